@@ -1,0 +1,68 @@
+#include "base/hash.h"
+
+/* SipHash (Aumasson and Bernstein, "SipHash: a fast short-input PRF", 2012) with one round per word
+ * and three at the end: enough against chosen collisions in tables, and half the time of 2-4. */
+
+static uint64_t key[2];
+
+void hash_set_key(uint64_t k0, uint64_t k1)
+{
+	key[0] = k0;
+	key[1] = k1;
+}
+
+static uint64_t rotate(uint64_t x, unsigned n)
+{
+	return x << n | x >> (64 - n);
+}
+
+static void mix(uint64_t v[4])
+{
+	v[0] += v[1];
+	v[2] += v[3];
+	v[1] = rotate(v[1], 13) ^ v[0];
+	v[3] = rotate(v[3], 16) ^ v[2];
+	v[0] = rotate(v[0], 32);
+	v[2] += v[1];
+	v[0] += v[3];
+	v[1] = rotate(v[1], 17) ^ v[2];
+	v[3] = rotate(v[3], 21) ^ v[0];
+	v[2] = rotate(v[2], 32);
+}
+
+static uint64_t word_at(const uint8_t *at, size_t n)
+{
+	uint64_t word = 0;
+
+	for (size_t i = 0; i < n; i++)
+		word |= (uint64_t)at[i] << (8 * i);
+	return word;
+}
+
+static void absorb(uint64_t v[4], uint64_t word)
+{
+	v[3] ^= word;
+	mix(v);
+	v[0] ^= word;
+}
+
+uint64_t hash_bytes(struct span span)
+{
+	const uint8_t *at = span.at;
+	size_t left = span.length;
+	uint64_t v[4] = {
+		key[0] ^ UINT64_C(0x736f6d6570736575),
+		key[1] ^ UINT64_C(0x646f72616e646f6d),
+		key[0] ^ UINT64_C(0x6c7967656e657261),
+		key[1] ^ UINT64_C(0x7465646279746573),
+	};
+
+	for (; left >= 8; at += 8, left -= 8)
+		absorb(v, word_at(at, 8));
+	absorb(v, word_at(at, left) | (uint64_t)span.length << 56);
+	v[2] ^= 0xff;
+	mix(v);
+	mix(v);
+	mix(v);
+	return v[0] ^ v[1] ^ v[2] ^ v[3];
+}

@@ -1,0 +1,53 @@
+#ifndef PGWEIR_BASE_TEXT_H
+#define PGWEIR_BASE_TEXT_H
+
+#include <stdarg.h>
+
+#include "base/buf.h"
+#include "base/time.h"
+
+/* Format into `out`, always terminated, cut if too long. Returns the length written. */
+size_t text_format(char *out, size_t size, const char *format, ...) __attribute__((format(printf, 3, 4)));
+
+/* Copy, always terminated, cut if too long. Returns the length written. */
+size_t text_copy(char *out, size_t size, const char *from);
+size_t text_copy_span(char *out, size_t size, struct span from);
+
+/* Format to the end of `buf`. False: memory refused. */
+bool buf_format(struct buf *, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* Whole-text numbers in decimal (0x.. and 0.. too, as PgBouncer's files allow); false on anything else, also on overflow. */
+bool text_to_i64(struct span, int64_t *out);
+
+/* Seconds with optional decimals ("0.5", "15") to microseconds; false on anything else or beyond 10 years. */
+bool text_to_time(struct span, time_us *out);
+
+/* Without the white space at both ends. */
+struct span text_trim(struct span);
+
+/* ASCII only: case folded comparison. */
+bool text_equal_nocase(struct span, struct span);
+
+/* How many single-letter edits (insert, delete, replace, swap neighbours) part two words; at most `limit`+1. */
+unsigned text_distance(const char *a, const char *b, unsigned limit);
+
+/* The candidate nearest to `word` (NULL-terminated array), or NULL when none is near enough to be meant. */
+const char *text_nearest(const char *word, const char *const *candidates);
+
+/* Append `value` as a PostgreSQL literal E'...' that reads back the same whatever standard_conforming_strings is.
+ * False: memory refused or a zero byte inside. */
+bool buf_add_literal(struct buf *, struct span value);
+
+/* Append `name` as a quoted identifier; "a.b" becomes "a"."b" when `dotted`. */
+bool buf_add_identifier(struct buf *, struct span name, bool dotted);
+
+/* A duration for people: "120 ms", "3.4 s", "2 min 5 s", "3 h 4 min". Returns out. */
+char *text_duration(char *out, size_t size, time_us duration);
+
+/* Compare without telling by time where they differ. */
+bool secret_equal(const void *a, const void *b, size_t length);
+
+/* Wipe; the compiler may not leave it out. */
+void secret_wipe(void *, size_t);
+
+#endif
