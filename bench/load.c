@@ -1,0 +1,836 @@
+/* The load generator: clients that ask, and count what came of it.
+ *
+ * A client is a small state machine on one non-blocking socket; a thread has
+ * its share of them and one epoll set, every socket registered once.
+ *
+ *	CONNECTING -> LOGGING_IN -> [PREPARING] -> RESTING <-> ASKING
+ *	                                              ^ closed loop: at once
+ *	                                              | open loop: at its time
+ *
+ * Open loop: every client has a timetable (period = clients / rate, starts
+ * spread evenly). A transaction is late from the moment it was meant to start,
+ * not from when its client got round to it: that is what "corrected for
+ * coordinated omission" means here. What has not come back at the end counts
+ * with the time it has waited so far.
+ *
+ * The CPU time, switches and memory of watched processes are read by this
+ * program at the first and the last moment of measuring, so that figures per
+ * transaction divide what belongs together. */
+#include "load.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <math.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+enum mode { SIMPLE, EXTENDED, PREPARED, PIPELINED, CONNECT, BULK, COPY, IDLE };
+enum state { UNBORN, CONNECTING, LOGGING_IN, PREPARING, RESTING, ASKING, GONE };
+enum { READ_MAX = 256 * 1024, LOGINS_AT_ONCE = 64, DEPTH_MAX = 256, WATCHED_MAX = 16 };
+
+static const char *const mode_names[] = { "simple", "extended", "prepared", "pipelined",
+					  "connect", "bulk", "copy", "idle" };
+
+struct client {
+	int descriptor;
+	enum state state;
+	uint32_t number;
+	uint32_t asked;			/* ReadyForQuery to come */
+	uint32_t sent_at, done_at;	/* places in `started`, modulo depth */
+	uint64_t *started;		/* when each of the batches under way began */
+	uint64_t next_start;		/* open loop: when the next is meant to */
+	uint64_t finished;		/* transactions while measuring */
+	uint64_t latency_sum;
+	struct frames frames;
+	struct login *login;		/* while it logs in */
+	uint8_t *out;			/* what the socket did not take */
+	size_t out_at, out_length;
+	uint64_t copy_left;
+};
+
+struct thread {
+	pthread_t id;
+	int epoll, wake;
+	struct client *clients;
+	int client_count, logging_in, logged_in, born, busy;
+	uint8_t *buffer;
+	struct histogram latency;
+	uint64_t errors, refused, finished;
+	char first_error[200];
+};
+
+static struct {
+	struct place server, sources[256];
+	int source_count;
+	enum mode mode;
+	int clients, threads, depth;
+	double seconds, warmup, rate;
+	uint64_t megabytes;
+	const char *user, *database, *password, *sql, *options, *application;
+	int watched[WATCHED_MAX], watched_count;
+	uint8_t *batch;
+	size_t batch_length;
+	uint8_t *copy_rows;
+	size_t copy_rows_length;
+} want = { .user = "postgres", .database = "postgres", .sql = "SELECT 1", .clients = 1, .threads = 1,
+	   .depth = 1, .seconds = 2, .warmup = 0.5, .megabytes = 200, .password = "" };
+
+enum phase { WAITING, WARMING, MEASURING, ENDING };
+static _Atomic int phase;
+static _Atomic int logged_in_total;
+static uint64_t begin_ns;
+
+/* ---- what is sent ---- */
+
+static uint8_t *message(uint8_t *at, char type, const void *body, size_t length)
+{
+	at[0] = (uint8_t)type;
+	be32_put(at + 1, (uint32_t)length + 4);
+	memcpy(at + 5, body, length);
+	return at + 5 + length;
+}
+
+static uint8_t *parse_message(uint8_t *at, const char *name, const char *sql)
+{
+	uint8_t *end = at + 5;
+
+	end = (uint8_t *)stpcpy((char *)end, name) + 1;
+	end = (uint8_t *)stpcpy((char *)end, sql) + 1;
+	be16_put(end, 0);
+	end += 2;
+	at[0] = 'P';
+	be32_put(at + 1, (uint32_t)(end - at - 1));
+	return end;
+}
+
+static uint8_t *bind_message(uint8_t *at, const char *name)
+{
+	uint8_t body[64] = { 0 };
+	size_t length = strlen(name);
+
+	memcpy(body + 1, name, length);
+	return message(at, 'B', body, 1 + length + 1 + 6);
+}
+
+static const char statement_name[] = "bench";
+
+static void prepare_batch(void)
+{
+	uint8_t *at = want.batch = must_have(malloc(strlen(want.sql) + 512));
+	char text[64];
+
+	switch (want.mode) {
+	case EXTENDED:
+	case PIPELINED:
+		at = parse_message(at, "", want.sql);
+		at = bind_message(at, "");
+		at = message(at, 'D', "P", 2);
+		at = message(at, 'E', "\0\0\0\0", 5);
+		at = message(at, 'S', "", 0);
+		break;
+	case PREPARED:
+		at = bind_message(at, statement_name);
+		at = message(at, 'E', "\0\0\0\0", 5);
+		at = message(at, 'S', "", 0);
+		break;
+	case COPY:
+		at = message(at, 'Q', "COPY bench_copy FROM STDIN", 27);
+		break;
+	case BULK:
+		if (strcmp(want.sql, "SELECT 1") == 0) {
+			snprintf(text, sizeof(text), "bulk %llu", (unsigned long long)want.megabytes);
+			at = message(at, 'Q', text, strlen(text) + 1);
+			break;
+		}
+		at = message(at, 'Q', want.sql, strlen(want.sql) + 1);
+		break;
+	case SIMPLE:
+	case CONNECT:
+	case IDLE:
+		at = message(at, 'Q', want.sql, strlen(want.sql) + 1);
+		break;
+	}
+	want.batch_length = (size_t)(at - want.batch);
+	if (want.mode == PIPELINED && want.depth > 1) {
+		want.batch = must_have(realloc(want.batch, want.batch_length * (size_t)want.depth));
+		for (int i = 1; i < want.depth; i++)
+			memcpy(want.batch + want.batch_length * (size_t)i, want.batch, want.batch_length);
+	}
+	if (want.mode == COPY) {
+		enum { ROWS = 128, ROW = 1000 };
+		uint8_t row[ROW];
+
+		memset(row, 'x', ROW - 1);
+		row[ROW - 6] = '\n';	/* the message adds five bytes of its own */
+		at = want.copy_rows = must_have(malloc(ROWS * (ROW + 5)));
+		for (int i = 0; i < ROWS; i++)
+			at = message(at, 'd', row, ROW - 5);
+		want.copy_rows_length = (size_t)(at - want.copy_rows);
+	}
+}
+
+/* ---- a client ---- */
+
+static void client_gone(struct thread *t, struct client *c, const char *why)
+{
+	if (c->state == CONNECTING || c->state == LOGGING_IN || c->state == PREPARING) {
+		t->logging_in--;
+		t->refused++;
+	} else if (c->state == ASKING) {
+		t->busy--;
+		t->errors++;
+	}
+	if (t->first_error[0] == '\0')
+		snprintf(t->first_error, sizeof(t->first_error), "%s", why);
+	if (c->descriptor >= 0)
+		close(c->descriptor);
+	login_free(c->login);
+	free(c->out);
+	c->login = NULL;
+	c->out = NULL;
+	c->out_length = c->out_at = 0;
+	c->descriptor = -1;
+	c->state = GONE;
+}
+
+static bool client_send(struct thread *t, struct client *c, const uint8_t *bytes, size_t length)
+{
+	ssize_t sent = 0;
+
+	if (c->out_length == 0) {
+		sent = send(c->descriptor, bytes, length, MSG_NOSIGNAL);
+		if (sent < 0 && errno != EAGAIN) {
+			client_gone(t, c, strerror(errno));
+			return false;
+		}
+		if (sent < 0)
+			sent = 0;
+	}
+	if ((size_t)sent < length) {
+		size_t rest = length - (size_t)sent;
+
+		c->out = must_have(realloc(c->out, c->out_length + rest));
+		memcpy(c->out + c->out_length, bytes + sent, rest);
+		c->out_length += rest;
+	}
+	return true;
+}
+
+static bool client_flush(struct thread *t, struct client *c)
+{
+	while (c->out_at < c->out_length) {
+		ssize_t sent = send(c->descriptor, c->out + c->out_at, c->out_length - c->out_at, MSG_NOSIGNAL);
+
+		if (sent < 0) {
+			if (errno == EAGAIN)
+				return false;
+			client_gone(t, c, strerror(errno));
+			return false;
+		}
+		c->out_at += (size_t)sent;
+	}
+	free(c->out);
+	c->out = NULL;
+	c->out_length = c->out_at = 0;
+	return true;
+}
+
+static void client_connect(struct thread *t, struct client *c)
+{
+	struct epoll_event event = { .events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET, .data.ptr = c };
+	const struct place *source = want.source_count == 0 ? NULL : &want.sources[c->number % (unsigned)want.source_count];
+
+	c->descriptor = net_connect(&want.server, source);
+	c->state = CONNECTING;
+	c->frames = (struct frames){ 0 };
+	t->logging_in++;
+	if (c->descriptor < 0) {
+		client_gone(t, c, strerror(errno));
+		return;
+	}
+	if (epoll_ctl(t->epoll, EPOLL_CTL_ADD, c->descriptor, &event) < 0)
+		die_errno("epoll_ctl");
+}
+
+/* Send rows while the socket takes them, then CopyDone. */
+static void client_copy(struct thread *t, struct client *c)
+{
+	while (c->copy_left > 0 && c->out_length == 0) {
+		if (!client_send(t, c, want.copy_rows, want.copy_rows_length))
+			return;
+		c->copy_left = c->copy_left > want.copy_rows_length ? c->copy_left - want.copy_rows_length : 0;
+		if (c->copy_left == 0) {
+			uint8_t done[5];
+
+			message(done, 'c', "", 0);
+			client_send(t, c, done, 5);
+		}
+	}
+}
+
+static void client_ask(struct thread *t, struct client *c, int batches, uint64_t start)
+{
+	if (c->state == RESTING) {
+		c->state = ASKING;
+		t->busy++;
+	}
+	c->asked += (uint32_t)batches;
+	for (int i = 0; i < batches; i++)
+		c->started[c->sent_at++ % (uint32_t)want.depth] = start;
+	client_send(t, c, want.batch, want.batch_length * (size_t)batches);
+}
+
+/* Start what a rested client should do next, if anything. */
+static void client_next(struct thread *t, struct client *c, uint64_t now)
+{
+	int now_phase = atomic_load_explicit(&phase, memory_order_relaxed);
+
+	if (now_phase == WAITING || now_phase == ENDING || want.mode == IDLE)
+		return;
+	if (want.rate > 0) {
+		if (now < c->next_start)
+			return;
+		client_ask(t, c, 1, c->next_start);
+		c->next_start += (uint64_t)(1e9 * want.clients / want.rate);
+		return;
+	}
+	client_ask(t, c, want.depth, now);
+}
+
+static void client_ready(struct thread *t, struct client *c)
+{
+	login_free(c->login);
+	c->login = NULL;
+	t->logging_in--;
+	c->state = RESTING;
+	if (want.mode == CONNECT) {
+		client_ask(t, c, 1, c->started[c->sent_at % (uint32_t)want.depth]);
+		return;
+	}
+	t->logged_in++;
+	atomic_fetch_add(&logged_in_total, 1);
+}
+
+static void client_login(struct thread *t, struct client *c, const uint8_t *bytes, size_t length)
+{
+	struct login_answer answer = login_take(c->login, bytes, length);
+
+	if (answer.length > 0 && !client_send(t, c, answer.bytes, answer.length))
+		return;
+	if (answer.failed != NULL) {
+		client_gone(t, c, answer.failed);
+	} else if (answer.ready) {
+		if (want.mode == PREPARED) {
+			uint8_t *at, *batch = must_have(malloc(strlen(want.sql) + 64));
+
+			at = parse_message(batch, statement_name, want.sql);
+			at = message(at, 'S', "", 0);
+			c->state = PREPARING;
+			c->asked = 1;
+			client_send(t, c, batch, (size_t)(at - batch));
+			free(batch);
+			return;
+		}
+		client_ready(t, c);
+	}
+}
+
+static void client_finished(struct thread *t, struct client *c, uint64_t now)
+{
+	uint64_t start = c->started[c->done_at++ % (uint32_t)want.depth];
+
+	c->asked--;
+	if (atomic_load_explicit(&phase, memory_order_relaxed) == MEASURING) {
+		/* What began before the measuring did would flatter it or spoil it;
+		 * in an open loop lateness must count whenever it began. */
+		c->finished++;
+		c->latency_sum += now - start;
+		histogram_add(&t->latency, now - start);
+	}
+}
+
+static void client_answered(struct thread *t, struct client *c, const uint8_t *bytes, size_t length)
+{
+	const uint8_t *at = bytes, *end = bytes + length;
+	struct frame frame;
+	uint64_t now = 0;
+	int done = 0;
+
+	while (frames_next(&c->frames, &at, end, &frame)) {
+		if (frame.type == 'Z') {
+			if (c->state == PREPARING) {
+				c->asked = 0;
+				client_ready(t, c);
+				continue;
+			}
+			if (now == 0)
+				now = now_ns();
+			if (c->asked == 0) {
+				client_gone(t, c, "an answer nobody asked for");
+				return;
+			}
+			client_finished(t, c, now);
+			done++;
+		} else if (frame.type == 'E') {
+			t->errors++;
+			if (t->first_error[0] == '\0' && frame.body != NULL)
+				login_error_text(frame.body, frame.length, t->first_error, sizeof(t->first_error));
+		} else if (frame.type == 'G') {
+			c->copy_left = want.megabytes * 1000000u;
+			client_copy(t, c);
+		}
+	}
+	if (c->state != ASKING || done == 0)
+		return;
+	if (want.mode == CONNECT) {
+		uint8_t terminate[5];
+
+		message(terminate, 'X', "", 0);
+		client_send(t, c, terminate, 5);
+		close(c->descriptor);
+		c->state = UNBORN;
+		t->busy--;
+		return;
+	}
+	if (c->asked > 0 && atomic_load_explicit(&phase, memory_order_relaxed) != ENDING) {
+		client_ask(t, c, done, now);	/* keep the pipeline full */
+		return;
+	}
+	if (c->asked > 0)
+		return;
+	c->state = RESTING;
+	t->busy--;
+	client_next(t, c, now);
+}
+
+static void client_event(struct thread *t, struct client *c, uint32_t events)
+{
+	if (c->state == GONE || c->state == UNBORN)
+		return;
+	if (c->state == CONNECTING && events & (EPOLLOUT | EPOLLERR | EPOLLHUP)) {
+		int error = 0;
+		socklen_t length = sizeof(error);
+
+		getsockopt(c->descriptor, SOL_SOCKET, SO_ERROR, &error, &length);
+		if (error != 0) {
+			client_gone(t, c, strerror(error));
+			return;
+		}
+		c->state = LOGGING_IN;
+		c->login = login_new(want.user, want.database, want.password, want.options, want.application);
+		struct login_answer hello = login_hello(c->login);
+
+		if (!client_send(t, c, hello.bytes, hello.length))
+			return;
+	}
+	if (events & EPOLLOUT && c->out_length > 0 && client_flush(t, c) && c->copy_left > 0)
+		client_copy(t, c);
+	while (c->state != GONE && c->state != UNBORN && c->state != CONNECTING) {
+		ssize_t got = recv(c->descriptor, t->buffer, READ_MAX, 0);
+
+		if (got < 0 && errno == EAGAIN)
+			return;
+		if (got <= 0) {
+			client_gone(t, c, got == 0 ? "the server hung up" : strerror(errno));
+			return;
+		}
+		if (c->state == LOGGING_IN)
+			client_login(t, c, t->buffer, (size_t)got);
+		else
+			client_answered(t, c, t->buffer, (size_t)got);
+		if (got < READ_MAX && !(events & (EPOLLRDHUP | EPOLLHUP)))
+			return;
+	}
+}
+
+/* ---- a thread ---- */
+
+/* Bring clients into the world, a few at a time. */
+static void give_birth(struct thread *t)
+{
+	if (want.mode == CONNECT) {
+		int now_phase = atomic_load_explicit(&phase, memory_order_relaxed);
+
+		for (int i = 0; i < t->client_count && (now_phase == WARMING || now_phase == MEASURING); i++) {
+			if (t->clients[i].state != UNBORN && t->clients[i].state != GONE)
+				continue;
+			t->clients[i].asked = t->clients[i].sent_at = t->clients[i].done_at = 0;
+			t->clients[i].started[0] = now_ns();
+			client_connect(t, &t->clients[i]);
+		}
+		return;
+	}
+	while (t->born < t->client_count && t->logging_in < LOGINS_AT_ONCE && atomic_load(&phase) != ENDING)
+		client_connect(t, &t->clients[t->born++]);
+}
+
+/* How long to sleep: until the next client's time comes, in an open loop. */
+static struct timespec patience(uint64_t next)
+{
+	uint64_t now = now_ns(), wait = 100000000;
+
+	if (want.rate > 0 && next != 0)
+		wait = next > now ? next - now : 0;
+	if (wait > 100000000)
+		wait = 100000000;
+	return (struct timespec){ .tv_sec = 0, .tv_nsec = (long)wait };
+}
+
+/* Open loop: start every rested client whose time has come. */
+static uint64_t ring_clients(struct thread *t)
+{
+	uint64_t now = now_ns(), next = UINT64_MAX;
+
+	for (int i = 0; i < t->client_count; i++) {
+		struct client *c = &t->clients[i];
+
+		if (c->state == RESTING)
+			client_next(t, c, now);
+		if (c->state == RESTING && c->next_start < next)
+			next = c->next_start;
+	}
+	return next;
+}
+
+static void begin_work(struct thread *t)
+{
+	uint64_t now = now_ns();
+
+	for (int i = 0; i < t->client_count; i++) {
+		struct client *c = &t->clients[i];
+
+		if (want.rate > 0)
+			c->next_start = begin_ns + (uint64_t)(1e9 * c->number / want.rate);
+		if (c->state == RESTING)
+			client_next(t, c, now);
+	}
+}
+
+static void *thread_main(void *argument)
+{
+	struct thread *t = argument;
+	struct epoll_event events[256];
+	bool working = false;
+	uint64_t next = 0, ending_since = 0;
+
+	for (;;) {
+		int now_phase = atomic_load(&phase);
+
+		if (!working && now_phase != WAITING && now_phase != ENDING) {
+			working = true;
+			begin_work(t);
+		}
+		if (now_phase == ENDING) {
+			if (ending_since == 0)
+				ending_since = now_ns();
+			/* Let what is under way come home, but not for ever. */
+			if ((t->busy == 0 && t->logging_in == 0) || now_ns() - ending_since > 500000000)
+				return NULL;
+		}
+		give_birth(t);
+		if (working && want.rate > 0 && now_phase != ENDING)
+			next = ring_clients(t);
+
+		struct timespec wait = patience(next);
+		int count = epoll_pwait2(t->epoll, events, 256, &wait, NULL);
+
+		for (int i = 0; i < count; i++) {
+			if (events[i].data.ptr != NULL) {
+				client_event(t, events[i].data.ptr, events[i].events);
+			} else {
+				uint64_t rung;
+
+				if (read(t->wake, &rung, sizeof(rung)) < 0 && errno != EAGAIN)
+					die_errno("eventfd");
+			}
+		}
+	}
+}
+
+static void set_phase(struct thread *threads, int to)
+{
+	uint64_t one = 1;
+
+	atomic_store(&phase, to);
+	for (int i = 0; i < want.threads; i++)
+		if (write(threads[i].wake, &one, sizeof(one)) < 0)
+			die_errno("eventfd");
+}
+
+/* ---- the report ---- */
+
+/* Open loop: what is late at the end is as bad as what came late. */
+static uint64_t count_overdue(struct thread *t, uint64_t end)
+{
+	uint64_t overdue = 0, period = (uint64_t)(1e9 * want.clients / want.rate);
+
+	for (int i = 0; i < t->client_count; i++) {
+		struct client *c = &t->clients[i];
+
+		for (uint32_t k = 0; c->state == ASKING && k < c->asked; k++) {
+			uint64_t start = c->started[(c->done_at + k) % (uint32_t)want.depth];
+
+			if (start < end && end - start > period) {
+				histogram_add(&t->latency, end - start);
+				overdue++;
+			}
+		}
+		for (uint64_t start = c->next_start; start + period < end; start += period) {
+			histogram_add(&t->latency, end - start);
+			overdue++;
+		}
+	}
+	return overdue;
+}
+
+static int compare_counts(const void *a, const void *b)
+{
+	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+
+	return (x > y) - (x < y);
+}
+
+static void print_text(const char *text)
+{
+	putchar('"');
+	for (; *text != '\0'; text++) {
+		if (*text == '"' || *text == '\\')
+			putchar('\\');
+		putchar((unsigned char)*text < ' ' ? ' ' : *text);
+	}
+	putchar('"');
+}
+
+static void report(struct thread *threads, double elapsed, double login_seconds, const struct usage *before,
+		   const struct usage *after)
+{
+	struct histogram all = { 0 };
+	uint64_t *work = must_have(calloc((size_t)want.clients, sizeof(*work)));
+	uint64_t finished = 0, errors = 0, refused = 0, overdue = 0;
+	const char *first_error = "";
+	double mean, spread = 0;
+	int count = 0;
+
+	for (int i = 0; i < want.threads; i++) {
+		struct thread *t = &threads[i];
+
+		if (want.rate > 0)
+			overdue += count_overdue(t, now_ns());
+		histogram_merge(&all, &t->latency);
+		errors += t->errors;
+		refused += t->refused;
+		if (first_error[0] == '\0')
+			first_error = t->first_error;
+		for (int k = 0; k < t->client_count; k++)
+			finished += work[count++] = t->clients[k].finished;
+	}
+	qsort(work, (size_t)count, sizeof(*work), compare_counts);
+	mean = count > 0 ? (double)finished / count : 0;
+	for (int i = 0; i < count; i++)
+		spread += ((double)work[i] - mean) * ((double)work[i] - mean);
+	printf("{\"mode\":\"%s\",\"clients\":%d,\"threads\":%d,\"depth\":%d,\"rate\":%.0f,", mode_names[want.mode],
+	       want.clients, want.threads, want.depth, want.rate);
+	printf("\"seconds\":%.4f,\"transactions\":%llu,\"tps\":%.1f,", elapsed, (unsigned long long)finished,
+	       (double)finished / elapsed);
+	if (want.mode == BULK || want.mode == COPY)
+		printf("\"megabytes_per_second\":%.1f,\"megabytes\":%llu,",
+		       (double)finished * (double)want.megabytes / elapsed,
+		       (unsigned long long)(finished * want.megabytes));
+	printf("\"latency_ms\":{\"mean\":%.4f,\"p50\":%.4f,\"p90\":%.4f,\"p99\":%.4f,\"p99.9\":%.4f,\"max\":%.4f},",
+	       histogram_mean(&all) / 1e6, histogram_at(&all, 0.5) / 1e6, histogram_at(&all, 0.9) / 1e6,
+	       histogram_at(&all, 0.99) / 1e6, histogram_at(&all, 0.999) / 1e6, (double)all.max / 1e6);
+	printf("\"work\":{\"min\":%llu,\"p1\":%llu,\"p99\":%llu,\"max\":%llu,\"deviation\":%.5f},",
+	       (unsigned long long)work[0], (unsigned long long)work[count / 100],
+	       (unsigned long long)work[count - 1 - count / 100], (unsigned long long)work[count - 1],
+	       mean > 0 ? sqrt(spread / count) / mean : 0);
+	printf("\"errors\":%llu,\"refused\":%llu,\"overdue\":%llu,\"first_error\":", (unsigned long long)errors,
+	       (unsigned long long)refused, (unsigned long long)overdue);
+	print_text(first_error);
+	printf(",\"login_seconds\":%.3f,\"watched\":[", login_seconds);
+	for (int i = 0; i < want.watched_count; i++)
+		printf("%s{\"pid\":%d,\"cpu_us\":%.1f,\"user_us\":%.0f,\"system_us\":%.0f,\"switches\":%llu,"
+		       "\"threads\":%d,\"rss_kb\":%llu,\"pss_kb\":%llu,\"peak_kb\":%llu}",
+		       i > 0 ? "," : "", want.watched[i], after[i].cpu_us - before[i].cpu_us,
+		       after[i].user_us - before[i].user_us, after[i].system_us - before[i].system_us,
+		       (unsigned long long)(after[i].switches - before[i].switches), after[i].threads,
+		       (unsigned long long)after[i].rss_kb, (unsigned long long)after[i].pss_kb,
+		       (unsigned long long)after[i].peak_kb);
+	printf("]}\n");
+	free(work);
+}
+
+static void read_usage(struct usage *usage)
+{
+	for (int i = 0; i < want.watched_count; i++)
+		usage[i] = usage_of(want.watched[i]);
+}
+
+/* ---- the command line ---- */
+
+static void usage(void)
+{
+	puts("load: ask questions of a PostgreSQL, and print one line of JSON\n\n"
+	     "  --server PLACE     host:port or the path of a unix socket\n"
+	     "  --mode M           simple extended prepared pipelined connect bulk copy idle\n"
+	     "  --clients N --threads N\n"
+	     "  --seconds S        measured, after --warmup S (default 2 after 0.5)\n"
+	     "  --rate R           open loop, R transactions a second in all, latency from the\n"
+	     "                     intended start; default: closed loop\n"
+	     "  --depth K          pipelined: batches in flight (default 8)\n"
+	     "  --megabytes N      bulk, copy: the size of one transaction (default 200)\n"
+	     "  --sql TEXT         the statement (default SELECT 1; bulk: of nullpg's)\n"
+	     "  --user U --database D --password P   (trust, cleartext, md5, SCRAM-SHA-256)\n"
+	     "  --options TEXT --application NAME    sent at startup\n"
+	     "  --source A,B,...   loopback addresses to connect from, in turn\n"
+	     "  --watch PID        report the CPU time and memory of this process (repeatable)\n"
+	     "idle: prints a line when all are in, and stays until standard input ends");
+}
+
+static void read_options(int argc, char **argv)
+{
+	static const struct option table[] = {
+		{ "server", required_argument, NULL, 's' }, { "mode", required_argument, NULL, 'm' },
+		{ "clients", required_argument, NULL, 'c' }, { "threads", required_argument, NULL, 't' },
+		{ "seconds", required_argument, NULL, 'T' }, { "warmup", required_argument, NULL, 'w' },
+		{ "rate", required_argument, NULL, 'r' }, { "depth", required_argument, NULL, 'k' },
+		{ "megabytes", required_argument, NULL, 'M' }, { "sql", required_argument, NULL, 'q' },
+		{ "user", required_argument, NULL, 'u' }, { "database", required_argument, NULL, 'd' },
+		{ "password", required_argument, NULL, 'p' }, { "source", required_argument, NULL, 'S' },
+		{ "options", required_argument, NULL, 'o' }, { "application", required_argument, NULL, 'a' },
+		{ "watch", required_argument, NULL, 'W' }, { "help", no_argument, NULL, 'h' }, { 0 },
+	};
+	bool known_server = false;
+	int option;
+
+	while ((option = getopt_long(argc, argv, "", table, NULL)) != -1) {
+		switch (option) {
+		case 's': want.server = place_of(optarg); known_server = true; break;
+		case 'm':
+			for (want.mode = SIMPLE; strcmp(mode_names[want.mode], optarg) != 0; want.mode++)
+				if (want.mode == IDLE)
+					die("there is no mode \"%s\"", optarg);
+			break;
+		case 'c': want.clients = (int)number_of("--clients", optarg, 1, 4000000); break;
+		case 't': want.threads = (int)number_of("--threads", optarg, 1, 64); break;
+		case 'T': want.seconds = atof(optarg); break;
+		case 'w': want.warmup = atof(optarg); break;
+		case 'r': want.rate = atof(optarg); break;
+		case 'k': want.depth = (int)number_of("--depth", optarg, 1, DEPTH_MAX); break;
+		case 'M': want.megabytes = (uint64_t)number_of("--megabytes", optarg, 1, 1000000); break;
+		case 'q': want.sql = optarg; break;
+		case 'u': want.user = optarg; break;
+		case 'd': want.database = optarg; break;
+		case 'p': want.password = optarg; break;
+		case 'o': want.options = optarg; break;
+		case 'a': want.application = optarg; break;
+		case 'S':
+			for (char *at = strtok(optarg, ","); at != NULL; at = strtok(NULL, ",")) {
+				char text[64];
+
+				snprintf(text, sizeof(text), "%s:0", at);
+				want.sources[want.source_count++ % 256] = place_of(text);
+			}
+			break;
+		case 'W':
+			if (want.watched_count == WATCHED_MAX)
+				die("no more than %d processes are watched", WATCHED_MAX);
+			want.watched[want.watched_count++] = (int)number_of("--watch", optarg, 1, 1 << 30);
+			break;
+		case 'h': usage(); exit(0);
+		default: usage(); exit(2);
+		}
+	}
+	if (!known_server)
+		die("--server is missing");
+	if (want.mode == PIPELINED && want.depth == 1)
+		want.depth = 8;
+	if (want.mode != PIPELINED && want.depth != 1)
+		die("--depth is for pipelined mode");
+	if (want.rate > 0 && (want.mode == PIPELINED || want.mode == CONNECT || want.mode == IDLE))
+		die("--rate is not for this mode");
+	if (want.threads > want.clients)
+		want.threads = want.clients;
+}
+
+static void wait_for_logins(struct thread *threads, double seconds)
+{
+	uint64_t until = now_ns() + (uint64_t)(seconds * 1e9);
+
+	for (;;) {
+		uint64_t refused = 0;
+
+		for (int i = 0; i < want.threads; i++)
+			refused += *(volatile uint64_t *)&threads[i].refused;
+		if ((uint64_t)atomic_load(&logged_in_total) + refused >= (uint64_t)want.clients)
+			return;
+		if (now_ns() > until)
+			die("only %d of %d clients could log in (%s)", atomic_load(&logged_in_total), want.clients,
+			    threads[0].first_error);
+		usleep(1000);
+	}
+}
+
+int main(int argc, char **argv)
+{
+	struct usage before[WATCHED_MAX], after[WATCHED_MAX];
+	struct thread *threads;
+	uint64_t start, measured;
+	double login_seconds = 0;
+	char byte;
+
+	signal(SIGPIPE, SIG_IGN);
+	read_options(argc, argv);
+	net_raise_limits();
+	prepare_batch();
+	threads = must_have(calloc((size_t)want.threads, sizeof(*threads)));
+	for (int i = 0; i < want.threads; i++) {
+		struct thread *t = &threads[i];
+		struct epoll_event event = { .events = EPOLLIN };
+
+		t->client_count = want.clients / want.threads + (i < want.clients % want.threads);
+		t->clients = must_have(calloc((size_t)t->client_count, sizeof(*t->clients)));
+		for (int k = 0; k < t->client_count; k++) {
+			t->clients[k].number = (uint32_t)(k * want.threads + i);
+			t->clients[k].started = must_have(calloc((size_t)want.depth, sizeof(uint64_t)));
+		}
+		t->buffer = must_have(malloc(READ_MAX));
+		t->epoll = epoll_create1(EPOLL_CLOEXEC);
+		t->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+		epoll_ctl(t->epoll, EPOLL_CTL_ADD, t->wake, &event);
+	}
+	start = now_ns();
+	for (int i = 0; i < want.threads; i++)
+		if (pthread_create(&threads[i].id, NULL, thread_main, &threads[i]) != 0)
+			die("cannot start a thread");
+	if (want.mode != CONNECT) {
+		wait_for_logins(threads, 30 + want.clients / 500.0);
+		login_seconds = (double)(now_ns() - start) / 1e9;
+	}
+	if (want.mode == IDLE) {
+		printf("{\"ready\":%d,\"login_seconds\":%.3f}\n", atomic_load(&logged_in_total), login_seconds);
+		fflush(stdout);
+		while (read(STDIN_FILENO, &byte, 1) > 0)
+			;
+		return 0;
+	}
+	begin_ns = now_ns();
+	set_phase(threads, WARMING);
+	usleep((useconds_t)(want.warmup * 1e6));
+	read_usage(before);
+	measured = now_ns();
+	set_phase(threads, MEASURING);
+	usleep((useconds_t)(want.seconds * 1e6));
+	set_phase(threads, ENDING);
+	measured = now_ns() - measured;
+	read_usage(after);
+	for (int i = 0; i < want.threads; i++)
+		pthread_join(threads[i].id, NULL);
+	report(threads, (double)measured / 1e9, login_seconds, before, after);
+	return 0;
+}
