@@ -1,0 +1,99 @@
+#ifndef PGWEIR_WIRE_TRACK_H
+#define PGWEIR_WIRE_TRACK_H
+
+#include "base/span.h"
+
+/* Which replies a server still owes. One entry for each message sent to it that will be answered, in order; each reply of
+ * the server is matched against the oldest. This is what proves a server free, what lets us answer some messages
+ * ourselves in their right place, and what keeps our own messages' answers from the client.
+ *
+ * The rules are those of PostgreSQL (tcop/postgres.c, commands/copyfromparse.c as facts, not code):
+ *  - Query is answered by anything up to ReadyForQuery; FunctionCall likewise.
+ *  - Parse '1', Bind '2', Close '3', Describe 't'? then 'T' or 'n', Execute 'D'* then one of 'C' 's' 'I'; Sync 'Z'.
+ *  - After an error in an extended message everything up to the next Sync is skipped unanswered, also a Query.
+ *  - During COPY IN ('G') a Sync or Flush is read and ignored until CopyDone or CopyFail.
+ *  - 'N' 'A' 'S' may come at any time, also with nothing owed.
+ *
+ * When a COPY IN ends in an error, whether a Sync sent before its data was ignored or is still to be answered cannot be
+ * known from outside; `suspect` is set then: the server must not be lent again. A breach and an error that nothing asked for set it too. */
+
+enum track_kind {
+	TRACK_QUERY,
+	TRACK_FUNCTION,
+	TRACK_PARSE,
+	TRACK_BIND,
+	TRACK_DESCRIBE_STATEMENT,
+	TRACK_DESCRIBE_PORTAL,
+	TRACK_EXECUTE,
+	TRACK_CLOSE,
+	TRACK_SYNC,
+	TRACK_COPY_END /* the client's CopyDone or CopyFail: owes nothing, marks a place */
+};
+
+enum track_flag {
+	TRACK_OURS = 1, /* sent by us: every answer to it is kept from the client */
+	TRACK_FAKE = 2  /* never sent to the server: we answer it (PARSE: '1', CLOSE: '3') when its turn comes */
+};
+
+struct track_entry {
+	uint8_t kind, flags;
+	uint32_t tag; /* the caller's own, e.g. which statement */
+};
+
+struct track {
+	struct track_entry *ring;
+	uint32_t capacity, head, count;
+	uint32_t dropped_head, dropped_count, dropped_capacity;
+	struct track_entry *dropped;
+	bool open;      /* an extended message was sent, and no Sync or Query after it */
+	bool skipping;  /* an extended error was seen and no Sync is queued yet */
+	bool copy_in;   /* the server said 'G' for the oldest entry */
+	bool copy_both; /* 'W': replication; nothing is matched until 'Z' */
+	bool suspect;
+	char status; /* of the last ReadyForQuery: 'I', 'T', 'E'; 0 before the first */
+};
+
+enum track_verdict {
+	TRACK_FORWARD, /* the client is to have this message */
+	TRACK_KEEP,    /* it answers something of ours */
+	TRACK_BREACH   /* it answers nothing that was asked: the server cannot be trusted any more */
+};
+
+struct track_reply {
+	enum track_verdict verdict;
+	bool finished;            /* `entry` is answered in full by this message */
+	bool failed;              /* this is an ErrorResponse; `entry` is what failed (finished stays false for QUERY, FUNCTION and SYNC: their 'Z' follows) */
+	struct track_entry entry; /* the oldest entry, when `owed` */
+	bool owed;
+};
+
+void track_init(struct track *);
+void track_fini(struct track *);
+
+/* A message was sent to the server (or, with TRACK_FAKE, would have been). False: memory is refused, or more than
+ * TRACK_MAX replies are owed; nothing changed. While `skipping`, anything but a SYNC is dropped at once (see track_dropped). */
+#define TRACK_MAX 1000000
+bool track_push(struct track *, enum track_kind, unsigned flags, uint32_t tag);
+
+/* A message of this type arrived from the server. For 'Z' pass its status byte, else 0. The very first 'Z', which ends the
+ * login, is kept though nothing is owed. 'N' 'A' 'S' are always FORWARD: the caller judges by `owed` and `entry`. */
+struct track_reply track_take(struct track *, char type, char status);
+
+/* The oldest entry is a fake: pop it and answer it now. Call until false, after every track_push and track_take. */
+bool track_fake(struct track *, struct track_entry *out);
+
+/* An entry that an error made the server skip (Parse: it does not exist now). Call until false after a failed reply, and
+ * after every push while `skipping`. */
+bool track_dropped(struct track *, struct track_entry *out);
+
+/* Nothing is owed, no Sync is awaited (every extended message was followed by one, or by a Query), and the last word was
+ * ReadyForQuery 'I'. Whether the server may be lent depends on `suspect` too. */
+bool track_idle(const struct track *);
+
+/* Nothing is owed and no Sync is awaited, in whatever transaction state. */
+bool track_quiet(const struct track *);
+
+/* Forget everything but the status; memory is given back. For a server that is lent anew: must be track_idle and not suspect (checked). */
+void track_reset(struct track *);
+
+#endif
