@@ -1,0 +1,211 @@
+"""Who takes part in a benchmark, and how each is started and ended.
+
+Everything is started in a working folder on free loopback ports and ended by
+its process id. A contestant has `port`, `pid` (whose CPU time is counted) and
+`name`; a backend has `port` and `pid`.
+"""
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import time
+
+NOBODY = "nobody"
+
+
+class Missing(Exception):
+    """A program that is not there, or cannot do what is asked: skipped with a line."""
+
+
+def free_port():
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+def wait_for_port(port, process, log, seconds=20):
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        with socket.socket() as s:
+            s.settimeout(1)
+            if s.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        if process.poll() is not None:
+            break
+        time.sleep(0.05)
+    end_process(process)
+    tail = open(log, errors="replace").read()[-600:] if os.path.exists(log) else ""
+    raise Missing("does not listen on port %d: %s" % (port, tail.strip()))
+
+
+def end_process(process, number=signal.SIGTERM):
+    """End exactly this process; insist after five seconds."""
+    if process is None or process.poll() is not None:
+        return
+    process.send_signal(number)
+    try:
+        process.wait(5)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
+def as_nobody():
+    """A command prefix: PostgreSQL and PgBouncer refuse to run as root."""
+    if os.geteuid() != 0:
+        return []
+    return ["setpriv", "--reuid=" + NOBODY, "--regid=nogroup", "--clear-groups"]
+
+
+def pinned(core):
+    return [] if core is None else ["taskset", "-c", str(core)]
+
+
+class Party:
+    """Anything that is started with a command and listens on a port."""
+
+    def __init__(self, name):
+        self.name, self.process, self.port = name, None, None
+
+    @property
+    def pid(self):
+        return self.process.pid if self.process else None
+
+    def spawn(self, command, folder, core):
+        log = os.path.join(folder, self.name.replace(" ", "-").replace("/", "-") + ".log")
+        with open(log, "w") as out:
+            # setpriv and taskset execute their command in place: the pid stays.
+            self.process = subprocess.Popen(pinned(core) + command, stdin=subprocess.DEVNULL,
+                                            stdout=out, stderr=out, cwd=folder)
+        wait_for_port(self.port, self.process, log)
+
+    def stop(self):
+        end_process(self.process)
+        self.process = None
+
+
+class NullServer(Party):
+    def __init__(self, programs):
+        super().__init__("nullpg")
+        self.programs = programs
+
+    def start(self, folder, core=None):
+        self.port = free_port()
+        self.spawn([self.programs + "/nullpg", "--lax", "--listen", "127.0.0.1:%d" % self.port], folder, core)
+
+
+class RealServer(Party):
+    """A private PostgreSQL 15 with trust, no fsync and 400 connections."""
+
+    def __init__(self):
+        super().__init__("postgres")
+
+    def start(self, folder, core=None):
+        programs = "/usr/lib/postgresql/15/bin"
+        if not os.path.exists(programs + "/postgres"):
+            raise Missing("PostgreSQL 15 is not installed")
+        data = os.path.join(folder, "data")
+        os.mkdir(data)
+        if os.geteuid() == 0:
+            shutil.chown(data, NOBODY, "nogroup")
+        subprocess.run(as_nobody() + [programs + "/initdb", "-D", data, "-U", "postgres", "--no-sync", "-A", "trust",
+                                      "-E", "UTF8", "--locale=C"], check=True, stdout=subprocess.DEVNULL, cwd=data)
+        self.port = free_port()
+        self.spawn(as_nobody() + [programs + "/postgres", "-D", data, "-p", str(self.port), "-h", "127.0.0.1", "-k", "",
+                                  "-c", "fsync=off", "-c", "max_connections=600", "-c", "shared_buffers=64MB",
+                                  "-c", "autovacuum=off"], folder, core)
+        self.sql("CREATE TABLE bench_copy (line text)")
+
+    def sql(self, text):
+        for _ in range(50):
+            done = subprocess.run(["psql", "-qXAt", "-h", "127.0.0.1", "-p", str(self.port), "-U", "postgres",
+                                   "-c", text, "postgres"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+            if done.returncode == 0:
+                return done.stdout.strip()
+            time.sleep(0.1)
+        raise Missing("psql: " + done.stderr.strip())
+
+    def stop(self):
+        end_process(self.process, signal.SIGINT)
+        self.process = None
+
+
+class Direct(Party):
+    """No pooler at all; the backend's own CPU time is shown."""
+
+    def __init__(self):
+        super().__init__("direct")
+        self.version, self.follows_names, self.scram = "", True, False
+
+    def start(self, backend, folder, core=None, **_):
+        self.process, self.port = backend.process, backend.port
+
+    def stop(self):
+        self.process = None
+
+
+class Relay(Party):
+    def __init__(self, programs, name, engine="epoll", servers=0, threads=1, extra=()):
+        super().__init__(name)
+        self.command = [programs + "/relay", "--engine", engine, "--servers", str(servers),
+                        "--threads", str(threads)] + list(extra)
+        self.version, self.follows_names, self.scram = "", servers == 0, False
+
+    def start(self, backend, folder, core=None, **_):
+        self.port = free_port()
+        self.spawn(self.command + ["--listen", "127.0.0.1:%d" % self.port,
+                                   "--server", "127.0.0.1:%d" % backend.port], folder, core)
+
+
+class Pooler(Party):
+    """PgBouncer, or what takes its command line and its ini."""
+
+    def __init__(self, name, path, command=None, extra=()):
+        super().__init__(name)
+        if not os.path.exists(path):
+            raise Missing("%s is not there" % path)
+        self.path, self.extra = os.path.abspath(path), list(extra)
+        self.words = command or []
+        self.version = self.find_version()
+        # PgBouncer follows prepared statements' names since 1.21.
+        number = re.search(r"PgBouncer (\d+)\.(\d+)", self.version)
+        self.follows_names = number is None or (int(number[1]), int(number[2])) >= (1, 21)
+        self.scram = True
+
+    def find_version(self):
+        for flag in ("--version", "version"):
+            try:
+                said = subprocess.run(as_nobody() + [self.path, flag], stdout=subprocess.PIPE, timeout=5,
+                                      stderr=subprocess.STDOUT, text=True, stdin=subprocess.DEVNULL)
+            except (subprocess.TimeoutExpired, OSError):
+                continue
+            if said.returncode == 0 and said.stdout.strip():
+                return said.stdout.strip().splitlines()[0]
+        return "unknown version"
+
+    def start(self, backend, folder, core=None, pool_size=20, auth="trust"):
+        self.port = free_port()
+        stem = os.path.join(folder, self.name.replace(" ", "-").replace("/", "-"))
+        with open(stem + ".users", "w") as f:
+            f.write('"postgres" "secret"\n')
+        with open(stem + ".ini", "w") as f:
+            f.write("[databases]\n"
+                    "postgres = host=127.0.0.1 port=%d dbname=postgres\n"
+                    "[pgbouncer]\n"
+                    "listen_addr = 127.0.0.1\nlisten_port = %d\nunix_socket_dir =\n"
+                    "auth_type = %s\nauth_file = %s.users\npool_mode = transaction\n"
+                    "default_pool_size = %d\nmin_pool_size = %d\nmax_client_conn = 1000000\n"
+                    "server_idle_timeout = 0\nserver_lifetime = 86400\nlisten_backlog = 4096\n"
+                    "log_connections = 0\nlog_disconnections = 0\nlog_stats = 0\n"
+                    "ignore_startup_parameters = extra_float_digits\n"
+                    % (backend.port, self.port, auth, stem, pool_size, pool_size))
+        for file in (stem + ".users", stem + ".ini"):
+            os.chmod(file, 0o644)
+        self.spawn(as_nobody() + [self.path] + self.words + [stem + ".ini"] + self.extra, folder, core)
+
+
+def pgweir(path, workers):
+    name = "pgweir" if workers == 1 else "pgweir %d workers" % workers
+    return Pooler(name, path, ["serve"], ["-o", "workers=%d" % workers])
