@@ -665,6 +665,28 @@ static void report(struct thread *threads, double elapsed, double login_seconds,
 	free(work);
 }
 
+/* How many of the parked clients nobody has hung up on. */
+static void report_idle(struct thread *threads)
+{
+	uint64_t still = 0, refused = 0;
+	const char *first_error = "";
+
+	set_phase(threads, ENDING);
+	for (int i = 0; i < want.threads; i++) {
+		pthread_join(threads[i].id, NULL);
+		refused += threads[i].refused;
+		if (first_error[0] == '\0')
+			first_error = threads[i].first_error;
+		for (int k = 0; k < threads[i].client_count; k++)
+			still += threads[i].clients[k].state == RESTING;
+	}
+	printf("{\"still\":%llu,\"refused\":%llu,\"first_error\":", (unsigned long long)still,
+	       (unsigned long long)refused);
+	print_text(first_error);
+	printf("}\n");
+	fflush(stdout);
+}
+
 static void read_usage(struct usage *usage)
 {
 	for (int i = 0; i < want.watched_count; i++)
@@ -689,7 +711,8 @@ static void usage(void)
 	     "  --options TEXT --application NAME    sent at startup\n"
 	     "  --source A,B,...   loopback addresses to connect from, in turn\n"
 	     "  --watch PID        report the CPU time and memory of this process (repeatable)\n"
-	     "idle: prints a line when all are in, and stays until standard input ends");
+	     "idle: prints a line when all are in, stays until standard input ends, and prints\n"
+	     "      how many were still connected then");
 }
 
 static void read_options(int argc, char **argv)
@@ -817,6 +840,7 @@ int main(int argc, char **argv)
 		fflush(stdout);
 		while (read(STDIN_FILENO, &byte, 1) > 0)
 			;
+		report_idle(threads);
 		return 0;
 	}
 	begin_ns = now_ns();

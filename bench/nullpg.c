@@ -30,7 +30,7 @@
 enum { READ_MAX = 256 * 1024, REPLY_MAX = 256 * 1024, REPLY_ROOM = 4096, MESSAGE_MAX = 1 << 20 };
 
 /* What a statement does, as far as anyone can tell from our answers. */
-enum statement_kind { NOTHING, ROW, BEGIN, COMMIT, ROLLBACK, SET, RESET, DISCARD, DEALLOCATE, BULK, COPY_IN };
+enum statement_kind { NOTHING, ROW, SET_CONFIG, BEGIN, COMMIT, ROLLBACK, SET, RESET, DISCARD, DEALLOCATE, BULK, COPY_IN };
 
 struct statement {
 	uint64_t name_hash;	/* 0: the slot is empty */
@@ -168,10 +168,11 @@ static enum statement_kind kind_of(const char *text)
 	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
 		if (keyword(text, words[i].word))
 			return words[i].kind;
-	return ROW;
+	return strstr(text, "set_config('") != NULL ? SET_CONFIG : ROW;
 }
 
-/* Answer `SET [SESSION|LOCAL] name {=|TO} value` as PostgreSQL reports it. */
+/* Answer `SET [SESSION|LOCAL] name {=|TO} value`, or what follows the quote of
+ * `set_config('name', 'value', ..)`, as PostgreSQL reports it. */
 static void report_set(struct worker *w, const char *text)
 {
 	static const char *const reported[] = { "client_encoding", "DateStyle", "TimeZone", "IntervalStyle",
@@ -179,7 +180,9 @@ static void report_set(struct worker *w, const char *text)
 	char value[64] = "";
 	size_t length = 0;
 
-	text += strspn(text, " \t\n;") + 3;
+	text += strspn(text, " \t\n;");
+	if (strncasecmp(text, "set ", 4) == 0)
+		text += 4;
 	text += strspn(text, " ");
 	if (strncasecmp(text, "session ", 8) == 0)
 		text += 8;
@@ -189,7 +192,7 @@ static void report_set(struct worker *w, const char *text)
 		if (strncasecmp(text, reported[i], name) != 0)
 			continue;
 		text += name;
-		text += strspn(text, " =");
+		text += strspn(text, " =',");
 		if (strncasecmp(text, "to ", 3) == 0)
 			text += 3;
 		text += strspn(text, " '");
@@ -276,6 +279,11 @@ static void execute(struct worker *w, struct conn *c, enum statement_kind kind, 
 	case NOTHING:
 		reply_bytes(w, "I\0\0\0\4", 5);
 		break;
+	case SET_CONFIG:
+		text = strstr(text, "set_config('");
+		if (text != NULL)
+			report_set(w, text + strlen("set_config('"));
+		/* fall through */
 	case ROW:
 		if (simple)
 			reply_columns(w);
@@ -427,7 +435,7 @@ static bool take_message(struct worker *w, struct conn *c, char type, char *body
 	case 'P':
 		second = body + strlen(body) + 1;
 		kind = second < body + length ? kind_of(second) : NOTHING;
-		if (kind == BULK || kind == SET)
+		if (kind == BULK || kind == SET || kind == SET_CONFIG)
 			snprintf(c->text, sizeof(c->text), "%s", second);
 		if (*body == '\0')
 			c->unnamed = kind;
@@ -452,7 +460,7 @@ static bool take_message(struct worker *w, struct conn *c, char type, char *body
 			return reject(w, c, "26000", "prepared statement does not exist");
 		if (body[0] == 'S')
 			reply_bytes(w, "t\0\0\0\6\0\0", 7);
-		if (kind == ROW || kind == BULK)
+		if (kind == ROW || kind == SET_CONFIG || kind == BULK)
 			reply_columns(w);
 		else
 			reply_bytes(w, "n\0\0\0\4", 5);

@@ -196,7 +196,7 @@ class Pooler(Party):
                     "[pgbouncer]\n"
                     "listen_addr = 127.0.0.1\nlisten_port = %d\nunix_socket_dir =\n"
                     "auth_type = %s\nauth_file = %s.users\npool_mode = transaction\n"
-                    "default_pool_size = %d\nmin_pool_size = %d\nmax_client_conn = 1000000\n"
+                    "default_pool_size = %d\nmin_pool_size = %d\nmax_client_conn = 1100000\n"
                     "server_idle_timeout = 0\nserver_lifetime = 86400\nlisten_backlog = 4096\n"
                     "log_connections = 0\nlog_disconnections = 0\nlog_stats = 0\n"
                     "ignore_startup_parameters = extra_float_digits\n"
