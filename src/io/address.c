@@ -1,0 +1,210 @@
+#include <arpa/inet.h>
+#include <net/if.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/un.h>
+
+#include "base/text.h"
+#include "io/private.h"
+
+/* Addresses without the kernel's types, so that everything above io/ can hold, compare and print them, and the simulator
+ * can make them up. A unix path starting with '@' is Linux's abstract name: the kernel sees a zero byte in its place.
+ * PostgreSQL's own rule (libpq-connect, "host") is that such a folder makes names like "@folder/.s.PGSQL.5432". */
+
+_Static_assert(sizeof ((struct sockaddr_un *)0)->sun_path == sizeof ((struct address *)0)->path,
+	"a path of ours fits the kernel's");
+
+bool address_parse(const char *text, uint16_t port, struct address *out)
+{
+	char bare[INET6_ADDRSTRLEN];
+	const char *percent = strchr(text, '%');
+
+	*out = (struct address){ .port = port };
+	if (inet_pton(AF_INET, text, out->ip) == 1) {
+		out->family = ADDRESS_IPV4;
+		return true;
+	}
+	if (percent) {
+		char *end;
+		unsigned long scope;
+
+		if ((size_t)(percent - text) >= sizeof bare || percent[1] == 0)
+			return false;
+		text_copy_span(bare, sizeof bare, span_of(text, (size_t)(percent - text)));
+		text = bare;
+		scope = if_nametoindex(percent + 1);
+		if (scope == 0) {
+			scope = strtoul(percent + 1, &end, 10);
+			if (*end || scope == 0 || scope > UINT32_MAX)
+				return false;
+		}
+		out->scope = (uint32_t)scope;
+	}
+	if (inet_pton(AF_INET6, text, out->ip) == 1) {
+		out->family = ADDRESS_IPV6;
+		return true;
+	}
+	*out = (struct address){ .family = ADDRESS_NONE };
+	return false;
+}
+
+bool address_unix(const char *folder, uint16_t port, struct address *out)
+{
+	*out = (struct address){ .family = ADDRESS_UNIX, .port = port };
+	if (strlen(folder) + sizeof "/.s.PGSQL.65535" > sizeof out->path) {
+		*out = (struct address){ .family = ADDRESS_NONE };
+		return false;
+	}
+	text_format(out->path, sizeof out->path, "%s/.s.PGSQL.%u", folder, port);
+	return true;
+}
+
+char *address_host_text(const struct address *a, char out[ADDRESS_TEXT])
+{
+	size_t n;
+
+	switch (a->family) {
+	case ADDRESS_IPV4:
+		inet_ntop(AF_INET, a->ip, out, ADDRESS_TEXT);
+		break;
+	case ADDRESS_IPV6:
+		inet_ntop(AF_INET6, a->ip, out, ADDRESS_TEXT);
+		n = strlen(out);
+		if (a->scope)
+			text_format(out + n, ADDRESS_TEXT - n, "%%%u", a->scope);
+		break;
+	case ADDRESS_UNIX:
+		text_copy(out, ADDRESS_TEXT, "unix");
+		break;
+	default:
+		text_copy(out, ADDRESS_TEXT, "nowhere");
+	}
+	return out;
+}
+
+char *address_text(const struct address *a, char out[ADDRESS_TEXT])
+{
+	char host[ADDRESS_TEXT];
+
+	address_host_text(a, host);
+	switch (a->family) {
+	case ADDRESS_IPV4:
+		snprintf(out, ADDRESS_TEXT, "%.64s:%u", host, a->port);
+		break;
+	case ADDRESS_IPV6:
+		snprintf(out, ADDRESS_TEXT, "[%.64s]:%u", host, a->port);
+		break;
+	case ADDRESS_UNIX:
+		if (a->path[0])
+			snprintf(out, ADDRESS_TEXT, "unix:%s", a->path);
+		else
+			text_copy(out, ADDRESS_TEXT, "unix");
+		break;
+	default:
+		text_copy(out, ADDRESS_TEXT, host);
+	}
+	return out;
+}
+
+bool address_equal(const struct address *a, const struct address *b)
+{
+	if (a->family != b->family)
+		return false;
+	switch (a->family) {
+	case ADDRESS_IPV4:
+		return a->port == b->port && memcmp(a->ip, b->ip, 4) == 0;
+	case ADDRESS_IPV6:
+		return a->port == b->port && a->scope == b->scope && memcmp(a->ip, b->ip, 16) == 0;
+	case ADDRESS_UNIX:
+		return strcmp(a->path, b->path) == 0;
+	default:
+		return true;
+	}
+}
+
+socklen_t address_to_kernel(const struct address *a, struct sockaddr_storage *out)
+{
+	struct sockaddr_in *in = (struct sockaddr_in *)(void *)out;
+	struct sockaddr_in6 *in6 = (struct sockaddr_in6 *)(void *)out;
+	struct sockaddr_un *un = (struct sockaddr_un *)(void *)out;
+	size_t length;
+
+	memset(out, 0, sizeof *out);
+	switch (a->family) {
+	case ADDRESS_IPV4:
+		in->sin_family = AF_INET;
+		in->sin_port = htons(a->port);
+		memcpy(&in->sin_addr, a->ip, 4);
+		return sizeof *in;
+	case ADDRESS_IPV6:
+		in6->sin6_family = AF_INET6;
+		in6->sin6_port = htons(a->port);
+		in6->sin6_scope_id = a->scope;
+		memcpy(&in6->sin6_addr, a->ip, 16);
+		return sizeof *in6;
+	case ADDRESS_UNIX:
+		length = strlen(a->path);
+		un->sun_family = AF_UNIX;
+		memcpy(un->sun_path, a->path, length);
+		if (a->path[0] == '@') {
+			un->sun_path[0] = 0;
+			return (socklen_t)(offsetof(struct sockaddr_un, sun_path) + length);
+		}
+		return (socklen_t)(offsetof(struct sockaddr_un, sun_path) + length + 1);
+	default:
+		check(!"an address has a family");
+		return 0;
+	}
+}
+
+static uint16_t port_in_path(const char *path)
+{
+	const char *name = strrchr(path, '/');
+	unsigned port;
+	int used;
+
+	name = name ? name + 1 : path;
+	if (sscanf(name, ".s.PGSQL.%5u%n", &port, &used) == 1 && name[used] == 0 && port <= UINT16_MAX)
+		return (uint16_t)port;
+	return 0;
+}
+
+void address_from_kernel(const struct sockaddr_storage *from, socklen_t length, struct address *out)
+{
+	const struct sockaddr_in *in = (const struct sockaddr_in *)(const void *)from;
+	const struct sockaddr_in6 *in6 = (const struct sockaddr_in6 *)(const void *)from;
+	const struct sockaddr_un *un = (const struct sockaddr_un *)(const void *)from;
+	size_t n;
+
+	*out = (struct address){ .family = ADDRESS_NONE };
+	if (length < sizeof from->ss_family)
+		return;
+	switch (from->ss_family) {
+	case AF_INET:
+		out->family = ADDRESS_IPV4;
+		out->port = ntohs(in->sin_port);
+		memcpy(out->ip, &in->sin_addr, 4);
+		break;
+	case AF_INET6:
+		out->family = ADDRESS_IPV6;
+		out->port = ntohs(in6->sin6_port);
+		out->scope = in6->sin6_scope_id;
+		memcpy(out->ip, &in6->sin6_addr, 16);
+		break;
+	case AF_UNIX:
+		out->family = ADDRESS_UNIX;
+		n = length - offsetof(struct sockaddr_un, sun_path);
+		if (length <= offsetof(struct sockaddr_un, sun_path))
+			break;
+		if (n > sizeof out->path - 1)
+			n = sizeof out->path - 1;
+		memcpy(out->path, un->sun_path, n);
+		if (out->path[0] == 0)
+			out->path[0] = '@';
+		out->port = port_in_path(out->path);
+		break;
+	default:
+		break;
+	}
+}

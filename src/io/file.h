@@ -1,0 +1,36 @@
+#ifndef PGWEIR_IO_FILE_H
+#define PGWEIR_IO_FILE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/log.h"
+
+/* Read a whole file into a malloc'ed, terminated text. False: `error` says which file and why; longer than `most` is an error. */
+bool file_read(const char *path, size_t most, char **text, size_t *length, char *error, size_t error_size);
+
+/* The log: standard error (path NULL or ""), and/or a file, opened to append. Opening again (reload) keeps the old one when the
+ * new one can not be opened: false, `error`. A full disk never stops the process: lines that could not be written are counted and said later. */
+bool logfile_open(const char *path, bool standard_error_too, char *error, size_t error_size);
+void logfile_close(void);
+void logfile_sink(enum log_level, const char *line); /* for log_set_sink: "2026-11-23 12:46:43.857 UTC [pid] LEVEL line" */
+
+/* A pid file that must not exist yet, or whose process is gone. False: `error`. Removed by pidfile_remove if it is still ours. */
+bool pidfile_write(const char *path, char *error, size_t error_size);
+void pidfile_remove(void);
+
+/* Descriptors: raise the soft limit to the hard one; returns the limit now in force. */
+uint64_t descriptors_raise(void);
+
+/* This process. */
+uint32_t process_id(void);
+uint32_t process_user(void);
+
+/* Leave root for this user (name or number). False: `error`. */
+bool process_become(const char *user, char *error, size_t error_size);
+
+/* Go to the background; only the child returns true. */
+bool process_daemon(char *error, size_t error_size);
+
+#endif

@@ -1,0 +1,359 @@
+#include <errno.h>
+#include <grp.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "base/text.h"
+#include "io/clock.h"
+#include "io/private.h"
+
+/* Listening sockets. One socket, watched by any number of loops:
+ *
+ *    listener --+-- watch -- loop 1     EPOLLEXCLUSIVE: a newcomer wakes one loop, not all of them. The interest is
+ *               +-- watch -- loop 2     by level: what one loop leaves at the door is shown again, to whoever is free.
+ *
+ * A loop lets in at most ACCEPTS_PER_TURN at a time, so that a storm of logins does not hold up those who are inside.
+ *
+ * When descriptors run out, accept fails while the newcomer stays at the door and epoll would report it at once, for ever.
+ * So the watch is taken out of epoll for a while (PAUSE_US); the newcomer waits in the kernel's queue meanwhile.
+ *
+ * A unix socket's file outlives its process. Before binding we knock: if nobody answers, the file is a left-over and is
+ * removed. At the end we remove it, if it still is the one we made. Between bind and listen nobody can connect, so that is
+ * when mode and group are set. */
+
+#define ACCEPTS_PER_TURN 16
+#define PAUSE_US         (100 * MILLISECOND_US)
+#define DEFER_SECONDS    45
+
+struct listener {
+	int fd;
+	atomic_int watches;
+	struct address address;
+	dev_t device; /* of a unix socket's file, to know it again */
+	ino_t inode;
+	bool file;
+};
+
+static bool refuse(char *error, size_t size, const struct address *at, const char *what)
+{
+	char text[ADDRESS_TEXT];
+
+	text_format(error, size, "could not listen on %s: %s", address_text(at, text), what);
+	return false;
+}
+
+static const char *reason(int number)
+{
+	switch (number) {
+	case EADDRINUSE:
+		return "address in use";
+	case EADDRNOTAVAIL:
+		return "no such address on this machine";
+	case EACCES:
+		return "permission denied";
+	case ENOENT:
+		return "no such folder";
+	default:
+		return strerror(number);
+	}
+}
+
+/* Is somebody behind this file? If not, it is removed. False: `error`. */
+static bool clear_stale_file(const struct address *at, char *error, size_t size)
+{
+	struct sockaddr_storage name;
+	socklen_t length = address_to_kernel(at, &name);
+	struct stat file;
+	int fd, why;
+
+	if (lstat(at->path, &file) != 0)
+		return true; /* nothing there, or bind will say what is wrong */
+	if (!S_ISSOCK(file.st_mode))
+		return refuse(error, size, at, "a file that is not a socket has this name");
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (fd < 0)
+		return refuse(error, size, at, strerror(errno));
+	why = connect(fd, (struct sockaddr *)&name, length) == 0 ? 0 : errno;
+	close(fd);
+	if (why != ECONNREFUSED && why != ENOENT)
+		return refuse(error, size, at,
+			why == 0 || why == EAGAIN ? "unix socket is in use" : strerror(why));
+	if (unlink(at->path) != 0 && errno != ENOENT)
+		return refuse(error, size, at, strerror(errno));
+	return true;
+}
+
+static bool set_file_rights(struct listener *l, const struct listen_setup *setup, char *error, size_t size)
+{
+	const char *path = l->address.path;
+	struct stat file;
+
+	if (lstat(path, &file) != 0)
+		return refuse(error, size, &l->address, strerror(errno));
+	l->file = true;
+	l->device = file.st_dev;
+	l->inode = file.st_ino;
+	if (setup->unix_group && setup->unix_group[0]) {
+		int64_t number;
+		const struct group *group = getgrnam(setup->unix_group);
+		char what[160];
+
+		if (group)
+			number = group->gr_gid;
+		else if (!text_to_i64(span_text(setup->unix_group), &number) || number < 0 || number >= UINT32_MAX) {
+			text_format(what, sizeof what, "there is no group \"%s\"", setup->unix_group);
+			return refuse(error, size, &l->address, what);
+		}
+		if (chown(path, (uid_t)-1, (gid_t)number) != 0) {
+			text_format(what, sizeof what, "could not give it to group \"%s\": %s", setup->unix_group,
+				strerror(errno));
+			return refuse(error, size, &l->address, what);
+		}
+	}
+	if (setup->unix_mode && chmod(path, (mode_t)setup->unix_mode) != 0)
+		return refuse(error, size, &l->address, strerror(errno));
+	return true;
+}
+
+static void set_on(int fd, int level, int name, int value)
+{
+	(void)setsockopt(fd, level, name, &value, sizeof value);
+}
+
+struct listener *listener_open(const struct address *at, const struct listen_setup *setup, char *error, size_t size)
+{
+	struct sockaddr_storage name;
+	socklen_t length = address_to_kernel(at, &name);
+	bool file = at->family == ADDRESS_UNIX && at->path[0] != '@';
+	struct listener *l = calloc(1, sizeof *l);
+
+	if (!l) {
+		refuse(error, size, at, strerror(ENOMEM));
+		return NULL;
+	}
+	l->address = *at;
+	l->fd = socket(name.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	if (l->fd < 0) {
+		refuse(error, size, at, strerror(errno));
+		goto refused;
+	}
+	if (at->family == ADDRESS_IPV6)
+		set_on(l->fd, IPPROTO_IPV6, IPV6_V6ONLY, 1);
+	if (at->family != ADDRESS_UNIX) {
+		set_on(l->fd, SOL_SOCKET, SO_REUSEADDR, 1);
+		if (setup->reuse_port)
+			set_on(l->fd, SOL_SOCKET, SO_REUSEPORT, 1);
+		if (setup->defer_accept)
+			set_on(l->fd, IPPROTO_TCP, TCP_DEFER_ACCEPT, DEFER_SECONDS);
+		set_on(l->fd, IPPROTO_TCP, TCP_NODELAY, 1); /* those who come in inherit it */
+	}
+	if (file && !clear_stale_file(at, error, size))
+		goto refused;
+	if (bind(l->fd, (struct sockaddr *)&name, length) != 0) {
+		refuse(error, size, at, reason(errno));
+		goto refused;
+	}
+	if (file && !set_file_rights(l, setup, error, size))
+		goto refused;
+	if (listen(l->fd, setup->backlog > 0 ? setup->backlog : SOMAXCONN) != 0) {
+		refuse(error, size, at, reason(errno));
+		goto refused;
+	}
+	length = sizeof name;
+	if (at->family != ADDRESS_UNIX && getsockname(l->fd, (struct sockaddr *)&name, &length) == 0)
+		address_from_kernel(&name, length, &l->address);
+	return l;
+
+refused:
+	listener_close(&l);
+	return NULL;
+}
+
+const struct address *listener_address(const struct listener *l)
+{
+	return &l->address;
+}
+
+void listener_close(struct listener **at)
+{
+	struct listener *l = *at;
+	struct stat file;
+
+	*at = NULL;
+	if (!l)
+		return;
+	check(atomic_load(&l->watches) == 0);
+	if (l->file && lstat(l->address.path, &file) == 0 && file.st_dev == l->device && file.st_ino == l->inode)
+		unlink(l->address.path);
+	if (l->fd >= 0)
+		close(l->fd);
+	free(l);
+}
+
+/* ---- watches ---- */
+
+static bool watch_begin(struct watch *w)
+{
+	struct epoll_event e = {
+		.events = EPOLLIN | EPOLLEXCLUSIVE,
+		.data.u64 = (uint64_t)(uintptr_t)w | MARK_WATCH,
+	};
+
+	return epoll_ctl(w->loop->epoll, EPOLL_CTL_ADD, w->listener->fd, &e) == 0;
+}
+
+static void watch_end(struct watch *w)
+{
+	check(epoll_ctl(w->loop->epoll, EPOLL_CTL_DEL, w->listener->fd, NULL) == 0);
+}
+
+bool listener_watch(struct listener *l, struct loop *loop)
+{
+	struct watch *w = calloc(1, sizeof *w);
+
+	if (!w)
+		return false;
+	check(((uintptr_t)w & MARK_MASK) == 0);
+	w->listener = l;
+	w->loop = loop;
+	link_init(&w->accepting);
+	if (!watch_begin(w)) {
+		free(w);
+		return false;
+	}
+	link_last(&loop->watches, &w->place);
+	atomic_fetch_add(&l->watches, 1);
+	return true;
+}
+
+void watch_free(struct watch *w)
+{
+	if (w->paused_until)
+		w->loop->watches_paused--;
+	else
+		watch_end(w);
+	link_remove(&w->accepting);
+	link_remove(&w->place);
+	atomic_fetch_sub(&w->listener->watches, 1);
+	free(w);
+}
+
+void listener_unwatch(struct listener *l, struct loop *loop)
+{
+	for (struct link *at = loop->watches.next; at != &loop->watches; at = at->next) {
+		struct watch *w = link_owner(at, struct watch, place);
+
+		if (w->listener == l) {
+			watch_free(w);
+			return;
+		}
+	}
+}
+
+/* One line a second is enough, whatever the number of loops and newcomers. */
+static void report_refusal(const struct listener *l, int error, time_us now)
+{
+	static _Atomic time_us reported;
+	time_us last = atomic_load(&reported);
+	char text[ADDRESS_TEXT];
+
+	if (last != 0 && now - last < SECOND_US)
+		return;
+	if (atomic_compare_exchange_strong(&reported, &last, now))
+		log_line(LOG_WARNING, "could not accept a connection on %s: %s (trying again in %d ms)",
+			address_text(&l->address, text), strerror(error), (int)(PAUSE_US / MILLISECOND_US));
+}
+
+static void watch_pause(struct watch *w, int error)
+{
+	time_us now = clock_now();
+
+	report_refusal(w->listener, error, now);
+	watch_end(w);
+	w->paused_until = now + PAUSE_US;
+	w->loop->watches_paused++;
+}
+
+time_us watches_wake(struct loop *loop, time_us now)
+{
+	time_us next = 0;
+
+	if (loop->watches_paused == 0)
+		return 0;
+	for (struct link *at = loop->watches.next; at != &loop->watches; at = at->next) {
+		struct watch *w = link_owner(at, struct watch, place);
+
+		if (w->paused_until == 0)
+			continue;
+		if (w->paused_until <= now && watch_begin(w)) {
+			w->paused_until = 0;
+			loop->watches_paused--;
+			continue;
+		}
+		if (w->paused_until <= now)
+			w->paused_until = now + PAUSE_US;
+		if (next == 0 || w->paused_until < next)
+			next = w->paused_until;
+	}
+	return next;
+}
+
+static struct parcel *parcel_new(const struct listener *l, int fd, const struct sockaddr_storage *name, socklen_t length)
+{
+	struct parcel *p = calloc(1, sizeof *p);
+
+	if (!p)
+		return NULL;
+	p->fd = fd;
+	p->nodelay = true;
+	address_from_kernel(name, length, &p->peer);
+	if (l->address.family == ADDRESS_UNIX) {
+		struct ucred peer;
+		socklen_t size = sizeof peer;
+
+		p->peer.family = ADDRESS_UNIX;
+		p->peer.port = l->address.port;
+		if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0) {
+			p->peer.process = (uint32_t)peer.pid;
+			p->peer.user = peer.uid;
+		}
+	}
+	return p;
+}
+
+struct parcel *watch_accept(struct watch *w)
+{
+	struct listener *l = w->listener;
+
+	while (w->accepted < ACCEPTS_PER_TURN) {
+		struct sockaddr_storage name;
+		socklen_t length = sizeof name;
+		struct parcel *p;
+		int fd = accept4(l->fd, (struct sockaddr *)&name, &length, SOCK_NONBLOCK | SOCK_CLOEXEC);
+
+		w->accepted++;
+		if (fd >= 0) {
+			p = parcel_new(l, fd, &name, length);
+			if (p)
+				return p;
+			close(fd);
+			errno = ENOMEM;
+		}
+		if (errno == EAGAIN)
+			break;
+		if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
+			watch_pause(w, errno);
+			break;
+		}
+		/* Everything else is about that one newcomer, who is gone (accept(2), "Error handling"). */
+		check(errno != EBADF && errno != EINVAL && errno != ENOTSOCK && errno != EFAULT);
+	}
+	w->accepted = 0;
+	link_remove(&w->accepting);
+	return NULL;
+}

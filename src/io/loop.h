@@ -1,0 +1,166 @@
+#ifndef PGWEIR_IO_LOOP_H
+#define PGWEIR_IO_LOOP_H
+
+#include "base/span.h"
+#include "base/time.h"
+#include "io/address.h"
+
+/* One thread's view of the world, in completions: never "this descriptor is ready", always "these bytes arrived".
+ * A loop and its streams belong to one thread. Which kernel interface is used is private to this folder.
+ *
+ * A stream that its owner closed is never heard of again: no completion for it comes out of loop_next, even if it was
+ * already on its way. */
+struct loop;
+struct stream;
+struct parcel;   /* a stream on its way between threads: descriptor, addresses, unread and unsent bytes */
+struct listener; /* a listening socket, shared by all loops */
+struct mailbox;
+
+enum completion_kind {
+	DONE_CONNECTED, /* a dialed stream is open */
+	DONE_BYTES,     /* `bytes`: everything unread, oldest first; borrowed until the next loop_next. Say with stream_consume how many were used */
+	DONE_ROOM,      /* a stream that had unsent bytes queued has sent them all */
+	DONE_HANGUP,    /* while paused: the peer closed its sending side, or the connection broke; unread bytes may wait. Said once per
+	                 * owner's time; what it was is said by ENDED after stream_resume */
+	DONE_ENDED,     /* end of file (error 0) or an error (errno value); the owner must still stream_close it. Said once. Unread bytes are delivered first */
+	DONE_ACCEPTED,  /* `parcel`: a new connection on `listener`; the receiver owns it */
+	DONE_SIGNAL     /* `error`: the signal's number; only in the loop that called loop_signals */
+};
+
+struct completion {
+	enum completion_kind kind;
+	struct stream *stream;
+	void *owner; /* as given with the stream */
+	struct span bytes;
+	int error;
+	struct parcel *parcel;
+	struct listener *listener;
+};
+
+struct loop *loop_new(void); /* NULL: the kernel refused; errno says why */
+void loop_free(struct loop *); /* streams still in it are closed */
+
+/* Sleep until something happened, mail came, or `deadline` (0: none; in the past: only look). May return early with nothing to say. */
+void loop_wait(struct loop *, time_us deadline);
+
+/* The next completion of this turn; false when there are no more. One stream's completions come in order; streams take turns,
+ * each with at most one read buffer's worth (LOOP_READ bytes) at a time. */
+bool loop_next(struct loop *, struct completion *out);
+#define LOOP_READ 65536
+
+/* Receive signals (HUP INT TERM QUIT USR1 USR2) as completions; they must have been blocked by signals_block before any thread began. */
+bool loop_signals(struct loop *);
+void signals_block(void); /* also ignores PIPE */
+
+/* ---- streams ---- */
+
+struct stream_options {
+	bool keepalive;
+	int keepidle, keepintvl, keepcnt, user_timeout_ms, socket_buffer; /* 0: the system's */
+};
+
+/* Begin to connect. CONNECTED or ENDED follows. NULL: no descriptor or memory; errno says why. TCP_NODELAY is always on. */
+struct stream *stream_dial(struct loop *, const struct address *, const struct stream_options *, void *owner);
+
+/* Take a parcel in, unpaused. Its unread bytes are delivered again. Options may be NULL: it keeps what it has. NULL: refused; the
+ * parcel is ended. *parcel becomes NULL. */
+struct stream *stream_attach(struct loop *, struct parcel **, const struct stream_options *, void *owner);
+
+/* Take an open stream (CONNECTED was said, ENDED was not) out of its loop, to be mailed. Lent bytes are no longer borrowed then.
+ * NULL: memory refused, the stream is as before. */
+struct parcel *stream_detach(struct stream **);
+void parcel_free(struct parcel **); /* closes it */
+const struct address *parcel_peer(const struct parcel *);
+
+void stream_set_owner(struct stream *, void *owner);
+void *stream_owner(const struct stream *);
+
+/* The answer is borrowed until the same question is asked about any stream of this loop: copy what must stay.
+ * The peer of an accepted unix socket has process and user, and the listener's port. The peer is known to the end, also after an error. */
+const struct address *stream_peer(const struct stream *);
+const struct address *stream_local(const struct stream *);
+
+/* The first `n` bytes of the last DONE_BYTES are done with; the rest is kept and comes again in front of the next bytes
+ * (not before new bytes came, or stream_resume). Not called: nothing is consumed. Several calls add up; it may also be called
+ * later, when the bytes are no longer borrowed. */
+void stream_consume(struct stream *, size_t n);
+
+/* What is unread and was already received (after consume): how much. */
+size_t stream_unread(const struct stream *);
+
+/* Deliver no more bytes until resume; resume delivers at once what is unread. Pausing twice is pausing once.
+ * "At once" is in this turn, unless the stream had bytes in this turn already: then in the next, which comes without sleeping. */
+void stream_pause(struct stream *);
+void stream_resume(struct stream *);
+bool stream_is_paused(const struct stream *);
+
+/* Send. What the peer does not take now is copied and sent later (DONE_ROOM when all is out). False: memory refused; a part may
+ * have been sent, so only stream_close is left.
+ * A send error shows as DONE_ENDED; until then writes are swallowed. */
+struct piece {
+	const void *at;
+	size_t length;
+};
+bool stream_write(struct stream *, const struct piece *, size_t count);
+size_t stream_queued(const struct stream *); /* unsent bytes */
+
+/* End. close: now, unsent bytes are lost. finish: first send what is queued, for at most `limit`; the owner is forgotten either way.
+ * *stream becomes NULL. NULL inside is fine. */
+void stream_close(struct stream **);
+void stream_finish(struct stream **, time_us limit);
+
+/* Send nothing more (after what is queued): the peer sees end of file; reading goes on. */
+void stream_shut(struct stream *);
+
+/* ---- listeners ---- */
+
+struct listen_setup {
+	int backlog;
+	bool defer_accept, reuse_port;
+	int unix_mode;          /* chmod of a unix socket's file; 0: leave it */
+	const char *unix_group; /* name or number; NULL or "": leave it */
+};
+
+/* Bind and listen. NULL: `error` says where and why ("could not listen on 127.0.0.1:6432: address in use"). A stale unix socket
+ * file is replaced; a live one is not ("unix socket is in use"). */
+struct listener *listener_open(const struct address *, const struct listen_setup *, char *error, size_t error_size);
+const struct address *listener_address(const struct listener *); /* with the port the kernel chose */
+bool listener_watch(struct listener *, struct loop *);  /* DONE_ACCEPTED comes in this loop too */
+void listener_unwatch(struct listener *, struct loop *);
+void listener_close(struct listener **); /* all watchers must have unwatched; removes a unix socket's file */
+
+/* ---- mail between threads ---- */
+
+struct letter {
+	struct letter *next;
+	uint32_t kind; /* the sender's and receiver's own word */
+};
+
+struct mailbox *mailbox_new(struct loop *); /* wakes this loop */
+void mailbox_free(struct mailbox *);        /* must be empty (checked) */
+
+/* From any thread. The letter belongs to the receiver from now on. Letters of one sender arrive in order. */
+void mailbox_post(struct mailbox *, struct letter *);
+
+/* The oldest letter, or NULL. Only by the loop's own thread. Also works while the loop is not waiting. */
+struct letter *mailbox_take(struct mailbox *);
+
+/* ---- names ---- */
+
+/* Resolve a host name without blocking: a thread of its own asks the system. The letter comes back by mail with the answer.
+ * The asker allocates it (zeroed but for `letter.kind`, `name`, `port`) and frees it on arrival. */
+#define RESOLVE_MAX 16
+struct resolve_letter {
+	struct letter letter;
+	struct mailbox *to;
+	void *context;
+	char name[256];
+	uint16_t port;
+	size_t count; /* 0: not found; `problem` says why */
+	struct address addresses[RESOLVE_MAX];
+	char problem[128];
+};
+void resolve(struct resolve_letter *);
+void resolver_stop(void); /* at the end: waits for the thread; unanswered letters are posted with count 0 */
+
+#endif

@@ -1,0 +1,184 @@
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <limits.h>
+#include <pwd.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/text.h"
+#include "io/file.h"
+
+/* This process among the others: its number, its file, its user, its limits. Called from the main thread, before other
+ * threads begin (but for process_id and process_user).
+ *
+ * The pid file is made with O_EXCL, so of two processes that start together one wins. One that is there already counts
+ * only if it names a living process: a machine that lost power leaves it behind. */
+
+static char our_pidfile[PATH_MAX];
+
+uint32_t process_id(void)
+{
+	return (uint32_t)getpid();
+}
+
+uint32_t process_user(void)
+{
+	return (uint32_t)geteuid();
+}
+
+/* The number in it, or 0. */
+static pid_t pid_in(const char *path)
+{
+	char *text, error[8];
+	size_t length;
+	int64_t pid = 0;
+
+	if (!file_read(path, 64, &text, &length, error, sizeof error))
+		return 0;
+	if (!text_to_i64(text_trim(span_of(text, length)), &pid) || pid < 1 || pid > INT32_MAX)
+		pid = 0;
+	free(text);
+	return (pid_t)pid;
+}
+
+static bool alive(pid_t pid)
+{
+	return pid > 0 && pid != getpid() && (kill(pid, 0) == 0 || errno == EPERM);
+}
+
+static bool refuse(char *error, size_t size, const char *path, const char *why)
+{
+	text_format(error, size, "could not write pid file \"%s\": %s", path, why);
+	return false;
+}
+
+bool pidfile_write(const char *path, char *error, size_t size)
+{
+	char absolute[PATH_MAX], line[24], why[64];
+	size_t n;
+	int fd;
+
+	if (path[0] == '/') {
+		if (text_copy(absolute, sizeof absolute, path) != strlen(path))
+			return refuse(error, size, path, strerror(ENAMETOOLONG));
+	} else {
+		/* kept whole: whoever removes it may stand in another folder */
+		char folder[PATH_MAX];
+
+		if (!getcwd(folder, sizeof folder))
+			return refuse(error, size, path, strerror(errno));
+		n = text_format(absolute, sizeof absolute, "%.2000s/%.2000s", folder, path);
+		if (n != strlen(folder) + 1 + strlen(path))
+			return refuse(error, size, path, strerror(ENAMETOOLONG));
+	}
+	fd = open(absolute, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
+	if (fd < 0 && errno == EEXIST) {
+		pid_t other = pid_in(absolute);
+
+		if (alive(other)) {
+			text_format(why, sizeof why, "process %d, which it names, is running", (int)other);
+			return refuse(error, size, path, why);
+		}
+		if (unlink(absolute) != 0 && errno != ENOENT)
+			return refuse(error, size, path, strerror(errno));
+		fd = open(absolute, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
+	}
+	if (fd < 0)
+		return refuse(error, size, path, strerror(errno));
+	n = text_format(line, sizeof line, "%d\n", (int)getpid());
+	errno = ENOSPC;
+	if (write(fd, line, n) != (ssize_t)n) {
+		refuse(error, size, path, strerror(errno));
+		close(fd);
+		unlink(absolute);
+		return false;
+	}
+	close(fd);
+	text_copy(our_pidfile, sizeof our_pidfile, absolute);
+	return true;
+}
+
+void pidfile_remove(void)
+{
+	if (our_pidfile[0] && pid_in(our_pidfile) == getpid())
+		unlink(our_pidfile);
+	our_pidfile[0] = 0;
+}
+
+uint64_t descriptors_raise(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
+		return 1024;
+	if (limit.rlim_cur != limit.rlim_max) {
+		struct rlimit raised = { .rlim_cur = limit.rlim_max, .rlim_max = limit.rlim_max };
+
+		if (setrlimit(RLIMIT_NOFILE, &raised) == 0)
+			limit = raised;
+	}
+	return limit.rlim_cur;
+}
+
+static bool no_user(char *error, size_t size, const char *user, const char *why)
+{
+	text_format(error, size, "could not become user \"%s\": %s", user, why);
+	return false;
+}
+
+bool process_become(const char *user, char *error, size_t size)
+{
+	const struct passwd *entry;
+	int64_t number;
+
+	errno = 0;
+	entry = getpwnam(user);
+	if (!entry && text_to_i64(span_text(user), &number) && number >= 0 && number < UINT32_MAX)
+		entry = getpwuid((uid_t)number);
+	if (!entry)
+		return no_user(error, size, user, errno && errno != ENOENT ? strerror(errno) : "there is no such user");
+	if (geteuid() == entry->pw_uid && getuid() == entry->pw_uid)
+		return true;
+	if (initgroups(entry->pw_name, entry->pw_gid) != 0 || setgid(entry->pw_gid) != 0 ||
+		setuid(entry->pw_uid) != 0)
+		return no_user(error, size, user, strerror(errno));
+	if (entry->pw_uid != 0 && setuid(0) == 0)
+		return no_user(error, size, user, "the way back to root is still open");
+	return true;
+}
+
+bool process_daemon(char *error, size_t size)
+{
+	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+	pid_t child;
+
+	if (null < 0)
+		goto failed;
+	/* Twice: the second child leads no session, so it can never get a terminal. */
+	for (int i = 0; i < 2; i++) {
+		child = fork();
+		if (child < 0)
+			goto failed;
+		if (child > 0)
+			_exit(0);
+		if (i == 0 && setsid() < 0)
+			goto failed;
+	}
+	for (int fd = 0; fd <= 2; fd++)
+		if (dup2(null, fd) < 0)
+			goto failed;
+	if (null > 2)
+		close(null);
+	return true;
+
+failed:
+	text_format(error, size, "could not go to the background: %s", strerror(errno));
+	if (null > 2)
+		close(null);
+	return false;
+}

@@ -1,0 +1,952 @@
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdlib.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include "io/clock.h"
+#include "io/private.h"
+
+/* One connection.
+ *
+ *    stream_dial --> DIALING --CONNECTED--> OPEN <-- stream_attach
+ *                       |                    | |
+ *                       +------ENDED---------+ | stream_finish: the owner is forgotten
+ *                               |            |  v
+ *                             ENDED ------->  FINISHING --all is sent--> LINGERING
+ *                               |                  |        the peer ended | or the limit passed
+ *                               v                  v                       v
+ *                             DEAD <---------------+-----------------------+        (stream_close: from anywhere)
+ *
+ *    unread:  bytes received that the owner did not consume. A block on the heap only while there are any.
+ *             A short one is copied in front of the next bytes in the loop's buffer; a long one (more than LOOP_FRONT)
+ *             is read into directly, so that collecting n bytes copies them twice at most.
+ *    unsent:  bytes that the kernel did not take. While there are any, writes go behind them.
+ *
+ * Reading.   READABLE says that recv may find something. It is set by an edge and cleared when a read proves the socket
+ *            empty. Unread bytes are delivered together with new ones, or after a resume (AGAIN), and then alone: a
+ *            client that sends faster than its owner consumes piles up in the kernel, not here.
+ * Writing.   BLOCKED is set by a short send and cleared by the edge "writable". For TCP the kernel says so only after a
+ *            short send, so the interest costs nothing and stays registered. A unix socket says so every time its peer
+ *            reads, which would wake us for nothing once per transaction: there the interest is armed by a short send
+ *            only, and disarmed after it (the one place where epoll_ctl is called again).
+ * The end.   A peer that ends sending, and every error, comes as HANGUP; reading on finds out which it was. So that the
+ *            last words of a server (FATAL: ...) are never lost, an error in sending ends nothing by itself: it is kept,
+ *            reading goes on to the end, and then ENDED tells it.
+ * Finishing. Closing a socket with unread input makes the kernel send a reset, which can destroy an error message that
+ *            the peer has not read yet. So after the last byte the sending side is shut, and what still comes is thrown
+ *            away until the peer ends too.
+ *
+ * The size matters, there may be a million of these: the peer's address is packed, the local one asked for on demand. */
+
+_Static_assert(sizeof(struct stream) <= 88, "with malloc's 8 bytes a stream fills a chunk of 96");
+_Static_assert(sizeof(struct piece) == sizeof(struct iovec) &&
+	offsetof(struct piece, at) == offsetof(struct iovec, iov_base) &&
+	offsetof(struct piece, length) == offsetof(struct iovec, iov_len), "a piece is an iovec by another name");
+
+#define set_flag(s, flag)   ((s)->flags |= (flag))
+#define clear_flag(s, flag) ((s)->flags &= (uint16_t)~(flag))
+#define has_flag(s, flag)   (((s)->flags & (flag)) != 0)
+
+/* ---- blocks ---- */
+
+bool block_reserve(struct block **at, size_t n)
+{
+	struct block *b = *at;
+	size_t capacity, need;
+
+	if (b && b->capacity - b->start - b->length >= n)
+		return true;
+	if (b && b->capacity - b->length >= n && b->start >= b->length) {
+		memcpy(b->at, b->at + b->start, b->length);
+		b->start = 0;
+		return true;
+	}
+	need = block_length(b) + n;
+	capacity = b ? b->capacity : 64;
+	while (capacity < need) {
+		if (capacity > SIZE_MAX / 4)
+			return false;
+		capacity *= 2;
+	}
+	if (!b)
+		capacity = need; /* most tails are short-lived and never grow */
+	b = malloc(sizeof *b + capacity);
+	if (!b)
+		return false;
+	*b = (struct block){ .capacity = capacity };
+	if (*at) {
+		b->length = (*at)->length;
+		memcpy(b->at, (*at)->at + (*at)->start, b->length);
+		free(*at);
+	}
+	*at = b;
+	return true;
+}
+
+bool block_add(struct block **at, const void *bytes, size_t n)
+{
+	if (!block_reserve(at, n))
+		return false;
+	memcpy((*at)->at + (*at)->start + (*at)->length, bytes, n);
+	(*at)->length += n;
+	return true;
+}
+
+void block_consume(struct block **at, size_t n)
+{
+	struct block *b = *at;
+
+	check(n <= block_length(b));
+	if (!b)
+		return;
+	b->start += n;
+	b->length -= n;
+	if (b->length == 0) {
+		free(b);
+		*at = NULL;
+	}
+}
+
+/* ---- the peer's address ---- */
+
+/* False: no memory for a path. */
+static bool pack_peer(struct stream *s, const struct address *a)
+{
+	s->family = a->family & 15;
+	s->port = a->port;
+	s->scope = a->scope;
+	if (a->family != ADDRESS_UNIX) {
+		memcpy(s->ip, a->ip, sizeof s->ip);
+		return true;
+	}
+	s->process = a->process;
+	s->user = a->user;
+	s->path = NULL;
+	if (a->path[0]) {
+		s->path = strdup(a->path);
+		return s->path != NULL;
+	}
+	return true;
+}
+
+static void unpack_peer(const struct stream *s, struct address *out)
+{
+	*out = (struct address){ .family = s->family, .port = s->port, .scope = s->scope };
+	if (s->family != ADDRESS_UNIX) {
+		memcpy(out->ip, s->ip, sizeof out->ip);
+		return;
+	}
+	out->process = s->process;
+	out->user = s->user;
+	if (s->path)
+		strcpy(out->path, s->path); // NOLINT: it came from such an array
+}
+
+const struct address *stream_peer(const struct stream *s)
+{
+	unpack_peer(s, &s->loop->peer);
+	return &s->loop->peer;
+}
+
+static void ask_local(const struct stream *s, struct address *out)
+{
+	struct sockaddr_storage at;
+	socklen_t length = sizeof at;
+
+	if (getsockname(s->fd, (struct sockaddr *)&at, &length) != 0)
+		length = 0;
+	address_from_kernel(&at, length, out);
+}
+
+const struct address *stream_local(const struct stream *s)
+{
+	ask_local(s, &s->loop->local);
+	return &s->loop->local;
+}
+
+/* ---- birth and death ---- */
+
+static struct stream *stream_new(struct loop *loop, void *owner)
+{
+	struct stream *s = calloc(1, sizeof *s);
+
+	if (!s)
+		return NULL;
+	s->fd = -1;
+	s->loop = loop;
+	s->owner = owner;
+	link_last(&loop->streams, &s->place);
+	return s;
+}
+
+/* It has no owner any more, who may still be looking at bytes in its block. */
+static void drop_unread(struct stream *s)
+{
+	struct loop *loop = s->loop;
+
+	if (loop->lent == s) {
+		loop->lent = NULL;
+		if (loop->lent_block) {
+			loop->orphan = s->unread;
+			s->unread = NULL;
+		}
+	}
+	free(s->unread);
+	s->unread = NULL;
+}
+
+/* Free what it holds but for the descriptor. From now on nobody hears of it. */
+static void stream_die(struct stream *s)
+{
+	struct loop *loop = s->loop;
+
+	check(s->state != STREAM_DEAD);
+	drop_unread(s);
+	free(s->unsent);
+	s->unsent = NULL;
+	if (s->family == ADDRESS_UNIX)
+		free(s->path);
+	s->path = NULL;
+	s->owner = NULL;
+	link_remove(&s->place);
+	s->state = STREAM_DEAD;
+	if (!has_flag(s, FLAG_QUEUED) && loop->now != s) {
+		s->next = loop->grave;
+		loop->grave = s;
+	}
+}
+
+void stream_drop(struct stream *s)
+{
+	if (s->fd >= 0)
+		close(s->fd); /* the kernel takes it out of the epoll set */
+	s->fd = -1;
+	stream_die(s);
+}
+
+void stream_close(struct stream **at)
+{
+	struct stream *s = *at;
+
+	*at = NULL;
+	if (!s)
+		return;
+	check(s->state <= STREAM_ENDED);
+	stream_drop(s);
+}
+
+static uint32_t interest(const struct stream *s)
+{
+	return EPOLLIN | EPOLLRDHUP | EPOLLET | (has_flag(s, FLAG_ARMED) ? EPOLLOUT : 0);
+}
+
+static bool tell_epoll(struct stream *s, int operation)
+{
+	struct epoll_event e = { .events = interest(s), .data.ptr = s };
+
+	check(((uintptr_t)s & MARK_MASK) == 0);
+	return epoll_ctl(s->loop->epoll, operation, s->fd, &e) == 0;
+}
+
+static void set_number(int fd, int level, int name, int value)
+{
+	/* What an option asks for is a wish: a socket without it still works. */
+	(void)setsockopt(fd, level, name, &value, sizeof value);
+}
+
+static void set_buffers(int fd, const struct stream_options *o)
+{
+	if (o && o->socket_buffer > 0) {
+		set_number(fd, SOL_SOCKET, SO_SNDBUF, o->socket_buffer);
+		set_number(fd, SOL_SOCKET, SO_RCVBUF, o->socket_buffer);
+	}
+}
+
+static void set_tcp(int fd, const struct stream_options *o, bool nodelay_already)
+{
+	if (!nodelay_already)
+		set_number(fd, IPPROTO_TCP, TCP_NODELAY, 1);
+	if (!o)
+		return;
+	if (o->keepalive) {
+		set_number(fd, SOL_SOCKET, SO_KEEPALIVE, 1);
+		if (o->keepidle > 0)
+			set_number(fd, IPPROTO_TCP, TCP_KEEPIDLE, o->keepidle);
+		if (o->keepintvl > 0)
+			set_number(fd, IPPROTO_TCP, TCP_KEEPINTVL, o->keepintvl);
+		if (o->keepcnt > 0)
+			set_number(fd, IPPROTO_TCP, TCP_KEEPCNT, o->keepcnt);
+	}
+	if (o->user_timeout_ms > 0)
+		set_number(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, o->user_timeout_ms);
+}
+
+/* The end is known without reading: ENDED with this error comes in the next turn. */
+static void fail(struct stream *s, int error)
+{
+	s->error = (uint16_t)error;
+	set_flag(s, FLAG_FAILED | FLAG_OVER);
+	loop_queue(s->loop, s);
+}
+
+static void begin_connect(struct stream *s)
+{
+	struct loop *loop = s->loop;
+	struct sockaddr_storage at;
+	struct address peer;
+	socklen_t length;
+
+	unpack_peer(s, &peer);
+	length = address_to_kernel(&peer, &at);
+	link_remove(&s->place);
+	if (connect(s->fd, (struct sockaddr *)&at, length) == 0) {
+		set_flag(s, FLAG_DIALED_NOW);
+		loop_queue(loop, s);
+	} else if (errno == EAGAIN && s->family == ADDRESS_UNIX) {
+		/* Its queue is full, and no event will say when it is not: try again soon, as a blocking connect would. */
+		if (link_empty(&loop->redials) && loop->redial_at <= clock_now())
+			loop->redial_at = clock_now() + 10 * MILLISECOND_US;
+		link_last(&loop->redials, &s->place);
+		return;
+	} else if (errno != EINPROGRESS) {
+		link_last(&loop->streams, &s->place);
+		fail(s, errno);
+		return;
+	}
+	link_last(&loop->streams, &s->place);
+	if (!tell_epoll(s, EPOLL_CTL_ADD)) {
+		clear_flag(s, FLAG_DIALED_NOW);
+		fail(s, errno);
+	}
+}
+
+void stream_redial(struct stream *s)
+{
+	begin_connect(s);
+}
+
+struct stream *stream_dial(
+	struct loop *loop, const struct address *to, const struct stream_options *options, void *owner)
+{
+	static const int families[] = { [ADDRESS_IPV4] = AF_INET, [ADDRESS_IPV6] = AF_INET6, [ADDRESS_UNIX] = AF_UNIX };
+	struct stream *s;
+
+	check(to->family >= ADDRESS_IPV4 && to->family <= ADDRESS_UNIX);
+	s = stream_new(loop, owner);
+	if (!s)
+		return NULL;
+	if (!pack_peer(s, to)) {
+		errno = ENOMEM;
+		goto refused;
+	}
+	s->fd = socket(families[to->family], SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	if (s->fd < 0)
+		goto refused;
+	set_buffers(s->fd, options);
+	if (s->family != ADDRESS_UNIX) {
+		set_tcp(s->fd, options, false);
+		set_flag(s, FLAG_ARMED);
+	}
+	s->state = STREAM_DIALING;
+	begin_connect(s);
+	return s;
+
+refused:
+	{
+		int why = errno;
+
+		stream_drop(s);
+		errno = why;
+	}
+	return NULL;
+}
+
+/* ---- parcels ---- */
+
+/* What a stream that moves has to remember. Readiness is not among it: the new loop's epoll says it anew. */
+#define FLAGS_MOVED \
+	(FLAG_ROOM | FLAG_FAILED | FLAG_OVER | FLAG_SHUT_ASKED | FLAG_SHUT_DONE)
+
+void parcel_free(struct parcel **at)
+{
+	struct parcel *p = *at;
+
+	*at = NULL;
+	if (!p)
+		return;
+	close(p->fd);
+	free(p->unread);
+	free(p->unsent);
+	free(p);
+}
+
+const struct address *parcel_peer(const struct parcel *p)
+{
+	return &p->peer;
+}
+
+struct stream *stream_attach(
+	struct loop *loop, struct parcel **at, const struct stream_options *options, void *owner)
+{
+	struct parcel *p = *at;
+	struct stream *s = stream_new(loop, owner);
+
+	*at = NULL;
+	if (!s)
+		goto refused;
+	if (!pack_peer(s, &p->peer))
+		goto refused_stream;
+	s->flags = p->flags;
+	s->error = p->error;
+	s->state = STREAM_OPEN;
+	if (p->unsent)
+		set_flag(s, FLAG_BLOCKED);
+	if (s->family != ADDRESS_UNIX || p->unsent)
+		set_flag(s, FLAG_ARMED);
+	s->fd = p->fd;
+	if (!tell_epoll(s, EPOLL_CTL_ADD)) {
+		s->fd = -1;
+		goto refused_stream;
+	}
+	set_buffers(s->fd, options);
+	if (s->family != ADDRESS_UNIX)
+		set_tcp(s->fd, options, p->nodelay);
+	s->unread = p->unread;
+	s->unsent = p->unsent;
+	free(p);
+	if (s->unread)
+		set_flag(s, FLAG_AGAIN);
+	if (s->unread || has_flag(s, FLAG_OVER | FLAG_FAILED | FLAG_ROOM))
+		loop_queue(loop, s);
+	return s;
+
+refused_stream:
+	stream_drop(s);
+refused:
+	parcel_free(&p);
+	return NULL;
+}
+
+struct parcel *stream_detach(struct stream **at)
+{
+	struct stream *s = *at;
+	struct parcel *p;
+
+	check(s->state == STREAM_OPEN);
+	p = calloc(1, sizeof *p);
+	if (!p)
+		return NULL;
+	if (s->loop->lent == s) {
+		size_t before = block_length(s->unread);
+		size_t rest = s->loop->lent_bytes.length - s->loop->lent_consumed;
+
+		/* like loop_settle, but a refusal leaves everything as it is */
+		if (!s->loop->lent_block && rest > 0) {
+			check(before == 0);
+			if (!block_add(&s->unread, s->loop->lent_bytes.at + s->loop->lent_consumed, rest)) {
+				free(p);
+				return NULL;
+			}
+			s->loop->lent = NULL;
+		}
+		loop_settle(s->loop);
+	}
+	check(epoll_ctl(s->loop->epoll, EPOLL_CTL_DEL, s->fd, NULL) == 0);
+	p->fd = s->fd;
+	p->nodelay = true;
+	p->flags = s->flags & FLAGS_MOVED;
+	p->error = s->error;
+	p->unread = s->unread;
+	p->unsent = s->unsent;
+	unpack_peer(s, &p->peer);
+	s->unread = s->unsent = NULL;
+	s->fd = -1;
+	stream_die(s);
+	*at = NULL;
+	return p;
+}
+
+/* ---- the owner's small questions ---- */
+
+void stream_set_owner(struct stream *s, void *owner)
+{
+	check(s->state <= STREAM_ENDED);
+	s->owner = owner;
+}
+
+void *stream_owner(const struct stream *s)
+{
+	return s->owner;
+}
+
+size_t stream_unread(const struct stream *s)
+{
+	if (s->loop->lent == s)
+		return s->loop->lent_bytes.length - s->loop->lent_consumed;
+	return block_length(s->unread);
+}
+
+size_t stream_queued(const struct stream *s)
+{
+	return block_length(s->unsent);
+}
+
+bool stream_is_paused(const struct stream *s)
+{
+	return has_flag(s, FLAG_PAUSED);
+}
+
+void stream_consume(struct stream *s, size_t n)
+{
+	struct loop *loop = s->loop;
+
+	if (loop->lent != s) {
+		block_consume(&s->unread, n);
+		return;
+	}
+	check(n <= loop->lent_bytes.length - loop->lent_consumed);
+	loop->lent_consumed += n;
+}
+
+void stream_pause(struct stream *s)
+{
+	check(s->state <= STREAM_ENDED);
+	set_flag(s, FLAG_PAUSED);
+	if (has_flag(s, FLAG_HANGUP | FLAG_OVER) && !has_flag(s, FLAG_TOLD) && s->state == STREAM_OPEN)
+		loop_queue(s->loop, s);
+}
+
+void stream_resume(struct stream *s)
+{
+	struct loop *loop = s->loop;
+
+	check(s->state <= STREAM_ENDED);
+	clear_flag(s, FLAG_PAUSED);
+	if (s->state != STREAM_OPEN)
+		return;
+	if (stream_unread(s) > 0)
+		set_flag(s, FLAG_AGAIN);
+	if (!has_flag(s, FLAG_AGAIN | FLAG_READABLE | FLAG_HANGUP | FLAG_OVER))
+		return;
+	/* One that had its bytes in this turn has to let the others go first, or two that resume each other never end it. */
+	if (s->turn == loop->turn)
+		loop_queue_later(loop, s);
+	else
+		loop_queue(loop, s);
+}
+
+/* ---- sending ---- */
+
+static void arm(struct stream *s, bool on)
+{
+	if (s->family != ADDRESS_UNIX || has_flag(s, FLAG_ARMED) == on)
+		return;
+	if (on)
+		set_flag(s, FLAG_ARMED);
+	else
+		clear_flag(s, FLAG_ARMED);
+	check(tell_epoll(s, EPOLL_CTL_MOD));
+}
+
+/* Sending is over; what the peer still says is read to the end before the owner is told. */
+static void send_failed(struct stream *s, int error)
+{
+	free(s->unsent);
+	s->unsent = NULL;
+	clear_flag(s, FLAG_BLOCKED | FLAG_ROOM);
+	arm(s, false);
+	if (has_flag(s, FLAG_FAILED))
+		return;
+	if (!has_flag(s, FLAG_OVER))
+		s->error = (uint16_t)error;
+	set_flag(s, FLAG_FAILED | FLAG_HANGUP | FLAG_READABLE);
+	loop_queue(s->loop, s);
+}
+
+static void shut_now(struct stream *s)
+{
+	set_flag(s, FLAG_SHUT_DONE);
+	(void)shutdown(s->fd, SHUT_WR); /* fails only if the connection is gone, and then reading says so */
+}
+
+/* Give the kernel what is unsent. True: all of it was taken. */
+static bool flush(struct stream *s)
+{
+	struct block *b = s->unsent;
+	ssize_t sent;
+
+	if (!b || has_flag(s, FLAG_BLOCKED))
+		return false;
+	do {
+		sent = send(s->fd, b->at + b->start, b->length, MSG_DONTWAIT | MSG_NOSIGNAL);
+	} while (sent < 0 && errno == EINTR);
+	if (sent < 0 && errno != EAGAIN) {
+		send_failed(s, errno);
+		return false;
+	}
+	if (sent > 0)
+		block_consume(&s->unsent, (size_t)sent);
+	if (s->unsent) {
+		set_flag(s, FLAG_BLOCKED);
+		arm(s, true);
+		return false;
+	}
+	arm(s, false);
+	if (has_flag(s, FLAG_SHUT_ASKED) && !has_flag(s, FLAG_SHUT_DONE))
+		shut_now(s);
+	return true;
+}
+
+/* Queue what remains of these pieces after their first `skip` bytes. */
+static bool queue_pieces(struct stream *s, const struct piece *pieces, size_t count, size_t skip)
+{
+	size_t total = 0;
+
+	for (size_t i = 0; i < count; i++)
+		total += pieces[i].length;
+	if (total == skip)
+		return true;
+	if (!block_reserve(&s->unsent, total - skip))
+		return false;
+	set_flag(s, FLAG_ROOM);
+	for (size_t i = 0; i < count; i++) {
+		size_t part = skip < pieces[i].length ? skip : pieces[i].length;
+
+		skip -= part;
+		if (pieces[i].length > part)
+			check(block_add(&s->unsent, (const uint8_t *)pieces[i].at + part, pieces[i].length - part));
+	}
+	return true;
+}
+
+/* As many pieces as one call takes. Returns the bytes sent, or -1 after an error. */
+static ssize_t send_pieces(struct stream *s, const struct piece *pieces, size_t count)
+{
+	struct msghdr message = {
+		.msg_iov = (struct iovec *)(uintptr_t)pieces,
+		.msg_iovlen = count,
+	};
+	ssize_t sent;
+
+	do {
+		if (count == 1)
+			sent = send(s->fd, pieces->at, pieces->length, MSG_DONTWAIT | MSG_NOSIGNAL);
+		else
+			sent = sendmsg(s->fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
+	} while (sent < 0 && errno == EINTR);
+	if (sent >= 0)
+		return sent;
+	if (errno == EAGAIN)
+		return 0;
+	send_failed(s, errno);
+	return -1;
+}
+
+#define PIECES_PER_CALL 1024 /* the kernel's own bound, UIO_MAXIOV */
+
+bool stream_write(struct stream *s, const struct piece *pieces, size_t count)
+{
+	check(s->state <= STREAM_ENDED && !has_flag(s, FLAG_SHUT_ASKED));
+	if (has_flag(s, FLAG_FAILED))
+		return true;
+	if (s->unsent || s->state == STREAM_DIALING)
+		return queue_pieces(s, pieces, count, 0);
+	while (count > 0) {
+		size_t some = count < PIECES_PER_CALL ? count : PIECES_PER_CALL, total = 0;
+		ssize_t sent;
+
+		for (size_t i = 0; i < some; i++)
+			total += pieces[i].length;
+		if (total > 0) {
+			sent = send_pieces(s, pieces, some);
+			if (sent < 0)
+				return true;
+			if ((size_t)sent < total) {
+				if (!queue_pieces(s, pieces, count, (size_t)sent))
+					return false;
+				set_flag(s, FLAG_BLOCKED);
+				arm(s, true);
+				return true;
+			}
+		}
+		pieces += some;
+		count -= some;
+	}
+	return true;
+}
+
+void stream_shut(struct stream *s)
+{
+	check(s->state <= STREAM_ENDED);
+	if (has_flag(s, FLAG_SHUT_ASKED))
+		return;
+	set_flag(s, FLAG_SHUT_ASKED);
+	if (!s->unsent && s->state != STREAM_DIALING && !has_flag(s, FLAG_FAILED))
+		shut_now(s);
+}
+
+void stream_finish(struct stream **at, time_us limit)
+{
+	struct stream *s = *at;
+	struct loop *loop;
+	struct link *before;
+
+	*at = NULL;
+	if (!s)
+		return;
+	check(s->state <= STREAM_ENDED);
+	if (s->state == STREAM_DIALING || has_flag(s, FLAG_FAILED) || limit <= 0) {
+		stream_drop(s);
+		return;
+	}
+	loop = s->loop;
+	drop_unread(s);
+	if (!s->unsent && !has_flag(s, FLAG_SHUT_DONE))
+		shut_now(s);
+	set_flag(s, FLAG_SHUT_ASKED | FLAG_READABLE);
+	clear_flag(s, FLAG_PAUSED);
+	s->state = s->unsent ? STREAM_FINISHING : STREAM_LINGERING;
+
+	/* Sorted by deadline. Limits are mostly equal, so the place is mostly the last. */
+	s->deadline = clock_now() + limit;
+	link_remove(&s->place);
+	for (before = loop->farewells.prev; before != &loop->farewells; before = before->prev)
+		if (link_owner(before, struct stream, place)->deadline <= s->deadline)
+			break;
+	link_after(before, &s->place);
+	loop_queue(loop, s);
+}
+
+/* ---- what the kernel says ---- */
+
+void stream_event(struct stream *s, uint32_t events)
+{
+	bool wanted = false;
+
+	if (s->state == STREAM_DEAD)
+		return;
+	if (events & EPOLLOUT) {
+		if (s->state == STREAM_DIALING || has_flag(s, FLAG_BLOCKED))
+			wanted = true;
+		clear_flag(s, FLAG_BLOCKED);
+	}
+	if (events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR)) {
+		set_flag(s, FLAG_READABLE);
+		wanted = wanted || !has_flag(s, FLAG_PAUSED);
+	}
+	if (events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) {
+		set_flag(s, FLAG_HANGUP);
+		wanted = wanted || !has_flag(s, FLAG_TOLD);
+	}
+	if (wanted)
+		loop_queue(s->loop, s);
+}
+
+static bool say(struct stream *s, struct completion *out, enum completion_kind kind)
+{
+	out->kind = kind;
+	out->stream = s;
+	out->owner = s->owner;
+	return true;
+}
+
+static bool say_ended(struct stream *s, struct completion *out)
+{
+	s->state = STREAM_ENDED;
+	out->error = s->error;
+	return say(s, out, DONE_ENDED);
+}
+
+/* Lend bytes to the owner: our buffer's, or the stream's own block. */
+static bool say_bytes(struct stream *s, struct completion *out, struct span bytes, bool block)
+{
+	struct loop *loop = s->loop;
+
+	s->turn = loop->turn;
+	loop->lent = s;
+	loop->lent_bytes = bytes;
+	loop->lent_consumed = 0;
+	loop->lent_block = block;
+	out->bytes = bytes;
+	return say(s, out, DONE_BYTES);
+}
+
+static ssize_t receive(struct stream *s, void *into, size_t room)
+{
+	ssize_t got;
+
+	do {
+		got = recv(s->fd, into, room, MSG_DONTWAIT);
+	} while (got < 0 && errno == EINTR);
+	if (got == (ssize_t)room) {
+		set_flag(s, FLAG_FULL);
+	} else if (got > 0) {
+		/* The socket is empty now, unless an end or an error stands behind the bytes: that edge was said already. */
+		if (!has_flag(s, FLAG_HANGUP))
+			clear_flag(s, FLAG_READABLE);
+	} else if (got < 0 && errno == EAGAIN) {
+		clear_flag(s, FLAG_READABLE);
+		if (has_flag(s, FLAG_FAILED))
+			set_flag(s, FLAG_OVER);
+	} else {
+		clear_flag(s, FLAG_READABLE);
+		set_flag(s, FLAG_OVER | FLAG_HANGUP);
+		if (!has_flag(s, FLAG_FAILED))
+			s->error = got < 0 ? (uint16_t)errno : 0;
+		if (got < 0)
+			set_flag(s, FLAG_FAILED);
+	}
+	return got;
+}
+
+static bool read_bytes_in(struct stream *s, struct completion *out)
+{
+	struct loop *loop = s->loop;
+	uint8_t *into = loop->buffer + LOOP_FRONT;
+	struct block *b = s->unread;
+	ssize_t got;
+
+	if (block_length(b) > LOOP_FRONT) {
+		if (!block_reserve(&s->unread, LOOP_READ)) {
+			s->error = ENOMEM;
+			set_flag(s, FLAG_OVER | FLAG_FAILED);
+			return false;
+		}
+		b = s->unread;
+		got = receive(s, b->at + b->start + b->length, LOOP_READ);
+		if (got <= 0)
+			return false;
+		b->length += (size_t)got;
+		return say_bytes(s, out, span_of(b->at + b->start, b->length), true);
+	}
+	got = receive(s, into, LOOP_READ);
+	if (got <= 0)
+		return false;
+	if (b) {
+		size_t tail = b->length;
+
+		memcpy(into - tail, b->at + b->start, tail);
+		into -= tail;
+		got += (ssize_t)tail;
+		block_consume(&s->unread, tail);
+	}
+	return say_bytes(s, out, span_of(into, (size_t)got), false);
+}
+
+/* A dialed stream: is it open, or what went wrong? */
+static bool step_dialing(struct stream *s, struct completion *out)
+{
+	int error = 0;
+	socklen_t length = sizeof error;
+
+	if (has_flag(s, FLAG_OVER))
+		return say_ended(s, out);
+	if (!has_flag(s, FLAG_DIALED_NOW)) {
+		struct sockaddr_storage name;
+		socklen_t name_length = sizeof name;
+
+		if (getsockopt(s->fd, SOL_SOCKET, SO_ERROR, &error, &length) != 0)
+			error = errno;
+		if (error == 0 && getpeername(s->fd, (struct sockaddr *)&name, &name_length) != 0) {
+			if (!has_flag(s, FLAG_HANGUP))
+				return false; /* not yet */
+			error = ECONNREFUSED;
+		}
+	}
+	/* A TCP socket can meet itself when nobody listens on a port that the kernel may also choose for it. */
+	if (error == 0 && s->family != ADDRESS_UNIX) {
+		struct address peer, local;
+
+		unpack_peer(s, &peer);
+		ask_local(s, &local);
+		if (address_equal(&peer, &local))
+			error = ECONNREFUSED;
+	}
+	if (error) {
+		s->error = (uint16_t)error;
+		set_flag(s, FLAG_OVER | FLAG_FAILED);
+		return say_ended(s, out);
+	}
+	s->state = STREAM_OPEN;
+	clear_flag(s, FLAG_DIALED_NOW | FLAG_BLOCKED);
+	if (!s->unsent && has_flag(s, FLAG_SHUT_ASKED))
+		shut_now(s);
+	return say(s, out, DONE_CONNECTED);
+}
+
+/* Nobody owns it any more: send the rest, then wait for the peer's end. */
+static bool step_leaving(struct stream *s)
+{
+	flush(s);
+	if (s->state == STREAM_FINISHING && !s->unsent)
+		s->state = STREAM_LINGERING;
+	while (has_flag(s, FLAG_READABLE)) {
+		ssize_t got = receive(s, s->loop->buffer, LOOP_READ);
+
+		if (got <= 0)
+			break;
+		if (has_flag(s, FLAG_FULL)) {
+			clear_flag(s, FLAG_FULL);
+			loop_queue_later(s->loop, s);
+			return false;
+		}
+	}
+	if (has_flag(s, FLAG_FAILED) || (s->state == STREAM_LINGERING && has_flag(s, FLAG_OVER)))
+		stream_drop(s);
+	return false;
+}
+
+static bool step_open(struct stream *s, struct completion *out)
+{
+	struct loop *loop = s->loop;
+
+	flush(s);
+	if (has_flag(s, FLAG_ROOM) && !s->unsent) {
+		clear_flag(s, FLAG_ROOM);
+		return say(s, out, DONE_ROOM);
+	}
+	if (has_flag(s, FLAG_PAUSED)) {
+		if (!has_flag(s, FLAG_HANGUP | FLAG_OVER) || has_flag(s, FLAG_TOLD))
+			return false;
+		set_flag(s, FLAG_TOLD);
+		return say(s, out, DONE_HANGUP);
+	}
+	if (s->turn == loop->turn && has_flag(s, FLAG_FULL | FLAG_AGAIN)) {
+		clear_flag(s, FLAG_FULL);
+		loop_queue_later(loop, s);
+		return false;
+	}
+	clear_flag(s, FLAG_FULL);
+	if (has_flag(s, FLAG_AGAIN)) {
+		clear_flag(s, FLAG_AGAIN);
+		if (s->unread)
+			return say_bytes(s, out, span_of(s->unread->at + s->unread->start, s->unread->length), true);
+	}
+	while (has_flag(s, FLAG_READABLE) && !has_flag(s, FLAG_OVER))
+		if (read_bytes_in(s, out))
+			return true;
+	if (has_flag(s, FLAG_OVER))
+		return say_ended(s, out);
+	return false;
+}
+
+bool stream_step(struct stream *s, struct completion *out)
+{
+	switch ((enum stream_state)s->state) {
+	case STREAM_DIALING:
+		return step_dialing(s, out);
+	case STREAM_OPEN:
+		return step_open(s, out);
+	case STREAM_ENDED:
+		flush(s);
+		return false;
+	case STREAM_FINISHING:
+	case STREAM_LINGERING:
+		return step_leaving(s);
+	case STREAM_DEAD:
+		break;
+	}
+	return false;
+}
