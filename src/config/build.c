@@ -1,0 +1,478 @@
+#include "config/build.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/check.h"
+#include "base/text.h"
+#include "config/ini.h"
+#include "config/value.h"
+
+/* From the journal to the value:
+ *
+ *   file, %included files, -o options, SET  -->  journal  -->  defaults, then every assignment in order
+ *                                                         -->  databases and users sorted, hosts completed
+ *
+ * The last assignment of a key holds, and so does the last line about a database or user; two sections of one name
+ * simply continue one another. SET on the console replays the same journal with one more assignment, so that there is
+ * one way only by which a configuration comes to be. */
+
+/* ---- complaints */
+
+static void place(const struct assignment *at, char *out, size_t size)
+{
+	*out = 0;
+	if (at && at->origin == FROM_FILE)
+		text_format(out, size, "%s:%u: ", at->file, at->line);
+	else if (at && at->origin == FROM_OPTION)
+		text_format(out, size, "-o %s%s: ",
+			at->section == SECTION_DATABASES ? "databases." :
+			at->section == SECTION_USERS	 ? "users." :
+							   "",
+			at->key);
+}
+
+bool build_fail(struct config *c, const struct assignment *at, const char *format, ...)
+{
+	char where[512], what[768];
+	va_list arguments;
+
+	place(at, where, sizeof where);
+	va_start(arguments, format);
+	vsnprintf(what, sizeof what, format, arguments);
+	va_end(arguments);
+	text_format(c->private->error, c->private->error_size, "%s%s", where, what);
+	return false;
+}
+
+static bool refused(struct config *c)
+{
+	return build_fail(c, NULL, "memory is refused");
+}
+
+static void warn(struct config *c, const struct assignment *at, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
+
+static void warn(struct config *c, const struct assignment *at, const char *format, ...)
+{
+	char line[1280];
+	va_list arguments;
+	size_t n;
+
+	if (!c->private->warn)
+		return;
+	place(at, line, 512);
+	n = strlen(line);
+	va_start(arguments, format);
+	vsnprintf(line + n, sizeof line - n, format, arguments);
+	va_end(arguments);
+	c->private->warn(c->private->warn_context, line);
+}
+
+static void warn_unbuilt(struct config *c, const struct assignment *at, const struct setting *row)
+{
+	warn(c, at, "%s is known, but %s; ignored: %s", row->key,
+		row->built == NOT_YET ? "not built yet" : "not needed here", row->lacking);
+}
+
+static bool fail_unknown(struct config *c, const struct assignment *at, const char *kind, const char *key,
+	const struct setting *rows, size_t count)
+{
+	const char *nearest = schema_nearest(rows, count, key);
+
+	if (!nearest)
+		return build_fail(c, at, "unknown %s \"%.100s\"", kind, key);
+	return build_fail(c, at, "unknown %s \"%.100s\"; did you mean \"%s\"?", kind, key, nearest);
+}
+
+/* ---- the journal */
+
+struct config *build_new(enum manner manner, char *error, size_t error_size)
+{
+	struct config *c = calloc(1, sizeof *c);
+
+	if (c)
+		c->private = calloc(1, sizeof *c->private);
+	if (!c || !c->private) {
+		free(c);
+		text_copy(error, error_size, "memory is refused");
+		return NULL;
+	}
+	c->manner = manner;
+	atomic_init(&c->private->references, 1);
+	c->private->error = error;
+	c->private->error_size = error_size;
+	return c;
+}
+
+bool build_note(struct config *c, const struct assignment *like, struct span key, struct span value)
+{
+	struct config_private *p = c->private;
+	struct assignment *a;
+
+	if (p->journal_count == p->journal_capacity) {
+		size_t capacity = p->journal_capacity ? p->journal_capacity * 2 : 64;
+		struct assignment *journal = realloc(p->journal, capacity * sizeof *journal);
+
+		if (!journal)
+			return refused(c);
+		p->journal = journal;
+		p->journal_capacity = capacity;
+	}
+	a = &p->journal[p->journal_count];
+	*a = *like;
+	if (like->file)
+		a->file = arena_text(&p->arena, span_text(like->file));
+	a->key = arena_text(&p->arena, key);
+	a->value = arena_text(&p->arena, value);
+	if (!a->key || !a->value || (like->file && !a->file))
+		return refused(c);
+	p->journal_count++;
+	return true;
+}
+
+/* ---- values */
+
+/* `inside` is NULL for settings, else the entry that the key stands in. */
+static bool read_value(struct config *c, const struct assignment *at, const char *inside, const struct setting *row,
+	const char *text, void *base)
+{
+	char why[256] = "";
+
+	switch (value_read(row, span_text(text), base, &c->private->arena, why, sizeof why)) {
+	case VALUE_TAKEN:
+		return true;
+	case VALUE_REFUSED:
+		return refused(c);
+	case VALUE_LATER:
+		return build_fail(c, at, "%s%s%s: \"%.100s\" is known, but not built yet; use %s", inside ? inside : "",
+			inside ? ": " : "", row->key, text, why);
+	case VALUE_BAD:
+		break;
+	}
+	return build_fail(c, at, "%s%s%s: found \"%.100s\", allowed: %s", inside ? inside : "", inside ? ": " : "", row->key,
+		text, why);
+}
+
+static bool set_defaults(struct config *c)
+{
+	check(schema_settings_count <= SETTINGS_MAX);
+	for (size_t i = 0; i < schema_settings_count; i++) {
+		const struct setting *row = &schema_settings[i];
+		const char *text = schema_standard(row, c->manner);
+
+		if (!read_value(c, NULL, NULL, row, text, c))
+			return false;
+		c->private->texts[i] = text;
+	}
+	return true;
+}
+
+static bool set_setting(struct config *c, const struct assignment *a)
+{
+	const struct setting *row = schema_find(schema_settings, schema_settings_count, span_text(a->key));
+
+	if (!row)
+		return fail_unknown(c, a, "setting", a->key, schema_settings, schema_settings_count);
+	if (!read_value(c, a, NULL, row, a->value, c))
+		return false;
+	c->private->texts[row - schema_settings] = a->value;
+	if (row->built != BUILT && strcmp(a->value, schema_standard(row, c->manner)) != 0)
+		warn_unbuilt(c, a, row);
+	return true;
+}
+
+/* ---- databases */
+
+static struct database_settings unset_database(char *name, unsigned line)
+{
+	return (struct database_settings){ .name = name,
+		.pool_size = UNSET,
+		.min_pool_size = UNSET,
+		.reserve_pool_size = UNSET,
+		.max_connections = UNSET,
+		.max_client_connections = UNSET,
+		.pool_mode = POOL_UNSET,
+		.server_lifetime = UNSET,
+		.query_wait_timeout = UNSET,
+		.line = line };
+}
+
+static bool read_hosts(
+	struct config *c, const struct assignment *a, struct database_settings *d, struct span text, const char *inside)
+{
+	struct span rest = text;
+	size_t count = 1, n = 0;
+
+	for (size_t i = 0; i < text.length; i++)
+		count += text.at[i] == ',';
+	d->hosts = arena_take(&c->private->arena, count * sizeof *d->hosts);
+	if (!d->hosts)
+		return refused(c);
+	for (; n < count; n++) {
+		const uint8_t *comma = rest.length ? memchr(rest.at, ',', rest.length) : NULL;
+		struct span host = text_trim(span_of(rest.at, comma ? (size_t)(comma - rest.at) : rest.length));
+
+		if (host.length == 0)
+			return build_fail(c, a, "%s: host: found an empty name in \"%.*s\"", inside, (int)text.length,
+				(const char *)text.at);
+		d->hosts[n].name = arena_text(&c->private->arena, host);
+		if (!d->hosts[n].name)
+			return refused(c);
+		if (comma)
+			rest = span_skip(rest, (size_t)(comma - rest.at) + 1);
+	}
+	d->host_count = count;
+	return true;
+}
+
+static bool read_port(struct config *c, const struct assignment *a, const struct setting *row, const char *text,
+	const char *inside, uint16_t *port)
+{
+	int64_t value;
+
+	if (!text_to_i64(span_text(text), &value) || value < row->least || value > row->most)
+		return build_fail(c, a, "%s: port: found \"%.100s\", allowed: a whole number from 1 to 65535", inside, text);
+	*port = (uint16_t)value;
+	return true;
+}
+
+/* One key of a database's line. */
+static bool set_database_key(struct config *c, const struct assignment *a, struct database_settings *d,
+	struct span key, const char *value, const char *inside, uint16_t *port)
+{
+	const struct setting *row = schema_find(schema_database_keys, schema_database_keys_count, key);
+	char name[128];
+
+	if (!row) {
+		text_copy_span(name, sizeof name, key);
+		return fail_unknown(c, a, "key of a database", name, schema_database_keys, schema_database_keys_count);
+	}
+	if (row->type == TYPE_HOSTS)
+		return read_hosts(c, a, d, span_text(value), inside);
+	if (row->type == TYPE_PORT)
+		return read_port(c, a, row, value, inside, port);
+	if (row->built != BUILT)
+		warn_unbuilt(c, a, row);
+	return read_value(c, a, inside, row, value, d);
+}
+
+static bool read_database(struct config *c, const struct assignment *a, struct database_settings *d)
+{
+	struct span list = span_text(a->value), key;
+	char *value = arena_take(&c->private->arena, list.length + 1), inside[160];
+	uint16_t port = 5432;
+	enum pair_result result;
+	const char *problem;
+
+	if (!value)
+		return refused(c);
+	text_format(inside, sizeof inside, "database \"%.63s\"", a->key);
+	if (strlen(a->key) > 63)
+		return build_fail(c, a, "database \"%.63s...\": names have at most 63 bytes", a->key);
+	if (strcmp(a->key, "pgbouncer") == 0 || strcmp(a->key, "pgweir") == 0)
+		return build_fail(c, a, "database \"%s\": this name is reserved for the console", a->key);
+	*d = unset_database(a->key, a->line);
+	while ((result = pair_take(&list, &key, value, &problem)) == PAIR_TAKEN) {
+		if (!set_database_key(c, a, d, key, value, inside, &port))
+			return false;
+	}
+	if (result == PAIR_BAD)
+		return build_fail(c, a, "%s: %s at \"%.*s\"", inside, problem, key.length > 40 ? 40 : (int)key.length,
+			(const char *)key.at);
+	if (d->host_count == 0) {
+		/* Its name is filled in when unix_socket_dir is known. */
+		d->hosts = arena_take(&c->private->arena, sizeof *d->hosts);
+		if (!d->hosts)
+			return refused(c);
+		d->host_count = 1;
+	}
+	for (size_t i = 0; i < d->host_count; i++)
+		d->hosts[i].port = port;
+	if (d->password && !d->user)
+		warn(c, a, "%s: password= without user= is not used", inside);
+	return true;
+}
+
+static void complete_hosts(struct config *c)
+{
+	static char standard[] = "/tmp";
+	char *directory = *c->unix_socket_dir ? c->unix_socket_dir : standard;
+
+	for (size_t i = 0; i < c->database_count; i++) {
+		struct database_settings *d = &c->databases[i];
+
+		for (size_t j = 0; j < d->host_count; j++) {
+			if (!d->hosts[j].name)
+				d->hosts[j].name = directory;
+		}
+	}
+}
+
+/* ---- users and peers */
+
+static bool read_user(struct config *c, const struct assignment *a, struct user_settings *u)
+{
+	struct span list = span_text(a->value), key;
+	char *value = arena_take(&c->private->arena, list.length + 1), inside[160], name[128];
+	enum pair_result result;
+	const char *problem;
+
+	if (!value)
+		return refused(c);
+	text_format(inside, sizeof inside, "user \"%.127s\"", a->key);
+	if (strlen(a->key) > 127)
+		return build_fail(c, a, "user \"%.63s...\": names have at most 127 bytes", a->key);
+	*u = (struct user_settings){ .name = a->key,
+		.pool_size = UNSET,
+		.reserve_pool_size = UNSET,
+		.max_connections = UNSET,
+		.max_client_connections = UNSET,
+		.pool_mode = POOL_UNSET,
+		.query_timeout = UNSET,
+		.idle_transaction_timeout = UNSET,
+		.transaction_timeout = UNSET,
+		.client_idle_timeout = UNSET,
+		.query_wait_timeout = UNSET,
+		.line = a->line };
+	while ((result = pair_take(&list, &key, value, &problem)) == PAIR_TAKEN) {
+		const struct setting *row = schema_find(schema_user_keys, schema_user_keys_count, key);
+
+		text_copy_span(name, sizeof name, key);
+		if (!row)
+			return fail_unknown(c, a, "key of a user", name, schema_user_keys, schema_user_keys_count);
+		if (!read_value(c, a, inside, row, value, u))
+			return false;
+	}
+	if (result == PAIR_BAD)
+		return build_fail(c, a, "%s: %s at \"%.*s\"", inside, problem, key.length > 40 ? 40 : (int)key.length,
+			(const char *)key.at);
+	return true;
+}
+
+static bool read_peer(struct config *c, const struct assignment *a)
+{
+	struct span list = span_text(a->value), key;
+	char *value = arena_take(&c->private->arena, list.length + 1), name[128];
+	enum pair_result result;
+	const char *problem;
+	int64_t id;
+
+	if (!value)
+		return refused(c);
+	if (!text_to_i64(span_text(a->key), &id) || id < 1 || id > 16383)
+		return build_fail(c, a, "peer \"%.100s\": allowed: a whole number from 1 to 16383", a->key);
+	while ((result = pair_take(&list, &key, value, &problem)) == PAIR_TAKEN) {
+		const struct setting *row = schema_find(schema_peer_keys, schema_peer_keys_count, key);
+
+		text_copy_span(name, sizeof name, key);
+		if (!row)
+			return fail_unknown(c, a, "key of a peer", name, schema_peer_keys, schema_peer_keys_count);
+	}
+	if (result == PAIR_BAD)
+		return build_fail(c, a, "peer %s: %s at \"%.*s\"", a->key, problem,
+			key.length > 40 ? 40 : (int)key.length, (const char *)key.at);
+	warn(c, a, "[peers] is known, but not built yet; ignored: %s", schema_peer_keys[0].lacking);
+	return true;
+}
+
+/* ---- all of it */
+
+/* By name, then in the order of the journal, which is one array. */
+static int compare_assignments(const void *a, const void *b)
+{
+	const struct assignment *const *x = a, *const *y = b;
+	int order = strcmp((*x)->key, (*y)->key);
+
+	return order ? order : (*x > *y) - (*x < *y);
+}
+
+/* The assignments of a section in order of name; of those with one name only the last. False: memory refused. */
+static bool select_entries(struct config *c, enum section section, const struct assignment ***out, size_t *out_count)
+{
+	struct config_private *p = c->private;
+	const struct assignment **at;
+	size_t count = 0, kept = 0;
+
+	for (size_t i = 0; i < p->journal_count; i++)
+		count += p->journal[i].section == section;
+	at = arena_take(&p->arena, (count + 1) * sizeof *at);
+	if (!at)
+		return refused(c);
+	count = 0;
+	for (size_t i = 0; i < p->journal_count; i++) {
+		if (p->journal[i].section == section)
+			at[count++] = &p->journal[i];
+	}
+	qsort(at, count, sizeof *at, compare_assignments);
+	for (size_t i = 0; i < count; i++) {
+		if (i + 1 < count && strcmp(at[i]->key, at[i + 1]->key) == 0) {
+			if (at[i]->origin == FROM_FILE && at[i + 1]->origin == FROM_FILE)
+				warn(c, at[i + 1], "\"%.100s\" stood before in line %u; this line holds", at[i]->key,
+					at[i]->line);
+			continue;
+		}
+		at[kept++] = at[i];
+	}
+	*out = at;
+	*out_count = kept;
+	return true;
+}
+
+static bool build_databases(struct config *c)
+{
+	const struct assignment **at;
+	size_t count;
+
+	if (!select_entries(c, SECTION_DATABASES, &at, &count))
+		return false;
+	c->databases = arena_take(&c->private->arena, (count + 1) * sizeof *c->databases);
+	if (!c->databases)
+		return refused(c);
+	for (; c->database_count < count; c->database_count++) {
+		if (!read_database(c, at[c->database_count], &c->databases[c->database_count]))
+			return false;
+	}
+	return true;
+}
+
+static bool build_users(struct config *c)
+{
+	const struct assignment **at;
+	size_t count;
+
+	if (!select_entries(c, SECTION_USERS, &at, &count))
+		return false;
+	c->users = arena_take(&c->private->arena, (count + 1) * sizeof *c->users);
+	if (!c->users)
+		return refused(c);
+	for (; c->user_count < count; c->user_count++) {
+		if (!read_user(c, at[c->user_count], &c->users[c->user_count]))
+			return false;
+	}
+	return true;
+}
+
+bool build_finish(struct config *c)
+{
+	struct config_private *p = c->private;
+
+	if (!set_defaults(c))
+		return false;
+	for (size_t i = 0; i < p->journal_count; i++) {
+		const struct assignment *a = &p->journal[i];
+
+		if (a->section == SECTION_SETTINGS && !set_setting(c, a))
+			return false;
+		if (a->section == SECTION_PEERS && !read_peer(c, a))
+			return false;
+	}
+	c->auth_type_text = (char *)(uintptr_t)p->texts[schema_find(schema_settings, schema_settings_count,
+							     span_text("auth_type")) -
+		schema_settings];
+	if (!build_databases(c) || !build_users(c))
+		return false;
+	complete_hosts(c);
+	return true;
+}

@@ -1,0 +1,149 @@
+#ifndef PGWEIR_CONFIG_CONFIG_H
+#define PGWEIR_CONFIG_CONFIG_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/span.h"
+#include "base/time.h"
+
+/* The whole configuration as one immutable, counted value. A reload makes a new one from the file and the command
+ * line's overrides, or fails with a message and changes nothing. Times are microseconds whatever the file's unit. */
+
+enum pool_mode { POOL_SESSION, POOL_TRANSACTION, POOL_STATEMENT };
+enum manner { MANNER_PGWEIR, MANNER_PGBOUNCER }; /* under which name we were called */
+enum limit_counts { LIMIT_BUSY, LIMIT_ALL };
+
+/* -1 in a number and POOL_UNSET mean "not said here, ask the next wider". */
+#define UNSET      (-1)
+#define POOL_UNSET ((enum pool_mode)-1)
+
+struct host {
+	char *name; /* name, address, "/dir" or "@abstract" */
+	uint16_t port;
+};
+
+struct database_settings {
+	char *name;     /* "*" for the fallback entry */
+	char *dbname;   /* on the server; NULL: the name the client asked for */
+	struct host *hosts;
+	size_t host_count; /* at least 1; a missing host= is unix_socket_dir's default */
+	bool hosts_stay;   /* load_balance_hosts=disable */
+	char *user, *password; /* forced; NULL: the client's own */
+	int pool_size, min_pool_size, reserve_pool_size, max_connections, max_client_connections;
+	enum pool_mode pool_mode;
+	time_us server_lifetime, query_wait_timeout; /* UNSET */
+	char *connect_query;
+	char *client_encoding, *datestyle, *timezone, *application_name; /* for the server's startup packet */
+	unsigned line; /* where it stands in the file; 0: command line */
+};
+
+struct user_settings {
+	char *name;
+	int pool_size, reserve_pool_size, max_connections, max_client_connections;
+	enum pool_mode pool_mode;
+	time_us query_timeout, idle_transaction_timeout, transaction_timeout, client_idle_timeout, query_wait_timeout;
+	unsigned line;
+};
+
+/* One line of SHOW CONFIG; and how SET finds its key. */
+struct setting_view {
+	const char *key;
+	char value[512];
+	const char *standard; /* the default as text */
+	bool reloadable;
+};
+
+struct config {
+	/* [pgbouncer]; one field per setting that is built. The table in schema.c maps keys to fields. */
+	char *listen_addr;
+	int listen_port, listen_backlog;
+	char *unix_socket_dir, *unix_socket_group;
+	int unix_socket_mode;
+	char *auth_type_text; /* as written */
+	int auth_type;        /* enum auth_method of auth/login.h by number: any trust plain md5 scram */
+	char *auth_file, *admin_users, *stats_users;
+	int scram_iterations;
+	enum pool_mode pool_mode;
+	int default_pool_size, min_pool_size, reserve_pool_size;
+	int max_client_conn, max_db_connections, max_user_connections, max_db_client_connections, max_user_client_connections;
+	time_us reserve_pool_timeout;
+	time_us query_wait_timeout, query_wait_notify, query_timeout, idle_transaction_timeout, transaction_timeout;
+	time_us client_idle_timeout, client_login_timeout;
+	time_us server_lifetime, server_idle_timeout, server_connect_timeout, server_login_retry, server_check_delay;
+	char *server_check_query; /* "<empty>" is kept as an empty text with server_check_on; "" means no check */
+	bool server_check_on;
+	char *server_reset_query;
+	int server_reset_query_always, server_round_robin, server_fast_close;
+	time_us cancel_wait_timeout, suspend_timeout, dns_max_ttl, dns_nxdomain_ttl, autodb_idle_timeout;
+	char *ignore_startup_parameters, *track_extra_parameters;
+	int application_name_add_host, disable_pqexec;
+	int max_prepared_statements;
+	int64_t max_packet_size;
+	int log_connections, log_disconnections, log_pooler_errors, log_stats, verbose;
+	time_us stats_period;
+	char *logfile, *pidfile, *user;
+	int tcp_defer_accept, tcp_keepalive, tcp_keepcnt, tcp_keepidle, tcp_keepintvl, tcp_socket_buffer, tcp_user_timeout;
+	/* ours */
+	int workers;                       /* 0: one per core */
+	enum limit_counts client_limit_counts;
+	int64_t statement_text_max;        /* bytes; longer statements stream through */
+	time_us server_orphan_timeout;
+	int abandoned_query;               /* 0 auto, 1 cancel, 2 finish */
+
+	enum manner manner;
+	struct database_settings *databases;
+	size_t database_count;
+	struct user_settings *users;
+	size_t user_count;
+	char *file; /* where it was read from; NULL: none */
+
+	struct config_private *private; /* values of settings known but not built, counts, arena */
+};
+
+/* One `-o key=value`; "databases.NAME=..." and "users.NAME=..." set an entry of that section. */
+struct config_override {
+	const char *key, *value;
+};
+
+struct config_source {
+	const char *file;       /* for messages; and relative %include is from the current directory, as PgBouncer does */
+	struct span text;
+	const struct config_override *overrides;
+	size_t override_count;
+	enum manner manner;
+	/* Reads an included file whole into a malloc'ed, terminated text; false with a reason in `error`. */
+	bool (*read_file)(void *context, const char *path, char **text, size_t *length, char *error, size_t error_size);
+	void *context;
+	/* Told each thing that is odd but no error ("auth_hba_file (line 12): known, but not built yet; ignored"). */
+	void (*warn)(void *context, const char *line);
+};
+
+/* Parse all or nothing. NULL: `error` has file, line, what is wrong and, for an unknown key, the nearest known one. */
+struct config *config_parse(const struct config_source *, char *error, size_t error_size);
+struct config *config_keep(struct config *); /* thread-safe count */
+void config_drop(struct config *);
+
+/* A new configuration with one setting changed, as SET on the console does. NULL: `error` says why (unknown key, not reloadable, bad value). */
+struct config *config_with(const struct config *, const char *key, const char *value, char *error, size_t error_size);
+
+/* Row `i` of SHOW CONFIG, in PgBouncer's order, ours at the end. False: no more. */
+bool config_view(const struct config *, size_t i, struct setting_view *out);
+
+/* The entry for a database a client asked for: its own or the "*" one; NULL: there is none. "pgbouncer" and "pgweir" never match. */
+const struct database_settings *config_database(const struct config *, struct span name);
+const struct user_settings *config_user(const struct config *, struct span name); /* NULL: none */
+
+/* What holds for a pool of this database entry and this user (user beats database beats global; the pool's user, so a forced one). */
+struct pool_rules {
+	enum pool_mode mode;
+	int size, min_size, reserve_size;
+	int database_connections_max, user_connections_max; /* 0: no limit */
+	time_us server_lifetime, query_wait_timeout, query_timeout, idle_transaction_timeout, transaction_timeout, client_idle_timeout;
+};
+void config_pool_rules(const struct config *, const struct database_settings *, struct span user, struct pool_rules *out);
+
+/* `user` stands in the comma list (admin_users, stats_users, ignore_startup_parameters); '*' never matches. Case folded when asked. */
+bool config_list_has(const char *list, struct span word, bool nocase);
+
+#endif

@@ -1,0 +1,258 @@
+#include "config/schema.h"
+
+#include "base/check.h"
+#include "base/text.h"
+
+/* Every setting that PgBouncer has, in the order in which it shows them, then ours. A field of struct config has the
+ * name of its key; what has no field is known by name, so that its file can be read and its user be told.
+ *
+ * To add a setting: a field in config.h, a row here, and doc/settings.md made anew (tools/gendoc). */
+
+/* clang-format off */
+
+static const struct setting_word auth_types[] = {
+	/* The numbers of enum auth_method in auth/login.h, which stands beside us and is not included. */
+	{ "any", 0 }, { "trust", 1 }, { "plain", 2 }, { "md5", 3 }, { "scram-sha-256", 4 },
+	{ "cert", -1 }, { "hba", -1 }, { "ldap", -1 }, { "pam", -1 }, { NULL, 0 }
+};
+
+static const struct setting_word pool_modes[] = {
+	{ "session", POOL_SESSION }, { "transaction", POOL_TRANSACTION }, { "statement", POOL_STATEMENT }, { NULL, 0 }
+};
+
+static const struct setting_word limit_words[] = { { "busy", LIMIT_BUSY }, { "all", LIMIT_ALL }, { NULL, 0 } };
+
+static const struct setting_word abandoned_words[] = { { "auto", 0 }, { "cancel", 1 }, { "finish", 2 }, { NULL, 0 } };
+
+static const struct setting_word balance_words[] = { { "round-robin", 0 }, { "disable", 1 }, { NULL, 0 } };
+
+#define DEFAULT_AUTH_QUERY \
+	"SELECT rolname, CASE WHEN rolvaliduntil < now() THEN NULL ELSE rolpassword END FROM pg_authid " \
+	"WHERE rolname=$1 AND rolcanlogin"
+
+#define LIVE  true  /* RELOAD and SET change it */
+#define FIXED false
+
+/* A setting with a field of its name. */
+#define ROW(name, TYPE, UNIT, STANDARD, RELOAD, SINCE, WHAT, ...) \
+	{ .key = #name, .type = TYPE, .unit = UNIT, .standard = STANDARD, .reloadable = RELOAD, .since = SINCE, \
+	  .what = WHAT, .built = BUILT, .offset = offsetof(struct config, name), \
+	  .size = sizeof ((struct config *)0)->name, __VA_ARGS__ }
+
+/* One without. */
+#define LATER(name, TYPE, UNIT, STANDARD, RELOAD, SINCE, WHAT, LACKING) \
+	{ .key = #name, .type = TYPE, .unit = UNIT, .standard = STANDARD, .reloadable = RELOAD, .since = SINCE, \
+	  .what = WHAT, .built = NOT_YET, .lacking = LACKING }
+#define USELESS(name, TYPE, UNIT, STANDARD, RELOAD, SINCE, WHAT, LACKING, ...) \
+	{ .key = #name, .type = TYPE, .unit = UNIT, .standard = STANDARD, .reloadable = RELOAD, .since = SINCE, \
+	  .what = WHAT, .built = NOT_NEEDED, .lacking = LACKING, __VA_ARGS__ }
+
+#define NO_CLIENT_TLS "connections of clients are not encrypted"
+#define NO_SERVER_TLS "connections to servers are not encrypted"
+#define NO_LOOKUP     "only users of auth_file can log in"
+
+const struct setting schema_settings[] = {
+	ROW(admin_users, TYPE_TEXT, "list", "", LIVE, "1.0", "Users who may do everything on the console."),
+	ROW(application_name_add_host, TYPE_BOOL, "0/1", "0", LIVE, "1.6", "Append the client's address to application_name when it logs in."),
+	LATER(auth_dbname, TYPE_TEXT, "name", "", LIVE, "1.19.0", "The database on which auth_query runs.", NO_LOOKUP),
+	ROW(auth_file, TYPE_TEXT, "path", "", LIVE, "1.0", "The file of users and their secrets; read again on RELOAD."),
+	LATER(auth_hba_file, TYPE_TEXT, "path", "", LIVE, "1.7", "The file of rules for auth_type=hba.", "auth_type decides for all clients alike"),
+	LATER(auth_ident_file, TYPE_TEXT, "path", "", LIVE, "1.23.0", "The file of name maps for peer and cert rules.", "no names are mapped"),
+	LATER(auth_ldap_options, TYPE_TEXT, "string", "", LIVE, "1.25.0", "How to reach the directory for auth_type=ldap.", "no directory is asked"),
+	LATER(auth_query, TYPE_TEXT, "SQL", DEFAULT_AUTH_QUERY, LIVE, "1.6", "The query that finds the secret of a user who is not in auth_file.", NO_LOOKUP),
+	ROW(auth_type, TYPE_WORD, "word", "md5", LIVE, "1.0", "How clients prove who they are.", .words = auth_types),
+	LATER(auth_user, TYPE_TEXT, "name", "", LIVE, "1.8", "The user who runs auth_query.", NO_LOOKUP),
+	ROW(autodb_idle_timeout, TYPE_TIME, "s", "3600", LIVE, "1.3.1", "Forget a database that came from the * entry when it has been unused for this long; 0: never."),
+	ROW(cancel_wait_timeout, TYPE_TIME, "s", "10", LIVE, "1.19.0", "Give up forwarding a cancel request after this; 0: never."),
+	ROW(client_idle_timeout, TYPE_TIME, "s", "0", LIVE, "1.0", "Close a client that has been idle and without a server for this long; 0: never."),
+	ROW(client_login_timeout, TYPE_TIME, "s", "60", LIVE, "1.0.3", "Close a client that has not logged in within this time; 0: never."),
+	LATER(client_tls13_ciphers, TYPE_TEXT, "list", "", LIVE, "1.25.0", "TLS 1.3 cipher suites towards clients.", NO_CLIENT_TLS),
+	LATER(client_tls_ca_file, TYPE_TEXT, "path", "", LIVE, "1.7", "Who signs the certificates of clients.", NO_CLIENT_TLS),
+	LATER(client_tls_cert_file, TYPE_TEXT, "path", "", LIVE, "1.7", "The certificate shown to clients.", NO_CLIENT_TLS),
+	LATER(client_tls_ciphers, TYPE_TEXT, "list", "default", LIVE, "1.7", "Ciphers of TLS 1.2 and older towards clients.", NO_CLIENT_TLS),
+	LATER(client_tls_dheparams, TYPE_TEXT, "word", "auto", LIVE, "1.7", "Parameters of the DHE key exchange: none, auto or legacy.", NO_CLIENT_TLS),
+	LATER(client_tls_ecdhcurve, TYPE_TEXT, "name", "auto", LIVE, "1.7", "The curve of the ECDH key exchange: none, auto or its name.", NO_CLIENT_TLS),
+	LATER(client_tls_key_file, TYPE_TEXT, "path", "", LIVE, "1.7", "The private key of client_tls_cert_file.", NO_CLIENT_TLS),
+	LATER(client_tls_protocols, TYPE_TEXT, "list", "secure", LIVE, "1.7", "Versions of TLS spoken with clients.", NO_CLIENT_TLS),
+	LATER(client_tls_sslmode, TYPE_TEXT, "word", "disable", LIVE, "1.7", "Whether clients may or must use TLS.", NO_CLIENT_TLS),
+	USELESS(conffile, TYPE_TEXT, "path", "", LIVE, "1.0", "The path of the configuration file.", "the file given on the command line is the one that RELOAD reads"),
+	ROW(default_pool_size, TYPE_INT, "servers", "20", LIVE, "1.0", "Most servers of one pool (database and user); 0: no limit."),
+	ROW(disable_pqexec, TYPE_BOOL, "0/1", "0", FIXED, "1.4", "Refuse the simple query protocol."),
+	ROW(dns_max_ttl, TYPE_TIME, "s", "15", LIVE, "1.4", "How long the addresses of a host name are kept."),
+	ROW(dns_nxdomain_ttl, TYPE_TIME, "s", "15", LIVE, "1.6", "How long it is remembered that a host name was not found."),
+	LATER(dns_zone_check_period, TYPE_TIME, "s", "0", LIVE, "1.5", "How often the serial numbers of DNS zones are looked at; 0: never.", "names are looked up again after dns_max_ttl"),
+	ROW(idle_transaction_timeout, TYPE_TIME, "s", "0", LIVE, "1.5", "Close a client that has been idle inside a transaction for this long; 0: never."),
+	ROW(ignore_startup_parameters, TYPE_TEXT, "list", "", LIVE, "1.2", "Startup parameters that are dropped in silence; options drops those inside options that are not known."),
+	USELESS(job_name, TYPE_TEXT, "name", "pgbouncer", FIXED, "1.0", "A label for the process.", "nothing is labelled with it"),
+	ROW(listen_addr, TYPE_TEXT, "list", "", FIXED, "1.0", "Addresses to listen on; *: all of them, empty: only the unix socket."),
+	ROW(listen_backlog, TYPE_INT, "count", "128", FIXED, "1.3.3", "How many connections the kernel queues until they are accepted."),
+	ROW(listen_port, TYPE_INT, "port", "6432", FIXED, "1.0", "The TCP port, and the number in the unix socket's name.", .least = 1, .most = 65535),
+	ROW(log_connections, TYPE_BOOL, "0/1", "1", LIVE, "1.0.3", "Log logins and new connections to servers."),
+	ROW(log_disconnections, TYPE_BOOL, "0/1", "1", LIVE, "1.0.3", "Log why connections end."),
+	ROW(log_pooler_errors, TYPE_BOOL, "0/1", "1", LIVE, "1.0.3", "Log the errors that clients are sent."),
+	ROW(log_stats, TYPE_BOOL, "0/1", "1", LIVE, "1.11.0", "Log a line of statistics every stats_period."),
+	ROW(logfile, TYPE_TEXT, "path", "", LIVE, "1.0", "The log file, opened anew on RELOAD; empty: standard error only."),
+	LATER(login_notify_message, TYPE_TEXT, "string", "", LIVE, "after 1.25", "A notice for every client that logs in.", "no notice is sent"),
+	ROW(max_client_conn, TYPE_INT, "clients", "100", LIVE, "1.0", "Most clients; client_limit_counts says which ones count."),
+	ROW(max_db_client_connections, TYPE_INT, "clients", "0", LIVE, "1.24.0", "Most clients of one database; 0: no limit."),
+	ROW(max_db_connections, TYPE_INT, "servers", "0", LIVE, "1.6", "Most servers of one database over all its pools; 0: no limit."),
+	ROW(max_packet_size, TYPE_BYTES, "bytes", "2147483647", LIVE, "1.5.3", "A client that sends a longer message is closed.", .least = 1024, .most = 2147483647),
+	ROW(max_prepared_statements, TYPE_INT, "count", "200", LIVE, "1.21.0", "Named prepared statements kept on each server; 0: they are not followed from server to server."),
+	ROW(max_user_client_connections, TYPE_INT, "clients", "0", LIVE, "1.24.0", "Most clients of one user; 0: no limit."),
+	ROW(max_user_connections, TYPE_INT, "servers", "0", LIVE, "1.6", "Most servers of one user over all his pools; 0: no limit."),
+	ROW(min_pool_size, TYPE_INT, "servers", "0", LIVE, "1.5", "Servers that a pool keeps even when idle, once it has a forced user or has had a client."),
+	LATER(peer_id, TYPE_INT, "number", "0", LIVE, "1.19.0", "The number of this process in a group of peers; 0: it is alone.", "one process uses all cores; cancel requests are not passed to other processes"),
+	ROW(pidfile, TYPE_TEXT, "path", "", FIXED, "1.0", "A file for the number of the process."),
+	USELESS(pkt_buf, TYPE_INT, "bytes", "4096", FIXED, "1.0", "The size of a connection's buffer.", "buffers belong to workers, not to connections"),
+	ROW(pool_mode, TYPE_WORD, "word", "session", LIVE, "1.0", "When a server comes back: at the end of the session, the transaction or the statement.", .words = pool_modes),
+	LATER(pool_idle_timeout, TYPE_TIME, "s", "0", LIVE, "after 1.25", "Free a pool without connections after this time; 0: never.", "empty pools stay"),
+	ROW(query_timeout, TYPE_TIME, "s", "0", LIVE, "1.0", "Close client and server when one query runs for longer; 0: never."),
+	ROW(query_wait_notify, TYPE_SECONDS, "s", "5", LIVE, "1.25.0", "Tell a client by a notice when it has waited for a server for this long; 0: never."),
+	ROW(query_wait_timeout, TYPE_TIME, "s", "120", LIVE, "1.3.2", "Close a client that has waited for a server for this long; 0: never."),
+	ROW(reserve_pool_size, TYPE_INT, "servers", "0", LIVE, "1.3.1", "Additional servers of a pool whose clients wait."),
+	ROW(reserve_pool_timeout, TYPE_TIME, "s", "5", LIVE, "1.3.1", "How long a client waits before the reserve is used; 0: it is never used."),
+	LATER(resolv_conf, TYPE_TEXT, "path", "", FIXED, "1.12.0", "A file to use instead of /etc/resolv.conf.", "/etc/resolv.conf is used"),
+	USELESS(sbuf_loopcnt, TYPE_INT, "count", "5", LIVE, "1.3.1", "How often one connection is read from in a turn of the loop.", "a turn has a budget of its own"),
+	ROW(scram_iterations, TYPE_INT, "count", "4096", LIVE, "1.25.0", "PBKDF2 rounds for SCRAM with users whose secret is a plain password.", .least = 1, .most = 10000000),
+	ROW(server_check_delay, TYPE_TIME, "s", "30", LIVE, "1.0", "A server that has been idle for longer is checked before it is lent."),
+	ROW(server_check_query, TYPE_CHECK_QUERY, "SQL", "<empty>", LIVE, "1.0", "The query for that check; <empty>: an empty query, nothing: no check."),
+	ROW(server_connect_timeout, TYPE_TIME, "s", "15", LIVE, "1.0", "Give up a connection to a server that has not logged in within this time; 0: never."),
+	ROW(server_fast_close, TYPE_BOOL, "0/1", "0", LIVE, "1.9.0", "In session mode, replace servers whose settings changed at the end of a transaction already."),
+	ROW(server_idle_timeout, TYPE_TIME, "s", "600", LIVE, "1.0", "Close a server that has been idle for this long; 0: never."),
+	ROW(server_lifetime, TYPE_TIME, "s", "3600", LIVE, "1.0", "Close a server that is older than this when it is not lent; 0: use each once."),
+	ROW(server_login_retry, TYPE_TIME, "s", "15", LIVE, "1.0", "Wait this long after a failed connection before the next one is tried."),
+	ROW(server_reset_query, TYPE_TEXT, "SQL", "DISCARD ALL", LIVE, "1.1", "Run when a client gives its server back in session mode."),
+	ROW(server_reset_query_always, TYPE_BOOL, "0/1", "0", LIVE, "1.6.1", "Run server_reset_query in every pool mode."),
+	ROW(server_round_robin, TYPE_BOOL, "0/1", "0", LIVE, "1.1", "Lend the server that has been idle the longest instead of the shortest."),
+	LATER(server_tls13_ciphers, TYPE_TEXT, "list", "", LIVE, "1.25.0", "TLS 1.3 cipher suites towards servers.", NO_SERVER_TLS),
+	LATER(server_tls_ca_file, TYPE_TEXT, "path", "", LIVE, "1.7", "Who signs the certificates of servers.", NO_SERVER_TLS),
+	LATER(server_tls_cert_file, TYPE_TEXT, "path", "", LIVE, "1.7", "The certificate shown to servers.", NO_SERVER_TLS),
+	LATER(server_tls_ciphers, TYPE_TEXT, "list", "default", LIVE, "1.7", "Ciphers of TLS 1.2 and older towards servers.", NO_SERVER_TLS),
+	LATER(server_tls_key_file, TYPE_TEXT, "path", "", LIVE, "1.7", "The private key of server_tls_cert_file.", NO_SERVER_TLS),
+	LATER(server_tls_protocols, TYPE_TEXT, "list", "secure", LIVE, "1.7", "Versions of TLS spoken with servers.", NO_SERVER_TLS),
+	LATER(server_tls_sslmode, TYPE_TEXT, "word", "prefer", LIVE, "1.7", "Whether to use TLS towards servers, as in libpq.", NO_SERVER_TLS),
+	USELESS(service_name, TYPE_TEXT, "name", "", FIXED, "1.3.1", "The name as a Windows service.", "there are no Windows services here", .hidden = true),
+	USELESS(so_reuseport, TYPE_BOOL, "0/1", "0", FIXED, "1.12.0", "Let several processes share the TCP port.", "one process uses all cores, see workers"),
+	ROW(stats_period, TYPE_SECONDS, "s", "60", LIVE, "1.0", "The time over which averages are taken, and between lines of statistics in the log.", .least = 1, .most = 86400),
+	ROW(stats_users, TYPE_TEXT, "list", "", LIVE, "1.0", "Users who may look at the console but change nothing."),
+	ROW(suspend_timeout, TYPE_TIME, "s", "10", LIVE, "1.2", "How long SUSPEND waits for connections to drain before it closes them."),
+	LATER(syslog, TYPE_BOOL, "0/1", "0", LIVE, "1.2", "Log to syslog too.", "the log goes to standard error or logfile"),
+	LATER(syslog_facility, TYPE_TEXT, "word", "daemon", LIVE, "1.2", "The facility for syslog.", "the log goes to standard error or logfile"),
+	LATER(syslog_ident, TYPE_TEXT, "name", "pgbouncer", LIVE, "1.4", "The program name for syslog.", "the log goes to standard error or logfile"),
+	ROW(tcp_defer_accept, TYPE_INT, "s", "1", LIVE, "1.0", "Accept a connection only when its first bytes are there or after this time (TCP_DEFER_ACCEPT); 0: at once."),
+	ROW(tcp_keepalive, TYPE_BOOL, "0/1", "1", LIVE, "1.0", "Let the kernel probe idle TCP connections (SO_KEEPALIVE)."),
+	ROW(tcp_keepcnt, TYPE_INT, "count", "0", LIVE, "1.0", "Probes without an answer before a connection is given up (TCP_KEEPCNT); 0: the system's default."),
+	ROW(tcp_keepidle, TYPE_INT, "s", "0", LIVE, "1.0", "Idle time before the first probe (TCP_KEEPIDLE); 0: the system's default."),
+	ROW(tcp_keepintvl, TYPE_INT, "s", "0", LIVE, "1.0", "Time between probes (TCP_KEEPINTVL); 0: the system's default."),
+	ROW(tcp_socket_buffer, TYPE_INT, "bytes", "0", LIVE, "1.0", "The kernel's buffers of a TCP connection (SO_SNDBUF, SO_RCVBUF); 0: the system's default."),
+	ROW(tcp_user_timeout, TYPE_INT, "ms", "0", LIVE, "1.13.0", "How long sent bytes may stay unacknowledged (TCP_USER_TIMEOUT); 0: the system's default."),
+	ROW(track_extra_parameters, TYPE_TEXT, "list", "IntervalStyle", FIXED, "1.20.0", "Parameters beside the usual ones that each client keeps for itself; servers must report them."),
+	ROW(transaction_timeout, TYPE_TIME, "s", "0", LIVE, "1.25.0", "Close client and server when one transaction lasts longer; 0: never."),
+	ROW(unix_socket_dir, TYPE_TEXT, "path", "/tmp", FIXED, "1.0", "The directory of the unix socket, also towards servers without host=; @ at its front: abstract, empty: none."),
+	ROW(unix_socket_group, TYPE_TEXT, "name", "", FIXED, "1.5.1", "The group that owns the unix socket."),
+	ROW(unix_socket_mode, TYPE_MODE, "octal", "0777", FIXED, "1.5.1", "Who may use the unix socket, as for chmod.", .most = 0777),
+	ROW(user, TYPE_TEXT, "name", "", FIXED, "1.2", "Become this system user once everything is set up as root."),
+	ROW(verbose, TYPE_INT, "level", "0", LIVE, "1.0", "How much to log beyond the usual; 1: debugging, 2: noise.", .most = 9),
+
+	ROW(workers, TYPE_INT, "threads", "0", FIXED, "pgweir", "Threads that serve connections; 0: one per core.", .most = 256),
+	ROW(client_limit_counts, TYPE_WORD, "word", "busy", LIVE, "pgweir", "Which clients max_client_conn counts: those that log in, wait or hold a server, or all.", .words = limit_words, .standard_pgbouncer = "all"),
+	ROW(statement_text_max, TYPE_BYTES, "bytes", "1048576", LIVE, "pgweir", "A longer prepared statement is not kept for other servers: it streams through, and its client keeps the server until it is closed.", .least = 0, .most = 1073741824),
+	ROW(server_orphan_timeout, TYPE_TIME, "s", "60", LIVE, "pgweir", "How long a server whose connection was cut still counts when PostgreSQL can not be asked whether it is gone."),
+	ROW(abandoned_query, TYPE_WORD, "word", "auto", LIVE, "pgweir", "What happens to a query whose client went away: auto cancels it when it would roll back or only reads, or cancel, or finish.", .words = abandoned_words),
+};
+
+const size_t schema_settings_count = sizeof schema_settings / sizeof *schema_settings;
+
+/* Entries: the field's name is given, since keys and fields differ. */
+#define KEY(NAME, TYPE, UNIT, STANDARD, SINCE, WHAT, STRUCT, FIELD, ...) \
+	{ .key = NAME, .type = TYPE, .unit = UNIT, .standard = STANDARD, .since = SINCE, .what = WHAT, .built = BUILT, \
+	  .reloadable = LIVE, .offset = offsetof(struct STRUCT, FIELD), \
+	  .size = sizeof ((struct STRUCT *)0)->FIELD, __VA_ARGS__ }
+#define KEY_LATER(NAME, TYPE, UNIT, STANDARD, SINCE, WHAT, LACKING) \
+	{ .key = NAME, .type = TYPE, .unit = UNIT, .standard = STANDARD, .since = SINCE, .what = WHAT, .built = NOT_YET, \
+	  .reloadable = LIVE, .lacking = LACKING }
+#define DATABASE(FIELD) database_settings, FIELD
+#define USER(FIELD)     user_settings, FIELD
+#define KEY2(NAME, TYPE, UNIT, STANDARD, SINCE, WHAT, ...) KEY(NAME, TYPE, UNIT, STANDARD, SINCE, WHAT, __VA_ARGS__)
+
+const struct setting schema_database_keys[] = {
+	KEY2("dbname", TYPE_TEXT, "name", "the entry's name", "1.0", "The database's name on the server.", DATABASE(dbname)),
+	KEY2("host", TYPE_HOSTS, "list", "unix_socket_dir", "1.0", "Where the server is: names, addresses, /directories or @abstract sockets; several take turns.", DATABASE(hosts)),
+	KEY2("port", TYPE_PORT, "port", "5432", "1.0", "Its port, and the number in its unix socket's name.", DATABASE(hosts), .least = 1, .most = 65535),
+	KEY2("user", TYPE_TEXT, "name", "the client's", "1.0", "Log in to the server as this user for all clients: one pool.", DATABASE(user)),
+	KEY2("password", TYPE_TEXT, "secret", "auth_file's", "1.0", "The password of that user.", DATABASE(password)),
+	KEY_LATER("auth_user", TYPE_TEXT, "name", "auth_user", "1.6", "As the setting, for this database.", NO_LOOKUP),
+	KEY_LATER("auth_query", TYPE_TEXT, "SQL", "auth_query", "1.22.0", "As the setting, for this database.", NO_LOOKUP),
+	KEY_LATER("auth_dbname", TYPE_TEXT, "name", "auth_dbname", "1.19.0", "As the setting, for this database.", NO_LOOKUP),
+	KEY2("pool_size", TYPE_INT, "servers", "default_pool_size", "1.0", "Most servers of a pool of this database.", DATABASE(pool_size), .least = -1, .most = INT32_MAX),
+	KEY2("min_pool_size", TYPE_INT, "servers", "min_pool_size", "1.16.0", "As the setting, for this database.", DATABASE(min_pool_size), .least = -1, .most = INT32_MAX),
+	KEY2("reserve_pool_size", TYPE_INT, "servers", "reserve_pool_size", "1.24.0", "As the setting, for this database.", DATABASE(reserve_pool_size), .least = -1, .most = INT32_MAX, .alias = "reserve_pool"),
+	KEY2("connect_query", TYPE_TEXT, "SQL", "", "1.2", "Run on each new server before it is lent; errors are logged.", DATABASE(connect_query)),
+	KEY2("pool_mode", TYPE_WORD, "word", "pool_mode", "1.6", "As the setting, for this database.", DATABASE(pool_mode), .words = pool_modes),
+	KEY2("query_wait_timeout", TYPE_SECONDS, "s", "query_wait_timeout", "after 1.25", "As the setting, for this database, in whole seconds.", DATABASE(query_wait_timeout)),
+	KEY2("load_balance_hosts", TYPE_WORD, "word", "round-robin", "1.24.0", "disable: stay with one host until it fails.", DATABASE(hosts_stay), .words = balance_words),
+	KEY2("max_db_connections", TYPE_INT, "servers", "max_db_connections", "1.6", "As the setting, for this database.", DATABASE(max_connections), .least = -1, .most = INT32_MAX),
+	KEY2("max_db_client_connections", TYPE_INT, "clients", "max_db_client_connections", "1.24.0", "As the setting, for this database.", DATABASE(max_client_connections), .least = -1, .most = INT32_MAX),
+	KEY2("server_lifetime", TYPE_SECONDS_WIDER, "s", "server_lifetime", "1.23.0", "As the setting, for this database, in whole seconds; 0: as the setting.", DATABASE(server_lifetime)),
+	KEY2("client_encoding", TYPE_TEXT, "name", "", "1.0", "Sent to the server at login.", DATABASE(client_encoding)),
+	KEY2("datestyle", TYPE_TEXT, "string", "", "1.0", "Sent to the server at login.", DATABASE(datestyle)),
+	KEY2("timezone", TYPE_TEXT, "string", "", "1.1", "Sent to the server at login.", DATABASE(timezone)),
+	KEY2("application_name", TYPE_TEXT, "string", "", "1.4", "Sent to the server at login.", DATABASE(application_name)),
+};
+
+const size_t schema_database_keys_count = sizeof schema_database_keys / sizeof *schema_database_keys;
+
+const struct setting schema_user_keys[] = {
+	KEY2("pool_mode", TYPE_WORD, "word", "the database's", "1.6", "As the setting, for the pools of this user.", USER(pool_mode), .words = pool_modes),
+	KEY2("pool_size", TYPE_INT, "servers", "the database's", "1.23.0", "Most servers of a pool of this user.", USER(pool_size), .least = -1, .most = INT32_MAX),
+	KEY2("reserve_pool_size", TYPE_INT, "servers", "the database's", "1.24.0", "As the setting, for the pools of this user.", USER(reserve_pool_size), .least = -1, .most = INT32_MAX),
+	KEY2("max_user_connections", TYPE_INT, "servers", "max_user_connections", "1.6", "As the setting, for this user.", USER(max_connections), .least = -1, .most = INT32_MAX),
+	KEY2("max_user_client_connections", TYPE_INT, "clients", "max_user_client_connections", "1.24.0", "As the setting, for this user.", USER(max_client_connections), .least = -1, .most = INT32_MAX),
+	KEY2("query_timeout", TYPE_SECONDS_WIDER, "s", "query_timeout", "1.24.0", "As the setting, in whole seconds; 0: as the setting.", USER(query_timeout)),
+	KEY2("idle_transaction_timeout", TYPE_SECONDS_WIDER, "s", "idle_transaction_timeout", "1.24.0", "As the setting, in whole seconds; 0: as the setting.", USER(idle_transaction_timeout)),
+	KEY2("client_idle_timeout", TYPE_SECONDS_WIDER, "s", "client_idle_timeout", "1.24.0", "As the setting, in whole seconds; 0: as the setting.", USER(client_idle_timeout)),
+	KEY2("transaction_timeout", TYPE_SECONDS_WIDER, "s", "transaction_timeout", "1.25.0", "As the setting, in whole seconds; 0: as the setting.", USER(transaction_timeout)),
+	KEY2("query_wait_timeout", TYPE_SECONDS, "s", "the database's", "after 1.25", "As the setting, in whole seconds.", USER(query_wait_timeout)),
+};
+
+const size_t schema_user_keys_count = sizeof schema_user_keys / sizeof *schema_user_keys;
+
+#define NO_PEERS "cancel requests are not passed to other processes"
+
+const struct setting schema_peer_keys[] = {
+	KEY_LATER("host", TYPE_TEXT, "name", "", "1.19.0", "Where the peer is.", NO_PEERS),
+	KEY_LATER("port", TYPE_INT, "port", "6432", "1.19.0", "Its port.", NO_PEERS),
+	KEY_LATER("pool_size", TYPE_INT, "count", "default_pool_size", "1.19.0", "Most connections to it.", NO_PEERS),
+};
+
+const size_t schema_peer_keys_count = sizeof schema_peer_keys / sizeof *schema_peer_keys;
+
+/* clang-format on */
+
+const struct setting *schema_find(const struct setting *rows, size_t count, struct span key)
+{
+	for (size_t i = 0; i < count; i++) {
+		if (span_is(key, rows[i].key) || (rows[i].alias && span_is(key, rows[i].alias)))
+			return &rows[i];
+	}
+	return NULL;
+}
+
+const char *schema_nearest(const struct setting *rows, size_t count, const char *key)
+{
+	const char *keys[128];
+	size_t n = 0;
+
+	check(count < sizeof keys / sizeof *keys);
+	for (size_t i = 0; i < count; i++) {
+		if (!rows[i].hidden)
+			keys[n++] = rows[i].key;
+	}
+	keys[n] = NULL;
+	return text_nearest(key, keys);
+}
+
+const char *schema_standard(const struct setting *row, enum manner manner)
+{
+	return manner == MANNER_PGBOUNCER && row->standard_pgbouncer ? row->standard_pgbouncer : row->standard;
+}
