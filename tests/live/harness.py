@@ -3,7 +3,7 @@
     Postgres     one cluster in a temporary folder, run by an unprivileged user
     Pooler       one pgweir (or PgBouncer, or nothing at all) with an ini made for the test
     Story        a class of tests; every public method is one test and its name is a claim
-    run_stories  runs them and prints TAP
+    run_all      runs them, several at a time, and prints TAP
 
 The same stories run against three things, so that a wrong test is found without pgweir:
 
@@ -15,10 +15,11 @@ Every wait is bounded. Every process started here is ended by its own process id
 """
 import contextlib
 import inspect
+import multiprocessing
 import os
 import pathlib
 import pwd
-import random
+import queue
 import resource
 import shutil
 import signal
@@ -508,6 +509,12 @@ def full_only(method):
     return method
 
 
+def alone(method):
+    """Run by itself, when nothing else does."""
+    method.alone = True
+    return method
+
+
 def takes(seconds):
     """How long this story may run at most (60 s unless said)."""
     def mark(method):
@@ -622,77 +629,126 @@ def indent(text, by="# "):
     return "\n".join(by + line for line in text.splitlines())
 
 
-class Runner:
-    """Runs stories one after the other and prints TAP as it goes."""
+class Outcome:
+    """What became of one story; `text` is what TAP says below it."""
+
+    def __init__(self, result, title, remark="", text=""):
+        self.result, self.title, self.remark, self.text = result, title, remark, text
+
+
+def run_story(subject, story, name, method):
+    """Run one story within its time and tell its Outcome."""
+    title = f"{subject}: {name}"
+    if live.kind not in getattr(method, "kinds", story.kinds):
+        return Outcome("skipped", title, f"SKIP {getattr(method, 'why', None) or f'not for {live.kind}'}")
+    if live.quick and getattr(method, "full_only", False):
+        return Outcome("skipped", title, "SKIP left out by --quick")
+    limit = getattr(method, "takes", 60)
+    result = unittest.TestResult()
+    test = story(methodName=name)
+
+    def ring(*_):
+        raise Late(f"the test ran longer than {limit} s")
+    signal.signal(signal.SIGALRM, ring)
+    signal.alarm(limit)
+    began = time.monotonic()
+    try:
+        test.run(result)
+    except Exception:                           # noqa: told as a failure
+        result.errors.append((test, traceback.format_exc()))
+    finally:
+        signal.alarm(0)
+    if result.skipped:
+        return Outcome("skipped", title, f"SKIP {result.skipped[0][1]}")
+    trouble = result.failures + result.errors
+    if not trouble:
+        return Outcome("passed", title, f"{time.monotonic() - began:.1f} s" if live.verbose else "")
+    text = "\n".join(indent(trace) for _, trace in trouble)
+    for pooler in getattr(test, "poolers", []):
+        tail = pooler.log().splitlines()[-25:]
+        if tail:
+            text += "\n# the pooler's log ends with:\n" + indent("\n".join(tail), "#   ")
+    return Outcome("failed", title, text=text)
+
+
+class Report:
+    """TAP, one story at a time, in the order they end."""
 
     def __init__(self):
-        self.number = self.passed = self.failed = self.skipped = 0
+        self.counts = {"passed": 0, "failed": 0, "skipped": 0}
         self.started = time.monotonic()
 
-    def say(self, line):
-        print(line, flush=True)
-
-    def skip(self, name, why):
-        self.number += 1
-        self.skipped += 1
-        self.say(f"ok {self.number} - {name} # SKIP {why}")
-
-    def run(self, subject, story, name, method):
-        title = f"{subject}: {name}"
-        kinds = getattr(method, "kinds", story.kinds)
-        if live.kind not in kinds:
-            return self.skip(title, getattr(method, "why", None) or f"not for {live.kind}")
-        if live.quick and getattr(method, "full_only", False):
-            return self.skip(title, "left out by --quick")
-        limit = getattr(method, "takes", 60)
-        result = unittest.TestResult()
-        test = story(methodName=name)
-
-        def ring(*_):
-            raise Late(f"the test ran longer than {limit} s")
-        signal.signal(signal.SIGALRM, ring)
-        signal.alarm(limit)
-        began = time.monotonic()
-        try:
-            test.run(result)
-        except BaseException as failure:            # noqa: KeyboardInterrupt goes on, the rest is a failure
-            if isinstance(failure, KeyboardInterrupt):
-                raise
-            result.errors.append((test, traceback.format_exc()))
-        finally:
-            signal.alarm(0)
-        took = time.monotonic() - began
-        if result.skipped:
-            return self.skip(title, result.skipped[0][1])
-        self.number += 1
-        trouble = result.failures + result.errors
-        if not trouble:
-            self.passed += 1
-            self.say(f"ok {self.number} - {title}" + (f" # {took:.1f} s" if live.verbose else ""))
-            return None
-        self.failed += 1
-        self.say(f"not ok {self.number} - {title}")
-        for _, trace in trouble:
-            self.say(indent(trace))
-        for pooler in getattr(test, "poolers", []):
-            tail = pooler.log().splitlines()[-25:]
-            if tail:
-                self.say("# the pooler's log ends with:\n" + indent("\n".join(tail), "#   "))
-        return None
+    def add(self, outcome):
+        self.counts[outcome.result] += 1
+        number = sum(self.counts.values())
+        remark = f" # {outcome.remark}" if outcome.remark else ""
+        print(f"{'not ok' if outcome.result == 'failed' else 'ok'} {number} - {outcome.title}{remark}")
+        if outcome.text:
+            print(outcome.text)
+        sys.stdout.flush()
 
     def finish(self):
-        self.say(f"1..{self.number}")
-        self.say(f"# {self.passed} passed, {self.failed} failed, {self.skipped} skipped"
-                 f" in {time.monotonic() - self.started:.0f} s")
-        return 0 if self.failed == 0 and self.passed > 0 else 1
+        print(f"1..{sum(self.counts.values())}")
+        print("# " + ", ".join(f"{count} {what}" for what, count in self.counts.items())
+              + f" in {time.monotonic() - self.started:.0f} s", flush=True)
+        return 0 if self.counts["failed"] == 0 and self.counts["passed"] > 0 else 1
+
+
+def run_all(chosen, jobs, report, **options):
+    """Run the stories in `jobs` processes, each with a PostgreSQL of its own; those marked `alone` come last, by themselves."""
+    crowd = [each for each in chosen if not getattr(each[3], "alone", False)]
+    alone = [each for each in chosen if getattr(each[3], "alone", False)]
+    if jobs > 1 and len(crowd) > jobs:
+        _run_side_by_side(crowd, jobs, report, options)
+        crowd = []
+    if crowd or alone:
+        with stage(**options):
+            for each in crowd + alone:
+                report.add(run_story(*each))
+
+
+def _run_side_by_side(chosen, jobs, report, options):
+    fork = multiprocessing.get_context("fork")
+    next_one, outcomes = fork.Value("i", 0), fork.Queue()
+
+    def work():
+        try:
+            with stage(**options):
+                while True:
+                    with next_one.get_lock():
+                        number = next_one.value
+                        next_one.value += 1
+                    if number >= len(chosen):
+                        return
+                    outcomes.put(run_story(*chosen[number]))
+        except BaseException:                   # noqa: the parent must not wait for ever
+            outcomes.put(Outcome("failed", "a process of the harness", text=indent(traceback.format_exc())))
+    processes = [fork.Process(target=work) for _ in range(jobs)]
+    for process in processes:
+        process.start()
+    told = 0
+    try:
+        while told < len(chosen):
+            try:
+                outcome = outcomes.get(timeout=1)
+            except queue.Empty:
+                if not any(process.is_alive() for process in processes) and outcomes.empty():
+                    report.add(Outcome("failed", "the harness", text=f"# {len(chosen) - told} stories were not run"))
+                    break
+                continue
+            report.add(outcome)
+            told += 1
+    finally:
+        for process in processes:
+            process.join(30)
+            if process.is_alive():
+                process.terminate()
 
 
 @contextlib.contextmanager
-def stage(bin, quick, seed, verbose=False, kind=None):
+def stage(bin, kind, quick, seed, verbose=False):
     """Fill in `live` and run one PostgreSQL for as long as the block lasts."""
-    live.bin, live.quick, live.verbose = bin, quick, verbose
-    live.seed = seed if seed is not None else random.SystemRandom().randrange(1 << 31)
-    live.kind = kind or subject_kind(bin)
+    live.bin, live.kind, live.quick, live.seed, live.verbose = bin, kind, quick, seed, verbose
     live.folder = pathlib.Path(tempfile.mkdtemp(prefix="weir-live-"))
     live.folder.chmod(0o755)
     give_away(live.folder)

@@ -7,7 +7,7 @@ import threading
 import time
 
 import wire
-from harness import HERE, Peak, Story, full_only, live, on, takes
+from harness import HERE, Peak, Story, alone, full_only, live, on, takes
 
 EVERYWHERE = ("simple several parameter pipelined one_sync_for_all transaction failing copy_out copy_in portal cancel"
               " cancel_of_nobody nothing_is_left").split()
@@ -74,6 +74,7 @@ class No_crosstalk(Story):
     kinds = ("pgweir", "direct")      # PgBouncer 1.18 gives a server away between a Parse and its Bind: these stories catch it
 
 
+    @alone
     @takes(150)
     def every_client_gets_its_own_answers_and_nobody_elses(self):
         pooler = self.pooler(settings={"default_pool_size": 6, "max_client_conn": 2000})
@@ -89,7 +90,6 @@ class No_crosstalk(Story):
         pooler = self.pooler(settings={"default_pool_size": 10, "pool_mode": "session", "max_client_conn": 2000})
         Crosstalk(pooler, 8, kinds=EVERYWHERE + REMEMBERED).run(self)
 
-    @on("pgweir", "pgbouncer")
     @on("pgweir")
     def nor_with_a_single_server(self):
         pooler = self.pooler(settings={"default_pool_size": 1, "max_client_conn": 2000})
