@@ -80,6 +80,8 @@ static void usage(void)
 	     "                       and when it is served\n"
 	     "  --read once|drain    epoll: trust a short read, or read until EAGAIN\n"
 	     "  --write send|writev  epoll: one span, or two as if a header had been rewritten\n"
+	     "  --rest sleep|yield|spin  epoll: before sleeping, let others run once, or look\n"
+	     "                       for 20 us whether there is more\n"
 	     "  --user U --database D   whom the fixed set logs in as (default postgres)");
 }
 
@@ -91,6 +93,7 @@ int main(int argc, char **argv)
 		{ "threads", required_argument, NULL, 't' }, { "buffer", required_argument, NULL, 'b' },
 		{ "buffers", required_argument, NULL, 'B' }, { "wake", required_argument, NULL, 'w' },
 		{ "read", required_argument, NULL, 'r' }, { "write", required_argument, NULL, 'W' },
+		{ "rest", required_argument, NULL, 'R' },
 		{ "user", required_argument, NULL, 'u' }, { "database", required_argument, NULL, 'd' },
 		{ "help", no_argument, NULL, 'h' }, { 0 },
 	};
@@ -113,6 +116,10 @@ int main(int argc, char **argv)
 		case 'w': options.wake = strcmp(optarg, "mod") == 0 ? WAKE_MOD : WAKE_EDGE; break;
 		case 'r': options.read = strcmp(optarg, "drain") == 0 ? READ_DRAIN : READ_ONCE; break;
 		case 'W': options.write = strcmp(optarg, "writev") == 0 ? WRITE_WRITEV : WRITE_SEND; break;
+		case 'R':
+			options.rest = strcmp(optarg, "yield") == 0 ? REST_YIELD :
+				       strcmp(optarg, "spin") == 0 ? REST_SPIN : REST_SLEEP;
+			break;
 		case 'u': options.user = optarg; break;
 		case 'd': options.database = optarg; break;
 		case 'h': usage(); return 0;

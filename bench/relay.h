@@ -15,15 +15,17 @@
 enum relay_wake { WAKE_EDGE, WAKE_MOD };
 enum relay_read { READ_ONCE, READ_DRAIN };
 enum relay_write { WRITE_SEND, WRITE_WRITEV };
+enum relay_rest { REST_SLEEP, REST_YIELD, REST_SPIN };
 
 struct relay_options {
 	struct place server;
 	int servers;			/* of each thread; 0: one to one */
 	size_t buffer_bytes;		/* of one read */
 	int buffers;			/* io_uring: provided buffers of each thread */
-	enum relay_wake wake;		/* epoll only, as are the next two */
+	enum relay_wake wake;		/* epoll only, as are the next three */
 	enum relay_read read;
 	enum relay_write write;
+	enum relay_rest rest;
 	const char *user, *database;	/* fixed set: whom to log in as */
 };
 

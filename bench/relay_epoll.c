@@ -17,6 +17,7 @@
 #include "relay.h"
 
 #include <errno.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
 #include <sys/uio.h>
@@ -318,6 +319,24 @@ static void take_event(struct relay *r, struct peer *p, uint32_t events)
 		want_server(r, p);
 }
 
+/* Going to sleep and being woken is dear. A server that is about to answer may
+ * be waiting for this very core, or be done in a moment. */
+static int next_events(struct relay *r, struct epoll_event *events, int size)
+{
+	int count = 0;
+
+	if (r->options->rest == REST_YIELD) {
+		sched_yield();
+		count = epoll_wait(r->epoll, events, size, 0);
+	} else if (r->options->rest == REST_SPIN) {
+		uint64_t until = now_ns() + 20000;
+
+		while (count == 0 && now_ns() < until)
+			count = epoll_wait(r->epoll, events, size, 0);
+	}
+	return count > 0 ? count : epoll_wait(r->epoll, events, size, -1);
+}
+
 _Noreturn void relay_epoll(const struct relay_options *options, int arrivals)
 {
 	struct relay r = { .options = options };
@@ -331,7 +350,7 @@ _Noreturn void relay_epoll(const struct relay_options *options, int arrivals)
 	for (int i = 0; i < options->servers; i++)
 		give_back(&r, new_peer(&r, relay_login(options, &r.welcome), false));
 	for (;;) {
-		int count = epoll_wait(r.epoll, events, 256, -1);
+		int count = next_events(&r, events, 256);
 
 		for (int i = 0; i < count; i++) {
 			if (events[i].data.ptr == NULL)
