@@ -54,6 +54,7 @@ class Live:
     bin = None
     kind = "direct"             # pgweir, pgbouncer or direct
     quick = False
+    sanitized = False           # built with a sanitizer: slower, and its memory is not the program's own
     seed = 1
     folder = None
     pg = None
@@ -92,6 +93,7 @@ def free_port():
 
 def wait_until(what, true, timeout=10, every=0.02):
     """Wait until `true()`; its value. `what` names the wish when it does not come true."""
+    timeout *= wire.PATIENCE
     deadline = time.monotonic() + timeout
     while True:
         value = true()
@@ -482,6 +484,9 @@ class Pooler:
         return None
 
     def memory_kb(self, what="VmRSS"):
+        """What it occupies; nothing where a sanitizer's own memory would be counted too."""
+        if live.sanitized:
+            return 0
         for line in pathlib.Path(f"/proc/{self.pid}/status").read_text().splitlines():
             if line.startswith(what + ":"):
                 return int(line.split()[1])
@@ -577,7 +582,7 @@ class Story(unittest.TestCase):
         threads = [threading.Thread(target=run, args=each, daemon=True) for each in enumerate(calls)]
         for thread in threads:
             thread.start()
-        deadline = time.monotonic() + timeout
+        deadline = time.monotonic() + timeout * wire.PATIENCE
         for thread in threads:
             thread.join(max(0.01, deadline - time.monotonic()))
         if failures:
@@ -643,7 +648,7 @@ def run_story(subject, story, name, method):
         return Outcome("skipped", title, f"SKIP {getattr(method, 'why', None) or f'not for {live.kind}'}")
     if live.quick and getattr(method, "full_only", False):
         return Outcome("skipped", title, "SKIP left out by --quick")
-    limit = getattr(method, "takes", 60)
+    limit = getattr(method, "takes", 60) * wire.PATIENCE
     result = unittest.TestResult()
     test = story(methodName=name)
 
@@ -749,6 +754,8 @@ def _run_side_by_side(chosen, jobs, report, options):
 def stage(bin, kind, quick, seed, verbose=False):
     """Fill in `live` and run one PostgreSQL for as long as the block lasts."""
     live.bin, live.kind, live.quick, live.seed, live.verbose = bin, kind, quick, seed, verbose
+    live.sanitized = bool(bin) and kind == "pgweir" and is_sanitized(bin)
+    wire.PATIENCE = 3 if live.sanitized else 1
     live.folder = pathlib.Path(tempfile.mkdtemp(prefix="weir-live-"))
     live.folder.chmod(0o755)
     give_away(live.folder)
@@ -764,6 +771,11 @@ def stage(bin, kind, quick, seed, verbose=False):
     finally:
         shutil.rmtree(live.folder, ignore_errors=True)
         Postgres.template = None
+
+
+def is_sanitized(bin):
+    content = pathlib.Path(bin).read_bytes()
+    return b"__asan_init" in content or b"__tsan_init" in content
 
 
 def subject_kind(bin):

@@ -269,6 +269,25 @@ class Malformed(Story):
                 self.assertEqual("08P01", errors[-1].sqlstate)
             self.assertEqual("1", bystander.value("SELECT 1"))
 
+    @on("pgweir", "direct")
+    def a_message_of_two_gigabytes_is_not_collected(self):
+        pooler = self.pooler(settings={"default_pool_size": 2})
+        bystander = pooler.client()
+        before = pooler.memory_kb() if live.kind == "pgweir" else 0
+        for kind in (b"Q", b"B", b"P", b"d"):
+            client = Client(pooler.address)
+            try:
+                client.send(kind + struct.pack("!i", 0x7FFFFFFF) + b"s\0")
+                for _ in range(64):
+                    client.send(b"x" * 65536)
+                if live.kind == "pgweir":
+                    self.assertLess(pooler.memory_kb() - before, 8 << 10, "KB of one message are kept")
+                client.expect_closed(timeout=2)
+            except (wire.Closed, wire.Late):
+                pass
+            client.vanish()
+            self.assertEqual("1", bystander.value("SELECT 1"))
+
     def an_unknown_message_is_a_protocol_error(self):
         pooler = self.pooler()
         bystander = pooler.client()

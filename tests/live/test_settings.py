@@ -1,0 +1,240 @@
+"""Settings that have a small meaning of their own, each seen to have it."""
+import os
+import pathlib
+import re
+import socket
+import stat
+import time
+
+import wire
+from harness import Holders, Peak, Pooler, Story, free_port, live, on, wait_until
+from test_pooling import Relay
+from wire import Client, query
+
+
+class Clients(Story):
+    kinds = ("pgweir", "pgbouncer")
+
+    @on("pgweir")
+    def client_limit_counts_all_refuses_as_pgbouncer_does(self):
+        pooler = self.pooler(settings={"max_client_conn": 5, "client_limit_counts": "all"})
+        clients = [pooler.client() for _ in range(5)]
+        self.refused(pooler.client, says="no more connections allowed (max_client_conn)")
+        self.assertEqual("1", clients[0].value("SELECT 1"))
+
+    @on("pgweir")
+    def client_limit_counts_busy_holds_under_the_name_pgbouncer_too_when_asked_for(self):
+        pooler = self.pooler(settings={"max_client_conn": 5, "client_limit_counts": "busy"}, called="pgbouncer")
+        clients = [pooler.client() for _ in range(30)]
+        self.assertEqual("1", clients[-1].value("SELECT 1"))
+
+    @on("pgweir", why="since 1.24")
+    def max_db_client_connections_counts_one_database(self):
+        pooler = self.pooler(databases={"app": "dbname=app max_db_client_connections=2", "app2": "dbname=app2"})
+        kept = [pooler.client() for _ in range(2)]
+        self.refused(pooler.client, says="client connections exceeded")
+        pooler.client(database="app2").value("SELECT 1")
+        self.assertEqual("1", kept[0].value("SELECT 1"))
+
+    @on("pgweir", why="since 1.24")
+    def max_user_client_connections_counts_one_user(self):
+        pooler = self.pooler(users={"other": "max_user_client_connections=2"})
+        kept = [pooler.client(user="other") for _ in range(2)]
+        self.refused(pooler.client, user="other", says="client connections exceeded")
+        pooler.client().value("SELECT 1")
+        self.assertEqual("1", kept[0].value("SELECT 1"))
+
+    def application_name_add_host_tells_where_a_client_comes_from(self):
+        pooler = self.pooler(settings={"application_name_add_host": 1})
+        client = pooler.client(parameters={"application_name": "harbour"})
+        port = client.socket.getsockname()[1]
+        self.assertEqual(f"harbour - 127.0.0.1:{port}", client.value("SHOW application_name"))
+
+    def ignore_startup_parameters_drops_in_silence(self):
+        pooler = self.pooler(settings={"ignore_startup_parameters": "moon_phase, extra_float_digits"})
+        client = pooler.client(parameters={"moon_phase": "full", "extra_float_digits": "3"})
+        self.assertEqual("1", client.value("SHOW extra_float_digits"))
+
+    def disable_pqexec_refuses_the_simple_protocol(self):
+        pooler = self.pooler(settings={"disable_pqexec": 1})
+        client = pooler.client()
+        self.assertEqual("1", client.extended("SELECT $1::int", [1]).value)
+        client.send(query("SELECT 1"))
+        self.assertIn("PQexec disallowed", client.expect_closed()[0].message)
+
+    def max_packet_size_bounds_what_a_client_may_send(self):
+        pooler = self.pooler(settings={"max_packet_size": 100000})
+        client, other = pooler.client(), pooler.client()
+        self.assertEqual("90000", client.value("SELECT length('" + "x" * 90000 + "')"))
+        client.send(query("SELECT length('" + "x" * 200000 + "')"))
+        client.expect_closed()
+        self.assertEqual("1", other.value("SELECT 1"))
+
+    @on("pgweir")
+    def statement_text_max_decides_what_is_kept_for_other_servers(self):
+        pooler = self.pooler(settings={"statement_text_max": 200, "default_pool_size": 3})
+        client = pooler.client()
+        client.prepare("long", "SELECT pg_backend_pid(), $1::int /* " + "x" * 300 + " */")
+        client.prepare("short", "SELECT $1::int")
+        holders = Holders(pooler, 2)
+        seen = set()
+        for number in range(3):
+            pid, got = client.run_prepared("long", [number]).rows[0]
+            self.assertEqual(str(number), got)
+            seen.add(pid)
+            if holders.held < 2:
+                holders.take_one()
+        self.assertEqual(1, len(seen), "a statement too long to be kept was run elsewhere")
+        client.ask(wire.close("S", "long"), wire.SYNC)
+        self.assertEqual("7", client.run_prepared("short", [7]).value)
+
+    @on("pgweir")
+    def max_prepared_statements_of_zero_leaves_statements_alone(self):
+        pooler = self.pooler(settings={"max_prepared_statements": 0, "pool_mode": "session"})
+        client = pooler.client()
+        client.prepare("mine", "SELECT 1")
+        self.assertEqual("1", client.value("SELECT count(*) FROM pg_prepared_statements WHERE name = 'mine'"))
+        self.assertEqual("1", client.run_prepared("mine").value)
+
+
+class Servers(Story):
+    kinds = ("pgweir", "pgbouncer")
+
+    def _rested(self, pooler, count):
+        """Take and give back `count` servers, oldest first; their pids in the order they came back."""
+        clients = [pooler.client() for _ in range(count)]
+        for client in clients:
+            client.query("BEGIN")
+        pids = []
+        for client in clients:
+            pids.append(client.value("SELECT pg_backend_pid()"))
+            client.query("COMMIT")
+        return pids
+
+    def the_last_server_to_come_back_is_lent_first(self):
+        pooler = self.pooler(settings={"default_pool_size": 3, **({"workers": 1} if live.kind == "pgweir" else {})})
+        pids = self._rested(pooler, 3)
+        self.assertEqual(pids[-1], pooler.client().value("SELECT pg_backend_pid()"))
+
+    def server_round_robin_lends_the_longest_rested_first(self):
+        pooler = self.pooler(settings={"default_pool_size": 3, "server_round_robin": 1,
+                                       **({"workers": 1} if live.kind == "pgweir" else {})})
+        pids = self._rested(pooler, 3)
+        self.assertEqual(pids[0], pooler.client().value("SELECT pg_backend_pid()"))
+
+    def server_reset_query_always_cleans_in_transaction_mode_too(self):
+        pooler = self.pooler(settings={"default_pool_size": 1, "server_reset_query_always": 1, "server_reset_query": "RESET work_mem"})
+        client = pooler.client()
+        client.query("SET work_mem = '9MB'")
+        self.assertEqual("4MB", pooler.client().value("SHOW work_mem"))
+
+    def the_parameters_of_a_database_are_sent_to_its_servers(self):
+        pooler = self.pooler(databases={"app": "dbname=app timezone='Asia/Tokyo' datestyle='SQL, DMY'"})
+        client = pooler.client()
+        self.assertEqual("Asia/Tokyo", client.value("SHOW timezone"))
+        self.assertEqual("SQL, DMY", client.value("SHOW datestyle"))
+
+    def several_hosts_take_turns(self):
+        pg = self.pg
+        # One port serves both names, so turns are seen by the address family.
+        pooler = self.pooler(databases={"app": f"host=127.0.0.1,::1 port={pg.port} dbname=app pool_size=4"})
+        clients = [pooler.client() for _ in range(4)]
+        families = set()
+        for client in clients:
+            client.query("BEGIN")
+            families.add(client.value("SELECT family(inet_client_addr())"))
+        self.assertEqual({"4", "6"}, families)
+
+    @on("pgweir")
+    def abandoned_query_finish_lets_a_reading_query_run_to_its_end(self):
+        pooler = self.pooler(settings={"default_pool_size": 1, "abandoned_query": "finish"})
+        client = pooler.client()
+        client.send(query("SELECT pg_sleep(2.5)"))
+        active = lambda: self.pg.backends("app", extra="AND state = 'active' AND query LIKE 'SELECT pg_sleep(2.5)%'")
+        wait_until("it runs", lambda: active() == 1)
+        client.vanish()
+        time.sleep(1)
+        self.assertEqual(1, active(), "it was cancelled")
+        self.assertEqual("1", pooler.client().value("SELECT 1"))
+
+    @on("pgweir")
+    def abandoned_query_cancel_ends_a_writing_query_too(self):
+        with self.pg.admin("app") as admin:
+            admin.query("DROP TABLE IF EXISTS unwritten; CREATE TABLE unwritten(n int); GRANT ALL ON unwritten TO PUBLIC")
+        pooler = self.pooler(settings={"default_pool_size": 1, "abandoned_query": "cancel"})
+        client = pooler.client()
+        client.send(query("INSERT INTO unwritten SELECT 1 FROM pg_sleep(30)"))
+        active = lambda: self.pg.backends("app", extra="AND state = 'active' AND query LIKE 'INSERT INTO unwritten%'")
+        wait_until("it runs", lambda: active() == 1)
+        client.vanish()
+        wait_until("it is cancelled", lambda: active() == 0)
+        self.assertEqual("0", pooler.client().value("SELECT count(*) FROM unwritten"))
+
+    def a_wildcard_entry_serves_databases_nobody_named(self):
+        pooler = self.pooler(databases={"*": f"host=127.0.0.1 port={self.pg.port}"})
+        for name in ("app", "app2"):
+            self.assertEqual(name, pooler.client(database=name).value("SELECT current_database()"))
+
+    @on("pgweir")
+    def a_cut_link_gives_its_place_back(self):
+        relay = Relay(free_port(), self.pg.port)
+        self.addCleanup(relay.stop)
+        pooler = self.pooler(databases={"app": f"host=127.0.0.1 port={relay.port} dbname=app pool_size=2"},
+                             settings={"server_orphan_timeout": 3, "server_login_retry": 1})
+        clients = [pooler.client() for _ in range(2)]
+        for client in clients:
+            client.query("BEGIN")
+        relay.cut()
+        for client in clients:
+            client.expect_closed()
+        self.assertEqual("1", pooler.client(timeout=30).value("SELECT 1", timeout=30))
+
+
+class Surroundings(Story):
+    kinds = ("pgweir", "pgbouncer")
+
+    def unix_socket_mode_is_set(self):
+        pooler = self.pooler(settings={"unix_socket_mode": "0700"})
+        self.assertEqual(0o700, stat.S_IMODE(os.stat(pooler.socket_path).st_mode))
+
+    def the_log_file_is_opened_anew_on_reload(self):
+        pooler = self.keep(Pooler())
+        log = pooler.folder / "own.log"
+        pooler.settings["logfile"] = log
+        pooler.start()
+        pooler.client().value("SELECT 1")
+        wait_until("it is written", lambda: log.exists() and log.stat().st_size > 0)
+        log.rename(pooler.folder / "old.log")
+        pooler.console().query("RELOAD")
+        pooler.client().value("SELECT 1")
+        wait_until("it is written anew", lambda: log.exists() and log.stat().st_size > 0)
+
+    def the_pid_file_holds_the_pid_and_goes_with_it(self):
+        pooler = self.keep(Pooler())
+        path = pooler.folder / "pid"
+        pooler.settings["pidfile"] = path
+        pooler.start()
+        self.assertEqual(pooler.pid, int(path.read_text()))
+        pooler.stop()
+        if live.kind == "pgweir":
+            self.assertFalse(path.exists())
+
+    def connections_are_logged_as_asked(self):
+        for wanted in (1, 0):
+            pooler = self.pooler(settings={"log_connections": wanted, "log_disconnections": wanted})
+            pooler.client().value("SELECT 1")
+            pooler.stop()
+            self.assertEqual(bool(wanted), "app" in re.sub(r"weir-live-\w+|pooler-\w+", "", pooler.log()), pooler.log())
+
+    def who_starts_it_may_give_the_file_through_a_link_and_include_others(self):
+        pooler = self.keep(Pooler())
+        pooler.write_files()
+        more = pooler.folder / "more.ini"
+        more.write_text("[pgbouncer]\nquery_wait_timeout = 55\n[databases]\nincluded = host=127.0.0.1 "
+                        f"port={self.pg.port} dbname=app2\n")
+        text = pooler.ini_text() + f"\n%include {more}\n" if live.kind == "pgweir" else \
+            pooler.ini_text().replace("[databases]\n", f"[databases]\nincluded = host=127.0.0.1 port={self.pg.port} dbname=app2\n")
+        pooler.ini_text = lambda: text
+        more.chmod(0o644)
+        pooler.start()
+        self.assertEqual("app2", pooler.client(database="included").value("SELECT current_database()"))
