@@ -397,6 +397,7 @@ void signals_block(void)
 	signals_of_ours(&set);
 	check(pthread_sigmask(SIG_BLOCK, &set, NULL) == 0);
 	signal(SIGPIPE, SIG_IGN);
+	signal(SIGXFSZ, SIG_IGN); /* a log file at its limit is an error of write, like a full disk */
 }
 
 bool loop_signals(struct loop *loop)

@@ -50,7 +50,7 @@ bool loop_next(struct loop *, struct completion *out);
 
 /* Receive signals (HUP INT TERM QUIT USR1 USR2) as completions; they must have been blocked by signals_block before any thread began. */
 bool loop_signals(struct loop *);
-void signals_block(void); /* also ignores PIPE */
+void signals_block(void); /* also ignores PIPE and XFSZ */
 
 /* ---- streams ---- */
 

@@ -56,6 +56,8 @@ bool block_reserve(struct block **at, size_t n)
 	struct block *b = *at;
 	size_t capacity, need;
 
+	if (n > SIZE_MAX / 4)
+		return false;
 	if (b && b->capacity - b->start - b->length >= n)
 		return true;
 	if (b && b->capacity - b->length >= n && b->start >= b->length) {

@@ -1,0 +1,907 @@
+#include "io/helper_test.h"
+
+#include <netinet/in.h>
+#include <poll.h>
+
+/* Streams, over real sockets on the loopback. */
+
+static void bytes_go_both_ways_on_every_road(void **state)
+{
+	(void)state;
+	for (int road = ROAD_IPV4; road <= ROAD_ABSTRACT; road++) {
+		struct world w;
+		struct owner a, b;
+
+		world_init(&w, (enum road)road);
+		join(&w, &a, &b);
+		say_text(&a, "from the dialer");
+		say_text(&b, "from the other");
+		until(&w, a.got.length == 14 && b.got.length == 15);
+		assert_got(&a, "from the other");
+		assert_got(&b, "from the dialer");
+		assert_int_equal(a.connected, 1);
+		assert_int_equal(a.rooms + b.rooms, 0);
+		stream_close(&a.stream);
+		assert_null(a.stream);
+		until(&w, b.ended);
+		assert_int_equal(b.error, 0);
+		owner_fini(&a);
+		owner_fini(&b);
+		world_fini(&w);
+	}
+}
+
+static void a_stream_knows_both_addresses_to_the_end(void **state)
+{
+	(void)state;
+	for (int road = ROAD_IPV4; road <= ROAD_ABSTRACT; road++) {
+		struct world w;
+		struct owner a, b;
+		struct address door;
+
+		world_init(&w, (enum road)road);
+		door = *listener_address(w.door);
+		join(&w, &a, &b);
+		assert_true(address_equal(stream_peer(a.stream), &door));
+		assert_true(address_equal(stream_local(b.stream), &door));
+		if (door.family == ADDRESS_UNIX) {
+			assert_int_equal(stream_peer(b.stream)->process, getpid());
+			assert_int_equal(stream_peer(b.stream)->user, geteuid());
+			assert_int_equal(stream_peer(b.stream)->port, 5432);
+			assert_string_equal(stream_peer(b.stream)->path, "");
+		} else {
+			struct address local = *stream_local(a.stream);
+
+			assert_true(address_equal(stream_peer(b.stream), &local));
+		}
+		stream_close(&b.stream);
+		until(&w, a.ended);
+		assert_true(address_equal(stream_peer(a.stream), &door));
+		owner_fini(&a);
+		owner_fini(&b);
+		world_fini(&w);
+	}
+}
+
+static void what_is_not_consumed_comes_again_in_front_of_the_next(void **state)
+{
+	struct world w;
+	struct owner a, b;
+
+	(void)state;
+	world_init(&w, ROAD_IPV4);
+	join(&w, &a, &b);
+	b.appetite = 2;
+	say_text(&a, "abcde");
+	until(&w, b.deliveries == 1);
+	assert_got(&b, "ab");
+	assert_int_equal(stream_unread(b.stream), 3);
+	some_turns(&w);
+	assert_int_equal(b.deliveries, 1); /* not again by itself */
+	say_text(&a, "fg");
+	until(&w, b.deliveries == 2);
+	assert_int_equal(b.last_length, 5);
+	assert_got(&b, "abcd");
+	b.appetite = SIZE_MAX;
+	stream_resume(b.stream);
+	until(&w, b.deliveries == 3);
+	assert_got(&b, "abcdefg");
+	assert_int_equal(stream_unread(b.stream), 0);
+	assert_null(b.stream->unread);
+	owner_fini(&a);
+	owner_fini(&b);
+	world_fini(&w);
+}
+
+static void a_late_consume_is_as_good(void **state)
+{
+	struct world w;
+	struct owner a, b;
+
+	(void)state;
+	world_init(&w, ROAD_IPV4);
+	join(&w, &a, &b);
+	b.appetite = 0;
+	say_text(&a, "abcde");
+	until(&w, b.deliveries == 1);
+	some_turns(&w);
+	stream_consume(b.stream, 4);
+	assert_int_equal(stream_unread(b.stream), 1);
+	b.appetite = SIZE_MAX;
+	say_text(&a, "f");
+	until(&w, b.deliveries == 2);
+	assert_got(&b, "ef");
+	owner_fini(&a);
+	owner_fini(&b);
+	world_fini(&w);
+}
+
+static void a_megabyte_can_be_collected_unread(void **state)
+{
+	enum { total = 1 << 20 };
+	static uint8_t story[total];
+	struct world w;
+	struct owner a, b;
+
+	(void)state;
+	tell_story(story, 0, total);
+	world_init(&w, ROAD_IPV4);
+	join(&w, &a, &b);
+	b.appetite = 0;
+	assert_true(stream_write(a.stream, &(struct piece){ story, total }, 1));
+	until(&w, b.stream && stream_unread(b.stream) == total);
+	assert_int_equal(b.last_length, total);
+	b.appetite = total - 10;
+	stream_resume(b.stream);
+	until(&w, b.got.length == total - 10);
+	assert_story(buf_span(&b.got).at, 0, total - 10);
+	b.appetite = SIZE_MAX;
+	stream_resume(b.stream);
+	until(&w, b.got.length == total);
+	assert_story(buf_span(&b.got).at, 0, total);
+	assert_null(b.stream->unread);
+	owner_fini(&a);
+	owner_fini(&b);
+	world_fini(&w);
+}
+
+static void a_paused_stream_hears_nothing_and_loses_nothing(void **state)
+{
+	struct world w;
+	struct owner a, b;
+
+	(void)state;
+	world_init(&w, ROAD_IPV4);
+	join(&w, &a, &b);
+	stream_pause(b.stream);
+	stream_pause(b.stream);
+	say_text(&a, "while paused");
+	some_turns(&w);
+	assert_int_equal(b.deliveries, 0);
+	stream_resume(b.stream);
+	until(&w, b.deliveries == 1);
+	assert_got(&b, "while paused");
+
+	b.pause_on_bytes = true;
+	b.appetite = 1;
+	say_text(&a, "xyz");
+	until(&w, b.deliveries == 2);
+	some_turns(&w);
+	assert_int_equal(b.deliveries, 2);
+	for (unsigned n = 3; n <= 4; n++) { /* one letter for each resume, none from the kernel needed */
+		stream_resume(b.stream);
+		until(&w, b.deliveries == n);
+		some_turns(&w);
+		assert_int_equal(b.deliveries, n);
+	}
+	assert_got(&b, "while pausedxyz");
+	owner_fini(&a);
+	owner_fini(&b);
+	world_fini(&w);
+}
+
+static void a_paused_stream_does_not_collect_from_the_kernel(void **state)
+{
+	static uint8_t story[8 << 20];
+	struct world w;
+	struct owner b;
+	int fd;
+	size_t sent = 0;
+
+	(void)state;
+	world_init(&w, ROAD_IPV4);
+	fd = raw_join(&w, &b);
+	tell_story(story, 0, sizeof story);
+	b.appetite = 100;
+	b.pause_on_bytes = true;
+	for (int i = 0; i < 200; i++) {
+		ssize_t n = send(fd, story + sent, sizeof story - sent, MSG_DONTWAIT);
+		unsigned before = b.deliveries;
+
+		sent += n > 0 ? (size_t)n : 0;
+		until(&w, stream_unread(b.stream) > 0);
+		stream_resume(b.stream);
+		until(&w, b.deliveries > before);
+		assert_true(stream_unread(b.stream) <= LOOP_READ);
+	}
+	assert_story(buf_span(&b.got).at, 0, b.got.length);
+	close(fd);
+	owner_fini(&b);
+	world_fini(&w);
+}
+
+static void a_hangup_is_told_once_while_paused_and_the_bytes_still_come(void **state)
+{
+	(void)state;
+	for (int road = ROAD_IPV4; road <= ROAD_UNIX; road += 2) {
+		struct world w;
+		struct owner b;
+		int fd;
+
+		world_init(&w, (enum road)road);
+		fd = raw_join(&w, &b);
+		stream_pause(b.stream);
+		assert_int_equal(send(fd, "last words", 10, 0), 10);
+		close(fd);
+		until(&w, b.hangups == 1);
+		some_turns(&w);
+		stream_pause(b.stream);
+		some_turns(&w);
+		assert_int_equal(b.hangups, 1);
+		assert_int_equal(b.deliveries + b.ended, 0);
+		stream_resume(b.stream);
+		until(&w, b.ended);
+		assert_got(&b, "last words");
+		assert_int_equal(b.error, 0);
+		owner_fini(&b);
+		world_fini(&w);
+	}
+}
+
+static void a_pause_after_the_end_came_in_tells_the_hangup(void **state)
+{
+	struct world w;
+	struct owner b;
+	int fd;
+
+	(void)state;
+	world_init(&w, ROAD_IPV4);
+	fd = raw_join(&w, &b);
+	b.pause_on_bytes = true;
+	b.appetite = 3;
+	assert_int_equal(send(fd, "query, goodbye", 14, 0), 14);
+	close(fd);
+	until(&w, b.hangups == 1);
+	assert_int_equal(b.ended, 0);
+	assert_int_equal(stream_unread(b.stream), 11);
+	b.pause_on_bytes = false;
+	b.appetite = SIZE_MAX;
+	stream_resume(b.stream);
+	until(&w, b.ended);
+	assert_got(&b, "query, goodbye");
+	owner_fini(&b);
+	world_fini(&w);
+}
+
+static void the_end_is_told_even_if_bytes_stay_unread(void **state)
+{
+	struct world w;
+	struct owner b;
+	int fd;
+
+	(void)state;
+	world_init(&w, ROAD_IPV4);
+	fd = raw_join(&w, &b);
+	b.appetite = 0;
+	assert_int_equal(send(fd, "half a mess", 11, 0), 11);
+	until(&w, b.deliveries == 1);
+	close(fd);
+	until(&w, b.ended);
+	assert_int_equal(stream_unread(b.stream), 11);
+	owner_fini(&b);
+	world_fini(&w);
+}
+
+/* The peer reads a little at a time; what it gets is the whole story. */
+static void a_slow_reader_gets_every_byte_and_room_is_told_at_the_end(void **state)
+{
+	enum { piece = 100000, pieces = 100 };
+	static uint8_t story[piece];
+
+	(void)state;
+	for (int road = ROAD_IPV4; road <= ROAD_UNIX; road += 2) {
+		struct world w;
+		struct owner b;
+		static uint8_t in[70001];
+		uint64_t told = 0, heard = 0;
+		int fd;
+		bool queued_once = false;
+
+		world_init(&w, (enum road)road);
+		fd = raw_join(&w, &b);
+		while (heard < (uint64_t)piece * pieces) {
+			ssize_t n;
+
+			if (told < (uint64_t)piece * pieces) {
+				tell_story(story, told, piece);
+				assert_true(stream_write(b.stream,
+					(struct piece[]){ { story, 7 }, { story + 7, 0 }, { story + 7, piece - 7 } }, 3));
+				told += piece;
+			}
+			queued_once |= stream_queued(b.stream) > 0;
+			world_turn(&w);
+			if (!queued_once && told < (uint64_t)piece * pieces)
+				continue;
+			n = recv(fd, in, sizeof in, MSG_DONTWAIT);
+			if (n > 0) {
+				assert_story(in, heard, (size_t)n);
+				heard += (uint64_t)n;
+			}
+		}
+		assert_true(queued_once);
+		until(&w, b.rooms == 1);
+		assert_int_equal(stream_queued(b.stream), 0);
+		assert_null(b.stream->unsent);
+		if (road == ROAD_UNIX)
+			assert_false(b.stream->flags & FLAG_ARMED);
+		assert_int_equal(recv(fd, in, sizeof in, MSG_DONTWAIT), -1);
+
+		/* and it works again, without ROOM when all is taken at once */
+		say_text(&b, "more");
+		assert_int_equal(recv(fd, in, 4, MSG_WAITALL), 4);
+		some_turns(&w);
+		assert_int_equal(b.rooms, 1);
+		close(fd);
+		owner_fini(&b);
+		world_fini(&w);
+	}
+}
+
+static void more_pieces_than_one_call_takes_are_all_sent(void **state)
+{
+	enum { count = 5000 };
+	static struct piece pieces[count];
+	static uint8_t story[count * 3];
+	struct world w;
+	struct owner a, b;
+
+	(void)state;
+	tell_story(story, 0, sizeof story);
+	for (size_t i = 0; i < count; i++)
+		pieces[i] = (struct piece){ story + i * 3, 3 };
+	world_init(&w, ROAD_IPV4);
+	join(&w, &a, &b);
+	assert_true(stream_write(a.stream, pieces, count));
+	until(&w, b.got.length == sizeof story);
+	assert_story(buf_span(&b.got).at, 0, sizeof story);
+	owner_fini(&a);
+	owner_fini(&b);
+	world_fini(&w);
+}
+
+static void what_is_written_before_the_connection_opens_is_sent_after(void **state)
+{
+	struct world w;
+	struct owner a, b;
+
+	(void)state;
+	world_init(&w, ROAD_IPV4);
+	owner_init(&a);
+	owner_init(&b);
+	expect_newcomer(&w, &b);
+	a.stream = stream_dial(w.loop, listener_address(w.door), NULL, &a);
+	say_text(&a, "early");
+	say_text(&a, " bird");
+	until(&w, b.got.length == 10);
+	assert_got(&b, "early bird");
+	assert_int_equal(a.connected, 1);
+	until(&w, a.rooms == 1);
+	owner_fini(&a);
+	owner_fini(&b);
+	world_fini(&w);
+}
+
+static void a_refused_dial_ends_with_its_error(void **state)
+{
+	struct world w;
+	struct owner a;
+	struct address nobody;
+	char error[200];
+
+	(void)state;
+	world_init(&w, ROAD_IPV4);
+	nobody = *listener_address(w.door);
+	listener_unwatch(w.door, w.loop);
+	listener_close(&w.door);
+	owner_init(&a);
+	a.stream = stream_dial(w.loop, &nobody, NULL, &a);
+	assert_non_null(a.stream);
+	until(&w, a.ended);
+	assert_int_equal(a.error, ECONNREFUSED);
+	assert_int_equal(a.connected, 0);
+	owner_fini(&a);
+
+	assert_true(address_unix("/no/such/folder", 5432, &nobody));
+	owner_init(&a);
+	a.stream = stream_dial(w.loop, &nobody, NULL, &a);
+	assert_non_null(a.stream);
+	until(&w, a.ended);
+	assert_int_equal(a.error, ENOENT);
+	owner_fini(&a);
+
+	road_address(ROAD_IPV4, &nobody);
+	w.door = listener_open(&nobody, &(struct listen_setup){ 0 }, error, sizeof error);
+	assert_true(listener_watch(w.door, w.loop));
+	world_fini(&w);
+}
+
+static void a_full_unix_queue_is_dialed_again_until_there_is_room(void **state)
+{
+	struct world w;
+	struct owner a;
+	struct address at;
+	struct sockaddr_storage name;
+	socklen_t length;
+	int door, waiting[16];
+	size_t count = 0;
+
+	(void)state;
+	world_init(&w, ROAD_IPV4);
+	road_address(ROAD_ABSTRACT, &at);
+	length = address_to_kernel(&at, &name);
+	door = socket(AF_UNIX, SOCK_STREAM, 0);
+	assert_int_equal(bind(door, (struct sockaddr *)&name, length), 0);
+	assert_int_equal(listen(door, 0), 0);
+	for (;;) {
+		waiting[count] = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0);
+		if (connect(waiting[count], (struct sockaddr *)&name, length) != 0)
+			break;
+		count++;
+		assert_true(count < 15);
+	}
+	assert_int_equal(errno, EAGAIN);
+	owner_init(&a);
+	a.stream = stream_dial(w.loop, &at, NULL, &a);
+	assert_non_null(a.stream);
+	some_turns(&w);
+	assert_int_equal(a.connected + a.ended, 0);
+	close(accept(door, NULL, NULL));
+	until(&w, a.connected);
+	for (size_t i = 0; i <= count; i++)
+		close(waiting[i]);
+	close(door);
+	owner_fini(&a);
+	world_fini(&w);
+}
+
+/* Everybody has more than one read's worth; nobody is read twice before all were read once. */
+static void a_hundred_streams_take_turns(void **state)
+{
+	enum { people = 100, each = 3 * LOOP_READ / 2 };
+	static struct owner owners[people];
+	static uint8_t story[each];
+	int fds[people];
+	struct world w;
+
+	(void)state;
+	world_init(&w, ROAD_IPV4);
+	tell_story(story, 0, each);
+	for (int i = 0; i < people; i++) {
+		fds[i] = raw_join(&w, &owners[i]);
+		stream_pause(owners[i].stream);
+	}
+	for (int i = 0; i < people; i++) {
+		size_t sent = 0;
+
+		while (sent < each) {
+			ssize_t n = send(fds[i], story + sent, each - sent, MSG_DONTWAIT);
+
+			if (n > 0)
+				sent += (size_t)n;
+			else
+				world_turn(&w);
+		}
+	}
+	for (int i = 0; i < people; i++)
+		stream_resume(owners[i].stream);
+	for (unsigned round = 1; round <= 2; round++) {
+		struct completion done;
+
+		loop_wait(w.loop, clock_now() + SECOND_US);
+		for (int i = 0; i < people; i++) {
+			assert_true(loop_next(w.loop, &done));
+			world_take(&w, &done);
+		}
+		assert_false(loop_next(w.loop, &done));
+		for (int i = 0; i < people; i++) {
+			assert_int_equal(owners[i].deliveries, round);
+			assert_int_equal(owners[i].last_length, round == 1 ? LOOP_READ : each - LOOP_READ);
+		}
+	}
+	for (int i = 0; i < people; i++) {
+		assert_story(buf_span(&owners[i].got).at, 0, each);
+		owner_fini(&owners[i]);
+		close(fds[i]);
+	}
+	world_fini(&w);
+}
+
+static void two_that_resume_each_other_do_not_hold_up_the_turn(void **state)
+{
+	struct world w;
+	struct owner a, b;
+	struct completion done;
+	int deliveries = 0;
+
+	(void)state;
+	world_init(&w, ROAD_IPV4);
+	join(&w, &a, &b);
+	say_text(&a, "to b");
+	say_text(&b, "to a");
+	a.appetite = b.appetite = 0;
+	until(&w, a.deliveries && b.deliveries);
+	stream_resume(a.stream);
+	loop_wait(w.loop, 0);
+	while (loop_next(w.loop, &done)) {
+		assert_int_equal(done.kind, DONE_BYTES);
+		assert_true(++deliveries <= 2);
+		stream_resume(done.stream == a.stream ? b.stream : a.stream);
+		stream_resume(done.stream);
+	}
+	assert_int_equal(deliveries, 2);
+	owner_fini(&a);
+	owner_fini(&b);
+	world_fini(&w);
+}
+
+static void whoever_is_closed_in_a_turn_is_not_heard_of_again(void **state)
+{
+	enum { people = 60 };
+	static struct owner owners[people];
+	int fds[people];
+	struct world w;
+	struct completion done;
+	unsigned heard = 0;
+
+	(void)state;
+	world_init(&w, ROAD_IPV4);
+	for (int i = 0; i < people; i++)
+		fds[i] = raw_join(&w, &owners[i]);
+	for (int i = 0; i < people; i++) {
+		assert_int_equal(send(fds[i], "x", 1, 0), 1);
+		if (i % 2)
+			close(fds[i]);
+	}
+	/* The first that speaks closes itself and all the others, in the middle of the turn. */
+	while (heard == 0) {
+		loop_wait(w.loop, clock_now() + SECOND_US);
+		while (loop_next(w.loop, &done)) {
+			assert_int_equal(heard, 0);
+			heard++;
+			for (int i = 0; i < people; i++)
+				stream_close(&owners[i].stream);
+			assert_int_equal(done.bytes.at[0], 'x'); /* still readable */
+		}
+	}
+	for (int i = 0; i < 10; i++) {
+		loop_wait(w.loop, clock_now() + 2 * MILLISECOND_US);
+		assert_false(loop_next(w.loop, &done));
+	}
+	for (int i = 0; i < people; i += 2) {
+		char c;
+
+		assert_true(recv(fds[i], &c, 1, 0) <= 0);
+		close(fds[i]);
+	}
+	world_fini(&w);
+}
+
+static void bytes_in_a_block_stay_readable_after_a_close_in_the_same_turn(void **state)
+{
+	enum { total = LOOP_FRONT * 4 };
+	static uint8_t story[total];
+	struct world w;
+	struct owner a, b;
+	struct completion done;
+
+	(void)state;
+	world_init(&w, ROAD_IPV4);
+	join(&w, &a, &b);
+	tell_story(story, 0, total);
+	b.appetite = 0;
+	assert_true(stream_write(a.stream, &(struct piece){ story, total }, 1));
+	until(&w, stream_unread(b.stream) == total);
+	stream_resume(b.stream);
+	loop_wait(w.loop, clock_now() + SECOND_US);
+	assert_true(loop_next(w.loop, &done));
+	assert_int_equal(done.bytes.length, total);
+	stream_close(&b.stream);
+	assert_story(done.bytes.at, 0, total);
+	assert_false(loop_next(w.loop, &done));
+	owner_fini(&a);
+	owner_fini(&b);
+	world_fini(&w);
+}
+
+/* The peer still sends when we say the last words: a plain close would make the kernel answer with a reset. */
+static void finish_delivers_the_last_bytes_to_a_peer_that_still_talks(void **state)
+{
+	enum { total = 6 << 20 };
+	static uint8_t story[total], in[100000];
+
+	(void)state;
+	for (int road = ROAD_IPV4; road <= ROAD_UNIX; road += 2) {
+		struct world w;
+		struct owner b;
+		uint64_t heard = 0;
+		ssize_t n = -1;
+		int fd;
+		time_us give_up = clock_now() + 30 * SECOND_US;
+
+		world_init(&w, (enum road)road);
+		tell_story(story, 0, total);
+		fd = raw_join(&w, &b);
+		stream_pause(b.stream);
+		assert_true(send(fd, in, sizeof in, MSG_DONTWAIT) > 0);
+		assert_true(stream_write(b.stream, &(struct piece){ story, total }, 1));
+		assert_true(stream_queued(b.stream) > 0);
+		stream_finish(&b.stream, 20 * SECOND_US);
+		assert_null(b.stream);
+		while (n != 0) {
+			(void)send(fd, in, 1000, MSG_DONTWAIT | MSG_NOSIGNAL);
+			world_turn(&w);
+			n = recv(fd, in, sizeof in, MSG_DONTWAIT);
+			assert_true(n >= 0 || errno == EAGAIN);
+			if (n > 0) {
+				assert_story(in, heard, (size_t)n);
+				heard += (uint64_t)n;
+			}
+			assert_true(clock_now() < give_up);
+		}
+		assert_int_equal(heard, total);
+		assert_false(link_empty(&w.loop->farewells)); /* it waits for our end */
+		close(fd);
+		until(&w, link_empty(&w.loop->farewells));
+		assert_int_equal(b.ended, 0);
+		world_fini(&w);
+		buf_fini(&b.got);
+	}
+}
+
+static void finish_gives_up_at_its_limit(void **state)
+{
+	static uint8_t story[8 << 20];
+	struct world w;
+	struct owner b, c;
+	int deaf, rude;
+
+	(void)state;
+	world_init(&w, ROAD_IPV4);
+	deaf = raw_join(&w, &b);
+	rude = raw_join(&w, &c);
+	assert_true(stream_write(b.stream, &(struct piece){ story, sizeof story }, 1));
+	stream_finish(&c.stream, 60 * MILLISECOND_US); /* nothing queued, but the peer never ends */
+	stream_finish(&b.stream, 30 * MILLISECOND_US); /* never reads */
+	assert_false(link_empty(&w.loop->farewells));
+	until(&w, link_empty(&w.loop->farewells));
+	owner_init(&b);
+	stream_finish(&b.stream, SECOND_US); /* of nothing: fine */
+	close(deaf);
+	close(rude);
+	world_fini(&w);
+}
+
+static void a_finished_stream_whose_peer_ended_already_is_gone_at_once(void **state)
+{
+	struct world w;
+	struct owner b;
+	int fd;
+
+	(void)state;
+	world_init(&w, ROAD_IPV4);
+	fd = raw_join(&w, &b);
+	close(fd);
+	until(&w, b.ended);
+	stream_finish(&b.stream, 3600 * SECOND_US);
+	until(&w, link_empty(&w.loop->farewells));
+	owner_fini(&b);
+	world_fini(&w);
+}
+
+static void the_last_words_of_a_server_are_read_although_sending_failed(void **state)
+{
+	(void)state;
+	for (int road = ROAD_IPV4; road <= ROAD_UNIX; road += 2) {
+		struct world w;
+		struct owner b;
+		struct pollfd gone;
+		int fd;
+
+		world_init(&w, (enum road)road);
+		fd = raw_join(&w, &b);
+		stream_pause(b.stream);
+		assert_int_equal(send(fd, "FATAL: the end", 14, 0), 14);
+		close(fd);
+		/* the first write provokes a reset, the second finds it (a unix socket says so at once) */
+		gone = (struct pollfd){ .fd = b.stream->fd, .events = 0 };
+		say_text(&b, "a query");
+		poll(&gone, 1, 5000);
+		say_text(&b, "another");
+		some_turns(&w);
+		assert_int_equal(b.ended, 0);
+		assert_int_equal(b.hangups, 1);
+		say_text(&b, "swallowed");
+		stream_resume(b.stream);
+		until(&w, b.ended);
+		assert_got(&b, "FATAL: the end");
+		assert_int_not_equal(b.error, 0);
+		say_text(&b, "swallowed too");
+		assert_int_equal(stream_queued(b.stream), 0);
+		owner_fini(&b);
+		world_fini(&w);
+	}
+}
+
+static void a_reset_is_an_end_with_an_error(void **state)
+{
+	struct world w;
+	struct owner b;
+	int fd;
+
+	(void)state;
+	world_init(&w, ROAD_IPV4);
+	fd = raw_join(&w, &b);
+	setsockopt(fd, SOL_SOCKET, SO_LINGER, &(struct linger){ .l_onoff = 1 }, sizeof(struct linger));
+	close(fd);
+	until(&w, b.ended);
+	assert_int_equal(b.error, ECONNRESET);
+	owner_fini(&b);
+	world_fini(&w);
+}
+
+static void shut_sends_the_queue_and_then_the_end_while_reading_goes_on(void **state)
+{
+	enum { total = 6 << 20 };
+	static uint8_t story[total], in[100000];
+	struct world w;
+	struct owner b;
+	uint64_t heard = 0;
+	ssize_t n = -1;
+	int fd;
+
+	(void)state;
+	world_init(&w, ROAD_IPV4);
+	fd = raw_join(&w, &b);
+	tell_story(story, 0, total);
+	assert_true(stream_write(b.stream, &(struct piece){ story, total }, 1));
+	assert_true(stream_queued(b.stream) > 0);
+	stream_shut(b.stream);
+	stream_shut(b.stream);
+	while (n != 0) {
+		world_turn(&w);
+		n = recv(fd, in, sizeof in, MSG_DONTWAIT);
+		if (n > 0) {
+			assert_story(in, heard, (size_t)n);
+			heard += (uint64_t)n;
+		}
+	}
+	assert_int_equal(heard, total);
+	assert_int_equal(b.ended, 0);
+	assert_int_equal(send(fd, "still here", 10, 0), 10);
+	until(&w, b.got.length == 10);
+	close(fd);
+	until(&w, b.ended);
+	assert_int_equal(b.error, 0);
+	owner_fini(&b);
+	world_fini(&w);
+}
+
+static void options_reach_the_socket(void **state)
+{
+	struct stream_options o = { .keepalive = true, .keepidle = 33, .socket_buffer = 20000 };
+	struct world w;
+	struct owner a, b;
+	int value = 0;
+	socklen_t length = sizeof value;
+
+	(void)state;
+	world_init(&w, ROAD_IPV4);
+	owner_init(&a);
+	owner_init(&b);
+	expect_newcomer(&w, &b);
+	a.stream = stream_dial(w.loop, listener_address(w.door), &o, &a);
+	until(&w, a.connected && b.stream);
+	assert_int_equal(getsockopt(a.stream->fd, SOL_SOCKET, SO_KEEPALIVE, &value, &length), 0);
+	assert_int_equal(value, 1);
+	assert_int_equal(getsockopt(a.stream->fd, IPPROTO_TCP, 4 /* TCP_KEEPIDLE */, &value, &length), 0);
+	assert_int_equal(value, 33);
+	assert_int_equal(getsockopt(a.stream->fd, SOL_SOCKET, SO_SNDBUF, &value, &length), 0);
+	assert_int_equal(value, 40000); /* the kernel doubles it, socket(7) */
+	for (int i = 0; i < 2; i++) {
+		assert_int_equal(getsockopt(i ? a.stream->fd : b.stream->fd, IPPROTO_TCP, 1 /* TCP_NODELAY */, &value, &length), 0);
+		assert_true(value != 0);
+	}
+	owner_fini(&a);
+	owner_fini(&b);
+	world_fini(&w);
+}
+
+static void an_owner_can_be_changed(void **state)
+{
+	struct world w;
+	struct owner a, b, heir;
+
+	(void)state;
+	world_init(&w, ROAD_IPV4);
+	join(&w, &a, &b);
+	heir = b;
+	b.stream = NULL;
+	assert_ptr_equal(stream_owner(heir.stream), &b);
+	stream_set_owner(heir.stream, &heir);
+	say_text(&a, "hello");
+	until(&w, heir.got.length == 5);
+	owner_fini(&a);
+	owner_fini(&heir);
+	world_fini(&w);
+}
+
+static void a_loop_that_ends_closes_what_is_in_it(void **state)
+{
+	struct world w;
+	struct owner b, c;
+	static uint8_t much[8 << 20];
+	char byte;
+	int fd, other;
+
+	(void)state;
+	world_init(&w, ROAD_IPV4);
+	fd = raw_join(&w, &b);
+	other = raw_join(&w, &c);
+	b.appetite = 0;
+	assert_int_equal(send(fd, "unread", 6, 0), 6);
+	until(&w, b.deliveries == 1);
+	assert_true(stream_write(b.stream, &(struct piece){ much, sizeof much }, 1));
+	assert_true(stream_write(c.stream, &(struct piece){ much, sizeof much }, 1));
+	stream_finish(&c.stream, SECOND_US);
+	world_fini(&w);
+	while (recv(fd, much, sizeof much, 0) > 0)
+		;
+	while (recv(other, much, sizeof much, 0) > 0)
+		;
+	assert_true(recv(fd, &byte, 1, 0) <= 0);
+	close(fd);
+	close(other);
+}
+
+static void a_block_refuses_what_no_memory_can_hold(void **state)
+{
+	struct block *b = NULL;
+
+	(void)state;
+	assert_false(block_reserve(&b, SIZE_MAX));
+	assert_null(b);
+	assert_true(block_add(&b, "abc", 3));
+	assert_false(block_reserve(&b, SIZE_MAX - 2));
+	assert_int_equal(b->length, 3);
+	block_consume(&b, 3);
+	assert_null(b);
+	block_consume(&b, 0);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(bytes_go_both_ways_on_every_road),
+		cmocka_unit_test(a_stream_knows_both_addresses_to_the_end),
+		cmocka_unit_test(what_is_not_consumed_comes_again_in_front_of_the_next),
+		cmocka_unit_test(a_late_consume_is_as_good),
+		cmocka_unit_test(a_megabyte_can_be_collected_unread),
+		cmocka_unit_test(a_paused_stream_hears_nothing_and_loses_nothing),
+		cmocka_unit_test(a_paused_stream_does_not_collect_from_the_kernel),
+		cmocka_unit_test(a_hangup_is_told_once_while_paused_and_the_bytes_still_come),
+		cmocka_unit_test(a_pause_after_the_end_came_in_tells_the_hangup),
+		cmocka_unit_test(the_end_is_told_even_if_bytes_stay_unread),
+		cmocka_unit_test(a_slow_reader_gets_every_byte_and_room_is_told_at_the_end),
+		cmocka_unit_test(more_pieces_than_one_call_takes_are_all_sent),
+		cmocka_unit_test(what_is_written_before_the_connection_opens_is_sent_after),
+		cmocka_unit_test(a_refused_dial_ends_with_its_error),
+		cmocka_unit_test(a_full_unix_queue_is_dialed_again_until_there_is_room),
+		cmocka_unit_test(a_hundred_streams_take_turns),
+		cmocka_unit_test(two_that_resume_each_other_do_not_hold_up_the_turn),
+		cmocka_unit_test(whoever_is_closed_in_a_turn_is_not_heard_of_again),
+		cmocka_unit_test(bytes_in_a_block_stay_readable_after_a_close_in_the_same_turn),
+		cmocka_unit_test(finish_delivers_the_last_bytes_to_a_peer_that_still_talks),
+		cmocka_unit_test(finish_gives_up_at_its_limit),
+		cmocka_unit_test(a_finished_stream_whose_peer_ended_already_is_gone_at_once),
+		cmocka_unit_test(the_last_words_of_a_server_are_read_although_sending_failed),
+		cmocka_unit_test(a_reset_is_an_end_with_an_error),
+		cmocka_unit_test(shut_sends_the_queue_and_then_the_end_while_reading_goes_on),
+		cmocka_unit_test(options_reach_the_socket),
+		cmocka_unit_test(an_owner_can_be_changed),
+		cmocka_unit_test(a_loop_that_ends_closes_what_is_in_it),
+		cmocka_unit_test(a_block_refuses_what_no_memory_can_hold),
+	};
+
+	signals_block();
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
