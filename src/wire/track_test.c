@@ -301,6 +301,7 @@ static void a_failed_copy_with_a_sync_before_its_end_makes_suspect(void **state)
 	PLAY("+Q -G +S +c -E suspect -ZI. idle suspect");
 	/* It was not eaten after all: the same client gets that answer too. */
 	PLAY("+E +S -G -E. suspect skipping -ZI suspect +c +S -ZI. idle suspect");
+	PLAY("+E +S -G -E. suspect skipping -ZI +Q busy -C -ZI. idle suspect");
 	PLAY("+E +S -G +c +S -E. -ZI. -ZI suspect");
 	PLAY("+Q -G +S +c +Q -E -ZI. -ZI busy -C -ZI. idle suspect");
 	/* A Sync after the mark is not in doubt. */
@@ -317,6 +318,8 @@ static void a_mark_without_a_copy_vanishes(void **state)
 	PLAY("+Q +c -C -ZI. idle sound");
 	PLAY("+B +c +c +E +c +S +c -2. -C. -ZI. idle sound");
 	PLAY("+B +c +Pf +S -2. =P -ZI. idle");
+	PLAY("+B +Pf +c +S -2. =P -ZI. idle");
+	PLAY("+B +c +E +c +S +c -E. ~E -ZI. idle sound");
 	PLAY("+S +c +Pf -ZI. =P +S -ZI. idle");
 	PLAY("+Q +c +Q -C -ZI. -G +c -C -ZI. idle sound");
 }
@@ -477,6 +480,30 @@ static void tags_come_back_with_their_entries(void **state)
 	track_fini(&t);
 }
 
+static void drops_may_be_collected_late(void **state)
+{
+	struct track_entry entry;
+	uint32_t sent = 0, seen = 0;
+	struct track t;
+
+	(void)state;
+	track_init(&t);
+	assert_true(track_push(&t, TRACK_PARSE, 0, 0));
+	track_take(&t, 'E', 0);
+	for (int round = 0; round < 50; round++) {
+		for (int i = 0; i < 7; i++)
+			assert_true(track_push(&t, TRACK_BIND, 0, sent++));
+		for (int i = 0; i < 5; i++) {
+			assert_true(track_dropped(&t, &entry));
+			assert_int_equal(entry.tag, seen++);
+		}
+	}
+	while (track_dropped(&t, &entry))
+		assert_int_equal(entry.tag, seen++);
+	assert_int_equal(seen, sent);
+	track_fini(&t);
+}
+
 static void a_long_pipeline_is_bounded_and_survives_an_error(void **state)
 {
 	struct track_entry entry;
@@ -531,6 +558,7 @@ int main(void)
 		cmocka_unit_test(an_error_that_nothing_asked_for_is_the_servers_end),
 		cmocka_unit_test(lending_a_server_that_is_not_free_is_caught),
 		cmocka_unit_test(tags_come_back_with_their_entries),
+		cmocka_unit_test(drops_may_be_collected_late),
 		cmocka_unit_test(a_long_pipeline_is_bounded_and_survives_an_error),
 	};
 
