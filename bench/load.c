@@ -58,6 +58,7 @@ struct thread {
 	pthread_t id;
 	int epoll, wake;
 	struct client *clients;
+	uint64_t *started;		/* of all of them */
 	int client_count, logging_in, logged_in, born, busy;
 	uint8_t *buffer;
 	struct histogram latency;
@@ -83,7 +84,7 @@ static struct {
 
 enum phase { WAITING, WARMING, MEASURING, ENDING };
 static _Atomic int phase;
-static _Atomic int logged_in_total;
+static _Atomic int logged_in_total, refused_total;
 static uint64_t begin_ns;
 
 /* ---- what is sent ---- */
@@ -182,6 +183,7 @@ static void client_gone(struct thread *t, struct client *c, const char *why)
 	if (c->state == CONNECTING || c->state == LOGGING_IN || c->state == PREPARING) {
 		t->logging_in--;
 		t->refused++;
+		atomic_fetch_add(&refused_total, 1);
 	} else if (c->state == ASKING) {
 		t->busy--;
 		t->errors++;
@@ -786,17 +788,29 @@ static void wait_for_logins(struct thread *threads, double seconds)
 	uint64_t until = now_ns() + (uint64_t)(seconds * 1e9);
 
 	for (;;) {
-		uint64_t refused = 0;
-
-		for (int i = 0; i < want.threads; i++)
-			refused += *(volatile uint64_t *)&threads[i].refused;
-		if ((uint64_t)atomic_load(&logged_in_total) + refused >= (uint64_t)want.clients)
+		if (atomic_load(&logged_in_total) + atomic_load(&refused_total) >= want.clients)
 			return;
 		if (now_ns() > until)
 			die("only %d of %d clients could log in (%s)", atomic_load(&logged_in_total), want.clients,
 			    threads[0].first_error);
 		usleep(1000);
 	}
+}
+
+static void free_threads(struct thread *threads)
+{
+	for (int i = 0; i < want.threads; i++) {
+		for (int k = 0; k < threads[i].client_count; k++) {
+			login_free(threads[i].clients[k].login);
+			free(threads[i].clients[k].out);
+		}
+		free(threads[i].clients);
+		free(threads[i].started);
+		free(threads[i].buffer);
+	}
+	free(threads);
+	free(want.batch);
+	free(want.copy_rows);
 }
 
 int main(int argc, char **argv)
@@ -818,9 +832,10 @@ int main(int argc, char **argv)
 
 		t->client_count = want.clients / want.threads + (i < want.clients % want.threads);
 		t->clients = must_have(calloc((size_t)t->client_count, sizeof(*t->clients)));
+		t->started = must_have(calloc((size_t)t->client_count * (size_t)want.depth, sizeof(uint64_t)));
 		for (int k = 0; k < t->client_count; k++) {
 			t->clients[k].number = (uint32_t)(k * want.threads + i);
-			t->clients[k].started = must_have(calloc((size_t)want.depth, sizeof(uint64_t)));
+			t->clients[k].started = t->started + (size_t)k * (size_t)want.depth;
 		}
 		t->buffer = must_have(malloc(READ_MAX));
 		t->epoll = epoll_create1(EPOLL_CLOEXEC);
@@ -841,6 +856,7 @@ int main(int argc, char **argv)
 		while (read(STDIN_FILENO, &byte, 1) > 0)
 			;
 		report_idle(threads);
+		free_threads(threads);
 		return 0;
 	}
 	begin_ns = now_ns();
@@ -856,5 +872,6 @@ int main(int argc, char **argv)
 	for (int i = 0; i < want.threads; i++)
 		pthread_join(threads[i].id, NULL);
 	report(threads, (double)measured / 1e9, login_seconds, before, after);
+	free_threads(threads);
 	return 0;
 }
