@@ -194,8 +194,7 @@ unsigned text_distance(const char *a, const char *b, unsigned limit)
 
 		row[0] = (unsigned)i;
 		for (size_t j = 1; j <= length_b; j++) {
-			row[j] = smaller(
-				above[j - 1] + (a[i - 1] != b[j - 1]), smaller(above[j], row[j - 1]) + 1);
+			row[j] = smaller(above[j - 1] + (a[i - 1] != b[j - 1]), smaller(above[j], row[j - 1]) + 1);
 			if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1])
 				row[j] = smaller(row[j], above2[j - 2] + 1);
 		}
@@ -294,8 +293,8 @@ char *text_duration(char *out, size_t size, time_us duration)
 		return out;
 	}
 	if (s < 60) {
-		text_format(out, size, ms / 100 % 10 ? "%s%llu.%llu s" : "%s%llu s", sign,
-			(unsigned long long)s, (unsigned long long)(ms / 100 % 10));
+		text_format(out, size, ms / 100 % 10 ? "%s%llu.%llu s" : "%s%llu s", sign, (unsigned long long)s,
+			(unsigned long long)(ms / 100 % 10));
 		return out;
 	}
 	if (s < 3600) {

@@ -26,7 +26,10 @@ struct complaint_fields {
 bool message_read_complaint(struct span body, struct complaint_fields *out);
 
 /* To clients. */
-void message_authentication(struct writer *, uint32_t code, struct span data); /* 'R': 0 ok, 3 cleartext, 5 md5 (4 bytes salt), 10 11 12 SASL; data goes out as it is */
+
+/* 'R': 0 ok, 3 cleartext, 5 md5 (4 bytes salt), 10 11 12 SASL; data goes out as it is */
+void message_authentication(struct writer *, uint32_t code, struct span data);
+
 void message_parameter_status(struct writer *, struct span name, struct span value);
 void message_backend_key(struct writer *, uint32_t process_id, struct span secret);
 void message_ready(struct writer *, char status);
@@ -35,7 +38,9 @@ void message_ready(struct writer *, char status);
 void message_negotiate(struct writer *, uint32_t minor_protocol, const struct span *unknown, size_t count);
 
 void message_command_complete(struct writer *, const char *tag);
-void message_empty(struct writer *, char type); /* a message without a body: '1' '2' '3' 'n' 's' 'I' 'c' 'S' 'H' 'X' ... */
+
+/* A message without a body: '1' '2' '3' 'n' 's' 'I' 'c' 'S' 'H' 'X' ... */
+void message_empty(struct writer *, char type);
 
 /* Rows for the console. */
 enum column_type { COLUMN_TEXT = 25, COLUMN_INT4 = 23, COLUMN_INT8 = 20, COLUMN_NUMERIC = 1700, COLUMN_BYTEA = 17 };
@@ -57,17 +62,30 @@ struct startup_pair {
 void message_startup(struct writer *, uint32_t protocol, const struct startup_pair *, size_t count);
 void message_cancel(struct writer *, uint32_t process_id, struct span secret);
 void message_query(struct writer *, struct span text);
-void message_password(struct writer *, struct span secret);                            /* 'p' with a terminated string */
-void message_sasl_initial(struct writer *, const char *mechanism, struct span response); /* 'p'; no response: all zero */
-void message_sasl_response(struct writer *, struct span response);                      /* 'p' without a terminator */
-void message_parse(struct writer *, struct span name, struct span tail);                /* tail: query, its zero, and the types, as Parse carries them */
+
+/* 'p' with a terminated string. */
+void message_password(struct writer *, struct span secret);
+
+/* 'p'; no response: all zero. */
+void message_sasl_initial(struct writer *, const char *mechanism, struct span response);
+
+/* 'p' without a terminator. */
+void message_sasl_response(struct writer *, struct span response);
+
+/* `tail`: the query, its zero, and the types, as Parse carries them. */
+void message_parse(struct writer *, struct span name, struct span tail);
 void message_close_statement(struct writer *, struct span name);
 
 /* Parsers of bodies. False: broken. */
-bool message_read_parse(struct span body, struct span *name, struct span *tail); /* tail is checked: terminated query, type count, types, nothing after */
+
+/* The tail is checked: terminated query, type count, types, nothing after. */
+bool message_read_parse(struct span body, struct span *name, struct span *tail);
+
 /* Only the two names are read, so the front of a long Bind is enough. */
 bool message_read_bind(struct span body, struct span *portal, struct span *statement, struct span *rest);
-bool message_read_target(struct span body, char *kind, struct span *name); /* Describe, Close */
+
+/* Describe, Close. */
+bool message_read_target(struct span body, char *kind, struct span *name);
 bool message_read_parameter_status(struct span body, struct span *name, struct span *value);
 bool message_read_backend_key(struct span body, uint32_t *process_id, struct span *secret);
 

@@ -2,6 +2,7 @@
 #define PGWEIR_WIRE_SQLSTATE_H
 
 /* The SQLSTATEs we say or act upon (PostgreSQL manual, appendix A). */
+/* clang-format off */
 #define SQLSTATE_SUCCESS                  "00000"
 #define SQLSTATE_WARNING                  "01000"
 #define SQLSTATE_CONNECTION_EXCEPTION     "08000"
@@ -34,5 +35,6 @@
 #define SQLSTATE_IDLE_SESSION_TIMEOUT     "57P05"
 #define SQLSTATE_CONFIG_FILE_ERROR        "F0000"
 #define SQLSTATE_INTERNAL_ERROR           "XX000"
+/* clang-format on */
 
 #endif

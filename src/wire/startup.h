@@ -5,7 +5,7 @@
 
 /* The packets a client may send before anything else. Nothing here allocates: keys and values are
  * borrowed from the packet. PostgreSQL's own bound on a startup packet is 10,000 bytes. */
-#define STARTUP_MAX 10000
+#define STARTUP_MAX                    10000
 #define STARTUP_PROTOCOL(major, minor) ((uint32_t)(major) << 16 | (minor))
 
 enum startup_kind {
@@ -22,10 +22,10 @@ enum startup_kind {
 
 struct startup {
 	enum startup_kind kind;
-	size_t length;          /* of the whole packet, to consume */
-	uint32_t protocol;      /* as asked */
-	uint32_t process_id;    /* STARTUP_CANCEL */
-	struct span secret;     /* STARTUP_CANCEL: 4 to 256 bytes */
+	size_t length;       /* of the whole packet, to consume */
+	uint32_t protocol;   /* as asked */
+	uint32_t process_id; /* STARTUP_CANCEL */
+	struct span secret;  /* STARTUP_CANCEL: 4 to 256 bytes */
 	struct reader parameters;
 };
 

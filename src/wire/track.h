@@ -61,8 +61,8 @@ enum track_verdict {
 
 struct track_reply {
 	enum track_verdict verdict;
-	bool finished;            /* `entry` is answered in full by this message */
-	bool failed;              /* this is an ErrorResponse; `entry` is what failed (finished stays false for QUERY, FUNCTION and SYNC: their 'Z' follows) */
+	bool finished; /* `entry` is answered in full by this message */
+	bool failed; /* this is an ErrorResponse; `entry` is what failed (finished stays false for QUERY, FUNCTION and SYNC: their 'Z' follows) */
 	struct track_entry entry; /* the oldest entry, when `owed` */
 	bool owed;
 };

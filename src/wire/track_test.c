@@ -122,13 +122,17 @@ static void play(const char *told)
 	struct track_entry entry;
 	struct track t;
 	char word[16];
-	int n;
+	size_t n;
 
 	story = told;
-	place = 0;
 	track_init(&t);
-	while (sscanf(told + place, "%15s%n", word, &n) == 1) {
+	for (place = 0; told[place]; place += n + (told[place + n] == ' ')) {
 		const char *rest = word + 1;
+
+		n = strcspn(told + place, " ");
+		assert_in_range(n, 1, sizeof word - 1);
+		memcpy(word, told + place, n);
+		word[n] = 0;
 
 		if (word[0] == '=') {
 			if (!track_fake(&t, &entry) || entry.kind != kind_of(&rest) || !(entry.flags & TRACK_FAKE))
@@ -148,7 +152,6 @@ static void play(const char *told)
 			else
 				expect_state(&t, word);
 		}
-		place += (size_t)n;
 	}
 	if (track_fake(&t, &entry) || track_dropped(&t, &entry))
 		wrong("something is left");
