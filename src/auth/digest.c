@@ -29,9 +29,8 @@ bool md5_hex(char out[MD5_HEX_LENGTH + 1], struct span a, struct span b)
 	EVP_MD_CTX *md5 = EVP_MD_CTX_new();
 	bool done;
 
-	done = md5 && EVP_DigestInit_ex(md5, EVP_md5(), NULL) == 1 &&
-		EVP_DigestUpdate(md5, a.at, a.length) == 1 && EVP_DigestUpdate(md5, b.at, b.length) == 1 &&
-		EVP_DigestFinal_ex(md5, sum, NULL) == 1;
+	done = md5 && EVP_DigestInit_ex(md5, EVP_md5(), NULL) == 1 && EVP_DigestUpdate(md5, a.at, a.length) == 1 &&
+		EVP_DigestUpdate(md5, b.at, b.length) == 1 && EVP_DigestFinal_ex(md5, sum, NULL) == 1;
 	EVP_MD_CTX_free(md5);
 	for (size_t i = 0; i < MD5_HEX_LENGTH / 2; i++) {
 		out[2 * i] = done ? digits[sum[i] >> 4] : '-';

@@ -191,8 +191,7 @@ static bool cleartext_fits(struct login *l, struct span given)
 			scram_fits(&l->mock_verifier, given); /* for the time that it takes */
 		break;
 	case SECRET_PLAIN:
-		fits = given.length == strlen(l->secret->text) &&
-			secret_equal(given.at, l->secret->text, given.length);
+		fits = given.length == strlen(l->secret->text) && secret_equal(given.at, l->secret->text, given.length);
 		break;
 	case SECRET_MD5:
 		fits = md5_hex(sum, given, user_of(l)) && secret_equal(sum, l->secret->text + 3, MD5_HEX_LENGTH);
@@ -270,9 +269,10 @@ static enum login_result take_first_message(struct login *l, struct span message
 	if (message.length > SCRAM_MESSAGE_MAX || memchr(message.at, 0, message.length))
 		return broken(l, MALFORMED);
 	if (message.length < 3 || message.at[1] != ',')
-		return broken(l, message.length > 1 && message.at[0] == 'p' && message.at[1] == '=' ?
-				"client requires SCRAM channel binding, but it is not supported" :
-				MALFORMED);
+		return broken(l,
+			message.length > 1 && message.at[0] == 'p' && message.at[1] == '='
+				? "client requires SCRAM channel binding, but it is not supported"
+				: MALFORMED);
 	l->flag = (char)message.at[0];
 	if (l->flag != 'n' && l->flag != 'y')
 		return broken(l, MALFORMED);

@@ -21,10 +21,11 @@ struct login_setup {
 	enum auth_method method; /* AUTH_MD5 with a SCRAM secret becomes SCRAM, as PgBouncer does */
 	struct span user;
 	const struct secret *secret; /* borrowed during the conversation; NULL: unknown user */
-	bool mock_scram;             /* unknown user under AUTH_MD5 or AUTH_PLAIN: play one with a SCRAM secret, see secrets_mock_scram */
+	bool mock_scram; /* unknown user under AUTH_MD5 or AUTH_PLAIN: play one with a SCRAM secret, see secrets_mock_scram */
 	uint32_t scram_iterations;
-	const uint8_t *random;  /* 64 fresh random bytes: salts and nonces come from here */
-	const uint8_t *process; /* 32 random bytes, the same for the life of the process: for mock exchanges and the salt of plain secrets */
+	const uint8_t *random; /* 64 fresh random bytes: salts and nonces come from here */
+	const uint8_t *
+		process; /* 32 random bytes, the same for the life of the process: for mock exchanges and the salt of plain secrets */
 };
 
 struct login;

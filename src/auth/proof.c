@@ -217,7 +217,8 @@ static const char *choose_keys(struct proof *p, const struct server_first *first
 		return NULL;
 	}
 	if (first->iterations != p->verifier.iterations ||
-		!span_equal(span_of(first->salt, first->salt_length), span_of(p->verifier.salt, p->verifier.salt_length)))
+		!span_equal(
+			span_of(first->salt, first->salt_length), span_of(p->verifier.salt, p->verifier.salt_length)))
 		return "the server's SCRAM secret for this user is not the one known here (salt or iterations differ)";
 	memcpy(client_key, p->client_key, SCRAM_KEY_LENGTH);
 	memcpy(p->server_key, p->verifier.server_key, SCRAM_KEY_LENGTH);
@@ -288,8 +289,9 @@ static enum proof_result check_server(struct proof *p, struct span message)
 
 static enum proof_result unsupported(struct proof *p, uint32_t request)
 {
-	static const char *const names[] = { [2] = "Kerberos V5", [4] = "crypt", [6] = "SCM credentials", [7] = "GSSAPI",
-		[8] = "GSSAPI", [9] = "SSPI" };
+	static const char *const names[] = {
+		[2] = "Kerberos V5", [4] = "crypt", [6] = "SCM credentials", [7] = "GSSAPI", [8] = "GSSAPI", [9] = "SSPI"
+	};
 	const char *name = request < sizeof names / sizeof *names ? names[request] : NULL;
 
 	if (name)

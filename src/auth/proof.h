@@ -15,15 +15,16 @@ enum proof_result {
 
 struct proof_setup {
 	struct span user;
-	const struct secret *secret;                 /* NULL or SECRET_NONE: only trust works */
-	const uint8_t *client_key;                   /* SCRAM pass-through key or NULL */
-	const uint8_t *random;                       /* 32 fresh random bytes */
+	const struct secret *secret; /* NULL or SECRET_NONE: only trust works */
+	const uint8_t *client_key;   /* SCRAM pass-through key or NULL */
+	const uint8_t *random;       /* 32 fresh random bytes */
 };
 
 struct proof;
 struct proof *proof_new(const struct proof_setup *); /* copies what it needs; NULL: memory refused */
 enum proof_result proof_take(struct proof *, struct span body, struct writer *);
-const char *proof_problem(const struct proof *); /* "server login failed: wrong password type", "... invalid server signature" ... */
+const char *proof_problem(
+	const struct proof *);   /* "server login failed: wrong password type", "... invalid server signature" ... */
 void proof_free(struct proof *); /* wipes */
 
 #endif

@@ -262,7 +262,8 @@ static const char *take_line(struct secrets *s, struct span line, struct buf *us
 
 	if (memchr(line.at, 0, line.length))
 		return "a zero byte";
-	problem = take_quoted(&line, user, "expected a user name in double quotes", "the user name's quotes are not closed");
+	problem = take_quoted(
+		&line, user, "expected a user name in double quotes", "the user name's quotes are not closed");
 	if (problem)
 		return problem;
 	if (user->length == 0)

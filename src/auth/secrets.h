@@ -10,16 +10,16 @@
  * File form: "user" "secret" per line, "" stands for a quote, ';' begins a comment line, the rest of a line is ignored. */
 
 enum secret_kind {
-	SECRET_NONE,  /* an empty secret: this user can not log in by password */
+	SECRET_NONE, /* an empty secret: this user can not log in by password */
 	SECRET_PLAIN,
-	SECRET_MD5,   /* "md5" and 32 hexadecimal digits of md5(password + user) */
-	SECRET_SCRAM  /* "SCRAM-SHA-256$iterations:salt$StoredKey:ServerKey" */
+	SECRET_MD5,  /* "md5" and 32 hexadecimal digits of md5(password + user) */
+	SECRET_SCRAM /* "SCRAM-SHA-256$iterations:salt$StoredKey:ServerKey" */
 };
 
-#define SCRAM_KEY_LENGTH  32
-#define SCRAM_SALT_MAX    256
-#define SECRET_MAX        65530 /* bytes of a secret */
-#define USER_NAME_MAX     127
+#define SCRAM_KEY_LENGTH 32
+#define SCRAM_SALT_MAX   256
+#define SECRET_MAX       65530 /* bytes of a secret */
+#define USER_NAME_MAX    127
 
 struct scram_verifier {
 	uint32_t iterations;
@@ -31,7 +31,8 @@ struct scram_verifier {
 struct secret {
 	enum secret_kind kind;
 	char *text; /* terminated, as in the file; wiped when freed */
-	_Atomic(struct scram_verifier *) verifier; /* SECRET_SCRAM: parsed. SECRET_PLAIN: made at first need, see secret_verifier */
+	_Atomic(struct scram_verifier *)
+		verifier; /* SECRET_SCRAM: parsed. SECRET_PLAIN: made at first need, see secret_verifier */
 };
 
 struct secrets;

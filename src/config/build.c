@@ -27,9 +27,9 @@ static void place(const struct assignment *at, char *out, size_t size)
 		text_format(out, size, "%s:%u: ", at->file, at->line);
 	else if (at && at->origin == FROM_OPTION)
 		text_format(out, size, "-o %s%s: ",
-			at->section == SECTION_DATABASES ? "databases." :
-			at->section == SECTION_USERS	 ? "users." :
-							   "",
+			at->section == SECTION_DATABASES       ? "databases."
+				: at->section == SECTION_USERS ? "users."
+							       : "",
 			at->key);
 }
 
@@ -151,8 +151,8 @@ static bool read_value(struct config *c, const struct assignment *at, const char
 	case VALUE_BAD:
 		break;
 	}
-	return build_fail(c, at, "%s%s%s: found \"%.100s\", allowed: %s", inside ? inside : "", inside ? ": " : "", row->key,
-		text, why);
+	return build_fail(c, at, "%s%s%s: found \"%.100s\", allowed: %s", inside ? inside : "", inside ? ": " : "",
+		row->key, text, why);
 }
 
 static bool set_defaults(struct config *c)
@@ -233,14 +233,15 @@ static bool read_port(struct config *c, const struct assignment *a, const struct
 	int64_t value;
 
 	if (!text_to_i64(span_text(text), &value) || value < row->least || value > row->most)
-		return build_fail(c, a, "%s: port: found \"%.100s\", allowed: a whole number from 1 to 65535", inside, text);
+		return build_fail(
+			c, a, "%s: port: found \"%.100s\", allowed: a whole number from 1 to 65535", inside, text);
 	*port = (uint16_t)value;
 	return true;
 }
 
 /* One key of a database's line. */
-static bool set_database_key(struct config *c, const struct assignment *a, struct database_settings *d,
-	struct span key, const char *value, const char *inside, uint16_t *port)
+static bool set_database_key(struct config *c, const struct assignment *a, struct database_settings *d, struct span key,
+	const char *value, const char *inside, uint16_t *port)
 {
 	const struct setting *row = schema_find(schema_database_keys, schema_database_keys_count, key);
 	char name[128];
@@ -468,9 +469,9 @@ bool build_finish(struct config *c)
 		if (a->section == SECTION_PEERS && !read_peer(c, a))
 			return false;
 	}
-	c->auth_type_text = (char *)(uintptr_t)p->texts[schema_find(schema_settings, schema_settings_count,
-							     span_text("auth_type")) -
-		schema_settings];
+	c->auth_type_text = (char *)(uintptr_t)p
+				    ->texts[schema_find(schema_settings, schema_settings_count, span_text("auth_type")) -
+					    schema_settings];
 	if (!build_databases(c) || !build_users(c))
 		return false;
 	complete_hosts(c);

@@ -28,7 +28,7 @@ struct config_private {
 	struct arena arena; /* everything below, and every text of the configuration */
 	struct assignment *journal;
 	size_t journal_count, journal_capacity;
-	const char *texts[SETTINGS_MAX]; /* each setting as it was written, or its default */
+	const char *texts[SETTINGS_MAX];               /* each setting as it was written, or its default */
 	void (*warn)(void *context, const char *line); /* while it is made */
 	void *warn_context;
 	char *error;

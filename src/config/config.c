@@ -40,8 +40,8 @@ static bool enter_section(struct reading *r, const struct assignment *at, struct
 	nearest = text_nearest(text, section_names);
 	if (nearest)
 		return build_fail(r->config, at, "unknown section [%s]; did you mean [%s]?", text, nearest);
-	return build_fail(r->config, at, "unknown section [%s]; there are [databases], [pgbouncer], [users] and [peers]",
-		text);
+	return build_fail(
+		r->config, at, "unknown section [%s]; there are [databases], [pgbouncer], [users] and [peers]", text);
 }
 
 static bool read_text(struct reading *r, const char *file, struct span text, unsigned depth);
@@ -346,7 +346,9 @@ void config_pool_rules(
 	if (!u)
 		u = &nobody;
 	*out = (struct pool_rules){
-		.mode = u->pool_mode != POOL_UNSET ? u->pool_mode : d->pool_mode != POOL_UNSET ? d->pool_mode : c->pool_mode,
+		.mode = u->pool_mode != POOL_UNSET   ? u->pool_mode
+			: d->pool_mode != POOL_UNSET ? d->pool_mode
+						     : c->pool_mode,
 		.size = first_number(u->pool_size, d->pool_size, c->default_pool_size),
 		.min_size = first_number(UNSET, d->min_pool_size, c->min_pool_size),
 		.reserve_size = first_number(u->reserve_pool_size, d->reserve_pool_size, c->reserve_pool_size),

@@ -16,7 +16,7 @@ enum limit_counts { LIMIT_BUSY, LIMIT_ALL };
 
 /* -1 in a number and POOL_UNSET mean "not said here, ask the next wider". */
 #define UNSET      (-1)
-#define POOL_UNSET ((enum pool_mode)-1)
+#define POOL_UNSET ((enum pool_mode) - 1)
 
 struct host {
 	char *name; /* name, address, "/dir" or "@abstract" */
@@ -24,11 +24,11 @@ struct host {
 };
 
 struct database_settings {
-	char *name;     /* "*" for the fallback entry */
-	char *dbname;   /* on the server; NULL: the name the client asked for */
+	char *name;   /* "*" for the fallback entry */
+	char *dbname; /* on the server; NULL: the name the client asked for */
 	struct host *hosts;
-	size_t host_count; /* at least 1; a missing host= is unix_socket_dir's default */
-	bool hosts_stay;   /* load_balance_hosts=disable */
+	size_t host_count;     /* at least 1; a missing host= is unix_socket_dir's default */
+	bool hosts_stay;       /* load_balance_hosts=disable */
 	char *user, *password; /* forced; NULL: the client's own */
 	int pool_size, min_pool_size, reserve_pool_size, max_connections, max_client_connections;
 	enum pool_mode pool_mode;
@@ -66,7 +66,8 @@ struct config {
 	int scram_iterations;
 	enum pool_mode pool_mode;
 	int default_pool_size, min_pool_size, reserve_pool_size;
-	int max_client_conn, max_db_connections, max_user_connections, max_db_client_connections, max_user_client_connections;
+	int max_client_conn, max_db_connections, max_user_connections, max_db_client_connections,
+		max_user_client_connections;
 	time_us reserve_pool_timeout;
 	time_us query_wait_timeout, query_wait_notify, query_timeout, idle_transaction_timeout, transaction_timeout;
 	time_us client_idle_timeout, client_login_timeout;
@@ -83,13 +84,14 @@ struct config {
 	int log_connections, log_disconnections, log_pooler_errors, log_stats, verbose;
 	time_us stats_period;
 	char *logfile, *pidfile, *user;
-	int tcp_defer_accept, tcp_keepalive, tcp_keepcnt, tcp_keepidle, tcp_keepintvl, tcp_socket_buffer, tcp_user_timeout;
+	int tcp_defer_accept, tcp_keepalive, tcp_keepcnt, tcp_keepidle, tcp_keepintvl, tcp_socket_buffer,
+		tcp_user_timeout;
 	/* ours */
-	int workers;                       /* 0: one per core */
+	int workers; /* 0: one per core */
 	enum limit_counts client_limit_counts;
-	int64_t statement_text_max;        /* bytes; longer statements stream through */
+	int64_t statement_text_max; /* bytes; longer statements stream through */
 	time_us server_orphan_timeout;
-	int abandoned_query;               /* 0 auto, 1 cancel, 2 finish */
+	int abandoned_query; /* 0 auto, 1 cancel, 2 finish */
 
 	enum manner manner;
 	struct database_settings *databases;
@@ -107,7 +109,7 @@ struct config_override {
 };
 
 struct config_source {
-	const char *file;       /* for messages; and relative %include is from the current directory, as PgBouncer does */
+	const char *file; /* for messages; and relative %include is from the current directory, as PgBouncer does */
 	struct span text;
 	const struct config_override *overrides;
 	size_t override_count;
@@ -139,9 +141,11 @@ struct pool_rules {
 	enum pool_mode mode;
 	int size, min_size, reserve_size;
 	int database_connections_max, user_connections_max; /* 0: no limit */
-	time_us server_lifetime, query_wait_timeout, query_timeout, idle_transaction_timeout, transaction_timeout, client_idle_timeout;
+	time_us server_lifetime, query_wait_timeout, query_timeout, idle_transaction_timeout, transaction_timeout,
+		client_idle_timeout;
 };
-void config_pool_rules(const struct config *, const struct database_settings *, struct span user, struct pool_rules *out);
+void config_pool_rules(
+	const struct config *, const struct database_settings *, struct span user, struct pool_rules *out);
 
 /* `user` stands in the comma list (admin_users, stats_users, ignore_startup_parameters); '*' never matches. Case folded when asked. */
 bool config_list_has(const char *list, struct span word, bool nocase);

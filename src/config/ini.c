@@ -104,14 +104,16 @@ static enum ini_kind take_pair(struct ini *i, struct span line)
 		i->key = span_of(line.at, n);
 		line = span_skip(line, n);
 		if (n == 0)
-			return bad(i, "expected a key, a [section], a comment or %include "
-				      "(a key with other letters than A-Z a-z 0-9 _ . - * needs single quotes)");
+			return bad(i,
+				"expected a key, a [section], a comment or %include "
+				"(a key with other letters than A-Z a-z 0-9 _ . - * needs single quotes)");
 	}
 	line = text_trim(line);
 	if (line.length == 0 || line.at[0] != '=')
-		return bad(i, line.length == 0 ? "expected '=' after the key" :
-						 "expected '=' after the key (a key with other letters than "
-						 "A-Z a-z 0-9 _ . - * needs single quotes)");
+		return bad(i,
+			line.length == 0 ? "expected '=' after the key"
+					 : "expected '=' after the key (a key with other letters than "
+					   "A-Z a-z 0-9 _ . - * needs single quotes)");
 	i->value = text_trim(span_skip(line, 1));
 	return INI_PAIR;
 }

@@ -7,14 +7,14 @@
  * page are all made from these tables. Private to config/ and the generator of the page. */
 
 enum setting_type {
-	TYPE_TEXT,    /* char *; a list, a path, SQL, a name: unit says which */
-	TYPE_BOOL,    /* int, 0 or 1 */
-	TYPE_INT,     /* int */
-	TYPE_BYTES,   /* int64_t */
-	TYPE_TIME,    /* time_us from seconds, decimals allowed */
-	TYPE_SECONDS, /* time_us from whole seconds */
-	TYPE_MODE,    /* int from octal digits */
-	TYPE_WORD,    /* int or enum: the number of the word in `words` */
+	TYPE_TEXT,        /* char *; a list, a path, SQL, a name: unit says which */
+	TYPE_BOOL,        /* int, 0 or 1 */
+	TYPE_INT,         /* int */
+	TYPE_BYTES,       /* int64_t */
+	TYPE_TIME,        /* time_us from seconds, decimals allowed */
+	TYPE_SECONDS,     /* time_us from whole seconds */
+	TYPE_MODE,        /* int from octal digits */
+	TYPE_WORD,        /* int or enum: the number of the word in `words` */
 	TYPE_CHECK_QUERY, /* char *server_check_query and server_check_on */
 	/* In entries of [databases], [users], [peers]: */
 	TYPE_HOSTS,        /* the comma list */

@@ -167,7 +167,8 @@ enum value_result value_read(
 /* Seconds with as many decimals as are needed. */
 static void write_time(time_us value, char *out, size_t size)
 {
-	size_t n = text_format(out, size, "%lld.%06lld", (long long)(value / SECOND_US), (long long)(value % SECOND_US));
+	size_t n = text_format(
+		out, size, "%lld.%06lld", (long long)(value / SECOND_US), (long long)(value % SECOND_US));
 
 	while (n > 0 && out[n - 1] == '0')
 		n--;

@@ -14,7 +14,8 @@ enum value_result {
 };
 
 /* Read `text` as the row says, into its field of the struct at `base`; a row without a field is only checked. */
-enum value_result value_read(const struct setting *, struct span text, void *base, struct arena *, char *why, size_t why_size);
+enum value_result value_read(
+	const struct setting *, struct span text, void *base, struct arena *, char *why, size_t why_size);
 
 /* The field of the struct at `base` as text; the row must have one. */
 void value_write(const struct setting *, const void *base, char *out, size_t size);
