@@ -11,6 +11,7 @@ What may happen to a client whose server was killed is an error of class 57P or 
 that is not the right answer is `wrong`, and so is a cancel that hits a client that did not ask for one.
 """
 import asyncio
+import contextlib
 import json
 import random
 import socket
@@ -290,7 +291,8 @@ class Client:
     def vanish(self):
         sock = self.writer.get_extra_info("socket")
         if sock is not None and self.dice.random() < 0.5:
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            with contextlib.suppress(OSError):      # closed already
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.writer.transport.abort()
 
     async def leave(self):
