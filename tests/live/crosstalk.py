@@ -5,7 +5,9 @@ A client draws a nonce and puts it into query texts, parameters, prepared statem
 rows; whatever comes back must be exactly what it asked for. Meanwhile clients leave in the middle of an answer,
 cancel, and lose their server. The dice are seeded, so the same seed asks the same questions.
 
-    crosstalk.py HOST PORT SEED SECONDS TASKS KINDS...      prints one JSON object
+    crosstalk.py HOST PORT SEED SECONDS CLIENTS TASKS KINDS...      prints one JSON object
+
+It goes on for SECONDS, and on a slow machine longer, until there were CLIENTS of them.
 
 What may happen to a client whose server was killed is an error of class 57P or a closed connection. Everything else
 that is not the right answer is `wrong`, and so is a cancel that hits a client that did not ask for one.
@@ -352,18 +354,19 @@ async def one_life(dice, name, host, port, kinds, told):
             client.writer.close()
 
 
-async def main(host, port, seed, seconds, tasks, kinds):
+async def main(host, port, seed, seconds, least, tasks, kinds):
     told = {"clients": 0, "exchanges": 0, "wrong": [], "disturbed": [], "refused": []}
     until = time.monotonic() + seconds
+    at_last = until + 2 * seconds
 
     async def lives(number):
         dice = random.Random(f"{seed}/{number}")
         life = 0
-        while time.monotonic() < until and not told["wrong"]:
+        while not told["wrong"] and time.monotonic() < (until if told["clients"] >= least else at_last):
             life += 1
             await one_life(dice, f"c{seed}-{number}-{life}", host, port, kinds, told)
     await asyncio.gather(*[lives(number) for number in range(tasks)])
     print(json.dumps(told))
 
 if __name__ == "__main__":
-    asyncio.run(main(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), float(sys.argv[4]), int(sys.argv[5]), sys.argv[6:]))
+    asyncio.run(main(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), float(sys.argv[4]), int(sys.argv[5]), int(sys.argv[6]), sys.argv[7:]))
