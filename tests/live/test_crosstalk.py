@@ -80,7 +80,8 @@ class No_crosstalk(Story):
         pooler = self.pooler(settings={"default_pool_size": 6, "max_client_conn": 2000})
         seconds = 12 if live.quick else 40
         with Peak(self.pg, "app", every=0.02) as peak:
-            Crosstalk(pooler, seconds, clients=500 if live.quick else 2000).run(self)
+            told = Crosstalk(pooler, seconds, clients=500 if live.quick else 2000).run(self)
+        self.assertGreater(told["clients"], 100)
         if live.kind == "pgweir":
             self.assertLessEqual(peak.value, 6)
 
