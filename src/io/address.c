@@ -1,3 +1,5 @@
+#include "io/address.h"
+
 #include <arpa/inet.h>
 #include <net/if.h>
 #include <netinet/in.h>
@@ -12,7 +14,7 @@
  * can make them up. A unix path starting with '@' is Linux's abstract name: the kernel sees a zero byte in its place.
  * PostgreSQL's own rule (libpq-connect, "host") is that such a folder makes names like "@folder/.s.PGSQL.5432". */
 
-_Static_assert(sizeof ((struct sockaddr_un *)0)->sun_path == sizeof ((struct address *)0)->path,
+_Static_assert(sizeof((struct sockaddr_un *)0)->sun_path == sizeof((struct address *)0)->path,
 	"a path of ours fits the kernel's");
 
 bool address_parse(const char *text, uint16_t port, struct address *out)
@@ -146,6 +148,8 @@ socklen_t address_to_kernel(const struct address *a, struct sockaddr_storage *ou
 	case ADDRESS_UNIX:
 		length = strlen(a->path);
 		un->sun_family = AF_UNIX;
+		if (length == 0)
+			return offsetof(struct sockaddr_un, sun_path); /* unnamed */
 		memcpy(un->sun_path, a->path, length);
 		if (a->path[0] == '@') {
 			un->sun_path[0] = 0;
@@ -158,16 +162,19 @@ socklen_t address_to_kernel(const struct address *a, struct sockaddr_storage *ou
 	}
 }
 
+/* ".../.s.PGSQL.5432" is 5432; any other name is 0. */
 static uint16_t port_in_path(const char *path)
 {
+	static const char before[] = ".s.PGSQL.";
 	const char *name = strrchr(path, '/');
-	unsigned port;
-	int used;
+	int64_t port;
 
 	name = name ? name + 1 : path;
-	if (sscanf(name, ".s.PGSQL.%5u%n", &port, &used) == 1 && name[used] == 0 && port <= UINT16_MAX)
-		return (uint16_t)port;
-	return 0;
+	if (strncmp(name, before, sizeof before - 1) != 0)
+		return 0;
+	if (!text_to_i64(span_text(name + sizeof before - 1), &port) || port < 0 || port > UINT16_MAX)
+		return 0;
+	return (uint16_t)port;
 }
 
 void address_from_kernel(const struct sockaddr_storage *from, socklen_t length, struct address *out)

@@ -8,10 +8,10 @@ enum address_family { ADDRESS_NONE, ADDRESS_IPV4, ADDRESS_IPV6, ADDRESS_UNIX };
 
 struct address {
 	uint8_t family;
-	uint16_t port;     /* for a unix socket: the number in its file's name */
-	uint32_t scope;    /* IPv6 */
-	uint8_t ip[16];    /* the first 4 for IPv4 */
-	char path[108];    /* ADDRESS_UNIX: the socket's file, or "@name" for an abstract one; "" for an unnamed peer */
+	uint16_t port;  /* for a unix socket: the number in its file's name */
+	uint32_t scope; /* IPv6 */
+	uint8_t ip[16]; /* the first 4 for IPv4 */
+	char path[108]; /* ADDRESS_UNIX: the socket's file, or "@name" for an abstract one; "" for an unnamed peer */
 	uint32_t process, user; /* ADDRESS_UNIX: the peer's, when known */
 };
 

@@ -1,10 +1,11 @@
+#include "io/clock.h"
+
 #include <errno.h>
 #include <sys/random.h>
 #include <time.h>
 
 #include "base/check.h"
 #include "base/text.h"
-#include "io/clock.h"
 
 /* The only place where the kernel is asked what time it is, or for randomness. Everything above gets both as arguments,
  * which is what lets a whole run be played again from one seed. */

@@ -1,3 +1,5 @@
+#include "io/file.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -6,7 +8,6 @@
 #include <unistd.h>
 
 #include "base/text.h"
-#include "io/file.h"
 
 /* Whole small files: the configuration, the user list. They are read in one go and bounded, so that a name that points to
  * a device or a log of gigabytes is an error and not the end of memory. A pipe is fine ("/dev/stdin" has no length). */

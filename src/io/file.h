@@ -14,7 +14,8 @@ bool file_read(const char *path, size_t most, char **text, size_t *length, char 
  * new one can not be opened: false, `error`. A full disk never stops the process: lines that could not be written are counted and said later. */
 bool logfile_open(const char *path, bool standard_error_too, char *error, size_t error_size);
 void logfile_close(void);
-void logfile_sink(enum log_level, const char *line); /* for log_set_sink: "2026-11-23 12:46:43.857 UTC [pid] LEVEL line" */
+void logfile_sink(
+	enum log_level, const char *line); /* for log_set_sink: "2026-11-23 12:46:43.857 UTC [pid] LEVEL line" */
 
 /* A pid file that must not exist yet, or whose process is gone. False: `error`. Removed by pidfile_remove if it is still ours. */
 bool pidfile_write(const char *path, char *error, size_t error_size);

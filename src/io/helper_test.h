@@ -219,7 +219,8 @@ static inline int raw_dial(const struct address *to)
 	socklen_t length = address_to_kernel(to, &at);
 	int fd = socket(at.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
-	int receive_buffer = 200000; /* so that a few megabytes are more than the kernel holds for us, whatever its tuning */
+	int receive_buffer =
+		200000; /* so that a few megabytes are more than the kernel holds for us, whatever its tuning */
 
 	assert_true(fd >= 0);
 	assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &receive_buffer, sizeof receive_buffer), 0);

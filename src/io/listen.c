@@ -81,8 +81,7 @@ static bool clear_stale_file(const struct address *at, char *error, size_t size)
 	why = connect(fd, (struct sockaddr *)&name, length) == 0 ? 0 : errno;
 	close(fd);
 	if (why != ECONNREFUSED && why != ENOENT)
-		return refuse(error, size, at,
-			why == 0 || why == EAGAIN ? "unix socket is in use" : strerror(why));
+		return refuse(error, size, at, why == 0 || why == EAGAIN ? "unix socket is in use" : strerror(why));
 	if (unlink(at->path) != 0 && errno != ENOENT)
 		return refuse(error, size, at, strerror(errno));
 	return true;
@@ -303,7 +302,8 @@ time_us watches_wake(struct loop *loop, time_us now)
 	return next;
 }
 
-static struct parcel *parcel_new(const struct listener *l, int fd, const struct sockaddr_storage *name, socklen_t length)
+static struct parcel *parcel_new(
+	const struct listener *l, int fd, const struct sockaddr_storage *name, socklen_t length)
 {
 	struct parcel *p = calloc(1, sizeof *p);
 

@@ -161,8 +161,8 @@ static void put_line(struct target *t, const char *line, size_t length)
 void logfile_sink(enum log_level level, const char *text)
 {
 	char line[LINE_MOST], when[40];
-	size_t n = text_format(line, sizeof line - 1, "%s [%u] %s %s", clock_text(clock_wall(), true, when), process_id(),
-		log_level_name(level), text);
+	size_t n = text_format(line, sizeof line - 1, "%s [%u] %s %s", clock_text(clock_wall(), true, when),
+		process_id(), log_level_name(level), text);
 
 	line[n++] = '\n';
 	pthread_mutex_lock(&mutex);

@@ -1,3 +1,5 @@
+#include "io/loop.h"
+
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>
@@ -270,7 +272,7 @@ static int milliseconds_until(time_us deadline)
 
 static void take_event(struct loop *loop, const struct epoll_event *e)
 {
-	void *about = (void *)(uintptr_t)(e->data.u64 & ~(uint64_t)MARK_MASK); // NOLINT: the mark rides in a pointer
+	void *about = (void *)(uintptr_t)(e->data.u64 & ~(uint64_t)MARK_MASK);
 	struct watch *w;
 
 	switch ((enum mark)(e->data.u64 & MARK_MASK)) {
@@ -392,12 +394,14 @@ static void signals_of_ours(sigset_t *set)
 
 void signals_block(void)
 {
+	struct sigaction ignored = { .sa_handler = SIG_IGN };
 	sigset_t set;
 
 	signals_of_ours(&set);
 	check(pthread_sigmask(SIG_BLOCK, &set, NULL) == 0);
-	signal(SIGPIPE, SIG_IGN);
-	signal(SIGXFSZ, SIG_IGN); /* a log file at its limit is an error of write, like a full disk */
+	check(sigaction(SIGPIPE, &ignored, NULL) == 0);
+	check(sigaction(SIGXFSZ, &ignored, NULL) ==
+		0); /* a log file at its limit is an error of write, like a full disk */
 }
 
 bool loop_signals(struct loop *loop)

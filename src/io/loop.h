@@ -18,13 +18,13 @@ struct mailbox;
 
 enum completion_kind {
 	DONE_CONNECTED, /* a dialed stream is open */
-	DONE_BYTES,     /* `bytes`: everything unread, oldest first; borrowed until the next loop_next. Say with stream_consume how many were used */
-	DONE_ROOM,      /* a stream that had unsent bytes queued has sent them all */
-	DONE_HANGUP,    /* while paused: the peer closed its sending side, or the connection broke; unread bytes may wait. Said once per
+	DONE_BYTES, /* `bytes`: everything unread, oldest first; borrowed until the next loop_next. Say with stream_consume how many were used */
+	DONE_ROOM,  /* a stream that had unsent bytes queued has sent them all */
+	DONE_HANGUP, /* while paused: the peer closed its sending side, or the connection broke; unread bytes may wait. Said once per
 	                 * owner's time; what it was is said by ENDED after stream_resume */
-	DONE_ENDED,     /* end of file (error 0) or an error (errno value); the owner must still stream_close it. Said once. Unread bytes are delivered first */
-	DONE_ACCEPTED,  /* `parcel`: a new connection on `listener`; the receiver owns it */
-	DONE_SIGNAL     /* `error`: the signal's number; only in the loop that called loop_signals */
+	DONE_ENDED, /* end of file (error 0) or an error (errno value); the owner must still stream_close it. Said once. Unread bytes are delivered first */
+	DONE_ACCEPTED, /* `parcel`: a new connection on `listener`; the receiver owns it */
+	DONE_SIGNAL    /* `error`: the signal's number; only in the loop that called loop_signals */
 };
 
 struct completion {
@@ -37,7 +37,7 @@ struct completion {
 	struct listener *listener;
 };
 
-struct loop *loop_new(void); /* NULL: the kernel refused; errno says why */
+struct loop *loop_new(void);   /* NULL: the kernel refused; errno says why */
 void loop_free(struct loop *); /* streams still in it are closed */
 
 /* Sleep until something happened, mail came, or `deadline` (0: none; in the past: only look). May return early with nothing to say. */
@@ -125,7 +125,7 @@ struct listen_setup {
  * file is replaced; a live one is not ("unix socket is in use"). */
 struct listener *listener_open(const struct address *, const struct listen_setup *, char *error, size_t error_size);
 const struct address *listener_address(const struct listener *); /* with the port the kernel chose */
-bool listener_watch(struct listener *, struct loop *);  /* DONE_ACCEPTED comes in this loop too */
+bool listener_watch(struct listener *, struct loop *);           /* DONE_ACCEPTED comes in this loop too */
 void listener_unwatch(struct listener *, struct loop *);
 void listener_close(struct listener **); /* all watchers must have unwatched; removes a unix socket's file */
 

@@ -50,17 +50,17 @@ enum stream_state {
 };
 
 enum stream_flag {
-	FLAG_QUEUED = 1 << 0,     /* in loop->ready or loop->later */
-	FLAG_PAUSED = 1 << 1,     /* by the owner */
-	FLAG_READABLE = 1 << 2,   /* the kernel has, or may have, something to read */
-	FLAG_BLOCKED = 1 << 3,    /* the kernel took less than given; wait until it says "writable" */
-	FLAG_HANGUP = 1 << 4,     /* the kernel said that the peer ended, or an error */
-	FLAG_TOLD = 1 << 5,       /* HANGUP was said to the owner */
-	FLAG_ROOM = 1 << 6,       /* ROOM is owed to the owner */
-	FLAG_AGAIN = 1 << 7,      /* unread bytes are to be delivered even if none are new */
-	FLAG_FULL = 1 << 8,       /* the last read filled the buffer: others first */
-	FLAG_FAILED = 1 << 9,     /* sending failed with `error`: ENDED follows once all is read */
-	FLAG_OVER = 1 << 10,      /* end of file or error reached: nothing is left to read */
+	FLAG_QUEUED = 1 << 0,   /* in loop->ready or loop->later */
+	FLAG_PAUSED = 1 << 1,   /* by the owner */
+	FLAG_READABLE = 1 << 2, /* the kernel has, or may have, something to read */
+	FLAG_BLOCKED = 1 << 3,  /* the kernel took less than given; wait until it says "writable" */
+	FLAG_HANGUP = 1 << 4,   /* the kernel said that the peer ended, or an error */
+	FLAG_TOLD = 1 << 5,     /* HANGUP was said to the owner */
+	FLAG_ROOM = 1 << 6,     /* ROOM is owed to the owner */
+	FLAG_AGAIN = 1 << 7,    /* unread bytes are to be delivered even if none are new */
+	FLAG_FULL = 1 << 8,     /* the last read filled the buffer: others first */
+	FLAG_FAILED = 1 << 9,   /* sending failed with `error`: ENDED follows once all is read */
+	FLAG_OVER = 1 << 10,    /* end of file or error reached: nothing is left to read */
 	FLAG_SHUT_ASKED = 1 << 11,
 	FLAG_SHUT_DONE = 1 << 12,
 	FLAG_ARMED = 1 << 13,     /* EPOLLOUT is in the interest (always for TCP) */
@@ -69,7 +69,7 @@ enum stream_flag {
 
 /* One per connection, so every byte counts: see the static assertion in stream.c. */
 struct stream {
-	struct link place; /* in loop->streams, ->farewells or ->redials */
+	struct link place;   /* in loop->streams, ->farewells or ->redials */
 	struct stream *next; /* in ready, later or the graveyard */
 	struct loop *loop;
 	union {
@@ -125,7 +125,7 @@ struct loop {
 	struct stream *lent;
 	struct span lent_bytes;
 	size_t lent_consumed;
-	bool lent_block; /* the bytes stand in lent->unread, not in our buffer */
+	bool lent_block;      /* the bytes stand in lent->unread, not in our buffer */
 	struct block *orphan; /* such a block whose stream was closed meanwhile; the bytes stay readable for the turn */
 
 	struct link streams, farewells, redials;
@@ -170,8 +170,8 @@ struct watch {
 	struct link accepting; /* in loop->accepting */
 	struct listener *listener;
 	struct loop *loop;
-	unsigned accepted;     /* in this turn */
-	time_us paused_until;  /* 0: watching */
+	unsigned accepted;    /* in this turn */
+	time_us paused_until; /* 0: watching */
 };
 
 /* The next connection of this watch in this turn, or NULL: it left loop->accepting. */
@@ -186,7 +186,7 @@ void watch_free(struct watch *);
 struct mailbox {
 	struct link place; /* in loop->mailboxes */
 	struct loop *loop;
-	struct letter *opened; /* oldest first; the loop's thread only */
+	struct letter *opened;           /* oldest first; the loop's thread only */
 	_Atomic(struct letter *) posted; /* newest first; every thread */
 };
 

@@ -144,8 +144,7 @@ bool process_become(const char *user, char *error, size_t size)
 		return no_user(error, size, user, errno && errno != ENOENT ? strerror(errno) : "there is no such user");
 	if (geteuid() == entry->pw_uid && getuid() == entry->pw_uid)
 		return true;
-	if (initgroups(entry->pw_name, entry->pw_gid) != 0 || setgid(entry->pw_gid) != 0 ||
-		setuid(entry->pw_uid) != 0)
+	if (initgroups(entry->pw_name, entry->pw_gid) != 0 || setgid(entry->pw_gid) != 0 || setuid(entry->pw_uid) != 0)
 		return no_user(error, size, user, strerror(errno));
 	if (entry->pw_uid != 0 && setuid(0) == 0)
 		return no_user(error, size, user, "the way back to root is still open");

@@ -5,6 +5,7 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+#include "base/text.h"
 #include "io/clock.h"
 #include "io/private.h"
 
@@ -42,11 +43,12 @@
 
 _Static_assert(sizeof(struct stream) <= 88, "with malloc's 8 bytes a stream fills a chunk of 96");
 _Static_assert(sizeof(struct piece) == sizeof(struct iovec) &&
-	offsetof(struct piece, at) == offsetof(struct iovec, iov_base) &&
-	offsetof(struct piece, length) == offsetof(struct iovec, iov_len), "a piece is an iovec by another name");
+		offsetof(struct piece, at) == offsetof(struct iovec, iov_base) &&
+		offsetof(struct piece, length) == offsetof(struct iovec, iov_len),
+	"a piece is an iovec by another name");
 
 #define set_flag(s, flag)   ((s)->flags |= (flag))
-#define clear_flag(s, flag) ((s)->flags &= (uint16_t)~(flag))
+#define clear_flag(s, flag) ((s)->flags &= (uint16_t) ~(flag))
 #define has_flag(s, flag)   (((s)->flags & (flag)) != 0)
 
 /* ---- blocks ---- */
@@ -143,7 +145,7 @@ static void unpack_peer(const struct stream *s, struct address *out)
 	out->process = s->process;
 	out->user = s->user;
 	if (s->path)
-		strcpy(out->path, s->path); // NOLINT: it came from such an array
+		text_copy(out->path, sizeof out->path, s->path);
 }
 
 const struct address *stream_peer(const struct stream *s)
@@ -334,6 +336,7 @@ struct stream *stream_dial(
 {
 	static const int families[] = { [ADDRESS_IPV4] = AF_INET, [ADDRESS_IPV6] = AF_INET6, [ADDRESS_UNIX] = AF_UNIX };
 	struct stream *s;
+	int why;
 
 	check(to->family >= ADDRESS_IPV4 && to->family <= ADDRESS_UNIX);
 	s = stream_new(loop, owner);
@@ -356,20 +359,16 @@ struct stream *stream_dial(
 	return s;
 
 refused:
-	{
-		int why = errno;
-
-		stream_drop(s);
-		errno = why;
-	}
+	why = errno;
+	stream_drop(s);
+	errno = why;
 	return NULL;
 }
 
 /* ---- parcels ---- */
 
 /* What a stream that moves has to remember. Readiness is not among it: the new loop's epoll says it anew. */
-#define FLAGS_MOVED \
-	(FLAG_ROOM | FLAG_FAILED | FLAG_OVER | FLAG_SHUT_ASKED | FLAG_SHUT_DONE)
+#define FLAGS_MOVED (FLAG_ROOM | FLAG_FAILED | FLAG_OVER | FLAG_SHUT_ASKED | FLAG_SHUT_DONE)
 
 void parcel_free(struct parcel **at)
 {
@@ -389,8 +388,7 @@ const struct address *parcel_peer(const struct parcel *p)
 	return &p->peer;
 }
 
-struct stream *stream_attach(
-	struct loop *loop, struct parcel **at, const struct stream_options *options, void *owner)
+struct stream *stream_attach(struct loop *loop, struct parcel **at, const struct stream_options *options, void *owner)
 {
 	struct parcel *p = *at;
 	struct stream *s = stream_new(loop, owner);

@@ -305,7 +305,8 @@ static void a_slow_reader_gets_every_byte_and_room_is_told_at_the_end(void **sta
 			if (told < (uint64_t)piece * pieces) {
 				tell_story(story, told, piece);
 				assert_true(stream_write(b.stream,
-					(struct piece[]){ { story, 7 }, { story + 7, 0 }, { story + 7, piece - 7 } }, 3));
+					(struct piece[]){ { story, 7 }, { story + 7, 0 }, { story + 7, piece - 7 } },
+					3));
 				told += piece;
 			}
 			queued_once |= stream_queued(b.stream) > 0;
@@ -798,7 +799,9 @@ static void options_reach_the_socket(void **state)
 	assert_int_equal(getsockopt(a.stream->fd, SOL_SOCKET, SO_SNDBUF, &value, &length), 0);
 	assert_int_equal(value, 40000); /* the kernel doubles it, socket(7) */
 	for (int i = 0; i < 2; i++) {
-		assert_int_equal(getsockopt(i ? a.stream->fd : b.stream->fd, IPPROTO_TCP, 1 /* TCP_NODELAY */, &value, &length), 0);
+		assert_int_equal(
+			getsockopt(i ? a.stream->fd : b.stream->fd, IPPROTO_TCP, 1 /* TCP_NODELAY */, &value, &length),
+			0);
 		assert_true(value != 0);
 	}
 	owner_fini(&a);

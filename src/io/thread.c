@@ -1,3 +1,5 @@
+#include "io/thread.h"
+
 #include <pthread.h>
 #include <sched.h>
 #include <stdio.h>
@@ -6,7 +8,6 @@
 
 #include "base/check.h"
 #include "base/text.h"
-#include "io/thread.h"
 
 /* Threads and locks, as thin as they come. A lock is held for a few hundred instructions and never across a system call,
  * so a waiter spins a little before it sleeps (glibc's adaptive kind): on a busy machine a sleep and a wake cost more than

@@ -1,0 +1,127 @@
+#include "io/helper_test.h"
+
+/* Addresses and their texts, and back and forth to the kernel's form. */
+
+static void numeric_addresses_are_read_and_written(void **state)
+{
+	static const struct {
+		const char *text;
+		enum address_family family;
+		const char *whole;
+	} good[] = {
+		{ "127.0.0.1", ADDRESS_IPV4, "127.0.0.1:5432" },
+		{ "0.0.0.0", ADDRESS_IPV4, "0.0.0.0:5432" },
+		{ "::1", ADDRESS_IPV6, "[::1]:5432" },
+		{ "::", ADDRESS_IPV6, "[::]:5432" },
+		{ "2001:db8::ffff", ADDRESS_IPV6, "[2001:db8::ffff]:5432" },
+		{ "fe80::1%7", ADDRESS_IPV6, "[fe80::1%7]:5432" },
+	};
+	static const char *const bad[] = { "", "localhost", "127.0.0", "127.0.0.1.1", "256.0.0.1", "127.0.0.1 ",
+		":::", "[::1]", "::1%", "::1%nosuchinterface", "fe80::1%0", "1.2.3.4%1", "/tmp", "@x",
+		"0000000000000000000000000000000000000000000000000000000000000000%1" };
+	struct address a;
+	char text[ADDRESS_TEXT];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof good / sizeof *good; i++) {
+		assert_true(address_parse(good[i].text, 5432, &a));
+		assert_int_equal(a.family, good[i].family);
+		assert_string_equal(address_host_text(&a, text), good[i].text);
+		assert_string_equal(address_text(&a, text), good[i].whole);
+	}
+	for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+		if (address_parse(bad[i], 1, &a))
+			fail_msg("\"%s\" was taken for an address", bad[i]);
+		assert_int_equal(a.family, ADDRESS_NONE);
+	}
+	assert_true(address_parse("::1%lo", 1, &a));
+	assert_int_equal(a.scope, 1);
+}
+
+static void unix_sockets_are_named_as_postgresql_does(void **state)
+{
+	struct address a;
+	char folder[200], text[ADDRESS_TEXT];
+
+	(void)state;
+	assert_true(address_unix("/run/postgresql", 5432, &a));
+	assert_string_equal(a.path, "/run/postgresql/.s.PGSQL.5432");
+	assert_int_equal(a.port, 5432);
+	assert_string_equal(address_host_text(&a, text), "unix");
+	assert_string_equal(address_text(&a, text), "unix:/run/postgresql/.s.PGSQL.5432");
+	assert_true(address_unix("@pool", 6432, &a));
+	assert_string_equal(a.path, "@pool/.s.PGSQL.6432");
+	memset(folder, 'd', sizeof folder);
+	folder[0] = '/';
+	folder[92] = 0;
+	assert_true(address_unix(folder, 65535, &a));
+	assert_int_equal(strlen(a.path), sizeof a.path - 1);
+	folder[92] = 'd';
+	folder[93] = 0;
+	assert_false(address_unix(folder, 65535, &a));
+	assert_int_equal(a.family, ADDRESS_NONE);
+}
+
+static void the_way_to_the_kernel_and_back_loses_nothing(void **state)
+{
+	struct address all[6] = { 0 };
+	size_t count = 0;
+
+	(void)state;
+	assert_true(address_parse("10.1.2.3", 1, &all[count++]));
+	assert_true(address_parse("2001:db8::7", 65535, &all[count++]));
+	assert_true(address_parse("fe80::1%3", 80, &all[count++]));
+	assert_true(address_unix("/tmp/x", 5432, &all[count++]));
+	assert_true(address_unix("@abstract", 5433, &all[count++]));
+	all[count++] = (struct address){ .family = ADDRESS_UNIX };
+	for (size_t i = 0; i < count; i++) {
+		struct sockaddr_storage name;
+		struct address back;
+		socklen_t length = address_to_kernel(&all[i], &name);
+
+		address_from_kernel(&name, length, &back);
+		assert_true(address_equal(&all[i], &back));
+		assert_int_equal(all[i].port, back.port);
+		for (size_t j = 0; j < count; j++)
+			assert_int_equal(address_equal(&all[i], &all[j]), i == j);
+	}
+}
+
+static void time_goes_forward_and_reads_well(void **state)
+{
+	time_us last = clock_now();
+	char text[40];
+	uint8_t some[300] = { 0 }, more[300] = { 0 };
+
+	(void)state;
+	for (int i = 0; i < 100000; i++) {
+		time_us now = clock_now();
+
+		assert_true(now >= last);
+		last = now;
+	}
+	assert_true(clock_wall() > 1700000000 * SECOND_US);
+	setenv("TZ", "UTC", 1);
+	tzset();
+	assert_string_equal(clock_text(1795438003857000, false, text), "2026-11-23 12:46:43 UTC");
+	assert_string_equal(clock_text(1795438003857999, true, text), "2026-11-23 12:46:43.857 UTC");
+	setenv("TZ", "CET-1", 1);
+	tzset();
+	assert_string_equal(clock_text(1795438003857000, true, text), "2026-11-23 13:46:43.857 CET");
+	entropy_fill(some, sizeof some);
+	entropy_fill(more, sizeof more);
+	assert_memory_not_equal(some, more, sizeof some);
+	entropy_fill(NULL, 0);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(numeric_addresses_are_read_and_written),
+		cmocka_unit_test(unix_sockets_are_named_as_postgresql_does),
+		cmocka_unit_test(the_way_to_the_kernel_and_back_loses_nothing),
+		cmocka_unit_test(time_goes_forward_and_reads_well),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
