@@ -5,7 +5,7 @@ tools/build "$folder" -Db_sanitize="$2" -Db_lundef=false --buildtype=debugoptimi
 rm -f "$folder.out"
 export PGWEIR_BUILD=$folder
 if [ "${3:-}" = full ]; then
-	exec tests/tap join --timeout 2000 tests/groups/20-unit tests/groups/30-scenarios tests/groups/40-sim tests/groups/50-live
+	exec ${calmly:-} tests/tap join --timeout 2000 tests/groups/20-unit tests/groups/30-scenarios tests/groups/40-sim tests/groups/50-live
 fi
-exec tests/tap join --timeout 1200 tests/groups/20-unit tests/groups/30-scenarios "tests/groups/40-sim 10" \
+exec ${calmly:-} tests/tap join --timeout 1200 tests/groups/20-unit tests/groups/30-scenarios "tests/groups/40-sim 10" \
 	"tests/groups/50-live --quick"
