@@ -389,35 +389,33 @@ static int compare_assignments(const void *a, const void *b)
 	return order ? order : (*x > *y) - (*x < *y);
 }
 
-/* The assignments of a section in order of name; of those with one name only the last. False: memory refused. */
-static bool select_entries(struct config *c, enum section section, const struct assignment ***out, size_t *out_count)
+/* The assignments of a section, sorted. False: memory refused. */
+static bool sort_entries(struct config *c, enum section section, const struct assignment ***out, size_t *out_count)
 {
 	struct config_private *p = c->private;
 	const struct assignment **at;
-	size_t count = 0, kept = 0;
+	size_t count = 0;
 
-	for (size_t i = 0; i < p->journal_count; i++)
-		count += p->journal[i].section == section;
-	at = arena_take(&p->arena, (count + 1) * sizeof *at);
+	at = arena_take(&p->arena, (p->journal_count + 1) * sizeof *at);
 	if (!at)
 		return refused(c);
-	count = 0;
 	for (size_t i = 0; i < p->journal_count; i++) {
 		if (p->journal[i].section == section)
 			at[count++] = &p->journal[i];
 	}
 	qsort(at, count, sizeof *at, compare_assignments);
-	for (size_t i = 0; i < count; i++) {
-		if (i + 1 < count && strcmp(at[i]->key, at[i + 1]->key) == 0) {
-			if (at[i]->origin == FROM_FILE && at[i + 1]->origin == FROM_FILE)
-				warn(c, at[i + 1], "\"%.100s\" stood before in line %u; this line holds", at[i]->key,
-					at[i]->line);
-			continue;
-		}
-		at[kept++] = at[i];
-	}
 	*out = at;
-	*out_count = kept;
+	*out_count = count;
+	return true;
+}
+
+/* Whether a later line is about the same entry; then this one was only read for its errors. */
+static bool superseded(struct config *c, const struct assignment **at, size_t count, size_t i)
+{
+	if (i + 1 == count || strcmp(at[i]->key, at[i + 1]->key) != 0)
+		return false;
+	if (at[i]->origin == FROM_FILE && at[i + 1]->origin == FROM_FILE)
+		warn(c, at[i + 1], "\"%.100s\" stood before in line %u; this line holds", at[i]->key, at[i]->line);
 	return true;
 }
 
@@ -426,14 +424,16 @@ static bool build_databases(struct config *c)
 	const struct assignment **at;
 	size_t count;
 
-	if (!select_entries(c, SECTION_DATABASES, &at, &count))
+	if (!sort_entries(c, SECTION_DATABASES, &at, &count))
 		return false;
 	c->databases = arena_take(&c->private->arena, (count + 1) * sizeof *c->databases);
 	if (!c->databases)
 		return refused(c);
-	for (; c->database_count < count; c->database_count++) {
-		if (!read_database(c, at[c->database_count], &c->databases[c->database_count]))
+	for (size_t i = 0; i < count; i++) {
+		if (!read_database(c, at[i], &c->databases[c->database_count]))
 			return false;
+		if (!superseded(c, at, count, i))
+			c->database_count++;
 	}
 	return true;
 }
@@ -443,14 +443,16 @@ static bool build_users(struct config *c)
 	const struct assignment **at;
 	size_t count;
 
-	if (!select_entries(c, SECTION_USERS, &at, &count))
+	if (!sort_entries(c, SECTION_USERS, &at, &count))
 		return false;
 	c->users = arena_take(&c->private->arena, (count + 1) * sizeof *c->users);
 	if (!c->users)
 		return refused(c);
-	for (; c->user_count < count; c->user_count++) {
-		if (!read_user(c, at[c->user_count], &c->users[c->user_count]))
+	for (size_t i = 0; i < count; i++) {
+		if (!read_user(c, at[i], &c->users[c->user_count]))
 			return false;
+		if (!superseded(c, at, count, i))
+			c->user_count++;
 	}
 	return true;
 }

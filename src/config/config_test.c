@@ -1,0 +1,634 @@
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <setjmp.h>
+#include <cmocka.h>
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/buf.h"
+#include "base/rng.h"
+#include "base/text.h"
+#include "config/config.h"
+#include "config/schema.h"
+
+/* A source made of texts: one main file, and others by name for %include. */
+struct given {
+	const char *text;
+	const char *files[8][2];
+	struct config_override overrides[8];
+	enum manner manner;
+	char warnings[4096];
+	char error[1024];
+};
+
+static bool read_given(void *context, const char *path, char **text, size_t *length, char *error, size_t error_size)
+{
+	struct given *g = context;
+
+	for (size_t i = 0; g->files[i][0]; i++) {
+		if (strcmp(g->files[i][0], path) == 0) {
+			*text = strdup(g->files[i][1]);
+			*length = strlen(*text);
+			return true;
+		}
+	}
+	text_copy(error, error_size, "No such file or directory");
+	return false;
+}
+
+static void note_warning(void *context, const char *line)
+{
+	struct given *g = context;
+	size_t n = strlen(g->warnings);
+
+	text_format(g->warnings + n, sizeof g->warnings - n, "%s\n", line);
+}
+
+static struct config *try(struct given *g)
+{
+	struct config_source source = { .file = "test.ini",
+		.text = span_text(g->text),
+		.overrides = g->overrides,
+		.manner = g->manner,
+		.read_file = read_given,
+		.warn = note_warning,
+		.context = g };
+
+	g->warnings[0] = g->error[0] = 0;
+	while (g->overrides[source.override_count].key)
+		source.override_count++;
+	return config_parse(&source, g->error, sizeof g->error);
+}
+
+static struct config *parse(struct given *g)
+{
+	struct config *c = try(g);
+
+	if (!c)
+		fail_msg("%s", g->error);
+	return c;
+}
+
+static const char *value_of(const struct config *c, const char *key, struct setting_view *view)
+{
+	for (size_t i = 0; config_view(c, i, view); i++) {
+		if (strcmp(view->key, key) == 0)
+			return view->value;
+	}
+	return NULL;
+}
+
+/* The configuration file of the founding incident's write-up, as it stands there. */
+static void the_incidents_file_is_read_as_written(void **state)
+{
+	struct given g = {
+		.text = "[databases]\nlfg_prod = host=localhost port=5432 dbname=lfg_prod\n\n[pgbouncer]\n"
+			"listen_addr = 127.0.0.1\nlisten_port = 6432\nauth_type = md5\n"
+			"auth_file = /etc/pgbouncer/userlist.txt\npool_mode = transaction\nmax_client_conn = 100\n"
+			"default_pool_size = 20\nreserve_pool_size = 5\nreserve_pool_timeout = 3\n"
+	};
+	struct config *c = parse(&g);
+	const struct database_settings *d = config_database(c, span_text("lfg_prod"));
+
+	(void)state;
+	assert_string_equal(g.warnings, "");
+	assert_string_equal(c->listen_addr, "127.0.0.1");
+	assert_int_equal(c->listen_port, 6432);
+	assert_string_equal(c->auth_type_text, "md5");
+	assert_int_equal(c->auth_type, 3);
+	assert_string_equal(c->auth_file, "/etc/pgbouncer/userlist.txt");
+	assert_int_equal(c->pool_mode, POOL_TRANSACTION);
+	assert_int_equal(c->max_client_conn, 100);
+	assert_int_equal(c->client_limit_counts, LIMIT_BUSY);
+	assert_int_equal(c->default_pool_size, 20);
+	assert_int_equal(c->reserve_pool_size, 5);
+	assert_int_equal(c->reserve_pool_timeout, 3 * SECOND_US);
+	assert_non_null(d);
+	assert_string_equal(d->dbname, "lfg_prod");
+	assert_int_equal(d->host_count, 1);
+	assert_string_equal(d->hosts[0].name, "localhost");
+	assert_int_equal(d->hosts[0].port, 5432);
+	assert_int_equal(d->line, 2);
+	assert_null(d->user);
+	config_drop(c);
+}
+
+static void what_is_not_said_is_as_in_pgbouncer(void **state)
+{
+	struct given g = { .text = "", .manner = MANNER_PGBOUNCER };
+	struct config *c = parse(&g);
+	struct setting_view view;
+
+	(void)state;
+	assert_string_equal(g.warnings, "");
+	assert_string_equal(c->listen_addr, "");
+	assert_string_equal(c->unix_socket_dir, "/tmp");
+	assert_int_equal(c->unix_socket_mode, 0777);
+	assert_int_equal(c->auth_type, 3);
+	assert_int_equal(c->pool_mode, POOL_SESSION);
+	assert_int_equal(c->max_client_conn, 100);
+	assert_int_equal(c->query_wait_timeout, 120 * SECOND_US);
+	assert_int_equal(c->server_lifetime, 3600 * SECOND_US);
+	assert_int_equal(c->max_prepared_statements, 200);
+	assert_int_equal(c->max_packet_size, 2147483647);
+	assert_string_equal(c->server_reset_query, "DISCARD ALL");
+	assert_string_equal(c->server_check_query, "");
+	assert_true(c->server_check_on);
+	assert_string_equal(c->track_extra_parameters, "IntervalStyle");
+	assert_int_equal(c->client_limit_counts, LIMIT_ALL);
+	assert_int_equal(c->statement_text_max, 1048576);
+	assert_int_equal(c->server_orphan_timeout, 60 * SECOND_US);
+	assert_string_equal(value_of(c, "client_limit_counts", &view), "all");
+	assert_string_equal(view.standard, "all");
+	config_drop(c);
+}
+
+static void every_default_is_shown_as_it_is_written(void **state)
+{
+	struct given g = { .text = "" };
+	struct config *c = parse(&g);
+	struct setting_view view;
+	size_t count = 0, ours = 0;
+
+	(void)state;
+	for (; config_view(c, count, &view); count++) {
+		if (strcmp(view.key, "conffile") != 0)
+			assert_string_equal(view.value, view.standard);
+	}
+	for (size_t i = 0; i < schema_settings_count; i++)
+		ours += strcmp(schema_settings[i].since, "pgweir") == 0;
+	assert_int_equal(ours, 5);
+	assert_int_equal(count, 100 + ours);
+	assert_false(config_view(c, count + 1, &view));
+	assert_string_equal(value_of(c, "conffile", &view), "test.ini");
+	config_drop(c);
+}
+
+/* Each key once, no row beyond what config_view's tables hold, words that are said in full. */
+static void the_table_is_sound(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < schema_settings_count; i++) {
+		const struct setting *row = &schema_settings[i];
+		size_t length = strlen(row->what);
+
+		assert_ptr_equal(schema_find(schema_settings, schema_settings_count, span_text(row->key)), row);
+		assert_int_equal(row->built == BUILT, row->size > 0);
+		assert_int_equal(row->built == BUILT, row->lacking == NULL);
+		assert_true(length > 10 && row->what[length - 1] == '.');
+		assert_true(*row->unit && *row->since);
+		assert_int_equal(row->type == TYPE_WORD, row->words != NULL);
+	}
+}
+
+static void values_are_taken_in_their_units(void **state)
+{
+	struct given g = { .text = "[pgbouncer]\nquery_timeout = 0.25\nserver_lifetime=90\nunix_socket_mode = 770\n"
+				   "max_packet_size = 0x10000\nclient_limit_counts = ALL\nserver_check_query =\n"
+				   "log_stats = 0\nquery_wait_notify=7\nserver_reset_query = SELECT 1; -- # x\n" };
+	struct config *c = parse(&g);
+	struct setting_view view;
+
+	(void)state;
+	assert_int_equal(c->query_timeout, 250000);
+	assert_int_equal(c->server_lifetime, 90 * SECOND_US);
+	assert_int_equal(c->unix_socket_mode, 0770);
+	assert_int_equal(c->max_packet_size, 65536);
+	assert_int_equal(c->client_limit_counts, LIMIT_ALL);
+	assert_false(c->server_check_on);
+	assert_int_equal(c->log_stats, 0);
+	assert_int_equal(c->query_wait_notify, 7 * SECOND_US);
+	assert_string_equal(c->server_reset_query, "SELECT 1; -- # x");
+	assert_string_equal(value_of(c, "query_timeout", &view), "0.25");
+	assert_string_equal(value_of(c, "unix_socket_mode", &view), "0770");
+	assert_string_equal(value_of(c, "server_check_query", &view), "");
+	assert_string_equal(value_of(c, "client_limit_counts", &view), "all");
+	config_drop(c);
+}
+
+static void errors_say_where_and_what_and_what_is_allowed(void **state)
+{
+	static const struct {
+		const char *text, *error;
+	} cases[] = {
+		{ "[pgbouncer]\n\ndefaultpool_size = 3",
+			"test.ini:3: unknown setting \"defaultpool_size\"; did you mean \"default_pool_size\"?" },
+		{ "[pgbouncer]\nflipper = 3", "test.ini:2: unknown setting \"flipper\"" },
+		{ "[pgbouncer]\nlisten_port = seventy",
+			"test.ini:2: listen_port: found \"seventy\", allowed: a whole number from 1 to 65535" },
+		{ "[pgbouncer]\nlisten_port = 70000",
+			"test.ini:2: listen_port: found \"70000\", allowed: a whole number from 1 to 65535" },
+		{ "[pgbouncer]\ndefault_pool_size = -3",
+			"test.ini:2: default_pool_size: found \"-3\", allowed: a whole number from 0 to 2147483647" },
+		{ "[pgbouncer]\ndefault_pool_size =",
+			"test.ini:2: default_pool_size: found \"\", allowed: a whole number from 0 to 2147483647" },
+		{ "[pgbouncer]\npool_mode = chaos",
+			"test.ini:2: pool_mode: found \"chaos\", allowed: session, transaction or statement" },
+		{ "[pgbouncer]\nlog_stats = on", "test.ini:2: log_stats: found \"on\", allowed: 0 or 1" },
+		{ "[pgbouncer]\nunix_socket_mode = 0888",
+			"test.ini:2: unix_socket_mode: found \"0888\", allowed: octal digits from 0000 to 0777" },
+		{ "[pgbouncer]\nserver_lifetime = 1h",
+			"test.ini:2: server_lifetime: found \"1h\", allowed: seconds without a unit, up to ten years; decimals are allowed" },
+		{ "[pgbouncer]\nstats_period = 0",
+			"test.ini:2: stats_period: found \"0\", allowed: whole seconds without a unit, from 1 to 86400" },
+		{ "[pgbouncer]\nauth_type = guess",
+			"test.ini:2: auth_type: found \"guess\", allowed: any, trust, plain, md5 or scram-sha-256" },
+		{ "[pgbouncer]\nauth_type = hba",
+			"test.ini:2: auth_type: \"hba\" is known, but not built yet; use any, trust, plain, md5 or scram-sha-256" },
+		{ "[pgbouncer]\nsyslog = yes", "test.ini:2: syslog: found \"yes\", allowed: 0 or 1" },
+		{ "[dolphins]",
+			"test.ini:1: unknown section [dolphins]; there are [databases], [pgbouncer], [users] and [peers]" },
+		{ "[database]", "test.ini:1: unknown section [database]; did you mean [databases]?" },
+		{ "pool_mode = session", "test.ini:1: \"pool_mode\" stands before the first [section]" },
+		{ "[databases]\napp = pol_size=3",
+			"test.ini:2: unknown key of a database \"pol_size\"; did you mean \"pool_size\"?" },
+		{ "[databases]\napp = pool_size=many",
+			"test.ini:2: database \"app\": pool_size: found \"many\", allowed: a whole number from -1 to 2147483647" },
+		{ "[databases]\napp = port=0",
+			"test.ini:2: database \"app\": port: found \"0\", allowed: a whole number from 1 to 65535" },
+		{ "[databases]\napp = host=a,,b",
+			"test.ini:2: database \"app\": host: found an empty name in \"a,,b\"" },
+		{ "[databases]\napp = user=", "test.ini:2: database \"app\": the value is empty at \"user\"" },
+		{ "[databases]\npgbouncer =",
+			"test.ini:2: database \"pgbouncer\": this name is reserved for the console" },
+		{ "[databases]\npgweir =", "test.ini:2: database \"pgweir\": this name is reserved for the console" },
+		{ "[databases]\na123456789b123456789c123456789d123456789e123456789f123456789g123 =",
+			"test.ini:2: database \"a123456789b123456789c123456789d123456789e123456789f123456789g12...\": names have at most 63 bytes" },
+		{ "[users]\napp = pool_sizes=3",
+			"test.ini:2: unknown key of a user \"pool_sizes\"; did you mean \"pool_size\"?" },
+		{ "[users]\napp = query_timeout=0.5",
+			"test.ini:2: user \"app\": query_timeout: found \"0.5\", allowed: whole seconds without a unit, from 0 to 2147483647" },
+		{ "[users]\napp = pool_size", "test.ini:2: user \"app\": expected key=value at \"pool_size\"" },
+		{ "[peers]\nx = host=a", "test.ini:2: peer \"x\": allowed: a whole number from 1 to 16383" },
+		{ "[pgbouncer]\n%include nowhere.ini", "test.ini:2: %include nowhere.ini: No such file or directory" },
+		{ "[pgbouncer]\nnothing of the kind",
+			"test.ini:2: expected '=' after the key (a key with other letters than A-Z a-z 0-9 _ . - * needs single quotes)" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		struct given g = { .text = cases[i].text };
+
+		assert_null(try(&g));
+		assert_string_equal(g.error, cases[i].error);
+	}
+}
+
+static void a_password_does_not_stand_in_an_error(void **state)
+{
+	static const char *const texts[] = { "[databases]\napp = password='sesame",
+		"[databases]\napp = user=x password=sesame pol=1", "[databases]\napp = password='sesame'x" };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
+		struct given g = { .text = texts[i] };
+
+		assert_null(try(&g));
+		assert_null(strstr(g.error, "sesame"));
+	}
+}
+
+static void what_is_known_but_not_built_is_a_warning(void **state)
+{
+	struct given g = {
+		.text = "[pgbouncer]\nserver_tls_sslmode = require\nclient_tls_sslmode = disable\nauth_hba_file =\npeer_id = 0\n"
+			"so_reuseport = 1\n[databases]\napp = auth_user=x\n[peers]\n1 = host=/tmp\n"
+	};
+	struct config *c = parse(&g);
+	struct setting_view view;
+
+	(void)state;
+	assert_string_equal(g.warnings,
+		"test.ini:2: server_tls_sslmode is known, but not built yet; ignored: connections to servers are not encrypted\n"
+		"test.ini:6: so_reuseport is known, but not needed here; ignored: one process uses all cores, see workers\n"
+		"test.ini:10: [peers] is known, but not built yet; ignored: cancel requests are not passed to other processes\n"
+		"test.ini:8: auth_user is known, but not built yet; ignored: only users of auth_file can log in\n");
+	assert_string_equal(value_of(c, "server_tls_sslmode", &view), "require");
+	assert_false(view.reloadable);
+	config_drop(c);
+}
+
+static void sections_continue_and_the_last_value_holds(void **state)
+{
+	struct given g = {
+		.text = "[pgbouncer]\nmax_client_conn = 500\npool_mode = transaction\n[databases]\na = port=1\n[pgweir]\n"
+			"default_pool_size = 7\n[pgbouncer]\npool_mode = statement\n[databases]\nb =\na = port=2\n"
+	};
+	struct config *c = parse(&g);
+
+	(void)state;
+	assert_int_equal(c->max_client_conn, 500);
+	assert_int_equal(c->default_pool_size, 7);
+	assert_int_equal(c->pool_mode, POOL_STATEMENT);
+	assert_int_equal(c->database_count, 2);
+	assert_int_equal(config_database(c, span_text("a"))->hosts[0].port, 2);
+	assert_string_equal(g.warnings, "test.ini:12: \"a\" stood before in line 5; this line holds\n");
+	config_drop(c);
+}
+
+static void included_files_continue_the_section(void **state)
+{
+	struct given g = {
+		.text = "[databases]\n%include dbs.ini\nc = port=3\n%include more.ini\ndefault_pool_size = 9\n",
+		.files = { { "dbs.ini", "a = port=1\nb = port=2\n" },
+			{ "more.ini", "[pgbouncer]\nmax_client_conn = 5\n" } }
+	};
+	struct config *c = parse(&g);
+
+	(void)state;
+	assert_int_equal(c->database_count, 3);
+	assert_int_equal(c->max_client_conn, 5);
+	assert_int_equal(c->default_pool_size, 9);
+	config_drop(c);
+	g.files[1][1] = "[pgbouncer]\n\nmax_client_conn = many\n";
+	assert_null(try(&g));
+	assert_true(strncmp(g.error, "more.ini:3: max_client_conn: found \"many\"", 41) == 0);
+	g.files[1][1] = "%include more.ini\n";
+	assert_null(try(&g));
+	assert_string_equal(g.error, "more.ini:1: %include is nested more than 10 deep");
+}
+
+static void options_beat_the_file_and_are_named_in_errors(void **state)
+{
+	struct given g = { .text = "[databases]\napp = port=1\n[pgbouncer]\nmax_client_conn = 500\n",
+		.overrides = { { "max_client_conn", "7" }, { "databases.app", "port=9 dbname=x" },
+			{ "databases.a.b", "port=3" }, { "users.joe", "pool_size=2" }, { "pgweir.workers", "3" } } };
+	struct config *c = parse(&g);
+
+	(void)state;
+	assert_string_equal(g.warnings, "");
+	assert_int_equal(c->max_client_conn, 7);
+	assert_int_equal(c->workers, 3);
+	assert_int_equal(config_database(c, span_text("app"))->hosts[0].port, 9);
+	assert_int_equal(config_database(c, span_text("app"))->line, 0);
+	assert_int_equal(config_database(c, span_text("a.b"))->hosts[0].port, 3);
+	assert_int_equal(config_user(c, span_text("joe"))->pool_size, 2);
+	config_drop(c);
+	g.overrides[0] = (struct config_override){ "default_pol_size", "7" };
+	assert_null(try(&g));
+	assert_string_equal(g.error,
+		"-o default_pol_size: unknown setting \"default_pol_size\"; did you mean \"default_pool_size\"?");
+	g.overrides[0] = (struct config_override){ "workers", "many" };
+	assert_null(try(&g));
+	assert_string_equal(g.error, "-o workers: workers: found \"many\", allowed: a whole number from 0 to 256");
+	g.overrides[0] = (struct config_override){ "databases.app", "prot=1" };
+	assert_null(try(&g));
+	assert_string_equal(g.error, "-o databases.app: unknown key of a database \"prot\"; did you mean \"port\"?");
+	g.overrides[0] = (struct config_override){ "databases.", "port=1" };
+	assert_null(try(&g));
+	assert_string_equal(g.error, "-o databases.=...: the name is missing");
+}
+
+static void databases_are_found_by_name_or_by_the_star(void **state)
+{
+	struct given g = { .text = "[databases]\n" };
+	char text[4096] = "[databases]\n", name[16];
+	size_t n = strlen(text);
+	struct config *c;
+
+	(void)state;
+	for (int i = 0; i < 100; i += 2)
+		n += text_format(text + n, sizeof text - n, "db%d = port=%d\n", i * 7 % 100, 1000 + i * 7 % 100);
+	g.text = text;
+	c = parse(&g);
+	for (int i = 0; i < 100; i++) {
+		const struct database_settings *d;
+
+		text_format(name, sizeof name, "db%d", i);
+		d = config_database(c, span_text(name));
+		assert_int_equal(d != NULL, i % 2 == 0);
+		if (d)
+			assert_int_equal(d->hosts[0].port, 1000 + i);
+	}
+	assert_null(config_database(c, span_of("db10x", 3)));
+	config_drop(c);
+	text_format(text + n, sizeof text - n, "* = port=1\n");
+	c = parse(&g);
+	assert_string_equal(config_database(c, span_text("anything"))->name, "*");
+	assert_string_equal(config_database(c, span_text("db10"))->name, "db10");
+	assert_null(config_database(c, span_text("pgbouncer")));
+	assert_null(config_database(c, span_text("pgweir")));
+	config_drop(c);
+}
+
+static void an_entry_says_all_its_keys(void **state)
+{
+	struct given g = {
+		.text = "[databases]\napp = dbname=real host=a,[::1],/run,@x port=6000 user=u password='p''w' pool_size=3 "
+			"min_pool_size=1 reserve_pool=2 connect_query='SELECT 1' pool_mode=statement query_wait_timeout=9 "
+			"load_balance_hosts=disable max_db_connections=8 max_db_client_connections=80 server_lifetime=7 "
+			"client_encoding=UTF8 datestyle=ISO timezone=UTC application_name=x\n"
+			"other = pool_size=0 server_lifetime=0 query_wait_timeout=0\n"
+	};
+	struct config *c = parse(&g);
+	const struct database_settings *d = config_database(c, span_text("app"));
+
+	(void)state;
+	assert_string_equal(d->dbname, "real");
+	assert_int_equal(d->host_count, 4);
+	assert_string_equal(d->hosts[1].name, "[::1]");
+	assert_string_equal(d->hosts[3].name, "@x");
+	assert_int_equal(d->hosts[3].port, 6000);
+	assert_true(d->hosts_stay);
+	assert_string_equal(d->user, "u");
+	assert_string_equal(d->password, "p'w");
+	assert_int_equal(d->pool_size, 3);
+	assert_int_equal(d->min_pool_size, 1);
+	assert_int_equal(d->reserve_pool_size, 2);
+	assert_string_equal(d->connect_query, "SELECT 1");
+	assert_int_equal(d->pool_mode, POOL_STATEMENT);
+	assert_int_equal(d->query_wait_timeout, 9 * SECOND_US);
+	assert_int_equal(d->max_connections, 8);
+	assert_int_equal(d->max_client_connections, 80);
+	assert_int_equal(d->server_lifetime, 7 * SECOND_US);
+	assert_string_equal(d->timezone, "UTC");
+	assert_string_equal(d->application_name, "x");
+	d = config_database(c, span_text("other"));
+	assert_null(d->dbname);
+	assert_string_equal(d->hosts[0].name, "/tmp");
+	assert_int_equal(d->hosts[0].port, 5432);
+	assert_int_equal(d->pool_size, 0);
+	assert_int_equal(d->min_pool_size, UNSET);
+	assert_true(d->pool_mode == POOL_UNSET);
+	assert_false(d->hosts_stay);
+	/* PgBouncer: no lifetime of zero for one database; a wait of zero is one without end. */
+	assert_int_equal(d->server_lifetime, UNSET);
+	assert_int_equal(d->query_wait_timeout, 0);
+	config_drop(c);
+}
+
+static void a_database_without_a_host_is_in_the_socket_directory(void **state)
+{
+	struct given g = { .text = "[databases]\na =\n[pgbouncer]\nunix_socket_dir = /run/pg\n" };
+	struct config *c = parse(&g);
+
+	(void)state;
+	assert_string_equal(config_database(c, span_text("a"))->hosts[0].name, "/run/pg");
+	config_drop(c);
+	g.overrides[0] = (struct config_override){ "unix_socket_dir", "" };
+	c = parse(&g);
+	assert_string_equal(config_database(c, span_text("a"))->hosts[0].name, "/tmp");
+	config_drop(c);
+}
+
+static void users_beat_databases_beat_the_rest(void **state)
+{
+	struct given g = {
+		.text = "[databases]\nwide =\nnarrow = pool_size=4 pool_mode=transaction reserve_pool_size=1 max_db_connections=30 "
+			"query_wait_timeout=11 server_lifetime=12 min_pool_size=2\n"
+			"[users]\njoe = pool_size=5 pool_mode=statement max_user_connections=6 query_timeout=7 query_wait_timeout=0\n"
+			"ann = query_timeout=0\n[pgbouncer]\ndefault_pool_size=20\nquery_timeout=99\nmax_user_connections=50\n"
+	};
+	struct config *c = parse(&g);
+	const struct database_settings *wide = config_database(c, span_text("wide")),
+				       *narrow = config_database(c, span_text("narrow"));
+	struct pool_rules r;
+
+	(void)state;
+	config_pool_rules(c, wide, span_text("nobody"), &r);
+	assert_int_equal(r.mode, POOL_SESSION);
+	assert_int_equal(r.size, 20);
+	assert_int_equal(r.user_connections_max, 50);
+	assert_int_equal(r.database_connections_max, 0);
+	assert_int_equal(r.query_timeout, 99 * SECOND_US);
+	assert_int_equal(r.query_wait_timeout, 120 * SECOND_US);
+	config_pool_rules(c, narrow, span_text("nobody"), &r);
+	assert_int_equal(r.mode, POOL_TRANSACTION);
+	assert_int_equal(r.size, 4);
+	assert_int_equal(r.min_size, 2);
+	assert_int_equal(r.reserve_size, 1);
+	assert_int_equal(r.database_connections_max, 30);
+	assert_int_equal(r.query_wait_timeout, 11 * SECOND_US);
+	assert_int_equal(r.server_lifetime, 12 * SECOND_US);
+	config_pool_rules(c, narrow, span_text("joe"), &r);
+	assert_int_equal(r.mode, POOL_STATEMENT);
+	assert_int_equal(r.size, 5);
+	assert_int_equal(r.reserve_size, 1);
+	assert_int_equal(r.user_connections_max, 6);
+	assert_int_equal(r.query_timeout, 7 * SECOND_US);
+	assert_int_equal(r.query_wait_timeout, 0);
+	config_pool_rules(c, narrow, span_text("ann"), &r);
+	assert_int_equal(r.query_timeout, 99 * SECOND_US);
+	config_drop(c);
+}
+
+static void set_makes_a_new_value_and_leaves_the_old(void **state)
+{
+	struct given g = { .text = "[databases]\napp = port=7\n[pgbouncer]\nmax_client_conn = 500\n",
+		.overrides = { { "default_pool_size", "3" } } };
+	struct config *c = parse(&g), *next, *last;
+	struct setting_view view;
+	char error[256] = "";
+
+	(void)state;
+	next = config_with(c, "default_pool_size", "9", error, sizeof error);
+	assert_non_null(next);
+	assert_int_equal(c->default_pool_size, 3);
+	assert_int_equal(next->default_pool_size, 9);
+	assert_int_equal(next->max_client_conn, 500);
+	assert_int_equal(config_database(next, span_text("app"))->hosts[0].port, 7);
+	assert_string_equal(value_of(next, "conffile", &view), "test.ini");
+	for (int i = 0; i < 100; i++) {
+		last = config_with(next, "default_pool_size", i % 2 ? "10" : "11", error, sizeof error);
+		config_drop(next);
+		next = last;
+	}
+	assert_int_equal(next->default_pool_size, 10);
+	config_drop(next);
+
+	assert_null(config_with(c, "default_pol_size", "9", error, sizeof error));
+	assert_string_equal(error, "unknown setting \"default_pol_size\"; did you mean \"default_pool_size\"?");
+	assert_null(config_with(c, "listen_port", "9", error, sizeof error));
+	assert_string_equal(error, "listen_port can only be changed by a restart");
+	assert_null(config_with(c, "auth_query", "SELECT", error, sizeof error));
+	assert_string_equal(error, "auth_query is known, but not built yet");
+	assert_null(config_with(c, "default_pool_size", "many", error, sizeof error));
+	assert_string_equal(error, "default_pool_size: found \"many\", allowed: a whole number from 0 to 2147483647");
+	config_drop(c);
+}
+
+static void a_kept_value_outlives_its_maker(void **state)
+{
+	struct given g = { .text = "[databases]\napp =\n" };
+	struct config *c = parse(&g);
+
+	(void)state;
+	assert_ptr_equal(config_keep(c), c);
+	config_drop(c);
+	assert_non_null(config_database(c, span_text("app")));
+	config_drop(c);
+	config_drop(NULL);
+}
+
+static void lists_hold_words(void **state)
+{
+	(void)state;
+	assert_true(config_list_has("a, b ,c", span_text("b"), false));
+	assert_true(config_list_has("a b\tc", span_text("c"), false));
+	assert_true(config_list_has("a", span_text("a"), false));
+	assert_false(config_list_has("ab, ba", span_text("a"), false));
+	assert_false(config_list_has("a", span_text("A"), false));
+	assert_true(config_list_has("a,TimeZone", span_text("timezone"), true));
+	assert_false(config_list_has("", span_text(""), false));
+	assert_false(config_list_has("a,,b", span_text(""), false));
+	assert_false(config_list_has("*", span_text("*"), false));
+	assert_false(config_list_has("*", span_text("a"), false));
+}
+
+static void no_mutation_of_a_file_breaks_the_reader(void **state)
+{
+	static const char good[] =
+		"[databases]\napp = host=a,b port=6000 user=u password='p''w' pool_size=3\n* = \n"
+		"[users]\njoe = pool_mode=statement query_timeout=3\n[pgbouncer]\npool_mode = transaction\n"
+		"listen_port = 6432\nserver_lifetime = 3.5\nunix_socket_mode=0777\n%include x.ini\n[peers]\n1=host=a\n";
+	char text[sizeof good];
+	struct rng rng;
+	int taken = 0;
+
+	(void)state;
+	rng_seed(&rng, 5432);
+	for (int i = 0; i < 20000; i++) {
+		struct given g = { .text = text, .files = { { "x.ini", "max_client_conn=1\n" } } };
+		struct config *c;
+
+		memcpy(text, good, sizeof good);
+		for (uint64_t n = rng_below(&rng, 3); n > 0; n--)
+			text[rng_below(&rng, sizeof good - 1)] = "'=\n[]%;* ,-9x\xff"[rng_below(&rng, 14)];
+		if (rng_chance(&rng, 300))
+			text[rng_below(&rng, sizeof good)] = 0;
+		c = try(&g);
+		assert_int_equal(c == NULL, g.error[0] != 0);
+		taken += c != NULL;
+		config_drop(c);
+	}
+	assert_in_range(taken, 2000, 18000);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(the_incidents_file_is_read_as_written),
+		cmocka_unit_test(what_is_not_said_is_as_in_pgbouncer),
+		cmocka_unit_test(every_default_is_shown_as_it_is_written),
+		cmocka_unit_test(the_table_is_sound),
+		cmocka_unit_test(values_are_taken_in_their_units),
+		cmocka_unit_test(errors_say_where_and_what_and_what_is_allowed),
+		cmocka_unit_test(a_password_does_not_stand_in_an_error),
+		cmocka_unit_test(what_is_known_but_not_built_is_a_warning),
+		cmocka_unit_test(sections_continue_and_the_last_value_holds),
+		cmocka_unit_test(included_files_continue_the_section),
+		cmocka_unit_test(options_beat_the_file_and_are_named_in_errors),
+		cmocka_unit_test(databases_are_found_by_name_or_by_the_star),
+		cmocka_unit_test(an_entry_says_all_its_keys),
+		cmocka_unit_test(a_database_without_a_host_is_in_the_socket_directory),
+		cmocka_unit_test(users_beat_databases_beat_the_rest),
+		cmocka_unit_test(set_makes_a_new_value_and_leaves_the_old),
+		cmocka_unit_test(a_kept_value_outlives_its_maker),
+		cmocka_unit_test(lists_hold_words),
+		cmocka_unit_test(no_mutation_of_a_file_breaks_the_reader),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
