@@ -62,7 +62,7 @@ struct thread {
 	int client_count, logging_in, logged_in, born, busy;
 	uint8_t *buffer;
 	struct histogram latency;
-	uint64_t errors, refused, finished;
+	uint64_t errors, refused, received;
 	char first_error[200];
 };
 
@@ -442,6 +442,8 @@ static void client_event(struct thread *t, struct client *c, uint32_t events)
 			client_gone(t, c, got == 0 ? "the server hung up" : strerror(errno));
 			return;
 		}
+		if (atomic_load_explicit(&phase, memory_order_relaxed) == MEASURING)
+			t->received += (uint64_t)got;
 		if (c->state == LOGGING_IN)
 			client_login(t, c, t->buffer, (size_t)got);
 		else
@@ -614,7 +616,7 @@ static void report(struct thread *threads, double elapsed, double login_seconds,
 {
 	struct histogram all = { 0 };
 	uint64_t *work = must_have(calloc((size_t)want.clients, sizeof(*work)));
-	uint64_t finished = 0, errors = 0, refused = 0, overdue = 0;
+	uint64_t finished = 0, errors = 0, refused = 0, overdue = 0, received = 0;
 	const char *first_error = "";
 	double mean, spread = 0;
 	int count = 0;
@@ -627,6 +629,7 @@ static void report(struct thread *threads, double elapsed, double login_seconds,
 		histogram_merge(&all, &t->latency);
 		errors += t->errors;
 		refused += t->refused;
+		received += t->received;
 		if (first_error[0] == '\0')
 			first_error = t->first_error;
 		for (int k = 0; k < t->client_count; k++)
@@ -640,6 +643,7 @@ static void report(struct thread *threads, double elapsed, double login_seconds,
 	       want.clients, want.threads, want.depth, want.rate);
 	printf("\"seconds\":%.4f,\"transactions\":%llu,\"tps\":%.1f,", elapsed, (unsigned long long)finished,
 	       (double)finished / elapsed);
+	printf("\"received_megabytes_per_second\":%.2f,", (double)received / 1e6 / elapsed);
 	if (want.mode == BULK || want.mode == COPY)
 		printf("\"megabytes_per_second\":%.1f,\"megabytes\":%llu,",
 		       (double)finished * (double)want.megabytes / elapsed,

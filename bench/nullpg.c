@@ -626,7 +626,16 @@ static bool flush_queue(struct conn *c, bool *alive)
 	return true;
 }
 
-/* Do all that can be done now. False: the connection is over. */
+/* Let others have a turn first: asked to watch it anew, epoll looks again, and
+ * reports what is ready already. */
+static bool conn_later(struct worker *w, struct conn *c)
+{
+	struct epoll_event event = { .events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET, .data.ptr = c };
+
+	return epoll_ctl(w->epoll, EPOLL_CTL_MOD, c->descriptor, &event) == 0;
+}
+
+/* Do what can be done in one turn. False: the connection is over. */
 static bool conn_run(struct worker *w, struct conn *c)
 {
 	bool alive = true;
@@ -642,6 +651,8 @@ static bool conn_run(struct worker *w, struct conn *c)
 			stream_bulk(w, c);
 			if (!send_reply(w, c))
 				return false;
+			if (c->out_length == 0)
+				return conn_later(w, c);
 			continue;
 		}
 		if (c->in_length > 0)
@@ -671,6 +682,7 @@ static bool conn_run(struct worker *w, struct conn *c)
 			continue;
 		if (got < READ_MAX)
 			return true;	/* a short read: the next edge will tell */
+		return conn_later(w, c);
 	}
 }
 

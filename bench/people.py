@@ -4,6 +4,9 @@ Everything is started in a working folder on free loopback ports and ended by
 its process id. A contestant has `port`, `pid` (whose CPU time is counted) and
 `name`; a backend has `port` and `pid`.
 """
+import base64
+import hashlib
+import hmac
 import os
 import re
 import shutil
@@ -23,6 +26,15 @@ def free_port():
     with socket.socket() as s:
         s.bind(("127.0.0.1", 0))
         return s.getsockname()[1]
+
+
+def scram_secret(password):
+    """What PostgreSQL would store for this password (RFC 5803's form)."""
+    salt = os.urandom(16)
+    salted = hashlib.pbkdf2_hmac("sha256", password.encode(), salt, 4096)
+    keys = [hmac.new(salted, name, "sha256").digest() for name in (b"Client Key", b"Server Key")]
+    words = [base64.b64encode(b).decode() for b in (salt, hashlib.sha256(keys[0]).digest(), keys[1])]
+    return "SCRAM-SHA-256$4096:%s$%s:%s" % tuple(words)
 
 
 def wait_for_port(port, process, log, seconds=20):
@@ -185,11 +197,11 @@ class Pooler(Party):
                 return said.stdout.strip().splitlines()[0]
         return "unknown version"
 
-    def start(self, backend, folder, core=None, pool_size=20, auth="trust"):
+    def start(self, backend, folder, core=None, pool_size=20, auth="trust", secret="secret"):
         self.port = free_port()
         stem = os.path.join(folder, self.name.replace(" ", "-").replace("/", "-"))
         with open(stem + ".users", "w") as f:
-            f.write('"postgres" "secret"\n')
+            f.write('"postgres" "%s"\n' % secret)
         with open(stem + ".ini", "w") as f:
             f.write("[databases]\n"
                     "postgres = host=127.0.0.1 port=%d dbname=postgres\n"

@@ -76,6 +76,7 @@ static void usage(void)
 	     "  --threads N          (default 1); a fixed set is divided among them\n"
 	     "  --buffer BYTES       of one read (default 65536; uring 8192)\n"
 	     "  --buffers N          uring: provided buffers of each thread (default 2048)\n"
+	     "  --turn BYTES         epoll: read from one peer before it is others' turn (65536)\n"
 	     "  --wake edge|mod      epoll: register once, or EPOLL_CTL_MOD when a client waits\n"
 	     "                       and when it is served\n"
 	     "  --read once|drain    epoll: trust a short read, or read until EAGAIN\n"
@@ -93,11 +94,12 @@ int main(int argc, char **argv)
 		{ "threads", required_argument, NULL, 't' }, { "buffer", required_argument, NULL, 'b' },
 		{ "buffers", required_argument, NULL, 'B' }, { "wake", required_argument, NULL, 'w' },
 		{ "read", required_argument, NULL, 'r' }, { "write", required_argument, NULL, 'W' },
-		{ "rest", required_argument, NULL, 'R' },
+		{ "turn", required_argument, NULL, 'T' }, { "rest", required_argument, NULL, 'R' },
 		{ "user", required_argument, NULL, 'u' }, { "database", required_argument, NULL, 'd' },
 		{ "help", no_argument, NULL, 'h' }, { 0 },
 	};
-	struct relay_options options = { .user = "postgres", .database = "postgres", .buffers = 2048 };
+	struct relay_options options = { .user = "postgres", .database = "postgres", .buffers = 2048,
+					.turn_bytes = 65536 };
 	const char *place = "127.0.0.1:0";
 	bool uring = false, known_server = false;
 	struct thread *threads;
@@ -116,6 +118,7 @@ int main(int argc, char **argv)
 		case 'w': options.wake = strcmp(optarg, "mod") == 0 ? WAKE_MOD : WAKE_EDGE; break;
 		case 'r': options.read = strcmp(optarg, "drain") == 0 ? READ_DRAIN : READ_ONCE; break;
 		case 'W': options.write = strcmp(optarg, "writev") == 0 ? WRITE_WRITEV : WRITE_SEND; break;
+		case 'T': options.turn_bytes = (size_t)number_of("--turn", optarg, 512, 1 << 30); break;
 		case 'R':
 			options.rest = strcmp(optarg, "yield") == 0 ? REST_YIELD :
 				       strcmp(optarg, "spin") == 0 ? REST_SPIN : REST_SLEEP;

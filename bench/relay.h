@@ -21,6 +21,7 @@ struct relay_options {
 	struct place server;
 	int servers;			/* of each thread; 0: one to one */
 	size_t buffer_bytes;		/* of one read */
+	size_t turn_bytes;		/* epoll: read from one peer before others' turn */
 	int buffers;			/* io_uring: provided buffers of each thread */
 	enum relay_wake wake;		/* epoll only, as are the next three */
 	enum relay_read read;

@@ -29,7 +29,8 @@ struct peer {
 	bool hung_up;			/* the end is near: a short read proves nothing */
 	struct peer *other;
 	struct peer *next;		/* waiter or idle server */
-	struct peer *next_grave;
+	struct peer *next_grave, *next_again;
+	bool again;			/* more to read, but others' turn first */
 	struct frames frames;
 	int outstanding;		/* of a server: ReadyForQuery to come */
 	uint8_t *queue;			/* bytes this peer did not take */
@@ -43,7 +44,8 @@ struct relay {
 	struct welcome welcome;
 	struct peer *idle;
 	struct peer *waiting, **waiting_tail;
-	struct peer *graves;
+	struct peer *graves, *again;
+	int again_count;
 	int servers_lost;		/* this turn, to be replaced at its end */
 };
 
@@ -78,6 +80,34 @@ static void leave_queue(struct relay *r, struct peer *client)
 	client->waiting = false;
 }
 
+/* An edge comes once: who stops reading before the end must remember to go on. */
+static void read_again(struct relay *r, struct peer *p)
+{
+	struct peer **link = &r->again;
+
+	if (p->again)
+		return;
+	p->again = true;
+	p->next_again = NULL;
+	while (*link != NULL)
+		link = &(*link)->next_again;
+	*link = p;
+	r->again_count++;
+}
+
+static void leave_again(struct relay *r, struct peer *p)
+{
+	struct peer **link = &r->again;
+
+	if (!p->again)
+		return;
+	while (*link != p)
+		link = &(*link)->next_again;
+	*link = p->next_again;
+	p->again = false;
+	r->again_count--;
+}
+
 /* Both ends end together; the memory stays until no event can name it. */
 static void end_peer(struct relay *r, struct peer *p)
 {
@@ -85,6 +115,7 @@ static void end_peer(struct relay *r, struct peer *p)
 		return;
 	if (p->waiting)
 		leave_queue(r, p);
+	leave_again(r, p);
 	if (!p->client && r->options->servers > 0) {
 		if (p->other == NULL)
 			die("an idle server hung up");
@@ -170,14 +201,20 @@ static void after_answer(struct relay *r, struct peer *server, const uint8_t *by
 	}
 }
 
-/* Read from `p` and pass it on, until there is no more or no room. */
+/* Read from `p` and pass it on, until there is no more, or no room, or a turn's
+ * share is used up: a stream must not keep short queries waiting. */
 static void pass(struct relay *r, struct peer *p)
 {
-	size_t room = r->options->buffer_bytes;
+	size_t room = r->options->buffer_bytes, passed = 0;
 
 	while (!p->ended && p->readable && p->other != NULL && p->other->queue_length == 0) {
-		ssize_t got = recv(p->descriptor, r->buffer, room, 0);
+		ssize_t got;
 
+		if (passed >= r->options->turn_bytes) {
+			read_again(r, p);
+			return;
+		}
+		got = recv(p->descriptor, r->buffer, room, 0);
 		if (got < 0 && errno == EAGAIN) {
 			p->readable = false;
 			return;
@@ -186,6 +223,7 @@ static void pass(struct relay *r, struct peer *p)
 			end_peer(r, p);
 			return;
 		}
+		passed += (size_t)got;
 		if ((size_t)got < room && r->options->read == READ_ONCE && !p->hung_up)
 			p->readable = false;
 		if (p->client && r->options->servers > 0)
@@ -334,7 +372,7 @@ static int next_events(struct relay *r, struct epoll_event *events, int size)
 		while (count == 0 && now_ns() < until)
 			count = epoll_wait(r->epoll, events, size, 0);
 	}
-	return count > 0 ? count : epoll_wait(r->epoll, events, size, -1);
+	return count > 0 ? count : epoll_wait(r->epoll, events, size, r->again != NULL ? 0 : -1);
 }
 
 _Noreturn void relay_epoll(const struct relay_options *options, int arrivals)
@@ -357,6 +395,12 @@ _Noreturn void relay_epoll(const struct relay_options *options, int arrivals)
 				take_arrivals(&r, arrivals);
 			else
 				take_event(&r, events[i].data.ptr, events[i].events);
+		}
+		for (int left = r.again_count; left > 0 && r.again != NULL; left--) {
+			struct peer *p = r.again;
+
+			leave_again(&r, p);
+			pass(&r, p);
 		}
 		for (struct peer *p = r.graves, *next; p != NULL; p = next) {
 			next = p->next_grave;

@@ -7,7 +7,7 @@ from html import escape
 FIGURES = [("cpu_us", "CPU us", 2), ("user_us", "user us", 2), ("system_us", "system us", 2), ("tps", "per second", 0),
            ("p50_ms", "p50 ms", 3), ("p99_ms", "p99 ms", 3), ("max_ms", "max ms", 1), ("p99_over_p50", "p99/p50", 2),
            ("switches", "switches", 3), ("syscalls", "syscalls", 2), ("work_deviation", "work spread", 4),
-           ("memory_kb", "memory KB", 0), ("megabytes_per_second", "MB/s", 0), ("errors", "errors", 0),
+           ("memory_kb", "memory KB", 0), ("megabytes_per_second", "MB/s", 0), ("stream_megabytes_per_second", "stream MB/s", 0), ("errors", "errors", 0),
            ("bytes_per_client", "bytes/client", 0), ("rest_cpu_ms_per_s", "CPU ms/s at rest", 2),
            ("logins_per_second", "logins/s", 0), ("mean_ms", "mean ms", 3)]
 COMPARED = ["cpu_us", "tps", "p50_ms", "p99_ms", "bytes_per_client", "rest_cpu_ms_per_s"]
@@ -34,7 +34,7 @@ def lines(filed, skipped):
         yield "%-22s %s" % (name, "  ".join(
             "%s %.*f" % (words, digits, median(values[key])) for key, words, digits in FIGURES
             if key in values and key in ("cpu_us", "tps", "p50_ms", "p99_ms", "syscalls", "switches", "errors",
-                                         "bytes_per_client", "rest_cpu_ms_per_s", "megabytes_per_second", "mean_ms",
+                                         "bytes_per_client", "rest_cpu_ms_per_s", "megabytes_per_second", "stream_megabytes_per_second", "mean_ms",
                                          "logins_per_second")))
     for name, why in skipped.items():
         yield "%-22s skipped: %s" % (name, why)
