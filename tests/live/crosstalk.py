@@ -291,6 +291,7 @@ class Client:
     # The ways to leave
 
     def vanish(self):
+        """With a reset or with the kernel's goodbye, as the dice say."""
         sock = self.writer.get_extra_info("socket")
         if sock is not None and self.dice.random() < 0.5:
             with contextlib.suppress(OSError):      # closed already

@@ -182,25 +182,27 @@ class T4_abandoned_queries(Story):
         pg = self.postgres(max_connections=40)
         pooler = self.pooler(pg=pg, settings=WRITE_UP)
         with Peak(pg) as peak:
-            for _ in range(60):
+            for number in range(60):
                 client = Client(pooler.address)
                 client.send(query("SELECT pg_sleep(6)"))
                 time.sleep(0.01)
-                client.vanish()
+                (client.drop, client.vanish)[number % 2]()
             self.assertEqual("1", pooler.client(timeout=30).value("SELECT 1", timeout=30))
             time.sleep(1)
         self.assertLessEqual(peak.value, 25)
         self.assertNotIn("too many clients", pooler.log())
 
     def a_reading_query_of_a_client_that_left_is_cancelled(self):
-        pooler = self.pooler(settings={"default_pool_size": 1})
-        client = pooler.client()
-        client.send(query("SELECT pg_sleep(50)"))
-        active = lambda: self.pg.backends("app", extra="AND state = 'active' AND query LIKE 'SELECT pg_sleep(50)%'")
-        wait_until("it runs", lambda: active() == 1)
-        client.vanish()
-        wait_until("it is cancelled", lambda: active() == 0)
-        self.assertEqual("1", pooler.client().value("SELECT 1"))
+        for leave in ("vanish", "drop"):
+            with self.subTest(leave):
+                pooler = self.pooler(settings={"default_pool_size": 1})
+                client = pooler.client()
+                client.send(query("SELECT pg_sleep(50)"))
+                active = lambda: self.pg.backends("app", extra="AND state = 'active' AND query LIKE 'SELECT pg_sleep(50)%'")
+                wait_until("it runs", lambda: active() == 1)
+                getattr(client, leave)()
+                wait_until("it is cancelled", lambda: active() == 0)
+                self.assertEqual("1", pooler.client().value("SELECT 1"))
 
     def a_writing_query_outside_a_block_runs_to_its_end(self):
         with self.pg.admin("app") as admin:
@@ -218,13 +220,16 @@ class T4_abandoned_queries(Story):
     def a_query_in_a_block_that_is_left_is_rolled_back_at_once(self):
         with self.pg.admin("app") as admin:
             admin.query("DROP TABLE IF EXISTS written; CREATE TABLE written(n int); GRANT ALL ON written TO PUBLIC")
-        pooler = self.pooler(settings={"default_pool_size": 1})
-        client = pooler.client()
-        client.query("BEGIN")
-        client.send(query("INSERT INTO written SELECT 1 FROM pg_sleep(40)"))
-        wait_until("it runs", lambda: self.pg.backends("app", extra="AND state = 'active' AND query LIKE 'INSERT INTO written%'") == 1)
-        client.vanish()
-        self.assertEqual("0", pooler.client().value("SELECT count(*) FROM written", timeout=12))
+        for leave in ("vanish", "drop"):
+            with self.subTest(leave):
+                pooler = self.pooler(settings={"default_pool_size": 1})
+                client = pooler.client()
+                client.query("BEGIN")
+                client.send(query("INSERT INTO written SELECT 1 FROM pg_sleep(40)"))
+                wait_until("it runs",
+                           lambda: self.pg.backends("app", extra="AND state = 'active' AND query LIKE 'INSERT INTO written%'") == 1)
+                getattr(client, leave)()
+                self.assertEqual("0", pooler.client().value("SELECT count(*) FROM written", timeout=12))
 
 
 class Back_pressure(Story):

@@ -68,7 +68,7 @@ class Modes(Story):
         with self.pg.admin("app") as admin:
             admin.query("DROP TABLE IF EXISTS left_open; CREATE TABLE left_open(n int); GRANT ALL ON left_open TO PUBLIC")
         pooler = self.pooler(settings={"default_pool_size": 1})
-        for leave in ("close", "vanish"):
+        for leave in ("close", "vanish", "drop"):
             client = pooler.client()
             client.query("BEGIN; INSERT INTO left_open VALUES (1)")
             getattr(client, leave)()
@@ -306,10 +306,10 @@ class Waiting(Story):
         pooler = self.pooler(settings={"default_pool_size": 1})
         holder = pooler.client()
         holder.query("BEGIN")
-        for _ in range(10):
+        for number in range(10):
             leaver = pooler.client()
             leaver.send(query("SELECT 1"))
-            leaver.vanish()
+            (leaver.drop, leaver.vanish)[number % 2]()
         wait_until("nobody waits", lambda: pooler.pool()["cl_waiting"] == 0)
         holder.query("COMMIT")
         self.assertEqual("1", pooler.client().value("SELECT 1"))

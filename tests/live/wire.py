@@ -488,6 +488,10 @@ class Client:
             pass
         self.socket.close()
 
+    def drop(self):
+        """Go away as a process that is killed does: the kernel says goodbye (FIN), nobody else does."""
+        self.socket.close()
+
     def vanish(self):
         """Go away without a word, with a reset where the transport knows one."""
         if not isinstance(self.address, str):
