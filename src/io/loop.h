@@ -17,14 +17,29 @@ struct listener; /* a listening socket, shared by all loops */
 struct mailbox;
 
 enum completion_kind {
-	DONE_CONNECTED, /* a dialed stream is open */
-	DONE_BYTES, /* `bytes`: everything unread, oldest first; borrowed until the next loop_next. Say with stream_consume how many were used */
-	DONE_ROOM,  /* a stream that had unsent bytes queued has sent them all */
-	DONE_HANGUP, /* while paused: the peer closed its sending side, or the connection broke; unread bytes may wait. Said once per
-	                 * owner's time; what it was is said by ENDED after stream_resume */
-	DONE_ENDED, /* end of file (error 0) or an error (errno value); the owner must still stream_close it. Said once. Unread bytes are delivered first */
-	DONE_ACCEPTED, /* `parcel`: a new connection on `listener`; the receiver owns it */
-	DONE_SIGNAL    /* `error`: the signal's number; only in the loop that called loop_signals */
+	/* A dialed stream is open. */
+	DONE_CONNECTED,
+
+	/* `bytes`: everything unread, oldest first; borrowed until the next loop_next. Say with stream_consume how many
+	 * were used. */
+	DONE_BYTES,
+
+	/* A stream that had unsent bytes queued has sent them all. */
+	DONE_ROOM,
+
+	/* While paused: the peer closed its sending side, or the connection broke; unread bytes may wait. Said once to each
+	 * owner of a parcel; which of the two it was is said by ENDED, after stream_resume. */
+	DONE_HANGUP,
+
+	/* End of file (error 0) or an error (errno's number), after all bytes were delivered, consumed or not. Said once, and
+	 * the last of this stream; the owner must still stream_close it. */
+	DONE_ENDED,
+
+	/* `parcel`: a new connection on `listener`; the receiver owns it. */
+	DONE_ACCEPTED,
+
+	/* `error`: the signal's number; only in the loop that called loop_signals. */
+	DONE_SIGNAL
 };
 
 struct completion {
@@ -40,7 +55,8 @@ struct completion {
 struct loop *loop_new(void);   /* NULL: the kernel refused; errno says why */
 void loop_free(struct loop *); /* streams still in it are closed */
 
-/* Sleep until something happened, mail came, or `deadline` (0: none; in the past: only look). May return early with nothing to say. */
+/* Sleep until something happened, mail came, or `deadline` (0: none; in the past: only look). May return early with
+ * nothing to say. */
 void loop_wait(struct loop *, time_us deadline);
 
 /* The next completion of this turn; false when there are no more. One stream's completions come in order; streams take turns,
@@ -48,7 +64,8 @@ void loop_wait(struct loop *, time_us deadline);
 bool loop_next(struct loop *, struct completion *out);
 #define LOOP_READ 65536
 
-/* Receive signals (HUP INT TERM QUIT USR1 USR2) as completions; they must have been blocked by signals_block before any thread began. */
+/* Receive signals (HUP INT TERM QUIT USR1 USR2) as completions; they must have been blocked by signals_block before any
+ * thread began. */
 bool loop_signals(struct loop *);
 void signals_block(void); /* also ignores PIPE and XFSZ */
 
@@ -62,12 +79,12 @@ struct stream_options {
 /* Begin to connect. CONNECTED or ENDED follows. NULL: no descriptor or memory; errno says why. TCP_NODELAY is always on. */
 struct stream *stream_dial(struct loop *, const struct address *, const struct stream_options *, void *owner);
 
-/* Take a parcel in, unpaused. Its unread bytes are delivered again. Options may be NULL: it keeps what it has. NULL: refused; the
- * parcel is ended. *parcel becomes NULL. */
+/* Take a parcel in, unpaused. Its unread bytes are delivered again. Options may be NULL: it keeps what it has. NULL:
+ * refused; the parcel is ended. *parcel becomes NULL. */
 struct stream *stream_attach(struct loop *, struct parcel **, const struct stream_options *, void *owner);
 
-/* Take an open stream (CONNECTED was said, ENDED was not) out of its loop, to be mailed. Lent bytes are no longer borrowed then.
- * NULL: memory refused, the stream is as before. */
+/* Take an open stream (CONNECTED was said, ENDED was not) out of its loop, to be mailed. Lent bytes are no longer borrowed
+ * then. NULL: memory refused, the stream is as before. */
 struct parcel *stream_detach(struct stream **);
 void parcel_free(struct parcel **); /* closes it */
 const struct address *parcel_peer(const struct parcel *);
@@ -76,26 +93,28 @@ void stream_set_owner(struct stream *, void *owner);
 void *stream_owner(const struct stream *);
 
 /* The answer is borrowed until the same question is asked about any stream of this loop: copy what must stay.
- * The peer of an accepted unix socket has process and user, and the listener's port. The peer is known to the end, also after an error. */
+ * The peer of an accepted unix socket has process and user, and the listener's port. The peer is known to the end, also
+ * after an error. */
 const struct address *stream_peer(const struct stream *);
 const struct address *stream_local(const struct stream *);
 
 /* The first `n` bytes of the last DONE_BYTES are done with; the rest is kept and comes again in front of the next bytes
- * (not before new bytes came, or stream_resume). Not called: nothing is consumed. Several calls add up; it may also be called
- * later, when the bytes are no longer borrowed. */
+ * (not before new bytes came, or stream_resume). Not called: nothing is consumed. Several calls add up; it may also be
+ * called later, when the bytes are no longer borrowed. */
 void stream_consume(struct stream *, size_t n);
 
 /* What is unread and was already received (after consume): how much. */
 size_t stream_unread(const struct stream *);
 
 /* Deliver no more bytes until resume; resume delivers at once what is unread. Pausing twice is pausing once.
- * "At once" is in this turn, unless the stream had bytes in this turn already: then in the next, which comes without sleeping. */
+ * "At once" is in this turn, unless the stream had bytes in this turn already: then in the next, which comes without
+ * sleeping. */
 void stream_pause(struct stream *);
 void stream_resume(struct stream *);
 bool stream_is_paused(const struct stream *);
 
-/* Send. What the peer does not take now is copied and sent later (DONE_ROOM when all is out). False: memory refused; a part may
- * have been sent, so only stream_close is left.
+/* Send. What the peer does not take now is copied and sent later (DONE_ROOM when all is out). False: memory refused; a
+ * part may have been sent, so only stream_close is left.
  * A send error shows as DONE_ENDED; until then writes are swallowed. */
 struct piece {
 	const void *at;

@@ -520,21 +520,14 @@ void stream_pause(struct stream *s)
 
 void stream_resume(struct stream *s)
 {
-	struct loop *loop = s->loop;
-
 	check(s->state <= STREAM_ENDED);
 	clear_flag(s, FLAG_PAUSED);
 	if (s->state != STREAM_OPEN)
 		return;
 	if (stream_unread(s) > 0)
 		set_flag(s, FLAG_AGAIN);
-	if (!has_flag(s, FLAG_AGAIN | FLAG_READABLE | FLAG_HANGUP | FLAG_OVER))
-		return;
-	/* One that had its bytes in this turn has to let the others go first, or two that resume each other never end it. */
-	if (s->turn == loop->turn)
-		loop_queue_later(loop, s);
-	else
-		loop_queue(loop, s);
+	if (has_flag(s, FLAG_AGAIN | FLAG_READABLE | FLAG_HANGUP | FLAG_OVER))
+		loop_queue(s->loop, s);
 }
 
 /* ---- sending ---- */
@@ -913,6 +906,7 @@ static bool step_open(struct stream *s, struct completion *out)
 		set_flag(s, FLAG_TOLD);
 		return say(s, out, DONE_HANGUP);
 	}
+	/* One that had its bytes in this turn lets the others go first: else two that resume each other never end it. */
 	if (s->turn == loop->turn && has_flag(s, FLAG_FULL | FLAG_AGAIN)) {
 		clear_flag(s, FLAG_FULL);
 		loop_queue_later(loop, s);

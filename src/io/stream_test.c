@@ -649,6 +649,35 @@ static void finish_delivers_the_last_bytes_to_a_peer_that_still_talks(void **sta
 	}
 }
 
+/* The same with a few bytes, which the kernel took at once: an error to a client that goes on sending its batch. */
+static void a_short_last_word_survives_input_that_nobody_read(void **state)
+{
+	(void)state;
+	for (int road = ROAD_IPV4; road <= ROAD_UNIX; road += 2) {
+		struct world w;
+		struct owner b;
+		char in[100] = "";
+		int fd;
+
+		world_init(&w, (enum road)road);
+		fd = raw_join(&w, &b);
+		stream_pause(b.stream);
+		assert_int_equal(send(fd, "one, two", 8, 0), 8);
+		some_turns(&w);
+		say_text(&b, "FATAL: go away");
+		stream_finish(&b.stream, 20 * SECOND_US);
+		some_turns(&w);
+		assert_int_equal(send(fd, "three", 5, MSG_NOSIGNAL), 5);
+		some_turns(&w);
+		assert_int_equal(recv(fd, in, sizeof in, 0), 14);
+		assert_string_equal(in, "FATAL: go away");
+		assert_int_equal(recv(fd, in, sizeof in, 0), 0);
+		close(fd);
+		until(&w, link_empty(&w.loop->farewells));
+		world_fini(&w);
+	}
+}
+
 static void finish_gives_up_at_its_limit(void **state)
 {
 	static uint8_t story[8 << 20];
@@ -894,6 +923,7 @@ int main(void)
 		cmocka_unit_test(whoever_is_closed_in_a_turn_is_not_heard_of_again),
 		cmocka_unit_test(bytes_in_a_block_stay_readable_after_a_close_in_the_same_turn),
 		cmocka_unit_test(finish_delivers_the_last_bytes_to_a_peer_that_still_talks),
+		cmocka_unit_test(a_short_last_word_survives_input_that_nobody_read),
 		cmocka_unit_test(finish_gives_up_at_its_limit),
 		cmocka_unit_test(a_finished_stream_whose_peer_ended_already_is_gone_at_once),
 		cmocka_unit_test(the_last_words_of_a_server_are_read_although_sending_failed),
