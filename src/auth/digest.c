@@ -19,8 +19,8 @@
  *                                             v  |
  *   turn:  block of (last 32 bytes + padding) -> inner -> block -> outer -> next 32 bytes, xor into the result
  *
- * The padding never changes, so both blocks are laid out once. PKCS5_PBKDF2_HMAC gives the same bytes and needs
- * several times as long, most of it for copying its contexts. */
+ * The padding never changes, so both blocks are laid out once. PKCS5_PBKDF2_HMAC gives the same bytes and takes
+ * five times as long, most of it for copying its contexts. */
 
 bool md5_hex(char out[MD5_HEX_LENGTH + 1], struct span a, struct span b)
 {

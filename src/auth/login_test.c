@@ -302,6 +302,23 @@ static void odd_final_messages_are_named(void **state)
 	}
 }
 
+/* "y": the client could bind the channel, but believes that we can not; it says so once more in its last message. */
+static void the_channel_flag_must_be_repeated(void **state)
+{
+	uint8_t body[256];
+
+	(void)state;
+	for (int repeated = 0; repeated < 2; repeated++) {
+		const char *final = repeated ? "c=eSws,r=" WHOLE "," PROOF : "c=biws,r=" WHOLE "," PROOF;
+		struct visit v;
+
+		begin(&v, AUTH_SCRAM, NULL);
+		assert_int_equal(take(&v, body, initial(body, "y,,n=,r=" NONCE)), LOGIN_MORE);
+		assert_int_equal(take(&v, final, strlen(final)), repeated ? LOGIN_FAILED : LOGIN_BROKEN);
+		end(&v);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -312,6 +329,7 @@ int main(void)
 		cmocka_unit_test(odd_envelopes_are_named),
 		cmocka_unit_test(a_client_may_wait_for_an_empty_challenge),
 		cmocka_unit_test(odd_final_messages_are_named),
+		cmocka_unit_test(the_channel_flag_must_be_repeated),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -372,3 +372,8 @@ bool secrets_get_client_key(const struct secrets *s, struct span user, uint8_t k
 		memcpy(key, kept, SCRAM_KEY_LENGTH);
 	return kept != NULL;
 }
+
+const char *secrets_name(const struct secrets *secrets, size_t i)
+{
+	return i < secrets->count ? secrets->entries[i].name : NULL;
+}

@@ -45,6 +45,9 @@ void secrets_drop(struct secrets *);
 /* The user's secret, borrowed as long as `secrets` is kept; NULL when there is no such user. */
 const struct secret *secrets_find(const struct secrets *, struct span user);
 
+/* The name of user `i` in the file's order, borrowed; NULL: there are not so many. For SHOW USERS. */
+const char *secrets_name(const struct secrets *, size_t i);
+
 /* What a user who is not there pretends to have, so that he can not be told from one who is: true with the share of SCRAM
  * secrets in the file, and always the same for one name in one process (`process` as in login.h). For login_setup.mock_scram. */
 bool secrets_mock_scram(const struct secrets *, struct span user, const uint8_t process[32]);

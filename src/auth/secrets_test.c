@@ -71,10 +71,12 @@ static void the_file_is_read_as_pgbouncer_reads_it(void **state)
 static void the_last_line_about_a_user_holds(void **state)
 {
 	struct secrets *s = parse("\"a\" \"" SCRAM "\"\n\"b\" \"x\"\n\"a\" \"new\"\n");
+	static const uint8_t process[32];
 
 	(void)state;
 	assert_int_equal(find(s, "a")->kind, SECRET_PLAIN);
 	assert_string_equal(find(s, "a")->text, "new");
+	assert_false(secrets_mock_scram(s, span_text("stranger"), process));
 	secrets_drop(s);
 }
 
@@ -142,6 +144,8 @@ static void many_users_are_all_found(void **state)
 		buf_format(&b, "\"user%d\" \"secret%d\"\n", i, i * 7);
 	s = secrets_parse(buf_span(&b), name, sizeof name);
 	assert_non_null(s);
+	assert_string_equal(secrets_name(s, 4999), "user4999");
+	assert_null(secrets_name(s, 5000));
 	for (int i = 0; i < 5000; i++) {
 		text_format(name, sizeof name, "user%d", i);
 		text_format(secret, sizeof secret, "secret%d", i * 7);

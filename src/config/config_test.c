@@ -10,6 +10,7 @@
 #include "base/buf.h"
 #include "base/rng.h"
 #include "base/text.h"
+#include "config/build.h"
 #include "config/config.h"
 #include "config/schema.h"
 
@@ -536,6 +537,7 @@ static void set_makes_a_new_value_and_leaves_the_old(void **state)
 		next = last;
 	}
 	assert_int_equal(next->default_pool_size, 10);
+	assert_int_equal(next->private->journal_count, c->private->journal_count + 1);
 	config_drop(next);
 
 	assert_null(config_with(c, "default_pol_size", "9", error, sizeof error));
