@@ -27,7 +27,7 @@ struct database_settings {
 	char *name;   /* "*" for the fallback entry */
 	char *dbname; /* on the server; NULL: the name the client asked for */
 	struct host *hosts;
-	size_t host_count;     /* at least 1; a missing host= is unix_socket_dir's default */
+	size_t host_count;     /* at least 1; a missing host= is unix_socket_dir, and /tmp where that is empty */
 	bool hosts_stay;       /* load_balance_hosts=disable */
 	char *user, *password; /* forced; NULL: the client's own */
 	int pool_size, min_pool_size, reserve_pool_size, max_connections, max_client_connections;
@@ -55,7 +55,8 @@ struct setting_view {
 };
 
 struct config {
-	/* [pgbouncer]; one field per setting that is built. The table in schema.c maps keys to fields. */
+	/* [pgbouncer]; one field per setting that is built. The table in schema.c maps keys to fields. Texts are never NULL:
+	 * what is not set is empty. */
 	char *listen_addr;
 	int listen_port, listen_backlog;
 	char *unix_socket_dir, *unix_socket_group;
@@ -94,7 +95,7 @@ struct config {
 	int abandoned_query; /* 0 auto, 1 cancel, 2 finish */
 
 	enum manner manner;
-	struct database_settings *databases;
+	struct database_settings *databases; /* sorted by name, as are the users; each name once */
 	size_t database_count;
 	struct user_settings *users;
 	size_t user_count;
