@@ -513,9 +513,7 @@ void stream_consume(struct stream *s, size_t n)
 void stream_pause(struct stream *s)
 {
 	check(s->state <= STREAM_ENDED);
-	set_flag(s, FLAG_PAUSED);
-	if (has_flag(s, FLAG_HANGUP | FLAG_OVER) && !has_flag(s, FLAG_TOLD) && s->state == STREAM_OPEN)
-		loop_queue(s->loop, s);
+	set_flag(s, FLAG_PAUSED); /* a hangup that is known already is on its way: the stream stands in a queue then */
 }
 
 void stream_resume(struct stream *s)

@@ -2,6 +2,8 @@
 
 #include <netinet/in.h>
 #include <poll.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
 
 /* Streams, over real sockets on the loopback. */
 
@@ -885,6 +887,82 @@ static void a_loop_that_ends_closes_what_is_in_it(void **state)
 	close(other);
 }
 
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define SANITIZED 1
+#elif defined(__has_feature)
+#define SANITIZED (__has_feature(address_sanitizer) || __has_feature(thread_sanitizer))
+#else
+#define SANITIZED 0
+#endif
+
+static rlim_t address_space(void)
+{
+	FILE *f = fopen("/proc/self/statm", "re");
+	unsigned long pages = 0;
+
+	assert_non_null(f);
+	assert_int_equal(fscanf(f, "%lu", &pages), 1);
+	fclose(f);
+	return (rlim_t)pages * (rlim_t)sysconf(_SC_PAGESIZE);
+}
+
+/* One stream's owner collects without end, another writes to a peer that does not read; a third has little to say. */
+static void run_out_of_memory(void)
+{
+	static uint8_t much[40 << 20], in[10];
+	struct rlimit little = { .rlim_max = RLIM_INFINITY };
+	struct world w;
+	struct owner greedy, writer, modest;
+	int to_greedy, to_writer, to_modest;
+
+	world_init(&w, ROAD_IPV4);
+	to_greedy = raw_join(&w, &greedy);
+	to_writer = raw_join(&w, &writer);
+	to_modest = raw_join(&w, &modest);
+	little.rlim_cur = address_space() + (6 << 20);
+	assert_int_equal(setrlimit(RLIMIT_AS, &little), 0);
+	assert_false(stream_write(writer.stream, &(struct piece){ much, sizeof much }, 1));
+	greedy.appetite = 0;
+	while (!greedy.ended) {
+		(void)send(to_greedy, much, sizeof much, MSG_DONTWAIT | MSG_NOSIGNAL);
+		world_turn(&w);
+	}
+	assert_int_equal(greedy.error, ENOMEM);
+	stream_close(&greedy.stream);
+	stream_close(&writer.stream);
+	assert_int_equal(send(to_modest, "alive?", 6, 0), 6);
+	until(&w, modest.got.length == 6);
+	say_text(&modest, "yes");
+	assert_int_equal(recv(to_modest, in, 3, MSG_WAITALL), 3);
+	close(to_greedy);
+	close(to_writer);
+	close(to_modest);
+	owner_fini(&greedy);
+	owner_fini(&writer);
+	owner_fini(&modest);
+	world_fini(&w);
+}
+
+static void refused_memory_ends_one_stream_and_spares_the_others(void **state)
+{
+	int status;
+	pid_t pid;
+
+	(void)state;
+	if (SANITIZED) /* their shadows have no room in a limited address space */
+		skip();
+	pid = fork();
+	assert_true(pid >= 0);
+	if (pid == 0) {
+		alarm(60);
+		run_out_of_memory();
+		_exit(42); /* a failed assertion never comes here */
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_true(WIFEXITED(status));
+	assert_int_equal(WEXITSTATUS(status), 42);
+}
+
 static void a_block_refuses_what_no_memory_can_hold(void **state)
 {
 	struct block *b = NULL;
@@ -932,6 +1010,7 @@ int main(void)
 		cmocka_unit_test(options_reach_the_socket),
 		cmocka_unit_test(an_owner_can_be_changed),
 		cmocka_unit_test(a_loop_that_ends_closes_what_is_in_it),
+		cmocka_unit_test(refused_memory_ends_one_stream_and_spares_the_others),
 		cmocka_unit_test(a_block_refuses_what_no_memory_can_hold),
 	};
 
