@@ -787,18 +787,29 @@ static void read_options(int argc, char **argv)
 		want.threads = want.clients;
 }
 
-static void wait_for_logins(struct thread *threads, double seconds)
+/* Until all are in or refused, or nobody came in for ten seconds: parked clients
+ * then stay with those that are in, a measurement needs all. Returns when the
+ * last one came. */
+static uint64_t wait_for_logins(struct thread *threads)
 {
-	uint64_t until = now_ns() + (uint64_t)(seconds * 1e9);
+	uint64_t last = now_ns();
+	int done = 0;
 
-	for (;;) {
-		if (atomic_load(&logged_in_total) + atomic_load(&refused_total) >= want.clients)
-			return;
-		if (now_ns() > until)
+	while (done < want.clients) {
+		int now_done = atomic_load(&logged_in_total) + atomic_load(&refused_total);
+
+		if (now_done != done) {
+			done = now_done;
+			last = now_ns();
+		} else if (now_ns() - last > 10000000000u) {
+			if (want.mode == IDLE)
+				return last;
 			die("only %d of %d clients could log in (%s)", atomic_load(&logged_in_total), want.clients,
 			    threads[0].first_error);
+		}
 		usleep(1000);
 	}
+	return last;
 }
 
 static void free_threads(struct thread *threads)
@@ -851,8 +862,7 @@ int main(int argc, char **argv)
 		if (pthread_create(&threads[i].id, NULL, thread_main, &threads[i]) != 0)
 			die("cannot start a thread");
 	if (want.mode != CONNECT) {
-		wait_for_logins(threads, 30 + want.clients / 500.0);
-		login_seconds = (double)(now_ns() - start) / 1e9;
+		login_seconds = (double)(wait_for_logins(threads) - start) / 1e9;
 	}
 	if (want.mode == IDLE) {
 		printf("{\"ready\":%d,\"login_seconds\":%.3f}\n", atomic_load(&logged_in_total), login_seconds);

@@ -1,6 +1,7 @@
 """Turns the results of a run into JSON, a Markdown table and an SVG chart."""
 import json
 import os
+import re
 from html import escape
 
 # What is shown, with its words and how many digits are honest.
@@ -11,7 +12,10 @@ FIGURES = [("cpu_us", "CPU us", 2), ("user_us", "user us", 2), ("system_us", "sy
            ("bytes_per_client", "bytes/client", 0), ("rest_cpu_ms_per_s", "CPU ms/s at rest", 2),
            ("logins_per_second", "logins/s", 0), ("mean_ms", "mean ms", 3)]
 COMPARED = ["cpu_us", "tps", "p50_ms", "p99_ms", "bytes_per_client", "rest_cpu_ms_per_s"]
-COLOURS = ["#9aa5b1", "#1f77b4", "#17becf", "#2ca02c", "#98c379", "#d62728", "#9467bd", "#e8890c", "#8c564b"]
+# Lower bounds are pale, poolers are not; what is not listed takes the next of OTHERS.
+COLOURS = {"pgweir": "#2e8b57", "pgbouncer": "#e8890c", "relay epoll 1:1": "#aab4bf", "relay uring 1:1": "#9fc0dd",
+           "relay epoll set": "#8593a1", "relay uring set": "#6f9fc8"}
+OTHERS = ["#9467bd", "#d62728", "#8c564b", "#17a2b8", "#66bb6a", "#bcbd22", "#5c6bc0", "#c2185b"]
 YARDSTICK = "pgbouncer"
 
 
@@ -51,6 +55,12 @@ def summary(results):
 def about(results):
     m = results["machine"]
     return "%s, %d cores, %.0f GB, Linux %s, %s" % (m["cpu"], m["cores"], m["memory_gb"], m["kernel"], m["date"])
+
+
+def rounds(results):
+    if not results["settings"]:
+        return ""
+    return "; medians of %d rounds, thin line: the middle half" % results["settings"]["rounds"]
 
 
 def table(results):
@@ -101,14 +111,15 @@ def chart(results):
               for w, filed in results["workloads"].items()]
     groups = [(w, bars) for w, bars in groups if bars]
     names = list(dict.fromkeys(c for _, bars in groups for c, _ in bars))
-    colour = {c: COLOURS[i % len(COLOURS)] for i, c in enumerate(names)}
+    others = [c for c in names if c not in COLOURS]
+    colour = dict(COLOURS, **{c: OTHERS[i % len(OTHERS)] for i, c in enumerate(others)})
     left, width, bar, gap, top = 330, 1000, 15, 22, 96
     height = top + sum(len(bars) * bar + gap + 14 for _, bars in groups) + 60
     svg = ['<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %d %d" font-family="sans-serif" font-size="12">'
            % (width, height), '<rect width="100%" height="100%" fill="#ffffff"/>',
            '<text x="20" y="30" font-size="18" fill="#222">CPU time of the process in the middle</text>',
            '<text x="20" y="52" fill="#555">microseconds per transaction (bulk: per megabyte), less is better</text>',
-           '<text x="20" y="70" fill="#555">%s</text>' % escape(about(results))]
+           '<text x="20" y="70" fill="#555">%s</text>' % escape(about(results) + rounds(results))]
     y = top
     for workload, bars in groups:
         svg.append('<text x="20" y="%d" font-weight="bold" fill="#222">%s</text>' % (y + 10, escape(workload)))
@@ -130,12 +141,25 @@ def chart(results):
     return "\n".join(svg) + "\n"
 
 
+def compact(body):
+    """JSON with five digits and a line for each list: results are kept in git."""
+    def shorten(value):
+        if isinstance(value, float):
+            return float("%.5g" % value)
+        if isinstance(value, dict):
+            return {k: shorten(v) for k, v in value.items()}
+        return [shorten(v) for v in value] if isinstance(value, list) else value
+
+    text = json.dumps(shorten(body), indent=1)
+    return re.sub(r"([\[{])\s+([^\[\]{}]*?)\s+([\]}])", lambda m: m[1] + " ".join(m[2].split()) + m[3], text) + "\n"
+
+
 def write(results, folder, name):
     """Write the three files; returns their paths."""
     stem = os.path.join(folder, name)
     body = {"machine": results["machine"], "versions": results["versions"], "settings": results["settings"],
             "summary": summary(results), "skipped": results["skipped"], "rounds": results["workloads"]}
-    for end, text in ((".json", json.dumps(body, indent=1)), (".md", table(results)), (".svg", chart(results))):
+    for end, text in ((".json", compact(body)), (".md", table(results)), (".svg", chart(results))):
         with open(stem + end, "w") as f:
             f.write(text)
     return [stem + end for end in (".json", ".md", ".svg")]
