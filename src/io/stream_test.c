@@ -147,6 +147,36 @@ static void a_megabyte_can_be_collected_unread(void **state)
 	world_fini(&w);
 }
 
+static void an_unread_tail_grows_in_small_steps_over_every_bound(void **state)
+{
+	enum { step = 3001, total = step * 40 };
+	static uint8_t story[total];
+	struct world w;
+	struct owner b;
+	int fd;
+
+	(void)state;
+	tell_story(story, 0, total);
+	world_init(&w, ROAD_IPV4);
+	fd = raw_join(&w, &b);
+	b.appetite = 0;
+	for (size_t sent = 0; sent < total; sent += step) {
+		assert_int_equal(send(fd, story + sent, step, 0), step);
+		until(&w, stream_unread(b.stream) == sent + step);
+	}
+	b.appetite = 1000; /* and shrinks again */
+	while (b.got.length < total) {
+		unsigned before = b.deliveries;
+
+		stream_resume(b.stream);
+		until(&w, b.deliveries > before);
+	}
+	assert_story(buf_span(&b.got).at, 0, total);
+	close(fd);
+	owner_fini(&b);
+	world_fini(&w);
+}
+
 static void a_paused_stream_hears_nothing_and_loses_nothing(void **state)
 {
 	struct world w;
@@ -651,7 +681,43 @@ static void finish_delivers_the_last_bytes_to_a_peer_that_still_talks(void **sta
 	}
 }
 
-/* The same with a few bytes, which the kernel took at once: an error to a client that goes on sending its batch. */
+/* "psql < file": all questions, the end of input, and only then does it read. */
+static void finish_delivers_the_last_bytes_to_a_peer_that_ended_sending(void **state)
+{
+	enum { total = 6 << 20 };
+	static uint8_t story[total], in[100000];
+	struct world w;
+	struct owner b;
+	uint64_t heard = 0;
+	ssize_t n = -1;
+	int fd;
+
+	(void)state;
+	world_init(&w, ROAD_IPV4);
+	tell_story(story, 0, total);
+	fd = raw_join(&w, &b);
+	assert_int_equal(shutdown(fd, SHUT_WR), 0);
+	until(&w, b.ended);
+	assert_int_equal(b.error, 0);
+	assert_true(stream_write(b.stream, &(struct piece){ story, total }, 1));
+	assert_true(stream_queued(b.stream) > 0);
+	stream_finish(&b.stream, 20 * SECOND_US);
+	while (n != 0) {
+		world_turn(&w);
+		n = recv(fd, in, sizeof in, MSG_DONTWAIT);
+		assert_true(n >= 0 || errno == EAGAIN);
+		if (n > 0) {
+			assert_story(in, heard, (size_t)n);
+			heard += (uint64_t)n;
+		}
+	}
+	assert_int_equal(heard, total);
+	until(&w, link_empty(&w.loop->farewells));
+	close(fd);
+	world_fini(&w);
+}
+
+/* A few bytes, which the kernel took at once: an error to a client that goes on sending its batch. */
 static void a_short_last_word_survives_input_that_nobody_read(void **state)
 {
 	(void)state;
@@ -986,6 +1052,7 @@ int main(void)
 		cmocka_unit_test(what_is_not_consumed_comes_again_in_front_of_the_next),
 		cmocka_unit_test(a_late_consume_is_as_good),
 		cmocka_unit_test(a_megabyte_can_be_collected_unread),
+		cmocka_unit_test(an_unread_tail_grows_in_small_steps_over_every_bound),
 		cmocka_unit_test(a_paused_stream_hears_nothing_and_loses_nothing),
 		cmocka_unit_test(a_paused_stream_does_not_collect_from_the_kernel),
 		cmocka_unit_test(a_hangup_is_told_once_while_paused_and_the_bytes_still_come),
@@ -1001,6 +1068,7 @@ int main(void)
 		cmocka_unit_test(whoever_is_closed_in_a_turn_is_not_heard_of_again),
 		cmocka_unit_test(bytes_in_a_block_stay_readable_after_a_close_in_the_same_turn),
 		cmocka_unit_test(finish_delivers_the_last_bytes_to_a_peer_that_still_talks),
+		cmocka_unit_test(finish_delivers_the_last_bytes_to_a_peer_that_ended_sending),
 		cmocka_unit_test(a_short_last_word_survives_input_that_nobody_read),
 		cmocka_unit_test(finish_gives_up_at_its_limit),
 		cmocka_unit_test(a_finished_stream_whose_peer_ended_already_is_gone_at_once),
