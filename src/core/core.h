@@ -1,0 +1,109 @@
+#ifndef PGWEIR_CORE_CORE_H
+#define PGWEIR_CORE_CORE_H
+
+#include "base/histogram.h"
+#include "core/effect.h"
+
+/* The decisions: who gets which server, who waits, what is opened and closed, within which limits. One value for the whole
+ * process; whoever shares it locks around every call. No clock, no sockets, no randomness: the same events give the same effects. */
+struct core;
+
+struct core_setup {
+	uint32_t workers, servers_max; /* servers_max: the most servers ever (descriptor bound) */
+};
+struct core *core_new(const struct core_setup *);
+void core_free(struct core *);
+
+/* Rules that hold for everything. May change at any time (RELOAD). */
+enum core_limit_counts { COUNT_BUSY, COUNT_ALL };
+struct core_rules {
+	enum core_limit_counts limit_counts;
+	uint32_t clients_max;            /* max_client_conn; 0: no limit */
+	bool round_robin;                /* server_round_robin: longest idle first, else last used first */
+	time_us server_idle_timeout, login_retry, reserve_timeout, orphan_timeout; /* 0: never / off (orphans: not counted at all) */
+	time_us check_delay;             /* 0: every server that rested is checked */
+	bool check_on;
+};
+void core_set_rules(struct core *, const struct core_rules *, time_us now, struct effects *);
+
+/* A database as clients name it; made at first need, found again by name (then `rules` is not looked at: see
+ * core_set_database_rules). Lives as long as the core. */
+struct database_rules {
+	uint32_t servers_max, clients_max; /* 0: no limit */
+};
+database_id core_database(struct core *, struct span name, const struct database_rules *);
+database_id core_database_find(const struct core *, struct span name); /* NO_DATABASE */
+
+/* The pool of (database, user); made at first need, found again (then `rules` is not looked at: see core_set_pool_rules).
+ * The limits of the user are shared by all its pools: the rules set last hold. Lives as long as the core. */
+struct core_pool_rules {
+	uint32_t size, min_size, reserve;    /* size 0: no limit */
+	uint32_t user_servers_max, user_clients_max; /* over all pools of this user name; 0: no limit */
+	time_us lifetime;                    /* 0: each server serves one lease */
+	bool keep_min;                       /* the user is forced: min_size holds without clients too */
+};
+pool_id core_pool(struct core *, database_id, struct span user, const struct core_pool_rules *);
+void core_set_pool_rules(struct core *, pool_id, const struct core_pool_rules *, time_us now, struct effects *);
+void core_set_database_rules(struct core *, database_id, const struct database_rules *, time_us now, struct effects *);
+
+/* Tell it what happened; it appends what is to be done. */
+void core_step(struct core *, const struct event *, struct effects *);
+
+/* When a TICK is due; 0: nothing is due whatever time passes. Never later than the first thing that is due; it may be
+ * earlier (a server that was to be closed was lent again): such a TICK does nothing and makes it exact. */
+time_us core_deadline(const struct core *);
+
+/* What a pool looks like now: for SHOW, and for what a client is told that waited too long. */
+struct pool_picture {
+	database_id database;
+	struct span database_name, user; /* owned by the core */
+	struct core_pool_rules rules;
+	uint32_t waiting, lent, idle, dialing, cleaning, moving, closing, orphaned; /* servers, but for `waiting`: clients */
+	uint32_t clients;                  /* logged in */
+	time_us oldest_wait_since;         /* 0: nobody waits */
+	time_us oldest_lease_since;        /* 0: nothing is lent */
+	time_us median_lease;
+	uint64_t leases, failures;
+	bool failing;                      /* the last dial failed and nothing lives */
+	char failure[160], sqlstate[6];
+	time_us full_since;                /* PostgreSQL said 53300 and our target is shrunk; 0: not */
+	uint32_t full_target;
+	struct histogram waits, lease_times;
+};
+uint32_t core_pools(const struct core *);
+bool core_pool_picture(const struct core *, pool_id, struct pool_picture *out); /* false: this id is not in use */
+
+struct database_picture {
+	struct span name;
+	struct database_rules rules;
+	uint32_t servers, clients;
+	bool paused, disabled, kill_paused;
+};
+uint32_t core_databases(const struct core *);
+bool core_database_picture(const struct core *, database_id, struct database_picture *out);
+
+struct server_picture {
+	pool_id pool;
+	uint32_t worker;
+	enum server_state { SERVER_DIALING, SERVER_IDLE, SERVER_LENT, SERVER_CLEANING, SERVER_MOVING, SERVER_CLOSING, SERVER_ORPHANED } state;
+	time_us born, since; /* state since */
+	struct client_ref holder;
+	bool close_needed;
+};
+bool core_server_picture(const struct core *, server_id, struct server_picture *out);
+server_id core_server_next(const struct core *, uint32_t *slot); /* walk; generation 0 at the end */
+
+struct totals_picture {
+	uint32_t clients, at_door, logging_in, waiting, lent, servers;
+	uint64_t door_waits;
+	bool paused, suspended, shutting_down;
+};
+void core_totals(const struct core *, struct totals_picture *out);
+
+/* User-wide counts for SHOW USERS; false: this user is not known to the core. */
+bool core_user_counts(const struct core *, struct span user, uint32_t *servers, uint32_t *clients);
+
+/* Checks every invariant at full cost; for the simulator, the tests and a debug command. Crashes with a report when one is broken. */
+void core_audit(const struct core *);
+
+#endif

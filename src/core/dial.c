@@ -1,0 +1,253 @@
+#include "base/text.h"
+#include "core/state.h"
+
+/* Opening servers.
+ *
+ *   wanted:   somebody waits for whom no mail and no other dial is under way, or the pool has fewer than its least
+ *   allowed:  not paused; not in a pause after a failure; fewer than DIALS_AT_ONCE under way; the pool's own size
+ *             (and its reserve, once the oldest waiter has waited long enough); then the limits shared with others
+ *
+ * What a failure does:
+ *
+ *   FULL       PostgreSQL has no slot (53300). Clients never hear of it: they wait, our target shrinks to what lives, and one dial
+ *              at a time asks again after 100 ms, 200 ms ... 5 s. Each success raises the target by one and asks on at
+ *              once; the state ends when nobody waits for more.
+ *   TEMPORARY  it starts up or shuts down: the same pauses, clients wait.
+ *   REFUSED    anything else. A pool without a live server can not serve, so its waiters are told, and so is everybody
+ *              who comes within login_retry; with live servers they go on waiting. */
+
+#define PAUSE_LEAST (100 * MILLISECOND_US)
+#define PAUSE_MOST  (5 * SECOND_US)
+
+bool dial_wanted(const struct pool *pool)
+{
+	return pool->waiting && waiters_uncovered(pool) > pool->count[SERVER_DIALING];
+}
+
+static bool reserve_open(const struct core *core, const struct pool *pool)
+{
+	const struct client *oldest;
+
+	if (pool->rules.reserve == 0 || core->rules.reserve_timeout == 0)
+		return false;
+	oldest = waiters_oldest(pool);
+	return oldest && oldest->since + core->rules.reserve_timeout <= core->now;
+}
+
+enum dial_answer dial_allowed(const struct core *core, const struct pool *pool)
+{
+	uint32_t dialing = pool->count[SERVER_DIALING], size = pool->rules.size;
+
+	if (pool_paused(core, pool) || core->now < pool->retry_at)
+		return DIAL_NOT_NOW;
+	if (dialing >= (pool->full_since ? 1 : DIALS_AT_ONCE))
+		return DIAL_NOT_NOW;
+	if (size && pool->servers >= size) {
+		if (!reserve_open(core, pool) || pool->servers >= size + pool->rules.reserve)
+			return DIAL_NOT_NOW;
+	}
+	for (unsigned i = 0; i < SCOPES; i++) {
+		if (scope_full(pool->scopes[i]))
+			return DIAL_SHARED;
+	}
+	return DIAL_NOW;
+}
+
+void dial_one(struct core *core, struct pool *pool, uint32_t worker)
+{
+	struct server *s;
+	struct effect *effect;
+
+	check(dial_allowed(core, pool) == DIAL_NOW);
+	s = server_new(core, pool, worker);
+	effect = effect_add(core, EFFECT_DIAL, worker);
+	effect->server = s->id;
+	effect->pool = pool->id;
+}
+
+void dial_more(struct core *core, struct pool *pool)
+{
+	while (dial_wanted(pool)) {
+		switch (dial_allowed(core, pool)) {
+		case DIAL_NOW:
+			dial_one(core, pool, waiters_next_dial(pool)->ref.worker);
+			break;
+		case DIAL_SHARED:
+			limits_hunger(core, pool);
+			while (limits_make_room(core, pool))
+				;
+			return;
+		case DIAL_NOT_NOW:
+			return;
+		}
+	}
+}
+
+/* min_size holds for a pool that somebody uses. */
+uint32_t pool_least(const struct pool *pool)
+{
+	const struct core_pool_rules *rules = &pool->rules;
+
+	if (pool->clients == 0 && !rules->keep_min)
+		return 0;
+	return rules->size && rules->min_size > rules->size ? rules->size : rules->min_size;
+}
+
+void dial_keep_min(struct core *core, struct pool *pool)
+{
+	time_us due = dial_min_due(core, pool);
+
+	if (due == 0 || due > core->now)
+		return;
+	pool->next_worker = (pool->next_worker + 1) % pool->workers;
+	dial_one(core, pool, pool->next_worker);
+}
+
+time_us dial_min_due(const struct core *core, const struct pool *pool)
+{
+	time_us due = core->now;
+
+	if (pool_staying(pool) >= pool_least(pool) || pool->count[SERVER_DIALING])
+		return 0;
+	if (pool->database->disabled || pool_paused(core, pool) || core->shutting_down)
+		return 0;
+	if (pool->rules.size && pool->servers >= pool->rules.size)
+		return 0;
+	for (unsigned i = 0; i < SCOPES; i++) {
+		if (scope_full(pool->scopes[i]))
+			return 0;
+	}
+	if (due < pool->retry_at)
+		due = pool->retry_at;
+	return due < pool->keep_at ? pool->keep_at : due;
+}
+
+/* When time alone makes a dial possible that is wanted now. */
+time_us dial_due(const struct core *core, const struct pool *pool)
+{
+	uint32_t size = pool->rules.size;
+	time_us due;
+
+	if (!dial_wanted(pool) || pool_paused(core, pool))
+		return 0;
+	if (pool->count[SERVER_DIALING] >= (pool->full_since ? 1 : DIALS_AT_ONCE))
+		return 0;
+	due = pool->retry_at;
+	if (size && pool->servers >= size) {
+		time_us opens = waiters_oldest(pool)->since + core->rules.reserve_timeout;
+
+		if (core->rules.reserve_timeout == 0 || pool->servers >= size + pool->rules.reserve)
+			return 0;
+		if (opens > due)
+			due = opens;
+	}
+	return due > core->now ? due : 0;
+}
+
+struct pool *dial_succeeded(struct core *core, struct server *s)
+{
+	struct pool *pool = s->pool;
+
+	check(s->state == SERVER_DIALING);
+	s->born = core->now;
+	pool->failed = false;
+	pool->retry_at = pool->keep_at = pool->pause = 0;
+	if (pool->full_since && pool->full_target < pool_live(pool) + 1)
+		pool->full_target = pool_live(pool) + 1;
+	return pool;
+}
+
+void dial_next(struct core *core, struct pool *pool)
+{
+	dial_more(core, pool);
+	if (!dial_wanted(pool))
+		pool->full_since = pool->full_target = 0;
+	limits_freed(core, pool);
+	tick_hurry(core, tick_pool_due(core, pool));
+}
+
+bool dial_refuses(const struct core *core, const struct pool *pool)
+{
+	return pool->failed && pool->failure == FAILURE_REFUSED && core->now < pool->retry_at && pool_live(pool) == 0;
+}
+
+/* Tell a client, which waits or was about to, why its pool can not be reached. */
+void dial_refuse(struct core *core, struct client *c)
+{
+	struct pool *pool = c->pool;
+	struct effect *effect = effect_for(core, EFFECT_REFUSE, c->ref);
+
+	effect->refusal = REFUSAL_FAILED;
+	effect->pool = pool->id;
+	effect->sqlstate = pool->sqlstate;
+	text_copy(effect->text, sizeof(effect->text), pool->failure_text);
+	if (c->want == WANT_WAITS)
+		waiters_remove(core, c);
+	c->pool = NULL;
+	client_rest(core, c);
+}
+
+static void refuse_all(struct core *core, struct pool *pool)
+{
+	struct client *c;
+
+	while ((c = waiters_oldest(pool)) != NULL)
+		dial_refuse(core, c);
+	check(pool->waiting == 0);
+}
+
+/* Longer each time, but once for all dials that failed together. */
+static void pause_dialing(struct core *core, struct pool *pool)
+{
+	if (core->now < pool->retry_at)
+		return;
+	pool->pause = pool->pause ? pool->pause * 2 : PAUSE_LEAST;
+	if (pool->pause > PAUSE_MOST)
+		pool->pause = PAUSE_MOST;
+	pool->retry_at = core->now + pool->pause;
+}
+
+static void failure_full(struct core *core, struct pool *pool)
+{
+	if (!pool->full_since)
+		pool->full_since = core->now;
+	pool->full_target = pool_live(pool) ? pool_live(pool) : 1;
+	pause_dialing(core, pool);
+}
+
+void dial_failed(struct core *core, const struct event *event)
+{
+	struct server *s = server_of(core, event->server);
+	struct pool *pool;
+	bool wanted_end;
+
+	if (!s)
+		return;
+	check(s->state == SERVER_DIALING || s->state == SERVER_CLOSING);
+	pool = s->pool;
+	wanted_end = s->close_told;
+	server_gone(core, &s);
+	if (!wanted_end) {
+		pool->failures++;
+		pool->failed = true;
+		pool->failure = event->failure;
+		text_copy(pool->failure_text, sizeof(pool->failure_text), event->text ? event->text : "");
+		text_copy(pool->sqlstate, sizeof(pool->sqlstate), event->sqlstate ? event->sqlstate : "08006");
+		switch (event->failure) {
+		case FAILURE_FULL:
+			failure_full(core, pool);
+			break;
+		case FAILURE_TEMPORARY:
+			pause_dialing(core, pool);
+			break;
+		case FAILURE_REFUSED:
+			pool->retry_at = core->now + core->rules.login_retry;
+			/* Nobody waits for these: even without login_retry they need not be tried without end. */
+			pool->keep_at = core->now + SECOND_US;
+			if (pool_live(pool) == 0)
+				refuse_all(core, pool);
+			break;
+		}
+	}
+	limits_freed(core, pool);
+}

@@ -1,0 +1,237 @@
+#include <stdlib.h>
+
+#include "core/state.h"
+
+/* Clients coming and going, and how many there may be.
+ *
+ *   ENTERS           NAMED           SETTLED
+ *   ------> DOOR --> LOGIN --------> LOGIN -----> no record: parked
+ *       |     admitted  |  counted in pool,        |  ^
+ *       |               |  database and user       v  | lease over, gives up
+ *       +-> REFUSED     +-> refused            WAITS, LENT
+ *
+ * Two ways to count (client_limit_counts). BUSY: who logs in, waits or holds a server; at the limit a newcomer waits at
+ * the door, first come, first admitted, and who is logged in already is never turned away. ALL: every client that entered; at
+ * the limit a newcomer is refused, which is PgBouncer's max_client_conn.
+ *
+ * A parked client has no record here: a million of them cost three counters. So what LEFT must undo is told by the record where
+ * there is one, and by the event where there is none. */
+
+struct client *client_find(const struct core *core, struct client_ref ref)
+{
+	struct client *c;
+
+	HASH_FIND(hh, core->clients, &ref, sizeof(ref), c);
+	return c;
+}
+
+struct client *client_make(struct core *core, struct client_ref ref, enum stage stage)
+{
+	struct client *c = core_memory(sizeof(*c));
+
+	check(!handle_none(ref.client));
+	check(ref.worker < core->setup.workers);
+	*c = (struct client){ .ref = ref, .stage = stage, .named = NO_POOL };
+	link_init(&c->link);
+	HASH_ADD(hh, core->clients, ref, sizeof(ref), c);
+	return c;
+}
+
+void client_drop(struct core *core, struct client *c)
+{
+	check(c->want == WANT_NOTHING && c->server == NULL);
+	check(c->link.next == &c->link);
+	HASH_DELETE(hh, core->clients, c);
+	free(c);
+}
+
+void client_rest(struct core *core, struct client *c)
+{
+	if (c->stage == STAGE_SETTLED && c->want == WANT_NOTHING)
+		client_drop(core, c);
+}
+
+uint32_t door_busy(const struct core *core)
+{
+	return HASH_COUNT(core->clients) - core->at_door - core->refused;
+}
+
+/* May one more begin to log in? Clients at the door are not busy; they are entered. */
+static bool has_place(const struct core *core)
+{
+	const struct core_rules *rules = &core->rules;
+
+	if (rules->clients_max == 0)
+		return true;
+	if (rules->limit_counts == COUNT_BUSY)
+		return door_busy(core) < rules->clients_max;
+	return core->clients_count - core->at_door < rules->clients_max;
+}
+
+static void admit(struct core *core, struct client *c)
+{
+	c->stage = STAGE_LOGIN;
+	core->logging_in++;
+	effect_for(core, EFFECT_ADMIT, c->ref);
+}
+
+/* Its record stays until LEFT, so that LEFT finds that there is nothing to undo. */
+static void turn_away(struct core *core, struct client *c, enum refusal refusal)
+{
+	check(c->stage == STAGE_DOOR);
+	c->stage = STAGE_REFUSED;
+	core->refused++;
+	effect_for(core, EFFECT_REFUSE, c->ref)->refusal = refusal;
+}
+
+void door_enters(struct core *core, const struct event *event)
+{
+	struct client *c;
+
+	check(client_find(core, event->client) == NULL);
+	c = client_make(core, event->client, STAGE_DOOR);
+	if (core->shutting_down) {
+		turn_away(core, c, REFUSAL_SHUTDOWN);
+		return;
+	}
+	if (core->at_door == 0 && !has_place(core) && core->rules.limit_counts == COUNT_ALL) {
+		turn_away(core, c, REFUSAL_MAX_CLIENTS);
+		return;
+	}
+	core->clients_count++;
+	/* This one is in the hash already, and not at the door by the counts: it would count itself. */
+	core->at_door++;
+	if (core->at_door == 1 && has_place(core)) {
+		core->at_door--;
+		admit(core, c);
+		return;
+	}
+	link_last(&core->door, &c->link);
+	core->door_waits++;
+}
+
+void door_named(struct core *core, const struct event *event)
+{
+	struct client *c = client_find(core, event->client);
+	enum refusal refusal = REFUSAL_NONE;
+	struct pool *pool;
+
+	check(event->pool < core->pools_count);
+	check(c && c->stage == STAGE_LOGIN && c->named == NO_POOL);
+	pool = core->pools[event->pool];
+	if (core->shutting_down && core->shutdown != SHUTDOWN_CLIENTS)
+		refusal = REFUSAL_SHUTDOWN;
+	else if (pool->database->disabled)
+		refusal = REFUSAL_DISABLED;
+	else if (pool->database->rules.clients_max && pool->database->clients >= pool->database->rules.clients_max)
+		refusal = REFUSAL_MAX_DATABASE_CLIENTS;
+	else if (pool->user->clients_max && pool->user->clients >= pool->user->clients_max)
+		refusal = REFUSAL_MAX_USER_CLIENTS;
+	if (refusal != REFUSAL_NONE) {
+		effect_for(core, EFFECT_REFUSE, c->ref)->refusal = refusal;
+		return;
+	}
+	c->named = pool->id;
+	pool->clients++;
+	pool->database->clients++;
+	pool->user->clients++;
+	effect_for(core, EFFECT_ADMIT, c->ref)->pool = pool->id;
+	if (pool->clients == 1)
+		tick_hurry(core, dial_min_due(core, pool));
+}
+
+void door_settled(struct core *core, const struct event *event)
+{
+	struct client *c = client_find(core, event->client);
+
+	check(c && c->stage == STAGE_LOGIN && c->named != NO_POOL);
+	check(core->logging_in > 0);
+	core->logging_in--;
+	c->stage = STAGE_SETTLED;
+	client_rest(core, c);
+}
+
+/* It was counted as one of this pool's clients. */
+static void forget_named(struct core *core, pool_id id)
+{
+	struct pool *pool;
+
+	check(id < core->pools_count);
+	pool = core->pools[id];
+	check(pool->clients > 0 && pool->database->clients > 0 && pool->user->clients > 0);
+	pool->clients--;
+	pool->database->clients--;
+	pool->user->clients--;
+	if (pool->clients == 0 && pool->is_keeper)
+		tick_hurry(core, tick_pool_due(core, pool));
+}
+
+void door_left(struct core *core, const struct event *event)
+{
+	struct client *c = client_find(core, event->client);
+	enum stage stage = c ? c->stage : STAGE_SETTLED;
+	pool_id named = event->pool;
+
+	if (c) {
+		check(c->want != WANT_LENT);
+		if (c->want == WANT_WAITS)
+			waiters_remove(core, c);
+		if (stage == STAGE_LOGIN)
+			named = c->named;
+		link_remove(&c->link);
+		client_drop(core, c);
+	}
+	switch (stage) {
+	case STAGE_REFUSED:
+		core->refused--;
+		return;
+	case STAGE_DOOR:
+		core->at_door--;
+		break;
+	case STAGE_LOGIN:
+		core->logging_in--;
+		if (named != NO_POOL)
+			forget_named(core, named);
+		break;
+	case STAGE_SETTLED:
+		check(event->named);
+		forget_named(core, named);
+		break;
+	}
+	check(core->clients_count > 0);
+	core->clients_count--;
+}
+
+static struct client *door_first(struct core *core)
+{
+	check(!link_empty(&core->door));
+	return link_owner(core->door.next, struct client, link);
+}
+
+/* Somebody may have made place. */
+void door_open(struct core *core)
+{
+	while (core->at_door && has_place(core)) {
+		struct client *c = door_first(core);
+
+		link_remove(&c->link);
+		core->at_door--;
+		admit(core, c);
+	}
+	if (core->at_door && core->rules.limit_counts == COUNT_ALL)
+		door_shut(core);
+}
+
+/* Nobody who stands there will be let in. */
+void door_shut(struct core *core)
+{
+	while (core->at_door) {
+		struct client *c = door_first(core);
+
+		link_remove(&c->link);
+		core->at_door--;
+		core->clients_count--;
+		turn_away(core, c, core->shutting_down ? REFUSAL_SHUTDOWN : REFUSAL_MAX_CLIENTS);
+	}
+	check(link_empty(&core->door));
+}

@@ -1,0 +1,159 @@
+#include <stdlib.h>
+
+#include "core/state.h"
+
+/* The ledger: which servers there are, in which state, and every count that follows from it.
+ *
+ *            dial
+ *             |
+ *             v      ready                    wants
+ *         DIALING ----------> IDLE -------------------------> LENT <--+
+ *             |              ^ | ^                            | | |   | wants, next waiter
+ *             |        ready | | | arrived      over, unclean | | +---+
+ *             |              | | +-------- MOVING <-----------|-+  ready, for a waiter elsewhere
+ *             |          CLEANING <------------|--------------+
+ *             |              |  |              |              |
+ *      failed |              v  v              v              v
+ *             |            CLOSING (we said Terminate) or its link was cut
+ *             |              |                              |
+ *             v              v lost                         v lost, not proven
+ *           gone <------- (gone) <--- lost, time ------- ORPHANED
+ *
+ * A server is counted against pool, database, user and the whole from server_new (before anybody connects) to
+ * server_gone (its end is known, or was waited for long enough). Nothing else counts it, so the limits are true
+ * at PostgreSQL. Always: a server is in exactly one list of its pool, by its state; one that is LENT names its
+ * holder and is named by it; one that is IDLE is in its worker's list too. */
+
+#define TO(state) (1u << (unsigned)(state))
+
+static const unsigned edges[SERVER_STATES] = {
+	/* clang-format off */
+	[SERVER_DIALING]  = TO(SERVER_IDLE) | TO(SERVER_LENT) | TO(SERVER_MOVING) | TO(SERVER_CLOSING) | TO(SERVER_ORPHANED),
+	[SERVER_IDLE]     = TO(SERVER_LENT) | TO(SERVER_MOVING) | TO(SERVER_CLEANING) | TO(SERVER_CLOSING) | TO(SERVER_ORPHANED),
+	[SERVER_LENT]     = TO(SERVER_IDLE) | TO(SERVER_LENT) | TO(SERVER_MOVING) | TO(SERVER_CLEANING) | TO(SERVER_CLOSING) | TO(SERVER_ORPHANED),
+	[SERVER_CLEANING] = TO(SERVER_IDLE) | TO(SERVER_LENT) | TO(SERVER_MOVING) | TO(SERVER_CLOSING) | TO(SERVER_ORPHANED),
+	[SERVER_MOVING]   = TO(SERVER_IDLE) | TO(SERVER_LENT) | TO(SERVER_MOVING) | TO(SERVER_CLOSING) | TO(SERVER_ORPHANED),
+	[SERVER_CLOSING]  = TO(SERVER_ORPHANED),
+	[SERVER_ORPHANED] = 0,
+	/* clang-format on */
+};
+
+static bool is_leaving(enum server_state state)
+{
+	return state == SERVER_CLOSING || state == SERVER_ORPHANED;
+}
+
+/* Into the list and the counts of its state. `worker` and `to` are as they will be. */
+static void ledger_add(struct server *s)
+{
+	struct pool *pool = s->pool;
+	struct link *list = &pool->by_state[s->state];
+
+	if (s->state == SERVER_IDLE) {
+		link_first(list, &s->link);
+		link_first(&pool->at[s->worker].idle, &s->local);
+	} else {
+		link_last(list, &s->link);
+	}
+	pool->count[s->state]++;
+	pool->at[s->worker].dialing += s->state == SERVER_DIALING;
+	pool->at[s->to].incoming += s->state == SERVER_MOVING;
+	for (unsigned i = 0; i < SCOPES; i++) {
+		pool->scopes[i]->leaving += is_leaving(s->state);
+		pool->scopes[i]->idle += s->state == SERVER_IDLE;
+	}
+}
+
+static void ledger_remove(struct server *s)
+{
+	struct pool *pool = s->pool;
+
+	check(pool->count[s->state] > 0);
+	link_remove(&s->link);
+	link_remove(&s->local);
+	pool->count[s->state]--;
+	pool->at[s->worker].dialing -= s->state == SERVER_DIALING;
+	pool->at[s->to].incoming -= s->state == SERVER_MOVING;
+	for (unsigned i = 0; i < SCOPES; i++) {
+		pool->scopes[i]->leaving -= is_leaving(s->state);
+		pool->scopes[i]->idle -= s->state == SERVER_IDLE;
+	}
+}
+
+struct server *server_new(struct core *core, struct pool *pool, uint32_t worker)
+{
+	struct server *s = core_memory(sizeof(*s));
+
+	check(worker < core->setup.workers);
+	*s = (struct server){ .pool = pool, .worker = worker, .to = worker, .state = SERVER_DIALING };
+	s->born = s->since = core->now;
+	link_init(&s->link);
+	link_init(&s->local);
+	check(slots_add(&core->servers, s, &s->id));
+	for (unsigned i = 0; i < SCOPES; i++)
+		pool->scopes[i]->servers++;
+	pool->servers++;
+	ledger_add(s);
+	return s;
+}
+
+void server_enter(struct core *core, struct server *s, enum server_state state)
+{
+	check(edges[s->state] & TO(state));
+	check(state != SERVER_MOVING);
+	check(s->holder == NULL);
+	ledger_remove(s);
+	s->to = s->worker;
+	s->state = state;
+	s->since = core->now;
+	ledger_add(s);
+}
+
+void server_mail(struct core *core, struct server *s, uint32_t to)
+{
+	check(edges[s->state] & TO(SERVER_MOVING));
+	check(s->holder == NULL);
+	check(to != s->worker && to < core->setup.workers);
+	ledger_remove(s);
+	s->state = SERVER_MOVING;
+	s->to = to;
+	s->since = core->now;
+	ledger_add(s);
+}
+
+void server_gone(struct core *core, struct server **taken)
+{
+	struct server *s = *taken;
+	struct pool *pool = s->pool;
+
+	*taken = NULL;
+	check(s->holder == NULL);
+	ledger_remove(s);
+	for (unsigned i = 0; i < SCOPES; i++) {
+		check(pool->scopes[i]->servers > 0);
+		pool->scopes[i]->servers--;
+	}
+	check(pool->servers > 0);
+	pool->servers--;
+	if (s->room_for) {
+		check(s->room_for->rooms > 0);
+		s->room_for->rooms--;
+	}
+	slots_remove(&core->servers, s->id);
+	free(s);
+}
+
+struct server *server_of(const struct core *core, server_id id)
+{
+	return slots_get(&core->servers, id);
+}
+
+uint32_t pool_staying(const struct pool *pool)
+{
+	return pool->servers - pool->count[SERVER_CLOSING] - pool->count[SERVER_ORPHANED];
+}
+
+uint32_t pool_live(const struct pool *pool)
+{
+	return pool_staying(pool) - pool->count[SERVER_DIALING];
+}

@@ -1,0 +1,232 @@
+#include "core/state.h"
+
+/* What becomes of a server that nobody holds, and of a client that wants one.
+ *
+ *   a client wants:  idle here? -> LEND    idle elsewhere? -> MOVE it here    else wait, and DIAL if limits allow,
+ *                                                                                   or CLOSE another pool's to make room
+ *   a server is free:  must it close? -> CLOSE   a hungrier pool under a shared limit? -> CLOSE
+ *                      who is next? -> here: LEND, elsewhere: MOVE      nobody? -> it rests (IDLE)
+ *
+ * Always, between steps: where a pool is not paused, no server rests while somebody waits uncovered. So a newcomer that finds a
+ * server resting overtakes nobody. A server is offered only by an event of the worker that owns it, which is why a LEND never
+ * needs mail. A server in the mail is nobody's: what is decided about it meanwhile is carried out when it arrives. */
+
+/* ---- servers that nobody holds ---- */
+
+static enum close_reason must_close(struct core *core, const struct server *s)
+{
+	const struct pool *pool = s->pool;
+
+	if (core->shutting_down && core->shutdown == SHUTDOWN_SERVERS)
+		return CLOSE_SHUTDOWN;
+	if (pool_paused(core, pool))
+		return pool->database->kill_paused ? CLOSE_KILL : CLOSE_PAUSE;
+	if (s->close_needed)
+		return CLOSE_RECONNECT;
+	if (pool_over(pool))
+		return CLOSE_SHRINK;
+	if (lifetime_over(core, s))
+		return CLOSE_LIFETIME;
+	return CLOSE_NONE;
+}
+
+void server_offer(struct core *core, struct server *s)
+{
+	struct client *next;
+	enum close_reason reason;
+
+	check(s->holder == NULL);
+	if (s->close_told) {
+		/* The word is on its way to the worker. */
+		server_enter(core, s, SERVER_CLOSING);
+		return;
+	}
+	reason = must_close(core, s);
+	if (reason != CLOSE_NONE) {
+		if (reason == CLOSE_LIFETIME)
+			s->pool->last_lifetime_close = core->now;
+		server_close(core, s, reason);
+		return;
+	}
+	next = waiters_next(s->pool, s->worker);
+	if (!link_empty(&core->hungry) && limits_yield(core, s, next))
+		return;
+	if (next && next->ref.worker == s->worker) {
+		lease_open(core, s, next);
+	} else if (next) {
+		server_move(core, s, next->ref.worker);
+	} else {
+		server_enter(core, s, SERVER_IDLE);
+		if (!s->rested)
+			s->rested_since = core->now;
+		s->rested = true;
+		if (core->rules.server_idle_timeout)
+			tick_hurry(core, core->now + core->rules.server_idle_timeout);
+		tick_hurry(core, lifetime_due(s));
+	}
+}
+
+void server_close(struct core *core, struct server *s, enum close_reason reason)
+{
+	struct effect *effect = effect_add(core, EFFECT_CLOSE, s->worker);
+
+	check(reason != CLOSE_NONE);
+	check(!s->close_told && s->holder == NULL);
+	effect->server = s->id;
+	effect->pool = s->pool->id;
+	effect->reason = reason;
+	s->close_told = true;
+	server_enter(core, s, SERVER_CLOSING);
+}
+
+void server_move(struct core *core, struct server *s, uint32_t to)
+{
+	struct effect *effect = effect_add(core, EFFECT_MOVE, s->worker);
+
+	check(!s->close_needed && !s->close_told);
+	effect->server = s->id;
+	effect->pool = s->pool->id;
+	effect->to = to;
+	server_mail(core, s, to);
+}
+
+/* ---- clients ---- */
+
+/* The idle server of `list` that the rules prefer, or NULL. */
+static struct link *preferred(const struct core *core, const struct link *list)
+{
+	if (link_empty(list))
+		return NULL;
+	return core->rules.round_robin ? list->prev : list->next;
+}
+
+void lend_wants(struct core *core, const struct event *event)
+{
+	struct client *c = client_find(core, event->client);
+	struct pool *pool;
+	struct link *found;
+	time_us since = event->since > 0 && event->since < core->now ? event->since : core->now;
+
+	check(event->pool < core->pools_count);
+	check(event->client.worker < core->setup.workers);
+	pool = core->pools[event->pool];
+	if (!c)
+		c = client_make(core, event->client, STAGE_SETTLED);
+	check(c->stage == STAGE_LOGIN || c->stage == STAGE_SETTLED);
+	check(c->want == WANT_NOTHING);
+	if (core->shutting_down && core->shutdown != SHUTDOWN_CLIENTS) {
+		effect_for(core, EFFECT_REFUSE, c->ref)->refusal = REFUSAL_SHUTDOWN;
+		client_rest(core, c);
+		return;
+	}
+	if (pool_paused(core, pool)) {
+		waiters_add(core, c, pool, since);
+		return;
+	}
+	if (dial_refuses(core, pool)) {
+		c->pool = pool;
+		dial_refuse(core, c);
+		return;
+	}
+	found = preferred(core, &pool->at[c->ref.worker].idle);
+	if (found) {
+		c->pool = pool;
+		c->since = since;
+		lease_open(core, link_owner(found, struct server, local), c);
+		return;
+	}
+	waiters_add(core, c, pool, since);
+	found = preferred(core, &pool->by_state[SERVER_IDLE]);
+	if (found) {
+		server_move(core, link_owner(found, struct server, link), c->ref.worker);
+	} else {
+		dial_more(core, pool);
+		tick_hurry(core, dial_due(core, pool));
+	}
+}
+
+void lend_gives_up(struct core *core, const struct event *event)
+{
+	struct client *c = client_find(core, event->client);
+
+	if (!c || c->want != WANT_WAITS)
+		return;
+	waiters_remove(core, c);
+	client_rest(core, c);
+}
+
+/* ---- events of servers ---- */
+
+void lend_ready(struct core *core, const struct event *event)
+{
+	struct server *s = server_of(core, event->server);
+	struct pool *dialed = NULL;
+
+	if (!s || s->state == SERVER_CLOSING || s->state == SERVER_ORPHANED || s->state == SERVER_IDLE)
+		return;
+	if (s->state == SERVER_LENT)
+		lease_close(core, s);
+	else if (s->state == SERVER_DIALING)
+		dialed = dial_succeeded(core, s);
+	server_offer(core, s);
+	if (dialed)
+		dial_next(core, dialed);
+}
+
+void lend_cleaning(struct core *core, const struct event *event)
+{
+	struct server *s = server_of(core, event->server);
+
+	if (!s || s->state == SERVER_CLOSING || s->state == SERVER_ORPHANED || s->state == SERVER_CLEANING)
+		return;
+	if (s->state == SERVER_LENT)
+		lease_close(core, s);
+	s->rested = false;
+	server_enter(core, s, SERVER_CLEANING);
+}
+
+void lend_arrived(struct core *core, const struct event *event)
+{
+	struct server *s = server_of(core, event->server);
+
+	if (!s)
+		return;
+	check(event->worker < core->setup.workers);
+	if (s->state == SERVER_CLOSING || s->state == SERVER_ORPHANED)
+		return;
+	check(s->state == SERVER_MOVING && s->to == event->worker);
+	s->worker = event->worker;
+	server_offer(core, s);
+}
+
+void lend_closing(struct core *core, const struct event *event)
+{
+	struct server *s = server_of(core, event->server);
+
+	if (!s || s->state == SERVER_CLOSING || s->state == SERVER_ORPHANED)
+		return;
+	if (s->state == SERVER_LENT)
+		lease_close(core, s);
+	s->close_told = true;
+	server_enter(core, s, SERVER_CLOSING);
+	limits_freed(core, s->pool);
+}
+
+void lend_lost(struct core *core, const struct event *event)
+{
+	struct server *s = server_of(core, event->server);
+	struct pool *pool;
+
+	if (!s)
+		return;
+	pool = s->pool;
+	if (s->state == SERVER_LENT)
+		lease_close(core, s);
+	if (event->proven || core->rules.orphan_timeout == 0) {
+		server_gone(core, &s);
+	} else if (s->state != SERVER_ORPHANED) {
+		server_enter(core, s, SERVER_ORPHANED);
+		tick_hurry(core, core->now + core->rules.orphan_timeout);
+	}
+	limits_freed(core, pool);
+}

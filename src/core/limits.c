@@ -1,0 +1,214 @@
+#include "core/state.h"
+
+/* Limits that pools share, and how pools give way to each other.
+ *
+ *   database "app", at most 3        pool app/web   [idle] [lent]
+ *                                    pool app/job   [lent]           2 wait: hungry
+ *
+ * A pool is hungry when somebody waits for whom nothing is under way, its own size would allow a dial, and only a limit it
+ * shares with others forbids it (its database's, its user's, or the whole). Room is made for it by closing servers of others under the
+ * same limit: the longest idle first; when none rests, one that comes free where nobody has a better claim. A claim
+ * is better when it is older by less than a turn: a server's own pool keeps it until the hungry pool's waiter has waited one
+ * median lease (at least 20 ms: a new connection is dear) longer than its own next waiter. No pool is made to close below
+ * its least.
+ *
+ * A slot that comes free goes to the hungry pool whose waiter has waited longest; so they take turns. `rooms` counts
+ * what closes for a pool already, so that one waiter costs one server. */
+
+#define TURN_LEAST (20 * MILLISECOND_US)
+
+bool scope_full(const struct scope *scope)
+{
+	return scope->max && scope->servers >= scope->max;
+}
+
+static bool scope_over(const struct scope *scope)
+{
+	return scope->max && scope->servers - scope->leaving > scope->max;
+}
+
+bool pool_over(const struct pool *pool)
+{
+	if (pool->rules.size && pool_staying(pool) > pool->rules.size + pool->rules.reserve)
+		return true;
+	for (unsigned i = 0; i < SCOPES; i++) {
+		if (scope_over(pool->scopes[i]))
+			return true;
+	}
+	return false;
+}
+
+void limits_hunger(struct core *core, struct pool *pool)
+{
+	if (!pool->is_hungry)
+		link_last(&core->hungry, &pool->hungry);
+	pool->is_hungry = true;
+}
+
+static void sate(struct pool *pool)
+{
+	link_remove(&pool->hungry);
+	pool->is_hungry = false;
+}
+
+/* More must close for it than closes already. */
+static bool wants_room(const struct core *core, const struct pool *pool)
+{
+	uint32_t coming = pool->count[SERVER_DIALING] + pool->rooms;
+
+	return coming < DIALS_AT_ONCE && waiters_uncovered(pool) > coming &&
+		dial_allowed(core, pool) == DIAL_SHARED;
+}
+
+/* May this pool be made to close a server for another? */
+static bool may_give(const struct pool *pool)
+{
+	return pool_staying(pool) > pool_least(pool);
+}
+
+static struct server *longest_idle(const struct scope *scope, enum scope_kind kind, const struct pool *hungry)
+{
+	struct server *longest = NULL;
+
+	if (scope->idle == 0)
+		return NULL;
+	for (struct link *l = scope->pools.next; l != &scope->pools; l = l->next) {
+		struct pool *pool = link_owner(l - kind, struct pool, scope_links);
+		struct server *s;
+
+		if (pool == hungry || pool->count[SERVER_IDLE] == 0 || !may_give(pool))
+			continue;
+		s = link_owner(pool->by_state[SERVER_IDLE].prev, struct server, link);
+		check(s->state == SERVER_IDLE);
+		if (!longest || s->since < longest->since)
+			longest = s;
+	}
+	return longest;
+}
+
+/* Close what stands in the way of one dial, one server in each limit that is full; `offered`, which nobody holds, before any
+ * that rests. Nothing is closed in vain: false when a limit has nothing to give. */
+static bool make_room(struct core *core, struct pool *hungry, struct server *offered)
+{
+	struct server *give[SCOPES] = { NULL };
+
+	for (unsigned i = 0; i < SCOPES; i++) {
+		struct scope *scope = hungry->scopes[i];
+
+		if (!scope_full(scope))
+			continue;
+		if (offered && offered->pool->scopes[i] == scope)
+			give[i] = offered;
+		else
+			give[i] = longest_idle(scope, (enum scope_kind)i, hungry);
+		if (!give[i])
+			return false;
+	}
+	for (unsigned i = 0; i < SCOPES; i++) {
+		if (!give[i] || give[i]->close_told)
+			continue;
+		give[i]->room_for = hungry;
+		hungry->rooms++;
+		server_close(core, give[i], CLOSE_MAKE_ROOM);
+	}
+	return true;
+}
+
+bool limits_make_room(struct core *core, struct pool *pool)
+{
+	return wants_room(core, pool) && make_room(core, pool, NULL);
+}
+
+/* Would closing a server of `pool` help `hungry`? */
+static bool shares_full(const struct pool *pool, const struct pool *hungry)
+{
+	for (unsigned i = 0; i < SCOPES; i++) {
+		if (pool->scopes[i] == hungry->scopes[i] && scope_full(pool->scopes[i]))
+			return true;
+	}
+	return false;
+}
+
+bool limits_yield(struct core *core, struct server *s, const struct client *next)
+{
+	struct pool *pool = s->pool, *hungriest = NULL;
+	time_us turn = pool->median_lease > TURN_LEAST ? pool->median_lease : TURN_LEAST;
+	time_us since = 0;
+
+	if (!may_give(pool))
+		return false;
+	for (struct link *l = core->hungry.next; l != &core->hungry; l = l->next) {
+		struct pool *other = link_owner(l, struct pool, hungry);
+		time_us other_since;
+
+		if (other == pool || !shares_full(pool, other) || !wants_room(core, other))
+			continue;
+		other_since = waiters_next_dial(other)->since;
+		if (next && other_since + turn >= next->since)
+			continue;
+		if (!hungriest || other_since < since) {
+			hungriest = other;
+			since = other_since;
+		}
+	}
+	return hungriest && make_room(core, hungriest, s);
+}
+
+/* The hungry pool that may dial now and whose waiter has waited longest; forgets those that are hungry no more. */
+static struct pool *whose_turn(struct core *core)
+{
+	struct pool *best = NULL;
+	time_us since = 0;
+
+	for (struct link *l = core->hungry.next, *after; l != &core->hungry; l = after) {
+		struct pool *pool = link_owner(l, struct pool, hungry);
+		enum dial_answer answer = dial_wanted(pool) ? dial_allowed(core, pool) : DIAL_NOT_NOW;
+
+		after = l->next;
+		if (answer == DIAL_NOT_NOW) {
+			sate(pool);
+		} else if (answer == DIAL_NOW) {
+			time_us pool_since = waiters_next_dial(pool)->since;
+
+			if (!best || pool_since < since) {
+				best = pool;
+				since = pool_since;
+			}
+		}
+	}
+	return best;
+}
+
+void limits_turns(struct core *core)
+{
+	struct pool *pool;
+
+	while ((pool = whose_turn(core)) != NULL)
+		dial_one(core, pool, waiters_next_dial(pool)->ref.worker);
+	for (struct link *l = core->hungry.next; l != &core->hungry; l = l->next) {
+		while (limits_make_room(core, link_owner(l, struct pool, hungry)))
+			;
+	}
+}
+
+void limits_freed(struct core *core, struct pool *pool)
+{
+	if (dial_wanted(pool))
+		limits_hunger(core, pool);
+	limits_turns(core);
+	tick_hurry(core, dial_due(core, pool));
+	for (struct link *l = core->keepers.next; l != &core->keepers; l = l->next)
+		tick_hurry(core, dial_min_due(core, link_owner(l, struct pool, keeper)));
+}
+
+/* The limits were lowered: what rests beyond them closes now, what is lent when it comes back. */
+void limits_shrink(struct core *core)
+{
+	for (uint32_t i = 0; i < core->pools_count; i++) {
+		struct pool *pool = core->pools[i];
+
+		while (pool->count[SERVER_IDLE] && pool_over(pool))
+			server_close(core, link_owner(pool->by_state[SERVER_IDLE].prev, struct server, link),
+				CLOSE_SHRINK);
+	}
+}

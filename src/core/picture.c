@@ -1,0 +1,133 @@
+#include "base/text.h"
+#include "core/state.h"
+
+/* Pictures: copies of what the core knows, for consoles, metrics and for the client that is told why it waited. They change
+ * nothing, and what is in them is true of one moment under the lock of whoever asks. */
+
+uint32_t core_pools(const struct core *core)
+{
+	return core->pools_count;
+}
+
+static time_us oldest_lease(const struct pool *pool)
+{
+	const struct link *lent = &pool->by_state[SERVER_LENT];
+
+	return link_empty(lent) ? 0 : link_owner(lent->next, struct server, link)->since;
+}
+
+bool core_pool_picture(const struct core *core, pool_id id, struct pool_picture *out)
+{
+	const struct pool *pool;
+	const struct client *oldest;
+
+	if (id >= core->pools_count)
+		return false;
+	pool = core->pools[id];
+	oldest = waiters_oldest(pool);
+	*out = (struct pool_picture){
+		.database = pool->database->id,
+		.database_name = pool->database->name,
+		.user = pool->user->name,
+		.rules = pool->rules,
+		.waiting = pool->waiting,
+		.lent = pool->count[SERVER_LENT],
+		.idle = pool->count[SERVER_IDLE],
+		.dialing = pool->count[SERVER_DIALING],
+		.cleaning = pool->count[SERVER_CLEANING],
+		.moving = pool->count[SERVER_MOVING],
+		.closing = pool->count[SERVER_CLOSING],
+		.orphaned = pool->count[SERVER_ORPHANED],
+		.clients = pool->clients,
+		.oldest_wait_since = oldest ? oldest->since : 0,
+		.oldest_lease_since = oldest_lease(pool),
+		.median_lease = pool->median_lease,
+		.leases = pool->leases,
+		.failures = pool->failures,
+		.failing = pool->failed && pool_live(pool) == 0,
+		.full_since = pool->full_since,
+		.full_target = pool->full_target,
+		.waits = pool->waits,
+		.lease_times = pool->lease_times,
+	};
+	text_copy(out->failure, sizeof(out->failure), pool->failure_text);
+	text_copy(out->sqlstate, sizeof(out->sqlstate), pool->sqlstate);
+	return true;
+}
+
+uint32_t core_databases(const struct core *core)
+{
+	return core->databases_count;
+}
+
+bool core_database_picture(const struct core *core, database_id id, struct database_picture *out)
+{
+	const struct database *database;
+
+	if (id >= core->databases_count)
+		return false;
+	database = core->databases[id];
+	*out = (struct database_picture){
+		.name = database->name,
+		.rules = database->rules,
+		.servers = database->scope.servers,
+		.clients = database->clients,
+		.paused = database->paused,
+		.disabled = database->disabled,
+		.kill_paused = database->kill_paused,
+	};
+	return true;
+}
+
+bool core_server_picture(const struct core *core, server_id id, struct server_picture *out)
+{
+	const struct server *s = server_of(core, id);
+
+	if (!s)
+		return false;
+	*out = (struct server_picture){
+		.pool = s->pool->id,
+		.worker = s->worker,
+		.state = s->state,
+		.born = s->born,
+		.since = s->since,
+		.close_needed = s->close_needed,
+	};
+	if (s->holder)
+		out->holder = s->holder->ref;
+	return true;
+}
+
+server_id core_server_next(const struct core *core, uint32_t *slot)
+{
+	const struct server *s = slots_next(&core->servers, slot);
+
+	return s ? s->id : (server_id){ 0 };
+}
+
+void core_totals(const struct core *core, struct totals_picture *out)
+{
+	*out = (struct totals_picture){
+		.clients = core->clients_count,
+		.at_door = core->at_door,
+		.logging_in = core->logging_in,
+		.waiting = core->waiting,
+		.lent = core->lent,
+		.servers = core->scope.servers,
+		.door_waits = core->door_waits,
+		.paused = core->paused,
+		.shutting_down = core->shutting_down,
+	};
+}
+
+bool core_user_counts(const struct core *core, struct span name, uint32_t *servers, uint32_t *clients)
+{
+	const struct user *user;
+
+	HASH_FIND(hh, core->users_by_name, name.at, name.length, user);
+	if (!user)
+		return false;
+	*servers = user->scope.servers;
+	*clients = user->clients;
+	return true;
+}

@@ -1,0 +1,183 @@
+#include <stdlib.h>
+
+#include "core/state.h"
+
+/* Databases, users and pools: made when a client first needs them, found again by name, and alive as long as the core, so
+ * that ids in the hands of workers are never stale. Each database and each user is a scope (a limit and its counts);
+ * the whole is one too, bounded by the descriptors we may have.
+ *
+ *   pool app/web ---- scopes[ALL], scopes[DATABASE] of "app", scopes[USER] of "web" */
+
+static void scope_init(struct scope *scope, uint32_t max)
+{
+	*scope = (struct scope){ .max = max };
+	link_init(&scope->pools);
+}
+
+database_id core_database_find(const struct core *core, struct span name)
+{
+	struct database *database;
+
+	HASH_FIND(hh, core->databases_by_name, name.at, name.length, database);
+	return database ? database->id : NO_DATABASE;
+}
+
+/* The array grows by one place more, doubling now and then. */
+static void *array_grown(void *array, uint32_t count, size_t size)
+{
+	void *grown = array;
+
+	if (count == 0 || (count >= 8 && (count & (count - 1)) == 0) || count < 8)
+		grown = realloc(array, (count < 8 ? count + 1 : (size_t)count * 2) * size);
+	check(grown != NULL);
+	return grown;
+}
+
+database_id core_database(struct core *core, struct span name, const struct database_rules *rules)
+{
+	struct database *database;
+	database_id found = core_database_find(core, name);
+
+	if (found != NO_DATABASE)
+		return found;
+	check(rules != NULL);
+	database = core_memory(sizeof(*database) + name.length + 1);
+	memcpy(database->name_bytes, name.at, name.length);
+	database->name = span_of(database->name_bytes, name.length);
+	database->id = core->databases_count;
+	database->rules = *rules;
+	scope_init(&database->scope, rules->servers_max);
+	core->databases = array_grown(core->databases, core->databases_count, sizeof(struct database *));
+	core->databases[core->databases_count++] = database;
+	HASH_ADD_KEYPTR(hh, core->databases_by_name, database->name_bytes, name.length, database);
+	check(core_database_find(core, name) == database->id);
+	return database->id;
+}
+
+static struct user *user_take(struct core *core, struct span name)
+{
+	struct user *user;
+
+	HASH_FIND(hh, core->users_by_name, name.at, name.length, user);
+	if (user)
+		return user;
+	user = core_memory(sizeof(*user) + name.length + 1);
+	memcpy(user->name_bytes, name.at, name.length);
+	user->name = span_of(user->name_bytes, name.length);
+	scope_init(&user->scope, 0);
+	HASH_ADD_KEYPTR(hh, core->users_by_name, user->name_bytes, name.length, user);
+	return user;
+}
+
+static void take_rules(struct core *core, struct pool *pool, const struct core_pool_rules *rules)
+{
+	bool keeper = rules->min_size > 0;
+
+	pool->rules = *rules;
+	pool->user->scope.max = rules->user_servers_max;
+	pool->user->clients_max = rules->user_clients_max;
+	if (keeper && !pool->is_keeper)
+		link_last(&core->keepers, &pool->keeper);
+	else if (!keeper && pool->is_keeper)
+		link_remove(&pool->keeper);
+	pool->is_keeper = keeper;
+}
+
+static struct pool *pool_of_user(const struct database *database, const struct user *user)
+{
+	const struct link *pools = &user->scope.pools;
+
+	for (struct link *l = pools->next; l != pools; l = l->next) {
+		struct pool *pool = link_owner(l - SCOPE_USER, struct pool, scope_links);
+
+		if (pool->database == database)
+			return pool;
+	}
+	return NULL;
+}
+
+pool_id core_pool(struct core *core, database_id database, struct span name, const struct core_pool_rules *rules)
+{
+	struct user *user;
+	struct pool *pool;
+
+	check(database < core->databases_count);
+	user = user_take(core, name);
+	pool = pool_of_user(core->databases[database], user);
+	if (pool)
+		return pool->id;
+	check(rules != NULL);
+	pool = core_memory(sizeof(*pool) + core->setup.workers * sizeof(pool->at[0]));
+	pool->id = core->pools_count;
+	pool->database = core->databases[database];
+	pool->user = user;
+	pool->workers = core->setup.workers;
+	pool->scopes[SCOPE_ALL] = &core->scope;
+	pool->scopes[SCOPE_DATABASE] = &pool->database->scope;
+	pool->scopes[SCOPE_USER] = &user->scope;
+	for (unsigned i = 0; i < SCOPES; i++)
+		link_last(&pool->scopes[i]->pools, &pool->scope_links[i]);
+	for (unsigned i = 0; i < SERVER_STATES; i++)
+		link_init(&pool->by_state[i]);
+	for (uint32_t w = 0; w < pool->workers; w++) {
+		link_init(&pool->at[w].waiters);
+		link_init(&pool->at[w].idle);
+	}
+	link_init(&pool->hungry);
+	link_init(&pool->keeper);
+	take_rules(core, pool, rules);
+	core->pools = array_grown(core->pools, core->pools_count, sizeof(struct pool *));
+	core->pools[core->pools_count++] = pool;
+	tick_hurry(core, dial_min_due(core, pool));
+	return pool->id;
+}
+
+/* ---- rules that change ---- */
+
+static void rules_begin(struct core *core, time_us now, struct effects *effects)
+{
+	check(core->out == NULL);
+	core->out = effects;
+	if (now > core->now)
+		core->now = now;
+}
+
+/* Less room: what rests beyond it closes. More room: who waits longest takes it. */
+static void rules_end(struct core *core)
+{
+	limits_shrink(core);
+	for (uint32_t i = 0; i < core->pools_count; i++) {
+		if (dial_wanted(core->pools[i]))
+			limits_hunger(core, core->pools[i]);
+	}
+	limits_turns(core);
+	tick_all_due(core);
+	door_open(core);
+	core->out = NULL;
+}
+
+void core_set_rules(struct core *core, const struct core_rules *rules, time_us now, struct effects *effects)
+{
+	rules_begin(core, now, effects);
+	core->rules = *rules;
+	rules_end(core);
+}
+
+void core_set_pool_rules(struct core *core, pool_id id, const struct core_pool_rules *rules, time_us now,
+	struct effects *effects)
+{
+	check(id < core->pools_count);
+	rules_begin(core, now, effects);
+	take_rules(core, core->pools[id], rules);
+	rules_end(core);
+}
+
+void core_set_database_rules(struct core *core, database_id id, const struct database_rules *rules, time_us now,
+	struct effects *effects)
+{
+	check(id < core->databases_count);
+	rules_begin(core, now, effects);
+	core->databases[id]->rules = *rules;
+	core->databases[id]->scope.max = rules->servers_max;
+	rules_end(core);
+}

@@ -1,0 +1,260 @@
+#ifndef PGWEIR_CORE_STATE_H
+#define PGWEIR_CORE_STATE_H
+
+#include "base/check.h"
+#include "base/list.h"
+#include "core/core.h"
+
+/* What the core is made of. Only core/ includes this.
+ *
+ *   core --- scope (all servers) ---+
+ *    |                              |
+ *    +-- database --- scope ------- pool --- at[worker]: waiters, idle servers
+ *    |                              |  |
+ *    +-- user ------- scope --------+  +---- by_state[...]: servers
+ *    |
+ *    +-- clients (hash): only those at the door, logging in, waiting, or holding a server
+ *
+ * A scope is a limit and what is counted against it; a pool is in three of them. */
+
+#define uthash_fatal(text)  check(!text)
+#define uthash_malloc(size) core_memory(size)
+#define HASH_FUNCTION(key, length, out) ((out) = core_hash((key), (length)))
+
+/* Zeroed memory. What the core holds is bounded by servers and busy clients; without it no promise can be kept, so a
+ * refusal ends the process with a report. */
+void *core_memory(size_t size);
+unsigned core_hash(const void *key, size_t length);
+
+#include <uthash.h>
+
+#define SERVER_STATES ((unsigned)SERVER_ORPHANED + 1)
+#define DIALS_AT_ONCE 8 /* of one pool */
+
+enum scope_kind { SCOPE_ALL, SCOPE_DATABASE, SCOPE_USER };
+#define SCOPES ((unsigned)SCOPE_USER + 1)
+
+struct scope {
+	uint32_t max;     /* 0: no limit */
+	uint32_t servers; /* counted now, in every state */
+	uint32_t leaving; /* of them: closing or orphaned */
+	uint32_t idle;    /* of them */
+	struct link pools; /* pool.scope_links[kind] */
+};
+
+struct database {
+	database_id id;
+	struct span name;
+	struct database_rules rules;
+	struct scope scope;
+	uint32_t clients;
+	bool paused, disabled, kill_paused;
+	UT_hash_handle hh;
+	char name_bytes[];
+};
+
+struct user {
+	struct span name;
+	struct scope scope;
+	uint32_t clients, clients_max;
+	UT_hash_handle hh;
+	char name_bytes[];
+};
+
+/* A client's record lives while it is at the door, logs in, waits or holds a server; a parked client has none. */
+enum stage { STAGE_DOOR, STAGE_LOGIN, STAGE_REFUSED, STAGE_SETTLED };
+enum want { WANT_NOTHING, WANT_WAITS, WANT_LENT };
+
+struct client {
+	struct client_ref ref;
+	enum stage stage;
+	enum want want;
+	pool_id named;         /* logging in: as whom; NO_POOL: not yet */
+	struct pool *pool;     /* wants or holds a server of it */
+	struct server *server; /* WANT_LENT */
+	time_us since;         /* WANT_WAITS */
+	struct link link;      /* STAGE_DOOR: core.door; WANT_WAITS: pool.at[worker].waiters */
+	UT_hash_handle hh;
+};
+
+struct server {
+	server_id id;
+	struct pool *pool;
+	uint32_t worker, to; /* whose it is; while MOVING also whose it will be */
+	enum server_state state;
+	time_us born, since;
+	struct client *holder; /* LENT */
+	struct pool *room_for; /* CLOSING: the pool for which it makes room, or NULL */
+	bool close_needed;
+	bool close_told; /* EFFECT_CLOSE was said */
+	bool used;       /* it has served a lease */
+	bool rested;     /* it lay idle since it was last proven */
+	time_us rested_since;
+	struct link link;  /* pool.by_state[state]; IDLE: last used first; LENT and ORPHANED: longest first */
+	struct link local; /* IDLE: pool.at[worker].idle, last used first */
+};
+
+struct pool_worker {
+	struct link waiters; /* by `since` */
+	struct link idle;
+	uint32_t waiting, incoming, dialing; /* incoming: servers MOVING here */
+};
+
+struct pool {
+	pool_id id;
+	struct database *database;
+	struct user *user;
+	struct core_pool_rules rules;
+	struct scope *scopes[SCOPES];
+	struct link scope_links[SCOPES];
+	struct link hungry; /* core.hungry: needs a server and only a shared limit forbids it */
+	struct link keeper; /* core.keepers: min_size > 0 */
+	bool is_hungry, is_keeper;
+
+	uint32_t servers, waiting, clients;
+	uint32_t rooms; /* servers of others that are closing for us */
+	uint32_t count[SERVER_STATES];
+	struct link by_state[SERVER_STATES];
+	uint32_t workers, next_worker; /* how many `at`; who dials for min_size next */
+
+	time_us last_lifetime_close;
+	time_us median_lease;
+	uint64_t leases, failures;
+	struct histogram waits, lease_times;
+
+	bool failed; /* the last dial failed */
+	enum server_failure failure;
+	time_us retry_at, pause; /* no dial before; how long the last pause was, 0: none since a success */
+	time_us keep_at;         /* no dial for min_size before */
+	char failure_text[160], sqlstate[6];
+	time_us full_since;
+	uint32_t full_target;
+
+	struct pool_worker at[];
+};
+
+/* A console that waits for its answer. */
+struct asker {
+	struct client_ref client;
+	enum event_kind command; /* PAUSE or WAIT_CLOSE */
+	database_id database;
+	struct link link;
+};
+
+struct core {
+	struct core_setup setup;
+	struct core_rules rules;
+	time_us now, deadline;
+	struct effects *out; /* while a step runs */
+
+	struct scope scope;
+	struct slots servers;
+	struct database *databases_by_name, **databases;
+	struct user *users_by_name;
+	struct pool **pools;
+	uint32_t databases_count, pools_count;
+
+	struct client *clients;
+	struct link door, hungry, keepers, askers;
+	uint32_t clients_count; /* entered and not refused there, not left */
+	uint32_t at_door, logging_in, refused, waiting, lent;
+	uint64_t door_waits;
+
+	bool paused, shutting_down, quit_said;
+	enum shutdown_mode shutdown;
+};
+
+/* effect.c: the next effect of this step, all zero but for what is given. */
+struct effect *effect_add(struct core *, enum effect_kind, uint32_t worker);
+struct effect *effect_for(struct core *, enum effect_kind, struct client_ref);
+
+/* ledger.c: the states of servers, and every count that follows from them. */
+struct server *server_new(struct core *, struct pool *, uint32_t worker);
+void server_enter(struct core *, struct server *, enum server_state);
+void server_mail(struct core *, struct server *, uint32_t to); /* enter MOVING */
+void server_gone(struct core *, struct server **);
+struct server *server_of(const struct core *, server_id); /* NULL: forgotten */
+uint32_t pool_live(const struct pool *);  /* logged in and not leaving */
+uint32_t pool_staying(const struct pool *); /* all but closing and orphaned */
+
+/* lease.c: lending and its end. */
+void lease_open(struct core *, struct server *, struct client *);
+void lease_close(struct core *, struct server *);
+
+/* waiters.c: who waits, in order. */
+void waiters_add(struct core *, struct client *, struct pool *, time_us since);
+void waiters_remove(struct core *, struct client *);
+struct client *waiters_oldest(const struct pool *);
+uint32_t waiters_uncovered(const struct pool *); /* for whom no server is on its way by mail */
+/* Whom a server free at `worker` serves: see the essay. NULL: nobody. */
+struct client *waiters_next(const struct pool *, uint32_t worker);
+/* For whom the next dial is: the longest waiting that no mail and no dial is under way for. NULL: nobody. */
+struct client *waiters_next_dial(const struct pool *);
+
+/* lend.c: what becomes of a server nobody holds, and of a client that wants one. */
+void server_offer(struct core *, struct server *);
+void server_close(struct core *, struct server *, enum close_reason);
+void server_move(struct core *, struct server *, uint32_t to);
+void lend_wants(struct core *, const struct event *);
+void lend_gives_up(struct core *, const struct event *);
+void lend_ready(struct core *, const struct event *);
+void lend_cleaning(struct core *, const struct event *);
+void lend_arrived(struct core *, const struct event *);
+void lend_closing(struct core *, const struct event *);
+void lend_lost(struct core *, const struct event *);
+
+/* dial.c: opening servers, failing to, and keeping the least. */
+enum dial_answer { DIAL_NOW, DIAL_NOT_NOW, DIAL_SHARED }; /* SHARED: only a limit shared with other pools forbids it */
+bool dial_wanted(const struct pool *); /* somebody waits for whom nothing is under way */
+enum dial_answer dial_allowed(const struct core *, const struct pool *);
+void dial_one(struct core *, struct pool *, uint32_t worker);
+void dial_more(struct core *, struct pool *);
+void dial_keep_min(struct core *, struct pool *);
+struct pool *dial_succeeded(struct core *, struct server *);
+void dial_next(struct core *, struct pool *); /* one has succeeded and found its use: are more wanted? */
+void dial_failed(struct core *, const struct event *);
+bool dial_refuses(const struct core *, const struct pool *); /* clients are told at once */
+void dial_refuse(struct core *, struct client *);
+uint32_t pool_least(const struct pool *); /* min_size as it holds now */
+time_us dial_due(const struct core *, const struct pool *);
+time_us dial_min_due(const struct core *, const struct pool *);
+
+/* limits.c: limits that pools share, and giving way to each other. */
+bool scope_full(const struct scope *);
+bool pool_over(const struct pool *); /* more servers than the rules now allow */
+void limits_hunger(struct core *, struct pool *);
+bool limits_yield(struct core *, struct server *, const struct client *next);
+bool limits_make_room(struct core *, struct pool *);
+void limits_freed(struct core *, struct pool *); /* something of this pool may have come free, or has ceased to help it */
+void limits_turns(struct core *);
+void limits_shrink(struct core *);
+
+/* tick.c: what time brings. */
+void tick(struct core *, const struct event *);
+void tick_hurry(struct core *, time_us due);
+time_us tick_pool_due(const struct core *, const struct pool *);
+void tick_all_due(struct core *);
+bool lifetime_over(const struct core *, const struct server *);
+time_us lifetime_due(const struct server *); /* 0: never by time alone */
+
+/* door.c: clients coming and going. */
+struct client *client_find(const struct core *, struct client_ref);
+struct client *client_make(struct core *, struct client_ref, enum stage);
+void client_drop(struct core *, struct client *);
+void client_rest(struct core *, struct client *); /* drops the record if nothing needs it any more */
+uint32_t door_busy(const struct core *);
+void door_enters(struct core *, const struct event *);
+void door_named(struct core *, const struct event *);
+void door_settled(struct core *, const struct event *);
+void door_left(struct core *, const struct event *);
+void door_open(struct core *);
+void door_shut(struct core *);
+
+/* commands.c: what people ask for. */
+bool pool_paused(const struct core *, const struct pool *);
+void command(struct core *, const struct event *);
+void command_shutdown(struct core *, const struct event *);
+void command_asker_left(struct core *, const struct event *);
+void commands_settle(struct core *);
+
+#endif
