@@ -22,7 +22,6 @@
 #include <getopt.h>
 #include <math.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -32,24 +31,24 @@
 
 enum mode { SIMPLE, EXTENDED, PREPARED, PIPELINED, CONNECT, BULK, COPY, IDLE };
 enum state { UNBORN, CONNECTING, LOGGING_IN, PREPARING, RESTING, ASKING, GONE };
-enum { READ_MAX = 256 * 1024, LOGINS_AT_ONCE = 64, DEPTH_MAX = 256, WATCHED_MAX = 16 };
+enum { READ_MAX = 256 * 1024, LOGINS_AT_ONCE = 64, DEPTH_MAX = 256, WATCHED_MAX = 16, SOURCES_MAX = 256 };
 
-static const char *const mode_names[] = { "simple", "extended", "prepared", "pipelined",
-					  "connect", "bulk", "copy", "idle" };
+static const char *const mode_names[] = { "simple", "extended", "prepared", "pipelined", "connect", "bulk", "copy",
+	"idle" };
 
 struct client {
 	int descriptor;
 	enum state state;
 	uint32_t number;
-	uint32_t asked;			/* ReadyForQuery to come */
-	uint32_t sent_at, done_at;	/* places in `started`, modulo depth */
-	uint64_t *started;		/* when each of the batches under way began */
-	uint64_t next_start;		/* open loop: when the next is meant to */
-	uint64_t finished;		/* transactions while measuring */
+	uint32_t asked;            /* ReadyForQuery to come */
+	uint32_t sent_at, done_at; /* places in `started`, modulo depth */
+	uint64_t *started;         /* when each of the batches under way began */
+	uint64_t next_start;       /* open loop: when the next is meant to */
+	uint64_t finished;         /* transactions while measuring */
 	uint64_t latency_sum;
 	struct frames frames;
-	struct login *login;		/* while it logs in */
-	uint8_t *out;			/* what the socket did not take */
+	struct login *login; /* while it logs in */
+	uint8_t *out;        /* what the socket did not take */
 	size_t out_at, out_length;
 	uint64_t copy_left;
 };
@@ -58,7 +57,7 @@ struct thread {
 	pthread_t id;
 	int epoll, wake;
 	struct client *clients;
-	uint64_t *started;		/* of all of them */
+	uint64_t *started; /* of all of them */
 	int client_count, logging_in, logged_in, born, busy;
 	uint8_t *buffer;
 	struct histogram latency;
@@ -67,7 +66,7 @@ struct thread {
 };
 
 static struct {
-	struct place server, sources[256];
+	struct place server, sources[SOURCES_MAX];
 	int source_count;
 	enum mode mode;
 	int clients, threads, depth;
@@ -79,8 +78,16 @@ static struct {
 	size_t batch_length;
 	uint8_t *copy_rows;
 	size_t copy_rows_length;
-} want = { .user = "postgres", .database = "postgres", .sql = "SELECT 1", .clients = 1, .threads = 1,
-	   .depth = 1, .seconds = 2, .warmup = 0.5, .megabytes = 200, .password = "" };
+} want = { .user = "postgres",
+	.database = "postgres",
+	.sql = "SELECT 1",
+	.clients = 1,
+	.threads = 1,
+	.depth = 1,
+	.seconds = 2,
+	.warmup = 0.5,
+	.megabytes = 200,
+	.password = "" };
 
 enum phase { WAITING, WARMING, MEASURING, ENDING };
 static _Atomic int phase;
@@ -168,7 +175,7 @@ static void prepare_batch(void)
 		uint8_t row[ROW];
 
 		memset(row, 'x', ROW - 1);
-		row[ROW - 6] = '\n';	/* the message adds five bytes of its own */
+		row[ROW - 6] = '\n'; /* the message adds five bytes of its own */
 		at = want.copy_rows = must_have(malloc(ROWS * (ROW + 5)));
 		for (int i = 0; i < ROWS; i++)
 			at = message(at, 'd', row, ROW - 5);
@@ -246,7 +253,8 @@ static bool client_flush(struct thread *t, struct client *c)
 static void client_connect(struct thread *t, struct client *c)
 {
 	struct epoll_event event = { .events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET, .data.ptr = c };
-	const struct place *source = want.source_count == 0 ? NULL : &want.sources[c->number % (unsigned)want.source_count];
+	const struct place *source = want.source_count == 0 ? NULL
+							    : &want.sources[c->number % (unsigned)want.source_count];
 
 	c->descriptor = net_connect(&want.server, source);
 	c->state = CONNECTING;
@@ -401,7 +409,7 @@ static void client_answered(struct thread *t, struct client *c, const uint8_t *b
 		return;
 	}
 	if (c->asked > 0 && atomic_load_explicit(&phase, memory_order_relaxed) != ENDING) {
-		client_ask(t, c, done, now);	/* keep the pipeline full */
+		client_ask(t, c, done, now); /* keep the pipeline full */
 		return;
 	}
 	if (c->asked > 0)
@@ -612,7 +620,7 @@ static void print_text(const char *text)
 }
 
 static void report(struct thread *threads, double elapsed, double login_seconds, const struct usage *before,
-		   const struct usage *after)
+	const struct usage *after)
 {
 	struct histogram all = { 0 };
 	uint64_t *work = must_have(calloc((size_t)want.clients, sizeof(*work)));
@@ -640,33 +648,33 @@ static void report(struct thread *threads, double elapsed, double login_seconds,
 	for (int i = 0; i < count; i++)
 		spread += ((double)work[i] - mean) * ((double)work[i] - mean);
 	printf("{\"mode\":\"%s\",\"clients\":%d,\"threads\":%d,\"depth\":%d,\"rate\":%.0f,", mode_names[want.mode],
-	       want.clients, want.threads, want.depth, want.rate);
+		want.clients, want.threads, want.depth, want.rate);
 	printf("\"seconds\":%.4f,\"transactions\":%llu,\"tps\":%.1f,", elapsed, (unsigned long long)finished,
-	       (double)finished / elapsed);
+		(double)finished / elapsed);
 	printf("\"received_megabytes_per_second\":%.2f,", (double)received / 1e6 / elapsed);
 	if (want.mode == BULK || want.mode == COPY)
 		printf("\"megabytes_per_second\":%.1f,\"megabytes\":%llu,",
-		       (double)finished * (double)want.megabytes / elapsed,
-		       (unsigned long long)(finished * want.megabytes));
+			(double)finished * (double)want.megabytes / elapsed,
+			(unsigned long long)(finished * want.megabytes));
 	printf("\"latency_ms\":{\"mean\":%.4f,\"p50\":%.4f,\"p90\":%.4f,\"p99\":%.4f,\"p99.9\":%.4f,\"max\":%.4f},",
-	       histogram_mean(&all) / 1e6, histogram_at(&all, 0.5) / 1e6, histogram_at(&all, 0.9) / 1e6,
-	       histogram_at(&all, 0.99) / 1e6, histogram_at(&all, 0.999) / 1e6, (double)all.max / 1e6);
+		histogram_mean(&all) / 1e6, histogram_at(&all, 0.5) / 1e6, histogram_at(&all, 0.9) / 1e6,
+		histogram_at(&all, 0.99) / 1e6, histogram_at(&all, 0.999) / 1e6, (double)all.max / 1e6);
 	printf("\"work\":{\"min\":%llu,\"p1\":%llu,\"p99\":%llu,\"max\":%llu,\"deviation\":%.5f},",
-	       (unsigned long long)work[0], (unsigned long long)work[count / 100],
-	       (unsigned long long)work[count - 1 - count / 100], (unsigned long long)work[count - 1],
-	       mean > 0 ? sqrt(spread / count) / mean : 0);
+		(unsigned long long)work[0], (unsigned long long)work[count / 100],
+		(unsigned long long)work[count - 1 - count / 100], (unsigned long long)work[count - 1],
+		mean > 0 ? sqrt(spread / count) / mean : 0);
 	printf("\"errors\":%llu,\"refused\":%llu,\"overdue\":%llu,\"first_error\":", (unsigned long long)errors,
-	       (unsigned long long)refused, (unsigned long long)overdue);
+		(unsigned long long)refused, (unsigned long long)overdue);
 	print_text(first_error);
 	printf(",\"login_seconds\":%.3f,\"watched\":[", login_seconds);
 	for (int i = 0; i < want.watched_count; i++)
 		printf("%s{\"pid\":%d,\"cpu_us\":%.1f,\"user_us\":%.0f,\"system_us\":%.0f,\"switches\":%llu,"
 		       "\"threads\":%d,\"rss_kb\":%llu,\"pss_kb\":%llu,\"peak_kb\":%llu}",
-		       i > 0 ? "," : "", want.watched[i], after[i].cpu_us - before[i].cpu_us,
-		       after[i].user_us - before[i].user_us, after[i].system_us - before[i].system_us,
-		       (unsigned long long)(after[i].switches - before[i].switches), after[i].threads,
-		       (unsigned long long)after[i].rss_kb, (unsigned long long)after[i].pss_kb,
-		       (unsigned long long)after[i].peak_kb);
+			i > 0 ? "," : "", want.watched[i], after[i].cpu_us - before[i].cpu_us,
+			after[i].user_us - before[i].user_us, after[i].system_us - before[i].system_us,
+			(unsigned long long)(after[i].switches - before[i].switches), after[i].threads,
+			(unsigned long long)after[i].rss_kb, (unsigned long long)after[i].pss_kb,
+			(unsigned long long)after[i].peak_kb);
 	printf("]}\n");
 	free(work);
 }
@@ -687,7 +695,7 @@ static void report_idle(struct thread *threads)
 			still += threads[i].clients[k].state == RESTING;
 	}
 	printf("{\"still\":%llu,\"refused\":%llu,\"first_error\":", (unsigned long long)still,
-	       (unsigned long long)refused);
+		(unsigned long long)refused);
 	print_text(first_error);
 	printf("}\n");
 	fflush(stdout);
@@ -721,58 +729,110 @@ static void usage(void)
 	     "      how many were still connected then");
 }
 
+static void read_sources(const char *list)
+{
+	while (*list != '\0') {
+		size_t length = strcspn(list, ",");
+		char text[64];
+
+		if (want.source_count == SOURCES_MAX)
+			die("no more than %d sources are used", SOURCES_MAX);
+		snprintf(text, sizeof(text), "%.*s:0", (int)length, list);
+		want.sources[want.source_count++] = place_of(text);
+		list += length + (list[length] == ',');
+	}
+}
+
 static void read_options(int argc, char **argv)
 {
 	static const struct option table[] = {
-		{ "server", required_argument, NULL, 's' }, { "mode", required_argument, NULL, 'm' },
-		{ "clients", required_argument, NULL, 'c' }, { "threads", required_argument, NULL, 't' },
-		{ "seconds", required_argument, NULL, 'T' }, { "warmup", required_argument, NULL, 'w' },
-		{ "rate", required_argument, NULL, 'r' }, { "depth", required_argument, NULL, 'k' },
-		{ "megabytes", required_argument, NULL, 'M' }, { "sql", required_argument, NULL, 'q' },
-		{ "user", required_argument, NULL, 'u' }, { "database", required_argument, NULL, 'd' },
-		{ "password", required_argument, NULL, 'p' }, { "source", required_argument, NULL, 'S' },
-		{ "options", required_argument, NULL, 'o' }, { "application", required_argument, NULL, 'a' },
-		{ "watch", required_argument, NULL, 'W' }, { "help", no_argument, NULL, 'h' }, { 0 },
+		{ "server", required_argument, NULL, 's' },
+		{ "mode", required_argument, NULL, 'm' },
+		{ "clients", required_argument, NULL, 'c' },
+		{ "threads", required_argument, NULL, 't' },
+		{ "seconds", required_argument, NULL, 'T' },
+		{ "warmup", required_argument, NULL, 'w' },
+		{ "rate", required_argument, NULL, 'r' },
+		{ "depth", required_argument, NULL, 'k' },
+		{ "megabytes", required_argument, NULL, 'M' },
+		{ "sql", required_argument, NULL, 'q' },
+		{ "user", required_argument, NULL, 'u' },
+		{ "database", required_argument, NULL, 'd' },
+		{ "password", required_argument, NULL, 'p' },
+		{ "source", required_argument, NULL, 'S' },
+		{ "options", required_argument, NULL, 'o' },
+		{ "application", required_argument, NULL, 'a' },
+		{ "watch", required_argument, NULL, 'W' },
+		{ "help", no_argument, NULL, 'h' },
+		{ 0 },
 	};
 	bool known_server = false;
 	int option;
 
 	while ((option = getopt_long(argc, argv, "", table, NULL)) != -1) {
 		switch (option) {
-		case 's': want.server = place_of(optarg); known_server = true; break;
+		case 's':
+			want.server = place_of(optarg);
+			known_server = true;
+			break;
 		case 'm':
 			for (want.mode = SIMPLE; strcmp(mode_names[want.mode], optarg) != 0; want.mode++)
 				if (want.mode == IDLE)
 					die("there is no mode \"%s\"", optarg);
 			break;
-		case 'c': want.clients = (int)number_of("--clients", optarg, 1, 4000000); break;
-		case 't': want.threads = (int)number_of("--threads", optarg, 1, 64); break;
-		case 'T': want.seconds = atof(optarg); break;
-		case 'w': want.warmup = atof(optarg); break;
-		case 'r': want.rate = atof(optarg); break;
-		case 'k': want.depth = (int)number_of("--depth", optarg, 1, DEPTH_MAX); break;
-		case 'M': want.megabytes = (uint64_t)number_of("--megabytes", optarg, 1, 1000000); break;
-		case 'q': want.sql = optarg; break;
-		case 'u': want.user = optarg; break;
-		case 'd': want.database = optarg; break;
-		case 'p': want.password = optarg; break;
-		case 'o': want.options = optarg; break;
-		case 'a': want.application = optarg; break;
+		case 'c':
+			want.clients = (int)number_of("--clients", optarg, 1, 4000000);
+			break;
+		case 't':
+			want.threads = (int)number_of("--threads", optarg, 1, 64);
+			break;
+		case 'T':
+			want.seconds = real_of("--seconds", optarg);
+			break;
+		case 'w':
+			want.warmup = real_of("--warmup", optarg);
+			break;
+		case 'r':
+			want.rate = real_of("--rate", optarg);
+			break;
+		case 'k':
+			want.depth = (int)number_of("--depth", optarg, 1, DEPTH_MAX);
+			break;
+		case 'M':
+			want.megabytes = (uint64_t)number_of("--megabytes", optarg, 1, 1000000);
+			break;
+		case 'q':
+			want.sql = optarg;
+			break;
+		case 'u':
+			want.user = optarg;
+			break;
+		case 'd':
+			want.database = optarg;
+			break;
+		case 'p':
+			want.password = optarg;
+			break;
+		case 'o':
+			want.options = optarg;
+			break;
+		case 'a':
+			want.application = optarg;
+			break;
 		case 'S':
-			for (char *at = strtok(optarg, ","); at != NULL; at = strtok(NULL, ",")) {
-				char text[64];
-
-				snprintf(text, sizeof(text), "%s:0", at);
-				want.sources[want.source_count++ % 256] = place_of(text);
-			}
+			read_sources(optarg);
 			break;
 		case 'W':
 			if (want.watched_count == WATCHED_MAX)
 				die("no more than %d processes are watched", WATCHED_MAX);
 			want.watched[want.watched_count++] = (int)number_of("--watch", optarg, 1, 1 << 30);
 			break;
-		case 'h': usage(); exit(0);
-		default: usage(); exit(2);
+		case 'h':
+			usage();
+			exit(0);
+		default:
+			usage();
+			exit(2);
 		}
 	}
 	if (!known_server)
@@ -805,7 +865,7 @@ static uint64_t wait_for_logins(struct thread *threads)
 			if (want.mode == IDLE)
 				return last;
 			die("only %d of %d clients could log in (%s)", atomic_load(&logged_in_total), want.clients,
-			    threads[0].first_error);
+				threads[0].first_error);
 		}
 		usleep(1000);
 	}
@@ -836,7 +896,6 @@ int main(int argc, char **argv)
 	double login_seconds = 0;
 	char byte;
 
-	signal(SIGPIPE, SIG_IGN);
 	read_options(argc, argv);
 	net_raise_limits();
 	prepare_batch();

@@ -25,11 +25,11 @@ struct login;
 struct login_answer {
 	const uint8_t *bytes;
 	size_t length;
-	bool ready;		/* ReadyForQuery came */
-	const char *failed;	/* why it never will; lives as long as the login */
+	bool ready;         /* ReadyForQuery came */
+	const char *failed; /* why it never will; lives as long as the login */
 };
-struct login *login_new(const char *user, const char *database, const char *password, const char *options,
-			const char *application);
+struct login *login_new(
+	const char *user, const char *database, const char *password, const char *options, const char *application);
 struct login_answer login_hello(struct login *);
 struct login_answer login_take(struct login *, const uint8_t *bytes, size_t length);
 void login_free(struct login *);

@@ -20,8 +20,8 @@ struct login {
 	char error[200];
 };
 
-struct login *login_new(const char *user, const char *database, const char *password, const char *options,
-			const char *application)
+struct login *login_new(
+	const char *user, const char *database, const char *password, const char *options, const char *application)
 {
 	struct login *l = must_have(calloc(1, sizeof(*l)));
 
@@ -99,7 +99,7 @@ static void md5_hex(const void *first, size_t first_length, const void *second, 
 	EVP_DigestFinal_ex(md, digest, NULL);
 	EVP_MD_CTX_free(md);
 	for (int i = 0; i < 16; i++)
-		sprintf(hex + 2 * i, "%02x", digest[i]);
+		snprintf(hex + 2 * i, 3, "%02x", digest[i]);
 }
 
 static size_t answer_md5(struct login *l, const uint8_t *salt)
@@ -135,22 +135,46 @@ static void hmac(const uint8_t *key, const char *text, uint8_t *out)
 	HMAC(EVP_sha256(), key, HASH, (const unsigned char *)text, strlen(text), out, &length);
 }
 
+/* Copy the value of the attribute at *at and step behind its comma. */
+static bool take_attribute(const char **at, const char *name, char *value, size_t size)
+{
+	size_t length;
+
+	if (strncmp(*at, name, 2) != 0)
+		return false;
+	*at += 2;
+	length = strcspn(*at, ",");
+	if (length >= size)
+		return false;
+	memcpy(value, *at, length);
+	value[length] = '\0';
+	*at += length + ((*at)[length] == ',');
+	return true;
+}
+
 /* server-first: r=NONCE,s=SALT,i=COUNT. Returns 0 if it is not that. */
 static size_t answer_scram(struct login *l, const char *server_first)
 {
-	char nonce[128], salt64[128], final_bare[200], words[800], proof64[64];
+	char nonce[128], salt64[128], count[16], final_bare[200], words[800], proof64[64];
 	uint8_t salt[128], salted[HASH], client_key[HASH], stored[HASH], signature[HASH];
-	int iterations, salt_length;
+	int salt_length;
+	long iterations;
 	unsigned length = HASH;
+	const char *server_at = server_first;
 
-	if (sscanf(server_first, "r=%127[^,],s=%127[^,],i=%d", nonce, salt64, &iterations) != 3)
+	if (!take_attribute(&server_at, "r=", nonce, sizeof(nonce)) ||
+		!take_attribute(&server_at, "s=", salt64, sizeof(salt64)) ||
+		!take_attribute(&server_at, "i=", count, sizeof(count)))
+		return 0;
+	iterations = strtol(count, NULL, 10);
+	if (iterations < 1 || iterations > 10000000)
 		return 0;
 	salt_length = EVP_DecodeBlock(salt, (const unsigned char *)salt64, (int)strlen(salt64));
 	for (size_t at = strlen(salt64); at > 0 && salt64[at - 1] == '='; at--)
 		salt_length--;
 	if (salt_length < 0 ||
-	    PKCS5_PBKDF2_HMAC(l->password, (int)strlen(l->password), salt, salt_length, iterations, EVP_sha256(),
-			      HASH, salted) != 1)
+		PKCS5_PBKDF2_HMAC(l->password, (int)strlen(l->password), salt, salt_length, (int)iterations,
+			EVP_sha256(), HASH, salted) != 1)
 		return 0;
 	snprintf(final_bare, sizeof(final_bare), "c=biws,r=%s", nonce);
 	snprintf(words, sizeof(words), "%s,%s,%s", l->first_bare, server_first, final_bare);
@@ -179,7 +203,7 @@ static size_t answer_authentication(struct login *l, const uint8_t *body, size_t
 		snprintf(text, sizeof(text), "%.*s", (int)(length - 4), (const char *)body + 4);
 		return answer_scram(l, text);
 	default:
-		return 0;	/* ok, and the server's last word of SCRAM, which a benchmark believes */
+		return 0; /* ok, and the server's last word of SCRAM, which a benchmark believes */
 	}
 }
 

@@ -50,6 +50,18 @@ long number_of(const char *option, const char *text, long min, long max)
 	return value;
 }
 
+double real_of(const char *option, const char *text)
+{
+	char *end;
+	double value;
+
+	errno = 0;
+	value = strtod(text, &end);
+	if (errno != 0 || end == text || *end != '\0' || !(value >= 0 && value <= 1e9))
+		die("%s wants a number of zero or more, not \"%s\"", option, text);
+	return value;
+}
+
 void *must_have(void *pointer)
 {
 	if (pointer == NULL)
@@ -77,7 +89,7 @@ struct place place_of(const char *text)
 		un->sun_family = AF_UNIX;
 		if (strlen(text) >= sizeof(un->sun_path))
 			die("the path %s is too long for a unix socket", text);
-		strcpy(un->sun_path, text);
+		memcpy(un->sun_path, text, strlen(text) + 1);
 		place.length = sizeof(*un);
 		return place;
 	}
@@ -130,7 +142,7 @@ int net_listen(const char *text)
 
 		getsockname(descriptor, (struct sockaddr *)&in, &length);
 		printf("listening on %s:%d\n", inet_ntop(AF_INET, &in.sin_addr, host, sizeof(host)),
-		       ntohs(in.sin_port));
+			ntohs(in.sin_port));
 	}
 	fflush(stdout);
 	return descriptor;

@@ -20,6 +20,9 @@ _Noreturn void die_errno(const char *format, ...) __attribute__((format(printf, 
 /* Parse a whole number between `min` and `max`, or die naming the option. */
 long number_of(const char *option, const char *text, long min, long max);
 
+/* The same for a number of seconds or of transactions a second. */
+double real_of(const char *option, const char *text);
+
 /* Memory that is there, or no program. */
 void *must_have(void *pointer);
 
@@ -84,9 +87,9 @@ struct frames {
 
 struct frame {
 	char type;
-	uint8_t first;		/* first byte of the body, 0 if there is none */
-	const uint8_t *body;	/* NULL if the body began in an earlier read */
-	uint32_t length;	/* of the body */
+	uint8_t first;       /* first byte of the body, 0 if there is none */
+	const uint8_t *body; /* NULL if the body began in an earlier read */
+	uint32_t length;     /* of the body */
 };
 
 /* Advance *at to the end of the message it is in. True, and `frame` filled,
@@ -99,8 +102,10 @@ static inline bool frames_next(struct frames *f, const uint8_t **at, const uint8
 	if (f->have == 0 && end - start >= 5) {
 		length = be32_get(start + 1);
 		if (length >= 4 && (size_t)(end - start) >= (size_t)length + 1) {
-			*frame = (struct frame){ .type = (char)start[0], .body = start + 5, .length = length - 4,
-						 .first = length > 4 ? start[5] : 0 };
+			*frame = (struct frame){ .type = (char)start[0],
+				.body = start + 5,
+				.length = length - 4,
+				.first = length > 4 ? start[5] : 0 };
 			*at = start + length + 1;
 			return true;
 		}
@@ -132,8 +137,7 @@ static inline bool frames_next(struct frames *f, const uint8_t **at, const uint8
 		*at += f->left;
 		f->left = 0;
 	}
-	*frame = (struct frame){ .type = (char)f->head[0], .first = f->head[5],
-				 .length = be32_get(f->head + 1) - 4 };
+	*frame = (struct frame){ .type = (char)f->head[0], .first = f->head[5], .length = be32_get(f->head + 1) - 4 };
 	f->have = 0;
 	return true;
 }

@@ -30,10 +30,23 @@
 enum { READ_MAX = 256 * 1024, REPLY_MAX = 256 * 1024, REPLY_ROOM = 4096, MESSAGE_MAX = 1 << 20 };
 
 /* What a statement does, as far as anyone can tell from our answers. */
-enum statement_kind { NOTHING, ROW, SET_CONFIG, BEGIN, COMMIT, ROLLBACK, SET, RESET, DISCARD, DEALLOCATE, BULK, COPY_IN };
+enum statement_kind {
+	NOTHING,
+	ROW,
+	SET_CONFIG,
+	BEGIN,
+	COMMIT,
+	ROLLBACK,
+	SET,
+	RESET,
+	DISCARD,
+	DEALLOCATE,
+	BULK,
+	COPY_IN
+};
 
 struct statement {
-	uint64_t name_hash;	/* 0: the slot is empty */
+	uint64_t name_hash; /* 0: the slot is empty */
 	enum statement_kind kind;
 };
 
@@ -41,17 +54,17 @@ enum phase { STARTING, READY, SKIPPING, COPYING };
 
 struct conn {
 	int descriptor;
-	enum phase phase;	/* SKIPPING: after an error, until Sync */
+	enum phase phase; /* SKIPPING: after an error, until Sync */
 	char status;
 	bool copy_is_simple;
-	uint64_t bulk_left;	/* bytes of rows still to stream */
+	uint64_t bulk_left; /* bytes of rows still to stream */
 	bool bulk_is_simple;
-	uint64_t skip;		/* bytes of a CopyData still to swallow */
+	uint64_t skip; /* bytes of a CopyData still to swallow */
 	enum statement_kind unnamed, portal;
-	char text[64];		/* arguments of the last bulk or SET */
+	char text[64]; /* arguments of the last bulk or SET */
 	struct statement *named;
 	uint32_t named_size, named_used;
-	uint8_t *in, *out;	/* unfinished message, unsent reply */
+	uint8_t *in, *out; /* unfinished message, unsent reply */
 	size_t in_length, in_size, out_length, out_at;
 };
 
@@ -140,7 +153,8 @@ static void reply_columns(struct worker *w)
 
 static void reply_row(struct worker *w)
 {
-	static const uint8_t one[] = "D\0\0\0\x0b\0\1\0\0\0\1""1";
+	static const uint8_t one[] = "D\0\0\0\x0b\0\1\0\0\0\1"
+				     "1";
 
 	reply_bytes(w, one, sizeof(one) - 1);
 }
@@ -156,10 +170,22 @@ static bool keyword(const char *text, const char *word)
 
 static enum statement_kind kind_of(const char *text)
 {
-	static const struct { const char *word; enum statement_kind kind; } words[] = {
-		{ "begin", BEGIN }, { "start", BEGIN }, { "commit", COMMIT }, { "end", COMMIT },
-		{ "rollback", ROLLBACK }, { "abort", ROLLBACK }, { "set", SET }, { "reset", RESET },
-		{ "discard", DISCARD }, { "deallocate", DEALLOCATE }, { "bulk", BULK }, { "copy", COPY_IN },
+	static const struct {
+		const char *word;
+		enum statement_kind kind;
+	} words[] = {
+		{ "begin", BEGIN },
+		{ "start", BEGIN },
+		{ "commit", COMMIT },
+		{ "end", COMMIT },
+		{ "rollback", ROLLBACK },
+		{ "abort", ROLLBACK },
+		{ "set", SET },
+		{ "reset", RESET },
+		{ "discard", DISCARD },
+		{ "deallocate", DEALLOCATE },
+		{ "bulk", BULK },
+		{ "copy", COPY_IN },
 	};
 
 	text += strspn(text, " \t\n;");
@@ -176,7 +202,7 @@ static enum statement_kind kind_of(const char *text)
 static void report_set(struct worker *w, const char *text)
 {
 	static const char *const reported[] = { "client_encoding", "DateStyle", "TimeZone", "IntervalStyle",
-						"standard_conforming_strings", "application_name" };
+		"standard_conforming_strings", "application_name" };
 	char value[64] = "";
 	size_t length = 0;
 
@@ -366,10 +392,16 @@ static bool reject(struct worker *w, struct conn *c, const char *sqlstate, const
 static void take_startup(struct worker *w, struct conn *c, const char *body, size_t length)
 {
 	static const char *const parameters[][2] = {
-		{ "integer_datetimes", "on" }, { "server_version", "15.18" }, { "server_encoding", "UTF8" },
-		{ "is_superuser", "on" }, { "DateStyle", "ISO, MDY" }, { "IntervalStyle", "postgres" },
-		{ "TimeZone", "Etc/UTC" }, { "standard_conforming_strings", "on" },
-		{ "default_transaction_read_only", "off" }, { "in_hot_standby", "off" },
+		{ "integer_datetimes", "on" },
+		{ "server_version", "15.18" },
+		{ "server_encoding", "UTF8" },
+		{ "is_superuser", "on" },
+		{ "DateStyle", "ISO, MDY" },
+		{ "IntervalStyle", "postgres" },
+		{ "TimeZone", "Etc/UTC" },
+		{ "standard_conforming_strings", "on" },
+		{ "default_transaction_read_only", "off" },
+		{ "in_hot_standby", "off" },
 	};
 	const char *user = "", *application = "", *encoding = "UTF8";
 	const char *at = body, *end = body + length;
@@ -411,7 +443,7 @@ static bool take_message(struct worker *w, struct conn *c, char type, char *body
 	enum statement_kind kind;
 	char *second;
 
-	body[length] = '\0';	/* the next message's type, put back by the caller */
+	body[length] = '\0'; /* the next message's type, put back by the caller */
 	if (type == 'X')
 		return false;
 	if (c->phase == SKIPPING && type != 'S')
@@ -483,7 +515,7 @@ static bool take_message(struct worker *w, struct conn *c, char type, char *body
 	case 'd':
 	case 'c':
 	case 'f':
-		return true;	/* late rows of a COPY that failed */
+		return true; /* late rows of a COPY that failed */
 	default:
 		return reject(w, c, "08P01", "unknown message type");
 	}
@@ -494,11 +526,11 @@ static bool take_first(struct worker *w, struct conn *c, char *packet, size_t le
 {
 	uint32_t code = be32_get(packet + 4);
 
-	if (code == 80877103 || code == 80877104) {	/* SSLRequest, GSSENCRequest */
+	if (code == 80877103 || code == 80877104) { /* SSLRequest, GSSENCRequest */
 		reply_bytes(w, "N", 1);
 		return true;
 	}
-	if (code == 80877102 || code >> 16 != 3)	/* CancelRequest, or nothing we know */
+	if (code == 80877102 || code >> 16 != 3) /* CancelRequest, or nothing we know */
 		return false;
 	take_startup(w, c, packet + 8, length - 8);
 	return true;
@@ -681,7 +713,7 @@ static bool conn_run(struct worker *w, struct conn *c)
 		if (c->bulk_left > 0 || c->out_length > 0)
 			continue;
 		if (got < READ_MAX)
-			return true;	/* a short read: the next edge will tell */
+			return true; /* a short read: the next edge will tell */
 		return conn_later(w, c);
 	}
 }
@@ -716,8 +748,11 @@ static void usage(void)
 int main(int argc, char **argv)
 {
 	static const struct option options[] = {
-		{ "listen", required_argument, NULL, 'l' }, { "threads", required_argument, NULL, 't' },
-		{ "lax", no_argument, NULL, 'x' }, { "help", no_argument, NULL, 'h' }, { 0 },
+		{ "listen", required_argument, NULL, 'l' },
+		{ "threads", required_argument, NULL, 't' },
+		{ "lax", no_argument, NULL, 'x' },
+		{ "help", no_argument, NULL, 'h' },
+		{ 0 },
 	};
 	const char *place = "127.0.0.1:0";
 	long threads = 1;
@@ -726,11 +761,21 @@ int main(int argc, char **argv)
 
 	while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
 		switch (option) {
-		case 'l': place = optarg; break;
-		case 't': threads = number_of("--threads", optarg, 1, 64); break;
-		case 'x': lax = true; break;
-		case 'h': usage(); return 0;
-		default: usage(); return 2;
+		case 'l':
+			place = optarg;
+			break;
+		case 't':
+			threads = number_of("--threads", optarg, 1, 64);
+			break;
+		case 'x':
+			lax = true;
+			break;
+		case 'h':
+			usage();
+			return 0;
+		default:
+			usage();
+			return 2;
 		}
 	}
 	net_raise_limits();

@@ -40,7 +40,7 @@ int relay_login(const struct relay_options *options, struct welcome *welcome)
 	ssize_t got;
 
 	if (descriptor < 0 ||
-	    connect(descriptor, (const struct sockaddr *)&options->server.address, options->server.length) < 0)
+		connect(descriptor, (const struct sockaddr *)&options->server.address, options->server.length) < 0)
 		die_errno("cannot connect to the server");
 	for (int i = 0; i < 4; i++)
 		at = (uint8_t *)stpcpy((char *)at, words[i]) + 1;
@@ -89,17 +89,26 @@ static void usage(void)
 int main(int argc, char **argv)
 {
 	static const struct option table[] = {
-		{ "listen", required_argument, NULL, 'l' }, { "server", required_argument, NULL, 's' },
-		{ "engine", required_argument, NULL, 'e' }, { "servers", required_argument, NULL, 'n' },
-		{ "threads", required_argument, NULL, 't' }, { "buffer", required_argument, NULL, 'b' },
-		{ "buffers", required_argument, NULL, 'B' }, { "wake", required_argument, NULL, 'w' },
-		{ "read", required_argument, NULL, 'r' }, { "write", required_argument, NULL, 'W' },
-		{ "turn", required_argument, NULL, 'T' }, { "rest", required_argument, NULL, 'R' },
-		{ "user", required_argument, NULL, 'u' }, { "database", required_argument, NULL, 'd' },
-		{ "help", no_argument, NULL, 'h' }, { 0 },
+		{ "listen", required_argument, NULL, 'l' },
+		{ "server", required_argument, NULL, 's' },
+		{ "engine", required_argument, NULL, 'e' },
+		{ "servers", required_argument, NULL, 'n' },
+		{ "threads", required_argument, NULL, 't' },
+		{ "buffer", required_argument, NULL, 'b' },
+		{ "buffers", required_argument, NULL, 'B' },
+		{ "wake", required_argument, NULL, 'w' },
+		{ "read", required_argument, NULL, 'r' },
+		{ "write", required_argument, NULL, 'W' },
+		{ "turn", required_argument, NULL, 'T' },
+		{ "rest", required_argument, NULL, 'R' },
+		{ "user", required_argument, NULL, 'u' },
+		{ "database", required_argument, NULL, 'd' },
+		{ "help", no_argument, NULL, 'h' },
+		{ 0 },
 	};
-	struct relay_options options = { .user = "postgres", .database = "postgres", .buffers = 2048,
-					.turn_bytes = 65536 };
+	struct relay_options options = {
+		.user = "postgres", .database = "postgres", .buffers = 2048, .turn_bytes = 65536
+	};
 	const char *place = "127.0.0.1:0";
 	bool uring = false, known_server = false;
 	struct thread *threads;
@@ -108,25 +117,57 @@ int main(int argc, char **argv)
 
 	while ((option = getopt_long(argc, argv, "", table, NULL)) != -1) {
 		switch (option) {
-		case 'l': place = optarg; break;
-		case 's': options.server = place_of(optarg); known_server = true; break;
-		case 'e': uring = strcmp(optarg, "uring") == 0; break;
-		case 'n': options.servers = (int)number_of("--servers", optarg, 0, 10000); break;
-		case 't': count = number_of("--threads", optarg, 1, 64); break;
-		case 'b': options.buffer_bytes = (size_t)number_of("--buffer", optarg, 512, 1 << 24); break;
-		case 'B': options.buffers = (int)number_of("--buffers", optarg, 16, 32768); break;
-		case 'w': options.wake = strcmp(optarg, "mod") == 0 ? WAKE_MOD : WAKE_EDGE; break;
-		case 'r': options.read = strcmp(optarg, "drain") == 0 ? READ_DRAIN : READ_ONCE; break;
-		case 'W': options.write = strcmp(optarg, "writev") == 0 ? WRITE_WRITEV : WRITE_SEND; break;
-		case 'T': options.turn_bytes = (size_t)number_of("--turn", optarg, 512, 1 << 30); break;
-		case 'R':
-			options.rest = strcmp(optarg, "yield") == 0 ? REST_YIELD :
-				       strcmp(optarg, "spin") == 0 ? REST_SPIN : REST_SLEEP;
+		case 'l':
+			place = optarg;
 			break;
-		case 'u': options.user = optarg; break;
-		case 'd': options.database = optarg; break;
-		case 'h': usage(); return 0;
-		default: usage(); return 2;
+		case 's':
+			options.server = place_of(optarg);
+			known_server = true;
+			break;
+		case 'e':
+			uring = strcmp(optarg, "uring") == 0;
+			break;
+		case 'n':
+			options.servers = (int)number_of("--servers", optarg, 0, 10000);
+			break;
+		case 't':
+			count = number_of("--threads", optarg, 1, 64);
+			break;
+		case 'b':
+			options.buffer_bytes = (size_t)number_of("--buffer", optarg, 512, 1 << 24);
+			break;
+		case 'B':
+			options.buffers = (int)number_of("--buffers", optarg, 16, 32768);
+			break;
+		case 'w':
+			options.wake = strcmp(optarg, "mod") == 0 ? WAKE_MOD : WAKE_EDGE;
+			break;
+		case 'r':
+			options.read = strcmp(optarg, "drain") == 0 ? READ_DRAIN : READ_ONCE;
+			break;
+		case 'W':
+			options.write = strcmp(optarg, "writev") == 0 ? WRITE_WRITEV : WRITE_SEND;
+			break;
+		case 'T':
+			options.turn_bytes = (size_t)number_of("--turn", optarg, 512, 1 << 30);
+			break;
+		case 'R':
+			options.rest = strcmp(optarg, "yield") == 0 ? REST_YIELD
+				: strcmp(optarg, "spin") == 0       ? REST_SPIN
+								    : REST_SLEEP;
+			break;
+		case 'u':
+			options.user = optarg;
+			break;
+		case 'd':
+			options.database = optarg;
+			break;
+		case 'h':
+			usage();
+			return 0;
+		default:
+			usage();
+			return 2;
 		}
 	}
 	if (!known_server)

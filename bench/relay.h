@@ -19,15 +19,15 @@ enum relay_rest { REST_SLEEP, REST_YIELD, REST_SPIN };
 
 struct relay_options {
 	struct place server;
-	int servers;			/* of each thread; 0: one to one */
-	size_t buffer_bytes;		/* of one read */
-	size_t turn_bytes;		/* epoll: read from one peer before others' turn */
-	int buffers;			/* io_uring: provided buffers of each thread */
-	enum relay_wake wake;		/* epoll only, as are the next three */
+	int servers;          /* of each thread; 0: one to one */
+	size_t buffer_bytes;  /* of one read */
+	size_t turn_bytes;    /* epoll: read from one peer before others' turn */
+	int buffers;          /* io_uring: provided buffers of each thread */
+	enum relay_wake wake; /* epoll only, as are the next three */
 	enum relay_read read;
 	enum relay_write write;
 	enum relay_rest rest;
-	const char *user, *database;	/* fixed set: whom to log in as */
+	const char *user, *database; /* fixed set: whom to log in as */
 };
 
 /* What the servers said at login, from the first 'S' to ReadyForQuery: said

@@ -26,14 +26,14 @@
 struct peer {
 	int descriptor;
 	bool client, started, readable, waiting, ended, asleep;
-	bool hung_up;			/* the end is near: a short read proves nothing */
+	bool hung_up; /* the end is near: a short read proves nothing */
 	struct peer *other;
-	struct peer *next;		/* waiter or idle server */
+	struct peer *next; /* waiter or idle server */
 	struct peer *next_grave, *next_again;
-	bool again;			/* more to read, but others' turn first */
+	bool again; /* more to read, but others' turn first */
 	struct frames frames;
-	int outstanding;		/* of a server: ReadyForQuery to come */
-	uint8_t *queue;			/* bytes this peer did not take */
+	int outstanding; /* of a server: ReadyForQuery to come */
+	uint8_t *queue;  /* bytes this peer did not take */
 	size_t queue_at, queue_length;
 };
 
@@ -46,7 +46,7 @@ struct relay {
 	struct peer *waiting, **waiting_tail;
 	struct peer *graves, *again;
 	int again_count;
-	int servers_lost;		/* this turn, to be replaced at its end */
+	int servers_lost; /* this turn, to be replaced at its end */
 };
 
 static void watch(struct relay *r, struct peer *p, int operation, uint32_t events)
@@ -145,9 +145,11 @@ static bool push(struct relay *r, struct peer *to, const uint8_t *bytes, size_t 
 	if (to->queue_length == 0) {
 		if (r->options->write == WRITE_WRITEV && length > 5) {
 			struct iovec parts[2] = { { (void *)(uintptr_t)bytes, 5 },
-						  { (void *)(uintptr_t)(bytes + 5), length - 5 } };
+				{ (void *)(uintptr_t)(bytes + 5), length - 5 } };
 
-			sent = writev(to->descriptor, parts, 2);
+			struct msghdr message = { .msg_iov = parts, .msg_iovlen = 2 };
+
+			sent = sendmsg(to->descriptor, &message, MSG_NOSIGNAL);
 		} else {
 			sent = send(to->descriptor, bytes, length, MSG_NOSIGNAL);
 		}
@@ -171,8 +173,7 @@ static bool push(struct relay *r, struct peer *to, const uint8_t *bytes, size_t 
 static bool drain_queue(struct relay *r, struct peer *p)
 {
 	while (p->queue_at < p->queue_length) {
-		ssize_t sent = send(p->descriptor, p->queue + p->queue_at, p->queue_length - p->queue_at,
-				    MSG_NOSIGNAL);
+		ssize_t sent = send(p->descriptor, p->queue + p->queue_at, p->queue_length - p->queue_at, MSG_NOSIGNAL);
 
 		if (sent < 0)
 			return errno == EAGAIN;

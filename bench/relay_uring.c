@@ -33,8 +33,8 @@ struct peer {
 	struct peer *other, *next, *next_starved;
 	struct frames frames;
 	int outstanding;
-	struct chunks queue;		/* to send; the head is in flight if `sending` */
-	struct chunks held;		/* said by a client that has no server yet */
+	struct chunks queue; /* to send; the head is in flight if `sending` */
+	struct chunks held;  /* said by a client that has no server yet */
 };
 
 struct relay {
@@ -44,10 +44,10 @@ struct relay {
 	uint8_t *memory;
 	int *chunk_next;
 	uint32_t *chunk_length;
-	int recycled;			/* buffers given back this turn */
+	int recycled; /* buffers given back this turn */
 	struct welcome welcome;
 	struct peer *idle, *waiting, **waiting_tail, *starved;
-	int arrivals, arrived;		/* the pipe, and what was read from it */
+	int arrivals, arrived; /* the pipe, and what was read from it */
 	int servers_lost;
 };
 
@@ -76,8 +76,7 @@ static uint8_t *chunk_bytes(struct relay *r, int chunk)
 static void chunk_free(struct relay *r, int chunk)
 {
 	io_uring_buf_ring_add(r->buffer_ring, chunk_bytes(r, chunk), (unsigned)r->options->buffer_bytes,
-			      (unsigned short)chunk, io_uring_buf_ring_mask((unsigned)r->options->buffers),
-			      r->recycled++);
+		(unsigned short)chunk, io_uring_buf_ring_mask((unsigned)r->options->buffers), r->recycled++);
 }
 
 static void chunks_push(struct relay *r, struct chunks *list, int chunk)
@@ -121,7 +120,7 @@ static void send_head(struct relay *r, struct peer *p)
 		return;
 	sqe = sqe_for(r);
 	io_uring_prep_send(sqe, p->descriptor, chunk_bytes(r, p->queue.head), r->chunk_length[p->queue.head],
-			   MSG_NOSIGNAL | MSG_WAITALL);
+		MSG_NOSIGNAL | MSG_WAITALL);
 	name_sqe(sqe, p, TAG_SEND);
 	p->sending = true;
 }
@@ -227,8 +226,8 @@ static void lend(struct relay *r, struct peer *server, struct peer *client)
 	while (client->held.count > 0) {
 		int chunk = chunks_pop(r, &client->held);
 
-		server->outstanding += relay_count_requests(&client->frames, chunk_bytes(r, chunk),
-							    r->chunk_length[chunk]);
+		server->outstanding += relay_count_requests(
+			&client->frames, chunk_bytes(r, chunk), r->chunk_length[chunk]);
 		queue_chunk(r, client, server, chunk);
 	}
 }
@@ -304,10 +303,10 @@ static void take_bytes(struct relay *r, struct peer *p, int chunk)
 		other->outstanding += relay_count_requests(&p->frames, chunk_bytes(r, chunk), r->chunk_length[chunk]);
 		queue_chunk(r, p, other, chunk);
 	} else if (other == NULL) {
-		chunk_free(r, chunk);	/* a notice to nobody */
+		chunk_free(r, chunk); /* a notice to nobody */
 	} else {
-		p->outstanding -= relay_count_answers(&p->frames, chunk_bytes(r, chunk), r->chunk_length[chunk],
-						      &status);
+		p->outstanding -= relay_count_answers(
+			&p->frames, chunk_bytes(r, chunk), r->chunk_length[chunk], &status);
 		queue_chunk(r, p, other, chunk);
 		if (p->outstanding == 0 && status == 'I' && p->frames.have == 0) {
 			p->other = NULL;
@@ -388,12 +387,13 @@ static void take_arrival(struct relay *r)
 static void open_ring(struct relay *r)
 {
 	struct io_uring_params params = { .flags = IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN |
-						   IORING_SETUP_CQSIZE, .cq_entries = 16384 };
+			IORING_SETUP_CQSIZE,
+		.cq_entries = 16384 };
 	struct io_uring_buf_reg registration = { .ring_entries = (uint32_t)r->options->buffers };
 	size_t ring_bytes = (size_t)r->options->buffers * sizeof(struct io_uring_buf);
 	int result = io_uring_queue_init_params(RING_SIZE, &r->ring, &params);
 
-	if (result == -EINVAL) {	/* a kernel before 6.1 */
+	if (result == -EINVAL) { /* a kernel before 6.1 */
 		params.flags = IORING_SETUP_CQSIZE;
 		result = io_uring_queue_init_params(RING_SIZE, &r->ring, &params);
 	}
@@ -449,7 +449,8 @@ _Noreturn void relay_uring(const struct relay_options *options, int arrivals)
 
 		end_turn(&r);
 		io_uring_submit_and_wait(&r.ring, 1);
-		io_uring_for_each_cqe(&r.ring, head, cqe) {
+		io_uring_for_each_cqe(&r.ring, head, cqe)
+		{
 			struct peer *p = (struct peer *)(uintptr_t)(cqe->user_data & ~(uint64_t)TAG_MASK);
 
 			count++;

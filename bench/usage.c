@@ -12,7 +12,7 @@ static unsigned bucket_of(uint64_t ns)
 
 	if (ns < HISTOGRAM_FINE)
 		return (unsigned)ns;
-	power = 63 - (unsigned)__builtin_clzll(ns);	/* at least 6 */
+	power = 63 - (unsigned)__builtin_clzll(ns); /* at least 6 */
 	power = power > 41 ? 41 : power;
 	return (power - 5) * HISTOGRAM_FINE + (unsigned)((ns >> (power - 6)) & (HISTOGRAM_FINE - 1));
 }
@@ -90,7 +90,7 @@ static double ticks_of(int pid, int number)
 	if (file == NULL || fgets(line, sizeof(line), file) == NULL)
 		die_errno("cannot watch process %d", pid);
 	fclose(file);
-	at = strrchr(line, ')') + 1;	/* a name may hold blanks */
+	at = strrchr(line, ')') + 1; /* a name may hold blanks */
 	for (int i = 3; i < number; i++)
 		at = strchr(at + 1, ' ');
 	return strtod(at, NULL);
@@ -124,11 +124,11 @@ struct usage usage_of(int pid)
 		}
 		snprintf(path, sizeof(path), "/proc/%d/task/%s/status", pid, entry->d_name);
 		usage.switches += field_of(path, "voluntary_ctxt_switches:") +
-				  field_of(path, "nonvoluntary_ctxt_switches:");
+			field_of(path, "nonvoluntary_ctxt_switches:");
 	}
 	if (tasks != NULL)
 		closedir(tasks);
-	if (usage.cpu_us == 0)	/* a kernel without CONFIG_SCHED_INFO */
+	if (usage.cpu_us == 0) /* a kernel without CONFIG_SCHED_INFO */
 		usage.cpu_us = usage.user_us + usage.system_us;
 	snprintf(path, sizeof(path), "/proc/%d/status", pid);
 	usage.rss_kb = field_of(path, "VmRSS:");
