@@ -1,0 +1,218 @@
+/* pgweir: a table of commands. Called as `pgbouncer` (by that name or a link) it takes PgBouncer's command line instead. */
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/text.h"
+#include "serve/serve.h"
+
+#define OVERRIDES_MAX 256
+
+static int command_serve(int argc, char **argv);
+static int command_help(int argc, char **argv);
+static int command_version(int argc, char **argv);
+
+static const struct command {
+	const char *name, *arguments, *what;
+	int (*run)(int argc, char **argv);
+} commands[] = {
+	{ "serve", "FILE.ini [-o key=value]...",
+		"stand in front of PostgreSQL, in the foreground, logging to standard error", command_serve },
+	{ "help", "[COMMAND]", "say this, or how one command is used", command_help },
+	{ "version", "", "print the version", command_version },
+};
+
+#define COMMANDS (sizeof commands / sizeof commands[0])
+
+static void print_commands(FILE *to)
+{
+	size_t i;
+
+	fputs("pgweir: the guard in front of PostgreSQL's connections\n\n", to);
+	for (i = 0; i < COMMANDS; i++)
+		fprintf(to, "  pgweir %-8s %-28s %s\n", commands[i].name, commands[i].arguments, commands[i].what);
+	fputs("\nCalled as `pgbouncer` it takes PgBouncer's command line.\n"
+	      "Example:  pgweir serve pgweir.ini -o listen_port=6433\n",
+		to);
+}
+
+static void print_serve_help(FILE *to)
+{
+	fputs("pgweir serve FILE.ini [-o key=value]... [-v]...\n"
+	      "\n"
+	      "Reads FILE.ini (PgBouncer's format), listens, and serves until it is told to stop.\n"
+	      "\n"
+	      "  -o key=value   a setting that overrides the file; also -o databases.NAME='host=... port=...'\n"
+	      "                 and -o users.NAME='pool_mode=session'. May be given many times.\n"
+	      "  -v             say more in the log; twice: everything\n"
+	      "\n"
+	      "Signals: HUP reads the file again (all of it or, if it is bad, none); INT waits for running transactions;\n"
+	      "TERM waits for clients to leave; either a second time, or QUIT, ends at once; USR1 pauses, USR2 resumes.\n"
+	      "\n"
+	      "Example:  pgweir serve /etc/pgbouncer/pgbouncer.ini -o listen_port=6433\n"
+	      "Then:     psql -p 6433 -h 127.0.0.1 pgweir     (the console: SHOW HELP)\n",
+		to);
+}
+
+static int command_help(int argc, char **argv)
+{
+	if (argc > 1 && strcmp(argv[1], "serve") == 0)
+		print_serve_help(stdout);
+	else
+		print_commands(stdout);
+	return 0;
+}
+
+static int command_version(int argc, char **argv)
+{
+	(void)argc;
+	(void)argv;
+	printf("pgweir %s\n", PGWEIR_VERSION);
+	return 0;
+}
+
+/* Split key=value in place. */
+static bool take_override(char *text, struct config_override *out)
+{
+	char *equals = strchr(text, '=');
+
+	if (!equals || equals == text)
+		return false;
+	*equals = 0;
+	out->key = text;
+	out->value = equals + 1;
+	return true;
+}
+
+static int command_serve(int argc, char **argv)
+{
+	static const struct option options[] = { { "option", required_argument, NULL, 'o' },
+		{ "verbose", no_argument, NULL, 'v' }, { "help", no_argument, NULL, 'h' }, { 0 } };
+	static struct config_override overrides[OVERRIDES_MAX];
+	struct serve_setup setup = { .overrides = overrides, .manner = MANNER_PGWEIR };
+	int option;
+
+	while ((option = getopt_long(argc, argv, "o:vh", options, NULL)) != -1) {
+		switch (option) {
+		case 'o':
+			if (setup.override_count == OVERRIDES_MAX) {
+				fprintf(stderr, "pgweir serve: more than %d -o options\n", OVERRIDES_MAX);
+				return 1;
+			}
+			if (!take_override(optarg, &overrides[setup.override_count])) {
+				fprintf(stderr, "pgweir serve: -o wants key=value, not \"%s\"\n", optarg);
+				return 1;
+			}
+			setup.override_count++;
+			break;
+		case 'v':
+			setup.verbose++;
+			break;
+		case 'h':
+			print_serve_help(stdout);
+			return 0;
+		default:
+			fputs("Try: pgweir help serve\n", stderr);
+			return 1;
+		}
+	}
+	if (argc - optind != 1) {
+		fprintf(stderr, "pgweir serve: %s\nTry: pgweir help serve\n",
+			optind == argc ? "which FILE.ini?" : "one FILE.ini only");
+		return 1;
+	}
+	setup.file = argv[optind];
+	return serve(&setup);
+}
+
+static int as_pgbouncer(int argc, char **argv)
+{
+	static const struct option options[] = {
+		{ "daemon", no_argument, NULL, 'd' },
+		{ "quiet", no_argument, NULL, 'q' },
+		{ "reboot", no_argument, NULL, 'R' },
+		{ "user", required_argument, NULL, 'u' },
+		{ "verbose", no_argument, NULL, 'v' },
+		{ "version", no_argument, NULL, 'V' },
+		{ "help", no_argument, NULL, 'h' },
+		{ 0 },
+	};
+	struct serve_setup setup = { .manner = MANNER_PGBOUNCER };
+	int option;
+
+	while ((option = getopt_long(argc, argv, "dqRu:vVh", options, NULL)) != -1) {
+		switch (option) {
+		case 'd':
+			setup.daemon = true;
+			break;
+		case 'q':
+			setup.quiet = true;
+			break;
+		case 'R':
+			fputs("pgbouncer: -R (takeover of a running process) is not built yet; stop the old process first\n",
+				stderr);
+			return 1;
+		case 'u':
+			setup.user = optarg;
+			break;
+		case 'v':
+			setup.verbose++;
+			break;
+		case 'V':
+			printf("PgBouncer 1.25.2\npgweir %s\n", PGWEIR_VERSION);
+			return 0;
+		case 'h':
+			printf("%s [OPTION]... CONFIG\n"
+			       "  -d, --daemon         run in the background (needs a pidfile)\n"
+			       "  -q, --quiet          nothing on standard error\n"
+			       "  -u, --user=USERNAME  become this user\n"
+			       "  -v, --verbose        say more (may be repeated)\n"
+			       "  -V, --version        print the version\n"
+			       "  -h, --help           print this\n"
+			       "This is pgweir under PgBouncer's name: pgweir help tells the rest.\n",
+				argv[0]);
+			return 0;
+		default:
+			fprintf(stderr, "Try \"%s --help\" for more information.\n", argv[0]);
+			return 1;
+		}
+	}
+	if (argc - optind != 1) {
+		fprintf(stderr, "%s: %s\nTry \"%s --help\" for more information.\n", argv[0],
+			optind == argc ? "no configuration file specified" : "too many arguments", argv[0]);
+		return 1;
+	}
+	setup.file = argv[optind];
+	return serve(&setup);
+}
+
+int main(int argc, char **argv)
+{
+	const char *slash = strrchr(argv[0], '/'), *name = slash ? slash + 1 : argv[0], *names[COMMANDS + 1] = { 0 },
+		   *nearest;
+	size_t i;
+
+	if (strcmp(name, "pgbouncer") == 0)
+		return as_pgbouncer(argc, argv);
+	if (argc < 2) {
+		print_commands(stdout);
+		return 0;
+	}
+	if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0)
+		return command_help(1, argv);
+	if (strcmp(argv[1], "--version") == 0 || strcmp(argv[1], "-V") == 0)
+		return command_version(1, argv);
+	for (i = 0; i < COMMANDS; i++) {
+		if (strcmp(argv[1], commands[i].name) == 0)
+			return commands[i].run(argc - 1, argv + 1);
+		names[i] = commands[i].name;
+	}
+	nearest = text_nearest(argv[1], names);
+	fprintf(stderr, "pgweir: there is no command \"%s\"", argv[1]);
+	if (nearest)
+		fprintf(stderr, "; did you mean \"%s\"?\n", nearest);
+	else
+		fputs("; see pgweir help\n", stderr);
+	return 1;
+}

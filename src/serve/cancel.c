@@ -1,0 +1,113 @@
+/* Errands: a connection of its own to a server's host that carries one CancelRequest and ends.
+ *
+ * PostgreSQL signals the backend before it closes that connection. Until it is closed the channel is not lent to anybody else
+ * (channel->errands), so that a late cancel can not hit the next client's query. */
+#include <stdlib.h>
+
+#include "base/check.h"
+#include "base/text.h"
+#include "serve/worker.h"
+
+struct errand {
+	enum party party;
+	struct worker *worker;
+	struct errand *next, *previous;
+	struct stream *stream;
+	struct timer timer;
+	server_id server;
+	uint32_t process_id;
+	uint8_t secret[SERVER_SECRET_MAX];
+	size_t secret_length;
+};
+
+static void end(struct errand *errand)
+{
+	struct worker *worker = errand->worker;
+	struct channel *channel = channel_get(worker, errand->server);
+
+	timer_clear(&worker->timers, &errand->timer);
+	stream_close(&errand->stream);
+	if (errand->previous)
+		errand->previous->next = errand->next;
+	else
+		worker->errands = errand->next;
+	if (errand->next)
+		errand->next->previous = errand->previous;
+	secret_wipe(errand->secret, sizeof errand->secret);
+	free(errand);
+	if (!channel)
+		return;
+	check(channel->errands > 0);
+	channel->errands--;
+	if (channel->errands == 0 && channel->state == CHANNEL_CLEANING)
+		channel_settle(channel);
+}
+
+void errand_send(struct channel *channel)
+{
+	struct worker *worker = channel->worker;
+	struct errand *errand;
+
+	if (channel->errands > 0 || channel->secret_length == 0)
+		return; /* one is on its way already */
+	errand = calloc(1, sizeof *errand);
+	if (!errand)
+		return;
+	errand->party = PARTY_ERRAND;
+	errand->worker = worker;
+	errand->server = channel->id;
+	errand->process_id = channel->process_id;
+	memcpy(errand->secret, channel->secret, channel->secret_length);
+	errand->secret_length = channel->secret_length;
+	timer_init(&errand->timer, PARTY_ERRAND);
+	errand->stream = stream_dial(worker->loop, &channel->address, &worker->server_options, errand);
+	if (!errand->stream) {
+		free(errand);
+		return;
+	}
+	errand->next = worker->errands;
+	if (errand->next)
+		errand->next->previous = errand;
+	worker->errands = errand;
+	channel->errands++;
+	if (worker->config->cancel_wait_timeout > 0)
+		timer_set(&worker->timers, &errand->timer, worker->now + worker->config->cancel_wait_timeout);
+}
+
+void errand_connected(struct errand *errand)
+{
+	struct buf message = { 0 };
+	struct writer w = writer_to(&message);
+	struct piece piece;
+
+	message_cancel(&w, errand->process_id, span_of(errand->secret, errand->secret_length));
+	piece = (struct piece){ message.at + message.start, message.length };
+	if (!writer_ok(&w) || !stream_write(errand->stream, &piece, 1)) {
+		buf_wipe(&message);
+		end(errand);
+		return;
+	}
+	buf_wipe(&message);
+}
+
+void errand_ended(struct errand *errand)
+{
+	end(errand);
+}
+
+void errand_timer_rings(struct timer *timer)
+{
+	struct errand *errand = link_owner(timer, struct errand, timer);
+	struct channel *channel = channel_get(errand->worker, errand->server);
+
+	/* Whether it arrived is not known, so that server is not lent again. */
+	if (channel)
+		channel->broken = true;
+	end(errand);
+}
+
+void errands_fini(struct worker *worker)
+{
+	while (worker->errands)
+		end(worker->errands);
+}

@@ -1,0 +1,479 @@
+/* The census: a letter that visits every worker, each of which adds its clients, servers and counters to one snapshot, and that
+ * then goes home to whoever asked. No worker waits for another, and nobody reads another's state.
+ *
+ * What belongs to the house (pools, databases, users, settings) is added by the first worker it visits. */
+#include <stdlib.h>
+
+#include "base/check.h"
+#include "base/text.h"
+#include "io/clock.h"
+#include "serve/worker.h"
+
+static uint64_t client_id(struct client_ref ref)
+{
+	return (uint64_t)ref.worker << 56 | (uint64_t)(ref.client.slot & 0xffffff) << 32 | ref.client.generation;
+}
+
+static uint64_t server_id_number(server_id id)
+{
+	return (uint64_t)1 << 63 | (uint64_t)id.slot << 32 | id.generation;
+}
+
+void census_begin(struct guest *guest, unsigned parts)
+{
+	struct letter_census *letter = calloc(1, sizeof *letter);
+
+	if (letter)
+		letter->snapshot = snapshot_new(parts);
+	if (!letter || !letter->snapshot) {
+		free(letter);
+		guest_complain(guest, SQLSTATE_OUT_OF_MEMORY, "out of memory", NULL, NULL);
+		return;
+	}
+	letter->letter.kind = LETTER_CENSUS;
+	letter->asker = guest_ref(guest);
+	desk_begin_waiting(guest);
+	worker_post(guest->worker, 0, &letter->letter);
+}
+
+/* ---- what the house knows ---- */
+
+static struct snapshot *visit_totals(struct worker *worker, struct snapshot *snapshot)
+{
+	struct house *house = worker->house;
+	struct totals_picture totals;
+
+	lock_take(house->lock);
+	core_totals(house->core, &totals);
+	lock_drop(house->lock);
+	snapshot->wall = clock_wall();
+	snapshot->pgbouncer = worker->config->manner == MANNER_PGBOUNCER;
+	text_copy(snapshot->version, sizeof snapshot->version, "pgweir " PGWEIR_VERSION);
+	snapshot->clients_total = atomic_load(&house->clients);
+	snapshot->clients_login = totals.logging_in;
+	snapshot->clients_at_door = totals.at_door;
+	snapshot->servers_total = totals.servers;
+	snapshot->door_waits = totals.door_waits;
+	snapshot->clients_max = house->clients_max;
+	snapshot->paused = totals.paused;
+	snapshot->shutting_down = totals.shutting_down;
+	return snapshot;
+}
+
+static void visit_settings(struct worker *worker, struct snapshot *snapshot)
+{
+	struct setting_view view;
+	struct config_row *row;
+	size_t i;
+
+	for (i = 0; config_view(worker->config, i, &view); i++) {
+		row = snapshot_setting(snapshot);
+		if (!row)
+			return;
+		text_copy(row->key, sizeof row->key, view.key);
+		text_copy(row->value, sizeof row->value, view.value);
+		text_copy(row->standard, sizeof row->standard, view.standard ? view.standard : "");
+		row->changeable = view.reloadable;
+	}
+}
+
+static void fill_pool(
+	struct worker *worker, const struct pool_picture *picture, const struct pool_view *view, struct pool_row *row)
+{
+	text_copy_span(row->database, sizeof row->database, picture->database_name);
+	text_copy_span(row->user, sizeof row->user, picture->user);
+	row->clients = picture->clients;
+	row->clients_waiting = picture->waiting;
+	row->servers_active = picture->lent;
+	row->servers_idle = picture->idle;
+	row->servers_login = picture->dialing;
+	row->servers_tested = picture->cleaning;
+	row->servers_moving = picture->moving;
+	row->servers_closing = picture->closing;
+	row->servers_orphaned = picture->orphaned;
+	row->oldest_wait = picture->oldest_wait_since ? worker->now - picture->oldest_wait_since : 0;
+	row->oldest_lease = picture->oldest_lease_since ? worker->now - picture->oldest_lease_since : 0;
+	row->median_lease = picture->median_lease;
+	row->size = picture->rules.size;
+	row->reserve = picture->rules.reserve;
+	row->full_target = picture->full_since ? picture->full_target : 0;
+	row->failing = picture->failing;
+	text_copy(row->failure, sizeof row->failure, picture->failing ? picture->failure : "");
+	/* A client that holds no server is active too, unless it waits, as in PgBouncer. */
+	row->clients_active = picture->clients > picture->waiting ? picture->clients - picture->waiting : 0;
+	if (view) {
+		row->mode = (int)view->rules.mode;
+		row->hosts_stay = view->database && view->database->hosts_stay;
+	}
+}
+
+static void visit_pools(struct worker *worker, struct snapshot *snapshot)
+{
+	struct house *house = worker->house;
+	struct pool_picture *picture = malloc(sizeof *picture);
+	pool_id id;
+	bool known;
+
+	for (id = 0; picture; id++) {
+		struct pool_view *view = pool_view(worker, id);
+		struct pool_row *row;
+
+		lock_take(house->lock);
+		known = core_pool_picture(house->core, id, picture);
+		lock_drop(house->lock);
+		if (!known && id >= core_pools(house->core))
+			break;
+		row = known ? snapshot_pool(snapshot) : NULL;
+		if (row)
+			fill_pool(worker, picture, view, row);
+	}
+	free(picture);
+}
+
+static int or_unset(int value, int otherwise)
+{
+	return value == UNSET ? otherwise : value;
+}
+
+static void visit_databases(struct worker *worker, struct snapshot *snapshot)
+{
+	const struct config *config = worker->config;
+	struct house *house = worker->house;
+	struct database_picture picture;
+	size_t i;
+
+	for (i = 0; i < config->database_count; i++) {
+		const struct database_settings *from = &config->databases[i];
+		struct database_row *row = snapshot_database(snapshot);
+		database_id id;
+		size_t h, length = 0;
+
+		if (!row)
+			return;
+		text_copy(row->name, sizeof row->name, from->name);
+		for (h = 0; h < from->host_count; h++)
+			length += text_format(row->host + length, sizeof row->host - length, "%s%s", h ? "," : "",
+				from->hosts[h].name);
+		row->port = from->hosts[0].port;
+		text_copy(row->dbname, sizeof row->dbname, from->dbname ? from->dbname : from->name);
+		text_copy(row->force_user, sizeof row->force_user, from->user ? from->user : "");
+		row->pool_size = or_unset(from->pool_size, config->default_pool_size);
+		row->min_pool_size = or_unset(from->min_pool_size, config->min_pool_size);
+		row->reserve_pool_size = or_unset(from->reserve_pool_size, config->reserve_pool_size);
+		row->server_lifetime = from->server_lifetime == UNSET ? config->server_lifetime : from->server_lifetime;
+		row->mode = from->pool_mode == POOL_UNSET ? -1 : (int)from->pool_mode;
+		row->hosts_stay = from->hosts_stay;
+		row->max_connections = or_unset(from->max_connections, config->max_db_connections);
+		row->max_client_connections = or_unset(from->max_client_connections, config->max_db_client_connections);
+		lock_take(house->lock);
+		id = core_database_find(house->core, span_text(from->name));
+		if (id != NO_DATABASE && core_database_picture(house->core, id, &picture)) {
+			row->current_connections = (int)picture.servers;
+			row->current_client_connections = (int)picture.clients;
+			row->paused = picture.paused || picture.kill_paused;
+			row->disabled = picture.disabled;
+		}
+		lock_drop(house->lock);
+	}
+}
+
+static void add_user(struct worker *worker, struct snapshot *snapshot, const char *name)
+{
+	const struct config *config = worker->config;
+	const struct user_settings *from = config_user(config, span_text(name));
+	struct user_row *row;
+	uint32_t servers = 0, clients = 0;
+	size_t i;
+
+	for (i = 0; i < snapshot->user_count; i++)
+		if (strcmp(snapshot->users[i].name, name) == 0)
+			return;
+	row = snapshot_user(snapshot);
+	if (!row)
+		return;
+	text_copy(row->name, sizeof row->name, name);
+	row->pool_size = from ? from->pool_size : UNSET;
+	row->reserve_pool_size = from ? from->reserve_pool_size : UNSET;
+	row->mode = from && from->pool_mode != POOL_UNSET ? (int)from->pool_mode : -1;
+	row->max_connections = from ? or_unset(from->max_connections, config->max_user_connections)
+				    : config->max_user_connections;
+	row->max_client_connections = from ? or_unset(from->max_client_connections, config->max_user_client_connections)
+					   : config->max_user_client_connections;
+	lock_take(worker->house->lock);
+	core_user_counts(worker->house->core, span_text(name), &servers, &clients);
+	lock_drop(worker->house->lock);
+	row->current_connections = (int)servers;
+	row->current_client_connections = (int)clients;
+}
+
+static void visit_users(struct worker *worker, struct snapshot *snapshot)
+{
+	size_t i;
+
+	for (i = 0; i < worker->config->user_count; i++)
+		add_user(worker, snapshot, worker->config->users[i].name);
+	for (i = 0; worker->secrets && secrets_name(worker->secrets, i); i++)
+		add_user(worker, snapshot, secrets_name(worker->secrets, i));
+	for (i = 0; i < snapshot->pool_count; i++)
+		add_user(worker, snapshot, snapshot->pools[i].user);
+}
+
+/* ---- what a worker knows ---- */
+
+static void fill_addresses(
+	const struct stream *stream, char peer[112], int *port, char local[112], int *local_port, uint32_t *process)
+{
+	const struct address *address;
+	char text[ADDRESS_TEXT];
+
+	if (!stream)
+		return;
+	address = stream_peer(stream);
+	text_copy(peer, 112, address_host_text(address, text));
+	*port = address->port;
+	if (process)
+		*process = address->process;
+	address = stream_local(stream);
+	text_copy(local, 112, address_host_text(address, text));
+	*local_port = address->port;
+}
+
+static time_us wall_of(const struct worker *worker, const struct snapshot *snapshot, time_us at)
+{
+	return snapshot->wall - (worker->now - at);
+}
+
+static void add_client(struct worker *worker, struct snapshot *snapshot, const struct guest *guest)
+{
+	struct client_row *row = snapshot_client(snapshot);
+	const char *name;
+
+	if (!row)
+		return;
+	text_copy(row->user, sizeof row->user, guest->user ? guest->user : "");
+	if (guest->pool != NO_POOL)
+		text_copy(row->database, sizeof row->database, worker->views[guest->pool]->database_name);
+	else if (guest->state == GUEST_CONSOLE)
+		text_copy(row->database, sizeof row->database, "pgbouncer");
+	name = guest->wanted ? params_get(guest->wanted, span_text("application_name")) : NULL;
+	text_copy(row->application_name, sizeof row->application_name, name ? name : "");
+	switch ((enum guest_state)guest->state) {
+	case GUEST_LOGIN:
+	case GUEST_LEARNING:
+		row->state = CLIENT_LOGIN;
+		break;
+	case GUEST_AT_DOOR:
+		row->state = CLIENT_AT_DOOR;
+		break;
+	case GUEST_PARKED:
+		row->state = CLIENT_IDLE;
+		break;
+	case GUEST_WAITING:
+		row->state = CLIENT_WAITING;
+		break;
+	case GUEST_CONSOLE:
+		row->state = CLIENT_CONSOLE;
+		break;
+	case GUEST_LENT:
+	case GUEST_ENDING:
+	default:
+		row->state = CLIENT_ACTIVE;
+		break;
+	}
+	fill_addresses(guest->stream, row->address, &row->port, row->local_address, &row->local_port, &row->process_id);
+	row->connected_wall = wall_of(worker, snapshot, guest->connected);
+	row->requested_wall = wall_of(worker, snapshot, guest->requested);
+	row->wait = guest->state == GUEST_WAITING ? worker->now - guest->wants_since : 0;
+	row->id = client_id(guest_ref(guest));
+	row->statements = guest->names.count;
+	if (guest->channel) {
+		row->link_id = server_id_number(guest->channel->id);
+		row->in_transaction = guest->channel->track.status == 'T' || guest->channel->track.status == 'E';
+	}
+}
+
+static void add_server(struct worker *worker, struct snapshot *snapshot, const struct channel *channel)
+{
+	static const enum server_row_state states[] = {
+		[CHANNEL_RESOLVING] = SERVER_ROW_NEW,
+		[CHANNEL_CONNECTING] = SERVER_ROW_NEW,
+		[CHANNEL_LOGIN] = SERVER_ROW_NEW,
+		[CHANNEL_GREETING] = SERVER_ROW_TESTED,
+		[CHANNEL_IDLE] = SERVER_ROW_IDLE,
+		[CHANNEL_LENT] = SERVER_ROW_ACTIVE,
+		[CHANNEL_CLEANING] = SERVER_ROW_TESTED,
+		[CHANNEL_CLOSING] = SERVER_ROW_CLOSING,
+	};
+	struct server_row *row = snapshot_server(snapshot);
+	struct server_picture picture;
+	const char *name;
+
+	if (!row)
+		return;
+	text_copy(row->user, sizeof row->user, worker->views[channel->pool]->user);
+	text_copy(row->database, sizeof row->database, worker->views[channel->pool]->database_name);
+	name = params_get(channel->reported, span_text("application_name"));
+	text_copy(row->application_name, sizeof row->application_name, name ? name : "");
+	row->state = states[channel->state];
+	row->canceling = channel->errands > 0;
+	fill_addresses(channel->stream, row->address, &row->port, row->local_address, &row->local_port, NULL);
+	row->connected_wall = wall_of(worker, snapshot, channel->connected);
+	row->requested_wall = wall_of(worker, snapshot, channel->requested ? channel->requested : channel->connected);
+	row->id = server_id_number(channel->id);
+	row->link_id = channel->guest ? client_id(guest_ref(channel->guest)) : 0;
+	row->process_id = channel->process_id;
+	row->statements = (uint32_t)prepared_count(channel->prepared);
+	lock_take(worker->house->lock);
+	row->close_needed = core_server_picture(worker->house->core, channel->id, &picture) && picture.close_needed;
+	lock_drop(worker->house->lock);
+}
+
+/* Counters are plain numbers one after another: adding two sets of them is a loop. */
+#define COUNTERS (sizeof(struct stat_counters) / sizeof(uint64_t))
+
+static void counters_add(struct stat_counters *to, const struct stat_counters *from, int sign)
+{
+	uint64_t *a = (uint64_t *)(void *)to;
+	const uint64_t *b = (const uint64_t *)(const void *)from;
+	size_t i;
+
+	for (i = 0; i < COUNTERS; i++)
+		a[i] = sign > 0 ? a[i] + b[i] : a[i] - b[i];
+}
+
+static void add_stats(struct worker *worker, struct snapshot *snapshot, const struct pool_view *view)
+{
+	struct stats_row *row = NULL;
+	size_t i;
+
+	for (i = 0; i < snapshot->stats_count; i++)
+		if (strcmp(snapshot->stats[i].database, view->database_name) == 0)
+			row = &snapshot->stats[i];
+	if (!row) {
+		row = snapshot_stats(snapshot);
+		if (!row)
+			return;
+		text_copy(row->database, sizeof row->database, view->database_name);
+	}
+	counters_add(&row->total, &view->stats, 1);
+	counters_add(&row->average, &view->last_period, 1);
+	for (i = 0; i < snapshot->pool_count; i++)
+		if (strcmp(snapshot->pools[i].database, view->database_name) == 0 &&
+			strcmp(snapshot->pools[i].user, view->user) == 0)
+			counters_add(&snapshot->pools[i].total, &view->stats, 1);
+	(void)worker;
+}
+
+static void visit_own(struct worker *worker, struct snapshot *snapshot)
+{
+	struct guest *guest;
+	uint32_t slot = 0, i;
+
+	if (snapshot->parts & PART_CLIENTS)
+		while ((guest = slots_next(&worker->guests, &slot)))
+			if (guest->state != GUEST_ENDING)
+				add_client(worker, snapshot, guest);
+	for (i = 0; (snapshot->parts & PART_SERVERS) && i < worker->channel_capacity; i++)
+		if (worker->channels[i])
+			add_server(worker, snapshot, worker->channels[i]);
+	for (i = 0; (snapshot->parts & PART_STATS) && i < worker->view_capacity; i++)
+		if (worker->views[i])
+			add_stats(worker, snapshot, worker->views[i]);
+}
+
+/* Rates per second, and times per transaction, query and assignment. */
+static void finish_averages(struct snapshot *snapshot, time_us period)
+{
+	uint64_t seconds = period >= SECOND_US ? (uint64_t)(period / SECOND_US) : 1;
+	size_t i, j;
+
+	for (i = 0; i < snapshot->stats_count; i++) {
+		struct stat_counters *average = &snapshot->stats[i].average, delta = *average;
+		uint64_t *list = (uint64_t *)(void *)average;
+
+		for (j = 0; j < COUNTERS; j++)
+			list[j] /= seconds;
+		average->transaction_time = delta.transactions ? delta.transaction_time / delta.transactions : 0;
+		average->query_time = delta.queries ? delta.query_time / delta.queries : 0;
+		average->wait_time = delta.server_assignments ? delta.wait_time / delta.server_assignments : 0;
+	}
+}
+
+static void log_stats(struct snapshot *snapshot)
+{
+	struct stat_counters sum = { 0 };
+	size_t i;
+
+	for (i = 0; i < snapshot->stats_count; i++)
+		counters_add(&sum, &snapshot->stats[i].average, 1);
+	log_line(LOG_LOG,
+		"stats: %llu xacts/s, %llu queries/s, %llu client parses/s, %llu server parses/s, %llu binds/s, "
+		"%llu client logins/s, in %llu B/s, out %llu B/s, xact %llu us, query %llu us, wait %llu us",
+		(unsigned long long)sum.transactions, (unsigned long long)sum.queries,
+		(unsigned long long)sum.client_parses, (unsigned long long)sum.server_parses,
+		(unsigned long long)sum.binds, (unsigned long long)sum.logins, (unsigned long long)sum.received,
+		(unsigned long long)sum.sent, (unsigned long long)sum.transaction_time,
+		(unsigned long long)sum.query_time, (unsigned long long)sum.wait_time);
+}
+
+void census_visit(struct worker *worker, struct letter_census *letter)
+{
+	struct snapshot *snapshot = letter->snapshot;
+
+	check(letter->next == worker->index);
+	if (letter->next == 0) {
+		visit_totals(worker, snapshot);
+		visit_settings(worker, snapshot);
+		visit_pools(worker, snapshot);
+		visit_databases(worker, snapshot);
+		visit_users(worker, snapshot);
+	}
+	visit_own(worker, snapshot);
+	letter->next++;
+	if (letter->next < worker->house->worker_count) {
+		worker_post(worker, letter->next, &letter->letter);
+		return;
+	}
+	finish_averages(snapshot, worker->config->stats_period);
+	letter->next = worker->house->worker_count + 1;
+	if (!handle_none(letter->asker.client)) {
+		worker_post(worker, letter->asker.worker, &letter->letter);
+		return;
+	}
+	log_stats(snapshot);
+	snapshot_free(snapshot);
+	free(letter);
+}
+
+/* ---- averages ---- */
+
+void census_tick(struct worker *worker)
+{
+	struct letter_census *letter;
+	uint32_t i;
+
+	for (i = 0; i < worker->view_capacity; i++) {
+		struct pool_view *view = worker->views[i];
+
+		if (!view)
+			continue;
+		view->last_period = view->stats;
+		counters_add(&view->last_period, &view->marked, -1);
+		view->marked = view->stats;
+	}
+	if (worker->config->stats_period > 0)
+		timer_set(&worker->timers, &worker->stats_timer, worker->now + worker->config->stats_period);
+	if (worker->index != 0 || !worker->config->log_stats ||
+		worker->now < worker->born + worker->config->stats_period)
+		return;
+	letter = calloc(1, sizeof *letter);
+	if (!letter)
+		return;
+	letter->snapshot = snapshot_new(PART_STATS);
+	if (!letter->snapshot) {
+		free(letter);
+		return;
+	}
+	letter->letter.kind = LETTER_CENSUS;
+	worker_post(worker, 0, &letter->letter);
+}

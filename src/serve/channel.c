@@ -1,0 +1,364 @@
+/* A server connection's life in one worker.
+ *
+ *   RESOLVING -> CONNECTING -> LOGIN -> GREETING -> IDLE <------------------+
+ *       |            |           |         |         |  lend               | proven free
+ *       +------------+-----------+---------+         v                     |
+ *                  dial failed                     LENT --> CLEANING ------+
+ *                                                    |          |
+ *                                                    +----------+--> CLOSING --> end of file
+ *
+ *  LENT:     guest is set. While `checking` or `learning` only our own queries run.
+ *  CLEANING: no guest; what is still owed is read and dropped, then ROLLBACK, then the reset query if the mode wants one.
+ *  CLOSING:  counts at PostgreSQL until its socket ends.
+ *
+ * The core is told of every change; it alone decides what follows. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/check.h"
+#include "base/text.h"
+#include "serve/channel.h"
+void channel_step(struct channel *channel, enum event_kind kind)
+{
+	struct event event = {
+		.kind = kind,
+		.now = channel->worker->now,
+		.server = channel->id,
+		.worker = channel->worker->index,
+		.pool = channel->pool,
+	};
+
+	worker_step(channel->worker, &event);
+}
+
+struct pool_view *channel_view(const struct channel *channel)
+{
+	return channel->worker->views[channel->pool];
+}
+
+void channel_log(const struct channel *channel, enum log_level level, const char *format, ...)
+{
+	const struct pool_view *view = channel_view(channel);
+	char line[512], where[ADDRESS_TEXT];
+	va_list list;
+
+	if (!log_wants(level))
+		return;
+	va_start(list, format);
+	vsnprintf(line, sizeof line, format, list);
+	va_end(list);
+	log_line(level, "S-%u.%u: %s/%s@%s %s", channel->id.slot, channel->id.generation, view->database_name,
+		view->user, address_text(&channel->address, where), line);
+}
+
+struct channel *channel_get(struct worker *worker, server_id id)
+{
+	struct channel *channel = id.slot < worker->channel_capacity ? worker->channels[id.slot] : NULL;
+
+	return channel && channel->id.generation == id.generation ? channel : NULL;
+}
+
+bool channel_place(struct worker *worker, struct channel *channel)
+{
+	uint32_t capacity = worker->channel_capacity ? worker->channel_capacity : 64;
+	struct channel **grown;
+
+	while (capacity <= channel->id.slot)
+		capacity *= 2;
+	if (capacity > worker->channel_capacity) {
+		grown = realloc(worker->channels, capacity * sizeof *grown);
+		if (!grown)
+			return false;
+		memset(grown + worker->channel_capacity, 0, (capacity - worker->channel_capacity) * sizeof *grown);
+		worker->channels = grown;
+		worker->channel_capacity = capacity;
+	}
+	check(!worker->channels[channel->id.slot]);
+	worker->channels[channel->id.slot] = channel;
+	worker->channel_count++;
+	return true;
+}
+
+void channel_forget(struct channel *channel)
+{
+	struct worker *worker = channel->worker;
+
+	check(!channel->guest && channel_get(worker, channel->id) == channel);
+	worker->channels[channel->id.slot] = NULL;
+	worker->channel_count--;
+	timer_clear(&worker->timers, &channel->timer);
+	stream_close(&channel->stream);
+	check(worker->dead_count < worker->dead_capacity);
+	worker->dead[worker->dead_count++] = channel;
+}
+
+void channel_bury(struct channel *channel)
+{
+	server_login_free(channel->login);
+	track_fini(&channel->track);
+	params_drop(channel->applied);
+	params_drop(channel->reported);
+	prepared_free(channel->prepared);
+	free(channel->addresses);
+	secret_wipe(channel->secret, sizeof channel->secret);
+	free(channel);
+}
+
+bool channel_reserve_grave(struct worker *worker)
+{
+	size_t want = worker->dead_count + worker->channel_count + 16;
+	struct channel **grown;
+
+	if (want <= worker->dead_capacity)
+		return true;
+	grown = realloc(worker->dead, want * 2 * sizeof *grown);
+	if (!grown)
+		return false;
+	worker->dead = grown;
+	worker->dead_capacity = want * 2;
+	return true;
+}
+void channel_bytes(struct channel *channel, struct span bytes)
+{
+	size_t used;
+
+	switch ((enum channel_state)channel->state) {
+	case CHANNEL_LOGIN:
+		used = channel_login_bytes(channel, bytes);
+		/* What came with the last message of the login is already the connected server's. */
+		if (channel->stream && channel->state != CHANNEL_LOGIN && used < bytes.length)
+			used += relay_server(channel, span_skip(bytes, used));
+		break;
+	case CHANNEL_CLOSING:
+	case CHANNEL_RESOLVING:
+	case CHANNEL_CONNECTING:
+		used = bytes.length;
+		break;
+	case CHANNEL_GREETING:
+	case CHANNEL_IDLE:
+	case CHANNEL_LENT:
+	case CHANNEL_CLEANING:
+		used = relay_server(channel, bytes);
+		break;
+	default:
+		used = bytes.length;
+		break;
+	}
+	if (channel->stream)
+		stream_consume(channel->stream, used < bytes.length ? used : bytes.length);
+}
+
+/* What was queued for the server has gone out: its client may send again. */
+void channel_room(struct channel *channel)
+{
+	if (channel->guest && channel->guest->state == GUEST_LENT && !channel->checking)
+		stream_resume(channel->guest->stream);
+}
+void channel_rings(struct channel *channel)
+{
+	char text[160], where[ADDRESS_TEXT];
+
+	switch ((enum channel_state)channel->state) {
+	case CHANNEL_RESOLVING:
+	case CHANNEL_CONNECTING:
+	case CHANNEL_LOGIN:
+		text_format(text, sizeof text, "connection to server at %s failed: timeout (server_connect_timeout)",
+			address_text(&channel->address, where));
+		channel_dial_failed(channel, FAILURE_REFUSED, SQLSTATE_CANNOT_CONNECT, text);
+		break;
+	case CHANNEL_LENT:
+		if (channel->checking)
+			channel_break(channel, "the server did not answer the check query in time");
+		else if (!channel_enforce_limits(channel))
+			channel_limits(channel);
+		break;
+	case CHANNEL_CLOSING:
+		channel_log(channel, LOG_WARNING, "the server's end was not seen in time (server_orphan_timeout)");
+		channel_ended(channel, 0);
+		break;
+	case CHANNEL_GREETING:
+	case CHANNEL_IDLE:
+	case CHANNEL_CLEANING:
+	default:
+		break;
+	}
+}
+/* ---- ends ---- */
+
+void channel_close(struct channel *channel, const char *reason)
+{
+	struct worker *worker = channel->worker;
+	struct piece terminate = { "X\0\0\0\4", 5 };
+	bool quiet = track_quiet(&channel->track);
+	char age[40];
+
+	check(!channel->guest);
+	if (channel->state == CHANNEL_CLOSING)
+		return;
+	if (channel->state <= CHANNEL_LOGIN) {
+		channel_dial_failed(channel, FAILURE_TEMPORARY, SQLSTATE_ADMIN_SHUTDOWN, reason);
+		return;
+	}
+	if (worker->config->log_disconnections)
+		channel_log(channel, LOG_LOG, "closing because: %s (age=%s)", reason,
+			text_duration(age, sizeof age, worker->now - channel->connected));
+	channel->state = CHANNEL_CLOSING;
+	stream_resume(channel->stream);
+	if (quiet)
+		(void)stream_write(channel->stream, &terminate, 1);
+	stream_shut(channel->stream);
+	/* A backend that is busy sees our end only when it is done, and counts until then; a quiet one goes at once. */
+	if (quiet && worker->config->server_orphan_timeout > 0)
+		timer_set(&worker->timers, &channel->timer, worker->now + worker->config->server_orphan_timeout);
+	channel_step(channel, EVENT_SERVER_CLOSING);
+}
+
+/* The backend behind it is known to be gone, or only the way to it is cut. */
+static bool is_proven_end(int error)
+{
+	return error == 0 || error == ECONNRESET || error == EPIPE || error == ECONNREFUSED;
+}
+
+/* Its server is gone, and the core knows. */
+static void tell_guest(struct guest *guest, bool checking, const char *problem)
+{
+	if (checking) {
+		/* Nothing of the client's was sent: it keeps its place and gets another server. */
+		guest_lent(guest, NULL, NULL);
+		return;
+	}
+	if (guest->fatal_seen)
+		guest_end(guest, NULL, problem);
+	else
+		guest_complain(guest,
+			guest->worker->config->manner == MANNER_PGBOUNCER ? SQLSTATE_PROTOCOL_VIOLATION
+									  : SQLSTATE_CONNECTION_FAILURE,
+			guest->worker->config->manner == MANNER_PGBOUNCER ? "server conn crashed?"
+									  : "server closed the connection unexpectedly",
+			problem, NULL);
+}
+
+void channel_ended(struct channel *channel, int error)
+{
+	struct event event = {
+		.kind = EVENT_SERVER_LOST,
+		.now = channel->worker->now,
+		.server = channel->id,
+		.worker = channel->worker->index,
+		.proven = is_proven_end(error),
+	};
+	char text[200], where[ADDRESS_TEXT];
+	struct guest *guest = channel->guest;
+	bool checking;
+
+	switch ((enum channel_state)channel->state) {
+	case CHANNEL_RESOLVING:
+	case CHANNEL_CONNECTING:
+		stream_close(&channel->stream);
+		if (channel->address_count > 0) {
+			channel_dial_next(channel);
+			return;
+		}
+		text_format(text, sizeof text, "connection to server at %s failed: %s",
+			address_text(&channel->address, where), error ? strerror(error) : "connection closed");
+		channel_dial_failed(channel, FAILURE_REFUSED, SQLSTATE_CANNOT_CONNECT, text);
+		return;
+	case CHANNEL_LOGIN:
+		text_format(text, sizeof text, "server at %s closed the connection during the login%s%s",
+			address_text(&channel->address, where), error ? ": " : "", error ? strerror(error) : "");
+		channel_dial_failed(channel, FAILURE_TEMPORARY, SQLSTATE_CONNECTION_FAILURE, text);
+		return;
+	case CHANNEL_GREETING:
+	case CHANNEL_IDLE:
+	case CHANNEL_LENT:
+	case CHANNEL_CLEANING:
+		channel_log(channel, LOG_LOG, "closing because: server closed the connection%s%s", error ? ": " : "",
+			error ? strerror(error) : "");
+		break;
+	case CHANNEL_CLOSING:
+	default:
+		break;
+	}
+	stream_close(&channel->stream);
+	timer_clear(&channel->worker->timers, &channel->timer);
+	checking = channel->checking;
+	if (guest)
+		channel_part(channel);
+	worker_step(channel->worker, &event);
+	if (guest)
+		tell_guest(guest, checking,
+			error ? strerror(error) : "The connection between the pooler and PostgreSQL was lost.");
+	channel_forget(channel);
+}
+
+void channel_break(struct channel *channel, const char *problem)
+{
+	struct guest *guest = channel->guest;
+	bool checking = channel->checking;
+
+	channel_log(channel, LOG_WARNING, "%s", problem);
+	channel->broken = true;
+	if (channel->state <= CHANNEL_LOGIN) {
+		channel_dial_failed(channel, FAILURE_REFUSED, SQLSTATE_PROTOCOL_VIOLATION, problem);
+		return;
+	}
+	outbox_hurry(channel->worker, channel->stream);
+	if (guest)
+		channel_part(channel);
+	channel_close(channel, problem);
+	if (guest)
+		tell_guest(guest, checking, problem);
+}
+
+/* ---- between workers ---- */
+
+struct letter_server {
+	struct letter letter;
+	struct channel *channel;
+	struct parcel *parcel;
+};
+
+void channel_give(struct channel *channel, uint32_t to)
+{
+	struct worker *worker = channel->worker;
+	struct letter_server *letter = calloc(1, sizeof *letter);
+
+	check(channel->state == CHANNEL_IDLE && !channel->guest && channel->errands == 0);
+	if (letter)
+		letter->parcel = stream_detach(&channel->stream);
+	if (!letter || !letter->parcel) {
+		free(letter);
+		channel_close(channel, "out of memory");
+		return;
+	}
+	timer_clear(&worker->timers, &channel->timer);
+	worker->channels[channel->id.slot] = NULL;
+	worker->channel_count--;
+	letter->letter.kind = LETTER_SERVER;
+	letter->channel = channel;
+	worker_post(worker, to, &letter->letter);
+}
+
+void channel_take(struct worker *worker, struct letter *mail)
+{
+	struct letter_server *letter = (struct letter_server *)(void *)mail;
+	struct channel *channel = letter->channel;
+	struct event lost = { .kind = EVENT_SERVER_LOST,
+		.now = worker->now,
+		.server = channel->id,
+		.worker = worker->index,
+		.proven = true };
+
+	channel->worker = worker;
+	channel->stream = stream_attach(worker->loop, &letter->parcel, &worker->server_options, channel);
+	free(letter);
+	if (!channel->stream || !pool_view(worker, channel->pool) || !channel_reserve_grave(worker) ||
+		!channel_place(worker, channel)) {
+		stream_close(&channel->stream);
+		worker_step(worker, &lost);
+		channel_bury(channel);
+		return;
+	}
+	channel_step(channel, EVENT_SERVER_ARRIVED);
+}

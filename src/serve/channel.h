@@ -1,0 +1,35 @@
+#ifndef PGWEIR_SERVE_CHANNEL_H
+#define PGWEIR_SERVE_CHANNEL_H
+
+#include "serve/worker.h"
+
+/* What the parts of a channel's life share: dial.c (up to the login), lending.c (leases), channel.c (everything else). Their promises
+ * to the rest are in worker.h. */
+
+/* Tell the core. */
+void channel_step(struct channel *, enum event_kind);
+struct pool_view *channel_view(const struct channel *);
+
+/* Enter it in the worker's table. False: memory refused. */
+bool channel_place(struct worker *, struct channel *);
+
+/* Nothing refers to it any more but the list of the dead, which is freed at the end of the turn. */
+void channel_forget(struct channel *);
+
+/* Room among the dead for every channel there is, so that an end can never fail for want of memory. */
+bool channel_reserve_grave(struct worker *);
+
+/* The dial or the login is over, in vain; the channel is forgotten. */
+void channel_dial_failed(struct channel *, enum server_failure, const char *sqlstate, const char *text);
+
+/* Try the next address, or fail. */
+void channel_dial_next(struct channel *);
+size_t channel_login_bytes(struct channel *, struct span);
+
+/* Client and server go their own ways; the caller sees to both. */
+void channel_part(struct channel *);
+
+/* True: a limit of the lease was over, and the lease was ended. */
+bool channel_enforce_limits(struct channel *);
+
+#endif

@@ -1,0 +1,462 @@
+/* The console: commands become events that the core understands, SHOWs become renderings of one snapshot. It has no private door.
+ *
+ * A desk handles one command at a time. While a command waits for its answer (PAUSE for the last transaction, SHOW for the census,
+ * RELOAD for the keeper) the stream is paused; what was typed meanwhile lies unread. */
+#include <stdlib.h>
+
+#include "base/check.h"
+#include "base/text.h"
+#include "serve/worker.h"
+#include "session/console.h"
+#include "view/rows.h"
+#include "wire/frame.h"
+
+/* No command is longer; PgBouncer's are cut at less. */
+#define COMMAND_MAX 8192
+
+struct desk {
+	struct console_command command; /* the one at hand */
+	bool busy;                      /* it is not answered yet */
+	bool with_core;                 /* the core holds it: it must be told when we leave */
+	bool skipping;                  /* an extended message was refused: nothing until Sync */
+};
+
+bool desk_open(struct guest *guest)
+{
+	guest->desk = calloc(1, sizeof *guest->desk);
+	return guest->desk != NULL;
+}
+
+void desk_begin_waiting(struct guest *guest)
+{
+	guest->desk->busy = true;
+	stream_pause(guest->stream);
+}
+
+static void send_text(struct guest *guest, const struct buf *text)
+{
+	struct piece piece = { buf_span(text).at, text->length };
+
+	if (guest->stream && text->length > 0 && !stream_write(guest->stream, &piece, 1))
+		guest_end(guest, NULL, "out of memory");
+}
+
+static void finish(struct guest *guest, struct buf *text)
+{
+	struct writer w = writer_to(text);
+
+	message_ready(&w, 'I');
+	send_text(guest, text);
+	buf_fini(text);
+	if (guest->state == GUEST_ENDING)
+		return;
+	guest->desk->busy = guest->desk->with_core = false;
+	guest->requested = guest->worker->now;
+	stream_resume(guest->stream);
+}
+
+static void complain(struct guest *guest, const char *sqlstate, const char *message, const char *hint)
+{
+	struct complaint complaint = {
+		.severity = SEVERITY_ERROR,
+		.sqlstate = guest->worker->config->manner == MANNER_PGBOUNCER && sqlstate[0] != 'F'
+			? SQLSTATE_PROTOCOL_VIOLATION
+			: sqlstate,
+		.message = message,
+		.hint = hint,
+	};
+	struct buf text = { 0 };
+	struct writer w = writer_to(&text);
+
+	message_complaint(&w, &complaint);
+	finish(guest, &text);
+}
+
+static void done(struct guest *guest, const char *tag)
+{
+	struct buf text = { 0 };
+	struct writer w = writer_to(&text);
+
+	message_command_complete(&w, tag);
+	finish(guest, &text);
+}
+
+/* ---- SHOW ---- */
+
+static void show_fake(struct guest *guest, const struct console_command *command)
+{
+	struct column column = { command->key, COLUMN_TEXT };
+	struct buf text = { 0 };
+	struct writer w = writer_to(&text);
+	size_t mark;
+
+	message_row_description(&w, &column, 1);
+	mark = message_row_begin(&w, 1);
+	message_row_text(&w, command->value);
+	message_row_end(&w, mark);
+	message_command_complete(&w, "SHOW");
+	finish(guest, &text);
+}
+
+static void show_help(struct guest *guest)
+{
+	struct complaint help = { .severity = SEVERITY_NOTICE,
+		.sqlstate = SQLSTATE_SUCCESS,
+		.message = "Console usage",
+		.detail = console_help() };
+	struct buf text = { 0 };
+	struct writer w = writer_to(&text);
+
+	message_complaint(&w, &help);
+	message_command_complete(&w, "SHOW");
+	finish(guest, &text);
+}
+
+void desk_census(struct guest *guest, struct snapshot *snapshot)
+{
+	struct buf text = { 0 };
+	struct writer w = writer_to(&text);
+
+	if (snapshot->refused_memory) {
+		complain(guest, SQLSTATE_OUT_OF_MEMORY, "out of memory", NULL);
+		return;
+	}
+	rows_show(&w, snapshot, guest->desk->command.argument);
+	if (!writer_ok(&w)) {
+		buf_fini(&text);
+		complain(guest, SQLSTATE_OUT_OF_MEMORY, "out of memory", NULL);
+		return;
+	}
+	finish(guest, &text);
+}
+
+static void show(struct guest *guest, const struct console_command *command)
+{
+	const char *nearest;
+	char message[160], hint[160];
+	unsigned parts;
+
+	if (strcmp(command->argument, "help") == 0) {
+		show_help(guest);
+		return;
+	}
+	if (!rows_known(command->argument, &parts)) {
+		nearest = text_nearest(command->argument, rows_names());
+		text_format(message, sizeof message, "invalid command 'SHOW %s', use SHOW HELP;", command->argument);
+		text_format(hint, sizeof hint, "Perhaps you meant SHOW %s.", nearest ? nearest : "HELP");
+		complain(guest, SQLSTATE_SYNTAX_ERROR, message, nearest ? hint : NULL);
+		return;
+	}
+	census_begin(guest, parts);
+}
+
+/* ---- commands ---- */
+
+static void tell_core(struct guest *guest, enum event_kind kind)
+{
+	struct house *house = guest->worker->house;
+	struct console_command *command = &guest->desk->command;
+	struct event event = {
+		.kind = kind,
+		.now = guest->worker->now,
+		.client = guest_ref(guest),
+		.worker = guest->worker->index,
+		.database = NO_DATABASE,
+	};
+	struct database_rules rules = { 0 };
+	char message[160];
+
+	if (command->argument[0]) {
+		if (strcmp(command->argument, "pgbouncer") == 0 || strcmp(command->argument, "pgweir") == 0) {
+			text_format(message, sizeof message, "cannot %s in admin db: %s",
+				kind == EVENT_PAUSE                ? "pause"
+					: kind == EVENT_KILL       ? "kill"
+					: kind == EVENT_DISABLE    ? "disable"
+					: kind == EVENT_ENABLE     ? "enable"
+					: kind == EVENT_RECONNECT  ? "reconnect"
+					: kind == EVENT_WAIT_CLOSE ? "wait"
+								   : "do this",
+				command->argument);
+			complain(guest, SQLSTATE_NOT_IN_STATE, message, NULL);
+			return;
+		}
+		/* A database that is configured but that nobody has used yet is known too. */
+		lock_take(house->lock);
+		event.database = core_database_find(house->core, span_text(command->argument));
+		if (event.database == NO_DATABASE &&
+			config_database(guest->worker->config, span_text(command->argument)))
+			event.database = core_database(house->core, span_text(command->argument), &rules);
+		lock_drop(house->lock);
+		if (event.database == NO_DATABASE) {
+			text_format(message, sizeof message, "no such database: %s", command->argument);
+			complain(guest, SQLSTATE_UNDEFINED_DATABASE, message, NULL);
+			return;
+		}
+	} else if (kind == EVENT_DISABLE || kind == EVENT_ENABLE) {
+		complain(guest, SQLSTATE_SYNTAX_ERROR, "a database is required", NULL);
+		return;
+	}
+	desk_begin_waiting(guest);
+	guest->desk->with_core = true;
+	worker_step(guest->worker, &event);
+}
+
+void desk_answer(struct guest *guest, const char *problem)
+{
+	struct desk *desk = guest->desk;
+	char message[200];
+
+	if (!desk->busy)
+		return;
+	if (!problem) {
+		done(guest, desk->command.tag);
+		return;
+	}
+	if (desk->command.verb == VERB_RESUME && desk->command.argument[0]) {
+		text_format(message, sizeof message, "database %s is not paused", desk->command.argument);
+		problem = message;
+	}
+	complain(guest, SQLSTATE_NOT_IN_STATE, problem, NULL);
+}
+
+static void ask_keeper(struct guest *guest, enum command_kind kind)
+{
+	struct console_command *command = &guest->desk->command;
+	struct letter_command *letter = calloc(1, sizeof *letter);
+
+	if (!letter) {
+		complain(guest, SQLSTATE_OUT_OF_MEMORY, "out of memory", NULL);
+		return;
+	}
+	letter->letter.kind = LETTER_COMMAND;
+	letter->command = kind;
+	letter->asker = guest_ref(guest);
+	letter->mode = command->shutdown == CONSOLE_SHUTDOWN_SERVERS ? SHUTDOWN_SERVERS
+		: command->shutdown == CONSOLE_SHUTDOWN_CLIENTS      ? SHUTDOWN_CLIENTS
+								     : SHUTDOWN_NOW;
+	text_copy(letter->key, sizeof letter->key, command->key);
+	text_copy(letter->value, sizeof letter->value, command->value);
+	desk_begin_waiting(guest);
+	mailbox_post(guest->worker->house->keeper_mailbox, &letter->letter);
+}
+
+void desk_reply(struct guest *guest, const struct letter_reply *reply)
+{
+	struct console_command *command = &guest->desk->command;
+	char tag[400];
+
+	if (!guest->desk->busy)
+		return;
+	if (!reply->ok && command->verb == VERB_RELOAD) {
+		complain(guest, SQLSTATE_CONFIG_FILE_ERROR, "RELOAD failed, see logs for additional details",
+			reply->problem);
+		return;
+	}
+	if (!reply->ok && command->verb == VERB_KILL_CLIENT) {
+		complain(guest, SQLSTATE_INVALID_PARAMETER_VALUE, reply->problem, NULL);
+		return;
+	}
+	if (!reply->ok) {
+		complain(guest, SQLSTATE_INVALID_PARAMETER_VALUE, "SET failed", reply->problem);
+		return;
+	}
+	if (command->verb == VERB_SET)
+		text_format(tag, sizeof tag, "SET %s=%s", command->key, command->value);
+	else
+		text_copy(tag, sizeof tag, command->tag);
+	done(guest, tag);
+}
+
+static void kill_client(struct guest *guest)
+{
+	struct worker *worker = guest->worker;
+	struct letter_kill *letter;
+	char *end;
+	uint64_t id = strtoull(guest->desk->command.argument, &end, 10);
+	uint32_t to = (uint32_t)(id >> 56);
+
+	if (*end || id == 0 || to >= worker->house->worker_count) {
+		complain(guest, SQLSTATE_INVALID_PARAMETER_VALUE, "client not found",
+			"KILL_CLIENT takes the id that SHOW CLIENTS prints.");
+		return;
+	}
+	letter = calloc(1, sizeof *letter);
+	if (!letter) {
+		complain(guest, SQLSTATE_OUT_OF_MEMORY, "out of memory", NULL);
+		return;
+	}
+	letter->letter.kind = LETTER_KILL;
+	letter->client = (struct client_ref){ .worker = to,
+		.client = { .slot = (uint32_t)(id >> 32) & 0xffffff, .generation = (uint32_t)id } };
+	letter->asker = guest_ref(guest);
+	desk_begin_waiting(guest);
+	worker_post(worker, to, &letter->letter);
+}
+
+static void refuse_unknown(struct guest *guest, const struct console_command *command)
+{
+	static const char *const commands[] = { "SHOW", "SET", "RELOAD", "PAUSE", "RESUME", "RECONNECT", "KILL",
+		"KILL_CLIENT", "DISABLE", "ENABLE", "WAIT_CLOSE", "SHUTDOWN", NULL };
+	const char *nearest = text_nearest(command->word, commands);
+	char message[160], hint[100];
+
+	if (command->verb == VERB_BAD)
+		text_format(message, sizeof message, "bad arguments");
+	else
+		text_format(message, sizeof message, "invalid command '%s', use SHOW HELP;", command->word);
+	text_format(hint, sizeof hint, "Perhaps you meant %s.", nearest ? nearest : "SHOW HELP");
+	complain(guest, SQLSTATE_SYNTAX_ERROR, message, hint);
+}
+
+static void obey(struct guest *guest, struct span query)
+{
+	struct console_command *command = &guest->desk->command;
+	struct buf text = { 0 };
+	struct writer w = writer_to(&text);
+	struct complaint ignored = {
+		.severity = SEVERITY_NOTICE, .sqlstate = SQLSTATE_SUCCESS, .message = "SET ignored"
+	};
+
+	console_parse(query, command);
+	if (command->admin_only && !guest->admin) {
+		complain(guest, SQLSTATE_INSUFFICIENT_PRIVILEGE, "admin access needed",
+			"This user is in stats_users only; commands need admin_users.");
+		return;
+	}
+	switch (command->verb) {
+	case VERB_EMPTY:
+		message_empty(&w, 'I');
+		finish(guest, &text);
+		break;
+	case VERB_UNKNOWN:
+	case VERB_BAD:
+		refuse_unknown(guest, command);
+		break;
+	case VERB_SHOW:
+		show(guest, command);
+		break;
+	case VERB_FAKE_SHOW:
+		show_fake(guest, command);
+		break;
+	case VERB_FAKE_SET:
+		message_complaint(&w, &ignored);
+		message_command_complete(&w, "SET");
+		finish(guest, &text);
+		break;
+	case VERB_SET:
+		ask_keeper(guest, COMMAND_SET);
+		break;
+	case VERB_RELOAD:
+		ask_keeper(guest, COMMAND_RELOAD);
+		break;
+	case VERB_SHUTDOWN:
+		ask_keeper(guest, COMMAND_SHUTDOWN);
+		break;
+	case VERB_PAUSE:
+		tell_core(guest, EVENT_PAUSE);
+		break;
+	case VERB_RESUME:
+		tell_core(guest, EVENT_RESUME);
+		break;
+	case VERB_RECONNECT:
+		tell_core(guest, EVENT_RECONNECT);
+		break;
+	case VERB_KILL:
+		tell_core(guest, EVENT_KILL);
+		break;
+	case VERB_DISABLE:
+		tell_core(guest, EVENT_DISABLE);
+		break;
+	case VERB_ENABLE:
+		tell_core(guest, EVENT_ENABLE);
+		break;
+	case VERB_WAIT_CLOSE:
+		tell_core(guest, EVENT_WAIT_CLOSE);
+		break;
+	case VERB_KILL_CLIENT:
+		kill_client(guest);
+		break;
+	}
+}
+
+static void take_frame(struct guest *guest, struct frame frame, struct span body)
+{
+	struct desk *desk = guest->desk;
+	struct buf text = { 0 };
+	struct complaint complaint = {
+		.severity = SEVERITY_ERROR,
+		.sqlstate = SQLSTATE_PROTOCOL_VIOLATION,
+		.message = "extended query protocol not supported by admin console",
+		.hint = "Use the simple protocol (psql does; drivers have a setting for it).",
+	};
+	struct writer w = writer_to(&text);
+
+	switch (frame.type) {
+	case 'Q':
+		guest->requested = guest->worker->now;
+		obey(guest, body.length > 0 ? span_of(body.at, body.length - 1) : body);
+		break;
+	case 'X':
+		guest_end(guest, NULL, "client close request");
+		break;
+	case 'S':
+		desk->skipping = false;
+		finish(guest, &text);
+		break;
+	case 'H':
+		break;
+	default:
+		if (desk->skipping)
+			break;
+		desk->skipping = true;
+		message_complaint(&w, &complaint);
+		send_text(guest, &text);
+		buf_fini(&text);
+		break;
+	}
+}
+
+size_t desk_bytes(struct guest *guest, struct span bytes)
+{
+	size_t used = 0, whole;
+	struct frame frame;
+
+	while (guest->state == GUEST_CONSOLE && !guest->desk->busy) {
+		struct span rest = span_skip(bytes, used);
+
+		switch (frame_peek(rest, &frame)) {
+		case FRAME_MORE:
+			return used;
+		case FRAME_BAD:
+			guest_complain(guest, SQLSTATE_PROTOCOL_VIOLATION, "invalid message length", NULL, NULL);
+			return used;
+		case FRAME_HERE:
+			break;
+		}
+		if (frame.body > COMMAND_MAX) {
+			guest_complain(guest, SQLSTATE_PROTOCOL_VIOLATION, "a console command is too long", NULL, NULL);
+			return used;
+		}
+		whole = FRAME_HEADER + (size_t)frame.body;
+		if (rest.length < whole)
+			return used;
+		used += whole;
+		take_frame(guest, frame, span_of(rest.at + FRAME_HEADER, frame.body));
+	}
+	return used;
+}
+
+void desk_left(struct guest *guest)
+{
+	struct event event = {
+		.kind = EVENT_ASKER_LEFT,
+		.now = guest->worker->now,
+		.client = guest_ref(guest),
+		.worker = guest->worker->index,
+	};
+
+	if (guest->desk->with_core)
+		worker_step(guest->worker, &event);
+	free(guest->desk);
+	guest->desk = NULL;
+}

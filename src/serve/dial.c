@@ -1,0 +1,274 @@
+/* From the core's wish for a server to its first ReadyForQuery: find the host, connect, log in, run connect_query. A host that has
+ * several addresses is tried at each of them before the dial counts as failed. */
+#include <errno.h>
+#include <stdlib.h>
+
+#include "base/check.h"
+#include "base/text.h"
+#include "io/clock.h"
+#include "serve/channel.h"
+
+void channel_dial_failed(struct channel *channel, enum server_failure failure, const char *sqlstate, const char *text)
+{
+	struct event event = {
+		.kind = EVENT_SERVER_FAILED,
+		.now = channel->worker->now,
+		.server = channel->id,
+		.worker = channel->worker->index,
+		.failure = failure,
+		.sqlstate = sqlstate,
+		.text = text,
+	};
+
+	channel_log(channel, failure == FAILURE_REFUSED ? LOG_WARNING : LOG_LOG, "server login failed: %s (%s)", text,
+		sqlstate);
+	channel_forget(channel);
+	worker_step(channel->worker, &event);
+}
+
+void channel_dial_next(struct channel *channel)
+{
+	const char *problem = "no address";
+	char text[160], where[ADDRESS_TEXT];
+
+	while (channel->address_count > 0) {
+		channel->address = channel->addresses[0];
+		memmove(channel->addresses, channel->addresses + 1,
+			--channel->address_count * sizeof *channel->addresses);
+		channel->stream = stream_dial(
+			channel->worker->loop, &channel->address, &channel->worker->server_options, channel);
+		if (channel->stream) {
+			channel->state = CHANNEL_CONNECTING;
+			return;
+		}
+		problem = strerror(errno);
+	}
+	text_format(text, sizeof text, "connection to server at %s failed: %s", address_text(&channel->address, where),
+		problem);
+	channel_dial_failed(channel, FAILURE_REFUSED, SQLSTATE_CANNOT_CONNECT, text);
+}
+
+static bool take_addresses(struct channel *channel, const struct address *list, size_t count)
+{
+	channel->addresses = malloc(count * sizeof *list);
+	if (!channel->addresses)
+		return false;
+	memcpy(channel->addresses, list, count * sizeof *list);
+	channel->address_count = count;
+	return true;
+}
+
+static void ask_name(struct channel *channel, const struct host *host)
+{
+	struct resolve_letter *letter = calloc(1, sizeof *letter);
+
+	if (!letter) {
+		channel_dial_failed(channel, FAILURE_TEMPORARY, SQLSTATE_OUT_OF_MEMORY, "out of memory");
+		return;
+	}
+	letter->letter.kind = LETTER_RESOLVE;
+	letter->to = channel->worker->mailbox;
+	/* The channel may be gone when the answer comes: it is named by its id. */
+	letter->context = (void *)(uintptr_t)((uint64_t)channel->id.generation << 32 | channel->id.slot);
+	letter->port = host->port;
+	text_copy(letter->name, sizeof letter->name, host->name);
+	channel->state = CHANNEL_RESOLVING;
+	resolve(letter);
+}
+
+void channel_resolved(struct worker *worker, struct resolve_letter *letter)
+{
+	uint64_t name = (uint64_t)(uintptr_t)letter->context;
+	struct channel *channel = channel_get(
+		worker, (server_id){ .slot = (uint32_t)name, .generation = (uint32_t)(name >> 32) });
+	char text[160];
+
+	if (channel && channel->state == CHANNEL_RESOLVING) {
+		if (letter->count == 0) {
+			text_format(text, sizeof text, "could not translate host name \"%s\" to address: %s",
+				letter->name, letter->problem);
+			channel_dial_failed(channel, FAILURE_REFUSED, SQLSTATE_CANNOT_CONNECT, text);
+		} else if (!take_addresses(channel, letter->addresses, letter->count)) {
+			channel_dial_failed(channel, FAILURE_TEMPORARY, SQLSTATE_OUT_OF_MEMORY, "out of memory");
+		} else {
+			channel_dial_next(channel);
+		}
+	}
+	free(letter);
+}
+
+static void dial_host(struct channel *channel)
+{
+	struct pool_view *view = channel_view(channel);
+	const struct database_settings *database = view->database;
+	const struct host *host;
+	struct address address;
+	bool numeric;
+
+	if (!database) {
+		channel_dial_failed(channel, FAILURE_REFUSED, SQLSTATE_UNDEFINED_DATABASE,
+			"the database is not in the configuration any more");
+		return;
+	}
+	host = &database->hosts[view->next_host % database->host_count];
+	if (!database->hosts_stay)
+		view->next_host++;
+	if (host->name[0] == '/' || host->name[0] == '@')
+		numeric = address_unix(host->name, host->port, &address);
+	else
+		numeric = address_parse(host->name, host->port, &address);
+	if (!numeric) {
+		ask_name(channel, host);
+		return;
+	}
+	if (take_addresses(channel, &address, 1))
+		channel_dial_next(channel);
+	else
+		channel_dial_failed(channel, FAILURE_TEMPORARY, SQLSTATE_OUT_OF_MEMORY, "out of memory");
+}
+
+void channel_dial(struct worker *worker, const struct effect *effect)
+{
+	struct channel *channel = calloc(1, sizeof *channel);
+	struct pool_view *view = pool_view(worker, effect->pool);
+	struct event event = {
+		.kind = EVENT_SERVER_FAILED,
+		.now = worker->now,
+		.server = effect->server,
+		.worker = worker->index,
+		.failure = FAILURE_TEMPORARY,
+		.sqlstate = SQLSTATE_OUT_OF_MEMORY,
+		.text = "out of memory",
+	};
+
+	if (!channel || !view || !channel_reserve_grave(worker))
+		goto refused;
+	channel->party = PARTY_CHANNEL;
+	channel->id = effect->server;
+	channel->pool = effect->pool;
+	channel->worker = worker;
+	channel->connected = worker->now;
+	channel->prepared = prepared_new();
+	channel->applied = params_empty(worker->house->params);
+	channel->reported = params_empty(worker->house->params);
+	track_init(&channel->track);
+	timer_init(&channel->timer, PARTY_CHANNEL);
+	if (!channel->prepared || !channel_place(worker, channel))
+		goto refused;
+	if (worker->config->server_connect_timeout > 0)
+		timer_set(&worker->timers, &channel->timer, worker->now + worker->config->server_connect_timeout);
+	dial_host(channel);
+	return;
+refused:
+	if (channel)
+		channel_bury(channel);
+	worker_step(worker, &event);
+}
+
+void channel_connected(struct channel *channel)
+{
+	struct worker *worker = channel->worker;
+	struct pool_view *view = channel_view(channel);
+	const struct database_settings *database = view->database;
+	struct startup_pair extra[4];
+	struct secret forced = { 0 };
+	uint8_t random[32], key[SCRAM_KEY_LENGTH];
+	struct server_setup setup = { .user = span_text(view->user), .params = worker->house->params, .extra = extra };
+	struct buf *out = &worker->out;
+	struct piece piece;
+
+	check(channel->state == CHANNEL_CONNECTING);
+	channel->state = CHANNEL_LOGIN;
+	if (!database) {
+		channel_dial_failed(channel, FAILURE_REFUSED, SQLSTATE_UNDEFINED_DATABASE,
+			"the database is not in the configuration any more");
+		return;
+	}
+	setup.database = span_text(database->dbname ? database->dbname : view->database_name);
+	if (database->client_encoding)
+		extra[setup.extra_count++] = (struct startup_pair){ span_text("client_encoding"),
+			span_text(database->client_encoding) };
+	if (database->datestyle)
+		extra[setup.extra_count++] = (struct startup_pair){ span_text("datestyle"),
+			span_text(database->datestyle) };
+	if (database->timezone)
+		extra[setup.extra_count++] = (struct startup_pair){ span_text("timezone"),
+			span_text(database->timezone) };
+	if (database->application_name)
+		extra[setup.extra_count++] = (struct startup_pair){ span_text("application_name"),
+			span_text(database->application_name) };
+	if (database->password && secret_init(&forced, span_text(database->password)))
+		setup.secret = &forced;
+	else if (worker->secrets)
+		setup.secret = secrets_find(worker->secrets, setup.user);
+	if (worker->secrets && secrets_get_client_key(worker->secrets, setup.user, key))
+		setup.client_key = key;
+	entropy_fill(random, sizeof random);
+	setup.random = random;
+	buf_clear(out);
+	channel->login = server_login_new(&setup, out);
+	secret_fini(&forced);
+	secret_wipe(key, sizeof key);
+	piece = (struct piece){ buf_span(out).at, out->length };
+	if (!channel->login || !stream_write(channel->stream, &piece, 1)) {
+		channel_dial_failed(channel, FAILURE_TEMPORARY, SQLSTATE_OUT_OF_MEMORY, "out of memory");
+		return;
+	}
+	if (worker->config->log_connections)
+		channel_log(channel, LOG_LOG, "new connection to server");
+}
+
+static void login_over(struct channel *channel)
+{
+	const struct server_facts *facts = server_login_facts(channel->login);
+	const struct database_settings *database = channel_view(channel)->database;
+
+	channel->process_id = facts->process_id;
+	memcpy(channel->secret, facts->secret, facts->secret_length);
+	channel->secret_length = facts->secret_length;
+	params_drop(channel->reported);
+	channel->reported = params_keep(facts->reported);
+	server_login_free(channel->login);
+	channel->login = NULL;
+	(void)track_take(&channel->track, 'Z', 'I');
+	timer_clear(&channel->worker->timers, &channel->timer);
+	if (database && database->connect_query) {
+		channel->state = CHANNEL_GREETING;
+		if (!channel_query(channel, span_text(database->connect_query)))
+			channel_break(channel, "out of memory");
+		return;
+	}
+	channel->state = CHANNEL_IDLE;
+	channel_step(channel, EVENT_SERVER_READY);
+}
+
+size_t channel_login_bytes(struct channel *channel, struct span bytes)
+{
+	struct worker *worker = channel->worker;
+	const struct server_facts *facts;
+	enum server_failure failure = FAILURE_REFUSED;
+	enum server_edge edge;
+	struct piece piece;
+	size_t used;
+
+	buf_clear(&worker->out);
+	edge = server_login_take(channel->login, bytes, &used, &worker->out);
+	if (worker->out.length > 0) {
+		piece = (struct piece){ buf_span(&worker->out).at, worker->out.length };
+		if (!stream_write(channel->stream, &piece, 1)) {
+			channel_dial_failed(channel, FAILURE_TEMPORARY, SQLSTATE_OUT_OF_MEMORY, "out of memory");
+			return bytes.length;
+		}
+	}
+	if (edge == SERVER_READY) {
+		login_over(channel);
+	} else if (edge == SERVER_REFUSED) {
+		facts = server_login_facts(channel->login);
+		if (strcmp(facts->sqlstate, SQLSTATE_TOO_MANY_CONNECTIONS) == 0)
+			failure = FAILURE_FULL;
+		else if (strcmp(facts->sqlstate, SQLSTATE_CANNOT_CONNECT_NOW) == 0)
+			failure = FAILURE_TEMPORARY;
+		channel_dial_failed(channel, failure, facts->sqlstate, facts->problem);
+	}
+	return used;
+}

@@ -1,0 +1,229 @@
+/* What all threads share, and how it comes and goes. */
+#include "serve/house.h"
+
+#include <stdlib.h>
+
+#include "base/check.h"
+#include "io/clock.h"
+#include "io/file.h"
+#include "serve/mail.h"
+#include "serve/worker.h"
+
+/* Descriptors that no client may take: console, listeners, loops, log, cancels. */
+#define DESCRIPTORS_ASIDE 128
+#define SERVERS_MOST      8192
+
+static void core_rules_of(const struct config *config, struct core_rules *rules)
+{
+	*rules = (struct core_rules){
+		.limit_counts = config->client_limit_counts == LIMIT_ALL ? COUNT_ALL : COUNT_BUSY,
+		.clients_max = (uint32_t)config->max_client_conn,
+		.round_robin = config->server_round_robin,
+		.server_idle_timeout = config->server_idle_timeout,
+		.login_retry = config->server_login_retry,
+		.check_delay = config->server_check_delay,
+		.reserve_timeout = config->reserve_pool_timeout,
+		.orphan_timeout = config->server_orphan_timeout,
+		.check_on = config->server_check_on,
+	};
+}
+
+struct house *house_new(const struct house_setup *setup)
+{
+	struct house *house = calloc(1, sizeof *house);
+	struct core_setup core = { .workers = setup->workers };
+	struct effects none = { 0 };
+	struct core_rules rules;
+	uint32_t i;
+
+	if (!house)
+		return NULL;
+	entropy_fill(house->process_random, sizeof house->process_random);
+	house->config = setup->config;
+	house->secrets = setup->secrets;
+	house->started_wall = clock_wall();
+	house->descriptor_limit = setup->descriptor_limit;
+	core.servers_max = (uint32_t)(setup->descriptor_limit / 4 < SERVERS_MOST ? setup->descriptor_limit / 4
+										 : SERVERS_MOST);
+	house->clients_max = (uint32_t)(setup->descriptor_limit > DESCRIPTORS_ASIDE * 2
+			? setup->descriptor_limit - DESCRIPTORS_ASIDE
+			: setup->descriptor_limit / 2);
+	atomic_init(&house->generation, 1);
+	house->lock = lock_new();
+	house->core = core_new(&core);
+	house->params = params_book_new();
+	house->statements = statement_book_new(setup->config->manner == MANNER_PGBOUNCER ? "PGBOUNCER_" : "PGWEIR_");
+	house->workers = calloc(setup->workers, sizeof *house->workers);
+	if (!house->lock || !house->core || !house->params || !house->statements || !house->workers)
+		goto refused;
+	core_rules_of(setup->config, &rules);
+	core_set_rules(house->core, &rules, clock_now(), &none);
+	effects_fini(&none);
+	for (i = 0; i < setup->workers; i++) {
+		house->workers[i] = worker_new(house, i);
+		if (!house->workers[i])
+			goto refused;
+		house->worker_count++;
+	}
+	for (i = 0; i < setup->workers; i++)
+		worker_start(house->workers[i]);
+	return house;
+refused:
+	house_free(house);
+	return NULL;
+}
+
+void house_free(struct house *house)
+{
+	uint32_t i;
+
+	if (!house)
+		return;
+	for (i = 0; i < house->worker_count; i++)
+		worker_free(house->workers[i]);
+	free(house->workers);
+	for (i = 0; i < house->listener_count; i++)
+		listener_close(&house->listeners[i]);
+	core_free(house->core);
+	statement_book_free(house->statements);
+	params_book_free(house->params);
+	config_drop(house->config);
+	secrets_drop(house->secrets);
+	lock_free(house->lock);
+	free(house);
+}
+
+struct config *house_config(struct house *house, struct secrets **secrets)
+{
+	struct config *config;
+
+	lock_take(house->lock);
+	config = config_keep(house->config);
+	if (secrets)
+		*secrets = house->secrets ? secrets_keep(house->secrets) : NULL;
+	lock_drop(house->lock);
+	return config;
+}
+
+static void tell_workers(struct house *house, enum letter_kind kind)
+{
+	uint32_t i;
+
+	for (i = 0; i < house->worker_count; i++) {
+		struct letter *letter = calloc(1, sizeof *letter);
+
+		check(letter);
+		letter->kind = kind;
+		mailbox_post(house->workers[i]->mailbox, letter);
+	}
+}
+
+/* Everything in the list goes to its worker by mail; the list is freed. */
+static void mail_effects(struct house *house, struct effects *effects)
+{
+	size_t i;
+
+	for (i = 0; i < effects->count; i++) {
+		struct letter_effect *letter = malloc(sizeof *letter);
+
+		check(letter);
+		letter->letter.kind = LETTER_EFFECT;
+		letter->effect = effects->list[i];
+		mailbox_post(house->workers[effects->list[i].worker]->mailbox, &letter->letter);
+	}
+	effects_fini(effects);
+}
+
+void house_configure(struct house *house, struct config *config, struct secrets *secrets)
+{
+	struct effects effects = { 0 };
+	struct core_rules rules;
+	struct config *old;
+	struct secrets *old_secrets;
+
+	core_rules_of(config, &rules);
+	lock_take(house->lock);
+	old = house->config;
+	old_secrets = house->secrets;
+	house->config = config;
+	house->secrets = secrets;
+	atomic_fetch_add(&house->generation, 1);
+	core_set_rules(house->core, &rules, clock_now(), &effects);
+	lock_drop(house->lock);
+	config_drop(old);
+	secrets_drop(old_secrets);
+	mail_effects(house, &effects);
+	tell_workers(house, LETTER_CONFIG);
+}
+
+void house_step(struct house *house, const struct event *event)
+{
+	struct effects effects = { 0 };
+
+	lock_take(house->lock);
+	core_step(house->core, event, &effects);
+	lock_drop(house->lock);
+	mail_effects(house, &effects);
+}
+
+void house_sweep(struct house *house)
+{
+	uint32_t i;
+
+	for (i = 0; i < house->worker_count; i++)
+		worker_sweep(house->workers[i]);
+}
+
+void house_stop(struct house *house)
+{
+	if (!atomic_exchange(&house->stopping, true))
+		tell_workers(house, LETTER_STOP);
+}
+
+bool house_is_own_user(const struct address *peer)
+{
+	return peer && peer->family == ADDRESS_UNIX && peer->process != 0 && peer->user == process_user();
+}
+
+/* ---- listeners ---- */
+
+bool house_listen(struct house *house, const struct address *address, const struct listen_setup *setup, char *error,
+	size_t error_size)
+{
+	struct listener *listener;
+
+	if (house->listener_count == HOUSE_LISTENERS)
+		return false;
+	listener = listener_open(address, setup, error, error_size);
+	if (!listener)
+		return false;
+	house->listeners[house->listener_count++] = listener;
+	return true;
+}
+
+void house_watch(struct house *house, struct loop *loop, const struct letter_listeners *letter)
+{
+	uint32_t i;
+
+	for (i = 0; i < house->listener_count; i++) {
+		if (letter->watch)
+			(void)listener_watch(house->listeners[i], loop);
+		else if (letter->all || listener_address(house->listeners[i])->family != ADDRESS_UNIX)
+			listener_unwatch(house->listeners[i], loop);
+	}
+}
+
+void house_open_doors(struct house *house, bool watch, bool all)
+{
+	uint32_t i;
+
+	for (i = 0; i < house->worker_count; i++) {
+		struct letter_listeners *letter = calloc(1, sizeof *letter);
+
+		check(letter);
+		letter->letter.kind = LETTER_LISTENERS;
+		letter->watch = watch;
+		letter->all = all;
+		mailbox_post(house->workers[i]->mailbox, &letter->letter);
+	}
+}

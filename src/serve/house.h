@@ -1,0 +1,77 @@
+#ifndef PGWEIR_SERVE_HOUSE_H
+#define PGWEIR_SERVE_HOUSE_H
+
+#include <stdatomic.h>
+
+#include "auth/secrets.h"
+#include "config/config.h"
+#include "core/core.h"
+#include "io/loop.h"
+#include "io/thread.h"
+#include "session/params.h"
+#include "session/statements.h"
+
+/* What all threads share. The lock is short: nobody does anything under it but ask the core or take a counted reference. */
+struct worker;
+struct keeper;
+struct letter_listeners;
+#define HOUSE_LISTENERS 64
+
+struct house {
+	struct lock *lock;
+	struct core *core;       /* under the lock */
+	struct config *config;   /* under the lock: take a reference with house_config */
+	struct secrets *secrets; /* under the lock, as config */
+	atomic_uint generation;  /* grows with every new configuration */
+
+	struct params_book *params;
+	struct statement_book *statements;
+	uint8_t process_random[32];
+	struct worker **workers;
+	uint32_t worker_count;
+	struct keeper *keeper;
+	struct mailbox *keeper_mailbox;
+	time_us started_wall;
+	uint64_t descriptor_limit;
+	uint32_t clients_max; /* by descriptors: beyond it new logins wait at the door */
+	atomic_uint clients;  /* connected now */
+	atomic_bool stopping;
+	struct listener *listeners[HOUSE_LISTENERS];
+	uint32_t listener_count;
+};
+
+struct house_setup {
+	struct config *config;   /* taken */
+	struct secrets *secrets; /* taken; may be NULL */
+	uint32_t workers;        /* at least 1 */
+	uint64_t descriptor_limit;
+};
+struct house *house_new(const struct house_setup *); /* makes the workers too. NULL: the kernel or memory refused */
+void house_free(struct house *);                     /* after every worker has stopped */
+
+/* The configuration in force, counted for the caller. */
+struct config *house_config(struct house *, struct secrets **secrets);
+
+/* Put a new configuration in force (takes both) and tell every worker. Effects of changed limits go by mail. */
+void house_configure(struct house *, struct config *, struct secrets *);
+
+/* Tell every worker to end everything and leave its loop. */
+void house_stop(struct house *);
+
+/* Feed an event from outside the workers; the effects go to them by mail. */
+void house_step(struct house *, const struct event *);
+
+/* After the last worker has stopped: letters that nobody will read. */
+void house_sweep(struct house *);
+
+/* Bind and listen; before the workers run. False: `error`. */
+bool house_listen(struct house *, const struct address *, const struct listen_setup *, char *error, size_t error_size);
+
+/* Begin to accept on all listeners, in every worker; or stop: on TCP alone, or on `all`. */
+void house_open_doors(struct house *, bool watch, bool all);
+void house_watch(struct house *, struct loop *, const struct letter_listeners *);
+
+/* Which addresses of a client count as our own user (console without a password). */
+bool house_is_own_user(const struct address *);
+
+#endif

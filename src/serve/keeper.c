@@ -1,0 +1,454 @@
+/* The keeper is the main thread: it reads the configuration, opens the doors, starts the workers, and then waits for signals and for
+ * the few commands that concern the whole process (RELOAD, SET, SHUTDOWN). It holds no clients and no servers. */
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/check.h"
+#include "base/hash.h"
+#include "base/text.h"
+#include "io/clock.h"
+#include "io/file.h"
+#include "serve/mail.h"
+#include "serve/serve.h"
+#include "serve/worker.h"
+
+#define FILE_MAX ((size_t)64 * 1024 * 1024)
+
+struct keeper {
+	const struct serve_setup *setup;
+	struct house *house;
+	struct loop *loop;
+	struct mailbox *mailbox;
+	bool quitting; /* SIGTERM or SIGINT was heard once: the next one means now */
+	bool done;
+};
+
+static void warn(void *context, const char *line)
+{
+	(void)context;
+	log_line(LOG_WARNING, "%s", line);
+}
+
+static bool read_file(void *context, const char *path, char **text, size_t *length, char *error, size_t error_size)
+{
+	(void)context;
+	return file_read(path, FILE_MAX, text, length, error, error_size);
+}
+
+/* Read the file and the user list: all of it, or nothing and the reason. */
+static bool load(const struct serve_setup *setup, struct config **config, struct secrets **secrets, char *error,
+	size_t error_size)
+{
+	struct config_source source = {
+		.file = setup->file,
+		.overrides = setup->overrides,
+		.override_count = setup->override_count,
+		.manner = setup->manner,
+		.read_file = read_file,
+		.warn = warn,
+	};
+	char *text = NULL, reason[256];
+	size_t length = 0;
+
+	*config = NULL;
+	*secrets = NULL;
+	if (setup->file && !file_read(setup->file, FILE_MAX, &text, &length, error, error_size))
+		return false;
+	source.text = span_of(text ? text : "", length);
+	*config = config_parse(&source, error, error_size);
+	if (text)
+		secret_wipe(text, length);
+	free(text);
+	if (!*config)
+		return false;
+	if (!(*config)->auth_file || !(*config)->auth_file[0])
+		return true;
+	text = NULL;
+	if (!file_read((*config)->auth_file, FILE_MAX, &text, &length, reason, sizeof reason)) {
+		text_format(error, error_size, "auth_file: %s", reason);
+		goto refused;
+	}
+	*secrets = secrets_parse(span_of(text, length), reason, sizeof reason);
+	secret_wipe(text, length);
+	free(text);
+	if (!*secrets) {
+		text_format(error, error_size, "auth_file \"%s\": %s", (*config)->auth_file, reason);
+		goto refused;
+	}
+	return true;
+refused:
+	config_drop(*config);
+	*config = NULL;
+	return false;
+}
+
+static enum log_level level_of(const struct serve_setup *setup, const struct config *config)
+{
+	int verbose = setup->verbose > config->verbose ? setup->verbose : config->verbose;
+
+	return verbose >= 2 ? LOG_NOISE : verbose == 1 ? LOG_DEBUG : LOG_LOG;
+}
+
+static bool reload(struct keeper *keeper, char *error, size_t error_size)
+{
+	struct config *config;
+	struct secrets *secrets;
+
+	if (!load(keeper->setup, &config, &secrets, error, error_size)) {
+		log_line(LOG_ERROR, "RELOAD failed, nothing was changed: %s", error);
+		return false;
+	}
+	if (!logfile_open(config->logfile, !keeper->setup->quiet && !keeper->setup->daemon, error, error_size)) {
+		log_line(LOG_ERROR, "RELOAD failed, nothing was changed: %s", error);
+		config_drop(config);
+		secrets_drop(secrets);
+		return false;
+	}
+	log_set_level(level_of(keeper->setup, config));
+	house_configure(keeper->house, config, secrets);
+	log_line(LOG_LOG, "configuration reloaded");
+	return true;
+}
+
+static bool set(struct keeper *keeper, const struct letter_command *command, char *error, size_t error_size)
+{
+	struct secrets *secrets;
+	struct config *old = house_config(keeper->house, &secrets), *config;
+
+	config = config_with(old, command->key, command->value, error, error_size);
+	config_drop(old);
+	if (!config) {
+		secrets_drop(secrets);
+		return false;
+	}
+	log_set_level(level_of(keeper->setup, config));
+	house_configure(keeper->house, config, secrets);
+	return true;
+}
+
+/* ---- ends ---- */
+
+static void close_doors(struct keeper *keeper)
+{
+	house_open_doors(keeper->house, false, false);
+}
+
+static void shut_down(struct keeper *keeper, enum shutdown_mode mode)
+{
+	struct event event = { .kind = EVENT_SHUTDOWN, .now = clock_now(), .mode = mode };
+
+	if (mode == SHUTDOWN_NOW || keeper->quitting) {
+		keeper->done = true;
+		return;
+	}
+	keeper->quitting = true;
+	if (mode == SHUTDOWN_CLIENTS)
+		close_doors(keeper);
+	house_step(keeper->house, &event);
+}
+
+static void pause_all(struct keeper *keeper, enum event_kind kind)
+{
+	struct event event = { .kind = kind, .now = clock_now(), .database = NO_DATABASE };
+
+	house_step(keeper->house, &event);
+}
+
+static void take_signal(struct keeper *keeper, int number)
+{
+	char error[512];
+
+	switch (number) {
+	case SIGHUP:
+		log_line(LOG_LOG, "got SIGHUP, re-reading config");
+		(void)reload(keeper, error, sizeof error);
+		break;
+	case SIGTERM:
+		log_line(LOG_LOG, "got SIGTERM, shutting down, waiting for all clients to disconnect");
+		shut_down(keeper, SHUTDOWN_CLIENTS);
+		break;
+	case SIGINT:
+		log_line(LOG_LOG, "got SIGINT, shutting down, waiting for all server connections to be released");
+		shut_down(keeper, SHUTDOWN_SERVERS);
+		break;
+	case SIGQUIT:
+		log_line(LOG_LOG, "got SIGQUIT, fast exit");
+		shut_down(keeper, SHUTDOWN_NOW);
+		break;
+	case SIGUSR1:
+		log_line(LOG_LOG, "got SIGUSR1, pausing all activity");
+		pause_all(keeper, EVENT_PAUSE);
+		break;
+	case SIGUSR2:
+		log_line(LOG_LOG, "got SIGUSR2, continuing from PAUSE");
+		if (!keeper->quitting)
+			pause_all(keeper, EVENT_RESUME);
+		break;
+	default:
+		break;
+	}
+}
+
+/* ---- commands ---- */
+
+static void take_command(struct keeper *keeper, const struct letter_command *command)
+{
+	struct letter_reply *reply = calloc(1, sizeof *reply);
+
+	check(reply);
+	reply->letter.kind = LETTER_REPLY;
+	reply->asker = command->asker;
+	reply->ok = true;
+	switch (command->command) {
+	case COMMAND_RELOAD:
+		reply->ok = reload(keeper, reply->problem, sizeof reply->problem);
+		break;
+	case COMMAND_SET:
+		reply->ok = set(keeper, command, reply->problem, sizeof reply->problem);
+		break;
+	case COMMAND_SHUTDOWN:
+		log_line(LOG_LOG, "SHUTDOWN command issued");
+		shut_down(keeper, command->mode);
+		break;
+	}
+	mailbox_post(keeper->house->workers[command->asker.worker]->mailbox, &reply->letter);
+}
+
+static void read_mail(struct keeper *keeper)
+{
+	struct letter *letter;
+
+	while ((letter = mailbox_take(keeper->mailbox))) {
+		if (letter->kind == LETTER_COMMAND)
+			take_command(keeper, (const struct letter_command *)(void *)letter);
+		else if (letter->kind == LETTER_STOP)
+			keeper->done = true;
+		free(letter);
+	}
+}
+
+static void keeper_turn(struct keeper *keeper)
+{
+	struct completion done;
+
+	loop_wait(keeper->loop, 0);
+	while (loop_next(keeper->loop, &done))
+		if (done.kind == DONE_SIGNAL)
+			take_signal(keeper, done.error);
+	read_mail(keeper);
+}
+
+/* ---- doors ---- */
+
+static bool listen_on(struct house *house, const struct address *address, const struct config *config, bool optional,
+	char *error, size_t error_size)
+{
+	struct listen_setup setup = {
+		.backlog = config->listen_backlog,
+		.defer_accept = config->tcp_defer_accept,
+		.unix_mode = config->unix_socket_mode,
+		.unix_group = config->unix_socket_group,
+	};
+	char where[ADDRESS_TEXT];
+
+	if (house_listen(house, address, &setup, error, error_size)) {
+		log_line(LOG_LOG, "listening on %s",
+			address_text(listener_address(house->listeners[house->listener_count - 1]), where));
+		return true;
+	}
+	if (optional)
+		log_line(LOG_WARNING, "%s; going on without it", error);
+	return optional;
+}
+
+static bool listen_on_word(
+	struct house *house, struct span word, const struct config *config, char *error, size_t error_size)
+{
+	struct address address;
+	char text[128];
+	uint16_t port = (uint16_t)config->listen_port;
+
+	text_copy_span(text, sizeof text, word);
+	if (strcmp(text, "*") == 0 || strcmp(text, "localhost") == 0) {
+		check(address_parse(text[0] == '*' ? "0.0.0.0" : "127.0.0.1", port, &address));
+		if (!listen_on(house, &address, config, false, error, error_size))
+			return false;
+		check(address_parse(text[0] == '*' ? "::" : "::1", port, &address));
+		return listen_on(house, &address, config, true, error, error_size);
+	}
+	if (!address_parse(text, port, &address)) {
+		text_format(error, error_size,
+			"listen_addr: \"%s\" is no address; write numeric addresses, \"localhost\" or \"*\"", text);
+		return false;
+	}
+	return listen_on(house, &address, config, false, error, error_size);
+}
+
+static bool open_doors(struct house *house, const struct config *config, char *error, size_t error_size)
+{
+	struct span rest = span_text(config->listen_addr ? config->listen_addr : "");
+	struct address address;
+
+	while (rest.length > 0) {
+		const uint8_t *comma = memchr(rest.at, ',', rest.length);
+		size_t n = comma ? (size_t)(comma - rest.at) : rest.length;
+		struct span word = text_trim(span_of(rest.at, n));
+
+		if (word.length > 0 && !listen_on_word(house, word, config, error, error_size))
+			return false;
+		rest = span_skip(rest, comma ? n + 1 : n);
+	}
+	if (config->unix_socket_dir && config->unix_socket_dir[0]) {
+		if (!address_unix(config->unix_socket_dir, (uint16_t)config->listen_port, &address)) {
+			text_format(error, error_size, "unix_socket_dir: \"%s\" is too long for a socket's name",
+				config->unix_socket_dir);
+			return false;
+		}
+		if (!listen_on(house, &address, config, false, error, error_size))
+			return false;
+	}
+	if (house->listener_count == 0) {
+		text_format(error, error_size,
+			"nowhere to listen on: set listen_addr (for TCP) or unix_socket_dir in the configuration");
+		return false;
+	}
+	house_open_doors(house, true, true);
+	return true;
+}
+
+/* ---- the whole ---- */
+
+static int failed(const char *error)
+{
+	log_line(LOG_FATAL, "%s", error);
+	return 1;
+}
+
+static int run(struct keeper *keeper, uint32_t workers)
+{
+	struct house *house = keeper->house;
+	char name[16];
+	uint32_t i, started = 0;
+	int status = 0;
+
+	for (i = 0; i < workers; i++) {
+		text_format(name, sizeof name, "worker %u", i);
+		house->workers[i]->thread = thread_start(worker_run, house->workers[i], name);
+		if (!house->workers[i]->thread) {
+			log_line(LOG_FATAL, "could not start a thread: %s", strerror(errno));
+			status = 1;
+			keeper->done = true;
+			break;
+		}
+		started++;
+	}
+	while (!keeper->done)
+		keeper_turn(keeper);
+	house_stop(house);
+	for (i = 0; i < started; i++)
+		thread_join(&house->workers[i]->thread);
+	for (; i < workers; i++)
+		worker_run(house->workers[i]); /* it never ran: let it read the letter that ends it */
+	resolver_stop();
+	house_sweep(house);
+	read_mail(keeper);
+	return status;
+}
+
+static bool prepare_process(
+	const struct serve_setup *setup, const struct config *config, char *error, size_t error_size)
+{
+	const char *user = setup->user ? setup->user : config->user;
+
+	if (setup->daemon && (!config->pidfile || !config->pidfile[0])) {
+		text_format(error, error_size, "daemon mode (-d) needs a pidfile in the configuration");
+		return false;
+	}
+	if (process_user() == 0 && (!user || !user[0]))
+		log_line(LOG_WARNING, "running as root: set `user` in the configuration to an account of its own");
+	if (setup->daemon && !process_daemon(error, error_size))
+		return false;
+	if (config->pidfile && config->pidfile[0] && !pidfile_write(config->pidfile, error, error_size))
+		return false;
+	return true;
+}
+
+int serve(const struct serve_setup *setup)
+{
+	struct keeper keeper = { .setup = setup };
+	struct house_setup house = { .descriptor_limit = descriptors_raise() };
+	struct config *config;
+	struct secrets *secrets;
+	char error[512];
+	const char *user;
+	uint64_t keys[2];
+	int status = 1;
+
+	signals_block();
+	entropy_fill(keys, sizeof keys);
+	hash_set_key(keys[0], keys[1]);
+	if (!load(setup, &config, &secrets, error, sizeof error))
+		return failed(error);
+	log_set_sink(logfile_sink);
+	log_set_level(level_of(setup, config));
+	if (!logfile_open(config->logfile, !setup->quiet && !setup->daemon, error, sizeof error)) {
+		config_drop(config);
+		secrets_drop(secrets);
+		return failed(error);
+	}
+	house.config = config;
+	house.secrets = secrets;
+	house.workers = config->workers > 0 ? (uint32_t)config->workers : cores_count();
+	if (!prepare_process(setup, config, error, sizeof error)) {
+		config_drop(config);
+		secrets_drop(secrets);
+		return failed(error);
+	}
+	keeper.loop = loop_new();
+	keeper.mailbox = keeper.loop ? mailbox_new(keeper.loop) : NULL;
+	if (!keeper.mailbox || !loop_signals(keeper.loop)) {
+		failed("out of memory or descriptors at the start");
+		goto out;
+	}
+	keeper.house = house_new(&house);
+	config = NULL;
+	secrets = NULL;
+	if (!keeper.house) {
+		failed("out of memory or descriptors at the start");
+		goto out;
+	}
+	keeper.house->keeper_mailbox = keeper.mailbox;
+	if (!open_doors(keeper.house, keeper.house->config, error, sizeof error)) {
+		failed(error);
+		keeper.done = true;
+	}
+	user = setup->user ? setup->user : keeper.house->config->user;
+	if (!keeper.done && user && user[0] && process_user() == 0 && !process_become(user, error, sizeof error)) {
+		failed(error);
+		keeper.done = true;
+	}
+	if (!keeper.done) {
+		log_line(LOG_LOG, "process up: pgweir %s, workers: %u, descriptors: %llu, max_client_conn: %d (%s)",
+			PGWEIR_VERSION, house.workers, (unsigned long long)house.descriptor_limit,
+			keeper.house->config->max_client_conn,
+			keeper.house->config->client_limit_counts == LIMIT_ALL ? "all clients" : "busy clients");
+		status = run(&keeper, house.workers);
+	} else {
+		house_stop(keeper.house);
+		for (uint32_t i = 0; i < house.workers; i++)
+			worker_run(keeper.house->workers[i]);
+		house_sweep(keeper.house);
+	}
+out:
+	house_free(keeper.house);
+	config_drop(config);
+	secrets_drop(secrets);
+	mailbox_free(keeper.mailbox);
+	loop_free(keeper.loop);
+	pidfile_remove();
+	log_line(LOG_LOG, "process down");
+	logfile_close();
+	return status;
+}

@@ -1,0 +1,457 @@
+/* A lease in this worker: its beginning, its limits, its end, and the cleaning after it. See the drawing in channel.c.
+ *
+ * A server is set free only when nothing is owed, the transaction is over, no cancel is on its way to it, and nothing about it is in
+ * doubt. */
+#include <stdlib.h>
+
+#include "base/check.h"
+#include "base/text.h"
+#include "serve/channel.h"
+
+/* ---- our own queries ---- */
+
+bool channel_query(struct channel *channel, struct span text)
+{
+	struct buf message = { 0 };
+	struct writer w = writer_to(&message);
+	struct piece piece;
+	bool ok;
+
+	message_query(&w, text);
+	ok = writer_ok(&w) && track_push(&channel->track, TRACK_QUERY, TRACK_OURS, 0);
+	if (ok && outbox_is_for(&channel->worker->to_server, channel->stream)) {
+		outbox_copy(&channel->worker->to_server, message.at + message.start, message.length);
+	} else if (ok) {
+		piece = (struct piece){ message.at + message.start, message.length };
+		ok = stream_write(channel->stream, &piece, 1);
+	}
+	channel->batch++;
+	channel->setup_failed = false;
+	buf_fini(&message);
+	return ok;
+}
+
+/* ---- leases ---- */
+
+static bool differs(const struct channel *channel, const struct params *wanted)
+{
+	return channel->applied != wanted || channel->applied_doubtful;
+}
+
+/* The SET that gives the client its parameters goes out with what comes next. */
+static bool send_params(struct channel *channel, struct params *wanted)
+{
+	struct params *empty = params_empty(channel->worker->house->params);
+	const struct params *have = channel->applied_doubtful ? empty : channel->applied;
+	struct buf text = { 0 };
+	bool ok = true;
+
+	if (channel->applied_doubtful)
+		ok = buf_format(&text, "RESET ALL;");
+	ok = ok && params_difference(have, wanted, &text) && channel_query(channel, buf_span(&text));
+	params_drop(empty);
+	buf_fini(&text);
+	if (ok) {
+		channel->setting = true;
+		channel->applied_doubtful = false;
+		params_drop(channel->applied);
+		channel->applied = params_keep(wanted);
+	}
+	return ok;
+}
+
+/* A learning lease: nothing is asked but what the server reports for these parameters. */
+static void begin_learning(struct channel *channel)
+{
+	if (!differs(channel, channel->guest->wanted)) {
+		guest_learned(channel->guest, channel);
+		return;
+	}
+	if (!send_params(channel, channel->guest->wanted))
+		channel_break(channel, "out of memory");
+}
+
+static void begin_lease(struct channel *channel)
+{
+	struct guest *guest = channel->guest;
+
+	channel->checking = false;
+	channel->lent_since = channel->worker->now;
+	if (channel->learning)
+		begin_learning(channel);
+	else
+		channel->unprepared = true;
+	if (channel->guest == guest && !channel->learning)
+		channel_limits(channel);
+}
+
+bool channel_prepare(struct channel *channel)
+{
+	struct guest *guest = channel->guest;
+
+	if (!channel->unprepared)
+		return true;
+	channel->unprepared = false;
+	if (differs(channel, guest->wanted)) {
+		if (send_params(channel, guest->wanted))
+			return true;
+		guest_complain(guest, SQLSTATE_OUT_OF_MEMORY, "out of memory", NULL, NULL);
+		return false;
+	}
+	relay_report(guest, channel, &channel->worker->to_client);
+	return true;
+}
+
+void channel_lend(struct channel *channel, struct guest *guest, bool check_first)
+{
+	const char *query = channel->worker->config->server_check_query;
+
+	check(channel->state == CHANNEL_IDLE && !channel->guest && !guest->channel);
+	check(track_idle(&channel->track) && !channel->track.suspect && !channel->broken);
+	channel->state = CHANNEL_LENT;
+	channel->guest = guest;
+	guest->channel = channel;
+	channel->learning = guest->state == GUEST_LEARNING;
+	channel->requested = channel->worker->now;
+	channel->query_since = 0;
+	channel->transaction_since = 0;
+	channel->quiet_since = channel->worker->now;
+	channel->unnamed_is_ours = false;
+	channel->setup_failed = false;
+	channel->checking = check_first;
+	if (!check_first) {
+		begin_lease(channel);
+		return;
+	}
+	timer_set(&channel->worker->timers, &channel->timer,
+		channel->worker->now +
+			(channel->worker->config->server_connect_timeout > 0
+					? channel->worker->config->server_connect_timeout
+					: 15 * SECOND_US));
+	if (!channel_query(channel, span_text(query)))
+		channel_break(channel, "out of memory");
+}
+
+/* The three limits of a lease, looked at when the earliest could be over; re-armed with what is then known. */
+void channel_limits(struct channel *channel)
+{
+	const struct pool_rules *rules = &channel_view(channel)->rules;
+	time_us now = channel->worker->now, due = 0, at;
+
+	if (rules->query_timeout > 0) {
+		at = (channel->query_since ? channel->query_since : now) + rules->query_timeout;
+		due = !due || at < due ? at : due;
+	}
+	if (rules->transaction_timeout > 0) {
+		at = (channel->transaction_since ? channel->transaction_since : now) + rules->transaction_timeout;
+		due = !due || at < due ? at : due;
+	}
+	if (rules->idle_transaction_timeout > 0) {
+		at = (track_quiet(&channel->track) ? channel->quiet_since : now) + rules->idle_transaction_timeout;
+		due = !due || at < due ? at : due;
+	}
+	if (due)
+		timer_set(&channel->worker->timers, &channel->timer, due > now ? due : now + MILLISECOND_US);
+}
+
+bool channel_enforce_limits(struct channel *channel)
+{
+	const struct pool_rules *rules = &channel_view(channel)->rules;
+	time_us now = channel->worker->now;
+	bool quiet = track_quiet(&channel->track), open = channel->track.status == 'T' || channel->track.status == 'E';
+	bool bouncer = channel->worker->config->manner == MANNER_PGBOUNCER;
+
+	if (rules->query_timeout > 0 && !quiet && channel->query_since &&
+		now >= channel->query_since + rules->query_timeout) {
+		guest_complain(channel->guest, bouncer ? SQLSTATE_PROTOCOL_VIOLATION : SQLSTATE_QUERY_CANCELED,
+			"query timeout", NULL, NULL);
+		return true;
+	}
+	if (rules->idle_transaction_timeout > 0 && quiet && open &&
+		now >= channel->quiet_since + rules->idle_transaction_timeout) {
+		guest_complain(channel->guest, bouncer ? SQLSTATE_PROTOCOL_VIOLATION : SQLSTATE_IDLE_IN_TRANSACTION,
+			"idle transaction timeout", NULL, NULL);
+		return true;
+	}
+	if (rules->transaction_timeout > 0 && channel->transaction_since &&
+		now >= channel->transaction_since + rules->transaction_timeout) {
+		guest_complain(channel->guest, bouncer ? SQLSTATE_PROTOCOL_VIOLATION : SQLSTATE_TRANSACTION_TIMEOUT,
+			"transaction timeout", NULL, NULL);
+		return true;
+	}
+	return false;
+}
+
+/* ---- the end of a lease ---- */
+
+void channel_part(struct channel *channel)
+{
+	struct guest *guest = channel->guest;
+
+	if (guest)
+		guest->channel = NULL;
+	channel->guest = NULL;
+	channel->learning = channel->checking = channel->unprepared = false;
+	channel->pinned = false;
+	timer_clear(&channel->worker->timers, &channel->timer);
+	if (channel->stream)
+		stream_resume(channel->stream);
+}
+
+static bool needs_reset(const struct channel *channel)
+{
+	const struct config *config = channel->worker->config;
+
+	return config->server_reset_query[0] &&
+		(channel_view(channel)->rules.mode == POOL_SESSION || config->server_reset_query_always);
+}
+
+/* It is proven free: on with it. */
+static void set_free(struct channel *channel)
+{
+	check(track_idle(&channel->track) && !channel->guest);
+	if (channel->errands > 0)
+		return; /* a cancel on its way could hit the next client: channel_settle comes again when it has arrived */
+	channel->state = CHANNEL_IDLE;
+	channel_step(channel, EVENT_SERVER_READY);
+}
+
+static void begin_cleaning(struct channel *channel)
+{
+	if (channel->state == CHANNEL_CLEANING)
+		return;
+	channel->state = CHANNEL_CLEANING;
+	channel_step(channel, EVENT_SERVER_CLEANING);
+}
+
+static void go_on_cleaning(struct channel *channel)
+{
+	if (channel->broken || channel->track.suspect) {
+		channel_close(channel, "its state is not known for certain");
+		return;
+	}
+	if (!track_quiet(&channel->track))
+		return;
+	if (channel->track.status != 'I') {
+		if (channel->rolling_back) {
+			channel_close(channel, "a transaction could not be rolled back");
+			return;
+		}
+		channel->rolling_back = true;
+		begin_cleaning(channel);
+		if (!channel_query(channel, span_text("ROLLBACK")))
+			channel_close(channel, "out of memory");
+		return;
+	}
+	if (needs_reset(channel) && !channel->resetting) {
+		channel->resetting = true;
+		begin_cleaning(channel);
+		if (!channel_query(channel, span_text(channel->worker->config->server_reset_query)))
+			channel_close(channel, "out of memory");
+		return;
+	}
+	if (channel->resetting && channel->setup_failed) {
+		channel_close(channel, "the reset query failed");
+		return;
+	}
+	if (channel->resetting && strcmp(channel->worker->config->server_reset_query, "DISCARD ALL") == 0) {
+		params_drop(channel->applied);
+		channel->applied = params_empty(channel->worker->house->params);
+		channel->applied_doubtful = false;
+	}
+	if (channel->errands > 0)
+		begin_cleaning(channel);
+	channel->rolling_back = channel->resetting = false;
+	set_free(channel);
+}
+
+void channel_return(struct channel *channel)
+{
+	struct guest *guest = channel->guest;
+
+	check(channel->state == CHANNEL_LENT && track_idle(&channel->track));
+	channel_part(channel);
+	channel->rolling_back = channel->resetting = false;
+	go_on_cleaning(channel);
+	guest_returned(guest);
+}
+
+/* May the running statement be cancelled without taking from its client what PostgreSQL would have given it? */
+static bool may_cancel(const struct channel *channel)
+{
+	static const char *const readers[] = { "select ", "show ", "table ", "values ", "values(" };
+	char text[sizeof channel->statement + 1];
+	size_t i;
+
+	switch (channel->worker->config->abandoned_query) {
+	case 1:
+		return true;
+	case 2:
+		return false;
+	default:
+		break;
+	}
+	if (channel->track.status == 'T' || channel->track.status == 'E')
+		return true; /* the open transaction rolls back either way */
+	if (!channel->reads_only || channel->track.count != 1)
+		return false;
+	for (i = 0; i < channel->statement_length; i++)
+		text[i] = (char)(channel->statement[i] >= 'A' && channel->statement[i] <= 'Z'
+				? channel->statement[i] + 32
+				: channel->statement[i]);
+	text[i] = 0;
+	/* Only what can be judged by its words alone: no function but a few that are known to read, nothing that writes or locks. */
+	if (strpbrk(text, ";\"$\\\n\t/-") || strstr(text, " from ") || strstr(text, " into ") || strstr(text, " for "))
+		return false; /* FROM may name a view, and a view may call anything */
+	for (i = 0; text[i]; i++) {
+		static const char *const known[] = { "pg_sleep", "count", "sum", "min", "max", "avg", "now",
+			"generate_series", "length", "coalesce", "in", "values", "and", "or", "where", "from",
+			"select" };
+		size_t word = i, j;
+		bool found = false;
+
+		if (text[i] != '(')
+			continue;
+		while (word > 0 && text[word - 1] == ' ')
+			word--;
+		j = word;
+		while (j > 0 &&
+			(text[j - 1] == '_' || text[j - 1] == '.' || (text[j - 1] >= 'a' && text[j - 1] <= 'z') ||
+				(text[j - 1] >= '0' && text[j - 1] <= '9')))
+			j--;
+		for (size_t k = 0; k < sizeof known / sizeof known[0]; k++)
+			found = found || (strlen(known[k]) == word - j && memcmp(known[k], text + j, word - j) == 0);
+		if (j != word && !found)
+			return false;
+	}
+	for (i = 0; i < sizeof readers / sizeof readers[0]; i++)
+		if (strncmp(text, readers[i], strlen(readers[i])) == 0)
+			return true;
+	return false;
+}
+
+void channel_abandon(struct channel *channel)
+{
+	struct guest *guest = channel->guest;
+	bool halfway = guest->body_left > 0 && !guest->discarding;
+	struct piece sync = { "S\0\0\0\4", 5 };
+
+	outbox_hurry(channel->worker, channel->stream);
+	channel_part(channel);
+	channel->rolling_back = channel->resetting = false;
+	check(guest);
+	if (channel->broken || halfway || channel->track.copy_in || channel->track.copy_both) {
+		channel_close(channel, "its client went away in the middle of a message");
+		return;
+	}
+	if (track_idle(&channel->track)) {
+		go_on_cleaning(channel);
+		return;
+	}
+	begin_cleaning(channel);
+	if (!track_quiet(&channel->track)) {
+		if (may_cancel(channel) && channel->track.count > 0)
+			errand_send(channel);
+		/* End a batch that was not ended; answered at once where it was. */
+		if (!track_push(&channel->track, TRACK_SYNC, TRACK_OURS, 0) || !stream_write(channel->stream, &sync, 1))
+			channel_close(channel, "out of memory");
+		return;
+	}
+	go_on_cleaning(channel);
+}
+
+/* ---- what follows a ReadyForQuery ---- */
+
+static void end_setting(struct channel *channel)
+{
+	struct guest *guest = channel->guest;
+
+	channel->setting = false;
+	if (channel->setup_failed) {
+		/* Nothing of it took effect, so what the server has now is not what was noted. */
+		channel->applied_doubtful = true;
+		channel->setup_failed = false;
+		if (guest)
+			guest_complain(guest, channel->sqlstate, channel->problem, NULL, NULL);
+		return;
+	}
+	if (!guest)
+		return;
+	if (channel->learning)
+		guest_learned(guest, channel);
+	else
+		relay_report(guest, channel, &channel->worker->to_client);
+}
+
+static void settle_lease(struct channel *channel)
+{
+	struct guest *guest = channel->guest;
+	enum pool_mode mode = channel_view(channel)->rules.mode;
+
+	if (channel->cancel_wanted && !channel->setting && !track_quiet(&channel->track)) {
+		channel->cancel_wanted = false;
+		errand_send(channel);
+	}
+	if (mode == POOL_STATEMENT && track_quiet(&channel->track) && channel->track.status != 'I') {
+		guest_complain(guest, SQLSTATE_FEATURE_NOT_SUPPORTED,
+			"transaction blocks not allowed in statement pooling mode", NULL, NULL);
+		return;
+	}
+	if (mode == POOL_SESSION || channel->pinned || !track_idle(&channel->track) || channel->unprepared)
+		return;
+	/* The rest of a message it is sending must not end up with somebody else. */
+	if (guest->body_left > 0 && !guest->discarding)
+		return;
+	channel_return(channel);
+}
+
+void channel_settle(struct channel *channel)
+{
+	if (!channel->stream)
+		return;
+	if (channel->setting &&
+		(channel->track.count == 0 || !(channel->track.ring[channel->track.head].flags & TRACK_OURS))) {
+		end_setting(channel);
+		if (channel->state != CHANNEL_LENT || !channel->guest || channel->learning)
+			return;
+	}
+	switch ((enum channel_state)channel->state) {
+	case CHANNEL_GREETING:
+		if (!track_idle(&channel->track))
+			break;
+		if (channel->setup_failed)
+			channel_log(channel, LOG_WARNING, "connect_query failed: %s", channel->problem);
+		channel->setup_failed = false;
+		channel->applied_doubtful = false;
+		channel->state = CHANNEL_IDLE;
+		channel_step(channel, EVENT_SERVER_READY);
+		break;
+	case CHANNEL_LENT:
+		if (channel->checking) {
+			if (channel->setup_failed)
+				channel_break(channel, "the check query failed");
+			else if (track_idle(&channel->track)) {
+				struct guest *guest = channel->guest;
+
+				timer_clear(&channel->worker->timers, &channel->timer);
+				begin_lease(channel);
+				if (guest->channel == channel && !channel->learning)
+					guest_lent(guest, channel, NULL);
+			}
+			break;
+		}
+		if (!channel->learning)
+			settle_lease(channel);
+		break;
+	case CHANNEL_CLEANING:
+		go_on_cleaning(channel);
+		break;
+	case CHANNEL_RESOLVING:
+	case CHANNEL_CONNECTING:
+	case CHANNEL_LOGIN:
+	case CHANNEL_IDLE:
+	case CHANNEL_CLOSING:
+	default:
+		break;
+	}
+}

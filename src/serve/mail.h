@@ -1,0 +1,78 @@
+#ifndef PGWEIR_SERVE_MAIL_H
+#define PGWEIR_SERVE_MAIL_H
+
+#include "auth/secrets.h"
+#include "config/config.h"
+#include "core/effect.h"
+#include "io/loop.h"
+#include "view/snapshot.h"
+
+/* The letters that workers and the keeper write each other. Whoever receives one owns it. */
+enum letter_kind {
+	LETTER_CLIENT,    /* a new connection for this worker */
+	LETTER_EFFECT,    /* perform this */
+	LETTER_SERVER,    /* a server that was asked for: see serve/link.c */
+	LETTER_CANCEL,    /* a cancel request for one of this worker's clients */
+	LETTER_CONFIG,    /* a new configuration is in force */
+	LETTER_RESOLVE,   /* the answer of a name lookup (struct resolve_letter) */
+	LETTER_CENSUS,    /* add your part to the snapshot and pass it on */
+	LETTER_COMMAND,   /* to the keeper: RELOAD, SET, SHUTDOWN, asked by a console */
+	LETTER_REPLY,     /* from the keeper: how a command ended */
+	LETTER_KILL,      /* close one client, by id */
+	LETTER_LISTENERS, /* begin (or stop) to accept on the listeners */
+	LETTER_STOP       /* end: close everything and leave the loop */
+};
+
+struct letter_client {
+	struct letter letter;
+	struct parcel *parcel;
+};
+
+struct letter_effect {
+	struct letter letter;
+	struct effect effect;
+};
+
+struct letter_cancel {
+	struct letter letter;
+	uint32_t slot;
+	uint8_t secret[256];
+	size_t secret_length;
+};
+
+struct letter_census {
+	struct letter letter;
+	struct client_ref asker;
+	struct snapshot *snapshot; /* owned by the letter */
+	uint32_t next;             /* the worker to visit next */
+};
+
+enum command_kind { COMMAND_RELOAD, COMMAND_SET, COMMAND_SHUTDOWN };
+
+struct letter_command {
+	struct letter letter;
+	enum command_kind command;
+	struct client_ref asker;
+	enum shutdown_mode mode;
+	char key[64], value[256];
+};
+
+struct letter_reply {
+	struct letter letter;
+	struct client_ref asker;
+	bool ok;
+	char problem[512];
+};
+
+struct letter_kill {
+	struct letter letter;
+	struct client_ref client, asker;
+};
+
+struct letter_listeners {
+	struct letter letter;
+	bool watch; /* false: stop accepting on TCP (and on unix sockets too when `all`) */
+	bool all;
+};
+
+#endif

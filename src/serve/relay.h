@@ -1,0 +1,56 @@
+#ifndef PGWEIR_SERVE_RELAY_H
+#define PGWEIR_SERVE_RELAY_H
+
+#include "serve/worker.h"
+#include "wire/frame.h"
+
+/* What the parts of the relay share: relay_client.c (bytes of clients), relay_names.c (their prepared statements), relay_server.c
+ * (bytes of servers). The relay's own promise to the rest is in worker.h. */
+
+/* Messages up to this length are waited for in the read buffer. */
+#define WHOLE_MAX (LOOP_READ / 2)
+
+/* Tags of a Parse that are no statement's id: too long to keep; unnamed. */
+#define TAG_LONG    UINT32_MAX
+#define TAG_UNNAMED (UINT32_MAX - 1)
+
+enum step {
+	STEP_FORWARD, /* the whole message goes on as it is, in whatever portions it comes */
+	STEP_DISCARD, /* the whole message goes nowhere */
+	STEP_TAKEN,   /* it was handled; what is still to come of it goes on as it is */
+	STEP_COLLECT, /* collect it apart */
+	STEP_WAIT,    /* more bytes, or a server, must come first */
+	STEP_STOP     /* the client is being ended, or was handed over to somebody else */
+};
+
+/* Write a message's header at `at`; returns what is behind it. */
+uint8_t *relay_header(uint8_t *at, char type, size_t body);
+
+/* A message that is only its type. */
+void relay_empty(struct outbox *, char type);
+
+struct pool_view *guest_view(const struct guest *);
+
+/* Servers change hands between transactions, so what a client left on one must be made good on the next. */
+bool relay_moves(const struct guest *);
+
+/* Named statements are shared when servers change hands; in session mode a client's names are its own on its own server. */
+bool relay_shares_statements(const struct guest *);
+
+/* What the server owes grew; fakes whose turn has come are answered at once. False: the client was ended. */
+bool relay_owe(struct guest *, enum track_kind, unsigned flags, uint32_t tag);
+
+void relay_note_request(struct guest *);
+void relay_note_statement(struct channel *, struct span text);
+
+/* The client's unnamed statement is gone, and so is the one on its server, or it is about to be. */
+void relay_forget_unnamed(struct guest *);
+
+/* Just before a Sync: close what the server has too many of. False: the client was ended. */
+bool relay_close_excess(struct guest *);
+
+enum step relay_parse(struct guest *, struct span in, struct frame);
+enum step relay_bind(struct guest *, struct span in, struct frame);
+enum step relay_target(struct guest *, struct span in, struct frame); /* Describe and Close */
+
+#endif

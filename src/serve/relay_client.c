@@ -1,0 +1,300 @@
+/* The bytes of a lease, from the client to the server.
+ *
+ *   client bytes -> [guest: frames, names -> statements] -> pieces -> server      each message sent is pushed on channel->track
+ *   server bytes -> [channel: frames, track] -> pieces -> client                  each message received is matched against it
+ *
+ * Bytes are not copied: what goes on unchanged is a piece of the read buffer, neighbours are one piece, and everything that one
+ * read brought leaves in one send. Only what is rewritten (a statement's name) lies in the outbox's scratch.
+ *
+ * A message whose words matter (Parse, Bind, Describe, Close) is waited for in the read buffer while it is short; a long one is
+ * collected apart, up to statement_text_max. Everything else streams through in whatever portions it comes. */
+#include <stdlib.h>
+
+#include "base/check.h"
+#include "serve/relay.h"
+
+struct collect {
+	struct buf buf;
+	size_t want;
+};
+
+static enum step take_query(struct guest *guest, struct span in, struct frame frame)
+{
+	struct channel *channel = guest->channel;
+	size_t here = in.length - FRAME_HEADER < frame.body ? in.length - FRAME_HEADER : frame.body;
+
+	if (guest->worker->config->disable_pqexec) {
+		guest_complain(guest, SQLSTATE_INSUFFICIENT_PRIVILEGE, "PQexec disallowed", NULL, NULL);
+		return STEP_STOP;
+	}
+	relay_note_request(guest);
+	relay_note_statement(channel, span_of(in.at + FRAME_HEADER, here));
+	if (relay_moves(guest))
+		relay_forget_unnamed(guest);
+	guest_view(guest)->stats.queries++;
+	channel->batch++;
+	return relay_owe(guest, TRACK_QUERY, 0, 0) ? STEP_FORWARD : STEP_STOP;
+}
+
+/* A message of a client that holds a server. */
+static enum step take_lent(struct guest *guest, struct span in, struct frame frame)
+{
+	struct channel *channel = guest->channel;
+
+	switch (frame.type) {
+	case 'Q':
+		return take_query(guest, in, frame);
+	case 'P':
+		return relay_parse(guest, in, frame);
+	case 'B':
+		return relay_bind(guest, in, frame);
+	case 'D':
+	case 'C':
+		return relay_target(guest, in, frame);
+	case 'E':
+		relay_note_request(guest);
+		return relay_owe(guest, TRACK_EXECUTE, 0, 0) ? STEP_FORWARD : STEP_STOP;
+	case 'S':
+		relay_note_request(guest);
+		if (relay_shares_statements(guest) && !relay_close_excess(guest))
+			return STEP_STOP;
+		guest_view(guest)->stats.queries++;
+		channel->batch++;
+		return relay_owe(guest, TRACK_SYNC, 0, 0) ? STEP_FORWARD : STEP_STOP;
+	case 'H':
+	case 'd':
+		return STEP_FORWARD;
+	case 'c':
+	case 'f':
+		return relay_owe(guest, TRACK_COPY_END, 0, 0) ? STEP_FORWARD : STEP_STOP;
+	case 'F':
+		relay_note_request(guest);
+		channel->reads_only = false;
+		channel->batch++;
+		return relay_owe(guest, TRACK_FUNCTION, 0, 0) ? STEP_FORWARD : STEP_STOP;
+	default:
+		break;
+	}
+	guest_complain(guest, SQLSTATE_PROTOCOL_VIOLATION, "unknown message type", NULL, NULL);
+	return STEP_STOP;
+}
+
+/* A message of a client that holds nothing: some are answered here, most need a server. */
+static enum step take_parked(struct guest *guest, struct span in, struct frame frame)
+{
+	struct outbox *o = &guest->worker->to_client;
+	size_t total = FRAME_HEADER + (size_t)frame.body;
+	struct span name;
+	char kind;
+
+	switch (frame.type) {
+	case 'S':
+		guest->skipping = guest->skip_query = false;
+		relay_header(outbox_room(o, FRAME_HEADER), 'Z', 1);
+		*outbox_room(o, 1) = 'I';
+		return STEP_DISCARD;
+	case 'H': /* nothing waits to be flushed */
+	case 'd': /* what is left of a COPY that ended in an error: PostgreSQL ignores it too */
+	case 'c':
+	case 'f':
+		return STEP_DISCARD;
+	case 'C':
+		if (guest->skipping)
+			return STEP_DISCARD;
+		if (total > WHOLE_MAX)
+			break;
+		if (in.length < total)
+			return STEP_WAIT;
+		if (!message_read_target(span_of(in.at + FRAME_HEADER, frame.body), &kind, &name))
+			break;
+		if (kind == 'S' && name.length > 0) {
+			names_remove(&guest->names, name);
+		} else if (kind == 'S') {
+			statement_drop(guest->unnamed);
+			guest->unnamed = NULL;
+		}
+		relay_empty(o, '3');
+		return STEP_DISCARD;
+	case 'Q':
+	case 'P':
+	case 'B':
+	case 'D':
+	case 'E':
+	case 'F':
+		if (guest->skip_query && (frame.type == 'Q' || frame.type == 'F')) {
+			/* The very request that was cancelled while it waited; the error is said already. */
+			guest->skipping = guest->skip_query = false;
+			relay_header(outbox_room(o, FRAME_HEADER), 'Z', 1);
+			*outbox_room(o, 1) = 'I';
+			return STEP_DISCARD;
+		}
+		guest->skip_query = false;
+		if (guest->skipping)
+			return STEP_DISCARD;
+		break;
+	default:
+		guest_complain(guest, SQLSTATE_PROTOCOL_VIOLATION, "unknown message type", NULL, NULL);
+		return STEP_STOP;
+	}
+	if (!guest_want(guest))
+		return guest->state == GUEST_WAITING ? STEP_WAIT : STEP_STOP;
+	guest->worker->to_server.stream = guest->channel->stream;
+	if (!channel_prepare(guest->channel))
+		return STEP_STOP;
+	return take_lent(guest, in, frame);
+}
+
+static enum step take_message(struct guest *guest, struct span in, struct frame frame)
+{
+	if (frame.body + (uint64_t)FRAME_HEADER > (uint64_t)guest->worker->config->max_packet_size) {
+		guest_complain(
+			guest, SQLSTATE_PROTOCOL_VIOLATION, "a message is longer than max_packet_size", NULL, NULL);
+		return STEP_STOP;
+	}
+	if (frame.type == 'X') {
+		guest_end(guest, NULL, "client close request");
+		return STEP_STOP;
+	}
+	if (!guest->channel)
+		return take_parked(guest, in, frame);
+	if (guest->channel->unprepared && !channel_prepare(guest->channel))
+		return STEP_STOP;
+	return take_lent(guest, in, frame);
+}
+
+static enum step begin_collect(struct guest *guest, struct frame frame)
+{
+	guest->collect = calloc(1, sizeof *guest->collect);
+	if (!guest->collect || !buf_reserve(&guest->collect->buf, FRAME_HEADER + (size_t)frame.body)) {
+		guest_complain(guest, SQLSTATE_OUT_OF_MEMORY, "out of memory", NULL, NULL);
+		return STEP_STOP;
+	}
+	guest->collect->want = FRAME_HEADER + (size_t)frame.body;
+	return STEP_COLLECT;
+}
+
+static void end_collect(struct guest *guest)
+{
+	if (!guest->collect)
+		return;
+	buf_fini(&guest->collect->buf);
+	free(guest->collect);
+	guest->collect = NULL;
+}
+
+/* Add bytes to the message that is collected; when it is whole, handle it. */
+static enum step feed_collect(struct guest *guest, struct span *in)
+{
+	struct collect *collect = guest->collect;
+	size_t n = collect->want - collect->buf.length;
+	struct frame frame;
+	enum step step;
+
+	n = n < in->length ? n : in->length;
+	if (!buf_add(&collect->buf, in->at, n)) {
+		guest_complain(guest, SQLSTATE_OUT_OF_MEMORY, "out of memory", NULL, NULL);
+		return STEP_STOP;
+	}
+	*in = span_skip(*in, n);
+	if (collect->buf.length < collect->want)
+		return STEP_TAKEN;
+	check(frame_peek(buf_span(&collect->buf), &frame) == FRAME_HERE);
+	step = take_message(guest, buf_span(&collect->buf), frame);
+	if (step == STEP_FORWARD)
+		outbox_add(&guest->worker->to_server, collect->buf.at + collect->buf.start, collect->buf.length);
+	if (step == STEP_WAIT || step == STEP_STOP)
+		return step;
+	/* The pieces point into the collected bytes: send them before those go. */
+	outbox_flush(&guest->worker->to_server);
+	end_collect(guest);
+	return STEP_TAKEN;
+}
+
+static enum step feed_message(struct guest *guest, struct span *in)
+{
+	struct frame frame;
+	enum step step;
+	size_t total, n;
+
+	switch (frame_peek(*in, &frame)) {
+	case FRAME_MORE:
+		return STEP_WAIT;
+	case FRAME_BAD:
+		guest_complain(guest, SQLSTATE_PROTOCOL_VIOLATION, "invalid message length", NULL, NULL);
+		return STEP_STOP;
+	case FRAME_HERE:
+		break;
+	}
+	step = take_message(guest, *in, frame);
+	total = FRAME_HEADER + (size_t)frame.body;
+	n = total < in->length ? total : in->length;
+	switch (step) {
+	case STEP_FORWARD:
+		outbox_add(&guest->worker->to_server, in->at, n);
+		guest->discarding = false;
+		break;
+	case STEP_DISCARD:
+		guest->discarding = true;
+		break;
+	case STEP_TAKEN:
+		guest->discarding = false;
+		break;
+	case STEP_COLLECT:
+		return begin_collect(guest, frame);
+	case STEP_WAIT:
+	case STEP_STOP:
+		return step;
+	}
+	guest->body_left = (uint32_t)(total - n);
+	*in = span_skip(*in, n);
+	return STEP_TAKEN;
+}
+
+size_t relay_client(struct guest *guest, struct span in)
+{
+	struct worker *worker = guest->worker;
+	struct outbox *to_server = &worker->to_server;
+	size_t length = in.length, n;
+	enum step step = STEP_TAKEN;
+	struct channel *channel;
+
+	outbox_begin(&worker->to_client, guest->stream);
+	outbox_begin(to_server, guest->channel ? guest->channel->stream : NULL);
+	while (step != STEP_WAIT && step != STEP_STOP && (in.length > 0 || (guest->collect && step != STEP_COLLECT))) {
+		if (guest->body_left > 0) {
+			n = guest->body_left < in.length ? guest->body_left : in.length;
+			if (!guest->discarding)
+				outbox_add(to_server, in.at, n);
+			guest->body_left -= (uint32_t)n;
+			in = span_skip(in, n);
+			continue;
+		}
+		if (guest->collect) {
+			if (in.length == 0 && guest->collect->buf.length < guest->collect->want)
+				break;
+			step = feed_collect(guest, &in);
+		} else {
+			step = feed_message(guest, &in);
+		}
+	}
+	channel = guest->channel;
+	if (guest->pool != NO_POOL) {
+		guest_view(guest)->stats.received += length - in.length;
+		guest_view(guest)->stats.sent += worker->to_client.sent;
+	}
+	if (!outbox_end(&worker->to_client) && guest->state != GUEST_ENDING)
+		guest_end(guest, NULL, "out of memory");
+	if (!outbox_end(to_server) && channel)
+		channel_break(channel, "out of memory");
+	else if (channel && guest->channel == channel && channel->stream && stream_queued(channel->stream) > 0)
+		stream_pause(guest->stream); /* until the server has taken it: see channel_room */
+	return length - in.length;
+}
+
+void guest_statements_fini(struct guest *guest)
+{
+	end_collect(guest);
+	names_fini(&guest->names);
+	statement_drop(guest->unnamed);
+	guest->unnamed = NULL;
+}

@@ -1,0 +1,442 @@
+/* A client's prepared statements, named and unnamed, on whichever server it is lent.
+ *
+ *   Parse "q1"  -> statement 7 (text and types)    -> Parse "PGWEIR_7", or nothing where the server has it (a fake ParseComplete)
+ *   Bind "q1"   -> [Parse "PGWEIR_7" of our own,]  -> Bind "PGWEIR_7"
+ *   Close "q1"  -> the name is forgotten           -> nothing (a fake CloseComplete); the server keeps it for others */
+#include "base/check.h"
+#include "base/reader.h"
+#include "base/text.h"
+#include "serve/relay.h"
+
+uint8_t *relay_header(uint8_t *at, char type, size_t body)
+{
+	uint32_t length = (uint32_t)body + 4;
+
+	*at++ = (uint8_t)type;
+	*at++ = (uint8_t)(length >> 24);
+	*at++ = (uint8_t)(length >> 16);
+	*at++ = (uint8_t)(length >> 8);
+	*at++ = (uint8_t)length;
+	return at;
+}
+
+void relay_empty(struct outbox *o, char type)
+{
+	relay_header(outbox_room(o, FRAME_HEADER), type, 0);
+}
+struct pool_view *guest_view(const struct guest *guest)
+{
+	return guest->worker->views[guest->pool];
+}
+
+bool relay_shares_statements(const struct guest *guest)
+{
+	return guest_view(guest)->rules.mode != POOL_SESSION && guest->worker->config->max_prepared_statements > 0;
+}
+
+bool relay_owe(struct guest *guest, enum track_kind kind, unsigned flags, uint32_t tag)
+{
+	struct channel *channel = guest->channel;
+	struct track_entry fake;
+
+	if (!track_push(&channel->track, kind, flags, tag)) {
+		guest_complain(guest, SQLSTATE_PROGRAM_LIMIT, "too many requests are waiting for their answers",
+			"More messages were sent than this pooler keeps account of.",
+			"Read the results of a pipeline before sending more.");
+		return false;
+	}
+	while (track_fake(&channel->track, &fake))
+		relay_empty(&guest->worker->to_client, fake.kind == TRACK_PARSE ? '1' : '3');
+	return true;
+}
+
+/* The replies to requests sent from here on belong to the answer of this request. */
+void relay_note_request(struct guest *guest)
+{
+	struct channel *channel = guest->channel;
+
+	guest->requested = guest->worker->now;
+	if (channel->query_since == 0)
+		channel->query_since = guest->worker->now;
+	if (channel->transaction_since == 0)
+		channel->transaction_since = guest->worker->now;
+}
+
+bool relay_moves(const struct guest *guest)
+{
+	return guest_view(guest)->rules.mode != POOL_SESSION;
+}
+
+static bool send_close(struct guest *guest, const struct statement *statement, unsigned flags)
+{
+	char name[STATEMENT_NAME];
+	size_t length = statement_name(statement, name) + 1;
+	struct outbox *o = &guest->worker->to_server;
+	uint8_t *at;
+
+	if (!relay_owe(guest, TRACK_CLOSE, flags, 0))
+		return false;
+	at = relay_header(outbox_room(o, FRAME_HEADER + 1 + length), 'C', 1 + length);
+	*at++ = 'S';
+	memcpy(at, name, length);
+	return true;
+}
+
+static bool send_parse(struct guest *guest, struct statement *statement, unsigned flags)
+{
+	char name[STATEMENT_NAME];
+	size_t length = statement_name(statement, name) + 1;
+	struct channel *channel = guest->channel;
+	struct outbox *o = &guest->worker->to_server;
+	uint8_t *at;
+
+	if (!relay_owe(guest, TRACK_PARSE, flags, statement->id))
+		return false;
+	if (!prepared_sent(channel->prepared, statement, channel->batch)) {
+		guest_complain(guest, SQLSTATE_OUT_OF_MEMORY, "out of memory", NULL, NULL);
+		return false;
+	}
+	guest_view(guest)->stats.server_parses++;
+	at = relay_header(outbox_room(o, FRAME_HEADER + length), 'P', length + statement->tail_length);
+	memcpy(at, name, length);
+	outbox_add(o, statement->tail, statement->tail_length);
+	return true;
+}
+
+/* See to it that the server has the statement when the next message arrives there. */
+static bool ensure_prepared(struct guest *guest, struct statement *statement)
+{
+	switch (prepared_look(guest->channel->prepared, statement, guest->channel->batch)) {
+	case PREPARED_READY:
+	case PREPARED_PENDING:
+		return true;
+	case PREPARED_DOUBTFUL:
+		return send_close(guest, statement, TRACK_OURS) && send_parse(guest, statement, TRACK_OURS);
+	case PREPARED_NONE:
+		break;
+	}
+	return send_parse(guest, statement, TRACK_OURS);
+}
+
+/* ---- the unnamed statement ----
+ *
+ * It lives until the next unnamed Parse or simple Query, also across Sync: a client may Parse, Sync, and Bind later (Go's lib/pq does
+ * so for every query with arguments). By then it may hold another server, where the unnamed statement is somebody else's. So its text
+ * is kept, and sent again when it is used on a server that had it from nobody or from another. */
+
+void relay_forget_unnamed(struct guest *guest)
+{
+	statement_drop(guest->unnamed);
+	guest->unnamed = NULL;
+	guest->unnamed_long = false;
+	guest->channel->pinned = guest->long_names;
+	guest->channel->unnamed_is_ours = true;
+}
+
+static bool ensure_unnamed(struct guest *guest)
+{
+	struct channel *channel = guest->channel;
+	struct outbox *o = &guest->worker->to_server;
+	struct statement *statement = guest->unnamed;
+	uint8_t *at;
+
+	if (!relay_moves(guest) || channel->unnamed_is_ours)
+		return true;
+	channel->unnamed_is_ours = true;
+	if (statement) {
+		if (!relay_owe(guest, TRACK_PARSE, TRACK_OURS, TAG_UNNAMED))
+			return false;
+		at = relay_header(outbox_room(o, FRAME_HEADER + 1), 'P', 1 + statement->tail_length);
+		*at = 0;
+		outbox_add(o, statement->tail, statement->tail_length);
+		return true;
+	}
+	/* It has none: away with the stranger's, and PostgreSQL will say that there is none. */
+	if (!relay_owe(guest, TRACK_CLOSE, TRACK_OURS, 0))
+		return false;
+	at = relay_header(outbox_room(o, FRAME_HEADER + 2), 'C', 2);
+	at[0] = 'S';
+	at[1] = 0;
+	return true;
+}
+
+static enum step parse_unnamed(struct guest *guest, struct span in, struct frame frame)
+{
+	size_t total = FRAME_HEADER + (size_t)frame.body;
+	struct span name, tail;
+
+	if (frame.body > guest->worker->config->statement_text_max) {
+		relay_forget_unnamed(guest);
+		guest->unnamed_long = true;
+		guest->channel->pinned = true;
+	} else {
+		if (in.length < total)
+			return total <= WHOLE_MAX ? STEP_WAIT : STEP_COLLECT;
+		relay_forget_unnamed(guest);
+		if (message_read_parse(span_of(in.at + FRAME_HEADER, frame.body), &name, &tail)) {
+			guest->unnamed = statement_take(guest->worker->house->statements, tail);
+			if (!guest->unnamed) {
+				guest_complain(guest, SQLSTATE_OUT_OF_MEMORY, "out of memory", NULL, NULL);
+				return STEP_STOP;
+			}
+		}
+	}
+	relay_note_request(guest);
+	return relay_owe(guest, TRACK_PARSE, 0, TAG_UNNAMED) ? STEP_FORWARD : STEP_STOP;
+}
+
+/* More statements than the server is to keep: close those used longest ago. Just before a Sync, so that it costs no round trip. */
+bool relay_close_excess(struct guest *guest)
+{
+	size_t most = (size_t)guest->worker->config->max_prepared_statements;
+	struct statement *statement;
+	bool ok = true;
+
+	while (ok && (statement = prepared_excess(guest->channel->prepared, most))) {
+		ok = send_close(guest, statement, TRACK_OURS);
+		statement_drop(statement);
+	}
+	return ok;
+}
+
+/* A client may not reach another's statement by guessing its name on the server. */
+static bool is_reserved(const struct guest *guest, struct span name)
+{
+	struct span prefix = span_text(statement_prefix(guest->worker->house->statements));
+
+	return name.length >= prefix.length && memcmp(name.at, prefix.at, prefix.length) == 0;
+}
+
+static enum step refuse_reserved(struct guest *guest)
+{
+	guest_complain(guest, SQLSTATE_UNDEFINED_STATEMENT, "this prepared statement name is reserved", NULL,
+		"Names that begin with the pooler's own prefix can not be used by clients.");
+	return STEP_STOP;
+}
+
+static void add_frame(struct guest *guest, struct span whole)
+{
+	outbox_add(&guest->worker->to_server, whole.at, whole.length);
+}
+
+/* A statement too long to keep lives on the one server where it was sent, and its client with it. */
+static enum step parse_long(struct guest *guest, struct span body)
+{
+	struct reader r = reader_of(body);
+	struct span name = read_string(&r);
+	struct statement *marker;
+	bool ok;
+
+	if (!reader_ok(&r))
+		return body.length < WHOLE_MAX ? STEP_WAIT : STEP_FORWARD;
+	if (is_reserved(guest, name))
+		return refuse_reserved(guest);
+	if (!relay_owe(guest, TRACK_PARSE, 0, TAG_LONG))
+		return STEP_STOP;
+	if (name.length > 0 && !names_get(&guest->names, name)) {
+		marker = statement_take(guest->worker->house->statements, span_of("", 0));
+		ok = marker && names_put(&guest->names, name, marker);
+		statement_drop(marker);
+		if (!ok) {
+			guest_complain(guest, SQLSTATE_OUT_OF_MEMORY, "out of memory", NULL, NULL);
+			return STEP_STOP;
+		}
+		guest->long_names = true;
+		guest->channel->pinned = true;
+	}
+	return STEP_FORWARD;
+}
+
+static bool is_long(const struct statement *statement)
+{
+	return statement->tail_length == 0;
+}
+
+/* The name is in use: the server must say so, in its own words and with what an error does to a transaction. The statement is there
+ * already under our name, so sending it again is that error; relay_server puts the client's name into the text. */
+static enum step parse_again(struct guest *guest, struct span whole, struct statement *known)
+{
+	if (is_long(known)) {
+		if (!relay_owe(guest, TRACK_PARSE, 0, 0))
+			return STEP_STOP;
+		add_frame(guest, whole);
+		return STEP_TAKEN;
+	}
+	if (!ensure_prepared(guest, known) || !send_parse(guest, known, 0))
+		return STEP_STOP;
+	return STEP_TAKEN;
+}
+
+static enum step parse_named(struct guest *guest, struct span whole, struct span name, struct span tail)
+{
+	struct channel *channel = guest->channel;
+	struct statement *statement = names_get(&guest->names, name);
+	enum step step = STEP_TAKEN;
+
+	guest_view(guest)->stats.client_parses++;
+	if (statement)
+		return parse_again(guest, whole, statement);
+	statement = statement_take(guest->worker->house->statements, tail);
+	if (!statement || !names_put(&guest->names, name, statement)) {
+		statement_drop(statement);
+		guest_complain(guest, SQLSTATE_OUT_OF_MEMORY, "out of memory", NULL, NULL);
+		return STEP_STOP;
+	}
+	switch (prepared_look(channel->prepared, statement, channel->batch)) {
+	case PREPARED_READY:
+	case PREPARED_PENDING:
+		if (!relay_owe(guest, TRACK_PARSE, TRACK_FAKE, statement->id))
+			step = STEP_STOP;
+		break;
+	case PREPARED_DOUBTFUL:
+		if (!send_close(guest, statement, TRACK_OURS) || !send_parse(guest, statement, 0))
+			step = STEP_STOP;
+		break;
+	case PREPARED_NONE:
+		if (!send_parse(guest, statement, 0))
+			step = STEP_STOP;
+		break;
+	}
+	statement_drop(statement);
+	return step;
+}
+
+void relay_note_statement(struct channel *channel, struct span text)
+{
+	const uint8_t *zero = memchr(text.at, 0, text.length);
+	size_t length = zero ? (size_t)(zero - text.at) : text.length;
+
+	channel->statement_length = length < sizeof channel->statement ? length : sizeof channel->statement;
+	memcpy(channel->statement, text.at, channel->statement_length);
+	/* What was cut can not be judged. */
+	channel->reads_only = zero && length <= sizeof channel->statement;
+}
+
+enum step relay_parse(struct guest *guest, struct span in, struct frame frame)
+{
+	size_t total = FRAME_HEADER + (size_t)frame.body;
+	struct span whole = span_of(in.at, total), name, tail;
+
+	guest->channel->reads_only = false;
+	if (relay_moves(guest) && frame.body > 0 && in.length == FRAME_HEADER)
+		return STEP_WAIT;
+	if (relay_moves(guest) && frame.body > 0 && in.at[FRAME_HEADER] == 0)
+		return parse_unnamed(guest, in, frame);
+	if (!relay_shares_statements(guest) || frame.body == 0) {
+		relay_note_request(guest);
+		return relay_owe(guest, TRACK_PARSE, 0, 0) ? STEP_FORWARD : STEP_STOP;
+	}
+	if (frame.body > guest->worker->config->statement_text_max)
+		return parse_long(guest, span_of(in.at + FRAME_HEADER, in.length - FRAME_HEADER));
+	if (in.length < total)
+		return total <= WHOLE_MAX ? STEP_WAIT : STEP_COLLECT;
+	relay_note_request(guest);
+	if (!message_read_parse(span_of(in.at + FRAME_HEADER, frame.body), &name, &tail))
+		/* PostgreSQL has the words for what is wrong with it. */
+		return relay_owe(guest, TRACK_PARSE, 0, 0) ? STEP_FORWARD : STEP_STOP;
+	return parse_named(guest, whole, name, tail);
+}
+
+enum step relay_bind(struct guest *guest, struct span in, struct frame frame)
+{
+	size_t here = in.length - FRAME_HEADER < frame.body ? in.length - FRAME_HEADER : frame.body;
+	struct reader r = reader_of(span_of(in.at + FRAME_HEADER, here));
+	struct span portal, name;
+	struct statement *statement;
+	char server_name[STATEMENT_NAME];
+	size_t rest, length;
+	uint8_t *at;
+
+	portal = read_string(&r);
+	name = read_string(&r);
+	if (!reader_ok(&r)) {
+		if (here < frame.body && here < WHOLE_MAX)
+			return STEP_WAIT;
+		name = span_of(NULL, 0); /* broken: PostgreSQL says so */
+	}
+	guest_view(guest)->stats.binds++;
+	relay_note_request(guest);
+	statement = name.length > 0 && relay_shares_statements(guest) ? names_get(&guest->names, name) : NULL;
+	if (!statement || is_long(statement)) {
+		if (!statement && name.length > 0 && relay_shares_statements(guest) && is_reserved(guest, name))
+			return refuse_reserved(guest);
+		if (name.length == 0 && !ensure_unnamed(guest))
+			return STEP_STOP;
+		return relay_owe(guest, TRACK_BIND, 0, 0) ? STEP_FORWARD : STEP_STOP;
+	}
+	if (portal.length + FRAME_HEADER + STATEMENT_NAME + 1 > OUTBOX_SCRATCH) {
+		guest_complain(guest, SQLSTATE_PROGRAM_LIMIT, "the name of a portal is too long", NULL, NULL);
+		return STEP_STOP;
+	}
+	if (!ensure_prepared(guest, statement) || !relay_owe(guest, TRACK_BIND, 0, statement->id))
+		return STEP_STOP;
+	length = statement_name(statement, server_name) + 1;
+	rest = frame.body - (portal.length + 1) - (name.length + 1);
+	at = relay_header(outbox_room(&guest->worker->to_server, FRAME_HEADER + portal.length + 1 + length), 'B',
+		portal.length + 1 + length + rest);
+	memcpy(at, portal.at, portal.length);
+	at += portal.length;
+	*at++ = 0;
+	memcpy(at, server_name, length);
+	here -= (portal.length + 1) + (name.length + 1);
+	outbox_add(&guest->worker->to_server, r.at, here);
+	return STEP_TAKEN; /* what is still to come of it goes on as it is */
+}
+
+/* Describe and Close: 'S' with a name is a statement's. */
+enum step relay_target(struct guest *guest, struct span in, struct frame frame)
+{
+	bool describe = frame.type == 'D';
+	size_t total = FRAME_HEADER + (size_t)frame.body, length;
+	struct statement *statement;
+	char server_name[STATEMENT_NAME], kind;
+	struct span name;
+	enum track_kind owed;
+	uint8_t *at;
+
+	if (in.length < total && total <= WHOLE_MAX)
+		return STEP_WAIT;
+	relay_note_request(guest);
+	if (in.length < total || !message_read_target(span_of(in.at + FRAME_HEADER, frame.body), &kind, &name)) {
+		kind = 'P';
+		name = span_of(NULL, 0);
+	}
+	owed = !describe ? TRACK_CLOSE : kind == 'S' ? TRACK_DESCRIBE_STATEMENT : TRACK_DESCRIBE_PORTAL;
+	statement = kind == 'S' && name.length > 0 && relay_shares_statements(guest) ? names_get(&guest->names, name)
+										     : NULL;
+	if (!statement) {
+		if (kind == 'S' && name.length > 0 && relay_shares_statements(guest)) {
+			if (is_reserved(guest, name))
+				return refuse_reserved(guest);
+			/* Closing what does not exist is no error. */
+			if (!describe)
+				return relay_owe(guest, TRACK_CLOSE, TRACK_FAKE, 0) ? STEP_DISCARD : STEP_STOP;
+		}
+		if (kind == 'S' && name.length == 0) {
+			if (describe && !ensure_unnamed(guest))
+				return STEP_STOP;
+			if (!describe)
+				relay_forget_unnamed(guest);
+		}
+		return relay_owe(guest, owed, 0, 0) ? STEP_FORWARD : STEP_STOP;
+	}
+	if (is_long(statement)) {
+		if (!describe) {
+			names_remove(&guest->names, name);
+			guest->long_names = names_find(&guest->names, statement->id, &name);
+			guest->channel->pinned = guest->long_names || guest->unnamed_long;
+		}
+		return relay_owe(guest, owed, 0, 0) ? STEP_FORWARD : STEP_STOP;
+	}
+	if (!describe) {
+		names_remove(&guest->names, name);
+		return relay_owe(guest, TRACK_CLOSE, TRACK_FAKE, 0) ? STEP_DISCARD : STEP_STOP;
+	}
+	if (!ensure_prepared(guest, statement) || !relay_owe(guest, owed, 0, statement->id))
+		return STEP_STOP;
+	length = statement_name(statement, server_name) + 1;
+	at = relay_header(outbox_room(&guest->worker->to_server, FRAME_HEADER + 1 + length), 'D', 1 + length);
+	*at++ = 'S';
+	memcpy(at, server_name, length);
+	return STEP_TAKEN;
+}

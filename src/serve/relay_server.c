@@ -1,0 +1,335 @@
+/* The bytes of a lease, from the server to the client: the other half of the drawing in relay_client.c.
+ *
+ * Every message is matched against what is owed before any byte of it goes on. An answer to something of ours is kept; an answer to
+ * nothing ends the server. */
+#include <stdlib.h>
+
+#include "base/check.h"
+#include "base/text.h"
+#include "serve/relay.h"
+
+/* Messages that a server may send at any time, and that say something about itself. */
+static enum step take_parameter(struct channel *channel, struct span body, bool ours)
+{
+	static const char told_only[] = "is_superuser,session_authorization,in_hot_standby,server_version,server_encoding,"
+					"integer_datetimes,role";
+	struct guest *guest = channel->guest;
+	struct span name, value;
+
+	if (!message_read_parameter_status(body, &name, &value))
+		return STEP_STOP;
+	if (!params_put(&channel->reported, name, value))
+		return STEP_STOP;
+	if (!guest || ours || channel->learning)
+		return STEP_DISCARD; /* relay_report tells the client what differs */
+	/* The client changed it: it keeps the value wherever it goes next. */
+	if (!params_put(&guest->reported, name, value))
+		return STEP_STOP;
+	if (!config_list_has(told_only, name, true) &&
+		(!params_put(&guest->wanted, name, value) || !params_put(&channel->applied, name, value)))
+		return STEP_STOP;
+	return STEP_FORWARD;
+}
+
+void relay_report(struct guest *guest, struct channel *channel, struct outbox *o)
+{
+	struct buf text = { 0 };
+	struct writer w = writer_to(&text);
+	size_t i;
+
+	if (guest->reported == channel->reported)
+		return;
+	for (i = 0; i < params_count(channel->reported); i++) {
+		const char *name, *value, *known;
+
+		params_at(channel->reported, i, &name, &value);
+		known = guest->reported ? params_get(guest->reported, span_text(name)) : NULL;
+		if (!known || strcmp(known, value) != 0)
+			message_parameter_status(&w, span_text(name), span_text(value));
+	}
+	outbox_copy(o, text.at + text.start, text.length);
+	buf_fini(&text);
+	params_drop(guest->reported);
+	guest->reported = params_keep(channel->reported);
+}
+
+/* An error that speaks of a statement by the name it has on servers: say the client's. */
+static void add_renamed(struct outbox *o, struct span whole, struct span from, struct span to)
+{
+	struct buf text = { 0 };
+	struct span rest = whole;
+	bool ok = true;
+	uint32_t length;
+
+	while (ok && rest.length > 0) {
+		const uint8_t *hit = memmem(rest.at, rest.length, from.at, from.length);
+		size_t n = hit ? (size_t)(hit - rest.at) : rest.length;
+
+		ok = buf_add(&text, rest.at, n) && (!hit || buf_add_span(&text, to));
+		rest = span_skip(rest, hit ? n + from.length : n);
+	}
+	if (!ok) {
+		outbox_add(o, whole.at, whole.length);
+	} else {
+		length = (uint32_t)text.length - 1;
+		text.at[text.start + 1] = (uint8_t)(length >> 24);
+		text.at[text.start + 2] = (uint8_t)(length >> 16);
+		text.at[text.start + 3] = (uint8_t)(length >> 8);
+		text.at[text.start + 4] = (uint8_t)length;
+		outbox_copy(o, text.at + text.start, text.length);
+	}
+	buf_fini(&text);
+}
+
+static void keep_complaint(struct channel *channel, struct span body)
+{
+	struct complaint_fields fields;
+
+	if (!message_read_complaint(body, &fields))
+		return;
+	text_copy_span(channel->sqlstate, sizeof channel->sqlstate, fields.sqlstate);
+	text_copy_span(channel->problem, sizeof channel->problem, fields.message);
+}
+
+/* A Parse that failed, or was skipped because of an error before it, made no statement. */
+static void undo_parse(struct channel *channel, const struct track_entry *entry)
+{
+	if (entry->kind != TRACK_PARSE || entry->tag == 0)
+		return;
+	if (entry->tag == TAG_LONG)
+		return; /* the name stays: using it is the error that it would be anyway */
+	if (entry->tag == TAG_UNNAMED) {
+		if (channel->guest) {
+			statement_drop(channel->guest->unnamed);
+			channel->guest->unnamed = NULL;
+		}
+		return;
+	}
+	if (!(entry->flags & TRACK_FAKE))
+		prepared_failed(channel->prepared, entry->tag);
+	if (!(entry->flags & TRACK_OURS) && channel->guest)
+		names_remove_statement(&channel->guest->names, entry->tag);
+}
+
+static enum step take_error(struct channel *channel, struct span whole, bool is_whole, const struct track_reply *reply)
+{
+	struct guest *guest = channel->guest;
+	struct span body = span_skip(whole, FRAME_HEADER), name;
+	struct complaint_fields fields;
+	struct track_entry dropped;
+	char server_name[32];
+	bool ours = reply->owed && (reply->entry.flags & TRACK_OURS), renamed;
+
+	keep_complaint(channel, body);
+	if (message_read_complaint(body, &fields) && span_is(fields.severity, "FATAL") && guest)
+		guest->fatal_seen = true;
+	name = span_of(NULL, 0);
+	renamed = guest && reply->owed && reply->entry.tag != 0 && reply->entry.tag < TAG_UNNAMED && is_whole &&
+		names_find(&guest->names, reply->entry.tag, &name);
+	if (renamed) {
+		text_format(server_name, sizeof server_name, "\"%s%u\"",
+			statement_prefix(channel->worker->house->statements), reply->entry.tag);
+		if (channel->forward) {
+			char quoted[256];
+
+			text_format(quoted, sizeof quoted, "\"%.*s\"", (int)(name.length < 200 ? name.length : 200),
+				(const char *)name.at);
+			add_renamed(&channel->worker->to_client, whole, span_text(server_name), span_text(quoted));
+		}
+	}
+	if (reply->owed)
+		undo_parse(channel, &reply->entry);
+	while (track_dropped(&channel->track, &dropped))
+		undo_parse(channel, &dropped);
+	if (ours && reply->entry.kind == TRACK_QUERY)
+		channel->setup_failed = true;
+	return renamed ? STEP_DISCARD : STEP_FORWARD;
+}
+
+/* CommandComplete: a few tags say that the session was changed as a whole. */
+static void take_tag(struct channel *channel, struct span body, bool ours)
+{
+	bool all = body.length == 12 && memcmp(body.at, "DISCARD ALL", 12) == 0;
+	bool reset = body.length == 6 && memcmp(body.at, "RESET", 6) == 0;
+	/* Under PgBouncer's name a SET stays on the server, as there. */
+	bool set = body.length == 4 && memcmp(body.at, "SET", 4) == 0 &&
+		channel->worker->config->manner == MANNER_PGWEIR;
+
+	if (all || (body.length == 15 && memcmp(body.at, "DEALLOCATE ALL", 15) == 0)) {
+		prepared_forget(channel->prepared);
+		if (channel->guest && !ours)
+			names_fini(&channel->guest->names);
+	}
+	if (all || ((set || reset) && !channel->setting))
+		channel->applied_doubtful = true;
+}
+
+static bool tag_may_matter(const struct frame *frame)
+{
+	return frame->body == 4 || frame->body == 6 || frame->body == 12 || frame->body == 15;
+}
+
+static void finish_entry(struct channel *channel, const struct track_reply *reply)
+{
+	if (reply->finished && reply->entry.kind == TRACK_PARSE && !reply->failed && reply->entry.tag != 0 &&
+		reply->entry.tag < TAG_UNNAMED)
+		prepared_done(channel->prepared, reply->entry.tag);
+}
+
+static void take_ready(struct channel *channel, const struct track_reply *reply)
+{
+	struct worker *worker = channel->worker;
+	struct pool_view *view = worker->views[channel->pool];
+
+	channel->quiet_since = worker->now;
+	if (channel->query_since != 0 && !(reply->entry.flags & TRACK_OURS)) {
+		view->stats.query_time += (uint64_t)(worker->now - channel->query_since);
+		channel->query_since = track_quiet(&channel->track) ? 0 : worker->now;
+	}
+	if (channel->track.status == 'I') {
+		if (channel->transaction_since != 0) {
+			view->stats.transactions++;
+			view->stats.transaction_time += (uint64_t)(worker->now - channel->transaction_since);
+		}
+		channel->transaction_since = track_quiet(&channel->track) ? 0 : worker->now;
+	}
+}
+
+/* Which messages are looked at whole. */
+static bool wants_whole(const struct frame *frame)
+{
+	switch (frame->type) {
+	case 'Z':
+	case 'S':
+		return true;
+	case 'E':
+		return FRAME_HEADER + frame->body <= WHOLE_MAX;
+	case 'C':
+		return tag_may_matter(frame);
+	default:
+		return false;
+	}
+}
+
+static enum step breach(struct channel *channel, const char *problem)
+{
+	channel_break(channel, problem);
+	return STEP_STOP;
+}
+
+/* One message of the server. `whole` is all of it when wants_whole said so, else what is here. */
+static enum step take_reply(struct channel *channel, struct span whole, struct frame frame)
+{
+	struct span body = span_skip(whole, FRAME_HEADER);
+	struct track_reply reply;
+	struct track_entry fake;
+	enum step step = STEP_FORWARD;
+	bool ours;
+
+	if (frame.type == 'D' || frame.type == 'd')
+		ours = channel->track.count > 0 && (channel->track.ring[channel->track.head].flags & TRACK_OURS);
+	else
+		ours = false;
+	reply = track_take(&channel->track, frame.type, frame.type == 'Z' && body.length == 1 ? (char)body.at[0] : 0);
+	if (reply.verdict == TRACK_BREACH)
+		return breach(channel, "the server answered what nobody asked");
+	ours = ours || (reply.owed && (reply.entry.flags & TRACK_OURS));
+	channel->forward = channel->guest && !ours && !channel->learning && reply.verdict == TRACK_FORWARD;
+	switch (frame.type) {
+	case 'S':
+		step = take_parameter(channel, body, ours);
+		if (step == STEP_STOP)
+			return breach(channel, "the server sent a broken ParameterStatus");
+		break;
+	case 'E':
+		/* A statement of the client's that we sent again failed: what it asked for behind that is skipped, and the
+		 * error is its answer. */
+		if (ours && channel->guest && reply.entry.kind != TRACK_QUERY && !channel->learning)
+			channel->forward = true;
+		step = take_error(channel, whole, whole.length == FRAME_HEADER + (size_t)frame.body, &reply);
+		break;
+	case 'C':
+		if (tag_may_matter(&frame))
+			take_tag(channel, body, ours);
+		break;
+	case 'Z':
+		if (body.length != 1)
+			return breach(channel, "the server sent a broken ReadyForQuery");
+		take_ready(channel, &reply);
+		break;
+	default:
+		break;
+	}
+	finish_entry(channel, &reply);
+	if (step == STEP_FORWARD && channel->forward)
+		outbox_add(&channel->worker->to_client, whole.at, whole.length);
+	else if (step == STEP_DISCARD)
+		channel->forward = false;
+	while (track_fake(&channel->track, &fake))
+		if (channel->guest)
+			relay_empty(&channel->worker->to_client, fake.kind == TRACK_PARSE ? '1' : '3');
+	if (frame.type == 'Z' && channel->setting && ours)
+		channel_settle(channel); /* our SET is answered: what follows is the client's */
+	return STEP_TAKEN;
+}
+
+size_t relay_server(struct channel *channel, struct span in)
+{
+	struct worker *worker = channel->worker;
+	struct outbox *o = &worker->to_client;
+	struct guest *guest = channel->guest;
+	size_t length = in.length, n;
+	enum step step = STEP_TAKEN;
+	bool ready = false;
+	struct frame frame;
+
+	outbox_begin(o, guest ? guest->stream : NULL);
+	while (step == STEP_TAKEN && in.length > 0) {
+		if (channel->body_left > 0) {
+			n = channel->body_left < in.length ? channel->body_left : in.length;
+			if (channel->forward && channel->guest)
+				outbox_add(o, in.at, n);
+			channel->body_left -= (uint32_t)n;
+			in = span_skip(in, n);
+			continue;
+		}
+		switch (frame_peek(in, &frame)) {
+		case FRAME_MORE:
+			step = STEP_WAIT;
+			continue;
+		case FRAME_BAD:
+			step = breach(channel, "the server sent a message of impossible length");
+			continue;
+		case FRAME_HERE:
+			break;
+		}
+		n = FRAME_HEADER + (size_t)frame.body;
+		if (wants_whole(&frame) && n > WHOLE_MAX) {
+			step = breach(channel, "the server sent a message of impossible length");
+			continue;
+		}
+		if (n > in.length) {
+			if (wants_whole(&frame)) {
+				step = STEP_WAIT;
+				continue;
+			}
+			n = in.length;
+		}
+		step = take_reply(channel, span_of(in.at, n), frame);
+		if (step == STEP_STOP)
+			break;
+		channel->body_left = (uint32_t)(FRAME_HEADER + (size_t)frame.body - n);
+		ready = ready || frame.type == 'Z';
+		in = span_skip(in, n);
+	}
+	worker->views[channel->pool]->stats.sent += o->sent;
+	if (!outbox_end(o) && guest && guest->state != GUEST_ENDING)
+		guest_end(guest, NULL, "out of memory");
+	if (step == STEP_STOP)
+		return length;
+	if (channel->guest && channel->guest == guest && stream_queued(guest->stream) > 0)
+		stream_pause(channel->stream); /* until the client has taken it: see guest_room */
+	if (ready)
+		channel_settle(channel);
+	return length - in.length;
+}

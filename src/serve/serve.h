@@ -1,0 +1,21 @@
+#ifndef PGWEIR_SERVE_SERVE_H
+#define PGWEIR_SERVE_SERVE_H
+
+#include "config/config.h"
+
+/* The whole server, from reading the configuration to the last goodbye. */
+struct serve_setup {
+	const char *file; /* NULL: overrides alone */
+	const struct config_override *overrides;
+	size_t override_count;
+	enum manner manner;
+	int verbose;      /* how often -v was given */
+	bool quiet;       /* -q: nothing on standard error once a log file is open */
+	bool daemon;      /* -d */
+	const char *user; /* -u; NULL: the setting */
+};
+
+/* Returns the process's exit status. Problems before the log is open go to standard error. */
+int serve(const struct serve_setup *);
+
+#endif

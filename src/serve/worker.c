@@ -1,0 +1,589 @@
+/* One thread: see the drawing in worker.h, and worker_turn, which is the whole story. */
+#include <errno.h>
+#include <stdlib.h>
+
+#include "base/check.h"
+#include "base/text.h"
+#include "io/clock.h"
+#include "serve/worker.h"
+
+/* How many clients a worker may be ahead of the least busy one before it hands new ones over. */
+#define IMBALANCE 8
+
+struct worker *worker_new(struct house *house, uint32_t index)
+{
+	struct worker *worker = calloc(1, sizeof *worker);
+
+	if (!worker)
+		return NULL;
+	worker->house = house;
+	worker->index = index;
+	worker->loop = loop_new();
+	worker->mailbox = worker->loop ? mailbox_new(worker->loop) : NULL;
+	if (!worker->mailbox) {
+		loop_free(worker->loop);
+		free(worker);
+		return NULL;
+	}
+	worker->now = worker->born = clock_now();
+	worker->config = house_config(house, &worker->secrets);
+	worker->generation = atomic_load(&house->generation);
+	timers_init(&worker->timers, worker->now);
+	timer_init(&worker->core_timer, UINT32_MAX);
+	timer_init(&worker->stats_timer, UINT32_MAX);
+	slots_init(&worker->guests, CANCEL_SLOTS_MAX);
+	return worker;
+}
+
+void worker_free(struct worker *worker)
+{
+	if (!worker)
+		return;
+	check(worker->guests.used == 0 && worker->channel_count == 0);
+	errands_fini(worker);
+	pool_views_fini(worker);
+	slots_fini(&worker->guests);
+	effects_fini(&worker->effects);
+	free(worker->channels);
+	free(worker->ending);
+	free(worker->dead);
+	buf_wipe(&worker->out);
+	mailbox_free(worker->mailbox);
+	loop_free(worker->loop);
+	config_drop(worker->config);
+	secrets_drop(worker->secrets);
+	free(worker);
+}
+
+/* ---- the core ---- */
+
+void worker_step(struct worker *worker, const struct event *event)
+{
+	struct house *house = worker->house;
+	time_us deadline;
+
+	lock_take(house->lock);
+	core_step(house->core, event, &worker->effects);
+	deadline = core_deadline(house->core);
+	lock_drop(house->lock);
+	/* Whoever brings the core's next deadline nearer wakes it; being early costs one look. */
+	if (deadline && (!timer_is_set(&worker->core_timer) || deadline < worker->core_timer.due))
+		timer_set(&worker->timers, &worker->core_timer, deadline);
+}
+
+static void tick(struct worker *worker)
+{
+	struct event event = { .kind = EVENT_TICK, .now = worker->now, .worker = worker->index };
+
+	worker_step(worker, &event);
+}
+
+void worker_post(struct worker *worker, uint32_t to, struct letter *letter)
+{
+	mailbox_post(worker->house->workers[to]->mailbox, letter);
+}
+
+static void mail_effect(struct worker *worker, const struct effect *effect)
+{
+	struct letter_effect *letter = malloc(sizeof *letter);
+
+	check(letter); /* an effect that is lost would leave the core waiting for ever */
+	letter->letter.kind = LETTER_EFFECT;
+	letter->effect = *effect;
+	worker_post(worker, effect->worker, &letter->letter);
+}
+
+static void stop_all(struct worker *worker)
+{
+	struct letter *letter = calloc(1, sizeof *letter);
+
+	if (letter) {
+		letter->kind = LETTER_STOP;
+		mailbox_post(worker->house->keeper_mailbox, letter);
+	}
+}
+
+/* The client is not there any more, or does not want one any more: the server is free again. */
+static void lend_in_vain(struct worker *worker, server_id server)
+{
+	struct event event = {
+		.kind = EVENT_SERVER_READY, .now = worker->now, .server = server, .worker = worker->index
+	};
+
+	worker_step(worker, &event);
+}
+
+static void perform_lend(struct worker *worker, const struct effect *effect)
+{
+	struct guest *guest = slots_get(&worker->guests, effect->client.client);
+	struct channel *channel = channel_get(worker, effect->server);
+
+	if (!channel || channel->state != CHANNEL_IDLE)
+		return; /* it ended meanwhile, and the core was told */
+	if (!guest || (guest->state != GUEST_WAITING && guest->state != GUEST_LEARNING) || guest->channel)
+		lend_in_vain(worker, effect->server);
+	else
+		guest_lent(guest, channel, effect);
+}
+
+static void close_database(struct worker *worker, database_id database, const struct effect *effect)
+{
+	struct guest *guest;
+	uint32_t slot = 0;
+
+	while ((guest = slots_next(&worker->guests, &slot)))
+		if (guest->state != GUEST_ENDING && guest->state != GUEST_CONSOLE && guest->pool != NO_POOL &&
+			(database == NO_DATABASE || worker->views[guest->pool]->database_id == database))
+			guest_refused(guest, effect);
+}
+
+static void perform_close(struct worker *worker, const struct effect *effect)
+{
+	static const char *const reasons[] = {
+		[CLOSE_NONE] = "asked to close",
+		[CLOSE_IDLE] = "server idle timeout",
+		[CLOSE_LIFETIME] = "server lifetime over",
+		[CLOSE_MAKE_ROOM] = "evicted for another pool",
+		[CLOSE_PAUSE] = "pause mode",
+		[CLOSE_KILL] = "database killed",
+		[CLOSE_RECONNECT] = "reconnect",
+		[CLOSE_SHRINK] = "more servers than the limits allow",
+		[CLOSE_SHUTDOWN] = "shutting down",
+	};
+	struct channel *channel = channel_get(worker, effect->server);
+
+	if (!channel)
+		return;
+	if (channel->guest)
+		channel_break(channel, reasons[effect->reason]);
+	else
+		channel_close(channel, reasons[effect->reason]);
+	if (effect->reason == CLOSE_RECONNECT)
+		pool_forget(worker->views[channel->pool]);
+}
+
+static void perform(struct worker *worker, const struct effect *effect)
+{
+	struct guest *guest = slots_get(&worker->guests, effect->client.client);
+	struct channel *channel;
+
+	switch (effect->kind) {
+	case EFFECT_ADMIT:
+		if (guest && guest->state != GUEST_ENDING)
+			guest_admitted(guest);
+		break;
+	case EFFECT_REFUSE:
+		if (guest && guest->state != GUEST_ENDING)
+			guest_refused(guest, effect);
+		break;
+	case EFFECT_LEND:
+		perform_lend(worker, effect);
+		break;
+	case EFFECT_DIAL:
+		channel_dial(worker, effect);
+		break;
+	case EFFECT_MOVE:
+		channel = channel_get(worker, effect->server);
+		if (channel && channel->state == CHANNEL_IDLE)
+			channel_give(channel, effect->to);
+		break;
+	case EFFECT_CLOSE:
+		perform_close(worker, effect);
+		break;
+	case EFFECT_EXPEL:
+		if (handle_none(effect->client.client))
+			close_database(worker, effect->database, effect);
+		else if (guest && guest->state != GUEST_ENDING)
+			guest_refused(guest, effect);
+		break;
+	case EFFECT_ANSWER:
+		if (guest && guest->desk)
+			desk_answer(guest, effect->problem);
+		break;
+	case EFFECT_QUIT:
+		stop_all(worker);
+		break;
+	}
+}
+
+void worker_perform(struct worker *worker)
+{
+	struct effect effect;
+	size_t at = 0;
+
+	/* Performing one may ask the core again: the list grows while it is read. */
+	while (at < worker->effects.count) {
+		effect = worker->effects.list[at++];
+		if (effect.worker == worker->index)
+			perform(worker, &effect);
+		else
+			mail_effect(worker, &effect);
+	}
+	worker->effects.count = 0;
+}
+
+/* ---- mail ---- */
+
+static void take_config(struct worker *worker)
+{
+	const struct config *config;
+
+	config_drop(worker->config);
+	secrets_drop(worker->secrets);
+	worker->config = house_config(worker->house, &worker->secrets);
+	worker->generation = atomic_load(&worker->house->generation);
+	config = worker->config;
+	worker->client_options = worker->server_options = (struct stream_options){
+		.keepalive = config->tcp_keepalive,
+		.keepidle = config->tcp_keepidle,
+		.keepintvl = config->tcp_keepintvl,
+		.keepcnt = config->tcp_keepcnt,
+		.user_timeout_ms = config->tcp_user_timeout,
+		.socket_buffer = config->tcp_socket_buffer,
+	};
+	pool_views_configure(worker);
+}
+
+static void take_kill(struct worker *worker, const struct letter_kill *letter)
+{
+	struct guest *guest = slots_get(&worker->guests, letter->client.client);
+	struct letter_reply *reply = calloc(1, sizeof *reply);
+
+	check(reply);
+	reply->letter.kind = LETTER_REPLY;
+	reply->asker = letter->asker;
+	reply->ok = guest && guest->state != GUEST_ENDING;
+	text_copy(reply->problem, sizeof reply->problem, "client not found");
+	worker_post(worker, letter->asker.worker, &reply->letter);
+	if (guest && guest->state != GUEST_ENDING)
+		guest_complain(guest,
+			worker->config->manner == MANNER_PGBOUNCER ? SQLSTATE_PROTOCOL_VIOLATION
+								   : SQLSTATE_ADMIN_SHUTDOWN,
+			worker->config->manner == MANNER_PGBOUNCER
+				? "admin forced disconnect"
+				: "terminating connection due to administrator command",
+			NULL, NULL);
+}
+
+static void end_everything(struct worker *worker)
+{
+	struct complaint complaint = { .severity = SEVERITY_FATAL,
+		.sqlstate = SQLSTATE_ADMIN_SHUTDOWN,
+		.message = "the pooler is shutting down" };
+	struct guest *guest;
+	uint32_t slot = 0, i;
+
+	worker->stop = true;
+	while ((guest = slots_next(&worker->guests, &slot)))
+		guest_end(guest, guest->state == GUEST_CONSOLE ? NULL : &complaint, "shutting down");
+	worker_perform(worker);
+	for (i = 0; i < worker->channel_capacity; i++) {
+		struct channel *channel = worker->channels[i];
+
+		if (channel && channel->state != CHANNEL_CLOSING)
+			channel_close(channel, "shutting down");
+	}
+	/* Nobody waits for their ends any more; our own end closes the sockets. */
+	for (i = 0; i < worker->channel_capacity; i++)
+		if (worker->channels[i])
+			channel_ended(worker->channels[i], 0);
+	errands_fini(worker);
+	worker->effects.count = 0;
+}
+
+static void take_letter(struct worker *worker, struct letter *letter)
+{
+	struct letter_client *client;
+	struct letter_census *census;
+	struct letter_reply *reply;
+	struct letter_cancel *cancel;
+	struct guest *guest;
+
+	switch ((enum letter_kind)letter->kind) {
+	case LETTER_CLIENT:
+		client = (struct letter_client *)(void *)letter;
+		if (worker->stop) {
+			parcel_free(&client->parcel);
+			atomic_fetch_sub(&worker->client_count, 1);
+		} else {
+			guest_arrive(worker, client->parcel);
+		}
+		free(letter);
+		break;
+	case LETTER_EFFECT:
+		perform(worker, &((struct letter_effect *)(void *)letter)->effect);
+		free(letter);
+		break;
+	case LETTER_SERVER:
+		channel_take(worker, letter);
+		break;
+	case LETTER_CANCEL:
+		cancel = (struct letter_cancel *)(void *)letter;
+		guest_cancel(worker, cancel->slot, span_of(cancel->secret, cancel->secret_length));
+		secret_wipe(cancel->secret, sizeof cancel->secret);
+		free(letter);
+		break;
+	case LETTER_CONFIG:
+		take_config(worker);
+		free(letter);
+		break;
+	case LETTER_RESOLVE:
+		channel_resolved(worker, (struct resolve_letter *)(void *)letter);
+		break;
+	case LETTER_CENSUS:
+		census = (struct letter_census *)(void *)letter;
+		if (census->next <= worker->house->worker_count) {
+			census_visit(worker, census);
+			break;
+		}
+		guest = slots_get(&worker->guests, census->asker.client);
+		if (guest && guest->desk)
+			desk_census(guest, census->snapshot);
+		snapshot_free(census->snapshot);
+		free(census);
+		break;
+	case LETTER_REPLY:
+		reply = (struct letter_reply *)(void *)letter;
+		guest = slots_get(&worker->guests, reply->asker.client);
+		if (guest && guest->desk)
+			desk_reply(guest, reply);
+		free(letter);
+		break;
+	case LETTER_KILL:
+		take_kill(worker, (struct letter_kill *)(void *)letter);
+		free(letter);
+		break;
+	case LETTER_LISTENERS:
+		house_watch(worker->house, worker->loop, (const struct letter_listeners *)(void *)letter);
+		free(letter);
+		break;
+	case LETTER_STOP:
+		free(letter);
+		end_everything(worker);
+		break;
+	case LETTER_COMMAND: /* only the keeper gets these */
+	default:
+		check(false);
+	}
+}
+
+static void read_mail(struct worker *worker)
+{
+	struct letter *letter;
+
+	while ((letter = mailbox_take(worker->mailbox))) {
+		take_letter(worker, letter);
+		worker_perform(worker);
+	}
+}
+
+/* ---- what the loop hands out ---- */
+
+/* A new connection stays here unless another worker has clearly fewer clients. */
+static void take_accepted(struct worker *worker, struct parcel *parcel)
+{
+	struct house *house = worker->house;
+	struct letter_client *letter;
+	uint32_t i, best = worker->index;
+	unsigned least = atomic_load(&worker->client_count), count;
+
+	for (i = 0; i < house->worker_count; i++) {
+		count = atomic_load(&house->workers[i]->client_count);
+		if (count + IMBALANCE < least) {
+			best = i;
+			least = count;
+		}
+	}
+	atomic_fetch_add(&house->workers[best]->client_count, 1);
+	if (best == worker->index) {
+		guest_arrive(worker, parcel);
+		return;
+	}
+	letter = calloc(1, sizeof *letter);
+	if (!letter) {
+		atomic_fetch_sub(&house->workers[best]->client_count, 1);
+		parcel_free(&parcel);
+		return;
+	}
+	letter->letter.kind = LETTER_CLIENT;
+	letter->parcel = parcel;
+	worker_post(worker, best, &letter->letter);
+}
+
+static void take_guest(struct guest *guest, const struct completion *done)
+{
+	switch (done->kind) {
+	case DONE_BYTES:
+		guest_bytes(guest, done->bytes);
+		break;
+	case DONE_ROOM:
+		guest_room(guest);
+		break;
+	case DONE_HANGUP:
+		guest_hangup(guest);
+		break;
+	case DONE_ENDED:
+		guest_ended(guest, done->error);
+		break;
+	case DONE_CONNECTED:
+	case DONE_ACCEPTED:
+	case DONE_SIGNAL:
+	default:
+		check(false);
+	}
+}
+
+static void take_channel(struct channel *channel, const struct completion *done)
+{
+	switch (done->kind) {
+	case DONE_CONNECTED:
+		channel_connected(channel);
+		break;
+	case DONE_BYTES:
+		channel_bytes(channel, done->bytes);
+		break;
+	case DONE_ROOM:
+		channel_room(channel);
+		break;
+	case DONE_HANGUP: /* its last bytes are still to be read: the end comes after them */
+		break;
+	case DONE_ENDED:
+		channel_ended(channel, done->error);
+		break;
+	case DONE_ACCEPTED:
+	case DONE_SIGNAL:
+	default:
+		check(false);
+	}
+}
+
+static void take_errand(struct errand *errand, const struct completion *done)
+{
+	if (done->kind == DONE_CONNECTED)
+		errand_connected(errand);
+	else if (done->kind == DONE_ENDED)
+		errand_ended(errand);
+	else if (done->kind == DONE_BYTES)
+		stream_consume(done->stream, done->bytes.length);
+}
+
+static void take(struct worker *worker, const struct completion *done)
+{
+	if (done->kind == DONE_ACCEPTED) {
+		take_accepted(worker, done->parcel);
+		return;
+	}
+	switch (*(const enum party *)done->owner) {
+	case PARTY_GUEST:
+		take_guest(done->owner, done);
+		break;
+	case PARTY_CHANNEL:
+		take_channel(done->owner, done);
+		break;
+	case PARTY_ERRAND:
+		take_errand(done->owner, done);
+		break;
+	default:
+		check(false);
+	}
+}
+
+static void ring_timers(struct worker *worker)
+{
+	struct timer *timer;
+
+	while ((timer = timers_next(&worker->timers, worker->now))) {
+		if (timer == &worker->core_timer)
+			tick(worker);
+		else if (timer == &worker->stats_timer)
+			census_tick(worker);
+		else if (timer->kind == PARTY_GUEST)
+			guest_rings(link_owner(timer, struct guest, timer));
+		else if (timer->kind == PARTY_CHANNEL)
+			channel_rings(link_owner(timer, struct channel, timer));
+		else
+			errand_timer_rings(timer);
+		worker_perform(worker);
+	}
+}
+
+/* The only place where anything ends. */
+static void bury(struct worker *worker)
+{
+	while (worker->ending_count > 0)
+		guest_bury(worker->ending[--worker->ending_count]);
+	while (worker->dead_count > 0)
+		channel_bury(worker->dead[--worker->dead_count]);
+}
+
+void worker_turn(struct worker *worker)
+{
+	struct completion done;
+
+	loop_wait(worker->loop, timers_deadline(&worker->timers));
+	worker->now = clock_now();
+	read_mail(worker);
+	while (loop_next(worker->loop, &done)) {
+		take(worker, &done);
+		worker_perform(worker);
+	}
+	ring_timers(worker);
+	bury(worker);
+}
+
+bool worker_is_done(const struct worker *worker)
+{
+	return worker->stop;
+}
+
+void worker_start(struct worker *worker)
+{
+	take_config(worker);
+	census_tick(worker);
+}
+
+void worker_sweep(struct worker *worker)
+{
+	struct letter *letter;
+	struct letter_census *census;
+
+	/* Servers and clients that were on their way are ended; the rest is only memory. */
+	while ((letter = mailbox_take(worker->mailbox))) {
+		switch ((enum letter_kind)letter->kind) {
+		case LETTER_CLIENT:
+		case LETTER_RESOLVE:
+			take_letter(worker, letter);
+			break;
+		case LETTER_SERVER:
+			channel_take(worker, letter);
+			end_everything(worker);
+			break;
+		case LETTER_CENSUS:
+			census = (struct letter_census *)(void *)letter;
+			snapshot_free(census->snapshot);
+			free(census);
+			break;
+		case LETTER_EFFECT:
+		case LETTER_CANCEL:
+		case LETTER_CONFIG:
+		case LETTER_COMMAND:
+		case LETTER_REPLY:
+		case LETTER_KILL:
+		case LETTER_LISTENERS:
+		case LETTER_STOP:
+		default:
+			free(letter);
+			break;
+		}
+	}
+	bury(worker);
+	worker->effects.count = 0;
+}
+
+void worker_run(void *argument)
+{
+	struct worker *worker = argument;
+
+	while (!worker_is_done(worker))
+		worker_turn(worker);
+}

@@ -1,0 +1,328 @@
+#ifndef PGWEIR_SERVE_WORKER_H
+#define PGWEIR_SERVE_WORKER_H
+
+#include "base/log.h"
+#include "base/rng.h"
+#include "base/timers.h"
+#include "serve/house.h"
+#include "serve/mail.h"
+#include "session/cancel.h"
+#include "session/client.h"
+#include "session/server.h"
+#include "wire/track.h"
+
+/* One thread's share of the house: its clients, the servers it holds, and how they are joined.
+ *
+ *   guest   one client and what we know of it              guest.c   (arrives, proves itself, parks, waits, is lent, leaves)
+ *   channel one server connection                          channel.c    (dialed, logs in, idle, lent, cleaned, closed)
+ *   relay   the bytes of a lease                           relay.c
+ *   view    what this worker knows of a pool               pools.c
+ *   errand  a connection that only carries a cancel        cancel.c
+ *   desk    the console                                    desk.c, census.c
+ *
+ * Everything here is private to serve/ and belongs to one thread. */
+
+/* What a stream's owner pointer leads to. */
+enum party { PARTY_GUEST, PARTY_CHANNEL, PARTY_ERRAND };
+
+enum guest_state {
+	GUEST_LOGIN,    /* says hello, proves itself; `login` is set */
+	GUEST_AT_DOOR,  /* the core has not admitted it yet */
+	GUEST_LEARNING, /* proven; waits for what the server reports, with or without a lease */
+	GUEST_PARKED,   /* holds nothing */
+	GUEST_WAITING,  /* the core knows that it wants a server; the stream is paused */
+	GUEST_LENT,     /* `channel` is set */
+	GUEST_CONSOLE,
+	GUEST_ENDING /* nothing is read any more; buried at the end of the turn */
+};
+
+struct collect; /* a message that is too long to wait for in the read buffer */
+
+struct guest {
+	enum party party;
+	uint8_t state; /* enum guest_state */
+	bool counted;  /* the core counts it: CLIENT_LEFT is owed */
+	bool named;    /* ... under its database and user */
+	bool admitted;
+	bool discarding; /* the rest of the message at hand goes nowhere */
+	bool skip_query; /* ... beginning with a Query, if that is what comes first */
+	bool skipping;   /* an error was answered here: everything up to Sync goes nowhere */
+	bool noticed;    /* it was told that it waits */
+	bool protocol_32, admin;
+	bool unnamed_long;
+	bool long_names; /* it has statements that were too long to keep: they live on its server alone */
+	bool fatal_seen; /* the server's FATAL went through: say nothing more */
+	bool cancel_wanted;
+	uint32_t body_left; /* bytes of the message at hand that are still to come */
+	pool_id pool;
+	struct handle handle;
+	struct worker *worker;
+	struct stream *stream;
+	struct client *login; /* until it is parked */
+	struct channel *channel;
+	struct params *wanted, *reported;
+	struct collect *collect;
+	char *user; /* the name it logged in with */
+	struct names names;
+	struct statement *unnamed; /* transaction mode: what its unnamed statement is, on whichever server */
+	struct timer timer;
+	time_us connected, requested, wants_since;
+	uint8_t secret[32]; /* the first four for protocol 3.0; see guest_secret */
+	struct desk *desk;  /* the console's state */
+};
+
+enum channel_state {
+	CHANNEL_RESOLVING,
+	CHANNEL_CONNECTING,
+	CHANNEL_LOGIN,
+	CHANNEL_GREETING, /* logged in; connect_query is running */
+	CHANNEL_IDLE,
+	CHANNEL_LENT,
+	CHANNEL_CLEANING, /* its lease is over; it must still answer, roll back or reset */
+	CHANNEL_CLOSING   /* Terminate was sent: waits for its end */
+};
+
+struct channel {
+	enum party party;
+	uint8_t state;        /* enum channel_state */
+	bool forward;         /* the rest of the message at hand goes to the client */
+	bool checking;        /* LENT: the check query is running before the client's first message */
+	bool learning;        /* LENT: only to learn what it reports for these parameters */
+	bool setting;         /* our SET is not answered yet */
+	bool unprepared;      /* LENT: what channel_prepare sends was not sent yet */
+	bool unnamed_is_ours; /* the unnamed statement on it is what its guest believes */
+	bool setup_failed;
+	bool applied_doubtful; /* something was SET or RESET behind our back */
+	bool resetting, rolling_back;
+	bool reads_only; /* the running statement certainly only reads */
+	bool pinned;     /* holds statements too long to keep */
+	bool broken;     /* must not be lent again */
+	bool cancel_wanted, in_transaction;
+	uint32_t body_left, batch, errands;
+	server_id id;
+	pool_id pool;
+	struct worker *worker;
+	struct stream *stream;
+	struct server *login;
+	struct guest *guest;
+	struct track track;
+	struct params *applied, *reported, *applying;
+	struct prepared *prepared;
+	struct timer timer;
+	struct address address;
+	struct address *addresses; /* still to be tried */
+	size_t address_count;
+	uint32_t process_id;
+	uint8_t secret[SERVER_SECRET_MAX];
+	size_t secret_length;
+	time_us connected, lent_since, query_since, quiet_since, transaction_since, requested;
+	char problem[160], sqlstate[6];
+	char statement[256]; /* the beginning of the statement last sent */
+	size_t statement_length;
+};
+
+/* What a worker knows of a pool; made again when a new configuration is in force. */
+#define WELCOMES 32
+struct pool_view {
+	pool_id id;
+	unsigned generation;                      /* of the configuration it was made from; 0: never */
+	const struct database_settings *database; /* in the worker's configuration */
+	database_id database_id;
+	struct pool_rules rules;
+	char *database_name, *user; /* as the core knows them; owned */
+	size_t next_host;
+	struct welcome {
+		struct params *wanted, *reported;
+	} welcomes[WELCOMES]; /* what a server reports to a client that asks for these parameters */
+	size_t welcome_next;
+	struct stat_counters stats, marked, last_period; /* marked: as they stood when the last stats_period ended */
+};
+
+/* What is to be sent to one side in one call: pieces of the read buffer, of shared statements, and of `scratch`. */
+#define OUTBOX_PIECES  64
+#define OUTBOX_SCRATCH 16384
+struct outbox {
+	struct stream *stream;
+	size_t count, used;
+	uint64_t sent;
+	bool active; /* between outbox_begin and outbox_end */
+	bool failed; /* memory was refused: the stream can not be used any more */
+	struct piece pieces[OUTBOX_PIECES];
+	uint8_t scratch[OUTBOX_SCRATCH];
+};
+
+struct worker {
+	struct house *house;
+	uint32_t index;
+	struct loop *loop;
+	struct mailbox *mailbox;
+	struct thread *thread;
+	time_us now;
+	struct config *config;
+	struct secrets *secrets;
+	unsigned generation;
+	struct timers timers;
+	struct timer core_timer;
+	struct slots guests;
+	struct channel **channels; /* by the core's server slot */
+	uint32_t channel_capacity, channel_count;
+	struct pool_view **views; /* by pool id */
+	uint32_t view_capacity;
+	struct effects effects;
+	struct guest **ending; /* to be buried at the end of the turn */
+	size_t ending_count, ending_capacity;
+	struct channel **dead;
+	size_t dead_count, dead_capacity;
+	struct errand *errands;
+	struct outbox to_client, to_server;
+	struct buf out; /* what sessions say */
+	struct rng rng;
+	struct stream_options client_options, server_options;
+	bool stop, watching;
+	atomic_uint client_count;
+	struct timer stats_timer;
+	time_us born;
+};
+
+/* ---- worker.c ---- */
+
+struct worker *worker_new(struct house *, uint32_t index);
+void worker_free(struct worker *);
+void worker_turn(struct worker *);
+bool worker_is_done(const struct worker *); /* was stopped and holds nothing any more */
+void worker_start(struct worker *);         /* once all workers are there, before the first turn */
+void worker_sweep(struct worker *);         /* after it stopped: letters that nobody will read */
+void worker_run(void *worker);              /* turn until stopped: a thread's whole life */
+
+/* Ask the core; its effects are queued, and performed by worker_perform. */
+void worker_step(struct worker *, const struct event *);
+void worker_perform(struct worker *);
+void worker_post(struct worker *, uint32_t to, struct letter *);
+
+/* ---- guest.c ---- */
+
+void guest_arrive(struct worker *, struct parcel *);
+void guest_bytes(struct guest *, struct span);
+void guest_room(struct guest *);
+void guest_hangup(struct guest *);
+void guest_ended(struct guest *, int error);
+void guest_rings(struct guest *);
+void guest_admitted(struct guest *);
+void guest_refused(struct guest *, const struct effect *);
+void guest_lent(struct guest *, struct channel *, const struct effect *);
+
+/* It needs a server. True: `guest->channel` is set now; false: it waits (its stream is paused). */
+bool guest_want(struct guest *);
+
+/* Its lease is over: it is parked, or what it does next when it was learning. */
+void guest_returned(struct guest *);
+
+/* End it: `complaint` (may be NULL) is its last word. Its channel is seen to. */
+void guest_end(struct guest *, const struct complaint *, const char *reason);
+void guest_complain(struct guest *, const char *sqlstate, const char *message, const char *detail, const char *hint);
+void guest_bury(struct guest *);
+void guest_cancel(struct worker *, uint32_t slot, struct span secret);
+struct client_ref guest_ref(const struct guest *);
+struct span guest_secret(const struct guest *, uint8_t room[32]);
+void guest_log(const struct guest *, enum log_level, const char *format, ...) __attribute__((format(printf, 3, 4)));
+void guest_statements_fini(struct guest *);
+bool guest_is_idle(const struct guest *);
+void guest_learned(struct guest *, struct channel *);
+void guest_waiting_cancelled(struct guest *);
+
+/* ---- channel.c ---- */
+
+void channel_dial(struct worker *, const struct effect *);
+void channel_connected(struct channel *);
+void channel_bytes(struct channel *, struct span);
+void channel_room(struct channel *);
+void channel_ended(struct channel *, int error);
+void channel_rings(struct channel *);
+void channel_resolved(struct worker *, struct resolve_letter *);
+struct channel *channel_get(struct worker *, server_id);
+
+/* The lease begins (the core has decided it): what must be sent before the client's first message is queued in `out`. */
+void channel_lend(struct channel *, struct guest *, bool check);
+
+/* Just before the client's first message: bring its parameters into force, in the same send. False: the client was ended. */
+bool channel_prepare(struct channel *);
+
+/* The client is done with it, in good order. */
+void channel_return(struct channel *);
+
+/* The client is gone, in whatever state that leaves the server. */
+void channel_abandon(struct channel *);
+
+/* A ReadyForQuery was answered, or an errand ended: see what comes next. */
+void channel_settle(struct channel *);
+
+/* Say Terminate and wait for the end. */
+void channel_close(struct channel *, const char *reason);
+
+/* It can not be trusted or used any more: its client (if any) is told `problem`. */
+void channel_break(struct channel *, const char *problem);
+void channel_bury(struct channel *);
+void channel_give(struct channel *, uint32_t to);
+void channel_take(struct worker *, struct letter *);
+void channel_limits(struct channel *);
+void channel_log(const struct channel *, enum log_level, const char *format, ...) __attribute__((format(printf, 3, 4)));
+
+/* Send a query of our own; its answer is kept from the client. False: memory refused. */
+bool channel_query(struct channel *, struct span text);
+
+/* ---- relay.c ---- */
+
+void outbox_begin(struct outbox *, struct stream *);
+void outbox_add(struct outbox *, const void *, size_t);
+void outbox_copy(struct outbox *, const void *, size_t);
+uint8_t *outbox_room(struct outbox *, size_t); /* scratch to be written now; at most OUTBOX_SCRATCH */
+bool outbox_flush(struct outbox *);
+bool outbox_end(struct outbox *); /* flush, and forget the stream */
+bool outbox_is_for(const struct outbox *, const struct stream *);
+
+/* Whatever waits in an outbox for this stream goes out before what is written now. */
+void outbox_hurry(struct worker *, const struct stream *);
+
+/* The client's bytes while it is parked or lent. Returns how many are done with. */
+size_t relay_client(struct guest *, struct span);
+
+/* The server's bytes once it is logged in. Returns how many are done with. */
+size_t relay_server(struct channel *, struct span);
+
+/* Tell the client which reported parameters differ from what it believes. */
+void relay_report(struct guest *, struct channel *, struct outbox *);
+
+/* ---- pools.c ---- */
+
+struct pool_view *pool_view(struct worker *, pool_id);
+/* The pool for a client of this user and database; NULL: there is no such database (refusal_missing) or memory. */
+struct pool_view *pool_view_for(struct worker *, struct span database, struct span user, bool *unknown);
+void pool_views_fini(struct worker *);
+void pool_views_configure(struct worker *); /* rules of all pools anew, told to the core */
+struct params *pool_welcome(struct pool_view *, const struct params *wanted); /* borrowed; NULL: not known */
+void pool_learn(struct pool_view *, struct params *wanted, struct params *reported);
+void pool_forget(struct pool_view *);
+
+/* ---- cancel.c ---- */
+
+/* Cancel what this server is doing now for its client. */
+void errand_send(struct channel *);
+void errand_connected(struct errand *);
+void errand_ended(struct errand *);
+void errand_timer_rings(struct timer *);
+void errands_fini(struct worker *);
+
+/* ---- desk.c and census.c ---- */
+
+bool desk_open(struct guest *);
+void desk_begin_waiting(struct guest *);
+size_t desk_bytes(struct guest *, struct span);
+void desk_answer(struct guest *, const char *problem);
+void desk_census(struct guest *, struct snapshot *);
+void desk_reply(struct guest *, const struct letter_reply *);
+void desk_left(struct guest *);
+void census_begin(struct guest *, unsigned parts);
+void census_visit(struct worker *, struct letter_census *);
+void census_tick(struct worker *);
+
+#endif

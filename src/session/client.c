@@ -1,0 +1,454 @@
+/* A client's login. See the drawing in client.h.
+ *
+ * Nothing larger than a startup packet is accepted before the proof, and nothing larger than a password after it began;
+ * a client that sends bytes behind an SSLRequest without waiting for the answer is refused (they might be an attacker's). */
+#include "session/client.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "auth/login.h"
+#include "base/check.h"
+#include "base/text.h"
+#include "wire/frame.h"
+#include "wire/startup.h"
+
+/* A password message: PostgreSQL itself allows 65535 bytes. */
+#define PROOF_BYTES_MAX 65536
+
+enum client_state { STATE_HELLO, STATE_ENTERING, STATE_PROVING, STATE_PROVEN, STATE_OVER };
+
+struct client {
+	enum client_state state;
+	struct config *config;
+	struct secrets *secrets;
+	struct params_book *book;
+	struct login *login;
+	struct client_facts facts;
+	char *user, *database;
+	uint8_t random[64], process_random[32];
+	uint8_t cancel_secret[256];
+	char peer_host[160];
+	bool local_owner;
+	uint32_t asked; /* the protocol asked for */
+	struct span unknown[8];
+	char unknown_texts[512];
+	size_t unknown_count, unknown_used;
+	char refusal[192];
+};
+
+struct client *client_new(const struct client_setup *setup)
+{
+	struct client *client = calloc(1, sizeof *client);
+
+	if (!client)
+		return NULL;
+	client->config = config_keep(setup->config);
+	client->secrets = setup->secrets ? secrets_keep(setup->secrets) : NULL;
+	client->book = setup->params;
+	client->local_owner = setup->local_owner;
+	memcpy(client->random, setup->random, sizeof client->random);
+	memcpy(client->process_random, setup->process_random, sizeof client->process_random);
+	text_copy(client->peer_host, sizeof client->peer_host, setup->peer_host);
+	client->facts.params = params_empty(setup->params);
+	client->facts.refusal = client->refusal;
+	return client;
+}
+
+void client_free(struct client *client)
+{
+	if (!client)
+		return;
+	login_free(client->login);
+	config_drop(client->config);
+	secrets_drop(client->secrets);
+	params_drop(client->facts.params);
+	free(client->user);
+	free(client->database);
+	secret_wipe(client, sizeof *client);
+	free(client);
+}
+
+const struct client_facts *client_facts(const struct client *client)
+{
+	return &client->facts;
+}
+
+enum client_edge client_refuse(struct client *client, const struct complaint *complaint, struct buf *out)
+{
+	struct writer w = writer_to(out);
+	struct complaint said = *complaint;
+
+	/* PgBouncer says nearly everything with one SQLSTATE, and its users' scripts know it. */
+	if (client->config->manner == MANNER_PGBOUNCER)
+		said.sqlstate = SQLSTATE_PROTOCOL_VIOLATION;
+	message_complaint(&w, &said);
+	text_copy(client->refusal, sizeof client->refusal, complaint->message);
+	client->state = STATE_OVER;
+	return CLIENT_REFUSED;
+}
+
+static enum client_edge refuse(struct client *client, struct buf *out, const char *sqlstate, const char *format, ...)
+	__attribute__((format(printf, 4, 5)));
+
+static enum client_edge refuse(struct client *client, struct buf *out, const char *sqlstate, const char *format, ...)
+{
+	char message[192];
+	struct complaint complaint = { .severity = SEVERITY_FATAL, .sqlstate = sqlstate, .message = message };
+	va_list list;
+
+	va_start(list, format);
+	vsnprintf(message, sizeof message, format, list);
+	va_end(list);
+	return client_refuse(client, &complaint, out);
+}
+
+static bool bouncer(const struct client *client)
+{
+	return client->config->manner == MANNER_PGBOUNCER;
+}
+
+/* Parameters that PgBouncer carries; any other is refused under its name and carried under ours. */
+static bool is_tracked(const struct client *client, struct span name)
+{
+	static const char standard[] = "DateStyle,client_encoding,TimeZone,standard_conforming_strings,application_name";
+
+	return config_list_has(standard, name, true) ||
+		config_list_has(client->config->track_extra_parameters, name, true);
+}
+
+static bool put_param(struct client *client, struct span name, struct span value)
+{
+	return params_put(&client->facts.params, name, value);
+}
+
+static enum client_edge out_of_memory(struct client *client, struct buf *out)
+{
+	return refuse(client, out, SQLSTATE_OUT_OF_MEMORY, "out of memory");
+}
+
+static enum client_edge take_options(struct client *client, struct span text, struct buf *out)
+{
+	const char *ignored = client->config->ignore_startup_parameters;
+	bool lenient = config_list_has(ignored, span_text("options"), true);
+	struct startup_options options = { .rest = text, .scratch = malloc(text.length + 1) };
+	char *scratch = options.scratch, *name, *value;
+	enum client_edge edge = CLIENT_ENTERS;
+	enum startup_option option;
+
+	if (!scratch)
+		return out_of_memory(client, out);
+	while (edge == CLIENT_ENTERS && (option = startup_option_next(&options, &name, &value)) != OPTION_END) {
+		if (option == OPTION_OTHER) {
+			if (!lenient)
+				edge = bouncer(client)
+					? refuse(client, out, SQLSTATE_PROTOCOL_VIOLATION,
+						  "unsupported options startup parameter: only '-c config=val' and "
+						  "'--config=val' are allowed")
+					: refuse(client, out, SQLSTATE_SYNTAX_ERROR,
+						  "invalid command-line argument for server process: %s", name);
+		} else if (config_list_has(ignored, span_text(name), true)) {
+			continue;
+		} else if (bouncer(client) && !is_tracked(client, span_text(name))) {
+			if (!lenient)
+				edge = refuse(client, out, SQLSTATE_PROTOCOL_VIOLATION,
+					"unsupported startup parameter in options: %s", name);
+		} else if (!put_param(client, span_text(name), span_text(value))) {
+			edge = out_of_memory(client, out);
+		}
+	}
+	free(scratch);
+	return edge;
+}
+
+static void note_unknown(struct client *client, struct span key)
+{
+	if (client->unknown_count == sizeof client->unknown / sizeof client->unknown[0] ||
+		client->unknown_used + key.length > sizeof client->unknown_texts)
+		return;
+	memcpy(client->unknown_texts + client->unknown_used, key.at, key.length);
+	client->unknown[client->unknown_count++] = span_of(client->unknown_texts + client->unknown_used, key.length);
+	client->unknown_used += key.length;
+}
+
+static bool means_no(struct span value)
+{
+	return span_is(value, "") || text_equal_nocase(value, span_text("false")) ||
+		text_equal_nocase(value, span_text("off")) || text_equal_nocase(value, span_text("no")) ||
+		span_is(value, "0");
+}
+
+static enum client_edge take_parameter(struct client *client, struct span key, struct span value, struct buf *out)
+{
+	if (span_is(key, "user")) {
+		if (value.length > USER_NAME_MAX)
+			return refuse(client, out, SQLSTATE_INVALID_AUTHORIZATION, "username too long");
+		free(client->user);
+		client->user = strndup((const char *)value.at, value.length);
+		return client->user ? CLIENT_ENTERS : out_of_memory(client, out);
+	}
+	if (span_is(key, "database")) {
+		free(client->database);
+		client->database = strndup((const char *)value.at, value.length);
+		return client->database ? CLIENT_ENTERS : out_of_memory(client, out);
+	}
+	if (key.length >= 5 && memcmp(key.at, "_pq_.", 5) == 0) {
+		note_unknown(client, key);
+		return CLIENT_ENTERS;
+	}
+	if (span_is(key, "options"))
+		return CLIENT_ENTERS; /* read before the others, see take_login */
+	if (span_is(key, "replication")) {
+		if (means_no(value))
+			return CLIENT_ENTERS;
+		return refuse(client, out, SQLSTATE_FEATURE_NOT_SUPPORTED,
+			"replication connections are not supported here: connect to PostgreSQL itself");
+	}
+	if (config_list_has(client->config->ignore_startup_parameters, key, true))
+		return CLIENT_ENTERS;
+	if (bouncer(client) && !is_tracked(client, key))
+		return refuse(client, out, SQLSTATE_PROTOCOL_VIOLATION, "unsupported startup parameter: %.*s",
+			(int)key.length, (const char *)key.at);
+	if (span_is(key, "application_name") && client->config->application_name_add_host) {
+		char name[192];
+
+		text_format(
+			name, sizeof name, "%.*s - %s", (int)value.length, (const char *)value.at, client->peer_host);
+		return put_param(client, key, span_text(name)) ? CLIENT_ENTERS : out_of_memory(client, out);
+	}
+	return put_param(client, key, value) ? CLIENT_ENTERS : out_of_memory(client, out);
+}
+
+static bool is_console_name(const char *database)
+{
+	return strcmp(database, "pgbouncer") == 0 || strcmp(database, "pgweir") == 0;
+}
+
+static enum client_edge take_login(struct client *client, struct startup *startup, struct buf *out)
+{
+	struct startup again = *startup;
+	struct span key, value;
+	enum client_edge edge = CLIENT_ENTERS;
+
+	client->asked = startup->protocol;
+	client->facts.protocol = startup->protocol >= STARTUP_PROTOCOL(3, 2) ? STARTUP_PROTOCOL(3, 2)
+									     : STARTUP_PROTOCOL(3, 0);
+	/* As PostgreSQL does: first `options`, so that a setting given by itself wins over one in there. */
+	while (edge == CLIENT_ENTERS && startup_next(&again, &key, &value))
+		if (span_is(key, "options"))
+			edge = take_options(client, value, out);
+	while (edge == CLIENT_ENTERS && startup_next(startup, &key, &value))
+		edge = take_parameter(client, key, value, out);
+	if (edge != CLIENT_ENTERS)
+		return edge;
+	if (!client->user || !*client->user)
+		return refuse(client, out, SQLSTATE_INVALID_AUTHORIZATION,
+			bouncer(client) ? "no username supplied"
+					: "no PostgreSQL user name specified in startup packet");
+	if (!client->database || !*client->database) {
+		free(client->database);
+		client->database = strdup(client->user);
+		if (!client->database)
+			return out_of_memory(client, out);
+	}
+	client->facts.user = span_text(client->user);
+	client->facts.database = span_text(client->database);
+	client->facts.console = is_console_name(client->database);
+	client->state = STATE_ENTERING;
+	return CLIENT_ENTERS;
+}
+
+static enum client_edge take_hello(struct client *client, struct span bytes, size_t *used, struct buf *out)
+{
+	struct startup startup;
+
+	startup_parse(bytes, &startup);
+	switch (startup.kind) {
+	case STARTUP_MORE:
+		return CLIENT_MORE;
+	case STARTUP_LOGIN:
+		*used = startup.length;
+		return take_login(client, &startup, out);
+	case STARTUP_SSL:
+	case STARTUP_GSSENC:
+		*used = startup.length;
+		if (bytes.length > startup.length)
+			return refuse(client, out, SQLSTATE_PROTOCOL_VIOLATION,
+				startup.kind == STARTUP_SSL
+					? "received unencrypted data after SSL request"
+					: "received unencrypted data after GSSAPI encryption request");
+		return buf_add(out, "N", 1) ? CLIENT_MORE : CLIENT_GONE;
+	case STARTUP_CANCEL:
+		*used = startup.length;
+		client->facts.cancel_process = startup.process_id;
+		memcpy(client->cancel_secret, startup.secret.at, startup.secret.length);
+		client->facts.cancel_secret = span_of(client->cancel_secret, startup.secret.length);
+		return CLIENT_CANCEL;
+	case STARTUP_OLD:
+		return refuse(client, out, SQLSTATE_FEATURE_NOT_SUPPORTED, "old V2 protocol not supported");
+	case STARTUP_NEWER:
+		return refuse(client, out, SQLSTATE_FEATURE_NOT_SUPPORTED,
+			"unsupported frontend protocol %u.%u: server supports 3.0 to 3.2", startup.protocol >> 16,
+			startup.protocol & 0xffff);
+	case STARTUP_TOO_LONG:
+	case STARTUP_BAD:
+		break;
+	}
+	return refuse(client, out, SQLSTATE_PROTOCOL_VIOLATION,
+		startup.kind == STARTUP_TOO_LONG ? "invalid length of startup packet"
+						 : "invalid startup packet layout: expected terminator as last byte");
+}
+
+static enum client_edge settle_proof(struct client *client, enum login_result result, struct buf *out)
+{
+	struct client_facts *facts = &client->facts;
+
+	switch (result) {
+	case LOGIN_MORE:
+		return CLIENT_MORE;
+	case LOGIN_BROKEN:
+		return refuse(client, out, SQLSTATE_PROTOCOL_VIOLATION, "%s", login_problem(client->login));
+	case LOGIN_FAILED:
+		if (bouncer(client))
+			return refuse(client, out, SQLSTATE_INVALID_PASSWORD, "%s", login_refusal(client->login));
+		return refuse(client, out, SQLSTATE_INVALID_PASSWORD, "password authentication failed for user \"%s\"",
+			client->user);
+	case LOGIN_OK:
+		break;
+	}
+	if (facts->console) {
+		facts->console_admin = config_list_has(client->config->admin_users, facts->user, false) ||
+			(client->local_owner && is_console_name(client->user));
+		if (!facts->console_admin && !config_list_has(client->config->stats_users, facts->user, false) &&
+			client->config->auth_type != AUTH_ANY)
+			return bouncer(client)
+				? refuse(client, out, SQLSTATE_INVALID_AUTHORIZATION, "not allowed")
+				: refuse(client, out, SQLSTATE_INSUFFICIENT_PRIVILEGE,
+					  "user \"%s\" may not use the console: it is neither in admin_users nor in "
+					  "stats_users",
+					  client->user);
+	}
+	if (client->secrets) {
+		uint8_t key[SCRAM_KEY_LENGTH];
+
+		if (login_client_key(client->login, key))
+			secrets_put_client_key(client->secrets, facts->user, key);
+		secret_wipe(key, sizeof key);
+	}
+	client->state = STATE_PROVEN;
+	return CLIENT_PROVEN;
+}
+
+enum client_edge client_admit(struct client *client, struct buf *out)
+{
+	struct writer w = writer_to(out);
+	enum login_result result = LOGIN_FAILED;
+	struct login_setup setup = {
+		.method = (enum auth_method)client->config->auth_type,
+		.user = client->facts.user,
+		.scram_iterations = (uint32_t)client->config->scram_iterations,
+		.random = client->random,
+		.process = client->process_random,
+	};
+
+	check(client->state == STATE_ENTERING);
+	if (client->unknown_count > 0 || client->asked != client->facts.protocol)
+		message_negotiate(&w, client->facts.protocol, client->unknown, client->unknown_count);
+	if (client->secrets) {
+		setup.secret = secrets_find(client->secrets, client->facts.user);
+		setup.mock_scram = !setup.secret &&
+			secrets_mock_scram(client->secrets, client->facts.user, client->process_random);
+	}
+	if (client->facts.console && client->local_owner && is_console_name(client->user))
+		setup.method = AUTH_ANY;
+	client->login = login_new(&setup, &w, &result);
+	if (!client->login || !writer_ok(&w))
+		return out_of_memory(client, out);
+	client->state = STATE_PROVING;
+	return settle_proof(client, result, out);
+}
+
+static enum client_edge take_proof(struct client *client, struct span bytes, size_t *used, struct buf *out)
+{
+	struct writer w = writer_to(out);
+	struct frame frame;
+	enum login_result result;
+
+	switch (frame_peek(bytes, &frame)) {
+	case FRAME_MORE:
+		return CLIENT_MORE;
+	case FRAME_BAD:
+		return refuse(client, out, SQLSTATE_PROTOCOL_VIOLATION, "invalid message length");
+	case FRAME_HERE:
+		break;
+	}
+	if (frame.type == 'X')
+		return CLIENT_GONE;
+	if (frame.type != 'p')
+		return refuse(client, out, SQLSTATE_PROTOCOL_VIOLATION,
+			"expected password response, got message type %u", (unsigned char)frame.type);
+	if (frame.body > PROOF_BYTES_MAX)
+		return refuse(client, out, SQLSTATE_PROTOCOL_VIOLATION, "invalid password packet size");
+	if (bytes.length < FRAME_HEADER + (size_t)frame.body)
+		return CLIENT_MORE;
+	result = login_take(client->login, span_of(bytes.at + FRAME_HEADER, frame.body), &w);
+	*used = FRAME_HEADER + frame.body;
+	return settle_proof(client, result, out);
+}
+
+enum client_edge client_take(struct client *client, struct span bytes, size_t *used, struct buf *out)
+{
+	*used = 0;
+	switch (client->state) {
+	case STATE_HELLO:
+		return take_hello(client, bytes, used, out);
+	case STATE_PROVING:
+		return take_proof(client, bytes, used, out);
+	case STATE_ENTERING:
+	case STATE_PROVEN:
+	case STATE_OVER:
+		break;
+	}
+	return CLIENT_MORE;
+}
+
+/* What the console shows so that drivers are content. */
+static void console_parameters(struct writer *w)
+{
+	static const char *const list[][2] = {
+		{ "client_encoding", "UTF8" },
+		{ "server_encoding", "UTF8" },
+		{ "DateStyle", "ISO" },
+		{ "TimeZone", "GMT" },
+		{ "is_superuser", "on" },
+		{ "standard_conforming_strings", "on" },
+	};
+	size_t i;
+
+	for (i = 0; i < sizeof list / sizeof list[0]; i++)
+		message_parameter_status(w, span_text(list[i][0]), span_text(list[i][1]));
+}
+
+bool client_welcome(
+	struct client *client, const struct params *reported, uint32_t process_id, struct span secret, struct buf *out)
+{
+	struct writer w = writer_to(out);
+	size_t i;
+
+	check(client->state == STATE_PROVEN);
+	message_authentication(&w, 0, span_of(NULL, 0));
+	if (client->facts.console) {
+		message_parameter_status(
+			&w, span_text("server_version"), span_text(bouncer(client) ? "1.25.2/bouncer" : "15.0/pgweir"));
+		console_parameters(&w);
+	}
+	for (i = 0; reported && i < params_count(reported); i++) {
+		const char *name, *value;
+
+		params_at(reported, i, &name, &value);
+		message_parameter_status(&w, span_text(name), span_text(value));
+	}
+	message_backend_key(&w, process_id, secret);
+	message_ready(&w, 'I');
+	return writer_ok(&w);
+}

@@ -1,0 +1,67 @@
+#ifndef PGWEIR_SESSION_CLIENT_H
+#define PGWEIR_SESSION_CLIENT_H
+
+#include "base/buf.h"
+#include "config/config.h"
+#include "session/params.h"
+#include "wire/message.h"
+
+/* A client's login as a pure conversation: bytes in; bytes and edges out. It ends when the client has proven who it is; what
+ * follows (which pool, what the server reports) is said by those who know.
+ *
+ *   HELLO --startup--> [edge ENTERS] --admit--> PROVING --proof--> [edge PROVEN]
+ *     | SSLRequest, GSSENCRequest: 'N', stay        |
+ *     | CancelRequest: [edge CANCEL]                +-- refused: [edge REFUSED] after the last words were written
+ */
+struct secrets;
+
+enum client_edge {
+	CLIENT_MORE,    /* nothing to report; wait for more bytes */
+	CLIENT_CANCEL,  /* a cancel request: cancel_process and cancel_secret are set; close without an answer */
+	CLIENT_ENTERS,  /* a startup packet was understood: ask the door, then client_admit */
+	CLIENT_PROVEN,  /* user and database are set; the client is who it says */
+	CLIENT_REFUSED, /* the reason was written to `out`: send it, then close. `refusal` has it for the log */
+	CLIENT_GONE     /* close without a word */
+};
+
+struct client_setup {
+	struct config *config;   /* kept (counted) as long as the conversation lasts */
+	struct secrets *secrets; /* kept too; may be NULL: no users are known */
+	struct params_book *params;
+	const uint8_t *process_random; /* 32 bytes, see auth/login.h */
+	const uint8_t *random;         /* 64 fresh bytes, copied */
+	const char *peer_host;         /* for application_name_add_host; copied */
+	bool local_owner; /* a unix socket whose peer runs as we do: may be `pgbouncer` without a password */
+};
+
+struct client;                                          /* the conversation */
+struct client *client_new(const struct client_setup *); /* NULL: memory refused */
+void client_free(struct client *);                      /* wipes */
+
+/* Feed unread bytes. `used` is how many are done with. */
+enum client_edge client_take(struct client *, struct span bytes, size_t *used, struct buf *out);
+
+/* The door is open: begin the proof. */
+enum client_edge client_admit(struct client *, struct buf *out);
+
+/* Say no in the right form (and what the log gets). Always returns CLIENT_REFUSED. */
+enum client_edge client_refuse(struct client *, const struct complaint *, struct buf *out);
+
+/* What the startup packet said; valid from ENTERS on, owned by the conversation. */
+struct client_facts {
+	struct span user, database;
+	struct params *params; /* what it asked for: settings of `options` and startup keys */
+	uint32_t protocol;     /* the one in use: 3.0 or 3.2 */
+	bool console;          /* it asked for one of our own databases */
+	bool console_admin;    /* once PROVEN: may do more than SHOW */
+	uint32_t cancel_process;
+	struct span cancel_secret;
+	const char *refusal;
+};
+const struct client_facts *client_facts(const struct client *);
+
+/* After PROVEN: the welcome. What the server reported (may be NULL), the cancel key, ReadyForQuery. False: memory refused. */
+bool client_welcome(
+	struct client *, const struct params *reported, uint32_t process_id, struct span secret, struct buf *out);
+
+#endif

@@ -1,0 +1,46 @@
+#ifndef PGWEIR_SESSION_CONSOLE_H
+#define PGWEIR_SESSION_CONSOLE_H
+
+#include "base/span.h"
+
+/* The console's language: one command per message, CMD [argument] [;], words or "quoted" arguments, SET key = value | 'value' (also TO).
+ * SELECT x is a synonym of SHOW x. Pure: text in, one value out; who may do what and what happens is decided in serve/desk.c. */
+
+enum console_verb {
+	VERB_EMPTY,
+	VERB_UNKNOWN, /* no such command */
+	VERB_BAD,     /* a command with arguments that it does not take */
+	VERB_SHOW,
+	VERB_FAKE_SHOW, /* SHOW of a parameter that drivers ask for: `value` is the answer */
+	VERB_FAKE_SET,  /* SET of such a parameter: ignored with a NOTICE */
+	VERB_SET,
+	VERB_RELOAD,
+	VERB_PAUSE,
+	VERB_RESUME,
+	VERB_RECONNECT,
+	VERB_KILL,
+	VERB_KILL_CLIENT,
+	VERB_DISABLE,
+	VERB_ENABLE,
+	VERB_WAIT_CLOSE,
+	VERB_SHUTDOWN
+};
+
+enum console_shutdown { CONSOLE_SHUTDOWN_NOW, CONSOLE_SHUTDOWN_SERVERS, CONSOLE_SHUTDOWN_CLIENTS };
+
+struct console_command {
+	enum console_verb verb;
+	const char *tag; /* the command's word in capitals, for CommandComplete */
+	bool admin_only;
+	char argument[64]; /* a database, a client's id, or what to SHOW (in small letters) */
+	char key[64], value[256];
+	enum console_shutdown shutdown;
+	char word[64]; /* the first word as written, for "invalid command" */
+};
+
+void console_parse(struct span text, struct console_command *out);
+
+/* The text of SHOW HELP. */
+const char *console_help(void);
+
+#endif

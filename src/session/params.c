@@ -1,0 +1,313 @@
+/* Interned sets of parameters.
+ *
+ *   book -> table[hash] -> set -> set        one allocation each: header, the pairs, then their texts
+ *
+ * A set is found or made under the book's lock. Keeping a set that one already holds is an atomic increment; dropping takes the
+ * lock only for the last reference, because only then may the set vanish while somebody else is finding it. */
+#include "session/params.h"
+
+#include <stdatomic.h>
+#include <stdlib.h>
+
+#include "base/check.h"
+#include "base/hash.h"
+#include "base/text.h"
+#include "io/thread.h"
+
+struct param {
+	const char *name, *value;
+};
+
+struct params {
+	struct params_book *book;
+	struct params *next;
+	uint64_t hash;
+	atomic_uint references;
+	uint32_t count;
+	struct param list[];
+};
+
+#define TABLE_SLOTS 1024
+
+struct params_book {
+	struct lock *lock;
+	struct params *table[TABLE_SLOTS];
+	struct params *empty;
+};
+
+static struct span of(const char *text)
+{
+	return span_text(text);
+}
+
+static int name_order(const char *a, struct span b)
+{
+	size_t i;
+
+	for (i = 0; i < b.length; i++) {
+		int x = a[i] >= 'A' && a[i] <= 'Z' ? a[i] + 32 : (unsigned char)a[i];
+		int y = b.at[i] >= 'A' && b.at[i] <= 'Z' ? b.at[i] + 32 : b.at[i];
+
+		if (x != y)
+			return x - y;
+	}
+	return (unsigned char)a[i];
+}
+
+static uint64_t set_hash(const struct param *list, size_t count)
+{
+	uint64_t hash = 0x9e3779b97f4a7c15u;
+	size_t i;
+
+	for (i = 0; i < count; i++) {
+		hash = hash * 31 + hash_bytes(of(list[i].name));
+		hash = hash * 31 + hash_bytes(of(list[i].value));
+	}
+	return hash;
+}
+
+static bool set_equal(const struct params *set, const struct param *list, size_t count)
+{
+	size_t i;
+
+	if (set->count != count)
+		return false;
+	for (i = 0; i < count; i++)
+		if (strcmp(set->list[i].name, list[i].name) != 0 || strcmp(set->list[i].value, list[i].value) != 0)
+			return false;
+	return true;
+}
+
+static struct params *set_make(struct params_book *book, uint64_t hash, const struct param *list, size_t count)
+{
+	size_t bytes = sizeof(struct params) + count * sizeof(struct param), i;
+	struct params *set;
+	char *to;
+
+	for (i = 0; i < count; i++)
+		bytes += strlen(list[i].name) + strlen(list[i].value) + 2;
+	set = malloc(bytes);
+	if (!set)
+		return NULL;
+	set->book = book;
+	set->hash = hash;
+	atomic_init(&set->references, 1);
+	set->count = (uint32_t)count;
+	to = (char *)&set->list[count];
+	for (i = 0; i < count; i++) {
+		size_t name = strlen(list[i].name) + 1, value = strlen(list[i].value) + 1;
+
+		set->list[i].name = memcpy(to, list[i].name, name);
+		set->list[i].value = memcpy(to + name, list[i].value, value);
+		to += name + value;
+	}
+	return set;
+}
+
+/* Find the set or make it; counted once more either way. */
+static struct params *set_take(struct params_book *book, const struct param *list, size_t count)
+{
+	uint64_t hash = set_hash(list, count);
+	struct params **head = &book->table[hash % TABLE_SLOTS], *set;
+
+	lock_take(book->lock);
+	for (set = *head; set; set = set->next)
+		if (set->hash == hash && set_equal(set, list, count))
+			break;
+	if (set) {
+		atomic_fetch_add_explicit(&set->references, 1, memory_order_relaxed);
+	} else {
+		set = set_make(book, hash, list, count);
+		if (set) {
+			set->next = *head;
+			*head = set;
+		}
+	}
+	lock_drop(book->lock);
+	return set;
+}
+
+struct params_book *params_book_new(void)
+{
+	struct params_book *book = calloc(1, sizeof *book);
+
+	if (!book)
+		return NULL;
+	book->lock = lock_new();
+	book->empty = book->lock ? set_take(book, NULL, 0) : NULL;
+	if (!book->empty) {
+		lock_free(book->lock);
+		free(book);
+		return NULL;
+	}
+	return book;
+}
+
+void params_book_free(struct params_book *book)
+{
+	size_t i;
+
+	if (!book)
+		return;
+	params_drop(book->empty);
+	for (i = 0; i < TABLE_SLOTS; i++)
+		check(!book->table[i]);
+	lock_free(book->lock);
+	free(book);
+}
+
+struct params *params_empty(struct params_book *book)
+{
+	return params_keep(book->empty);
+}
+
+struct params *params_keep(struct params *set)
+{
+	check(atomic_fetch_add_explicit(&set->references, 1, memory_order_relaxed) > 0);
+	return set;
+}
+
+void params_drop(struct params *set)
+{
+	struct params_book *book;
+	struct params **at;
+	unsigned seen;
+
+	if (!set)
+		return;
+	seen = atomic_load_explicit(&set->references, memory_order_acquire);
+	while (seen > 1)
+		if (atomic_compare_exchange_weak_explicit(
+			    &set->references, &seen, seen - 1, memory_order_acq_rel, memory_order_acquire))
+			return;
+	book = set->book;
+	lock_take(book->lock);
+	if (atomic_fetch_sub_explicit(&set->references, 1, memory_order_acq_rel) == 1) {
+		at = &book->table[set->hash % TABLE_SLOTS];
+		while (*at != set) {
+			check(*at);
+			at = &(*at)->next;
+		}
+		*at = set->next;
+		free(set);
+	}
+	lock_drop(book->lock);
+}
+
+static size_t set_find(const struct params *set, struct span name, bool *found)
+{
+	size_t low = 0, high = set->count;
+
+	*found = false;
+	while (low < high) {
+		size_t middle = (low + high) / 2;
+		int order = name_order(set->list[middle].name, name);
+
+		if (order == 0) {
+			*found = true;
+			return middle;
+		}
+		if (order < 0)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low;
+}
+
+bool params_put(struct params **set, struct span name, struct span value)
+{
+	const struct params *old = *set;
+	struct params *made = NULL;
+	char *texts = malloc(name.length + value.length + 2);
+	struct param *list = malloc((old->count + 1) * sizeof *list);
+	bool found;
+	size_t at = set_find(old, name, &found), count = old->count + !found;
+
+	if (texts && list) {
+		text_copy_span(texts, name.length + 1, name);
+		text_copy_span(texts + name.length + 1, value.length + 1, value);
+		memcpy(list, old->list, at * sizeof *list);
+		memcpy(list + at + 1, old->list + at + found, (old->count - at - found) * sizeof *list);
+		list[at].name = found ? old->list[at].name : texts;
+		list[at].value = texts + name.length + 1;
+		made = set_take(old->book, list, count);
+	}
+	free(texts);
+	free(list);
+	if (!made)
+		return false;
+	params_drop(*set);
+	*set = made;
+	return true;
+}
+
+bool params_remove(struct params **set, struct span name)
+{
+	const struct params *old = *set;
+	struct params *made = NULL;
+	struct param *list;
+	bool found;
+	size_t at = set_find(old, name, &found);
+
+	if (!found)
+		return true;
+	list = malloc(old->count * sizeof *list);
+	if (list) {
+		memcpy(list, old->list, at * sizeof *list);
+		memcpy(list + at, old->list + at + 1, (old->count - at - 1) * sizeof *list);
+		made = set_take(old->book, list, old->count - 1);
+		free(list);
+	}
+	if (!made)
+		return false;
+	params_drop(*set);
+	*set = made;
+	return true;
+}
+
+const char *params_get(const struct params *set, struct span name)
+{
+	bool found;
+	size_t at = set_find(set, name, &found);
+
+	return found ? set->list[at].value : NULL;
+}
+
+size_t params_count(const struct params *set)
+{
+	return set->count;
+}
+
+void params_at(const struct params *set, size_t i, const char **name, const char **value)
+{
+	check(i < set->count);
+	*name = set->list[i].name;
+	*value = set->list[i].value;
+}
+
+bool params_difference(const struct params *have, const struct params *want, struct buf *out)
+{
+	bool selecting = false, ok = true;
+	size_t i;
+
+	if (have == want)
+		return true;
+	for (i = 0; i < have->count; i++) {
+		if (params_get(want, of(have->list[i].name)))
+			continue;
+		ok = ok && buf_format(out, "RESET ") && buf_add_identifier(out, of(have->list[i].name), true) &&
+			buf_add(out, ";", 1);
+	}
+	for (i = 0; i < want->count; i++) {
+		const char *now = params_get(have, of(want->list[i].name));
+
+		if (now && strcmp(now, want->list[i].value) == 0)
+			continue;
+		ok = ok && buf_format(out, selecting ? "," : "SELECT ") && buf_format(out, "pg_catalog.set_config(") &&
+			buf_add_literal(out, of(want->list[i].name)) && buf_add(out, ",", 1) &&
+			buf_add_literal(out, of(want->list[i].value)) && buf_format(out, ",false)");
+		selecting = true;
+	}
+	return ok;
+}

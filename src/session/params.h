@@ -1,0 +1,38 @@
+#ifndef PGWEIR_SESSION_PARAMS_H
+#define PGWEIR_SESSION_PARAMS_H
+
+#include "base/buf.h"
+
+/* Sets of run-time parameters, as values: what a client asked for, what a server was told, what a server reports.
+ * A set never changes; equal sets are one object, so "is this server already as that client wants it" is one comparison of
+ * pointers, and a hundred thousand clients with the same settings share one set. Names compare without regard to case, as in
+ * PostgreSQL, and are kept in the spelling first seen in that set. Thread-safe. */
+struct params_book;
+struct params;
+
+struct params_book *params_book_new(void);
+void params_book_free(struct params_book *); /* every set must have been dropped (checked) */
+
+/* The set without parameters. Never NULL. Counted like the others. */
+struct params *params_empty(struct params_book *);
+struct params *params_keep(struct params *);
+void params_drop(struct params *); /* NULL is fine */
+
+/* Replace *set by the set that has `name` = `value` too. False: memory refused, *set is as before. */
+bool params_put(struct params **set, struct span name, struct span value);
+
+/* Replace *set by the set without `name`. */
+bool params_remove(struct params **set, struct span name);
+
+/* The value, terminated and owned by the set; NULL: not in the set. */
+const char *params_get(const struct params *, struct span name);
+
+size_t params_count(const struct params *);
+void params_at(const struct params *, size_t i, const char **name, const char **value); /* sorted by name */
+
+/* Append the statements that turn a session in which `have` was set into one in which `want` is set, everything else being at its
+ * start-up default: one SELECT of set_config calls (which take the text of a start-up packet as it is) and RESETs.
+ * Appends nothing when the sets are equal. False: memory refused. */
+bool params_difference(const struct params *have, const struct params *want, struct buf *out);
+
+#endif

@@ -1,0 +1,150 @@
+/* Sets of parameters: equal ones are one, and the difference of two is SQL that turns one into the other. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+#include "base/rng.h"
+#include "session/params.h"
+
+static struct params_book *book;
+
+static int set_up(void **state)
+{
+	(void)state;
+	book = params_book_new();
+	return book ? 0 : -1;
+}
+
+static int tear_down(void **state)
+{
+	(void)state;
+	params_book_free(book); /* checks that every set was dropped */
+	return 0;
+}
+
+static struct params *with(struct params *set, const char *name, const char *value)
+{
+	assert_true(params_put(&set, span_text(name), span_text(value)));
+	return set;
+}
+
+static void equal_sets_are_one_object_whatever_the_order(void **state)
+{
+	struct params *a = with(with(params_empty(book), "TimeZone", "UTC"), "DateStyle", "ISO");
+	struct params *b = with(with(params_empty(book), "DateStyle", "ISO"), "TimeZone", "UTC");
+
+	(void)state;
+	assert_ptr_equal(a, b);
+	params_drop(a);
+	assert_string_equal(params_get(b, span_text("timezone")), "UTC");
+	params_drop(b);
+}
+
+static void a_name_is_found_whatever_its_case(void **state)
+{
+	struct params *set = with(params_empty(book), "DateStyle", "ISO");
+
+	(void)state;
+	set = with(set, "DATESTYLE", "German");
+	assert_int_equal(params_count(set), 1);
+	assert_string_equal(params_get(set, span_text("datestyle")), "German");
+	assert_null(params_get(set, span_text("date")));
+	params_drop(set);
+}
+
+static void putting_and_removing_comes_back_to_the_same_set(void **state)
+{
+	struct params *before = with(params_empty(book), "a", "1");
+	struct params *set = with(params_keep(before), "b", "2");
+
+	(void)state;
+	assert_ptr_not_equal(set, before);
+	assert_true(params_remove(&set, span_text("B")));
+	assert_ptr_equal(set, before);
+	assert_true(params_remove(&set, span_text("never there")));
+	assert_ptr_equal(set, before);
+	params_drop(set);
+	params_drop(before);
+}
+
+static void check_difference(struct params *have, struct params *want, const char *expected)
+{
+	struct buf text = { 0 };
+
+	assert_true(params_difference(have, want, &text));
+	assert_true(span_is(buf_span(&text), expected));
+	buf_fini(&text);
+}
+
+static void the_difference_sets_what_is_wanted_and_resets_the_rest(void **state)
+{
+	struct params *empty = params_empty(book);
+	struct params *a = with(with(params_empty(book), "search_path", "x, y"), "statement_timeout", "30000");
+	struct params *b = with(params_empty(book), "search_path", "it's \\ me");
+
+	(void)state;
+	check_difference(a, a, "");
+	check_difference(empty, a,
+	        "SELECT pg_catalog.set_config(E'search_path',E'x, y',false),"
+	        "pg_catalog.set_config(E'statement_timeout',E'30000',false)");
+	check_difference(a, b,
+	        "RESET \"statement_timeout\";SELECT pg_catalog.set_config(E'search_path',E'it''s \\\\ me',false)");
+	check_difference(a, empty, "RESET \"search_path\";RESET \"statement_timeout\";");
+	params_drop(empty);
+	params_drop(a);
+	params_drop(b);
+}
+
+static void a_dotted_name_is_reset_by_its_parts(void **state)
+{
+	struct params *empty = params_empty(book), *set = with(params_empty(book), "my.own", "1");
+
+	(void)state;
+	check_difference(set, empty, "RESET \"my\".\"own\";");
+	params_drop(empty);
+	params_drop(set);
+}
+
+/* Many sets put together and taken apart at random leave nothing behind. */
+static void no_set_is_forgotten(void **state)
+{
+	struct params *sets[16];
+	struct rng rng;
+	char name[2] = "a", value[2] = "0";
+	int i;
+
+	(void)state;
+	rng_seed(&rng, 7);
+	for (i = 0; i < 16; i++)
+		sets[i] = params_empty(book);
+	for (i = 0; i < 5000; i++) {
+		struct params **set = &sets[rng_below(&rng, 16)];
+
+		name[0] = (char)('a' + rng_below(&rng, 6));
+		value[0] = (char)('0' + rng_below(&rng, 3));
+		if (rng_chance(&rng, 400))
+			assert_true(params_remove(set, span_text(name)));
+		else
+			assert_true(params_put(set, span_text(name), span_text(value)));
+	}
+	for (i = 0; i < 16; i++)
+		params_drop(sets[i]);
+}
+
+int main(void)
+{
+#define STORY(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
+	const struct CMUnitTest stories[] = {
+		STORY(equal_sets_are_one_object_whatever_the_order),
+		STORY(a_name_is_found_whatever_its_case),
+		STORY(putting_and_removing_comes_back_to_the_same_set),
+		STORY(the_difference_sets_what_is_wanted_and_resets_the_rest),
+		STORY(a_dotted_name_is_reset_by_its_parts),
+		STORY(no_set_is_forgotten),
+	};
+
+	return cmocka_run_group_tests(stories, NULL, NULL);
+}

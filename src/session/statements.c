@@ -1,0 +1,453 @@
+/* Shared statements, a client's names for them, and what each server has.
+ *
+ *   client "q1" --names--> statement 7 (text, types) --prepared--> server has "PGWEIR_7"
+ *
+ * The client's table is open addressing with two pointers an entry, because a parked client with a hundred names should cost little.
+ * The server's is small and needs an order of use: uthash keeps both. */
+#include "session/statements.h"
+
+#include <stdatomic.h>
+#include <stdlib.h>
+
+#include <uthash.h>
+
+#include "base/check.h"
+#include "base/hash.h"
+#include "base/list.h"
+#include "base/text.h"
+#include "io/thread.h"
+
+#define BOOK_SLOTS 4096
+
+struct shared {
+	struct statement public;
+	struct statement_book *book;
+	struct shared *next;
+	uint64_t hash;
+	atomic_uint references;
+	uint8_t bytes[];
+};
+
+struct statement_book {
+	struct lock *lock;
+	uint32_t last_id;
+	uint64_t count, bytes;
+	char prefix[12];
+	struct shared *table[BOOK_SLOTS];
+};
+
+static struct shared *shared_of(struct statement *statement)
+{
+	return link_owner(statement, struct shared, public);
+}
+
+struct statement_book *statement_book_new(const char *prefix)
+{
+	struct statement_book *book = calloc(1, sizeof *book);
+
+	if (!book)
+		return NULL;
+	book->lock = lock_new();
+	if (!book->lock) {
+		free(book);
+		return NULL;
+	}
+	text_copy(book->prefix, sizeof book->prefix, prefix);
+	return book;
+}
+
+void statement_book_free(struct statement_book *book)
+{
+	if (!book)
+		return;
+	check(book->count == 0);
+	lock_free(book->lock);
+	free(book);
+}
+
+static struct shared *shared_make(struct statement_book *book, uint64_t hash, struct span tail)
+{
+	struct shared *made = malloc(sizeof *made + tail.length);
+
+	if (!made)
+		return NULL;
+	memcpy(made->bytes, tail.at, tail.length);
+	made->public.id = ++book->last_id;
+	check(made->public.id != 0);
+	made->public.tail = made->bytes;
+	made->public.tail_length = (uint32_t)tail.length;
+	made->book = book;
+	made->hash = hash;
+	atomic_init(&made->references, 1);
+	book->count++;
+	book->bytes += sizeof *made + tail.length;
+	return made;
+}
+
+struct statement *statement_take(struct statement_book *book, struct span tail)
+{
+	uint64_t hash = hash_bytes(tail);
+	struct shared **head = &book->table[hash % BOOK_SLOTS], *found;
+
+	lock_take(book->lock);
+	for (found = *head; found; found = found->next)
+		if (found->hash == hash && found->public.tail_length == tail.length &&
+			memcmp(found->bytes, tail.at, tail.length) == 0)
+			break;
+	if (found) {
+		atomic_fetch_add_explicit(&found->references, 1, memory_order_relaxed);
+	} else {
+		found = shared_make(book, hash, tail);
+		if (found) {
+			found->next = *head;
+			*head = found;
+		}
+	}
+	lock_drop(book->lock);
+	return found ? &found->public : NULL;
+}
+
+struct statement *statement_keep(struct statement *statement)
+{
+	check(atomic_fetch_add_explicit(&shared_of(statement)->references, 1, memory_order_relaxed) > 0);
+	return statement;
+}
+
+/* As params_drop: only the last reference needs the lock. */
+void statement_drop(struct statement *statement)
+{
+	struct shared *shared, **at;
+	struct statement_book *book;
+	unsigned seen;
+
+	if (!statement)
+		return;
+	shared = shared_of(statement);
+	seen = atomic_load_explicit(&shared->references, memory_order_acquire);
+	while (seen > 1)
+		if (atomic_compare_exchange_weak_explicit(
+			    &shared->references, &seen, seen - 1, memory_order_acq_rel, memory_order_acquire))
+			return;
+	book = shared->book;
+	lock_take(book->lock);
+	if (atomic_fetch_sub_explicit(&shared->references, 1, memory_order_acq_rel) == 1) {
+		at = &book->table[shared->hash % BOOK_SLOTS];
+		while (*at != shared) {
+			check(*at);
+			at = &(*at)->next;
+		}
+		*at = shared->next;
+		book->count--;
+		book->bytes -= sizeof *shared + shared->public.tail_length;
+		free(shared);
+	}
+	lock_drop(book->lock);
+}
+
+size_t statement_name(const struct statement *statement, char out[STATEMENT_NAME])
+{
+	const struct shared *shared = (const struct shared *)(const void *)statement;
+
+	return text_format(out, STATEMENT_NAME, "%s%u", shared->book->prefix, statement->id);
+}
+
+const char *statement_prefix(const struct statement_book *book)
+{
+	return book->prefix;
+}
+
+void statement_book_counts(struct statement_book *book, uint64_t *statements, uint64_t *bytes)
+{
+	lock_take(book->lock);
+	*statements = book->count;
+	*bytes = book->bytes;
+	lock_drop(book->lock);
+}
+
+/* ---- a client's names ---- */
+
+struct name_entry {
+	char *name; /* NULL: free */
+	struct statement *statement;
+};
+
+static uint32_t names_home(const struct names *names, struct span name)
+{
+	return (uint32_t)hash_bytes(name) & (names->capacity - 1);
+}
+
+static struct name_entry *names_look(const struct names *names, struct span name)
+{
+	uint32_t at;
+
+	if (names->count == 0)
+		return NULL;
+	for (at = names_home(names, name); names->table[at].name; at = (at + 1) & (names->capacity - 1))
+		if (span_is(name, names->table[at].name))
+			return &names->table[at];
+	return NULL;
+}
+
+struct statement *names_get(const struct names *names, struct span name)
+{
+	struct name_entry *entry = names_look(names, name);
+
+	return entry ? entry->statement : NULL;
+}
+
+static void names_place(struct names *names, struct name_entry entry)
+{
+	uint32_t at = names_home(names, span_text(entry.name));
+
+	while (names->table[at].name)
+		at = (at + 1) & (names->capacity - 1);
+	names->table[at] = entry;
+}
+
+static bool names_grow(struct names *names)
+{
+	struct names grown = { .capacity = names->capacity ? names->capacity * 2 : 4, .count = names->count };
+	uint32_t i;
+
+	grown.table = calloc(grown.capacity, sizeof *grown.table);
+	if (!grown.table)
+		return false;
+	for (i = 0; i < names->capacity; i++)
+		if (names->table[i].name)
+			names_place(&grown, names->table[i]);
+	free(names->table);
+	*names = grown;
+	return true;
+}
+
+bool names_put(struct names *names, struct span name, struct statement *statement)
+{
+	struct name_entry entry = { .statement = statement };
+
+	check(!names_look(names, name));
+	if (names->count + 1 > names->capacity / 4 * 3 && !names_grow(names))
+		return false;
+	entry.name = malloc(name.length + 1);
+	if (!entry.name)
+		return false;
+	text_copy_span(entry.name, name.length + 1, name);
+	statement_keep(statement);
+	names_place(names, entry);
+	names->count++;
+	return true;
+}
+
+/* Take the entry out and move back those behind it that were pushed past their home. */
+static void names_take_out(struct names *names, uint32_t hole)
+{
+	uint32_t mask = names->capacity - 1, at = hole, home;
+
+	free(names->table[hole].name);
+	statement_drop(names->table[hole].statement);
+	names->count--;
+	for (;;) {
+		at = (at + 1) & mask;
+		if (!names->table[at].name)
+			break;
+		home = names_home(names, span_text(names->table[at].name));
+		if (((at - home) & mask) >= ((at - hole) & mask)) {
+			names->table[hole] = names->table[at];
+			hole = at;
+		}
+	}
+	names->table[hole] = (struct name_entry){ 0 };
+}
+
+void names_remove(struct names *names, struct span name)
+{
+	struct name_entry *entry = names_look(names, name);
+
+	if (entry)
+		names_take_out(names, (uint32_t)(entry - names->table));
+}
+
+void names_remove_statement(struct names *names, uint32_t id)
+{
+	uint32_t i;
+
+	for (i = 0; i < names->capacity; i++)
+		if (names->table[i].name && names->table[i].statement->id == id) {
+			names_take_out(names, i);
+			return;
+		}
+}
+
+bool names_find(const struct names *names, uint32_t id, struct span *name)
+{
+	uint32_t i;
+
+	for (i = 0; i < names->capacity; i++)
+		if (names->table[i].name && names->table[i].statement->id == id) {
+			*name = span_text(names->table[i].name);
+			return true;
+		}
+	return false;
+}
+
+void names_fini(struct names *names)
+{
+	uint32_t i;
+
+	for (i = 0; i < names->capacity; i++) {
+		if (!names->table[i].name)
+			continue;
+		free(names->table[i].name);
+		statement_drop(names->table[i].statement);
+	}
+	free(names->table);
+	*names = (struct names){ 0 };
+}
+
+/* ---- what a server has ---- */
+
+struct prepared_entry {
+	uint32_t id, batch, owed; /* owed: Parse messages sent and not answered */
+	bool ready;
+	bool doubt; /* sent again before the first was answered: whether it exists is known only when the last is answered well */
+	struct statement *statement;
+	struct link use; /* oldest first */
+	UT_hash_handle hh;
+};
+
+struct prepared {
+	struct prepared_entry *entries;
+	struct link use;
+	size_t count;
+};
+
+struct prepared *prepared_new(void)
+{
+	struct prepared *prepared = calloc(1, sizeof *prepared);
+
+	if (prepared)
+		link_init(&prepared->use);
+	return prepared;
+}
+
+static struct prepared_entry *prepared_find(struct prepared *prepared, uint32_t id)
+{
+	struct prepared_entry *entry;
+
+	HASH_FIND(hh, prepared->entries, &id, sizeof id, entry);
+	return entry;
+}
+
+/* The entry goes; its reference to the statement is handed to the caller. */
+static struct statement *prepared_take_out(struct prepared *prepared, struct prepared_entry *entry)
+{
+	struct statement *statement = entry->statement;
+
+	HASH_DEL(prepared->entries, entry);
+	link_remove(&entry->use);
+	prepared->count--;
+	free(entry);
+	return statement;
+}
+
+static void prepared_clear(struct prepared *prepared, bool owed_too)
+{
+	struct link *at, *next;
+
+	for (at = prepared->use.next; at != &prepared->use; at = next) {
+		struct prepared_entry *entry = link_owner(at, struct prepared_entry, use);
+
+		next = at->next;
+		if (owed_too || entry->owed == 0)
+			statement_drop(prepared_take_out(prepared, entry));
+	}
+}
+
+void prepared_forget(struct prepared *prepared)
+{
+	prepared_clear(prepared, false);
+}
+
+void prepared_free(struct prepared *prepared)
+{
+	if (!prepared)
+		return;
+	prepared_clear(prepared, true);
+	check(prepared->count == 0);
+	free(prepared);
+}
+
+enum prepared_state prepared_look(struct prepared *prepared, const struct statement *statement, uint32_t batch)
+{
+	struct prepared_entry *entry = prepared_find(prepared, statement->id);
+
+	if (!entry)
+		return PREPARED_NONE;
+	link_remove(&entry->use);
+	link_last(&prepared->use, &entry->use);
+	if (entry->ready)
+		return PREPARED_READY;
+	return entry->batch == batch ? PREPARED_PENDING : PREPARED_DOUBTFUL;
+}
+
+bool prepared_sent(struct prepared *prepared, struct statement *statement, uint32_t batch)
+{
+	struct prepared_entry *entry = prepared_find(prepared, statement->id);
+
+	if (!entry) {
+		entry = calloc(1, sizeof *entry);
+		if (!entry)
+			return false;
+		entry->id = statement->id;
+		entry->statement = statement_keep(statement);
+		HASH_ADD(hh, prepared->entries, id, sizeof entry->id, entry);
+		link_init(&entry->use);
+		link_last(&prepared->use, &entry->use);
+		prepared->count++;
+	}
+	entry->doubt = entry->doubt || entry->owed > 0;
+	entry->owed++;
+	entry->ready = false;
+	entry->batch = batch;
+	return true;
+}
+
+void prepared_done(struct prepared *prepared, uint32_t id)
+{
+	struct prepared_entry *entry = prepared_find(prepared, id);
+
+	if (!entry || entry->owed == 0 || --entry->owed > 0)
+		return;
+	entry->ready = true;
+	entry->doubt = false;
+}
+
+void prepared_failed(struct prepared *prepared, uint32_t id)
+{
+	struct prepared_entry *entry = prepared_find(prepared, id);
+
+	if (!entry || entry->owed == 0)
+		return;
+	entry->owed--;
+	if (!entry->doubt)
+		statement_drop(prepared_take_out(prepared, entry));
+}
+
+struct statement *prepared_excess(struct prepared *prepared, size_t most)
+{
+	struct link *at;
+
+	if (prepared->count <= most)
+		return NULL;
+	for (at = prepared->use.next; at != &prepared->use; at = at->next) {
+		struct prepared_entry *entry = link_owner(at, struct prepared_entry, use);
+
+		if (entry->ready)
+			return prepared_take_out(prepared, entry);
+	}
+	return NULL;
+}
+
+size_t prepared_count(const struct prepared *prepared)
+{
+	return prepared->count;
+}

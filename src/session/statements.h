@@ -1,0 +1,69 @@
+#ifndef PGWEIR_SESSION_STATEMENTS_H
+#define PGWEIR_SESSION_STATEMENTS_H
+
+#include "base/span.h"
+
+/* Prepared statements in transaction mode. A client's names are its own; what they stand for (text and types) is shared by
+ * everybody and has one name on every server. A client's name is looked up in its own table, and the statement is prepared on the
+ * server it is lent when that server does not have it yet. */
+
+/* What a Parse says, apart from its name; one object for equal texts and types. Thread-safe. */
+struct statement_book;
+struct statement {
+	uint32_t id; /* never 0; its name on servers is STATEMENT_PREFIX and this number */
+	uint32_t tail_length;
+	const uint8_t *tail; /* query, its zero, count and types, as in Parse */
+};
+#define STATEMENT_NAME 24
+
+struct statement_book *statement_book_new(const char *prefix); /* "PGWEIR_", or "PGBOUNCER_" under that name */
+void statement_book_free(struct statement_book *);
+struct statement *statement_take(struct statement_book *, struct span tail); /* NULL: memory refused */
+struct statement *statement_keep(struct statement *);
+void statement_drop(struct statement *);
+
+/* Its name on servers, terminated. */
+size_t statement_name(const struct statement *, char out[STATEMENT_NAME]);
+const char *statement_prefix(const struct statement_book *);
+void statement_book_counts(struct statement_book *, uint64_t *statements, uint64_t *bytes);
+
+/* ---- a client's names ---- */
+
+struct names {
+	struct name_entry *table;
+	uint32_t capacity, count;
+};
+
+struct statement *names_get(const struct names *, struct span name); /* NULL: unknown */
+bool names_put(struct names *, struct span name,
+	struct statement *);                         /* keeps it; the name must be unknown. False: memory refused */
+void names_remove(struct names *, struct span name); /* unknown is fine */
+void names_remove_statement(struct names *, uint32_t id);              /* the first name that stands for it */
+bool names_find(const struct names *, uint32_t id, struct span *name); /* the first name that stands for it */
+void names_fini(struct names *);                                       /* forget all; usable again */
+
+/* ---- what a server has ---- */
+
+enum prepared_state {
+	PREPARED_NONE,    /* it must be sent */
+	PREPARED_PENDING, /* it was sent in this very batch (no Sync since): the messages behind it may rely on it */
+	PREPARED_DOUBTFUL, /* it may or may not be there (sent in an earlier batch that is not answered yet): close it, then send it */
+	PREPARED_READY
+};
+
+struct prepared; /* one per server */
+struct prepared *prepared_new(void);
+void prepared_free(struct prepared *);
+enum prepared_state prepared_look(
+	struct prepared *, const struct statement *, uint32_t batch);      /* also marks it used last */
+bool prepared_sent(struct prepared *, struct statement *, uint32_t batch); /* False: memory refused */
+void prepared_done(struct prepared *, uint32_t id);                        /* ParseComplete came */
+void prepared_failed(struct prepared *, uint32_t id);                      /* its Parse failed or was skipped */
+struct statement *prepared_excess(struct prepared *,
+	size_t most); /* the ready one used longest ago when there are more than `most`: taken out, the caller drops it */
+size_t prepared_count(const struct prepared *);
+
+/* DISCARD ALL or DEALLOCATE ALL was answered: forget all but what was sent after it and is still to be answered. */
+void prepared_forget(struct prepared *);
+
+#endif

@@ -1,0 +1,201 @@
+/* Statements shared by text, the names of a client, and what a server has of them. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+#include "base/rng.h"
+#include "base/text.h"
+#include "session/statements.h"
+
+static struct statement_book *book;
+
+static int set_up(void **state)
+{
+	(void)state;
+	book = statement_book_new("PGWEIR_");
+	return book ? 0 : -1;
+}
+
+static int tear_down(void **state)
+{
+	(void)state;
+	statement_book_free(book); /* checks that every statement was dropped */
+	return 0;
+}
+
+static struct statement *take(const char *text)
+{
+	struct statement *statement = statement_take(book, span_text(text));
+
+	assert_non_null(statement);
+	return statement;
+}
+
+static void equal_texts_are_one_statement(void **state)
+{
+	struct statement *a = take("select 1"), *b = take("select 1"), *c = take("select 2");
+	char name[STATEMENT_NAME];
+
+	(void)state;
+	assert_ptr_equal(a, b);
+	assert_ptr_not_equal(a, c);
+	statement_name(a, name);
+	assert_memory_equal(name, "PGWEIR_", 7);
+	statement_drop(a);
+	statement_drop(b);
+	statement_drop(c);
+}
+
+static void names_agree_with_a_plain_list(void **state)
+{
+	enum { NAMES = 200 };
+	struct statement *list[NAMES] = { 0 }, *statement;
+	struct names names = { 0 };
+	struct rng rng;
+	char name[16];
+	int i, round;
+
+	(void)state;
+	rng_seed(&rng, 11);
+	for (round = 0; round < 20000; round++) {
+		i = (int)rng_below(&rng, NAMES);
+		text_format(name, sizeof name, "q%d", i);
+		assert_ptr_equal(names_get(&names, span_text(name)), list[i]);
+		if (list[i]) {
+			names_remove(&names, span_text(name));
+			list[i] = NULL;
+		} else {
+			statement = take(rng_chance(&rng, 500) ? "select a" : "select b");
+			assert_true(names_put(&names, span_text(name), statement));
+			list[i] = statement;
+			statement_drop(statement); /* the table keeps its own reference */
+		}
+	}
+	names_fini(&names);
+	assert_int_equal(names.count, 0);
+}
+
+static void the_name_of_a_statement_is_found_for_an_error(void **state)
+{
+	struct statement *statement = take("select 1");
+	struct names names = { 0 };
+	struct span name;
+
+	(void)state;
+	assert_true(names_put(&names, span_text("mine"), statement));
+	assert_true(names_find(&names, statement->id, &name));
+	assert_true(span_is(name, "mine"));
+	assert_false(names_find(&names, statement->id + 1, &name));
+	names_remove_statement(&names, statement->id);
+	assert_null(names_get(&names, span_text("mine")));
+	names_fini(&names);
+	statement_drop(statement);
+}
+
+static void a_server_has_a_statement_only_once_it_said_so(void **state)
+{
+	struct prepared *prepared = prepared_new();
+	struct statement *statement = take("select 1");
+
+	(void)state;
+	assert_int_equal(prepared_look(prepared, statement, 1), PREPARED_NONE);
+	assert_true(prepared_sent(prepared, statement, 1));
+	assert_int_equal(prepared_look(prepared, statement, 1), PREPARED_PENDING);
+	assert_int_equal(prepared_look(prepared, statement, 2), PREPARED_DOUBTFUL);
+	prepared_done(prepared, statement->id);
+	assert_int_equal(prepared_look(prepared, statement, 2), PREPARED_READY);
+	prepared_free(prepared);
+	statement_drop(statement);
+}
+
+static void a_parse_that_failed_left_nothing(void **state)
+{
+	struct prepared *prepared = prepared_new();
+	struct statement *statement = take("select 1");
+
+	(void)state;
+	assert_true(prepared_sent(prepared, statement, 1));
+	prepared_failed(prepared, statement->id);
+	assert_int_equal(prepared_look(prepared, statement, 1), PREPARED_NONE);
+	prepared_free(prepared);
+	statement_drop(statement);
+}
+
+/* Sent twice, the first time well, the second not: it was closed before the second, so it may or may not be there. */
+static void after_a_second_sending_failed_it_is_doubtful(void **state)
+{
+	struct prepared *prepared = prepared_new();
+	struct statement *statement = take("select 1");
+
+	(void)state;
+	assert_true(prepared_sent(prepared, statement, 1));
+	assert_true(prepared_sent(prepared, statement, 2));
+	prepared_done(prepared, statement->id);
+	assert_int_equal(prepared_look(prepared, statement, 3), PREPARED_DOUBTFUL);
+	prepared_failed(prepared, statement->id);
+	assert_int_equal(prepared_look(prepared, statement, 3), PREPARED_DOUBTFUL);
+	prepared_free(prepared);
+	statement_drop(statement);
+}
+
+static void the_one_used_longest_ago_goes_first(void **state)
+{
+	struct prepared *prepared = prepared_new();
+	struct statement *a = take("a"), *b = take("b"), *c = take("c"), *out;
+
+	(void)state;
+	assert_true(prepared_sent(prepared, a, 1) && prepared_sent(prepared, b, 1) && prepared_sent(prepared, c, 1));
+	prepared_done(prepared, a->id);
+	prepared_done(prepared, b->id);
+	(void)prepared_look(prepared, a, 2);
+	assert_null(prepared_excess(prepared, 3));
+	out = prepared_excess(prepared, 2);
+	assert_ptr_equal(out, b);
+	statement_drop(out);
+	/* c is not answered yet: it stays, whatever its age. */
+	out = prepared_excess(prepared, 0);
+	assert_ptr_equal(out, a);
+	statement_drop(out);
+	assert_null(prepared_excess(prepared, 0));
+	prepared_free(prepared);
+	statement_drop(a);
+	statement_drop(b);
+	statement_drop(c);
+}
+
+static void deallocate_all_spares_what_was_sent_after_it(void **state)
+{
+	struct prepared *prepared = prepared_new();
+	struct statement *a = take("a"), *b = take("b");
+
+	(void)state;
+	assert_true(prepared_sent(prepared, a, 1));
+	prepared_done(prepared, a->id);
+	assert_true(prepared_sent(prepared, b, 2));
+	prepared_forget(prepared);
+	assert_int_equal(prepared_look(prepared, a, 2), PREPARED_NONE);
+	assert_int_equal(prepared_look(prepared, b, 2), PREPARED_PENDING);
+	prepared_free(prepared);
+	statement_drop(a);
+	statement_drop(b);
+}
+
+int main(void)
+{
+#define STORY(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
+	const struct CMUnitTest stories[] = {
+		STORY(equal_texts_are_one_statement),
+		STORY(names_agree_with_a_plain_list),
+		STORY(the_name_of_a_statement_is_found_for_an_error),
+		STORY(a_server_has_a_statement_only_once_it_said_so),
+		STORY(a_parse_that_failed_left_nothing),
+		STORY(after_a_second_sending_failed_it_is_doubtful),
+		STORY(the_one_used_longest_ago_goes_first),
+		STORY(deallocate_all_spares_what_was_sent_after_it),
+	};
+
+	return cmocka_run_group_tests(stories, NULL, NULL);
+}

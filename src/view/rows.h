@@ -1,0 +1,19 @@
+#ifndef PGWEIR_VIEW_ROWS_H
+#define PGWEIR_VIEW_ROWS_H
+
+#include "view/snapshot.h"
+#include "base/writer.h"
+
+/* SHOW as rows: every table of the console is a list of columns over one kind of row of the snapshot. Columns have PgBouncer's names,
+ * types and order; ours come at the end. */
+
+/* Which parts of a snapshot SHOW `what` (in small letters) reads; false: there is no such SHOW. `parts` may be 0. */
+bool rows_known(const char *what, unsigned *parts);
+
+/* Append RowDescription, DataRows and CommandComplete "SHOW". */
+void rows_show(struct writer *, const struct snapshot *, const char *what);
+
+/* The SHOW words, NULL at the end; for HELP and for the nearest word. */
+const char *const *rows_names(void);
+
+#endif

@@ -1,0 +1,143 @@
+#ifndef PGWEIR_VIEW_SNAPSHOT_H
+#define PGWEIR_VIEW_SNAPSHOT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/buf.h"
+#include "base/histogram.h"
+#include "base/time.h"
+
+/* Everything that can be shown, at one moment, in plain values: no pointers into the living house. Workers add their parts one
+ * after another; renderings (rows of the console now, metrics and pages later) only read it.
+ * Times: `..._wall` since 1970, others are durations. */
+
+enum snapshot_part { PART_CLIENTS = 1, PART_SERVERS = 2, PART_POOLS = 4, PART_STATS = 8, PART_ALL = 15 };
+
+#define SNAPSHOT_NAME 64
+
+enum client_state { CLIENT_ACTIVE, CLIENT_IDLE, CLIENT_WAITING, CLIENT_LOGIN, CLIENT_AT_DOOR, CLIENT_CONSOLE };
+
+struct client_row {
+	char user[SNAPSHOT_NAME], database[SNAPSHOT_NAME], application_name[SNAPSHOT_NAME];
+	enum client_state state;
+	char address[112], local_address[112]; /* "127.0.0.1", "unix" */
+	int port, local_port;
+	time_us connected_wall, requested_wall;
+	time_us wait;
+	uint64_t id;      /* for KILL_CLIENT */
+	uint64_t link_id; /* the server it holds; 0: none */
+	uint32_t process_id; /* the peer's, for a unix socket */
+	uint32_t statements; /* named prepared statements */
+	bool in_transaction;
+};
+
+enum server_row_state { SERVER_ROW_NEW, SERVER_ROW_IDLE, SERVER_ROW_ACTIVE, SERVER_ROW_TESTED, SERVER_ROW_USED, SERVER_ROW_CLOSING, SERVER_ROW_MOVING, SERVER_ROW_ORPHANED };
+
+struct server_row {
+	char user[SNAPSHOT_NAME], database[SNAPSHOT_NAME], application_name[SNAPSHOT_NAME];
+	enum server_row_state state;
+	bool canceling;
+	char address[112], local_address[112];
+	int port, local_port;
+	time_us connected_wall, requested_wall;
+	uint64_t id, link_id; /* link: the client that holds it; 0: none */
+	uint32_t process_id;  /* PostgreSQL's */
+	uint32_t statements;
+	bool close_needed;
+};
+
+struct stat_counters {
+	uint64_t server_assignments, transactions, queries, received, sent;
+	uint64_t transaction_time, query_time, wait_time; /* us */
+	uint64_t client_parses, server_parses, binds, logins;
+};
+
+struct pool_row {
+	char database[SNAPSHOT_NAME], user[SNAPSHOT_NAME];
+	uint32_t clients, clients_active, clients_waiting, cancels_active, cancels_waiting; /* clients: logged in */
+	uint32_t servers_active, servers_active_cancel, servers_being_canceled, servers_idle, servers_used, servers_tested,
+	        servers_login, servers_closing, servers_moving, servers_orphaned;
+	time_us oldest_wait;
+	int mode; /* enum pool_mode of config/config.h: 0 session, 1 transaction, 2 statement */
+	bool hosts_stay;
+	uint32_t size, reserve;
+	time_us oldest_lease, median_lease;
+	uint32_t full_target; /* 0: PostgreSQL has not said 53300 */
+	bool failing;
+	char failure[160];
+	struct stat_counters total;
+};
+
+struct database_row {
+	char name[SNAPSHOT_NAME], host[256], dbname[SNAPSHOT_NAME], force_user[SNAPSHOT_NAME];
+	int port, pool_size, min_pool_size, reserve_pool_size;
+	time_us server_lifetime;
+	int mode; /* -1: not set for this database */
+	bool hosts_stay;
+	int max_connections, current_connections, max_client_connections, current_client_connections;
+	bool paused, disabled, console;
+};
+
+struct user_row {
+	char name[SNAPSHOT_NAME];
+	int pool_size, reserve_pool_size; /* -1: not set */
+	int mode;                         /* -1: not set */
+	int max_connections, current_connections, max_client_connections, current_client_connections;
+};
+
+struct stats_row {
+	char database[SNAPSHOT_NAME];
+	struct stat_counters total, average; /* average: per second over the last whole stats_period; times per transaction, query, assignment */
+};
+
+struct config_row {
+	char key[48], value[512], standard[160];
+	bool changeable;
+};
+
+struct snapshot {
+	time_us wall;
+	unsigned parts; /* which were asked for: enum snapshot_part */
+	bool pgbouncer; /* called by that name: VERSION and texts follow it */
+	char version[64];
+	struct client_row *clients;
+	size_t client_count, client_capacity;
+	struct server_row *servers;
+	size_t server_count, server_capacity;
+	struct pool_row *pools;
+	size_t pool_count, pool_capacity;
+	struct database_row *databases;
+	size_t database_count, database_capacity;
+	struct user_row *users;
+	size_t user_count, user_capacity;
+	struct stats_row *stats;
+	size_t stats_count, stats_capacity;
+	struct config_row *settings;
+	size_t setting_count, setting_capacity;
+	/* totals */
+	uint32_t clients_total, clients_login, clients_at_door, servers_total, names_cached, names_pending;
+	uint64_t door_waits, clients_max;
+	bool paused, suspended, shutting_down;
+	/* memory, for SHOW MEM: what of, size of one, how many used and free */
+	struct memory_row {
+		char name[32];
+		uint32_t size, used, free;
+	} memory[16];
+	size_t memory_count;
+	bool refused_memory; /* something could not be added */
+};
+
+struct snapshot *snapshot_new(unsigned parts);
+void snapshot_free(struct snapshot *);
+
+/* Add a zeroed row; NULL when memory is refused (noted in the snapshot). */
+struct client_row *snapshot_client(struct snapshot *);
+struct server_row *snapshot_server(struct snapshot *);
+struct pool_row *snapshot_pool(struct snapshot *);
+struct database_row *snapshot_database(struct snapshot *);
+struct user_row *snapshot_user(struct snapshot *);
+struct stats_row *snapshot_stats(struct snapshot *);
+struct config_row *snapshot_setting(struct snapshot *);
+
+#endif
