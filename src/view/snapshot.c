@@ -1,0 +1,120 @@
+#include "view/snapshot.h"
+
+#include <stdlib.h>
+
+/* Lists that grow by half and never shrink: a snapshot is filled once, read once and thrown away. When memory is refused the
+ * snapshot says so, keeps what it has, and its reader decides (the console answers with an error rather than with half a list). */
+
+#define ROWS_SMALLEST 16
+
+struct snapshot *snapshot_new(unsigned parts)
+{
+	struct snapshot *snapshot = calloc(1, sizeof *snapshot);
+
+	if (snapshot)
+		snapshot->parts = parts;
+	return snapshot;
+}
+
+void snapshot_free(struct snapshot *snapshot)
+{
+	if (!snapshot)
+		return;
+	free(snapshot->clients);
+	free(snapshot->servers);
+	free(snapshot->pools);
+	free(snapshot->databases);
+	free(snapshot->users);
+	free(snapshot->stats);
+	free(snapshot->settings);
+	free(snapshot);
+}
+
+/* `list` with room for one more of `size` bytes, the new one zeroed and counted; NULL when memory is refused. */
+static void *grow(struct snapshot *snapshot, void *list, size_t *count, size_t *capacity, size_t size)
+{
+	if (*count == *capacity) {
+		size_t wanted = *capacity ? *capacity + *capacity / 2 : ROWS_SMALLEST;
+		void *larger = reallocarray(list, wanted, size);
+
+		if (!larger) {
+			snapshot->refused_memory = true;
+			return NULL;
+		}
+		list = larger;
+		*capacity = wanted;
+	}
+	memset((char *)list + *count * size, 0, size);
+	(*count)++;
+	return list;
+}
+
+struct client_row *snapshot_client(struct snapshot *s)
+{
+	struct client_row *list = grow(s, s->clients, &s->client_count, &s->client_capacity, sizeof *list);
+
+	if (!list)
+		return NULL;
+	s->clients = list;
+	return &list[s->client_count - 1];
+}
+
+struct server_row *snapshot_server(struct snapshot *s)
+{
+	struct server_row *list = grow(s, s->servers, &s->server_count, &s->server_capacity, sizeof *list);
+
+	if (!list)
+		return NULL;
+	s->servers = list;
+	return &list[s->server_count - 1];
+}
+
+struct pool_row *snapshot_pool(struct snapshot *s)
+{
+	struct pool_row *list = grow(s, s->pools, &s->pool_count, &s->pool_capacity, sizeof *list);
+
+	if (!list)
+		return NULL;
+	s->pools = list;
+	return &list[s->pool_count - 1];
+}
+
+struct database_row *snapshot_database(struct snapshot *s)
+{
+	struct database_row *list = grow(s, s->databases, &s->database_count, &s->database_capacity, sizeof *list);
+
+	if (!list)
+		return NULL;
+	s->databases = list;
+	return &list[s->database_count - 1];
+}
+
+struct user_row *snapshot_user(struct snapshot *s)
+{
+	struct user_row *list = grow(s, s->users, &s->user_count, &s->user_capacity, sizeof *list);
+
+	if (!list)
+		return NULL;
+	s->users = list;
+	return &list[s->user_count - 1];
+}
+
+struct stats_row *snapshot_stats(struct snapshot *s)
+{
+	struct stats_row *list = grow(s, s->stats, &s->stats_count, &s->stats_capacity, sizeof *list);
+
+	if (!list)
+		return NULL;
+	s->stats = list;
+	return &list[s->stats_count - 1];
+}
+
+struct config_row *snapshot_setting(struct snapshot *s)
+{
+	struct config_row *list = grow(s, s->settings, &s->setting_count, &s->setting_capacity, sizeof *list);
+
+	if (!list)
+		return NULL;
+	s->settings = list;
+	return &list[s->setting_count - 1];
+}
