@@ -92,7 +92,7 @@ static bool send_parse(struct guest *guest, struct statement *statement, unsigne
 
 	if (!relay_owe(guest, TRACK_PARSE, flags, statement->id))
 		return false;
-	if (!prepared_sent(channel->prepared, statement, channel->batch)) {
+	if (!(flags & TRACK_AGAIN) && !prepared_sent(channel->prepared, statement, channel->batch)) {
 		guest_complain(guest, SQLSTATE_OUT_OF_MEMORY, "out of memory", NULL, NULL);
 		return false;
 	}
@@ -262,7 +262,7 @@ static enum step parse_again(struct guest *guest, struct span whole, struct stat
 		add_frame(guest, whole);
 		return STEP_TAKEN;
 	}
-	if (!ensure_prepared(guest, known) || !send_parse(guest, known, 0))
+	if (!ensure_prepared(guest, known) || !send_parse(guest, known, TRACK_AGAIN))
 		return STEP_STOP;
 	return STEP_TAKEN;
 }

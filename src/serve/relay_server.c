@@ -94,7 +94,7 @@ static void keep_complaint(struct channel *channel, struct span body)
 /* A Parse that failed, or was skipped because of an error before it, made no statement. */
 static void undo_parse(struct channel *channel, const struct track_entry *entry)
 {
-	if (entry->kind != TRACK_PARSE || entry->tag == 0)
+	if (entry->kind != TRACK_PARSE || entry->tag == 0 || (entry->flags & TRACK_AGAIN))
 		return;
 	if (entry->tag == TAG_LONG)
 		return; /* the name stays: using it is the error that it would be anyway */
@@ -171,8 +171,8 @@ static bool tag_may_matter(const struct frame *frame)
 
 static void finish_entry(struct channel *channel, const struct track_reply *reply)
 {
-	if (reply->finished && reply->entry.kind == TRACK_PARSE && !reply->failed && reply->entry.tag != 0 &&
-		reply->entry.tag < TAG_UNNAMED)
+	if (reply->finished && reply->entry.kind == TRACK_PARSE && !(reply->entry.flags & TRACK_AGAIN) &&
+		!reply->failed && reply->entry.tag != 0 && reply->entry.tag < TAG_UNNAMED)
 		prepared_done(channel->prepared, reply->entry.tag);
 }
 
