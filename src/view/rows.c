@@ -13,7 +13,7 @@
  *   struct column    name, type               '-> one field per column: a function and an offset into the row
  *
  * SOCKETS has two sources under one list of columns: clients, then servers. SHOWs whose rows are no list of the snapshot (LISTS,
- * STATE, TOTALS, VERSION) make a few pairs of texts first, and those are their rows.
+ * STATE, TOTALS, VERSION) make a few pairs of texts first, and those are their rows. DATABASES and MEM have rows from elsewhere.
  *
  * A field's function appends one value of a DataRow: its length and its text, or -1 for NULL. All values go as text; the types
  * only tell a driver what to make of them. */
@@ -41,7 +41,8 @@ struct field {
 };
 
 struct source {
-	size_t list, count, size; /* offsets into the snapshot: of the pointer and of the count; and the size of a row */
+	size_t list, count; /* offsets into the snapshot, of the pointer and of the number */
+	size_t size;        /* of one row */
 	const struct field *fields;
 	bool (*shown)(const void *row);
 };
@@ -52,8 +53,9 @@ struct show {
 	const struct column *columns;
 	size_t column_count;
 	const struct source *sources[2];
-	size_t (*make)(const struct snapshot *, struct pair *); /* instead of sources */
-	bool sockets;                                           /* states are written cl_... and sv_... */
+	size_t (*make)(const struct snapshot *, struct pair *);                      /* instead of sources */
+	void (*more)(struct writer *, const struct snapshot *, const struct show *); /* rows that no source has */
+	bool sockets; /* states are written cl_... and sv_... */
 };
 
 /* ---- values ---- */
@@ -132,7 +134,7 @@ static void put_u64(struct writer *w, const void *row, size_t offset, const stru
 static void put_id(struct writer *w, const void *row, size_t offset, const struct show *show)
 {
 	(void)show;
-	put_number(w, (int64_t)*(const uint64_t *)member(row, offset));
+	put_number(w, *(const int64_t *)member(row, offset));
 }
 
 static void put_pointer(struct writer *w, const void *row, size_t offset, const struct show *show)
@@ -229,6 +231,16 @@ static void put_hosts(struct writer *w, const void *row, size_t offset, const st
 {
 	(void)show;
 	put_bytes(w, *(const bool *)member(row, offset) ? "disable" : "round-robin");
+}
+
+static void put_row(struct writer *w, const struct show *show, const struct field *fields, const void *row)
+{
+	size_t mark = message_begin(w, 'D');
+
+	write_u16(w, (uint16_t)show->column_count);
+	for (size_t i = 0; i < show->column_count; i++)
+		fields[i].put(w, row, fields[i].offset, show);
+	message_end(w, mark);
 }
 
 /* ---- clients, servers and sockets ---- */
@@ -348,19 +360,17 @@ static const struct field server_fields[] = {
 };
 /* clang-format on */
 
-#define LIST(pointer, number)                                                                                                  \
-	.list = offsetof(struct snapshot, pointer), .count = offsetof(struct snapshot, number),                                \
+#define LIST(pointer, number) \
+	.list = offsetof(struct snapshot, pointer), .count = offsetof(struct snapshot, number), \
 	.size = sizeof *((struct snapshot *)0)->pointer
 
 static const struct source clients = { LIST(clients, client_count), .fields = client_fields, .shown = client_shown };
 static const struct source client_sockets = { LIST(clients, client_count), .fields = client_fields };
-static const struct source busy_client_sockets = {
-	LIST(clients, client_count), .fields = client_fields, .shown = client_busy
-};
+static const struct source busy_client_sockets = { LIST(clients, client_count), .fields = client_fields,
+	.shown = client_busy };
 static const struct source servers = { LIST(servers, server_count), .fields = server_fields };
-static const struct source busy_server_sockets = {
-	LIST(servers, server_count), .fields = server_fields, .shown = server_busy
-};
+static const struct source busy_server_sockets = { LIST(servers, server_count), .fields = server_fields,
+	.shown = server_busy };
 
 /* ---- pools, databases, users ---- */
 
@@ -461,6 +471,32 @@ static const struct source pools = { LIST(pools, pool_count), .fields = pool_fie
 static const struct source databases = { LIST(databases, database_count), .fields = database_fields };
 static const struct source users = { LIST(users, user_count), .fields = user_fields };
 
+/* The console is listed among the databases, as tools know it from PgBouncer. */
+static void more_databases(struct writer *w, const struct snapshot *snapshot, const struct show *show)
+{
+	struct database_row row = { .name = "pgbouncer",
+		.dbname = "pgbouncer",
+		.force_user = "pgbouncer",
+		.pool_size = 2,
+		.mode = 2,
+		.console = true };
+	int64_t number;
+
+	for (size_t i = 0; i < snapshot->database_count; i++)
+		if (snapshot->databases[i].console)
+			return;
+	for (size_t i = 0; i < snapshot->setting_count; i++) {
+		struct span value = span_text(snapshot->settings[i].value);
+		time_us lifetime;
+
+		if (strcmp(snapshot->settings[i].key, "listen_port") == 0 && text_to_i64(value, &number))
+			row.port = (int)number;
+		if (strcmp(snapshot->settings[i].key, "server_lifetime") == 0 && text_to_time(value, &lifetime))
+			row.server_lifetime = lifetime;
+	}
+	put_row(w, show, database_fields, &row);
+}
+
 /* ---- statistics ---- */
 
 /* clang-format off */
@@ -541,6 +577,12 @@ static void put_memory_total(struct writer *w, const void *row, size_t offset, c
 	(void)offset;
 	(void)show;
 	put_unsigned(w, (uint64_t)memory->size * ((uint64_t)memory->used + memory->free));
+}
+
+static void more_memory(struct writer *w, const struct snapshot *snapshot, const struct show *show)
+{
+	for (size_t i = 0; i < snapshot->memory_count; i++)
+		put_row(w, show, memory_fields, &snapshot->memory[i]);
 }
 
 static const struct source settings = { LIST(settings, setting_count), .fields = config_fields };
@@ -688,9 +730,9 @@ static const struct show shows[] = {
 		.sources = { &busy_client_sockets, &busy_server_sockets }, .sockets = true },
 	{ "clients", PART_CLIENTS, .columns = socket_columns, .column_count = LINE_COLUMNS, .sources = { &clients } },
 	{ "config", 0, COLUMNS(config_columns), .sources = { &settings } },
-	{ "databases", PART_POOLS, COLUMNS(database_columns), .sources = { &databases } },
+	{ "databases", PART_POOLS, COLUMNS(database_columns), .sources = { &databases }, .more = more_databases },
 	{ "lists", PART_POOLS, COLUMNS(list_columns), .make = make_lists },
-	{ "mem", 0, COLUMNS(memory_columns) },
+	{ "mem", 0, COLUMNS(memory_columns), .more = more_memory },
 	{ "pools", PART_POOLS, COLUMNS(pool_columns), .sources = { &pools } },
 	{ "servers", PART_SERVERS, .columns = socket_columns, .column_count = LINE_COLUMNS, .sources = { &servers } },
 	{ "sockets", PART_CLIENTS | PART_SERVERS, COLUMNS(socket_columns), .sources = { &client_sockets, &servers },
@@ -706,7 +748,8 @@ static const struct show shows[] = {
 #define SHOWS (sizeof shows / sizeof *shows)
 
 /* A field for every column, or a row would read past its table. */
-#define FILLS(fields, columns) _Static_assert(sizeof fields / sizeof *fields == sizeof columns / sizeof *columns, #fields)
+#define FILLS(fields, columns) \
+	_Static_assert(sizeof fields / sizeof *fields == sizeof columns / sizeof *columns, #fields)
 FILLS(client_fields, socket_columns);
 FILLS(server_fields, socket_columns);
 FILLS(pool_fields, pool_columns);
@@ -733,7 +776,8 @@ bool rows_known(const char *what, unsigned *parts)
 {
 	const struct show *show = find(what);
 
-	*parts = show ? show->parts : 0;
+	if (parts)
+		*parts = show ? show->parts : 0;
 	return show != NULL;
 }
 
@@ -767,16 +811,6 @@ static void describe(struct writer *w, const struct show *show)
 	message_end(w, mark);
 }
 
-static void put_row(struct writer *w, const struct show *show, const struct field *fields, const void *row)
-{
-	size_t mark = message_begin(w, 'D');
-
-	write_u16(w, (uint16_t)show->column_count);
-	for (size_t i = 0; i < show->column_count; i++)
-		fields[i].put(w, row, fields[i].offset, show);
-	message_end(w, mark);
-}
-
 static void put_source(
 	struct writer *w, const struct snapshot *snapshot, const struct show *show, const struct source *source)
 {
@@ -793,32 +827,6 @@ static void put_source(
 	}
 }
 
-/* The console is listed among the databases, as tools know it from PgBouncer. */
-static void put_console(struct writer *w, const struct snapshot *snapshot, const struct show *show)
-{
-	struct database_row row = { .name = "pgbouncer",
-		.dbname = "pgbouncer",
-		.force_user = "pgbouncer",
-		.pool_size = 2,
-		.mode = 2,
-		.console = true };
-	int64_t number;
-
-	for (size_t i = 0; i < snapshot->database_count; i++)
-		if (snapshot->databases[i].console)
-			return;
-	for (size_t i = 0; i < snapshot->setting_count; i++) {
-		struct span value = span_text(snapshot->settings[i].value);
-		time_us lifetime;
-
-		if (strcmp(snapshot->settings[i].key, "listen_port") == 0 && text_to_i64(value, &number))
-			row.port = (int)number;
-		if (strcmp(snapshot->settings[i].key, "server_lifetime") == 0 && text_to_time(value, &lifetime))
-			row.server_lifetime = lifetime;
-	}
-	put_row(w, show, database_fields, &row);
-}
-
 void rows_show(struct writer *w, const struct snapshot *snapshot, const char *what)
 {
 	const struct show *show = find(what);
@@ -832,11 +840,8 @@ void rows_show(struct writer *w, const struct snapshot *snapshot, const char *wh
 		put_row(w, show, pair_fields, &pairs[i]);
 	for (i = 0; i < sizeof show->sources / sizeof *show->sources && show->sources[i]; i++)
 		put_source(w, snapshot, show, show->sources[i]);
-	if (show->columns == memory_columns)
-		for (i = 0; i < snapshot->memory_count; i++)
-			put_row(w, show, memory_fields, &snapshot->memory[i]);
-	if (show->columns == database_columns)
-		put_console(w, snapshot, show);
+	if (show->more)
+		show->more(w, snapshot, show);
 	mark = message_begin(w, 'C');
 	write_string(w, "SHOW");
 	message_end(w, mark);
