@@ -354,8 +354,8 @@ void commands_settle(struct core *core)
 		struct asker *asker = link_owner(l, struct asker, link);
 
 		after = l->next;
-		if (asker->command == EVENT_PAUSE ? !pause_done(core, asker->database) :
-						    !close_done(core, asker->database))
+		if (asker->command == EVENT_PAUSE ? !pause_done(core, asker->database)
+						  : !close_done(core, asker->database))
 			continue;
 		answer(core, asker->client, asker->database, NULL);
 		link_remove(&asker->link);

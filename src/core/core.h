@@ -18,10 +18,11 @@ void core_free(struct core *);
 enum core_limit_counts { COUNT_BUSY, COUNT_ALL };
 struct core_rules {
 	enum core_limit_counts limit_counts;
-	uint32_t clients_max;            /* max_client_conn; 0: no limit */
-	bool round_robin;                /* server_round_robin: longest idle first, else last used first */
-	time_us server_idle_timeout, login_retry, reserve_timeout, orphan_timeout; /* 0: never / off (orphans: not counted at all) */
-	time_us check_delay;             /* 0: every server that rested is checked */
+	uint32_t clients_max; /* max_client_conn; 0: no limit */
+	bool round_robin;     /* server_round_robin: longest idle first, else last used first */
+	time_us server_idle_timeout, login_retry, reserve_timeout,
+		orphan_timeout; /* 0: never / off (orphans: not counted at all) */
+	time_us check_delay;    /* 0: every server that rested is checked */
 	bool check_on;
 };
 void core_set_rules(struct core *, const struct core_rules *, time_us now, struct effects *);
@@ -37,10 +38,10 @@ database_id core_database_find(const struct core *, struct span name); /* NO_DAT
 /* The pool of (database, user); made at first need, found again (then `rules` is not looked at: see core_set_pool_rules).
  * The limits of the user are shared by all its pools: the rules set last hold. Lives as long as the core. */
 struct core_pool_rules {
-	uint32_t size, min_size, reserve;    /* size 0: no limit */
+	uint32_t size, min_size, reserve;            /* size 0: no limit */
 	uint32_t user_servers_max, user_clients_max; /* over all pools of this user name; 0: no limit */
-	time_us lifetime;                    /* 0: each server serves one lease */
-	bool keep_min;                       /* the user is forced: min_size holds without clients too */
+	time_us lifetime;                            /* 0: each server serves one lease */
+	bool keep_min;                               /* the user is forced: min_size holds without clients too */
 };
 pool_id core_pool(struct core *, database_id, struct span user, const struct core_pool_rules *);
 void core_set_pool_rules(struct core *, pool_id, const struct core_pool_rules *, time_us now, struct effects *);
@@ -58,15 +59,16 @@ struct pool_picture {
 	database_id database;
 	struct span database_name, user; /* owned by the core */
 	struct core_pool_rules rules;
-	uint32_t waiting, lent, idle, dialing, cleaning, moving, closing, orphaned; /* servers, but for `waiting`: clients */
-	uint32_t clients;                  /* logged in */
-	time_us oldest_wait_since;         /* 0: nobody waits */
-	time_us oldest_lease_since;        /* 0: nothing is lent */
+	uint32_t waiting, lent, idle, dialing, cleaning, moving, closing,
+		orphaned;           /* servers, but for `waiting`: clients */
+	uint32_t clients;           /* logged in */
+	time_us oldest_wait_since;  /* 0: nobody waits */
+	time_us oldest_lease_since; /* 0: nothing is lent */
 	time_us median_lease;
 	uint64_t leases, failures;
-	bool failing;                      /* the last dial failed and nothing lives */
+	bool failing; /* the last dial failed and nothing lives */
 	char failure[160], sqlstate[6];
-	time_us full_since;                /* PostgreSQL said 53300 and our target is shrunk; 0: not */
+	time_us full_since; /* PostgreSQL said 53300 and our target is shrunk; 0: not */
 	uint32_t full_target;
 	struct histogram waits, lease_times;
 };
@@ -85,7 +87,15 @@ bool core_database_picture(const struct core *, database_id, struct database_pic
 struct server_picture {
 	pool_id pool;
 	uint32_t worker;
-	enum server_state { SERVER_DIALING, SERVER_IDLE, SERVER_LENT, SERVER_CLEANING, SERVER_MOVING, SERVER_CLOSING, SERVER_ORPHANED } state;
+	enum server_state {
+		SERVER_DIALING,
+		SERVER_IDLE,
+		SERVER_LENT,
+		SERVER_CLEANING,
+		SERVER_MOVING,
+		SERVER_CLOSING,
+		SERVER_ORPHANED
+	} state;
 	time_us born, since; /* state since */
 	struct client_ref holder;
 	bool close_needed;

@@ -11,7 +11,7 @@
  *
  *   FULL       PostgreSQL has no slot (53300). Clients never hear of it: they wait, our target shrinks to what lives, and one dial
  *              at a time asks again after 100 ms, 200 ms ... 5 s. Each success raises the target by one and asks on at
- *              once; the state ends when nobody waits for more.
+ *              once; the state ends when nobody waits for more. A neighbour in the same database that rests makes room.
  *   TEMPORARY  it starts up or shuts down: the same pauses, clients wait.
  *   REFUSED    anything else. A pool without a live server can not serve, so its waiters are told, and so is everybody
  *              who comes within login_retry; with live servers they go on waiting. */
@@ -213,6 +213,7 @@ static void failure_full(struct core *core, struct pool *pool)
 		pool->full_since = core->now;
 	pool->full_target = pool_live(pool) ? pool_live(pool) : 1;
 	pause_dialing(core, pool);
+	limits_relieve(core, pool);
 }
 
 void dial_failed(struct core *core, const struct event *event)

@@ -10,13 +10,13 @@
 enum effect_kind {
 	EFFECT_ADMIT,  /* client: go on with the login */
 	EFFECT_REFUSE, /* client: tell it `refusal` (for FAILED also sqlstate and text) */
-	EFFECT_LEND,   /* server to client, both of this worker; `check`: ask the server first whether it lives; `waited` */
-	EFFECT_DIAL,   /* server: open a connection for `pool`; the id is reserved and counted from now on */
-	EFFECT_MOVE,   /* server: detach it and mail it to worker `to`, where ARRIVED is fed */
-	EFFECT_CLOSE,  /* server: say Terminate; `reason`; feed CLOSING (and LOST at its end). Said once per server. For KILL it may be lent, cleaning or dialing */
-	EFFECT_EXPEL,  /* client: close it; `refusal` says why (KILL). Generation 0: every client of `database` on this worker, in whatever state */
+	EFFECT_LEND, /* server to client, both of this worker; `check`: ask the server first whether it lives; `waited` */
+	EFFECT_DIAL,  /* server: open a connection for `pool`; the id is reserved and counted from now on */
+	EFFECT_MOVE,  /* server: detach it and mail it to worker `to`, where ARRIVED is fed */
+	EFFECT_CLOSE, /* server: say Terminate; `reason`; feed CLOSING (and LOST at its end). Said once per server. For KILL it may be lent, cleaning or dialing */
+	EFFECT_EXPEL, /* client: close it; `refusal` says why (KILL). Generation 0: every client of `database` on this worker, in whatever state */
 	EFFECT_ANSWER, /* client (a console): its command on `database` is done, or not possible (`problem`, one of those below, or NULL) */
-	EFFECT_QUIT    /* everything that shutdown waits for is gone */
+	EFFECT_QUIT /* everything that shutdown waits for is gone */
 };
 
 /* What a console is told that can not have its way; the names of databases are the console's to add. */
@@ -40,13 +40,13 @@ enum refusal {
 
 enum close_reason {
 	CLOSE_NONE,
-	CLOSE_IDLE,       /* server_idle_timeout */
-	CLOSE_LIFETIME,   /* server_lifetime */
-	CLOSE_MAKE_ROOM,  /* another pool needs the slot under a shared limit */
+	CLOSE_IDLE,      /* server_idle_timeout */
+	CLOSE_LIFETIME,  /* server_lifetime */
+	CLOSE_MAKE_ROOM, /* another pool needs the slot under a shared limit */
 	CLOSE_PAUSE,
 	CLOSE_KILL,
-	CLOSE_RECONNECT,  /* RECONNECT or the database's configuration changed */
-	CLOSE_SHRINK,     /* more servers than the limits now allow */
+	CLOSE_RECONNECT, /* RECONNECT or the database's configuration changed */
+	CLOSE_SHRINK,    /* more servers than the limits now allow */
 	CLOSE_SHUTDOWN
 };
 
@@ -62,8 +62,9 @@ struct effect {
 	enum refusal refusal;
 	enum close_reason reason;
 	time_us waited;
-	const char *sqlstate, *problem; /* static, or owned by the core until the pool's next failure: copy when mailed */
-	char text[160];                 /* REFUSAL_FAILED */
+	const char *sqlstate,
+		*problem; /* static, or owned by the core until the pool's next failure: copy when mailed */
+	char text[160];   /* REFUSAL_FAILED */
 };
 
 /* Grows as needed; the caller owns and reuses it. */

@@ -20,32 +20,38 @@ typedef uint32_t database_id;
 
 enum event_kind {
 	/* clients */
-	EVENT_CLIENT_ENTERS,   /* client: a new connection wants to log in       -> ADMIT now or later, or REFUSE (limit_counts = all) */
-	EVENT_CLIENT_NAMED,    /* client, pool: the login is proven              -> REFUSE when a client limit of its database or user is full (PgBouncer's meaning), else ADMIT */
-	EVENT_CLIENT_SETTLED,  /* client: the login is complete; it is parked now */
-	EVENT_CLIENT_LEFT,     /* client: gone, in whatever state but lent; also from the door or while waiting. Once for each ENTERS, also after
+	EVENT_CLIENT_ENTERS, /* client: a new connection wants to log in       -> ADMIT now or later, or REFUSE (limit_counts = all) */
+	EVENT_CLIENT_NAMED, /* client, pool: the login is proven              -> REFUSE when a client limit of its database or user is full (PgBouncer's meaning), else ADMIT */
+	EVENT_CLIENT_SETTLED, /* client: the login is complete; it is parked now */
+	EVENT_CLIENT_LEFT, /* client: gone, in whatever state but lent; also from the door or while waiting. Once for each ENTERS, also after
 	                        * REFUSE and EXPEL. `named` and `pool` say how far it came: as whom it was ADMITted the second time */
-	EVENT_CLIENT_WANTS,    /* client, pool, since: needs a server            -> LEND, or waits (DIAL, MOVE, CLOSE may help it), or REFUSE */
+	EVENT_CLIENT_WANTS, /* client, pool, since: needs a server            -> LEND, or waits (DIAL, MOVE, CLOSE may help it), or REFUSE */
 	EVENT_CLIENT_GIVES_UP, /* client: waits no longer (timeout, cancel), but stays. Means nothing when it does not wait (KILL, FAILED were faster) */
 	/* servers */
-	EVENT_SERVER_READY,     /* server: logged in, or proven free and clean; nobody holds it -> LEND, MOVE, CLOSE or it is idle. Ends its lease.
+	EVENT_SERVER_READY, /* server: logged in, or proven free and clean; nobody holds it -> LEND, MOVE, CLOSE or it is idle. Ends its lease.
 	                         * In answer to MOVE: it can not be moved now, and stays with its worker */
-	EVENT_SERVER_CLEANING,  /* server: its lease is over, but it must still finish, roll back or reset; READY or LOST follows */
-	EVENT_SERVER_ARRIVED,   /* server: came by mail to `worker` (answers MOVE) -> LEND, or it is idle there */
-	EVENT_SERVER_FAILED,    /* server: the dial or its login failed; `failure`, `sqlstate`, `text`. Its slot is free */
-	EVENT_SERVER_CLOSING,   /* server: we said Terminate; it counts until LOST */
-	EVENT_SERVER_LOST,      /* server: its end is known (`proven`), or only its link is cut: then it stays counted for orphan_timeout */
+	EVENT_SERVER_CLEANING, /* server: its lease is over, but it must still finish, roll back or reset; READY or LOST follows */
+	EVENT_SERVER_ARRIVED, /* server: came by mail to `worker` (answers MOVE) -> LEND, or it is idle there */
+	EVENT_SERVER_FAILED, /* server: the dial or its login failed; `failure`, `sqlstate`, `text`. Its slot is free */
+	EVENT_SERVER_CLOSING, /* server: we said Terminate; it counts until LOST */
+	EVENT_SERVER_LOST, /* server: its end is known (`proven`), or only its link is cut: then it stays counted for orphan_timeout */
 	/* people */
-	EVENT_PAUSE, EVENT_RESUME, EVENT_KILL, EVENT_RECONNECT, EVENT_WAIT_CLOSE, EVENT_DISABLE, EVENT_ENABLE, /* database or NO_DATABASE; `client` asks -> ANSWER now or later */
-	EVENT_SHUTDOWN,        /* mode: wait for servers or clients -> QUIT when done */
-	EVENT_ASKER_LEFT,      /* client: the console that waits for an ANSWER is gone (a global PAUSE it was waiting for is undone, as PgBouncer does) */
-	EVENT_TICK             /* time passed: look at what is due (see core_deadline) */
+	EVENT_PAUSE,
+	EVENT_RESUME,
+	EVENT_KILL,
+	EVENT_RECONNECT,
+	EVENT_WAIT_CLOSE,
+	EVENT_DISABLE,
+	EVENT_ENABLE,     /* database or NO_DATABASE; `client` asks -> ANSWER now or later */
+	EVENT_SHUTDOWN,   /* mode: wait for servers or clients -> QUIT when done */
+	EVENT_ASKER_LEFT, /* client: the console that waits for an ANSWER is gone (a global PAUSE it was waiting for is undone, as PgBouncer does) */
+	EVENT_TICK        /* time passed: look at what is due (see core_deadline) */
 };
 
 enum server_failure {
 	FAILURE_FULL,      /* 53300 or 53400-like: PostgreSQL has no slot: back-pressure, never told to a client */
 	FAILURE_TEMPORARY, /* 57P03: starting up or shutting down: try again soon, clients wait */
-	FAILURE_REFUSED    /* anything else: clients of a pool without live servers are told; no new dial before login_retry */
+	FAILURE_REFUSED /* anything else: clients of a pool without live servers are told; no new dial before login_retry */
 };
 
 enum shutdown_mode { SHUTDOWN_SERVERS, SHUTDOWN_CLIENTS, SHUTDOWN_NOW };
@@ -57,7 +63,7 @@ struct event {
 	pool_id pool;
 	database_id database;
 	server_id server;
-	time_us since;  /* WANTS: when the client began to want (it keeps its place when it must want again) */
+	time_us since; /* WANTS: when the client began to want (it keeps its place when it must want again) */
 	uint32_t worker;
 	bool named, proven;
 	enum server_failure failure;

@@ -90,6 +90,29 @@ void server_move(struct core *core, struct server *s, uint32_t to)
 	server_mail(core, s, to);
 }
 
+/* Servers that rest go where nothing is under way by mail any more. */
+static void cover(struct core *core, struct pool *pool)
+{
+	const struct link *idle = &pool->by_state[SERVER_IDLE];
+
+	while (!link_empty(idle) && waiters_uncovered(pool)) {
+		struct server *s = link_owner(idle->next, struct server, link);
+		struct client *c = waiters_next(pool, s->worker);
+
+		/* Had anybody waited where it rests, it would have been lent there. */
+		check(c && c->ref.worker != s->worker);
+		server_move(core, s, c->ref.worker);
+	}
+}
+
+/* A server that was under way does not come, or not to those who counted on it; or its slot is free. */
+void lend_rescue(struct core *core, struct pool *pool)
+{
+	if (!pool_paused(core, pool))
+		cover(core, pool);
+	limits_freed(core, pool);
+}
+
 /* ---- clients ---- */
 
 /* The idle server of `list` that the rules prefer, or NULL. */
@@ -160,34 +183,46 @@ void lend_gives_up(struct core *core, const struct event *event)
 void lend_ready(struct core *core, const struct event *event)
 {
 	struct server *s = server_of(core, event->server);
-	struct pool *dialed = NULL;
+	struct pool *dialed = NULL, *pool;
+	bool moving;
 
 	if (!s || s->state == SERVER_CLOSING || s->state == SERVER_ORPHANED || s->state == SERVER_IDLE)
 		return;
+	pool = s->pool;
+	moving = s->state == SERVER_MOVING;
 	if (s->state == SERVER_LENT)
 		lease_close(core, s);
 	else if (s->state == SERVER_DIALING)
 		dialed = dial_succeeded(core, s);
+	else if (moving)
+		server_enter(core, s, SERVER_CLEANING); /* it covers nobody while it is looked for whom it serves */
 	server_offer(core, s);
 	if (dialed)
 		dial_next(core, dialed);
+	if (moving)
+		lend_rescue(core, pool);
 }
 
 void lend_cleaning(struct core *core, const struct event *event)
 {
 	struct server *s = server_of(core, event->server);
+	bool moving;
 
 	if (!s || s->state == SERVER_CLOSING || s->state == SERVER_ORPHANED || s->state == SERVER_CLEANING)
 		return;
 	if (s->state == SERVER_LENT)
 		lease_close(core, s);
 	s->rested = false;
+	moving = s->state == SERVER_MOVING;
 	server_enter(core, s, SERVER_CLEANING);
+	if (moving)
+		lend_rescue(core, s->pool);
 }
 
 void lend_arrived(struct core *core, const struct event *event)
 {
 	struct server *s = server_of(core, event->server);
+	struct pool *pool;
 
 	if (!s)
 		return;
@@ -195,8 +230,11 @@ void lend_arrived(struct core *core, const struct event *event)
 	if (s->state == SERVER_CLOSING || s->state == SERVER_ORPHANED)
 		return;
 	check(s->state == SERVER_MOVING && s->to == event->worker);
+	pool = s->pool;
 	s->worker = event->worker;
 	server_offer(core, s);
+	if (pool->waiting)
+		lend_rescue(core, pool);
 }
 
 void lend_closing(struct core *core, const struct event *event)
@@ -209,7 +247,7 @@ void lend_closing(struct core *core, const struct event *event)
 		lease_close(core, s);
 	s->close_told = true;
 	server_enter(core, s, SERVER_CLOSING);
-	limits_freed(core, s->pool);
+	lend_rescue(core, s->pool);
 }
 
 void lend_lost(struct core *core, const struct event *event)
@@ -228,5 +266,5 @@ void lend_lost(struct core *core, const struct event *event)
 		server_enter(core, s, SERVER_ORPHANED);
 		tick_hurry(core, core->now + core->rules.orphan_timeout);
 	}
-	limits_freed(core, pool);
+	lend_rescue(core, pool);
 }

@@ -56,8 +56,7 @@ static bool wants_room(const struct core *core, const struct pool *pool)
 {
 	uint32_t coming = pool->count[SERVER_DIALING] + pool->rooms;
 
-	return coming < DIALS_AT_ONCE && waiters_uncovered(pool) > coming &&
-		dial_allowed(core, pool) == DIAL_SHARED;
+	return coming < DIALS_AT_ONCE && waiters_uncovered(pool) > coming && dial_allowed(core, pool) == DIAL_SHARED;
 }
 
 /* May this pool be made to close a server for another? */
@@ -117,6 +116,20 @@ static bool make_room(struct core *core, struct pool *hungry, struct server *off
 bool limits_make_room(struct core *core, struct pool *pool)
 {
 	return wants_room(core, pool) && make_room(core, pool, NULL);
+}
+
+void limits_relieve(struct core *core, struct pool *pool)
+{
+	struct server *s;
+
+	if (pool->rooms || !dial_wanted(pool))
+		return;
+	s = longest_idle(pool->scopes[SCOPE_DATABASE], SCOPE_DATABASE, pool);
+	if (!s)
+		return;
+	s->room_for = pool;
+	pool->rooms++;
+	server_close(core, s, CLOSE_MAKE_ROOM);
 }
 
 /* Would closing a server of `pool` help `hungry`? */
@@ -208,7 +221,7 @@ void limits_shrink(struct core *core)
 		struct pool *pool = core->pools[i];
 
 		while (pool->count[SERVER_IDLE] && pool_over(pool))
-			server_close(core, link_owner(pool->by_state[SERVER_IDLE].prev, struct server, link),
-				CLOSE_SHRINK);
+			server_close(
+				core, link_owner(pool->by_state[SERVER_IDLE].prev, struct server, link), CLOSE_SHRINK);
 	}
 }

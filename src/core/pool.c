@@ -163,8 +163,8 @@ void core_set_rules(struct core *core, const struct core_rules *rules, time_us n
 	rules_end(core);
 }
 
-void core_set_pool_rules(struct core *core, pool_id id, const struct core_pool_rules *rules, time_us now,
-	struct effects *effects)
+void core_set_pool_rules(
+	struct core *core, pool_id id, const struct core_pool_rules *rules, time_us now, struct effects *effects)
 {
 	check(id < core->pools_count);
 	rules_begin(core, now, effects);
@@ -172,8 +172,8 @@ void core_set_pool_rules(struct core *core, pool_id id, const struct core_pool_r
 	rules_end(core);
 }
 
-void core_set_database_rules(struct core *core, database_id id, const struct database_rules *rules, time_us now,
-	struct effects *effects)
+void core_set_database_rules(
+	struct core *core, database_id id, const struct database_rules *rules, time_us now, struct effects *effects)
 {
 	check(id < core->databases_count);
 	rules_begin(core, now, effects);

@@ -17,8 +17,8 @@
  *
  * A scope is a limit and what is counted against it; a pool is in three of them. */
 
-#define uthash_fatal(text)  check(!text)
-#define uthash_malloc(size) core_memory(size)
+#define uthash_fatal(text)              check(!text)
+#define uthash_malloc(size)             core_memory(size)
 #define HASH_FUNCTION(key, length, out) ((out) = core_hash((key), (length)))
 
 /* Zeroed memory. What the core holds is bounded by servers and busy clients; without it no promise can be kept, so a
@@ -35,10 +35,10 @@ enum scope_kind { SCOPE_ALL, SCOPE_DATABASE, SCOPE_USER };
 #define SCOPES ((unsigned)SCOPE_USER + 1)
 
 struct scope {
-	uint32_t max;     /* 0: no limit */
-	uint32_t servers; /* counted now, in every state */
-	uint32_t leaving; /* of them: closing or orphaned */
-	uint32_t idle;    /* of them */
+	uint32_t max;      /* 0: no limit */
+	uint32_t servers;  /* counted now, in every state */
+	uint32_t leaving;  /* of them: closing or orphaned */
+	uint32_t idle;     /* of them */
 	struct link pools; /* pool.scope_links[kind] */
 };
 
@@ -174,8 +174,8 @@ void server_enter(struct core *, struct server *, enum server_state);
 void server_mail(struct core *, struct server *, uint32_t to); /* enter MOVING */
 void server_gone(struct core *, struct server **);
 struct server *server_of(const struct core *, server_id); /* NULL: forgotten */
-uint32_t pool_live(const struct pool *);  /* logged in and not leaving */
-uint32_t pool_staying(const struct pool *); /* all but closing and orphaned */
+uint32_t pool_live(const struct pool *);                  /* logged in and not leaving */
+uint32_t pool_staying(const struct pool *);               /* all but closing and orphaned */
 
 /* lease.c: lending and its end. */
 void lease_open(struct core *, struct server *, struct client *);
@@ -195,6 +195,7 @@ struct client *waiters_next_dial(const struct pool *);
 void server_offer(struct core *, struct server *);
 void server_close(struct core *, struct server *, enum close_reason);
 void server_move(struct core *, struct server *, uint32_t to);
+void lend_rescue(struct core *, struct pool *);
 void lend_wants(struct core *, const struct event *);
 void lend_gives_up(struct core *, const struct event *);
 void lend_ready(struct core *, const struct event *);
@@ -205,7 +206,7 @@ void lend_lost(struct core *, const struct event *);
 
 /* dial.c: opening servers, failing to, and keeping the least. */
 enum dial_answer { DIAL_NOW, DIAL_NOT_NOW, DIAL_SHARED }; /* SHARED: only a limit shared with other pools forbids it */
-bool dial_wanted(const struct pool *); /* somebody waits for whom nothing is under way */
+bool dial_wanted(const struct pool *);                    /* somebody waits for whom nothing is under way */
 enum dial_answer dial_allowed(const struct core *, const struct pool *);
 void dial_one(struct core *, struct pool *, uint32_t worker);
 void dial_more(struct core *, struct pool *);
@@ -225,7 +226,10 @@ bool pool_over(const struct pool *); /* more servers than the rules now allow */
 void limits_hunger(struct core *, struct pool *);
 bool limits_yield(struct core *, struct server *, const struct client *next);
 bool limits_make_room(struct core *, struct pool *);
-void limits_freed(struct core *, struct pool *); /* something of this pool may have come free, or has ceased to help it */
+/* PostgreSQL itself is full: a server of the same database that rests is a slot there. */
+void limits_relieve(struct core *, struct pool *);
+void limits_freed(
+	struct core *, struct pool *); /* something of this pool may have come free, or has ceased to help it */
 void limits_turns(struct core *);
 void limits_shrink(struct core *);
 
