@@ -67,12 +67,17 @@ static bool at(struct scanner *s, char c)
 	return s->rest.length > 0 && s->rest.at[0] == (uint8_t)c;
 }
 
-/* Nothing more but semicolons. */
-static bool at_end(struct scanner *s)
+static void skip_semicolons(struct scanner *s)
 {
 	while (at(s, ';'))
 		skip(s, 1);
-	return s->rest.length == 0;
+}
+
+/* Nothing more but semicolons; only a look, as what follows one is not part of the command before it. */
+static bool at_end(struct scanner s)
+{
+	skip_semicolons(&s);
+	return s.rest.length == 0;
 }
 
 /* The next thing is a word, a quoted one, or something else. */
@@ -145,16 +150,13 @@ static bool value(struct scanner *s, char *out, size_t size)
 
 		skip_space(s);
 		word = bare_word(s);
-		if (word.length == 0 || n + word.length + 2 > size) {
-			out[0] = '\0';
+		if (word.length == 0 || n + word.length >= size)
 			return false;
-		}
 		n += text_copy_span(out + n, size - n, word);
 		if (!at(s, ','))
 			return true;
 		skip(s, 1);
-		out[n++] = ',';
-		out[n] = '\0';
+		n += text_copy(out + n, size - n, ",");
 	}
 }
 
@@ -265,7 +267,7 @@ static bool parse_show(struct scanner *s, struct console_command *out)
 		return true;
 	}
 	/* SHOW alone asks what there is to show. */
-	if (at_end(s)) {
+	if (at_end(*s)) {
 		text_copy(out->argument, sizeof out->argument, "help");
 		return true;
 	}
@@ -309,7 +311,7 @@ static bool parse_shutdown(struct scanner *s, struct console_command *out)
 	char how[64];
 
 	out->shutdown = CONSOLE_SHUTDOWN_NOW;
-	if (at_end(s))
+	if (at_end(*s))
 		return true;
 	if (!argument(s, how, sizeof how))
 		return false;
@@ -380,7 +382,8 @@ void console_parse(struct span text, struct console_command *out)
 	struct span word;
 
 	*out = (struct console_command){ .verb = VERB_EMPTY, .tag = "" };
-	if (at_end(&s))
+	skip_semicolons(&s);
+	if (s.rest.length == 0)
 		return;
 	out->verb = VERB_UNKNOWN;
 	copy_first_word(s.rest, out->word, sizeof out->word);
@@ -393,7 +396,7 @@ void console_parse(struct span text, struct console_command *out)
 		out->verb = command->verb;
 		out->tag = command->tag;
 		out->admin_only = command->admin_only;
-		if (command->parse(&s, out) && at_end(&s))
+		if (command->parse(&s, out) && at_end(s))
 			return;
 		/* Half a command is no command: nothing of it may be obeyed. */
 		out->verb = VERB_BAD;

@@ -35,7 +35,8 @@ static void *grow(struct snapshot *snapshot, void *list, size_t *count, size_t *
 {
 	if (*count == *capacity) {
 		size_t wanted = *capacity ? *capacity + *capacity / 2 : ROWS_SMALLEST;
-		void *larger = reallocarray(list, wanted, size);
+		size_t bytes;
+		void *larger = __builtin_mul_overflow(wanted, size, &bytes) ? NULL : realloc(list, bytes);
 
 		if (!larger) {
 			snapshot->refused_memory = true;
