@@ -17,9 +17,9 @@ from wire import Client, query
 
 
 class Churn:
-    """Others at work: clients that hold servers for a few milliseconds at a time, in no order."""
+    """Others at work: more clients than servers, that hold them for a few milliseconds at a time, in no order."""
 
-    def __init__(self, pooler, count=3):
+    def __init__(self, pooler, count=6):
         self.pooler, self.count = pooler, count
         self.ending = threading.Event()
         self.failures = []
@@ -55,7 +55,7 @@ class Driver_story(Story):
 
     def setUp(self):
         super().setUp()
-        self.proxy = self.pooler(settings={"default_pool_size": 5},
+        self.proxy = self.pooler(settings={"default_pool_size": 4},
                                  databases={"app": "dbname=app", "whole": "dbname=app pool_mode=session pool_size=10"})
         self.session_database = "app" if live.kind == "direct" else "whole"
         host, port = self.proxy.address
@@ -163,7 +163,9 @@ class Pgbench(Driver_story):
         for mode in self._modes():
             with self.subTest(mode):
                 each = 20 if live.quick else 60
-                said = self._bench("-n", "-M", mode, "-c", "20", "-j", "2", "-t", str(each))
+                # One thread for each client: pgbench prepares synchronously, and a thread that waits for a server
+                # must not be the one whose other clients hold them.
+                said = self._bench("-n", "-M", mode, "-c", "20", "-j", "20", "-t", str(each))
                 self._all_done(said, 20 * each)
         with self.pg.admin("app") as admin:
             sums = [value or "0" for value in admin.query(total).rows[0]]
