@@ -339,6 +339,23 @@ static void a_client_without_database_and_times_has_none(void **state)
 	assert_string_equal(cell(0, "user"), "");
 }
 
+static void a_number_is_written_whole(void **state)
+{
+	struct client_row *row = client(CLIENT_IDLE);
+
+	(void)state;
+	row->port = INT32_MIN;
+	row->local_port = 10;
+	row->process_id = UINT32_MAX;
+	row->id = (uint64_t)1 << 63;
+	show("clients");
+	assert_string_equal(cell(0, "port"), "-2147483648");
+	assert_string_equal(cell(0, "local_port"), "10");
+	assert_string_equal(cell(0, "remote_pid"), "4294967295");
+	assert_string_equal(cell(0, "id"), "-9223372036854775808");
+	assert_string_equal(cell(0, "ptr"), "0x8000000000000000");
+}
+
 static void a_client_that_logs_in_is_a_socket_but_no_client_yet(void **state)
 {
 	static const char *const as_client[] = { "active", "idle", "waiting", "waiting", "idle" };
@@ -767,6 +784,7 @@ int main(void)
 		STORY(the_names_are_those_of_the_shows_and_help),
 		STORY(a_client_is_shown_with_all_it_has),
 		STORY(a_client_without_database_and_times_has_none),
+		STORY(a_number_is_written_whole),
 		STORY(a_client_that_logs_in_is_a_socket_but_no_client_yet),
 		STORY(a_server_is_shown_with_all_it_has),
 		STORY(a_server_has_its_states_word),

@@ -25,14 +25,23 @@ struct client_row {
 	int port, local_port;
 	time_us connected_wall, requested_wall;
 	time_us wait;
-	uint64_t id;      /* for KILL_CLIENT */
-	uint64_t link_id; /* the server it holds; 0: none */
+	uint64_t id;         /* for KILL_CLIENT */
+	uint64_t link_id;    /* the server it holds; 0: none */
 	uint32_t process_id; /* the peer's, for a unix socket */
 	uint32_t statements; /* named prepared statements */
 	bool in_transaction;
 };
 
-enum server_row_state { SERVER_ROW_NEW, SERVER_ROW_IDLE, SERVER_ROW_ACTIVE, SERVER_ROW_TESTED, SERVER_ROW_USED, SERVER_ROW_CLOSING, SERVER_ROW_MOVING, SERVER_ROW_ORPHANED };
+enum server_row_state {
+	SERVER_ROW_NEW,
+	SERVER_ROW_IDLE,
+	SERVER_ROW_ACTIVE,
+	SERVER_ROW_TESTED,
+	SERVER_ROW_USED,
+	SERVER_ROW_CLOSING,
+	SERVER_ROW_MOVING,
+	SERVER_ROW_ORPHANED
+};
 
 struct server_row {
 	char user[SNAPSHOT_NAME], database[SNAPSHOT_NAME], application_name[SNAPSHOT_NAME];
@@ -56,8 +65,8 @@ struct stat_counters {
 struct pool_row {
 	char database[SNAPSHOT_NAME], user[SNAPSHOT_NAME];
 	uint32_t clients, clients_active, clients_waiting, cancels_active, cancels_waiting; /* clients: logged in */
-	uint32_t servers_active, servers_active_cancel, servers_being_canceled, servers_idle, servers_used, servers_tested,
-	        servers_login, servers_closing, servers_moving, servers_orphaned;
+	uint32_t servers_active, servers_active_cancel, servers_being_canceled, servers_idle, servers_used,
+		servers_tested, servers_login, servers_closing, servers_moving, servers_orphaned;
 	time_us oldest_wait;
 	int mode; /* enum pool_mode of config/config.h: 0 session, 1 transaction, 2 statement */
 	bool hosts_stay;
@@ -88,7 +97,8 @@ struct user_row {
 
 struct stats_row {
 	char database[SNAPSHOT_NAME];
-	struct stat_counters total, average; /* average: per second over the last whole stats_period; times per transaction, query, assignment */
+	struct stat_counters total;
+	struct stat_counters average; /* per second over the last whole stats_period; times per transaction, query, assignment */
 };
 
 struct config_row {

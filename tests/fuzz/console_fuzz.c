@@ -1,7 +1,7 @@
 #include <stdlib.h>
 
 #include "base/check.h"
-#include "base/text.h"
+#include "base/writer.h"
 #include "session/console.h"
 
 /* A command of any bytes: it is understood or it is not, every text in the result has its end, what is refused carries nothing that
@@ -14,36 +14,39 @@ static void ends(const char *text, size_t size)
 	check(memchr(text, 0, size) != NULL);
 }
 
-static void add_quoted(char *out, size_t size, char quote, const char *text)
+static void write_quoted(struct writer *w, char quote, const char *text)
 {
-	size_t n = strlen(out);
-
-	out[n++] = quote;
-	for (; *text && n + 4 < size; text++) {
+	write_u8(w, (uint8_t)quote);
+	for (; *text; text++) {
 		if (*text == quote)
-			out[n++] = quote;
-		out[n++] = *text;
+			write_u8(w, (uint8_t)quote);
+		write_u8(w, (uint8_t)*text);
 	}
-	out[n++] = quote;
-	out[n] = '\0';
+	write_u8(w, (uint8_t)quote);
 }
 
 static void again(const struct console_command *command)
 {
 	struct console_command second;
-	char text[800];
+	struct buf text = { 0 };
+	struct writer w = writer_to(&text);
 
-	text_format(text, sizeof text, "%s ", command->tag);
+	write_span(&w, span_text(command->tag));
+	write_u8(&w, ' ');
 	if (command->verb == VERB_SET) {
-		add_quoted(text, sizeof text, '"', command->key);
-		strcat(text, " = ");
-		add_quoted(text, sizeof text, '\'', command->value);
+		write_quoted(&w, '"', command->key);
+		write_u8(&w, '=');
+		write_quoted(&w, '\'', command->value);
 	} else if (command->argument[0]) {
-		add_quoted(text, sizeof text, '"', command->argument);
+		write_quoted(&w, '"', command->argument);
 	} else if (command->shutdown != CONSOLE_SHUTDOWN_NOW) {
-		strcat(text, command->shutdown == CONSOLE_SHUTDOWN_SERVERS ? "WAIT_FOR_SERVERS" : "WAIT_FOR_CLIENTS");
+		write_span(&w,
+			span_text(command->shutdown == CONSOLE_SHUTDOWN_SERVERS ? "WAIT_FOR_SERVERS"
+										: "WAIT_FOR_CLIENTS"));
 	}
-	console_parse(span_text(text), &second);
+	check(writer_ok(&w));
+	console_parse(buf_span(&text), &second);
+	buf_fini(&text);
 	check(second.verb == command->verb && second.shutdown == command->shutdown);
 	check(second.admin_only == command->admin_only);
 	check(strcmp(second.argument, command->argument) == 0);
