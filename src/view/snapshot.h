@@ -98,7 +98,8 @@ struct user_row {
 struct stats_row {
 	char database[SNAPSHOT_NAME];
 	struct stat_counters total;
-	struct stat_counters average; /* per second over the last whole stats_period; times per transaction, query, assignment */
+	/* Per second over the last whole stats_period; times per transaction, query, assignment. */
+	struct stat_counters average;
 };
 
 struct config_row {
