@@ -345,11 +345,11 @@ async def one_life(dice, name, host, port, kinds, told):
         client.vanish()
     except wire.Refused as refused:
         told["refused"].append(str(refused))
-    except (asyncio.IncompleteReadError, OSError) as gone:
-        told["disturbed"].append(f"{type(gone).__name__}: {gone}")
-    except asyncio.TimeoutError:
+    except asyncio.TimeoutError:                # before OSError, of which it is one
         told["wrong"].append(f"{name} waited {EXCHANGE_SECONDS} s in vain")
         client.vanish()
+    except (asyncio.IncompleteReadError, OSError) as gone:
+        told["disturbed"].append(f"{type(gone).__name__}: {gone}")
     finally:
         if hasattr(client, "writer"):
             client.writer.close()
