@@ -1,6 +1,7 @@
 # The rest of the groups that build with a sanitizer: FOLDER SANITIZERS [full].
 folder=$1
-tools/build "$folder" -Db_sanitize="$2" -Db_lundef=false --buildtype=debugoptimized >"$folder.out" 2>&1 ||
+# What the compiler warns of in instrumented code is not to be relied on; the ordinary build makes errors of it.
+tools/build "$folder" -Dwerror=false -Db_sanitize="$2" -Db_lundef=false --buildtype=debugoptimized >"$folder.out" 2>&1 ||
 	tap_failure "$folder compiles" "$folder.out"
 rm -f "$folder.out"
 export PGWEIR_BUILD=$folder
