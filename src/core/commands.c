@@ -83,8 +83,6 @@ static void mark_all(struct core *core, database_id id)
  * closes when it arrives. */
 static void kill_server(struct core *core, struct server *s)
 {
-	struct effect *effect;
-
 	s->close_needed = true;
 	switch (s->state) {
 	case SERVER_DIALING:
@@ -95,11 +93,7 @@ static void kill_server(struct core *core, struct server *s)
 	case SERVER_CLEANING:
 		if (s->close_told)
 			break;
-		s->close_told = true;
-		effect = effect_add(core, EFFECT_CLOSE, s->worker);
-		effect->server = s->id;
-		effect->pool = s->pool->id;
-		effect->reason = CLOSE_KILL;
+		server_tell_close(core, s, CLOSE_KILL);
 		break;
 	case SERVER_MOVING:
 	case SERVER_CLOSING:

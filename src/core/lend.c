@@ -66,17 +66,23 @@ void server_offer(struct core *core, struct server *s)
 	}
 }
 
-void server_close(struct core *core, struct server *s, enum close_reason reason)
+void server_tell_close(struct core *core, struct server *s, enum close_reason reason)
 {
 	struct effect *effect = effect_add(core, EFFECT_CLOSE, s->worker);
 
 	check(reason != CLOSE_NONE);
-	check(!s->close_told && s->holder == NULL);
 	effect->server = s->id;
 	effect->pool = s->pool->id;
 	effect->reason = reason;
 	s->close_told = true;
+}
+
+void server_close(struct core *core, struct server *s, enum close_reason reason)
+{
+	check(!s->close_told && s->holder == NULL);
+	server_tell_close(core, s, reason);
 	server_enter(core, s, SERVER_CLOSING);
+	tick_hurry(core, dial_min_due(core, s->pool));
 }
 
 void server_move(struct core *core, struct server *s, uint32_t to)
@@ -186,8 +192,13 @@ void lend_ready(struct core *core, const struct event *event)
 	struct pool *dialed = NULL, *pool;
 	bool moving;
 
-	if (!s || s->state == SERVER_CLOSING || s->state == SERVER_ORPHANED || s->state == SERVER_IDLE)
+	if (!s || s->state == SERVER_ORPHANED || s->state == SERVER_IDLE)
 		return;
+	if (s->state == SERVER_CLOSING) {
+		/* The word to close it came before the letter that asked for its dial, and meant nothing then. */
+		server_tell_close(core, s, CLOSE_KILL);
+		return;
+	}
 	pool = s->pool;
 	moving = s->state == SERVER_MOVING;
 	if (s->state == SERVER_LENT)

@@ -10,7 +10,7 @@
  * same limit: the longest idle first; when none rests, one that comes free where nobody has a better claim. A claim
  * is better when it is older by less than a turn: a server's own pool keeps it until the hungry pool's waiter has waited one
  * median lease (at least 20 ms: a new connection is dear) longer than its own next waiter. No pool is made to close below
- * its least.
+ * its least, but for one server to a pool that has none at all: min_pool_size is a wish, to be served a promise.
  *
  * A slot that comes free goes to the hungry pool whose waiter has waited longest; so they take turns. `rooms` counts
  * what closes for a pool already, so that one waiter costs one server. */
@@ -59,10 +59,12 @@ static bool wants_room(const struct core *core, const struct pool *pool)
 	return coming < DIALS_AT_ONCE && waiters_uncovered(pool) > coming && dial_allowed(core, pool) == DIAL_SHARED;
 }
 
-/* May this pool be made to close a server for another? */
-static bool may_give(const struct pool *pool)
+/* May this pool be made to close a server for `hungry`? */
+static bool may_give(const struct pool *pool, const struct pool *hungry)
 {
-	return pool_staying(pool) > pool_least(pool);
+	bool starves = pool_staying(hungry) == 0 && hungry->rooms == 0;
+
+	return starves || pool_staying(pool) > pool_least(pool);
 }
 
 static struct server *longest_idle(const struct scope *scope, enum scope_kind kind, const struct pool *hungry)
@@ -75,7 +77,7 @@ static struct server *longest_idle(const struct scope *scope, enum scope_kind ki
 		struct pool *pool = link_owner(l - kind, struct pool, scope_links);
 		struct server *s;
 
-		if (pool == hungry || pool->count[SERVER_IDLE] == 0 || !may_give(pool))
+		if (pool == hungry || pool->count[SERVER_IDLE] == 0 || !may_give(pool, hungry))
 			continue;
 		s = link_owner(pool->by_state[SERVER_IDLE].prev, struct server, link);
 		check(s->state == SERVER_IDLE);
@@ -148,13 +150,11 @@ bool limits_yield(struct core *core, struct server *s, const struct client *next
 	time_us turn = pool->median_lease > TURN_LEAST ? pool->median_lease : TURN_LEAST;
 	time_us since = 0;
 
-	if (!may_give(pool))
-		return false;
 	for (struct link *l = core->hungry.next; l != &core->hungry; l = l->next) {
 		struct pool *other = link_owner(l, struct pool, hungry);
 		time_us other_since;
 
-		if (other == pool || !shares_full(pool, other) || !wants_room(core, other))
+		if (other == pool || !shares_full(pool, other) || !wants_room(core, other) || !may_give(pool, other))
 			continue;
 		other_since = waiters_next_dial(other)->since;
 		if (next && other_since + turn >= next->since)
@@ -180,6 +180,7 @@ static struct pool *whose_turn(struct core *core)
 		after = l->next;
 		if (answer == DIAL_NOT_NOW) {
 			sate(pool);
+			tick_hurry(core, dial_due(core, pool));
 		} else if (answer == DIAL_NOW) {
 			time_us pool_since = waiters_next_dial(pool)->since;
 

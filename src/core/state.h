@@ -193,6 +193,7 @@ struct client *waiters_next_dial(const struct pool *);
 
 /* lend.c: what becomes of a server nobody holds, and of a client that wants one. */
 void server_offer(struct core *, struct server *);
+void server_tell_close(struct core *, struct server *, enum close_reason);
 void server_close(struct core *, struct server *, enum close_reason);
 void server_move(struct core *, struct server *, uint32_t to);
 void lend_rescue(struct core *, struct pool *);

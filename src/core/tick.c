@@ -101,7 +101,6 @@ time_us tick_pool_due(const struct core *core, const struct pool *pool)
 
 void tick_all_due(struct core *core)
 {
-	core->deadline = 0;
 	for (uint32_t i = 0; i < core->pools_count; i++)
 		tick_hurry(core, tick_pool_due(core, core->pools[i]));
 }
@@ -138,5 +137,6 @@ void tick(struct core *core, const struct event *event)
 	limits_turns(core);
 	for (uint32_t i = 0; i < core->pools_count; i++)
 		dial_keep_min(core, core->pools[i]);
+	core->deadline = 0;
 	tick_all_due(core);
 }

@@ -49,6 +49,9 @@ void waiters_remove(struct core *core, struct client *c)
 	at->waiting--;
 	pool->waiting--;
 	core->waiting--;
+	/* The reserve opens for the oldest: when that one goes, the next one's time counts. */
+	if (pool->waiting && pool->rules.reserve)
+		tick_hurry(core, dial_due(core, pool));
 }
 
 /* The waiter behind `skip` others of this worker, or NULL. */
