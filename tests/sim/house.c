@@ -1,0 +1,300 @@
+/* The house under test, and its keeper. The configuration is made as text from the seed and read by the real reader. */
+#include "house.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/check.h"
+#include "base/hash.h"
+#include "base/log.h"
+#include "base/text.h"
+#include "fakeio.h"
+#include "serve/worker.h"
+
+#define WORKERS_MAX 4
+
+const char *const database_names[] = { "app", "named", "sess", "stat" };
+const size_t database_count = sizeof database_names / sizeof *database_names;
+
+static struct house *house;
+static struct loop *keeper_loop;
+static struct mailbox *keeper_mailbox;
+static time_us due[WORKERS_MAX];
+static time_us slowness; /* how late a worker may be */
+static bool passwords, keeper_due;
+static struct limits limits;
+
+/* What stays the same over reloads. */
+static struct {
+	unsigned workers, prepared, clients;
+	bool prepares;
+} fixed;
+
+/* ---- turns ---- */
+
+static void turn(void *who, uint64_t i);
+
+static void schedule(uint64_t i, time_us when)
+{
+	if (due[i] != 0 && due[i] <= when)
+		return;
+	due[i] = when;
+	world_at(when, turn, NULL, i);
+}
+
+static void turn(void *who, uint64_t i)
+{
+	struct worker *w;
+	time_us deadline;
+
+	(void)who;
+	if (!house || due[i] == 0 || world.now < due[i])
+		return;
+	due[i] = 0;
+	w = house->workers[i];
+	if (w->stop)
+		return;
+	world.in_house = true;
+	worker_turn(w);
+	world.in_house = false;
+	if (w->stop)
+		return;
+	judge_step();
+	if (loop_has_more(w->loop))
+		schedule(i, world.now + between(1, 10));
+	deadline = timers_deadline(&w->timers);
+	if (deadline)
+		schedule(i, deadline > world.now ? deadline : world.now + 1);
+}
+
+static void keeper_reads(void *who, uint64_t what)
+{
+	struct letter *letter;
+
+	(void)who;
+	(void)what;
+	keeper_due = false;
+	while (house && (letter = mailbox_take(keeper_mailbox))) {
+		struct letter_command *command = (struct letter_command *)(void *)letter;
+		struct letter_reply *reply;
+
+		if (letter->kind != LETTER_COMMAND) {
+			free(letter);
+			continue;
+		}
+		reply = calloc(1, sizeof *reply);
+		check(reply);
+		reply->letter.kind = LETTER_REPLY;
+		reply->asker = command->asker;
+		reply->ok = true;
+		if (command->command == COMMAND_RELOAD) {
+			if (chance(200)) {
+				reply->ok = false;
+				text_copy(reply->problem, sizeof reply->problem, "the file is broken");
+			} else {
+				house_reload();
+			}
+		} else if (command->command == COMMAND_SET) {
+			struct secrets *secrets;
+			struct config *old = house_config(house, &secrets), *config;
+
+			config = config_with(old, command->key, command->value, reply->problem, sizeof reply->problem);
+			config_drop(old);
+			reply->ok = config != NULL;
+			if (config)
+				house_configure(house, config, secrets);
+			else
+				secrets_drop(secrets);
+		}
+		mailbox_post(house->workers[command->asker.worker]->mailbox, &reply->letter);
+		free(letter);
+	}
+}
+
+static void loop_woken(struct loop *loop)
+{
+	if (loop == keeper_loop) {
+		if (!keeper_due)
+			world_after(between(1, 5000), keeper_reads, NULL, 0);
+		keeper_due = true;
+		return;
+	}
+	for (uint32_t i = 0; house && i < house->worker_count; i++)
+		if (house->workers[i]->loop == loop)
+			schedule(i, world.now + between(0, chance(50) ? slowness : 5));
+}
+
+/* ---- the configuration ---- */
+
+static unsigned of(unsigned a, unsigned b, unsigned c, unsigned d)
+{
+	const unsigned list[] = { a, b, c, d };
+
+	return list[pick(4)];
+}
+
+static struct config *configure(void)
+{
+	char text[4000], error[500];
+	struct config_source source = { .manner = MANNER_PGWEIR };
+	struct config *config;
+	size_t n = 0;
+
+	limits = (struct limits){
+		.pool_size = of(1, 2, 3, 6),
+		.reserve = of(0, 0, 1, 2),
+		.database_max = of(0, 0, 3, 6),
+		.user_max = of(0, 0, 0, 5),
+		.query_wait_timeout = (time_us)of(0, 120, 120, 20) * SECOND_US,
+		.login_timeout = (time_us)of(60, 60, 120, 300) * SECOND_US,
+		.query_timeout = (time_us)of(0, 0, 0, world.plain ? 0 : 2) * SECOND_US,
+		.idle_transaction_timeout = (time_us)of(0, 0, 0, world.plain ? 0 : 3) * SECOND_US,
+		.transaction_timeout = (time_us)of(0, 0, 0, world.plain ? 0 : 5) * SECOND_US,
+		.client_idle_timeout = (time_us)of(0, 0, 0, world.plain ? 0 : 4) * SECOND_US,
+	};
+	if (world.plain)
+		limits.query_wait_timeout = 0, limits.login_timeout = 3000 * SECOND_US;
+#define LINE(...) n += (size_t)snprintf(text + n, sizeof text - n, __VA_ARGS__)
+	LINE("[databases]\napp = host=10.0.0.1 port=5432\nnamed = host=db.sim port=5432\n");
+	LINE("sess = host=10.0.0.1 port=5432 pool_mode=session\nstat = host=10.0.0.1 port=5432 pool_mode=statement%s\n",
+		chance(300) ? " connect_query='select 1'" : "");
+	LINE("[pgbouncer]\nlisten_port=6432\nunix_socket_dir=\npool_mode=transaction\n");
+	LINE("auth_type=%s\nadmin_users=admin\n", passwords ? "plain" : "any");
+	LINE("default_pool_size=%u\nreserve_pool_size=%u\nreserve_pool_timeout=%u\nmin_pool_size=%u\n", limits.pool_size, limits.reserve,
+		of(0, 1, 1, 3), of(0, 0, 0, 1));
+	LINE("max_db_connections=%u\nmax_user_connections=%u\nmax_client_conn=%u\n", limits.database_max, limits.user_max, fixed.clients);
+	LINE("query_wait_timeout=%lld\nclient_login_timeout=%lld\nquery_timeout=%lld\nidle_transaction_timeout=%lld\n",
+		(long long)(limits.query_wait_timeout / SECOND_US), (long long)(limits.login_timeout / SECOND_US),
+		(long long)(limits.query_timeout / SECOND_US), (long long)(limits.idle_transaction_timeout / SECOND_US));
+	LINE("transaction_timeout=%lld\nclient_idle_timeout=%lld\nquery_wait_notify=%u\n", (long long)(limits.transaction_timeout / SECOND_US),
+		(long long)(limits.client_idle_timeout / SECOND_US), of(0, 1, 5, 5));
+	LINE("server_idle_timeout=%u\nserver_lifetime=%u\nserver_check_delay=%u\nserver_connect_timeout=%u\nserver_login_retry=%u\n",
+		of(0, 1, 5, 600), of(0, 2, 3600, 3600), of(0, 1, 30, 30), of(5, 15, 15, 15), of(0, 1, 2, 15));
+	LINE("max_prepared_statements=%u\nserver_orphan_timeout=%u\nserver_round_robin=%u\nworkers=%u\n", fixed.prepared, of(1, 10, 60, 60),
+		of(0, 0, 0, 1), fixed.workers);
+	LINE("cancel_wait_timeout=%u\nstatement_text_max=%u\nlog_connections=0\n", of(0, 5, 10, 10), of(100, 1048576, 1048576, 1048576));
+	check(n < sizeof text);
+	source.text = span_of(text, n);
+	config = config_parse(&source, error, sizeof error);
+	if (!config)
+		broken("the simulator's configuration is right", "%s", error);
+	return config;
+}
+
+static struct secrets *user_list(void)
+{
+	static const char text[] = "\"anna\" \"pw-anna\"\n\"bert\" \"pw-bert\"\n\"carl\" \"pw-carl\"\n\"admin\" \"pw-admin\"\n";
+	char error[200];
+	struct secrets *secrets = secrets_parse(span_text(text), error, sizeof error);
+
+	check(secrets);
+	return secrets;
+}
+
+bool house_prepares(void)
+{
+	return fixed.prepares;
+}
+
+bool house_wants_passwords(void)
+{
+	return passwords;
+}
+
+void house_reload(void)
+{
+	struct config *config = configure();
+
+	story("keeper: reloads: pool_size %u + %u, per database %u, per user %u", limits.pool_size, limits.reserve, limits.database_max,
+		limits.user_max);
+	judge_limits(&limits);
+	house_configure(house, config, passwords ? user_list() : NULL);
+}
+
+static void log_to_story(enum log_level level, const char *line)
+{
+	(void)level;
+	story("log: %s", line);
+}
+
+void house_begin(void)
+{
+	struct house_setup setup = { .descriptor_limit = 20000 };
+	struct address address;
+	char error[200];
+
+	hash_set_key(rng_next(&world.rng), rng_next(&world.rng));
+	log_set_sink(log_to_story);
+	log_set_level(LOG_LOG);
+	fakeio_begin(loop_woken);
+	memset(due, 0, sizeof due);
+	keeper_due = false;
+	house = NULL;
+	passwords = chance(200);
+	slowness = chance(300) ? 20 * MILLISECOND_US : 500;
+	fixed.workers = 1 + (unsigned)pick(3);
+	fixed.prepared = of(2, 4, 20, 200);
+	fixed.prepares = true;
+	fixed.clients = of(0, 100, 10, 20);
+	keeper_loop = loop_new();
+	keeper_mailbox = mailbox_new(keeper_loop);
+	setup.config = configure();
+	setup.secrets = passwords ? user_list() : NULL;
+	setup.workers = fixed.workers;
+	if (passwords)
+		cluster.cleartext = chance(700);
+	story("configured: %u workers, pool_size %u + %u, per database %u, per user %u, clients %u, prepared %u%s", fixed.workers, limits.pool_size,
+		limits.reserve, limits.database_max, limits.user_max, fixed.clients, fixed.prepared, passwords ? ", passwords" : "");
+	house = house_new(&setup);
+	check(house);
+	house->keeper_mailbox = keeper_mailbox;
+	address_of_number(0x0a000009, 6432, &address);
+	check(house_listen(house, &address, &(struct listen_setup){ .backlog = 128 }, error, sizeof error));
+	house_open_doors(house, true, true);
+	judge_begin(house, &limits);
+	for (uint64_t i = 0; i < house->worker_count; i++)
+		schedule(i, world.now + 1);
+}
+
+void house_unblock(void)
+{
+	struct event event = { .now = world.now, .database = NO_DATABASE };
+
+	event.kind = EVENT_RESUME;
+	house_step(house, &event);
+	for (database_id i = 0; i < core_databases(house->core); i++) {
+		event.database = i;
+		event.kind = EVENT_RESUME;
+		house_step(house, &event);
+		event.kind = EVENT_ENABLE;
+		house_step(house, &event);
+	}
+}
+
+void house_end(void)
+{
+	struct letter *letter;
+	bool busy = true;
+
+	story("the house stops");
+	house_stop(house);
+	while (busy) {
+		busy = false;
+		for (uint32_t i = 0; i < house->worker_count; i++) {
+			if (worker_is_done(house->workers[i]))
+				continue;
+			worker_turn(house->workers[i]);
+			busy = true;
+		}
+	}
+	resolver_stop();
+	house_sweep(house);
+	while ((letter = mailbox_take(keeper_mailbox)))
+		free(letter);
+	house_free(house);
+	house = NULL;
+	mailbox_free(keeper_mailbox);
+	loop_free(keeper_loop);
+	if (world.live != 0)
+		broken("everything is freed at the end", "%llu allocations are left", (unsigned long long)world.live);
+}

@@ -1,0 +1,357 @@
+/* The judge. It sees both sides: what PostgreSQL gets, what clients get, and, between turns, the books of workers and core, which
+ * must tell the same story. */
+#include "judge.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/check.h"
+#include "fakeio.h"
+#include "serve/worker.h"
+
+static struct house *house;
+static struct limits limits, old_limits;
+static time_us limits_since;
+
+void judge_begin(struct house *h, const struct limits *l)
+{
+	house = h;
+	limits = old_limits = *l;
+	limits_since = world.now;
+}
+
+void judge_limits(const struct limits *l)
+{
+	old_limits = limits;
+	limits = *l;
+	limits_since = world.now;
+}
+
+/* ---- at PostgreSQL ---- */
+
+/* Each backend serves one client at a time, with that client's settings. */
+void judge_statement(struct backend *b, const char *text)
+{
+	int tag = tag_of(text);
+	struct person *p = person_of(tag);
+
+	if (!p)
+		return;
+	if (strcmp(p->database, b->database) != 0 || strcmp(p->user, b->user) != 0)
+		broken("a client's statements run in its own pool", "c%d of %s/%s runs on %s/%s: %s", tag, p->database, p->user, b->database,
+			b->user, text);
+	if (b->owner >= 0 && b->owner != tag && (b->session->status != 'I' || b->session->implicit))
+		if (b->session->status != 'I')
+			broken("a server is lent to at most one client", "backend %u is in a transaction of c%d, and c%d says: %s", b->process,
+				b->owner, tag, text);
+	b->owner = tag;
+	for (int i = 0; i < SETTINGS; i++) {
+		char wanted[SETTING_BYTES];
+
+		if (p->touched[i])
+			continue;
+		setting_normal(i, span_text(p->has[i] ? p->wanted[i] : setting_facts[i].standard), wanted);
+		if (strcmp(b->session->now[i], wanted) != 0)
+			broken("a client's startup settings hold in every query", "c%d runs with %s = \"%s\" instead of \"%s\" on backend %u: %s",
+				tag, setting_facts[i].name, b->session->now[i], wanted, b->process, text);
+	}
+}
+
+void judge_cancelled(struct backend *b)
+{
+	int tag = tag_of(b->session->sleeper);
+	struct person *p;
+	char quoted[800];
+
+	snprintf(quoted, sizeof quoted, "'%.700s", b->session->sleeper);
+	tag = tag_of(quoted[1] == '*' ? quoted + 1 : quoted);
+	p = person_of(tag);
+	if (!p)
+		return;
+	if (person_present(p) && p->cancels_sent == 0 && !p->fatal)
+		broken("a query is cancelled only by its own client", "c%d did not ask for it, and is still there", tag);
+	if (p->cancels_sent == 0 && b->session->sleep_writes && b->session->status == 'I' && !p->fatal)
+		broken("a statement that may write outside a block runs to its end", "c%d left, and its update was cancelled", tag);
+}
+
+static bool counts(const struct backend *b)
+{
+	/* The way to it was cut or stalled: the orphan window of design.md. */
+	return backend_lives(b) && !b->end->wire->faulty && !b->end->error && !b->end->wire->pipes[b->end->side].fin;
+}
+
+void judge_backend(struct backend *fresh)
+{
+	unsigned pool = 1, database = 1, user = 1;
+	bool grace = world.now < limits_since + 20 * SECOND_US;
+	struct limits l = limits;
+
+	if (grace) {
+#define LARGER(field) l.field = l.field == 0 || old_limits.field == 0 ? 0 : l.field > old_limits.field ? l.field : old_limits.field
+		LARGER(pool_size);
+		LARGER(database_max);
+		LARGER(user_max);
+		l.reserve = l.reserve > old_limits.reserve ? l.reserve : old_limits.reserve;
+	}
+	for (struct backend *b = cluster.backends; b; b = b->next) {
+		bool same_database = strcmp(b->database, fresh->database) == 0, same_user = strcmp(b->user, fresh->user) == 0;
+
+		if (b == fresh || !counts(b))
+			continue;
+		pool += same_database && same_user;
+		database += same_database;
+		user += same_user;
+	}
+	if (l.pool_size && pool > l.pool_size + l.reserve)
+		broken("limits are true at PostgreSQL", "pool %s/%s has %u backends of %u + %u", fresh->database, fresh->user, pool, l.pool_size,
+			l.reserve);
+	if (l.database_max && database > l.database_max)
+		broken("limits are true at PostgreSQL", "database %s has %u backends of %u", fresh->database, database, l.database_max);
+	if (l.user_max && user > l.user_max)
+		broken("limits are true at PostgreSQL", "user %s has %u backends of %u", fresh->user, user, l.user_max);
+}
+
+/* ---- at the clients ---- */
+
+static bool contains(const char *text, const char *part)
+{
+	return strstr(text, part) != NULL;
+}
+
+/* The only last words that anybody may hear, and when. */
+void judge_fatal(struct person *p, const char *sqlstate, const char *message)
+{
+	bool admin = world.commands > 0, server = world.server_faults > 0 || admin || world.stalls > 0;
+
+	if (world.memory && world.refused > 0)
+		return;
+	if (strcmp(message, "query_wait_timeout") == 0 && limits.query_wait_timeout > 0)
+		return;
+	if (strncmp(message, "client_login_timeout", 20) == 0 && world.now - p->came >= limits.login_timeout)
+		return;
+	if (strcmp(message, "client_idle_timeout") == 0 && limits.client_idle_timeout > 0)
+		return;
+	if (strcmp(message, "query timeout") == 0 && limits.query_timeout > 0)
+		return;
+	if (strcmp(message, "idle transaction timeout") == 0 && limits.idle_transaction_timeout > 0)
+		return;
+	if (strcmp(message, "transaction timeout") == 0 && limits.transaction_timeout > 0)
+		return;
+	if (server &&
+		(strcmp(sqlstate, "08006") == 0 || strcmp(sqlstate, "57P01") == 0 || strcmp(sqlstate, "57P02") == 0 ||
+			strcmp(sqlstate, "08001") == 0 || strcmp(sqlstate, "57P03") == 0))
+		return;
+	if (admin && (contains(message, "disabled") || contains(message, "shutting down")))
+		return;
+	if (strcmp(sqlstate, "54000") == 0 && contains(message, "too many requests"))
+		return;
+	broken("nobody is refused without a reason", "c%u (%s/%s) is told %s %s", p->id, p->database, p->user, sqlstate, message);
+}
+
+void judge_hung_up_on(struct person *p, bool in_mid_message)
+{
+	if (p->end->wire->faulty || p->end->wire->cut)
+		return;
+	if (world.memory && world.refused > 0)
+		return;
+	/* A server that died in the middle of a message leaves nothing that could be said. */
+	if (in_mid_message && (world.server_faults > 0 || world.stalls > 0 || world.commands > 0))
+		return;
+	if (!p->fatal || in_mid_message)
+		broken("nobody is hung up on without a word", "c%u (%s/%s)%s", p->id, p->database, p->user, in_mid_message ? " in the middle of a message" : "");
+}
+
+/* ---- between turns: the books ---- */
+
+static bool mail_is_read(void)
+{
+	for (uint32_t i = 0; i < house->worker_count; i++)
+		if (mailbox_length(house->workers[i]->mailbox) > 0)
+			return false;
+	return true;
+}
+
+struct tally {
+	unsigned waiting, lent, guests, channels;
+};
+
+static void look_at_guest(struct worker *w, struct guest *g, struct tally *t)
+{
+	t->guests++;
+	switch ((enum guest_state)g->state) {
+	case GUEST_LENT:
+		if (!g->channel || g->channel->guest != g)
+			broken("a server is lent to at most one client", "guest %u.%u", w->index, g->handle.slot);
+		t->lent++;
+		break;
+	case GUEST_WAITING:
+	case GUEST_LEARNING:
+		if (g->channel && g->channel->guest != g)
+			broken("a server is lent to at most one client", "guest %u.%u waits", w->index, g->handle.slot);
+		if (g->channel)
+			t->lent++;
+		else
+			t->waiting++;
+		break;
+	case GUEST_ENDING:
+		broken("what ended is buried at the end of the turn", "guest %u.%u", w->index, g->handle.slot);
+	case GUEST_LOGIN:
+	case GUEST_AT_DOOR:
+	case GUEST_PARKED:
+	case GUEST_CONSOLE:
+		if (g->channel)
+			broken("who holds nothing holds nothing", "guest %u.%u in state %u", w->index, g->handle.slot, g->state);
+		break;
+	}
+	if (g->state == GUEST_PARKED && g->stream && stream_is_paused(g->stream))
+		broken("who is parked is heard", "guest %u.%u is paused", w->index, g->handle.slot);
+	if (g->state == GUEST_LENT && g->stream && stream_is_paused(g->stream) && g->channel->stream &&
+		stream_queued(g->channel->stream) == 0)
+		broken("who is lent a server is heard", "guest %u.%u is paused, and nothing is queued for its server", w->index,
+			g->handle.slot);
+}
+
+static void look_at_channel(struct worker *w, struct channel *c, struct tally *t)
+{
+	struct server_picture picture;
+
+	t->channels++;
+	if (c->guest && (c->guest->channel != c || c->guest->worker != w))
+		broken("a server is lent to at most one client", "channel %u", c->id.slot);
+	if (c->state == CHANNEL_LENT && !c->guest)
+		broken("every lease that opens closes", "channel %u is lent to nobody", c->id.slot);
+	if (c->state == CHANNEL_IDLE && (!track_idle(&c->track) || c->track.suspect || c->broken))
+		broken("a server is free only when it is proven free", "channel %u", c->id.slot);
+	if (c->state != CHANNEL_CLOSING && c->stream && stream_is_paused(c->stream) &&
+		(!c->guest || stream_queued(c->guest->stream) == 0))
+		broken("a server is read from unless its client is slow", "channel %u in state %u", c->id.slot, c->state);
+	if (!core_server_picture(house->core, c->id, &picture)) {
+		broken("the core knows every server", "channel %u.%u in state %u", c->id.slot, c->id.generation, c->state);
+	}
+	if (!mail_is_read())
+		return;
+	if (c->state == CHANNEL_LENT && picture.state != SERVER_LENT)
+		broken("the books of worker and core agree", "channel %u is lent, for the core it is in state %d", c->id.slot, picture.state);
+	if (c->state == CHANNEL_IDLE && picture.state != SERVER_IDLE)
+		broken("the books of worker and core agree", "channel %u is idle, for the core it is in state %d", c->id.slot, picture.state);
+	if (c->state == CHANNEL_CLEANING && picture.state != SERVER_CLEANING)
+		broken("the books of worker and core agree", "channel %u is cleaned, for the core it is in state %d", c->id.slot, picture.state);
+}
+
+/* Nobody waits while a server of his pool rests. */
+static void look_at_pools(void)
+{
+	struct pool_picture pool;
+	struct totals_picture totals;
+
+	core_totals(house->core, &totals);
+	for (uint32_t i = 0; i < core_pools(house->core); i++) {
+		struct database_picture database;
+
+		if (!core_pool_picture(house->core, i, &pool) || !core_database_picture(house->core, pool.database, &database))
+			continue;
+		if (pool.waiting > pool.moving && pool.idle > 0 && !totals.paused && !database.paused && !database.kill_paused && mail_is_read())
+			broken("nobody who can be served waits", "pool %u: %u wait, %u servers rest", i, pool.waiting, pool.idle);
+	}
+}
+
+/* The last look at everybody who waits: whom was he behind? */
+struct waiter {
+	struct client_ref who;
+	pool_id pool;
+	time_us since;
+};
+static struct waiter waiters[2048];
+static size_t waiter_count;
+
+static time_us median_of(pool_id id, bool *moving)
+{
+	struct pool_picture pool;
+
+	*moving = !core_pool_picture(house->core, id, &pool) || pool.moving > 0;
+	return pool.median_lease;
+}
+
+/* Somebody who began to want at `since` is lent a server: nobody of his pool who still waits came much earlier. */
+static void look_at_lease(const struct guest *g)
+{
+	bool moving;
+	time_us bound = median_of(g->pool, &moving);
+
+	for (size_t i = 0; i < waiter_count; i++) {
+		const struct waiter *w = &waiters[i];
+		const struct guest *other;
+
+		if (w->pool != g->pool || (w->who.worker == g->worker->index && handle_equal(w->who.client, g->handle)))
+			continue;
+		other = slots_get(&house->workers[w->who.worker]->guests, w->who.client);
+		if (!other || other->channel || (other->state != GUEST_WAITING && other->state != GUEST_LEARNING))
+			continue;
+		/* Within a worker strictly in order; the moment of a turn is one moment. */
+		if (w->who.worker == g->worker->index ? w->since < g->wants_since
+						      : !moving && w->since + bound + 20 * MILLISECOND_US < g->wants_since)
+			broken("no one is overtaken beyond the bound", "a client that began to want at %lld got a server before one that wants since %lld",
+				(long long)g->wants_since, (long long)w->since);
+	}
+}
+
+void judge_step(void)
+{
+	struct tally t = { 0 };
+	struct totals_picture totals;
+	struct guest *g;
+	uint32_t i, slot;
+
+	core_audit(house->core);
+	for (i = 0; i < house->worker_count; i++) {
+		struct worker *w = house->workers[i];
+
+		if (w->stop)
+			return;
+		slot = 0;
+		while ((g = slots_next(&w->guests, &slot)))
+			look_at_guest(w, g, &t);
+		for (slot = 0; slot < w->channel_capacity; slot++)
+			if (w->channels[slot])
+				look_at_channel(w, w->channels[slot], &t);
+	}
+	if (mail_is_read()) {
+		core_totals(house->core, &totals);
+		if (totals.waiting != t.waiting)
+			broken("the books of worker and core agree", "%u clients wait, the core knows of %u", t.waiting, totals.waiting);
+		if (totals.lent != t.lent)
+			broken("the books of worker and core agree", "%u clients hold a server, the core knows of %u", t.lent, totals.lent);
+	}
+	look_at_pools();
+	for (i = 0; i < house->worker_count; i++) {
+		slot = 0;
+		while ((g = slots_next(&house->workers[i]->guests, &slot)))
+			if (g->channel && !g->channel->checking && g->channel->lent_since == world.now && g->wants_since > 0)
+				look_at_lease(g);
+	}
+	waiter_count = 0;
+	for (i = 0; i < house->worker_count; i++) {
+		slot = 0;
+		while ((g = slots_next(&house->workers[i]->guests, &slot)))
+			if ((g->state == GUEST_WAITING || g->state == GUEST_LEARNING) && !g->channel &&
+				waiter_count < sizeof waiters / sizeof *waiters)
+				waiters[waiter_count++] = (struct waiter){ guest_ref(g), g->pool, g->wants_since };
+	}
+}
+
+void judge_rest(void)
+{
+	struct totals_picture totals;
+	unsigned backends = 0;
+
+	core_totals(house->core, &totals);
+	for (struct backend *b = cluster.backends; b; b = b->next)
+		backends += counts(b);
+	if (totals.clients != 0 || totals.lent != 0 || totals.waiting != 0)
+		broken("who leaves leaves nothing behind", "%u clients, %u leases, %u waiting", totals.clients, totals.lent, totals.waiting);
+	for (uint32_t i = 0; i < house->worker_count; i++)
+		if (house->workers[i]->guests.used > 0)
+			broken("who leaves leaves nothing behind", "worker %u still has %u clients", i, house->workers[i]->guests.used);
+	if (backends > totals.servers)
+		broken("PostgreSQL has no more backends than the pools' idle servers", "%u backends, %u servers", backends, totals.servers);
+}

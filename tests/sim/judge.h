@@ -1,0 +1,33 @@
+#ifndef SIM_JUDGE_H
+#define SIM_JUDGE_H
+
+#include "people.h"
+#include "postgres.h"
+
+/* What must always hold. Every breach ends the run with the seed. */
+
+struct house;
+
+/* What the configuration in force allows, as the judge counts; kept beside the text that made it. */
+struct limits {
+	unsigned pool_size, reserve, database_max, user_max;
+	time_us query_wait_timeout, login_timeout, query_timeout, idle_transaction_timeout, transaction_timeout, client_idle_timeout;
+};
+void judge_begin(struct house *, const struct limits *);
+
+/* New limits: for a while, servers that were dialed under the old ones may still arrive. */
+void judge_limits(const struct limits *);
+
+void judge_statement(struct backend *, const char *text); /* it begins to run */
+void judge_cancelled(struct backend *);                   /* a cancel request hits it */
+void judge_backend(struct backend *);                     /* it takes a slot */
+void judge_fatal(struct person *, const char *sqlstate, const char *message);
+void judge_hung_up_on(struct person *, bool in_mid_message);
+
+/* After every turn of a worker. */
+void judge_step(void);
+
+/* Nothing happens any more, everybody is gone. */
+void judge_rest(void);
+
+#endif

@@ -1,0 +1,64 @@
+#ifndef SIM_PEOPLE_H
+#define SIM_PEOPLE_H
+
+#include "session.h"
+
+/* The clients of the simulated world. Each has its own random script of conversations that PostgreSQL allows, and a session of its own
+ * that knows what a direct connection would have answered. Some are hostile and know nothing. */
+
+enum person_kind { PERSON_GOOD, PERSON_HOSTILE, PERSON_OPERATOR };
+enum person_state { PERSON_COMING, PERSON_GREETED, PERSON_TALKING, PERSON_GONE };
+
+struct person {
+	unsigned id;
+	enum person_kind kind;
+	enum person_state state;
+	const char *user, *database;
+	struct end *end;
+	struct bytes out, in;          /* not sent yet; received, not understood yet */
+	struct bytes asked, expected;  /* what the shadow has still to be asked, and what it said */
+	struct session *shadow;        /* a direct connection */
+	char view[SETTINGS][SETTING_BYTES]; /* what it was told of its settings */
+	char wanted[SETTINGS][SETTING_BYTES];
+	bool has[SETTINGS], touched[SETTINGS];
+	bool has_any, protocol_32, wants_ssl;
+	uint8_t key[40];
+	size_t key_length;
+	unsigned cancels_sent, cancels_seen;
+	unsigned talks, queries; /* conversations still to come; statements so far */
+	unsigned awaiting;       /* ReadyForQuery that are still to come */
+	unsigned block;          /* statements of the open block still to come */
+	bool in_block, copy_waits;
+	bool fatal, left, saw_end;
+	bool slow, still;
+	bool read_due, talk_due;
+	time_us came, since; /* since: when it last heard or said anything */
+	uint64_t received;
+	/* Its ways: permille. */
+	unsigned extended, pipelined, named, blocks, copies, sleeps, cancels, leaves, fails, sets, big;
+	struct person *next;
+};
+
+extern struct person *people;
+extern unsigned people_left; /* that are not gone */
+
+struct people_ways {
+	unsigned count, operators, hostile;
+	const char *const *databases;
+	size_t database_count;
+	bool prepared; /* named statements are shared */
+	bool password;
+	time_us span; /* over which they come */
+	unsigned leaves, cancels, slow;
+	unsigned commands; /* permille of an operator's commands that change something */
+};
+void people_begin(const struct people_ways *);
+void people_end(void);
+
+struct person *person_of(int id);
+bool person_present(const struct person *); /* connected, as far as it knows */
+
+/* The end nears: nobody begins anything new. */
+void people_hurry(void);
+
+#endif

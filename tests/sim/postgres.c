@@ -1,0 +1,405 @@
+/* The simulated PostgreSQL: connections, logins, cancel requests, limits, and its ways to die. What a session answers is in session.c.
+ *
+ * As in PostgreSQL, a backend that runs a statement does not notice that its client is gone until it wants to read or write, and its
+ * place among max_connections is free before its socket is closed. */
+#include "postgres.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/check.h"
+#include "judge.h"
+
+struct cluster cluster;
+
+bool backend_lives(const struct backend *b)
+{
+	return b->state == BACKEND_PROVING || b->state == BACKEND_READY || b->state == BACKEND_ENDING;
+}
+
+static void backend_runs(void *who, uint64_t what);
+
+static void soon(struct backend *b, time_us delay)
+{
+	if (b->due || b->state == BACKEND_GONE)
+		return;
+	b->due = true;
+	world_after(delay, backend_runs, b, 0);
+}
+
+static void backend_wakes(struct end *e)
+{
+	soon(e->owner, between(cluster.think_least, cluster.think_most));
+}
+
+static void socket_closes(void *who, uint64_t what)
+{
+	struct backend *b = who;
+
+	(void)what;
+	if (!b->end->closed)
+		end_close(b->end);
+}
+
+/* Its slot is free now, its socket a moment later. */
+static void gone(struct backend *b)
+{
+	if (b->state == BACKEND_GONE)
+		return;
+	if (b->state != BACKEND_STARTING)
+		story("pg: backend %u (%s/%s) ends", b->process, b->database, b->user);
+	b->state = BACKEND_GONE;
+	if (b->counted)
+		cluster.counted--;
+	b->counted = false;
+	session_free(b->session);
+	b->session = NULL;
+	bytes_free(&b->in);
+	if (b->out.length > 0 && !b->end->error && !b->end->closed)
+		end_write(b->end, b->out.at + b->out.start, b->out.length);
+	bytes_free(&b->out);
+	world_after(between(1, 500), socket_closes, b, 0);
+}
+
+static void last_words(struct backend *b, const char *sqlstate, const char *message)
+{
+	if (b->state == BACKEND_GONE)
+		return;
+	if (b->out.length == 0 && !b->end->closed && !b->end->error)
+		say_error(&b->out, 'E', "FATAL", sqlstate, message);
+	gone(b);
+}
+
+static void flush_out(struct backend *b)
+{
+	size_t n;
+
+	if (b->out.length == 0)
+		return;
+	if (b->end->error) {
+		bytes_take(&b->out, b->out.length);
+		return;
+	}
+	n = end_write(b->end, b->out.at + b->out.start, b->out.length);
+	bytes_take(&b->out, n);
+}
+
+static void statement_begins(void *who, const char *text)
+{
+	judge_statement(who, text);
+}
+
+/* ---- login ---- */
+
+static void welcome(struct backend *b)
+{
+	uint8_t key[8] = { (uint8_t)(b->process >> 24), (uint8_t)(b->process >> 16), (uint8_t)(b->process >> 8), (uint8_t)b->process,
+		(uint8_t)(b->secret >> 24), (uint8_t)(b->secret >> 16), (uint8_t)(b->secret >> 8), (uint8_t)b->secret };
+
+	say_body(&b->out, 'R', "\0\0\0\0", 4);
+	session_report_all(b->session, &b->out);
+	say_body(&b->out, 'K', key, 8);
+	say_ready(&b->out, 'I');
+	b->state = BACKEND_READY;
+	b->owner = -1;
+	story("pg: backend %u serves %s/%s", b->process, b->database, b->user);
+}
+
+/* The signal of a cancel request arrives at the backend before the request's connection is closed. */
+static void take_cancel(struct backend *request, uint32_t process, uint32_t secret)
+{
+	for (struct backend *b = cluster.backends; b; b = b->next) {
+		if (b->process != process || b->state != BACKEND_READY)
+			continue;
+		if (b->secret != secret)
+			broken("a cancel names the server's own secret", "wrong secret for backend %u", process);
+		if (!session_sleeps(b->session)) {
+			story("pg: cancel of backend %u comes too late", process);
+			break;
+		}
+		story("pg: backend %u is cancelled", process);
+		judge_cancelled(b);
+		b->sleep++;
+		session_wake(b->session, true, &b->out);
+		soon(b, 1);
+		break;
+	}
+	gone(request);
+}
+
+static void take_startup(struct backend *b, struct span packet)
+{
+	const char *at = (const char *)packet.at + 8, *end = (const char *)packet.at + packet.length;
+
+	/* Settings come after user and database; a session has them all from its first moment. */
+	b->session = session_new();
+	b->session->runs = statement_begins;
+	b->session->who = b;
+	while (at < end && *at) {
+		const char *key = at, *value = key + strlen(key) + 1;
+
+		if (value >= end)
+			break;
+		at = value + strlen(value) + 1;
+		if (strcmp(key, "user") == 0)
+			snprintf(b->user, sizeof b->user, "%s", value);
+		else if (strcmp(key, "database") == 0)
+			snprintf(b->database, sizeof b->database, "%s", value);
+		else
+			session_start_with(b->session, span_text(key), span_text(value));
+	}
+	if (cluster.starting) {
+		last_words(b, "57P03", "the database system is starting up");
+		return;
+	}
+	if (cluster.counted >= cluster.max_connections) {
+		story("pg: refuses %s/%s: 53300", b->database, b->user);
+		last_words(b, "53300", "sorry, too many clients already");
+		return;
+	}
+	b->counted = true;
+	cluster.counted++;
+	b->process = ++cluster.next_process;
+	b->secret = (uint32_t)rng_next(&world.rng);
+	judge_backend(b);
+	if (cluster.cleartext) {
+		say_body(&b->out, 'R', "\0\0\0\3", 4);
+		b->state = BACKEND_PROVING;
+	} else {
+		welcome(b);
+	}
+}
+
+static bool read_hello(struct backend *b)
+{
+	struct span in = bytes_span(&b->in);
+	uint32_t length, code, process, secret;
+
+	if (in.length < 8)
+		return false;
+	length = (uint32_t)in.at[0] << 24 | (uint32_t)in.at[1] << 16 | (uint32_t)in.at[2] << 8 | in.at[3];
+	code = (uint32_t)in.at[4] << 24 | (uint32_t)in.at[5] << 16 | (uint32_t)in.at[6] << 8 | in.at[7];
+	if (length < 8 || length > 10000)
+		broken("PostgreSQL gets a startup packet", "its length is %u", length);
+	if (in.length < length)
+		return false;
+	if (code == 80877102) {
+		check(length >= 16);
+		process = (uint32_t)in.at[8] << 24 | (uint32_t)in.at[9] << 16 | (uint32_t)in.at[10] << 8 | in.at[11];
+		secret = (uint32_t)in.at[12] << 24 | (uint32_t)in.at[13] << 16 | (uint32_t)in.at[14] << 8 | in.at[15];
+		take_cancel(b, process, secret);
+		return false;
+	}
+	if (code >> 16 != 3)
+		broken("PostgreSQL gets a startup packet", "its code is %u", code);
+	take_startup(b, span_of(in.at, length));
+	if (b->state == BACKEND_GONE)
+		return false;
+	bytes_take(&b->in, length);
+	return true;
+}
+
+static bool read_password(struct backend *b)
+{
+	char type, expected[60];
+	struct span body;
+	size_t total;
+
+	if (!message_next(bytes_span(&b->in), &type, &body, &total))
+		return false;
+	snprintf(expected, sizeof expected, "pw-%s", b->user);
+	if (type != 'p' || body.length != strlen(expected) + 1 || memcmp(body.at, expected, body.length) != 0) {
+		broken("the server gets the user's own password", "user %s", b->user);
+	}
+	bytes_take(&b->in, total);
+	welcome(b);
+	return true;
+}
+
+/* ---- work ---- */
+
+static void sleep_is_over(void *who, uint64_t what)
+{
+	struct backend *b = who;
+
+	if (b->state != BACKEND_READY || b->sleep != what || !session_sleeps(b->session))
+		return;
+	session_wake(b->session, false, &b->out);
+	soon(b, 1);
+}
+
+static bool read_message(struct backend *b)
+{
+	char type;
+	struct span body;
+	size_t total;
+
+	if (!message_next(bytes_span(&b->in), &type, &body, &total))
+		return false;
+	session_take(b->session, type, body, &b->out);
+	bytes_take(&b->in, total);
+	if (session_sleeps(b->session))
+		world_after(b->session->sleeps, sleep_is_over, b, ++b->sleep);
+	return true;
+}
+
+static void backend_runs(void *who, uint64_t what)
+{
+	struct backend *b = who;
+	unsigned budget = 1 + (unsigned)pick(20);
+
+	(void)what;
+	b->due = false;
+	if (b->state == BACKEND_GONE)
+		return;
+	/* It writes what it has to say before it reads on. */
+	flush_out(b);
+	if (b->out.length > 0)
+		return;
+	end_read(b->end, &b->in, SIZE_MAX);
+	while (b->state != BACKEND_GONE && budget-- > 0 && b->out.length < 8192) {
+		bool more = false;
+
+		if (b->state == BACKEND_STARTING)
+			more = read_hello(b);
+		else if (b->state == BACKEND_PROVING)
+			more = read_password(b);
+		else if (!session_sleeps(b->session))
+			more = read_message(b);
+		if (!more)
+			break;
+		if (b->session && b->session->over)
+			break;
+	}
+	if (b->state == BACKEND_GONE)
+		return;
+	flush_out(b);
+	if (b->session && b->session->over && b->out.length == 0) {
+		gone(b);
+		return;
+	}
+	if (b->session && session_sleeps(b->session))
+		return;
+	if (b->out.length > 0)
+		return;
+	/* End of file, or an error: seen when there is nothing else to do. */
+	if (end_is_over(b->end)) {
+		char type;
+		struct span body;
+		size_t total;
+
+		if (b->end->error || !message_next(bytes_span(&b->in), &type, &body, &total) || b->state != BACKEND_READY) {
+			gone(b);
+			return;
+		}
+	}
+	if (budget + 1 == 0 || b->in.length > 0 || end_readable(b->end) > 0) {
+		char type;
+		struct span body;
+		size_t total;
+
+		if (end_readable(b->end) > 0 || message_next(bytes_span(&b->in), &type, &body, &total))
+			soon(b, between(cluster.think_least, cluster.think_most));
+	}
+}
+
+static bool backend_arrives(void *who, struct end *e)
+{
+	struct backend *b;
+
+	(void)who;
+	if (cluster.down)
+		return false;
+	b = mine_new(sizeof *b);
+	b->end = e;
+	b->owner = -1;
+	b->next = cluster.backends;
+	cluster.backends = b;
+	e->owner = b;
+	e->wakes = backend_wakes;
+	return true;
+}
+
+/* ---- faults ---- */
+
+static void is_up(void *who, uint64_t what)
+{
+	(void)who;
+	(void)what;
+	cluster.starting = false;
+	story("pg: is up");
+}
+
+static void is_starting(void *who, uint64_t what)
+{
+	(void)who;
+	cluster.down = false;
+	cluster.starting = true;
+	world_after((time_us)what, is_up, NULL, 0);
+}
+
+static void go_down(time_us down_for)
+{
+	cluster.down = true;
+	world_after(down_for, is_starting, NULL, (uint64_t)(down_for / 2 + 1));
+}
+
+void backend_terminate(struct backend *b)
+{
+	world.server_faults++;
+	story("pg: backend %u is terminated", b->process);
+	last_words(b, "57P01", "terminating connection due to administrator command");
+}
+
+void backend_vanish(struct backend *b)
+{
+	world.server_faults++;
+	story("pg: backend %u vanishes", b->process);
+	bytes_free(&b->out);
+	gone(b);
+}
+
+void cluster_restart(time_us down_for)
+{
+	world.server_faults++;
+	story("pg: restarts");
+	for (struct backend *b = cluster.backends; b; b = b->next)
+		if (b->state != BACKEND_GONE)
+			last_words(b, "57P01", "terminating connection due to administrator command");
+	go_down(down_for);
+}
+
+void cluster_crash(time_us down_for)
+{
+	world.server_faults++;
+	story("pg: crashes");
+	for (struct backend *b = cluster.backends; b; b = b->next) {
+		if (b->state == BACKEND_GONE)
+			continue;
+		if (chance(500))
+			bytes_free(&b->out), gone(b);
+		else
+			last_words(b, "57P02", "terminating connection because of crash of another server process");
+	}
+	go_down(down_for);
+}
+
+void cluster_begin(void)
+{
+	cluster = (struct cluster){ .max_connections = 100, .think_least = 1, .think_most = 200, .next_process = 1000 };
+	world_listen(0x0a000001, 5432, backend_arrives, NULL);
+}
+
+void cluster_end(void)
+{
+	while (cluster.backends) {
+		struct backend *b = cluster.backends;
+
+		cluster.backends = b->next;
+		session_free(b->session);
+		bytes_free(&b->in);
+		bytes_free(&b->out);
+		mine_free(b);
+	}
+}

@@ -1,0 +1,47 @@
+#ifndef SIM_POSTGRES_H
+#define SIM_POSTGRES_H
+
+#include "session.h"
+
+/* A PostgreSQL server of the simulated world. */
+
+enum backend_state { BACKEND_STARTING, BACKEND_PROVING, BACKEND_READY, BACKEND_ENDING, BACKEND_GONE };
+
+struct backend {
+	struct end *end;
+	enum backend_state state;
+	struct bytes in, out;
+	struct session *session;
+	char user[40], database[40];
+	uint32_t process;
+	uint32_t secret;
+	bool counted;    /* it takes one of max_connections */
+	bool due;        /* it will run */
+	bool told_end;
+	uint64_t sleep;  /* which one a wake-up is for */
+	int owner;       /* the client whose batch it runs; -1: nobody's */
+	bool writing;    /* a statement that writes runs */
+	struct backend *next;
+};
+
+struct cluster {
+	unsigned max_connections, counted;
+	bool down, starting, cleartext;
+	time_us think_least, think_most;
+	struct backend *backends;
+	uint32_t next_process;
+};
+extern struct cluster cluster;
+
+void cluster_begin(void);
+void cluster_end(void);
+
+/* Faults. */
+void cluster_restart(time_us down_for); /* fast shutdown, then some time of 57P03 */
+void cluster_crash(time_us down_for);   /* one backend died: all are ended without a word */
+void backend_terminate(struct backend *);
+void backend_vanish(struct backend *);  /* only this one, without a word */
+
+bool backend_lives(const struct backend *); /* logged in or nearly, and not ended */
+
+#endif

@@ -1,0 +1,101 @@
+#ifndef SIM_SESSION_H
+#define SIM_SESSION_H
+
+#include "world.h"
+
+/* What one backend of PostgreSQL does with the messages of its client, as a pure conversation: bytes in, bytes out. The simulated
+ * PostgreSQL runs one per connection. Each simulated client runs one too, fed with what it sends: so it knows, byte for byte, what a
+ * direct connection would have answered.
+ *
+ * The language is small: see the table in session.c. Statements of clients carry a tag, 'c<client>.<number>', somewhere in their text. */
+
+#define SETTINGS       13
+#define SETTING_BYTES  72
+#define STATEMENTS_MAX 64
+#define PORTALS_MAX    16
+
+struct setting_fact {
+	const char *name, *standard;
+	bool reported;
+};
+extern const struct setting_fact setting_facts[SETTINGS];
+int setting_find(struct span name); /* -1: there is none */
+
+/* How PostgreSQL writes a value that somebody asked for. */
+void setting_normal(int setting, struct span value, char out[SETTING_BYTES]);
+
+struct prepared {
+	bool used;
+	char name[64], text[700];
+};
+
+struct portal {
+	bool used;
+	char name[64], text[700];
+	char parameter[128];
+	unsigned at; /* rows already sent */
+};
+
+typedef void statement_runs(void *who, const char *text);
+
+struct session {
+	char now[SETTINGS][SETTING_BYTES];     /* in force */
+	char lasting[SETTINGS][SETTING_BYTES]; /* after a commit */
+	char saved[SETTINGS][SETTING_BYTES];   /* after a rollback */
+	char standard[SETTINGS][SETTING_BYTES];
+	char told[SETTINGS][SETTING_BYTES];
+	char status; /* I T E */
+	bool implicit; /* in an implicit transaction */
+	bool skipping; /* until Sync */
+	uint8_t copying; /* 1: asked for by Query, 2: by Execute */
+	unsigned copy_rows, copy_fails_at;
+	uint64_t copy_sum;
+	struct prepared statements[STATEMENTS_MAX];
+	struct portal portals[PORTALS_MAX];
+	/* The rest of a Query that sleeps or copies. */
+	char query[16384];
+	size_t query_at, query_length;
+	time_us sleeps; /* > 0: it waits for session_wake */
+	bool sleeps_in_execute, sleep_writes;
+	char sleeper[700];
+	bool over; /* Terminate, or a fatal error */
+	statement_runs *runs;
+	void *who;
+};
+
+struct session *session_new(void);
+void session_free(struct session *);
+
+/* A setting of the startup packet. */
+void session_start_with(struct session *, struct span name, struct span value);
+
+/* ParameterStatus of everything that is reported. */
+void session_report_all(struct session *, struct bytes *out);
+
+/* One whole message; not while it sleeps. */
+void session_take(struct session *, char type, struct span body, struct bytes *out);
+bool session_sleeps(const struct session *);
+void session_wake(struct session *, bool cancelled, struct bytes *out);
+
+/* As session_take, but what it begins is cancelled before it does anything: what somebody gets who cancels while waiting. */
+void session_take_cancelled(struct session *, char type, struct span body, struct bytes *out);
+
+/* ---- messages ---- */
+
+void say_empty(struct bytes *, char type);
+void say_text(struct bytes *, char type, const char *text); /* with its zero */
+void say_body(struct bytes *, char type, const void *, size_t);
+void say_ready(struct bytes *, char status);
+void say_error(struct bytes *, char type, const char *severity, const char *sqlstate, const char *message);
+void say_setting(struct bytes *, const char *name, const char *value);
+
+/* The next whole message at the front; false: not there yet. */
+bool message_next(struct span bytes, char *type, struct span *body, size_t *total);
+
+/* A field of an error or notice; "" when missing. */
+const char *error_field(struct span body, char field, char out[300]);
+
+/* The client whose tag is in a statement; -1: none. */
+int tag_of(const char *text);
+
+#endif
