@@ -138,13 +138,6 @@ static void put_u64(struct writer *w, const void *row, size_t offset, const stru
 	put_unsigned(w, *(const uint64_t *)member(row, offset));
 }
 
-/* As int8: an id beyond that would be no number to a driver. */
-static void put_id(struct writer *w, const void *row, size_t offset, const struct show *show)
-{
-	(void)show;
-	put_number(w, *(const int64_t *)member(row, offset));
-}
-
 static void put_pointer(struct writer *w, const void *row, size_t offset, const struct show *show)
 {
 	uint64_t id = *(const uint64_t *)member(row, offset);
@@ -338,7 +331,7 @@ static const struct column socket_columns[] = {
 	{ "connect_time", TEXT }, { "request_time", TEXT }, { "wait", INT4 }, { "wait_us", INT4 },
 	{ "close_needed", INT4 }, { "ptr", TEXT }, { "link", TEXT }, { "remote_pid", INT4 }, { "tls", TEXT },
 	{ "application_name", TEXT }, { "prepared_statements", INT4 },
-	{ "id", INT8 }, /* int4 in PgBouncer; ours do not fit */
+	{ "id", INT4 },
 	/* the rest is for SOCKETS only */
 	{ "recv_pos", INT4 }, { "pkt_pos", INT4 }, { "pkt_remain", INT4 }, { "send_pos", INT4 }, { "send_remain", INT4 },
 	{ "pkt_avail", INT4 }, { "send_avail", INT4 },
@@ -352,7 +345,7 @@ static const struct field client_fields[] = {
 	CLIENT(put_text, local_address), CLIENT(put_int, local_port), CLIENT(put_wall, connected_wall),
 	CLIENT(put_wall, requested_wall), CLIENT(put_seconds, wait), CLIENT(put_microseconds, wait), { put_zero, 0 },
 	CLIENT(put_pointer, id), CLIENT(put_pointer, link_id), CLIENT(put_u32, process_id), { put_empty, 0 },
-	CLIENT(put_text, application_name), CLIENT(put_u32, statements), CLIENT(put_id, id),
+	CLIENT(put_text, application_name), CLIENT(put_u32, statements), CLIENT(put_u64, id),
 	{ put_zero, 0 }, { put_zero, 0 }, { put_zero, 0 }, { put_zero, 0 }, { put_zero, 0 }, { put_zero, 0 }, { put_zero, 0 },
 };
 
@@ -363,7 +356,7 @@ static const struct field server_fields[] = {
 	SERVER(put_text, local_address), SERVER(put_int, local_port), SERVER(put_wall, connected_wall),
 	SERVER(put_wall, requested_wall), { put_zero, 0 }, { put_zero, 0 }, SERVER(put_bit, close_needed),
 	SERVER(put_pointer, id), SERVER(put_pointer, link_id), SERVER(put_u32, process_id), { put_empty, 0 },
-	SERVER(put_text, application_name), SERVER(put_u32, statements), SERVER(put_id, id),
+	SERVER(put_text, application_name), SERVER(put_u32, statements), SERVER(put_u64, id),
 	{ put_zero, 0 }, { put_zero, 0 }, { put_zero, 0 }, { put_zero, 0 }, { put_zero, 0 }, { put_zero, 0 }, { put_zero, 0 },
 };
 /* clang-format on */
@@ -565,8 +558,7 @@ static const struct field config_fields[] = {
 };
 
 static const struct column memory_columns[] = {
-	{ "name", TEXT }, { "size", INT4 }, { "used", INT4 }, { "free", INT4 },
-	{ "memtotal", INT8 }, /* int4 in PgBouncer, which 2 GiB would not fit */
+	{ "name", TEXT }, { "size", INT4 }, { "used", INT4 }, { "free", INT4 }, { "memtotal", INT4 },
 };
 
 static put_fn put_memory_total;
@@ -578,13 +570,15 @@ static const struct field memory_fields[] = {
 };
 /* clang-format on */
 
+/* An int4, since programs read by type: more than that is said to be the most that can be said. */
 static void put_memory_total(struct writer *w, const void *row, size_t offset, const struct show *show)
 {
 	const struct memory_row *memory = row;
+	uint64_t total = (uint64_t)memory->size * ((uint64_t)memory->used + memory->free);
 
 	(void)offset;
 	(void)show;
-	put_unsigned(w, (uint64_t)memory->size * ((uint64_t)memory->used + memory->free));
+	put_unsigned(w, total < INT32_MAX ? total : INT32_MAX);
 }
 
 static void more_memory(struct writer *w, const struct snapshot *snapshot, const struct show *show)

@@ -25,8 +25,8 @@ struct client_row {
 	int port, local_port;
 	time_us connected_wall, requested_wall;
 	time_us wait;
-	uint64_t id;         /* for KILL_CLIENT */
-	uint64_t link_id;    /* the server it holds; 0: none */
+	uint64_t id;         /* for KILL_CLIENT; 31 bits, as it is shown as an int4 */
+	uint64_t link_id;    /* the server it holds; 0: none; 31 bits */
 	uint32_t process_id; /* the peer's, for a unix socket */
 	uint32_t statements; /* named prepared statements */
 	bool in_transaction;
@@ -50,7 +50,7 @@ struct server_row {
 	char address[112], local_address[112];
 	int port, local_port;
 	time_us connected_wall, requested_wall;
-	uint64_t id, link_id; /* link: the client that holds it; 0: none */
+	uint64_t id, link_id; /* 31 bits; link: the client that holds it, 0: none */
 	uint32_t process_id;  /* PostgreSQL's */
 	uint32_t statements;
 	bool close_needed;
