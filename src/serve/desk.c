@@ -142,7 +142,8 @@ static void show(struct guest *guest, const struct console_command *command)
 	}
 	if (!rows_known(command->argument, &parts)) {
 		nearest = text_nearest(command->argument, rows_names());
-		text_format(message, sizeof message, "invalid command 'SHOW %s', use SHOW HELP;", command->argument);
+		text_format(message, sizeof message, "invalid command 'SHOW%s%s', use SHOW HELP;",
+			*command->argument ? " " : "", command->argument);
 		text_format(hint, sizeof hint, "Perhaps you meant SHOW %s.", nearest ? nearest : "HELP");
 		complain(guest, SQLSTATE_SYNTAX_ERROR, message, nearest ? hint : NULL);
 		return;
@@ -300,10 +301,11 @@ static void refuse_unknown(struct guest *guest, const struct console_command *co
 	const char *nearest = text_nearest(command->word, commands);
 	char message[160], hint[100];
 
-	if (command->verb == VERB_BAD)
-		text_format(message, sizeof message, "bad arguments");
-	else
-		text_format(message, sizeof message, "invalid command '%s', use SHOW HELP;", command->word);
+	if (command->verb == VERB_BAD) {
+		complain(guest, SQLSTATE_SYNTAX_ERROR, "bad arguments", "SHOW HELP tells what each command takes.");
+		return;
+	}
+	text_format(message, sizeof message, "invalid command '%s', use SHOW HELP;", command->word);
 	text_format(hint, sizeof hint, "Perhaps you meant %s.", nearest ? nearest : "SHOW HELP");
 	complain(guest, SQLSTATE_SYNTAX_ERROR, message, hint);
 }

@@ -266,11 +266,9 @@ static bool parse_show(struct scanner *s, struct console_command *out)
 		text_copy(out->value, sizeof out->value, fake->answer);
 		return true;
 	}
-	/* SHOW alone asks what there is to show. */
-	if (at_end(*s)) {
-		text_copy(out->argument, sizeof out->argument, "help");
+	/* SHOW alone is an error, as in PgBouncer; the desk has the words for it. */
+	if (at_end(*s))
 		return true;
-	}
 	if (!argument(s, out->argument, sizeof out->argument))
 		return false;
 	lower(out->argument);

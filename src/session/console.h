@@ -32,7 +32,7 @@ struct console_command {
 	enum console_verb verb;
 	const char *tag; /* the command's word in capitals, for CommandComplete */
 	bool admin_only;
-	char argument[64]; /* a database, a client's id, or what to SHOW (in small letters) */
+	char argument[64]; /* a database, a client's id, or what to SHOW (in small letters; empty: SHOW alone) */
 	char key[64], value[256];
 	enum console_shutdown shutdown;
 	char word[64]; /* the first word as written, for "invalid command" */

@@ -70,11 +70,11 @@ static void words_know_no_case_and_may_end_in_semicolons(void **state)
 	}
 }
 
-static void show_alone_shows_the_help(void **state)
+static void show_alone_shows_nothing(void **state)
 {
 	(void)state;
 	assert_int_equal(parse("SHOW;").verb, VERB_SHOW);
-	assert_string_equal(parse("SHOW;").argument, "help");
+	assert_string_equal(parse("SHOW;").argument, "");
 	assert_string_equal(parse("show help").argument, "help");
 }
 
@@ -444,7 +444,7 @@ int main(void)
 	const struct CMUnitTest stories[] = {
 		cmocka_unit_test(nothing_is_empty),
 		cmocka_unit_test(words_know_no_case_and_may_end_in_semicolons),
-		cmocka_unit_test(show_alone_shows_the_help),
+		cmocka_unit_test(show_alone_shows_nothing),
 		cmocka_unit_test(a_show_that_there_is_not_is_the_desks_business),
 		cmocka_unit_test(commands_take_a_database_or_none),
 		cmocka_unit_test(a_quoted_word_may_stand_close),

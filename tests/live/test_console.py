@@ -182,7 +182,7 @@ class Shows(Story):
 
     def nonsense_is_an_error_and_the_console_goes_on(self):
         console = self.pooler().console()
-        for words in ("FLY", "SHOW NOTHING_LIKE_IT", "SELECT 1 + 1", "PAUSE no_such_database", "SET no_such_setting = 1",
+        for words in ("FLY", "SHOW", "SHOW;", "SHOW NOTHING_LIKE_IT", "SELECT 1 + 1", "PAUSE no_such_database", "SET no_such_setting = 1",
                       "SET max_client_conn = 'lots'", "RESUME no_such_database", "KILL_CLIENT nobody", "SHUTDOWN SOMETIME",
                       "SHOW POOLS; SHOW POOLS", "'", '"unclosed', "x" * 1000):
             reply = console.simple(words)
