@@ -8,5 +8,5 @@ export PGWEIR_BUILD=$folder
 if [ "${3:-}" = full ]; then
 	exec ${calmly:-} tests/tap join --timeout 2000 tests/groups/20-unit tests/groups/30-scenarios tests/groups/40-sim tests/groups/50-live
 fi
-exec ${calmly:-} tests/tap join --timeout 1200 tests/groups/20-unit tests/groups/30-scenarios "tests/groups/40-sim 10" \
+exec ${calmly:-} tests/tap join --timeout 1200 tests/groups/20-unit tests/groups/30-scenarios "tests/groups/40-sim short" \
 	"tests/groups/50-live --quick"
