@@ -172,8 +172,11 @@ void door_left(struct core *core, const struct event *event)
 	enum stage stage = c ? c->stage : STAGE_SETTLED;
 	pool_id named = event->pool;
 
+	if (c && c->want == WANT_LENT) {
+		lend_take_back(core, c);
+		c = client_find(core, event->client);
+	}
 	if (c) {
-		check(c->want != WANT_LENT);
 		if (c->want == WANT_WAITS)
 			waiters_remove(core, c);
 		if (stage == STAGE_LOGIN)

@@ -23,10 +23,15 @@ enum event_kind {
 	EVENT_CLIENT_ENTERS, /* client: a new connection wants to log in       -> ADMIT now or later, or REFUSE (limit_counts = all) */
 	EVENT_CLIENT_NAMED, /* client, pool: the login is proven              -> REFUSE when a client limit of its database or user is full (PgBouncer's meaning), else ADMIT */
 	EVENT_CLIENT_SETTLED, /* client: the login is complete; it is parked now */
-	EVENT_CLIENT_LEFT, /* client: gone, in whatever state but lent; also from the door or while waiting. Once for each ENTERS, also after
-	                        * REFUSE and EXPEL. `named` and `pool` say how far it came: as whom it was ADMITted the second time */
-	EVENT_CLIENT_WANTS, /* client, pool, since: needs a server            -> LEND, or waits (DIAL, MOVE, CLOSE may help it), or REFUSE */
-	EVENT_CLIENT_GIVES_UP, /* client: waits no longer (timeout, cancel), but stays. Means nothing when it does not wait (KILL, FAILED were faster) */
+	/* client: gone, also from the door or while waiting; never while it uses a server (end its lease first). Once for each ENTERS,
+	 * also after REFUSE and EXPEL. `named` and `pool` say how far it came: as whom it was ADMITted the second time */
+	EVENT_CLIENT_LEFT,
+	EVENT_CLIENT_WANTS, /* client, pool, since: needs a server -> LEND, or waits (DIAL, MOVE, CLOSE may help it), or REFUSE. Means
+	                     * nothing when it waits already */
+	/* client: waits no longer (timeout, cancel), but stays. Means nothing when it does not wait (KILL, FAILED were faster).
+	 * LEFT and GIVES_UP may cross a LEND that is not carried out yet: that LEND is in vain, and answered by READY for its
+	 * server (or LOST). A LEND whose server ended before it was carried out is answered by WANTS with the old `since` */
+	EVENT_CLIENT_GIVES_UP,
 	/* servers */
 	EVENT_SERVER_READY, /* server: logged in, or proven free and clean; nobody holds it -> LEND, MOVE, CLOSE or it is idle. Ends its lease.
 	                         * In answer to MOVE: it can not be moved now, and stays with its worker */

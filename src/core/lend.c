@@ -142,7 +142,8 @@ void lend_wants(struct core *core, const struct event *event)
 	if (!c)
 		c = client_make(core, event->client, STAGE_SETTLED);
 	check(c->stage == STAGE_LOGIN || c->stage == STAGE_SETTLED);
-	check(c->want == WANT_NOTHING);
+	if (c->want != WANT_NOTHING)
+		return; /* it waits, or its LEND is not carried out yet */
 	if (core->shutting_down && core->shutdown != SHUTDOWN_CLIENTS) {
 		effect_for(core, EFFECT_REFUSE, c->ref)->refusal = REFUSAL_SHUTDOWN;
 		client_rest(core, c);
@@ -174,12 +175,26 @@ void lend_wants(struct core *core, const struct event *event)
 	}
 }
 
+/* Its LEND is not carried out yet, and will be in vain: the server waits for its worker to find that out and say READY. */
+void lend_take_back(struct core *core, struct client *c)
+{
+	struct server *s = c->server;
+
+	check(c->want == WANT_LENT);
+	lease_close(core, s);
+	server_enter(core, s, SERVER_CLEANING);
+}
+
 void lend_gives_up(struct core *core, const struct event *event)
 {
 	struct client *c = client_find(core, event->client);
 
-	if (!c || c->want != WANT_WAITS)
+	if (!c || c->want == WANT_NOTHING)
 		return;
+	if (c->want == WANT_LENT) {
+		lend_take_back(core, c);
+		return;
+	}
 	waiters_remove(core, c);
 	client_rest(core, c);
 }

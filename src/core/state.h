@@ -199,6 +199,7 @@ void server_move(struct core *, struct server *, uint32_t to);
 void lend_rescue(struct core *, struct pool *);
 void lend_wants(struct core *, const struct event *);
 void lend_gives_up(struct core *, const struct event *);
+void lend_take_back(struct core *, struct client *);
 void lend_ready(struct core *, const struct event *);
 void lend_cleaning(struct core *, const struct event *);
 void lend_arrived(struct core *, const struct event *);

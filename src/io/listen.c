@@ -28,7 +28,7 @@
 
 #define ACCEPTS_PER_TURN 16
 #define PAUSE_US         (100 * MILLISECOND_US)
-#define DEFER_SECONDS    45
+#define DEFER_SECONDS    1
 
 struct listener {
 	int fd;

@@ -91,6 +91,7 @@ const struct address *parcel_peer(const struct parcel *);
 
 void stream_set_owner(struct stream *, void *owner);
 void *stream_owner(const struct stream *);
+size_t stream_size(void); /* memory of one, without what waits in its queues */
 
 /* The answer is borrowed until the same question is asked about any stream of this loop: copy what must stay.
  * The peer of an accepted unix socket has process and user, and the listener's port. The peer is known to the end, also

@@ -148,6 +148,11 @@ static void unpack_peer(const struct stream *s, struct address *out)
 		text_copy(out->path, sizeof out->path, s->path);
 }
 
+size_t stream_size(void)
+{
+	return sizeof(struct stream);
+}
+
 const struct address *stream_peer(const struct stream *s)
 {
 	unpack_peer(s, &s->loop->peer);

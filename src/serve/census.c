@@ -9,16 +9,6 @@
 #include "io/clock.h"
 #include "serve/worker.h"
 
-static uint64_t client_id(struct client_ref ref)
-{
-	return (uint64_t)ref.worker << 56 | (uint64_t)(ref.client.slot & 0xffffff) << 32 | ref.client.generation;
-}
-
-static uint64_t server_id_number(server_id id)
-{
-	return (uint64_t)1 << 63 | (uint64_t)id.slot << 32 | id.generation;
-}
-
 void census_begin(struct guest *guest, unsigned parts)
 {
 	struct letter_census *letter = calloc(1, sizeof *letter);
@@ -37,6 +27,35 @@ void census_begin(struct guest *guest, unsigned parts)
 }
 
 /* ---- what the house knows ---- */
+
+/* Adds to the row of that name, or begins it; every worker adds its own. */
+static void add_memory(struct snapshot *snapshot, const char *name, uint64_t used, uint64_t bytes, uint64_t unused)
+{
+	struct memory_row *row = snapshot->memory;
+
+	while (row < snapshot->memory + snapshot->memory_count && strcmp(row->name, name) != 0)
+		row++;
+	if (row == snapshot->memory + sizeof snapshot->memory / sizeof *row)
+		return;
+	if (row == snapshot->memory + snapshot->memory_count) {
+		snapshot->memory_count++;
+		text_copy(row->name, sizeof row->name, name);
+		row->size = (uint32_t)bytes;
+	}
+	row->used += (uint32_t)used;
+	row->free += (uint32_t)unused;
+}
+
+/* What is of any size, by the size that one has on average. */
+static void visit_memory(struct worker *worker, struct snapshot *snapshot)
+{
+	uint64_t count, bytes;
+
+	params_book_counts(worker->house->params, &count, &bytes);
+	add_memory(snapshot, "params", count, count ? bytes / count : 0, 0);
+	statement_book_counts(worker->house->statements, &count, &bytes);
+	add_memory(snapshot, "statement", count, count ? bytes / count : 0, 0);
+}
 
 static struct snapshot *visit_totals(struct worker *worker, struct snapshot *snapshot)
 {
@@ -57,6 +76,8 @@ static struct snapshot *visit_totals(struct worker *worker, struct snapshot *sna
 	snapshot->clients_max = house->clients_max;
 	snapshot->paused = totals.paused;
 	snapshot->shutting_down = totals.shutting_down;
+	snapshot->names_cached = 0; /* names are asked for anew with every connection */
+	visit_memory(worker, snapshot);
 	return snapshot;
 }
 
@@ -284,10 +305,10 @@ static void add_client(struct worker *worker, struct snapshot *snapshot, const s
 	row->connected_wall = wall_of(worker, snapshot, guest->connected);
 	row->requested_wall = wall_of(worker, snapshot, guest->requested);
 	row->wait = guest->state == GUEST_WAITING ? worker->now - guest->wants_since : 0;
-	row->id = client_id(guest_ref(guest));
+	row->id = guest->number;
 	row->statements = guest->names.count;
 	if (guest->channel) {
-		row->link_id = server_id_number(guest->channel->id);
+		row->link_id = guest->channel->number;
 		row->in_transaction = guest->channel->track.status == 'T' || guest->channel->track.status == 'E';
 	}
 }
@@ -319,8 +340,8 @@ static void add_server(struct worker *worker, struct snapshot *snapshot, const s
 	fill_addresses(channel->stream, row->address, &row->port, row->local_address, &row->local_port, NULL);
 	row->connected_wall = wall_of(worker, snapshot, channel->connected);
 	row->requested_wall = wall_of(worker, snapshot, channel->requested ? channel->requested : channel->connected);
-	row->id = server_id_number(channel->id);
-	row->link_id = channel->guest ? client_id(guest_ref(channel->guest)) : 0;
+	row->id = channel->number;
+	row->link_id = channel->guest ? channel->guest->number : 0;
 	row->process_id = channel->process_id;
 	row->statements = (uint32_t)prepared_count(channel->prepared);
 	lock_take(worker->house->lock);
@@ -369,6 +390,10 @@ static void visit_own(struct worker *worker, struct snapshot *snapshot)
 	struct guest *guest;
 	uint32_t slot = 0, i;
 
+	/* Nothing is kept in reserve: what is free went back to the allocator. */
+	add_memory(snapshot, "client", worker->guests.used, sizeof *guest, 0);
+	add_memory(snapshot, "server", worker->channel_count, sizeof(struct channel), 0);
+	add_memory(snapshot, "stream", worker->guests.used + worker->channel_count, stream_size(), 0);
 	if (snapshot->parts & PART_CLIENTS)
 		while ((guest = slots_next(&worker->guests, &slot)))
 			if (guest->state != GUEST_ENDING)

@@ -140,7 +140,7 @@ static void show(struct guest *guest, const struct console_command *command)
 		show_help(guest);
 		return;
 	}
-	if (!rows_known(command->argument, &parts)) {
+	if (!command->argument[0] || !rows_known(command->argument, &parts)) {
 		nearest = text_nearest(command->argument, rows_names());
 		text_format(message, sizeof message, "invalid command 'SHOW%s%s', use SHOW HELP;",
 			*command->argument ? " " : "", command->argument);
@@ -270,13 +270,10 @@ void desk_reply(struct guest *guest, const struct letter_reply *reply)
 
 static void kill_client(struct guest *guest)
 {
-	struct worker *worker = guest->worker;
 	struct letter_kill *letter;
-	char *end;
-	uint64_t id = strtoull(guest->desk->command.argument, &end, 10);
-	uint32_t to = (uint32_t)(id >> 56);
+	int64_t number;
 
-	if (*end || id == 0 || to >= worker->house->worker_count) {
+	if (!text_to_i64(span_text(guest->desk->command.argument), &number) || number <= 0 || number > INT32_MAX) {
 		complain(guest, SQLSTATE_INVALID_PARAMETER_VALUE, "client not found",
 			"KILL_CLIENT takes the id that SHOW CLIENTS prints.");
 		return;
@@ -287,11 +284,10 @@ static void kill_client(struct guest *guest)
 		return;
 	}
 	letter->letter.kind = LETTER_KILL;
-	letter->client = (struct client_ref){ .worker = to,
-		.client = { .slot = (uint32_t)(id >> 32) & 0xffffff, .generation = (uint32_t)id } };
+	letter->number = (uint32_t)number;
 	letter->asker = guest_ref(guest);
 	desk_begin_waiting(guest);
-	worker_post(worker, to, &letter->letter);
+	worker_post(guest->worker, 0, &letter->letter);
 }
 
 static void refuse_unknown(struct guest *guest, const struct console_command *command)

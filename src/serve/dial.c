@@ -20,6 +20,10 @@ void channel_dial_failed(struct channel *channel, enum server_failure failure, c
 		.text = text,
 	};
 
+	/* A server that was there before will be there again: who is logged in waits for it, as long as query_wait_timeout lets him. */
+	if (failure == FAILURE_REFUSED && strcmp(sqlstate, SQLSTATE_CANNOT_CONNECT) == 0 &&
+		pool_is_known(channel->worker, channel->pool))
+		event.failure = FAILURE_TEMPORARY;
 	channel_log(channel, failure == FAILURE_REFUSED ? LOG_WARNING : LOG_LOG, "server login failed: %s (%s)", text,
 		sqlstate);
 	channel_forget(channel);
@@ -145,6 +149,7 @@ void channel_dial(struct worker *worker, const struct effect *effect)
 		goto refused;
 	channel->party = PARTY_CHANNEL;
 	channel->id = effect->server;
+	channel->number = house_number(worker->house);
 	channel->pool = effect->pool;
 	channel->worker = worker;
 	channel->connected = worker->now;

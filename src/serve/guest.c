@@ -97,13 +97,15 @@ void guest_end(struct guest *guest, const struct complaint *complaint, const cha
 
 	if (guest->state == GUEST_ENDING)
 		return;
-	if (complaint && worker->config->log_pooler_errors)
+	if (complaint && worker->config->log_pooler_errors && !worker->stop)
 		guest_log(guest, LOG_WARNING, "pooler error: %s", complaint->message);
-	if (worker->config->log_disconnections)
+	if (worker->config->log_disconnections && !worker->stop)
 		guest_log(guest, LOG_LOG, "closing because: %s (age=%s)", reason,
 			text_duration(age, sizeof age, worker->now - guest->connected));
 	outbox_hurry(worker, guest->stream);
-	if (complaint) {
+	if (guest->channel && guest->channel->body_left > 0 && guest->channel->forward)
+		guest->cut_short = true;
+	if (complaint && !guest->cut_short) {
 		struct buf words = { 0 };
 		struct writer w = writer_to(&words);
 		struct piece piece;
@@ -171,6 +173,15 @@ static bool reserve_ending(struct worker *worker)
 
 /* ---- arriving and proving ---- */
 
+/* As application_name_add_host says where a client is: "127.0.0.1:40123", "unix(4711):6432". */
+static void peer_text(const struct address *peer, char out[ADDRESS_TEXT])
+{
+	if (peer->family == ADDRESS_UNIX)
+		text_format(out, ADDRESS_TEXT, "unix(%u):%u", peer->process, peer->port);
+	else
+		address_text(peer, out);
+}
+
 void guest_arrive(struct worker *worker, struct parcel *parcel)
 {
 	struct guest *guest = calloc(1, sizeof *guest);
@@ -196,7 +207,8 @@ void guest_arrive(struct worker *worker, struct parcel *parcel)
 	timer_init(&guest->timer, PARTY_GUEST);
 	entropy_fill(guest->secret, sizeof guest->secret);
 	entropy_fill(random, sizeof random);
-	address_host_text(parcel_peer(parcel), host);
+	peer_text(parcel_peer(parcel), host);
+	guest->number = house_number(worker->house);
 	guest->login = client_new(&setup);
 	secret_wipe(random, sizeof random);
 	if (!guest->login)
@@ -262,10 +274,11 @@ static void welcome(struct guest *guest, struct params *reported)
 static void begin_learning(struct guest *guest)
 {
 	struct pool_view *view = guest->worker->views[guest->pool];
-	struct params *known = pool_welcome(view, client_facts(guest->login)->params);
+	struct params *known = pool_welcome(guest->worker, view, client_facts(guest->login)->params);
 
 	if (known) {
 		welcome(guest, known);
+		params_drop(known);
 		return;
 	}
 	guest->wanted = params_keep(client_facts(guest->login)->params);
@@ -281,7 +294,7 @@ void guest_learned(struct guest *guest, struct channel *channel)
 	struct params *reported = params_keep(channel->reported);
 
 	check(guest->state == GUEST_LEARNING && channel->guest == guest);
-	pool_learn(view, guest->wanted, reported);
+	pool_learn(guest->worker, view, guest->wanted, reported);
 	params_drop(guest->wanted);
 	guest->wanted = NULL;
 	channel_return(channel);
@@ -335,6 +348,44 @@ static void proven(struct guest *guest)
 	step(guest, EVENT_CLIENT_NAMED);
 }
 
+/* ---- the door that descriptors make ----
+ *
+ * What bounds parked clients is the number of descriptors. Near it a login waits at the door, outside the core, and looks again now
+ * and then; some descriptors stay set aside for the console, for servers and for cancels. So many that even those run out are told. */
+
+#define LOOK_AGAIN_US (100 * MILLISECOND_US)
+
+static void knock(struct guest *guest)
+{
+	struct worker *worker = guest->worker;
+	struct house *house = worker->house;
+	uint32_t clients = atomic_load(&house->clients);
+	time_us limit = worker->config->client_login_timeout, again = worker->now + LOOK_AGAIN_US;
+
+	if (clients <= house->clients_max) {
+		guest->counted = true;
+		if (limit > 0)
+			timer_set(&worker->timers, &guest->timer, guest->connected + limit);
+		step(guest, EVENT_CLIENT_ENTERS);
+		return;
+	}
+	if (worker->now >= worker->door_said + SECOND_US) {
+		worker->door_said = worker->now;
+		log_line(LOG_WARNING,
+			"%u clients are connected, near the limit of open files (%llu): new logins wait at the door; raise the limit (ulimit -n, LimitNOFILE=)",
+			clients, (unsigned long long)house->descriptor_limit);
+	}
+	if (clients > house->clients_max + house->clients_aside) {
+		refuse(guest, SQLSTATE_TOO_MANY_CONNECTIONS, "too many clients are connected to the pooler",
+			"Its limit of open files is reached.",
+			"Raise the limit of open files (ulimit -n, LimitNOFILE=).");
+		return;
+	}
+	if (limit > 0 && again > guest->connected + limit)
+		again = guest->connected + limit;
+	timer_set(&worker->timers, &guest->timer, again);
+}
+
 static void enter(struct guest *guest)
 {
 	const struct client_facts *facts = client_facts(guest->login);
@@ -347,9 +398,8 @@ static void enter(struct guest *guest)
 		return;
 	}
 	guest->state = GUEST_AT_DOOR;
-	guest->counted = true;
 	stream_pause(guest->stream);
-	step(guest, EVENT_CLIENT_ENTERS);
+	knock(guest);
 }
 
 static void follow(struct guest *guest, enum client_edge edge)
@@ -615,11 +665,12 @@ static void notice_wait(struct guest *guest)
 		.message = "No server connection available in postgres backend, client being queued",
 		.detail = bouncer(guest) ? NULL : detail,
 	};
-	struct writer w = writer_to(&guest->worker->out);
+	struct writer w;
 
 	describe_wait(guest, detail, sizeof detail);
 	guest->noticed = true;
 	buf_clear(&guest->worker->out);
+	w = writer_to(&guest->worker->out);
 	message_complaint(&w, &complaint);
 	send_out(guest);
 }
@@ -643,6 +694,11 @@ void guest_rings(struct guest *guest)
 	switch ((enum guest_state)guest->state) {
 	case GUEST_LOGIN:
 	case GUEST_AT_DOOR:
+		limit = guest->worker->config->client_login_timeout;
+		if (guest->state == GUEST_AT_DOOR && !guest->counted && (limit == 0 || now < guest->connected + limit)) {
+			knock(guest);
+			break;
+		}
 		refuse(guest, SQLSTATE_CANNOT_CONNECT_NOW, "client_login_timeout",
 			guest->state == GUEST_AT_DOOR
 				? "The pooler serves as many clients as it may (max_client_conn), and none was done in time."
@@ -735,10 +791,11 @@ static void cancel_waiting(struct guest *guest)
 		.sqlstate = SQLSTATE_QUERY_CANCELED,
 		.message = "canceling statement due to user request",
 	};
-	struct writer w = writer_to(&guest->worker->out);
+	struct writer w;
 
 	step(guest, EVENT_CLIENT_GIVES_UP);
 	buf_clear(&guest->worker->out);
+	w = writer_to(&guest->worker->out);
 	message_complaint(&w, &complaint);
 	send_out(guest);
 	if (guest->state == GUEST_ENDING)

@@ -34,6 +34,7 @@ struct house *house_new(const struct house_setup *setup)
 	struct core_setup core = { .workers = setup->workers };
 	struct effects none = { 0 };
 	struct core_rules rules;
+	uint64_t aside;
 	uint32_t i;
 
 	if (!house)
@@ -45,9 +46,9 @@ struct house *house_new(const struct house_setup *setup)
 	house->descriptor_limit = setup->descriptor_limit;
 	core.servers_max = (uint32_t)(setup->descriptor_limit / 4 < SERVERS_MOST ? setup->descriptor_limit / 4
 										 : SERVERS_MOST);
-	house->clients_max = (uint32_t)(setup->descriptor_limit > DESCRIPTORS_ASIDE * 2
-			? setup->descriptor_limit - DESCRIPTORS_ASIDE
-			: setup->descriptor_limit / 2);
+	aside = setup->descriptor_limit > 4 * DESCRIPTORS_ASIDE ? DESCRIPTORS_ASIDE : setup->descriptor_limit / 4;
+	house->clients_aside = (uint32_t)(aside / 2);
+	house->clients_max = (uint32_t)(setup->descriptor_limit - aside - house->clients_aside);
 	atomic_init(&house->generation, 1);
 	house->lock = lock_new();
 	house->core = core_new(&core);
@@ -85,6 +86,7 @@ void house_free(struct house *house)
 	for (i = 0; i < house->listener_count; i++)
 		listener_close(&house->listeners[i]);
 	core_free(house->core);
+	house_welcomes_fini(house);
 	statement_book_free(house->statements);
 	params_book_free(house->params);
 	config_drop(house->config);
@@ -180,6 +182,11 @@ void house_stop(struct house *house)
 		tell_workers(house, LETTER_STOP);
 }
 
+uint32_t house_number(struct house *house)
+{
+	return (atomic_fetch_add(&house->numbers, 1) & 0x7fffffff) + 1;
+}
+
 bool house_is_own_user(const struct address *peer)
 {
 	return peer && peer->family == ADDRESS_UNIX && peer->process != 0 && peer->user == process_user();
@@ -206,10 +213,19 @@ void house_watch(struct house *house, struct loop *loop, const struct letter_lis
 	uint32_t i;
 
 	for (i = 0; i < house->listener_count; i++) {
-		if (letter->watch)
-			(void)listener_watch(house->listeners[i], loop);
-		else if (letter->all || listener_address(house->listeners[i])->family != ADDRESS_UNIX)
-			listener_unwatch(house->listeners[i], loop);
+		struct listener *listener = house->listeners[i];
+
+		if (!listener)
+			continue;
+		if (letter->watch) {
+			if (listener_watch(listener, loop))
+				atomic_fetch_add(&house->watchers[i], 1);
+		} else if (letter->all || listener_address(listener)->family != ADDRESS_UNIX) {
+			listener_unwatch(listener, loop);
+			/* The last one closes it, so that newcomers are refused by the kernel and not left waiting. */
+			if (atomic_fetch_sub(&house->watchers[i], 1) == 1)
+				listener_close(&house->listeners[i]);
+		}
 	}
 }
 

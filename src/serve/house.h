@@ -33,10 +33,15 @@ struct house {
 	struct mailbox *keeper_mailbox;
 	time_us started_wall;
 	uint64_t descriptor_limit;
-	uint32_t clients_max; /* by descriptors: beyond it new logins wait at the door */
-	atomic_uint clients;  /* connected now */
+	uint32_t clients_aside; /* how many more may wait at that door */
+	uint32_t clients_max;   /* by descriptors: beyond it new logins wait at the door */
+	atomic_uint clients;    /* connected now */
 	atomic_bool stopping;
+	struct welcomes *welcomes; /* by pool id, under the lock: see serve/pools.c */
+	uint32_t welcome_capacity;
+	atomic_uint numbers; /* the last number given to a client or server, for people: see house_number */
 	struct listener *listeners[HOUSE_LISTENERS];
+	atomic_uint watchers[HOUSE_LISTENERS];
 	uint32_t listener_count;
 };
 
@@ -70,6 +75,9 @@ bool house_listen(struct house *, const struct address *, const struct listen_se
 /* Begin to accept on all listeners, in every worker; or stop: on TCP alone, or on `all`. */
 void house_open_doors(struct house *, bool watch, bool all);
 void house_watch(struct house *, struct loop *, const struct letter_listeners *);
+
+/* A number for SHOW and KILL_CLIENT: positive, 31 bits, not given again before two billion others were. */
+uint32_t house_number(struct house *);
 
 /* Which addresses of a client count as our own user (console without a password). */
 bool house_is_own_user(const struct address *);

@@ -188,8 +188,10 @@ void channel_part(struct channel *channel)
 {
 	struct guest *guest = channel->guest;
 
-	if (guest)
+	if (guest) {
+		guest->cut_short = channel->body_left > 0 && channel->forward;
 		guest->channel = NULL;
+	}
 	channel->guest = NULL;
 	channel->learning = channel->checking = channel->unprepared = false;
 	channel->pinned = false;
@@ -391,11 +393,6 @@ static void settle_lease(struct channel *channel)
 	if (channel->cancel_wanted && !channel->setting && !track_quiet(&channel->track)) {
 		channel->cancel_wanted = false;
 		errand_send(channel);
-	}
-	if (mode == POOL_STATEMENT && track_quiet(&channel->track) && channel->track.status != 'I') {
-		guest_complain(guest, SQLSTATE_FEATURE_NOT_SUPPORTED,
-			"transaction blocks not allowed in statement pooling mode", NULL, NULL);
-		return;
 	}
 	if (mode == POOL_SESSION || channel->pinned || !track_idle(&channel->track) || channel->unprepared)
 		return;

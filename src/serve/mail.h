@@ -66,7 +66,8 @@ struct letter_reply {
 
 struct letter_kill {
 	struct letter letter;
-	struct client_ref client, asker;
+	uint32_t number; /* as SHOW CLIENTS prints it */
+	struct client_ref asker;
 };
 
 struct letter_listeners {

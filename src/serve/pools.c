@@ -65,7 +65,6 @@ static void view_free(struct pool_view *view)
 {
 	if (!view)
 		return;
-	pool_forget(view);
 	free(view->database_name);
 	free(view->user);
 	free(view);
@@ -148,6 +147,23 @@ struct pool_view *pool_view_for(struct worker *worker, struct span database, str
 	return view;
 }
 
+/* A pool with a forced user and a minimum is kept filled before anybody logs in: it must exist for that. */
+static void keep_minimum(struct worker *worker)
+{
+	const struct config *config = worker->config;
+	size_t i;
+
+	for (i = 0; worker->index == 0 && i < config->database_count; i++) {
+		const struct database_settings *database = &config->databases[i];
+		int least = database->min_pool_size != UNSET ? database->min_pool_size : config->min_pool_size;
+		bool unknown;
+
+		if (database->user && least > 0 && strcmp(database->name, "*") != 0)
+			(void)pool_view_for(worker, span_text(database->name), span_text(database->user), &unknown);
+	}
+	worker_wake_core(worker);
+}
+
 void pool_views_configure(struct worker *worker)
 {
 	struct house *house = worker->house;
@@ -161,13 +177,14 @@ void pool_views_configure(struct worker *worker)
 		if (!view)
 			continue;
 		renew(worker, view);
-		pool_forget(view); /* the server behind it may be another now */
+		pool_forget(worker, view); /* the server behind it may be another now */
 		core_rules_of(view, &pool_rules, &database_rules, worker->config);
 		lock_take(house->lock);
 		core_set_pool_rules(house->core, view->id, &pool_rules, worker->now, &worker->effects);
 		core_set_database_rules(house->core, view->database_id, &database_rules, worker->now, &worker->effects);
 		lock_drop(house->lock);
 	}
+	keep_minimum(worker);
 }
 
 void pool_views_fini(struct worker *worker)
@@ -181,33 +198,153 @@ void pool_views_fini(struct worker *worker)
 	worker->view_capacity = 0;
 }
 
-struct params *pool_welcome(struct pool_view *view, const struct params *wanted)
-{
-	size_t i;
+/* ---- welcomes ----
+ *
+ * What ParameterStatus messages a login gets is known once a server was asked with the same parameters: the next login of that kind
+ * needs no server. All workers share what one has learnt. An application_name of plain characters is reported as it was asked for
+ * (PostgreSQL cuts it at 63 bytes), so it is left out of what must be learnt: a thousand clients with a thousand names are one kind. */
 
-	for (i = 0; i < WELCOMES; i++)
-		if (view->welcomes[i].reported && view->welcomes[i].wanted == wanted)
-			return view->welcomes[i].reported;
-	return NULL;
+#define NAME_BYTES_MAX 63
+
+static const char application_name[] = "application_name";
+
+/* The parameters without a plain application_name, which is returned in `name`; counted. */
+static struct params *kind_of(struct params *wanted, const char **name)
+{
+	struct params *kind = params_keep(wanted);
+	const char *at;
+
+	*name = params_get(wanted, span_text(application_name));
+	for (at = *name; at && *at; at++)
+		if (*at < 32 || *at > 126)
+			*name = NULL;
+	if (*name && !params_remove(&kind, span_text(application_name)))
+		*name = NULL;
+	return kind;
 }
 
-void pool_learn(struct pool_view *view, struct params *wanted, struct params *reported)
+static struct welcomes *welcomes_of(struct house *house, pool_id id)
 {
-	struct welcome *welcome = &view->welcomes[view->welcome_next++ % WELCOMES];
+	uint32_t capacity = house->welcome_capacity ? house->welcome_capacity : 16;
+	struct welcomes *grown;
 
-	params_drop(welcome->wanted);
-	params_drop(welcome->reported);
-	welcome->wanted = params_keep(wanted);
-	welcome->reported = params_keep(reported);
+	while (capacity <= id)
+		capacity *= 2;
+	if (capacity > house->welcome_capacity) {
+		grown = realloc(house->welcomes, capacity * sizeof *grown);
+		if (!grown)
+			return NULL;
+		memset(grown + house->welcome_capacity, 0, (capacity - house->welcome_capacity) * sizeof *grown);
+		house->welcomes = grown;
+		house->welcome_capacity = capacity;
+	}
+	return &house->welcomes[id];
 }
 
-void pool_forget(struct pool_view *view)
+static void welcomes_clear(struct welcomes *welcomes)
 {
 	size_t i;
 
 	for (i = 0; i < WELCOMES; i++) {
-		params_drop(view->welcomes[i].wanted);
-		params_drop(view->welcomes[i].reported);
-		view->welcomes[i] = (struct welcome){ 0 };
+		params_drop(welcomes->list[i].wanted);
+		params_drop(welcomes->list[i].reported);
 	}
+	*welcomes = (struct welcomes){ 0 };
+}
+
+/* The reported set with this name in it, cut as PostgreSQL cuts it. NULL: memory refused. */
+static struct params *with_name(struct params *reported, const char *name)
+{
+	size_t length = strlen(name);
+	struct params *set = params_keep(reported);
+
+	if (length > NAME_BYTES_MAX)
+		length = NAME_BYTES_MAX;
+	if (params_put(&set, span_text(application_name), span_of(name, length)))
+		return set;
+	params_drop(set);
+	return NULL;
+}
+
+struct params *pool_welcome(struct worker *worker, struct pool_view *view, struct params *wanted)
+{
+	struct house *house = worker->house;
+	const char *name;
+	struct params *kind = kind_of(wanted, &name), *reported = NULL, *named;
+	struct welcomes *welcomes;
+	size_t i;
+
+	lock_take(house->lock);
+	welcomes = welcomes_of(house, view->id);
+	for (i = 0; welcomes && !reported && i < WELCOMES; i++)
+		if (welcomes->list[i].reported && welcomes->list[i].wanted == kind)
+			reported = params_keep(welcomes->list[i].reported);
+	lock_drop(house->lock);
+	params_drop(kind);
+	if (!reported || !name)
+		return reported;
+	named = with_name(reported, name);
+	params_drop(reported);
+	return named;
+}
+
+void pool_learn(struct worker *worker, struct pool_view *view, struct params *wanted, struct params *reported)
+{
+	struct house *house = worker->house;
+	const char *name;
+	struct params *kind = kind_of(wanted, &name), *plain = params_keep(reported);
+	struct welcomes *welcomes;
+	struct welcome *welcome, old = { 0 };
+
+	/* Without a name of its own a client is told the empty one, unless the database is configured with one. */
+	if (name && !(view->database && view->database->application_name))
+		(void)params_put(&plain, span_text(application_name), span_text(""));
+	lock_take(house->lock);
+	welcomes = welcomes_of(house, view->id);
+	if (welcomes && !(name && view->database && view->database->application_name)) {
+		welcome = &welcomes->list[welcomes->next++ % WELCOMES];
+		old = *welcome;
+		*welcome = (struct welcome){ params_keep(kind), params_keep(plain) };
+	}
+	lock_drop(house->lock);
+	params_drop(old.wanted);
+	params_drop(old.reported);
+	params_drop(kind);
+	params_drop(plain);
+}
+
+void pool_forget(struct worker *worker, struct pool_view *view)
+{
+	struct house *house = worker->house;
+	struct welcomes gone = { 0 };
+
+	lock_take(house->lock);
+	if (view->id < house->welcome_capacity) {
+		gone = house->welcomes[view->id];
+		house->welcomes[view->id] = (struct welcomes){ 0 };
+	}
+	lock_drop(house->lock);
+	welcomes_clear(&gone);
+}
+
+bool pool_is_known(struct worker *worker, pool_id id)
+{
+	struct house *house = worker->house;
+	bool known;
+
+	lock_take(house->lock);
+	known = id < house->welcome_capacity && house->welcomes[id].next > 0;
+	lock_drop(house->lock);
+	return known;
+}
+
+void house_welcomes_fini(struct house *house)
+{
+	uint32_t i;
+
+	for (i = 0; i < house->welcome_capacity; i++)
+		welcomes_clear(&house->welcomes[i]);
+	free(house->welcomes);
+	house->welcomes = NULL;
+	house->welcome_capacity = 0;
 }

@@ -40,6 +40,9 @@ bool relay_shares_statements(const struct guest *);
 /* What the server owes grew; fakes whose turn has come are answered at once. False: the client was ended. */
 bool relay_owe(struct guest *, enum track_kind, unsigned flags, uint32_t tag);
 
+/* Say what is ours to say now, unless the server is in the middle of a message. */
+void relay_answer_fakes(struct channel *);
+
 void relay_note_request(struct guest *);
 void relay_note_statement(struct channel *, struct span text);
 
@@ -48,6 +51,10 @@ void relay_forget_unnamed(struct guest *);
 
 /* Just before a Sync: close what the server has too many of. False: the client was ended. */
 bool relay_close_excess(struct guest *);
+
+/* The statement that this text would DEALLOCATE, and the client's name for it; NULL: it is something else. */
+struct statement *relay_deallocated(struct guest *, struct span text, struct span *name);
+void relay_deallocate_text(struct guest *, struct statement *, char out[80]);
 
 enum step relay_parse(struct guest *, struct span in, struct frame);
 enum step relay_bind(struct guest *, struct span in, struct frame);

@@ -18,6 +18,28 @@ struct collect {
 	size_t want;
 };
 
+/* DEALLOCATE of a shared statement: the client's name goes; the server is told its own name for it. */
+static enum step take_deallocate(struct guest *guest, struct statement *statement, struct span name)
+{
+	char text[80];
+	size_t length;
+	uint8_t *at;
+
+	relay_deallocate_text(guest, statement, text);
+	length = strlen(text) + 1;
+	names_remove(&guest->names, name);
+	relay_note_request(guest);
+	guest_view(guest)->stats.queries++;
+	guest->channel->reads_only = false;
+	guest->channel->batch++;
+	relay_forget_unnamed(guest);
+	if (!relay_owe(guest, TRACK_QUERY, 0, 0))
+		return STEP_STOP;
+	at = relay_header(outbox_room(&guest->worker->to_server, FRAME_HEADER + length), 'Q', length);
+	memcpy(at, text, length);
+	return STEP_TAKEN;
+}
+
 static enum step take_query(struct guest *guest, struct span in, struct frame frame)
 {
 	struct channel *channel = guest->channel;
@@ -26,6 +48,13 @@ static enum step take_query(struct guest *guest, struct span in, struct frame fr
 	if (guest->worker->config->disable_pqexec) {
 		guest_complain(guest, SQLSTATE_INSUFFICIENT_PRIVILEGE, "PQexec disallowed", NULL, NULL);
 		return STEP_STOP;
+	}
+	if (relay_shares_statements(guest) && here == frame.body && here > 0) {
+		struct span name;
+		struct statement *ended = relay_deallocated(guest, span_of(in.at + FRAME_HEADER, here - 1), &name);
+
+		if (ended)
+			return take_deallocate(guest, ended, name);
 	}
 	relay_note_request(guest);
 	relay_note_statement(channel, span_of(in.at + FRAME_HEADER, here));

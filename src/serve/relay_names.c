@@ -37,7 +37,6 @@ bool relay_shares_statements(const struct guest *guest)
 bool relay_owe(struct guest *guest, enum track_kind kind, unsigned flags, uint32_t tag)
 {
 	struct channel *channel = guest->channel;
-	struct track_entry fake;
 
 	if (!track_push(&channel->track, kind, flags, tag)) {
 		guest_complain(guest, SQLSTATE_PROGRAM_LIMIT, "too many requests are waiting for their answers",
@@ -45,9 +44,18 @@ bool relay_owe(struct guest *guest, enum track_kind kind, unsigned flags, uint32
 			"Read the results of a pipeline before sending more.");
 		return false;
 	}
-	while (track_fake(&channel->track, &fake))
-		relay_empty(&guest->worker->to_client, fake.kind == TRACK_PARSE ? '1' : '3');
+	relay_answer_fakes(channel);
 	return true;
+}
+
+void relay_answer_fakes(struct channel *channel)
+{
+	struct track_entry fake;
+
+	/* Not in the middle of a message. */
+	while (channel->body_left == 0 && track_fake(&channel->track, &fake))
+		if (channel->guest)
+			relay_empty(&channel->worker->to_client, fake.kind == TRACK_PARSE ? '1' : '3');
 }
 
 /* The replies to requests sent from here on belong to the answer of this request. */
@@ -160,6 +168,27 @@ static bool ensure_unnamed(struct guest *guest)
 	return true;
 }
 
+/* DEALLOCATE of a shared statement by an unnamed Parse: see relay_deallocate.c. */
+static enum step parse_deallocate(struct guest *guest, struct statement *statement, struct span name)
+{
+	struct outbox *o = &guest->worker->to_server;
+	char text[80];
+	size_t length;
+	uint8_t *at;
+
+	relay_deallocate_text(guest, statement, text);
+	length = strlen(text) + 1;
+	names_remove(&guest->names, name);
+	relay_note_request(guest);
+	if (!relay_owe(guest, TRACK_PARSE, 0, TAG_UNNAMED))
+		return STEP_STOP;
+	at = relay_header(outbox_room(o, FRAME_HEADER + 1 + length + 2), 'P', 1 + length + 2);
+	*at++ = 0;
+	memcpy(at, text, length);
+	memset(at + length, 0, 2);
+	return STEP_TAKEN;
+}
+
 static enum step parse_unnamed(struct guest *guest, struct span in, struct frame frame)
 {
 	size_t total = FRAME_HEADER + (size_t)frame.body;
@@ -173,6 +202,14 @@ static enum step parse_unnamed(struct guest *guest, struct span in, struct frame
 		if (in.length < total)
 			return total <= WHOLE_MAX ? STEP_WAIT : STEP_COLLECT;
 		relay_forget_unnamed(guest);
+		if (message_read_parse(span_of(in.at + FRAME_HEADER, frame.body), &name, &tail) &&
+			relay_shares_statements(guest)) {
+			struct span text = span_of(tail.at, strlen((const char *)tail.at)), ended_name;
+			struct statement *ended = relay_deallocated(guest, text, &ended_name);
+
+			if (ended)
+				return parse_deallocate(guest, ended, ended_name);
+		}
 		if (message_read_parse(span_of(in.at + FRAME_HEADER, frame.body), &name, &tail)) {
 			guest->unnamed = statement_take(guest->worker->house->statements, tail);
 			if (!guest->unnamed) {

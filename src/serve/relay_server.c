@@ -195,6 +195,14 @@ static void take_ready(struct channel *channel, const struct track_reply *reply)
 	}
 }
 
+/* Statement mode has no room for a transaction that goes on; its client is told before it sees that one began. */
+static bool refuses_block(const struct channel *channel)
+{
+	return channel->guest && channel->state == CHANNEL_LENT && !channel->checking &&
+		channel->worker->views[channel->pool]->rules.mode == POOL_STATEMENT && track_quiet(&channel->track) &&
+		channel->track.status != 'I';
+}
+
 /* Which messages are looked at whole. */
 static bool wants_whole(const struct frame *frame)
 {
@@ -222,7 +230,6 @@ static enum step take_reply(struct channel *channel, struct span whole, struct f
 {
 	struct span body = span_skip(whole, FRAME_HEADER);
 	struct track_reply reply;
-	struct track_entry fake;
 	enum step step = STEP_FORWARD;
 	bool ours;
 
@@ -233,6 +240,8 @@ static enum step take_reply(struct channel *channel, struct span whole, struct f
 	reply = track_take(&channel->track, frame.type, frame.type == 'Z' && body.length == 1 ? (char)body.at[0] : 0);
 	if (reply.verdict == TRACK_BREACH)
 		return breach(channel, "the server answered what nobody asked");
+	if (frame.type == 'E' && !reply.owed && !channel->guest)
+		return breach(channel, "the server is being ended from the other side");
 	ours = ours || (reply.owed && (reply.entry.flags & TRACK_OURS));
 	channel->forward = channel->guest && !ours && !channel->learning && reply.verdict == TRACK_FORWARD;
 	switch (frame.type) {
@@ -256,6 +265,16 @@ static enum step take_reply(struct channel *channel, struct span whole, struct f
 		if (body.length != 1)
 			return breach(channel, "the server sent a broken ReadyForQuery");
 		take_ready(channel, &reply);
+		if (refuses_block(channel)) {
+			guest_complain(channel->guest, SQLSTATE_FEATURE_NOT_SUPPORTED,
+				"transaction blocks not allowed in statement pooling mode", NULL, NULL);
+			return STEP_TAKEN;
+		}
+		break;
+	case 'G':
+		/* Its client went away before the server asked for the data: nobody will ever send any. */
+		if (!channel->guest)
+			return breach(channel, "its client went away before a COPY began");
 		break;
 	default:
 		break;
@@ -265,9 +284,8 @@ static enum step take_reply(struct channel *channel, struct span whole, struct f
 		outbox_add(&channel->worker->to_client, whole.at, whole.length);
 	else if (step == STEP_DISCARD)
 		channel->forward = false;
-	while (track_fake(&channel->track, &fake))
-		if (channel->guest)
-			relay_empty(&channel->worker->to_client, fake.kind == TRACK_PARSE ? '1' : '3');
+	if (whole.length == FRAME_HEADER + (size_t)frame.body)
+		relay_answer_fakes(channel);
 	if (frame.type == 'Z' && channel->setting && ours)
 		channel_settle(channel); /* our SET is answered: what follows is the client's */
 	return STEP_TAKEN;
@@ -291,6 +309,7 @@ size_t relay_server(struct channel *channel, struct span in)
 				outbox_add(o, in.at, n);
 			channel->body_left -= (uint32_t)n;
 			in = span_skip(in, n);
+			relay_answer_fakes(channel);
 			continue;
 		}
 		switch (frame_peek(in, &frame)) {

@@ -57,6 +57,12 @@ void worker_free(struct worker *worker)
 
 /* ---- the core ---- */
 
+static void arm_core_timer(struct worker *worker, time_us deadline)
+{
+	if (deadline && (!timer_is_set(&worker->core_timer) || deadline < worker->core_timer.due))
+		timer_set(&worker->timers, &worker->core_timer, deadline);
+}
+
 void worker_step(struct worker *worker, const struct event *event)
 {
 	struct house *house = worker->house;
@@ -67,8 +73,17 @@ void worker_step(struct worker *worker, const struct event *event)
 	deadline = core_deadline(house->core);
 	lock_drop(house->lock);
 	/* Whoever brings the core's next deadline nearer wakes it; being early costs one look. */
-	if (deadline && (!timer_is_set(&worker->core_timer) || deadline < worker->core_timer.due))
-		timer_set(&worker->timers, &worker->core_timer, deadline);
+	arm_core_timer(worker, deadline);
+}
+
+void worker_wake_core(struct worker *worker)
+{
+	time_us deadline;
+
+	lock_take(worker->house->lock);
+	deadline = core_deadline(worker->house->core);
+	lock_drop(worker->house->lock);
+	arm_core_timer(worker, deadline);
 }
 
 static void tick(struct worker *worker)
@@ -159,7 +174,7 @@ static void perform_close(struct worker *worker, const struct effect *effect)
 	else
 		channel_close(channel, reasons[effect->reason]);
 	if (effect->reason == CLOSE_RECONNECT)
-		pool_forget(worker->views[channel->pool]);
+		pool_forget(worker, worker->views[channel->pool]);
 }
 
 static void perform(struct worker *worker, const struct effect *effect)
@@ -244,18 +259,36 @@ static void take_config(struct worker *worker)
 	pool_views_configure(worker);
 }
 
-static void take_kill(struct worker *worker, const struct letter_kill *letter)
+static struct guest *find_number(struct worker *worker, uint32_t number)
 {
-	struct guest *guest = slots_get(&worker->guests, letter->client.client);
-	struct letter_reply *reply = calloc(1, sizeof *reply);
+	struct guest *guest;
+	uint32_t slot = 0;
 
+	while ((guest = slots_next(&worker->guests, &slot)))
+		if (guest->number == number && guest->state != GUEST_ENDING)
+			return guest;
+	return NULL;
+}
+
+/* The letter goes from worker to worker until somebody knows the client. */
+static void take_kill(struct worker *worker, struct letter_kill *letter)
+{
+	struct guest *guest = find_number(worker, letter->number);
+	struct letter_reply *reply;
+
+	if (!guest && worker->index + 1 < worker->house->worker_count) {
+		worker_post(worker, worker->index + 1, &letter->letter);
+		return;
+	}
+	reply = calloc(1, sizeof *reply);
 	check(reply);
 	reply->letter.kind = LETTER_REPLY;
 	reply->asker = letter->asker;
-	reply->ok = guest && guest->state != GUEST_ENDING;
+	reply->ok = guest != NULL;
 	text_copy(reply->problem, sizeof reply->problem, "client not found");
 	worker_post(worker, letter->asker.worker, &reply->letter);
-	if (guest && guest->state != GUEST_ENDING)
+	free(letter);
+	if (guest)
 		guest_complain(guest,
 			worker->config->manner == MANNER_PGBOUNCER ? SQLSTATE_PROTOCOL_VIOLATION
 								   : SQLSTATE_ADMIN_SHUTDOWN,
@@ -351,7 +384,6 @@ static void take_letter(struct worker *worker, struct letter *letter)
 		break;
 	case LETTER_KILL:
 		take_kill(worker, (struct letter_kill *)(void *)letter);
-		free(letter);
 		break;
 	case LETTER_LISTENERS:
 		house_watch(worker->house, worker->loop, (const struct letter_listeners *)(void *)letter);
@@ -387,6 +419,10 @@ static void take_accepted(struct worker *worker, struct parcel *parcel)
 	uint32_t i, best = worker->index;
 	unsigned least = atomic_load(&worker->client_count), count;
 
+	if (worker->stop) {
+		parcel_free(&parcel);
+		return;
+	}
 	for (i = 0; i < house->worker_count; i++) {
 		count = atomic_load(&house->workers[i]->client_count);
 		if (count + IMBALANCE < least) {

@@ -51,10 +51,12 @@ struct guest {
 	bool protocol_32, admin;
 	bool unnamed_long;
 	bool long_names; /* it has statements that were too long to keep: they live on its server alone */
+	bool cut_short;  /* its server ended in the middle of a message to it: nothing more can be said */
 	bool fatal_seen; /* the server's FATAL went through: say nothing more */
 	bool cancel_wanted;
 	uint32_t body_left; /* bytes of the message at hand that are still to come */
 	pool_id pool;
+	uint32_t number; /* for SHOW CLIENTS and KILL_CLIENT */
 	struct handle handle;
 	struct worker *worker;
 	struct stream *stream;
@@ -99,6 +101,7 @@ struct channel {
 	bool broken;     /* must not be lent again */
 	bool cancel_wanted, in_transaction;
 	uint32_t body_left, batch, errands;
+	uint32_t number; /* for SHOW SERVERS */
 	server_id id;
 	pool_id pool;
 	struct worker *worker;
@@ -121,8 +124,16 @@ struct channel {
 	size_t statement_length;
 };
 
-/* What a worker knows of a pool; made again when a new configuration is in force. */
+/* What a server reports to a client that asks for certain parameters. */
 #define WELCOMES 32
+struct welcomes {
+	struct welcome {
+		struct params *wanted, *reported;
+	} list[WELCOMES];
+	size_t next;
+};
+
+/* What a worker knows of a pool; made again when a new configuration is in force. */
 struct pool_view {
 	pool_id id;
 	unsigned generation;                      /* of the configuration it was made from; 0: never */
@@ -131,10 +142,6 @@ struct pool_view {
 	struct pool_rules rules;
 	char *database_name, *user; /* as the core knows them; owned */
 	size_t next_host;
-	struct welcome {
-		struct params *wanted, *reported;
-	} welcomes[WELCOMES]; /* what a server reports to a client that asks for these parameters */
-	size_t welcome_next;
 	struct stat_counters stats, marked, last_period; /* marked: as they stood when the last stats_period ended */
 };
 
@@ -181,6 +188,7 @@ struct worker {
 	bool stop, watching;
 	atomic_uint client_count;
 	struct timer stats_timer;
+	time_us door_said; /* when it was last said that the door is shut for want of descriptors */
 	time_us born;
 };
 
@@ -197,6 +205,7 @@ void worker_run(void *worker);              /* turn until stopped: a thread's wh
 /* Ask the core; its effects are queued, and performed by worker_perform. */
 void worker_step(struct worker *, const struct event *);
 void worker_perform(struct worker *);
+void worker_wake_core(struct worker *); /* see to it that the core is asked when it next wants to be */
 void worker_post(struct worker *, uint32_t to, struct letter *);
 
 /* ---- guest.c ---- */
@@ -299,9 +308,13 @@ struct pool_view *pool_view(struct worker *, pool_id);
 struct pool_view *pool_view_for(struct worker *, struct span database, struct span user, bool *unknown);
 void pool_views_fini(struct worker *);
 void pool_views_configure(struct worker *); /* rules of all pools anew, told to the core */
-struct params *pool_welcome(struct pool_view *, const struct params *wanted); /* borrowed; NULL: not known */
-void pool_learn(struct pool_view *, struct params *wanted, struct params *reported);
-void pool_forget(struct pool_view *);
+
+/* What a server of this pool reports to a client that asks for these parameters, learnt by any worker. Counted; NULL: not known. */
+struct params *pool_welcome(struct worker *, struct pool_view *, struct params *wanted);
+void pool_learn(struct worker *, struct pool_view *, struct params *wanted, struct params *reported);
+void pool_forget(struct worker *, struct pool_view *);
+bool pool_is_known(struct worker *, pool_id); /* some login to it has succeeded before */
+void house_welcomes_fini(struct house *);
 
 /* ---- cancel.c ---- */
 

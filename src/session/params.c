@@ -22,6 +22,7 @@ struct params {
 	struct params_book *book;
 	struct params *next;
 	uint64_t hash;
+	size_t bytes;
 	atomic_uint references;
 	uint32_t count;
 	struct param list[];
@@ -31,6 +32,7 @@ struct params {
 
 struct params_book {
 	struct lock *lock;
+	uint64_t count, bytes;
 	struct params *table[TABLE_SLOTS];
 	struct params *empty;
 };
@@ -91,6 +93,7 @@ static struct params *set_make(struct params_book *book, uint64_t hash, const st
 		return NULL;
 	set->book = book;
 	set->hash = hash;
+	set->bytes = bytes;
 	atomic_init(&set->references, 1);
 	set->count = (uint32_t)count;
 	to = (char *)&set->list[count];
@@ -121,6 +124,8 @@ static struct params *set_take(struct params_book *book, const struct param *lis
 		if (set) {
 			set->next = *head;
 			*head = set;
+			book->count++;
+			book->bytes += set->bytes;
 		}
 	}
 	lock_drop(book->lock);
@@ -156,6 +161,14 @@ void params_book_free(struct params_book *book)
 	free(book);
 }
 
+void params_book_counts(struct params_book *book, uint64_t *sets, uint64_t *bytes)
+{
+	lock_take(book->lock);
+	*sets = book->count;
+	*bytes = book->bytes;
+	lock_drop(book->lock);
+}
+
 struct params *params_empty(struct params_book *book)
 {
 	return params_keep(book->empty);
@@ -189,6 +202,8 @@ void params_drop(struct params *set)
 			at = &(*at)->next;
 		}
 		*at = set->next;
+		book->count--;
+		book->bytes -= set->bytes;
 		free(set);
 	}
 	lock_drop(book->lock);

@@ -12,6 +12,7 @@ struct params;
 
 struct params_book *params_book_new(void);
 void params_book_free(struct params_book *); /* every set must have been dropped (checked) */
+void params_book_counts(struct params_book *, uint64_t *sets, uint64_t *bytes);
 
 /* The set without parameters. Never NULL. Counted like the others. */
 struct params *params_empty(struct params_book *);

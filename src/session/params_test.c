@@ -134,6 +134,29 @@ static void no_set_is_forgotten(void **state)
 		params_drop(sets[i]);
 }
 
+static void a_book_counts_each_set_once(void **state)
+{
+	uint64_t sets, bytes, more, before;
+	struct params *one, *same;
+
+	(void)state;
+	params_book_counts(book, &sets, &before);
+	assert_int_equal(sets, 1); /* the empty one */
+	one = with(params_empty(book), "TimeZone", "UTC");
+	params_book_counts(book, &sets, &bytes);
+	assert_int_equal(sets, 2);
+	assert_true(bytes >= before + sizeof "TimeZone" + sizeof "UTC");
+	same = with(params_empty(book), "TimeZone", "UTC");
+	params_book_counts(book, &sets, &more);
+	assert_int_equal(sets, 2);
+	assert_int_equal(more, bytes);
+	params_drop(one);
+	params_drop(same);
+	params_book_counts(book, &sets, &bytes);
+	assert_int_equal(sets, 1);
+	assert_int_equal(bytes, before);
+}
+
 int main(void)
 {
 #define STORY(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
@@ -144,6 +167,7 @@ int main(void)
 		STORY(the_difference_sets_what_is_wanted_and_resets_the_rest),
 		STORY(a_dotted_name_is_reset_by_its_parts),
 		STORY(no_set_is_forgotten),
+		STORY(a_book_counts_each_set_once),
 	};
 
 	return cmocka_run_group_tests(stories, NULL, NULL);

@@ -432,6 +432,17 @@ void prepared_failed(struct prepared *prepared, uint32_t id)
 		statement_drop(prepared_take_out(prepared, entry));
 }
 
+void prepared_doubt(struct prepared *prepared, uint32_t id)
+{
+	struct prepared_entry *entry = prepared_find(prepared, id);
+
+	if (!entry)
+		return;
+	entry->ready = false;
+	entry->doubt = true;
+	entry->batch = 0;
+}
+
 struct statement *prepared_excess(struct prepared *prepared, size_t most)
 {
 	struct link *at;

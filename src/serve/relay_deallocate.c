@@ -1,0 +1,115 @@
+/* SQL's DEALLOCATE of a statement that was prepared by the protocol. The server knows it under our name, so the text must say that one.
+ * psycopg 3 sends this whenever it has prepared more than it wants to keep.
+ *
+ * A look at the first letter decides for nearly every statement that it is none of ours. */
+#include "base/text.h"
+#include "serve/relay.h"
+
+#define NAME_MAX_BYTES 256
+
+static bool is_space(uint8_t c)
+{
+	return c == ' ' || c == '\t' || c == '\n' || c == '\r' || c == '\f';
+}
+
+static struct span skip_spaces(struct span text)
+{
+	while (text.length > 0 && is_space(text.at[0]))
+		text = span_skip(text, 1);
+	return text;
+}
+
+/* The word in front of `text`, or nothing. */
+static struct span take_word(struct span *text)
+{
+	struct span rest = skip_spaces(*text);
+	size_t n = 0;
+
+	while (n < rest.length &&
+		(rest.at[n] == '_' || rest.at[n] == '$' || rest.at[n] >= 0x80 ||
+			(rest.at[n] >= '0' && rest.at[n] <= '9') || (rest.at[n] >= 'a' && rest.at[n] <= 'z') ||
+			(rest.at[n] >= 'A' && rest.at[n] <= 'Z')))
+		n++;
+	*text = span_skip(rest, n);
+	return span_of(rest.at, n);
+}
+
+/* A name as SQL reads it: "as it is", or folded to small letters. */
+static bool take_name(struct span *text, char out[NAME_MAX_BYTES])
+{
+	struct span rest = skip_spaces(*text), word;
+	size_t n = 0, i;
+
+	if (rest.length > 0 && rest.at[0] == '"') {
+		for (i = 1; i < rest.length && n + 1 < NAME_MAX_BYTES; i++) {
+			if (rest.at[i] == '"' && (i + 1 == rest.length || rest.at[i + 1] != '"')) {
+				*text = span_skip(rest, i + 1);
+				out[n] = 0;
+				return n > 0;
+			}
+			if (rest.at[i] == '"')
+				i++;
+			out[n++] = (char)rest.at[i];
+		}
+		return false;
+	}
+	word = take_word(text);
+	if (word.length == 0 || word.length >= NAME_MAX_BYTES)
+		return false;
+	for (i = 0; i < word.length; i++)
+		out[i] = (char)(word.at[i] >= 'A' && word.at[i] <= 'Z' ? word.at[i] + 32 : word.at[i]);
+	out[word.length] = 0;
+	return true;
+}
+
+/* The whole text is DEALLOCATE [PREPARE] of one name. */
+static bool is_deallocate(struct span text, char name[NAME_MAX_BYTES])
+{
+	struct span before;
+
+	text = skip_spaces(text);
+	if (text.length < 12 || (text.at[0] | 0x20) != 'd' ||
+		!text_equal_nocase(take_word(&text), span_text("deallocate")))
+		return false;
+	before = text;
+	if (text_equal_nocase(take_word(&text), span_text("prepare"))) {
+		before = text;
+		if (!take_name(&text, name))
+			return false;
+	} else {
+		text = before;
+		if (!take_name(&text, name))
+			return false;
+		if (skip_spaces(before).at[0] != '"' && strcmp(name, "all") == 0)
+			return false; /* its answer's tag says what it did */
+	}
+	text = skip_spaces(text);
+	if (text.length > 0 && text.at[0] == ';')
+		text = skip_spaces(span_skip(text, 1));
+	return text.length == 0;
+}
+
+struct statement *relay_deallocated(struct guest *guest, struct span text, struct span *name)
+{
+	static _Thread_local char room[NAME_MAX_BYTES];
+
+	if (guest->names.count == 0 || !is_deallocate(text, room))
+		return NULL;
+	*name = span_text(room);
+	return names_get(&guest->names, *name);
+}
+
+/* The text that ends it on this server, where it is there; one that does nothing and succeeds where it is not. */
+void relay_deallocate_text(struct guest *guest, struct statement *statement, char out[80])
+{
+	char name[STATEMENT_NAME];
+	enum prepared_state state = prepared_look(guest->channel->prepared, statement, guest->channel->batch);
+
+	statement_name(statement, name);
+	if (state == PREPARED_READY || state == PREPARED_PENDING) {
+		text_format(out, 80, "DEALLOCATE \"%s\"", name);
+		prepared_doubt(guest->channel->prepared, statement->id);
+	} else {
+		text_format(out, 80, "UNLISTEN \"%s\"", name);
+	}
+}
