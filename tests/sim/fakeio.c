@@ -504,6 +504,11 @@ void *stream_owner(const struct stream *s)
 	return s->owner;
 }
 
+size_t stream_size(void)
+{
+	return sizeof(struct stream);
+}
+
 const struct address *stream_peer(const struct stream *s)
 {
 	return &s->peer;
