@@ -160,6 +160,21 @@ class Shows(Story):
         self.assertIn("app", [row["name"] for row in pooler.show("USERS")])
 
     @on("pgweir")
+    def memory_is_counted_by_what_it_is_for(self):
+        pooler = self.pooler()
+        clients = [pooler.client() for _ in range(3)]
+        clients[0].value("SELECT 1")
+        clients[0].prepare("kept", "SELECT 2")
+        rows = {row["name"]: {key: int(value) for key, value in row.items() if key != "name"} for row in pooler.show("MEM")}
+        self.assertEqual(4, rows["client"]["used"])
+        self.assertEqual(1, rows["server"]["used"])
+        self.assertEqual(1, rows["statement"]["used"])
+        self.assertGreaterEqual(rows["params"]["used"], 1)
+        for name, row in rows.items():
+            self.assertEqual(row["size"] * (row["used"] + row["free"]), row["memtotal"], name)
+            self.assertGreater(row["size"], 0, name)
+
+    @on("pgweir")
     def state_tells_whether_it_is_paused(self):
         pooler = self.pooler()
         state = lambda: {row["key"]: row["value"] for row in pooler.show("STATE")}
