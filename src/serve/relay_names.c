@@ -309,11 +309,16 @@ static enum step parse_named(struct guest *guest, struct span whole, struct span
 	struct channel *channel = guest->channel;
 	struct statement *statement = names_get(&guest->names, name);
 	enum step step = STEP_TAKEN;
+	struct span other;
 
 	guest_view(guest)->stats.client_parses++;
 	if (statement)
 		return parse_again(guest, whole, statement);
 	statement = statement_take(guest->worker->house->statements, tail);
+	if (statement && names_find(&guest->names, statement->id, &other)) {
+		statement_drop(statement);
+		statement = statement_take_apart(guest->worker->house->statements, tail);
+	}
 	if (!statement || !names_put(&guest->names, name, statement)) {
 		statement_drop(statement);
 		guest_complain(guest, SQLSTATE_OUT_OF_MEMORY, "out of memory", NULL, NULL);
@@ -322,9 +327,13 @@ static enum step parse_named(struct guest *guest, struct span whole, struct span
 	switch (prepared_look(channel->prepared, statement, channel->batch)) {
 	case PREPARED_READY:
 	case PREPARED_PENDING:
-		if (!relay_owe(guest, TRACK_PARSE, TRACK_FAKE, statement->id))
-			step = STEP_STOP;
-		break;
+		if (channel->track.status != 'E') {
+			if (!relay_owe(guest, TRACK_PARSE, TRACK_FAKE, statement->id))
+				step = STEP_STOP;
+			break;
+		}
+		/* In an aborted block a Parse fails, and the server must say so. A ROLLBACK may be on its way, and then it must succeed. */
+		__attribute__((fallthrough));
 	case PREPARED_DOUBTFUL:
 		if (!send_close(guest, statement, TRACK_OURS) || !send_parse(guest, statement, 0))
 			step = STEP_STOP;

@@ -107,6 +107,24 @@ struct statement *statement_take(struct statement_book *book, struct span tail)
 	return found ? &found->public : NULL;
 }
 
+struct statement *statement_take_apart(struct statement_book *book, struct span tail)
+{
+	uint64_t hash = hash_bytes(tail);
+	struct shared **at = &book->table[hash % BOOK_SLOTS], *made;
+
+	lock_take(book->lock);
+	made = shared_make(book, hash, tail);
+	if (made) {
+		/* At the end of its list: whoever takes this text finds the shared one first. */
+		while (*at)
+			at = &(*at)->next;
+		made->next = NULL;
+		*at = made;
+	}
+	lock_drop(book->lock);
+	return made ? &made->public : NULL;
+}
+
 struct statement *statement_keep(struct statement *statement)
 {
 	check(atomic_fetch_add_explicit(&shared_of(statement)->references, 1, memory_order_relaxed) > 0);

@@ -19,6 +19,10 @@ struct statement {
 struct statement_book *statement_book_new(const char *prefix); /* "PGWEIR_", or "PGBOUNCER_" under that name */
 void statement_book_free(struct statement_book *);
 struct statement *statement_take(struct statement_book *, struct span tail); /* NULL: memory refused */
+
+/* One of its own, though there is another with this text: for a client that gives one text two names, so that what a server says of
+ * a statement is always said of one name. */
+struct statement *statement_take_apart(struct statement_book *, struct span tail);
 struct statement *statement_keep(struct statement *);
 void statement_drop(struct statement *);
 
