@@ -400,15 +400,20 @@ static void tell_client(struct story *t)
 
 static void tell_clients(struct story *t)
 {
-	uint32_t first, last, waits = 0;
+	uint32_t waits = 0;
 	unsigned rest;
+	char *dots, *end;
+	unsigned long first = strtoul(word(t), &dots, 10), last;
 
-	if (sscanf(word(t), "%u..%u", &first, &last) != 2) {
+	if (strncmp(dots, "..", 2) == 0)
+		dots += 2;
+	last = strtoul(dots, &end, 10);
+	if (first == 0 || last < first || end == dots || *end) {
 		wrong(t, "clients FIRST..LAST");
 		return;
 	}
 	rest = t->at;
-	for (uint32_t n = first; n <= last && !t->wrong; n++) {
+	for (uint32_t n = (uint32_t)first; n <= last && !t->wrong; n++) {
 		uint32_t before = waiting(t);
 
 		t->at = rest;
@@ -798,14 +803,18 @@ static bool play(struct story *t, char *line)
 {
 	static char copy[LINE_MAX_];
 	unsigned count = 0;
-	char *save = NULL;
+	char *at = copy;
 
 	if (!*line)
 		return true;
 	t->line_text = line;
 	text_copy(copy, sizeof(copy), line);
-	for (char *w = strtok_r(copy, " \t", &save); w && count < WORDS_MAX; w = strtok_r(NULL, " \t", &save))
-		t->words[count++] = w;
+	while (*at && count < WORDS_MAX) {
+		t->words[count++] = at;
+		at += strcspn(at, " \t");
+		while (*at == ' ' || *at == '\t')
+			*at++ = 0;
+	}
 	t->words[count] = NULL;
 	buf_clear(&t->said);
 	tell_line(t);
