@@ -193,7 +193,7 @@ void channel_part(struct channel *channel)
 		guest->channel = NULL;
 	}
 	channel->guest = NULL;
-	channel->learning = channel->checking = channel->unprepared = false;
+	channel->learning = channel->checking = channel->unprepared = channel->cancel_wanted = false;
 	channel->pinned = false;
 	timer_clear(&channel->worker->timers, &channel->timer);
 	if (channel->stream)

@@ -35,6 +35,8 @@ struct letter_effect {
 
 struct letter_cancel {
 	struct letter letter;
+	struct letter_cancel *next;
+	uint64_t turn; /* in which it was read */
 	uint32_t slot;
 	uint8_t secret[256];
 	size_t secret_length;

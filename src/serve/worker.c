@@ -133,9 +133,13 @@ static void perform_lend(struct worker *worker, const struct effect *effect)
 	struct guest *guest = slots_get(&worker->guests, effect->client.client);
 	struct channel *channel = channel_get(worker, effect->server);
 
-	if (!channel || channel->state != CHANNEL_IDLE)
-		return; /* it ended meanwhile, and the core was told */
-	if (!guest || (guest->state != GUEST_WAITING && guest->state != GUEST_LEARNING) || guest->channel)
+	bool wants = guest && (guest->state == GUEST_WAITING || guest->state == GUEST_LEARNING) && !guest->channel;
+
+	if (!channel || channel->state != CHANNEL_IDLE) {
+		/* It ended meanwhile, and the core was told; for the core that was the end of this lease, so the client wants again. */
+		if (wants)
+			guest_lent(guest, NULL, NULL);
+	} else if (!wants)
 		lend_in_vain(worker, effect->server);
 	else
 		guest_lent(guest, channel, effect);
@@ -352,9 +356,9 @@ static void take_letter(struct worker *worker, struct letter *letter)
 		break;
 	case LETTER_CANCEL:
 		cancel = (struct letter_cancel *)(void *)letter;
-		guest_cancel(worker, cancel->slot, span_of(cancel->secret, cancel->secret_length));
-		secret_wipe(cancel->secret, sizeof cancel->secret);
-		free(letter);
+		cancel->turn = worker->turn;
+		cancel->next = worker->cancels;
+		worker->cancels = cancel;
 		break;
 	case LETTER_CONFIG:
 		take_config(worker);
@@ -543,6 +547,25 @@ static void ring_timers(struct worker *worker)
 	}
 }
 
+/* A cancel overtakes nothing that its client sent before it: mail is faster than a socket, so it is granted at the end of the turn
+ * after the one in which it was read, when every byte that was there before it has been looked at. */
+static void grant_cancels(struct worker *worker, uint64_t before)
+{
+	struct letter_cancel **at = &worker->cancels, *cancel;
+
+	while ((cancel = *at)) {
+		if (cancel->turn >= before) {
+			at = &cancel->next;
+			continue;
+		}
+		*at = cancel->next;
+		guest_cancel(worker, cancel->slot, span_of(cancel->secret, cancel->secret_length));
+		secret_wipe(cancel, sizeof *cancel);
+		free(cancel);
+		worker_perform(worker);
+	}
+}
+
 /* The only place where anything ends. */
 static void bury(struct worker *worker)
 {
@@ -556,13 +579,15 @@ void worker_turn(struct worker *worker)
 {
 	struct completion done;
 
-	loop_wait(worker->loop, timers_deadline(&worker->timers));
+	loop_wait(worker->loop, worker->cancels ? worker->now : timers_deadline(&worker->timers));
 	worker->now = clock_now();
+	worker->turn++;
 	read_mail(worker);
 	while (loop_next(worker->loop, &done)) {
 		take(worker, &done);
 		worker_perform(worker);
 	}
+	grant_cancels(worker, worker->turn);
 	ring_timers(worker);
 	bury(worker);
 }
@@ -612,6 +637,7 @@ void worker_sweep(struct worker *worker)
 			break;
 		}
 	}
+	grant_cancels(worker, UINT64_MAX);
 	bury(worker);
 	worker->effects.count = 0;
 }

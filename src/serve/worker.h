@@ -185,7 +185,9 @@ struct worker {
 	struct buf out; /* what sessions say */
 	struct rng rng;
 	struct stream_options client_options, server_options;
-	bool stop, watching;
+	struct letter_cancel *cancels; /* read, and not granted yet: see worker.c */
+	uint64_t turn;
+	bool stop;
 	atomic_uint client_count;
 	struct timer stats_timer;
 	time_us door_said; /* when it was last said that the door is shut for want of descriptors */
