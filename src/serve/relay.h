@@ -49,7 +49,7 @@ void relay_note_statement(struct channel *, struct span text);
 /* The client's unnamed statement is gone, and so is the one on its server, or it is about to be. */
 void relay_forget_unnamed(struct guest *);
 
-/* Just before a Sync: close what the server has too many of. False: the client was ended. */
+/* Before an extended message: if it begins a batch, close what the server has too many of. False: the client was ended. */
 bool relay_close_excess(struct guest *);
 
 /* The statement that this text would DEALLOCATE, and the client's name for it; NULL: it is something else. */

@@ -74,9 +74,9 @@ static enum step take_lent(struct guest *guest, struct span in, struct frame fra
 	case 'Q':
 		return take_query(guest, in, frame);
 	case 'P':
-		return relay_parse(guest, in, frame);
+		return relay_close_excess(guest) ? relay_parse(guest, in, frame) : STEP_STOP;
 	case 'B':
-		return relay_bind(guest, in, frame);
+		return relay_close_excess(guest) ? relay_bind(guest, in, frame) : STEP_STOP;
 	case 'D':
 	case 'C':
 		return relay_target(guest, in, frame);
@@ -85,8 +85,6 @@ static enum step take_lent(struct guest *guest, struct span in, struct frame fra
 		return relay_owe(guest, TRACK_EXECUTE, 0, 0) ? STEP_FORWARD : STEP_STOP;
 	case 'S':
 		relay_note_request(guest);
-		if (relay_shares_statements(guest) && !relay_close_excess(guest))
-			return STEP_STOP;
 		guest_view(guest)->stats.queries++;
 		channel->batch++;
 		return relay_owe(guest, TRACK_SYNC, 0, 0) ? STEP_FORWARD : STEP_STOP;

@@ -90,24 +90,29 @@ static bool send_close(struct guest *guest, const struct statement *statement, u
 	return true;
 }
 
-static bool send_parse(struct guest *guest, struct statement *statement, unsigned flags)
+static void add_parse(struct guest *guest, const struct statement *statement, struct span tail)
 {
 	char name[STATEMENT_NAME];
 	size_t length = statement_name(statement, name) + 1;
-	struct channel *channel = guest->channel;
 	struct outbox *o = &guest->worker->to_server;
-	uint8_t *at;
+	uint8_t *at = relay_header(outbox_room(o, FRAME_HEADER + length), 'P', length + tail.length);
+
+	memcpy(at, name, length);
+	outbox_add(o, tail.at, tail.length);
+}
+
+static bool send_parse(struct guest *guest, struct statement *statement, unsigned flags)
+{
+	struct channel *channel = guest->channel;
 
 	if (!relay_owe(guest, TRACK_PARSE, flags, statement->id))
 		return false;
-	if (!(flags & TRACK_AGAIN) && !prepared_sent(channel->prepared, statement, channel->batch)) {
+	if (!prepared_sent(channel->prepared, statement, channel->batch)) {
 		guest_complain(guest, SQLSTATE_OUT_OF_MEMORY, "out of memory", NULL, NULL);
 		return false;
 	}
 	guest_view(guest)->stats.server_parses++;
-	at = relay_header(outbox_room(o, FRAME_HEADER + length), 'P', length + statement->tail_length);
-	memcpy(at, name, length);
-	outbox_add(o, statement->tail, statement->tail_length);
+	add_parse(guest, statement, span_of(statement->tail, statement->tail_length));
 	return true;
 }
 
@@ -222,13 +227,16 @@ static enum step parse_unnamed(struct guest *guest, struct span in, struct frame
 	return relay_owe(guest, TRACK_PARSE, 0, TAG_UNNAMED) ? STEP_FORWARD : STEP_STOP;
 }
 
-/* More statements than the server is to keep: close those used longest ago. Just before a Sync, so that it costs no round trip. */
+/* More statements than the server is to keep: close those used longest ago. At the front of a batch, where no error can make the server
+ * skip it, and no COPY can run; it costs no round trip there. */
 bool relay_close_excess(struct guest *guest)
 {
 	size_t most = (size_t)guest->worker->config->max_prepared_statements;
 	struct statement *statement;
 	bool ok = true;
 
+	if (!relay_shares_statements(guest) || !track_quiet(&guest->channel->track))
+		return true;
 	while (ok && (statement = prepared_excess(guest->channel->prepared, most))) {
 		ok = send_close(guest, statement, TRACK_OURS);
 		statement_drop(statement);
@@ -290,8 +298,8 @@ static bool is_long(const struct statement *statement)
 }
 
 /* The name is in use: the server must say so, in its own words and with what an error does to a transaction. The statement is there
- * already under our name, so sending it again is that error; relay_server puts the client's name into the text. */
-static enum step parse_again(struct guest *guest, struct span whole, struct statement *known)
+ * already under our name, so sending the text with that name is that error, or an earlier one; relay_server puts the client's name into the text. */
+static enum step parse_again(struct guest *guest, struct span whole, struct span tail, struct statement *known)
 {
 	if (is_long(known)) {
 		if (!relay_owe(guest, TRACK_PARSE, 0, 0))
@@ -299,8 +307,9 @@ static enum step parse_again(struct guest *guest, struct span whole, struct stat
 		add_frame(guest, whole);
 		return STEP_TAKEN;
 	}
-	if (!ensure_prepared(guest, known) || !send_parse(guest, known, TRACK_AGAIN))
+	if (!ensure_prepared(guest, known) || !relay_owe(guest, TRACK_PARSE, TRACK_AGAIN, known->id))
 		return STEP_STOP;
+	add_parse(guest, known, tail);
 	return STEP_TAKEN;
 }
 
@@ -313,7 +322,7 @@ static enum step parse_named(struct guest *guest, struct span whole, struct span
 
 	guest_view(guest)->stats.client_parses++;
 	if (statement)
-		return parse_again(guest, whole, statement);
+		return parse_again(guest, whole, tail, statement);
 	statement = statement_take(guest->worker->house->statements, tail);
 	if (statement && names_find(&guest->names, statement->id, &other)) {
 		statement_drop(statement);

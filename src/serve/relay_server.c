@@ -121,7 +121,8 @@ static enum step take_error(struct channel *channel, struct span whole, bool is_
 	bool ours = reply->owed && (reply->entry.flags & TRACK_OURS), renamed;
 
 	keep_complaint(channel, body);
-	if (message_read_complaint(body, &fields) && span_is(fields.severity, "FATAL") && guest)
+	if (message_read_complaint(body, &fields) && span_is(fields.severity, "FATAL") && guest &&
+		channel->forward)
 		guest->fatal_seen = true;
 	name = span_of(NULL, 0);
 	renamed = guest && reply->owed && reply->entry.tag != 0 && reply->entry.tag < TAG_UNNAMED && is_whole &&
