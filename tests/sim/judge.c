@@ -24,6 +24,15 @@ void judge_limits(const struct limits *l)
 {
 	old_limits = limits;
 	limits = *l;
+	/* What ends somebody may have been set when his time began. */
+#define EVER(field) limits.field = limits.field > old_limits.field ? limits.field : old_limits.field
+	EVER(query_wait_timeout);
+	EVER(query_timeout);
+	EVER(idle_transaction_timeout);
+	EVER(transaction_timeout);
+	EVER(client_idle_timeout);
+	if (old_limits.login_timeout < limits.login_timeout)
+		limits.login_timeout = old_limits.login_timeout;
 	limits_since = world.now;
 }
 
@@ -150,8 +159,8 @@ void judge_fatal(struct person *p, const char *sqlstate, const char *message)
 
 void judge_hung_up_on(struct person *p, bool in_mid_message)
 {
-	if (p->end->wire->faulty || p->end->wire->cut)
-		return;
+	if (p->end->wire->faulty || p->end->wire->cut || p->stopped)
+		return; /* last words are kept for a while only */
 	if (world.memory && world.refused > 0)
 		return;
 	/* A server that died in the middle of a message leaves nothing that could be said. */

@@ -290,14 +290,12 @@ static void copy_in(struct person *p)
 		say_copy_data(p);
 }
 
-static void extended_one(struct person *p)
+static void extended_one(struct person *p, bool names_too)
 {
 	static const char *const names[] = { "s1", "s2", "s3", "s4", "s5", "s6" };
 	static const char *const portals[] = { "", "", "", "p1" };
 	char text[700], mine[80], parameter[100];
-	/* Names are left alone where an error may come before: whether a statement that is there already may be parsed in an aborted block
-	 * is known only when the answer is due, and then it is too late to ask. */
-	const char *name = ways.prepared && (!p->in_block || quiet(p)) && chance(p->named) ? names[pick(6)] : "", *portal = portals[pick(4)];
+	const char *name = names_too && chance(p->named) ? names[pick(6)] : "", *portal = portals[pick(4)];
 	bool with_parameter = chance(500);
 
 	nonce(p, mine);
@@ -322,21 +320,31 @@ static void extended_one(struct person *p)
 		if (chance(150))
 			say_execute(p, portal, 0);
 	}
-	if (chance(100))
-		say_target(p, 'C', 'S', chance(900) ? name : "nobody");
+	if (chance(100) && !*name)
+		say_target(p, 'C', 'S', chance(900) ? "" : "nobody");
 	if (*portal && chance(700))
 		say_target(p, 'C', 'P', portal);
 	if (chance(80))
 		say_message(p, 'H', NULL, 0);
 }
 
+/* What a skipped Parse or Close of a name means for the batches behind it is known only when they are answered; here such batches are
+ * sent one at a time, and a Close alone. */
 static void extended(struct person *p)
 {
 	unsigned n = 1 + (chance(p->pipelined) ? (unsigned)pick(6) : 0);
+	bool names_too = ways.prepared && quiet(p);
+	char name[] = "s1";
 
+	if (names_too && chance(p->named / 8)) {
+		name[1] = (char)('1' + pick(6));
+		say_target(p, 'C', 'S', name);
+		say_message(p, 'S', NULL, 0);
+		return;
+	}
 	while (n-- > 0) {
-		extended_one(p);
-		if (n > 0 && !p->in_block && chance(300))
+		extended_one(p, names_too);
+		if (n > 0 && !p->in_block && !names_too && chance(300))
 			say_message(p, 'S', NULL, 0);
 	}
 	say_message(p, 'S', NULL, 0);
@@ -1008,7 +1016,7 @@ static void stop_reading(void *who, uint64_t what)
 	(void)what;
 	if (p->state == PERSON_GONE || hurry)
 		return;
-	p->still = true;
+	p->still = p->stopped = true;
 	story("c%u: stops reading", p->id);
 	world_after(between(SECOND_US, 10 * SECOND_US), look_again, p, 0);
 }

@@ -30,7 +30,7 @@ struct person {
 	unsigned block;          /* statements of the open block still to come */
 	bool in_block, copy_waits;
 	bool fatal, left, saw_end;
-	bool slow, still;
+	bool slow, still, stopped; /* stopped: it was still once */
 	bool read_due, talk_due;
 	time_us came, since; /* since: when it last heard or said anything */
 	uint64_t received;
