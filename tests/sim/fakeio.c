@@ -232,6 +232,11 @@ bool loop_has_more(const struct loop *loop)
 	return false;
 }
 
+bool stream_is_broken(const struct stream *s)
+{
+	return s->state == ENDED || (s->end && s->end->error != 0);
+}
+
 static void stream_wakes(struct end *e)
 {
 	struct stream *s = e->owner;

@@ -13,6 +13,7 @@ void fakeio_end(void); /* checks that nothing is left */
 
 /* Something can be handed out without waiting. */
 bool loop_has_more(const struct loop *);
+bool stream_is_broken(const struct stream *); /* its end is under way */
 size_t mailbox_length(const struct mailbox *);
 size_t fakeio_unanswered(void); /* names that are being resolved */
 

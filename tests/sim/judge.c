@@ -215,7 +215,7 @@ static void look_at_guest(struct worker *w, struct guest *g, struct tally *t)
 	if (g->state == GUEST_PARKED && g->stream && stream_is_paused(g->stream))
 		broken("who is parked is heard", "guest %u.%u is paused", w->index, g->handle.slot);
 	if (g->state == GUEST_LENT && g->stream && stream_is_paused(g->stream) && g->channel->stream &&
-		stream_queued(g->channel->stream) == 0)
+		stream_queued(g->channel->stream) == 0 && !stream_is_broken(g->channel->stream))
 		broken("who is lent a server is heard", "guest %u.%u is paused, and nothing is queued for its server", w->index,
 			g->handle.slot);
 }
@@ -232,7 +232,7 @@ static void look_at_channel(struct worker *w, struct channel *c, struct tally *t
 	if (c->state == CHANNEL_IDLE && (!track_idle(&c->track) || c->track.suspect || c->broken))
 		broken("a server is free only when it is proven free", "channel %u", c->id.slot);
 	if (c->state != CHANNEL_CLOSING && c->stream && stream_is_paused(c->stream) &&
-		(!c->guest || stream_queued(c->guest->stream) == 0))
+		(!c->guest || (stream_queued(c->guest->stream) == 0 && !stream_is_broken(c->guest->stream))))
 		broken("a server is read from unless its client is slow", "channel %u in state %u", c->id.slot, c->state);
 	if (!core_server_picture(house->core, c->id, &picture)) {
 		broken("the core knows every server", "channel %u.%u in state %u", c->id.slot, c->id.generation, c->state);

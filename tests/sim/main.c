@@ -27,7 +27,7 @@ static const char *program;
 /* In a run where memory is refused, the house may end at the few places that say they must not fail. */
 static bool is_allowed_end(const char *report)
 {
-	static const char *const claims[] = { "check failed: letter\n", "check failed: reply\n", "check failed: clone\n" };
+	static const char *const claims[] = { "check failed: letter\n", "check failed: reply\n", "check failed: memory != NULL\n" };
 
 	if (!world.memory || world.refused == 0)
 		return false;
@@ -69,9 +69,13 @@ static void tell_who_waits(void)
 		if (p->state == PERSON_GONE)
 			continue;
 		stuck = p;
-		fprintf(stderr, "c%u (%s/%s) is still here: state %d, %zu bytes to send, %zu asked, last heard %.3f s ago, wire %u%s\n", p->id,
-			p->database, p->user, p->state, p->out.length, p->asked.length, (double)(world.now - p->since) / 1e6,
-			p->end ? p->end->wire->number : 0, p->left ? ", left" : "");
+		fprintf(stderr,
+			"c%u (%s/%s) is still here: state %d, %zu bytes to send, %zu unread, %zu asked, %zu expected, last heard %.3f s ago, wire %u"
+			"%s%s%s%s%s\n",
+			p->id, p->database, p->user, p->state, p->out.length, p->in.length, p->asked.length, p->expected.length,
+			(double)(world.now - p->since) / 1e6, p->end ? p->end->wire->number : 0, p->left ? ", left" : "",
+			p->shadow && session_sleeps(p->shadow) ? ", sleeps" : "", p->shadow && p->shadow->copying ? ", copies" : "",
+			p->in_block ? ", in a block" : "", p->fatal ? ", was refused" : "");
 	}
 	broken("nobody who can be served waits", "%u are still here, among them c%u", people_left, stuck ? stuck->id : 0);
 }

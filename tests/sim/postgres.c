@@ -219,6 +219,8 @@ static bool read_password(struct backend *b)
 
 /* ---- work ---- */
 
+static void arm_sleep(struct backend *);
+
 static void sleep_is_over(void *who, uint64_t what)
 {
 	struct backend *b = who;
@@ -226,7 +228,15 @@ static void sleep_is_over(void *who, uint64_t what)
 	if (b->state != BACKEND_READY || b->sleep != what || !session_sleeps(b->session))
 		return;
 	session_wake(b->session, false, &b->out);
+	arm_sleep(b);
 	soon(b, 1);
+}
+
+/* The next statement of the same query may sleep too. */
+static void arm_sleep(struct backend *b)
+{
+	if (session_sleeps(b->session))
+		world_after(b->session->sleeps, sleep_is_over, b, ++b->sleep);
 }
 
 static bool read_message(struct backend *b)
@@ -239,8 +249,7 @@ static bool read_message(struct backend *b)
 		return false;
 	session_take(b->session, type, body, &b->out);
 	bytes_take(&b->in, total);
-	if (session_sleeps(b->session))
-		world_after(b->session->sleeps, sleep_is_over, b, ++b->sleep);
+	arm_sleep(b);
 	return true;
 }
 
