@@ -88,10 +88,10 @@ static void the_difference_sets_what_is_wanted_and_resets_the_rest(void **state)
 	(void)state;
 	check_difference(a, a, "");
 	check_difference(empty, a,
-	        "SELECT pg_catalog.set_config(E'search_path',E'x, y',false),"
-	        "pg_catalog.set_config(E'statement_timeout',E'30000',false)");
+		"SELECT pg_catalog.set_config(E'search_path',E'x, y',false),"
+		"pg_catalog.set_config(E'statement_timeout',E'30000',false)");
 	check_difference(a, b,
-	        "RESET \"statement_timeout\";SELECT pg_catalog.set_config(E'search_path',E'it''s \\\\ me',false)");
+		"RESET \"statement_timeout\";SELECT pg_catalog.set_config(E'search_path',E'it''s \\\\ me',false)");
 	check_difference(a, empty, "RESET \"search_path\";RESET \"statement_timeout\";");
 	params_drop(empty);
 	params_drop(a);
