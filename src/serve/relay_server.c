@@ -226,6 +226,13 @@ static enum step breach(struct channel *channel, const char *problem)
 	return STEP_STOP;
 }
 
+/* What ends the server now is no matter of its client, which is about to be parked. */
+static bool is_only_ours(const struct channel *channel)
+{
+	return channel->guest && relay_moves(channel->guest) && !channel->pinned && !channel->unprepared &&
+		track_idle(&channel->track);
+}
+
 /* One message of the server. `whole` is all of it when wants_whole said so, else what is here. */
 static enum step take_reply(struct channel *channel, struct span whole, struct frame frame)
 {
@@ -244,7 +251,8 @@ static enum step take_reply(struct channel *channel, struct span whole, struct f
 	if (frame.type == 'E' && !reply.owed && !channel->guest)
 		return breach(channel, "the server is being ended from the other side");
 	ours = ours || (reply.owed && (reply.entry.flags & TRACK_OURS));
-	channel->forward = channel->guest && !ours && !channel->learning && reply.verdict == TRACK_FORWARD;
+	channel->forward = channel->guest && !ours && !channel->learning && reply.verdict == TRACK_FORWARD &&
+		!(frame.type == 'E' && is_only_ours(channel));
 	switch (frame.type) {
 	case 'S':
 		step = take_parameter(channel, body, ours);
