@@ -309,7 +309,8 @@ static void extended_one(struct person *p, bool names_too)
 			snprintf(text, sizeof text, "nonsense '%s'", mine);
 		say_parse(p, name, text);
 	}
-	if (chance(250))
+	/* In an aborted block nothing can be prepared on a server that does not have it yet, so its description can not be had. */
+	if (p->shadow->status != 'E' && chance(250))
 		say_target(p, 'D', 'S', name);
 	if (chance(900)) {
 		say_bind(p, portal, name, parameter);
