@@ -485,8 +485,10 @@ static void server_acts(struct world *w, struct world_server *s)
 		lost(w, s, w->calm || rng_chance(&w->rng, 900));
 		break;
 	case S_CUT:
-		if (w->calm || rng_chance(&w->rng, 200))
+		if (rng_chance(&w->rng, 200))
 			lost(w, s, true);
+		else if (w->calm)
+			s->state = S_NONE; /* nobody will ever know: only time frees its slot */
 		break;
 	case S_NONE:
 	case S_MAILED:

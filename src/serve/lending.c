@@ -147,7 +147,8 @@ void channel_limits(struct channel *channel)
 		due = !due || at < due ? at : due;
 	}
 	if (rules->idle_transaction_timeout > 0) {
-		at = (track_quiet(&channel->track) ? channel->quiet_since : now) + rules->idle_transaction_timeout;
+		at = (track_quiet(&channel->track) && channel->track.status != 'I' ? channel->quiet_since : now) +
+			rules->idle_transaction_timeout;
 		due = !due || at < due ? at : due;
 	}
 	if (due)
@@ -364,7 +365,7 @@ void channel_abandon(struct channel *channel)
 
 /* ---- what follows a ReadyForQuery ---- */
 
-static void end_setting(struct channel *channel)
+void channel_set(struct channel *channel)
 {
 	struct guest *guest = channel->guest;
 
@@ -406,12 +407,6 @@ void channel_settle(struct channel *channel)
 {
 	if (!channel->stream)
 		return;
-	if (channel->setting &&
-		(channel->track.count == 0 || !(channel->track.ring[channel->track.head].flags & TRACK_OURS))) {
-		end_setting(channel);
-		if (channel->state != CHANNEL_LENT || !channel->guest || channel->learning)
-			return;
-	}
 	switch ((enum channel_state)channel->state) {
 	case CHANNEL_GREETING:
 		if (!track_idle(&channel->track))

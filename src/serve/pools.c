@@ -132,8 +132,11 @@ struct pool_view *pool_view_for(struct worker *worker, struct span database, str
 	core_rules_of(view, &pool_rules, &database_rules, worker->config);
 	lock_take(house->lock);
 	view->database_id = core_database(house->core, database, &database_rules);
-	if (view->database_id != NO_DATABASE)
+	if (view->database_id != NO_DATABASE) {
+		/* A command may have named the database before anybody used it. */
+		core_set_database_rules(house->core, view->database_id, &database_rules, worker->now, &worker->effects);
 		id = core_pool(house->core, view->database_id, user, &pool_rules);
+	}
 	lock_drop(house->lock);
 	if (id == NO_POOL || (id < worker->view_capacity && worker->views[id])) {
 		view_free(view);

@@ -56,6 +56,9 @@ bool relay_close_excess(struct guest *);
 struct statement *relay_deallocated(struct guest *, struct span text, struct span *name);
 void relay_deallocate_text(struct guest *, struct statement *, char out[80]);
 
+/* What an entry stood for does not exist: it failed, or the server skipped it. */
+void relay_undo(struct channel *, const struct track_entry *);
+
 enum step relay_parse(struct guest *, struct span in, struct frame);
 enum step relay_bind(struct guest *, struct span in, struct frame);
 enum step relay_target(struct guest *, struct span in, struct frame); /* Describe and Close */

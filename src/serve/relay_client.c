@@ -13,6 +13,9 @@
 #include "base/check.h"
 #include "serve/relay.h"
 
+/* PostgreSQL ends a session that sends a longer CopyFail. */
+#define FAIL_BYTES_MAX 9996
+
 struct collect {
 	struct buf buf;
 	size_t want;
@@ -176,6 +179,12 @@ static enum step take_message(struct guest *guest, struct span in, struct frame 
 	if (frame.body + (uint64_t)FRAME_HEADER > (uint64_t)guest->worker->config->max_packet_size) {
 		guest_complain(
 			guest, SQLSTATE_PROTOCOL_VIOLATION, "a message is longer than max_packet_size", NULL, NULL);
+		return STEP_STOP;
+	}
+	/* These have no body. One that has is answered by an error that nothing here would wait for, so it goes no further. */
+	if ((frame.body > 0 && (frame.type == 'S' || frame.type == 'H' || frame.type == 'c')) ||
+		(frame.body > FAIL_BYTES_MAX && frame.type == 'f')) {
+		guest_complain(guest, SQLSTATE_PROTOCOL_VIOLATION, "invalid message format", NULL, NULL);
 		return STEP_STOP;
 	}
 	if (frame.type == 'X') {

@@ -37,6 +37,7 @@ bool relay_shares_statements(const struct guest *guest)
 bool relay_owe(struct guest *guest, enum track_kind kind, unsigned flags, uint32_t tag)
 {
 	struct channel *channel = guest->channel;
+	struct track_entry dropped;
 
 	if (!track_push(&channel->track, kind, flags, tag)) {
 		guest_complain(guest, SQLSTATE_PROGRAM_LIMIT, "too many requests are waiting for their answers",
@@ -44,6 +45,9 @@ bool relay_owe(struct guest *guest, enum track_kind kind, unsigned flags, uint32
 			"Read the results of a pipeline before sending more.");
 		return false;
 	}
+	/* While the server skips to the next Sync nothing of it is read. */
+	while (track_dropped(&channel->track, &dropped))
+		relay_undo(channel, &dropped);
 	relay_answer_fakes(channel);
 	return true;
 }
@@ -75,14 +79,14 @@ bool relay_moves(const struct guest *guest)
 	return guest_view(guest)->rules.mode != POOL_SESSION;
 }
 
-static bool send_close(struct guest *guest, const struct statement *statement, unsigned flags)
+static bool send_close(struct guest *guest, const struct statement *statement, unsigned flags, uint32_t tag)
 {
 	char name[STATEMENT_NAME];
 	size_t length = statement_name(statement, name) + 1;
 	struct outbox *o = &guest->worker->to_server;
 	uint8_t *at;
 
-	if (!relay_owe(guest, TRACK_CLOSE, flags, 0))
+	if (!relay_owe(guest, TRACK_CLOSE, flags, tag))
 		return false;
 	at = relay_header(outbox_room(o, FRAME_HEADER + 1 + length), 'C', 1 + length);
 	*at++ = 'S';
@@ -107,7 +111,8 @@ static bool send_parse(struct guest *guest, struct statement *statement, unsigne
 
 	if (!relay_owe(guest, TRACK_PARSE, flags, statement->id))
 		return false;
-	if (!prepared_sent(channel->prepared, statement, channel->batch)) {
+	/* While the server skips to the next Sync it does not read this. */
+	if (!channel->track.skipping && !prepared_sent(channel->prepared, statement, channel->batch)) {
 		guest_complain(guest, SQLSTATE_OUT_OF_MEMORY, "out of memory", NULL, NULL);
 		return false;
 	}
@@ -124,7 +129,7 @@ static bool ensure_prepared(struct guest *guest, struct statement *statement)
 	case PREPARED_PENDING:
 		return true;
 	case PREPARED_DOUBTFUL:
-		return send_close(guest, statement, TRACK_OURS) && send_parse(guest, statement, TRACK_OURS);
+		return send_close(guest, statement, TRACK_OURS, 0) && send_parse(guest, statement, TRACK_OURS);
 	case PREPARED_NONE:
 		break;
 	}
@@ -238,7 +243,7 @@ bool relay_close_excess(struct guest *guest)
 	if (!relay_shares_statements(guest) || !track_quiet(&guest->channel->track))
 		return true;
 	while (ok && (statement = prepared_excess(guest->channel->prepared, most))) {
-		ok = send_close(guest, statement, TRACK_OURS);
+		ok = send_close(guest, statement, TRACK_OURS, statement->id);
 		statement_drop(statement);
 	}
 	return ok;
@@ -273,7 +278,9 @@ static enum step parse_long(struct guest *guest, struct span body)
 	bool ok;
 
 	if (!reader_ok(&r))
-		return body.length < WHOLE_MAX ? STEP_WAIT : STEP_FORWARD;
+		return body.length < WHOLE_MAX                ? STEP_WAIT
+			: relay_owe(guest, TRACK_PARSE, 0, 0) ? STEP_FORWARD
+							      : STEP_STOP;
 	if (is_reserved(guest, name))
 		return refuse_reserved(guest);
 	if (!relay_owe(guest, TRACK_PARSE, 0, TAG_LONG))
@@ -344,7 +351,7 @@ static enum step parse_named(struct guest *guest, struct span whole, struct span
 		/* In an aborted block a Parse fails, and the server must say so. A ROLLBACK may be on its way, and then it must succeed. */
 		__attribute__((fallthrough));
 	case PREPARED_DOUBTFUL:
-		if (!send_close(guest, statement, TRACK_OURS) || !send_parse(guest, statement, 0))
+		if (!send_close(guest, statement, TRACK_OURS, 0) || !send_parse(guest, statement, 0))
 			step = STEP_STOP;
 		break;
 	case PREPARED_NONE:
@@ -477,8 +484,10 @@ enum step relay_target(struct guest *guest, struct span in, struct frame frame)
 	}
 	if (is_long(statement)) {
 		if (!describe) {
+			uint32_t id = statement->id;
+
 			names_remove(&guest->names, name);
-			guest->long_names = names_find(&guest->names, statement->id, &name);
+			guest->long_names = names_find(&guest->names, id, &name);
 			guest->channel->pinned = guest->long_names || guest->unnamed_long;
 		}
 		return relay_owe(guest, owed, 0, 0) ? STEP_FORWARD : STEP_STOP;

@@ -92,8 +92,11 @@ static void keep_complaint(struct channel *channel, struct span body)
 }
 
 /* A Parse that failed, or was skipped because of an error before it, made no statement. */
-static void undo_parse(struct channel *channel, const struct track_entry *entry)
+void relay_undo(struct channel *channel, const struct track_entry *entry)
 {
+	/* A Close of ours that was skipped: what is prepared there is not what was noted. */
+	if (entry->kind == TRACK_CLOSE && entry->tag != 0 && (entry->flags & TRACK_OURS))
+		channel->broken = true;
 	if (entry->kind != TRACK_PARSE || entry->tag == 0 || (entry->flags & TRACK_AGAIN))
 		return;
 	if (entry->tag == TAG_LONG)
@@ -121,8 +124,7 @@ static enum step take_error(struct channel *channel, struct span whole, bool is_
 	bool ours = reply->owed && (reply->entry.flags & TRACK_OURS), renamed;
 
 	keep_complaint(channel, body);
-	if (message_read_complaint(body, &fields) && span_is(fields.severity, "FATAL") && guest &&
-		channel->forward)
+	if (message_read_complaint(body, &fields) && span_is(fields.severity, "FATAL") && guest && channel->forward)
 		guest->fatal_seen = true;
 	name = span_of(NULL, 0);
 	renamed = guest && reply->owed && reply->entry.tag != 0 && reply->entry.tag < TAG_UNNAMED && is_whole &&
@@ -139,9 +141,9 @@ static enum step take_error(struct channel *channel, struct span whole, bool is_
 		}
 	}
 	if (reply->owed)
-		undo_parse(channel, &reply->entry);
+		relay_undo(channel, &reply->entry);
 	while (track_dropped(&channel->track, &dropped))
-		undo_parse(channel, &dropped);
+		relay_undo(channel, &dropped);
 	if (ours && reply->entry.kind == TRACK_QUERY)
 		channel->setup_failed = true;
 	return renamed ? STEP_DISCARD : STEP_FORWARD;
@@ -295,8 +297,8 @@ static enum step take_reply(struct channel *channel, struct span whole, struct f
 		channel->forward = false;
 	if (whole.length == FRAME_HEADER + (size_t)frame.body)
 		relay_answer_fakes(channel);
-	if (frame.type == 'Z' && channel->setting && ours)
-		channel_settle(channel); /* our SET is answered: what follows is the client's */
+	if (frame.type == 'Z' && channel->setting && ours && reply.entry.kind == TRACK_QUERY)
+		channel_set(channel); /* our SET is answered: what follows is the client's */
 	return STEP_TAKEN;
 }
 

@@ -311,6 +311,11 @@ static void end_everything(struct worker *worker)
 	uint32_t slot = 0, i;
 
 	worker->stop = true;
+	/* Those who wait first: what others give back must not be lent again. */
+	while ((guest = slots_next(&worker->guests, &slot)))
+		if (guest->state == GUEST_WAITING || guest->state == GUEST_LEARNING)
+			guest_end(guest, &complaint, "shutting down");
+	slot = 0;
 	while ((guest = slots_next(&worker->guests, &slot)))
 		guest_end(guest, guest->state == GUEST_CONSOLE ? NULL : &complaint, "shutting down");
 	worker_perform(worker);
@@ -407,7 +412,8 @@ static void read_mail(struct worker *worker)
 {
 	struct letter *letter;
 
-	while ((letter = mailbox_take(worker->mailbox))) {
+	/* What comes after the word to stop is swept up at the end. */
+	while (!worker->stop && (letter = mailbox_take(worker->mailbox))) {
 		take_letter(worker, letter);
 		worker_perform(worker);
 	}
@@ -588,7 +594,8 @@ void worker_turn(struct worker *worker)
 		worker_perform(worker);
 	}
 	grant_cancels(worker, worker->turn);
-	ring_timers(worker);
+	if (!worker->stop)
+		ring_timers(worker);
 	bury(worker);
 }
 

@@ -267,6 +267,9 @@ void channel_abandon(struct channel *);
 /* A ReadyForQuery was answered, or an errand ended: see what comes next. */
 void channel_settle(struct channel *);
 
+/* Our SET in front of the client's first message was answered. */
+void channel_set(struct channel *);
+
 /* Say Terminate and wait for the end. */
 void channel_close(struct channel *, const char *reason);
 

@@ -116,7 +116,7 @@ static void say_startup(uint32_t protocol, const char *const *words)
 /* The next message we were sent, taken off `out`. */
 static char heard(struct buf *body)
 {
-	struct frame frame;
+	struct frame frame = { 0 };
 
 	buf_clear(body);
 	if (out.length == 0)
