@@ -74,7 +74,8 @@ static void do_fault(enum fault fault)
 		if ((w = some_wire(true))) {
 			story("fault: wire %u to the server is cut", w->number);
 			world.server_faults++;
-			wire_cut(w, between(1, 10 * SECOND_US), between(1, 20 * SECOND_US), chance(500) ? ETIMEDOUT : EHOSTUNREACH);
+			wire_cut(w, between(1, 10 * SECOND_US), between(1, 20 * SECOND_US),
+				chance(500) ? ETIMEDOUT : EHOSTUNREACH);
 		}
 		break;
 	case CUT_CLIENT:

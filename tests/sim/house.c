@@ -160,19 +160,23 @@ static struct config *configure(void)
 		chance(300) ? " connect_query='select 1'" : "");
 	LINE("[pgbouncer]\nlisten_port=6432\nunix_socket_dir=\npool_mode=transaction\n");
 	LINE("auth_type=%s\nadmin_users=admin\n", passwords ? "plain" : "any");
-	LINE("default_pool_size=%u\nreserve_pool_size=%u\nreserve_pool_timeout=%u\nmin_pool_size=%u\n", limits.pool_size, limits.reserve,
-		of(0, 1, 1, 3), of(0, 0, 0, 1));
-	LINE("max_db_connections=%u\nmax_user_connections=%u\nmax_client_conn=%u\n", limits.database_max, limits.user_max, fixed.clients);
+	LINE("default_pool_size=%u\nreserve_pool_size=%u\nreserve_pool_timeout=%u\nmin_pool_size=%u\n",
+		limits.pool_size, limits.reserve, of(0, 1, 1, 3), of(0, 0, 0, 1));
+	LINE("max_db_connections=%u\nmax_user_connections=%u\nmax_client_conn=%u\n", limits.database_max,
+		limits.user_max, fixed.clients);
 	LINE("query_wait_timeout=%lld\nclient_login_timeout=%lld\nquery_timeout=%lld\nidle_transaction_timeout=%lld\n",
 		(long long)(limits.query_wait_timeout / SECOND_US), (long long)(limits.login_timeout / SECOND_US),
-		(long long)(limits.query_timeout / SECOND_US), (long long)(limits.idle_transaction_timeout / SECOND_US));
-	LINE("transaction_timeout=%lld\nclient_idle_timeout=%lld\nquery_wait_notify=%u\n", (long long)(limits.transaction_timeout / SECOND_US),
+		(long long)(limits.query_timeout / SECOND_US),
+		(long long)(limits.idle_transaction_timeout / SECOND_US));
+	LINE("transaction_timeout=%lld\nclient_idle_timeout=%lld\nquery_wait_notify=%u\n",
+		(long long)(limits.transaction_timeout / SECOND_US),
 		(long long)(limits.client_idle_timeout / SECOND_US), of(0, 1, 5, 5));
 	LINE("server_idle_timeout=%u\nserver_lifetime=%u\nserver_check_delay=%u\nserver_connect_timeout=%u\nserver_login_retry=%u\n",
 		of(0, 1, 5, 600), of(0, 2, 3600, 3600), of(0, 1, 30, 30), of(5, 15, 15, 15), of(0, 1, 2, 15));
-	LINE("max_prepared_statements=%u\nserver_orphan_timeout=%u\nserver_round_robin=%u\nworkers=%u\n", fixed.prepared, of(1, 10, 60, 60),
-		of(0, 0, 0, 1), fixed.workers);
-	LINE("cancel_wait_timeout=%u\nstatement_text_max=%u\nlog_connections=0\n", of(0, 5, 10, 10), of(100, 1048576, 1048576, 1048576));
+	LINE("max_prepared_statements=%u\nserver_orphan_timeout=%u\nserver_round_robin=%u\nworkers=%u\n",
+		fixed.prepared, of(1, 10, 60, 60), of(0, 0, 0, 1), fixed.workers);
+	LINE("cancel_wait_timeout=%u\nstatement_text_max=%u\nlog_connections=0\n", of(0, 5, 10, 10),
+		of(100, 1048576, 1048576, 1048576));
 	check(n < sizeof text);
 	source.text = span_of(text, n);
 	config = config_parse(&source, error, sizeof error);
@@ -183,7 +187,8 @@ static struct config *configure(void)
 
 static struct secrets *user_list(void)
 {
-	static const char text[] = "\"anna\" \"pw-anna\"\n\"bert\" \"pw-bert\"\n\"carl\" \"pw-carl\"\n\"admin\" \"pw-admin\"\n";
+	static const char text[] =
+		"\"anna\" \"pw-anna\"\n\"bert\" \"pw-bert\"\n\"carl\" \"pw-carl\"\n\"admin\" \"pw-admin\"\n";
 	char error[200];
 	struct secrets *secrets = secrets_parse(span_text(text), error, sizeof error);
 
@@ -205,8 +210,8 @@ void house_reload(void)
 {
 	struct config *config = configure();
 
-	story("keeper: reloads: pool_size %u + %u, per database %u, per user %u", limits.pool_size, limits.reserve, limits.database_max,
-		limits.user_max);
+	story("keeper: reloads: pool_size %u + %u, per database %u, per user %u", limits.pool_size, limits.reserve,
+		limits.database_max, limits.user_max);
 	judge_limits(&limits);
 	house_configure(house, config, passwords ? user_list() : NULL);
 }
@@ -243,8 +248,9 @@ void house_begin(void)
 	setup.workers = fixed.workers;
 	if (passwords)
 		cluster.cleartext = chance(700);
-	story("configured: %u workers, pool_size %u + %u, per database %u, per user %u, clients %u, prepared %u%s", fixed.workers, limits.pool_size,
-		limits.reserve, limits.database_max, limits.user_max, fixed.clients, fixed.prepared, passwords ? ", passwords" : "");
+	story("configured: %u workers, pool_size %u + %u, per database %u, per user %u, clients %u, prepared %u%s",
+		fixed.workers, limits.pool_size, limits.reserve, limits.database_max, limits.user_max, fixed.clients,
+		fixed.prepared, passwords ? ", passwords" : "");
 	house = house_new(&setup);
 	check(house);
 	house->keeper_mailbox = keeper_mailbox;

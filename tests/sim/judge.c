@@ -47,12 +47,13 @@ void judge_statement(struct backend *b, const char *text)
 	if (!p)
 		return;
 	if (strcmp(p->database, b->database) != 0 || strcmp(p->user, b->user) != 0)
-		broken("a client's statements run in its own pool", "c%d of %s/%s runs on %s/%s: %s", tag, p->database, p->user, b->database,
-			b->user, text);
+		broken("a client's statements run in its own pool", "c%d of %s/%s runs on %s/%s: %s", tag, p->database,
+			p->user, b->database, b->user, text);
 	if (b->owner >= 0 && b->owner != tag && (b->session->status != 'I' || b->session->implicit))
 		if (b->session->status != 'I')
-			broken("a server is lent to at most one client", "backend %u is in a transaction of c%d, and c%d says: %s", b->process,
-				b->owner, tag, text);
+			broken("a server is lent to at most one client",
+				"backend %u is in a transaction of c%d, and c%d says: %s", b->process, b->owner, tag,
+				text);
 	b->owner = tag;
 	for (int i = 0; i < SETTINGS; i++) {
 		char wanted[SETTING_BYTES];
@@ -61,8 +62,9 @@ void judge_statement(struct backend *b, const char *text)
 			continue;
 		setting_normal(i, span_text(p->has[i] ? p->wanted[i] : setting_facts[i].standard), wanted);
 		if (strcmp(b->session->now[i], wanted) != 0)
-			broken("a client's startup settings hold in every query", "c%d runs with %s = \"%s\" instead of \"%s\" on backend %u: %s",
-				tag, setting_facts[i].name, b->session->now[i], wanted, b->process, text);
+			broken("a client's startup settings hold in every query",
+				"c%d runs with %s = \"%s\" instead of \"%s\" on backend %u: %s", tag,
+				setting_facts[i].name, b->session->now[i], wanted, b->process, text);
 	}
 }
 
@@ -78,9 +80,11 @@ void judge_cancelled(struct backend *b)
 	if (!p)
 		return;
 	if (person_present(p) && p->cancels_sent == 0 && !p->fatal)
-		broken("a query is cancelled only by its own client", "c%d did not ask for it, and is still there", tag);
+		broken("a query is cancelled only by its own client", "c%d did not ask for it, and is still there",
+			tag);
 	if (p->cancels_sent == 0 && b->session->sleep_writes && b->session->status == 'I' && !p->fatal)
-		broken("a statement that may write outside a block runs to its end", "c%d left, and its update was cancelled", tag);
+		broken("a statement that may write outside a block runs to its end",
+			"c%d left, and its update was cancelled", tag);
 }
 
 static bool counts(const struct backend *b)
@@ -96,14 +100,16 @@ void judge_backend(struct backend *fresh)
 	struct limits l = limits;
 
 	if (grace) {
-#define LARGER(field) l.field = l.field == 0 || old_limits.field == 0 ? 0 : l.field > old_limits.field ? l.field : old_limits.field
+#define LARGER(field) \
+	l.field = l.field == 0 || old_limits.field == 0 ? 0 : l.field > old_limits.field ? l.field : old_limits.field
 		LARGER(pool_size);
 		LARGER(database_max);
 		LARGER(user_max);
 		l.reserve = l.reserve > old_limits.reserve ? l.reserve : old_limits.reserve;
 	}
 	for (struct backend *b = cluster.backends; b; b = b->next) {
-		bool same_database = strcmp(b->database, fresh->database) == 0, same_user = strcmp(b->user, fresh->user) == 0;
+		bool same_database = strcmp(b->database, fresh->database) == 0,
+		     same_user = strcmp(b->user, fresh->user) == 0;
 
 		if (b == fresh || !counts(b))
 			continue;
@@ -112,10 +118,11 @@ void judge_backend(struct backend *fresh)
 		user += same_user;
 	}
 	if (l.pool_size && pool > l.pool_size + l.reserve)
-		broken("limits are true at PostgreSQL", "pool %s/%s has %u backends of %u + %u", fresh->database, fresh->user, pool, l.pool_size,
-			l.reserve);
+		broken("limits are true at PostgreSQL", "pool %s/%s has %u backends of %u + %u", fresh->database,
+			fresh->user, pool, l.pool_size, l.reserve);
 	if (l.database_max && database > l.database_max)
-		broken("limits are true at PostgreSQL", "database %s has %u backends of %u", fresh->database, database, l.database_max);
+		broken("limits are true at PostgreSQL", "database %s has %u backends of %u", fresh->database, database,
+			l.database_max);
 	if (l.user_max && user > l.user_max)
 		broken("limits are true at PostgreSQL", "user %s has %u backends of %u", fresh->user, user, l.user_max);
 }
@@ -154,7 +161,8 @@ void judge_fatal(struct person *p, const char *sqlstate, const char *message)
 		return;
 	if (strcmp(sqlstate, "54000") == 0 && contains(message, "too many requests"))
 		return;
-	broken("nobody is refused without a reason", "c%u (%s/%s) is told %s %s", p->id, p->database, p->user, sqlstate, message);
+	broken("nobody is refused without a reason", "c%u (%s/%s) is told %s %s", p->id, p->database, p->user, sqlstate,
+		message);
 }
 
 void judge_hung_up_on(struct person *p, bool in_mid_message)
@@ -167,7 +175,8 @@ void judge_hung_up_on(struct person *p, bool in_mid_message)
 	if (in_mid_message && (world.server_faults > 0 || world.stalls > 0 || world.commands > 0))
 		return;
 	if (!p->fatal || in_mid_message)
-		broken("nobody is hung up on without a word", "c%u (%s/%s)%s", p->id, p->database, p->user, in_mid_message ? " in the middle of a message" : "");
+		broken("nobody is hung up on without a word", "c%u (%s/%s)%s", p->id, p->database, p->user,
+			in_mid_message ? " in the middle of a message" : "");
 }
 
 /* ---- between turns: the books ---- */
@@ -209,15 +218,16 @@ static void look_at_guest(struct worker *w, struct guest *g, struct tally *t)
 	case GUEST_PARKED:
 	case GUEST_CONSOLE:
 		if (g->channel)
-			broken("who holds nothing holds nothing", "guest %u.%u in state %u", w->index, g->handle.slot, g->state);
+			broken("who holds nothing holds nothing", "guest %u.%u in state %u", w->index, g->handle.slot,
+				g->state);
 		break;
 	}
 	if (g->state == GUEST_PARKED && g->stream && stream_is_paused(g->stream))
 		broken("who is parked is heard", "guest %u.%u is paused", w->index, g->handle.slot);
 	if (g->state == GUEST_LENT && g->stream && stream_is_paused(g->stream) && g->channel->stream &&
 		stream_queued(g->channel->stream) == 0 && !stream_is_broken(g->channel->stream))
-		broken("who is lent a server is heard", "guest %u.%u is paused, and nothing is queued for its server", w->index,
-			g->handle.slot);
+		broken("who is lent a server is heard", "guest %u.%u is paused, and nothing is queued for its server",
+			w->index, g->handle.slot);
 }
 
 static void look_at_channel(struct worker *w, struct channel *c, struct tally *t)
@@ -233,18 +243,23 @@ static void look_at_channel(struct worker *w, struct channel *c, struct tally *t
 		broken("a server is free only when it is proven free", "channel %u", c->id.slot);
 	if (c->state != CHANNEL_CLOSING && c->stream && stream_is_paused(c->stream) &&
 		(!c->guest || (stream_queued(c->guest->stream) == 0 && !stream_is_broken(c->guest->stream))))
-		broken("a server is read from unless its client is slow", "channel %u in state %u", c->id.slot, c->state);
+		broken("a server is read from unless its client is slow", "channel %u in state %u", c->id.slot,
+			c->state);
 	if (!core_server_picture(house->core, c->id, &picture)) {
-		broken("the core knows every server", "channel %u.%u in state %u", c->id.slot, c->id.generation, c->state);
+		broken("the core knows every server", "channel %u.%u in state %u", c->id.slot, c->id.generation,
+			c->state);
 	}
 	if (!mail_is_read())
 		return;
 	if (c->state == CHANNEL_LENT && picture.state != SERVER_LENT)
-		broken("the books of worker and core agree", "channel %u is lent, for the core it is in state %d", c->id.slot, picture.state);
+		broken("the books of worker and core agree", "channel %u is lent, for the core it is in state %d",
+			c->id.slot, picture.state);
 	if (c->state == CHANNEL_IDLE && picture.state != SERVER_IDLE)
-		broken("the books of worker and core agree", "channel %u is idle, for the core it is in state %d", c->id.slot, picture.state);
+		broken("the books of worker and core agree", "channel %u is idle, for the core it is in state %d",
+			c->id.slot, picture.state);
 	if (c->state == CHANNEL_CLEANING && picture.state != SERVER_CLEANING)
-		broken("the books of worker and core agree", "channel %u is cleaned, for the core it is in state %d", c->id.slot, picture.state);
+		broken("the books of worker and core agree", "channel %u is cleaned, for the core it is in state %d",
+			c->id.slot, picture.state);
 }
 
 /* Nobody waits while a server of his pool rests. */
@@ -257,10 +272,13 @@ static void look_at_pools(void)
 	for (uint32_t i = 0; i < core_pools(house->core); i++) {
 		struct database_picture database;
 
-		if (!core_pool_picture(house->core, i, &pool) || !core_database_picture(house->core, pool.database, &database))
+		if (!core_pool_picture(house->core, i, &pool) ||
+			!core_database_picture(house->core, pool.database, &database))
 			continue;
-		if (pool.waiting > pool.moving && pool.idle > 0 && !totals.paused && !database.paused && !database.kill_paused && mail_is_read())
-			broken("nobody who can be served waits", "pool %u: %u wait, %u servers rest", i, pool.waiting, pool.idle);
+		if (pool.waiting > pool.moving && pool.idle > 0 && !totals.paused && !database.paused &&
+			!database.kill_paused && mail_is_read())
+			broken("nobody who can be served waits", "pool %u: %u wait, %u servers rest", i, pool.waiting,
+				pool.idle);
 	}
 }
 
@@ -297,9 +315,11 @@ static void look_at_lease(const struct guest *g)
 		if (!other || other->channel || (other->state != GUEST_WAITING && other->state != GUEST_LEARNING))
 			continue;
 		/* Within a worker strictly in order; the moment of a turn is one moment. */
-		if (w->who.worker == g->worker->index ? w->since < g->wants_since
-						      : !moving && w->since + bound + 20 * MILLISECOND_US < g->wants_since)
-			broken("no one is overtaken beyond the bound", "a client that began to want at %lld got a server before one that wants since %lld",
+		if (w->who.worker == g->worker->index
+				? w->since < g->wants_since
+				: !moving && w->since + bound + 20 * MILLISECOND_US < g->wants_since)
+			broken("no one is overtaken beyond the bound",
+				"a client that began to want at %lld got a server before one that wants since %lld",
 				(long long)g->wants_since, (long long)w->since);
 	}
 }
@@ -327,15 +347,18 @@ void judge_step(void)
 	if (mail_is_read()) {
 		core_totals(house->core, &totals);
 		if (totals.waiting != t.waiting)
-			broken("the books of worker and core agree", "%u clients wait, the core knows of %u", t.waiting, totals.waiting);
+			broken("the books of worker and core agree", "%u clients wait, the core knows of %u", t.waiting,
+				totals.waiting);
 		if (totals.lent != t.lent)
-			broken("the books of worker and core agree", "%u clients hold a server, the core knows of %u", t.lent, totals.lent);
+			broken("the books of worker and core agree", "%u clients hold a server, the core knows of %u",
+				t.lent, totals.lent);
 	}
 	look_at_pools();
 	for (i = 0; i < house->worker_count; i++) {
 		slot = 0;
 		while ((g = slots_next(&house->workers[i]->guests, &slot)))
-			if (g->channel && !g->channel->checking && g->channel->lent_since == world.now && g->wants_since > 0)
+			if (g->channel && !g->channel->checking && g->channel->lent_since == world.now &&
+				g->wants_since > 0)
 				look_at_lease(g);
 	}
 	waiter_count = 0;
@@ -357,10 +380,13 @@ void judge_rest(void)
 	for (struct backend *b = cluster.backends; b; b = b->next)
 		backends += counts(b);
 	if (totals.clients != 0 || totals.lent != 0 || totals.waiting != 0)
-		broken("who leaves leaves nothing behind", "%u clients, %u leases, %u waiting", totals.clients, totals.lent, totals.waiting);
+		broken("who leaves leaves nothing behind", "%u clients, %u leases, %u waiting", totals.clients,
+			totals.lent, totals.waiting);
 	for (uint32_t i = 0; i < house->worker_count; i++)
 		if (house->workers[i]->guests.used > 0)
-			broken("who leaves leaves nothing behind", "worker %u still has %u clients", i, house->workers[i]->guests.used);
+			broken("who leaves leaves nothing behind", "worker %u still has %u clients", i,
+				house->workers[i]->guests.used);
 	if (backends > totals.servers)
-		broken("PostgreSQL has no more backends than the pools' idle servers", "%u backends, %u servers", backends, totals.servers);
+		broken("PostgreSQL has no more backends than the pools' idle servers", "%u backends, %u servers",
+			backends, totals.servers);
 }

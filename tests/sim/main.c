@@ -27,7 +27,8 @@ static const char *program;
 /* In a run where memory is refused, the house may end at the few places that say they must not fail. */
 static bool is_allowed_end(const char *report)
 {
-	static const char *const claims[] = { "check failed: letter\n", "check failed: reply\n", "check failed: memory != NULL\n" };
+	static const char *const claims[] = { "check failed: letter\n", "check failed: reply\n",
+		"check failed: memory != NULL\n" };
 
 	if (!world.memory || world.refused == 0)
 		return false;
@@ -40,7 +41,8 @@ static bool is_allowed_end(const char *report)
 static void report_seed(const char *report)
 {
 	if (is_allowed_end(report)) {
-		fprintf(stderr, "seed %llu: ended by a check where memory may not be refused\n", (unsigned long long)world.seed);
+		fprintf(stderr, "seed %llu: ended by a check where memory may not be refused\n",
+			(unsigned long long)world.seed);
 		fflush(stdout);
 		_exit(0);
 	}
@@ -72,12 +74,14 @@ static void tell_who_waits(void)
 		fprintf(stderr,
 			"c%u (%s/%s) is still here: state %d, %zu bytes to send, %zu unread, %zu asked, %zu expected, last heard %.3f s ago, wire %u"
 			"%s%s%s%s%s\n",
-			p->id, p->database, p->user, p->state, p->out.length, p->in.length, p->asked.length, p->expected.length,
-			(double)(world.now - p->since) / 1e6, p->end ? p->end->wire->number : 0, p->left ? ", left" : "",
-			p->shadow && session_sleeps(p->shadow) ? ", sleeps" : "", p->shadow && p->shadow->copying ? ", copies" : "",
-			p->in_block ? ", in a block" : "", p->fatal ? ", was refused" : "");
+			p->id, p->database, p->user, p->state, p->out.length, p->in.length, p->asked.length,
+			p->expected.length, (double)(world.now - p->since) / 1e6, p->end ? p->end->wire->number : 0,
+			p->left ? ", left" : "", p->shadow && session_sleeps(p->shadow) ? ", sleeps" : "",
+			p->shadow && p->shadow->copying ? ", copies" : "", p->in_block ? ", in a block" : "",
+			p->fatal ? ", was refused" : "");
 	}
-	broken("nobody who can be served waits", "%u are still here, among them c%u", people_left, stuck ? stuck->id : 0);
+	broken("nobody who can be served waits", "%u are still here, among them c%u", people_left,
+		stuck ? stuck->id : 0);
 }
 
 static uint64_t play(uint64_t seed)
@@ -162,8 +166,8 @@ static bool play_apart(uint64_t seed, uint64_t *print)
 	if (status == 0)
 		return true;
 	if (WIFSIGNALED(status))
-		fprintf(stderr, "seed %llu: ended by signal %d; replay with  %s --seed %llu --verbose\n", (unsigned long long)seed,
-			WTERMSIG(status), program, (unsigned long long)seed);
+		fprintf(stderr, "seed %llu: ended by signal %d; replay with  %s --seed %llu --verbose\n",
+			(unsigned long long)seed, WTERMSIG(status), program, (unsigned long long)seed);
 	return false;
 }
 
@@ -186,8 +190,9 @@ static int play_many(uint64_t first, uint64_t last, bool stop)
 		}
 		if (seed != last && (seed - first + 1) % BATCH != 0 && !(stop && failed))
 			continue;
-		printf("%sok %llu - seeds %llu to %llu hold%s%s\n", bad_in_batch ? "not " : "", (unsigned long long)++number,
-			(unsigned long long)(seed - (seed - first) % BATCH), (unsigned long long)seed, bad_in_batch ? " but for" : "", names);
+		printf("%sok %llu - seeds %llu to %llu hold%s%s\n", bad_in_batch ? "not " : "",
+			(unsigned long long)++number, (unsigned long long)(seed - (seed - first) % BATCH),
+			(unsigned long long)seed, bad_in_batch ? " but for" : "", names);
 		names[0] = 0;
 		bad_in_batch = 0;
 		if (stop && failed)
@@ -225,10 +230,13 @@ int main(int argc, char **argv)
 				last = first;
 				first = (uint64_t)time(NULL) * 1000;
 				last = first + last - 1;
-				printf("# new seeds %llu to %llu\n", (unsigned long long)first, (unsigned long long)last);
+				printf("# new seeds %llu to %llu\n", (unsigned long long)first,
+					(unsigned long long)last);
 			}
 		} else {
-			fprintf(stderr, "usage: %s [--seed N | --seeds FIRST-LAST | --seeds COUNT] [--steps N] [--stop] [--verbose]\n", argv[0]);
+			fprintf(stderr,
+				"usage: %s [--seed N | --seeds FIRST-LAST | --seeds COUNT] [--steps N] [--stop] [--verbose]\n",
+				argv[0]);
 			return 2;
 		}
 	}

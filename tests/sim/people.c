@@ -14,6 +14,7 @@
 #include <strings.h>
 
 #include "base/check.h"
+#include "base/text.h"
 #include "judge.h"
 
 struct person *people;
@@ -109,11 +110,13 @@ static void compose(struct person *p, char *out, size_t size, bool extended)
 	if (chance(p->fails)) {
 		snprintf(out, size, "FAIL '%s'", mine);
 	} else if (chance(p->sleeps)) {
-		snprintf(out, size, chance(600) ? "SELECT pg_sleep(%u,'%s')" : "UPDATE pg_sleep(%u,'%s')", (unsigned)pick(chance(900) ? 50 : 3000), mine);
+		snprintf(out, size, chance(600) ? "SELECT pg_sleep(%u,'%s')" : "UPDATE pg_sleep(%u,'%s')",
+			(unsigned)pick(chance(900) ? 50 : 3000), mine);
 	} else if (chance(p->copies) && !extended) {
 		snprintf(out, size, "COPY OUT %u '%s'", (unsigned)pick(20), mine);
 	} else if (chance(p->big)) {
-		snprintf(out, size, "SELECT rows(%u,%u,'%s')", 1 + (unsigned)pick(8), (unsigned)pick(chance(800) ? 300 : 9000), mine);
+		snprintf(out, size, "SELECT rows(%u,%u,'%s')", 1 + (unsigned)pick(8),
+			(unsigned)pick(chance(800) ? 300 : 9000), mine);
 	} else if (chance(100)) {
 		snprintf(out, size, "WARN '%s'", mine);
 	} else if (chance(200)) {
@@ -137,7 +140,9 @@ static const char *some_value(unsigned setting)
 		{ "Europe/Berlin", "Asia/Tokyo", "Etc/UTC", "America/Lima" },
 		{ "postgres", "iso_8601", "sql_standard", "postgres" },
 		{ "on", "off", "on", "off" },
-		{ 0 }, { 0 }, { 0 },
+		{ 0 },
+		{ 0 },
+		{ 0 },
 		{ "tenant_a", "tenant_b", "\"a b\", public", "public" },
 		{ "30000", "5000", "1", "0" },
 		{ "64MB", "1GB", "4MB", "8MB" },
@@ -237,7 +242,8 @@ static void say_copy_data(struct person *p)
 	unsigned rows = (unsigned)pick(8);
 
 	for (unsigned i = 0; i < rows; i++) {
-		snprintf(line, sizeof line, "c%u row %u %.*s\n", p->id, i, (int)pick(100), "abcdefghijklmnopqrstuvwxyzabcdefghijklmnopqrstuvwxyzabcdefghijklmnopqrstuvwxyzabcdefghijklmnopqrstuvwxyz");
+		snprintf(line, sizeof line, "c%u row %u %.*s\n", p->id, i, (int)pick(100),
+			"abcdefghijklmnopqrstuvwxyzabcdefghijklmnopqrstuvwxyzabcdefghijklmnopqrstuvwxyzabcdefghijklmnopqrstuvwxyz");
 		say_message(p, 'd', line, strlen(line));
 	}
 	if (chance(800))
@@ -252,13 +258,12 @@ static void say_copy_data(struct person *p)
 static void simple(struct person *p)
 {
 	char text[3000] = "", one[700];
+	size_t used = 0;
 	unsigned i, n = chance(800) ? 1 : 1 + (unsigned)pick(4);
 
 	for (i = 0; i < n; i++) {
 		compose(p, one, sizeof one, false);
-		if (i > 0)
-			strcat(text, "; ");
-		strcat(text, one);
+		used += text_format(text + used, sizeof text - used, "%s%s", i > 0 ? "; " : "", one);
 	}
 	if (chance(30))
 		text[0] = 0;
@@ -268,7 +273,7 @@ static void simple(struct person *p)
 static void copy_in(struct person *p)
 {
 	char text[200], mine[80];
-	bool by_execute = chance(p->extended) , waits = chance(500);
+	bool by_execute = chance(p->extended), waits = chance(500);
 
 	nonce(p, mine);
 	snprintf(text, sizeof text, "COPY IN %u '%s'", chance(700) ? 0 : 1 + (unsigned)pick(6), mine);
@@ -300,7 +305,9 @@ static void extended_one(struct person *p, bool names_too)
 
 	nonce(p, mine);
 	snprintf(parameter, sizeof parameter, "*%s", mine);
-	if (!*name || chance(400)) {
+	/* The unnamed statement outlives a Sync. Whether one that was skipped after an error left the old one is not asked. */
+	if (*name ? chance(400) : !names_too || !p->unnamed_sure || chance(700)) {
+		p->unnamed_sure = p->unnamed_sure || !*name;
 		if (with_parameter)
 			snprintf(text, sizeof text, "SELECT $1");
 		else
@@ -509,17 +516,20 @@ static void leave_at_any_moment(void *who, uint64_t what)
 
 static void operate(struct person *p)
 {
-	static const char *const looks[] = { "SHOW POOLS", "SHOW CLIENTS", "SHOW SERVERS", "SHOW STATS", "SHOW DATABASES", "SHOW USERS",
-		"SHOW TOTALS", "SHOW CONFIG", "SHOW LISTS", "SHOW STATE", "SHOW MEM", "SHOW VERSION", "SHOW HELP", "nonsense", "" };
-	static const char *const acts[] = { "RELOAD", "RELOAD", "RELOAD", "RECONNECT", "PAUSE", "RESUME", "RESUME", "PAUSE @", "RESUME @", "RECONNECT @",
-		"KILL @", "RESUME @", "DISABLE @", "ENABLE @", "ENABLE @", "WAIT_CLOSE @", "SET server_idle_timeout = 3" };
+	static const char *const looks[] = { "SHOW POOLS", "SHOW CLIENTS", "SHOW SERVERS", "SHOW STATS",
+		"SHOW DATABASES", "SHOW USERS", "SHOW TOTALS", "SHOW CONFIG", "SHOW LISTS", "SHOW STATE", "SHOW MEM",
+		"SHOW VERSION", "SHOW HELP", "nonsense", "" };
+	static const char *const acts[] = { "RELOAD", "RELOAD", "RELOAD", "RECONNECT", "PAUSE", "RESUME", "RESUME",
+		"PAUSE @", "RESUME @", "RECONNECT @", "KILL @", "RESUME @", "DISABLE @", "ENABLE @", "ENABLE @",
+		"WAIT_CLOSE @", "SET server_idle_timeout = 3" };
 	char text[200];
 
 	if (chance(ways.commands) && !hurry) {
 		const char *act = acts[pick(sizeof acts / sizeof *acts)];
 		size_t n = strcspn(act, "@");
 
-		snprintf(text, sizeof text, "%.*s%s", (int)n, act, act[n] ? ways.databases[pick(ways.database_count)] : "");
+		snprintf(text, sizeof text, "%.*s%s", (int)n, act,
+			act[n] ? ways.databases[pick(ways.database_count)] : "");
 		world.commands++;
 	} else {
 		snprintf(text, sizeof text, "%s", looks[pick(sizeof looks / sizeof *looks)]);
@@ -534,7 +544,10 @@ static void talk_later(struct person *p)
 	if (p->talk_due || p->state == PERSON_GONE)
 		return;
 	p->talk_due = true;
-	world_after(chance(500) ? between(1, 1000) : chance(950) ? between(1, 50 * MILLISECOND_US) : between(1, 3 * SECOND_US), talk, p, 0);
+	world_after(chance(500)       ? between(1, 1000)
+			: chance(950) ? between(1, 50 * MILLISECOND_US)
+				      : between(1, 3 * SECOND_US),
+		talk, p, 0);
 }
 
 static void talk(void *who, uint64_t what)
@@ -584,7 +597,8 @@ static void wrong(struct person *p, const char *what, char type, struct span bod
 			line[n++] = isprint(body.at[i]) ? (char)body.at[i] : '.';
 	if (type != 'E' && type != 'N')
 		line[n] = 0;
-	broken("every client gets exactly what it asked for", "c%u (%s/%s) got '%c' \"%s\": %s", p->id, p->database, p->user, type, line, what);
+	broken("every client gets exactly what it asked for", "c%u (%s/%s) got '%c' \"%s\": %s", p->id, p->database,
+		p->user, type, line, what);
 }
 
 static void absorb_settings(struct person *p)
@@ -623,8 +637,8 @@ static bool shadow_goes_on(struct person *p, char type, struct span body)
 	}
 	if (!message_next(bytes_span(&p->asked), &next, &asked, &total))
 		return false;
-	if (is_cancellation(type, body) && !p->shadow->skipping && !p->shadow->copying && p->cancels_seen < p->cancels_sent &&
-		p->shadow->status == 'I' && strchr("QPBDEF", next)) {
+	if (is_cancellation(type, body) && !p->shadow->skipping && !p->shadow->copying &&
+		p->cancels_seen < p->cancels_sent && p->shadow->status == 'I' && strchr("QPBDEF", next)) {
 		p->cancels_seen++;
 		session_take_cancelled(p->shadow, next, asked, &p->expected);
 	} else {
@@ -653,8 +667,8 @@ static void compare_settings(struct person *p)
 {
 	for (int i = 0; i < SETTINGS; i++)
 		if (setting_facts[i].reported && strcmp(p->view[i], p->shadow->now[i]) != 0)
-			broken("a client knows its settings", "c%u believes %s = \"%s\", but it is \"%s\"", p->id, setting_facts[i].name,
-				p->view[i], p->shadow->now[i]);
+			broken("a client knows its settings", "c%u believes %s = \"%s\", but it is \"%s\"", p->id,
+				setting_facts[i].name, p->view[i], p->shadow->now[i]);
 }
 
 static size_t first_difference(struct span a, struct span b)
@@ -682,6 +696,8 @@ static void hear_answer(struct person *p, char type, struct span body, struct sp
 		p->fatal = true;
 		return;
 	}
+	if (type == 'E')
+		p->unnamed_sure = false;
 	if (type == 'S') {
 		const char *name = (const char *)body.at, *value = name + strlen(name) + 1;
 		int i = setting_find(span_text(name));
@@ -708,10 +724,12 @@ static void hear_answer(struct person *p, char type, struct span body, struct sp
 		if (expected_type == 'E' || expected_type == 'N')
 			error_field(expected, 'M', text);
 		else
-			snprintf(text, sizeof text, "%.*s", (int)(expected.length < 200 ? expected.length : 200), (const char *)expected.at);
+			snprintf(text, sizeof text, "%.*s", (int)(expected.length < 200 ? expected.length : 200),
+				(const char *)expected.at);
 		for (char *at = text; *at; at++)
 			*at = isprint((unsigned char)*at) ? *at : '.';
-		snprintf(why, sizeof why, "PostgreSQL would have said '%c' \"%.200s\" (they part at byte %zu of %zu)", expected_type, text,
+		snprintf(why, sizeof why, "PostgreSQL would have said '%c' \"%.200s\" (they part at byte %zu of %zu)",
+			expected_type, text,
 			first_difference(whole, span_of(p->expected.at + p->expected.start, total)), total);
 		wrong(p, why, type, body);
 	}
@@ -1053,7 +1071,8 @@ static void come(void *who, uint64_t what)
 	if (p->kind == PERSON_HOSTILE)
 		world_after(between(1, 5 * SECOND_US), hostile_leaves, p, 0);
 	else if (p->kind == PERSON_GOOD && chance(ways.leaves))
-		world_after(chance(500) ? between(1, 100 * MILLISECOND_US) : between(1, 5 * SECOND_US), leave_at_any_moment, p, 0);
+		world_after(chance(500) ? between(1, 100 * MILLISECOND_US) : between(1, 5 * SECOND_US),
+			leave_at_any_moment, p, 0);
 	if (p->kind == PERSON_GOOD && chance(ways.slow / 2))
 		world_after(between(1, 2 * SECOND_US), stop_reading, p, 0);
 }

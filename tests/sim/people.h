@@ -15,9 +15,9 @@ struct person {
 	enum person_state state;
 	const char *user, *database;
 	struct end *end;
-	struct bytes out, in;          /* not sent yet; received, not understood yet */
-	struct bytes asked, expected;  /* what the shadow has still to be asked, and what it said */
-	struct session *shadow;        /* a direct connection */
+	struct bytes out, in;               /* not sent yet; received, not understood yet */
+	struct bytes asked, expected;       /* what the shadow has still to be asked, and what it said */
+	struct session *shadow;             /* a direct connection */
 	char view[SETTINGS][SETTING_BYTES]; /* what it was told of its settings */
 	char wanted[SETTINGS][SETTING_BYTES];
 	bool has[SETTINGS], touched[SETTINGS];
@@ -28,7 +28,7 @@ struct person {
 	unsigned talks, queries; /* conversations still to come; statements so far */
 	unsigned awaiting;       /* ReadyForQuery that are still to come */
 	unsigned block;          /* statements of the open block still to come */
-	bool in_block, copy_waits;
+	bool in_block, copy_waits, unnamed_sure;
 	bool fatal, left, saw_end;
 	bool slow, still, stopped; /* stopped: it was still once */
 	bool read_due, talk_due;

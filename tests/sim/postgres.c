@@ -94,8 +94,9 @@ static void statement_begins(void *who, const char *text)
 
 static void welcome(struct backend *b)
 {
-	uint8_t key[8] = { (uint8_t)(b->process >> 24), (uint8_t)(b->process >> 16), (uint8_t)(b->process >> 8), (uint8_t)b->process,
-		(uint8_t)(b->secret >> 24), (uint8_t)(b->secret >> 16), (uint8_t)(b->secret >> 8), (uint8_t)b->secret };
+	uint8_t key[8] = { (uint8_t)(b->process >> 24), (uint8_t)(b->process >> 16), (uint8_t)(b->process >> 8),
+		(uint8_t)b->process, (uint8_t)(b->secret >> 24), (uint8_t)(b->secret >> 16), (uint8_t)(b->secret >> 8),
+		(uint8_t)b->secret };
 
 	say_body(&b->out, 'R', "\0\0\0\0", 4);
 	session_report_all(b->session, &b->out);
@@ -298,7 +299,8 @@ static void backend_runs(void *who, uint64_t what)
 		struct span body;
 		size_t total;
 
-		if (b->end->error || !message_next(bytes_span(&b->in), &type, &body, &total) || b->state != BACKEND_READY) {
+		if (b->end->error || !message_next(bytes_span(&b->in), &type, &body, &total) ||
+			b->state != BACKEND_READY) {
 			gone(b);
 			return;
 		}

@@ -15,12 +15,12 @@ struct backend {
 	char user[40], database[40];
 	uint32_t process;
 	uint32_t secret;
-	bool counted;    /* it takes one of max_connections */
-	bool due;        /* it will run */
+	bool counted; /* it takes one of max_connections */
+	bool due;     /* it will run */
 	bool told_end;
-	uint64_t sleep;  /* which one a wake-up is for */
-	int owner;       /* the client whose batch it runs; -1: nobody's */
-	bool writing;    /* a statement that writes runs */
+	uint64_t sleep; /* which one a wake-up is for */
+	int owner;      /* the client whose batch it runs; -1: nobody's */
+	bool writing;   /* a statement that writes runs */
 	struct backend *next;
 };
 
@@ -40,7 +40,7 @@ void cluster_end(void);
 void cluster_restart(time_us down_for); /* fast shutdown, then some time of 57P03 */
 void cluster_crash(time_us down_for);   /* one backend died: all are ended without a word */
 void backend_terminate(struct backend *);
-void backend_vanish(struct backend *);  /* only this one, without a word */
+void backend_vanish(struct backend *); /* only this one, without a word */
 
 bool backend_lives(const struct backend *); /* logged in or nearly, and not ended */
 

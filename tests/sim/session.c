@@ -14,6 +14,7 @@
 #include <strings.h>
 
 #include "base/check.h"
+#include "base/text.h"
 
 const struct setting_fact setting_facts[SETTINGS] = {
 	{ "application_name", "", true },
@@ -48,11 +49,11 @@ void setting_normal(int setting, struct span value, char out[SETTING_BYTES])
 	out[n] = 0;
 	if (setting == 2) { /* DateStyle: what is not said is filled in */
 		if (strcasecmp(out, "german") == 0)
-			strcpy(out, "German, DMY");
+			text_copy(out, SETTING_BYTES, "German, DMY");
 		else if (strcasecmp(out, "iso") == 0)
-			strcpy(out, "ISO, MDY");
+			text_copy(out, SETTING_BYTES, "ISO, MDY");
 		else if (strcasecmp(out, "sql, dmy") == 0)
-			strcpy(out, "SQL, DMY");
+			text_copy(out, SETTING_BYTES, "SQL, DMY");
 	}
 }
 
@@ -61,7 +62,8 @@ void setting_normal(int setting, struct span value, char out[SETTING_BYTES])
 void say_body(struct bytes *out, char type, const void *body, size_t n)
 {
 	uint32_t length = (uint32_t)n + 4;
-	uint8_t head[5] = { (uint8_t)type, (uint8_t)(length >> 24), (uint8_t)(length >> 16), (uint8_t)(length >> 8), (uint8_t)length };
+	uint8_t head[5] = { (uint8_t)type, (uint8_t)(length >> 24), (uint8_t)(length >> 16), (uint8_t)(length >> 8),
+		(uint8_t)length };
 
 	bytes_add(out, head, 5);
 	bytes_add(out, body, n);
@@ -142,7 +144,7 @@ int tag_of(const char *text)
 {
 	for (; *text; text++)
 		if ((text[0] == '\'' || text[0] == '*') && text[1] == 'c' && isdigit((unsigned char)text[2]))
-			return atoi(text + 2);
+			return (int)strtol(text + 2, NULL, 10);
 	return -1;
 }
 
@@ -154,10 +156,10 @@ struct session *session_new(void)
 
 	s->status = 'I';
 	for (int i = 0; i < SETTINGS; i++) {
-		strcpy(s->now[i], setting_facts[i].standard);
-		strcpy(s->lasting[i], setting_facts[i].standard);
-		strcpy(s->saved[i], setting_facts[i].standard);
-		strcpy(s->standard[i], setting_facts[i].standard);
+		text_copy(s->now[i], SETTING_BYTES, setting_facts[i].standard);
+		text_copy(s->lasting[i], SETTING_BYTES, setting_facts[i].standard);
+		text_copy(s->saved[i], SETTING_BYTES, setting_facts[i].standard);
+		text_copy(s->standard[i], SETTING_BYTES, setting_facts[i].standard);
 	}
 	return s;
 }
@@ -174,9 +176,9 @@ void session_start_with(struct session *s, struct span name, struct span value)
 	if (i < 0)
 		return;
 	setting_normal(i, value, s->now[i]);
-	strcpy(s->lasting[i], s->now[i]);
-	strcpy(s->saved[i], s->now[i]);
-	strcpy(s->standard[i], s->now[i]);
+	text_copy(s->lasting[i], SETTING_BYTES, s->now[i]);
+	text_copy(s->saved[i], SETTING_BYTES, s->now[i]);
+	text_copy(s->standard[i], SETTING_BYTES, s->now[i]);
 }
 
 void session_report_all(struct session *s, struct bytes *out)
@@ -185,7 +187,7 @@ void session_report_all(struct session *s, struct bytes *out)
 		if (!setting_facts[i].reported)
 			continue;
 		say_setting(out, setting_facts[i].name, s->now[i]);
-		strcpy(s->told[i], s->now[i]);
+		text_copy(s->told[i], SETTING_BYTES, s->now[i]);
 	}
 }
 
@@ -195,7 +197,7 @@ static void report_changes(struct session *s, struct bytes *out)
 		if (!setting_facts[i].reported || strcmp(s->told[i], s->now[i]) == 0)
 			continue;
 		say_setting(out, setting_facts[i].name, s->now[i]);
-		strcpy(s->told[i], s->now[i]);
+		text_copy(s->told[i], SETTING_BYTES, s->now[i]);
 	}
 }
 
@@ -246,13 +248,13 @@ static void set(struct session *s, int setting, struct span value, bool local)
 {
 	setting_normal(setting, value, s->now[setting]);
 	if (!local)
-		strcpy(s->lasting[setting], s->now[setting]);
+		text_copy(s->lasting[setting], SETTING_BYTES, s->now[setting]);
 }
 
 static void reset(struct session *s, int setting)
 {
-	strcpy(s->now[setting], s->standard[setting]);
-	strcpy(s->lasting[setting], s->standard[setting]);
+	text_copy(s->now[setting], SETTING_BYTES, s->standard[setting]);
+	text_copy(s->lasting[setting], SETTING_BYTES, s->standard[setting]);
 }
 
 /* ---- a statement ---- */
@@ -346,8 +348,8 @@ static bool name_of(const char **at, char *out, size_t size)
 		++*at;
 		if (!literal(at, part, sizeof part) || strlen(out) + strlen(part) + 2 > size)
 			return false;
-		strcat(out, ".");
-		strcat(out, part);
+		text_copy(out + strlen(out), size - strlen(out), ".");
+		text_copy(out + strlen(out), size - strlen(out), part);
 	}
 	return true;
 }
@@ -365,9 +367,28 @@ static bool number(const char **at, unsigned *out)
 }
 
 enum verb {
-	VERB_EMPTY, VERB_ROW, VERB_ROWS, VERB_SLEEP, VERB_WRITE_SLEEP, VERB_PARAMETER, VERB_INSERT, VERB_FAIL, VERB_WARN, VERB_COPY_OUT,
-	VERB_COPY_IN, VERB_BEGIN, VERB_COMMIT, VERB_ROLLBACK, VERB_SHOW, VERB_SET, VERB_RESET, VERB_RESET_ALL, VERB_DISCARD,
-	VERB_DEALLOCATE, VERB_CONFIG, VERB_BAD
+	VERB_EMPTY,
+	VERB_ROW,
+	VERB_ROWS,
+	VERB_SLEEP,
+	VERB_WRITE_SLEEP,
+	VERB_PARAMETER,
+	VERB_INSERT,
+	VERB_FAIL,
+	VERB_WARN,
+	VERB_COPY_OUT,
+	VERB_COPY_IN,
+	VERB_BEGIN,
+	VERB_COMMIT,
+	VERB_ROLLBACK,
+	VERB_SHOW,
+	VERB_SET,
+	VERB_RESET,
+	VERB_RESET_ALL,
+	VERB_DISCARD,
+	VERB_DEALLOCATE,
+	VERB_CONFIG,
+	VERB_BAD
 };
 
 struct parsed {
@@ -391,8 +412,8 @@ static void parse_select(const char *at, struct parsed *p)
 
 	if (*at == '\'' && literal(&at, p->text, sizeof p->text)) {
 		p->verb = VERB_ROW;
-	} else if (word(&at, "rows") && sign(&at, '(') && number(&at, &p->n) && sign(&at, ',') && number(&at, &p->width) &&
-		sign(&at, ',') && literal(&at, p->text, sizeof p->text) && sign(&at, ')')) {
+	} else if (word(&at, "rows") && sign(&at, '(') && number(&at, &p->n) && sign(&at, ',') &&
+		number(&at, &p->width) && sign(&at, ',') && literal(&at, p->text, sizeof p->text) && sign(&at, ')')) {
 		p->verb = VERB_ROWS;
 	} else if (at = from, sleep_call(&at, p)) {
 		p->verb = VERB_SLEEP;
@@ -401,7 +422,7 @@ static void parse_select(const char *at, struct parsed *p)
 		at += 2;
 	} else if (at[0] == '1') {
 		p->verb = VERB_ROW;
-		strcpy(p->text, "1");
+		text_copy(p->text, sizeof p->text, "1");
 		at++;
 	} else if (strncmp(at, "pg_catalog.set_config(", 22) == 0) {
 		p->verb = VERB_CONFIG;
@@ -472,7 +493,8 @@ static bool returns_rows(const struct parsed *p)
 
 static void say_row_description(struct bytes *out)
 {
-	static const uint8_t body[] = { 0, 1, 'x', 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 25, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0, 0 };
+	static const uint8_t body[] = { 0, 1, 'x', 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 25, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
+		0, 0 };
 
 	say_body(out, 'T', body, sizeof body);
 }
@@ -510,8 +532,8 @@ static bool set_configs(struct session *s, const char *at, struct bytes *out)
 		if (strncmp(at, "pg_catalog.set_config(", 22) != 0)
 			return false;
 		at += 22;
-		if (!literal(&at, name, sizeof name) || !sign(&at, ',') || !literal(&at, value, sizeof value) || !sign(&at, ',') ||
-			!(word(&at, "false")) || !sign(&at, ')'))
+		if (!literal(&at, name, sizeof name) || !sign(&at, ',') || !literal(&at, value, sizeof value) ||
+			!sign(&at, ',') || !(word(&at, "false")) || !sign(&at, ')'))
 			return false;
 		setting = setting_find(span_text(name));
 		if (setting < 0) {
@@ -529,8 +551,8 @@ static bool set_configs(struct session *s, const char *at, struct bytes *out)
 enum outcome { DONE, FAILED, WAITS };
 
 /* Run one statement. `most` bounds the rows of an Execute (0: all), of which `*at_row` were sent before. */
-static enum outcome run(struct session *s, const char *text, struct bytes *out, bool simple, const char *parameter, unsigned most,
-	unsigned *at_row)
+static enum outcome run(struct session *s, const char *text, struct bytes *out, bool simple, const char *parameter,
+	unsigned most, unsigned *at_row)
 {
 	struct parsed p;
 	char line[700];
@@ -542,7 +564,8 @@ static enum outcome run(struct session *s, const char *text, struct bytes *out, 
 		return FAILED;
 	}
 	if (s->status == 'E' && p.verb != VERB_COMMIT && p.verb != VERB_ROLLBACK && p.verb != VERB_EMPTY) {
-		fails(s, out, "25P02", "current transaction is aborted, commands ignored until end of transaction block");
+		fails(s, out, "25P02",
+			"current transaction is aborted, commands ignored until end of transaction block");
 		return FAILED;
 	}
 	if (s->runs && tag_of(parameter && *parameter ? parameter : text) >= 0)
@@ -1041,8 +1064,8 @@ static void take_execute(struct session *s, struct span body, struct bytes *out)
 		return;
 	}
 	/* A statement that ends the transaction takes its portal with it. */
-	strcpy(text, p->text);
-	strcpy(parameter, p->parameter);
+	text_copy(text, sizeof text, p->text);
+	text_copy(parameter, sizeof parameter, p->parameter);
 	if (run(s, text, out, false, parameter, most, &p->at) == FAILED)
 		s->skipping = true;
 }
@@ -1099,7 +1122,8 @@ static void take_copy(struct session *s, char type, struct span body, struct byt
 	case 'H':
 		break;
 	default:
-		snprintf(line, sizeof line, "unexpected message type 0x%02X during COPY from stdin", (unsigned)(uint8_t)type);
+		snprintf(line, sizeof line, "unexpected message type 0x%02X during COPY from stdin",
+			(unsigned)(uint8_t)type);
 		copy_fails(s, out, "08P01", line);
 		break;
 	}

@@ -167,7 +167,8 @@ void story(const char *format, ...)
 		world.print = (world.print ^ (uint8_t)*at) * UINT64_C(1099511628211);
 	world.print = (world.print ^ (uint64_t)world.now) * UINT64_C(1099511628211);
 	if (world.verbose)
-		printf("%4lld.%06lld  %.*s\n", (long long)(world.now / SECOND_US), (long long)(world.now % SECOND_US), n, line);
+		printf("%4lld.%06lld  %.*s\n", (long long)(world.now / SECOND_US), (long long)(world.now % SECOND_US),
+			n, line);
 	check_note(line);
 }
 

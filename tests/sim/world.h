@@ -21,12 +21,12 @@ struct world {
 	uint64_t seed, steps;
 	time_us now;
 	bool verbose;
-	bool in_house;     /* the code under test is running */
-	bool plain;        /* nothing goes wrong in this run: every answer must be perfect */
-	bool memory;       /* malloc is refused now and then */
-	uint64_t refused;  /* how often it was */
-	uint64_t live;     /* allocations of the code under test that are not freed */
-	uint64_t print;    /* of everything that happened: the same for the same seed */
+	bool in_house;    /* the code under test is running */
+	bool plain;       /* nothing goes wrong in this run: every answer must be perfect */
+	bool memory;      /* malloc is refused now and then */
+	uint64_t refused; /* how often it was */
+	uint64_t live;    /* allocations of the code under test that are not freed */
+	uint64_t print;   /* of everything that happened: the same for the same seed */
 	uint64_t bytes_in, bytes_out;
 	struct trouble trouble;
 	/* What has happened so far that excuses something; counts. */
@@ -102,8 +102,8 @@ struct wire {
 	struct pipe pipes[2];
 	time_us latency, stalled_until;
 	unsigned number;
-	bool cut;     /* nothing arrives any more */
-	bool faulty;  /* cut or stalled once, or reset */
+	bool cut;    /* nothing arrives any more */
+	bool faulty; /* cut or stalled once, or reset */
 	struct wire *next;
 };
 
