@@ -15,6 +15,7 @@ struct errand {
 	struct stream *stream;
 	struct timer timer;
 	server_id server;
+	struct client_ref asker; /* who brought the cancel and waits for its arrival; generation 0: nobody */
 	uint32_t process_id;
 	uint8_t secret[SERVER_SECRET_MAX];
 	size_t secret_length;
@@ -33,6 +34,8 @@ static void end(struct errand *errand)
 		worker->errands = errand->next;
 	if (errand->next)
 		errand->next->previous = errand->previous;
+	if (!handle_none(errand->asker.client))
+		guest_cancelled(worker, errand->asker);
 	secret_wipe(errand->secret, sizeof errand->secret);
 	free(errand);
 	if (!channel)
@@ -43,19 +46,20 @@ static void end(struct errand *errand)
 		channel_settle(channel);
 }
 
-void errand_send(struct channel *channel)
+bool errand_send(struct channel *channel, struct client_ref asker)
 {
 	struct worker *worker = channel->worker;
 	struct errand *errand;
 
 	if (channel->errands > 0 || channel->secret_length == 0)
-		return; /* one is on its way already */
+		return false; /* one is on its way already */
 	errand = calloc(1, sizeof *errand);
 	if (!errand)
-		return;
+		return false;
 	errand->party = PARTY_ERRAND;
 	errand->worker = worker;
 	errand->server = channel->id;
+	errand->asker = asker;
 	errand->process_id = channel->process_id;
 	memcpy(errand->secret, channel->secret, channel->secret_length);
 	errand->secret_length = channel->secret_length;
@@ -63,7 +67,7 @@ void errand_send(struct channel *channel)
 	errand->stream = stream_dial(worker->loop, &channel->address, &worker->server_options, errand);
 	if (!errand->stream) {
 		free(errand);
-		return;
+		return false;
 	}
 	errand->next = worker->errands;
 	if (errand->next)
@@ -72,6 +76,7 @@ void errand_send(struct channel *channel)
 	channel->errands++;
 	if (worker->config->cancel_wait_timeout > 0)
 		timer_set(&worker->timers, &errand->timer, worker->now + worker->config->cancel_wait_timeout);
+	return true;
 }
 
 void errand_connected(struct errand *errand)

@@ -178,6 +178,8 @@ void channel_rings(struct channel *channel)
 		channel_ended(channel, 0);
 		break;
 	case CHANNEL_GREETING:
+		channel_break(channel, "connect_query did not end in time, or left a transaction open");
+		break;
 	case CHANNEL_IDLE:
 	case CHANNEL_CLEANING:
 	default:

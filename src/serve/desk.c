@@ -117,6 +117,8 @@ void desk_census(struct guest *guest, struct snapshot *snapshot)
 	struct buf text = { 0 };
 	struct writer w = writer_to(&text);
 
+	if (!guest->desk->busy)
+		return;
 	if (snapshot->refused_memory) {
 		complain(guest, SQLSTATE_OUT_OF_MEMORY, "out of memory", NULL);
 		return;
@@ -444,7 +446,7 @@ size_t desk_bytes(struct guest *guest, struct span bytes)
 	return used;
 }
 
-void desk_left(struct guest *guest)
+static void leave_core(struct guest *guest)
 {
 	struct event event = {
 		.kind = EVENT_ASKER_LEFT,
@@ -455,6 +457,21 @@ void desk_left(struct guest *guest)
 
 	if (guest->desk->with_core)
 		worker_step(guest->worker, &event);
+	guest->desk->with_core = false;
+}
+
+/* Only what waits for others can be cancelled: a PAUSE, which is undone, or a WAIT_CLOSE. */
+void desk_cancel(struct guest *guest)
+{
+	if (!guest->desk->busy || !guest->desk->with_core)
+		return;
+	leave_core(guest);
+	complain(guest, SQLSTATE_QUERY_CANCELED, "canceling statement due to user request", NULL);
+}
+
+void desk_left(struct guest *guest)
+{
+	leave_core(guest);
 	free(guest->desk);
 	guest->desk = NULL;
 }

@@ -236,13 +236,13 @@ static void login_over(struct channel *channel)
 	server_login_free(channel->login);
 	channel->login = NULL;
 	(void)track_take(&channel->track, 'Z', 'I');
-	timer_clear(&channel->worker->timers, &channel->timer);
 	if (database && database->connect_query) {
 		channel->state = CHANNEL_GREETING;
 		if (!channel_query(channel, span_text(database->connect_query)))
 			channel_break(channel, "out of memory");
 		return;
 	}
+	timer_clear(&channel->worker->timers, &channel->timer);
 	channel->state = CHANNEL_IDLE;
 	channel_step(channel, EVENT_SERVER_READY);
 }

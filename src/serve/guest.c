@@ -424,7 +424,11 @@ static void follow(struct guest *guest, enum client_edge edge)
 				letter->slot = slot;
 				letter->secret_length = facts->cancel_secret.length;
 				memcpy(letter->secret, facts->cancel_secret.at, facts->cancel_secret.length);
+				letter->asker = guest_ref(guest);
 				worker_post(worker, to, &letter->letter);
+				/* As at PostgreSQL, its end tells the client that the signal was sent: not before. */
+				stream_pause(guest->stream);
+				break;
 			}
 		}
 		guest_end(guest, NULL, "cancel request");
@@ -808,7 +812,7 @@ static void cancel_waiting(struct guest *guest)
 		stream_resume(guest->stream);
 }
 
-void guest_cancel(struct worker *worker, uint32_t slot, struct span secret)
+bool guest_cancel(struct worker *worker, uint32_t slot, struct span secret, struct client_ref asker)
 {
 	struct guest *guest = slots_at(&worker->guests, slot);
 	struct channel *channel;
@@ -816,23 +820,34 @@ void guest_cancel(struct worker *worker, uint32_t slot, struct span secret)
 	struct span own;
 
 	if (!guest)
-		return;
+		return false;
 	own = guest_secret(guest, room);
 	if (own.length != secret.length || !secret_equal(own.at, secret.at, own.length))
-		return;
+		return false;
 	channel = guest->channel;
 	if (guest->desk) {
-		desk_answer(guest, "canceling statement due to user request");
-		return;
+		desk_cancel(guest);
+		return false;
 	}
 	if (guest->state == GUEST_WAITING && !channel) {
 		cancel_waiting(guest);
-		return;
+		return false;
 	}
 	if (guest->state != GUEST_LENT || track_quiet(&channel->track))
-		return;
-	if (channel->setting)
-		channel->cancel_wanted = true; /* ours is running; the client's comes next */
-	else
-		errand_send(channel);
+		return false;
+	if (!channel->setting)
+		return errand_send(channel, asker);
+	channel->cancel_wanted = true; /* ours is running; the client's comes next */
+	return false;
+}
+
+void guest_cancelled(struct worker *worker, struct client_ref asker)
+{
+	struct letter_cancelled *letter = calloc(1, sizeof *letter);
+
+	if (!letter)
+		return; /* client_login_timeout ends it */
+	letter->letter.kind = LETTER_CANCELLED;
+	letter->asker = asker;
+	worker_post(worker, asker.worker, &letter->letter);
 }

@@ -166,6 +166,7 @@ void house_step(struct house *house, const struct event *event)
 	core_step(house->core, event, &effects);
 	lock_drop(house->lock);
 	mail_effects(house, &effects);
+	tell_workers(house, LETTER_WAKE);
 }
 
 void house_sweep(struct house *house)

@@ -116,7 +116,9 @@ void channel_lend(struct channel *channel, struct guest *guest, bool check_first
 	channel->query_since = 0;
 	channel->transaction_since = 0;
 	channel->quiet_since = channel->worker->now;
-	channel->unnamed_is_ours = false;
+	channel->unnamed = PREPARED_NONE;
+	channel->unnamed_owed = 0;
+	channel->session = channel_view(channel)->rules.mode == POOL_SESSION;
 	channel->setup_failed = false;
 	channel->checking = check_first;
 	if (!check_first) {
@@ -191,6 +193,9 @@ void channel_part(struct channel *channel)
 
 	if (guest) {
 		guest->cut_short = channel->body_left > 0 && channel->forward;
+		/* Its long statements are there under its own names: nobody else may find them. */
+		channel->broken = channel->broken || guest->long_names;
+		guest->long_names = guest->unnamed_long = false;
 		guest->channel = NULL;
 	}
 	channel->guest = NULL;
@@ -205,8 +210,7 @@ static bool needs_reset(const struct channel *channel)
 {
 	const struct config *config = channel->worker->config;
 
-	return config->server_reset_query[0] &&
-		(channel_view(channel)->rules.mode == POOL_SESSION || config->server_reset_query_always);
+	return config->server_reset_query[0] && (channel->session || config->server_reset_query_always);
 }
 
 /* It is proven free: on with it. */
@@ -354,7 +358,7 @@ void channel_abandon(struct channel *channel)
 	begin_cleaning(channel);
 	if (!track_quiet(&channel->track)) {
 		if (may_cancel(channel) && channel->track.count > 0)
-			errand_send(channel);
+			(void)errand_send(channel, (struct client_ref){ 0 });
 		/* End a batch that was not ended; answered at once where it was. */
 		if (!track_push(&channel->track, TRACK_SYNC, TRACK_OURS, 0) || !stream_write(channel->stream, &sync, 1))
 			channel_close(channel, "out of memory");
@@ -389,13 +393,12 @@ void channel_set(struct channel *channel)
 static void settle_lease(struct channel *channel)
 {
 	struct guest *guest = channel->guest;
-	enum pool_mode mode = channel_view(channel)->rules.mode;
 
 	if (channel->cancel_wanted && !channel->setting && !track_quiet(&channel->track)) {
 		channel->cancel_wanted = false;
-		errand_send(channel);
+		(void)errand_send(channel, (struct client_ref){ 0 });
 	}
-	if (mode == POOL_SESSION || channel->pinned || !track_idle(&channel->track) || channel->unprepared)
+	if (channel->session || channel->pinned || !track_idle(&channel->track) || channel->unprepared)
 		return;
 	/* The rest of a message it is sending must not end up with somebody else. */
 	if (guest->body_left > 0 && !guest->discarding)
@@ -415,6 +418,7 @@ void channel_settle(struct channel *channel)
 			channel_log(channel, LOG_WARNING, "connect_query failed: %s", channel->problem);
 		channel->setup_failed = false;
 		channel->applied_doubtful = false;
+		timer_clear(&channel->worker->timers, &channel->timer);
 		channel->state = CHANNEL_IDLE;
 		channel_step(channel, EVENT_SERVER_READY);
 		break;

@@ -20,7 +20,9 @@ enum letter_kind {
 	LETTER_REPLY,     /* from the keeper: how a command ended */
 	LETTER_KILL,      /* close one client, by id */
 	LETTER_LISTENERS, /* begin (or stop) to accept on the listeners */
-	LETTER_STOP       /* end: close everything and leave the loop */
+	LETTER_CANCELLED, /* to the worker of the connection that brought a cancel: it was delivered, or there was nothing to do */
+	LETTER_WAKE, /* the core's next deadline may be nearer than it was */
+	LETTER_STOP  /* end: close everything and leave the loop */
 };
 
 struct letter_client {
@@ -36,10 +38,16 @@ struct letter_effect {
 struct letter_cancel {
 	struct letter letter;
 	struct letter_cancel *next;
-	uint64_t turn; /* in which it was read */
+	uint64_t turn;           /* in which it was read */
+	struct client_ref asker; /* the connection that brought it: it is closed when the cancel has been delivered */
 	uint32_t slot;
 	uint8_t secret[256];
 	size_t secret_length;
+};
+
+struct letter_cancelled {
+	struct letter letter;
+	struct client_ref asker;
 };
 
 struct letter_census {

@@ -56,6 +56,9 @@ bool relay_close_excess(struct guest *);
 struct statement *relay_deallocated(struct guest *, struct span text, struct span *name);
 void relay_deallocate_text(struct guest *, struct statement *, char out[80]);
 
+/* A message that changes the unnamed statement (tag TAG_UNNAMED) was read by the server, or it was not. */
+void relay_unnamed_done(struct channel *, bool read);
+
 /* What an entry stood for does not exist: it failed, or the server skipped it. */
 void relay_undo(struct channel *, const struct track_entry *);
 

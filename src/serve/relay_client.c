@@ -61,11 +61,16 @@ static enum step take_query(struct guest *guest, struct span in, struct frame fr
 	}
 	relay_note_request(guest);
 	relay_note_statement(channel, span_of(in.at + FRAME_HEADER, here));
-	if (relay_moves(guest))
-		relay_forget_unnamed(guest);
 	guest_view(guest)->stats.queries++;
 	channel->batch++;
-	return relay_owe(guest, TRACK_QUERY, 0, 0) ? STEP_FORWARD : STEP_STOP;
+	if (relay_moves(guest))
+		relay_forget_unnamed(guest);
+	if (!relay_owe(guest, TRACK_QUERY, 0, 0))
+		return STEP_STOP;
+	/* PostgreSQL drops the unnamed statement, whoever left it there, unless it skips this: see relay_undo. */
+	if (!channel->track.skipping)
+		channel->unnamed = PREPARED_READY;
+	return STEP_FORWARD;
 }
 
 /* A message of a client that holds a server. */
@@ -166,6 +171,9 @@ static enum step take_parked(struct guest *guest, struct span in, struct frame f
 		guest_complain(guest, SQLSTATE_PROTOCOL_VIOLATION, "unknown message type", NULL, NULL);
 		return STEP_STOP;
 	}
+	/* No server is taken by a message that may never come. */
+	if (in.length < (total < WHOLE_MAX ? total : WHOLE_MAX))
+		return STEP_WAIT;
 	if (!guest_want(guest))
 		return guest->state == GUEST_WAITING ? STEP_WAIT : STEP_STOP;
 	guest->worker->to_server.stream = guest->channel->stream;

@@ -31,7 +31,7 @@ struct pool_view *guest_view(const struct guest *guest)
 
 bool relay_shares_statements(const struct guest *guest)
 {
-	return guest_view(guest)->rules.mode != POOL_SESSION && guest->worker->config->max_prepared_statements > 0;
+	return relay_moves(guest) && guest->worker->config->max_prepared_statements > 0;
 }
 
 bool relay_owe(struct guest *guest, enum track_kind kind, unsigned flags, uint32_t tag)
@@ -76,7 +76,7 @@ void relay_note_request(struct guest *guest)
 
 bool relay_moves(const struct guest *guest)
 {
-	return guest_view(guest)->rules.mode != POOL_SESSION;
+	return guest->channel ? !guest->channel->session : guest_view(guest)->rules.mode != POOL_SESSION;
 }
 
 static bool send_close(struct guest *guest, const struct statement *statement, unsigned flags, uint32_t tag)
@@ -142,13 +142,30 @@ static bool ensure_prepared(struct guest *guest, struct statement *statement)
  * so for every query with arguments). By then it may hold another server, where the unnamed statement is somebody else's. So its text
  * is kept, and sent again when it is used on a server that had it from nobody or from another. */
 
+/* The server will have what the guest believes, if it reads the message that is sent now. */
+static void unnamed_sent(struct channel *channel)
+{
+	channel->unnamed = PREPARED_PENDING;
+	channel->unnamed_batch = channel->batch;
+	channel->unnamed_owed++;
+}
+
+void relay_unnamed_done(struct channel *channel, bool read)
+{
+	if (channel->unnamed_owed > 0)
+		channel->unnamed_owed--;
+	if (!read)
+		channel->unnamed = PREPARED_NONE;
+	else if (channel->unnamed_owed == 0)
+		channel->unnamed = PREPARED_READY;
+}
+
 void relay_forget_unnamed(struct guest *guest)
 {
 	statement_drop(guest->unnamed);
 	guest->unnamed = NULL;
 	guest->unnamed_long = false;
 	guest->channel->pinned = guest->long_names;
-	guest->channel->unnamed_is_ours = true;
 }
 
 static bool ensure_unnamed(struct guest *guest)
@@ -158,23 +175,36 @@ static bool ensure_unnamed(struct guest *guest)
 	struct statement *statement = guest->unnamed;
 	uint8_t *at;
 
-	if (!relay_moves(guest) || channel->unnamed_is_ours)
+	if (!relay_moves(guest) || guest->unnamed_long || channel->unnamed == PREPARED_READY ||
+		(channel->unnamed == PREPARED_PENDING && channel->unnamed_batch == channel->batch))
 		return true;
-	channel->unnamed_is_ours = true;
 	if (statement) {
 		if (!relay_owe(guest, TRACK_PARSE, TRACK_OURS, TAG_UNNAMED))
 			return false;
 		at = relay_header(outbox_room(o, FRAME_HEADER + 1), 'P', 1 + statement->tail_length);
 		*at = 0;
-		outbox_add(o, statement->tail, statement->tail_length);
-		return true;
+		/* Copied: the client may give it up before this is sent. */
+		outbox_copy(o, statement->tail, statement->tail_length);
+	} else {
+		/* It has none: away with the stranger's, and PostgreSQL will say that there is none. */
+		if (!relay_owe(guest, TRACK_CLOSE, TRACK_OURS, TAG_UNNAMED))
+			return false;
+		at = relay_header(outbox_room(o, FRAME_HEADER + 2), 'C', 2);
+		at[0] = 'S';
+		at[1] = 0;
 	}
-	/* It has none: away with the stranger's, and PostgreSQL will say that there is none. */
-	if (!relay_owe(guest, TRACK_CLOSE, TRACK_OURS, 0))
+	if (!channel->track.skipping)
+		unnamed_sent(channel);
+	return true;
+}
+
+/* A Parse of the client's own is sent as its unnamed statement. */
+static bool owe_unnamed(struct guest *guest)
+{
+	if (!relay_owe(guest, TRACK_PARSE, 0, TAG_UNNAMED))
 		return false;
-	at = relay_header(outbox_room(o, FRAME_HEADER + 2), 'C', 2);
-	at[0] = 'S';
-	at[1] = 0;
+	if (!guest->channel->track.skipping)
+		unnamed_sent(guest->channel);
 	return true;
 }
 
@@ -190,7 +220,7 @@ static enum step parse_deallocate(struct guest *guest, struct statement *stateme
 	length = strlen(text) + 1;
 	names_remove(&guest->names, name);
 	relay_note_request(guest);
-	if (!relay_owe(guest, TRACK_PARSE, 0, TAG_UNNAMED))
+	if (!owe_unnamed(guest))
 		return STEP_STOP;
 	at = relay_header(outbox_room(o, FRAME_HEADER + 1 + length + 2), 'P', 1 + length + 2);
 	*at++ = 0;
@@ -229,7 +259,7 @@ static enum step parse_unnamed(struct guest *guest, struct span in, struct frame
 		}
 	}
 	relay_note_request(guest);
-	return relay_owe(guest, TRACK_PARSE, 0, TAG_UNNAMED) ? STEP_FORWARD : STEP_STOP;
+	return owe_unnamed(guest) ? STEP_FORWARD : STEP_STOP;
 }
 
 /* More statements than the server is to keep: close those used longest ago. At the front of a batch, where no error can make the server
@@ -477,8 +507,14 @@ enum step relay_target(struct guest *guest, struct span in, struct frame frame)
 		if (kind == 'S' && name.length == 0) {
 			if (describe && !ensure_unnamed(guest))
 				return STEP_STOP;
-			if (!describe)
+			if (!describe && relay_moves(guest)) {
 				relay_forget_unnamed(guest);
+				if (!relay_owe(guest, owed, 0, TAG_UNNAMED))
+					return STEP_STOP;
+				if (!guest->channel->track.skipping)
+					unnamed_sent(guest->channel);
+				return STEP_FORWARD;
+			}
 		}
 		return relay_owe(guest, owed, 0, 0) ? STEP_FORWARD : STEP_STOP;
 	}
@@ -490,7 +526,7 @@ enum step relay_target(struct guest *guest, struct span in, struct frame frame)
 			guest->long_names = names_find(&guest->names, id, &name);
 			guest->channel->pinned = guest->long_names || guest->unnamed_long;
 		}
-		return relay_owe(guest, owed, 0, 0) ? STEP_FORWARD : STEP_STOP;
+		return relay_owe(guest, owed, 0, describe ? 0 : TAG_LONG) ? STEP_FORWARD : STEP_STOP;
 	}
 	if (!describe) {
 		names_remove(&guest->names, name);

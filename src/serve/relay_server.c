@@ -94,24 +94,30 @@ static void keep_complaint(struct channel *channel, struct span body)
 /* A Parse that failed, or was skipped because of an error before it, made no statement. */
 void relay_undo(struct channel *channel, const struct track_entry *entry)
 {
-	/* A Close of ours that was skipped: what is prepared there is not what was noted. */
-	if (entry->kind == TRACK_CLOSE && entry->tag != 0 && (entry->flags & TRACK_OURS))
+	struct guest *guest = channel->guest;
+	bool ours = entry->flags & TRACK_OURS;
+
+	if (entry->kind == TRACK_QUERY)
+		channel->unnamed = PREPARED_NONE; /* if it was skipped, the unnamed statement was not dropped */
+	if (entry->tag == TAG_UNNAMED) {
+		relay_unnamed_done(channel, false);
+		if (entry->kind == TRACK_PARSE && !ours && guest) {
+			statement_drop(guest->unnamed);
+			guest->unnamed = NULL;
+		}
+		return;
+	}
+	/* A Close that was skipped: what is prepared there is not what was noted. */
+	if (entry->kind == TRACK_CLOSE && (entry->tag == TAG_LONG || (entry->tag != 0 && ours)))
 		channel->broken = true;
 	if (entry->kind != TRACK_PARSE || entry->tag == 0 || (entry->flags & TRACK_AGAIN))
 		return;
 	if (entry->tag == TAG_LONG)
 		return; /* the name stays: using it is the error that it would be anyway */
-	if (entry->tag == TAG_UNNAMED) {
-		if (channel->guest) {
-			statement_drop(channel->guest->unnamed);
-			channel->guest->unnamed = NULL;
-		}
-		return;
-	}
 	if (!(entry->flags & TRACK_FAKE))
 		prepared_failed(channel->prepared, entry->tag);
-	if (!(entry->flags & TRACK_OURS) && channel->guest)
-		names_remove_statement(&channel->guest->names, entry->tag);
+	if (!ours && guest)
+		names_remove_statement(&guest->names, entry->tag);
 }
 
 static enum step take_error(struct channel *channel, struct span whole, bool is_whole, const struct track_reply *reply)
@@ -174,6 +180,8 @@ static bool tag_may_matter(const struct frame *frame)
 
 static void finish_entry(struct channel *channel, const struct track_reply *reply)
 {
+	if (reply->finished && !reply->failed && reply->entry.tag == TAG_UNNAMED)
+		relay_unnamed_done(channel, true);
 	if (reply->finished && reply->entry.kind == TRACK_PARSE && !(reply->entry.flags & TRACK_AGAIN) &&
 		!reply->failed && reply->entry.tag != 0 && reply->entry.tag < TAG_UNNAMED)
 		prepared_done(channel->prepared, reply->entry.tag);

@@ -398,6 +398,16 @@ static void take_letter(struct worker *worker, struct letter *letter)
 		house_watch(worker->house, worker->loop, (const struct letter_listeners *)(void *)letter);
 		free(letter);
 		break;
+	case LETTER_CANCELLED:
+		guest = slots_get(&worker->guests, ((struct letter_cancelled *)(void *)letter)->asker.client);
+		if (guest)
+			guest_end(guest, NULL, "cancel request");
+		free(letter);
+		break;
+	case LETTER_WAKE:
+		worker_wake_core(worker);
+		free(letter);
+		break;
 	case LETTER_STOP:
 		free(letter);
 		end_everything(worker);
@@ -565,7 +575,8 @@ static void grant_cancels(struct worker *worker, uint64_t before)
 			continue;
 		}
 		*at = cancel->next;
-		guest_cancel(worker, cancel->slot, span_of(cancel->secret, cancel->secret_length));
+		if (!guest_cancel(worker, cancel->slot, span_of(cancel->secret, cancel->secret_length), cancel->asker))
+			guest_cancelled(worker, cancel->asker);
 		secret_wipe(cancel, sizeof *cancel);
 		free(cancel);
 		worker_perform(worker);
@@ -638,13 +649,21 @@ void worker_sweep(struct worker *worker)
 		case LETTER_REPLY:
 		case LETTER_KILL:
 		case LETTER_LISTENERS:
+		case LETTER_CANCELLED:
+		case LETTER_WAKE:
 		case LETTER_STOP:
 		default:
 			free(letter);
 			break;
 		}
 	}
-	grant_cancels(worker, UINT64_MAX);
+	while (worker->cancels) {
+		struct letter_cancel *cancel = worker->cancels;
+
+		worker->cancels = cancel->next;
+		secret_wipe(cancel, sizeof *cancel);
+		free(cancel);
+	}
 	bury(worker);
 	worker->effects.count = 0;
 }

@@ -86,13 +86,14 @@ enum channel_state {
 
 struct channel {
 	enum party party;
-	uint8_t state;        /* enum channel_state */
-	bool forward;         /* the rest of the message at hand goes to the client */
-	bool checking;        /* LENT: the check query is running before the client's first message */
-	bool learning;        /* LENT: only to learn what it reports for these parameters */
-	bool setting;         /* our SET is not answered yet */
-	bool unprepared;      /* LENT: what channel_prepare sends was not sent yet */
-	bool unnamed_is_ours; /* the unnamed statement on it is what its guest believes */
+	uint8_t state;   /* enum channel_state */
+	bool forward;    /* the rest of the message at hand goes to the client */
+	bool session;    /* LENT, CLEANING: the lease is a whole session\'s */
+	bool checking;   /* LENT: the check query is running before the client's first message */
+	bool learning;   /* LENT: only to learn what it reports for these parameters */
+	bool setting;    /* our SET is not answered yet */
+	bool unprepared; /* LENT: what channel_prepare sends was not sent yet */
+	uint8_t unnamed; /* enum prepared_state: is the unnamed statement on it what its guest believes? see relay_names.c */
 	bool setup_failed;
 	bool applied_doubtful; /* something was SET or RESET behind our back */
 	bool resetting, rolling_back;
@@ -101,6 +102,7 @@ struct channel {
 	bool broken;     /* must not be lent again */
 	bool cancel_wanted, in_transaction;
 	uint32_t body_left, batch, errands;
+	uint32_t unnamed_batch, unnamed_owed;
 	uint32_t number; /* for SHOW SERVERS */
 	server_id id;
 	pool_id pool;
@@ -232,7 +234,9 @@ void guest_returned(struct guest *);
 void guest_end(struct guest *, const struct complaint *, const char *reason);
 void guest_complain(struct guest *, const char *sqlstate, const char *message, const char *detail, const char *hint);
 void guest_bury(struct guest *);
-void guest_cancel(struct worker *, uint32_t slot, struct span secret);
+/* True: a cancel is on its way to PostgreSQL, and `asker` is told when it has arrived. */
+bool guest_cancel(struct worker *, uint32_t slot, struct span secret, struct client_ref asker);
+void guest_cancelled(struct worker *, struct client_ref asker); /* tell the connection that brought it */
 struct client_ref guest_ref(const struct guest *);
 struct span guest_secret(const struct guest *, uint8_t room[32]);
 void guest_log(const struct guest *, enum log_level, const char *format, ...) __attribute__((format(printf, 3, 4)));
@@ -324,7 +328,7 @@ void house_welcomes_fini(struct house *);
 /* ---- cancel.c ---- */
 
 /* Cancel what this server is doing now for its client. */
-void errand_send(struct channel *);
+bool errand_send(struct channel *, struct client_ref asker); /* false: there is one already, or none could be sent */
 void errand_connected(struct errand *);
 void errand_ended(struct errand *);
 void errand_timer_rings(struct timer *);
@@ -334,6 +338,7 @@ void errands_fini(struct worker *);
 
 bool desk_open(struct guest *);
 void desk_begin_waiting(struct guest *);
+void desk_cancel(struct guest *);
 size_t desk_bytes(struct guest *, struct span);
 void desk_answer(struct guest *, const char *problem);
 void desk_census(struct guest *, struct snapshot *);

@@ -31,6 +31,7 @@ struct shared {
 struct statement_book {
 	struct lock *lock;
 	uint32_t last_id;
+	bool came_round;
 	uint64_t count, bytes;
 	char prefix[12];
 	struct shared *table[BOOK_SLOTS];
@@ -65,6 +66,31 @@ void statement_book_free(struct statement_book *book)
 	free(book);
 }
 
+static bool id_in_use(const struct statement_book *book, uint32_t id)
+{
+	const struct shared *shared;
+	size_t i;
+
+	for (i = 0; i < BOOK_SLOTS; i++)
+		for (shared = book->table[i]; shared; shared = shared->next)
+			if (shared->public.id == id)
+				return true;
+	return false;
+}
+
+/* Numbers come round after four billion texts; from then on those that still stand for something are passed over. */
+static uint32_t next_id(struct statement_book *book)
+{
+	do {
+		book->last_id++;
+		if (book->last_id > STATEMENT_ID_LAST) {
+			book->last_id = 1;
+			book->came_round = true;
+		}
+	} while (book->came_round && id_in_use(book, book->last_id));
+	return book->last_id;
+}
+
 static struct shared *shared_make(struct statement_book *book, uint64_t hash, struct span tail)
 {
 	struct shared *made = malloc(sizeof *made + tail.length);
@@ -72,8 +98,7 @@ static struct shared *shared_make(struct statement_book *book, uint64_t hash, st
 	if (!made)
 		return NULL;
 	memcpy(made->bytes, tail.at, tail.length);
-	made->public.id = ++book->last_id;
-	check(made->public.id != 0);
+	made->public.id = next_id(book);
 	made->public.tail = made->bytes;
 	made->public.tail_length = (uint32_t)tail.length;
 	made->book = book;

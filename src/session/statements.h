@@ -14,7 +14,8 @@ struct statement {
 	uint32_t tail_length;
 	const uint8_t *tail; /* query, its zero, count and types, as in Parse */
 };
-#define STATEMENT_NAME 24
+#define STATEMENT_NAME    24
+#define STATEMENT_ID_LAST 0xfffffff0u /* those above are never given out: callers may use them for something else */
 
 struct statement_book *statement_book_new(const char *prefix); /* "PGWEIR_", or "PGBOUNCER_" under that name */
 void statement_book_free(struct statement_book *);
