@@ -13,11 +13,22 @@ static struct house *house;
 static struct limits limits, old_limits;
 static time_us limits_since;
 
+/* The last look at everybody who waits: whom was he behind? */
+struct waiter {
+	struct client_ref who;
+	pool_id pool;
+	time_us since;
+};
+static struct waiter waiters[2048];
+static size_t waiter_count;
+static bool was_moving[256]; /* by pool: a server was in the mail after the last turn: its waiter is not counted as waiting */
+
 void judge_begin(struct house *h, const struct limits *l)
 {
 	house = h;
 	limits = old_limits = *l;
 	limits_since = world.now;
+	waiter_count = 0;
 }
 
 void judge_limits(const struct limits *l)
@@ -282,20 +293,11 @@ static void look_at_pools(void)
 	}
 }
 
-/* The last look at everybody who waits: whom was he behind? */
-struct waiter {
-	struct client_ref who;
-	pool_id pool;
-	time_us since;
-};
-static struct waiter waiters[2048];
-static size_t waiter_count;
-
 static time_us median_of(pool_id id, bool *moving)
 {
 	struct pool_picture pool;
 
-	*moving = !core_pool_picture(house->core, id, &pool) || pool.moving > 0;
+	*moving = !core_pool_picture(house->core, id, &pool) || pool.moving > 0 || id >= 256 || was_moving[id];
 	return pool.median_lease;
 }
 
@@ -319,8 +321,9 @@ static void look_at_lease(const struct guest *g)
 				? w->since < g->wants_since
 				: !moving && w->since + bound + 20 * MILLISECOND_US < g->wants_since)
 			broken("no one is overtaken beyond the bound",
-				"a client that began to want at %lld got a server before one that wants since %lld",
-				(long long)g->wants_since, (long long)w->since);
+				"worker %u, a client that began to want at %lld got a server before worker %u's that wants since %lld; median "
+				"lease %lld",
+				g->worker->index, (long long)g->wants_since, w->who.worker, (long long)w->since, (long long)bound);
 	}
 }
 
@@ -360,6 +363,11 @@ void judge_step(void)
 			if (g->channel && !g->channel->checking && g->channel->lent_since == world.now &&
 				g->wants_since > 0)
 				look_at_lease(g);
+	}
+	for (i = 0; i < core_pools(house->core) && i < 256; i++) {
+		struct pool_picture pool;
+
+		was_moving[i] = !core_pool_picture(house->core, i, &pool) || pool.moving > 0;
 	}
 	waiter_count = 0;
 	for (i = 0; i < house->worker_count; i++) {
