@@ -102,7 +102,11 @@ static void add_parse(struct guest *guest, const struct statement *statement, st
 	uint8_t *at = relay_header(outbox_room(o, FRAME_HEADER + length), 'P', length + tail.length);
 
 	memcpy(at, name, length);
-	outbox_add(o, tail.at, tail.length);
+	/* The text stays as long as the server has it; what the server skips may be gone before it is sent. */
+	if (guest->channel->track.skipping)
+		outbox_copy(o, tail.at, tail.length);
+	else
+		outbox_add(o, tail.at, tail.length);
 }
 
 static bool send_parse(struct guest *guest, struct statement *statement, unsigned flags)

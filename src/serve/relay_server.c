@@ -101,7 +101,8 @@ void relay_undo(struct channel *channel, const struct track_entry *entry)
 		channel->unnamed = PREPARED_NONE; /* if it was skipped, the unnamed statement was not dropped */
 	if (entry->tag == TAG_UNNAMED) {
 		relay_unnamed_done(channel, false);
-		if (entry->kind == TRACK_PARSE && !ours && guest) {
+		/* Unless another was sent behind it, in a batch that is not skipped. */
+		if (entry->kind == TRACK_PARSE && !ours && guest && channel->unnamed_owed == 0) {
 			statement_drop(guest->unnamed);
 			guest->unnamed = NULL;
 		}
