@@ -278,6 +278,7 @@ static void copy_in(struct person *p)
 	nonce(p, mine);
 	snprintf(text, sizeof text, "COPY IN %u '%s'", chance(700) ? 0 : 1 + (unsigned)pick(6), mine);
 	if (by_execute) {
+		p->unnamed_sure = false; /* not to be run a second time */
 		say_parse(p, "", text);
 		say_bind(p, "", "", NULL);
 		say_execute(p, "", 0);
@@ -312,7 +313,8 @@ static void extended_one(struct person *p, bool names_too)
 			snprintf(text, sizeof text, "SELECT $1");
 		else
 			compose(p, text, sizeof text, true);
-		if (chance(30))
+		/* In an aborted block which error is said first depends on whether the server has the statement. */
+		if (p->shadow->status != 'E' && chance(30))
 			snprintf(text, sizeof text, "nonsense '%s'", mine);
 		say_parse(p, name, text);
 	}
@@ -361,6 +363,7 @@ static void extended(struct person *p)
 static void by_either(struct person *p, const char *text)
 {
 	if (chance(p->extended)) {
+		p->unnamed_sure = false; /* not to be run a second time */
 		say_parse(p, "", text);
 		say_bind(p, "", "", NULL);
 		say_execute(p, "", 0);
