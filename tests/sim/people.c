@@ -123,7 +123,8 @@ static void compose(struct person *p, char *out, size_t size, bool extended)
 		snprintf(out, size, "INSERT '%s'", mine);
 	} else if (chance(250)) {
 		i = (unsigned)pick(SETTINGS);
-		if (p->touched[i] && !setting_facts[i].reported)
+		/* What it SET itself and nobody reports holds to the end of the transaction; a prepared SHOW may run later. */
+		if ((p->touched[i] || extended) && !setting_facts[i].reported)
 			i = 0;
 		snprintf(out, size, "SHOW %s /*%s*/", setting_facts[i].name, mine);
 	} else {

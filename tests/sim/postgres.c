@@ -248,6 +248,8 @@ static bool read_message(struct backend *b)
 
 	if (!message_next(bytes_span(&b->in), &type, &body, &total))
 		return false;
+	if (type == 'Q' && body.length > 1 && body.at[body.length - 1] == 0 && tag_of((const char *)body.at) < 0)
+		story("pg: backend %u: %s", b->process, (const char *)body.at);
 	session_take(b->session, type, body, &b->out);
 	bytes_take(&b->in, total);
 	arm_sleep(b);
