@@ -21,7 +21,8 @@ struct waiter {
 };
 static struct waiter waiters[2048];
 static size_t waiter_count;
-static bool was_moving[256]; /* by pool: a server was in the mail after the last turn: its waiter is not counted as waiting */
+static bool
+	was_moving[256]; /* by pool: a server was in the mail after the last turn: its waiter is not counted as waiting */
 
 void judge_begin(struct house *h, const struct limits *l)
 {
@@ -89,6 +90,10 @@ void judge_cancelled(struct backend *b)
 	tag = tag_of(quoted[1] == '*' ? quoted + 1 : quoted);
 	p = person_of(tag);
 	if (!p)
+		return;
+	/* The pooler has its own reasons, and the client may not have heard of them yet. */
+	if (world.commands > 0 || limits.query_timeout > 0 || limits.transaction_timeout > 0 ||
+		limits.idle_transaction_timeout > 0)
 		return;
 	if (person_present(p) && p->cancels_sent == 0 && !p->fatal)
 		broken("a query is cancelled only by its own client", "c%d did not ask for it, and is still there",
@@ -314,7 +319,8 @@ static void look_at_lease(const struct guest *g)
 		if (w->pool != g->pool || (w->who.worker == g->worker->index && handle_equal(w->who.client, g->handle)))
 			continue;
 		other = slots_get(&house->workers[w->who.worker]->guests, w->who.client);
-		if (!other || other->channel || (other->state != GUEST_WAITING && other->state != GUEST_LEARNING))
+		if (!other || other->channel || other->wants_since != w->since ||
+			(other->state != GUEST_WAITING && other->state != GUEST_LEARNING))
 			continue;
 		/* Within a worker strictly in order; the moment of a turn is one moment. */
 		if (w->who.worker == g->worker->index
@@ -323,7 +329,8 @@ static void look_at_lease(const struct guest *g)
 			broken("no one is overtaken beyond the bound",
 				"worker %u, a client that began to want at %lld got a server before worker %u's that wants since %lld; median "
 				"lease %lld",
-				g->worker->index, (long long)g->wants_since, w->who.worker, (long long)w->since, (long long)bound);
+				g->worker->index, (long long)g->wants_since, w->who.worker, (long long)w->since,
+				(long long)bound);
 	}
 }
 

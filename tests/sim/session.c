@@ -239,7 +239,7 @@ static void fails(struct session *s, struct bytes *out, const char *sqlstate, co
 		s->status = 'E';
 		memcpy(s->lasting, s->saved, sizeof s->lasting);
 		memcpy(s->now, s->saved, sizeof s->now);
-	} else if (s->status == 'I') {
+	} else if (s->status == 'I' && s->implicit) {
 		transaction_ends(s, false);
 	}
 }
