@@ -9,6 +9,9 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 
+/* Refused memory is a result: whoever adds looks at `refused`. (Left alone, uthash ends the process.) */
+#define HASH_NONFATAL_OOM          1
+#define uthash_nonfatal_oom(entry) (refused = true)
 #include <uthash.h>
 
 #include "base/check.h"
@@ -435,6 +438,7 @@ enum prepared_state prepared_look(struct prepared *prepared, const struct statem
 bool prepared_sent(struct prepared *prepared, struct statement *statement, uint32_t batch)
 {
 	struct prepared_entry *entry = prepared_find(prepared, statement->id);
+	bool refused = false;
 
 	if (!entry) {
 		entry = calloc(1, sizeof *entry);
@@ -443,6 +447,11 @@ bool prepared_sent(struct prepared *prepared, struct statement *statement, uint3
 		entry->id = statement->id;
 		entry->statement = statement_keep(statement);
 		HASH_ADD(hh, prepared->entries, id, sizeof entry->id, entry);
+		if (refused) {
+			statement_drop(entry->statement);
+			free(entry);
+			return false;
+		}
 		link_init(&entry->use);
 		link_last(&prepared->use, &entry->use);
 		prepared->count++;
