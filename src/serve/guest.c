@@ -33,6 +33,8 @@ static bool bouncer(const struct guest *guest)
 	return guest->worker->config->manner == MANNER_PGBOUNCER;
 }
 
+static void leave_origin(struct guest *);
+
 static void step(struct guest *guest, enum event_kind kind)
 {
 	struct event event = {
@@ -118,6 +120,7 @@ void guest_end(struct guest *guest, const struct complaint *complaint, const cha
 	}
 	if (guest->desk)
 		desk_left(guest);
+	leave_origin(guest);
 	if (guest->channel)
 		channel_abandon(guest->channel);
 	guest->state = GUEST_ENDING;
@@ -350,10 +353,61 @@ static void proven(struct guest *guest)
 
 /* ---- the door that descriptors make ----
  *
- * What bounds parked clients is the number of descriptors. Near it a login waits at the door, outside the core, and looks again now
- * and then; some descriptors stay set aside for the console, for servers and for cancels. So many that even those run out are told. */
+ * What bounds parked clients is the number of descriptors. Near it, new logins of the origin that has the most clients wait at the door,
+ * outside the core, and look again now and then; at the limit all do. Some descriptors stay set aside for the console, for servers and
+ * for cancels. So many that even those run out are told. */
 
 #define LOOK_AGAIN_US (100 * MILLISECOND_US)
+
+static uint64_t origin_of(const struct guest *guest)
+{
+	const struct client_facts *facts = client_facts(guest->login);
+	char address[ADDRESS_TEXT];
+
+	address_host_text(stream_peer(guest->stream), address);
+	return origin_key(
+		facts->user, facts->database, params_get(facts->params, span_text("application_name")), address);
+}
+
+/* There is room for it; it is counted under its origin then. */
+static bool has_room(struct guest *guest, uint32_t clients)
+{
+	struct house *house = guest->worker->house;
+	uint64_t origin = origin_of(guest);
+	bool room = clients <= house->clients_max;
+
+	lock_take(house->lock);
+	if (room && clients > house->clients_max - house->clients_max / 10)
+		room = !origin_is_largest(&house->origins, origin);
+	if (room) {
+		origin_enter(&house->origins, origin);
+		guest->origin = origin;
+	}
+	lock_drop(house->lock);
+	return room;
+}
+
+static void leave_origin(struct guest *guest)
+{
+	struct house *house = guest->worker->house;
+
+	if (!guest->origin)
+		return;
+	lock_take(house->lock);
+	origin_leave(&house->origins, guest->origin);
+	lock_drop(house->lock);
+	guest->origin = 0;
+}
+
+static void say_door_is_shut(struct worker *worker, uint32_t clients)
+{
+	if (worker->now < worker->door_said + SECOND_US)
+		return;
+	worker->door_said = worker->now;
+	log_line(LOG_WARNING,
+		"%u clients are connected, near the limit of open files (%llu): new logins of the origin with the most clients wait at the door; raise the limit (ulimit -n, LimitNOFILE=)",
+		clients, (unsigned long long)worker->house->descriptor_limit);
+}
 
 static void knock(struct guest *guest)
 {
@@ -362,19 +416,14 @@ static void knock(struct guest *guest)
 	uint32_t clients = atomic_load(&house->clients);
 	time_us limit = worker->config->client_login_timeout, again = worker->now + LOOK_AGAIN_US;
 
-	if (clients <= house->clients_max) {
+	if (has_room(guest, clients)) {
 		guest->counted = true;
 		if (limit > 0)
 			timer_set(&worker->timers, &guest->timer, guest->connected + limit);
 		step(guest, EVENT_CLIENT_ENTERS);
 		return;
 	}
-	if (worker->now >= worker->door_said + SECOND_US) {
-		worker->door_said = worker->now;
-		log_line(LOG_WARNING,
-			"%u clients are connected, near the limit of open files (%llu): new logins wait at the door; raise the limit (ulimit -n, LimitNOFILE=)",
-			clients, (unsigned long long)house->descriptor_limit);
-	}
+	say_door_is_shut(worker, clients);
 	if (clients > house->clients_max + house->clients_aside) {
 		refuse(guest, SQLSTATE_TOO_MANY_CONNECTIONS, "too many clients are connected to the pooler",
 			"Its limit of open files is reached.",

@@ -8,6 +8,7 @@
 #include "core/core.h"
 #include "io/loop.h"
 #include "io/thread.h"
+#include "serve/origins.h"
 #include "session/params.h"
 #include "session/statements.h"
 
@@ -33,6 +34,7 @@ struct house {
 	struct mailbox *keeper_mailbox;
 	time_us started_wall;
 	uint64_t descriptor_limit;
+	struct origins origins; /* under the lock */
 	uint32_t clients_aside; /* how many more may wait at that door */
 	uint32_t clients_max;   /* by descriptors: beyond it new logins wait at the door */
 	atomic_uint clients;    /* connected now */

@@ -133,7 +133,7 @@ static bool ensure_prepared(struct guest *guest, struct statement *statement)
 	case PREPARED_PENDING:
 		return true;
 	case PREPARED_DOUBTFUL:
-		return send_close(guest, statement, TRACK_OURS, 0) && send_parse(guest, statement, TRACK_OURS);
+		return send_close(guest, statement, TRACK_OURS, statement->id) && send_parse(guest, statement, TRACK_OURS);
 	case PREPARED_NONE:
 		break;
 	}
@@ -385,7 +385,7 @@ static enum step parse_named(struct guest *guest, struct span whole, struct span
 		/* In an aborted block a Parse fails, and the server must say so. A ROLLBACK may be on its way, and then it must succeed. */
 		__attribute__((fallthrough));
 	case PREPARED_DOUBTFUL:
-		if (!send_close(guest, statement, TRACK_OURS, 0) || !send_parse(guest, statement, 0))
+		if (!send_close(guest, statement, TRACK_OURS, statement->id) || !send_parse(guest, statement, 0))
 			step = STEP_STOP;
 		break;
 	case PREPARED_NONE:

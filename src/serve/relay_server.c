@@ -109,7 +109,8 @@ void relay_undo(struct channel *channel, const struct track_entry *entry)
 		return;
 	}
 	/* A Close that was skipped: what is prepared there is not what was noted. */
-	if (entry->kind == TRACK_CLOSE && (entry->tag == TAG_LONG || (entry->tag != 0 && ours)))
+	if (entry->kind == TRACK_CLOSE &&
+		(entry->tag == TAG_LONG || (entry->tag != 0 && ours && !prepared_doubt(channel->prepared, entry->tag))))
 		channel->broken = true;
 	if (entry->kind != TRACK_PARSE || entry->tag == 0 || (entry->flags & TRACK_AGAIN))
 		return;

@@ -55,6 +55,7 @@ struct guest {
 	bool fatal_seen; /* the server's FATAL went through: say nothing more */
 	bool cancel_wanted;
 	uint32_t body_left; /* bytes of the message at hand that are still to come */
+	uint64_t origin;    /* counted there; 0: not */
 	pool_id pool;
 	uint32_t number; /* for SHOW CLIENTS and KILL_CLIENT */
 	struct handle handle;

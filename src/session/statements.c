@@ -484,15 +484,16 @@ void prepared_failed(struct prepared *prepared, uint32_t id)
 		statement_drop(prepared_take_out(prepared, entry));
 }
 
-void prepared_doubt(struct prepared *prepared, uint32_t id)
+bool prepared_doubt(struct prepared *prepared, uint32_t id)
 {
 	struct prepared_entry *entry = prepared_find(prepared, id);
 
 	if (!entry)
-		return;
+		return false;
 	entry->ready = false;
 	entry->doubt = true;
 	entry->batch = 0;
+	return true;
 }
 
 struct statement *prepared_excess(struct prepared *prepared, size_t most)

@@ -64,8 +64,8 @@ enum prepared_state prepared_look(
 bool prepared_sent(struct prepared *, struct statement *, uint32_t batch); /* False: memory refused */
 void prepared_done(struct prepared *, uint32_t id);                        /* ParseComplete came */
 void prepared_failed(struct prepared *, uint32_t id);                      /* its Parse failed or was skipped */
-void prepared_doubt(
-	struct prepared *, uint32_t id); /* something else may have ended it: close it before it is sent again */
+/* Something else may have ended it, or failed to: close it before it is sent again. False: it is not known here. */
+bool prepared_doubt(struct prepared *, uint32_t id);
 struct statement *prepared_excess(struct prepared *,
 	size_t most); /* the ready one used longest ago when there are more than `most`: taken out, the caller drops it */
 size_t prepared_count(const struct prepared *);
