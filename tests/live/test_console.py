@@ -379,6 +379,43 @@ class Commands(Story):
         self.assertEqual("T", bystander.simple("SELECT 1").status)
         self.assertTrue(pooler.console().simple(f"KILL_CLIENT {row['id']}").errors)
 
+    @on("pgweir")
+    def a_pause_that_is_cancelled_leaves_nothing_paused(self):
+        pooler = self.pooler(settings={"default_pool_size": 2})
+        busy, other = pooler.client(), pooler.client()
+        other.value("SELECT 1")
+        busy.query("BEGIN")
+        console = pooler.console()
+        console.send(query("PAUSE"))
+        wait_until("it is being paused", lambda: self.pg.backends("app") == 1)
+        console.cancel()
+        self.assertEqual("57014", console.reply().error.sqlstate)
+        self.assertEqual("served", other.value("SELECT 'served'", timeout=8))
+        self.assertEqual(["COMMIT"], busy.query("COMMIT").tags)
+        for _ in range(2):
+            self.assertEqual(["RECONNECT"], console.query("RECONNECT").tags)
+            self.assertIn("databases", [row["list"] for row in console.query("SHOW LISTS").dicts()])
+
+    @on("pgweir")
+    def a_command_about_a_database_nobody_used_leaves_its_limits_alone(self):
+        """Else the command makes the database known without its limits, and the first client finds none."""
+        for command, after in (("RECONNECT app", None), ("PAUSE app", "RESUME app"), ("DISABLE app", "ENABLE app")):
+            with self.subTest(command):
+                pooler = self.pooler(databases={"app": "dbname=app pool_size=5 max_db_connections=2"})
+                console = pooler.console()
+                for each in (command, after):
+                    if each:
+                        console.query(each)
+                clients = [pooler.client() for _ in range(3)]
+                clients[0].query("BEGIN")
+                clients[1].query("BEGIN")
+                clients[2].send(query("BEGIN"))
+                wait_until("the third waits", lambda: pooler.pool()["cl_waiting"] == 1, timeout=5)
+                self.assertEqual(2, self.pg.backends("app"))
+                clients[0].query("COMMIT")
+                self.assertEqual(["BEGIN"], clients[2].reply().tags)
+                pooler.stop()
+
     def set_of_what_cannot_change_changes_nothing(self):
         pooler = self.pooler()
         pooler.console().simple("SET listen_port = 1")
@@ -463,6 +500,16 @@ class Ending(Story):
             client.read(timeout=0.3)
         pooler.process.send_signal(signal.SIGUSR2)
         self.assertEqual("resumed", client.reply().value)
+
+
+    @on("pgweir")
+    def an_end_closes_servers_and_opens_none_for_those_it_closed(self):
+        databases = {f"app{number}": "dbname=app user=app min_pool_size=4 pool_size=6" for number in range(8)}
+        for _ in range(3 if live.quick else 10):
+            pooler = self.pooler(settings={"workers": 2}, databases=databases)
+            wait_until("all are ready", lambda: pooler.log().count("new connection to server") == 32)
+            pooler.process.send_signal(signal.SIGQUIT)
+            self.assertEqual(0, pooler.wait(10), pooler.log()[-2000:])
 
 
 class Crowded(Story):

@@ -1,4 +1,5 @@
 """Who gets which server, when, and what happens to those who wait or stay too long."""
+import pathlib
 import re
 import signal
 import socket
@@ -370,6 +371,24 @@ class Timeouts(Story):
         client.query("BEGIN")
         client.query("SELECT pg_sleep(3)")
         self.assertEqual(["COMMIT"], client.query("COMMIT").tags)
+
+    @on("pgweir")
+    def idle_transaction_timeout_lets_a_session_sleep(self):
+        """A session that rests outside a transaction is not ended, and nobody wakes up again and again to see whether it is time."""
+        pooler = self.pooler(settings={"idle_transaction_timeout": 1, "pool_mode": "session", "workers": 1})
+        client = pooler.client()
+        pid = client.value("SELECT pg_backend_pid()")
+
+        def wakeups():
+            total = 0
+            for task in pathlib.Path(f"/proc/{pooler.pid}/task").iterdir():
+                total += sum(int(line.split()[1]) for line in (task / "status").read_text().splitlines() if "ctxt_switches" in line)
+            return total
+        time.sleep(1.3)
+        before = wakeups()
+        time.sleep(1)
+        self.assertLess(wakeups() - before, 100)
+        self.assertEqual(pid, client.value("SELECT pg_backend_pid()"))
 
     @on("pgweir", why="since PgBouncer 1.25")
     def transaction_timeout_ends_a_long_transaction_however_busy(self):

@@ -744,6 +744,22 @@ class Cancel(Story):
         self.assertEqual("yours", reply.rows[0][1])
         self.assertEqual("1", mine.value("SELECT 1"))
 
+    def a_cancel_ends_a_statement_that_was_prepared_anew(self):
+        """The server has forgotten everything, so parameters and a Parse of ours go before what the client sent."""
+        pooler = self.pooler(settings={"default_pool_size": 1})
+        mine = pooler.client(parameters={"application_name": "mine"})
+        other = pooler.client(parameters={"application_name": "other"})
+        mine.prepare("sleep", "SELECT pg_sleep(10)")
+        if live.kind != "direct":
+            other.query("DISCARD ALL")
+        other.query("SELECT 1")
+        mine.send(bind("", "sleep"), execute(), SYNC)
+        asleep = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep' AND usename = 'app'"
+        wait_until("it sleeps", lambda: self.pg.value(asleep) == "1")
+        mine.cancel()
+        self.assertEqual("57014", mine.reply().error.sqlstate)
+        self.assertEqual("1", other.value("SELECT 1"))
+
     def a_cancel_with_a_wrong_secret_does_nothing(self):
         pooler = self.pooler()
         client = pooler.client()
