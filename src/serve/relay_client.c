@@ -199,6 +199,8 @@ static enum step take_message(struct guest *guest, struct span in, struct frame 
 		guest_end(guest, NULL, "client close request");
 		return STEP_STOP;
 	}
+	if (guest->fatal_seen)
+		return STEP_DISCARD; /* its server said the last word; the end follows */
 	if (!guest->channel)
 		return take_parked(guest, in, frame);
 	if (guest->channel->unprepared && !channel_prepare(guest->channel))
