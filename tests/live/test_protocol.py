@@ -744,6 +744,7 @@ class Cancel(Story):
         self.assertEqual("yours", reply.rows[0][1])
         self.assertEqual("1", mine.value("SELECT 1"))
 
+    @on("pgweir", "direct")
     def a_cancel_ends_a_statement_that_was_prepared_anew(self):
         """The server has forgotten everything, so parameters and a Parse of ours go before what the client sent."""
         pooler = self.pooler(settings={"default_pool_size": 1})
