@@ -167,7 +167,61 @@ static void keep_minimum(struct worker *worker)
 	worker_wake_core(worker);
 }
 
-void pool_views_configure(struct worker *worker)
+/* ---- a new configuration ---- */
+
+static bool text_differs(const char *a, const char *b)
+{
+	return a != b && (!a || !b || strcmp(a, b) != 0);
+}
+
+/* Servers made by the one entry are not what the other asks for. */
+static bool leads_elsewhere(const struct database_settings *a, const struct database_settings *b)
+{
+	size_t i;
+
+	if (!a || !b)
+		return a != b;
+	if (a->host_count != b->host_count || text_differs(a->dbname, b->dbname) || text_differs(a->user, b->user) ||
+		text_differs(a->password, b->password) || text_differs(a->connect_query, b->connect_query) ||
+		text_differs(a->client_encoding, b->client_encoding) || text_differs(a->datestyle, b->datestyle) ||
+		text_differs(a->timezone, b->timezone) || text_differs(a->application_name, b->application_name))
+		return true;
+	for (i = 0; i < a->host_count; i++)
+		if (a->hosts[i].port != b->hosts[i].port || strcmp(a->hosts[i].name, b->hosts[i].name) != 0)
+			return true;
+	return false;
+}
+
+/* Servers of databases whose entry leads elsewhere now are replaced, and what their logins report is learnt anew; everything else stays. */
+static void reconnect_changed(struct worker *worker, const struct config *before)
+{
+	struct house *house = worker->house;
+	struct pool_picture *picture = malloc(sizeof *picture);
+	struct event event = { .kind = EVENT_RECONNECT, .now = worker->now };
+	bool known = picture != NULL;
+	pool_id id;
+
+	for (id = 0; known; id++) {
+		struct pool_view *view;
+		struct span name;
+
+		lock_take(house->lock);
+		known = core_pool_picture(house->core, id, picture);
+		lock_drop(house->lock);
+		view = known ? pool_view(worker, id) : NULL;
+		if (!view)
+			continue;
+		name = span_text(view->database_name);
+		if (!leads_elsewhere(config_database(before, name), config_database(worker->config, name)))
+			continue;
+		pool_forget(worker, view);
+		event.database = view->database_id;
+		worker_step(worker, &event);
+	}
+	free(picture);
+}
+
+void pool_views_configure(struct worker *worker, const struct config *before)
 {
 	struct house *house = worker->house;
 	struct core_pool_rules pool_rules;
@@ -180,13 +234,14 @@ void pool_views_configure(struct worker *worker)
 		if (!view)
 			continue;
 		renew(worker, view);
-		pool_forget(worker, view); /* the server behind it may be another now */
 		core_rules_of(view, &pool_rules, &database_rules, worker->config);
 		lock_take(house->lock);
 		core_set_pool_rules(house->core, view->id, &pool_rules, worker->now, &worker->effects);
 		core_set_database_rules(house->core, view->database_id, &database_rules, worker->now, &worker->effects);
 		lock_drop(house->lock);
 	}
+	if (worker->index == 0 && before != worker->config)
+		reconnect_changed(worker, before);
 	keep_minimum(worker);
 }
 

@@ -133,7 +133,8 @@ static bool ensure_prepared(struct guest *guest, struct statement *statement)
 	case PREPARED_PENDING:
 		return true;
 	case PREPARED_DOUBTFUL:
-		return send_close(guest, statement, TRACK_OURS, statement->id) && send_parse(guest, statement, TRACK_OURS);
+		return send_close(guest, statement, TRACK_OURS, statement->id) &&
+			send_parse(guest, statement, TRACK_OURS);
 	case PREPARED_NONE:
 		break;
 	}

@@ -245,9 +245,9 @@ void worker_perform(struct worker *worker)
 
 static void take_config(struct worker *worker)
 {
+	struct config *before = worker->config;
 	const struct config *config;
 
-	config_drop(worker->config);
 	secrets_drop(worker->secrets);
 	worker->config = house_config(worker->house, &worker->secrets);
 	worker->generation = atomic_load(&worker->house->generation);
@@ -260,7 +260,8 @@ static void take_config(struct worker *worker)
 		.user_timeout_ms = config->tcp_user_timeout,
 		.socket_buffer = config->tcp_socket_buffer,
 	};
-	pool_views_configure(worker);
+	pool_views_configure(worker, before);
+	config_drop(before);
 }
 
 static struct guest *find_number(struct worker *worker, uint32_t number)

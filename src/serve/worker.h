@@ -317,7 +317,7 @@ struct pool_view *pool_view(struct worker *, pool_id);
 /* The pool for a client of this user and database; NULL: there is no such database (refusal_missing) or memory. */
 struct pool_view *pool_view_for(struct worker *, struct span database, struct span user, bool *unknown);
 void pool_views_fini(struct worker *);
-void pool_views_configure(struct worker *); /* rules of all pools anew, told to the core */
+void pool_views_configure(struct worker *, const struct config *before); /* rules of all pools anew, told to the core */
 
 /* What a server of this pool reports to a client that asks for these parameters, learnt by any worker. Counted; NULL: not known. */
 struct params *pool_welcome(struct worker *, struct pool_view *, struct params *wanted);

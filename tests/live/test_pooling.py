@@ -633,6 +633,31 @@ class Reload(Story):
         self.assertEqual("T", client.simple("SELECT 1").status)
         client.query("COMMIT")
 
+    @on("pgweir")
+    def a_login_after_a_reload_waits_for_no_server(self):
+        pooler = self.pooler(settings={"default_pool_size": 1, "workers": 1})
+        busy = pooler.client()
+        busy.query("BEGIN")
+        for command in ("RELOAD", "SET query_timeout = 77"):
+            with pooler.console() as console:
+                console.query(command)
+            late = pooler.client(timeout=5)
+            late.send(query("SELECT 'served'"))
+        busy.query("COMMIT")
+        self.assertEqual("served", late.reply().value)
+
+    @on("pgweir")
+    def an_entry_that_leads_elsewhere_after_a_reload_takes_its_clients_there(self):
+        pooler = self.pooler(databases={"app": "dbname=app", "moving": "dbname=app"})
+        stays, moves = pooler.client(), pooler.client(database="moving")
+        server = stays.value("SELECT pg_backend_pid()")
+        self.assertEqual("app", moves.value("SELECT current_database()"))
+        pooler.databases["moving"] = "dbname=app2"
+        pooler.write_files()
+        self.assertEqual(["RELOAD"], pooler.console().query("RELOAD").tags)
+        wait_until("its clients are there", lambda: moves.value("SELECT current_database()") == "app2")
+        self.assertEqual(server, stays.value("SELECT pg_backend_pid()"), "a server was replaced for nothing")
+
     def reload_on_the_console_does_the_same(self):
         pooler = self.pooler()
         pooler.databases["later"] = "dbname=app2"
