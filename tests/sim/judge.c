@@ -9,8 +9,11 @@
 #include "fakeio.h"
 #include "serve/worker.h"
 
+/* For so long after a reload a server may still arrive that was dialed before it. */
+#define LIMITS_GRACE (20 * SECOND_US)
+
 static struct house *house;
-static struct limits limits, old_limits;
+static struct limits limits, old_limits; /* in force; and the largest of a short time before */
 static time_us limits_since;
 
 /* The last look at everybody who waits: whom was he behind? */
@@ -34,7 +37,18 @@ void judge_begin(struct house *h, const struct limits *l)
 
 void judge_limits(const struct limits *l)
 {
+	struct limits before = old_limits;
+	bool soon = world.now < limits_since + LIMITS_GRACE;
+
 	old_limits = limits;
+#define LARGER(field) \
+	(limits.field == 0 || before.field == 0 ? 0 : limits.field > before.field ? limits.field : before.field)
+	if (soon) {
+		old_limits.pool_size = LARGER(pool_size);
+		old_limits.database_max = LARGER(database_max);
+		old_limits.user_max = LARGER(user_max);
+		old_limits.reserve = limits.reserve > before.reserve ? limits.reserve : before.reserve;
+	}
 	limits = *l;
 	/* What ends somebody may have been set when his time began. */
 #define EVER(field) limits.field = limits.field > old_limits.field ? limits.field : old_limits.field
@@ -112,7 +126,7 @@ static bool counts(const struct backend *b)
 void judge_backend(struct backend *fresh)
 {
 	unsigned pool = 1, database = 1, user = 1;
-	bool grace = world.now < limits_since + 20 * SECOND_US;
+	bool grace = world.now < limits_since + LIMITS_GRACE;
 	struct limits l = limits;
 
 	/* A login that broke off for want of memory is forgotten a moment before its backend is gone. */
@@ -120,11 +134,11 @@ void judge_backend(struct backend *fresh)
 		return;
 
 	if (grace) {
-#define LARGER(field) \
-	l.field = l.field == 0 || old_limits.field == 0 ? 0 : l.field > old_limits.field ? l.field : old_limits.field
-		LARGER(pool_size);
-		LARGER(database_max);
-		LARGER(user_max);
+		const struct limits before = old_limits;
+
+		l.pool_size = LARGER(pool_size);
+		l.database_max = LARGER(database_max);
+		l.user_max = LARGER(user_max);
 		l.reserve = l.reserve > old_limits.reserve ? l.reserve : old_limits.reserve;
 	}
 	for (struct backend *b = cluster.backends; b; b = b->next) {
