@@ -15,8 +15,7 @@
 
 #include "base/check.h"
 #include "base/text.h"
-#include "io/clock.h"
-#include "serve/worker.h"
+#include "serve/guest.h"
 
 /* How long a client may take to read our last words. */
 #define FAREWELL_US (5 * SECOND_US)
@@ -28,14 +27,12 @@ struct client_ref guest_ref(const struct guest *guest)
 	return (struct client_ref){ .worker = guest->worker->index, .client = guest->handle };
 }
 
-static bool bouncer(const struct guest *guest)
+bool guest_is_bouncers(const struct guest *guest)
 {
 	return guest->worker->config->manner == MANNER_PGBOUNCER;
 }
 
-static void leave_origin(struct guest *);
-
-static void step(struct guest *guest, enum event_kind kind)
+void guest_step(struct guest *guest, enum event_kind kind)
 {
 	struct event event = {
 		.kind = kind,
@@ -80,7 +77,7 @@ bool guest_is_idle(const struct guest *guest)
 	return guest->state == GUEST_PARKED || (guest->state == GUEST_LENT && track_idle(&guest->channel->track));
 }
 
-static void send_out(struct guest *guest)
+void guest_send(struct guest *guest)
 {
 	struct buf *out = &guest->worker->out;
 	struct piece piece = { buf_span(out).at, out->length };
@@ -120,12 +117,12 @@ void guest_end(struct guest *guest, const struct complaint *complaint, const cha
 	}
 	if (guest->desk)
 		desk_left(guest);
-	leave_origin(guest);
+	guest_leave_origin(guest);
 	if (guest->channel)
 		channel_abandon(guest->channel);
 	guest->state = GUEST_ENDING;
 	if (guest->counted)
-		step(guest, EVENT_CLIENT_LEFT);
+		guest_step(guest, EVENT_CLIENT_LEFT);
 	guest->counted = false;
 	timer_clear(&worker->timers, &guest->timer);
 	stream_finish(&guest->stream, FAREWELL_US);
@@ -159,82 +156,12 @@ void guest_complain(
 	guest_end(guest, &complaint, message);
 }
 
-static bool reserve_ending(struct worker *worker)
+void guest_refuse(struct guest *guest, const char *sqlstate, const char *message, const char *detail, const char *hint)
 {
-	size_t want = worker->ending_count + worker->guests.used + 16;
-	struct guest **grown;
-
-	if (want <= worker->ending_capacity)
-		return true;
-	grown = realloc(worker->ending, want * 2 * sizeof *grown);
-	if (!grown)
-		return false;
-	worker->ending = grown;
-	worker->ending_capacity = want * 2;
-	return true;
+	guest_complain(guest, guest_is_bouncers(guest) ? SQLSTATE_PROTOCOL_VIOLATION : sqlstate, message, detail, hint);
 }
 
-/* ---- arriving and proving ---- */
-
-/* As application_name_add_host says where a client is: "127.0.0.1:40123", "unix(4711):6432". */
-static void peer_text(const struct address *peer, char out[ADDRESS_TEXT])
-{
-	if (peer->family == ADDRESS_UNIX)
-		text_format(out, ADDRESS_TEXT, "unix(%u):%u", peer->process, peer->port);
-	else
-		address_text(peer, out);
-}
-
-void guest_arrive(struct worker *worker, struct parcel *parcel)
-{
-	struct guest *guest = calloc(1, sizeof *guest);
-	uint8_t random[64];
-	char host[ADDRESS_TEXT];
-	struct client_setup setup = {
-		.config = worker->config,
-		.secrets = worker->secrets,
-		.params = worker->house->params,
-		.process_random = worker->house->process_random,
-		.random = random,
-		.peer_host = host,
-		.local_owner = house_is_own_user(parcel_peer(parcel)),
-	};
-
-	if (!guest || !reserve_ending(worker) || !slots_add(&worker->guests, guest, &guest->handle))
-		goto refused;
-	guest->party = PARTY_GUEST;
-	guest->state = GUEST_LOGIN;
-	guest->worker = worker;
-	guest->pool = NO_POOL;
-	guest->connected = guest->requested = worker->now;
-	timer_init(&guest->timer, PARTY_GUEST);
-	entropy_fill(guest->secret, sizeof guest->secret);
-	entropy_fill(random, sizeof random);
-	peer_text(parcel_peer(parcel), host);
-	guest->number = house_number(worker->house);
-	guest->login = client_new(&setup);
-	secret_wipe(random, sizeof random);
-	if (!guest->login)
-		goto unslot;
-	guest->stream = stream_attach(worker->loop, &parcel, &worker->client_options, guest);
-	if (!guest->stream)
-		goto unslot;
-	atomic_fetch_add(&worker->house->clients, 1);
-	if (worker->config->client_login_timeout > 0)
-		timer_set(&worker->timers, &guest->timer, worker->now + worker->config->client_login_timeout);
-	return;
-unslot:
-	slots_remove(&worker->guests, guest->handle);
-	client_free(guest->login);
-refused:
-	free(guest);
-	if (parcel)
-		parcel_free(&parcel);
-	atomic_fetch_sub(&worker->client_count, 1);
-	log_line(LOG_WARNING, "a connection was closed at once: out of memory or descriptors");
-}
-
-static void begin_parking(struct guest *guest)
+void guest_park(struct guest *guest)
 {
 	time_us idle = guest->worker->views[guest->pool]->rules.client_idle_timeout;
 
@@ -246,291 +173,6 @@ static void begin_parking(struct guest *guest)
 		timer_clear(&guest->worker->timers, &guest->timer);
 }
 
-static void welcome(struct guest *guest, struct params *reported)
-{
-	struct worker *worker = guest->worker;
-	const struct client_facts *facts = client_facts(guest->login);
-	uint8_t room[32];
-
-	buf_clear(&worker->out);
-	guest->protocol_32 = facts->protocol > (3u << 16);
-	if (!client_welcome(guest->login, reported, cancel_process_id(worker->index, guest->handle.slot),
-		    guest_secret(guest, room), &worker->out)) {
-		guest_end(guest, NULL, "out of memory");
-		return;
-	}
-	guest->wanted = params_keep(facts->params);
-	guest->reported = reported ? params_keep(reported) : NULL;
-	client_free(guest->login);
-	guest->login = NULL;
-	guest->requested = worker->now;
-	if (guest->pool != NO_POOL) {
-		worker->views[guest->pool]->stats.logins++;
-		begin_parking(guest);
-		step(guest, EVENT_CLIENT_SETTLED);
-	}
-	send_out(guest);
-	if (guest->stream)
-		stream_resume(guest->stream);
-}
-
-static void begin_learning(struct guest *guest)
-{
-	struct pool_view *view = guest->worker->views[guest->pool];
-	struct params *known = pool_welcome(guest->worker, view, client_facts(guest->login)->params);
-
-	if (known) {
-		welcome(guest, known);
-		params_drop(known);
-		return;
-	}
-	guest->wanted = params_keep(client_facts(guest->login)->params);
-	guest->state = GUEST_LEARNING;
-	guest->wants_since = guest->worker->now;
-	step(guest, EVENT_CLIENT_WANTS);
-}
-
-/* What the server reports for this client's parameters is known now. The lease ends. */
-void guest_learned(struct guest *guest, struct channel *channel)
-{
-	struct pool_view *view = guest->worker->views[guest->pool];
-	struct params *reported = params_keep(channel->reported);
-
-	check(guest->state == GUEST_LEARNING && channel->guest == guest);
-	pool_learn(guest->worker, view, guest->wanted, reported);
-	params_drop(guest->wanted);
-	guest->wanted = NULL;
-	channel_return(channel);
-	welcome(guest, reported);
-	params_drop(reported);
-}
-
-static void refuse(struct guest *guest, const char *sqlstate, const char *message, const char *detail, const char *hint)
-{
-	guest_complain(guest, bouncer(guest) ? SQLSTATE_PROTOCOL_VIOLATION : sqlstate, message, detail, hint);
-}
-
-static void proven(struct guest *guest)
-{
-	struct worker *worker = guest->worker;
-	const struct client_facts *facts = client_facts(guest->login);
-	struct pool_view *view;
-	char text[200];
-	bool unknown;
-
-	if (worker->config->log_connections)
-		guest_log(guest, LOG_LOG, "login attempt: db=%.*s user=%.*s tls=no replication=no",
-			(int)facts->database.length, (const char *)facts->database.at, (int)facts->user.length,
-			(const char *)facts->user.at);
-	if (facts->console) {
-		guest->state = GUEST_CONSOLE;
-		guest->admin = facts->console_admin;
-		timer_clear(&worker->timers, &guest->timer);
-		if (!desk_open(guest))
-			guest_end(guest, NULL, "out of memory");
-		else
-			welcome(guest, NULL);
-		return;
-	}
-	view = pool_view_for(worker, facts->database, facts->user, &unknown);
-	if (!view) {
-		if (unknown && bouncer(guest))
-			text_format(text, sizeof text, "no such database: %.*s", (int)facts->database.length,
-				(const char *)facts->database.at);
-		else if (unknown)
-			text_format(text, sizeof text, "database \"%.*s\" does not exist", (int)facts->database.length,
-				(const char *)facts->database.at);
-		else
-			text_format(text, sizeof text, "out of memory");
-		refuse(guest, unknown ? SQLSTATE_UNDEFINED_DATABASE : SQLSTATE_OUT_OF_MEMORY, text, NULL,
-			unknown ? "It has no entry in the [databases] section of the pooler's configuration." : NULL);
-		return;
-	}
-	guest->pool = view->id;
-	guest->named = true;
-	step(guest, EVENT_CLIENT_NAMED);
-}
-
-/* ---- the door that descriptors make ----
- *
- * What bounds parked clients is the number of descriptors. Near it, new logins of the origin that has the most clients wait at the door,
- * outside the core, and look again now and then; at the limit all do. Some descriptors stay set aside for the console, for servers and
- * for cancels. So many that even those run out are told. */
-
-#define LOOK_AGAIN_US (100 * MILLISECOND_US)
-
-static uint64_t origin_of(const struct guest *guest)
-{
-	const struct client_facts *facts = client_facts(guest->login);
-	char address[ADDRESS_TEXT];
-
-	address_host_text(stream_peer(guest->stream), address);
-	return origin_key(
-		facts->user, facts->database, params_get(facts->params, span_text("application_name")), address);
-}
-
-/* There is room for it; it is counted under its origin then. */
-static bool has_room(struct guest *guest, uint32_t clients)
-{
-	struct house *house = guest->worker->house;
-	uint64_t origin = origin_of(guest);
-	bool room = clients <= house->clients_max;
-
-	lock_take(house->lock);
-	if (room && clients > house->clients_max - house->clients_max / 10)
-		room = !origin_is_largest(&house->origins, origin);
-	if (room) {
-		origin_enter(&house->origins, origin);
-		guest->origin = origin;
-	}
-	lock_drop(house->lock);
-	return room;
-}
-
-static void leave_origin(struct guest *guest)
-{
-	struct house *house = guest->worker->house;
-
-	if (!guest->origin)
-		return;
-	lock_take(house->lock);
-	origin_leave(&house->origins, guest->origin);
-	lock_drop(house->lock);
-	guest->origin = 0;
-}
-
-static void say_door_is_shut(struct worker *worker, uint32_t clients)
-{
-	if (worker->now < worker->door_said + SECOND_US)
-		return;
-	worker->door_said = worker->now;
-	log_line(LOG_WARNING,
-		"%u clients are connected, near the limit of open files (%llu): new logins of the origin with the most clients wait at the door; raise the limit (ulimit -n, LimitNOFILE=)",
-		clients, (unsigned long long)worker->house->descriptor_limit);
-}
-
-static void knock(struct guest *guest)
-{
-	struct worker *worker = guest->worker;
-	struct house *house = worker->house;
-	uint32_t clients = atomic_load(&house->clients);
-	time_us limit = worker->config->client_login_timeout, again = worker->now + LOOK_AGAIN_US;
-
-	if (has_room(guest, clients)) {
-		guest->counted = true;
-		if (limit > 0)
-			timer_set(&worker->timers, &guest->timer, guest->connected + limit);
-		step(guest, EVENT_CLIENT_ENTERS);
-		return;
-	}
-	say_door_is_shut(worker, clients);
-	if (clients > house->clients_max + house->clients_aside) {
-		refuse(guest, SQLSTATE_TOO_MANY_CONNECTIONS, "too many clients are connected to the pooler",
-			"Its limit of open files is reached.",
-			"Raise the limit of open files (ulimit -n, LimitNOFILE=).");
-		return;
-	}
-	if (limit > 0 && again > guest->connected + limit)
-		again = guest->connected + limit;
-	timer_set(&worker->timers, &guest->timer, again);
-}
-
-static void enter(struct guest *guest)
-{
-	const struct client_facts *facts = client_facts(guest->login);
-
-	free(guest->user);
-	guest->user = strndup((const char *)facts->user.at, facts->user.length);
-	if (facts->console) {
-		guest->admitted = true;
-		guest_admitted(guest);
-		return;
-	}
-	guest->state = GUEST_AT_DOOR;
-	stream_pause(guest->stream);
-	knock(guest);
-}
-
-static void follow(struct guest *guest, enum client_edge edge)
-{
-	struct worker *worker = guest->worker;
-	const struct client_facts *facts = client_facts(guest->login);
-	uint32_t to, slot;
-
-	if (edge != CLIENT_REFUSED)
-		send_out(guest);
-	if (guest->state == GUEST_ENDING)
-		return;
-	switch (edge) {
-	case CLIENT_MORE:
-		break;
-	case CLIENT_CANCEL:
-		if (cancel_locate(facts->cancel_process, &to, &slot) && to < worker->house->worker_count) {
-			struct letter_cancel *letter = calloc(1, sizeof *letter);
-
-			if (letter) {
-				letter->letter.kind = LETTER_CANCEL;
-				letter->slot = slot;
-				letter->secret_length = facts->cancel_secret.length;
-				memcpy(letter->secret, facts->cancel_secret.at, facts->cancel_secret.length);
-				letter->asker = guest_ref(guest);
-				worker_post(worker, to, &letter->letter);
-				/* As at PostgreSQL, its end tells the client that the signal was sent: not before. */
-				stream_pause(guest->stream);
-				break;
-			}
-		}
-		guest_end(guest, NULL, "cancel request");
-		break;
-	case CLIENT_ENTERS:
-		enter(guest);
-		break;
-	case CLIENT_PROVEN:
-		proven(guest);
-		break;
-	case CLIENT_REFUSED:
-		if (worker->config->log_pooler_errors)
-			guest_log(guest, LOG_WARNING, "pooler error: %s", facts->refusal);
-		send_out(guest);
-		guest_end(guest, NULL, facts->refusal);
-		break;
-	case CLIENT_GONE:
-		guest_end(guest, NULL, "client close request");
-		break;
-	}
-}
-
-void guest_admitted(struct guest *guest)
-{
-	if (guest->state == GUEST_AT_DOOR || (guest->state == GUEST_LOGIN && !guest->named)) {
-		guest->admitted = true;
-		guest->state = GUEST_LOGIN;
-		buf_clear(&guest->worker->out);
-		follow(guest, client_admit(guest->login, &guest->worker->out));
-		if (guest->state == GUEST_LOGIN && guest->stream && !guest->named)
-			stream_resume(guest->stream);
-		return;
-	}
-	if (guest->state == GUEST_LOGIN && guest->named) {
-		stream_pause(guest->stream);
-		begin_learning(guest);
-	}
-}
-
-static size_t login_bytes(struct guest *guest, struct span bytes)
-{
-	size_t used, total = 0;
-	enum client_edge edge;
-
-	do {
-		buf_clear(&guest->worker->out);
-		edge = client_take(guest->login, span_skip(bytes, total), &used, &guest->worker->out);
-		total += used;
-		follow(guest, edge);
-	} while (used > 0 && guest->state == GUEST_LOGIN && !guest->named && total < bytes.length);
-	return total;
-}
-
 void guest_refused(struct guest *guest, const struct effect *effect)
 {
 	const char *detail = NULL;
@@ -538,19 +180,19 @@ void guest_refused(struct guest *guest, const struct effect *effect)
 
 	switch (effect->refusal) {
 	case REFUSAL_MAX_CLIENTS:
-		refuse(guest, SQLSTATE_TOO_MANY_CONNECTIONS, "no more connections allowed (max_client_conn)", NULL,
-			NULL);
-		return;
-	case REFUSAL_MAX_DATABASE_CLIENTS:
-		refuse(guest, SQLSTATE_TOO_MANY_CONNECTIONS, "client connections exceeded (max_db_client_connections)",
+		guest_refuse(guest, SQLSTATE_TOO_MANY_CONNECTIONS, "no more connections allowed (max_client_conn)",
 			NULL, NULL);
 		return;
+	case REFUSAL_MAX_DATABASE_CLIENTS:
+		guest_refuse(guest, SQLSTATE_TOO_MANY_CONNECTIONS,
+			"client connections exceeded (max_db_client_connections)", NULL, NULL);
+		return;
 	case REFUSAL_MAX_USER_CLIENTS:
-		refuse(guest, SQLSTATE_TOO_MANY_CONNECTIONS,
+		guest_refuse(guest, SQLSTATE_TOO_MANY_CONNECTIONS,
 			"client connections exceeded (max_user_client_connections)", NULL, NULL);
 		return;
 	case REFUSAL_FAILED:
-		if (bouncer(guest) && guest->state == GUEST_WAITING) {
+		if (guest_is_bouncers(guest) && guest->state == GUEST_WAITING) {
 			text_format(text, sizeof text,
 				"server login has been failing, cached error: %s (server_login_retry)", effect->text);
 			guest_complain(guest, SQLSTATE_PROTOCOL_VIOLATION, text, NULL, NULL);
@@ -562,8 +204,9 @@ void guest_refused(struct guest *guest, const struct effect *effect)
 			"It tries again after server_login_retry.");
 		return;
 	case REFUSAL_KILLED:
-		refuse(guest, SQLSTATE_ADMIN_SHUTDOWN,
-			bouncer(guest) ? "database removed" : "terminating connection due to administrator command",
+		guest_refuse(guest, SQLSTATE_ADMIN_SHUTDOWN,
+			guest_is_bouncers(guest) ? "database removed"
+						 : "terminating connection due to administrator command",
 			NULL, NULL);
 		return;
 	case REFUSAL_DISABLED:
@@ -572,17 +215,17 @@ void guest_refused(struct guest *guest, const struct effect *effect)
 				guest->worker->views[guest->pool]->database_name);
 		else
 			text_format(text, sizeof text, "database is disabled");
-		refuse(guest, SQLSTATE_CANNOT_CONNECT_NOW, text, NULL, NULL);
+		guest_refuse(guest, SQLSTATE_CANNOT_CONNECT_NOW, text, NULL, NULL);
 		return;
 	case REFUSAL_SHUTDOWN:
-		refuse(guest, SQLSTATE_CANNOT_CONNECT_NOW,
+		guest_refuse(guest, SQLSTATE_CANNOT_CONNECT_NOW,
 			guest->login ? "pooler is shutting down" : "server shutting down", NULL, NULL);
 		return;
 	case REFUSAL_NONE:
 	default:
 		break;
 	}
-	refuse(guest, SQLSTATE_INTERNAL_ERROR, "refused", detail, NULL);
+	guest_refuse(guest, SQLSTATE_INTERNAL_ERROR, "refused", detail, NULL);
 }
 
 /* ---- waiting and being lent ---- */
@@ -625,7 +268,7 @@ bool guest_want(struct guest *guest)
 	check(guest->state == GUEST_PARKED && !guest->channel);
 	guest->state = GUEST_WAITING;
 	guest->wants_since = worker->now;
-	step(guest, EVENT_CLIENT_WANTS);
+	guest_step(guest, EVENT_CLIENT_WANTS);
 	/* The usual answer is a server that is idle right here: lend it without a detour. */
 	if (effects->count == before + 1) {
 		effect = effects->list[before];
@@ -653,7 +296,7 @@ void guest_lent(struct guest *guest, struct channel *channel, const struct effec
 	if (!channel) {
 		/* The server that was lent turned out dead before anything was sent: it wants again, and keeps its place. */
 		if (guest->state == GUEST_WAITING || guest->state == GUEST_LEARNING)
-			step(guest, EVENT_CLIENT_WANTS);
+			guest_step(guest, EVENT_CLIENT_WANTS);
 		return;
 	}
 	if (effect) {
@@ -673,7 +316,7 @@ void guest_returned(struct guest *guest)
 	if (guest->state != GUEST_LENT)
 		return;
 	guest->requested = guest->worker->now;
-	begin_parking(guest);
+	guest_park(guest);
 	stream_resume(guest->stream);
 }
 
@@ -716,7 +359,7 @@ static void notice_wait(struct guest *guest)
 		.severity = SEVERITY_NOTICE,
 		.sqlstate = SQLSTATE_SUCCESS,
 		.message = "No server connection available in postgres backend, client being queued",
-		.detail = bouncer(guest) ? NULL : detail,
+		.detail = guest_is_bouncers(guest) ? NULL : detail,
 	};
 	struct writer w;
 
@@ -725,7 +368,7 @@ static void notice_wait(struct guest *guest)
 	buf_clear(&guest->worker->out);
 	w = writer_to(&guest->worker->out);
 	message_complaint(&w, &complaint);
-	send_out(guest);
+	guest_send(guest);
 }
 
 static void waited_too_long(struct guest *guest)
@@ -733,7 +376,7 @@ static void waited_too_long(struct guest *guest)
 	char detail[256];
 
 	describe_wait(guest, detail, sizeof detail);
-	if (bouncer(guest))
+	if (guest_is_bouncers(guest))
 		guest_complain(guest, SQLSTATE_PROTOCOL_VIOLATION, "query_wait_timeout", NULL, NULL);
 	else
 		guest_complain(guest, SQLSTATE_TOO_MANY_CONNECTIONS, "query_wait_timeout", detail,
@@ -749,17 +392,17 @@ void guest_rings(struct guest *guest)
 	case GUEST_AT_DOOR:
 		limit = guest->worker->config->client_login_timeout;
 		if (guest->state == GUEST_AT_DOOR && !guest->counted && (limit == 0 || now < guest->connected + limit)) {
-			knock(guest);
+			guest_knock(guest);
 			break;
 		}
-		refuse(guest, SQLSTATE_CANNOT_CONNECT_NOW, "client_login_timeout",
+		guest_refuse(guest, SQLSTATE_CANNOT_CONNECT_NOW, "client_login_timeout",
 			guest->state == GUEST_AT_DOOR
 				? "The pooler serves as many clients as it may (max_client_conn), and none was done in time."
 				: NULL,
 			NULL);
 		break;
 	case GUEST_LEARNING:
-		refuse(guest, SQLSTATE_CANNOT_CONNECT_NOW, "client_login_timeout (server down)",
+		guest_refuse(guest, SQLSTATE_CANNOT_CONNECT_NOW, "client_login_timeout (server down)",
 			"No server connection could be made in time for the first login of its kind.", NULL);
 		break;
 	case GUEST_WAITING:
@@ -775,7 +418,7 @@ void guest_rings(struct guest *guest)
 	case GUEST_PARKED:
 		limit = guest->worker->views[guest->pool]->rules.client_idle_timeout;
 		if (limit > 0 && now >= guest->requested + limit)
-			refuse(guest, SQLSTATE_IDLE_SESSION_TIMEOUT, "client_idle_timeout", NULL, NULL);
+			guest_refuse(guest, SQLSTATE_IDLE_SESSION_TIMEOUT, "client_idle_timeout", NULL, NULL);
 		else if (limit > 0)
 			timer_set(&guest->worker->timers, &guest->timer, guest->requested + limit);
 		break;
@@ -795,7 +438,7 @@ void guest_bytes(struct guest *guest, struct span bytes)
 
 	switch ((enum guest_state)guest->state) {
 	case GUEST_LOGIN:
-		used = guest->named ? 0 : login_bytes(guest, bytes);
+		used = guest->named ? 0 : guest_login_bytes(guest, bytes);
 		break;
 	case GUEST_PARKED:
 	case GUEST_LENT:
@@ -846,14 +489,14 @@ static void cancel_waiting(struct guest *guest)
 	};
 	struct writer w;
 
-	step(guest, EVENT_CLIENT_GIVES_UP);
+	guest_step(guest, EVENT_CLIENT_GIVES_UP);
 	buf_clear(&guest->worker->out);
 	w = writer_to(&guest->worker->out);
 	message_complaint(&w, &complaint);
-	send_out(guest);
+	guest_send(guest);
 	if (guest->state == GUEST_ENDING)
 		return;
-	begin_parking(guest);
+	guest_park(guest);
 	guest->skipping = guest->skip_query = true;
 	if (guest->collect)
 		guest_bytes(guest, span_of(NULL, 0));

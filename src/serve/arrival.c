@@ -1,0 +1,362 @@
+/* A client's arrival: its login, the door, and what it is told when it is in. The drawing is in guest.c.
+ *
+ * Until the proof a stranger costs one conversation of bounded size; the core is asked before the proof begins. */
+#include <stdlib.h>
+
+#include "base/check.h"
+#include "base/text.h"
+#include "io/clock.h"
+#include "serve/guest.h"
+
+static bool reserve_ending(struct worker *worker)
+{
+	size_t want = worker->ending_count + worker->guests.used + 16;
+	struct guest **grown;
+
+	if (want <= worker->ending_capacity)
+		return true;
+	grown = realloc(worker->ending, want * 2 * sizeof *grown);
+	if (!grown)
+		return false;
+	worker->ending = grown;
+	worker->ending_capacity = want * 2;
+	return true;
+}
+
+/* As application_name_add_host says where a client is: "127.0.0.1:40123", "unix(4711):6432". */
+static void peer_text(const struct address *peer, char out[ADDRESS_TEXT])
+{
+	if (peer->family == ADDRESS_UNIX)
+		text_format(out, ADDRESS_TEXT, "unix(%u):%u", peer->process, peer->port);
+	else
+		address_text(peer, out);
+}
+
+void guest_arrive(struct worker *worker, struct parcel *parcel)
+{
+	struct guest *guest = calloc(1, sizeof *guest);
+	uint8_t random[64];
+	char host[ADDRESS_TEXT];
+	struct client_setup setup = {
+		.config = worker->config,
+		.secrets = worker->secrets,
+		.params = worker->house->params,
+		.process_random = worker->house->process_random,
+		.random = random,
+		.peer_host = host,
+		.local_owner = house_is_own_user(parcel_peer(parcel)),
+	};
+
+	if (!guest || !reserve_ending(worker) || !slots_add(&worker->guests, guest, &guest->handle))
+		goto refused;
+	guest->party = PARTY_GUEST;
+	guest->state = GUEST_LOGIN;
+	guest->worker = worker;
+	guest->pool = NO_POOL;
+	guest->connected = guest->requested = worker->now;
+	timer_init(&guest->timer, PARTY_GUEST);
+	entropy_fill(guest->secret, sizeof guest->secret);
+	entropy_fill(random, sizeof random);
+	peer_text(parcel_peer(parcel), host);
+	guest->number = house_number(worker->house);
+	guest->login = client_new(&setup);
+	secret_wipe(random, sizeof random);
+	if (!guest->login)
+		goto unslot;
+	guest->stream = stream_attach(worker->loop, &parcel, &worker->client_options, guest);
+	if (!guest->stream)
+		goto unslot;
+	atomic_fetch_add(&worker->house->clients, 1);
+	if (worker->config->client_login_timeout > 0)
+		timer_set(&worker->timers, &guest->timer, worker->now + worker->config->client_login_timeout);
+	return;
+unslot:
+	slots_remove(&worker->guests, guest->handle);
+	client_free(guest->login);
+refused:
+	free(guest);
+	if (parcel)
+		parcel_free(&parcel);
+	atomic_fetch_sub(&worker->client_count, 1);
+	log_line(LOG_WARNING, "a connection was closed at once: out of memory or descriptors");
+}
+
+static void welcome(struct guest *guest, struct params *reported)
+{
+	struct worker *worker = guest->worker;
+	const struct client_facts *facts = client_facts(guest->login);
+	uint8_t room[32];
+
+	buf_clear(&worker->out);
+	guest->protocol_32 = facts->protocol > (3u << 16);
+	if (!client_welcome(guest->login, reported, cancel_process_id(worker->index, guest->handle.slot),
+		    guest_secret(guest, room), &worker->out)) {
+		guest_end(guest, NULL, "out of memory");
+		return;
+	}
+	guest->wanted = params_keep(facts->params);
+	guest->reported = reported ? params_keep(reported) : NULL;
+	client_free(guest->login);
+	guest->login = NULL;
+	guest->requested = worker->now;
+	if (guest->pool != NO_POOL) {
+		worker->views[guest->pool]->stats.logins++;
+		guest_park(guest);
+		guest_step(guest, EVENT_CLIENT_SETTLED);
+	}
+	guest_send(guest);
+	if (guest->stream)
+		stream_resume(guest->stream);
+}
+
+static void begin_learning(struct guest *guest)
+{
+	struct pool_view *view = guest->worker->views[guest->pool];
+	struct params *known = pool_welcome(guest->worker, view, client_facts(guest->login)->params);
+
+	if (known) {
+		welcome(guest, known);
+		params_drop(known);
+		return;
+	}
+	guest->wanted = params_keep(client_facts(guest->login)->params);
+	guest->state = GUEST_LEARNING;
+	guest->wants_since = guest->worker->now;
+	guest_step(guest, EVENT_CLIENT_WANTS);
+}
+
+/* What the server reports for this client's parameters is known now. The lease ends. */
+void guest_learned(struct guest *guest, struct channel *channel)
+{
+	struct pool_view *view = guest->worker->views[guest->pool];
+	struct params *reported = params_keep(channel->reported);
+
+	check(guest->state == GUEST_LEARNING && channel->guest == guest);
+	pool_learn(guest->worker, view, guest->wanted, reported);
+	params_drop(guest->wanted);
+	guest->wanted = NULL;
+	channel_return(channel);
+	welcome(guest, reported);
+	params_drop(reported);
+}
+
+static void proven(struct guest *guest)
+{
+	struct worker *worker = guest->worker;
+	const struct client_facts *facts = client_facts(guest->login);
+	struct pool_view *view;
+	char text[200];
+	bool unknown;
+
+	if (worker->config->log_connections)
+		guest_log(guest, LOG_LOG, "login attempt: db=%.*s user=%.*s tls=no replication=no",
+			(int)facts->database.length, (const char *)facts->database.at, (int)facts->user.length,
+			(const char *)facts->user.at);
+	if (facts->console) {
+		guest->state = GUEST_CONSOLE;
+		guest->admin = facts->console_admin;
+		timer_clear(&worker->timers, &guest->timer);
+		if (!desk_open(guest))
+			guest_end(guest, NULL, "out of memory");
+		else
+			welcome(guest, NULL);
+		return;
+	}
+	view = pool_view_for(worker, facts->database, facts->user, &unknown);
+	if (!view) {
+		if (unknown && guest_is_bouncers(guest))
+			text_format(text, sizeof text, "no such database: %.*s", (int)facts->database.length,
+				(const char *)facts->database.at);
+		else if (unknown)
+			text_format(text, sizeof text, "database \"%.*s\" does not exist", (int)facts->database.length,
+				(const char *)facts->database.at);
+		else
+			text_format(text, sizeof text, "out of memory");
+		guest_refuse(guest, unknown ? SQLSTATE_UNDEFINED_DATABASE : SQLSTATE_OUT_OF_MEMORY, text, NULL,
+			unknown ? "It has no entry in the [databases] section of the pooler's configuration." : NULL);
+		return;
+	}
+	guest->pool = view->id;
+	guest->named = true;
+	guest_step(guest, EVENT_CLIENT_NAMED);
+}
+
+/* ---- the door that descriptors make ----
+ *
+ * What bounds parked clients is the number of descriptors. Near it, new logins of the origin that has the most clients wait at the door,
+ * outside the core, and look again now and then; at the limit all do. Some descriptors stay set aside for the console, for servers and
+ * for cancels. So many that even those run out are told. */
+
+#define LOOK_AGAIN_US (100 * MILLISECOND_US)
+
+static uint64_t origin_of(const struct guest *guest)
+{
+	const struct client_facts *facts = client_facts(guest->login);
+	char address[ADDRESS_TEXT];
+
+	address_host_text(stream_peer(guest->stream), address);
+	return origin_key(
+		facts->user, facts->database, params_get(facts->params, span_text("application_name")), address);
+}
+
+/* There is room for it; it is counted under its origin then. */
+static bool has_room(struct guest *guest, uint32_t clients)
+{
+	struct house *house = guest->worker->house;
+	uint64_t origin = origin_of(guest);
+	bool room = clients <= house->clients_max;
+
+	lock_take(house->lock);
+	if (room && clients > house->clients_max - house->clients_max / 10)
+		room = !origin_is_largest(&house->origins, origin);
+	if (room) {
+		origin_enter(&house->origins, origin);
+		guest->origin = origin;
+	}
+	lock_drop(house->lock);
+	return room;
+}
+
+void guest_leave_origin(struct guest *guest)
+{
+	struct house *house = guest->worker->house;
+
+	if (!guest->origin)
+		return;
+	lock_take(house->lock);
+	origin_leave(&house->origins, guest->origin);
+	lock_drop(house->lock);
+	guest->origin = 0;
+}
+
+static void say_door_is_shut(struct worker *worker, uint32_t clients)
+{
+	if (worker->now < worker->door_said + SECOND_US)
+		return;
+	worker->door_said = worker->now;
+	log_line(LOG_WARNING,
+		"%u clients are connected, near the limit of open files (%llu): new logins of the origin with the most clients wait at the door; raise the limit (ulimit -n, LimitNOFILE=)",
+		clients, (unsigned long long)worker->house->descriptor_limit);
+}
+
+void guest_knock(struct guest *guest)
+{
+	struct worker *worker = guest->worker;
+	struct house *house = worker->house;
+	uint32_t clients = atomic_load(&house->clients);
+	time_us limit = worker->config->client_login_timeout, again = worker->now + LOOK_AGAIN_US;
+
+	if (has_room(guest, clients)) {
+		guest->counted = true;
+		if (limit > 0)
+			timer_set(&worker->timers, &guest->timer, guest->connected + limit);
+		guest_step(guest, EVENT_CLIENT_ENTERS);
+		return;
+	}
+	say_door_is_shut(worker, clients);
+	if (clients > house->clients_max + house->clients_aside) {
+		guest_refuse(guest, SQLSTATE_TOO_MANY_CONNECTIONS, "too many clients are connected to the pooler",
+			"Its limit of open files is reached.",
+			"Raise the limit of open files (ulimit -n, LimitNOFILE=).");
+		return;
+	}
+	if (limit > 0 && again > guest->connected + limit)
+		again = guest->connected + limit;
+	timer_set(&worker->timers, &guest->timer, again);
+}
+
+static void enter(struct guest *guest)
+{
+	const struct client_facts *facts = client_facts(guest->login);
+
+	free(guest->user);
+	guest->user = strndup((const char *)facts->user.at, facts->user.length);
+	if (facts->console) {
+		guest->admitted = true;
+		guest_admitted(guest);
+		return;
+	}
+	guest->state = GUEST_AT_DOOR;
+	stream_pause(guest->stream);
+	guest_knock(guest);
+}
+
+static void follow(struct guest *guest, enum client_edge edge)
+{
+	struct worker *worker = guest->worker;
+	const struct client_facts *facts = client_facts(guest->login);
+	uint32_t to, slot;
+
+	if (edge != CLIENT_REFUSED)
+		guest_send(guest);
+	if (guest->state == GUEST_ENDING)
+		return;
+	switch (edge) {
+	case CLIENT_MORE:
+		break;
+	case CLIENT_CANCEL:
+		if (cancel_locate(facts->cancel_process, &to, &slot) && to < worker->house->worker_count) {
+			struct letter_cancel *letter = calloc(1, sizeof *letter);
+
+			if (letter) {
+				letter->letter.kind = LETTER_CANCEL;
+				letter->slot = slot;
+				letter->secret_length = facts->cancel_secret.length;
+				memcpy(letter->secret, facts->cancel_secret.at, facts->cancel_secret.length);
+				letter->asker = guest_ref(guest);
+				worker_post(worker, to, &letter->letter);
+				/* As at PostgreSQL, its end tells the client that the signal was sent: not before. */
+				stream_pause(guest->stream);
+				break;
+			}
+		}
+		guest_end(guest, NULL, "cancel request");
+		break;
+	case CLIENT_ENTERS:
+		enter(guest);
+		break;
+	case CLIENT_PROVEN:
+		proven(guest);
+		break;
+	case CLIENT_REFUSED:
+		if (worker->config->log_pooler_errors)
+			guest_log(guest, LOG_WARNING, "pooler error: %s", facts->refusal);
+		guest_send(guest);
+		guest_end(guest, NULL, facts->refusal);
+		break;
+	case CLIENT_GONE:
+		guest_end(guest, NULL, "client close request");
+		break;
+	}
+}
+
+void guest_admitted(struct guest *guest)
+{
+	if (guest->state == GUEST_AT_DOOR || (guest->state == GUEST_LOGIN && !guest->named)) {
+		guest->admitted = true;
+		guest->state = GUEST_LOGIN;
+		buf_clear(&guest->worker->out);
+		follow(guest, client_admit(guest->login, &guest->worker->out));
+		if (guest->state == GUEST_LOGIN && guest->stream && !guest->named)
+			stream_resume(guest->stream);
+		return;
+	}
+	if (guest->state == GUEST_LOGIN && guest->named) {
+		stream_pause(guest->stream);
+		begin_learning(guest);
+	}
+}
+
+size_t guest_login_bytes(struct guest *guest, struct span bytes)
+{
+	size_t used, total = 0;
+	enum client_edge edge;
+
+	do {
+		buf_clear(&guest->worker->out);
+		edge = client_take(guest->login, span_skip(bytes, total), &used, &guest->worker->out);
+		total += used;
+		follow(guest, edge);
+	} while (used > 0 && guest->state == GUEST_LOGIN && !guest->named && total < bytes.length);
+	return total;
+}

@@ -1,0 +1,31 @@
+#ifndef PGWEIR_SERVE_GUEST_H
+#define PGWEIR_SERVE_GUEST_H
+
+#include "serve/worker.h"
+
+/* What the parts of a client's life share: arrival.c (until it is parked for the first time), guest.c (everything after). Their promises
+ * to the rest are in worker.h. */
+
+/* Tell the core. */
+void guest_step(struct guest *, enum event_kind);
+
+/* We run under PgBouncer's name, so its words and its one SQLSTATE are said. */
+bool guest_is_bouncers(const struct guest *);
+
+/* Send what lies in worker->out, and empty it. */
+void guest_send(struct guest *);
+
+/* It holds nothing from now on. */
+void guest_park(struct guest *);
+
+/* End it with this FATAL; under PgBouncer's name with PgBouncer's SQLSTATE. */
+void guest_refuse(struct guest *, const char *sqlstate, const char *message, const char *detail, const char *hint);
+
+/* At the door that descriptors make: in, or look again later. */
+void guest_knock(struct guest *);
+void guest_leave_origin(struct guest *);
+
+/* Bytes of a login. Returns how many are done with. */
+size_t guest_login_bytes(struct guest *, struct span);
+
+#endif
