@@ -59,6 +59,10 @@ void relay_deallocate_text(struct guest *, struct statement *, char out[80]);
 /* A message that changes the unnamed statement (tag TAG_UNNAMED) was read by the server, or it was not. */
 void relay_unnamed_done(struct channel *, bool read);
 
+/* The client's name in the oldest Parse of a name in use that stands for this statement; NULL: there is none. */
+const char *relay_again(const struct guest *, uint32_t tag);
+void relay_again_over(struct guest *, uint32_t tag);
+
 /* What an entry stood for does not exist: it failed, or the server skipped it. */
 void relay_undo(struct channel *, const struct track_entry *);
 

@@ -341,6 +341,8 @@ void guest_statements_fini(struct guest *guest)
 {
 	end_collect(guest);
 	names_fini(&guest->names);
+	while (guest->again)
+		relay_again_over(guest, 0);
 	statement_drop(guest->unnamed);
 	guest->unnamed = NULL;
 }

@@ -3,6 +3,8 @@
  *   Parse "q1"  -> statement 7 (text and types)    -> Parse "PGWEIR_7", or nothing where the server has it (a fake ParseComplete)
  *   Bind "q1"   -> [Parse "PGWEIR_7" of our own,]  -> Bind "PGWEIR_7"
  *   Close "q1"  -> the name is forgotten           -> nothing (a fake CloseComplete); the server keeps it for others */
+#include <stdlib.h>
+
 #include "base/check.h"
 #include "base/reader.h"
 #include "base/text.h"
@@ -339,15 +341,63 @@ static bool is_long(const struct statement *statement)
 	return statement->tail_length == 0;
 }
 
+struct again {
+	struct again *next;
+	uint32_t tag;
+	char name[];
+};
+
+static bool note_again(struct guest *guest, uint32_t tag, struct span name)
+{
+	struct again **at = &guest->again, *again = malloc(sizeof *again + name.length + 1);
+
+	if (!again)
+		return false;
+	again->next = NULL;
+	again->tag = tag;
+	text_copy_span(again->name, name.length + 1, name);
+	while (*at)
+		at = &(*at)->next;
+	*at = again;
+	return true;
+}
+
+const char *relay_again(const struct guest *guest, uint32_t tag)
+{
+	const struct again *again = guest->again;
+
+	while (again && again->tag != tag)
+		again = again->next;
+	return again ? again->name : NULL;
+}
+
+void relay_again_over(struct guest *guest, uint32_t tag)
+{
+	struct again **at = &guest->again, *again;
+
+	while (*at && (*at)->tag != tag && tag != 0)
+		at = &(*at)->next;
+	again = *at;
+	if (!again)
+		return;
+	*at = again->next;
+	free(again);
+}
+
 /* The name is in use: the server must say so, in its own words and with what an error does to a transaction. The statement is there
  * already under our name, so sending the text with that name is that error, or an earlier one; relay_server puts the client's name into the text. */
-static enum step parse_again(struct guest *guest, struct span whole, struct span tail, struct statement *known)
+static enum step parse_again(
+	struct guest *guest, struct span whole, struct span name, struct span tail, struct statement *known)
 {
 	if (is_long(known)) {
 		if (!relay_owe(guest, TRACK_PARSE, 0, 0))
 			return STEP_STOP;
 		add_frame(guest, whole);
 		return STEP_TAKEN;
+	}
+	if (!note_again(guest, known->id, name)) {
+		guest_complain(guest, SQLSTATE_OUT_OF_MEMORY, "out of memory", NULL, NULL);
+		return STEP_STOP;
 	}
 	if (!ensure_prepared(guest, known) || !relay_owe(guest, TRACK_PARSE, TRACK_AGAIN, known->id))
 		return STEP_STOP;
@@ -364,7 +414,7 @@ static enum step parse_named(struct guest *guest, struct span whole, struct span
 
 	guest_view(guest)->stats.client_parses++;
 	if (statement)
-		return parse_again(guest, whole, tail, statement);
+		return parse_again(guest, whole, name, tail, statement);
 	statement = statement_take(guest->worker->house->statements, tail);
 	if (statement && names_find(&guest->names, statement->id, &other)) {
 		statement_drop(statement);

@@ -112,6 +112,8 @@ void relay_undo(struct channel *channel, const struct track_entry *entry)
 	if (entry->kind == TRACK_CLOSE &&
 		(entry->tag == TAG_LONG || (entry->tag != 0 && ours && !prepared_doubt(channel->prepared, entry->tag))))
 		channel->broken = true;
+	if (entry->kind == TRACK_PARSE && (entry->flags & TRACK_AGAIN) && guest)
+		relay_again_over(guest, entry->tag);
 	if (entry->kind != TRACK_PARSE || entry->tag == 0 || (entry->flags & TRACK_AGAIN))
 		return;
 	if (entry->tag == TAG_LONG)
@@ -137,6 +139,11 @@ static enum step take_error(struct channel *channel, struct span whole, bool is_
 	name = span_of(NULL, 0);
 	renamed = guest && reply->owed && reply->entry.tag != 0 && reply->entry.tag < TAG_UNNAMED && is_whole &&
 		names_find(&guest->names, reply->entry.tag, &name);
+	if (guest && reply->owed && is_whole && (reply->entry.flags & TRACK_AGAIN) &&
+		relay_again(guest, reply->entry.tag)) {
+		name = span_text(relay_again(guest, reply->entry.tag));
+		renamed = true;
+	}
 	if (renamed) {
 		text_format(server_name, sizeof server_name, "\"%s%u\"",
 			statement_prefix(channel->worker->house->statements), reply->entry.tag);
@@ -182,6 +189,8 @@ static bool tag_may_matter(const struct frame *frame)
 
 static void finish_entry(struct channel *channel, const struct track_reply *reply)
 {
+	if (reply->finished && !reply->failed && (reply->entry.flags & TRACK_AGAIN) && channel->guest)
+		relay_again_over(channel->guest, reply->entry.tag);
 	if (reply->finished && !reply->failed && reply->entry.tag == TAG_UNNAMED)
 		relay_unnamed_done(channel, true);
 	if (reply->finished && reply->entry.kind == TRACK_PARSE && !(reply->entry.flags & TRACK_AGAIN) &&

@@ -67,6 +67,7 @@ struct guest {
 	struct collect *collect;
 	char *user; /* the name it logged in with */
 	struct names names;
+	struct again *again;       /* names in use that were sent once more, for the error's text; oldest first */
 	struct statement *unnamed; /* transaction mode: what its unnamed statement is, on whichever server */
 	struct timer timer;
 	time_us connected, requested, wants_since;
