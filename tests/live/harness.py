@@ -385,10 +385,14 @@ class Pooler:
         if live.kind == "direct":
             return
         self.launch()
+        began = time.monotonic()
 
         def ready():
             if self.process.poll() is not None:
                 raise AssertionError(f"the pooler ended at start with {self.process.returncode}:\n{self.log()[-2000:]}")
+            # Another's pooler may have taken the port a moment before: only our own says in our log that it is up.
+            if "process up" not in self.log() and time.monotonic() - began < 3 * wire.PATIENCE:
+                return False
             try:
                 socket.create_connection(self.address, timeout=1).close()
                 return True

@@ -196,7 +196,7 @@ class Surroundings(Story):
     def unix_socket_mode_is_set(self):
         pooler = self.pooler(settings={"unix_socket_mode": "0700"})
         # The TCP door opens a moment before the socket's file has its mode.
-        wait_until("the socket has its mode", lambda: stat.S_IMODE(os.stat(pooler.socket_path).st_mode) == 0o700)
+        wait_until("the socket has its mode", lambda: os.path.exists(pooler.socket_path) and stat.S_IMODE(os.stat(pooler.socket_path).st_mode) == 0o700)
 
     def the_log_file_is_opened_anew_on_reload(self):
         pooler = self.keep(Pooler())
