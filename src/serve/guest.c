@@ -72,11 +72,6 @@ struct span guest_secret(const struct guest *guest, uint8_t room[32])
 	return span_of(room, guest->protocol_32 ? sizeof guest->secret : 4);
 }
 
-bool guest_is_idle(const struct guest *guest)
-{
-	return guest->state == GUEST_PARKED || (guest->state == GUEST_LENT && track_idle(&guest->channel->track));
-}
-
 void guest_send(struct guest *guest)
 {
 	struct buf *out = &guest->worker->out;

@@ -243,9 +243,7 @@ struct client_ref guest_ref(const struct guest *);
 struct span guest_secret(const struct guest *, uint8_t room[32]);
 void guest_log(const struct guest *, enum log_level, const char *format, ...) __attribute__((format(printf, 3, 4)));
 void guest_statements_fini(struct guest *);
-bool guest_is_idle(const struct guest *);
 void guest_learned(struct guest *, struct channel *);
-void guest_waiting_cancelled(struct guest *);
 
 /* ---- channel.c ---- */
 
