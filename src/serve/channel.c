@@ -222,11 +222,32 @@ static bool is_proven_end(int error)
 	return error == 0 || error == ECONNRESET || error == EPIPE || error == ECONNREFUSED;
 }
 
-/* Its server is gone, and the core knows. */
-static void tell_guest(struct guest *guest, bool checking, const char *problem)
+/* For how long a login that lost the server it learned from tries others: one server after the other could be lost to
+ * the parameters that it asks for. */
+#define LEARN_AGAIN_US (3 * SECOND_US)
+
+/* Nothing of its client's was sent to the server that is lost now, so that another one will do. */
+static bool may_go_on(const struct channel *channel)
 {
-	if (checking) {
-		/* Nothing of the client's was sent: it keeps its place and gets another server. */
+	struct guest *guest = channel->guest;
+
+	if (guest && channel->checking)
+		return true;
+	if (!guest || !channel->learning)
+		return false;
+	/* Its parameters were answered with more than a farewell: they would be again. */
+	if (channel->setup_failed && strncmp(channel->sqlstate, "57P", 3) != 0)
+		return false;
+	if (guest->lost_since == 0)
+		guest->lost_since = channel->worker->now;
+	return channel->worker->now < guest->lost_since + LEARN_AGAIN_US;
+}
+
+/* Its server is gone, and the core knows. */
+static void tell_guest(struct guest *guest, bool goes_on, const char *problem)
+{
+	if (goes_on) {
+		/* It keeps its place and gets another server. */
 		guest_lent(guest, NULL, NULL);
 		return;
 	}
@@ -252,7 +273,7 @@ void channel_ended(struct channel *channel, int error)
 	};
 	char text[200], where[ADDRESS_TEXT];
 	struct guest *guest = channel->guest;
-	bool checking;
+	bool goes_on;
 
 	switch ((enum channel_state)channel->state) {
 	case CHANNEL_RESOLVING:
@@ -284,12 +305,12 @@ void channel_ended(struct channel *channel, int error)
 	}
 	stream_close(&channel->stream);
 	timer_clear(&channel->worker->timers, &channel->timer);
-	checking = channel->checking;
+	goes_on = may_go_on(channel);
 	if (guest)
 		channel_part(channel);
 	worker_step(channel->worker, &event);
 	if (guest)
-		tell_guest(guest, checking,
+		tell_guest(guest, goes_on,
 			error ? strerror(error) : "The connection between the pooler and PostgreSQL was lost.");
 	channel_forget(channel);
 }
@@ -297,7 +318,7 @@ void channel_ended(struct channel *channel, int error)
 void channel_break(struct channel *channel, const char *problem)
 {
 	struct guest *guest = channel->guest;
-	bool checking = channel->checking;
+	bool goes_on = may_go_on(channel);
 
 	channel_log(channel, LOG_WARNING, "%s", problem);
 	channel->broken = true;
@@ -310,7 +331,7 @@ void channel_break(struct channel *channel, const char *problem)
 		channel_part(channel);
 	channel_close(channel, problem);
 	if (guest)
-		tell_guest(guest, checking, problem);
+		tell_guest(guest, goes_on, problem);
 }
 
 /* ---- between workers ---- */

@@ -71,6 +71,7 @@ struct guest {
 	struct statement *unnamed; /* transaction mode: what its unnamed statement is, on whichever server */
 	struct timer timer;
 	time_us connected, requested, wants_since;
+	time_us lost_since; /* LEARNING: when it first lost the server that it learned from; 0: not yet */
 	uint8_t secret[32]; /* the first four for protocol 3.0; see guest_secret */
 	struct desk *desk;  /* the console's state */
 };

@@ -332,6 +332,23 @@ class Servers_that_end(Story):
         for client in clients:
             self.assertEqual("2", client.value("SELECT 2", timeout=20))
 
+    @on("pgweir", why="it asks each new login's settings of a server")
+    def a_login_outlives_the_server_that_it_learned_from(self):
+        pooler = self.pooler(settings={"default_pool_size": 1})
+        pid = int(pooler.client().value("SELECT pg_backend_pid()"))
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            newcomer = Client(pooler.address, login=False, timeout=20)
+            newcomer.send(wire.startup({"user": "app", "database": "app", "options": "-c statement_timeout=12345"}))
+            wait_until("the newcomer has the server", lambda: pooler.pool()["sv_active"] == 1)
+            os.kill(pid, signal.SIGTERM)
+        finally:
+            os.kill(pid, signal.SIGCONT)
+        newcomer.finish_login("app")
+        self.assertEqual("12345ms", newcomer.value("SHOW statement_timeout"))
+        self.assertNotEqual(pid, int(newcomer.value("SELECT pg_backend_pid()")))
+        newcomer.close()
+
     @on("pgweir", why="PgBouncer fails them with a cached error")
     @takes(90)
     def who_asks_while_postgresql_is_away_is_answered_or_told_why(self):

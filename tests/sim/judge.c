@@ -187,6 +187,9 @@ void judge_fatal(struct person *p, const char *sqlstate, const char *message)
 		return;
 	if (strcmp(message, "transaction timeout") == 0 && limits.transaction_timeout > 0)
 		return;
+	if (p->state == PERSON_GREETED && strcmp(sqlstate, "08006") == 0 && world.now < p->came + 3 * SECOND_US)
+		broken("a login outlives the server that it learned from", "c%u (%s/%s) is told %s", p->id, p->database,
+			p->user, message);
 	if (server &&
 		(strcmp(sqlstate, "08006") == 0 || strcmp(sqlstate, "57P01") == 0 || strcmp(sqlstate, "57P02") == 0 ||
 			strcmp(sqlstate, "08001") == 0 || strcmp(sqlstate, "57P03") == 0))
