@@ -1,0 +1,124 @@
+#ifndef PGWEIR_CORE_LEAK_H
+#define PGWEIR_CORE_LEAK_H
+
+#include <stdbool.h>
+
+#include "base/spread.h"
+
+/* Names leaks: every few seconds facts about all origins go in, verdicts come out. No clock, no sockets, no randomness: the same facts
+ * give the same verdicts, in the process, in a scenario and in the simulator. */
+
+/* What speaks to us, as far as its login and the names it gives to things tell. */
+enum leak_driver { DRIVER_UNKNOWN, DRIVER_LIBPQ, DRIVER_ASYNCPG, DRIVER_NODE, DRIVER_JDBC, DRIVER_GO };
+
+/* What kind of program it is: by the command line of a peer on this machine, or by application_name. */
+enum leak_runtime {
+	RUNTIME_UNKNOWN,
+	RUNTIME_ASGI,   /* daphne, uvicorn, hypercorn, or gunicorn with their workers */
+	RUNTIME_GEVENT, /* gunicorn or celery with gevent or eventlet */
+	RUNTIME_CELERY,
+	RUNTIME_DJANGO_Q,
+	RUNTIME_GUI /* DBeaver, pgAdmin, psql: people, who come one at a time */
+};
+
+/* One origin at one moment, all workers' shares summed. */
+struct leak_facts {
+	uint32_t origin; /* its number; not given again while the process lives */
+	enum leak_driver driver;
+	enum leak_runtime runtime;
+	bool session_mode; /* its leases last as long as its clients */
+
+	/* As it is now. A client is `quiet` when it has been parked for leak_quiet; a burst is what lies between two such rests. */
+	uint32_t clients, parked, waiting, lent;
+	uint32_t quiet;     /* clients that are quiet now; of them: */
+	uint32_t silent;    /* ... never asked anything since their login */
+	uint32_t once;      /* ... had exactly one burst */
+	uint32_t listeners; /* ... whose last statement was a LISTEN (in session mode they hold their server) */
+	uint32_t in_block;  /* clients that are idle in a transaction at this moment */
+	uint32_t holding;   /* of them: for leak_hold at least */
+	uint32_t unread; /* clients that have not read a reply for leak_hold at least, their server waiting for them */
+	time_us oldest_quiet, oldest_hold, oldest_unread;
+
+	/* Since it is known; these only grow. */
+	uint64_t logins, logouts;
+	uint64_t logins_while_quiet; /* logins while at least leak_siblings clients of the origin were quiet */
+	uint64_t reused;             /* clients that began a second burst */
+	uint64_t transactions;
+	uint64_t cancels;                      /* clients that went away in the middle of a statement or a block */
+	uint64_t abandoned;                    /* statements whose client went away and that went on at PostgreSQL */
+	uint64_t dead_peers;                   /* clients whose network went away without a word */
+	uint64_t session_locks;                /* session advisory locks taken in transaction mode */
+	time_us executing_time, in_block_time; /* of its leases */
+	struct spread gaps;                    /* rests that ended: how long a client that comes back was away */
+	struct spread lifetimes;               /* of clients that left */
+	struct spread blocks;                  /* idle in transaction, each time it ended: how long that was */
+
+	/* What it could exhaust. */
+	uint32_t clients_limit; /* of all clients that may be connected; 0: no limit is known */
+	uint32_t clients_total; /* of all origins */
+	uint32_t servers_limit; /* of its pool */
+	uint32_t servers_lent;  /* of its pool, by all origins */
+	uint32_t pool_waiting;  /* clients that wait for a server of its pool */
+};
+
+enum leak_family {
+	FAMILY_CLIENT, /* costs sockets here; harmless to PostgreSQL */
+	FAMILY_SERVER, /* holds servers: costs everybody */
+	FAMILY_NOT_US  /* neither the pooler nor PostgreSQL */
+};
+
+/* A row of the table of patterns; `number` is that of the catalogue ("L1"). */
+struct leak_pattern {
+	const char *number, *name;
+	enum leak_family family;
+	const char *cure; /* one or two sentences: what to change */
+};
+extern const struct leak_pattern leak_patterns[];
+extern const size_t leak_patterns_count;
+
+enum leak_severity {
+	SEVERITY_LOW,
+	SEVERITY_GROWING,
+	SEVERITY_URGENT
+}; /* urgent: somebody waits for it, or it ends soon */
+
+struct leak {
+	uint32_t number; /* of this verdict; not given again */
+	uint32_t origin;
+	const struct leak_pattern *pattern;
+	enum leak_severity severity;
+	unsigned confidence;       /* percent */
+	char evidence[320];        /* one sentence with its figures */
+	uint32_t clients, servers; /* held */
+	time_us oldest;            /* age of the oldest client or hold */
+	double growth;             /* clients or servers more, per minute */
+	time_us exhausted_in;      /* at this growth; 0: not foreseeable */
+	time_us since, ended;      /* ended 0: it lasts */
+};
+
+enum leak_change_kind { LEAK_BEGAN, LEAK_CHANGED, LEAK_ENDED }; /* CHANGED: its severity or its pattern */
+struct leak_change {
+	enum leak_change_kind kind;
+	struct leak leak;
+};
+
+struct leak_rules {
+	time_us period;    /* how often leak_step is called: leak_interval */
+	time_us quiet;     /* leak_quiet */
+	time_us hold;      /* leak_hold */
+	uint32_t siblings; /* leak_siblings */
+};
+
+struct leak_book; /* what is remembered of every origin; bounded by the number of origins in the facts */
+struct leak_book *leak_book_new(void); /* NULL: memory refused */
+void leak_book_free(struct leak_book *);
+
+/* Look at all origins. `facts` has one row for each that is known; an origin that has no row any more is forgotten, and its leaks end.
+ * Up to `capacity` changes are written to `changes`; returns how many. Refused memory makes it see less, never fail. */
+size_t leak_step(struct leak_book *, const struct leak_rules *, time_us now, const struct leak_facts *facts,
+	size_t count, struct leak_change *changes, size_t capacity);
+
+/* Walk the leaks, those that last first, then those that ended a short time ago. NULL at the end. Borrowed until the next step. */
+const struct leak *leak_at(const struct leak_book *, size_t i);
+
+#endif
