@@ -139,6 +139,37 @@ bool text_to_time(struct span text, time_us *out)
 	return *out <= most;
 }
 
+bool text_to_duration(struct span text, time_us *out)
+{
+	static const struct {
+		const char *name;
+		time_us us;
+	} units[] = { { "ms", MILLISECOND_US }, { "s", SECOND_US }, { "m", 60 * SECOND_US }, { "min", 60 * SECOND_US },
+		{ "h", 3600 * SECOND_US }, { "d", 86400 * SECOND_US } };
+	const time_us most = (time_us)10 * 366 * 24 * 3600 * SECOND_US;
+	struct span number = text, unit;
+	time_us seconds;
+
+	while (number.length > 0 && number.at[number.length - 1] >= 'a' && number.at[number.length - 1] <= 'z')
+		number.length--;
+	unit = span_skip(text, number.length);
+	number = text_trim(number);
+	if (!text_to_time(number, &seconds))
+		return false;
+	for (size_t i = 0; i < sizeof units / sizeof units[0]; i++) {
+		if (!span_is(unit, units[i].name))
+			continue;
+		if (units[i].us < SECOND_US) /* rounded up, as text_to_time does */
+			*out = (seconds + SECOND_US / units[i].us - 1) / (SECOND_US / units[i].us);
+		else if (seconds > most / (units[i].us / SECOND_US))
+			return false;
+		else
+			*out = seconds * (units[i].us / SECOND_US);
+		return true;
+	}
+	return false;
+}
+
 static bool is_space(uint8_t c)
 {
 	return c == ' ' || (c >= '\t' && c <= '\r');

@@ -22,6 +22,10 @@ bool text_to_i64(struct span, int64_t *out);
 /* Seconds with optional decimals ("0.5", "15") to microseconds; false on anything else or beyond 10 years. */
 bool text_to_time(struct span, time_us *out);
 
+/* A number with its unit, as people and PostgreSQL write durations: 500ms, 30s, 10m (or min), 2h, 1d; decimals allowed. Without a
+ * unit it is refused, since some read seconds there and others milliseconds; beyond 10 years too. */
+bool text_to_duration(struct span, time_us *out);
+
 /* Without the white space at both ends. */
 struct span text_trim(struct span);
 

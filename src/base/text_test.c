@@ -118,6 +118,46 @@ static void seconds_are_read_with_decimals(void **state)
 	}
 }
 
+static void durations_are_read_with_their_unit_alone(void **state)
+{
+	static const struct {
+		const char *text;
+		bool good;
+		time_us value;
+	} cases[] = {
+		{ "10m", true, 600 * SECOND_US },
+		{ "10min", true, 600 * SECOND_US },
+		{ "10 min", true, 600 * SECOND_US },
+		{ "0.5h", true, 1800 * SECOND_US },
+		{ "2d", true, 172800 * SECOND_US },
+		{ "1.5s", true, 1500 * MILLISECOND_US },
+		{ "500ms", true, 500 * MILLISECOND_US },
+		{ "0.5ms", true, 500 },
+		{ "0.0001ms", true, 1 },
+		{ "0s", true, 0 },
+		{ "3660d", true, INT64_C(3660) * 86400 * SECOND_US },
+		{ "3661d", false, 0 },
+		{ "9999999999999d", false, 0 },
+		{ "10", false, 0 },
+		{ "m", false, 0 },
+		{ "", false, 0 },
+		{ "10M", false, 0 },
+		{ "10 minutes", false, 0 },
+		{ "1h30m", false, 0 },
+		{ "-5s", false, 0 },
+		{ "5s ", false, 0 },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+		time_us value = 0;
+
+		assert_int_equal(text_to_duration(span_text(cases[i].text), &value), cases[i].good);
+		if (cases[i].good)
+			assert_true(value == cases[i].value);
+	}
+}
+
 static void trimming_and_folding_are_ascii(void **state)
 {
 	(void)state;
@@ -250,6 +290,7 @@ int main(void)
 		cmocka_unit_test(formatting_to_a_buf_keeps_what_was_there),
 		cmocka_unit_test(numbers_are_read_as_the_files_write_them),
 		cmocka_unit_test(seconds_are_read_with_decimals),
+		cmocka_unit_test(durations_are_read_with_their_unit_alone),
 		cmocka_unit_test(trimming_and_folding_are_ascii),
 		cmocka_unit_test(distance_counts_single_edits),
 		cmocka_unit_test(long_words_are_far_apart_or_equal),

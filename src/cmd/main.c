@@ -5,11 +5,13 @@
 #include <string.h>
 
 #include "base/text.h"
+#include "io/file.h"
 #include "serve/serve.h"
 
 #define OVERRIDES_MAX 256
 
 static int command_serve(int argc, char **argv);
+static int command_reap(int argc, char **argv);
 static int command_help(int argc, char **argv);
 static int command_version(int argc, char **argv);
 
@@ -19,6 +21,8 @@ static const struct command {
 } commands[] = {
 	{ "serve", "FILE.ini [-o key=value]...",
 		"stand in front of PostgreSQL, in the foreground, logging to standard error", command_serve },
+	{ "reap", "URL [--idle AGE]... [--execute]",
+		"end sessions of any PostgreSQL that were left behind; without --execute, list them", command_reap },
 	{ "help", "[COMMAND]", "say this, or how one command is used", command_help },
 	{ "version", "", "print the version", command_version },
 };
@@ -31,7 +35,7 @@ static void print_commands(FILE *to)
 
 	fputs("pgweir: the guard in front of PostgreSQL's connections\n\n", to);
 	for (i = 0; i < COMMANDS; i++)
-		fprintf(to, "  pgweir %-8s %-28s %s\n", commands[i].name, commands[i].arguments, commands[i].what);
+		fprintf(to, "  pgweir %-8s %-32s %s\n", commands[i].name, commands[i].arguments, commands[i].what);
 	fputs("\nCalled as `pgbouncer` it takes PgBouncer's command line.\n"
 	      "Example:  pgweir serve pgweir.ini -o listen_port=6433\n",
 		to);
@@ -57,11 +61,31 @@ static void print_serve_help(FILE *to)
 
 static int command_help(int argc, char **argv)
 {
+	static char option[] = "--help";
+
+	if (argc > 1 && strcmp(argv[1], "reap") == 0)
+		return command_reap(2, (char *[]){ argv[1], option, NULL });
 	if (argc > 1 && strcmp(argv[1], "serve") == 0)
 		print_serve_help(stdout);
 	else
 		print_commands(stdout);
 	return 0;
+}
+
+/* A tool is a program of its own, so that this one, which strangers can reach, links nothing for its sake. */
+static int become_tool(const char *program, char **argv)
+{
+	char error[400];
+
+	process_exec_beside(program, argv, error, sizeof error);
+	fprintf(stderr, "pgweir %s: %s\nIt is built and installed with pgweir, in the same folder.\n", argv[0], error);
+	return 1;
+}
+
+static int command_reap(int argc, char **argv)
+{
+	(void)argc;
+	return become_tool("pgweir-reap", argv);
 }
 
 static int command_version(int argc, char **argv)

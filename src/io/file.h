@@ -34,4 +34,7 @@ bool process_become(const char *user, char *error, size_t error_size);
 /* Go to the background; only the child returns true. */
 bool process_daemon(char *error, size_t error_size);
 
+/* Become the program `name` that lies beside this one's own file, with these arguments. Returns only when that failed: `error`. */
+void process_exec_beside(const char *name, char **arguments, char *error, size_t error_size);
+
 #endif

@@ -181,3 +181,25 @@ failed:
 		close(null);
 	return false;
 }
+
+/* By the kernel's word for our own file, so that neither PATH nor a link nor the current folder decides which program runs. */
+void process_exec_beside(const char *name, char **arguments, char *error, size_t error_size)
+{
+	char path[PATH_MAX], *slash;
+	ssize_t length = readlink("/proc/self/exe", path, sizeof path - 1);
+
+	if (length < 0) {
+		text_format(error, error_size, "could not find this program's own file: /proc/self/exe: %s",
+			strerror(errno));
+		return;
+	}
+	path[length] = 0;
+	slash = strrchr(path, '/');
+	if (!slash || (size_t)(slash + 1 - path) + strlen(name) >= sizeof path) {
+		text_format(error, error_size, "the path of \"%s\" is too long", name);
+		return;
+	}
+	text_copy(slash + 1, sizeof path - (size_t)(slash + 1 - path), name);
+	execv(path, arguments);
+	text_format(error, error_size, "could not start \"%s\": %s", path, strerror(errno));
+}

@@ -765,7 +765,11 @@ def stage(bin, kind, quick, seed, verbose=False):
     give_away(live.folder)
     if bin and ROOT:
         # The pooler runs as the unprivileged user too, who may not be able to reach a build folder below /root.
+        # Its tools (pgweir-NAME) are looked for beside it, so they go along.
         live.bin = str(shutil.copy(bin, live.folder / pathlib.Path(bin).name))
+        for tool in pathlib.Path(bin).parent.glob(pathlib.Path(bin).name + "-*"):
+            if tool.is_file() and os.access(tool, os.X_OK):
+                shutil.copy(tool, live.folder / tool.name)
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     live.pg = Postgres(max_connections=120)
