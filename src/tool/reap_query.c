@@ -72,6 +72,10 @@ static const struct guard {
 	{ "index",       0,      RUNS("create_index"),          "it builds an index" },
 	{ "analyze",     130000, RUNS("analyze"),               "it runs ANALYZE" },
 	{ "copy",        140000, RUNS("copy"),                  "it runs COPY" },
+	/* Progress is shown from the moment they have their locks; while they wait, only their words tell. */
+	{ "maintenance", 0,      "a.rule = 'active' AND a.query ~* '^[[:space:]]*(vacuum|analyze|cluster|reindex|refresh|copy|import|alter|create"
+	  "|drop|grant|revoke)[[:space:]]'",
+	  "its statement is one of maintenance" },
 	{ "parallel",    130000, "EXISTS (SELECT 1 FROM act w WHERE w.leader_pid = a.pid AND w.pid <> a.pid)",
 	  "it leads parallel workers" },
 	{ "pooler",      0,      "a.rule = 'idle' AND (" NAMED_LIKE("pooler_names", "ILIKE") " OR " FROM_NETWORK("poolers")
