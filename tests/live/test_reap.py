@@ -148,6 +148,21 @@ class Guards(Reaping):
         self._keep({"superuser": "superuser", "replicator": "replication", "rdsadmin": "provider", "cloudsqlagent": "provider",
                     "monitor": "monitoring"})
 
+    def who_may_use_the_reserved_slots_stays(self):
+        """PostgreSQL 16 brings the role; before, one of that name stands in for it."""
+        if self.admin.value("SELECT count(*) FROM pg_roles WHERE rolname = 'pg_use_reserved_connections'") == "0":
+            self._sql("CREATE ROLE stand_in", "UPDATE pg_authid SET rolname = 'pg_use_reserved_connections' WHERE rolname = 'stand_in'")
+        self._sql("CREATE ROLE fireman LOGIN", "GRANT pg_use_reserved_connections TO fireman")
+        self._session("fireman", "SELECT 1", user="fireman")
+        self._keep({"fireman": "reserved"})
+
+    def whose_role_or_doing_cannot_be_seen_stays(self):
+        self._sql("CREATE ROLE gone LOGIN", "CREATE ROLE silent LOGIN", "ALTER ROLE silent SET track_activities = off")
+        self._session("of nobody", "SELECT 1", user="gone")
+        self._session("untracked", "BEGIN", "SELECT 1", user="silent")
+        self._sql("DROP ROLE gone")
+        self._keep({"of nobody": "role", "untracked": "unknown"})
+
     def the_owner_of_a_database_is_no_monitor_there(self):
         self._sql("CREATE ROLE owner LOGIN IN ROLE pg_monitor", "CREATE DATABASE owned OWNER owner")
         self._session("stranger", "SELECT 1", user="owner", database="app")
