@@ -2,6 +2,7 @@
 #define PGWEIR_CORE_LEAK_H
 
 #include <stdbool.h>
+#include <stddef.h>
 
 #include "base/spread.h"
 
