@@ -170,7 +170,8 @@ class Postgres:
         for name in DATABASES:
             with self.admin(name) as admin:
                 admin.query("GRANT ALL ON SCHEMA public TO PUBLIC")
-        self.stop()
+        # Ended at once, it would lose what it committed last: synchronous_commit is off.
+        self.stop(immediately=False)
         template, self.data = self.data, self.folder / "data"
         kept = live.folder / "template"
         shutil.move(template, kept)

@@ -413,6 +413,20 @@ class Acting(Reaping):
         self.assertTrue(self._lives("second") and self._lives("third"))
         self.assertEqual(STATUS["done"], ran.status)
 
+    def who_came_under_a_guard_since_the_list_was_made_is_spared(self):
+        """Its own state is what it was; only the guards, asked again in the statement that signals, can tell."""
+        self._sql("CREATE ROLE promoted LOGIN")
+        self._session("first", "SELECT 1")
+        self._session("second", "SELECT 1", user="promoted")
+        self._age()
+        running = self._start(*OLD, *SCOPE, "--execute", "--pause", "2s", "--json")
+        wait_until("the first is gone", lambda: not self._lives("first"))
+        self._sql("ALTER ROLE promoted REPLICATION")
+        ran = self._finish(running)
+        self.assertEqual(["ended", "spared"], [row["outcome"] for row in ran.json["goes"]], ran)
+        self.assertEqual("spared: its role may replicate", ran.json["goes"][1]["outcome_text"])
+        self.assertTrue(self._lives("second"))
+
     def true_from_pg_terminate_backend_is_no_proof(self):
         session = self._session("stopped", "SELECT 1")
         self._age()
