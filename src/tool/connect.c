@@ -54,13 +54,29 @@ void connect_rest(time_us duration)
 	}
 }
 
-/* libpq's text without the lines about PostgreSQL's source code, and without a newline at the end. */
+/* libpq would print them as they are. */
+static void ignore_notice(void *unused, const char *words)
+{
+	(void)unused;
+	(void)words;
+}
+
+/* libpq's text without the lines about PostgreSQL's source code, without a newline at the end, and, since nobody knows yet whether it
+ * is PostgreSQL that speaks, without what a terminal obeys: it keeps its lines, and whatever else controls becomes a question mark. */
 static void copy_words(char *out, size_t size, const char *words)
 {
 	const char *location = strstr(words, "\nLOCATION:");
 	struct span text = span_of(words, location ? (size_t)(location - words) : strlen(words));
 
 	text_copy_span(out, size, text_trim(text));
+	for (; *out; out++) {
+		uint8_t c = (uint8_t)out[0], next = (uint8_t)out[1];
+
+		if (c == 0xc2 && next >= 0x80 && next < 0xa0)
+			out[0] = out[1] = '?';
+		else if ((c < ' ' && c != '\n' && c != '\t') || c == 0x7f)
+			out[0] = '?';
+	}
 }
 
 static void fail(struct connect_error *error, enum connect_trouble trouble, const char *words, const char *advice)
@@ -152,7 +168,7 @@ PGconn *connect_open(const char *url, const char *program, time_us most, struct 
 		goto failed;
 	}
 	PQsetErrorVerbosity(connection, PQERRORS_DEFAULT);
-	PQsetNoticeReceiver(connection, NULL, NULL);
+	PQsetNoticeProcessor(connection, ignore_notice, NULL);
 	result = connect_ask(connection, prepare_session, 0, NULL, NULL, words, sizeof words);
 	if (!result) {
 		fail(error, CONNECT_FAILED, words, "Is this PostgreSQL itself? A pooler's console is not.");

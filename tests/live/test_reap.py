@@ -8,6 +8,7 @@ import os
 import pathlib
 import shutil
 import signal
+import socket
 import subprocess
 import time
 
@@ -548,6 +549,20 @@ class Rights(Reaping):
                 ran = self._reap(url=url)
                 self.assertEqual(STATUS[status], ran.status, ran)
                 self.assertIn(says, ran.err)
+
+
+    def a_server_that_only_pretends_cannot_command_the_terminal(self):
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            listener.settimeout(20)
+            running = self._start(url=f"postgresql://x@127.0.0.1:{listener.getsockname()[1]}/x?sslmode=disable&gssencmode=disable")
+            connection, _ = listener.accept()
+            with connection:
+                connection.recv(4096)
+                connection.sendall(wire.message(b"E", b"SFATAL\0VFATAL\0C28000\0Mred \x1b[31m \xc2\x9b\0\0"))
+                ran = self._finish(running)
+        self.assertEqual(STATUS["failed"], ran.status, ran)
+        self.assertIn("red ?[31m ??", ran.err)
+        self.assertNotIn("\x1b", ran.err)
 
 
 class Showing(Reaping):
