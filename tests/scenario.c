@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/check.h"
+#include "base/hash.h"
 #include "base/text.h"
 #include "core/core.h"
 
@@ -18,11 +19,13 @@
  *
  *   machine workers 2 servers 100                      before all others; one worker and 1000 servers without it
  *   rules limit busy|all clients N idle_timeout 10m login_retry 15s check_delay 30s check on reserve_timeout 5s
- *         orphan_timeout 60s round_robin on            what is not named goes back to its default: see rules_default
+ *         orphan_timeout 60s round_robin on origin_clients N origin_login_rate N
+ *                                                      what is not named goes back to its default: see rules_default
  *   database app servers N clients N
- *   pool app/web size N min N reserve N lifetime 1h user_servers N user_clients N forced
+ *   pool app/web size N min N reserve N lifetime 1h user_servers N user_clients N forced fair origin_servers N
  *   client 1 enters [on worker 1] · named [app/web] · settled · logs in [app/web] [on worker 1] (all three)
  *          · wants a server [of app/web] [since 3s] · gives up · leaves
+ *          · enters, logs in: also [of origin billing [at 10.0.0.7]]
  *   clients 1..100 ...                                 each of them the same; effects are counted: "admit x200"
  *   server 1 ready · cleaning · arrives · closing · lost · cut (lost, not proven) · full · starting · refused CODE TEXT
  *   operator 1 pauses · resumes · kills · reconnects · waits · disables · enables [app] · hangs up
@@ -41,6 +44,7 @@ struct person {
 	struct client_ref ref;
 	pool_id pool;
 	bool named;
+	uint64_t origin, group;
 };
 
 struct story {
@@ -188,6 +192,7 @@ static const char *const refusals[] = {
 	[REFUSAL_MAX_CLIENTS] = "max_client_conn",
 	[REFUSAL_MAX_DATABASE_CLIENTS] = "max_db_client_connections",
 	[REFUSAL_MAX_USER_CLIENTS] = "max_user_client_connections",
+	[REFUSAL_MAX_ORIGIN_CLIENTS] = "max_origin_clients",
 	[REFUSAL_FAILED] = "failed",
 	[REFUSAL_KILLED] = "killed",
 	[REFUSAL_DISABLED] = "disabled",
@@ -319,7 +324,7 @@ static uint32_t waiting(struct story *t)
 
 static void client_logs_in(struct story *t, struct person *p)
 {
-	feed(t, (struct event){ .kind = EVENT_CLIENT_ENTERS, .client = p->ref });
+	feed(t, (struct event){ .kind = EVENT_CLIENT_ENTERS, .client = p->ref, .origin = p->origin });
 	feed(t, (struct event){ .kind = EVENT_CLIENT_NAMED, .client = p->ref, .pool = p->pool });
 	feed(t, (struct event){ .kind = EVENT_CLIENT_SETTLED, .client = p->ref });
 	p->named = true;
@@ -328,7 +333,7 @@ static void client_logs_in(struct story *t, struct person *p)
 static bool client_does(struct story *t, uint32_t n)
 {
 	struct person *p = person(t, n);
-	struct event event = { .client = p->ref, .since = t->now };
+	struct event event = { .client = p->ref, .since = t->now, .origin = p->origin, .group = p->group };
 	bool enters = take(t, "enters"), logs_in = !enters && take(t, "logs");
 
 	if (!enters && !logs_in)
@@ -342,10 +347,17 @@ static bool client_does(struct story *t, uint32_t n)
 			p->pool = pool_named(t, word(t));
 		if (take(t, "on") && take(t, "worker"))
 			p->ref.worker = number(t);
+		if (take(t, "of") && take(t, "origin")) {
+			const char *name = word(t), *address = take(t, "at") ? word(t) : "here";
+			uint64_t parts[2] = { hash_bytes(span_text(name)), hash_bytes(span_text(address)) };
+
+			p->group = parts[1];
+			p->origin = hash_bytes(span_of(parts, sizeof(parts)));
+		}
 		if (t->wrong)
 			return false;
 		if (enters)
-			feed(t, (struct event){ .kind = EVENT_CLIENT_ENTERS, .client = p->ref });
+			feed(t, (struct event){ .kind = EVENT_CLIENT_ENTERS, .client = p->ref, .origin = p->origin });
 		else
 			client_logs_in(t, p);
 	} else if (take(t, "named")) {
@@ -594,6 +606,10 @@ static void tell_rules(struct story *t)
 			rules.check_on = strcmp(word(t), "on") == 0;
 		else if (take(t, "round_robin"))
 			rules.round_robin = strcmp(word(t), "on") == 0;
+		else if (take(t, "origin_clients"))
+			rules.origin_clients_max = number(t);
+		else if (take(t, "origin_login_rate"))
+			rules.origin_login_rate = number(t);
 		else
 			wrong(t, "no such rule: %s", word(t));
 	}
@@ -645,6 +661,10 @@ static void tell_pool(struct story *t)
 			rules.user_clients_max = number(t);
 		else if (take(t, "forced"))
 			rules.keep_min = true;
+		else if (take(t, "fair"))
+			rules.fair = true;
+		else if (take(t, "origin_servers"))
+			rules.origin_servers_max = number(t);
 		else
 			wrong(t, "no such rule of a pool: %s", word(t));
 	}

@@ -22,12 +22,14 @@ static void audit_server(const struct core *core, const struct server *s)
 	check(slots_get(&core->servers, s->id) == s);
 	check((s->state == SERVER_LENT) == (c != NULL));
 	check(s->worker < core->setup.workers && s->to < core->setup.workers);
-	check((s->state == SERVER_MOVING) == (s->to != s->worker));
+	check(s->state == SERVER_MOVING || s->to == s->worker);
+	check((s->line != NULL) >= (s->state == SERVER_MOVING || s->state == SERVER_LENT));
+	check(!s->line || s->state == SERVER_MOVING || s->state == SERVER_LENT || s->state == SERVER_CLEANING);
 	check((s->state == SERVER_IDLE) == (s->local.next != &s->local));
 	check(s->since <= core->now && s->born <= core->now);
 	if (c) {
 		check(c->server == s && c->want == WANT_LENT && c->pool == s->pool);
-		check(c->ref.worker == s->worker);
+		check(c->ref.worker == s->worker && c->line == s->line);
 		check(client_find(core, c->ref) == c);
 	}
 	if (s->state == SERVER_IDLE) {
@@ -79,6 +81,126 @@ static void audit_waiters(const struct core *core, const struct pool *pool, uint
 	}
 }
 
+/* ---- the order of turns ---- */
+
+static void audit_turns(const struct turns *turns, uint32_t standing)
+{
+	check(turns->count == standing);
+	for (uint32_t i = 0; i < turns->count; i++) {
+		const struct turn *t = turns->heap[i], *above = turns->heap[i ? (i - 1) / 2 : 0];
+
+		check(t->place == i && t->standing > 0 && t->last <= turns->round);
+		check(t->next == t->last + (UINT64_C(1) << (t->held < 16 ? t->held : 16)));
+		check(above->next < t->next || (above->next == t->next && above->order <= t->order));
+	}
+}
+
+static void audit_line_clients(const struct line *line)
+{
+	const struct pool *pool = line->pool;
+	uint32_t waiting = 0, incoming = 0, uncovered = 0;
+
+	for (uint32_t w = 0; w < pool->workers; w++) {
+		const struct line_worker *at = &line->at[w];
+		time_us before = 0;
+
+		audit_list(&at->waiters, at->waiting);
+		for (const struct link *l = at->waiters.next; l != &at->waiters; l = l->next) {
+			const struct client *c = link_owner(l, struct client, in_line);
+
+			check(c->want == WANT_WAITS && c->line == line && c->pool == pool && c->ref.worker == w);
+			check(c->since >= before);
+			before = c->since;
+		}
+		waiting += at->waiting;
+		incoming += at->incoming;
+		uncovered += at->waiting > at->incoming ? at->waiting - at->incoming : 0;
+	}
+	check(waiting == line->waiting && incoming == line->promised && uncovered == line->turn.standing);
+	audit_list(&line->kept, line->kept_count);
+	for (const struct link *l = line->kept.next; l != &line->kept; l = l->next) {
+		const struct client *c = link_owner(l, struct client, in_line);
+
+		check(c->want == WANT_KEPT && c->line == line && c->pool == pool && c->server == NULL);
+	}
+}
+
+static void audit_lines(const struct core *core, const struct pool *pool)
+{
+	uint32_t waiting = 0, kept = 0, lines = 0, resting = 0, groups_standing = 0, slot = 0;
+	uint32_t held = 0, servers = 0;
+	const struct server *s;
+
+	while ((s = slots_next(&core->servers, &slot)) != NULL)
+		servers += s->pool == pool && s->line;
+	for (const struct line *line = pool->lines; line; line = line->hh.next) {
+		uint32_t most = pool->rules.origin_servers_max;
+		bool rests = line->resting.next != &line->resting;
+
+		check(line->pool == pool && line->turn.held == line->lent + line->promised);
+		audit_line_clients(line);
+		check(rests == !(line->turn.held || line->waiting || line->kept_count));
+		/* The limit may have been lowered: then nobody waits for what is lent beyond it. */
+		if (most && line->key)
+			check(line->waiting == 0 || line->lent + line->waiting <= most);
+		check(line->kept_count == 0 || !line_has_room(line));
+		check(link_empty(&line->roomy));
+		waiting += line->waiting;
+		kept += line->kept_count;
+		held += line->turn.held;
+		resting += rests;
+		lines++;
+	}
+	check(held == servers);
+	check(waiting == pool->waiting && kept == pool->kept);
+	audit_list(&pool->resting, resting);
+	check(resting == pool->resting_count && lines == HASH_COUNT(pool->lines));
+	for (const struct group *group = pool->groups; group; group = group->hh.next) {
+		uint32_t of_it = 0, standing = 0, its_held = 0, its_standing = 0;
+
+		for (const struct line *line = pool->lines; line; line = line->hh.next) {
+			if (line->group != group)
+				continue;
+			of_it++;
+			standing += line->turn.standing > 0;
+			its_held += line->turn.held;
+			its_standing += line->turn.standing;
+		}
+		check(of_it == group->lines && of_it > 0 && group->pool == pool);
+		check(its_held == group->turn.held && its_standing == group->turn.standing);
+		audit_turns(&group->turns, standing);
+		groups_standing += group->turn.standing > 0;
+	}
+	audit_turns(&pool->turns, groups_standing);
+}
+
+static void audit_porches(const struct core *core)
+{
+	uint32_t waiting = 0, crowded = 0, lingering = 0;
+	const struct client *c;
+
+	for (const struct porch *porch = core->porches; porch; porch = porch->hh.next) {
+		bool lingers = porch->lingers.next != &porch->lingers;
+
+		audit_list(&porch->waiters, porch->waiting);
+		check((porch->crowded.next != &porch->crowded) == (porch->waiting > 0));
+		check(lingers == (porch->clients == 0 && porch->waiting == 0));
+		/* Time lets in by a TICK, which may be late. */
+		if (porch->waiting)
+			check(!porch_passes(core, porch) || (core->deadline && core->deadline <= core->now));
+		waiting += porch->waiting;
+		crowded += porch->waiting > 0;
+		lingering += lingers;
+	}
+	if (porches_due(core))
+		check(core->deadline && core->deadline <= porches_due(core));
+	check(waiting == core->at_porch);
+	audit_list(&core->crowded, crowded);
+	audit_list(&core->lingering, lingering);
+	for (c = core->clients; c; c = c->hh.next)
+		check(c->stage != STAGE_PORCH || c->porch);
+}
+
 static void audit_workers(const struct core *core, const struct pool *pool)
 {
 	uint32_t waiting = 0, dialing = 0, incoming = 0, idle = 0;
@@ -113,7 +235,7 @@ static void audit_promises(const struct core *core, const struct pool *pool)
 	enum dial_answer answer = dial_allowed(core, pool);
 
 	if (pool->count[SERVER_IDLE])
-		check(waiters_uncovered(pool) == 0);
+		check(waiters_uncovered(pool) == 0 && (!pool->rules.fair || pool->turns.count == 0));
 	if (dial_wanted(pool)) {
 		/* The reserve opens by a TICK, which may be late. */
 		check(answer != DIAL_NOW || (core->deadline && core->deadline <= core->now));
@@ -148,26 +270,28 @@ static void audit_scope(const struct scope *scope, enum scope_kind kind)
 
 static void audit_clients(const struct core *core)
 {
-	uint32_t door = 0, login = 0, refused = 0, waiting = 0, lent = 0;
+	uint32_t porch = 0, door = 0, login = 0, refused = 0, waiting = 0, lent = 0;
 	const struct client *c;
 
 	for (c = core->clients; c; c = c->hh.next) {
+		porch += c->stage == STAGE_PORCH;
 		door += c->stage == STAGE_DOOR;
 		login += c->stage == STAGE_LOGIN;
 		refused += c->stage == STAGE_REFUSED;
-		waiting += c->want == WANT_WAITS;
+		waiting += c->want == WANT_WAITS || c->want == WANT_KEPT;
 		lent += c->want == WANT_LENT;
 		check(c->stage != STAGE_SETTLED || c->want != WANT_NOTHING);
 		check((c->want == WANT_LENT) == (c->server != NULL));
 		if (c->server)
 			check(c->server->holder == c);
-		if (c->stage == STAGE_DOOR || c->stage == STAGE_REFUSED)
+		check((c->want != WANT_NOTHING) == (c->line != NULL));
+		if (c->stage == STAGE_PORCH || c->stage == STAGE_DOOR || c->stage == STAGE_REFUSED)
 			check(c->want == WANT_NOTHING);
 	}
-	check(door == core->at_door && login == core->logging_in && refused == core->refused);
+	check(porch == core->at_porch && door == core->at_door && login == core->logging_in && refused == core->refused);
 	check(waiting == core->waiting && lent == core->lent);
 	audit_list(&core->door, door);
-	check(core->clients_count >= door + login);
+	check(core->clients_count >= porch + door + login);
 }
 
 void core_audit(const struct core *core)
@@ -183,8 +307,9 @@ void core_audit(const struct core *core)
 		check(pool->id == i);
 		audit_servers(core, pool);
 		audit_workers(core, pool);
+		audit_lines(core, pool);
 		audit_promises(core, pool);
-		waiting += pool->waiting;
+		waiting += pool->waiting + pool->kept;
 		servers += pool->servers;
 		clients += pool->clients;
 	}
@@ -198,4 +323,6 @@ void core_audit(const struct core *core)
 	for (user = core->users_by_name; user; user = user->hh.next)
 		audit_scope(&user->scope, SCOPE_USER);
 	audit_clients(core);
+	audit_porches(core);
+	check(link_empty(&core->roomy));
 }

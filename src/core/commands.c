@@ -106,7 +106,7 @@ static void forget_waiters(struct core *core, struct pool *pool)
 {
 	struct client *c;
 
-	while ((c = waiters_oldest(pool)) != NULL) {
+	while ((c = waiters_any(pool)) != NULL) {
 		waiters_remove(core, c);
 		client_rest(core, c);
 	}
@@ -274,7 +274,7 @@ void command_shutdown(struct core *core, const struct event *event)
 	if (event->mode == SHUTDOWN_CLIENTS)
 		return;
 	for (uint32_t i = 0; i < core->pools_count; i++) {
-		while ((c = waiters_oldest(core->pools[i])) != NULL) {
+		while ((c = waiters_any(core->pools[i])) != NULL) {
 			effect_for(core, EFFECT_REFUSE, c->ref)->refusal = REFUSAL_SHUTDOWN;
 			waiters_remove(core, c);
 			client_rest(core, c);

@@ -7,13 +7,13 @@
  *
  *   worker --event--> core_step --> the one function for this kind --> effects
  *                                     |
- *                                     +-- ledger, lease, waiters: what is       (states and counts change only there)
+ *                                     +-- ledger, lease, waiters, line, turns: what is   (states and counts change only there)
  *                                     +-- lend, dial, limits, tick: what follows
- *                                     +-- door, commands: clients and people
+ *                                     +-- door, porch, commands: clients and people
  *
  * Time is the newest `now` an event brought; it never goes back, so that a worker whose clock was read a moment earlier
- * than another's does no harm. After each event's own function the two things that any event may have made possible are
- * looked at: does the door open, is an answer due. */
+ * than another's does no harm. After each event's own function the three things that any event may have made possible are
+ * looked at: may one who was kept wait with the others, does the door open, is an answer due. */
 
 void *core_memory(size_t size)
 {
@@ -41,6 +41,9 @@ struct core *core_new(const struct core_setup *setup)
 	link_init(&core->hungry);
 	link_init(&core->keepers);
 	link_init(&core->askers);
+	link_init(&core->roomy);
+	link_init(&core->crowded);
+	link_init(&core->lingering);
 	return core;
 }
 
@@ -74,8 +77,11 @@ void core_free(struct core *core)
 	if (!core)
 		return;
 	free_clients_and_servers(core);
-	for (uint32_t i = 0; i < core->pools_count; i++)
+	porches_free(core);
+	for (uint32_t i = 0; i < core->pools_count; i++) {
+		lines_free(core->pools[i]);
 		free(core->pools[i]);
+	}
 	free(core->pools);
 	HASH_CLEAR(hh, core->databases_by_name);
 	for (uint32_t i = 0; i < core->databases_count; i++)
@@ -123,6 +129,8 @@ void core_step(struct core *core, const struct event *event, struct effects *eff
 	if (event->now > core->now)
 		core->now = event->now;
 	steps[event->kind](core, event);
+	if (!link_empty(&core->roomy))
+		lines_admit(core);
 	if (core->at_door)
 		door_open(core);
 	if (core->shutting_down || !link_empty(&core->askers))

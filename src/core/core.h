@@ -24,6 +24,8 @@ struct core_rules {
 		orphan_timeout; /* 0: never / off (orphans: not counted at all) */
 	time_us check_delay;    /* 0: every server that rested is checked */
 	bool check_on;
+	uint32_t origin_clients_max; /* of one origin; 0: no limit */
+	uint32_t origin_login_rate;  /* logins of one origin each second, and so many at once; 0: no limit */
 };
 void core_set_rules(struct core *, const struct core_rules *, time_us now, struct effects *);
 
@@ -42,6 +44,8 @@ struct core_pool_rules {
 	uint32_t user_servers_max, user_clients_max; /* over all pools of this user name; 0: no limit */
 	time_us lifetime;                            /* 0: each server serves one lease */
 	bool keep_min;                               /* the user is forced: min_size holds without clients too */
+	bool fair;                   /* groups and origins take turns; else first come, first served, whoever it is */
+	uint32_t origin_servers_max; /* lent at once to one origin of this pool; 0: no limit */
 };
 pool_id core_pool(struct core *, database_id, struct span user, const struct core_pool_rules *);
 void core_set_pool_rules(struct core *, pool_id, const struct core_pool_rules *, time_us now, struct effects *);
@@ -61,6 +65,7 @@ struct pool_picture {
 	struct core_pool_rules rules;
 	uint32_t waiting, lent, idle, dialing, cleaning, moving, closing,
 		orphaned;           /* servers, but for `waiting`: clients */
+	uint32_t kept;              /* of those who wait: until others of their origin give a server back */
 	uint32_t clients;           /* logged in */
 	time_us oldest_wait_since;  /* 0: nobody waits */
 	time_us oldest_lease_since; /* 0: nothing is lent */

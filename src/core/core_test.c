@@ -17,13 +17,15 @@
  *                                                                     +--> core_audit after every step
  *
  * What is checked beyond the audit: a LEND is for the worker that fed the event; nobody is
- * overtaken beyond the bound; a server is never given twice; every command is answered once; and when the faults stop, everybody
+ * overtaken beyond the bound; in a fair pool no group that holds nothing is passed over more than twice by the same other one; a server is never given twice; every command is answered once; and when the faults stop, everybody
  * who waits is served, and at the end nothing is left counted.  Replay one seed: core_test SEED */
 
 #define WORKERS  3
 #define PEOPLE   70
 #define SERVERS  64
 #define STEPS    4000
+#define ORIGINS  9 /* 0: unknown; three to a group */
+#define GROUPS   3
 #define MAIL_MAX 8192
 
 enum person_state { P_OUT, P_DOOR, P_LOGIN, P_NAMED, P_PARKED, P_WAITS, P_HOLDS, P_GONE };
@@ -33,6 +35,7 @@ struct person {
 	struct client_ref ref;
 	pool_id pool;
 	bool asked, named; /* NAMED was fed, and answered */
+	uint64_t origin, group;
 	time_us since;
 };
 
@@ -71,8 +74,10 @@ struct world {
 	database_id databases[4];
 	uint32_t pools_count, databases_count, generation;
 	uint32_t asked, answered;
-	bool calm;        /* no faults and no people's whims any more */
-	uint32_t failing; /* permille of dials that fail */
+	uint32_t passed[8][GROUPS]
+		       [GROUPS]; /* by pool: who stands and holds nothing; who was served meanwhile, how often */
+	bool calm;               /* no faults and no people's whims any more */
+	uint32_t failing;        /* permille of dials that fail */
 };
 
 static struct world *world_now;
@@ -85,9 +90,11 @@ static void report_seed(const char *report)
 
 static void perform(struct world *, const struct effect *);
 
-/* Nobody who waits uncovered has waited more than one median lease longer than the one who is served. */
+/* Nobody of the same origin (where the pool is not fair: nobody at all) who waits uncovered has waited more than one median lease
+ * longer than the one who is served. */
 static void check_bound(struct world *w, const struct effect *e)
 {
+	const struct line *line = client_find(w->core, e->client)->line;
 	const struct pool *pool = w->core->pools[e->pool];
 	time_us served = w->now - e->waited;
 
@@ -95,19 +102,74 @@ static void check_bound(struct world *w, const struct effect *e)
 		const struct pool_worker *at = &pool->at[worker];
 		uint32_t place = 0;
 
-		for (struct link *l = at->waiters.next; l != &at->waiters; l = l->next, place++) {
-			time_us since = link_owner(l, struct client, link)->since;
+		for (struct link *l = at->waiters.next; l != &at->waiters; l = l->next) {
+			const struct client *c = link_owner(l, struct client, link);
+			bool covered;
 
+			if (pool->rules.fair && c->line != line)
+				continue;
+			covered = place++ < (pool->rules.fair ? line->at[worker].incoming : at->incoming);
 			if (worker == e->worker)
-				check(since >= served);
-			else if (place >= at->incoming)
-				check(since + pool->median_lease >= served);
+				check(c->since >= served);
+			else if (!covered)
+				check(c->since + pool->median_lease >= served);
+		}
+	}
+}
+
+static const struct group *group_of(const struct pool *pool, uint64_t key)
+{
+	const struct group *group = pool->groups;
+
+	while (group && group->key != key)
+		group = group->hh.next;
+	return group;
+}
+
+/* It is this line's turn. */
+static void pass(struct world *w, const struct line *line)
+{
+	const struct pool *pool = line->pool;
+
+	for (unsigned g = 0; g < GROUPS && pool->rules.fair; g++) {
+		const struct group *other = group_of(pool, g);
+
+		if (!other || other == line->group || !other->turn.standing || other->turn.held)
+			w->passed[pool->id][g][line->group->key] = 0;
+		else
+			check(++w->passed[pool->id][g][line->group->key] <= 2);
+	}
+}
+
+static void check_turns(struct world *w, const struct effects *effects, const struct line *promised)
+{
+	for (size_t i = 0; i < effects->count; i++) {
+		const struct effect *e = &effects->list[i];
+		const struct line *line = NULL;
+
+		if (e->kind == EFFECT_LEND)
+			line = client_find(w->core, e->client)->line;
+		if (e->kind == EFFECT_MOVE)
+			line = server_of(w->core, e->server)->line;
+		if (line && line != promised)
+			pass(w, line);
+	}
+	for (unsigned i = 0; i < w->pools_count; i++) {
+		const struct pool *pool = w->core->pools[w->pools[i]];
+
+		for (unsigned g = 0; g < GROUPS; g++) {
+			const struct group *group = group_of(pool, g);
+
+			if (!pool->rules.fair || !group || !group->turn.standing || group->turn.held)
+				memset(w->passed[i][g], 0, sizeof w->passed[i][g]);
 		}
 	}
 }
 
 static void feed(struct world *w, uint32_t worker, struct event event)
 {
+	const struct server *arrives = event.kind == EVENT_SERVER_ARRIVED ? server_of(w->core, event.server) : NULL;
+	const struct line *promised = arrives ? arrives->line : NULL;
 	struct effects mine;
 
 	event.now = w->now;
@@ -115,6 +177,7 @@ static void feed(struct world *w, uint32_t worker, struct event event)
 	w->last = event.kind;
 	core_step(w->core, &event, &w->effects);
 	core_audit(w->core);
+	check_turns(w, &w->effects, promised);
 	/* Performing may feed again: the list becomes ours first. */
 	mine = w->effects;
 	w->effects = (struct effects){ 0 };
@@ -171,7 +234,9 @@ static void lost(struct world *w, struct world_server *s, bool proven)
 
 static void leave(struct world *w, struct person *p)
 {
-	struct event event = { .kind = EVENT_CLIENT_LEFT, .client = p->ref, .named = p->named, .pool = p->pool };
+	struct event event = {
+		.kind = EVENT_CLIENT_LEFT, .client = p->ref, .named = p->named, .pool = p->pool, .origin = p->origin
+	};
 
 	check(p->state != P_HOLDS);
 	p->state = P_OUT;
@@ -183,7 +248,12 @@ static void want(struct world *w, struct person *p, time_us since)
 	p->state = P_WAITS;
 	p->since = since;
 	feed(w, p->ref.worker,
-		(struct event){ .kind = EVENT_CLIENT_WANTS, .client = p->ref, .pool = p->pool, .since = since });
+		(struct event){ .kind = EVENT_CLIENT_WANTS,
+			.client = p->ref,
+			.pool = p->pool,
+			.since = since,
+			.origin = p->origin,
+			.group = p->group });
 }
 
 /* Say Terminate; whoever holds it goes. */
@@ -254,7 +324,7 @@ static void perform_move(struct world *w, const struct effect *e)
 
 	if (!s || s->state != S_FREE)
 		return; /* it died meanwhile */
-	check(s->worker == e->worker && e->to != e->worker);
+	check(s->worker == e->worker);
 	if (!w->calm && rng_chance(&w->rng, 100)) {
 		ready(w, s); /* something is unread */
 		return;
@@ -391,7 +461,10 @@ static void person_acts(struct world *w, struct person *p)
 	case P_OUT:
 		*p = (struct person){ .state = P_DOOR,
 			.ref = { (uint32_t)rng_below(&w->rng, WORKERS), { slot, ++w->generation } } };
-		feed(w, p->ref.worker, (struct event){ .kind = EVENT_CLIENT_ENTERS, .client = p->ref });
+		p->origin = rng_below(&w->rng, ORIGINS);
+		p->group = p->origin / 3;
+		feed(w, p->ref.worker,
+			(struct event){ .kind = EVENT_CLIENT_ENTERS, .client = p->ref, .origin = p->origin });
 		break;
 	case P_DOOR:
 	case P_WAITS:
@@ -509,6 +582,8 @@ static struct core_pool_rules some_rules(struct world *w)
 		.user_servers_max = rng_chance(rng, 400) ? 1 + (uint32_t)rng_below(rng, 6) : 0,
 		.user_clients_max = rng_chance(rng, 100) ? 10 : 0,
 		.keep_min = rng_chance(rng, 300),
+		.fair = rng_chance(rng, 600),
+		.origin_servers_max = rng_chance(rng, 300) ? 1 + (uint32_t)rng_below(rng, 3) : 0,
 	};
 }
 
@@ -526,6 +601,8 @@ static struct core_rules some_core_rules(struct world *w)
 		.orphan_timeout = rng_chance(rng, 800) ? 60 * MILLISECOND_US : 0,
 		.check_delay = 5 * MILLISECOND_US,
 		.check_on = rng_chance(rng, 500),
+		.origin_clients_max = rng_chance(rng, 200) ? 2 + (uint32_t)rng_below(rng, 8) : 0,
+		.origin_login_rate = rng_chance(rng, 200) ? 1 + (uint32_t)rng_below(rng, 200) : 0,
 	};
 }
 
@@ -697,6 +774,8 @@ static void world_empties(struct world *w)
 	check(totals.clients == 0 && totals.at_door == 0 && totals.logging_in == 0);
 	check(totals.waiting == 0 && totals.lent == 0 && totals.servers == 0);
 	check(w->core->clients == NULL);
+	for (const struct porch *porch = w->core->porches; porch; porch = porch->hh.next)
+		check(porch->clients == 0);
 	check(w->asked == w->answered);
 }
 

@@ -181,7 +181,7 @@ void dial_refuse(struct core *core, struct client *c)
 	effect->pool = pool->id;
 	effect->sqlstate = pool->sqlstate;
 	text_copy(effect->text, sizeof(effect->text), pool->failure_text);
-	if (c->want == WANT_WAITS)
+	if (c->want != WANT_NOTHING)
 		waiters_remove(core, c);
 	c->pool = NULL;
 	client_rest(core, c);
@@ -191,9 +191,9 @@ static void refuse_all(struct core *core, struct pool *pool)
 {
 	struct client *c;
 
-	while ((c = waiters_oldest(pool)) != NULL)
+	while ((c = waiters_any(pool)) != NULL)
 		dial_refuse(core, c);
-	check(pool->waiting == 0);
+	check(pool->waiting == 0 && pool->kept == 0);
 }
 
 /* Longer each time, but once for all dials that failed together. */

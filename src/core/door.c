@@ -4,11 +4,11 @@
 
 /* Clients coming and going, and how many there may be.
  *
- *   ENTERS           NAMED           SETTLED
- *   ------> DOOR --> LOGIN --------> LOGIN -----> no record: parked
- *       |     admitted  |  counted in pool,        |  ^
- *       |               |  database and user       v  | lease over, gives up
- *       +-> REFUSED     +-> refused            WAITS, LENT
+ *   ENTERS                     NAMED           SETTLED
+ *   ------> PORCH --> DOOR --> LOGIN --------> LOGIN -----> no record: parked
+ *       |   (porch.c)   admitted  |  counted in pool,        |  ^
+ *       |                         |  database and user       v  | lease over, gives up
+ *       +-> REFUSED               +-> refused            WAITS, LENT
  *
  * Two ways to count (client_limit_counts). BUSY: who logs in, waits or holds a server; at the limit a newcomer waits at
  * the door, first come, first admitted, and who is logged in already is never turned away. ALL: every client that entered; at
@@ -33,6 +33,7 @@ struct client *client_make(struct core *core, struct client_ref ref, enum stage 
 	check(ref.worker < core->setup.workers);
 	*c = (struct client){ .ref = ref, .stage = stage, .named = NO_POOL };
 	link_init(&c->link);
+	link_init(&c->in_line);
 	HASH_ADD(hh, core->clients, ref, sizeof(ref), c);
 	return c;
 }
@@ -53,7 +54,7 @@ void client_rest(struct core *core, struct client *c)
 
 uint32_t door_busy(const struct core *core)
 {
-	return HASH_COUNT(core->clients) - core->at_door - core->refused;
+	return HASH_COUNT(core->clients) - core->at_porch - core->at_door - core->refused;
 }
 
 /* May one more begin to log in? Clients at the door are not busy; they are entered. */
@@ -65,7 +66,7 @@ static bool has_place(const struct core *core)
 		return true;
 	if (rules->limit_counts == COUNT_BUSY)
 		return door_busy(core) < rules->clients_max;
-	return core->clients_count - core->at_door < rules->clients_max;
+	return core->clients_count - core->at_porch - core->at_door < rules->clients_max;
 }
 
 static void admit(struct core *core, struct client *c)
@@ -84,8 +85,23 @@ static void turn_away(struct core *core, struct client *c, enum refusal refusal)
 	effect_for(core, EFFECT_REFUSE, c->ref)->refusal = refusal;
 }
 
+void door_come(struct core *core, struct client *c)
+{
+	c->stage = STAGE_DOOR;
+	/* This one is in the hash already, and not at the door by the counts: it would count itself. */
+	core->at_door++;
+	if (core->at_door == 1 && has_place(core)) {
+		core->at_door--;
+		admit(core, c);
+		return;
+	}
+	link_last(&core->door, &c->link);
+	core->door_waits++;
+}
+
 void door_enters(struct core *core, const struct event *event)
 {
+	struct porch *porch;
 	struct client *c;
 
 	check(client_find(core, event->client) == NULL);
@@ -98,16 +114,20 @@ void door_enters(struct core *core, const struct event *event)
 		turn_away(core, c, REFUSAL_MAX_CLIENTS);
 		return;
 	}
-	core->clients_count++;
-	/* This one is in the hash already, and not at the door by the counts: it would count itself. */
-	core->at_door++;
-	if (core->at_door == 1 && has_place(core)) {
-		core->at_door--;
-		admit(core, c);
+	porch = porch_of(core, event->origin);
+	if (porch_full(core, porch) && core->rules.limit_counts == COUNT_ALL) {
+		turn_away(core, c, REFUSAL_MAX_ORIGIN_CLIENTS);
 		return;
 	}
-	link_last(&core->door, &c->link);
-	core->door_waits++;
+	core->clients_count++;
+	if (porch && (porch->waiting || !porch_passes(core, porch))) {
+		c->stage = STAGE_PORCH;
+		porch_wait(core, porch, c);
+		core->door_waits++;
+		return;
+	}
+	porch_enter(core, porch, c);
+	door_come(core, c);
 }
 
 void door_named(struct core *core, const struct event *event)
@@ -166,28 +186,13 @@ static void forget_named(struct core *core, pool_id id)
 		tick_hurry(core, tick_pool_due(core, pool));
 }
 
-void door_left(struct core *core, const struct event *event)
+/* It entered, and came as far as `stage`. */
+static void forget(struct core *core, enum stage stage, pool_id named, bool was_named)
 {
-	struct client *c = client_find(core, event->client);
-	enum stage stage = c ? c->stage : STAGE_SETTLED;
-	pool_id named = event->pool;
-
-	if (c && c->want == WANT_LENT) {
-		lend_take_back(core, c);
-		c = client_find(core, event->client);
-	}
-	if (c) {
-		if (c->want == WANT_WAITS)
-			waiters_remove(core, c);
-		if (stage == STAGE_LOGIN)
-			named = c->named;
-		link_remove(&c->link);
-		client_drop(core, c);
-	}
 	switch (stage) {
 	case STAGE_REFUSED:
-		core->refused--;
-		return;
+	case STAGE_PORCH:
+		break;
 	case STAGE_DOOR:
 		core->at_door--;
 		break;
@@ -197,12 +202,41 @@ void door_left(struct core *core, const struct event *event)
 			forget_named(core, named);
 		break;
 	case STAGE_SETTLED:
-		check(event->named);
+		check(was_named);
 		forget_named(core, named);
 		break;
 	}
 	check(core->clients_count > 0);
 	core->clients_count--;
+}
+
+void door_left(struct core *core, const struct event *event)
+{
+	struct client *c = client_find(core, event->client);
+	enum stage stage = c ? c->stage : STAGE_SETTLED;
+	struct porch *porch = stage != STAGE_SETTLED ? c->porch : porch_of(core, event->origin);
+	pool_id named = event->pool;
+
+	if (c && c->want == WANT_LENT) {
+		lend_take_back(core, c);
+		c = client_find(core, event->client);
+	}
+	if (c) {
+		if (c->want != WANT_NOTHING)
+			waiters_remove(core, c);
+		if (stage == STAGE_PORCH)
+			porch_stop(core, c);
+		if (stage == STAGE_LOGIN)
+			named = c->named;
+		link_remove(&c->link);
+		client_drop(core, c);
+	}
+	if (stage == STAGE_REFUSED)
+		core->refused--;
+	else
+		forget(core, stage, named, event->named);
+	if (porch && stage != STAGE_PORCH)
+		porch_leave(core, porch);
 }
 
 static struct client *door_first(struct core *core)
@@ -228,6 +262,15 @@ void door_open(struct core *core)
 /* Nobody who stands there will be let in. */
 void door_shut(struct core *core)
 {
+	while (core->shutting_down && !link_empty(&core->crowded)) {
+		struct porch *porch = link_owner(core->crowded.next, struct porch, crowded);
+		struct client *c = link_owner(porch->waiters.next, struct client, link);
+
+		porch_stop(core, c);
+		core->clients_count--;
+		c->stage = STAGE_DOOR;
+		turn_away(core, c, REFUSAL_SHUTDOWN);
+	}
 	while (core->at_door) {
 		struct client *c = door_first(core);
 

@@ -33,10 +33,11 @@ enum refusal {
 	REFUSAL_MAX_CLIENTS,          /* no more connections allowed (max_client_conn) */
 	REFUSAL_MAX_DATABASE_CLIENTS, /* client connections exceeded (max_db_client_connections) */
 	REFUSAL_MAX_USER_CLIENTS,     /* client connections exceeded (max_user_client_connections) */
-	REFUSAL_FAILED,               /* servers of this pool can not be reached: sqlstate and text of the failure */
-	REFUSAL_KILLED,               /* KILL or the database is gone from the configuration */
-	REFUSAL_DISABLED,             /* database is disabled */
-	REFUSAL_SHUTDOWN              /* we are shutting down */
+	REFUSAL_MAX_ORIGIN_CLIENTS, /* its origin has as many clients as it may (max_origin_clients, limit_counts = all) */
+	REFUSAL_FAILED,             /* servers of this pool can not be reached: sqlstate and text of the failure */
+	REFUSAL_KILLED,             /* KILL or the database is gone from the configuration */
+	REFUSAL_DISABLED,           /* database is disabled */
+	REFUSAL_SHUTDOWN            /* we are shutting down */
 };
 
 enum close_reason {

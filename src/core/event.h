@@ -20,14 +20,15 @@ typedef uint32_t database_id;
 
 enum event_kind {
 	/* clients */
-	EVENT_CLIENT_ENTERS, /* client: a new connection wants to log in       -> ADMIT now or later, or REFUSE (limit_counts = all) */
+	EVENT_CLIENT_ENTERS, /* client, origin: a new connection wants to log in -> ADMIT now or later, or REFUSE (limit_counts = all) */
 	EVENT_CLIENT_NAMED, /* client, pool: the login is proven              -> REFUSE when a client limit of its database or user is full (PgBouncer's meaning), else ADMIT */
 	EVENT_CLIENT_SETTLED, /* client: the login is complete; it is parked now */
 	/* client: gone, also from the door or while waiting; never while it uses a server (end its lease first). Once for each ENTERS,
-	 * also after REFUSE and EXPEL. `named` and `pool` say how far it came: as whom it was ADMITted the second time */
+	 * also after REFUSE and EXPEL. `named` and `pool` say how far it came: as whom it was ADMITted the second time; `origin` is as
+	 * at ENTERS */
 	EVENT_CLIENT_LEFT,
-	EVENT_CLIENT_WANTS, /* client, pool, since: needs a server -> LEND, or waits (DIAL, MOVE, CLOSE may help it), or REFUSE. Means
-	                     * nothing when it waits already */
+	EVENT_CLIENT_WANTS, /* client, pool, since, origin, group: needs a server -> LEND, or waits (DIAL, MOVE, CLOSE may help it), or
+	                     * REFUSE. Means nothing when it waits already */
 	/* client: waits no longer (timeout, cancel), but stays. Means nothing when it does not wait (KILL, FAILED were faster).
 	 * LEFT and GIVES_UP may cross a LEND that is not carried out yet: that LEND is in vain, and answered by READY for its
 	 * server (or LOST). A LEND whose server ended before it was carried out is answered by WANTS with the old `since` */
@@ -69,6 +70,9 @@ struct event {
 	database_id database;
 	server_id server;
 	time_us since; /* WANTS: when the client began to want (it keeps its place when it must want again) */
+	/* Hashes: of user, database, application_name at login and address; and of user and address alone, which the first decides.
+	 * 0: not known; all of those are one origin, which no limit of origins binds. */
+	uint64_t origin, group;
 	uint32_t worker;
 	bool named, proven;
 	enum server_failure failure;

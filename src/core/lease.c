@@ -29,15 +29,19 @@ void lease_open(struct core *core, struct server *s, struct client *c)
 {
 	struct pool *pool = s->pool;
 	struct effect *effect;
+	struct line *line = c->line;
 	time_us waited = core->now - c->since;
 
-	check(c->pool == pool);
+	check(c->pool == pool && line && line->pool == pool);
 	check(c->ref.worker == s->worker);
 	check(!s->close_needed && !s->close_told);
 	check(!pool_paused(core, pool));
-	if (c->want == WANT_WAITS)
-		waiters_remove(core, c);
-	check(c->want == WANT_NOTHING && c->server == NULL);
+	if (c->want == WANT_WAITS) {
+		/* A server that was mailed for its origin was that one's turn when it was sent. */
+		if (s->line != line)
+			line_takes_turn(line);
+	}
+	check(c->server == NULL);
 
 	effect = effect_for(core, EFFECT_LEND, c->ref);
 	effect->server = s->id;
@@ -45,7 +49,11 @@ void lease_open(struct core *core, struct server *s, struct client *c)
 	effect->waited = waited;
 	effect->check = s->rested && core->rules.check_on && core->now - s->rested_since >= core->rules.check_delay;
 
-	server_enter(core, s, SERVER_LENT);
+	server_lend(core, s, line);
+	if (c->want == WANT_WAITS)
+		waiters_remove(core, c);
+	check(c->want == WANT_NOTHING);
+	c->line = line;
 	s->rested = false;
 	s->used = true;
 	s->holder = c;
@@ -70,6 +78,7 @@ void lease_close(struct core *core, struct server *s)
 	s->holder = NULL;
 	c->server = NULL;
 	c->pool = NULL;
+	c->line = NULL;
 	c->want = WANT_NOTHING;
 	check(core->lent > 0);
 	core->lent--;

@@ -22,7 +22,7 @@
  * A server is counted against pool, database, user and the whole from server_new (before anybody connects) to
  * server_gone (its end is known, or was waited for long enough). Nothing else counts it, so the limits are true
  * at PostgreSQL. Always: a server is in exactly one list of its pool, by its state; one that is LENT names its
- * holder and is named by it; one that is IDLE is in its worker's list too. */
+ * holder and is named by it; one that is IDLE is in its worker's list too. What an origin holds is counted here as well. */
 
 #define TO(state) (1u << (unsigned)(state))
 
@@ -43,8 +43,19 @@ static bool is_leaving(enum server_state state)
 	return state == SERVER_CLOSING || state == SERVER_ORPHANED;
 }
 
-/* Into the list and the counts of its state. `worker` and `to` are as they will be. */
-static void ledger_add(struct server *s)
+/* What the origin that it was lent to, or is mailed for, holds. */
+static void line_counts(struct core *core, struct server *s, int change)
+{
+	if (!s->line)
+		return;
+	if (s->state == SERVER_MOVING)
+		line_promised(core, s->line, s->to, change);
+	else
+		line_lent(core, s->line, change);
+}
+
+/* Into the list and the counts of its state. `worker`, `to` and `line` are as they will be. */
+static void ledger_add(struct core *core, struct server *s)
 {
 	struct pool *pool = s->pool;
 	struct link *list = &pool->by_state[s->state];
@@ -62,9 +73,10 @@ static void ledger_add(struct server *s)
 		pool->scopes[i]->leaving += is_leaving(s->state);
 		pool->scopes[i]->idle += s->state == SERVER_IDLE;
 	}
+	line_counts(core, s, 1);
 }
 
-static void ledger_remove(struct server *s)
+static void ledger_remove(struct core *core, struct server *s)
 {
 	struct pool *pool = s->pool;
 
@@ -78,6 +90,7 @@ static void ledger_remove(struct server *s)
 		pool->scopes[i]->leaving -= is_leaving(s->state);
 		pool->scopes[i]->idle -= s->state == SERVER_IDLE;
 	}
+	line_counts(core, s, -1);
 }
 
 struct server *server_new(struct core *core, struct pool *pool, uint32_t worker)
@@ -93,32 +106,47 @@ struct server *server_new(struct core *core, struct pool *pool, uint32_t worker)
 	for (unsigned i = 0; i < SCOPES; i++)
 		pool->scopes[i]->servers++;
 	pool->servers++;
-	ledger_add(s);
+	ledger_add(core, s);
 	return s;
+}
+
+static void enter(struct core *core, struct server *s, enum server_state state, uint32_t to, struct line *line)
+{
+	check(edges[s->state] & TO(state));
+	check(s->holder == NULL);
+	ledger_remove(core, s);
+	s->to = to;
+	s->line = line;
+	s->state = state;
+	s->since = core->now;
+	ledger_add(core, s);
 }
 
 void server_enter(struct core *core, struct server *s, enum server_state state)
 {
-	check(edges[s->state] & TO(state));
-	check(state != SERVER_MOVING);
-	check(s->holder == NULL);
-	ledger_remove(s);
-	s->to = s->worker;
-	s->state = state;
-	s->since = core->now;
-	ledger_add(s);
+	check(state != SERVER_MOVING && state != SERVER_LENT);
+	/* What is cleaned is still busy for who made it dirty. */
+	enter(core, s, state, s->worker, state == SERVER_CLEANING && s->state == SERVER_LENT ? s->line : NULL);
 }
 
-void server_mail(struct core *core, struct server *s, uint32_t to)
+void server_lend(struct core *core, struct server *s, struct line *line)
 {
-	check(edges[s->state] & TO(SERVER_MOVING));
+	check(line->pool == s->pool);
+	enter(core, s, SERVER_LENT, s->worker, line);
+}
+
+void server_mail(struct core *core, struct server *s, uint32_t to, struct line *line)
+{
+	check(to < core->setup.workers && line->pool == s->pool);
+	enter(core, s, SERVER_MOVING, to, line);
+}
+
+void server_unlend(struct core *core, struct server *s)
+{
+	check(s->state == SERVER_LENT || s->state == SERVER_CLEANING);
 	check(s->holder == NULL);
-	check(to != s->worker && to < core->setup.workers);
-	ledger_remove(s);
-	s->state = SERVER_MOVING;
-	s->to = to;
-	s->since = core->now;
-	ledger_add(s);
+	line_counts(core, s, -1);
+	s->line = NULL;
 }
 
 void server_gone(struct core *core, struct server **taken)
@@ -128,7 +156,7 @@ void server_gone(struct core *core, struct server **taken)
 
 	*taken = NULL;
 	check(s->holder == NULL);
-	ledger_remove(s);
+	ledger_remove(core, s);
 	for (unsigned i = 0; i < SCOPES; i++) {
 		check(pool->scopes[i]->servers > 0);
 		pool->scopes[i]->servers--;

@@ -48,13 +48,13 @@ void server_offer(struct core *core, struct server *s)
 		server_close(core, s, reason);
 		return;
 	}
-	next = waiters_next(s->pool, s->worker);
+	next = waiters_next(s->pool, s->worker, s->state == SERVER_MOVING ? s->line : NULL);
 	if (!link_empty(&core->hungry) && limits_yield(core, s, next))
 		return;
 	if (next && next->ref.worker == s->worker) {
 		lease_open(core, s, next);
 	} else if (next) {
-		server_move(core, s, next->ref.worker);
+		server_move(core, s, next);
 	} else {
 		server_enter(core, s, SERVER_IDLE);
 		if (!s->rested)
@@ -85,15 +85,17 @@ void server_close(struct core *core, struct server *s, enum close_reason reason)
 	tick_hurry(core, dial_min_due(core, s->pool));
 }
 
-void server_move(struct core *core, struct server *s, uint32_t to)
+void server_move(struct core *core, struct server *s, struct client *to)
 {
 	struct effect *effect = effect_add(core, EFFECT_MOVE, s->worker);
 
 	check(!s->close_needed && !s->close_told);
 	effect->server = s->id;
 	effect->pool = s->pool->id;
-	effect->to = to;
-	server_mail(core, s, to);
+	effect->to = to->ref.worker;
+	if (s->line != to->line)
+		line_takes_turn(to->line);
+	server_mail(core, s, to->ref.worker, to->line);
 }
 
 /* Servers that rest go where nothing is under way by mail any more. */
@@ -101,13 +103,14 @@ static void cover(struct core *core, struct pool *pool)
 {
 	const struct link *idle = &pool->by_state[SERVER_IDLE];
 
-	while (!link_empty(idle) && waiters_uncovered(pool)) {
+	while (!link_empty(idle) && (pool->rules.fair ? pool->turns.count : waiters_uncovered(pool))) {
 		struct server *s = link_owner(idle->next, struct server, link);
-		struct client *c = waiters_next(pool, s->worker);
+		struct client *c = waiters_next(pool, s->worker, NULL);
 
-		/* Had anybody waited where it rests, it would have been lent there. */
-		check(c && c->ref.worker != s->worker);
-		server_move(core, s, c->ref.worker);
+		/* Had anybody waited where it rests, it would have been lent there; but who was kept and is so no more began to wait in
+		 * somebody else's step. Only its owner may lend it: it goes round by mail, even to where it is. */
+		check(c != NULL);
+		server_move(core, s, c);
 	}
 }
 
@@ -133,6 +136,7 @@ void lend_wants(struct core *core, const struct event *event)
 {
 	struct client *c = client_find(core, event->client);
 	struct pool *pool;
+	struct line *line;
 	struct link *found;
 	time_us since = event->since > 0 && event->since < core->now ? event->since : core->now;
 
@@ -149,26 +153,32 @@ void lend_wants(struct core *core, const struct event *event)
 		client_rest(core, c);
 		return;
 	}
-	if (pool_paused(core, pool)) {
-		waiters_add(core, c, pool, since);
-		return;
-	}
-	if (dial_refuses(core, pool)) {
+	if (!pool_paused(core, pool) && dial_refuses(core, pool)) {
 		c->pool = pool;
 		dial_refuse(core, c);
+		return;
+	}
+	line = line_of(pool, event->origin, event->group);
+	if (!line_has_room(line)) {
+		line_keep(core, c, line, since);
+		return;
+	}
+	if (pool_paused(core, pool)) {
+		waiters_add(core, c, line, since);
 		return;
 	}
 	found = preferred(core, &pool->at[c->ref.worker].idle);
 	if (found) {
 		c->pool = pool;
+		c->line = line;
 		c->since = since;
 		lease_open(core, link_owner(found, struct server, local), c);
 		return;
 	}
-	waiters_add(core, c, pool, since);
+	waiters_add(core, c, line, since);
 	found = preferred(core, &pool->by_state[SERVER_IDLE]);
 	if (found) {
-		server_move(core, link_owner(found, struct server, link), c->ref.worker);
+		server_move(core, link_owner(found, struct server, link), c);
 	} else {
 		dial_more(core, pool);
 		tick_hurry(core, dial_due(core, pool));
@@ -201,11 +211,20 @@ void lend_gives_up(struct core *core, const struct event *event)
 
 /* ---- events of servers ---- */
 
+/* Its origin does not hold it while it is looked for whom it serves; and who of that origin was kept for it may be the one. */
+static bool give_back(struct core *core, struct server *s)
+{
+	struct line *line = s->line;
+
+	server_unlend(core, s);
+	return line_admit(core, line);
+}
+
 void lend_ready(struct core *core, const struct event *event)
 {
 	struct server *s = server_of(core, event->server);
 	struct pool *dialed = NULL, *pool;
-	bool moving;
+	bool moving, admitted;
 
 	if (!s || s->state == SERVER_ORPHANED || s->state == SERVER_IDLE)
 		return;
@@ -222,10 +241,11 @@ void lend_ready(struct core *core, const struct event *event)
 		dialed = dial_succeeded(core, s);
 	else if (moving)
 		server_enter(core, s, SERVER_CLEANING); /* it covers nobody while it is looked for whom it serves */
+	admitted = s->line && give_back(core, s);
 	server_offer(core, s);
 	if (dialed)
 		dial_next(core, dialed);
-	if (moving)
+	if (moving || admitted)
 		lend_rescue(core, pool);
 }
 

@@ -148,8 +148,12 @@ bool limits_yield(struct core *core, struct server *s, const struct client *next
 {
 	struct pool *pool = s->pool, *hungriest = NULL;
 	time_us turn = pool->median_lease > TURN_LEAST ? pool->median_lease : TURN_LEAST;
-	time_us since = 0;
+	time_us since = 0, own_since = 0;
 
+	/* Where origins take turns, the next may be young: then the pool's claim is that of its oldest, as it was when the slot was given
+	 * to it. Were it the next one's, two pools could hand a slot to and fro and serve nobody. */
+	if (next)
+		own_since = pool->rules.fair ? waiters_oldest(pool)->since : next->since;
 	for (struct link *l = core->hungry.next; l != &core->hungry; l = l->next) {
 		struct pool *other = link_owner(l, struct pool, hungry);
 		time_us other_since;
@@ -157,7 +161,7 @@ bool limits_yield(struct core *core, struct server *s, const struct client *next
 		if (other == pool || !shares_full(pool, other) || !wants_room(core, other) || !may_give(pool, other))
 			continue;
 		other_since = waiters_next_dial(other)->since;
-		if (next && other_since + turn >= next->since)
+		if (next && other_since + turn >= own_since)
 			continue;
 		if (!hungriest || other_since < since) {
 			hungriest = other;

@@ -16,21 +16,34 @@ static time_us oldest_lease(const struct pool *pool)
 	return link_empty(lent) ? 0 : link_owner(lent->next, struct server, link)->since;
 }
 
+static time_us oldest_wait(const struct pool *pool)
+{
+	const struct client *oldest = waiters_oldest(pool);
+	time_us since = oldest ? oldest->since : 0;
+
+	for (const struct line *line = pool->kept ? pool->lines : NULL; line; line = line->hh.next) {
+		time_us its = line->kept_count ? link_owner(line->kept.next, struct client, in_line)->since : 0;
+
+		if (its && (since == 0 || its < since))
+			since = its;
+	}
+	return since;
+}
+
 bool core_pool_picture(const struct core *core, pool_id id, struct pool_picture *out)
 {
 	const struct pool *pool;
-	const struct client *oldest;
 
 	if (id >= core->pools_count)
 		return false;
 	pool = core->pools[id];
-	oldest = waiters_oldest(pool);
 	*out = (struct pool_picture){
 		.database = pool->database->id,
 		.database_name = pool->database->name,
 		.user = pool->user->name,
 		.rules = pool->rules,
-		.waiting = pool->waiting,
+		.waiting = pool->waiting + pool->kept,
+		.kept = pool->kept,
 		.lent = pool->count[SERVER_LENT],
 		.idle = pool->count[SERVER_IDLE],
 		.dialing = pool->count[SERVER_DIALING],
@@ -39,7 +52,7 @@ bool core_pool_picture(const struct core *core, pool_id id, struct pool_picture 
 		.closing = pool->count[SERVER_CLOSING],
 		.orphaned = pool->count[SERVER_ORPHANED],
 		.clients = pool->clients,
-		.oldest_wait_since = oldest ? oldest->since : 0,
+		.oldest_wait_since = oldest_wait(pool),
 		.oldest_lease_since = oldest_lease(pool),
 		.median_lease = pool->median_lease,
 		.leases = pool->leases,
@@ -109,7 +122,7 @@ void core_totals(const struct core *core, struct totals_picture *out)
 {
 	*out = (struct totals_picture){
 		.clients = core->clients_count,
-		.at_door = core->at_door,
+		.at_door = core->at_porch + core->at_door,
 		.logging_in = core->logging_in,
 		.waiting = core->waiting,
 		.lent = core->lent,

@@ -125,6 +125,7 @@ pool_id core_pool(struct core *core, database_id database, struct span name, con
 	}
 	link_init(&pool->hungry);
 	link_init(&pool->keeper);
+	link_init(&pool->resting);
 	take_rules(core, pool, rules);
 	core->pools = array_grown(core->pools, core->pools_count, sizeof(struct pool *));
 	core->pools[core->pools_count++] = pool;
@@ -145,12 +146,15 @@ static void rules_begin(struct core *core, time_us now, struct effects *effects)
 /* Less room: what rests beyond it closes. More room: who waits longest takes it. */
 static void rules_end(struct core *core)
 {
+	if (!link_empty(&core->roomy))
+		lines_admit(core);
 	limits_shrink(core);
 	for (uint32_t i = 0; i < core->pools_count; i++) {
 		if (dial_wanted(core->pools[i]))
 			limits_hunger(core, core->pools[i]);
 	}
 	limits_turns(core);
+	porches_open(core);
 	tick_all_due(core);
 	door_open(core);
 	core->out = NULL;
@@ -169,6 +173,7 @@ void core_set_pool_rules(
 	check(id < core->pools_count);
 	rules_begin(core, now, effects);
 	take_rules(core, core->pools[id], rules);
+	lines_limit(core, core->pools[id]);
 	rules_end(core);
 }
 

@@ -14,6 +14,9 @@
  *    +-- user ------- scope --------+  +---- by_state[...]: servers
  *    |
  *    +-- clients (hash): only those at the door, logging in, waiting, or holding a server
+ *    +-- porches (hash): origins that have clients
+ *
+ *   pool --- groups (hash), turns --- lines (one for each origin that waits here or holds servers) --- at[worker]: waiters
  *
  * A scope is a limit and what is counted against it; a pool is in three of them. */
 
@@ -62,18 +65,21 @@ struct user {
 };
 
 /* A client's record lives while it is at the door, logs in, waits or holds a server; a parked client has none. */
-enum stage { STAGE_DOOR, STAGE_LOGIN, STAGE_REFUSED, STAGE_SETTLED };
-enum want { WANT_NOTHING, WANT_WAITS, WANT_LENT };
+enum stage { STAGE_PORCH, STAGE_DOOR, STAGE_LOGIN, STAGE_REFUSED, STAGE_SETTLED };
+enum want { WANT_NOTHING, WANT_KEPT, WANT_WAITS, WANT_LENT };
 
 struct client {
 	struct client_ref ref;
 	enum stage stage;
 	enum want want;
 	pool_id named;         /* logging in: as whom; NO_POOL: not yet */
+	struct porch *porch;   /* until it is SETTLED: where it waits or is counted; NULL: nowhere */
 	struct pool *pool;     /* wants or holds a server of it */
+	struct line *line;     /* with `pool`: its origin there */
 	struct server *server; /* WANT_LENT */
-	time_us since;         /* WANT_WAITS */
-	struct link link;      /* STAGE_DOOR: core.door; WANT_WAITS: pool.at[worker].waiters */
+	time_us since;         /* WANT_WAITS, WANT_KEPT */
+	struct link link; /* STAGE_PORCH: porch.waiters; STAGE_DOOR: core.door; WANT_WAITS: pool.at[worker].waiters */
+	struct link in_line; /* WANT_WAITS: line.at[worker].waiters; WANT_KEPT: line.kept */
 	UT_hash_handle hh;
 };
 
@@ -84,6 +90,7 @@ struct server {
 	enum server_state state;
 	time_us born, since;
 	struct client *holder; /* LENT */
+	struct line *line;     /* LENT and then CLEANING: of whom; MOVING: for whom. Or NULL */
 	struct pool *room_for; /* CLOSING: the pool for which it makes room, or NULL */
 	bool close_needed;
 	bool close_told; /* EFFECT_CLOSE was said */
@@ -92,6 +99,63 @@ struct server {
 	time_us rested_since;
 	struct link link;  /* pool.by_state[state]; IDLE: last used first; LENT and ORPHANED: longest first */
 	struct link local; /* IDLE: pool.at[worker].idle, last used first */
+};
+
+/* A place in an order of turns: a group's in its pool, a line's in its group. See turns.c. */
+struct turn {
+	uint64_t last;     /* the round of its last turn, or in which it began to stand */
+	uint64_t next;     /* the round of its next; only while it stands */
+	uint64_t order;    /* among those of the same round */
+	uint32_t held;     /* servers lent to it or on their way */
+	uint32_t standing; /* waiters for whom none is on its way; 0: it is not in the order */
+	uint32_t place;    /* in the heap, while it stands */
+};
+
+struct turns {
+	uint64_t round, count_taken;
+	struct turn **heap; /* the next first */
+	uint32_t count, capacity;
+};
+
+/* Who has user and address in common; made with its first line, gone with its last. */
+struct group {
+	uint64_t key;
+	struct pool *pool;
+	struct turn turn;   /* in pool.turns */
+	struct turns turns; /* of its lines */
+	uint32_t lines;
+	UT_hash_handle hh;
+};
+
+struct line_worker {
+	struct link waiters; /* by `since` */
+	uint32_t waiting, incoming;
+};
+
+/* One origin in one pool, while it waits there or holds servers; a few that do neither rest, to be found again. */
+struct line {
+	uint64_t key;
+	struct pool *pool;
+	struct group *group;
+	struct turn turn; /* in group.turns */
+	uint32_t lent;    /* to it; or cleaned after it */
+	uint32_t promised, waiting, kept_count;
+	struct link kept;    /* by `since`: who waits until the origin holds fewer servers */
+	struct link roomy;   /* core.roomy: somebody kept may wait with the others now */
+	struct link resting; /* pool.resting */
+	UT_hash_handle hh;
+	struct line_worker at[];
+};
+
+/* The logins of one origin: counted while it has clients, and for as long as its rate remembers them. */
+struct porch {
+	uint64_t key;
+	uint32_t clients, waiting;
+	time_us next_login;  /* see porch.c */
+	struct link waiters; /* clients, first come first */
+	struct link crowded; /* core.crowded: somebody waits */
+	struct link lingers; /* core.lingering: nobody is here, but its rate remembers */
+	UT_hash_handle hh;
 };
 
 struct pool_worker {
@@ -111,7 +175,8 @@ struct pool {
 	struct link keeper; /* core.keepers: min_size > 0 */
 	bool is_hungry, is_keeper;
 
-	uint32_t servers, waiting, clients;
+	uint32_t servers, waiting, clients; /* waiting: not those who are kept */
+	uint32_t kept;
 	uint32_t rooms; /* servers of others that are closing for us */
 	uint32_t count[SERVER_STATES];
 	struct link by_state[SERVER_STATES];
@@ -129,6 +194,12 @@ struct pool {
 	char failure_text[160], sqlstate[6];
 	time_us full_since;
 	uint32_t full_target;
+
+	struct turns turns; /* of its groups */
+	struct group *groups;
+	struct line *lines, *line_last; /* line_last: asked for last, or NULL */
+	struct link resting;            /* lines, longest first */
+	uint32_t resting_count;
 
 	struct pool_worker at[];
 };
@@ -155,9 +226,10 @@ struct core {
 	uint32_t databases_count, pools_count;
 
 	struct client *clients;
-	struct link door, hungry, keepers, askers;
-	uint32_t clients_count; /* entered and not refused there, not left */
-	uint32_t at_door, logging_in, refused, waiting, lent;
+	struct porch *porches;
+	struct link door, hungry, keepers, askers, roomy, crowded, lingering;
+	uint32_t clients_count;                                         /* entered and not refused there, not left */
+	uint32_t at_porch, at_door, logging_in, refused, waiting, lent; /* waiting: also who is kept */
 	uint64_t door_waits;
 
 	bool paused, shutting_down, quit_said;
@@ -171,7 +243,9 @@ struct effect *effect_for(struct core *, enum effect_kind, struct client_ref);
 /* ledger.c: the states of servers, and every count that follows from them. */
 struct server *server_new(struct core *, struct pool *, uint32_t worker);
 void server_enter(struct core *, struct server *, enum server_state);
-void server_mail(struct core *, struct server *, uint32_t to); /* enter MOVING */
+void server_lend(struct core *, struct server *, struct line *);              /* enter LENT */
+void server_mail(struct core *, struct server *, uint32_t to, struct line *); /* enter MOVING */
+void server_unlend(struct core *, struct server *); /* its line holds it no more, whatever state follows */
 void server_gone(struct core *, struct server **);
 struct server *server_of(const struct core *, server_id); /* NULL: forgotten */
 uint32_t pool_live(const struct pool *);                  /* logged in and not leaving */
@@ -182,20 +256,43 @@ void lease_open(struct core *, struct server *, struct client *);
 void lease_close(struct core *, struct server *);
 
 /* waiters.c: who waits, in order. */
-void waiters_add(struct core *, struct client *, struct pool *, time_us since);
-void waiters_remove(struct core *, struct client *);
+void waiters_add(struct core *, struct client *, struct line *, time_us since);
+void waiters_remove(struct core *, struct client *); /* also one that is kept */
+struct client *waiters_any(const struct pool *);     /* also one that is kept; NULL: nobody */
 struct client *waiters_oldest(const struct pool *);
 uint32_t waiters_uncovered(const struct pool *); /* for whom no server is on its way by mail */
-/* Whom a server free at `worker` serves: see the essay. NULL: nobody. */
-struct client *waiters_next(const struct pool *, uint32_t worker);
+/* Whom a server free at `worker` serves, that was mailed there for `promised` (or NULL): see the essay. NULL: nobody. */
+struct client *waiters_next(const struct pool *, uint32_t worker, const struct line *promised);
 /* For whom the next dial is: the longest waiting that no mail and no dial is under way for. NULL: nobody. */
 struct client *waiters_next_dial(const struct pool *);
+
+/* turns.c: whose turn it is. */
+void turn_hold(struct turns *, struct turn *, int change);
+void turn_stand(struct turns *, struct turn *, int change);
+void turn_take(struct turns *, struct turn *); /* it is served now */
+void turns_fini(struct turns *);
+
+/* line.c: the origins of a pool. */
+struct line *line_of(struct pool *, uint64_t origin, uint64_t group);
+void line_lent(struct core *, struct line *, int change);
+void line_promised(struct core *, struct line *, uint32_t worker, int change);
+void line_waits(struct core *, struct line *, uint32_t worker, int change);
+void line_takes_turn(struct line *);
+bool line_has_room(const struct line *); /* for one more that waits or is lent a server */
+void line_keep(struct core *, struct client *, struct line *, time_us since);
+void line_unkeep(struct core *, struct client *);
+bool line_admit(
+	struct core *, struct line *); /* who was kept waits with the others, as far as there is room; false: nobody */
+void lines_admit(struct core *);       /* of every line that has become roomy; servers are found for them */
+void lines_limit(struct core *, struct pool *); /* origin_servers_max has changed */
+void lines_free(struct pool *);
+void link_by_since(struct link *list, struct link *, time_us since, size_t offset);
 
 /* lend.c: what becomes of a server nobody holds, and of a client that wants one. */
 void server_offer(struct core *, struct server *);
 void server_tell_close(struct core *, struct server *, enum close_reason);
 void server_close(struct core *, struct server *, enum close_reason);
-void server_move(struct core *, struct server *, uint32_t to);
+void server_move(struct core *, struct server *, struct client *to);
 void lend_rescue(struct core *, struct pool *);
 void lend_wants(struct core *, const struct event *);
 void lend_gives_up(struct core *, const struct event *);
@@ -255,6 +352,19 @@ void door_settled(struct core *, const struct event *);
 void door_left(struct core *, const struct event *);
 void door_open(struct core *);
 void door_shut(struct core *);
+void door_come(struct core *, struct client *); /* past its porch */
+
+/* porch.c: what limits the logins of one origin. */
+struct porch *porch_of(struct core *, uint64_t origin); /* NULL: the unknown one */
+bool porch_passes(const struct core *, const struct porch *);
+bool porch_full(const struct core *, const struct porch *);
+void porch_enter(struct core *, struct porch *, struct client *); /* it passes, and is counted */
+void porch_wait(struct core *, struct porch *, struct client *);
+void porch_leave(struct core *, struct porch *); /* one that was counted */
+void porch_stop(struct core *, struct client *); /* one that waits there does so no more */
+void porches_open(struct core *);
+time_us porches_due(const struct core *);
+void porches_free(struct core *);
 
 /* commands.c: what people ask for. */
 bool pool_paused(const struct core *, const struct pool *);

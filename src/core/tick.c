@@ -8,6 +8,7 @@
  *   the end of a pause after a failed dial             -> DIAL for who waits
  *   a waiter older than reserve_pool_timeout           -> DIAL from the reserve
  *   fewer servers than the least                       -> DIAL, one at a time
+ *   an origin whose rate lets its next login in        -> ADMIT
  *
  * The deadline is kept by lowering it: whoever makes something due calls tick_hurry with the time, which costs one comparison. Nothing
  * raises it but a TICK, which looks at every pool. So it is never too late; the audit computes it in full and compares. */
@@ -103,6 +104,7 @@ void tick_all_due(struct core *core)
 {
 	for (uint32_t i = 0; i < core->pools_count; i++)
 		tick_hurry(core, tick_pool_due(core, core->pools[i]));
+	tick_hurry(core, porches_due(core));
 }
 
 static void tick_pool(struct core *core, struct pool *pool)
@@ -137,6 +139,7 @@ void tick(struct core *core, const struct event *event)
 	limits_turns(core);
 	for (uint32_t i = 0; i < core->pools_count; i++)
 		dial_keep_min(core, core->pools[i]);
+	porches_open(core);
 	core->deadline = 0;
 	tick_all_due(core);
 }

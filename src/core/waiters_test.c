@@ -80,11 +80,11 @@ static void who_wants_again_goes_back_to_its_place(void **state)
 	want(b, client(0, 1), 500);
 	want(b, client(0, 2), 400);
 	want(b, client(0, 3), 100);
-	assert_int_equal(waiters_next(b->pool, 0)->ref.client.slot, 3);
+	assert_int_equal(waiters_next(b->pool, 0, NULL)->ref.client.slot, 3);
 	step(b, (struct event){ .kind = EVENT_CLIENT_GIVES_UP, .client = client(0, 3) });
-	assert_int_equal(waiters_next(b->pool, 0)->ref.client.slot, 0);
+	assert_int_equal(waiters_next(b->pool, 0, NULL)->ref.client.slot, 0);
 	step(b, (struct event){ .kind = EVENT_CLIENT_GIVES_UP, .client = client(0, 0) });
-	assert_int_equal(waiters_next(b->pool, 0)->ref.client.slot, 2);
+	assert_int_equal(waiters_next(b->pool, 0, NULL)->ref.client.slot, 2);
 }
 
 static void equals_keep_the_order_in_which_they_came(void **state)
@@ -95,7 +95,7 @@ static void equals_keep_the_order_in_which_they_came(void **state)
 	for (uint32_t slot = 0; slot < 4; slot++)
 		want(b, client(0, slot), 700);
 	for (uint32_t slot = 0; slot < 4; slot++) {
-		assert_int_equal(waiters_next(b->pool, 0)->ref.client.slot, slot);
+		assert_int_equal(waiters_next(b->pool, 0, NULL)->ref.client.slot, slot);
 		step(b,
 			(struct event){
 				.kind = EVENT_CLIENT_LEFT, .client = client(0, slot), .named = true, .pool = 0 });
@@ -110,10 +110,10 @@ static void a_remote_waiter_goes_first_after_one_median_lease_and_not_before(voi
 	b->pool->median_lease = 100;
 	want(b, client(0, 0), 1000);
 	want(b, client(1, 0), 900);
-	assert_int_equal(waiters_next(b->pool, 0)->ref.worker, 0);
+	assert_int_equal(waiters_next(b->pool, 0, NULL)->ref.worker, 0);
 	want(b, client(2, 0), 899);
-	assert_int_equal(waiters_next(b->pool, 0)->ref.worker, 2);
-	assert_int_equal(waiters_next(b->pool, 1)->ref.worker, 1);
+	assert_int_equal(waiters_next(b->pool, 0, NULL)->ref.worker, 2);
+	assert_int_equal(waiters_next(b->pool, 1, NULL)->ref.worker, 1);
 	assert_int_equal(waiters_uncovered(b->pool), 3);
 }
 
@@ -124,7 +124,7 @@ static void a_client_without_local_company_needs_no_bound(void **state)
 	core_step(b->core, &(struct event){ .kind = EVENT_PAUSE, .now = b->now, .database = NO_DATABASE }, &b->effects);
 	b->pool->median_lease = 3600 * SECOND_US;
 	want(b, client(2, 1), b->now);
-	assert_int_equal(waiters_next(b->pool, 0)->ref.worker, 2);
+	assert_int_equal(waiters_next(b->pool, 0, NULL)->ref.worker, 2);
 }
 
 /* Lend and return `count` times, each lease as long as told. */

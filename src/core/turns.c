@@ -1,0 +1,135 @@
+#include <stdlib.h>
+
+#include "core/state.h"
+
+/* Whose turn it is, among those who stand in one order: the groups of a pool, the origins of a group.
+ *
+ *   round 41   billing  holds 3, last served in round 40, so next in 40 + 2^3 = 48
+ *              web      holds none, began to stand in 41, so next in 41 + 2^0 = 42      <- its turn
+ *              report   holds 1, last served in round 41, so next in 41 + 2^1 = 43
+ *
+ * Who is served stands back for 2^held rounds, where `held` is what it holds then, not what it held when it was served: the rounds it
+ * stands back become fewer as it gives servers back. The round of whoever is served becomes the round of all. From this follows:
+ *
+ *   - Who comes new goes before everybody who is served after that and holds as much: it waits for one lease of each
+ *     other at most, however many clients stand behind it there. Nothing is remembered of who neither stands nor holds, so nobody
+ *     gains or loses by leaving.
+ *   - Who holds more than the others hardly gets more: one server more doubles the wait, so shares of a pool are even where
+ *     all want much, whatever the length of their leases. (One turn each, plainly, would leave the pool to the longest leases.)
+ *   - Nobody starves, not even who holds most: its round stands fixed while that of all only grows, and newcomers come in
+ *     behind it. (The fewest held first, plainly, would shut a host out of a busy pool for one forgotten transaction.)
+ *
+ * Doubling ends at 16: rounds then still differ by 65536, and a counter of 64 bits lasts for longer than the pooler.
+ *
+ * A binary heap; one that stands alone costs a comparison. */
+
+#define DOUBLINGS_MOST 16
+#define TAKEN          (UINT64_C(1) << 63) /* in `order`: who was served in this round goes behind who was not */
+
+static bool before(const struct turn *a, const struct turn *b)
+{
+	return a->next != b->next ? a->next < b->next : a->order < b->order;
+}
+
+static void place(struct turns *turns, uint32_t at, struct turn *turn)
+{
+	turns->heap[at] = turn;
+	turn->place = at;
+}
+
+static void rise(struct turns *turns, struct turn *turn)
+{
+	uint32_t at = turn->place;
+
+	while (at > 0 && before(turn, turns->heap[(at - 1) / 2])) {
+		place(turns, at, turns->heap[(at - 1) / 2]);
+		at = (at - 1) / 2;
+	}
+	place(turns, at, turn);
+}
+
+static void sink(struct turns *turns, struct turn *turn)
+{
+	uint32_t at = turn->place, child;
+
+	while ((child = 2 * at + 1) < turns->count) {
+		if (child + 1 < turns->count && before(turns->heap[child + 1], turns->heap[child]))
+			child++;
+		if (!before(turns->heap[child], turn))
+			break;
+		place(turns, at, turns->heap[child]);
+		at = child;
+	}
+	place(turns, at, turn);
+}
+
+static void move(struct turns *turns, struct turn *turn)
+{
+	turn->next = turn->last + (UINT64_C(1) << (turn->held < DOUBLINGS_MOST ? turn->held : DOUBLINGS_MOST));
+	rise(turns, turn);
+	sink(turns, turn);
+}
+
+static void enter(struct turns *turns, struct turn *turn)
+{
+	if (turns->count == turns->capacity) {
+		uint32_t capacity = turns->capacity ? turns->capacity * 2 : 4;
+		struct turn **heap = realloc(turns->heap, capacity * sizeof *heap);
+
+		check(heap != NULL);
+		turns->heap = heap;
+		turns->capacity = capacity;
+	}
+	turn->last = turns->round;
+	turn->order = ++turns->count_taken;
+	place(turns, turns->count++, turn);
+	move(turns, turn);
+}
+
+static void leave(struct turns *turns, struct turn *turn)
+{
+	struct turn *last = turns->heap[--turns->count];
+
+	check(turns->heap[turn->place] == turn);
+	if (last == turn)
+		return;
+	place(turns, turn->place, last);
+	move(turns, last);
+}
+
+void turn_hold(struct turns *turns, struct turn *turn, int change)
+{
+	check(change > 0 || turn->held > 0);
+	turn->held += (uint32_t)change;
+	if (turn->standing)
+		move(turns, turn);
+}
+
+void turn_stand(struct turns *turns, struct turn *turn, int change)
+{
+	bool stood = turn->standing > 0;
+
+	check(change > 0 || turn->standing > 0);
+	turn->standing += (uint32_t)change;
+	if (!stood && turn->standing)
+		enter(turns, turn);
+	else if (stood && !turn->standing)
+		leave(turns, turn);
+}
+
+void turn_take(struct turns *turns, struct turn *turn)
+{
+	if (!turn->standing)
+		return; /* it was promised a server, and is served another: that one was its turn */
+	if (turn->next > turns->round)
+		turns->round = turn->next;
+	turn->last = turns->round;
+	turn->order = TAKEN | ++turns->count_taken;
+	move(turns, turn);
+}
+
+void turns_fini(struct turns *turns)
+{
+	free(turns->heap);
+	*turns = (struct turns){ 0 };
+}
