@@ -193,6 +193,7 @@ static struct database_settings unset_database(char *name, unsigned line)
 		.reserve_pool_size = UNSET,
 		.max_connections = UNSET,
 		.max_client_connections = UNSET,
+		.max_origin_servers = UNSET,
 		.pool_mode = POOL_UNSET,
 		.server_lifetime = UNSET,
 		.query_wait_timeout = UNSET,

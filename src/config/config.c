@@ -354,6 +354,7 @@ void config_pool_rules(
 		.reserve_size = first_number(u->reserve_pool_size, d->reserve_pool_size, c->reserve_pool_size),
 		.database_connections_max = first_number(UNSET, d->max_connections, c->max_db_connections),
 		.user_connections_max = first_number(u->max_connections, UNSET, c->max_user_connections),
+		.origin_servers_max = first_number(UNSET, d->max_origin_servers, c->max_origin_servers),
 		.server_lifetime = first_time(UNSET, d->server_lifetime, c->server_lifetime),
 		.query_wait_timeout = first_time(u->query_wait_timeout, d->query_wait_timeout, c->query_wait_timeout),
 		.query_timeout = first_time(u->query_timeout, UNSET, c->query_timeout),

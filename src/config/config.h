@@ -30,7 +30,7 @@ struct database_settings {
 	size_t host_count;     /* at least 1; a missing host= is unix_socket_dir, and /tmp where that is empty */
 	bool hosts_stay;       /* load_balance_hosts=disable */
 	char *user, *password; /* forced; NULL: the client's own */
-	int pool_size, min_pool_size, reserve_pool_size, max_connections, max_client_connections;
+	int pool_size, min_pool_size, reserve_pool_size, max_connections, max_client_connections, max_origin_servers;
 	enum pool_mode pool_mode;
 	time_us server_lifetime, query_wait_timeout; /* UNSET */
 	char *connect_query;
@@ -92,7 +92,9 @@ struct config {
 	enum limit_counts client_limit_counts;
 	int64_t statement_text_max; /* bytes; longer statements stream through */
 	time_us server_orphan_timeout;
-	int abandoned_query; /* 0 auto, 1 cancel, 2 finish */
+	int abandoned_query;                                           /* 0 auto, 1 cancel, 2 finish */
+	int origin_fairness;                                           /* 0 off, 1 on */
+	int max_origin_clients, max_origin_servers, origin_login_rate; /* 0: no limit */
 
 	enum manner manner;
 	struct database_settings *databases; /* sorted by name, as are the users; each name once */
@@ -141,7 +143,7 @@ const struct user_settings *config_user(const struct config *, struct span name)
 struct pool_rules {
 	enum pool_mode mode;
 	int size, min_size, reserve_size;
-	int database_connections_max, user_connections_max; /* 0: no limit */
+	int database_connections_max, user_connections_max, origin_servers_max; /* 0: no limit */
 	time_us server_lifetime, query_wait_timeout, query_timeout, idle_transaction_timeout, transaction_timeout,
 		client_idle_timeout;
 };

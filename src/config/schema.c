@@ -24,6 +24,8 @@ static const struct setting_word limit_words[] = { { "busy", LIMIT_BUSY }, { "al
 
 static const struct setting_word abandoned_words[] = { { "auto", 0 }, { "cancel", 1 }, { "finish", 2 }, { NULL, 0 } };
 
+static const struct setting_word off_on[] = { { "off", 0 }, { "on", 1 }, { "0", 0 }, { "1", 1 }, { NULL, 0 } };
+
 static const struct setting_word balance_words[] = { { "round-robin", 0 }, { "disable", 1 }, { NULL, 0 } };
 
 #define DEFAULT_AUTH_QUERY \
@@ -159,6 +161,10 @@ const struct setting schema_settings[] = {
 	ROW(statement_text_max, TYPE_BYTES, "bytes", "1048576", LIVE, "pgweir", "A longer prepared statement is not kept for other servers: it streams through, and its client keeps the server until it is closed.", .least = 0, .most = 1073741824),
 	ROW(server_orphan_timeout, TYPE_TIME, "s", "60", LIVE, "pgweir", "How long a server whose connection was cut still counts when PostgreSQL can not be asked whether it is gone."),
 	ROW(abandoned_query, TYPE_WORD, "word", "auto", LIVE, "pgweir", "What happens to a query whose client went away: auto cancels it when it would roll back or only reads, or cancel, or finish.", .words = abandoned_words),
+	ROW(origin_fairness, TYPE_WORD, "word", "on", LIVE, "pgweir", "on: who waits in a pool takes turns by user and address, then by origin; off: first come, first served.", .words = off_on, .standard_pgbouncer = "off"),
+	ROW(max_origin_clients, TYPE_INT, "clients", "0", LIVE, "pgweir", "Most clients of one origin (user, database, application_name at login, address); 0: no limit."),
+	ROW(max_origin_servers, TYPE_INT, "servers", "0", LIVE, "pgweir", "Most servers of a pool that are lent to one origin at once; 0: no limit."),
+	ROW(origin_login_rate, TYPE_INT, "logins/s", "0", LIVE, "pgweir", "Logins of one origin that are let in each second, and at most at once; 0: no limit.", .most = 1000000),
 };
 
 const size_t schema_settings_count = sizeof schema_settings / sizeof *schema_settings;
@@ -193,6 +199,7 @@ const struct setting schema_database_keys[] = {
 	KEY2("load_balance_hosts", TYPE_WORD, "word", "round-robin", "1.24.0", "disable: stay with one host until it fails.", DATABASE(hosts_stay), .words = balance_words),
 	KEY2("max_db_connections", TYPE_INT, "servers", "max_db_connections", "1.6", "As the setting, for this database.", DATABASE(max_connections), .least = -1, .most = INT32_MAX),
 	KEY2("max_db_client_connections", TYPE_INT, "clients", "max_db_client_connections", "1.24.0", "As the setting, for this database.", DATABASE(max_client_connections), .least = -1, .most = INT32_MAX),
+	KEY2("max_origin_servers", TYPE_INT, "servers", "max_origin_servers", "pgweir", "As the setting, for this database.", DATABASE(max_origin_servers), .least = -1, .most = INT32_MAX),
 	KEY2("server_lifetime", TYPE_SECONDS_WIDER, "s", "server_lifetime", "1.23.0", "As the setting, for this database, in whole seconds; 0: as the setting.", DATABASE(server_lifetime)),
 	KEY2("client_encoding", TYPE_TEXT, "name", "", "1.0", "Sent to the server at login.", DATABASE(client_encoding)),
 	KEY2("datestyle", TYPE_TEXT, "string", "", "1.0", "Sent to the server at login.", DATABASE(datestyle)),

@@ -189,12 +189,13 @@ static void proven(struct guest *guest)
 
 #define LOOK_AGAIN_US (100 * MILLISECOND_US)
 
-static uint64_t origin_of(const struct guest *guest)
+static uint64_t origin_of(struct guest *guest)
 {
 	const struct client_facts *facts = client_facts(guest->login);
 	char address[ADDRESS_TEXT];
 
 	address_host_text(stream_peer(guest->stream), address);
+	guest->group = origin_key(facts->user, span_of(NULL, 0), NULL, address);
 	return origin_key(
 		facts->user, facts->database, params_get(facts->params, span_text("application_name")), address);
 }

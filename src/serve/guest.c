@@ -32,6 +32,13 @@ bool guest_is_bouncers(const struct guest *guest)
 	return guest->worker->config->manner == MANNER_PGBOUNCER;
 }
 
+/* As whom it takes its turns. */
+static void name_origin(const struct guest *guest, struct event *event)
+{
+	event->origin = guest->origin;
+	event->group = guest->group;
+}
+
 void guest_step(struct guest *guest, enum event_kind kind)
 {
 	struct event event = {
@@ -44,6 +51,7 @@ void guest_step(struct guest *guest, enum event_kind kind)
 		.worker = guest->worker->index,
 	};
 
+	name_origin(guest, &event);
 	worker_step(guest->worker, &event);
 }
 
@@ -112,13 +120,13 @@ void guest_end(struct guest *guest, const struct complaint *complaint, const cha
 	}
 	if (guest->desk)
 		desk_left(guest);
-	guest_leave_origin(guest);
 	if (guest->channel)
 		channel_abandon(guest->channel);
 	guest->state = GUEST_ENDING;
 	if (guest->counted)
 		guest_step(guest, EVENT_CLIENT_LEFT);
 	guest->counted = false;
+	guest_leave_origin(guest);
 	timer_clear(&worker->timers, &guest->timer);
 	stream_finish(&guest->stream, FAREWELL_US);
 	check(worker->ending_count < worker->ending_capacity);
@@ -185,6 +193,10 @@ void guest_refused(struct guest *guest, const struct effect *effect)
 	case REFUSAL_MAX_USER_CLIENTS:
 		guest_refuse(guest, SQLSTATE_TOO_MANY_CONNECTIONS,
 			"client connections exceeded (max_user_client_connections)", NULL, NULL);
+		return;
+	case REFUSAL_MAX_ORIGIN_CLIENTS:
+		guest_refuse(guest, SQLSTATE_TOO_MANY_CONNECTIONS, "client connections exceeded (max_origin_clients)",
+			"An origin is user, database, application_name at login and address.", NULL);
 		return;
 	case REFUSAL_FAILED:
 		if (guest_is_bouncers(guest) && guest->state == GUEST_WAITING) {
@@ -331,7 +343,12 @@ static void describe_wait(struct guest *guest, char *detail, size_t size)
 	}
 	if (picture.oldest_lease_since)
 		text_duration(longest, sizeof longest, guest->worker->now - picture.oldest_lease_since);
-	if (picture.lent > 0)
+	if (picture.kept > 0 && picture.idle > 0)
+		text_format(detail, size,
+			"This client's origin is lent as many servers of pool %s/%s as it may have (max_origin_servers), the longest for %s; %u clients wait.",
+			guest->worker->views[guest->pool]->database_name, guest->worker->views[guest->pool]->user,
+			longest, picture.waiting);
+	else if (picture.lent > 0)
 		text_format(detail, size,
 			"All %u servers of pool %s/%s are lent to %u clients, the longest for %s; %u clients wait.",
 			picture.lent, guest->worker->views[guest->pool]->database_name,
@@ -392,7 +409,8 @@ void guest_rings(struct guest *guest)
 		}
 		guest_refuse(guest, SQLSTATE_CANNOT_CONNECT_NOW, "client_login_timeout",
 			guest->state == GUEST_AT_DOOR
-				? "The pooler serves as many clients as it may (max_client_conn), and none was done in time."
+				? "The pooler serves as many clients as it may (max_client_conn; max_origin_clients and origin_login_rate for "
+				  "those of one origin), and none was done in time."
 				: NULL,
 			NULL);
 		break;

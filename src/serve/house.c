@@ -25,6 +25,8 @@ static void core_rules_of(const struct config *config, struct core_rules *rules)
 		.reserve_timeout = config->reserve_pool_timeout,
 		.orphan_timeout = config->server_orphan_timeout,
 		.check_on = config->server_check_on,
+		.origin_clients_max = (uint32_t)config->max_origin_clients,
+		.origin_login_rate = (uint32_t)config->origin_login_rate,
 	};
 }
 

@@ -27,6 +27,8 @@ static void core_rules_of(const struct pool_view *view, struct core_pool_rules *
 				: config->max_user_client_connections),
 		.lifetime = rules->server_lifetime,
 		.keep_min = settings && settings->user,
+		.fair = config->origin_fairness,
+		.origin_servers_max = (uint32_t)rules->origin_servers_max,
 	};
 	*database = (struct database_rules){
 		.servers_max = (uint32_t)rules->database_connections_max,

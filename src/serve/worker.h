@@ -56,6 +56,7 @@ struct guest {
 	bool cancel_wanted;
 	uint32_t body_left; /* bytes of the message at hand that are still to come */
 	uint64_t origin;    /* counted there; 0: not */
+	uint64_t group;     /* its user and address */
 	pool_id pool;
 	uint32_t number; /* for SHOW CLIENTS and KILL_CLIENT */
 	struct handle handle;
