@@ -159,7 +159,7 @@ void lend_wants(struct core *core, const struct event *event)
 		return;
 	}
 	line = line_of(pool, event->origin, event->group);
-	if (!line_has_room(line)) {
+	if (!line_makes_room(core, line, since)) {
 		line_keep(core, c, line, since);
 		return;
 	}

@@ -288,6 +288,21 @@ static struct client *youngest(const struct line *line)
 	return found;
 }
 
+bool line_makes_room(struct core *core, struct line *line, time_us since)
+{
+	struct client *c;
+
+	if (line_has_room(line))
+		return true;
+	/* Only who must want again comes with an old time: its place was given to the next of those who were kept. */
+	c = line->waiting && since < core->now ? youngest(line) : NULL;
+	if (!c || c->since <= since)
+		return false;
+	waiters_remove(core, c);
+	line_keep(core, c, line, c->since);
+	return true;
+}
+
 void lines_limit(struct core *core, struct pool *pool)
 {
 	uint32_t most = pool->rules.origin_servers_max;

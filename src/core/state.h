@@ -279,6 +279,8 @@ void line_promised(struct core *, struct line *, uint32_t worker, int change);
 void line_waits(struct core *, struct line *, uint32_t worker, int change);
 void line_takes_turn(struct line *);
 bool line_has_room(const struct line *); /* for one more that waits or is lent a server */
+/* Is there room for one that wants since then, if a younger one that waits is kept instead? */
+bool line_makes_room(struct core *, struct line *, time_us since);
 void line_keep(struct core *, struct client *, struct line *, time_us since);
 void line_unkeep(struct core *, struct client *);
 bool line_admit(

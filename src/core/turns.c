@@ -74,10 +74,10 @@ static void enter(struct turns *turns, struct turn *turn)
 {
 	if (turns->count == turns->capacity) {
 		uint32_t capacity = turns->capacity ? turns->capacity * 2 : 4;
-		struct turn **heap = realloc(turns->heap, capacity * sizeof *heap);
+		struct turn **grown = realloc(turns->heap, capacity * sizeof *grown);
 
-		check(heap != NULL);
-		turns->heap = heap;
+		check(grown != NULL);
+		turns->heap = grown;
 		turns->capacity = capacity;
 	}
 	turn->last = turns->round;

@@ -26,7 +26,8 @@ static struct limits limits;
 
 /* What stays the same over reloads. */
 static struct {
-	unsigned workers, prepared, clients;
+	unsigned workers, prepared, clients, origin_clients, origin_login_rate, origin_servers;
+	bool fair;
 	bool prepares;
 } fixed;
 
@@ -145,6 +146,10 @@ static struct config *configure(void)
 		.reserve = of(0, 0, 1, 2),
 		.database_max = of(0, 0, 3, 6),
 		.user_max = of(0, 0, 0, 5),
+		/* Where nothing depends on origins, who waits is of none: a limit that comes then does not bind it. */
+		.origin_servers_max = fixed.fair ? of(0, 0, 1, 2) : fixed.origin_servers,
+		.origin_clients_max = fixed.origin_clients,
+		.fair = fixed.fair,
 		.query_wait_timeout = (time_us)of(0, 120, 120, 20) * SECOND_US,
 		.login_timeout = (time_us)of(60, 60, 120, 300) * SECOND_US,
 		.query_timeout = (time_us)of(0, 0, 0, world.plain ? 0 : 2) * SECOND_US,
@@ -177,6 +182,8 @@ static struct config *configure(void)
 		fixed.prepared, of(1, 10, 60, 60), of(0, 0, 0, 1), fixed.workers);
 	LINE("cancel_wait_timeout=%u\nstatement_text_max=%u\nlog_connections=0\n", of(0, 5, 10, 10),
 		of(100, 1048576, 1048576, 1048576));
+	LINE("origin_fairness=%s\nmax_origin_servers=%u\nmax_origin_clients=%u\norigin_login_rate=%u\n",
+		fixed.fair ? "on" : "off", limits.origin_servers_max, fixed.origin_clients, fixed.origin_login_rate);
 	check(n < sizeof text);
 	source.text = span_of(text, n);
 	config = config_parse(&source, error, sizeof error);
@@ -241,6 +248,10 @@ void house_begin(void)
 	fixed.prepared = of(2, 4, 20, 200);
 	fixed.prepares = true;
 	fixed.clients = of(0, 100, 10, 20);
+	fixed.origin_clients = of(0, 0, 0, 6);
+	fixed.origin_login_rate = of(0, 0, 0, 10);
+	fixed.fair = chance(700);
+	fixed.origin_servers = of(0, 0, 1, 2);
 	keeper_loop = loop_new();
 	keeper_mailbox = mailbox_new(keeper_loop);
 	setup.config = configure();
@@ -248,9 +259,9 @@ void house_begin(void)
 	setup.workers = fixed.workers;
 	if (passwords)
 		cluster.cleartext = chance(700);
-	story("configured: %u workers, pool_size %u + %u, per database %u, per user %u, clients %u, prepared %u%s",
+	story("configured: %u workers, pool_size %u + %u, per database %u, per user %u, clients %u, prepared %u%s%s",
 		fixed.workers, limits.pool_size, limits.reserve, limits.database_max, limits.user_max, fixed.clients,
-		fixed.prepared, passwords ? ", passwords" : "");
+		fixed.prepared, passwords ? ", passwords" : "", fixed.fair ? ", fair" : "");
 	house = house_new(&setup);
 	check(house);
 	house->keeper_mailbox = keeper_mailbox;

@@ -101,6 +101,7 @@ static uint64_t play(uint64_t seed)
 	ways.hostile = world.plain ? 0 : (unsigned)pick(4);
 	ways.operators = (unsigned)pick(3);
 	ways.database_count = 1 + (size_t)pick(database_count);
+	ways.user_count = 1 + (size_t)pick(3);
 	ways.prepared = house_prepares();
 	ways.password = house_wants_passwords();
 	ways.span = chance(500) ? between(1, SECOND_US) : between(1, 20 * SECOND_US);

@@ -1093,7 +1093,7 @@ static void person_new(enum person_kind kind)
 	p->next = people;
 	people = p;
 	people_left++;
-	p->user = kind == PERSON_OPERATOR ? "admin" : users[pick(3)];
+	p->user = kind == PERSON_OPERATOR ? "admin" : users[pick(ways.user_count)];
 	p->database = kind == PERSON_OPERATOR ? "pgbouncer" : ways.databases[pick(ways.database_count)];
 	p->talks = 1 + (unsigned)pick(chance(800) ? 12 : 60);
 	p->protocol_32 = chance(200);

@@ -45,7 +45,7 @@ extern unsigned people_left; /* that are not gone */
 struct people_ways {
 	unsigned count, operators, hostile;
 	const char *const *databases;
-	size_t database_count;
+	size_t database_count, user_count;
 	bool prepared; /* named statements are shared */
 	bool password;
 	time_us span; /* over which they come */
