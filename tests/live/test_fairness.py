@@ -1,0 +1,199 @@
+"""A greedy or leaking origin does not starve the others. Told by order and counts, never by the clock."""
+import selectors
+import statistics
+import threading
+
+from harness import Story, takes, wait_until
+from wire import query
+
+GREEDY = {"application_name": "greedy"}
+SMALL = {"application_name": "small"}
+
+
+class Crowd:
+    """Clients of one application in a closed loop: each asks again as soon as it is answered. Each lease takes a number
+    from a sequence of the database, so that leases can be counted from outside."""
+
+    def __init__(self, pooler, count, source=None, **options):
+        self.selector = selectors.DefaultSelector()
+        self.clients = []
+        for _ in range(count):
+            client = pooler.client(parameters=GREEDY, source=source, **options)
+            self.clients.append(client)
+            self.selector.register(client.socket, selectors.EVENT_READ, client)
+        self.answers = 0
+        self.ending = False
+        self.thread = threading.Thread(target=self.run, daemon=True)
+
+    def __enter__(self):
+        for client in self.clients:
+            client.send(query("SELECT nextval('turns'), pg_sleep(0.01)"))
+        self.thread.start()
+        wait_until("the crowd is under way", lambda: self.answers > len(self.clients) // 4)
+        return self
+
+    def run(self):
+        while not self.ending:
+            for key, _ in self.selector.select(0.1):
+                client = key.data
+                client.reply()
+                self.answers += 1
+                client.send(query("SELECT nextval('turns'), pg_sleep(0.01)"))
+
+    def __exit__(self, *_):
+        self.ending = True
+        self.thread.join(20)
+        assert not self.thread.is_alive()
+        for client in self.clients:
+            client.reply()
+
+
+class Fairness(Story):
+    kinds = ("pgweir",)
+
+    def setUp(self):
+        super().setUp()
+        with self.pg.admin("app") as admin:
+            admin.query("DROP SEQUENCE IF EXISTS turns; CREATE SEQUENCE turns; GRANT ALL ON SEQUENCE turns TO PUBLIC")
+
+    def _passed(self, pooler, count, rounds=11, source=None, small_source=None, small_user="app"):
+        """How many leases began between the request of a small application's only client and its own: the median."""
+        seen = []
+        with Crowd(pooler, count, source=source):
+            small = pooler.client(parameters=SMALL, source=small_source, user=small_user)
+            for _ in range(rounds):
+                before = int(self.pg.value("SELECT last_value FROM turns", database="app"))
+                seen.append(int(small.value("SELECT nextval('turns')")) - before - 1)
+        return statistics.median(seen)
+
+    @takes(60)
+    def a_small_origin_does_not_wait_for_the_clients_of_a_greedy_one(self):
+        pooler = self.pooler(settings={"default_pool_size": 4})
+        # What runs, a turn of the other, and what began while the question itself was on its way.
+        for count in (40, 200):
+            with self.subTest(greedy=count):
+                self.assertLessEqual(self._passed(pooler, count), 20)
+
+    @takes(60)
+    def without_fairness_it_waits_for_all_of_them(self):
+        pooler = self.pooler(settings={"default_pool_size": 4, "origin_fairness": "off"})
+        self.assertGreaterEqual(self._passed(pooler, 200), 150)
+
+    @takes(60)
+    def a_user_at_an_address_has_the_turns_of_one(self):
+        """The greedy ones are many applications at one address; the small one is at another, or another user of the pool."""
+        pooler = self.pooler(settings={"default_pool_size": 4, "listen_addr": "*"},
+                             databases={"app": "dbname=app user=app"})
+        self.assertLessEqual(self._passed(pooler, 100, small_source=("127.0.0.2", 0)), 20)
+        self.assertLessEqual(self._passed(pooler, 100, small_user="other"), 20)
+
+    @takes(60)
+    def fairness_holds_across_workers(self):
+        pooler = self.pooler(settings={"default_pool_size": 4, "workers": 4})
+        self.assertLessEqual(self._passed(pooler, 200), 30)
+
+
+class Limits(Story):
+    kinds = ("pgweir",)
+
+    def _reload(self, pooler, **settings):
+        pooler.settings.update(settings)
+        pooler.write_files()
+        with pooler.console() as console:
+            console.query("RELOAD")
+
+    def max_origin_servers_keeps_the_others_served(self):
+        pooler = self.pooler(settings={"default_pool_size": 4, "max_origin_servers": 2})
+        holders = [pooler.client(parameters=GREEDY) for _ in range(2)]
+        for holder in holders:
+            holder.query("BEGIN")
+        waits = [pooler.client(parameters=GREEDY) for _ in range(2)]
+        for client in waits:
+            client.send(query("SELECT 'served'"))
+        wait_until("two wait", lambda: pooler.pool()["cl_waiting"] == 2)
+        small = pooler.client(parameters=SMALL)
+        for _ in range(20):
+            self.assertEqual("1", small.value("SELECT 1"))
+        self.assertEqual(2, pooler.pool()["cl_waiting"])
+        # First come, first served, when their own origin gives one back.
+        holders[0].query("ROLLBACK")
+        self.assertEqual("served", waits[0].reply().value)
+        self.assertEqual("served", waits[1].reply().value)
+        # A new limit by RELOAD.
+        holders[0].query("BEGIN")
+        waits[0].send(query("SELECT 'served'"))
+        wait_until("one waits", lambda: pooler.pool()["cl_waiting"] == 1)
+        self._reload(pooler, max_origin_servers=3)
+        self.assertEqual("served", waits[0].reply().value)
+
+    def max_origin_servers_of_a_database_beats_the_setting(self):
+        pooler = self.pooler(settings={"default_pool_size": 3, "max_origin_servers": 1},
+                             databases={"app": "dbname=app max_origin_servers=2", "app2": "dbname=app2"})
+        holders = [pooler.client(parameters=GREEDY) for _ in range(2)]
+        for holder in holders:
+            holder.query("BEGIN")
+        others = [pooler.client(parameters=GREEDY, database="app2") for _ in range(2)]
+        others[0].query("BEGIN")
+        others[1].send(query("SELECT 'served'"))
+        wait_until("one waits", lambda: pooler.pool(database="app2")["cl_waiting"] == 1)
+        others[0].query("ROLLBACK")
+        self.assertEqual("served", others[1].reply().value)
+
+    def a_client_beyond_max_origin_servers_is_told_why_it_waits(self):
+        pooler = self.pooler(settings={"default_pool_size": 2, "max_origin_servers": 1, "query_wait_timeout": 2})
+        holder, waits = pooler.client(parameters=GREEDY), pooler.client(parameters=GREEDY)
+        small = pooler.client(parameters=SMALL)
+        holder.query("BEGIN")
+        small.value("SELECT 1")
+        waits.send(query("SELECT 1"))
+        error, = waits.expect_closed()
+        self.assertEqual(("53300", "query_wait_timeout"), (error.sqlstate, error.message))
+        self.assertIn("max_origin_servers", error.fields["D"])
+
+    def max_origin_clients_makes_the_next_login_wait_at_the_door(self):
+        pooler = self.pooler(settings={"max_origin_clients": 2})
+        inside = [pooler.client(parameters=GREEDY) for _ in range(2)]
+        results = []
+        waits = threading.Thread(target=lambda: results.append(pooler.client(parameters=GREEDY)), daemon=True)
+        waits.start()
+        # Others log in meanwhile, also from the same address.
+        for number in range(3):
+            other = pooler.client(parameters={"application_name": f"other {number}"})
+            self.assertEqual("1", other.value("SELECT 1"))
+        self.assertEqual([], results)
+        inside[0].close()
+        waits.join(15)
+        self.assertEqual("1", results[0].value("SELECT 1"))
+
+    def a_login_that_waits_for_max_origin_clients_ends_with_client_login_timeout(self):
+        pooler = self.pooler(settings={"max_origin_clients": 1, "client_login_timeout": 2})
+        kept = pooler.client(parameters=GREEDY)
+        error = self.refused(pooler.client, parameters=GREEDY, says="client_login_timeout", sqlstate="57P03")
+        self.assertIn("max_origin_clients", error.fields["D"])
+        self.assertEqual("1", kept.value("SELECT 1"))
+
+    def where_all_clients_count_one_too_many_of_an_origin_is_refused(self):
+        pooler = self.pooler(settings={"max_origin_clients": 1, "client_limit_counts": "all"})
+        kept = pooler.client(parameters=GREEDY)
+        self.refused(pooler.client, parameters=GREEDY, says="max_origin_clients", sqlstate="53300")
+        self.assertEqual("1", kept.value("SELECT 1"))
+        self.assertEqual("1", pooler.client(parameters=SMALL).value("SELECT 1"))
+
+    def logins_beyond_origin_login_rate_wait_and_those_of_others_do_not(self):
+        pooler = self.pooler(settings={"origin_login_rate": 1})
+        order = []
+
+        def come(parameters):
+            pooler.client(parameters=parameters)
+            order.append(parameters["application_name"])
+        threads = [threading.Thread(target=come, args=(GREEDY,), daemon=True) for _ in range(5)]
+        for thread in threads:
+            thread.start()
+        wait_until("the first is in", lambda: order)
+        come(SMALL)
+        for thread in threads:
+            thread.join(20)
+        # The last of five would be in after four seconds; the other does not stand behind it.
+        self.assertEqual(6, len(order))
+        self.assertEqual("greedy", order[-1])
+        self.assertLess(order.index("small"), 4)
