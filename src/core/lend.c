@@ -217,7 +217,7 @@ static bool give_back(struct core *core, struct server *s)
 	struct line *line = s->line;
 
 	server_unlend(core, s);
-	return line_admit(core, line);
+	return line->kept_count && line_admit(core, line);
 }
 
 void lend_ready(struct core *core, const struct event *event)

@@ -119,16 +119,18 @@ void lines_free(struct pool *pool)
 }
 
 /* It is needed, or rests. */
-static void settle(struct line *line)
+static inline void settle(struct line *line)
 {
 	struct pool *pool = line->pool;
 	bool rests = line->resting.next != &line->resting;
 	bool needed = line->turn.held || line->waiting || line->kept_count;
 
-	if (needed && rests) {
+	if (needed != rests)
+		return;
+	if (needed) {
 		link_remove(&line->resting);
 		pool->resting_count--;
-	} else if (!needed && !rests) {
+	} else {
 		link_remove(&line->roomy);
 		link_last(&pool->resting, &line->resting);
 		if (++pool->resting_count > RESTING_MOST)
@@ -139,16 +141,23 @@ static void settle(struct line *line)
 /* ---- what it holds, and who waits ---- */
 
 /* Something was given back, or a waiter left: is there somebody kept who may take the place? */
-static void give_room(struct core *core, struct line *line)
+static inline void give_room(struct core *core, struct line *line)
 {
 	if (line->kept_count && link_empty(&line->roomy) && line_has_room(line))
 		link_last(&core->roomy, &line->roomy);
 }
 
-static void hold(struct line *line, int change)
+static inline void hold(struct line *line, int change)
 {
-	turn_hold(&line->group->turns, &line->turn, change);
-	turn_hold(&line->pool->turns, &line->group->turn, change);
+	struct group *group = line->group;
+
+	check(change > 0 || (line->turn.held > 0 && group->turn.held > 0));
+	line->turn.held += (uint32_t)change;
+	group->turn.held += (uint32_t)change;
+	if (group->turn.standing == 0)
+		return;
+	turn_held(&group->turns, &line->turn);
+	turn_held(&line->pool->turns, &group->turn);
 }
 
 static uint32_t uncovered(const struct line_worker *at)
@@ -158,10 +167,15 @@ static uint32_t uncovered(const struct line_worker *at)
 
 static void stand(struct line *line, int change)
 {
-	if (change == 0)
-		return;
-	turn_stand(&line->group->turns, &line->turn, change);
-	turn_stand(&line->pool->turns, &line->group->turn, change);
+	struct group *group = line->group;
+	bool line_stood = line->turn.standing > 0, group_stood = group->turn.standing > 0;
+
+	line->turn.standing += (uint32_t)change;
+	group->turn.standing += (uint32_t)change;
+	if (line_stood != (line->turn.standing > 0))
+		(line_stood ? turn_leaves : turn_stands)(&group->turns, &line->turn);
+	if (group_stood != (group->turn.standing > 0))
+		(group_stood ? turn_leaves : turn_stands)(&line->pool->turns, &group->turn);
 }
 
 void line_lent(struct core *core, struct line *line, int change)

@@ -267,9 +267,10 @@ struct client *waiters_next(const struct pool *, uint32_t worker, const struct l
 struct client *waiters_next_dial(const struct pool *);
 
 /* turns.c: whose turn it is. */
-void turn_hold(struct turns *, struct turn *, int change);
-void turn_stand(struct turns *, struct turn *, int change);
-void turn_take(struct turns *, struct turn *); /* it is served now */
+void turn_held(struct turns *, struct turn *);   /* `held` has changed */
+void turn_stands(struct turns *, struct turn *); /* `standing` was 0, and is not any more */
+void turn_leaves(struct turns *, struct turn *); /* `standing` has become 0 */
+void turn_take(struct turns *, struct turn *);   /* it is served now */
 void turns_fini(struct turns *);
 
 /* line.c: the origins of a pool. */

@@ -21,7 +21,7 @@
  *
  * Doubling ends at 16: rounds then still differ by 65536, and a counter of 64 bits lasts for longer than the pooler.
  *
- * A binary heap; one that stands alone costs a comparison. */
+ * A binary heap; one that stands alone costs a comparison. Who counts `held` and `standing` says when they have changed. */
 
 #define DOUBLINGS_MOST 16
 #define TAKEN          (UINT64_C(1) << 63) /* in `order`: who was served in this round goes behind who was not */
@@ -66,6 +66,8 @@ static void sink(struct turns *turns, struct turn *turn)
 static void move(struct turns *turns, struct turn *turn)
 {
 	turn->next = turn->last + (UINT64_C(1) << (turn->held < DOUBLINGS_MOST ? turn->held : DOUBLINGS_MOST));
+	if (turns->count == 1)
+		return;
 	rise(turns, turn);
 	sink(turns, turn);
 }
@@ -97,24 +99,22 @@ static void leave(struct turns *turns, struct turn *turn)
 	move(turns, last);
 }
 
-void turn_hold(struct turns *turns, struct turn *turn, int change)
+void turn_held(struct turns *turns, struct turn *turn)
 {
-	check(change > 0 || turn->held > 0);
-	turn->held += (uint32_t)change;
 	if (turn->standing)
 		move(turns, turn);
 }
 
-void turn_stand(struct turns *turns, struct turn *turn, int change)
+void turn_stands(struct turns *turns, struct turn *turn)
 {
-	bool stood = turn->standing > 0;
+	check(turn->standing > 0);
+	enter(turns, turn);
+}
 
-	check(change > 0 || turn->standing > 0);
-	turn->standing += (uint32_t)change;
-	if (!stood && turn->standing)
-		enter(turns, turn);
-	else if (stood && !turn->standing)
-		leave(turns, turn);
+void turn_leaves(struct turns *turns, struct turn *turn)
+{
+	check(turn->standing == 0);
+	leave(turns, turn);
 }
 
 void turn_take(struct turns *turns, struct turn *turn)
