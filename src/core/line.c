@@ -20,7 +20,7 @@
  * goes costs no memory management, and the origin that came last is found without a search. Where nothing depends on origins
  * (not fair, no limit) all clients stand in one line. */
 
-#define RESTING_MOST 64
+#define RESTING_MOST 256
 
 /* ---- lines that come and go ---- */
 
