@@ -103,6 +103,7 @@ static void the_incidents_file_is_read_as_written(void **state)
 	assert_int_equal(c->pool_mode, POOL_TRANSACTION);
 	assert_int_equal(c->max_client_conn, 100);
 	assert_int_equal(c->client_limit_counts, LIMIT_BUSY);
+	assert_int_equal(c->origin_fairness, 1);
 	assert_int_equal(c->default_pool_size, 20);
 	assert_int_equal(c->reserve_pool_size, 5);
 	assert_int_equal(c->reserve_pool_timeout, 3 * SECOND_US);
@@ -139,6 +140,7 @@ static void what_is_not_said_is_as_in_pgbouncer(void **state)
 	assert_true(c->server_check_on);
 	assert_string_equal(c->track_extra_parameters, "IntervalStyle");
 	assert_int_equal(c->client_limit_counts, LIMIT_ALL);
+	assert_int_equal(c->origin_fairness, 0);
 	assert_int_equal(c->statement_text_max, 1048576);
 	assert_int_equal(c->server_orphan_timeout, 60 * SECOND_US);
 	assert_string_equal(value_of(c, "client_limit_counts", &view), "all");
@@ -478,9 +480,10 @@ static void users_beat_databases_beat_the_rest(void **state)
 {
 	struct given g = {
 		.text = "[databases]\nwide =\nnarrow = pool_size=4 pool_mode=transaction reserve_pool_size=1 max_db_connections=30 "
-			"query_wait_timeout=11 server_lifetime=12 min_pool_size=2\n"
+			"query_wait_timeout=11 server_lifetime=12 min_pool_size=2 max_origin_servers=3\n"
 			"[users]\njoe = pool_size=5 pool_mode=statement max_user_connections=6 query_timeout=7 query_wait_timeout=0\n"
 			"ann = query_timeout=0\n[pgbouncer]\ndefault_pool_size=20\nquery_timeout=99\nmax_user_connections=50\n"
+			"max_origin_servers=9\n"
 	};
 	struct config *c = parse(&g);
 	const struct database_settings *wide = config_database(c, span_text("wide")),
@@ -493,6 +496,7 @@ static void users_beat_databases_beat_the_rest(void **state)
 	assert_int_equal(r.size, 20);
 	assert_int_equal(r.user_connections_max, 50);
 	assert_int_equal(r.database_connections_max, 0);
+	assert_int_equal(r.origin_servers_max, 9);
 	assert_int_equal(r.query_timeout, 99 * SECOND_US);
 	assert_int_equal(r.query_wait_timeout, 120 * SECOND_US);
 	config_pool_rules(c, narrow, span_text("nobody"), &r);
@@ -501,6 +505,7 @@ static void users_beat_databases_beat_the_rest(void **state)
 	assert_int_equal(r.min_size, 2);
 	assert_int_equal(r.reserve_size, 1);
 	assert_int_equal(r.database_connections_max, 30);
+	assert_int_equal(r.origin_servers_max, 3);
 	assert_int_equal(r.query_wait_timeout, 11 * SECOND_US);
 	assert_int_equal(r.server_lifetime, 12 * SECOND_US);
 	config_pool_rules(c, narrow, span_text("joe"), &r);

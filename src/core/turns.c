@@ -12,8 +12,8 @@
  * stands back become fewer as it gives servers back. The round of whoever is served becomes the round of all. From this follows:
  *
  *   - Who comes new goes before everybody who is served after that: it waits for one lease of each other at most, however
- *     many clients stand there. (Who was served in this round, and holds nothing any more, for two.) Nothing is remembered of who neither stands nor holds, so nobody
- *     gains or loses by leaving.
+ *     many clients stand there. (Who was served in this round, and holds nothing any more, for two.) Nothing is remembered of
+ *     who neither stands nor holds, so nobody gains or loses by leaving.
  *   - Who holds more than the others hardly gets more: one server more doubles the wait, so shares of a pool are even where
  *     all want much, whatever the length of their leases. (One turn each, plainly, would leave the pool to the longest leases.)
  *   - Nobody starves, not even who holds most: its round stands fixed while that of all only grows, and newcomers come in
