@@ -27,7 +27,7 @@ struct leak_facts {
 	uint32_t origin; /* its number; not given again while the process lives */
 	enum leak_driver driver;
 	enum leak_runtime runtime;
-	bool session_mode; /* its leases last as long as its clients */
+	bool session_mode; /* its leases last as long as its clients; who rests outside a block counts as parked there too */
 
 	/* As it is now. A client is `quiet` when it has been parked for leak_quiet; a burst is what lies between two such rests. */
 	uint32_t clients, parked, waiting, lent;
@@ -68,14 +68,19 @@ enum leak_family {
 	FAMILY_NOT_US  /* neither the pooler nor PostgreSQL */
 };
 
-/* A row of the table of patterns; `number` is that of the catalogue ("L1"). */
+/* A row of the table of patterns; `number` is that of the catalogue ("L1"). doc/leaks.md is made from it. */
 struct leak_pattern {
 	const char *number, *name;
-	enum leak_family family;
+	enum leak_family family; /* what it costs as a rule; a verdict has its own, see there */
+	const char *cause;       /* whose connection nobody ends, and why */
+	const char *sign; /* how it is told; NULL: nothing on the wire tells it, so there are no verdicts of it */
 	const char *cure; /* one or two sentences: what to change */
 };
 extern const struct leak_pattern leak_patterns[];
 extern const size_t leak_patterns_count;
+
+/* The row of this number, or NULL. */
+const struct leak_pattern *leak_pattern_of(const char *number);
 
 enum leak_severity {
 	SEVERITY_LOW,
@@ -87,8 +92,9 @@ struct leak {
 	uint32_t number; /* of this verdict; not given again */
 	uint32_t origin;
 	const struct leak_pattern *pattern;
+	enum leak_family family; /* what it costs here: in session mode a forgotten client holds a server as well */
 	enum leak_severity severity;
-	unsigned confidence;       /* percent */
+	unsigned confidence;       /* percent; a hint (FAMILY_NOT_US) never has more than 25 */
 	char evidence[320];        /* one sentence with its figures */
 	uint32_t clients, servers; /* held */
 	time_us oldest;            /* age of the oldest client or hold */
@@ -103,10 +109,11 @@ struct leak_change {
 	struct leak leak;
 };
 
+/* All durations of the detector are multiples of these, so that a test may run it faster and not otherwise. */
 struct leak_rules {
-	time_us period;    /* how often leak_step is called: leak_interval */
+	time_us period;    /* how often leak_step is called: leak_interval; not 0 */
 	time_us quiet;     /* leak_quiet */
-	time_us hold;      /* leak_hold */
+	time_us hold;      /* leak_hold; not 0 */
 	uint32_t siblings; /* leak_siblings */
 };
 
@@ -115,7 +122,8 @@ struct leak_book *leak_book_new(void); /* NULL: memory refused */
 void leak_book_free(struct leak_book *);
 
 /* Look at all origins. `facts` has one row for each that is known; an origin that has no row any more is forgotten, and its leaks end.
- * Up to `capacity` changes are written to `changes`; returns how many. Refused memory makes it see less, never fail. */
+ * Up to `capacity` changes are written to `changes`; returns how many. What finds no room there waits for the next step. Refused memory
+ * makes it see less, never fail. */
 size_t leak_step(struct leak_book *, const struct leak_rules *, time_us now, const struct leak_facts *facts,
 	size_t count, struct leak_change *changes, size_t capacity);
 

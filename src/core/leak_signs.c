@@ -1,0 +1,321 @@
+#include <string.h>
+
+#include "core/leak_state.h"
+
+/* The signs: what a look at an origin and its history say, as figures. What they mean is for leak_verdicts.c.
+ *
+ * Clients that nobody uses any more. A pool never logs in while one of its own connections is free; whoever does, and then leaves the new
+ * client after one burst, has lost the old ones. The wire shows this to the end only in time, so the sign asks for all of:
+ *
+ *   births     logins beside quiet siblings, spread over the window: a fleet that starts, a deploy or a wave of websockets opens
+ *              all it needs at once, and then it is over
+ *   no return  next to none of the new clients comes back. A pool that fills as its threads are first asked returns to some of
+ *              them long before the last is there (n of W threads filled: the next request meets a filled one with chance n/W)
+ *   growth     more unused clients at the end, in the first half as well as in the last
+ *   excess     more than Little's law explains: rate of logins times the lifetime of those that came and went within the window
+ *
+ * Clumps (several at once, then nothing) look like a deploy. They must more than double the origin, and go on for longer.
+ *
+ * Holds: how long a client is idle in a transaction is compared with the origin's own habit, within bounds: nothing below one and a
+ * quarter leak_hold is remarkable, and nothing above four times leak_hold is a habit to be respected. */
+
+static uint32_t grown(uint32_t from, uint32_t to)
+{
+	return to - from < UINT32_MAX / 2 ? to - from : 0;
+}
+
+/* How many clients must have been left: where the kind of program is known for it, fewer will do. People are not counted on. */
+static uint32_t clients_needed(const struct leak_rules *rules, const struct leak_facts *facts)
+{
+	uint32_t needed = 20;
+
+	if (facts->runtime == RUNTIME_GUI)
+		needed = 40;
+	else if (facts->runtime != RUNTIME_UNKNOWN)
+		needed = 12;
+	else if (facts->quiet > 0 && (facts->silent * 5 >= facts->quiet * 4 || facts->listeners * 5 >= facts->quiet * 4))
+		needed = 12;
+	return needed > 2 * rules->siblings ? needed : 2 * rules->siblings;
+}
+
+/* `now` without what was there when `from` was taken. */
+static struct spread spread_since(const struct spread *now, const struct spread *from)
+{
+	struct spread since;
+
+	for (unsigned i = 0; i < SPREAD_BUCKETS; i++)
+		since.buckets[i] = now->buckets[i] - from->buckets[i];
+	return since;
+}
+
+/* Only what may have lasted between these two. */
+static struct spread spread_between(const struct spread *spread, time_us least, time_us most)
+{
+	struct spread between = *spread;
+
+	for (unsigned i = 0; i < SPREAD_BUCKETS; i++) {
+		if ((i > 0 && (time_us)1 << (i - 1) > most) || (time_us)1 << i <= least)
+			between.buckets[i] = 0;
+	}
+	return between;
+}
+
+/* Little's law: as many as these come in the window, for as long as those stayed that came and went within it. */
+static uint32_t clients_expected(
+	const struct origin_memory *memory, const struct leak_facts *facts, uint32_t logins, time_us window)
+{
+	struct spread lately = spread_since(&facts->lifetimes, &memory->lifetimes.older),
+		      gone = spread_between(&lately, 0, window);
+	time_us stay = spread_quantile(&gone, 900);
+
+	if (spread_count(&gone) < 3)
+		return 0;
+	return (uint32_t)((double)logins * (double)stay / (double)window);
+}
+
+/* What one window says about births. */
+struct births {
+	unsigned steps, filled; /* steps with any */
+	uint32_t all, clump;    /* the usual size of those with any */
+	bool even;
+};
+
+static struct births births_in(const struct sample *samples, unsigned count)
+{
+	struct births births = { .steps = count - 1, .even = true };
+	uint32_t sizes[HISTORY_LENGTH];
+	unsigned alike = 0;
+
+	for (unsigned i = 1; i < count; i++) {
+		uint32_t born = grown(samples[i - 1].beside, samples[i].beside);
+		unsigned place = births.filled;
+
+		births.all += born;
+		if (born == 0)
+			continue;
+		while (place > 0 && sizes[place - 1] > born) {
+			sizes[place] = sizes[place - 1];
+			place--;
+		}
+		sizes[place] = born;
+		births.filled++;
+	}
+	births.clump = births.filled ? sizes[births.filled / 2] : 0;
+	for (unsigned i = 0; i < births.filled; i++)
+		alike += sizes[i] % births.clump == 0;
+	births.even = births.clump >= 3 && alike * 10 >= births.filled * 7;
+	return births;
+}
+
+/* If as many had come one by one at random, how many steps of 1000 would have seen any? e^-x by its fractions. */
+static unsigned filled_at_random(const struct births *births)
+{
+	double x = (double)births->all / (double)births->steps;
+
+	return (unsigned)(1000.0 - 1000.0 / (1 + x * (1 + x / 2 * (1 + x / 3 * (1 + x / 4)))));
+}
+
+static bool window_sprouts(const struct origin_memory *memory, const struct leak_rules *rules,
+	const struct leak_facts *facts, unsigned level, const struct sample *samples, unsigned count,
+	struct signs *signs)
+{
+	const struct sample *first = &samples[0], *middle = &samples[count / 2], *last = &samples[count - 1];
+	struct births births = births_in(samples, count);
+	uint32_t needed = clients_needed(rules, facts), more = grown(first->unused, last->unused);
+	uint32_t revived = grown(first->reused, last->reused), expected;
+	bool hinted = facts->runtime != RUNTIME_UNKNOWN && facts->runtime != RUNTIME_GUI, clumped, returns;
+
+	if (more < needed || births.all * 4 < needed * 3 || births.filled < 5)
+		return false;
+	/* In the first half, in the last, and still. */
+	if (grown(first->unused, middle->unused) * 5 < more || grown(middle->unused, last->unused) * 5 < more)
+		return false;
+	if (last->unused <= samples[count - 2].unused && last->unused <= samples[count - 3].unused)
+		return false;
+	returns = revived * (hinted ? 6 : 10) > births.all;
+	/* Where much more is lost than comes back, over minutes, it may be both: a pool, and something that loses. */
+	if (returns && !(level > 0 && more >= 5 * needed && revived * 3 <= births.all))
+		return false;
+	clumped = births.filled * 2000 < births.steps * filled_at_random(&births);
+	if (!clumped && births.filled < 7)
+		return false;
+	if (clumped) {
+		if (births.filled < (facts->driver == DRIVER_NODE ? 5 : 8) ||
+			(level == 0 && facts->driver != DRIVER_NODE))
+			return false;
+		if (more < first->clients + first->clients / 4 + needed)
+			return false;
+	} else if (more * 4 < first->clients) {
+		return false;
+	}
+	expected = clients_expected(memory, facts, grown(first->logins, last->logins), last->at - first->at);
+	if (last->unused < expected + needed)
+		return false;
+	signs->sprouts = true;
+	signs->clumped = clumped;
+	signs->even = births.even;
+	signs->clump = births.clump;
+	signs->births = births.all;
+	signs->revived = revived;
+	signs->grown = more;
+	signs->expected = expected;
+	signs->window = last->at - first->at;
+	return true;
+}
+
+/* Fast leaks are told by short windows, slow ones by long ones. */
+static void read_births(const struct origin_memory *memory, const struct leak_rules *rules,
+	const struct leak_facts *facts, struct signs *signs)
+{
+	static const unsigned lengths[] = { 9, 13, 17, HISTORY_LENGTH };
+	struct sample samples[HISTORY_LENGTH];
+	const struct sample *then = history_before(&memory->history, (time_us)1 << 60);
+
+	/* Nearly always there is nothing to look for. */
+	if (!then || facts->silent + facts->once < 12 || grown(then->beside, (uint32_t)facts->logins_while_quiet) == 0)
+		return;
+	for (unsigned level = 0; level < HISTORY_LEVELS; level++) {
+		for (size_t i = 0; i < sizeof lengths / sizeof *lengths; i++) {
+			unsigned count = history_tail(&memory->history, level, lengths[i], samples);
+
+			if (count == lengths[i] && window_sprouts(memory, rules, facts, level, samples, count, signs))
+				return;
+		}
+	}
+}
+
+/* The shortest history of more than a few samples that has a robust rise, else the slope of the last minutes. */
+static struct trend trend_of(const struct history *history, uint32_t (*value)(const struct sample *))
+{
+	struct sample samples[HISTORY_LENGTH];
+	struct trend first = { 0 };
+
+	for (unsigned level = 0; level < HISTORY_LEVELS; level++) {
+		unsigned count = history_tail(history, level, HISTORY_LENGTH, samples);
+		struct trend trend;
+
+		if (count < 6)
+			break;
+		trend = history_trend(samples, count, value);
+		if (trend.robust)
+			return trend;
+		if (level == 0)
+			first = trend;
+	}
+	return first;
+}
+
+/* Whether holds have begun in equal steps at equal distances. Five in a row: three can do so by chance. */
+static void read_beat(const struct rises *rises, const struct leak_rules *rules, struct signs *signs)
+{
+	time_us mean, tolerance;
+	uint32_t least = UINT32_MAX, most = 0;
+
+	if (rises->count < RISES)
+		return;
+	mean = (rises->at[RISES - 1] - rises->at[0]) / (RISES - 1);
+	tolerance = mean / 12 > rules->period ? mean / 12 : rules->period;
+	for (unsigned i = 0; i < RISES; i++) {
+		time_us apart = i ? rises->at[i] - rises->at[i - 1] : mean;
+
+		if (apart < mean - tolerance || apart > mean + tolerance)
+			return;
+		least = rises->size[i] < least ? rises->size[i] : least;
+		most = rises->size[i] > most ? rises->size[i] : most;
+	}
+	/* Further apart than the looks can blur; and not forgotten long ago. */
+	if (mean < 4 * rules->period || signs->now - rises->at[RISES - 1] > 3 * mean || most > least + least / 2)
+		return;
+	signs->beat = mean;
+	signs->beat_size = least;
+}
+
+static void read_holds(const struct origin_memory *memory, const struct leak_rules *rules,
+	const struct leak_facts *facts, struct signs *signs)
+{
+	struct spread lately = spread_since(&facts->blocks, &memory->blocks.older);
+	struct spread slow = spread_between(&lately, rules->hold / 6, (time_us)1 << 60);
+	const struct sample *then = history_before(&memory->history, 2 * RECENT_STEPS * rules->period);
+	time_us least = rules->hold + rules->hold / 4, most = 4 * rules->hold, limit;
+	uint64_t executing, in_block;
+
+	signs->habit = spread_quantile(&facts->blocks, 990);
+	if (facts->runtime == RUNTIME_GUI) {
+		/* A person thinks. Ten minutes at the default, unless somebody waits for it. */
+		least = most = facts->pool_waiting && facts->servers_lent >= facts->servers_limit ? most
+												  : 20 * rules->hold;
+	}
+	limit = signs->habit < most / 4 ? 4 * signs->habit : most;
+	limit = limit < least ? least : limit;
+	signs->outlier = facts->holding > 0 && facts->oldest_hold >= limit;
+
+	signs->slow_blocks = (uint32_t)spread_count(&slow);
+	signs->slow_median = spread_quantile(&slow, 500);
+	if (!then)
+		return;
+	executing = grown(then->executing_ms, (uint32_t)(facts->executing_time / MILLISECOND_US));
+	in_block = grown(then->in_block_ms, (uint32_t)(facts->in_block_time / MILLISECOND_US));
+	if (executing + in_block > 0)
+		signs->hold_percent = (unsigned)(100 * in_block / (executing + in_block));
+	/* Every block that ended so late kept a server from others: they must be several, and outweigh the work. */
+	signs->slow = signs->slow_blocks >= 4 && signs->hold_percent >= 80 && facts->runtime != RUNTIME_GUI &&
+		signs->slow_median <= 3 * rules->hold &&
+		(double)in_block * (double)MILLISECOND_US >= 0.2 * (double)(signs->now - then->at);
+	read_beat(&memory->rises, rules, signs);
+}
+
+/* The hint that the application's own pool has run dry: L7. On the wire this is a quiet night, so the night must have been seen: an
+ * origin known for a day and a night, in all of which (nearly) no client ever rested for long, that stopped between two looks, all of it,
+ * with everybody still connected and servers free for whoever would ask. */
+static void read_silence(const struct origin_memory *memory, const struct leak_rules *rules,
+	const struct leak_facts *facts, struct signs *signs)
+{
+	time_us longest = spread_quantile(&facts->gaps, 999), least = 120 * rules->period;
+
+	if (signs->known < 17280 * rules->period || spread_count(&facts->gaps) < 1000 || facts->clients < 3 ||
+		memory->active == 0)
+		return;
+	if (facts->parked != facts->clients || facts->waiting || facts->lent || facts->pool_waiting ||
+		facts->runtime == RUNTIME_GUI)
+		return;
+	if (facts->servers_limit && facts->servers_lent >= facts->servers_limit)
+		return;
+	signs->silent_for = signs->now - memory->active;
+	signs->silence = signs->silent_for >= 8 * longest && signs->silent_for >= least &&
+		memory->active - memory->busy_since >= 720 * rules->period;
+}
+
+void signs_read(const struct origin_memory *memory, const struct leak_rules *rules, time_us now,
+	const struct leak_facts *facts, struct signs *signs)
+{
+	const struct sample *then = history_before(&memory->history, 120 * rules->period);
+	const struct course *course = &memory->courses[TRACK_CLIENTS];
+
+	memset(signs, 0, sizeof(*signs));
+	signs->now = now;
+	signs->known = now - memory->known;
+	signs->rhythm = spread_count(&facts->gaps) >= 20 ? spread_quantile(&facts->gaps, 900) : 0;
+	read_births(memory, rules, facts, signs);
+	read_holds(memory, rules, facts, signs);
+	read_silence(memory, rules, facts, signs);
+	if (then) {
+		signs->dead = grown(then->dead, (uint32_t)facts->dead_peers);
+		signs->abandoned = grown(then->abandoned, (uint32_t)facts->abandoned);
+		signs->locks = grown(then->locks, (uint32_t)facts->session_locks);
+		signs->cancels = grown(then->cancels, (uint32_t)facts->cancels);
+	}
+	if (course->leak || signs->sprouts)
+		signs->unused_trend = trend_of(&memory->history, sample_unused);
+	if (course->leak) {
+		time_us pause = 6 * course->pace > 12 * rules->period ? 6 * course->pace : 12 * rules->period;
+		const struct sample *before = history_before(&memory->history, pause);
+
+		signs->paused = now - course->grown >= pause;
+		/* In use, and nevertheless no more of them: a plateau. A leak whose application sleeps is no plateau. */
+		signs->flat = signs->paused && before && grown(before->reused, (uint32_t)facts->reused) > 0;
+	}
+	if (facts->holding)
+		signs->holding_trend = trend_of(&memory->history, sample_holding);
+	if (facts->unread)
+		signs->unread_trend = trend_of(&memory->history, sample_unread);
+}
