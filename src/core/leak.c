@@ -263,13 +263,13 @@ static void recent_turn(struct recent *recent, const struct spread *now)
 	recent->age = 0;
 }
 
-/* What is held grew by a step: note when, and by how much. Two looks in a row are one step that a look has cut in two. */
-static void rises_note(struct rises *rises, uint32_t holding, time_us now, time_us period)
+/* Did it grow by a step? Note when, and by how much. Two looks in a row are one step that a look has cut in two. */
+static void rises_note(struct rises *rises, uint32_t figure, time_us now, time_us period)
 {
-	if (holding < rises->highest) {
+	if (figure < rises->highest) {
 		rises->count = 0;
-	} else if (holding > rises->highest) {
-		uint32_t size = holding - rises->highest;
+	} else if (figure > rises->highest) {
+		uint32_t size = figure - rises->highest;
 
 		if (rises->count > 0 && now - rises->at[rises->count - 1] <= 2 * period) {
 			rises->size[rises->count - 1] += size;
@@ -284,7 +284,7 @@ static void rises_note(struct rises *rises, uint32_t holding, time_us now, time_
 			rises->count++;
 		}
 	}
-	rises->highest = holding;
+	rises->highest = figure;
 }
 
 static void remember(
@@ -313,6 +313,7 @@ static void remember(
 	recent_turn(&memory->lifetimes, &facts->lifetimes);
 	recent_turn(&memory->blocks, &facts->blocks);
 	rises_note(&memory->rises, facts->holding, now, rules->period);
+	rises_note(&memory->clumps, (uint32_t)facts->logins_while_quiet, now, rules->period);
 	if (facts->transactions != memory->transactions || facts->logins != memory->logins ||
 		facts->logouts != memory->logouts) {
 		if (now - memory->active > 12 * rules->period)

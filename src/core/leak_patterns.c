@@ -168,8 +168,7 @@ const struct leak_pattern *pattern_of_clients(const struct signs *signs, const s
 	(void)rules;
 	if (facts->listeners * 2 > facts->quiet)
 		return leak_pattern_of("L22");
-	if (signs->clumped && signs->even && (facts->driver == DRIVER_NODE || facts->driver == DRIVER_UNKNOWN) &&
-		!number)
+	if (signs->even && (facts->driver == DRIVER_NODE || facts->driver == DRIVER_UNKNOWN) && !number)
 		return leak_pattern_of("L16");
 	/* Clumps are seen while they come. */
 	if (is(present, "L16") && !signs->sprouts)

@@ -27,7 +27,7 @@ static uint32_t grown(uint32_t from, uint32_t to)
 /* How many clients must have been left: where the kind of program is known for it, fewer will do. People are not counted on. */
 static uint32_t clients_needed(const struct leak_rules *rules, const struct leak_facts *facts)
 {
-	uint32_t needed = 20;
+	uint32_t needed = 24;
 
 	if (facts->runtime == RUNTIME_GUI)
 		needed = 40;
@@ -76,35 +76,41 @@ static uint32_t clients_expected(
 /* What one window says about births. */
 struct births {
 	unsigned steps, filled; /* steps with any */
-	uint32_t all, clump;    /* the usual size of those with any */
-	bool even;
+	uint32_t all;
 };
 
 static struct births births_in(const struct sample *samples, unsigned count)
 {
-	struct births births = { .steps = count - 1, .even = true };
-	uint32_t sizes[HISTORY_LENGTH];
-	unsigned alike = 0;
+	struct births births = { .steps = count - 1 };
 
 	for (unsigned i = 1; i < count; i++) {
 		uint32_t born = grown(samples[i - 1].beside, samples[i].beside);
-		unsigned place = births.filled;
 
 		births.all += born;
-		if (born == 0)
-			continue;
-		while (place > 0 && sizes[place - 1] > born) {
-			sizes[place] = sizes[place - 1];
-			place--;
-		}
-		sizes[place] = born;
-		births.filled++;
+		births.filled += born > 0;
 	}
-	births.clump = births.filled ? sizes[births.filled / 2] : 0;
-	for (unsigned i = 0; i < births.filled; i++)
-		alike += sizes[i] % births.clump == 0;
-	births.even = births.clump >= 3 && alike * 10 >= births.filled * 7;
 	return births;
+}
+
+/* Clumps of one size, or of several at once. By chance eight are not alike, and neither are five. */
+static void read_clumps(const struct rises *clumps, struct signs *signs)
+{
+	uint32_t sizes[RISES];
+	unsigned alike = 0;
+
+	if (clumps->count < 5)
+		return;
+	for (unsigned i = 0; i < clumps->count; i++) {
+		unsigned place = i;
+
+		for (; place > 0 && sizes[place - 1] > clumps->size[i]; place--)
+			sizes[place] = sizes[place - 1];
+		sizes[place] = clumps->size[i];
+	}
+	signs->clump = sizes[clumps->count / 2];
+	for (unsigned i = 0; i < clumps->count; i++)
+		alike += sizes[i] % signs->clump == 0;
+	signs->even = signs->clump >= 3 && alike * 8 >= clumps->count * 7;
 }
 
 /* If as many had come one by one at random, how many steps of 1000 would have seen any? e^-x by its fractions. */
@@ -132,11 +138,14 @@ static bool window_sprouts(const struct origin_memory *memory, const struct leak
 		return false;
 	if (last->unused <= samples[count - 2].unused && last->unused <= samples[count - 3].unused)
 		return false;
-	returns = revived * (hinted ? 6 : 10) > births.all;
+	/* What is replaced grows nothing. */
+	if (grown(first->clients, last->clients) * 2 < more)
+		return false;
+	returns = revived * (hinted ? 6 : 12) >= births.all;
 	/* Where much more is lost than comes back, over minutes, it may be both: a pool, and something that loses. */
 	if (returns && !(level > 0 && more >= 5 * needed && revived * 3 <= births.all))
 		return false;
-	clumped = births.filled * 2000 < births.steps * filled_at_random(&births);
+	clumped = signs->even || births.filled * 2000 < births.steps * filled_at_random(&births);
 	if (!clumped && births.filled < 7)
 		return false;
 	if (clumped) {
@@ -145,16 +154,13 @@ static bool window_sprouts(const struct origin_memory *memory, const struct leak
 			return false;
 		if (more < first->clients + first->clients / 4 + needed)
 			return false;
-	} else if (more * 4 < first->clients) {
+	} else if (more * 4 < first->clients - first->unused) {
 		return false;
 	}
 	expected = clients_expected(memory, facts, grown(first->logins, last->logins), last->at - first->at);
 	if (last->unused < expected + needed)
 		return false;
 	signs->sprouts = true;
-	signs->clumped = clumped;
-	signs->even = births.even;
-	signs->clump = births.clump;
 	signs->births = births.all;
 	signs->revived = revived;
 	signs->grown = more;
@@ -206,17 +212,20 @@ static struct trend trend_of(const struct history *history, uint32_t (*value)(co
 }
 
 /* Whether holds have begun in equal steps at equal distances. Five in a row: three can do so by chance. */
+#define BEAT 5
 static void read_beat(const struct rises *rises, const struct leak_rules *rules, struct signs *signs)
 {
-	time_us mean, tolerance;
+	unsigned first = rises->count - BEAT;
+	time_us mean, tolerance, last;
 	uint32_t least = UINT32_MAX, most = 0;
 
-	if (rises->count < RISES)
+	if (rises->count < BEAT)
 		return;
-	mean = (rises->at[RISES - 1] - rises->at[0]) / (RISES - 1);
+	last = rises->at[rises->count - 1];
+	mean = (last - rises->at[first]) / (BEAT - 1);
 	tolerance = mean / 12 > rules->period ? mean / 12 : rules->period;
-	for (unsigned i = 0; i < RISES; i++) {
-		time_us apart = i ? rises->at[i] - rises->at[i - 1] : mean;
+	for (unsigned i = first; i < rises->count; i++) {
+		time_us apart = i > first ? rises->at[i] - rises->at[i - 1] : mean;
 
 		if (apart < mean - tolerance || apart > mean + tolerance)
 			return;
@@ -224,7 +233,7 @@ static void read_beat(const struct rises *rises, const struct leak_rules *rules,
 		most = rises->size[i] > most ? rises->size[i] : most;
 	}
 	/* Further apart than the looks can blur; and not forgotten long ago. */
-	if (mean < 4 * rules->period || signs->now - rises->at[RISES - 1] > 3 * mean || most > least + least / 2)
+	if (mean < 4 * rules->period || signs->now - last > 3 * mean || most > least + least / 2)
 		return;
 	signs->beat = mean;
 	signs->beat_size = least;
@@ -295,6 +304,7 @@ void signs_read(const struct origin_memory *memory, const struct leak_rules *rul
 	signs->now = now;
 	signs->known = now - memory->known;
 	signs->rhythm = spread_count(&facts->gaps) >= 20 ? spread_quantile(&facts->gaps, 900) : 0;
+	read_clumps(&memory->clumps, signs);
 	read_births(memory, rules, facts, signs);
 	read_holds(memory, rules, facts, signs);
 	read_silence(memory, rules, facts, signs);

@@ -56,8 +56,8 @@ struct recent {
 	unsigned age; /* steps since `newer` was taken */
 };
 
-/* Times and sizes of the last steps upward of what is held. */
-#define RISES 5
+/* Times and sizes of the last steps upward of a figure. */
+#define RISES 8
 struct rises {
 	time_us at[RISES];
 	uint32_t size[RISES];
@@ -111,7 +111,7 @@ struct origin_memory {
 	time_us known; /* since */
 	struct history history;
 	struct recent lifetimes, blocks;
-	struct rises rises;
+	struct rises rises, clumps; /* of what is held; of logins beside quiet siblings */
 	time_us busy_since, active; /* busy without a pause since; the last time anything happened; 0: never */
 	uint64_t transactions, logins, logouts;
 	struct course courses[TRACKS];
@@ -122,8 +122,7 @@ struct signs {
 	time_us now, known; /* known: for how long */
 	/* The clients' side: the best window of the history. */
 	bool sprouts;      /* clients are opened beside quiet ones and then left, on and on */
-	bool clumped;      /* in clumps */
-	bool even;         /* ... of equal size */
+	bool even;         /* ... in clumps of one size */
 	uint32_t clump;    /* their usual size */
 	uint32_t births;   /* logins beside quiet siblings in that window */
 	uint32_t revived;  /* clients that came back in it */

@@ -52,7 +52,7 @@ static void clients_evidence(
 		text_format(silent, sizeof silent, " (%u of them not even once)", facts->silent);
 	if (facts->listeners)
 		text_format(listen, sizeof listen, ", %u after a LISTEN", facts->listeners);
-	if (signs->clumped)
+	if (signs->even)
 		text_format(clumps, sizeof clumps, " in clumps of %u", signs->clump);
 	/* Between two windows that show it, the last one's sentence stands. */
 	if (signs->sprouts)
