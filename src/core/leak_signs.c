@@ -14,7 +14,8 @@
  *   growth     more unused clients at the end, in the first half as well as in the last
  *   excess     more than Little's law explains: rate of logins times the lifetime of those that came and went within the window
  *
- * Clumps (several at once, then nothing) look like a deploy. They must more than double the origin, and go on for longer.
+ * A deploy looks like that as well, in clumps or one by one, but at most doubles the origin. What is told within minutes must therefore
+ * have more than doubled it; and clumps must go on for longer.
  *
  * Holds: how long a client is idle in a transaction is compared with the origin's own habit, within bounds: nothing below one and a
  * quarter leak_hold is remarkable, and nothing above four times leak_hold is a habit to be respected. */
@@ -146,17 +147,14 @@ static bool window_sprouts(const struct origin_memory *memory, const struct leak
 	if (returns && !(level > 0 && more >= 5 * needed && revived * 3 <= births.all))
 		return false;
 	clumped = signs->even || births.filled * 2000 < births.steps * filled_at_random(&births);
-	if (!clumped && births.filled < 7)
+	if (births.filled < (!clumped                                      ? 7
+					    : facts->driver == DRIVER_NODE ? 5
+									   : 8) ||
+		(clumped && level == 0 && facts->driver != DRIVER_NODE))
 		return false;
-	if (clumped) {
-		if (births.filled < (facts->driver == DRIVER_NODE ? 5 : 8) ||
-			(level == 0 && facts->driver != DRIVER_NODE))
-			return false;
-		if (more < first->clients + first->clients / 4 + needed)
-			return false;
-	} else if (more * 4 < first->clients - first->unused) {
+	/* A deploy at most doubles the origin, and is over within minutes. */
+	if ((level < 2 || clumped) && more < first->clients + first->clients / 8 + needed / 2)
 		return false;
-	}
 	expected = clients_expected(memory, facts, grown(first->logins, last->logins), last->at - first->at);
 	if (last->unused < expected + needed)
 		return false;
@@ -211,32 +209,31 @@ static struct trend trend_of(const struct history *history, uint32_t (*value)(co
 	return first;
 }
 
-/* Whether holds have begun in equal steps at equal distances. Five in a row: three can do so by chance. */
-#define BEAT 5
+/* Whether holds have begun in equal steps at equal distances: five in a row, and eight where they are so near to each other that the looks
+ * blur their distance. Fewer do so by chance. */
 static void read_beat(const struct rises *rises, const struct leak_rules *rules, struct signs *signs)
 {
-	unsigned first = rises->count - BEAT;
-	time_us mean, tolerance, last;
-	uint32_t least = UINT32_MAX, most = 0;
+	for (unsigned needed = 5; needed <= rises->count; needed += RISES - 5) {
+		unsigned first = rises->count - needed, alike = 0;
+		time_us last = rises->at[rises->count - 1], mean = (last - rises->at[first]) / (needed - 1);
+		time_us tolerance = mean / 12 > rules->period ? mean / 12 : rules->period;
+		uint32_t least = UINT32_MAX, most = 0;
 
-	if (rises->count < BEAT)
+		for (unsigned i = first; i < rises->count; i++) {
+			time_us apart = i > first ? rises->at[i] - rises->at[i - 1] : mean;
+
+			alike += apart >= mean - tolerance && apart <= mean + tolerance;
+			least = rises->size[i] < least ? rises->size[i] : least;
+			most = rises->size[i] > most ? rises->size[i] : most;
+		}
+		if (alike < needed || most > least + least / 2 || signs->now - last > 3 * mean)
+			continue;
+		if (mean < (needed == RISES ? 4 : 12) * rules->period)
+			continue;
+		signs->beat = mean;
+		signs->beat_size = least;
 		return;
-	last = rises->at[rises->count - 1];
-	mean = (last - rises->at[first]) / (BEAT - 1);
-	tolerance = mean / 12 > rules->period ? mean / 12 : rules->period;
-	for (unsigned i = first; i < rises->count; i++) {
-		time_us apart = i > first ? rises->at[i] - rises->at[i - 1] : mean;
-
-		if (apart < mean - tolerance || apart > mean + tolerance)
-			return;
-		least = rises->size[i] < least ? rises->size[i] : least;
-		most = rises->size[i] > most ? rises->size[i] : most;
 	}
-	/* Further apart than the looks can blur; and not forgotten long ago. */
-	if (mean < 4 * rules->period || signs->now - last > 3 * mean || most > least + least / 2)
-		return;
-	signs->beat = mean;
-	signs->beat_size = least;
 }
 
 static void read_holds(const struct origin_memory *memory, const struct leak_rules *rules,

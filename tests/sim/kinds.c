@@ -190,6 +190,7 @@ static void make_l16(struct rng *rng, struct play *play)
 	source.least = source.most = pick(rng, 3, 17);
 	source.life.bursts = (unsigned)rng_below(rng, 2);
 	source.life.lost = true;
+	play->enough = 12 * source.least;
 	add_source(play, source);
 	play->length = 30 * MIN;
 }
@@ -469,7 +470,7 @@ static void make_gui(struct rng *rng, struct play *play)
 		.most = 5,
 		.spread = 20 * S,
 		.pool = -1,
-		.until = 30 * MIN,
+		.until = 12 * MIN,
 		.life = asks_once(ENDS_STAYING) };
 
 	play->driver = rng_chance(rng, 500) ? DRIVER_JDBC : DRIVER_LIBPQ;
@@ -642,7 +643,7 @@ static void make_thinking(struct rng *rng, struct play *play)
 const struct kind kinds[] = {
 	{ "L1", "L1", FAMILY_CLIENT, 30, 30, make_l1 },
 	{ "L3", "L3", FAMILY_CLIENT, 30, 15, make_l3 },
-	{ "L5", "L5", FAMILY_CLIENT, 30, 20, make_l5 },
+	{ "L5", "L5", FAMILY_CLIENT, 45, 20, make_l5 },
 	{ "L6", "L6", FAMILY_CLIENT, 20, 15, make_l6 },
 	{ "L7", "L7", FAMILY_NOT_US, 1, 1, make_l7 },
 	{ "L9", "L9", FAMILY_SERVER, 1, 15, make_l9 },
@@ -658,7 +659,7 @@ const struct kind kinds[] = {
 	{ "L17 unread or in a block", "L17", FAMILY_SERVER, 1, 12, make_l17 },
 	{ "L18 idle", "L18", FAMILY_CLIENT, 30, 8, make_l18_idle },
 	{ "L18 in a block", "L18", FAMILY_SERVER, 1, 8, make_l18_holds },
-	{ "L19", "L19", FAMILY_CLIENT, 20, 12, make_l19 },
+	{ "L19", "L19", FAMILY_CLIENT, 45, 12, make_l19 },
 	{ "L21", "L21", FAMILY_CLIENT, 30, 10, make_l21 },
 	{ "L22", "L22", FAMILY_CLIENT, 30, 12, make_l22 },
 	{ "L23", "L23", FAMILY_CLIENT, 3, 10, make_l23 },

@@ -68,8 +68,9 @@ struct stage {
 	uint32_t *threads[POOLS_MOST]; /* PICK_OWN: each thread's client + 1 */
 	uint32_t sizes[POOLS_MOST];
 	bool open[POOLS_MOST];
-	time_us lost[64];
+	time_us lost[LOST_MOST];
 	unsigned lost_count;
+	bool lost_before;
 	struct leak_facts facts; /* the counters */
 };
 
@@ -154,7 +155,9 @@ static bool is_quiet(const struct stage *s, const struct person *p)
 
 static void note_lost(struct stage *s)
 {
-	if (s->lost_count < 64)
+	if (s->now < s->play->found)
+		s->lost_before = true;
+	else if (s->lost_count < LOST_MOST)
 		s->lost[s->lost_count++] = s->now;
 }
 
@@ -662,4 +665,9 @@ time_us stage_lost(const struct stage *s, unsigned nth)
 {
 	check(nth > 0);
 	return nth <= s->lost_count ? s->lost[nth - 1] : FOREVER;
+}
+
+bool stage_lost_before(const struct stage *s)
+{
+	return s->lost_before;
 }

@@ -72,7 +72,8 @@ struct play {
 	bool session_mode;
 	uint32_t clients_limit, servers_limit;
 	time_us length;
-	time_us found; /* the detector sees it from this moment on */
+	time_us found;   /* the detector sees it from this moment on; only what is lost later counts */
+	unsigned enough; /* that many lost are enough to tell it; 0: as the kind says */
 	struct source sources[SOURCES_MOST];
 	unsigned sources_count;
 	struct app_pool pools[POOLS_MOST];
@@ -88,8 +89,12 @@ void stage_free(struct stage *);
 void stage_until(struct stage *, time_us when);
 void stage_facts(struct stage *, struct leak_facts *);
 
-/* When the nth connection was lost, the first being 1; FOREVER: it was not yet. At most 64 are remembered. */
+/* When the nth connection was lost, the first being 1; FOREVER: it was not yet. At most LOST_MOST are remembered. */
+#define LOST_MOST 400
 time_us stage_lost(const struct stage *, unsigned nth);
+
+/* Whether any was lost before the detector saw it. */
+bool stage_lost_before(const struct stage *);
 
 time_us draw(struct rng *, struct range);
 

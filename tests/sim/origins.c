@@ -124,10 +124,13 @@ static struct outcome play_seed(uint64_t seed)
 	/* Some of them lived before anybody looked. */
 	phase = (time_us)rng_below(&rng, (uint64_t)rules.period);
 	begins = rng_chance(&rng, 800) ? 0 : (time_us)rng_below(&rng, 300) * SECOND_US;
+	play.found = begins;
 	if (verbose)
 		printf("# seed %llu: %s\n", (unsigned long long)seed, outcome.kind->name);
-	/* The book has looked at nobody before. */
-	leak_step(book, &rules, begins + phase, NULL, 0, changes, 16);
+	/* A book that has looked before takes who is new for new. */
+	if (begins == 0)
+		leak_step(book, &rules, phase, NULL, 0, changes, 16);
+	play.length += begins;
 	stage = stage_new(&play, &rules, &rng);
 	for (time_us now = begins + phase + rules.period; now < play.length; now += rules.period) {
 		struct leak_facts facts;
@@ -145,13 +148,16 @@ static struct outcome play_seed(uint64_t seed)
 	outcome.ends = play.length;
 	outcome.onset = stage_lost(stage, 1);
 	if (outcome.kind->truth && outcome.onset < FOREVER) {
-		time_us enough = stage_lost(stage, outcome.kind->enough);
+		time_us enough = stage_lost(stage, play.enough ? play.enough : outcome.kind->enough);
 
-		if (outcome.onset < begins)
-			outcome.onset = begins;
-		if (enough < FOREVER)
-			outcome.due = (enough > begins ? enough : begins) + 60 * SECOND_US;
+		/* What had begun before anybody looked is told later: its growth has no beginning. */
+		if (enough < FOREVER && !stage_lost_before(stage))
+			outcome.due = enough + 60 * SECOND_US;
 	}
+	if (verbose)
+		printf("# first lost at %.0f s, due at %.0f s, found at %.0f s, ends at %.0f s\n",
+			(double)outcome.onset / 1e6, outcome.due < FOREVER ? (double)outcome.due / 1e6 : -1,
+			outcome.found < FOREVER ? (double)outcome.found / 1e6 : -1, (double)play.length / 1e6);
 	stage_free(stage);
 	leak_book_free(book);
 	return outcome;
