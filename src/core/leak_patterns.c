@@ -183,9 +183,8 @@ const struct leak_pattern *pattern_of_clients(const struct signs *signs, const s
 		number = HINT(clients_by_driver, facts->driver);
 	if (number)
 		return leak_pattern_of(number);
-	/* By shape: per request or per thread. Between the two, and at rest, what was said stands. */
-	if ((is(present, "L1") || is(present, "L5")) &&
-		(!signs->unused_trend.robust || (per_minute > 3 && per_minute < 12)))
+	/* By shape: per request or per thread. Requests that become few are still requests. */
+	if (is(present, "L1") || (is(present, "L5") && per_minute < 12))
 		return present;
 	return leak_pattern_of(per_minute >= 6 ? "L1" : "L5");
 }

@@ -122,6 +122,11 @@ static unsigned filled_at_random(const struct births *births)
 	return (unsigned)(1000.0 - 1000.0 / (1 + x * (1 + x / 2 * (1 + x / 3 * (1 + x / 4)))));
 }
 
+static bool both_halves_grew(uint32_t first, uint32_t middle, uint32_t last, uint32_t more)
+{
+	return grown(first, middle) * 5 >= more && grown(middle, last) * 5 >= more;
+}
+
 static bool window_sprouts(const struct origin_memory *memory, const struct leak_rules *rules,
 	const struct leak_facts *facts, unsigned level, const struct sample *samples, unsigned count,
 	struct signs *signs)
@@ -134,13 +139,11 @@ static bool window_sprouts(const struct origin_memory *memory, const struct leak
 
 	if (more < needed || births.all * 4 < needed * 3 || births.filled < 5)
 		return false;
-	/* In the first half, in the last, and still. */
-	if (grown(first->unused, middle->unused) * 5 < more || grown(middle->unused, last->unused) * 5 < more)
+	/* In the first half, in the last, and still; and it is not just others in the place of those that left. */
+	if (!both_halves_grew(first->unused, middle->unused, last->unused, more) ||
+		!both_halves_grew(first->clients, middle->clients, last->clients, more))
 		return false;
 	if (last->unused <= samples[count - 2].unused && last->unused <= samples[count - 3].unused)
-		return false;
-	/* What is replaced grows nothing. */
-	if (grown(first->clients, last->clients) * 2 < more)
 		return false;
 	returns = revived * (hinted ? 6 : 12) >= births.all;
 	/* Where much more is lost than comes back, over minutes, it may be both: a pool, and something that loses. */
@@ -188,25 +191,20 @@ static void read_births(const struct origin_memory *memory, const struct leak_ru
 	}
 }
 
-/* The shortest history of more than a few samples that has a robust rise, else the slope of the last minutes. */
+/* Of the last ten minutes when they say something, for that is what a forecast should rest on; else of less, else of more. */
 static struct trend trend_of(const struct history *history, uint32_t (*value)(const struct sample *))
 {
+	static const unsigned order[] = { 1, 0, 2, 3 }, enough[] = { 12, 6, 6, 6 };
 	struct sample samples[HISTORY_LENGTH];
-	struct trend first = { 0 };
+	struct trend trend = { 0 };
 
-	for (unsigned level = 0; level < HISTORY_LEVELS; level++) {
-		unsigned count = history_tail(history, level, HISTORY_LENGTH, samples);
-		struct trend trend;
+	for (unsigned i = 0; i < HISTORY_LEVELS && !trend.robust; i++) {
+		unsigned count = history_tail(history, order[i], HISTORY_LENGTH, samples);
 
-		if (count < 6)
-			break;
-		trend = history_trend(samples, count, value);
-		if (trend.robust)
-			return trend;
-		if (level == 0)
-			first = trend;
+		if (count >= enough[i])
+			trend = history_trend(samples, count, value);
 	}
-	return first;
+	return trend;
 }
 
 /* Whether holds have begun in equal steps at equal distances: five in a row, and eight where they are so near to each other that the looks
@@ -241,7 +239,7 @@ static void read_holds(const struct origin_memory *memory, const struct leak_rul
 {
 	struct spread lately = spread_since(&facts->blocks, &memory->blocks.older);
 	struct spread slow = spread_between(&lately, rules->hold / 6, (time_us)1 << 60);
-	const struct sample *then = history_before(&memory->history, 2 * RECENT_STEPS * rules->period);
+	const struct sample *then = history_before(&memory->history, RECENT_STEPS * rules->period);
 	time_us least = rules->hold + rules->hold / 4, most = 4 * rules->hold, limit;
 	uint64_t executing, in_block;
 

@@ -26,9 +26,12 @@ static time_us time_to(uint32_t used, uint32_t limit, const struct trend *trend)
 	return seconds < 1 ? SECOND_US : (time_us)(seconds * (double)SECOND_US);
 }
 
-static bool is_soon(time_us exhausted_in, const struct leak_rules *rules)
+/* Ten minutes, at a period of 5 s; and what is urgent stays it until there are twenty. */
+static bool is_soon(time_us exhausted_in, const struct leak_rules *rules, const struct course *course)
 {
-	return exhausted_in > 0 && exhausted_in <= 120 * rules->period;
+	bool urgent = course->leak && course->leak->severity == SEVERITY_URGENT;
+
+	return exhausted_in > 0 && exhausted_in <= (urgent ? 240 : 120) * rules->period;
 }
 
 static unsigned at_most(unsigned value, unsigned most)
@@ -96,9 +99,9 @@ static void clients_verdict(const struct signs *signs, const struct leak_rules *
 		? facts->pool_waiting && pool_is_full(facts)
 		: facts->clients_limit && (uint64_t)facts->clients_total * 20 >= (uint64_t)facts->clients_limit * 19 &&
 			(uint64_t)left * 10 >= facts->clients_limit;
-	v->severity = at_limit || is_soon(v->exhausted_in, rules) ? SEVERITY_URGENT
-		: grows                                           ? SEVERITY_GROWING
-								  : SEVERITY_LOW;
+	v->severity = at_limit || is_soon(v->exhausted_in, rules, course) ? SEVERITY_URGENT
+		: grows                                                   ? SEVERITY_GROWING
+									  : SEVERITY_LOW;
 	/* Many, for long, with next to none coming back, and nobody who could still be expected back. */
 	v->confidence = 60 + at_most(left / 8, 15) + at_most((unsigned)(signs->window / (12 * rules->period)), 10);
 	v->confidence += facts->runtime != RUNTIME_UNKNOWN ? 10 : 0;
@@ -156,9 +159,10 @@ static void holds_verdict(const struct signs *signs, const struct leak_rules *ru
 	grows = grows && !calls;
 	v->growth = grows ? 60 * signs->holding_trend.slope : 0;
 	v->exhausted_in = grows ? time_to(facts->servers_lent, facts->servers_limit, &signs->holding_trend) : 0;
-	v->severity = (facts->pool_waiting && pool_is_full(facts)) || is_soon(v->exhausted_in, rules) ? SEVERITY_URGENT
-		: grows                                                                               ? SEVERITY_GROWING
-												      : SEVERITY_LOW;
+	v->severity = (facts->pool_waiting && pool_is_full(facts)) || is_soon(v->exhausted_in, rules, course)
+		? SEVERITY_URGENT
+		: grows ? SEVERITY_GROWING
+			: SEVERITY_LOW;
 	v->confidence = 60 + at_most(facts->holding * 3, 12) + (signs->beat ? 10 : 0);
 	v->confidence += calls ? at_most(signs->slow_blocks, 20)
 			       : at_most((unsigned)(4 * facts->oldest_hold / rules->hold), 20);
@@ -183,9 +187,10 @@ static void unread_verdict(const struct signs *signs, const struct leak_rules *r
 	v->oldest = facts->oldest_unread;
 	v->growth = grows ? 60 * signs->unread_trend.slope : 0;
 	v->exhausted_in = grows ? time_to(facts->servers_lent, facts->servers_limit, &signs->unread_trend) : 0;
-	v->severity = (facts->pool_waiting && pool_is_full(facts)) || is_soon(v->exhausted_in, rules) ? SEVERITY_URGENT
-		: grows                                                                               ? SEVERITY_GROWING
-												      : SEVERITY_LOW;
+	v->severity = (facts->pool_waiting && pool_is_full(facts)) || is_soon(v->exhausted_in, rules, course)
+		? SEVERITY_URGENT
+		: grows ? SEVERITY_GROWING
+			: SEVERITY_LOW;
 	v->confidence = at_most(
 		65 + at_most(facts->unread * 3, 12) + at_most((unsigned)(4 * facts->oldest_unread / rules->hold), 20),
 		97);
