@@ -263,7 +263,7 @@ static void recent_turn(struct recent *recent, const struct spread *now)
 	recent->age = 0;
 }
 
-/* Did it grow by a step? Note when, and by how much. Two looks in a row are one step that a look has cut in two. */
+/* Did it grow by a step? Note when, and by how much. Without a pause it is one step, cut by the looks. */
 static void rises_note(struct rises *rises, uint32_t figure, time_us now, time_us period)
 {
 	if (figure < rises->highest) {
@@ -271,7 +271,7 @@ static void rises_note(struct rises *rises, uint32_t figure, time_us now, time_u
 	} else if (figure > rises->highest) {
 		uint32_t size = figure - rises->highest;
 
-		if (rises->count > 0 && now - rises->at[rises->count - 1] <= 2 * period) {
+		if (rises->count > 0 && now - rises->moved <= 2 * period) {
 			rises->size[rises->count - 1] += size;
 		} else {
 			if (rises->count == RISES) {
@@ -283,6 +283,7 @@ static void rises_note(struct rises *rises, uint32_t figure, time_us now, time_u
 			rises->size[rises->count] = size;
 			rises->count++;
 		}
+		rises->moved = now;
 	}
 	rises->highest = figure;
 }

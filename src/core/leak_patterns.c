@@ -111,7 +111,7 @@ const struct leak_pattern leak_patterns[] = {
 	{ .number = "L26", .name = "a session per tab (DBeaver, pgAdmin)", .family = FAMILY_CLIENT,
 		.cause = "Graphical tools open a session for each tab and keep it. Five are how they work.",
 		.sign = "As L1, of a tool for people, from forty clients on.",
-		.cure = "Limit them: max_user_connections for people's users, or the tool's own setting for one connection per database." },
+		.cure = "Limit them: max_user_client_connections for people's users, or the tool's own setting for one connection per database." },
 	{ .number = "L27", .name = "the pooler itself", .family = FAMILY_NOT_US,
 		.cause = "A pooler lends a server that is not done, or waits for an answer that can not come.",
 		.cure = "Report it. pgweir proves each server free before it is lent, and ends with a report where its own books do not agree." },

@@ -234,6 +234,9 @@ static void read_beat(const struct rises *rises, const struct leak_rules *rules,
 	}
 }
 
+/* So many that ended lately make a habit. */
+#define SLOW_BLOCKS 4
+
 static void read_holds(const struct origin_memory *memory, const struct leak_rules *rules,
 	const struct leak_facts *facts, struct signs *signs)
 {
@@ -243,18 +246,18 @@ static void read_holds(const struct origin_memory *memory, const struct leak_rul
 	time_us least = rules->hold + rules->hold / 4, most = 4 * rules->hold, limit;
 	uint64_t executing, in_block;
 
+	signs->slow_blocks = (uint32_t)spread_count(&slow);
+	signs->slow_median = spread_quantile(&slow, 500);
 	signs->habit = spread_quantile(&facts->blocks, 990);
 	if (facts->runtime == RUNTIME_GUI) {
 		/* A person thinks. Ten minutes at the default, unless somebody waits for it. */
 		least = most = facts->pool_waiting && facts->servers_lent >= facts->servers_limit ? most
 												  : 20 * rules->hold;
 	}
-	limit = signs->habit < most / 4 ? 4 * signs->habit : most;
+	/* Where long ones come back, and lately, they are a habit, however many short ones there are. */
+	limit = signs->habit < most / 4 && signs->slow_blocks < SLOW_BLOCKS ? 4 * signs->habit : most;
 	limit = limit < least ? least : limit;
 	signs->outlier = facts->holding > 0 && facts->oldest_hold >= limit;
-
-	signs->slow_blocks = (uint32_t)spread_count(&slow);
-	signs->slow_median = spread_quantile(&slow, 500);
 	if (!then)
 		return;
 	executing = grown(then->executing_ms, (uint32_t)(facts->executing_time / MILLISECOND_US));
@@ -262,7 +265,7 @@ static void read_holds(const struct origin_memory *memory, const struct leak_rul
 	if (executing + in_block > 0)
 		signs->hold_percent = (unsigned)(100 * in_block / (executing + in_block));
 	/* Every block that ended so late kept a server from others: they must be several, and outweigh the work. */
-	signs->slow = signs->slow_blocks >= 4 && signs->hold_percent >= 80 && facts->runtime != RUNTIME_GUI &&
+	signs->slow = signs->slow_blocks >= SLOW_BLOCKS && signs->hold_percent >= 80 && facts->runtime != RUNTIME_GUI &&
 		signs->slow_median <= 3 * rules->hold &&
 		(double)in_block * (double)MILLISECOND_US >= 0.2 * (double)(signs->now - then->at);
 	read_beat(&memory->rises, rules, signs);

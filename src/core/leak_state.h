@@ -63,6 +63,7 @@ struct rises {
 	uint32_t size[RISES];
 	unsigned count;
 	uint32_t highest; /* since the last fall: what a rise is measured from */
+	time_us moved;    /* when it last rose */
 };
 
 /* What can go wrong with an origin: at most one verdict of each at a time. */

@@ -104,6 +104,9 @@ static void clients_verdict(const struct signs *signs, const struct leak_rules *
 									  : SEVERITY_LOW;
 	/* Many, for long, with next to none coming back, and nobody who could still be expected back. */
 	v->confidence = 60 + at_most(left / 8, 15) + at_most((unsigned)(signs->window / (12 * rules->period)), 10);
+	v->confidence += course->leak
+		? at_most((unsigned)((signs->now - course->leak->since) / (12 * rules->period)), 10)
+		: 0;
 	v->confidence += facts->runtime != RUNTIME_UNKNOWN ? 10 : 0;
 	if (signs->sprouts && signs->births)
 		v->confidence -= at_most(signs->revived * 100 / signs->births, 25);
