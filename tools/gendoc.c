@@ -1,10 +1,12 @@
 #include <stdio.h>
+#include <string.h>
 
 #include "base/text.h"
 #include "config/schema.h"
+#include "core/leak.h"
 
-/* Prints doc/settings.md from the tables of src/config/schema.c, the same ones that files are read with. Called by
- * tools/gendoc, which compiles it. */
+/* Prints a page of doc/ from the table that the program itself goes by: "settings" from src/config/schema.c, "leaks" from
+ * src/core/leak_patterns.c. Called by tools/gendoc, which compiles it. */
 
 static const char head[] =
 	"# Settings\n"
@@ -133,7 +135,7 @@ static void print_unbuilt(const char *title, const char *text, enum built built)
 	print_unbuilt_rows("[peers]", schema_peer_keys, schema_peer_keys_count, built);
 }
 
-int main(void)
+static void print_settings_page(void)
 {
 	fputs(head, stdout);
 	print_settings("[pgbouncer], as PgBouncer has them", false);
@@ -150,5 +152,99 @@ int main(void)
 		"`cert`, `hba`, `ldap` or `pam` yet: that is an error.",
 		NOT_YET);
 	print_unbuilt("Known, but not needed here", "Likewise; these will stay without effect.", NOT_NEEDED);
+}
+
+static const char leaks_head[] =
+	"# Leaks\n"
+	"\n"
+	"<!-- Made by tools/gendoc from src/core/leak_patterns.c and tools/gendoc.c; edit there. -->\n"
+	"\n"
+	"A **leak** is a client or a lease that outlived its use, with evidence. pgweir looks at every origin (the clients of one user, "
+	"database, application_name and address) every `leak_interval`, and names what it finds: the pattern, how sure it is, the sentence "
+	"that says why, what is held, how fast it grows, when it will be exhausted, and what to change.\n"
+	"\n"
+	"Age alone is no evidence. A full pool at rest has old idle clients, a report runs for ten minutes, a deploy doubles the connections "
+	"for a while: none of these is a leak, and none gets a verdict.\n"
+	"\n"
+	"## Two families, and what is not ours\n"
+	"\n"
+	"| family | what it costs | how it is told |\n"
+	"|---|---|---|\n"
+	"| **client** | a socket here; PostgreSQL does not notice | clients are opened while others of the same origin lie unused, and are left "
+	"in their turn |\n"
+	"| **server** | a server, and with it everybody | a lease that does nothing: idle in a transaction beyond the origin's habit, or with a "
+	"result that nobody reads |\n"
+	"| **not us** | nothing here | a hint at most, see L7 |\n"
+	"\n"
+	"The family says what is held, and is never guessed. In session mode a forgotten client holds a server as well: then the same "
+	"pattern is of the family *server*. Several patterns share their signs; between those decide the driver and the kind of program, as "
+	"far as login and process tell them, and where nothing is known the most common one is named.\n"
+	"\n"
+	"## The signs\n"
+	"\n"
+	"**Clients.** All of these, over a window of some forty seconds to seven hours (fast leaks show in short windows, slow ones in long):\n"
+	"\n"
+	"- logins while at least `leak_siblings` clients of the origin are quiet (rest for `leak_quiet`), in most parts of the window;\n"
+	"- next to none of the new clients comes back for a second burst;\n"
+	"- more unused clients and more clients, in both halves of the window and still at its end: 24 at least, 12 where the kind of program "
+	"is known for it or they never asked anything, 40 of a tool for people;\n"
+	"- more than Little's law explains by the lifetimes of those that came and went;\n"
+	"- and within minutes only what more than doubled the origin: a deploy does not.\n"
+	"\n"
+	"**Servers.** A client has been idle in a transaction for one and a quarter `leak_hold` at least, and four times as long as 99 of 100 "
+	"transactions of its origin; four times `leak_hold` is remarkable in any case (twenty times for tools for people, unless "
+	"somebody waits). Or: holds of seconds end by themselves, but four fifths of all leased time is spent so.\n"
+	"\n"
+	"**Growth** is the median of the slopes between all pairs of samples (Theil and Sen), so that one burst does not bend it. The forecast "
+	"is what is left of the limit divided by it, and is given only while the growth is steady. **Confidence** begins at about 60 percent and "
+	"rises with the number, with time and where the kind of program is known.\n"
+	"\n"
+	"**Severity**: *low*, it does not grow; *growing*; *urgent*, somebody waits for what is held, or it ends within ten minutes.\n"
+	"\n"
+	"A verdict ends when what was held is gone: three quarters of the clients, or every hold, for half a minute. That is said as well, "
+	"for a hold that comes back after all was no leak.\n"
+	"\n"
+	"## What is not told\n"
+	"\n"
+	"- A pool of threads that fills within a minute and then rests. It looks like any pool, and is taken for one.\n"
+	"- A leak that was there before anybody looked, until it has grown by as much again, or for half an hour.\n"
+	"- Websockets with a connection each that come for longer than a minute, each for longer than that, look like a leak until the "
+	"first of them leave; then the verdict ends.\n"
+	"- Fewer than a dozen clients. They are nobody's trouble yet.\n"
+	"- Whether an application that fell silent is broken or asleep (L7). A hint is given only where the silence is out of all habit, and never with "
+	"more than 25 percent; nothing acts on it.\n"
+	"\n"
+	"`tests/sim/origins.c` plays thousands of origins, leaking and healthy, and prints who was taken for what: `./test origins`.\n"
+	"\n"
+	"## The patterns\n"
+	"\n"
+	"The numbers are those of the catalogue that all messages use.\n";
+
+static const char *family_text(enum leak_family family)
+{
+	return family == FAMILY_CLIENT ? "client" : family == FAMILY_SERVER ? "server" : "not us";
+}
+
+static void print_leaks_page(void)
+{
+	fputs(leaks_head, stdout);
+	for (size_t i = 0; i < leak_patterns_count; i++) {
+		const struct leak_pattern *p = &leak_patterns[i];
+
+		printf("\n### %s: %s\n\nFamily: %s.\n\n", p->number, p->name, family_text(p->family));
+		printf("- **Cause.** %s\n- **Looks like.** %s\n", p->cause, p->looks);
+		printf("- **Sign.** %s\n- **Cure.** %s\n",
+			p->sign ? p->sign : "None of its own: there are no verdicts of this number.", p->cure);
+	}
+}
+
+int main(int argc, char **argv)
+{
+	if (argc == 2 && strcmp(argv[1], "settings") == 0)
+		print_settings_page();
+	else if (argc == 2 && strcmp(argv[1], "leaks") == 0)
+		print_leaks_page();
+	else
+		return 2;
 	return ferror(stdout) != 0;
 }

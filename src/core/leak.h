@@ -73,6 +73,7 @@ struct leak_pattern {
 	const char *number, *name;
 	enum leak_family family; /* what it costs as a rule; a verdict has its own, see there */
 	const char *cause;       /* whose connection nobody ends, and why */
+	const char *looks;       /* what one sees of it, here or at PostgreSQL */
 	const char *sign; /* how it is told; NULL: nothing on the wire tells it, so there are no verdicts of it */
 	const char *cure; /* one or two sentences: what to change */
 };

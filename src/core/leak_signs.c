@@ -226,7 +226,7 @@ static void read_beat(const struct rises *rises, const struct leak_rules *rules,
 		}
 		if (alike < needed || most > least + least / 2 || signs->now - last > 3 * mean)
 			continue;
-		if (mean < (needed == RISES ? 4 : 12) * rules->period)
+		if (mean < (needed == RISES ? 5 : 12) * rules->period)
 			continue;
 		signs->beat = mean;
 		signs->beat_size = least;
@@ -272,12 +272,12 @@ static void read_holds(const struct origin_memory *memory, const struct leak_rul
 }
 
 /* The hint that the application's own pool has run dry: L7. On the wire this is a quiet night, so the night must have been seen: an
- * origin known for a day and a night, in all of which (nearly) no client ever rested for long, that stopped between two looks, all of it,
+ * origin known for a day and a night, in all of which no client ever rested for long, that stopped between two looks, all of it,
  * with everybody still connected and servers free for whoever would ask. */
 static void read_silence(const struct origin_memory *memory, const struct leak_rules *rules,
 	const struct leak_facts *facts, struct signs *signs)
 {
-	time_us longest = spread_quantile(&facts->gaps, 999), least = 120 * rules->period;
+	time_us longest = spread_quantile(&facts->gaps, 1000), least = 120 * rules->period;
 
 	if (signs->known < 17280 * rules->period || spread_count(&facts->gaps) < 1000 || facts->clients < 3 ||
 		memory->active == 0)

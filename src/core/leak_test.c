@@ -782,7 +782,8 @@ static void the_catalogue_is_whole(void **state)
 
 		snprintf(number, sizeof number, "L%zu", i + 1);
 		assert_ptr_equal(leak_pattern_of(number), &leak_patterns[i]);
-		assert_true(leak_patterns[i].name && leak_patterns[i].cause && leak_patterns[i].cure);
+		assert_true(leak_patterns[i].name && leak_patterns[i].cause && leak_patterns[i].looks &&
+			leak_patterns[i].cure);
 	}
 	assert_null(leak_pattern_of("L29"));
 }

@@ -252,10 +252,10 @@ static void silence_verdict(const struct signs *signs, const struct leak_facts *
 	v->clients = facts->clients;
 	v->oldest = facts->oldest_quiet;
 	text_format(v->evidence, sizeof v->evidence,
-		"all %u clients fell silent at once and have been so for %s, where 999 of 1000 rests were shorter than %s; nobody waits here and "
+		"all %u clients fell silent at once and have been so for %s, where no rest was ever longer than %s; nobody waits here and "
 		"servers are free",
 		facts->clients, text_duration(silent, sizeof silent, signs->silent_for),
-		text_duration(longest, sizeof longest, spread_quantile(&facts->gaps, 999)));
+		text_duration(longest, sizeof longest, spread_quantile(&facts->gaps, 1000)));
 }
 
 void verdict_of(enum track track, const struct signs *signs, const struct leak_rules *rules,

@@ -110,6 +110,12 @@ static struct source *trickle(struct rng *rng, struct play *play, double least, 
 	if (rng_chance(rng, 250))
 		source.swing = span(rng, 2 * MIN, 30 * MIN);
 	play->length = source.from + (time_us)(90.0 / source.rate * 1e6) + 6 * MIN;
+	/* As a load generator does it, or a poll. */
+	if (rng_chance(rng, 200)) {
+		source.rhythm = IN_CLUMPS;
+		source.least = source.most = 1;
+		source.every = steady((time_us)(1e6 / source.rate));
+	}
 	perhaps_a_pool(rng, play);
 	return add_source(play, source);
 }
@@ -640,6 +646,49 @@ static void make_thinking(struct rng *rng, struct play *play)
 	play->length = 20 * MIN;
 }
 
+/* Busy for long, then not at all: the work is done. */
+static void make_done(struct rng *rng, struct play *play)
+{
+	unsigned size = pick(rng, 3, 30);
+
+	healthy_pool(rng, play, rng_chance(rng, 500) ? size : 1, size, 0);
+	add_source(play,
+		(struct source){
+			.rate = rate(rng, 0.5, 10), .from = S, .until = span(rng, 10 * MIN, 180 * MIN), .pool = 0 });
+	play->length = play->sources[0].until + 60 * MIN;
+}
+
+/* Two days with their nights. */
+static void make_nights(struct rng *rng, struct play *play)
+{
+	unsigned size = pick(rng, 3, 10);
+
+	healthy_pool(rng, play, size, size, 0);
+	play->pools[0].work.statements = 1;
+	add_source(play, (struct source){ .rate = 0.5, .until = 15 * 60 * MIN, .pool = 0 });
+	add_source(play, (struct source){ .rate = 0.5, .from = 23 * 60 * MIN, .until = 39 * 60 * MIN, .pool = 0 });
+	play->length = 44 * 60 * MIN;
+}
+
+/* Somebody closes the laptop, somebody else the tab with the report. */
+static void make_impatient(struct rng *rng, struct play *play)
+{
+	struct source source = { .rhythm = IN_CLUMPS,
+		.every = { 13 * MIN, 20 * MIN },
+		.least = 1,
+		.most = 2,
+		.spread = MIN,
+		.pool = -1,
+		.from = MIN,
+		.life = asks_once(rng_chance(rng, 500) ? ENDS_VANISHING : ENDS_ABANDONING) };
+
+	source.life.execute = (struct range){ S, MIN };
+	source.life.stay = (struct range){ S, MIN };
+	add_source(play, source);
+	healthy_pool(rng, play, pick(rng, 2, 10), 10, rate(rng, 0.05, 5));
+	play->length = 60 * MIN;
+}
+
 const struct kind kinds[] = {
 	{ "L1", "L1", FAMILY_CLIENT, 40, 30, make_l1 },
 	{ "L3", "L3", FAMILY_CLIENT, 40, 15, make_l3 },
@@ -681,6 +730,9 @@ const struct kind kinds[] = {
 	{ "a pool that grows and shrinks", NULL, FAMILY_CLIENT, 0, 20, make_autoscale },
 	{ "a pool that recycles", NULL, FAMILY_CLIENT, 0, 15, make_recycling },
 	{ "threads that fill slowly", NULL, FAMILY_CLIENT, 0, 40, make_lazy_threads },
+	{ "work that is done", NULL, FAMILY_CLIENT, 0, 15, make_done },
+	{ "days and nights", NULL, FAMILY_CLIENT, 0, 1, make_nights },
+	{ "impatient people", NULL, FAMILY_CLIENT, 0, 15, make_impatient },
 	{ "thinking transactions", NULL, FAMILY_CLIENT, 0, 15, make_thinking },
 };
 const size_t kinds_count = sizeof kinds / sizeof *kinds;
