@@ -295,7 +295,6 @@ static void remember(
 		.at = now,
 		.clients = facts->clients,
 		.unused = facts->silent + facts->once,
-		.quiet = facts->quiet,
 		.holding = facts->holding,
 		.unread = facts->unread,
 		.logins = (uint32_t)facts->logins,
@@ -381,12 +380,17 @@ static void forget(struct leak_book *book, const struct leak_rules *rules, time_
 	}
 }
 
-size_t leak_step(struct leak_book *book, const struct leak_rules *rules, time_us now, const struct leak_facts *facts,
+size_t leak_step(struct leak_book *book, const struct leak_rules *given, time_us now, const struct leak_facts *facts,
 	size_t count, struct leak_change *changes, size_t capacity)
 {
 	struct news news = { .at = changes, .capacity = capacity };
+	struct leak_rules rules_now = *given;
+	const struct leak_rules *rules = &rules_now;
 
-	check(rules->period > 0 && rules->hold > 0);
+	check(rules->period > 0);
+	/* What is shorter than the distance of two looks is not seen. */
+	if (rules_now.hold < rules->period)
+		rules_now.hold = rules->period;
 	book->steps++;
 	for (size_t i = 0; i < count; i++) {
 		struct entry *entry = entry_of(book, rules, now, &facts[i]);

@@ -89,19 +89,21 @@ enum leak_severity {
 	SEVERITY_URGENT
 }; /* urgent: somebody waits for it, or it ends soon */
 
+#define LEAK_EVIDENCE 320
+
 struct leak {
 	uint32_t number; /* of this verdict; not given again */
 	uint32_t origin;
 	const struct leak_pattern *pattern;
 	enum leak_family family; /* what it costs here: in session mode a forgotten client holds a server as well */
 	enum leak_severity severity;
-	unsigned confidence;       /* percent; a hint (FAMILY_NOT_US) never has more than 25 */
-	char evidence[320];        /* one sentence with its figures */
-	uint32_t clients, servers; /* held */
-	time_us oldest;            /* age of the oldest client or hold */
-	double growth;             /* clients or servers more, per minute */
-	time_us exhausted_in;      /* at this growth; 0: not foreseeable */
-	time_us since, ended;      /* ended 0: it lasts */
+	unsigned confidence;          /* percent; a hint (FAMILY_NOT_US) never has more than 25 */
+	char evidence[LEAK_EVIDENCE]; /* one sentence with its figures */
+	uint32_t clients, servers;    /* held */
+	time_us oldest;               /* age of the oldest client or hold */
+	double growth;                /* clients or servers more, per minute */
+	time_us exhausted_in;         /* at this growth; 0: not foreseeable */
+	time_us since, ended;         /* ended 0: it lasts */
 };
 
 enum leak_change_kind { LEAK_BEGAN, LEAK_CHANGED, LEAK_ENDED }; /* CHANGED: its severity or its pattern */
@@ -114,7 +116,7 @@ struct leak_change {
 struct leak_rules {
 	time_us period;    /* how often leak_step is called: leak_interval; not 0 */
 	time_us quiet;     /* leak_quiet */
-	time_us hold;      /* leak_hold; not 0 */
+	time_us hold;      /* leak_hold; less than `period` is taken for `period` */
 	uint32_t siblings; /* leak_siblings */
 };
 

@@ -11,8 +11,8 @@
 /* One look at an origin. What only grows is kept modulo 2^32: only differences are asked for. */
 struct sample {
 	time_us at;
-	uint32_t clients, unused, quiet, holding, unread; /* as they were; `unused`: quiet, and never came back */
-	uint32_t logins, beside, reused, transactions;    /* `beside`: logins beside quiet siblings */
+	uint32_t clients, unused, holding, unread;     /* as they were; `unused`: quiet, and never came back */
+	uint32_t logins, beside, reused, transactions; /* `beside`: logins beside quiet siblings */
 	uint32_t dead, abandoned, locks, cancels;
 	uint32_t executing_ms, in_block_ms;
 };
@@ -90,7 +90,7 @@ struct verdict {
 	time_us oldest, exhausted_in;
 	time_us pace;  /* what lies between two lost clients now; 0: none is being lost */
 	double growth; /* per minute */
-	char evidence[sizeof((struct leak *)NULL)->evidence];
+	char evidence[LEAK_EVIDENCE];
 };
 
 /* A track's leak: NULL when there is none; and how long the facts have spoken for something else. */

@@ -6,6 +6,7 @@
 
 #include <cmocka.h>
 
+#include "base/rng.h"
 #include "core/leak_state.h"
 
 /* Stories of one origin, told in facts. tests/sim/origins.c tells thousands, from the lives of clients. */
@@ -725,6 +726,17 @@ static void refused_memory_makes_it_see_less_and_never_fail(void **state)
 #endif
 }
 
+static void no_threshold_at_all_is_taken_for_the_least_that_is_seen(void **state)
+{
+	struct bench *b = *state;
+	struct leak_rules none = { .period = 5 * SECOND_US };
+
+	b->facts.clients = b->facts.in_block = b->facts.holding = 1;
+	b->facts.oldest_hold = 30 * SECOND_US;
+	assert_int_equal(leak_step(b->book, &none, rules.period, &b->facts, 1, b->news, NEWS_MOST), 1);
+	assert_leak(b, "L13");
+}
+
 static void evidence_fits_whatever_the_figures(void **state)
 {
 	struct verdict v;
@@ -805,6 +817,35 @@ static void a_slope_is_not_moved_by_odd_samples(void **state)
 	assert_false(history_trend(samples, 1, sample_unused).robust);
 }
 
+static int compare_doubles(const void *a, const void *b)
+{
+	const double x = *(const double *)a, y = *(const double *)b;
+
+	return (x > y) - (x < y);
+}
+
+static void the_slope_is_the_median_of_all_pairs(void **state)
+{
+	struct sample samples[HISTORY_LENGTH];
+	double slopes[HISTORY_LENGTH * HISTORY_LENGTH];
+	struct rng rng;
+
+	(void)state;
+	rng_seed(&rng, 1);
+	for (unsigned round = 0; round < 1000; round++) {
+		unsigned count = 2 + (unsigned)rng_below(&rng, HISTORY_LENGTH - 1), n = 0;
+
+		for (unsigned i = 0; i < count; i++)
+			samples[i] = (struct sample){ .at = i * SECOND_US,
+				.unread = (uint32_t)rng_below(&rng, 1 + round) };
+		for (unsigned i = 0; i < count; i++)
+			for (unsigned j = i + 1; j < count; j++)
+				slopes[n++] = ((double)samples[j].unread - (double)samples[i].unread) / (double)(j - i);
+		qsort(slopes, n, sizeof(*slopes), compare_doubles);
+		assert_true(history_trend(samples, count, sample_unread).slope == slopes[n / 2]);
+	}
+}
+
 static void history_reaches_back_for_hours_and_ends_now(void **state)
 {
 	struct history *history = calloc(1, sizeof(*history));
@@ -864,9 +905,11 @@ int main(void)
 		STORY(the_same_facts_give_the_same_verdicts),
 		STORY(who_was_there_before_us_has_a_past_that_is_no_news),
 		STORY(refused_memory_makes_it_see_less_and_never_fail),
+		STORY(no_threshold_at_all_is_taken_for_the_least_that_is_seen),
 		STORY(evidence_fits_whatever_the_figures),
 		STORY(the_catalogue_is_whole),
 		STORY(a_slope_is_not_moved_by_odd_samples),
+		STORY(the_slope_is_the_median_of_all_pairs),
 		STORY(history_reaches_back_for_hours_and_ends_now),
 	};
 
