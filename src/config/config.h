@@ -95,6 +95,8 @@ struct config {
 	int abandoned_query;                                           /* 0 auto, 1 cancel, 2 finish */
 	int origin_fairness;                                           /* 0 off, 1 on */
 	int max_origin_clients, max_origin_servers, origin_login_rate; /* 0: no limit */
+	time_us leak_interval, leak_quiet, leak_hold;
+	int leak_siblings;
 
 	enum manner manner;
 	struct database_settings *databases; /* sorted by name, as are the users; each name once */

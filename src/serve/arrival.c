@@ -7,6 +7,7 @@
 #include "base/text.h"
 #include "io/clock.h"
 #include "serve/guest.h"
+#include "session/driver.h"
 
 static bool reserve_ending(struct worker *worker)
 {
@@ -101,6 +102,7 @@ static void welcome(struct guest *guest, struct params *reported)
 	guest->requested = worker->now;
 	if (guest->pool != NO_POOL) {
 		worker->views[guest->pool]->stats.logins++;
+		habits_arrive(guest);
 		guest_park(guest);
 		guest_step(guest, EVENT_CLIENT_SETTLED);
 	}
@@ -189,31 +191,42 @@ static void proven(struct guest *guest)
 
 #define LOOK_AGAIN_US (100 * MILLISECOND_US)
 
-static uint64_t origin_of(struct guest *guest)
+static struct origin_name name_of(const struct guest *guest, char address[ADDRESS_TEXT])
 {
+	static const enum leak_driver drivers[] = {
+		[SPOKEN_UNKNOWN] = DRIVER_UNKNOWN,
+		[SPOKEN_LIBPQ] = DRIVER_LIBPQ,
+		[SPOKEN_ASYNCPG] = DRIVER_ASYNCPG,
+		[SPOKEN_NODE] = DRIVER_NODE,
+		[SPOKEN_JDBC] = DRIVER_JDBC,
+		[SPOKEN_GO] = DRIVER_GO,
+	};
 	const struct client_facts *facts = client_facts(guest->login);
-	char address[ADDRESS_TEXT];
 
-	address_host_text(stream_peer(guest->stream), address);
-	guest->group = origin_key(facts->user, span_of(NULL, 0), NULL, address);
-	return origin_key(
-		facts->user, facts->database, params_get(facts->params, span_text("application_name")), address);
+	return (struct origin_name){
+		.user = facts->user,
+		.database = facts->database,
+		.application_name = params_get(facts->params, span_text("application_name")),
+		.address = address_host_text(stream_peer(guest->stream), address),
+		.driver = drivers[driver_guess(facts->params)],
+	};
 }
 
 /* There is room for it; it is counted under its origin then. */
 static bool has_room(struct guest *guest, uint32_t clients)
 {
 	struct house *house = guest->worker->house;
-	uint64_t origin = origin_of(guest);
+	char address[ADDRESS_TEXT];
+	struct origin_name name = name_of(guest, address), group = { .user = name.user, .address = name.address };
 	bool room = clients <= house->clients_max;
 
+	guest->origin_key = origin_key(&name);
+	guest->group = origin_key(&group);
 	lock_take(house->lock);
 	if (room && clients > house->clients_max - house->clients_max / 10)
-		room = !origin_is_largest(&house->origins, origin);
-	if (room) {
-		origin_enter(&house->origins, origin);
-		guest->origin = origin;
-	}
+		room = !origin_is_largest(&house->origins, guest->origin_key);
+	if (room)
+		guest->origin = origin_enter(&house->origins, &name, guest->worker->now);
 	lock_drop(house->lock);
 	return room;
 }
@@ -225,9 +238,9 @@ void guest_leave_origin(struct guest *guest)
 	if (!guest->origin)
 		return;
 	lock_take(house->lock);
-	origin_leave(&house->origins, guest->origin);
+	origin_leave(guest->origin, guest->worker->now);
 	lock_drop(house->lock);
-	guest->origin = 0;
+	guest->origin = NULL;
 }
 
 static void say_door_is_shut(struct worker *worker, uint32_t clients)

@@ -35,7 +35,7 @@ bool guest_is_bouncers(const struct guest *guest)
 /* As whom it takes its turns. */
 static void name_origin(const struct guest *guest, struct event *event)
 {
-	event->origin = guest->origin;
+	event->origin = guest->origin_key;
 	event->group = guest->group;
 }
 
@@ -120,6 +120,7 @@ void guest_end(struct guest *guest, const struct complaint *complaint, const cha
 	}
 	if (guest->desk)
 		desk_left(guest);
+	habits_leave(guest, guest->link_error);
 	if (guest->channel)
 		channel_abandon(guest->channel);
 	guest->state = GUEST_ENDING;
@@ -145,6 +146,7 @@ void guest_bury(struct guest *guest)
 	guest_statements_fini(guest);
 	params_drop(guest->wanted);
 	params_drop(guest->reported);
+	habits_fini(guest);
 	free(guest->user);
 	free(guest);
 }
@@ -170,6 +172,8 @@ void guest_park(struct guest *guest)
 
 	guest->state = GUEST_PARKED;
 	guest->noticed = false;
+	if (!guest->habits.rest_since)
+		guest->habits.rest_since = guest->worker->now;
 	if (idle > 0)
 		timer_set(&guest->worker->timers, &guest->timer, guest->requested + idle);
 	else
@@ -259,6 +263,7 @@ static void begin_lent(struct guest *guest)
 
 	guest->state = GUEST_LENT;
 	guest->noticed = false;
+	habits_lent(guest);
 	view->stats.server_assignments++;
 	view->stats.wait_time += (uint64_t)(guest->worker->now - guest->wants_since);
 	timer_clear(&guest->worker->timers, &guest->timer);
@@ -275,6 +280,7 @@ bool guest_want(struct guest *guest)
 	check(guest->state == GUEST_PARKED && !guest->channel);
 	guest->state = GUEST_WAITING;
 	guest->wants_since = worker->now;
+	habits_ask(guest);
 	guest_step(guest, EVENT_CLIENT_WANTS);
 	/* The usual answer is a server that is idle right here: lend it without a detour. */
 	if (effects->count == before + 1) {
@@ -473,8 +479,10 @@ void guest_bytes(struct guest *guest, struct span bytes)
 
 void guest_room(struct guest *guest)
 {
-	if (guest->channel && guest->channel->guest == guest && guest->channel->stream)
+	if (guest->channel && guest->channel->guest == guest && guest->channel->stream) {
+		habits_stuck(guest->channel, false);
 		stream_resume(guest->channel->stream);
+	}
 }
 
 void guest_hangup(struct guest *guest)
@@ -486,7 +494,7 @@ void guest_hangup(struct guest *guest)
 
 void guest_ended(struct guest *guest, int error)
 {
-	(void)error;
+	guest->link_error = error;
 	guest_end(guest, NULL, closed_by_client);
 }
 

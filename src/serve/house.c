@@ -52,6 +52,7 @@ struct house *house_new(const struct house_setup *setup)
 	house->clients_aside = (uint32_t)(aside / 2);
 	house->clients_max = (uint32_t)(setup->descriptor_limit - aside - house->clients_aside);
 	atomic_init(&house->generation, 1);
+	origins_init(&house->origins, setup->workers);
 	house->lock = lock_new();
 	house->core = core_new(&core);
 	house->params = params_book_new();
@@ -88,6 +89,7 @@ void house_free(struct house *house)
 	for (i = 0; i < house->listener_count; i++)
 		listener_close(&house->listeners[i]);
 	core_free(house->core);
+	origins_fini(&house->origins);
 	house_welcomes_fini(house);
 	statement_book_free(house->statements);
 	params_book_free(house->params);

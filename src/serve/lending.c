@@ -120,6 +120,9 @@ void channel_lend(struct channel *channel, struct guest *guest, bool check_first
 	channel->unnamed_owed = 0;
 	channel->session = channel_view(channel)->rules.mode == POOL_SESSION;
 	channel->setup_failed = false;
+	channel->statement_length = channel->opening_length = 0;
+	channel->said = false;
+	channel->unread_since = 0;
 	channel->checking = check_first;
 	if (!check_first) {
 		begin_lease(channel);
@@ -359,6 +362,8 @@ void channel_abandon(struct channel *channel)
 	if (!track_quiet(&channel->track)) {
 		if (may_cancel(channel) && channel->track.count > 0)
 			(void)errand_send(channel, (struct client_ref){ 0 });
+		else if (channel->track.count > 0)
+			habits_abandoned(guest);
 		/* End a batch that was not ended; answered at once where it was. */
 		if (!track_push(&channel->track, TRACK_SYNC, TRACK_OURS, 0) || !stream_write(channel->stream, &sync, 1))
 			channel_close(channel, "out of memory");

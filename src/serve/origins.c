@@ -1,8 +1,18 @@
-/* How many clients each origin has: enough to know, near the limit of descriptors, whose new logins are to wait.
+/* Who our clients are. An origin is clients that come from the same code: same user, database, application_name at login, address.
  *
- * An origin is clients that come from the same code: same user, database, application_name at login, address. The table holds a hash
- * and a count for each, in a fixed number of slots; origins that find no slot are counted together. Under the house's lock. */
+ *   table[hash] -> origin --- number, names, clients          under the house's lock
+ *                     |
+ *                     +------ shares[worker] -> facts          that worker's own
+ *
+ * Whatever clients send, there are no more than ORIGINS_MAX of them, and those that find no place are one origin together. A place
+ * is looked for near the hash; one whose clients are all gone keeps its story until another origin needs the place, the one that was
+ * left longest ago first.
+ *
+ * Counting happens with every transaction, on all workers, so each has a share of its own and nothing is locked. A share whose number
+ * is not its place's any more is begun anew by its worker when it next needs it, and passed over by whoever sums up. */
 #include "serve/origins.h"
+
+#include <stdlib.h>
 
 #include "base/check.h"
 #include "base/hash.h"
@@ -10,61 +20,147 @@
 
 #define PROBES 16
 
-static struct origin *look(struct origins *origins, uint64_t key, bool make)
+void origins_init(struct origins *origins, uint32_t workers)
 {
-	struct origin *free_slot = NULL;
-	size_t i;
-
-	for (i = 0; i < PROBES; i++) {
-		struct origin *at = &origins->table[(key + i) % ORIGINS_MAX];
-
-		if (at->count > 0 && at->key == key)
-			return at;
-		if (at->count == 0 && !free_slot)
-			free_slot = at;
-	}
-	if (!make)
-		return NULL;
-	if (!free_slot)
-		return &origins->others;
-	free_slot->key = key;
-	return free_slot;
+	*origins = (struct origins){ .workers = workers };
+	text_copy(origins->others.user, ORIGIN_NAME, "(other)");
+	text_copy(origins->others.database, ORIGIN_NAME, "(other)");
+	origins->others.shares = calloc(workers, sizeof *origins->others.shares);
 }
 
-uint64_t origin_key(struct span user, struct span database, const char *application_name, const char *address)
+static void free_shares(struct origin *origin, uint32_t workers)
 {
-	uint64_t parts[4] = { hash_bytes(user), hash_bytes(database),
-		hash_bytes(span_text(application_name ? application_name : "")), hash_bytes(span_text(address)) };
+	for (uint32_t i = 0; origin->shares && i < workers; i++)
+		free(origin->shares[i]);
+	free(origin->shares);
+	origin->shares = NULL;
+}
+
+void origins_fini(struct origins *origins)
+{
+	for (size_t i = 0; i < ORIGINS_MAX; i++) {
+		if (!origins->table[i])
+			continue;
+		free_shares(origins->table[i], origins->workers);
+		free(origins->table[i]);
+	}
+	free_shares(&origins->others, origins->workers);
+}
+
+uint64_t origin_key(const struct origin_name *name)
+{
+	uint64_t parts[4] = { hash_bytes(name->user), hash_bytes(name->database),
+		hash_bytes(span_text(name->application_name ? name->application_name : "")),
+		hash_bytes(span_text(name->address)) };
 	uint64_t key = hash_bytes(span_of(parts, sizeof parts));
 
 	return key ? key : 1;
 }
 
-void origin_enter(struct origins *origins, uint64_t key)
+/* The place of this key, or the best one for it: never used, else unused for longest. NULL: all are in use. */
+static struct origin **place_of(struct origins *origins, uint64_t key)
 {
-	look(origins, key, true)->count++;
+	struct origin **best = NULL;
+
+	for (size_t i = 0; i < PROBES; i++) {
+		struct origin **at = &origins->table[(key + i) % ORIGINS_MAX];
+
+		if (*at && (*at)->key == key)
+			return at;
+		if (*at && (*at)->clients > 0)
+			continue;
+		if (!best || (*best && (!*at || (*at)->seen < (*best)->seen)))
+			best = at;
+	}
+	return best;
 }
 
-void origin_leave(struct origins *origins, uint64_t key)
+static bool make_place(struct origins *origins, struct origin **at)
 {
-	struct origin *origin = look(origins, key, false);
+	struct origin *origin = calloc(1, sizeof *origin);
 
-	/* Who came when the table was full was counted with the others. */
-	if (!origin)
-		origin = &origins->others;
-	if (origin->count > 0)
-		origin->count--;
+	if (origin)
+		origin->shares = calloc(origins->workers, sizeof *origin->shares);
+	if (!origin || !origin->shares) {
+		free(origin);
+		return false;
+	}
+	*at = origin;
+	return true;
 }
 
-bool origin_is_largest(struct origins *origins, uint64_t key)
+static void begin(struct origins *origins, struct origin *origin, uint64_t key, const struct origin_name *name)
 {
-	const struct origin *own = look(origins, key, false);
+	origin->key = key;
+	origin->number = ++origins->numbers;
+	origin->driver = name->driver;
+	origin->runtime = RUNTIME_UNKNOWN;
+	origin->process[0] = 0;
+	origin->process_id = 0;
+	origin->is_protected = false;
+	atomic_store(&origin->quiet, 0);
+	text_copy_span(origin->user, ORIGIN_NAME, name->user);
+	text_copy_span(origin->database, ORIGIN_NAME, name->database);
+	text_copy(origin->application_name, ORIGIN_NAME, name->application_name ? name->application_name : "");
+	text_copy(origin->address, ORIGIN_NAME, name->address);
+}
+
+struct origin *origin_enter(struct origins *origins, const struct origin_name *name, time_us now)
+{
+	uint64_t key = origin_key(name);
+	struct origin **at = place_of(origins, key), *origin = &origins->others;
+
+	if (at && (*at || make_place(origins, at))) {
+		origin = *at;
+		if (origin->key != key)
+			begin(origins, origin, key, name);
+	}
+	origin->clients++;
+	origin->seen = now;
+	return origin;
+}
+
+void origin_leave(struct origin *origin, time_us now)
+{
+	check(origin->clients > 0);
+	origin->clients--;
+	origin->seen = now;
+}
+
+bool origin_is_largest(const struct origins *origins, uint64_t key)
+{
+	const struct origin *own = NULL;
 	size_t i;
 
-	if (!own)
+	for (i = 0; i < PROBES && !own; i++)
+		if (origins->table[(key + i) % ORIGINS_MAX] && origins->table[(key + i) % ORIGINS_MAX]->key == key)
+			own = origins->table[(key + i) % ORIGINS_MAX];
+	if (!own || own->clients == 0)
 		return false;
 	for (i = 0; i < ORIGINS_MAX; i++)
-		if (origins->table[i].count > own->count)
+		if (origins->table[i] && origins->table[i]->clients > own->clients)
 			return false;
 	return true;
+}
+
+struct origin *origin_of_number(struct origins *origins, uint32_t number)
+{
+	for (size_t i = 0; number > 0 && i < ORIGINS_MAX; i++)
+		if (origins->table[i] && origins->table[i]->number == number)
+			return origins->table[i];
+	return NULL;
+}
+
+struct share *origin_share(struct origin *origin, uint32_t worker)
+{
+	struct share *share = origin->shares ? origin->shares[worker] : NULL;
+
+	if (share && share->number == origin->number)
+		return share;
+	if (!share && origin->shares)
+		share = origin->shares[worker] = calloc(1, sizeof *share);
+	if (!share)
+		return NULL;
+	*share = (struct share){ .number = origin->number, .facts.origin = origin->number };
+	return share;
 }

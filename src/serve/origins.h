@@ -1,24 +1,72 @@
 #ifndef PGWEIR_SERVE_ORIGINS_H
 #define PGWEIR_SERVE_ORIGINS_H
 
+#include <stdatomic.h>
+
 #include "base/span.h"
+#include "core/leak.h"
 
-/* Counts of clients by origin; see the essay in origins.c. The caller locks. */
-#define ORIGINS_MAX 1024
+/* Who our clients are: the table of origins, see the essay in origins.c. An origin's place in the table is for ever; what it stands for
+ * changes, under the house's lock, when it has no clients. Its shares belong to the workers, one each. */
+#define ORIGINS_MAX  1024
+#define ORIGIN_NAME  64
+#define ORIGIN_WORDS 200
 
-struct origins {
-	struct origin {
-		uint64_t key;
-		uint32_t count; /* 0: the slot is free */
-	} table[ORIGINS_MAX], others;
+/* One worker's share of an origin: only that worker looks at it. */
+struct share {
+	uint32_t number; /* of the origin that it counts for; another than the place's: it is out of date */
+	struct leak_facts facts;
+	/* What most clients that look forgotten began with (by majority vote), and what the oldest hold is doing. */
+	char voted[ORIGIN_WORDS], held[ORIGIN_WORDS];
+	uint32_t votes;
 };
 
-/* Never 0. `application_name` may be NULL. */
-uint64_t origin_key(struct span user, struct span database, const char *application_name, const char *address);
-void origin_enter(struct origins *, uint64_t key);
-void origin_leave(struct origins *, uint64_t key);
+struct origin {
+	uint64_t key;      /* 0: the place was never used */
+	uint32_t number;   /* for SHOW ORIGINS; never given again. 0: those that found no place */
+	uint32_t clients;  /* connected now */
+	time_us seen;      /* when the last one came or left */
+	atomic_uint quiet; /* of all workers, when they last looked */
+	char user[ORIGIN_NAME], database[ORIGIN_NAME], application_name[ORIGIN_NAME], address[ORIGIN_NAME];
+	char process[ORIGIN_NAME]; /* the command line of a client of this machine; empty: not known */
+	uint32_t process_id;
+	enum leak_driver driver;
+	enum leak_runtime runtime;
+	bool is_protected;     /* PROTECT ORIGIN: nothing of it is ever reaped */
+	struct share **shares; /* by worker */
+};
 
-/* No origin has more clients; false when it has none. */
-bool origin_is_largest(struct origins *, uint64_t key);
+struct origins {
+	struct origin *table[ORIGINS_MAX];
+	struct origin others;
+	uint32_t workers, numbers;
+};
+
+void origins_init(struct origins *, uint32_t workers);
+void origins_fini(struct origins *);
+
+struct origin_name {
+	struct span user, database;
+	const char *application_name; /* may be NULL */
+	const char *address;
+	enum leak_driver driver;
+};
+
+/* Never 0. */
+uint64_t origin_key(const struct origin_name *);
+
+/* Count a client under its origin; the caller locks. Never NULL: `others` when no place is free or memory is refused. */
+struct origin *origin_enter(struct origins *, const struct origin_name *, time_us now);
+void origin_leave(struct origin *, time_us now);
+
+/* No origin has more clients than this one has; false when it has none. The caller locks. */
+bool origin_is_largest(const struct origins *, uint64_t key);
+
+/* The place of this number; NULL: it is gone. The caller locks. */
+struct origin *origin_of_number(struct origins *, uint32_t number);
+
+/* The calling worker's share, begun anew when the place changed its meaning. NULL: memory refused. No lock is needed for an origin
+ * that has clients: what it stands for does not change. */
+struct share *origin_share(struct origin *, uint32_t worker);
 
 #endif

@@ -70,6 +70,7 @@ void relay_note_request(struct guest *guest)
 	struct channel *channel = guest->channel;
 
 	guest->requested = guest->worker->now;
+	habits_ask(guest);
 	if (channel->query_since == 0)
 		channel->query_since = guest->worker->now;
 	if (channel->transaction_since == 0)
@@ -215,6 +216,14 @@ static bool owe_unnamed(struct guest *guest)
 	return true;
 }
 
+/* What a Parse says behind its name, or as much of it as is here. */
+static void say_tail(struct guest *guest, const uint8_t *tail, size_t length)
+{
+	const uint8_t *zero = memchr(tail, 0, length < TEXT_BYTES_MAX ? length : TEXT_BYTES_MAX);
+
+	habits_say(guest->channel, span_of(tail, zero ? (size_t)(zero - tail) : length));
+}
+
 /* DEALLOCATE of a shared statement by an unnamed Parse: see relay_deallocate.c. */
 static enum step parse_deallocate(struct guest *guest, struct statement *statement, struct span name)
 {
@@ -258,6 +267,7 @@ static enum step parse_unnamed(struct guest *guest, struct span in, struct frame
 				return parse_deallocate(guest, ended, ended_name);
 		}
 		if (message_read_parse(span_of(in.at + FRAME_HEADER, frame.body), &name, &tail)) {
+			say_tail(guest, tail.at, tail.length);
 			guest->unnamed = statement_take(guest->worker->house->statements, tail);
 			if (!guest->unnamed) {
 				guest_complain(guest, SQLSTATE_OUT_OF_MEMORY, "out of memory", NULL, NULL);
@@ -413,6 +423,7 @@ static enum step parse_named(struct guest *guest, struct span whole, struct span
 	struct span other;
 
 	guest_view(guest)->stats.client_parses++;
+	say_tail(guest, tail.at, tail.length);
 	if (statement)
 		return parse_again(guest, whole, name, tail, statement);
 	statement = statement_take(guest->worker->house->statements, tail);
@@ -453,8 +464,7 @@ void relay_note_statement(struct channel *channel, struct span text)
 	const uint8_t *zero = memchr(text.at, 0, text.length);
 	size_t length = zero ? (size_t)(zero - text.at) : text.length;
 
-	channel->statement_length = length < sizeof channel->statement ? length : sizeof channel->statement;
-	memcpy(channel->statement, text.at, channel->statement_length);
+	habits_say(channel, span_of(text.at, length));
 	/* What was cut can not be judged. */
 	channel->reads_only = zero && length <= sizeof channel->statement;
 }
@@ -470,6 +480,11 @@ enum step relay_parse(struct guest *guest, struct span in, struct frame frame)
 	if (relay_moves(guest) && frame.body > 0 && in.at[FRAME_HEADER] == 0)
 		return parse_unnamed(guest, in, frame);
 	if (!relay_shares_statements(guest) || frame.body == 0) {
+		size_t here = in.length < total ? in.length - FRAME_HEADER : frame.body;
+		const uint8_t *zero = here > 0 ? memchr(in.at + FRAME_HEADER, 0, here) : NULL;
+
+		if (zero)
+			say_tail(guest, zero + 1, here - (size_t)(zero + 1 - (in.at + FRAME_HEADER)));
 		relay_note_request(guest);
 		return relay_owe(guest, TRACK_PARSE, 0, 0) ? STEP_FORWARD : STEP_STOP;
 	}
@@ -517,6 +532,7 @@ enum step relay_bind(struct guest *guest, struct span in, struct frame frame)
 	}
 	if (!ensure_prepared(guest, statement) || !relay_owe(guest, TRACK_BIND, 0, statement->id))
 		return STEP_STOP;
+	say_tail(guest, statement->tail, statement->tail_length);
 	length = statement_name(statement, server_name) + 1;
 	rest = frame.body - (portal.length + 1) - (name.length + 1);
 	at = relay_header(outbox_room(&guest->worker->to_server, FRAME_HEADER + portal.length + 1 + length), 'B',

@@ -202,12 +202,16 @@ static void take_ready(struct channel *channel, const struct track_reply *reply)
 {
 	struct worker *worker = channel->worker;
 	struct pool_view *view = worker->views[channel->pool];
+	time_us executing = 0;
 
 	channel->quiet_since = worker->now;
 	if (channel->query_since != 0 && !(reply->entry.flags & TRACK_OURS)) {
-		view->stats.query_time += (uint64_t)(worker->now - channel->query_since);
+		executing = worker->now - channel->query_since;
+		view->stats.query_time += (uint64_t)executing;
 		channel->query_since = track_quiet(&channel->track) ? 0 : worker->now;
 	}
+	if (channel->guest && !channel->learning && !channel->checking && !(reply->entry.flags & TRACK_OURS))
+		habits_ready(channel, executing, channel->transaction_since != 0);
 	if (channel->track.status == 'I') {
 		if (channel->transaction_since != 0) {
 			view->stats.transactions++;
@@ -376,8 +380,10 @@ size_t relay_server(struct channel *channel, struct span in)
 		guest_end(guest, NULL, "out of memory");
 	if (step == STEP_STOP)
 		return length;
-	if (channel->guest && channel->guest == guest && stream_queued(guest->stream) > 0)
+	if (channel->guest && channel->guest == guest && stream_queued(guest->stream) > 0) {
 		stream_pause(channel->stream); /* until the client has taken it: see guest_room */
+		habits_stuck(channel, true);
+	}
 	if (ready)
 		channel_settle(channel);
 	return length - in.length;

@@ -32,6 +32,7 @@ struct worker *worker_new(struct house *house, uint32_t index)
 	timer_init(&worker->core_timer, UINT32_MAX);
 	timer_init(&worker->stats_timer, UINT32_MAX);
 	slots_init(&worker->guests, CANCEL_SLOTS_MAX);
+	texts_init(&worker->texts);
 	return worker;
 }
 
@@ -43,6 +44,7 @@ void worker_free(struct worker *worker)
 	errands_fini(worker);
 	pool_views_fini(worker);
 	slots_fini(&worker->guests);
+	texts_fini(&worker->texts);
 	effects_fini(&worker->effects);
 	free(worker->channels);
 	free(worker->ending);

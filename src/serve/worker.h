@@ -4,8 +4,10 @@
 #include "base/log.h"
 #include "base/rng.h"
 #include "base/timers.h"
+#include "serve/habits.h"
 #include "serve/house.h"
 #include "serve/mail.h"
+#include "serve/texts.h"
 #include "session/cancel.h"
 #include "session/client.h"
 #include "session/server.h"
@@ -54,15 +56,17 @@ struct guest {
 	bool cut_short;  /* its server ended in the middle of a message to it: nothing more can be said */
 	bool fatal_seen; /* the server's FATAL went through: say nothing more */
 	bool cancel_wanted;
+	int link_error;     /* why its stream ended, an errno; 0: it did not, or in good order */
 	uint32_t body_left; /* bytes of the message at hand that are still to come */
-	uint64_t origin;    /* counted there; 0: not */
-	uint64_t group;     /* its user and address */
+	uint64_t origin_key; /* what the core knows its origin by; 0: it is at no door yet */
+	uint64_t group;      /* its user and address */
 	pool_id pool;
 	uint32_t number; /* for SHOW CLIENTS and KILL_CLIENT */
 	struct handle handle;
 	struct worker *worker;
 	struct stream *stream;
-	struct client *login; /* until it is parked */
+	struct origin *origin; /* counted there; NULL: not (yet) */
+	struct client *login;  /* until it is parked */
 	struct channel *channel;
 	struct params *wanted, *reported;
 	struct collect *collect;
@@ -71,6 +75,7 @@ struct guest {
 	struct again *again;       /* names in use that were sent once more, for the error's text; oldest first */
 	struct statement *unnamed; /* transaction mode: what its unnamed statement is, on whichever server */
 	struct timer timer;
+	struct habits habits;
 	time_us connected, requested, wants_since;
 	time_us lost_since; /* LEARNING: when it first lost the server that it learned from; 0: not yet */
 	uint8_t secret[32]; /* the first four for protocol 3.0; see guest_secret */
@@ -104,6 +109,7 @@ struct channel {
 	bool reads_only; /* the running statement certainly only reads */
 	bool pinned;     /* holds statements too long to keep */
 	bool broken;     /* must not be lent again */
+	bool said;       /* a statement was noted since the server was last idle */
 	bool cancel_wanted, in_transaction;
 	uint32_t body_left, batch, errands;
 	uint32_t unnamed_batch, unnamed_owed;
@@ -126,8 +132,12 @@ struct channel {
 	size_t secret_length;
 	time_us connected, lent_since, query_since, quiet_since, transaction_since, requested;
 	char problem[160], sqlstate[6];
-	char statement[256]; /* the beginning of the statement last sent */
-	size_t statement_length;
+	/* Of this lease's client: the beginning of the statement last sent (length 0: it was BEGIN, COMMIT or the like, or there
+	 * was none yet), and that of the first one since the server was last idle. */
+	char statement[TEXT_BYTES_MAX], opening[TEXT_BYTES_MAX];
+	size_t statement_length, opening_length;
+	time_us unread_since; /* its client takes nothing of what waits for it; 0: it does */
+	size_t unread;
 };
 
 /* What a server reports to a client that asks for certain parameters. */
@@ -189,6 +199,7 @@ struct worker {
 	struct errand *errands;
 	struct outbox to_client, to_server;
 	struct buf out; /* what sessions say */
+	struct texts texts;
 	struct rng rng;
 	struct stream_options client_options, server_options;
 	struct letter_cancel *cancels; /* read, and not granted yet: see worker.c */

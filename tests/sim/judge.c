@@ -380,7 +380,7 @@ static void look_at_lease(const struct guest *g)
 			continue;
 		/* Where origins take turns, or one of them has as many servers as it may, only its own come in order. */
 		if ((limits.fair || limits.origin_servers_max || old_limits.origin_servers_max) &&
-			w->origin != g->origin)
+			w->origin != g->origin_key)
 			continue;
 		/* Within a worker strictly in order; the moment of a turn is one moment. */
 		if (w->who.worker == g->worker->index
@@ -406,7 +406,7 @@ static unsigned servers_of(pool_id pool, uint64_t group, uint64_t origin)
 		slot = 0;
 		while ((g = slots_next(&house->workers[i]->guests, &slot)))
 			held += g->channel && g->pool == pool && g->group == group &&
-				(origin == 0 || g->origin == origin);
+				(origin == 0 || g->origin_key == origin);
 	}
 	return held;
 }
@@ -461,9 +461,9 @@ static void look_at_turn(const struct guest *g)
 		most = old_limits.origin_servers_max > most || !old_limits.origin_servers_max
 			? old_limits.origin_servers_max
 			: most;
-	if (most && servers_of(g->pool, g->group, g->origin) > most)
+	if (most && servers_of(g->pool, g->group, g->origin_key) > most)
 		broken("an origin has no more servers than it may", "pool %u: %u of %u", g->pool,
-			servers_of(g->pool, g->group, g->origin), most);
+			servers_of(g->pool, g->group, g->origin_key), most);
 	/* Who is kept may be so for a server that is cleaned after another of its origin. */
 	if (is_counted(g) || !core_pool_picture(house->core, g->pool, &pool) || pool.kept > 0)
 		return;
@@ -502,12 +502,12 @@ static void look_at_arrival(const struct guest *g)
 	uint32_t slot;
 	const struct guest *other;
 
-	if (!limits.origin_clients_max || !g->admitted || !g->origin || g->state == GUEST_CONSOLE)
+	if (!limits.origin_clients_max || !g->admitted || !g->origin_key || g->state == GUEST_CONSOLE)
 		return;
 	for (uint32_t i = 0; i < house->worker_count; i++) {
 		slot = 0;
 		while ((other = slots_next(&house->workers[i]->guests, &slot)))
-			clients += other->admitted && other->origin == g->origin;
+			clients += other->admitted && other->origin_key == g->origin_key;
 	}
 	if (clients > limits.origin_clients_max)
 		broken("an origin has no more clients than it may", "%u of %u", clients, limits.origin_clients_max);
@@ -581,7 +581,7 @@ void judge_step(void)
 			if ((g->state == GUEST_WAITING || g->state == GUEST_LEARNING) && !g->channel &&
 				waiter_count < sizeof waiters / sizeof *waiters)
 				waiters[waiter_count++] = (struct waiter){ guest_ref(g), g->pool, g->wants_since,
-					seen_before(g, before, before_count), g->origin, g->group };
+					seen_before(g, before, before_count), g->origin_key, g->group };
 	}
 }
 

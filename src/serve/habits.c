@@ -1,0 +1,206 @@
+/* What each client does.
+ *
+ *            ask                          ask, within a block
+ *   RESTS ----------> WORKS <------------------------------------- PAUSES (idle in transaction)
+ *     ^                 |  ready: I          ready: T or E            ^
+ *     +-----------------+---------------------------------------------+
+ *
+ * A rest that is shorter than leak_quiet does not end a burst: what lies between two longer ones is one. A client that never comes back
+ * has had one burst, or none; a pool's clients have many. Time is counted when a state ends, so a long rest costs nothing. */
+#include "serve/habits.h"
+
+#include <errno.h>
+
+#include "serve/worker.h"
+
+static struct share *share_of(struct guest *guest)
+{
+	return guest->origin ? origin_share(guest->origin, guest->worker->index) : NULL;
+}
+
+void habits_arrive(struct guest *guest)
+{
+	struct share *share = share_of(guest);
+
+	guest->habits.arrived = true;
+	guest->habits.rest_since = guest->worker->now;
+	if (!share)
+		return;
+	share->facts.logins++;
+	if (atomic_load(&guest->origin->quiet) >= (unsigned)guest->worker->config->leak_siblings)
+		share->facts.logins_while_quiet++;
+}
+
+/* The pause in a block that has just ended, if there was one. */
+static void end_pause(struct guest *guest, struct share *share)
+{
+	struct channel *channel = guest->channel;
+	time_us pause;
+
+	if (!channel || channel->guest != guest || !track_quiet(&channel->track) || channel->track.status == 'I' ||
+		channel->unprepared)
+		return;
+	pause = guest->worker->now - channel->quiet_since;
+	guest->habits.in_block += pause;
+	if (!share)
+		return;
+	share->facts.in_block_time += pause;
+	spread_add(&share->facts.blocks, pause);
+}
+
+void habits_leave(struct guest *guest, int error)
+{
+	struct share *share = share_of(guest);
+	const struct channel *channel = guest->channel;
+
+	if (!guest->habits.arrived)
+		return;
+	end_pause(guest, share);
+	if (!share)
+		return;
+	share->facts.logouts++;
+	spread_add(&share->facts.lifetimes, guest->worker->now - guest->connected);
+	if (channel && channel->guest == guest && !track_idle(&channel->track))
+		share->facts.cancels++;
+	if (error == ETIMEDOUT || error == EHOSTUNREACH || error == ENETUNREACH)
+		share->facts.dead_peers++;
+}
+
+void habits_fini(struct guest *guest)
+{
+	texts_drop(&guest->worker->texts, guest->habits.first);
+	texts_drop(&guest->worker->texts, guest->habits.last);
+	guest->habits.first = guest->habits.last = NULL;
+}
+
+void habits_ask(struct guest *guest)
+{
+	struct habits *habits = &guest->habits;
+	struct share *share;
+	time_us rest;
+
+	if (!habits->rest_since) {
+		if (guest->channel && guest->channel->track.status != 'I')
+			end_pause(guest, share_of(guest));
+		return;
+	}
+	share = share_of(guest);
+	rest = guest->worker->now - habits->rest_since;
+	habits->rest_since = 0;
+	if (habits->bursts == 0) {
+		habits->bursts = 1;
+		return;
+	}
+	if (share)
+		spread_add(&share->facts.gaps, rest);
+	if (rest < guest->worker->config->leak_quiet)
+		return;
+	habits->bursts++;
+	if (share && habits->bursts == 2)
+		share->facts.reused++;
+}
+
+void habits_lent(struct guest *guest)
+{
+	guest->habits.waited += guest->worker->now - guest->wants_since;
+}
+
+/* BEGIN, COMMIT and the like say nothing about the code that sent them. */
+static bool is_control(struct span text)
+{
+	static const char *const words[] = { "BEGIN", "COMMIT", "ROLLBACK", "END", "ABORT", "START TRANSACTION" };
+
+	if (text.length == 0 || !strchr("bBcCrReEaAsS", text.at[0]))
+		return false;
+	for (size_t i = 0; i < sizeof words / sizeof words[0]; i++) {
+		size_t length = strlen(words[i]);
+
+		if (text.length >= length && strncasecmp((const char *)text.at, words[i], length) == 0 &&
+			(text.length == length || !((text.at[length] | 32) >= 'a' && (text.at[length] | 32) <= 'z')))
+			return true;
+	}
+	return false;
+}
+
+void habits_say(struct channel *channel, struct span text)
+{
+	if (text.length > sizeof channel->statement)
+		text.length = sizeof channel->statement;
+	if (is_control(text)) {
+		channel->statement_length = 0;
+		return;
+	}
+	memcpy(channel->statement, text.at, text.length);
+	channel->statement_length = text.length;
+	channel->said = true;
+	if (channel->opening_length > 0)
+		return;
+	memcpy(channel->opening, text.at, text.length);
+	channel->opening_length = text.length;
+}
+
+static void remember(struct guest *guest, struct share *share, struct span raw)
+{
+	struct habits *habits = &guest->habits;
+	struct texts *texts = &guest->worker->texts;
+	unsigned marks = 0;
+	struct text *text = texts_take(texts, raw, &marks);
+
+	habits->listens = marks & TEXT_LISTENS;
+	if ((marks & TEXT_LOCKS) && share && !guest->channel->session)
+		share->facts.session_locks++;
+	if (!text)
+		return;
+	if (!habits->first) {
+		intern_keep(text);
+		habits->first = text;
+	}
+	texts_drop(texts, habits->last);
+	habits->last = text;
+}
+
+void habits_ready(struct channel *channel, time_us executing, bool transaction_ended)
+{
+	struct guest *guest = channel->guest;
+	struct share *share = share_of(guest);
+
+	guest->habits.executing += executing;
+	if (share)
+		share->facts.executing_time += executing;
+	if (channel->track.status != 'I')
+		return;
+	if (transaction_ended) {
+		guest->habits.transactions++;
+		if (share)
+			share->facts.transactions++;
+	}
+	if (!track_quiet(&channel->track))
+		return;
+	guest->habits.rest_since = channel->worker->now;
+	/* A block that ended by COMMIT is told by what it began with. */
+	if (channel->said)
+		remember(guest, share,
+			channel->statement_length > 0 ? span_of(channel->statement, channel->statement_length)
+						      : span_of(channel->opening, channel->opening_length));
+	channel->said = false;
+	channel->opening_length = 0;
+}
+
+void habits_stuck(struct channel *channel, bool stuck)
+{
+	size_t queued = channel->guest && channel->guest->stream ? stream_queued(channel->guest->stream) : 0;
+
+	if (!stuck || queued == 0)
+		channel->unread_since = 0;
+	else if (channel->unread_since == 0 || queued < channel->unread)
+		channel->unread_since = channel->worker->now; /* it has taken some */
+	channel->unread = queued;
+}
+
+void habits_abandoned(struct guest *guest)
+{
+	struct share *share = share_of(guest);
+
+	if (share)
+		share->facts.abandoned++;
+}

@@ -1,0 +1,48 @@
+#ifndef PGWEIR_SERVE_HABITS_H
+#define PGWEIR_SERVE_HABITS_H
+
+#include "base/span.h"
+#include "base/time.h"
+
+/* What each client does, as far as it can be told from outside, and what its origin does with all of them: the facts that leaks are
+ * told by. On the path of every transaction: counting is adding, and a text is looked up only when it is new. */
+struct guest;
+struct channel;
+struct text;
+
+struct habits {
+	time_us rest_since; /* it came to rest: it owes nothing, is owed nothing, and no block is open; 0: it is at work */
+	time_us waited, executing, in_block;
+	uint64_t received, sent; /* bytes */
+	uint32_t bursts, transactions;
+	struct text *first, *last; /* statements, as serve/texts.h keeps them */
+	bool listens;              /* the last one was a LISTEN */
+	bool arrived;              /* its login is complete, and counted */
+};
+
+/* Its login is complete. */
+void habits_arrive(struct guest *);
+
+/* It is going away, for `error` (an errno of its stream) or of its own will (0). Before its lease is ended. */
+void habits_leave(struct guest *, int error);
+void habits_fini(struct guest *);
+
+/* It asked for something: its rest is over, or its pause within a transaction block. */
+void habits_ask(struct guest *);
+
+/* It is lent a server after it waited. */
+void habits_lent(struct guest *);
+
+/* A statement of this lease's client; cut at what is kept of one. */
+void habits_say(struct channel *, struct span text);
+
+/* The server answered ReadyForQuery to the client of this lease; `executing` is how long it took. */
+void habits_ready(struct channel *, time_us executing, bool transaction_ended);
+
+/* What was sent to the client was not taken (yet), or it was. */
+void habits_stuck(struct channel *, bool stuck);
+
+/* Its statement goes on at PostgreSQL, though nobody waits for the answer. */
+void habits_abandoned(struct guest *);
+
+#endif

@@ -1,0 +1,28 @@
+#include "session/driver.h"
+
+#include <string.h>
+
+static bool asked_for(const struct params *asked, const char *name, const char *value)
+{
+	const char *said = params_get(asked, span_text(name));
+
+	return said && strcmp(said, value) == 0;
+}
+
+enum driver driver_guess(const struct params *asked)
+{
+	const char *encoding = params_get(asked, span_text("client_encoding"));
+
+	/* The JDBC driver sends its time zone and a date style, and names itself unless told otherwise. */
+	if (asked_for(asked, "application_name", "PostgreSQL JDBC Driver") ||
+		(asked_for(asked, "DateStyle", "ISO") && params_get(asked, span_text("TimeZone"))))
+		return SPOKEN_JDBC;
+	if (asked_for(asked, "extra_float_digits", "2") && asked_for(asked, "DateStyle", "ISO, MDY"))
+		return SPOKEN_GO;
+	/* asyncpg quotes the encoding. */
+	if (encoding && strcmp(encoding, "'utf-8'") == 0)
+		return SPOKEN_ASYNCPG;
+	if (encoding && strcmp(encoding, "UTF8") == 0)
+		return SPOKEN_NODE;
+	return params_count(asked) == 0 ? SPOKEN_UNKNOWN : SPOKEN_LIBPQ;
+}
