@@ -361,3 +361,52 @@ void secret_wipe(void *secret, size_t length)
 	if (length > 0)
 		explicit_bzero(secret, length);
 }
+
+/* How many bytes the character at the front has in well-formed UTF-8 (RFC 3629); 0: it is none. */
+static size_t utf8_length(struct span from)
+{
+	uint8_t c = from.at[0], next = from.length > 1 ? from.at[1] : 0;
+	size_t n = c < 0x80 ? 1 : c >= 0xc2 && c < 0xe0 ? 2 : c >= 0xe0 && c < 0xf0 ? 3 : c >= 0xf0 && c < 0xf5 ? 4 : 0;
+
+	if (n == 0 || from.length < n)
+		return 0;
+	for (size_t i = 1; i < n; i++)
+		if ((from.at[i] & 0xc0) != 0x80)
+			return 0;
+	/* Too long for what they say, half of a pair, or beyond the last. */
+	if ((c == 0xe0 && next < 0xa0) || (c == 0xed && next > 0x9f) || (c == 0xf0 && next < 0x90) ||
+		(c == 0xf4 && next > 0x8f))
+		return 0;
+	return n;
+}
+
+size_t text_escape(char *out, size_t size, struct span from)
+{
+	size_t length = 0;
+
+	if (size == 0)
+		return 0;
+	while (from.length > 0) {
+		size_t n = utf8_length(from), wanted = n;
+		char escaped[8];
+		bool control = n == 1 && (from.at[0] < ' ' || from.at[0] == 0x7f);
+
+		/* The control characters above ASCII: U+0080 to U+009F. */
+		control = control || (n == 2 && from.at[0] == 0xc2 && from.at[1] < 0xa0);
+		if (n == 0 || control) {
+			n = 1;
+			wanted = text_format(escaped, sizeof escaped, "\\x%02x", from.at[0]);
+		} else if (from.at[0] == '\\') {
+			wanted = text_format(escaped, sizeof escaped, "\\\\");
+		} else {
+			memcpy(escaped, from.at, n);
+		}
+		if (length + wanted >= size)
+			break;
+		memcpy(out + length, escaped, wanted);
+		length += wanted;
+		from = span_skip(from, n);
+	}
+	out[length] = 0;
+	return length;
+}

@@ -45,6 +45,10 @@ bool buf_add_literal(struct buf *, struct span value);
 /* Append `name` as a quoted identifier; "a.b" becomes "a"."b" when `dotted`. */
 bool buf_add_identifier(struct buf *, struct span name, bool dotted);
 
+/* Copy what a stranger wrote so that it can be shown anywhere: control characters and what is no UTF-8 become \xNN, a backslash two.
+ * Always terminated, cut at a whole character if too long. Returns the length written. */
+size_t text_escape(char *out, size_t size, struct span from);
+
 /* A duration for people: "120 ms", "3.4 s", "2 min 5 s", "3 h 4 min". Returns out. */
 char *text_duration(char *out, size_t size, time_us duration);
 

@@ -283,6 +283,23 @@ static void secrets_are_compared_whole_and_wiped(void **state)
 	secret_wipe(NULL, 0);
 }
 
+static void what_strangers_write_is_shown_escaped(void **state)
+{
+	char out[64], small[5];
+
+	(void)state;
+	text_escape(out, sizeof out, span_text("caf\xc3\xa9 \x1b[2J\t\\ \xff\xc2\x9b<b>"));
+	assert_string_equal(out, "caf\xc3\xa9 \\x1b[2J\\x09\\\\ \\xff\\xc2\\x9b<b>");
+	text_escape(out, sizeof out, span_text("\xed\xa0\x80 \xc0\xaf \xf4\x90\x80\x80"));
+	assert_string_equal(out, "\\xed\\xa0\\x80 \\xc0\\xaf \\xf4\\x90\\x80\\x80");
+	assert_int_equal(text_escape(small, sizeof small, span_text("abc\xc3\xa9")), 3);
+	assert_string_equal(small, "abc");
+	assert_int_equal(text_escape(small, sizeof small,
+				 span_text("a\x01"
+					   "b")),
+		1);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -299,6 +316,7 @@ int main(void)
 		cmocka_unit_test(an_identifier_is_quoted_and_may_be_dotted),
 		cmocka_unit_test(durations_read_as_people_say_them),
 		cmocka_unit_test(secrets_are_compared_whole_and_wiped),
+		cmocka_unit_test(what_strangers_write_is_shown_escaped),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
