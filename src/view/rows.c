@@ -5,6 +5,7 @@
 
 #include "base/check.h"
 #include "base/text.h"
+#include "view/table.h"
 
 /* Tables over code. A SHOW is a list of columns over one kind of row:
  *
@@ -17,232 +18,6 @@
  *
  * A field's function appends one value of a DataRow: its length and its text, or -1 for NULL. All values go as text; the types
  * only tell a driver what to make of them. */
-
-enum type { TEXT = 25, INT4 = 23, INT8 = 20, NUMERIC = 1700 };
-
-struct column {
-	const char *name;
-	enum type type;
-};
-
-/* A row of a SHOW that has no list. */
-struct pair {
-	char name[48], value[80];
-};
-
-#define PAIRS_MAX 32
-
-struct show;
-typedef void put_fn(struct writer *, const void *row, size_t offset, const struct show *);
-
-struct field {
-	put_fn *put;
-	size_t offset;
-};
-
-struct source {
-	size_t list, count; /* offsets into the snapshot, of the pointer and of the number */
-	size_t size;        /* of one row */
-	const struct field *fields;
-	bool (*shown)(const void *row);
-};
-
-struct show {
-	const char *word;
-	unsigned parts;
-	const struct column *columns;
-	size_t column_count;
-	const struct source *sources[2];
-	size_t (*make)(const struct snapshot *, struct pair *);                      /* instead of sources */
-	void (*more)(struct writer *, const struct snapshot *, const struct show *); /* rows that no source has */
-	bool sockets; /* states are written cl_... and sv_... */
-};
-
-/* ---- values ---- */
-
-static void put_bytes(struct writer *w, const char *text)
-{
-	size_t length = strlen(text);
-
-	write_u32(w, (uint32_t)length);
-	write_bytes(w, text, length);
-}
-
-/* By hand: a house of a million clients has twelve million numbers to show, and printf takes its time for each. */
-static void put_digits(struct writer *w, bool negative, uint64_t number)
-{
-	char text[24], *at = text + sizeof text;
-
-	do
-		*--at = (char)('0' + number % 10);
-	while (number /= 10);
-	if (negative)
-		*--at = '-';
-	write_u32(w, (uint32_t)(text + sizeof text - at));
-	write_bytes(w, at, (size_t)(text + sizeof text - at));
-}
-
-static void put_number(struct writer *w, int64_t number)
-{
-	put_digits(w, number < 0, number < 0 ? -(uint64_t)number : (uint64_t)number);
-}
-
-static void put_unsigned(struct writer *w, uint64_t number)
-{
-	put_digits(w, false, number);
-}
-
-static void put_null(struct writer *w)
-{
-	write_u32(w, UINT32_MAX);
-}
-
-/* The type is the reader's business: every offset in the tables below is made by a macro that names the member. */
-static const void *member(const void *row, size_t offset)
-{
-	return (const char *)row + offset;
-}
-
-static void put_text(struct writer *w, const void *row, size_t offset, const struct show *show)
-{
-	(void)show;
-	put_bytes(w, member(row, offset));
-}
-
-static void put_text_or_null(struct writer *w, const void *row, size_t offset, const struct show *show)
-{
-	const char *text = member(row, offset);
-
-	(void)show;
-	if (*text)
-		put_bytes(w, text);
-	else
-		put_null(w);
-}
-
-static void put_int(struct writer *w, const void *row, size_t offset, const struct show *show)
-{
-	(void)show;
-	put_number(w, *(const int *)member(row, offset));
-}
-
-static void put_u32(struct writer *w, const void *row, size_t offset, const struct show *show)
-{
-	(void)show;
-	put_number(w, *(const uint32_t *)member(row, offset));
-}
-
-static void put_u64(struct writer *w, const void *row, size_t offset, const struct show *show)
-{
-	(void)show;
-	put_unsigned(w, *(const uint64_t *)member(row, offset));
-}
-
-static void put_pointer(struct writer *w, const void *row, size_t offset, const struct show *show)
-{
-	uint64_t id = *(const uint64_t *)member(row, offset);
-	char text[32] = "";
-
-	(void)show;
-	if (id)
-		text_format(text, sizeof text, "0x%" PRIx64, id);
-	put_bytes(w, text);
-}
-
-static void put_time(struct writer *w, const void *row, size_t offset, const struct show *show)
-{
-	(void)show;
-	put_number(w, *(const time_us *)member(row, offset));
-}
-
-static void put_seconds(struct writer *w, const void *row, size_t offset, const struct show *show)
-{
-	(void)show;
-	put_number(w, *(const time_us *)member(row, offset) / SECOND_US);
-}
-
-static void put_microseconds(struct writer *w, const void *row, size_t offset, const struct show *show)
-{
-	(void)show;
-	put_number(w, *(const time_us *)member(row, offset) % SECOND_US);
-}
-
-static void put_wall(struct writer *w, const void *row, size_t offset, const struct show *show)
-{
-	time_t seconds = (time_t)(*(const time_us *)member(row, offset) / SECOND_US);
-	char text[64] = "";
-	struct tm tm;
-
-	(void)show;
-	if (seconds > 0 && gmtime_r(&seconds, &tm))
-		text_format(text, sizeof text, "%04d-%02d-%02d %02d:%02d:%02d UTC", tm.tm_year + 1900, tm.tm_mon + 1,
-			tm.tm_mday, tm.tm_hour, tm.tm_min, tm.tm_sec);
-	put_bytes(w, text);
-}
-
-static void put_bit(struct writer *w, const void *row, size_t offset, const struct show *show)
-{
-	(void)show;
-	put_bytes(w, *(const bool *)member(row, offset) ? "1" : "0");
-}
-
-static void put_yes_no(struct writer *w, const void *row, size_t offset, const struct show *show)
-{
-	(void)show;
-	put_bytes(w, *(const bool *)member(row, offset) ? "yes" : "no");
-}
-
-static void put_zero(struct writer *w, const void *row, size_t offset, const struct show *show)
-{
-	(void)row;
-	(void)offset;
-	(void)show;
-	put_bytes(w, "0");
-}
-
-static void put_empty(struct writer *w, const void *row, size_t offset, const struct show *show)
-{
-	(void)row;
-	(void)offset;
-	(void)show;
-	put_bytes(w, "");
-}
-
-static void put_none(struct writer *w, const void *row, size_t offset, const struct show *show)
-{
-	(void)row;
-	(void)offset;
-	(void)show;
-	put_bytes(w, "none");
-}
-
-static void put_mode(struct writer *w, const void *row, size_t offset, const struct show *show)
-{
-	static const char *const modes[] = { "session", "transaction", "statement" };
-	int mode = *(const int *)member(row, offset);
-
-	(void)show;
-	if (mode >= 0 && (size_t)mode < sizeof modes / sizeof *modes)
-		put_bytes(w, modes[mode]);
-	else
-		put_null(w);
-}
-
-static void put_hosts(struct writer *w, const void *row, size_t offset, const struct show *show)
-{
-	(void)show;
-	put_bytes(w, *(const bool *)member(row, offset) ? "disable" : "round-robin");
-}
-
-static void put_row(struct writer *w, const struct show *show, const struct field *fields, const void *row)
-{
-	size_t mark = message_begin(w, 'D');
-
-	write_u16(w, (uint16_t)show->column_count);
-	for (size_t i = 0; i < show->column_count; i++)
-		fields[i].put(w, row, fields[i].offset, show);
-	message_end(w, mark);
-}
 
 /* ---- clients, servers and sockets ---- */
 
@@ -361,9 +136,6 @@ static const struct field server_fields[] = {
 };
 /* clang-format on */
 
-#define LIST(pointer, number) \
-	.list = offsetof(struct snapshot, pointer), .count = offsetof(struct snapshot, number), \
-	.size = sizeof *((struct snapshot *)0)->pointer
 
 static const struct source clients = { LIST(clients, client_count), .fields = client_fields, .shown = client_shown };
 static const struct source client_sockets = { LIST(clients, client_count), .fields = client_fields };
@@ -725,8 +497,6 @@ _Static_assert(2 * SUMS <= PAIRS_MAX, "SHOW TOTALS has room");
 
 /* ---- the tables ---- */
 
-#define COLUMNS(list) .columns = list, .column_count = sizeof list / sizeof *list
-
 static const struct show shows[] = {
 	{ "active_sockets", PART_CLIENTS | PART_SERVERS, COLUMNS(socket_columns),
 		.sources = { &busy_client_sockets, &busy_server_sockets }, .sockets = true },
@@ -749,9 +519,6 @@ static const struct show shows[] = {
 };
 #define SHOWS (sizeof shows / sizeof *shows)
 
-/* A field for every column, or a row would read past its table. */
-#define FILLS(fields, columns) \
-	_Static_assert(sizeof fields / sizeof *fields == sizeof columns / sizeof *columns, #fields)
 FILLS(client_fields, socket_columns);
 FILLS(server_fields, socket_columns);
 FILLS(pool_fields, pool_columns);
@@ -771,6 +538,9 @@ static const struct show *find(const char *word)
 	for (size_t i = 0; i < SHOWS; i++)
 		if (strcmp(shows[i].word, word) == 0)
 			return &shows[i];
+	for (size_t i = 0; i < leak_shows_count; i++)
+		if (strcmp(leak_shows[i].word, word) == 0)
+			return &leak_shows[i];
 	return NULL;
 }
 
@@ -785,9 +555,9 @@ bool rows_known(const char *what, unsigned *parts)
 
 const char *const *rows_names(void)
 {
-	static const char *const names[] = { "active_sockets", "clients", "config", "databases", "help", "lists", "mem",
-		"pools", "servers", "sockets", "state", "stats", "stats_averages", "stats_totals", "totals", "users",
-		"version", NULL };
+	static const char *const names[] = { "active_sockets", "clients", "config", "databases", "help", "leaks",
+		"leases", "lists", "mem", "origins", "pins", "pools", "reaps", "servers", "sockets", "state", "stats",
+		"stats_averages", "stats_totals", "totals", "users", "version", NULL };
 
 	return names;
 }
@@ -831,6 +601,11 @@ static void put_source(
 
 void rows_show(struct writer *w, const struct snapshot *snapshot, const char *what)
 {
+	rows_answer(w, snapshot, what, "SHOW");
+}
+
+void rows_answer(struct writer *w, const struct snapshot *snapshot, const char *what, const char *tag)
+{
 	const struct show *show = find(what);
 	struct pair pairs[PAIRS_MAX];
 	size_t count, mark, i;
@@ -845,6 +620,6 @@ void rows_show(struct writer *w, const struct snapshot *snapshot, const char *wh
 	if (show->more)
 		show->more(w, snapshot, show);
 	mark = message_begin(w, 'C');
-	write_string(w, "SHOW");
+	write_string(w, tag);
 	message_end(w, mark);
 }

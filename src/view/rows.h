@@ -13,6 +13,9 @@ bool rows_known(const char *what, unsigned *parts);
 /* Append RowDescription, DataRows and CommandComplete "SHOW". */
 void rows_show(struct writer *, const struct snapshot *, const char *what);
 
+/* The same table as the answer to another command. */
+void rows_answer(struct writer *, const struct snapshot *, const char *what, const char *tag);
+
 /* The SHOW words, NULL at the end; for HELP and for the nearest word. */
 const char *const *rows_names(void);
 

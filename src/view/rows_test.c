@@ -226,6 +226,31 @@ static const struct expectation {
 	{ "state", "key:25 value:25", 0 },
 	{ "mem", "name:25 size:23 used:23 free:23 memtotal:23", 0 },
 	{ "version", "version:25", 0 },
+	/* Ours alone. */
+	{ "leaks",
+		"id:23 pattern:25 name:25 family:25 confidence:23 severity:25 user:25 database:25 application_name:25 address:25 "
+		"origin:23 evidence:25 clients:23 servers:23 oldest:1700 growth_per_minute:1700 exhausted_in:1700 since:25 "
+		"ended:25 route:25 statement:25 cure:25",
+		PART_LEAKS },
+	{ "leases",
+		"client:23 server:23 user:25 database:25 application_name:25 addr:25 port:23 origin:23 remote_pid:23 state:25 "
+		"age:1700 in_state:1700 transaction_age:1700 waiting:23 first_statement:25 statement:25 route:25 trace_id:25 "
+		"pin:25",
+		PART_LEASES | PART_POOLS },
+	{ "origins",
+		"id:23 user:25 database:25 application_name:25 address:25 driver:25 process:25 process_id:23 clients:23 parked:23 "
+		"waiting:23 lent:23 quiet:23 silent:23 once:23 in_transaction:23 holding:23 unread:23 logins:20 logouts:20 "
+		"logins_while_quiet:20 reused:20 transactions:20 cancels:20 abandoned:20 dead_peers:20 executing_time:1700 "
+		"in_transaction_time:1700 oldest_quiet:1700 oldest_hold:1700 median_rest:1700 median_life:1700 route:25 "
+		"statement:25 protected:25",
+		PART_LEAKS },
+	{ "pins",
+		"client:23 server:23 user:25 database:25 application_name:25 origin:23 reason:25 age:1700 statement:25",
+		PART_LEASES | PART_POOLS },
+	{ "reaps",
+		"at:25 client:23 origin:23 pattern:25 user:25 database:25 application_name:25 addr:25 port:23 idle:1700 "
+		"outcome:25 reason:25 by_hand:25 statement:25",
+		PART_LEAKS },
 };
 #define EXPECTATIONS (sizeof expectations / sizeof *expectations)
 
@@ -774,6 +799,50 @@ static void freeing_nothing_is_fine(void **state)
 	snapshot_free(NULL);
 }
 
+static void what_does_not_apply_to_a_leak_is_null(void **state)
+{
+	static const struct leak_row leaks[2] = {
+		{ .id = 1,
+			.pattern = "L1",
+			.clients = 96,
+			.growth = 1.5,
+			.exhausted_in = 90 * SECOND_US,
+			.ended_wall = SECOND_US },
+		{ .id = 2, .pattern = "L9", .oldest = 1500000, .route = "/chat" },
+	};
+
+	(void)state;
+	snapshot_leaks(snapshot, NULL, 0, leaks, 2);
+	show("leaks");
+	assert_int_equal(answer.row_count, 2);
+	assert_string_equal(answer.cells[0][15], "1.500");
+	assert_string_equal(answer.cells[0][16], "90.000");
+	assert_string_equal(answer.cells[0][18], "1970-01-01 00:00:01 UTC");
+	assert_null(answer.cells[0][19]);
+	assert_string_equal(answer.cells[1][14], "1.500");
+	assert_null(answer.cells[1][16]);
+	assert_null(answer.cells[1][18]);
+	assert_string_equal(answer.cells[1][19], "/chat");
+}
+
+static void only_leases_with_a_reason_are_pins(void **state)
+{
+	struct lease_row *lease;
+
+	(void)state;
+	lease = snapshot_lease(snapshot);
+	lease->client = 7;
+	lease = snapshot_lease(snapshot);
+	lease->client = 8;
+	text_copy(lease->pin, sizeof lease->pin, "a reason");
+	show("leases");
+	assert_int_equal(answer.row_count, 2);
+	show("pins");
+	assert_int_equal(answer.row_count, 1);
+	assert_string_equal(answer.cells[0][0], "8");
+	assert_string_equal(answer.cells[0][6], "a reason");
+}
+
 int main(void)
 {
 #define STORY(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
@@ -803,6 +872,8 @@ int main(void)
 		STORY(more_memory_than_an_int4_holds_is_its_largest),
 		STORY(rows_keep_their_values_while_a_list_grows),
 		STORY(refused_memory_is_said_and_what_was_there_stays),
+		STORY(what_does_not_apply_to_a_leak_is_null),
+		STORY(only_leases_with_a_reason_are_pins),
 		STORY(freeing_nothing_is_fine),
 	};
 

@@ -27,6 +27,10 @@ void snapshot_free(struct snapshot *snapshot)
 	free(snapshot->users);
 	free(snapshot->stats);
 	free(snapshot->settings);
+	free(snapshot->leases);
+	free(snapshot->origins);
+	free(snapshot->leaks);
+	free(snapshot->reaps);
 	free(snapshot);
 }
 
@@ -118,4 +122,39 @@ struct config_row *snapshot_setting(struct snapshot *s)
 		return NULL;
 	s->settings = list;
 	return &list[s->setting_count - 1];
+}
+
+struct lease_row *snapshot_lease(struct snapshot *s)
+{
+	struct lease_row *list = grow(s, s->leases, &s->lease_count, &s->lease_capacity, sizeof *list);
+
+	if (!list)
+		return NULL;
+	s->leases = list;
+	return &list[s->lease_count - 1];
+}
+
+/* A copy of the list; NULL when it is empty or memory is refused. */
+static void *copy(struct snapshot *snapshot, const void *list, size_t *count, size_t given, size_t size)
+{
+	void *own = given > 0 ? malloc(given * size) : NULL;
+
+	*count = own ? given : 0;
+	if (own)
+		memcpy(own, list, given * size);
+	else if (given > 0)
+		snapshot->refused_memory = true;
+	return own;
+}
+
+void snapshot_leaks(struct snapshot *s, const struct origin_row *origins, size_t origin_count,
+	const struct leak_row *leaks, size_t leak_count)
+{
+	s->origins = copy(s, origins, &s->origin_count, origin_count, sizeof *origins);
+	s->leaks = copy(s, leaks, &s->leak_count, leak_count, sizeof *leaks);
+}
+
+void snapshot_reaps(struct snapshot *s, const struct reap_row *reaps, size_t count)
+{
+	s->reaps = copy(s, reaps, &s->reap_count, count, sizeof *reaps);
 }

@@ -12,7 +12,15 @@
  * after another; renderings (rows of the console now, metrics and pages later) only read it.
  * Times: `..._wall` since 1970, others are durations. */
 
-enum snapshot_part { PART_CLIENTS = 1, PART_SERVERS = 2, PART_POOLS = 4, PART_STATS = 8, PART_ALL = 15 };
+enum snapshot_part {
+	PART_CLIENTS = 1,
+	PART_SERVERS = 2,
+	PART_POOLS = 4,
+	PART_STATS = 8,
+	PART_LEASES = 16,
+	PART_LEAKS = 32, /* and origins: as they were when last looked at, see serve/watch.c */
+	PART_ALL = 63
+};
 
 #define SNAPSHOT_NAME 64
 
@@ -102,6 +110,59 @@ struct stats_row {
 	struct stat_counters average;
 };
 
+/* What strangers chose (names, statements) stands here as it is shown: escaped, and cut. */
+#define SNAPSHOT_WORDS 200
+
+struct origin_row {
+	uint32_t id; /* 0: those for whom there was no room in the table */
+	char user[SNAPSHOT_NAME], database[SNAPSHOT_NAME], application_name[SNAPSHOT_NAME], address[SNAPSHOT_NAME];
+	char driver[12], process[SNAPSHOT_NAME];
+	uint32_t process_id;
+	uint32_t clients, parked, waiting, lent, quiet, silent, once, in_block, holding, unread;
+	uint64_t logins, logouts, logins_while_quiet, reused, transactions, cancels, abandoned, dead_peers;
+	time_us executing_time, in_block_time, oldest_quiet, oldest_hold, median_rest, median_life;
+	char route[SNAPSHOT_NAME], statement[SNAPSHOT_WORDS];
+	bool is_protected;
+};
+
+struct leak_row {
+	uint32_t id, origin;
+	char pattern[8], name[80], family[12], severity[12];
+	uint32_t confidence; /* percent */
+	char user[SNAPSHOT_NAME], database[SNAPSHOT_NAME], application_name[SNAPSHOT_NAME], address[SNAPSHOT_NAME];
+	char evidence[320], cure[400], route[SNAPSHOT_NAME], statement[SNAPSHOT_WORDS];
+	uint32_t clients, servers;
+	time_us oldest, exhausted_in;   /* exhausted_in 0: not foreseeable */
+	double growth;                  /* per minute */
+	time_us since_wall, ended_wall; /* ended_wall 0: it lasts */
+};
+
+/* A server that is lent. */
+struct lease_row {
+	uint64_t client, server; /* numbers as in CLIENTS and SERVERS */
+	char user[SNAPSHOT_NAME], database[SNAPSHOT_NAME], application_name[SNAPSHOT_NAME], address[SNAPSHOT_NAME];
+	int port;
+	uint32_t origin, process_id, server_process_id;
+	char state[24]; /* executing, idle in transaction, idle (a session's), sending, learning, checking */
+	time_us age, in_state, transaction_age;
+	uint32_t waiting; /* clients that wait for a server of its pool */
+	char first[SNAPSHOT_WORDS], statement[SNAPSHOT_WORDS], route[SNAPSHOT_NAME], trace[40];
+	char pin[80]; /* why it outlives its transaction; empty: it does not */
+};
+
+/* A client that the reaper looked at. */
+struct reap_row {
+	time_us wall;
+	uint32_t client, origin;
+	char pattern[8];
+	char user[SNAPSHOT_NAME], database[SNAPSHOT_NAME], application_name[SNAPSHOT_NAME], address[SNAPSHOT_NAME];
+	int port;
+	time_us idle;
+	char outcome[12]; /* ended, told, would go, stays */
+	char reason[64], statement[SNAPSHOT_WORDS];
+	bool by_hand;
+};
+
 struct config_row {
 	char key[48], value[512], standard[160];
 	bool changeable;
@@ -126,6 +187,14 @@ struct snapshot {
 	size_t stats_count, stats_capacity;
 	struct config_row *settings;
 	size_t setting_count, setting_capacity;
+	struct lease_row *leases;
+	size_t lease_count, lease_capacity;
+	struct origin_row *origins; /* these two are added as whole lists */
+	size_t origin_count;
+	struct leak_row *leaks;
+	size_t leak_count;
+	struct reap_row *reaps;
+	size_t reap_count;
 	/* totals */
 	uint32_t clients_total, clients_login, clients_at_door, servers_total, names_cached, names_pending;
 	uint64_t door_waits, clients_max;
@@ -150,5 +219,10 @@ struct database_row *snapshot_database(struct snapshot *);
 struct user_row *snapshot_user(struct snapshot *);
 struct stats_row *snapshot_stats(struct snapshot *);
 struct config_row *snapshot_setting(struct snapshot *);
+struct lease_row *snapshot_lease(struct snapshot *);
+
+/* Copies of these lists, once. */
+void snapshot_leaks(struct snapshot *, const struct origin_row *, size_t, const struct leak_row *, size_t);
+void snapshot_reaps(struct snapshot *, const struct reap_row *, size_t);
 
 #endif

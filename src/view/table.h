@@ -1,0 +1,87 @@
+#ifndef PGWEIR_VIEW_TABLE_H
+#define PGWEIR_VIEW_TABLE_H
+
+#include <stdbool.h>
+
+#include "base/time.h"
+#include "base/writer.h"
+#include "view/snapshot.h"
+
+/* What the tables of SHOW are made of, see the drawing in rows.c. Private to view/: rows.c has PgBouncer's tables, leak_rows.c has those
+ * that only we have. */
+
+/* The types that a driver is told; all values go as text. */
+enum type { TEXT = 25, INT4 = 23, INT8 = 20, NUMERIC = 1700 };
+
+struct column {
+	const char *name;
+	enum type type;
+};
+
+/* A row of a SHOW that has no list. */
+struct pair {
+	char name[48], value[80];
+};
+
+#define PAIRS_MAX 32
+
+struct snapshot;
+struct show;
+typedef void put_fn(struct writer *, const void *row, size_t offset, const struct show *);
+
+struct field {
+	put_fn *put;
+	size_t offset;
+};
+
+struct source {
+	size_t list, count; /* offsets into the snapshot, of the pointer and of the number */
+	size_t size;        /* of one row */
+	const struct field *fields;
+	bool (*shown)(const void *row);
+};
+
+struct show {
+	const char *word;
+	unsigned parts;
+	const struct column *columns;
+	size_t column_count;
+	const struct source *sources[2];
+	size_t (*make)(const struct snapshot *, struct pair *);                      /* instead of sources */
+	void (*more)(struct writer *, const struct snapshot *, const struct show *); /* rows that no source has */
+	bool sockets; /* states are written cl_... and sv_... */
+};
+
+/* ---- values: each appends one field of a DataRow ---- */
+
+void put_bytes(struct writer *, const char *text);
+void put_number(struct writer *, int64_t);
+void put_unsigned(struct writer *, uint64_t);
+void put_null(struct writer *);
+
+/* The type of the member is in the name; every offset in the tables is made by a macro that names it. */
+put_fn put_text, put_text_or_null, put_int, put_u32, put_u64, put_pointer, put_time, put_seconds, put_microseconds,
+	put_wall, put_bit, put_yes_no, put_zero, put_empty, put_none, put_mode, put_hosts;
+
+static inline const void *member(const void *row, size_t offset)
+{
+	return (const char *)row + offset;
+}
+
+/* A DataRow with every column of the table. */
+void put_row(struct writer *, const struct show *, const struct field *, const void *row);
+
+#define LIST(pointer, number) \
+	.list = offsetof(struct snapshot, pointer), .count = offsetof(struct snapshot, number), \
+	.size = sizeof *((struct snapshot *)0)->pointer
+
+#define COLUMNS(list) .columns = list, .column_count = sizeof list / sizeof *list
+
+/* A field for every column, or a row would read past its table. */
+#define FILLS(fields, columns) \
+	_Static_assert(sizeof fields / sizeof *fields == sizeof columns / sizeof *columns, #fields)
+
+extern const struct show leak_shows[];
+extern const size_t leak_shows_count;
+
+#endif
