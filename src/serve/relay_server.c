@@ -69,7 +69,7 @@ static void add_renamed(struct outbox *o, struct span whole, struct span from, s
 		rest = span_skip(rest, hit ? n + from.length : n);
 	}
 	if (!ok) {
-		outbox_add(o, whole.at, whole.length);
+		o->failed = true; /* our own name must not get out */
 	} else {
 		length = (uint32_t)text.length - 1;
 		text.at[text.start + 1] = (uint8_t)(length >> 24);
