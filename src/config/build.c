@@ -197,6 +197,7 @@ static struct database_settings unset_database(char *name, unsigned line)
 		.pool_mode = POOL_UNSET,
 		.server_lifetime = UNSET,
 		.query_wait_timeout = UNSET,
+		.leak_action = ACTION_UNSET,
 		.line = line };
 }
 
@@ -337,6 +338,7 @@ static bool read_user(struct config *c, const struct assignment *a, struct user_
 		.transaction_timeout = UNSET,
 		.client_idle_timeout = UNSET,
 		.query_wait_timeout = UNSET,
+		.leak_action = ACTION_UNSET,
 		.line = a->line };
 	while ((result = pair_take(&list, &key, value, &problem)) == PAIR_TAKEN) {
 		const struct setting *row = schema_find(schema_user_keys, schema_user_keys_count, key);

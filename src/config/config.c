@@ -340,7 +340,8 @@ void config_pool_rules(
 		.idle_transaction_timeout = UNSET,
 		.transaction_timeout = UNSET,
 		.client_idle_timeout = UNSET,
-		.query_wait_timeout = UNSET };
+		.query_wait_timeout = UNSET,
+		.leak_action = ACTION_UNSET };
 	const struct user_settings *u = config_user(c, user);
 
 	if (!u)
@@ -362,6 +363,59 @@ void config_pool_rules(
 		.transaction_timeout = first_time(u->transaction_timeout, UNSET, c->transaction_timeout),
 		.client_idle_timeout = first_time(u->client_idle_timeout, UNSET, c->client_idle_timeout),
 	};
+}
+
+bool config_read_actions(struct span text, const char *pattern, enum leak_action *out)
+{
+	static const struct {
+		const char *word;
+		enum leak_action action;
+	} words[] = { { "observe", ACTION_OBSERVE }, { "notice", ACTION_NOTICE }, { "reclaim", ACTION_RECLAIM } };
+	const char *at = (const char *)text.at, *end = at + text.length;
+
+	while (at < end) {
+		struct span number, word;
+		size_t i;
+
+		while (at < end && (*at == ' ' || *at == '\t' || *at == ','))
+			at++;
+		if (at == end)
+			break;
+		number.at = (const uint8_t *)at;
+		while (at < end && *at != '=' && *at != ' ' && *at != ',')
+			at++;
+		number.length = (size_t)(at - (const char *)number.at);
+		if (at == end || *at++ != '=' || number.length < 2 || (number.at[0] | 32) != 'l')
+			return false;
+		for (i = 1; i < number.length; i++)
+			if (number.at[i] < '0' || number.at[i] > '9')
+				return false;
+		word.at = (const uint8_t *)at;
+		while (at < end && *at != ' ' && *at != '\t' && *at != ',')
+			at++;
+		word.length = (size_t)(at - (const char *)word.at);
+		for (i = 0; i < sizeof words / sizeof words[0] && !span_is(word, words[i].word); i++)
+			;
+		if (i == sizeof words / sizeof words[0])
+			return false;
+		if (pattern && text_equal_nocase(number, span_text(pattern)))
+			*out = words[i].action;
+	}
+	return true;
+}
+
+enum leak_action config_leak_action(const struct config *c, struct span database, struct span user, const char *pattern)
+{
+	const struct database_settings *d = config_database(c, database);
+	const struct user_settings *u = config_user(c, user);
+	enum leak_action action = ACTION_UNSET;
+
+	check(config_read_actions(span_text(c->leak_action_patterns), pattern, &action));
+	if (action == ACTION_UNSET && u)
+		action = u->leak_action;
+	if (action == ACTION_UNSET && d)
+		action = d->leak_action;
+	return action == ACTION_UNSET ? c->leak_action : action;
 }
 
 static bool is_separator(char c)

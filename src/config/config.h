@@ -23,7 +23,11 @@ struct host {
 	uint16_t port;
 };
 
+/* What is done about a leak: it is only told, its clients are told too, or they are ended. */
+enum leak_action { ACTION_UNSET = -1, ACTION_OBSERVE, ACTION_NOTICE, ACTION_RECLAIM };
+
 struct database_settings {
+	enum leak_action leak_action;
 	char *name;   /* "*" for the fallback entry */
 	char *dbname; /* on the server; NULL: the name the client asked for */
 	struct host *hosts;
@@ -40,6 +44,7 @@ struct database_settings {
 
 struct user_settings {
 	char *name;
+	enum leak_action leak_action;
 	int pool_size, reserve_pool_size, max_connections, max_client_connections;
 	enum pool_mode pool_mode;
 	time_us query_timeout, idle_transaction_timeout, transaction_timeout, client_idle_timeout, query_wait_timeout;
@@ -97,6 +102,10 @@ struct config {
 	int max_origin_clients, max_origin_servers, origin_login_rate; /* 0: no limit */
 	time_us leak_interval, leak_quiet, leak_hold;
 	int leak_siblings;
+	enum leak_action leak_action;
+	char *leak_action_patterns; /* "L1=reclaim, L9=notice" */
+	time_us reap_grace;
+	int reap_pressure, reap_relief, reap_batch, reap_hourly, reap_share;
 
 	enum manner manner;
 	struct database_settings *databases; /* sorted by name, as are the users; each name once */
@@ -151,6 +160,10 @@ struct pool_rules {
 };
 void config_pool_rules(
 	const struct config *, const struct database_settings *, struct span user, struct pool_rules *out);
+
+/* What is done about a leak of this pattern ("L1") by clients of this database and user: the pattern's action beats the user's, that the
+ * database's, that the global one. */
+enum leak_action config_leak_action(const struct config *, struct span database, struct span user, const char *pattern);
 
 /* `user` stands in the comma list (admin_users, stats_users, ignore_startup_parameters); '*' never matches. Case folded when asked. */
 bool config_list_has(const char *list, struct span word, bool nocase);

@@ -25,6 +25,7 @@ static const struct setting_word limit_words[] = { { "busy", LIMIT_BUSY }, { "al
 static const struct setting_word abandoned_words[] = { { "auto", 0 }, { "cancel", 1 }, { "finish", 2 }, { NULL, 0 } };
 
 static const struct setting_word off_on[] = { { "off", 0 }, { "on", 1 }, { "0", 0 }, { "1", 1 }, { NULL, 0 } };
+static const struct setting_word action_words[] = { { "observe", ACTION_OBSERVE }, { "notice", ACTION_NOTICE }, { "reclaim", ACTION_RECLAIM }, { NULL, 0 } };
 
 static const struct setting_word balance_words[] = { { "round-robin", 0 }, { "disable", 1 }, { NULL, 0 } };
 
@@ -169,6 +170,14 @@ const struct setting schema_settings[] = {
 	ROW(leak_quiet, TYPE_TIME, "s", "5", LIVE, "pgweir", "A client that has rested for this long is quiet; what lies between two such rests is one burst."),
 	ROW(leak_hold, TYPE_TIME, "s", "30", LIVE, "pgweir", "A client that is idle in a transaction, or reads nothing of its answer, for this long holds its server."),
 	ROW(leak_siblings, TYPE_INT, "clients", "5", LIVE, "pgweir", "A login counts as needless while at least this many clients of its origin are quiet.", .least = 1, .most = 1000000),
+	ROW(leak_action, TYPE_WORD, "word", "observe", LIVE, "pgweir", "What is done about a leak: observe tells of it, notice also tells its clients, reclaim ends them, carefully (doc/leaks.md).", .words = action_words),
+	ROW(leak_action_patterns, TYPE_ACTIONS, "list", "", LIVE, "pgweir", "As leak_action, for single patterns, whatever database and user say: L1=reclaim, L9=notice."),
+	ROW(reap_grace, TYPE_TIME, "s", "30", LIVE, "pgweir", "How long a client that would be ended is marked before it is; any byte of it clears the mark."),
+	ROW(reap_pressure, TYPE_INT, "percent", "80", LIVE, "pgweir", "Clients that rest are ended only when at least this share of all that may be connected are; 0: at any time.", .most = 100),
+	ROW(reap_relief, TYPE_INT, "percent", "60", LIVE, "pgweir", "... and only until less than this share are.", .most = 100),
+	ROW(reap_batch, TYPE_INT, "clients", "10", LIVE, "pgweir", "Most clients that are ended for one leak at each leak_interval."),
+	ROW(reap_hourly, TYPE_INT, "clients", "500", LIVE, "pgweir", "Most clients that are ended in an hour."),
+	ROW(reap_share, TYPE_INT, "percent", "50", LIVE, "pgweir", "Most of one origin's quiet clients that are ended at each leak_interval; at least one.", .least = 1, .most = 100),
 };
 
 const size_t schema_settings_count = sizeof schema_settings / sizeof *schema_settings;
@@ -200,6 +209,7 @@ const struct setting schema_database_keys[] = {
 	KEY2("connect_query", TYPE_TEXT, "SQL", "", "1.2", "Run on each new server before it is lent; errors are logged.", DATABASE(connect_query)),
 	KEY2("pool_mode", TYPE_WORD, "word", "pool_mode", "1.6", "As the setting, for this database.", DATABASE(pool_mode), .words = pool_modes),
 	KEY2("query_wait_timeout", TYPE_SECONDS, "s", "query_wait_timeout", "after 1.25", "As the setting, for this database, in whole seconds.", DATABASE(query_wait_timeout)),
+	KEY2("leak_action", TYPE_WORD, "word", "leak_action", "pgweir", "As the setting, for this database.", DATABASE(leak_action), .words = action_words),
 	KEY2("load_balance_hosts", TYPE_WORD, "word", "round-robin", "1.24.0", "disable: stay with one host until it fails.", DATABASE(hosts_stay), .words = balance_words),
 	KEY2("max_db_connections", TYPE_INT, "servers", "max_db_connections", "1.6", "As the setting, for this database.", DATABASE(max_connections), .least = -1, .most = INT32_MAX),
 	KEY2("max_db_client_connections", TYPE_INT, "clients", "max_db_client_connections", "1.24.0", "As the setting, for this database.", DATABASE(max_client_connections), .least = -1, .most = INT32_MAX),
@@ -215,6 +225,7 @@ const size_t schema_database_keys_count = sizeof schema_database_keys / sizeof *
 
 const struct setting schema_user_keys[] = {
 	KEY2("pool_mode", TYPE_WORD, "word", "the database's", "1.6", "As the setting, for the pools of this user.", USER(pool_mode), .words = pool_modes),
+	KEY2("leak_action", TYPE_WORD, "word", "the database's", "pgweir", "As the setting, for clients of this user.", USER(leak_action), .words = action_words),
 	KEY2("pool_size", TYPE_INT, "servers", "the database's", "1.23.0", "Most servers of a pool of this user.", USER(pool_size), .least = -1, .most = INT32_MAX),
 	KEY2("reserve_pool_size", TYPE_INT, "servers", "the database's", "1.24.0", "As the setting, for the pools of this user.", USER(reserve_pool_size), .least = -1, .most = INT32_MAX),
 	KEY2("max_user_connections", TYPE_INT, "servers", "max_user_connections", "1.6", "As the setting, for this user.", USER(max_connections), .least = -1, .most = INT32_MAX),

@@ -2,6 +2,7 @@
 
 #include "base/check.h"
 #include "base/text.h"
+#include "config/build.h"
 
 /* Two switches over the types of schema.h, one in each direction. Fields are reached by offset, which the compiler
  * can not check; every store therefore checks the field's size. */
@@ -138,6 +139,13 @@ enum value_result value_read(
 	const struct setting *row, struct span text, void *base, struct arena *arena, char *why, size_t why_size)
 {
 	switch (row->type) {
+	case TYPE_ACTIONS:
+		if (!config_read_actions(text, NULL, NULL)) {
+			text_format(why, why_size,
+				"a list such as L1=reclaim, L9=notice is needed (observe, notice or reclaim)");
+			return VALUE_BAD;
+		}
+		return read_text(row, text, base, arena);
 	case TYPE_TEXT:
 		return read_text(row, text, base, arena);
 	case TYPE_CHECK_QUERY:
@@ -187,6 +195,7 @@ void value_write(const struct setting *row, const void *base, char *out, size_t 
 
 	check(row->size > 0);
 	switch (row->type) {
+	case TYPE_ACTIONS:
 	case TYPE_TEXT:
 		memcpy(&text, field, sizeof text);
 		text_copy(out, size, text);
