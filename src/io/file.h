@@ -28,6 +28,15 @@ uint64_t descriptors_raise(void);
 uint32_t process_id(void);
 uint32_t process_user(void);
 
+/* What another process of this machine was started as: its command line, words parted by spaces. False: it is gone, or is not ours to
+ * see. */
+bool process_words(uint32_t process, char *out, size_t size);
+
+/* The process at the other end of a TCP connection that comes from this machine: who owns the socket that is bound to `port` at the
+ * loopback address `ip` (4 bytes, or 16 when `six`). Reads /proc: costs milliseconds, so not where anybody waits. 0: not to be seen.
+ * `user`: whose socket it is, even then; UINT32_MAX: unknown. */
+uint32_t process_of_peer(const uint8_t *ip, bool six, uint16_t port, uint32_t *user);
+
 /* Leave root for this user (name or number). False: `error`. */
 bool process_become(const char *user, char *error, size_t error_size);
 

@@ -1,9 +1,11 @@
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
 #include <limits.h>
 #include <pwd.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -202,4 +204,118 @@ void process_exec_beside(const char *name, char **arguments, char *error, size_t
 	text_copy(slash + 1, sizeof path - (size_t)(slash + 1 - path), name);
 	execv(path, arguments);
 	text_format(error, error_size, "could not start \"%s\": %s", path, strerror(errno));
+}
+
+/* ---- other processes of this machine ---- */
+
+bool process_words(uint32_t process, char *out, size_t size)
+{
+	char path[40], *text, error[8];
+	size_t length;
+
+	text_format(path, sizeof path, "/proc/%u/cmdline", process);
+	if (!file_read(path, 4096, &text, &length, error, sizeof error))
+		return false;
+	for (size_t i = 0; i < length; i++)
+		if (text[i] == 0)
+			text[i] = ' ';
+	length = text_copy_span(out, size, text_trim(span_of(text, length)));
+	free(text);
+	return length > 0;
+}
+
+/* The next word of a line of the kernel's; empty at its end. */
+static struct span next_word(struct span *line)
+{
+	struct span word;
+	size_t n = 0;
+
+	while (line->length > 0 && line->at[0] == ' ')
+		*line = span_skip(*line, 1);
+	while (n < line->length && line->at[n] != ' ' && line->at[n] != '\n')
+		n++;
+	word = span_of(line->at, n);
+	*line = span_skip(*line, n);
+	return word;
+}
+
+/* Words of a line of /proc/net/tcp: number, local, remote, state, queues, timer, retries, user, timeout, inode. */
+#define WORD_LOCAL 1
+#define WORD_USER  7
+#define WORD_INODE 9
+
+/* The inode and the owner of the TCP socket that is bound to this address, from the kernel's table. 0: it has none such. */
+static int64_t inode_of(const uint8_t *ip, bool six, uint16_t port, uint32_t *user)
+{
+	FILE *table = fopen(six ? "/proc/net/tcp6" : "/proc/net/tcp", "re");
+	char text[512], wanted[48];
+	int64_t inode = 0, uid = 0;
+	size_t at = 0;
+
+	if (!table)
+		return 0;
+	/* Words of four bytes as this machine has them in memory. */
+	for (size_t i = 0; i < (six ? 16 : 4); i += 4) {
+		uint32_t word;
+
+		memcpy(&word, ip + i, sizeof word);
+		at += text_format(wanted + at, sizeof wanted - at, "%08X", word);
+	}
+	text_format(wanted + at, sizeof wanted - at, ":%04X", port);
+	while (inode == 0 && fgets(text, sizeof text, table)) {
+		struct span line = span_text(text), words[WORD_INODE + 1];
+
+		for (size_t i = 0; i <= WORD_INODE; i++)
+			words[i] = next_word(&line);
+		if (!span_is(words[WORD_LOCAL], wanted) || !text_to_i64(words[WORD_USER], &uid) ||
+			!text_to_i64(words[WORD_INODE], &inode))
+			inode = 0;
+	}
+	fclose(table);
+	if (inode > 0)
+		*user = (uint32_t)uid;
+	return inode;
+}
+
+/* Does this process have the socket open? */
+static bool has_socket(const char *process, const char *socket)
+{
+	char path[300], target[64];
+	struct dirent *entry;
+	bool found = false;
+	DIR *folder;
+
+	text_format(path, sizeof path, "/proc/%.20s/fd", process);
+	folder = opendir(path);
+	if (!folder)
+		return false;
+	while (!found && (entry = readdir(folder))) {
+		ssize_t n = readlinkat(dirfd(folder), entry->d_name, target, sizeof target - 1);
+
+		target[n > 0 ? n : 0] = 0;
+		found = strcmp(target, socket) == 0;
+	}
+	closedir(folder);
+	return found;
+}
+
+uint32_t process_of_peer(const uint8_t *ip, bool six, uint16_t port, uint32_t *user)
+{
+	int64_t inode;
+	char socket[48];
+	struct dirent *entry;
+	int64_t process = 0, number;
+	DIR *folder;
+
+	*user = UINT32_MAX;
+	inode = inode_of(ip, six, port, user);
+	folder = inode > 0 ? opendir("/proc") : NULL;
+	if (!folder)
+		return 0;
+	text_format(socket, sizeof socket, "socket:[%lld]", (long long)inode);
+	while (process == 0 && (entry = readdir(folder)))
+		if (text_to_i64(span_text(entry->d_name), &number) && number > 0 && has_socket(entry->d_name, socket))
+			process = number;
+	closedir(folder);
+	return (uint32_t)process;
 }
