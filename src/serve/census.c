@@ -7,7 +7,10 @@
 #include "base/check.h"
 #include "base/text.h"
 #include "io/clock.h"
+#include "base/redact.h"
+#include "serve/watch.h"
 #include "serve/worker.h"
+#include "session/tags.h"
 
 void census_begin(struct guest *guest, unsigned parts)
 {
@@ -239,6 +242,18 @@ static void visit_users(struct worker *worker, struct snapshot *snapshot)
 		add_user(worker, snapshot, snapshot->pools[i].user);
 }
 
+/* Who leaks and who our clients are, as it was found when all of them were last looked at. */
+static void visit_report(struct worker *worker, struct snapshot *snapshot)
+{
+	struct report *report = report_keep(worker->house);
+
+	if (report && (snapshot->parts & PART_LEAKS)) {
+		snapshot_leaks(snapshot, report->origins, report->origin_count, report->leaks, report->leak_count);
+		snapshot_reaps(snapshot, report->reaps, report->reap_count);
+	}
+	report_drop(report);
+}
+
 /* ---- what a worker knows ---- */
 
 static void fill_addresses(
@@ -349,6 +364,85 @@ static void add_server(struct worker *worker, struct snapshot *snapshot, const s
 	lock_drop(worker->house->lock);
 }
 
+/* What a lease's server is doing, and since when. */
+static const char *lease_state(const struct channel *channel, time_us *since)
+{
+	const struct guest *guest = channel->guest;
+
+	*since = channel->query_since ? channel->query_since : channel->lent_since;
+	if (channel->checking)
+		return "checking";
+	if (channel->learning)
+		return "learning";
+	if (channel->unread_since) {
+		*since = channel->unread_since;
+		return "sending";
+	}
+	if (!track_quiet(&channel->track))
+		return "executing";
+	*since = channel->quiet_since;
+	if (channel->track.status != 'I')
+		return "idle in transaction";
+	if (guest->habits.rest_since)
+		*since = guest->habits.rest_since;
+	return "idle";
+}
+
+static void add_words(struct lease_row *row, const struct channel *channel)
+{
+	char clean[SNAPSHOT_WORDS * 2];
+	struct tags tags;
+
+	tags_read(span_of(channel->statement, channel->statement_length), &tags);
+	tags_trace(&tags, row->trace);
+	tags_route(&tags, row->route, sizeof row->route);
+	redact_sql(clean, sizeof clean, span_of(channel->statement, channel->statement_length));
+	text_escape(row->statement, sizeof row->statement, span_text(clean));
+	redact_sql(clean, sizeof clean, span_of(channel->opening, channel->opening_length));
+	text_escape(row->first, sizeof row->first, span_text(clean));
+}
+
+static void add_lease(struct worker *worker, struct snapshot *snapshot, const struct channel *channel)
+{
+	const struct guest *guest = channel->guest;
+	struct lease_row *row = snapshot_lease(snapshot);
+	const char *name;
+	time_us since;
+	size_t i;
+
+	if (!row)
+		return;
+	row->client = guest->number;
+	row->server = channel->number;
+	row->server_process_id = channel->process_id;
+	text_escape(row->user, sizeof row->user, span_text(guest->user ? guest->user : ""));
+	text_escape(row->database, sizeof row->database, span_text(worker->views[channel->pool]->database_name));
+	name = guest->wanted ? params_get(guest->wanted, span_text("application_name")) : NULL;
+	text_escape(row->application_name, sizeof row->application_name, span_text(name ? name : ""));
+	if (guest->stream) {
+		char where[ADDRESS_TEXT];
+
+		text_copy(row->address, sizeof row->address, address_host_text(stream_peer(guest->stream), where));
+		row->port = stream_peer(guest->stream)->port;
+	}
+	row->origin = guest->origin ? guest->origin->number : 0;
+	text_copy(row->state, sizeof row->state, lease_state(channel, &since));
+	row->age = worker->now - channel->lent_since;
+	row->in_state = worker->now - since;
+	row->transaction_age = channel->track.status != 'I' && channel->transaction_since
+		? worker->now - channel->transaction_since
+		: 0;
+	for (i = 0; i < snapshot->pool_count; i++)
+		if (strcmp(snapshot->pools[i].database, worker->views[channel->pool]->database_name) == 0 &&
+			strcmp(snapshot->pools[i].user, worker->views[channel->pool]->user) == 0)
+			row->waiting = snapshot->pools[i].clients_waiting;
+	if (channel->session)
+		text_copy(row->pin, sizeof row->pin, "pool_mode=session: the lease lasts as long as the client");
+	else if (channel->pinned)
+		text_copy(row->pin, sizeof row->pin, "a prepared statement longer than statement_text_max");
+	add_words(row, channel);
+}
+
 /* Counters are plain numbers one after another: adding two sets of them is a loop. */
 #define COUNTERS (sizeof(struct stat_counters) / sizeof(uint64_t))
 
@@ -401,6 +495,9 @@ static void visit_own(struct worker *worker, struct snapshot *snapshot)
 	for (i = 0; (snapshot->parts & PART_SERVERS) && i < worker->channel_capacity; i++)
 		if (worker->channels[i])
 			add_server(worker, snapshot, worker->channels[i]);
+	for (i = 0; (snapshot->parts & PART_LEASES) && i < worker->channel_capacity; i++)
+		if (worker->channels[i] && worker->channels[i]->guest)
+			add_lease(worker, snapshot, worker->channels[i]);
 	for (i = 0; (snapshot->parts & PART_STATS) && i < worker->view_capacity; i++)
 		if (worker->views[i])
 			add_stats(worker, snapshot, worker->views[i]);
@@ -452,6 +549,7 @@ void census_visit(struct worker *worker, struct letter_census *letter)
 		visit_pools(worker, snapshot);
 		visit_databases(worker, snapshot);
 		visit_users(worker, snapshot);
+		visit_report(worker, snapshot);
 	}
 	visit_own(worker, snapshot);
 	letter->next++;

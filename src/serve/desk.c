@@ -6,6 +6,7 @@
 
 #include "base/check.h"
 #include "base/text.h"
+#include "serve/reaper.h"
 #include "serve/worker.h"
 #include "session/console.h"
 #include "view/rows.h"
@@ -204,6 +205,60 @@ static void tell_core(struct guest *guest, enum event_kind kind)
 	worker_step(guest->worker, &event);
 }
 
+/* What REAP found: a row for each client that it looked at. */
+void desk_reap(struct guest *guest, const struct reap_row *rows, size_t count, uint32_t more)
+{
+	struct snapshot *snapshot = snapshot_new(0);
+	struct buf text = { 0 };
+	struct writer w = writer_to(&text);
+	char message[120];
+	struct complaint notice = { .severity = SEVERITY_NOTICE, .sqlstate = SQLSTATE_SUCCESS, .message = message };
+
+	if (!guest->desk->busy || !snapshot) {
+		snapshot_free(snapshot);
+		if (guest->desk->busy)
+			complain(guest, SQLSTATE_OUT_OF_MEMORY, "out of memory", NULL);
+		return;
+	}
+	snapshot_reaps(snapshot, rows, count);
+	rows_answer(&w, snapshot, "reaps", "REAP");
+	snapshot_free(snapshot);
+	if (guest->desk->command.dry_run)
+		text_format(message, sizeof message,
+			"dry run: nobody was ended; REAP LEAKED, ORIGIN id or CLIENT id ends them");
+	else
+		text_format(message, sizeof message, "%u more are not listed", more);
+	if (guest->desk->command.dry_run || more > 0)
+		message_complaint(&w, &notice);
+	if (!writer_ok(&w)) {
+		buf_fini(&text);
+		complain(guest, SQLSTATE_OUT_OF_MEMORY, "out of memory", NULL);
+		return;
+	}
+	finish(guest, &text);
+}
+
+static void protect(struct guest *guest, const struct console_command *command)
+{
+	struct house *house = guest->worker->house;
+	struct origin *origin;
+	char message[80];
+
+	lock_take(house->lock);
+	origin = origin_of_number(&house->origins, command->numbers[0]);
+	if (origin)
+		atomic_store(&origin->is_protected, command->verb == VERB_PROTECT);
+	lock_drop(house->lock);
+	if (origin) {
+		guest_log(guest, LOG_LOG, "origin %u is %s", command->numbers[0],
+			command->verb == VERB_PROTECT ? "protected from the reaper" : "not protected any more");
+		done(guest, command->tag);
+		return;
+	}
+	text_format(message, sizeof message, "there is no origin %u", command->numbers[0]);
+	complain(guest, SQLSTATE_UNDEFINED_OBJECT, message, "SHOW ORIGINS lists them.");
+}
+
 void desk_answer(struct guest *guest, const char *problem)
 {
 	struct desk *desk = guest->desk;
@@ -351,6 +406,14 @@ static void obey(struct guest *guest, struct span query)
 		break;
 	case VERB_SHUTDOWN:
 		ask_keeper(guest, COMMAND_SHUTDOWN);
+		break;
+	case VERB_REAP:
+		if (!reaper_ask(guest, command))
+			complain(guest, SQLSTATE_OUT_OF_MEMORY, "out of memory", NULL);
+		break;
+	case VERB_PROTECT:
+	case VERB_UNPROTECT:
+		protect(guest, command);
 		break;
 	case VERB_PAUSE:
 		tell_core(guest, EVENT_PAUSE);

@@ -16,9 +16,14 @@
 #include "base/check.h"
 #include "base/text.h"
 #include "serve/guest.h"
+#include "serve/watch.h"
 
 /* How long a client may take to read our last words. */
 #define FAREWELL_US (5 * SECOND_US)
+
+/* What a client that waits is told: how long that may be, and how many holders are named in it. */
+#define WAIT_DETAIL   1000
+#define HOLDERS_NAMED 3
 
 static const char closed_by_client[] = "client unexpected eof";
 
@@ -329,14 +334,53 @@ void guest_returned(struct guest *guest)
 	if (guest->state != GUEST_LENT)
 		return;
 	guest->requested = guest->worker->now;
+	habits_returned(guest);
 	guest_park(guest);
 	stream_resume(guest->stream);
+}
+
+/* Which origins hold servers of the guest's pool, as it was when all were last looked at; those of other users only as a count. */
+static void describe_holders(const struct guest *guest, char *out, size_t size)
+{
+	struct report *report = report_keep(guest->worker->house);
+	const char *user = guest->user ? guest->user : "", *database = guest->worker->views[guest->pool]->database_name;
+	size_t length = 0;
+	uint32_t others = 0, named = 0;
+	char age[40];
+
+	out[0] = 0;
+	for (size_t i = 0; report && i < report->origin_count; i++) {
+		const struct origin_row *origin = &report->origins[i];
+
+		if (origin->lent == 0 || strcmp(origin->database, database) != 0)
+			continue;
+		if (strcmp(origin->user, user) != 0) {
+			others += origin->lent;
+			continue;
+		}
+		if (++named > HOLDERS_NAMED)
+			continue;
+		length += text_format(out + length, size - length, " \"%s\" at %s holds %u", origin->application_name,
+			origin->address, origin->lent);
+		if (origin->in_block > 0)
+			length += text_format(out + length, size - length,
+				" (%u idle in transaction, the longest for %s)", origin->in_block,
+				text_duration(age, sizeof age, origin->oldest_hold));
+		length += text_format(out + length, size - length, ".");
+	}
+	if (named > HOLDERS_NAMED)
+		length += text_format(
+			out + length, size - length, " %u more origins hold the rest.", named - HOLDERS_NAMED);
+	if (others > 0)
+		text_format(out + length, size - length, " Clients of other users hold %u of this database.", others);
+	report_drop(report);
 }
 
 static void describe_wait(struct guest *guest, char *detail, size_t size)
 {
 	struct house *house = guest->worker->house;
 	struct pool_picture picture;
+	size_t length;
 	char longest[40] = "0 ms";
 	bool known;
 
@@ -354,12 +398,13 @@ static void describe_wait(struct guest *guest, char *detail, size_t size)
 			"This client's origin is lent as many servers of pool %s/%s as it may have (max_origin_servers), the longest for %s; %u clients wait.",
 			guest->worker->views[guest->pool]->database_name, guest->worker->views[guest->pool]->user,
 			longest, picture.waiting);
-	else if (picture.lent > 0)
-		text_format(detail, size,
+	else if (picture.lent > 0) {
+		length = text_format(detail, size,
 			"All %u servers of pool %s/%s are lent to %u clients, the longest for %s; %u clients wait.",
 			picture.lent, guest->worker->views[guest->pool]->database_name,
 			guest->worker->views[guest->pool]->user, picture.lent, longest, picture.waiting);
-	else if (picture.full_since)
+		describe_holders(guest, detail + length, size - length);
+	} else if (picture.full_since)
 		text_format(detail, size, "PostgreSQL has no free slot for pool %s/%s (53300); %u clients wait.",
 			guest->worker->views[guest->pool]->database_name, guest->worker->views[guest->pool]->user,
 			picture.waiting);
@@ -372,7 +417,7 @@ static void describe_wait(struct guest *guest, char *detail, size_t size)
 
 static void notice_wait(struct guest *guest)
 {
-	char detail[256];
+	char detail[WAIT_DETAIL];
 	struct complaint complaint = {
 		.severity = SEVERITY_NOTICE,
 		.sqlstate = SQLSTATE_SUCCESS,
@@ -391,14 +436,14 @@ static void notice_wait(struct guest *guest)
 
 static void waited_too_long(struct guest *guest)
 {
-	char detail[256];
+	char detail[WAIT_DETAIL];
 
 	describe_wait(guest, detail, sizeof detail);
 	if (guest_is_bouncers(guest))
 		guest_complain(guest, SQLSTATE_PROTOCOL_VIOLATION, "query_wait_timeout", NULL, NULL);
 	else
 		guest_complain(guest, SQLSTATE_TOO_MANY_CONNECTIONS, "query_wait_timeout", detail,
-			"Clients that hold a transaction open keep its server; SHOW CLIENTS on the console tells who they are.");
+			"Clients that hold a transaction open keep its server; SHOW LEASES on the console tells which, and what they do.");
 }
 
 void guest_rings(struct guest *guest)
@@ -455,6 +500,7 @@ void guest_bytes(struct guest *guest, struct span bytes)
 {
 	size_t used = 0;
 
+	guest->habits.marked = 0;
 	switch ((enum guest_state)guest->state) {
 	case GUEST_LOGIN:
 		used = guest->named ? 0 : guest_login_bytes(guest, bytes);
@@ -473,6 +519,7 @@ void guest_bytes(struct guest *guest, struct span bytes)
 	default:
 		break;
 	}
+	guest->halfway = used < bytes.length;
 	if (guest->stream && bytes.length > 0)
 		stream_consume(guest->stream, used);
 }

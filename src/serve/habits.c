@@ -18,11 +18,21 @@ static struct share *share_of(struct guest *guest)
 	return guest->origin ? origin_share(guest->origin, guest->worker->index) : NULL;
 }
 
+static bool asked_no_reap(const struct guest *guest)
+{
+	const char *value = guest->wanted ? params_get(guest->wanted, span_text("pgweir.no_reap")) : NULL;
+
+	return value &&
+		(strcmp(value, "on") == 0 || strcmp(value, "true") == 0 || strcmp(value, "1") == 0 ||
+			strcmp(value, "yes") == 0);
+}
+
 void habits_arrive(struct guest *guest)
 {
 	struct share *share = share_of(guest);
 
 	guest->habits.arrived = true;
+	guest->habits.exempt = asked_no_reap(guest);
 	guest->habits.rest_since = guest->worker->now;
 	if (!share)
 		return;
@@ -79,6 +89,7 @@ void habits_ask(struct guest *guest)
 	struct share *share;
 	time_us rest;
 
+	habits->marked = 0;
 	if (!habits->rest_since) {
 		if (guest->channel && guest->channel->track.status != 'I')
 			end_pause(guest, share_of(guest));
@@ -100,32 +111,61 @@ void habits_ask(struct guest *guest)
 		share->facts.reused++;
 }
 
+void habits_returned(struct guest *guest)
+{
+	guest->habits.marks = 0;
+}
+
 void habits_lent(struct guest *guest)
 {
 	guest->habits.waited += guest->worker->now - guest->wants_since;
 }
 
-/* BEGIN, COMMIT and the like say nothing about the code that sent them. */
+/* BEGIN, COMMIT and the like say nothing about the code that sent them. By the first letter: every statement comes by here. */
 static bool is_control(struct span text)
 {
-	static const char *const words[] = { "BEGIN", "COMMIT", "ROLLBACK", "END", "ABORT", "START TRANSACTION" };
+	const char *word;
+	size_t length;
 
-	if (text.length == 0 || !strchr("bBcCrReEaAsS", text.at[0]))
+	switch (text.length > 0 ? text.at[0] | 32 : 0) {
+	case 'b':
+		word = "BEGIN";
+		break;
+	case 'c':
+		word = "COMMIT";
+		break;
+	case 'r':
+		word = "ROLLBACK";
+		break;
+	case 'e':
+		word = "END";
+		break;
+	case 'a':
+		word = "ABORT";
+		break;
+	case 's':
+		if (text.length < 2 || (text.at[1] | 32) != 't')
+			return false;
+		word = "START TRANSACTION";
+		break;
+	default:
 		return false;
-	for (size_t i = 0; i < sizeof words / sizeof words[0]; i++) {
-		size_t length = strlen(words[i]);
-
-		if (text.length >= length && strncasecmp((const char *)text.at, words[i], length) == 0 &&
-			(text.length == length || !((text.at[length] | 32) >= 'a' && (text.at[length] | 32) <= 'z')))
-			return true;
 	}
-	return false;
+	length = strlen(word);
+	return text.length >= length && strncasecmp((const char *)text.at, word, length) == 0 &&
+		(text.length == length || !((text.at[length] | 32) >= 'a' && (text.at[length] | 32) <= 'z'));
 }
 
-void habits_say(struct channel *channel, struct span text)
+void habits_say(struct channel *channel, const uint8_t *at, size_t here)
 {
-	if (text.length > sizeof channel->statement)
-		text.length = sizeof channel->statement;
+	const uint8_t *zero;
+	struct span text;
+
+	if (here > sizeof channel->statement)
+		here = sizeof channel->statement;
+	zero = memchr(at, 0, here);
+	text = span_of(at, zero ? (size_t)(zero - at) : here);
+	channel->guest->habits.marks |= (uint8_t)reap_marks(text, !zero);
 	if (is_control(text)) {
 		channel->statement_length = 0;
 		return;

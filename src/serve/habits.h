@@ -16,8 +16,12 @@ struct habits {
 	uint64_t received, sent; /* bytes */
 	uint32_t bursts, transactions;
 	struct text *first, *last; /* statements, as serve/texts.h keeps them */
+	time_us marked;            /* by the reaper, and it has not moved since; 0: it is not */
+	uint8_t marks;             /* MARK_...: what it may hold on the server that it is lent */
 	bool listens;              /* the last one was a LISTEN */
 	bool arrived;              /* its login is complete, and counted */
+	bool told;                 /* it was sent a notice that it looks forgotten */
+	bool exempt;               /* it asked for pgweir.no_reap */
 };
 
 /* Its login is complete. */
@@ -33,8 +37,11 @@ void habits_ask(struct guest *);
 /* It is lent a server after it waited. */
 void habits_lent(struct guest *);
 
-/* A statement of this lease's client; cut at what is kept of one. */
-void habits_say(struct channel *, struct span text);
+/* A statement of this lease's client: what is here of its text, which ends at a zero byte. */
+void habits_say(struct channel *, const uint8_t *text, size_t here);
+
+/* Its lease is over, and nothing of it is left on the server. */
+void habits_returned(struct guest *);
 
 /* The server answered ReadyForQuery to the client of this lease; `executing` is how long it took. */
 void habits_ready(struct channel *, time_us executing, bool transaction_ended);

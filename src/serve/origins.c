@@ -1,4 +1,5 @@
-/* Who our clients are. An origin is clients that come from the same code: same user, database, application_name at login, address.
+/* Who our clients are. An origin is clients that come from the same code: same user, database, application_name at login, address;
+ * and, since many applications give no name, the same driver.
  *
  *   table[hash] -> origin --- number, names, clients          under the house's lock
  *                     |
@@ -49,12 +50,39 @@ void origins_fini(struct origins *origins)
 
 uint64_t origin_key(const struct origin_name *name)
 {
-	uint64_t parts[4] = { hash_bytes(name->user), hash_bytes(name->database),
+	uint64_t parts[5] = { hash_bytes(name->user), hash_bytes(name->database),
 		hash_bytes(span_text(name->application_name ? name->application_name : "")),
-		hash_bytes(span_text(name->address)) };
+		hash_bytes(span_text(name->address)), name->driver };
 	uint64_t key = hash_bytes(span_of(parts, sizeof parts));
 
 	return key ? key : 1;
+}
+
+enum leak_runtime origin_runtime(const char *process, const char *application_name)
+{
+	static const struct {
+		const char *process, *name;
+		enum leak_runtime runtime;
+	} signs[] = {
+		/* The first that fits: a worker's class says more than the server's name. */
+		{ "gevent", NULL, RUNTIME_GEVENT },
+		{ "eventlet", NULL, RUNTIME_GEVENT },
+		{ "daphne", NULL, RUNTIME_ASGI },
+		{ "uvicorn", NULL, RUNTIME_ASGI },
+		{ "hypercorn", NULL, RUNTIME_ASGI },
+		{ "qcluster", NULL, RUNTIME_DJANGO_Q },
+		{ "celery", NULL, RUNTIME_CELERY },
+		{ NULL, "DBeaver", RUNTIME_GUI },
+		{ NULL, "pgAdmin", RUNTIME_GUI },
+		{ NULL, "DataGrip", RUNTIME_GUI },
+		{ NULL, "psql", RUNTIME_GUI },
+	};
+
+	for (size_t i = 0; i < sizeof signs / sizeof signs[0]; i++)
+		if ((signs[i].process && strstr(process, signs[i].process)) ||
+			(signs[i].name && strncmp(application_name, signs[i].name, strlen(signs[i].name)) == 0))
+			return signs[i].runtime;
+	return RUNTIME_UNKNOWN;
 }
 
 /* The place of this key, or the best one for it: never used, else unused for longest. NULL: all are in use. */
@@ -97,12 +125,14 @@ static void begin(struct origins *origins, struct origin *origin, uint64_t key, 
 	origin->runtime = RUNTIME_UNKNOWN;
 	origin->process[0] = 0;
 	origin->process_id = 0;
-	origin->is_protected = false;
+	origin->process_sought = false;
+	atomic_store(&origin->is_protected, false);
 	atomic_store(&origin->quiet, 0);
 	text_copy_span(origin->user, ORIGIN_NAME, name->user);
 	text_copy_span(origin->database, ORIGIN_NAME, name->database);
 	text_copy(origin->application_name, ORIGIN_NAME, name->application_name ? name->application_name : "");
 	text_copy(origin->address, ORIGIN_NAME, name->address);
+	origin->runtime = origin_runtime("", origin->application_name);
 }
 
 struct origin *origin_enter(struct origins *origins, const struct origin_name *name, time_us now)

@@ -19,6 +19,12 @@ struct share {
 	/* What most clients that look forgotten began with (by majority vote), and what the oldest hold is doing. */
 	char voted[ORIGIN_WORDS], held[ORIGIN_WORDS];
 	uint32_t votes;
+	uint32_t quiet_said; /* what of this share is in origin.quiet */
+	uint32_t pool;       /* pool_id of one of its clients; and that client's address */
+	uint32_t peer_process;
+	uint16_t peer_port;
+	uint8_t peer_ip[16];
+	bool peer_is_six;
 };
 
 struct origin {
@@ -30,10 +36,11 @@ struct origin {
 	char user[ORIGIN_NAME], database[ORIGIN_NAME], application_name[ORIGIN_NAME], address[ORIGIN_NAME];
 	char process[ORIGIN_NAME]; /* the command line of a client of this machine; empty: not known */
 	uint32_t process_id;
+	bool process_sought;
 	enum leak_driver driver;
 	enum leak_runtime runtime;
-	bool is_protected;     /* PROTECT ORIGIN: nothing of it is ever reaped */
-	struct share **shares; /* by worker */
+	atomic_bool is_protected; /* PROTECT ORIGIN: nothing of it is ever reaped */
+	struct share **shares;    /* by worker */
 };
 
 struct origins {
@@ -61,6 +68,9 @@ void origin_leave(struct origin *, time_us now);
 
 /* No origin has more clients than this one has; false when it has none. The caller locks. */
 bool origin_is_largest(const struct origins *, uint64_t key);
+
+/* What kind of program this is, by its command line (may be empty) and the name it gives itself. */
+enum leak_runtime origin_runtime(const char *process, const char *application_name);
 
 /* The place of this number; NULL: it is gone. The caller locks. */
 struct origin *origin_of_number(struct origins *, uint32_t number);

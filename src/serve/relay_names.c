@@ -219,9 +219,7 @@ static bool owe_unnamed(struct guest *guest)
 /* What a Parse says behind its name, or as much of it as is here. */
 static void say_tail(struct guest *guest, const uint8_t *tail, size_t length)
 {
-	const uint8_t *zero = memchr(tail, 0, length < TEXT_BYTES_MAX ? length : TEXT_BYTES_MAX);
-
-	habits_say(guest->channel, span_of(tail, zero ? (size_t)(zero - tail) : length));
+	habits_say(guest->channel, tail, length);
 }
 
 /* DEALLOCATE of a shared statement by an unnamed Parse: see relay_deallocate.c. */
@@ -464,7 +462,7 @@ void relay_note_statement(struct channel *channel, struct span text)
 	const uint8_t *zero = memchr(text.at, 0, text.length);
 	size_t length = zero ? (size_t)(zero - text.at) : text.length;
 
-	habits_say(channel, span_of(text.at, length));
+	habits_say(channel, text.at, text.length);
 	/* What was cut can not be judged. */
 	channel->reads_only = zero && length <= sizeof channel->statement;
 }

@@ -5,6 +5,8 @@
 #include "base/check.h"
 #include "base/text.h"
 #include "io/clock.h"
+#include "serve/reaper.h"
+#include "serve/watch.h"
 #include "serve/worker.h"
 
 /* How many clients a worker may be ahead of the least busy one before it hands new ones over. */
@@ -31,6 +33,7 @@ struct worker *worker_new(struct house *house, uint32_t index)
 	timers_init(&worker->timers, worker->now);
 	timer_init(&worker->core_timer, UINT32_MAX);
 	timer_init(&worker->stats_timer, UINT32_MAX);
+	timer_init(&worker->watch_timer, UINT32_MAX);
 	slots_init(&worker->guests, CANCEL_SLOTS_MAX);
 	texts_init(&worker->texts);
 	return worker;
@@ -262,6 +265,8 @@ static void take_config(struct worker *worker)
 		.user_timeout_ms = config->tcp_user_timeout,
 		.socket_buffer = config->tcp_socket_buffer,
 	};
+	if (config->leak_interval != before->leak_interval || !timer_is_set(&worker->watch_timer))
+		watch_arm(worker);
 	pool_views_configure(worker, before);
 	config_drop(before);
 }
@@ -303,6 +308,22 @@ static void take_kill(struct worker *worker, struct letter_kill *letter)
 				? "admin forced disconnect"
 				: "terminating connection due to administrator command",
 			NULL, NULL);
+}
+
+/* It visits, or comes back to the console that asked. */
+static void take_reap(struct worker *worker, struct letter *mail)
+{
+	struct letter_reap *letter = (struct letter_reap *)(void *)mail;
+	struct guest *guest;
+
+	if (letter->worker < worker->house->worker_count) {
+		reaper_visit(worker, mail);
+		return;
+	}
+	guest = slots_get(&worker->guests, letter->asker.client);
+	if (guest && guest->desk)
+		desk_reap(guest, letter->rows, letter->row_count, letter->stayed);
+	reaper_letter_free(letter);
 }
 
 static void end_everything(struct worker *worker)
@@ -393,6 +414,12 @@ static void take_letter(struct worker *worker, struct letter *letter)
 		if (guest && guest->desk)
 			desk_reply(guest, reply);
 		free(letter);
+		break;
+	case LETTER_WATCH:
+		watch_visit(worker, letter);
+		break;
+	case LETTER_REAP:
+		take_reap(worker, letter);
 		break;
 	case LETTER_KILL:
 		take_kill(worker, (struct letter_kill *)(void *)letter);
@@ -556,6 +583,8 @@ static void ring_timers(struct worker *worker)
 			tick(worker);
 		else if (timer == &worker->stats_timer)
 			census_tick(worker);
+		else if (timer == &worker->watch_timer)
+			watch_begin(worker);
 		else if (timer->kind == PARTY_GUEST)
 			guest_rings(link_owner(timer, struct guest, timer));
 		else if (timer->kind == PARTY_CHANNEL)
@@ -644,6 +673,12 @@ void worker_sweep(struct worker *worker)
 			census = (struct letter_census *)(void *)letter;
 			snapshot_free(census->snapshot);
 			free(census);
+			break;
+		case LETTER_WATCH:
+			watch_letter_free(letter);
+			break;
+		case LETTER_REAP:
+			reaper_letter_free((struct letter_reap *)(void *)letter);
 			break;
 		case LETTER_EFFECT:
 		case LETTER_CANCEL:

@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "base/rng.h"
 #include "base/timers.h"
+#include "core/reap.h"
 #include "serve/habits.h"
 #include "serve/house.h"
 #include "serve/mail.h"
@@ -53,11 +54,12 @@ struct guest {
 	bool protocol_32, admin;
 	bool unnamed_long;
 	bool long_names; /* it has statements that were too long to keep: they live on its server alone */
+	bool halfway;    /* PARKED: a part of a message is here, and waits for the rest */
 	bool cut_short;  /* its server ended in the middle of a message to it: nothing more can be said */
 	bool fatal_seen; /* the server's FATAL went through: say nothing more */
 	bool cancel_wanted;
-	int link_error;     /* why its stream ended, an errno; 0: it did not, or in good order */
-	uint32_t body_left; /* bytes of the message at hand that are still to come */
+	int link_error;      /* why its stream ended, an errno; 0: it did not, or in good order */
+	uint32_t body_left;  /* bytes of the message at hand that are still to come */
 	uint64_t origin_key; /* what the core knows its origin by; 0: it is at no door yet */
 	uint64_t group;      /* its user and address */
 	pool_id pool;
@@ -206,7 +208,7 @@ struct worker {
 	uint64_t turn;
 	bool stop;
 	atomic_uint client_count;
-	struct timer stats_timer;
+	struct timer stats_timer, watch_timer;
 	time_us door_said; /* when it was last said that the door is shut for want of descriptors */
 	time_us born;
 };
@@ -356,6 +358,7 @@ size_t desk_bytes(struct guest *, struct span);
 void desk_answer(struct guest *, const char *problem);
 void desk_census(struct guest *, struct snapshot *);
 void desk_reply(struct guest *, const struct letter_reply *);
+void desk_reap(struct guest *, const struct reap_row *, size_t count, uint32_t more);
 void desk_left(struct guest *);
 void census_begin(struct guest *, unsigned parts);
 void census_visit(struct worker *, struct letter_census *);

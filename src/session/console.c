@@ -335,6 +335,77 @@ static bool parse_alone(struct scanner *s, struct console_command *out)
 	return true;
 }
 
+static bool word_is(struct scanner *s, const char *word)
+{
+	struct scanner begin = *s;
+	char text[64];
+
+	if (at_argument(s) && argument(s, text, sizeof text) && text_equal_nocase(span_text(text), span_text(word)))
+		return true;
+	*s = begin;
+	return false;
+}
+
+static bool word_ahead(struct scanner *s, const char *word)
+{
+	struct scanner begin = *s;
+	bool is = word_is(s, word);
+
+	*s = begin;
+	return is;
+}
+
+static bool number(struct scanner *s, uint32_t *out)
+{
+	char text[64];
+	int64_t value;
+
+	if (!at_argument(s) || !argument(s, text, sizeof text) || !text_to_i64(span_text(text), &value) || value < 0 ||
+		value > INT32_MAX)
+		return false;
+	*out = (uint32_t)value;
+	return true;
+}
+
+/* REAP [DRY RUN] [LEAKED | ORIGIN id | CLIENT id[, id]...] [LIMIT n]; REAP alone tells what LEAKED would end. */
+static bool parse_reap(struct scanner *s, struct console_command *out)
+{
+	bool target = true;
+
+	if (word_is(s, "dry")) {
+		if (!word_is(s, "run"))
+			return false;
+		out->dry_run = true;
+	}
+	if (word_is(s, "origin")) {
+		out->reap = CONSOLE_REAP_ORIGIN;
+		if (!number(s, &out->numbers[out->number_count++]))
+			return false;
+	} else if (word_is(s, "client")) {
+		out->reap = CONSOLE_REAP_CLIENTS;
+		do {
+			if (out->number_count == CONSOLE_REAP_MAX || !number(s, &out->numbers[out->number_count++]))
+				return false;
+			if (at(s, ','))
+				skip(s, 1);
+		} while (!at_end(*s) && !word_ahead(s, "limit"));
+	} else {
+		out->reap = CONSOLE_REAP_LEAKED;
+		target = word_is(s, "leaked");
+	}
+	/* Nobody is ended by a word that was left out. */
+	out->dry_run = out->dry_run || !target;
+	if (word_is(s, "limit"))
+		return number(s, &out->limit) && out->limit > 0;
+	return true;
+}
+
+static bool parse_protect(struct scanner *s, struct console_command *out)
+{
+	out->number_count = 1;
+	return word_is(s, "origin") && number(s, &out->numbers[0]);
+}
+
 /* clang-format off */
 static const struct command {
 	const char *word, *tag;
@@ -355,6 +426,9 @@ static const struct command {
 	{ "ENABLE",      "ENABLE",      VERB_ENABLE,      true,  parse_target },
 	{ "WAIT_CLOSE",  "WAIT_CLOSE",  VERB_WAIT_CLOSE,  true,  parse_target },
 	{ "SHUTDOWN",    "SHUTDOWN",    VERB_SHUTDOWN,    true,  parse_shutdown },
+	{ "REAP",        "REAP",        VERB_REAP,        true,  parse_reap },
+	{ "PROTECT",     "PROTECT",     VERB_PROTECT,     true,  parse_protect },
+	{ "UNPROTECT",   "UNPROTECT",   VERB_UNPROTECT,   true,  parse_protect },
 };
 /* clang-format on */
 
@@ -411,6 +485,7 @@ const char *console_help(void)
 	       "\tSHOW HELP|CONFIG|DATABASES|POOLS|CLIENTS|SERVERS|USERS|VERSION\n"
 	       "\tSHOW STATS|STATS_TOTALS|STATS_AVERAGES|TOTALS\n"
 	       "\tSHOW SOCKETS|ACTIVE_SOCKETS|LISTS|STATE|MEM\n"
+	       "\tSHOW LEAKS|ORIGINS|LEASES|PINS|REAPS\n"
 	       "\tSET key = value\n"
 	       "\tRELOAD\n"
 	       "\tPAUSE [<db>]\n"

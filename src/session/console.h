@@ -23,8 +23,15 @@ enum console_verb {
 	VERB_DISABLE,
 	VERB_ENABLE,
 	VERB_WAIT_CLOSE,
-	VERB_SHUTDOWN
+	VERB_SHUTDOWN,
+	VERB_REAP,
+	VERB_PROTECT,
+	VERB_UNPROTECT
 };
+
+/* Whom REAP means. */
+enum console_reap { CONSOLE_REAP_LEAKED, CONSOLE_REAP_ORIGIN, CONSOLE_REAP_CLIENTS };
+#define CONSOLE_REAP_MAX 64
 
 enum console_shutdown { CONSOLE_SHUTDOWN_NOW, CONSOLE_SHUTDOWN_SERVERS, CONSOLE_SHUTDOWN_CLIENTS };
 
@@ -35,6 +42,12 @@ struct console_command {
 	char argument[64]; /* a database, a client's id, or what to SHOW (in small letters; empty: SHOW alone) */
 	char key[64], value[256];
 	enum console_shutdown shutdown;
+	/* REAP, PROTECT and UNPROTECT */
+	enum console_reap reap;
+	bool dry_run;
+	uint32_t limit;                     /* 0: none was given */
+	uint32_t numbers[CONSOLE_REAP_MAX]; /* an origin, or clients */
+	uint32_t number_count;
 	char word[64]; /* the first word as written, for "invalid command" */
 };
 

@@ -176,6 +176,23 @@ class T3_who_holds(Story):
         self.assertIn("25", error.detail)
         self.assertRegex(error.detail, r"\d+(\.\d+)? ?(s|seconds|min)\b")
 
+    def the_notice_and_the_error_name_the_origins_that_hold(self):
+        pooler = self.pooler(settings={"default_pool_size": 3, "query_wait_notify": 1, "query_wait_timeout": 3, "leak_interval": 0.2},
+                             users={}, databases={"app": "dbname=app user=app"})
+        holders = [pooler.client(user=user, parameters={"application_name": name})
+                   for user, name in (("app", "billing"), ("app", "billing"), ("other", "somebody else's"))]
+        for client in holders:
+            client.query("BEGIN")
+        waiter = pooler.client()
+        waiter.send(query("SELECT 1"))
+        error = waiter.expect_closed(timeout=15)[0]
+        self.assertEqual("query_wait_timeout", error.message)
+        for text in [error.detail] + [each["D"] for each in waiter.notices]:
+            self.assertIn('"billing" at 127.0.0.1 holds 2 (2 idle in transaction, the longest for', text)
+            self.assertIn("Clients of other users hold 1 of this database", text)
+            self.assertNotIn("somebody else", text)
+        self.assertEqual(1, len(waiter.notices))
+
 
 class T4_abandoned_queries(Story):
     """60 clients start a long query and go away."""

@@ -10,6 +10,8 @@
 #include "base/text.h"
 #include "fakeio.h"
 #include "serve/worker.h"
+#include "serve/reaper.h"
+#include "serve/watch.h"
 
 #define WORKERS_MAX 4
 
@@ -79,6 +81,13 @@ static void keeper_reads(void *who, uint64_t what)
 		struct letter_command *command = (struct letter_command *)(void *)letter;
 		struct letter_reply *reply;
 
+		if (letter->kind == LETTER_WATCH || letter->kind == LETTER_REAP) {
+			if (letter->kind == LETTER_WATCH)
+				watch_judge(house, letter, world.now);
+			else
+				watch_reaped(house, letter);
+			continue;
+		}
 		if (letter->kind != LETTER_COMMAND) {
 			free(letter);
 			continue;
@@ -180,6 +189,12 @@ static struct config *configure(void)
 		of(0, 1, 5, 600), of(0, 2, 3600, 3600), of(0, 1, 30, 30), of(5, 15, 15, 15), of(0, 1, 2, 15));
 	LINE("max_prepared_statements=%u\nserver_orphan_timeout=%u\nserver_round_robin=%u\nworkers=%u\n",
 		fixed.prepared, of(1, 10, 60, 60), of(0, 0, 0, 1), fixed.workers);
+	LINE("leak_interval=%s\nleak_quiet=%s\nleak_hold=%s\nleak_action=%s\n", chance(500) ? "1" : "0.2",
+		chance(500) ? "5" : "0.02", chance(500) ? "30" : "0.05",
+		chance(500)           ? "observe"
+			: chance(700) ? "reclaim"
+				      : "notice");
+	LINE("reap_pressure=%u\nreap_relief=%u\nreap_grace=%u\n", of(0, 0, 1, 80), of(0, 0, 0, 60), of(0, 0, 1, 30));
 	LINE("cancel_wait_timeout=%u\nstatement_text_max=%u\nlog_connections=0\n", of(0, 5, 10, 10),
 		of(100, 1048576, 1048576, 1048576));
 	LINE("origin_fairness=%s\nmax_origin_servers=%u\nmax_origin_clients=%u\norigin_login_rate=%u\n",
@@ -306,8 +321,14 @@ void house_end(void)
 	}
 	resolver_stop();
 	house_sweep(house);
-	while ((letter = mailbox_take(keeper_mailbox)))
-		free(letter);
+	while ((letter = mailbox_take(keeper_mailbox))) {
+		if (letter->kind == LETTER_WATCH)
+			watch_letter_free(letter);
+		else if (letter->kind == LETTER_REAP)
+			reaper_letter_free((struct letter_reap *)(void *)letter);
+		else
+			free(letter);
+	}
 	house_free(house);
 	house = NULL;
 	mailbox_free(keeper_mailbox);

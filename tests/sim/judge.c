@@ -184,6 +184,21 @@ static bool contains(const char *text, const char *part)
 	return strstr(text, part) != NULL;
 }
 
+/* Whoever is ended by the leak guard rests, or pauses in a block; what it asked for may only have crossed the last words on their way. */
+static void judge_reaped(struct person *p, const char *sqlstate)
+{
+	world.reaped++;
+	if (p->kind != PERSON_GOOD)
+		broken("the leak guard ends no operator", "c%u", p->id);
+	if (strcmp(sqlstate, "57P05") != 0 && strcmp(sqlstate, "25P03") != 0)
+		broken("who is ended is told why", "c%u: %s", p->id, sqlstate);
+	if (p->awaiting > 0 && world.now > p->asked_at + SECOND_US && world.stalls == 0 && !p->end->wire->faulty)
+		broken("the leak guard ends nobody who waits for an answer", "c%u waits for %u answers since %lld us",
+			p->id, p->awaiting, (long long)(world.now - p->asked_at));
+	if (p->in_block && strcmp(sqlstate, "57P05") == 0 && p->awaiting == 0)
+		broken("a block is not ended as a rest", "c%u", p->id);
+}
+
 /* The only last words that anybody may hear, and when. */
 void judge_fatal(struct person *p, const char *sqlstate, const char *message)
 {
@@ -199,6 +214,10 @@ void judge_fatal(struct person *p, const char *sqlstate, const char *message)
 		return;
 	if (strcmp(message, "query timeout") == 0 && limits.query_timeout > 0)
 		return;
+	if (contains(message, "the leak guard ended")) {
+		judge_reaped(p, sqlstate);
+		return;
+	}
 	if (strcmp(message, "idle transaction timeout") == 0 && limits.idle_transaction_timeout > 0)
 		return;
 	if (strcmp(message, "transaction timeout") == 0 && limits.transaction_timeout > 0)
@@ -247,6 +266,7 @@ static bool mail_is_read(void)
 
 struct tally {
 	unsigned waiting, lent, guests, channels;
+	unsigned with_origin;
 };
 
 static void look_at_guest(struct worker *w, struct guest *g, struct tally *t)
@@ -278,6 +298,12 @@ static void look_at_guest(struct worker *w, struct guest *g, struct tally *t)
 				g->state);
 		break;
 	}
+	t->with_origin += g->origin != NULL;
+	if (g->state == GUEST_PARKED && !g->habits.rest_since)
+		broken("who is parked rests", "guest %u.%u", w->index, g->handle.slot);
+	if (g->state == GUEST_LENT && g->habits.rest_since && g->channel && !g->channel->unprepared &&
+		!g->channel->checking && !track_quiet(&g->channel->track))
+		broken("who is owed an answer does not rest", "guest %u.%u", w->index, g->handle.slot);
 	if (g->state == GUEST_PARKED && g->stream && stream_is_paused(g->stream))
 		broken("who is parked is heard", "guest %u.%u is paused", w->index, g->handle.slot);
 	if (g->state == GUEST_LENT && g->stream && stream_is_paused(g->stream) && g->channel->stream &&
@@ -529,7 +555,7 @@ void judge_step(void)
 	struct tally t = { 0 };
 	struct totals_picture totals;
 	struct guest *g;
-	uint32_t i, slot;
+	uint32_t i, slot, origins = 0;
 
 	core_audit(house->core);
 	for (i = 0; i < house->worker_count; i++) {
@@ -556,6 +582,11 @@ void judge_step(void)
 			broken("the books of worker and core agree", "%u clients hold a server, the core knows of %u",
 				t.lent, totals.lent);
 	}
+	for (i = 0; i < ORIGINS_MAX; i++)
+		origins += house->origins.table[i] ? house->origins.table[i]->clients : 0;
+	if (origins + house->origins.others.clients != t.with_origin)
+		broken("every client is counted under its origin", "%u clients, counted %u + %u", t.with_origin,
+			origins, house->origins.others.clients);
 	look_at_pools();
 	for (i = 0; i < house->worker_count; i++) {
 		slot = 0;

@@ -80,6 +80,7 @@ static void say_message(struct person *p, char type, const void *body, size_t n)
 {
 	struct bytes message = { 0 };
 
+	p->asked_at = world.now;
 	say_body(&message, type, body, n);
 	bytes_add(&p->out, message.at, message.length);
 	if (p->kind == PERSON_GOOD)
@@ -522,18 +523,24 @@ static void operate(struct person *p)
 {
 	static const char *const looks[] = { "SHOW POOLS", "SHOW CLIENTS", "SHOW SERVERS", "SHOW STATS",
 		"SHOW DATABASES", "SHOW USERS", "SHOW TOTALS", "SHOW CONFIG", "SHOW LISTS", "SHOW STATE", "SHOW MEM",
-		"SHOW VERSION", "SHOW HELP", "nonsense", "" };
+		"SHOW VERSION", "SHOW HELP", "SHOW LEAKS", "SHOW ORIGINS", "SHOW LEASES", "SHOW PINS", "SHOW REAPS",
+		"REAP", "REAP DRY RUN ORIGIN 2", "nonsense", "" };
 	static const char *const acts[] = { "RELOAD", "RELOAD", "RELOAD", "RECONNECT", "PAUSE", "RESUME", "RESUME",
 		"PAUSE @", "RESUME @", "RECONNECT @", "KILL @", "RESUME @", "DISABLE @", "ENABLE @", "ENABLE @",
-		"WAIT_CLOSE @", "SET server_idle_timeout = 3" };
+		"WAIT_CLOSE @", "SET server_idle_timeout = 3", "REAP LEAKED", "REAP ORIGIN #", "REAP ORIGIN #",
+		"REAP ORIGIN #", "REAP ORIGIN #", "REAP ORIGIN # LIMIT 1", "REAP CLIENT #", "PROTECT ORIGIN #",
+		"UNPROTECT ORIGIN #" };
 	char text[200];
 
 	if (chance(ways.commands) && !hurry) {
 		const char *act = acts[pick(sizeof acts / sizeof *acts)];
-		size_t n = strcspn(act, "@");
+		size_t n = strcspn(act, "@#");
 
-		snprintf(text, sizeof text, "%.*s%s", (int)n, act,
-			act[n] ? ways.databases[pick(ways.database_count)] : "");
+		if (act[n] == '#')
+			snprintf(text, sizeof text, "%.*s%u%s", (int)n, act, 1 + (unsigned)pick(12), act + n + 1);
+		else
+			snprintf(text, sizeof text, "%.*s%s", (int)n, act,
+				act[n] ? ways.databases[pick(ways.database_count)] : "");
 		world.commands++;
 	} else {
 		snprintf(text, sizeof text, "%s", looks[pick(sizeof looks / sizeof *looks)]);
@@ -710,7 +717,9 @@ static void hear_answer(struct person *p, char type, struct span body, struct sp
 			snprintf(p->view[i], SETTING_BYTES, "%s", value);
 		return;
 	}
-	if (type == 'N' && strncmp(error_field(body, 'M', line), "No server connection available", 30) == 0)
+	if (type == 'N' &&
+		(strncmp(error_field(body, 'M', line), "No server connection available", 30) == 0 ||
+			strcmp(line, "this connection looks forgotten") == 0))
 		return;
 	absorb_settings(p);
 	while (p->expected.length == 0) {

@@ -32,6 +32,7 @@ struct person {
 	bool fatal, left, saw_end;
 	bool slow, still, stopped; /* stopped: it was still once */
 	bool read_due, talk_due;
+	time_us asked_at;    /* when it last asked for anything */
 	time_us came, since; /* since: when it last heard or said anything */
 	uint64_t received;
 	/* Its ways: permille. */

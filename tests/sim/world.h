@@ -30,7 +30,7 @@ struct world {
 	uint64_t bytes_in, bytes_out;
 	struct trouble trouble;
 	/* What has happened so far that excuses something; counts. */
-	uint64_t server_faults, client_faults, commands, stalls;
+	uint64_t server_faults, client_faults, commands, stalls, reaped;
 };
 extern struct world world;
 

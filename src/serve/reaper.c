@@ -1,0 +1,490 @@
+/* Ending clients that leak.
+ *
+ *   a leak lasts --> keeper: action? pressure? budget? --letter--> worker 0, 1, ... --> keeper: budget, log, SHOW REAPS
+ *   REAP         --> console --------------------------letter--> worker 0, 1, ... --> keeper --> console: a row for each
+ *
+ * The rules are in core/reap.c; here is who is looked at and how one goes. Only the worker that owns a client looks at it and ends it, in
+ * one step, so nothing can change between the look and the act. A client goes at the boundary of a message, with an SQLSTATE and a hint
+ * that tell why; its server is rolled back and proven free before anybody else has it. */
+#include "serve/reaper.h"
+
+#include <stdlib.h>
+
+#include "base/check.h"
+#include "base/text.h"
+#include "io/clock.h"
+#include "serve/guest.h"
+#include "serve/watch.h"
+#include "serve/worker.h"
+
+#define CANDIDATES_MAX 4096
+#define KEPT_REAPS     256
+#define WATCHED        64
+
+/* An origin that logs in again at once as many as were ended would be a storm of our making: it is let alone for this long. */
+#define LET_ALONE_US (600 * SECOND_US)
+
+struct letter_reap *reaper_letter(void)
+{
+	struct letter_reap *letter = calloc(1, sizeof *letter);
+
+	if (letter)
+		letter->rows = calloc(REAP_ROWS, sizeof *letter->rows);
+	if (!letter || !letter->rows) {
+		free(letter);
+		return NULL;
+	}
+	letter->letter.kind = LETTER_REAP;
+	return letter;
+}
+
+void reaper_letter_free(struct letter_reap *letter)
+{
+	free(letter->rows);
+	free(letter);
+}
+
+void reaper_send(struct house *house, struct letter_reap *letter)
+{
+	if (atomic_load(&house->stopping))
+		reaper_letter_free(letter);
+	else
+		mailbox_post(house->workers[0]->mailbox, &letter->letter);
+}
+
+/* ---- at a worker ---- */
+
+struct candidate {
+	struct guest *guest;
+	struct reap_subject subject;
+	time_us age; /* rested or held */
+};
+
+static struct reap_subject subject_of(const struct worker *worker, const struct guest *guest)
+{
+	const struct habits *habits = &guest->habits;
+	const struct channel *channel = guest->channel;
+	struct reap_subject subject = {
+		.is_protected = guest->origin && atomic_load(&guest->origin->is_protected),
+		.is_exempt = habits->exempt,
+		.marks = habits->marks,
+		.bursts = habits->bursts,
+		.marked = habits->marked ? worker->now - habits->marked : 0,
+	};
+
+	if (guest->state == GUEST_PARKED) {
+		subject.owes = guest->body_left > 0 || guest->halfway || guest->skipping || guest->collect;
+		subject.rested = worker->now - habits->rest_since;
+		return subject;
+	}
+	if (guest->state != GUEST_LENT || !channel) {
+		subject.owes = true;
+		return subject;
+	}
+	subject.holds_server = true;
+	subject.owes = !track_quiet(&channel->track) || guest->body_left > 0 || guest->halfway || guest->collect ||
+		channel->body_left > 0 || stream_queued(guest->stream) > 0 || channel->checking || channel->learning ||
+		channel->unprepared;
+	if (channel->track.copy_in || channel->track.copy_both)
+		subject.marks |= MARK_COPY;
+	if (subject.owes)
+		return subject;
+	subject.in_block = channel->track.status != 'I';
+	if (subject.in_block)
+		subject.held = worker->now - channel->quiet_since;
+	else if (habits->rest_since)
+		subject.rested = worker->now - habits->rest_since;
+	else
+		subject.owes = true;
+	return subject;
+}
+
+/* Never used before those used once, then the longest first. */
+static int compare(const void *a, const void *b)
+{
+	const struct candidate *x = a, *y = b;
+
+	if (x->subject.bursts != y->subject.bursts && !x->subject.in_block && !y->subject.in_block)
+		return x->subject.bursts < y->subject.bursts ? -1 : 1;
+	return x->age > y->age ? -1 : x->age < y->age;
+}
+
+static bool is_meant(const struct guest *guest, const struct reap_target *target)
+{
+	if (guest->state == GUEST_ENDING || !guest->habits.arrived)
+		return false;
+	return target->client ? guest->number == target->client
+			      : guest->origin && guest->origin->number == target->origin;
+}
+
+static size_t collect(struct worker *worker, const struct reap_target *target, struct candidate *list)
+{
+	struct guest *guest;
+	uint32_t slot = 0;
+	size_t count = 0;
+
+	while (count < CANDIDATES_MAX && (guest = slots_next(&worker->guests, &slot))) {
+		if (!is_meant(guest, target))
+			continue;
+		list[count].guest = guest;
+		list[count].subject = subject_of(worker, guest);
+		list[count].age = list[count].subject.in_block ? list[count].subject.held : list[count].subject.rested;
+		count++;
+	}
+	qsort(list, count, sizeof *list, compare);
+	return count;
+}
+
+static void add_row(struct letter_reap *letter, const struct candidate *candidate, const struct reap_target *target,
+	enum reap_verdict verdict)
+{
+	const struct guest *guest = candidate->guest;
+	struct reap_row *row;
+	const char *name;
+
+	if (letter->row_count == REAP_ROWS) {
+		letter->stayed++;
+		return;
+	}
+	row = &letter->rows[letter->row_count++];
+	*row = (struct reap_row){
+		.client = guest->number,
+		.origin = guest->origin ? guest->origin->number : 0,
+		.idle = candidate->age,
+		.by_hand = letter->order.by_hand,
+	};
+	text_copy(row->pattern, sizeof row->pattern, target->pattern);
+	text_escape(row->user, sizeof row->user, span_text(guest->user ? guest->user : ""));
+	text_escape(row->database, sizeof row->database, span_text(guest->worker->views[guest->pool]->database_name));
+	name = guest->wanted ? params_get(guest->wanted, span_text("application_name")) : NULL;
+	text_escape(row->application_name, sizeof row->application_name, span_text(name ? name : ""));
+	if (guest->stream) {
+		char where[ADDRESS_TEXT];
+
+		text_copy(row->address, sizeof row->address, address_host_text(stream_peer(guest->stream), where));
+		row->port = stream_peer(guest->stream)->port;
+	}
+	if (guest->habits.last)
+		text_escape(row->statement, sizeof row->statement, span_text(guest->habits.last->at));
+	text_copy(row->outcome, sizeof row->outcome,
+		verdict != REAP_GOES      ? "stays"
+			: letter->notice  ? "told"
+			: letter->dry_run ? "would go"
+					  : "ended");
+	text_copy(row->reason, sizeof row->reason,
+		verdict == REAP_GOES ? candidate->subject.in_block ? "idle in transaction" : "idle"
+				     : reap_reason(verdict));
+}
+
+static void explain(const struct letter_reap *letter, const struct candidate *candidate,
+	const struct reap_target *target, char *detail, size_t size)
+{
+	char age[40];
+
+	text_duration(age, sizeof age, candidate->age);
+	text_format(detail, size,
+		candidate->subject.in_block ? "It was idle in a transaction for %s%s%s." : "It was idle for %s%s%s.",
+		age,
+		target->pattern[0]              ? ", and its origin leaks by pattern "
+			: letter->order.by_hand ? ", and an administrator asked for it"
+						: "",
+		target->pattern);
+}
+
+static void end_guest(
+	const struct letter_reap *letter, const struct candidate *candidate, const struct reap_target *target)
+{
+	char detail[160];
+
+	explain(letter, candidate, target, detail, sizeof detail);
+	if (candidate->subject.in_block)
+		guest_complain(candidate->guest, SQLSTATE_IDLE_IN_TRANSACTION,
+			"terminating connection: the leak guard ended an idle transaction", detail,
+			target->cure[0] ? target->cure : "End transactions before waiting for something else.");
+	else
+		guest_complain(candidate->guest, SQLSTATE_IDLE_SESSION_TIMEOUT,
+			"terminating connection: the leak guard ended an idle session", detail,
+			target->cure[0] ? target->cure : "Close connections that are not needed any more.");
+}
+
+/* A WARNING on a connection that rests: drivers log it. */
+static void tell_guest(
+	const struct letter_reap *letter, const struct candidate *candidate, const struct reap_target *target)
+{
+	struct guest *guest = candidate->guest;
+	char detail[160];
+	struct complaint complaint = {
+		.severity = SEVERITY_WARNING,
+		.sqlstate = SQLSTATE_WARNING,
+		.message = "this connection looks forgotten",
+		.detail = detail,
+		.hint = target->cure,
+	};
+	struct writer w;
+
+	explain(letter, candidate, target, detail, sizeof detail);
+	guest->habits.told = true;
+	buf_clear(&guest->worker->out);
+	w = writer_to(&guest->worker->out);
+	message_complaint(&w, &complaint);
+	guest_send(guest);
+}
+
+static void take_candidate(struct worker *worker, struct letter_reap *letter, const struct candidate *candidate,
+	struct reap_target *target)
+{
+	struct reap_order order = letter->order;
+	enum reap_verdict verdict;
+
+	order.family = target->family;
+	if (order.by_hand)
+		order.family = candidate->subject.holds_server ? FAMILY_SERVER : FAMILY_CLIENT;
+	verdict = reap_judge(&candidate->subject, &order);
+	if (letter->notice) {
+		/* Whoever would be marked is told, once. */
+		if ((verdict != REAP_MARK && verdict != REAP_WAIT && verdict != REAP_GOES) ||
+			candidate->guest->habits.told || target->gone >= target->most)
+			return;
+		verdict = REAP_GOES;
+	} else if (verdict == REAP_MARK) {
+		candidate->guest->habits.marked = worker->now;
+		return;
+	} else if (verdict == REAP_GOES && target->gone >= target->most) {
+		letter->stayed++;
+		return;
+	}
+	if (verdict == REAP_GOES || order.by_hand)
+		add_row(letter, candidate, target, verdict);
+	if (verdict != REAP_GOES)
+		return;
+	target->gone++;
+	if (letter->notice)
+		tell_guest(letter, candidate, target);
+	else if (!letter->dry_run)
+		end_guest(letter, candidate, target);
+}
+
+void reaper_visit(struct worker *worker, struct letter *mail)
+{
+	struct letter_reap *letter = (struct letter_reap *)(void *)mail;
+	struct candidate *list = malloc(CANDIDATES_MAX * sizeof *list);
+	size_t count, i;
+	uint32_t t;
+
+	check(letter->worker == worker->index);
+	for (t = 0; list && t < letter->target_count; t++) {
+		count = collect(worker, &letter->targets[t], list);
+		for (i = 0; i < count; i++)
+			take_candidate(worker, letter, &list[i], &letter->targets[t]);
+	}
+	free(list);
+	if (++letter->worker < worker->house->worker_count)
+		worker_post(worker, letter->worker, mail);
+	else
+		mailbox_post(worker->house->keeper_mailbox, mail);
+}
+
+/* ---- the console ---- */
+
+static void add_leaks(struct guest *guest, struct letter_reap *letter)
+{
+	struct report *report = report_keep(guest->worker->house);
+
+	for (size_t i = 0; report && i < report->leak_count && letter->target_count < REAP_TARGETS; i++) {
+		const struct leak_row *leak = &report->leaks[i];
+		struct reap_target *target;
+
+		if (leak->ended_wall || strcmp(leak->family, "not us") == 0)
+			continue;
+		target = &letter->targets[letter->target_count++];
+		*target = (struct reap_target){ .origin = leak->origin };
+		text_copy(target->pattern, sizeof target->pattern, leak->pattern);
+		text_copy(target->cure, sizeof target->cure, leak->cure);
+	}
+	report_drop(report);
+}
+
+bool reaper_ask(struct guest *guest, const struct console_command *command)
+{
+	struct letter_reap *letter = reaper_letter();
+	const struct config *config = guest->worker->config;
+
+	if (!letter)
+		return false;
+	letter->asker = guest_ref(guest);
+	letter->dry_run = command->dry_run;
+	letter->order = (struct reap_order){ .by_hand = true, .quiet = config->leak_quiet, .hold = config->leak_hold };
+	if (command->reap == CONSOLE_REAP_LEAKED)
+		add_leaks(guest, letter);
+	for (uint32_t i = 0; command->reap != CONSOLE_REAP_LEAKED && i < command->number_count; i++) {
+		struct reap_target *target = &letter->targets[letter->target_count++];
+
+		if (command->reap == CONSOLE_REAP_ORIGIN)
+			target->origin = command->numbers[i];
+		else
+			target->client = command->numbers[i];
+	}
+	/* The limit is for all of them together where there is one target, and for each leak otherwise. */
+	for (uint32_t i = 0; i < letter->target_count; i++)
+		letter->targets[i].most = command->limit ? command->limit : REAP_ROWS;
+	desk_begin_waiting(guest);
+	reaper_send(guest->worker->house, letter);
+	return true;
+}
+
+/* ---- the keeper ---- */
+
+struct reaper {
+	struct reap_budget budget;
+	struct reap_row list[KEPT_REAPS]; /* a ring */
+	size_t next, count;
+	struct ended {
+		uint32_t origin, count;
+		uint64_t logins; /* of the origin when they were ended */
+		time_us at, let_alone_until;
+	} ended[WATCHED];
+	size_t ended_next;
+};
+
+struct reaper *reaper_new(void)
+{
+	return calloc(1, sizeof(struct reaper));
+}
+
+void reaper_free(struct reaper *reaper)
+{
+	free(reaper);
+}
+
+static struct ended *ended_of(struct reaper *reaper, uint32_t origin)
+{
+	for (size_t i = 0; i < WATCHED; i++)
+		if (reaper->ended[i].origin == origin && origin > 0)
+			return &reaper->ended[i];
+	return NULL;
+}
+
+/* Did it log in again at once, as often as its clients were ended? Then ending them helps nobody. */
+static bool grows_again(struct reaper *reaper, const struct leak_row *leak, const struct leak_facts *facts, time_us now)
+{
+	struct ended *ended = ended_of(reaper, leak->origin);
+
+	if (!ended)
+		return false;
+	if (now < ended->let_alone_until)
+		return true;
+	if (ended->count < 3 || now > ended->at + 60 * SECOND_US || facts->logins < ended->logins + ended->count)
+		return false;
+	ended->let_alone_until = now + LET_ALONE_US;
+	log_line(LOG_WARNING,
+		"reaper: origin %u (%s/%s \"%s\" at %s) logged in %llu times since %u of its clients were ended %lld s ago: it is let alone for %lld s",
+		leak->origin, leak->user, leak->database, leak->application_name, leak->address,
+		(unsigned long long)(facts->logins - ended->logins), ended->count,
+		(long long)((now - ended->at) / SECOND_US), (long long)(LET_ALONE_US / SECOND_US));
+	return true;
+}
+
+void reaper_consider(struct reaper *reaper, struct house *house, const struct config *config, const struct leak *leak,
+	const struct leak_row *row, const struct leak_facts *facts, time_us now)
+{
+	struct reap_rules rules = {
+		.pressure = (unsigned)config->reap_pressure,
+		.relief = (unsigned)config->reap_relief,
+		.batch = (uint32_t)config->reap_batch,
+		.hourly = (uint32_t)config->reap_hourly,
+		.share = (unsigned)config->reap_share,
+	};
+	enum leak_action action = config_leak_action(
+		config, span_text(row->database), span_text(row->user), leak->pattern->number);
+	struct letter_reap *letter;
+	struct reap_target *target;
+	uint32_t most;
+
+	if (leak->ended || leak->family == FAMILY_NOT_US || action == ACTION_OBSERVE || leak->confidence < 50)
+		return;
+	most = action == ACTION_NOTICE ? rules.batch : reap_allows(&reaper->budget, &rules, now, leak->family, facts);
+	if (most == 0 || (action == ACTION_RECLAIM && grows_again(reaper, row, facts, now)))
+		return;
+	letter = reaper_letter();
+	if (!letter)
+		return;
+	letter->notice = action == ACTION_NOTICE;
+	letter->order = (struct reap_order){
+		.family = leak->family,
+		.quiet = config->leak_quiet,
+		.hold = config->leak_hold,
+		.grace = config->reap_grace,
+	};
+	target = &letter->targets[letter->target_count++];
+	target->origin = leak->origin;
+	target->family = leak->family;
+	target->most = most;
+	text_copy(target->pattern, sizeof target->pattern, leak->pattern->number);
+	text_copy(target->cure, sizeof target->cure, leak->pattern->cure);
+	reaper_send(house, letter);
+}
+
+static void note_ended(struct reaper *reaper, struct house *house, uint32_t origin, uint32_t count, time_us now)
+{
+	struct report *report = report_keep(house);
+	struct ended *ended = ended_of(reaper, origin);
+	uint64_t logins = 0;
+
+	for (size_t i = 0; report && i < report->origin_count; i++)
+		if (report->origins[i].id == origin)
+			logins = report->origins[i].logins;
+	report_drop(report);
+	if (!ended)
+		ended = &reaper->ended[reaper->ended_next++ % WATCHED];
+	*ended = (struct ended){ .origin = origin, .count = count, .logins = logins, .at = now };
+}
+
+static void audit(struct reaper *reaper, struct letter_reap *letter)
+{
+	time_us wall = clock_wall();
+
+	for (uint32_t i = 0; i < letter->row_count; i++) {
+		struct reap_row *row = &letter->rows[i];
+		char age[40];
+
+		row->wall = wall;
+		if (letter->dry_run || strcmp(row->outcome, "stays") == 0)
+			continue;
+		reaper->list[reaper->next++ % KEPT_REAPS] = *row;
+		reaper->count += reaper->count < KEPT_REAPS;
+		log_line(LOG_WARNING, "reaper: client %u of origin %u (%s/%s \"%s\" at %s:%d) %s: %s for %s; %s%s",
+			row->client, row->origin, row->user, row->database, row->application_name, row->address,
+			row->port, row->outcome, row->reason, text_duration(age, sizeof age, row->idle),
+			row->by_hand ? "by an administrator" : "by leak_action, pattern ",
+			row->by_hand ? "" : row->pattern);
+	}
+}
+
+void reaper_home(struct reaper *reaper, struct house *house, struct letter *mail)
+{
+	struct letter_reap *letter = (struct letter_reap *)(void *)mail;
+
+	if (reaper) {
+		audit(reaper, letter);
+		for (uint32_t i = 0;
+			i < letter->target_count && !letter->dry_run && !letter->notice && !letter->order.by_hand; i++)
+			if (letter->targets[i].gone > 0) {
+				reap_spend(&reaper->budget, letter->targets[i].gone);
+				note_ended(
+					reaper, house, letter->targets[i].origin, letter->targets[i].gone, clock_now());
+			}
+	}
+	if (handle_none(letter->asker.client) || atomic_load(&house->stopping))
+		reaper_letter_free(letter);
+	else
+		mailbox_post(house->workers[letter->asker.worker]->mailbox, mail);
+}
+
+size_t reaper_list(const struct reaper *reaper, struct reap_row *out, size_t capacity)
+{
+	size_t n = reaper->count < capacity ? reaper->count : capacity;
+
+	for (size_t i = 0; i < n; i++)
+		out[i] = reaper->list[(reaper->next - 1 - i) % KEPT_REAPS];
+	return n;
+}

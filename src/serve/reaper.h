@@ -1,0 +1,65 @@
+#ifndef PGWEIR_SERVE_REAPER_H
+#define PGWEIR_SERVE_REAPER_H
+
+#include "core/reap.h"
+#include "serve/mail.h"
+#include "session/console.h"
+#include "view/snapshot.h"
+
+/* Ending clients that leak; see the essay in reaper.c. */
+struct house;
+struct worker;
+struct guest;
+
+#define REAP_TARGETS 64
+#define REAP_ROWS    1000
+
+/* A list of clients to be looked at, and what became of each. Goes from worker to worker, then to the keeper, and to the console that
+ * asked, if one did. */
+struct letter_reap {
+	struct letter letter;
+	struct client_ref asker; /* client.generation 0: nobody */
+	uint32_t worker;         /* the next to visit */
+	bool dry_run, notice;    /* notice: tell them, end nobody */
+	struct reap_order order;
+	struct reap_target {
+		uint32_t origin;     /* its number; or */
+		uint32_t client;     /* SHOW CLIENTS' id */
+		uint32_t most, gone; /* how many may go, and went */
+		enum leak_family family;
+		char pattern[8];
+		char cure[200];
+	} targets[REAP_TARGETS];
+	uint32_t target_count;
+	struct reap_row *rows; /* REAP_ROWS of them; when an administrator asked also those that stay */
+	uint32_t row_count;
+	uint32_t stayed; /* beyond what the rows tell */
+};
+
+struct letter_reap *reaper_letter(void); /* NULL: memory refused */
+void reaper_letter_free(struct letter_reap *);
+void reaper_send(struct house *, struct letter_reap *);
+void reaper_visit(struct worker *, struct letter *);
+
+/* ---- the console ---- */
+
+/* REAP. False: memory refused. */
+bool reaper_ask(struct guest *, const struct console_command *);
+
+/* ---- the keeper ---- */
+
+struct reaper;                   /* budgets, and who was ended lately */
+struct reaper *reaper_new(void); /* NULL: memory refused */
+void reaper_free(struct reaper *);
+
+/* What is done about a leak that lasts, as the configuration says. Called for each after every look. */
+void reaper_consider(struct reaper *, struct house *, const struct config *, const struct leak *,
+	const struct leak_row *, const struct leak_facts *, time_us now);
+
+/* A letter has come home: account for it, log it, pass it on to who asked. Takes it. */
+void reaper_home(struct reaper *, struct house *, struct letter *);
+
+/* Those ended lately, the last first, for SHOW REAPS. Returns how many of `capacity`. */
+size_t reaper_list(const struct reaper *, struct reap_row *, size_t capacity);
+
+#endif

@@ -1,0 +1,170 @@
+"""What pgweir keeps account of: who its clients are, what they do, and what they hold."""
+import time
+
+import wire
+from harness import Story, full_only, takes, wait_until
+from wire import Client, query
+
+QUICK = {"leak_interval": 0.2, "leak_quiet": 0.5, "leak_hold": 0.8}
+
+
+class The_ledger(Story):
+    kinds = ("pgweir",)
+
+    def _origin(self, pooler, name, **wanted):
+        """The row of this application, once it says what is wanted."""
+        def row():
+            rows = [each for each in pooler.show("ORIGINS") if each["application_name"] == name]
+            self.assertLessEqual(len(rows), 1)
+            return rows[0] if rows and all(rows[0][key] == str(value) for key, value in wanted.items()) else None
+        try:
+            return wait_until(f"{name} is seen with {wanted}", row)
+        except AssertionError:
+            print([each for each in pooler.show("ORIGINS") if each["application_name"] == name])
+            raise
+
+    def origins_tell_who_came_and_what_became_of_them(self):
+        pooler = self.pooler(settings=QUICK)
+        names = {"application_name": "shop"}
+        silent = [pooler.client(parameters=names) for _ in range(2)]
+        once = [pooler.client(parameters=names) for _ in range(3)]
+        for client in once:
+            client.value("SELECT 42")
+            client.value("SELECT 42")
+        other = pooler.client(parameters={"application_name": "other"})
+        other.value("SELECT 1")
+        row = self._origin(pooler, "shop", clients=5, parked=5, quiet=5, silent=2, once=3, logins=5, logouts=0, transactions=6,
+                           reused=0)
+        self.assertEqual(("app", "app", "127.0.0.1"), (row["user"], row["database"], row["address"]))
+        self.assertEqual("SELECT ?", row["statement"])
+        self._origin(pooler, "other", clients=1, transactions=1)
+        once[0].value("SELECT 43")
+        silent[0].close()
+        row = self._origin(pooler, "shop", clients=4, quiet=4, once=2, silent=1, reused=1, logouts=1)
+        self.assertGreater(float(row["oldest_quiet"]), 0.5)
+
+    def logins_while_siblings_are_quiet_are_counted(self):
+        pooler = self.pooler(settings={**QUICK, "leak_siblings": 3})
+        names = {"application_name": "leaky"}
+        clients = [pooler.client(parameters=names) for _ in range(4)]
+        self._origin(pooler, "leaky", quiet=4, logins=4, logins_while_quiet=0)
+        clients += [pooler.client(parameters=names) for _ in range(2)]
+        self._origin(pooler, "leaky", quiet=6, logins=6, logins_while_quiet=2)
+        for client in clients[:4]:
+            client.close()
+        self._origin(pooler, "leaky", quiet=2)
+        pooler.client(parameters=names)
+        self._origin(pooler, "leaky", logins=7, logins_while_quiet=2)
+
+    def a_hold_is_told_with_what_it_does(self):
+        pooler = self.pooler(settings={**QUICK, "default_pool_size": 2})
+        holder = pooler.client(parameters={"application_name": "billing"})
+        holder.query("BEGIN")
+        holder.query("SELECT 'secret', 17 /*route='%2Finvoice',traceparent='00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01'*/")
+        holder.query("SELECT 2")
+        row = self._origin(pooler, "billing", lent=1, in_transaction=1, holding=1)
+        self.assertGreater(float(row["oldest_hold"]), 0.8)
+        self.assertEqual("/invoice", row["route"])
+        lease, = pooler.show("LEASES")
+        self.assertEqual("idle in transaction", lease["state"])
+        self.assertEqual("billing", lease["application_name"])
+        self.assertEqual(row["id"], lease["origin"])
+        self.assertNotIn("secret", lease["first_statement"])
+        self.assertIn("SELECT ?, ?", lease["first_statement"])
+        self.assertEqual("SELECT ?", lease["statement"])
+        self.assertGreater(float(lease["in_state"]), 0.5)
+        self.assertGreaterEqual(float(lease["transaction_age"]), float(lease["in_state"]))
+        self.assertEqual(holder.value("SELECT pg_backend_pid()"), lease["remote_pid"])
+        holder.query("COMMIT")
+        row = self._origin(pooler, "billing", in_transaction=0, holding=0, transactions=1)
+        self.assertGreater(float(row["in_transaction_time"]), 0.8)
+        self.assertEqual([], pooler.show("LEASES"))
+
+    def a_prepared_statement_is_told_as_well(self):
+        pooler = self.pooler(settings=QUICK)
+        client = pooler.client(parameters={"application_name": "prepared"})
+        client.send(wire.parse("s", "SELECT 1 + $1::int, 'literal'"), wire.SYNC)
+        client.reply()
+        client.send(wire.bind("", "s", ["1"]), wire.execute(), wire.SYNC)
+        client.reply()
+        self.assertEqual("SELECT ? + $1::int, ?", self._origin(pooler, "prepared", quiet=1, transactions=2)["statement"])
+
+    def a_client_that_reads_nothing_is_told(self):
+        pooler = self.pooler(settings=QUICK)
+        client = pooler.client(parameters={"application_name": "deaf"})
+        client.send(query("SELECT repeat('x', 1000) FROM generate_series(1, 200000)"))
+        self._origin(pooler, "deaf", lent=1, unread=1)
+        self.assertEqual(["sending"], [each["state"] for each in pooler.show("LEASES")])
+
+    def a_session_is_a_pin(self):
+        pooler = self.pooler(settings={**QUICK, "pool_mode": "session"})
+        client = pooler.client(parameters={"application_name": "session"})
+        client.value("SELECT 1")
+        self._origin(pooler, "session", clients=1, lent=1, parked=1, quiet=1, once=1)
+        pin, = pooler.show("PINS")
+        self.assertIn("session", pin["reason"])
+        client.value("SELECT 1")
+        self._origin(pooler, "session", reused=1)
+        client.close()
+        wait_until("the pin is gone", lambda: not pooler.show("PINS"))
+
+    def what_strangers_call_themselves_is_shown_escaped(self):
+        pooler = self.pooler(settings=QUICK)
+        name = "\x1b[2J<script>alert(1)</script>\t\x07"
+        client = pooler.client(parameters={"application_name": name})
+        client.query("SELECT 1 /* \x1b]0;owned\x07 */")
+        client.query("BEGIN")
+        client.query("SELECT 2 /* \x1b]0;owned\x07 */")
+        wait_until("it is seen", lambda: any("<script>" in row["application_name"] and row["statement"]
+                                             for row in pooler.show("ORIGINS")))
+        for row in pooler.show("ORIGINS") + pooler.show("LEASES"):
+            for value in row.values():
+                self.assertFalse(value and any(ord(c) < 32 for c in value), value)
+
+    @takes(90)
+    def however_many_names_come_the_table_is_bounded(self):
+        pooler = self.pooler(settings={**QUICK, "max_client_conn": 5000})
+        held = [pooler.client(parameters={"application_name": f"name {n}"}) for n in range(1300)]
+        row = wait_until("those without a place are counted together",
+                         lambda: next((row for row in pooler.show("ORIGINS") if row["id"] == "0" and row["clients"] != "0"), None))
+        rows = pooler.show("ORIGINS")
+        self.assertLessEqual(len(rows), 1025)
+        self.assertEqual("(other)", row["user"])
+        wait_until("all are counted once", lambda: sum(int(row["clients"]) for row in pooler.show("ORIGINS")) == 1300)
+        for client in held:
+            client.close()
+        # Places of those that are gone serve newcomers.
+        for n in range(300):
+            pooler.client(parameters={"application_name": f"later {n}"}).close()
+        self._origin(pooler, "later 299", logins=1)
+
+    def the_drivers_are_told_by_what_they_ask_for(self):
+        pooler = self.pooler(settings=QUICK)
+        asked = {
+            "jdbc": {"application_name": "PostgreSQL JDBC Driver", "client_encoding": "UTF8", "DateStyle": "ISO", "TimeZone": "UTC",
+                     "extra_float_digits": "2"},
+            "go": {"client_encoding": "UTF8", "datestyle": "ISO, MDY", "extra_float_digits": "2"},
+            "asyncpg": {"client_encoding": "'utf-8'"},
+            "node": {"client_encoding": "UTF8"},
+        }
+        for parameters in asked.values():
+            pooler.client(parameters=parameters)
+        wait_until("all are seen", lambda: {row["driver"] for row in pooler.show("ORIGINS")} >= set(asked))
+
+    def a_process_of_this_machine_is_named(self):
+        pooler = self.pooler(settings=QUICK)
+        for name, address in (("tcp", pooler.address), ("unix", pooler.socket_path)):
+            client = Client(address, user="app", database="app", parameters={"application_name": name})
+            self._origin(pooler, name, clients=1)
+            row = wait_until("its process is known", lambda: next(
+                (row for row in pooler.show("ORIGINS") if row["application_name"] == name and row["process"]), None))
+            self.assertRegex(row["process"], r"python|\(user \d+\)")
+            client.close()
+
+    def leak_settings_are_taken_by_reload(self):
+        pooler = self.pooler(settings={**QUICK, "leak_interval": 0})
+        pooler.client(parameters={"application_name": "unseen"})
+        time.sleep(0.6)
+        self.assertEqual([], pooler.show("ORIGINS"))
+        pooler.console().query("SET leak_interval = '0.2'")
+        self._origin(pooler, "unseen", clients=1)

@@ -1,0 +1,243 @@
+"""Ending clients that leak: whom it may end, whom never, and what they are told."""
+import time
+
+import wire
+from harness import Story, takes, wait_until
+from wire import Client, copy_data, query
+
+QUICK = {"leak_interval": 0.2, "leak_quiet": 0.5, "leak_hold": 0.8, "reap_grace": 0.6}
+
+
+class The_reaper_by_hand(Story):
+    kinds = ("pgweir",)
+
+    def _origin(self, pooler, name):
+        return wait_until(f"{name} is seen", lambda: next(
+            (row["id"] for row in pooler.show("ORIGINS") if row["application_name"] == name), None))
+
+    def _reap(self, console, what):
+        return console.query(what).dicts()
+
+    def _quiet(self, pooler, name, count):
+        wait_until(f"{count} of {name} are quiet", lambda: any(
+            row["application_name"] == name and int(row["quiet"]) == count for row in pooler.show("ORIGINS")))
+
+    def an_origin_is_ended_and_told_why_and_others_are_not(self):
+        pooler = self.pooler(settings=QUICK)
+        leaky = [pooler.client(parameters={"application_name": "leaky"}) for _ in range(4)]
+        other = pooler.client(parameters={"application_name": "other"})
+        for client in leaky:
+            client.value("SELECT 1")
+        self._quiet(pooler, "leaky", 4)
+        console = pooler.console()
+        origin = self._origin(pooler, "leaky")
+        rows = self._reap(console, f"REAP DRY RUN ORIGIN {origin}")
+        self.assertEqual(["would go"] * 4, [row["outcome"] for row in rows])
+        self.assertIn("dry run", console.notices[-1]["M"])
+        self.assertEqual("1", leaky[0].value("SELECT 1"))       # nobody was ended, and this one is not quiet any more
+        rows = self._reap(console, f"REAP ORIGIN {origin} LIMIT 2")
+        ended = [row for row in rows if row["outcome"] == "ended"]
+        self.assertEqual(2, len(ended))
+        self.assertEqual(["it was used lately, or came back before"], [row["reason"] for row in rows if row["outcome"] == "stays"])
+        told = [client.expect_closed(timeout=5) for client in leaky[1:3]]
+        for error, in told:
+            self.assertEqual("57P05", error.sqlstate)
+            self.assertIn("an administrator asked for it", error.detail)
+        self.assertEqual("2", leaky[3].value("SELECT 2"))
+        self.assertEqual("2", other.value("SELECT 2"))
+        wait_until("they are listed", lambda: len(pooler.show("REAPS")) == 2)
+        self.assertEqual({"yes"}, {row["by_hand"] for row in pooler.show("REAPS")})
+        self.assertEqual(2, pooler.log().count("by an administrator"))
+
+    def a_bare_reap_is_a_dry_run_and_half_a_command_is_none(self):
+        pooler = self.pooler(settings=QUICK)
+        client = pooler.client(parameters={"application_name": "one"})
+        self._quiet(pooler, "one", 1)
+        console = pooler.console()
+        self.assertEqual([], self._reap(console, "REAP"))
+        self.assertIn("dry run", console.notices[-1]["M"])
+        for bad in ("REAP EVERYBODY", "REAP ORIGIN", "REAP CLIENT", "REAP CLIENT x", "REAP LEAKED LIMIT", "REAP LEAKED LIMIT 0",
+                    "REAP DRY", "REAP ORIGIN 1 CLIENT 2", "PROTECT", "PROTECT ORIGIN", "PROTECT CLIENT 1"):
+            self.assertTrue(console.simple(bad).errors, bad)
+        self.assertTrue(console.simple("PROTECT ORIGIN 99999").errors)
+        self.assertEqual([], self._reap(console, "REAP ORIGIN 99999"))
+        self.assertEqual("1", client.value("SELECT 1"))
+
+    def only_administrators_may(self):
+        pooler = self.pooler(settings=QUICK)
+        client = pooler.client(parameters={"application_name": "one"})
+        self._quiet(pooler, "one", 1)
+        stats = pooler.console(user="stats")
+        for command in ("REAP", "REAP LEAKED", "REAP ORIGIN 1", "PROTECT ORIGIN 1", "UNPROTECT ORIGIN 1"):
+            self.assertTrue(stats.simple(command).errors, command)
+        stats.query("SHOW REAPS")
+        self.assertEqual("1", client.value("SELECT 1"))
+
+    def it_works_when_every_server_is_taken(self):
+        pooler = self.pooler(settings={**QUICK, "default_pool_size": 1, "max_client_conn": 2})
+        holder = pooler.client(parameters={"application_name": "holder"})
+        holder.query("BEGIN")
+        waiter = pooler.client(parameters={"application_name": "waiter"})
+        waiter.send(query("SELECT 'served'"))
+        wait_until("it holds for long", lambda: any(row["application_name"] == "holder" and row["holding"] == "1"
+                                                    for row in pooler.show("ORIGINS")))
+        number = next(row["client"] for row in pooler.show("LEASES"))
+        row, = self._reap(pooler.console(), f"REAP CLIENT {number}")
+        self.assertEqual(("ended", "idle in transaction"), (row["outcome"], row["reason"]))
+        error, = holder.expect_closed(timeout=5)
+        self.assertEqual("25P03", error.sqlstate)
+        self.assertEqual("served", waiter.reply(timeout=10).value)
+
+    def what_their_end_would_destroy_protects_them(self):
+        pg = self.postgres(max_connections=40, max_prepared_transactions=5)
+        pooler = self.pooler(pg=pg, settings={**QUICK, "pool_mode": "session", "default_pool_size": 20})
+        with pg.admin("app") as admin:
+            admin.query("CREATE TABLE copied(t text); GRANT ALL ON copied TO PUBLIC")
+
+        names = {}
+
+        def client(name, reason, **more):
+            names[name] = reason
+            return pooler.client(parameters={"application_name": name, **more})
+        reasons = {
+            "listener": "it listens", "locker": "it may hold an advisory lock", "cursor": "it may hold a cursor WITH HOLD",
+            "prepared": "it prepared a transaction", "copy": "a COPY goes on", "busy": "it works, or waits for an answer",
+            "long": "it sent a statement too long to be looked at", "protected": "its origin is protected"}
+        held = {reason: client(name, reason) for name, reason in reasons.items()}
+        held["it asked for pgweir.no_reap"] = client("exempt", "it asked for pgweir.no_reap", options="-c pgweir.no_reap=on")
+        held["it listens"].query("LISTEN jobs")
+        held["it may hold an advisory lock"].query("SELECT pg_advisory_lock(1)")
+        held["it may hold a cursor WITH HOLD"].query("DECLARE c CURSOR WITH HOLD FOR SELECT 1")
+        held["it prepared a transaction"].query("BEGIN")
+        held["it prepared a transaction"].query("PREPARE TRANSACTION 'x'")
+        held["a COPY goes on"].send(query("COPY copied FROM STDIN"))
+        held["a COPY goes on"].read_to(b"G", timeout=5)
+        held["a COPY goes on"].send(copy_data(b"row\n"))
+        held["it works, or waits for an answer"].send(query("SELECT pg_sleep(30)"))
+        held["it sent a statement too long to be looked at"].query("SELECT 1 " + "/* long */" * 50)
+        half = pooler.client(parameters={"application_name": "half"})
+        half.value("SELECT 1")
+        half.send(query("SELECT 'the rest'")[:7])
+        names["half"] = "it works, or waits for an answer"
+        for reason in ("it asked for pgweir.no_reap", "its origin is protected"):
+            held[reason].value("SELECT 1")
+        plain = pooler.client(parameters={"application_name": "plain"})
+        plain.value("SELECT 1")
+        self._quiet(pooler, "plain", 1)
+        console = pooler.console()
+        console.query(f"PROTECT ORIGIN {self._origin(pooler, 'protected')}")
+        got = {}
+        for row in pooler.show("ORIGINS"):
+            for each in self._reap(console, f"REAP ORIGIN {row['id']}"):
+                got[each["application_name"]] = (each["outcome"], each["reason"])
+        self.assertEqual({"plain": ("ended", "idle"), **{name: ("stays", reason) for name, reason in names.items()}}, got)
+        self.assertEqual("57P05", plain.expect_closed(timeout=5)[0].sqlstate)
+        half.send(query("SELECT 'the rest'")[7:])
+        self.assertEqual("the rest", half.reply().value)
+        console.query(f"UNPROTECT ORIGIN {self._origin(pooler, 'protected')}")
+        row, = self._reap(console, f"REAP ORIGIN {self._origin(pooler, 'protected')}")
+        self.assertEqual("ended", row["outcome"])
+
+
+class The_reaper_by_itself(Story):
+    kinds = ("pgweir",)
+
+    def _leak(self, pooler, count, name="leaky"):
+        clients = []
+        for _ in range(count):
+            client = pooler.client(parameters={"application_name": name})
+            client.value("SELECT 1")
+            clients.append(client)
+            time.sleep(0.05)
+        return clients
+
+    def _closed(self, clients):
+        """Those that were ended, and by which error."""
+        errors = []
+        for client in clients:
+            try:
+                while True:
+                    kind, body = client.read(timeout=0.001)
+                    if kind == b"E":
+                        errors.append(wire.Refused(wire.fields_of(body)))
+            except (wire.Late, wire.Closed):
+                pass
+        return errors
+
+    @takes(90)
+    def under_pressure_the_forgotten_are_ended_and_nobody_else(self):
+        pooler = self.pooler(settings={**QUICK, "leak_action": "reclaim", "max_client_conn": 100, "client_limit_counts": "all",
+                                       "reap_pressure": 50, "reap_relief": 30, "reap_batch": 5, "leak_siblings": 3})
+        healthy = [pooler.client(parameters={"application_name": "healthy"}) for _ in range(5)]
+        leaked = []
+
+        def reaped():
+            for client in healthy:
+                client.value("SELECT 1")
+            if len(leaked) < 75:
+                leaked.extend(self._leak(pooler, 2))
+            return [row for row in pooler.show("REAPS") if row["outcome"] == "ended"]
+        rows = wait_until("somebody is ended", reaped, timeout=60, every=0.1)
+        self.assertEqual({"leaky"}, {row["application_name"] for row in rows})
+        self.assertEqual({"no"}, {row["by_hand"] for row in rows})
+        errors = wait_until("it was told", lambda: self._closed(leaked), timeout=10)
+        self.assertEqual("57P05", errors[0].sqlstate)
+        self.assertRegex(errors[0].detail, "its origin leaks by pattern L")
+        self.assertTrue(errors[0].hint)
+        for client in healthy:
+            self.assertEqual("2", client.value("SELECT 2"))
+
+    @takes(90)
+    def without_pressure_nobody_is_ended(self):
+        pooler = self.pooler(settings={**QUICK, "leak_action": "reclaim", "max_client_conn": 1000, "client_limit_counts": "all",
+                                       "leak_siblings": 3})
+        leaked = []
+
+        def named():
+            leaked.extend(self._leak(pooler, 2))
+            return [row for row in pooler.show("LEAKS") if not row["ended"]]
+        wait_until("the leak is named", named, timeout=60, every=0.1)
+        for _ in range(20):
+            leaked.extend(self._leak(pooler, 1))
+            time.sleep(0.1)
+        self.assertEqual([], pooler.show("REAPS"))
+        self.assertEqual([], self._closed(leaked))
+
+    @takes(90)
+    def a_hold_is_ended_when_somebody_waits_for_it(self):
+        pooler = self.pooler(settings={**QUICK, "leak_action": "reclaim", "default_pool_size": 3, "query_wait_timeout": 60})
+        holders = [pooler.client(parameters={"application_name": "holder"}) for _ in range(3)]
+        for client in holders:
+            client.query("BEGIN")
+            client.query("SELECT 1")
+        waiter = pooler.client(parameters={"application_name": "waiter"}, timeout=60)
+        waiter.send(query("SELECT 'served'"))
+        self.assertEqual("served", waiter.reply(timeout=60).value)
+        errors = wait_until("one was told", lambda: self._closed(holders), timeout=10)
+        self.assertEqual("25P03", errors[0].sqlstate)
+        wait_until("it is listed", lambda: pooler.show("REAPS"))
+        self.assertEqual(["ended"], [row["outcome"] for row in pooler.show("REAPS")])
+
+    @takes(90)
+    def notice_tells_and_ends_nobody(self):
+        pooler = self.pooler(settings={**QUICK, "leak_action_patterns": "L1=notice, L5=notice, L3=notice, L16=notice",
+                                       "leak_siblings": 3})
+        leaked = []
+
+        def told():
+            leaked.extend(self._leak(pooler, 2))
+            return [row for row in pooler.show("REAPS") if row["outcome"] == "told"]
+        wait_until("somebody is told", told, timeout=60, every=0.1)
+        notices = []
+        for client in leaked:
+            self.assertEqual("3", client.value("SELECT 3"))
+            notices += client.notices
+        self.assertTrue(any(each["S"] == "WARNING" and each["M"] == "this connection looks forgotten" for each in notices), notices[:3])
+
+    def what_a_setting_does_not_mean_is_said(self):
+        pooler = self.pooler(settings=QUICK)
+        console = pooler.console()
+        for bad in ("SET leak_action = 'kill'", "SET leak_action_patterns = 'L1=kill'", "SET leak_action_patterns = 'leak=notice'",
+                    "SET leak_action_patterns = 'L1'", "SET reap_pressure = 101"):
+            self.assertTrue(console.simple(bad).errors, bad)
+        console.query("SET leak_action_patterns = 'L1=reclaim, L9=observe'")
