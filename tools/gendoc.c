@@ -186,7 +186,7 @@ static const char leaks_head[] =
 	"\n"
 	"- logins while at least `leak_siblings` clients of the origin are quiet (rest for `leak_quiet`), in most parts of the window;\n"
 	"- next to none of the new clients comes back for a second burst;\n"
-	"- more unused clients and more clients, in both halves of the window and still at its end: 24 at least, 12 where the kind of program "
+	"- more unused clients and more clients, in both halves of the window and still at its end: 32 at least, 12 where the kind of program "
 	"is known for it or they never asked anything, 40 of a tool for people;\n"
 	"- more than Little's law explains by the lifetimes of those that came and went;\n"
 	"- and within minutes only what more than doubled the origin: a deploy does not.\n"

@@ -25,17 +25,18 @@ static uint32_t grown(uint32_t from, uint32_t to)
 	return to - from < UINT32_MAX / 2 ? to - from : 0;
 }
 
-/* How many clients must have been left: where the kind of program is known for it, fewer will do. People are not counted on. */
+/* Clients of an unknown program that ask are perhaps those of its threads, made one by one. Who never asks, or only listens, is not. */
+static bool may_be_threads(const struct leak_facts *facts)
+{
+	return facts->runtime == RUNTIME_UNKNOWN && facts->silent * 5 < facts->quiet * 4 &&
+		facts->listeners * 5 < facts->quiet * 4;
+}
+
+/* How many clients must have been left: where more is known than that they rest, fewer will do. People are not counted on. */
 static uint32_t clients_needed(const struct leak_rules *rules, const struct leak_facts *facts)
 {
-	uint32_t needed = 24;
+	uint32_t needed = facts->runtime == RUNTIME_GUI ? 40 : may_be_threads(facts) ? 32 : 12;
 
-	if (facts->runtime == RUNTIME_GUI)
-		needed = 40;
-	else if (facts->runtime != RUNTIME_UNKNOWN)
-		needed = 12;
-	else if (facts->quiet > 0 && (facts->silent * 5 >= facts->quiet * 4 || facts->listeners * 5 >= facts->quiet * 4))
-		needed = 12;
 	return needed > 2 * rules->siblings ? needed : 2 * rules->siblings;
 }
 
@@ -127,6 +128,13 @@ static bool both_halves_grew(uint32_t first, uint32_t middle, uint32_t last, uin
 	return grown(first, middle) * 5 >= more && grown(middle, last) * 5 >= more;
 }
 
+/* Whether it may be a pool of many threads whose connections are made when each is first asked. Of 128 threads, n filled ones would have been
+ * met again about n^2 / 256 times meanwhile; four times less than that happens to one in a hundred. */
+static bool may_be_filling(uint32_t more, uint32_t revived)
+{
+	return (uint64_t)more * more < 256 * ((uint64_t)revived + 4);
+}
+
 static bool window_sprouts(const struct origin_memory *memory, const struct leak_rules *rules,
 	const struct leak_facts *facts, unsigned level, const struct sample *samples, unsigned count,
 	struct signs *signs)
@@ -145,7 +153,7 @@ static bool window_sprouts(const struct origin_memory *memory, const struct leak
 		return false;
 	if (last->unused <= samples[count - 2].unused && last->unused <= samples[count - 3].unused)
 		return false;
-	returns = revived * (hinted ? 6 : 12) >= births.all;
+	returns = revived * (hinted ? 6 : 12) >= births.all || (may_be_threads(facts) && may_be_filling(more, revived));
 	/* Where much more is lost than comes back, over minutes, it may be both: a pool, and something that loses. */
 	if (returns && !(level > 0 && more >= 5 * needed && revived * 3 <= births.all))
 		return false;

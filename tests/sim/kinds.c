@@ -416,7 +416,7 @@ static void make_batch(struct rng *rng, struct play *play)
 	source.least = source.most = pick(rng, 1, 4);
 	source.life.statements = pick(rng, 20, 200);
 	source.life.execute = (struct range){ 500 * MS, span(rng, 5 * S, 60 * S) };
-	source.life.think = (struct range){ 5 * MS, span(rng, 100 * MS, 4 * S) };
+	source.life.think = (struct range){ 5 * MS, span(rng, 100 * MS, 20 * S) };
 	add_source(play, source);
 	play->length = 60 * MIN;
 }
@@ -566,7 +566,7 @@ static void make_sockets(struct rng *rng, struct play *play)
 
 	source.life.bursts = pick(rng, 1, 4);
 	source.life.rest = (struct range){ S, 30 * S };
-	source.life.stay = (struct range){ S, span(rng, 20 * S, 60 * S) };
+	source.life.stay = (struct range){ S, span(rng, 20 * S, 4 * MIN) };
 	play->runtime = rng_chance(rng, 500) ? RUNTIME_ASGI : RUNTIME_UNKNOWN;
 	add_source(play, source);
 	play->length = 30 * MIN;
@@ -631,7 +631,7 @@ static void make_recycling(struct rng *rng, struct play *play)
 /* Threads or worker processes with one connection each, made when they are first asked. */
 static void make_lazy_threads(struct rng *rng, struct play *play)
 {
-	add_pool(play, (struct app_pool){ .most = pick(rng, 4, 48), .pick = PICK_OWN, .work = web_work(rng) }, 0, 0);
+	add_pool(play, (struct app_pool){ .most = pick(rng, 4, 100), .pick = PICK_OWN, .work = web_work(rng) }, 0, 0);
 	add_source(play, (struct source){ .rate = rate(rng, 0.05, 3), .from = S, .pool = 0 });
 	play->driver = rng_chance(rng, 700) ? DRIVER_LIBPQ : DRIVER_UNKNOWN;
 	play->length = 40 * MIN;
@@ -690,9 +690,9 @@ static void make_impatient(struct rng *rng, struct play *play)
 }
 
 const struct kind kinds[] = {
-	{ "L1", "L1", FAMILY_CLIENT, 40, 30, make_l1 },
-	{ "L3", "L3", FAMILY_CLIENT, 40, 15, make_l3 },
-	{ "L5", "L5", FAMILY_CLIENT, 45, 20, make_l5 },
+	{ "L1", "L1", FAMILY_CLIENT, 50, 30, make_l1 },
+	{ "L3", "L3", FAMILY_CLIENT, 50, 15, make_l3 },
+	{ "L5", "L5", FAMILY_CLIENT, 60, 20, make_l5 },
 	{ "L6", "L6", FAMILY_CLIENT, 30, 15, make_l6 },
 	{ "L7", "L7", FAMILY_NOT_US, 1, 1, make_l7 },
 	{ "L9", "L9", FAMILY_SERVER, 1, 15, make_l9 },
@@ -700,17 +700,17 @@ const struct kind kinds[] = {
 	{ "L11", "L11", FAMILY_SERVER, 1, 15, make_l11 },
 	{ "L12", "L12", FAMILY_SERVER, 1, 15, make_l12 },
 	{ "L13", "L13", FAMILY_SERVER, 1, 15, make_l13 },
-	{ "L14 idle", "L14", FAMILY_CLIENT, 40, 8, make_l14 },
+	{ "L14 idle", "L14", FAMILY_CLIENT, 50, 8, make_l14 },
 	{ "L14 in a block", "L14", FAMILY_SERVER, 1, 8, make_l14_holds },
-	{ "L15", "L15", FAMILY_CLIENT, 40, 10, make_l15 },
-	{ "L16", "L16", FAMILY_CLIENT, 40, 12, make_l16 },
-	{ "L17 idle", "L17", FAMILY_CLIENT, 40, 8, make_l17_idle },
+	{ "L15", "L15", FAMILY_CLIENT, 50, 10, make_l15 },
+	{ "L16", "L16", FAMILY_CLIENT, 50, 12, make_l16 },
+	{ "L17 idle", "L17", FAMILY_CLIENT, 50, 8, make_l17_idle },
 	{ "L17 unread or in a block", "L17", FAMILY_SERVER, 1, 12, make_l17 },
-	{ "L18 idle", "L18", FAMILY_CLIENT, 40, 8, make_l18_idle },
+	{ "L18 idle", "L18", FAMILY_CLIENT, 50, 8, make_l18_idle },
 	{ "L18 in a block", "L18", FAMILY_SERVER, 1, 8, make_l18_holds },
 	{ "L19", "L19", FAMILY_CLIENT, 45, 12, make_l19 },
-	{ "L21", "L21", FAMILY_CLIENT, 40, 10, make_l21 },
-	{ "L22", "L22", FAMILY_CLIENT, 40, 12, make_l22 },
+	{ "L21", "L21", FAMILY_CLIENT, 50, 10, make_l21 },
+	{ "L22", "L22", FAMILY_CLIENT, 50, 12, make_l22 },
 	{ "L23", "L23", FAMILY_CLIENT, 3, 10, make_l23 },
 	{ "L24", "L24", FAMILY_SERVER, 3, 10, make_l24 },
 	{ "L25", "L25", FAMILY_SERVER, 1, 10, make_l25 },
