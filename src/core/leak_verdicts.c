@@ -125,7 +125,7 @@ static void holds_evidence(const struct signs *signs, const struct leak_facts *f
 	text_duration(beat, sizeof beat, signs->beat ? signs->beat : signs->slow_median);
 	if (signs->beat)
 		text_format(v->evidence, sizeof v->evidence,
-			"%u clients sit idle in a transaction, the oldest for %s; %u more begin to every %s",
+			"clients idle in a transaction: %u, the oldest for %s; %u more begin to every %s",
 			facts->holding, oldest, signs->beat_size, beat);
 	else if (signs->slow && !signs->outlier)
 		text_format(v->evidence, sizeof v->evidence,
@@ -134,11 +134,11 @@ static void holds_evidence(const struct signs *signs, const struct leak_facts *f
 			signs->slow_blocks, beat, signs->hold_percent);
 	else if (signs->habit)
 		text_format(v->evidence, sizeof v->evidence,
-			"%u clients sit idle in a transaction, the oldest for %s; 99 of 100 transactions of this origin were idle for less than %s",
+			"clients idle in a transaction: %u, the oldest for %s; 99 of 100 transactions of this origin were idle for less than %s",
 			facts->holding, oldest, habit);
 	else
 		text_format(v->evidence, sizeof v->evidence,
-			"%u clients sit idle in a transaction, the oldest for %s; no transaction of this origin has ended yet",
+			"clients idle in a transaction: %u, the oldest for %s; no transaction of this origin has ended yet",
 			facts->holding, oldest);
 }
 
@@ -198,7 +198,7 @@ static void unread_verdict(const struct signs *signs, const struct leak_rules *r
 		65 + at_most(facts->unread * 3, 12) + at_most((unsigned)(4 * facts->oldest_unread / rules->hold), 20),
 		97);
 	text_format(v->evidence, sizeof v->evidence,
-		"%u clients leave a result unread, the oldest for %s; their servers can not go on", facts->unread,
+		"results left unread: %u, the oldest for %s; their servers can not go on", facts->unread,
 		text_duration(oldest, sizeof oldest, facts->oldest_unread));
 }
 
@@ -223,17 +223,18 @@ static void counted_verdict(enum track track, const struct signs *signs, const s
 	if (track == TRACK_DEAD) {
 		v->pattern = leak_pattern_of("L23");
 		text_format(v->evidence, sizeof v->evidence,
-			"the network of %u clients went away without a word within the last %s", count, lately);
+			"clients whose network went away without a word within the last %s: %u", lately, count);
 	} else if (track == TRACK_ABANDONED) {
 		v->pattern = leak_pattern_of("L24");
 		text_format(v->evidence, sizeof v->evidence,
-			"%u statements went on at PostgreSQL after their client had gone within the last %s; %u clients left in the middle of something",
-			count, lately, signs->cancels);
+			"statements that went on at PostgreSQL after their client had gone within the last %s: %u; clients that left in the middle of "
+			"something: %u",
+			lately, count, signs->cancels);
 	} else {
 		v->pattern = leak_pattern_of("L25");
 		text_format(v->evidence, sizeof v->evidence,
-			"%u session advisory locks were taken in transaction mode within the last %s; whoever is lent that server next has them",
-			count, lately);
+			"session advisory locks taken in transaction mode within the last %s: %u; whoever is lent that server next has them",
+			lately, count);
 	}
 	v->family = v->pattern->family;
 }
