@@ -186,14 +186,13 @@ static bool is(const struct leak_pattern *pattern, const char *number)
 	return pattern && strcmp(pattern->number, number) == 0;
 }
 
-const struct leak_pattern *pattern_of_clients(const struct signs *signs, const struct leak_facts *facts,
-	const struct leak_rules *rules, const struct leak_pattern *present)
+const struct leak_pattern *pattern_of_clients(
+	const struct signs *signs, const struct leak_facts *facts, const struct leak_pattern *present)
 {
 	uint32_t unused = facts->silent + facts->once;
 	const char *number = HINT(by_runtime, facts->runtime);
 	double per_minute = 60 * signs->unused_trend.slope;
 
-	(void)rules;
 	if (facts->listeners * 2 > facts->quiet)
 		return leak_pattern_of("L22");
 	if (signs->even && (facts->driver == DRIVER_NODE || facts->driver == DRIVER_UNKNOWN) && !number)

@@ -159,7 +159,7 @@ void verdict_of(enum track, const struct signs *, const struct leak_rules *, con
 
 /* The pattern that signs and hints speak for, leak_patterns.c. */
 const struct leak_pattern *pattern_of_clients(
-	const struct signs *, const struct leak_facts *, const struct leak_rules *, const struct leak_pattern *present);
+	const struct signs *, const struct leak_facts *, const struct leak_pattern *present);
 const struct leak_pattern *pattern_of_holds(
 	const struct signs *, const struct leak_facts *, const struct leak_pattern *present);
 

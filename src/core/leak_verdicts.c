@@ -83,7 +83,7 @@ static void clients_verdict(const struct signs *signs, const struct leak_rules *
 	v->lasts = course->leak && left > rules->siblings && left > course->peak / 4;
 	if (!v->begins && !v->lasts)
 		return;
-	v->pattern = pattern_of_clients(signs, facts, rules, present);
+	v->pattern = pattern_of_clients(signs, facts, present);
 	v->family = facts->session_mode ? FAMILY_SERVER : FAMILY_CLIENT;
 	v->clients = left;
 	v->servers = facts->session_mode ? left : 0;

@@ -3,11 +3,11 @@
  *   origins --seeds FIRST-LAST      each of these
  *   origins --seeds COUNT           as many new ones, drawn from the time of day
  *   origins --seed N [--verbose]    one again; with --verbose, the facts of every step and what was said
- *   origins --kind NAME             only of this kind (see kinds.c)
+ *   origins --kind NAME             only of this kind (see leaking.c and healthy.c)
  *
  * An origin's clients live their lives (lives.c) and know nothing of signs; every five seconds the detector is given what the
  * pooler could have noted. Prints a confusion table, true pattern by verdict, and TAP: healthy origins may get no verdict, and of
- * those that leak nearly all must get theirs, in time: a minute after as many were lost as are enough to tell (kinds.c says how many). */
+ * those that leak nearly all must get theirs, in time: a minute after as many were lost as are enough to tell (leaking.c says how many). */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -42,21 +42,30 @@ static unsigned number_of(const struct leak_pattern *pattern)
 	return (unsigned)strtoul(pattern->number + 1, NULL, 10);
 }
 
+/* The nth of all kinds, or NULL. */
+static const struct kind *kind_at(size_t i)
+{
+	if (i < leaking_kinds_count)
+		return &leaking_kinds[i];
+	i -= leaking_kinds_count;
+	return i < healthy_kinds_count ? &healthy_kinds[i] : NULL;
+}
+
 static const struct kind *draw_kind(struct rng *rng)
 {
 	uint64_t all = 0, at;
 
-	for (size_t i = 0; i < kinds_count; i++) {
-		if (only && strcmp(kinds[i].name, only) == 0)
-			return &kinds[i];
-		all += kinds[i].weight;
+	for (size_t i = 0; kind_at(i); i++) {
+		if (only && strcmp(kind_at(i)->name, only) == 0)
+			return kind_at(i);
+		all += kind_at(i)->weight;
 	}
 	check(!only);
 	at = rng_below(rng, all);
 	for (size_t i = 0;; i++) {
-		if (at < kinds[i].weight)
-			return &kinds[i];
-		at -= kinds[i].weight;
+		if (at < kind_at(i)->weight)
+			return kind_at(i);
+		at -= kind_at(i)->weight;
 	}
 }
 
@@ -306,6 +315,7 @@ static int report(void)
 int main(int argc, char **argv)
 {
 	uint64_t first = 1, last = 1000;
+	bool known = false;
 
 	for (int i = 1; i < argc; i++) {
 		if (strcmp(argv[i], "--verbose") == 0) {
@@ -334,6 +344,12 @@ int main(int argc, char **argv)
 				argv[0]);
 			return 2;
 		}
+	}
+	for (size_t i = 0; only && kind_at(i); i++)
+		known |= strcmp(kind_at(i)->name, only) == 0;
+	if (only && !known) {
+		fprintf(stderr, "%s: there is no kind \"%s\"\n", argv[0], only);
+		return 2;
 	}
 	for (uint64_t seed = first; seed <= last; seed++) {
 		struct outcome outcome = play_seed(seed);
