@@ -271,19 +271,20 @@ static void rises_note(struct rises *rises, uint32_t figure, time_us now, time_u
 	} else if (figure > rises->highest) {
 		uint32_t size = figure - rises->highest;
 
-		if (rises->count > 0 && now - rises->moved <= 2 * period) {
+		if (rises->count > 0 && now - rises->until[rises->count - 1] <= 2 * period) {
 			rises->size[rises->count - 1] += size;
 		} else {
 			if (rises->count == RISES) {
 				rises->count--;
 				memmove(&rises->at[0], &rises->at[1], rises->count * sizeof(rises->at[0]));
+				memmove(&rises->until[0], &rises->until[1], rises->count * sizeof(rises->until[0]));
 				memmove(&rises->size[0], &rises->size[1], rises->count * sizeof(rises->size[0]));
 			}
 			rises->at[rises->count] = now;
 			rises->size[rises->count] = size;
 			rises->count++;
 		}
-		rises->moved = now;
+		rises->until[rises->count - 1] = now;
 	}
 	rises->highest = figure;
 }

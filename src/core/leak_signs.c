@@ -94,8 +94,8 @@ static struct births births_in(const struct sample *samples, unsigned count)
 	return births;
 }
 
-/* Clumps of one size, or of several at once. By chance eight are not alike, and neither are five. */
-static void read_clumps(const struct rises *clumps, struct signs *signs)
+/* Clumps of one size, or of several at once, each within two looks. By chance eight are not alike, and neither are five. */
+static void read_clumps(const struct rises *clumps, const struct leak_rules *rules, struct signs *signs)
 {
 	uint32_t sizes[RISES];
 	unsigned alike = 0;
@@ -111,7 +111,7 @@ static void read_clumps(const struct rises *clumps, struct signs *signs)
 	}
 	signs->clump = sizes[clumps->count / 2];
 	for (unsigned i = 0; i < clumps->count; i++)
-		alike += sizes[i] % signs->clump == 0;
+		alike += clumps->size[i] % signs->clump == 0 && clumps->until[i] - clumps->at[i] <= rules->period;
 	signs->even = signs->clump >= 3 && alike * 8 >= clumps->count * 7;
 }
 
@@ -310,7 +310,7 @@ void signs_read(const struct origin_memory *memory, const struct leak_rules *rul
 	signs->now = now;
 	signs->known = now - memory->known;
 	signs->rhythm = spread_count(&facts->gaps) >= 20 ? spread_quantile(&facts->gaps, 900) : 0;
-	read_clumps(&memory->clumps, signs);
+	read_clumps(&memory->clumps, rules, signs);
 	read_births(memory, rules, facts, signs);
 	read_holds(memory, rules, facts, signs);
 	read_silence(memory, rules, facts, signs);

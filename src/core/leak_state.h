@@ -59,11 +59,10 @@ struct recent {
 /* Times and sizes of the last steps upward of a figure. */
 #define RISES 8
 struct rises {
-	time_us at[RISES];
+	time_us at[RISES], until[RISES]; /* the first and the last look of each */
 	uint32_t size[RISES];
 	unsigned count;
 	uint32_t highest; /* since the last fall: what a rise is measured from */
-	time_us moved;    /* when it last rose */
 };
 
 /* What can go wrong with an origin: at most one verdict of each at a time. */
