@@ -22,12 +22,14 @@
  *         orphan_timeout 60s round_robin on origin_clients N origin_login_rate N
  *                                                      what is not named goes back to its default: see rules_default
  *   database app servers N clients N
- *   pool app/web size N min N reserve N lifetime 1h user_servers N user_clients N forced fair origin_servers N
+ *   pool app/web size N min N reserve N lifetime 1h user_servers N user_clients N forced fair origin_servers N at db1
+ *   instance db1 budget N|unknown aside N              what was read of that PostgreSQL server; without a word: what is so there
  *   client 1 enters [on worker 1] · named [app/web] · settled · logs in [app/web] [on worker 1] (all three)
  *          · wants a server [of app/web] [since 3s] · gives up · leaves
  *          · enters, logs in: also [of origin billing [at 10.0.0.7]]
  *   clients 1..100 ...                                 each of them the same; effects are counted: "admit x200"
- *   server 1 ready · cleaning · arrives · closing · lost · cut (lost, not proven) · full · starting · refused CODE TEXT
+ *   server 1 ready · cleaning · arrives · closing · lost · cut (lost, not proven) · full [for its role|for its database]
+ *          · starting · refused CODE TEXT
  *   operator 1 pauses · resumes · kills · reconnects · waits · disables · enables [app] · hangs up
  *   shutdown servers|clients|now
  *   30s pass                                           with a TICK whenever one is due
@@ -467,6 +469,8 @@ static void tell_server(struct story *t)
 			.failure = FAILURE_FULL,
 			.sqlstate = "53300",
 			.text = "sorry, too many clients already" };
+		if (take(t, "for") && take(t, "its"))
+			event.full = take(t, "role") ? FULL_ROLE : take(t, "database") ? FULL_DATABASE : FULL_SERVER;
 	} else if (take(t, "starting")) {
 		event = (struct event){ .kind = EVENT_SERVER_FAILED,
 			.server = event.server,
@@ -639,7 +643,7 @@ static void tell_database(struct story *t)
 static void tell_pool(struct story *t)
 {
 	const char *name = word(t), *slash = strchr(name, '/');
-	struct core_pool_rules rules = { .size = 20, .lifetime = 3600 * SECOND_US };
+	struct core_pool_rules rules = { .size = 20, .lifetime = 3600 * SECOND_US, .instance = NO_INSTANCE };
 	database_id database;
 
 	if (!slash) {
@@ -665,6 +669,8 @@ static void tell_pool(struct story *t)
 			rules.fair = true;
 		else if (take(t, "origin_servers"))
 			rules.origin_servers_max = number(t);
+		else if (take(t, "at"))
+			rules.instance = core_instance(t->core, span_text(word(t)));
 		else
 			wrong(t, "no such rule of a pool: %s", word(t));
 	}
@@ -739,6 +745,41 @@ static void tell_totals(struct story *t)
 		say(t, "nothing");
 }
 
+static void say_instance(struct story *t, instance_id id)
+{
+	struct instance_picture picture;
+	char text[60];
+
+	check(core_instance_picture(t->core, id, &picture));
+	say_count(t, picture.waiting, "waiting");
+	say_count(t, picture.servers, "servers");
+	say_count(t, picture.idle, "idle");
+	say_count(t, picture.aside, "aside");
+	text_format(text, sizeof(text), picture.target ? "at most %u" : "no limit", picture.target);
+	say(t, text);
+}
+
+static void tell_instance(struct story *t)
+{
+	struct event event = { .kind = EVENT_BUDGET, .budget = BUDGET_UNKNOWN };
+
+	event.instance = core_instance(t->core, span_text(word(t)));
+	if (!t->words[t->at]) {
+		say_instance(t, event.instance);
+		return;
+	}
+	while (t->words[t->at] && !t->wrong) {
+		if (take(t, "budget"))
+			event.budget = take(t, "unknown") ? BUDGET_UNKNOWN : (int64_t)number(t);
+		else if (take(t, "aside"))
+			event.aside = number(t);
+		else
+			wrong(t, "an instance has no '%s'", word(t));
+	}
+	feed(t, event);
+	say_effects(t);
+}
+
 static void tell_audit(struct story *t)
 {
 	struct totals_picture totals;
@@ -755,9 +796,9 @@ static const struct {
 	const char *word;
 	void (*tell)(struct story *);
 } subjects[] = { { "machine", tell_machine }, { "rules", tell_rules }, { "database", tell_database },
-	{ "pool", tell_pool }, { "client", tell_client }, { "clients", tell_clients }, { "server", tell_server },
-	{ "operator", tell_operator }, { "shutdown", tell_shutdown }, { "picture", tell_picture },
-	{ "totals", tell_totals }, { "audit", tell_audit } };
+	{ "pool", tell_pool }, { "instance", tell_instance }, { "client", tell_client }, { "clients", tell_clients },
+	{ "server", tell_server }, { "operator", tell_operator }, { "shutdown", tell_shutdown },
+	{ "picture", tell_picture }, { "totals", tell_totals }, { "audit", tell_audit } };
 
 /* ---- a story ---- */
 

@@ -322,6 +322,12 @@ void core_audit(const struct core *core)
 	}
 	for (user = core->users_by_name; user; user = user->hh.next)
 		audit_scope(&user->scope, SCOPE_USER);
+	for (uint32_t i = 0; i < core->instances_count; i++) {
+		check(core->instances[i]->id == i);
+		audit_scope(&core->instances[i]->scope, SCOPE_INSTANCE);
+	}
+	audit_scope(&core->nowhere, SCOPE_INSTANCE);
+	check(core->nowhere.max == 0 && core->nowhere.aside == 0);
 	audit_clients(core);
 	audit_porches(core);
 	check(link_empty(&core->roomy));

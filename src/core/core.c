@@ -36,6 +36,7 @@ struct core *core_new(const struct core_setup *setup)
 	core->setup = *setup;
 	core->scope = (struct scope){ .max = setup->servers_max };
 	link_init(&core->scope.pools);
+	link_init(&core->nowhere.pools);
 	slots_init(&core->servers, setup->servers_max);
 	link_init(&core->door);
 	link_init(&core->hungry);
@@ -87,6 +88,10 @@ void core_free(struct core *core)
 	for (uint32_t i = 0; i < core->databases_count; i++)
 		free(core->databases[i]);
 	free(core->databases);
+	HASH_CLEAR(hh, core->instances_by_name);
+	for (uint32_t i = 0; i < core->instances_count; i++)
+		free(core->instances[i]);
+	free(core->instances);
 	HASH_ITER(hh, core->users_by_name, user, next_user) {
 		HASH_DELETE(hh, core->users_by_name, user);
 		free(user);
@@ -118,6 +123,7 @@ static step_function *const steps[] = {
 	[EVENT_ENABLE] = command,
 	[EVENT_SHUTDOWN] = command_shutdown,
 	[EVENT_ASKER_LEFT] = command_asker_left,
+	[EVENT_BUDGET] = limits_budget,
 	[EVENT_TICK] = tick,
 };
 

@@ -46,10 +46,15 @@ struct core_pool_rules {
 	bool keep_min;                               /* the user is forced: min_size holds without clients too */
 	bool fair;                   /* groups and origins take turns; else first come, first served, whoever it is */
 	uint32_t origin_servers_max; /* lent at once to one origin of this pool; 0: no limit */
+	instance_id instance; /* where its servers are; NO_INSTANCE: at several, or it is not known */
 };
 pool_id core_pool(struct core *, database_id, struct span user, const struct core_pool_rules *);
 void core_set_pool_rules(struct core *, pool_id, const struct core_pool_rules *, time_us now, struct effects *);
 void core_set_database_rules(struct core *, database_id, const struct database_rules *, time_us now, struct effects *);
+
+/* A PostgreSQL server, by any name that tells it from others; made at first need, found again. Lives as long as the core, and
+ * limits nothing until EVENT_BUDGET says so. */
+instance_id core_instance(struct core *, struct span name);
 
 /* Tell it what happened; it appends what is to be done. */
 void core_step(struct core *, const struct event *, struct effects *);
@@ -89,8 +94,22 @@ struct database_picture {
 uint32_t core_databases(const struct core *);
 bool core_database_picture(const struct core *, database_id, struct database_picture *out);
 
+/* One PostgreSQL server: the servers of all pools there, by state, and what limits them. */
+struct instance_picture {
+	struct span name; /* owned by the core */
+	uint32_t servers, lent, idle, dialing, cleaning, moving, closing, orphaned;
+	uint32_t aside;     /* ours too, in no pool */
+	uint32_t target;    /* the most that all of these may be; 0: no limit is known */
+	uint32_t waiting;   /* clients of these pools */
+	time_us full_since; /* PostgreSQL said 53300 to one of the pools, the first time since then; 0: not */
+};
+uint32_t core_instances(const struct core *);
+bool core_instance_picture(const struct core *, instance_id, struct instance_picture *out);
+
 struct server_picture {
 	pool_id pool;
+	instance_id instance; /* its pool's */
+	uint32_t process_id;  /* 0: not logged in yet */
 	uint32_t worker;
 	enum server_state {
 		SERVER_DIALING,

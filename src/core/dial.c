@@ -9,9 +9,10 @@
  *
  * What a failure does:
  *
- *   FULL       PostgreSQL has no slot (53300). Clients never hear of it: they wait, our target shrinks to what lives, and one dial
- *              at a time asks again after 100 ms, 200 ms ... 5 s. Each success raises the target by one and asks on at
- *              once; the state ends when nobody waits for more. A neighbour in the same database that rests makes room.
+ *   FULL       PostgreSQL has no slot (53300), for anybody or for this role or database. Clients never hear of it: they wait, our
+ *              target shrinks to what lives, and one dial at a time asks again after 100 ms, 200 ms ... 5 s. Each success raises
+ *              the target by one and asks on at once; the state ends when nobody waits for more. A neighbour that rests and
+ *              counts against the same limit makes room.
  *   TEMPORARY  it starts up or shuts down: the same pauses, clients wait.
  *   REFUSED    anything else. A pool without a live server can not serve, so its waiters are told, and so is everybody
  *              who comes within login_retry; with live servers they go on waiting. */
@@ -236,6 +237,7 @@ void dial_failed(struct core *core, const struct event *event)
 		text_copy(pool->sqlstate, sizeof(pool->sqlstate), event->sqlstate ? event->sqlstate : "08006");
 		switch (event->failure) {
 		case FAILURE_FULL:
+			pool->full = event->full;
 			failure_full(core, pool);
 			break;
 		case FAILURE_TEMPORARY:

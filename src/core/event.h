@@ -15,8 +15,10 @@ struct client_ref {
 typedef struct handle server_id; /* a slot of the core's own table; workers keep their sessions under the same id */
 typedef uint32_t pool_id;
 typedef uint32_t database_id;
+typedef uint32_t instance_id; /* one PostgreSQL server, as its host and port tell */
 #define NO_POOL     ((pool_id)-1)
 #define NO_DATABASE ((database_id)-1) /* "all databases" in commands */
+#define NO_INSTANCE ((instance_id)-1) /* not known, or one of several */
 
 enum event_kind {
 	/* clients */
@@ -51,14 +53,23 @@ enum event_kind {
 	EVENT_ENABLE,     /* database or NO_DATABASE; `client` asks -> ANSWER now or later */
 	EVENT_SHUTDOWN,   /* mode: wait for servers or clients -> QUIT when done */
 	EVENT_ASKER_LEFT, /* client: the console that waits for an ANSWER is gone (a global PAUSE it was waiting for is undone, as PgBouncer does) */
-	EVENT_TICK        /* time passed: look at what is due (see core_deadline) */
+	/* instance, budget, aside: what was read of a PostgreSQL server. `aside` connections of ours are in no pool. With a budget of 0
+	 * or more that many may be had, those aside among them: the limit of all pools there, but never below what they hold now, nor
+	 * so low that nobody could ask again. BUDGET_UNKNOWN: no such limit */
+	EVENT_BUDGET,
+	EVENT_TICK /* time passed: look at what is due (see core_deadline) */
 };
 
 enum server_failure {
-	FAILURE_FULL,      /* 53300 or 53400-like: PostgreSQL has no slot: back-pressure, never told to a client */
+	FAILURE_FULL, /* 53300, 53400: PostgreSQL has no slot (`full` says for whom): back-pressure, never told to a client */
 	FAILURE_TEMPORARY, /* 57P03: starting up or shutting down: try again soon, clients wait */
 	FAILURE_REFUSED /* anything else: clients of a pool without live servers are told; no new dial before login_retry */
 };
+
+/* Whose limit was met: that of the whole PostgreSQL server, or one that was set for this role or this database there. */
+enum full_of { FULL_SERVER, FULL_ROLE, FULL_DATABASE };
+
+#define BUDGET_UNKNOWN (-1)
 
 enum shutdown_mode { SHUTDOWN_SERVERS, SHUTDOWN_CLIENTS, SHUTDOWN_NOW };
 
@@ -76,7 +87,12 @@ struct event {
 	uint32_t worker;
 	bool named, proven;
 	enum server_failure failure;
+	enum full_of full;
 	enum shutdown_mode mode;
+	uint32_t process_id; /* READY: by which PostgreSQL knows it; the core only keeps it. 0: not told */
+	instance_id instance;
+	int64_t budget; /* BUDGET */
+	uint32_t aside;
 	const char *sqlstate, *text; /* FAILED: borrowed; copied by the core */
 };
 

@@ -233,6 +233,8 @@ void lend_ready(struct core *core, const struct event *event)
 		server_tell_close(core, s, CLOSE_KILL);
 		return;
 	}
+	if (event->process_id)
+		s->process_id = event->process_id;
 	pool = s->pool;
 	moving = s->state == SERVER_MOVING;
 	if (s->state == SERVER_LENT)

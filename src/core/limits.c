@@ -1,12 +1,13 @@
 #include "core/state.h"
 
-/* Limits that pools share, and how pools give way to each other.
+/* Limits that pools share, and how pools give way to each other. They are people's wishes, but for one: what a PostgreSQL server
+ * has room for, which is read there again and again (see limits_budget).
  *
  *   database "app", at most 3        pool app/web   [idle] [lent]
  *                                    pool app/job   [lent]           2 wait: hungry
  *
  * A pool is hungry when somebody waits for whom nothing is under way, its own size would allow a dial, and only a limit it
- * shares with others forbids it (its database's, its user's, or the whole). Room is made for it by closing servers of others under the
+ * shares with others forbids it (its database's, its user's, its PostgreSQL server's, or the whole). Room is made for it by closing servers of others under the
  * same limit: the longest idle first; when none rests, one that comes free where nobody has a better claim. A claim
  * is better when it is older by less than a turn: a server's own pool keeps it until the hungry pool's waiter has waited one
  * median lease (at least 20 ms: a new connection is dear) longer than its own next waiter. No pool is made to close below
@@ -19,12 +20,12 @@
 
 bool scope_full(const struct scope *scope)
 {
-	return scope->max && scope->servers >= scope->max;
+	return scope->max && scope->servers + scope->aside >= scope->max;
 }
 
 static bool scope_over(const struct scope *scope)
 {
-	return scope->max && scope->servers - scope->leaving > scope->max;
+	return scope->max && scope->servers + scope->aside - scope->leaving > scope->max;
 }
 
 bool pool_over(const struct pool *pool)
@@ -120,14 +121,27 @@ bool limits_make_room(struct core *core, struct pool *pool)
 	return wants_room(core, pool) && make_room(core, pool, NULL);
 }
 
+/* Where the one that rests would be a slot for this pool. Of a pool at several PostgreSQL servers it is not known which of them
+ * was full; a neighbour in its database is likely to be there. */
+static enum scope_kind full_scope(const struct core *core, const struct pool *pool)
+{
+	if (pool->full == FULL_ROLE)
+		return SCOPE_USER;
+	if (pool->full == FULL_DATABASE || pool->scopes[SCOPE_INSTANCE] == &core->nowhere)
+		return SCOPE_DATABASE;
+	return SCOPE_INSTANCE;
+}
+
 void limits_relieve(struct core *core, struct pool *pool)
 {
+	enum scope_kind kind = full_scope(core, pool);
 	struct server *s;
 
 	if (pool->rooms || !dial_wanted(pool))
 		return;
-	s = longest_idle(pool->scopes[SCOPE_DATABASE], SCOPE_DATABASE, pool);
-	if (!s)
+	s = longest_idle(pool->scopes[kind], kind, pool);
+	/* A user may have pools elsewhere too, which are no help. */
+	if (!s || s->pool->scopes[SCOPE_INSTANCE] != pool->scopes[SCOPE_INSTANCE])
 		return;
 	s->room_for = pool;
 	pool->rooms++;
@@ -229,4 +243,34 @@ void limits_shrink(struct core *core)
 			server_close(
 				core, link_owner(pool->by_state[SERVER_IDLE].prev, struct server, link), CLOSE_SHRINK);
 	}
+}
+
+/* What was read of a PostgreSQL server: the most that we may have there from now on. What we hold is there already, so nothing is
+ * closed for it; and one that could be asked for always remains, because others may have gone the moment after. */
+void limits_budget(struct core *core, const struct event *event)
+{
+	struct scope *scope;
+	int64_t least;
+
+	check(event->instance < core->instances_count);
+	check(event->budget >= BUDGET_UNKNOWN && event->budget < INT32_MAX);
+	scope = &core->instances[event->instance]->scope;
+	scope->aside = event->aside;
+	scope->max = 0;
+	if (event->budget != BUDGET_UNKNOWN) {
+		least = (int64_t)scope->aside + (scope->servers ? scope->servers : 1);
+		scope->max = (uint32_t)(event->budget > least ? event->budget : least);
+	}
+	for (struct link *l = scope->pools.next; l != &scope->pools; l = l->next) {
+		struct pool *pool = link_owner(l - SCOPE_INSTANCE, struct pool, scope_links);
+
+		/* It paused because there was no slot, and now there are some. */
+		if (pool->failed && pool->failure == FAILURE_FULL && pool->full == FULL_SERVER && scope->max &&
+			!scope_full(scope))
+			pool->retry_at = 0; /* but should it be refused again, its pause goes on growing */
+		if (dial_wanted(pool))
+			limits_hunger(core, pool);
+	}
+	limits_turns(core);
+	tick_all_due(core);
 }

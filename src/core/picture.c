@@ -92,6 +92,40 @@ bool core_database_picture(const struct core *core, database_id id, struct datab
 	return true;
 }
 
+uint32_t core_instances(const struct core *core)
+{
+	return core->instances_count;
+}
+
+bool core_instance_picture(const struct core *core, instance_id id, struct instance_picture *out)
+{
+	const struct instance *instance;
+	const struct scope *scope;
+
+	if (id >= core->instances_count)
+		return false;
+	instance = core->instances[id];
+	scope = &instance->scope;
+	*out = (struct instance_picture){
+		.name = instance->name, .servers = scope->servers, .aside = scope->aside, .target = scope->max
+	};
+	for (const struct link *l = scope->pools.next; l != &scope->pools; l = l->next) {
+		const struct pool *pool = link_owner(l - SCOPE_INSTANCE, struct pool, scope_links);
+
+		out->lent += pool->count[SERVER_LENT];
+		out->idle += pool->count[SERVER_IDLE];
+		out->dialing += pool->count[SERVER_DIALING];
+		out->cleaning += pool->count[SERVER_CLEANING];
+		out->moving += pool->count[SERVER_MOVING];
+		out->closing += pool->count[SERVER_CLOSING];
+		out->orphaned += pool->count[SERVER_ORPHANED];
+		out->waiting += pool->waiting;
+		if (pool->full_since && (!out->full_since || pool->full_since < out->full_since))
+			out->full_since = pool->full_since;
+	}
+	return true;
+}
+
 bool core_server_picture(const struct core *core, server_id id, struct server_picture *out)
 {
 	const struct server *s = server_of(core, id);
@@ -100,6 +134,8 @@ bool core_server_picture(const struct core *core, server_id id, struct server_pi
 		return false;
 	*out = (struct server_picture){
 		.pool = s->pool->id,
+		.instance = s->pool->rules.instance,
+		.process_id = s->process_id,
 		.worker = s->worker,
 		.state = s->state,
 		.born = s->born,

@@ -2,11 +2,15 @@
 
 #include "core/state.h"
 
-/* Databases, users and pools: made when a client first needs them, found again by name, and alive as long as the core, so
- * that ids in the hands of workers are never stale. Each database and each user is a scope (a limit and its counts);
- * the whole is one too, bounded by the descriptors we may have.
+/* Databases, users, PostgreSQL servers and pools: made when a client first needs them, found again by name, and alive as long as
+ * the core, so that ids in the hands of workers are never stale. Each database, user and PostgreSQL server is a scope (a limit
+ * and its counts); the whole is one too, bounded by the descriptors we may have.
  *
- *   pool app/web ---- scopes[ALL], scopes[DATABASE] of "app", scopes[USER] of "web" */
+ *   pool app/web ---- scopes[ALL], scopes[DATABASE] of "app", scopes[USER] of "web", scopes[INSTANCE] of "10.0.0.1:5432"
+ *
+ * A pool's PostgreSQL server may become another one with a new configuration. Its servers go along in the counts at once, though
+ * those that are lent stay connected to the old one until their lease is over (whoever changes it lets them reconnect). So the
+ * new one counts too many for a while, never too few. */
 
 static void scope_init(struct scope *scope, uint32_t max)
 {
@@ -69,6 +73,57 @@ static struct user *user_take(struct core *core, struct span name)
 	return user;
 }
 
+instance_id core_instance(struct core *core, struct span name)
+{
+	struct instance *instance;
+
+	HASH_FIND(hh, core->instances_by_name, name.at, name.length, instance);
+	if (instance)
+		return instance->id;
+	instance = core_memory(sizeof(*instance) + name.length + 1);
+	memcpy(instance->name_bytes, name.at, name.length);
+	instance->name = span_of(instance->name_bytes, name.length);
+	instance->id = core->instances_count;
+	scope_init(&instance->scope, 0);
+	core->instances = array_grown(core->instances, core->instances_count, sizeof(struct instance *));
+	core->instances[core->instances_count++] = instance;
+	HASH_ADD_KEYPTR(hh, core->instances_by_name, instance->name_bytes, name.length, instance);
+	return instance->id;
+}
+
+static struct scope *instance_scope(struct core *core, instance_id id)
+{
+	if (id == NO_INSTANCE)
+		return &core->nowhere;
+	check(id < core->instances_count);
+	return &core->instances[id]->scope;
+}
+
+static void count_all(struct scope *scope, const struct pool *pool, bool add)
+{
+	uint32_t sign = add ? 1 : (uint32_t)-1;
+
+	check(add || scope->servers >= pool->servers);
+	scope->servers += sign * pool->servers;
+	scope->leaving += sign * (pool->count[SERVER_CLOSING] + pool->count[SERVER_ORPHANED]);
+	scope->idle += sign * pool->count[SERVER_IDLE];
+}
+
+static void go_to_instance(struct core *core, struct pool *pool, instance_id id)
+{
+	struct scope *from = pool->scopes[SCOPE_INSTANCE], *to = instance_scope(core, id);
+
+	if (from == to)
+		return;
+	if (from) {
+		count_all(from, pool, false);
+		link_remove(&pool->scope_links[SCOPE_INSTANCE]);
+	}
+	count_all(to, pool, true);
+	pool->scopes[SCOPE_INSTANCE] = to;
+	link_last(&to->pools, &pool->scope_links[SCOPE_INSTANCE]);
+}
+
 static void take_rules(struct core *core, struct pool *pool, const struct core_pool_rules *rules)
 {
 	bool keeper = rules->min_size > 0;
@@ -81,6 +136,7 @@ static void take_rules(struct core *core, struct pool *pool, const struct core_p
 	else if (!keeper && pool->is_keeper)
 		link_remove(&pool->keeper);
 	pool->is_keeper = keeper;
+	go_to_instance(core, pool, rules->instance);
 }
 
 static struct pool *pool_of_user(const struct database *database, const struct user *user)
@@ -115,8 +171,9 @@ pool_id core_pool(struct core *core, database_id database, struct span name, con
 	pool->scopes[SCOPE_ALL] = &core->scope;
 	pool->scopes[SCOPE_DATABASE] = &pool->database->scope;
 	pool->scopes[SCOPE_USER] = &user->scope;
-	for (unsigned i = 0; i < SCOPES; i++)
+	for (unsigned i = 0; i < SCOPE_INSTANCE; i++)
 		link_last(&pool->scopes[i]->pools, &pool->scope_links[i]);
+	link_init(&pool->scope_links[SCOPE_INSTANCE]);
 	for (unsigned i = 0; i < SERVER_STATES; i++)
 		link_init(&pool->by_state[i]);
 	for (uint32_t w = 0; w < pool->workers; w++) {

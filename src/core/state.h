@@ -12,13 +12,14 @@
  *    +-- database --- scope ------- pool --- at[worker]: waiters, idle servers
  *    |                              |  |
  *    +-- user ------- scope --------+  +---- by_state[...]: servers
+ *    +-- instance --- scope --------+
  *    |
  *    +-- clients (hash): only those at the door, logging in, waiting, or holding a server
  *    +-- porches (hash): origins that have clients
  *
  *   pool --- groups (hash), turns --- lines (one for each origin that waits here or holds servers) --- at[worker]: waiters
  *
- * A scope is a limit and what is counted against it; a pool is in three of them. */
+ * A scope is a limit and what is counted against it; a pool is in four of them. */
 
 #define uthash_fatal(text)              check(!text)
 #define uthash_malloc(size)             core_memory(size)
@@ -34,12 +35,13 @@ unsigned core_hash(const void *key, size_t length);
 #define SERVER_STATES ((unsigned)SERVER_ORPHANED + 1)
 #define DIALS_AT_ONCE 8 /* of one pool */
 
-enum scope_kind { SCOPE_ALL, SCOPE_DATABASE, SCOPE_USER };
-#define SCOPES ((unsigned)SCOPE_USER + 1)
+enum scope_kind { SCOPE_ALL, SCOPE_DATABASE, SCOPE_USER, SCOPE_INSTANCE };
+#define SCOPES ((unsigned)SCOPE_INSTANCE + 1)
 
 struct scope {
 	uint32_t max;      /* 0: no limit */
 	uint32_t servers;  /* counted now, in every state */
+	uint32_t aside;    /* more of ours that are in no pool: they count against `max` too */
 	uint32_t leaving;  /* of them: closing or orphaned */
 	uint32_t idle;     /* of them */
 	struct link pools; /* pool.scope_links[kind] */
@@ -60,6 +62,15 @@ struct user {
 	struct span name;
 	struct scope scope;
 	uint32_t clients, clients_max;
+	UT_hash_handle hh;
+	char name_bytes[];
+};
+
+/* A PostgreSQL server. */
+struct instance {
+	instance_id id;
+	struct span name;
+	struct scope scope;
 	UT_hash_handle hh;
 	char name_bytes[];
 };
@@ -88,6 +99,7 @@ struct server {
 	struct pool *pool;
 	uint32_t worker, to; /* whose it is; while MOVING also whose it will be */
 	enum server_state state;
+	uint32_t process_id; /* PostgreSQL's; 0: not known */
 	time_us born, since;
 	struct client *holder; /* LENT */
 	struct line *line;     /* LENT and then CLEANING: of whom; MOVING: for whom. Or NULL */
@@ -169,7 +181,7 @@ struct pool {
 	struct database *database;
 	struct user *user;
 	struct core_pool_rules rules;
-	struct scope *scopes[SCOPES];
+	struct scope *scopes[SCOPES]; /* that of a pool without an instance is core.nowhere */
 	struct link scope_links[SCOPES];
 	struct link hungry; /* core.hungry: needs a server and only a shared limit forbids it */
 	struct link keeper; /* core.keepers: min_size > 0 */
@@ -189,6 +201,7 @@ struct pool {
 
 	bool failed; /* the last dial failed */
 	enum server_failure failure;
+	enum full_of full;
 	time_us retry_at, pause; /* no dial before; how long the last pause was, 0: none since a success */
 	time_us keep_at;         /* no dial for min_size before */
 	char failure_text[160], sqlstate[6];
@@ -222,8 +235,10 @@ struct core {
 	struct slots servers;
 	struct database *databases_by_name, **databases;
 	struct user *users_by_name;
+	struct instance *instances_by_name, **instances;
+	struct scope nowhere;
 	struct pool **pools;
-	uint32_t databases_count, pools_count;
+	uint32_t databases_count, instances_count, pools_count;
 
 	struct client *clients;
 	struct porch *porches;
@@ -328,12 +343,13 @@ bool pool_over(const struct pool *); /* more servers than the rules now allow */
 void limits_hunger(struct core *, struct pool *);
 bool limits_yield(struct core *, struct server *, const struct client *next);
 bool limits_make_room(struct core *, struct pool *);
-/* PostgreSQL itself is full: a server of the same database that rests is a slot there. */
+/* PostgreSQL itself is full: a server that rests and counts against the same limit there is a slot. */
 void limits_relieve(struct core *, struct pool *);
 void limits_freed(
 	struct core *, struct pool *); /* something of this pool may have come free, or has ceased to help it */
 void limits_turns(struct core *);
 void limits_shrink(struct core *);
+void limits_budget(struct core *, const struct event *);
 
 /* tick.c: what time brings. */
 void tick(struct core *, const struct event *);

@@ -45,7 +45,7 @@ static int begin(void **state)
 {
 	struct bench *b = core_memory(sizeof(*b));
 	struct core_setup setup = { .workers = 3, .servers_max = 10 };
-	struct core_pool_rules rules = { .size = 1, .lifetime = 3600 * SECOND_US };
+	struct core_pool_rules rules = { .size = 1, .lifetime = 3600 * SECOND_US, .instance = NO_INSTANCE };
 
 	b->now = SECOND_US;
 	b->core = core_new(&setup);
