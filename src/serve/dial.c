@@ -10,6 +10,9 @@
 
 void channel_dial_failed(struct channel *channel, enum server_failure failure, const char *sqlstate, const char *text)
 {
+	static const enum full_of limits[] = {
+		[LIMIT_OF_SERVER] = FULL_SERVER, [LIMIT_OF_ROLE] = FULL_ROLE, [LIMIT_OF_DATABASE] = FULL_DATABASE
+	};
 	struct event event = {
 		.kind = EVENT_SERVER_FAILED,
 		.now = channel->worker->now,
@@ -20,6 +23,8 @@ void channel_dial_failed(struct channel *channel, enum server_failure failure, c
 		.text = text,
 	};
 
+	if (failure == FAILURE_FULL && channel->login)
+		event.full = limits[server_login_facts(channel->login)->limit];
 	/* A server that was there before will be there again: who is logged in waits for it, as long as query_wait_timeout lets him. */
 	if (failure == FAILURE_REFUSED && strcmp(sqlstate, SQLSTATE_CANNOT_CONNECT) == 0 &&
 		pool_is_known(channel->worker, channel->pool))
@@ -269,7 +274,8 @@ size_t channel_login_bytes(struct channel *channel, struct span bytes)
 		login_over(channel);
 	} else if (edge == SERVER_REFUSED) {
 		facts = server_login_facts(channel->login);
-		if (strcmp(facts->sqlstate, SQLSTATE_TOO_MANY_CONNECTIONS) == 0)
+		if (strcmp(facts->sqlstate, SQLSTATE_TOO_MANY_CONNECTIONS) == 0 ||
+			strcmp(facts->sqlstate, SQLSTATE_CONFIGURATION_LIMIT) == 0)
 			failure = FAILURE_FULL;
 		else if (strcmp(facts->sqlstate, SQLSTATE_CANNOT_CONNECT_NOW) == 0)
 			failure = FAILURE_TEMPORARY;

@@ -85,6 +85,10 @@ static enum server_edge take_error(struct server *server, struct span body)
 			text_copy_span(sqlstate, sizeof sqlstate, fields.sqlstate);
 		if (fields.message.length > 0)
 			text_copy_span(message, sizeof message, fields.message);
+		if (span_is(fields.routine, "InitializeSessionUserId"))
+			server->facts.limit = LIMIT_OF_ROLE;
+		else if (span_is(fields.routine, "CheckMyDatabase"))
+			server->facts.limit = LIMIT_OF_DATABASE;
 		server->facts.told = true;
 	}
 	return refused(server, sqlstate, message);

@@ -40,6 +40,9 @@ struct server_facts {
 	char sqlstate[6];
 	char problem[160];
 	bool told; /* sqlstate and problem are the server's own words */
+	/* Whose limit of connections was met, when it refused for that (53300): the texts are translated, so PostgreSQL's routines
+	 * tell (InitializeSessionUserId in miscinit.c, CheckMyDatabase in postinit.c). */
+	enum server_limit { LIMIT_OF_SERVER, LIMIT_OF_ROLE, LIMIT_OF_DATABASE } limit;
 };
 const struct server_facts *server_login_facts(const struct server *);
 

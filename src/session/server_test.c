@@ -136,6 +136,38 @@ static void a_password_is_sent_when_it_is_asked_for(void **state)
 	assert_int_equal(arrive(), SERVER_READY);
 }
 
+static void refuse_by(const char *routine)
+{
+	static const char fields[] = "SFATAL\0VFATAL\0C53300\0Mzu viele Verbindungen";
+	size_t mark = message_begin(&w, 'E');
+
+	write_bytes(&w, fields, sizeof fields);
+	if (routine) {
+		write_u8(&w, 'R');
+		write_string(&w, routine);
+	}
+	write_u8(&w, 0);
+	message_end(&w, mark);
+}
+
+static void whose_limit_was_met_is_told_in_every_language(void **state)
+{
+	static const struct {
+		const char *routine;
+		enum server_limit limit;
+	} cases[] = { { "InitProcess", LIMIT_OF_SERVER }, { "InitializeSessionUserId", LIMIT_OF_ROLE },
+		{ "CheckMyDatabase", LIMIT_OF_DATABASE }, { NULL, LIMIT_OF_SERVER } };
+
+	(void)state;
+	portion = 7;
+	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+		call();
+		refuse_by(cases[i].routine);
+		is_refused("53300", "zu viele Verbindungen", true);
+		assert_int_equal(server_login_facts(server)->limit, cases[i].limit);
+	}
+}
+
 static void the_servers_own_words_are_kept(void **state)
 {
 	struct complaint complaint = { .severity = SEVERITY_FATAL,
@@ -334,6 +366,7 @@ int main(void)
 		STORY(we_say_who_we_are_and_learn_what_it_reports),
 		STORY(a_password_is_sent_when_it_is_asked_for),
 		STORY(the_servers_own_words_are_kept),
+		STORY(whose_limit_was_met_is_told_in_every_language),
 		STORY(an_error_without_words_is_one_too),
 		STORY(nobody_is_ready_before_the_proof_is_over),
 		STORY(a_server_that_skips_its_own_proof_is_not_believed),

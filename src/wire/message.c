@@ -48,7 +48,7 @@ bool message_read_complaint(struct span body, struct complaint_fields *out)
 	struct span none = span_of("", 0), severity = none;
 	uint8_t field;
 
-	*out = (struct complaint_fields){ none, none, none, none, none };
+	*out = (struct complaint_fields){ none, none, none, none, none, none };
 	while ((field = read_u8(&r)) != 0) {
 		struct span text = read_string(&r);
 
@@ -70,6 +70,9 @@ bool message_read_complaint(struct span body, struct complaint_fields *out)
 			break;
 		case 'H':
 			out->hint = text;
+			break;
+		case 'R':
+			out->routine = text;
 			break;
 		}
 	}

@@ -22,6 +22,7 @@ void message_complaint(struct writer *, const struct complaint *);
 /* The fields of an ErrorResponse or NoticeResponse body; missing ones are empty. */
 struct complaint_fields {
 	struct span severity, sqlstate, message, detail, hint;
+	struct span routine; /* of PostgreSQL's source; never translated */
 };
 bool message_read_complaint(struct span body, struct complaint_fields *out);
 
