@@ -8,7 +8,7 @@
 #include "base/text.h"
 #include "io/clock.h"
 #include "base/redact.h"
-#include "serve/watch.h"
+#include "serve/survey.h"
 #include "serve/worker.h"
 #include "session/tags.h"
 

@@ -7,7 +7,7 @@
 #include "io/clock.h"
 #include "io/file.h"
 #include "serve/mail.h"
-#include "serve/watch.h"
+#include "serve/survey.h"
 #include "serve/worker.h"
 
 /* Descriptors that no client may take: console, listeners, loops, log, cancels. */
@@ -90,7 +90,7 @@ void house_free(struct house *house)
 	for (i = 0; i < house->listener_count; i++)
 		listener_close(&house->listeners[i]);
 	core_free(house->core);
-	watch_fini(house);
+	survey_fini(house);
 	origins_fini(&house->origins);
 	house_welcomes_fini(house);
 	statement_book_free(house->statements);

@@ -35,10 +35,10 @@ struct house {
 	time_us started_wall;
 	uint64_t descriptor_limit;
 	struct origins origins; /* under the lock */
-	struct watch *watch;    /* the keeper's own: see serve/watch.c */
+	struct survey *survey;  /* the keeper's own: see serve/survey.c */
 	struct report *
 		report; /* under the lock, counted: what was found when all origins were last looked at; NULL: not yet */
-	atomic_bool watching;   /* a letter is on its way */
+	atomic_bool surveying;  /* a letter is on its way */
 	uint32_t clients_aside; /* how many more may wait at that door */
 	uint32_t clients_max;   /* by descriptors: beyond it new logins wait at the door */
 	atomic_uint clients;    /* connected now */

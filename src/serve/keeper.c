@@ -12,7 +12,7 @@
 #include "io/file.h"
 #include "serve/mail.h"
 #include "serve/serve.h"
-#include "serve/watch.h"
+#include "serve/survey.h"
 #include "serve/worker.h"
 
 #define FILE_MAX ((size_t)64 * 1024 * 1024)
@@ -226,10 +226,10 @@ static void read_mail(struct keeper *keeper)
 			take_command(keeper, (const struct letter_command *)(void *)letter);
 		else if (letter->kind == LETTER_STOP)
 			keeper->done = true;
-		if (letter->kind == LETTER_WATCH)
-			watch_judge(keeper->house, letter, clock_now());
+		if (letter->kind == LETTER_SURVEY)
+			survey_judge(keeper->house, letter, clock_now());
 		else if (letter->kind == LETTER_REAP)
-			watch_reaped(keeper->house, letter);
+			survey_reaped(keeper->house, letter);
 		else
 			free(letter);
 	}

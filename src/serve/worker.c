@@ -6,7 +6,7 @@
 #include "base/text.h"
 #include "io/clock.h"
 #include "serve/reaper.h"
-#include "serve/watch.h"
+#include "serve/survey.h"
 #include "serve/worker.h"
 
 /* How many clients a worker may be ahead of the least busy one before it hands new ones over. */
@@ -33,7 +33,7 @@ struct worker *worker_new(struct house *house, uint32_t index)
 	timers_init(&worker->timers, worker->now);
 	timer_init(&worker->core_timer, UINT32_MAX);
 	timer_init(&worker->stats_timer, UINT32_MAX);
-	timer_init(&worker->watch_timer, UINT32_MAX);
+	timer_init(&worker->survey_timer, UINT32_MAX);
 	slots_init(&worker->guests, CANCEL_SLOTS_MAX);
 	texts_init(&worker->texts);
 	return worker;
@@ -265,8 +265,8 @@ static void take_config(struct worker *worker)
 		.user_timeout_ms = config->tcp_user_timeout,
 		.socket_buffer = config->tcp_socket_buffer,
 	};
-	if (config->leak_interval != before->leak_interval || !timer_is_set(&worker->watch_timer))
-		watch_arm(worker);
+	if (config->leak_interval != before->leak_interval || !timer_is_set(&worker->survey_timer))
+		survey_arm(worker);
 	pool_views_configure(worker, before);
 	config_drop(before);
 }
@@ -415,8 +415,8 @@ static void take_letter(struct worker *worker, struct letter *letter)
 			desk_reply(guest, reply);
 		free(letter);
 		break;
-	case LETTER_WATCH:
-		watch_visit(worker, letter);
+	case LETTER_SURVEY:
+		survey_visit(worker, letter);
 		break;
 	case LETTER_REAP:
 		take_reap(worker, letter);
@@ -583,8 +583,8 @@ static void ring_timers(struct worker *worker)
 			tick(worker);
 		else if (timer == &worker->stats_timer)
 			census_tick(worker);
-		else if (timer == &worker->watch_timer)
-			watch_begin(worker);
+		else if (timer == &worker->survey_timer)
+			survey_begin(worker);
 		else if (timer->kind == PARTY_GUEST)
 			guest_rings(link_owner(timer, struct guest, timer));
 		else if (timer->kind == PARTY_CHANNEL)
@@ -674,8 +674,8 @@ void worker_sweep(struct worker *worker)
 			snapshot_free(census->snapshot);
 			free(census);
 			break;
-		case LETTER_WATCH:
-			watch_letter_free(letter);
+		case LETTER_SURVEY:
+			survey_letter_free(letter);
 			break;
 		case LETTER_REAP:
 			reaper_letter_free((struct letter_reap *)(void *)letter);

@@ -208,7 +208,7 @@ struct worker {
 	uint64_t turn;
 	bool stop;
 	atomic_uint client_count;
-	struct timer stats_timer, watch_timer;
+	struct timer stats_timer, survey_timer;
 	time_us door_said; /* when it was last said that the door is shut for want of descriptors */
 	time_us born;
 };

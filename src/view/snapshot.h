@@ -18,7 +18,7 @@ enum snapshot_part {
 	PART_POOLS = 4,
 	PART_STATS = 8,
 	PART_LEASES = 16,
-	PART_LEAKS = 32, /* and origins: as they were when last looked at, see serve/watch.c */
+	PART_LEAKS = 32, /* and origins: as they were when last looked at, see serve/survey.c */
 	PART_ALL = 63
 };
 

@@ -11,7 +11,7 @@
 #include "fakeio.h"
 #include "serve/worker.h"
 #include "serve/reaper.h"
-#include "serve/watch.h"
+#include "serve/survey.h"
 
 #define WORKERS_MAX 4
 
@@ -81,11 +81,11 @@ static void keeper_reads(void *who, uint64_t what)
 		struct letter_command *command = (struct letter_command *)(void *)letter;
 		struct letter_reply *reply;
 
-		if (letter->kind == LETTER_WATCH || letter->kind == LETTER_REAP) {
-			if (letter->kind == LETTER_WATCH)
-				watch_judge(house, letter, world.now);
+		if (letter->kind == LETTER_SURVEY || letter->kind == LETTER_REAP) {
+			if (letter->kind == LETTER_SURVEY)
+				survey_judge(house, letter, world.now);
 			else
-				watch_reaped(house, letter);
+				survey_reaped(house, letter);
 			continue;
 		}
 		if (letter->kind != LETTER_COMMAND) {
@@ -322,8 +322,8 @@ void house_end(void)
 	resolver_stop();
 	house_sweep(house);
 	while ((letter = mailbox_take(keeper_mailbox))) {
-		if (letter->kind == LETTER_WATCH)
-			watch_letter_free(letter);
+		if (letter->kind == LETTER_SURVEY)
+			survey_letter_free(letter);
 		else if (letter->kind == LETTER_REAP)
 			reaper_letter_free((struct letter_reap *)(void *)letter);
 		else

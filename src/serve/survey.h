@@ -1,9 +1,9 @@
-#ifndef PGWEIR_SERVE_WATCH_H
-#define PGWEIR_SERVE_WATCH_H
+#ifndef PGWEIR_SERVE_SURVEY_H
+#define PGWEIR_SERVE_SURVEY_H
 
 #include "serve/mail.h"
 
-/* Looking at all origins, every leak_interval; see the drawing in watch.c. */
+/* Looking at all origins, every leak_interval; see the drawing in survey.c. */
 struct house;
 struct worker;
 
@@ -23,17 +23,17 @@ void report_drop(struct report *);          /* NULL is fine */
 
 /* ---- at the workers ---- */
 
-void watch_arm(struct worker *); /* the first one: leak_interval may have changed */
-void watch_begin(struct worker *);
-void watch_visit(struct worker *, struct letter *);
-void watch_letter_free(struct letter *);
+void survey_arm(struct worker *); /* the first one: leak_interval may have changed */
+void survey_begin(struct worker *);
+void survey_visit(struct worker *, struct letter *);
+void survey_letter_free(struct letter *);
 
 /* ---- at the keeper ---- */
 
 /* The letter has come home: judge what it says, log what changed, put a new report in its place. Takes the letter. */
-void watch_judge(struct house *, struct letter *, time_us now);
+void survey_judge(struct house *, struct letter *, time_us now);
 /* A reaper's letter has come home. Takes it. */
-void watch_reaped(struct house *, struct letter *);
-void watch_fini(struct house *);
+void survey_reaped(struct house *, struct letter *);
+void survey_fini(struct house *);
 
 #endif

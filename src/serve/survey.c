@@ -7,7 +7,7 @@
  * posts the letter to itself and serves others first: a house of a million clients is looked at without anybody waiting for it.
  *
  * The judging is the keeper's, a thread that serves nobody. */
-#include "serve/watch.h"
+#include "serve/survey.h"
 
 #include <stdlib.h>
 
@@ -23,7 +23,7 @@
 /* How many clients are looked at before others are served. */
 #define GUESTS_AT_ONCE 2048
 
-struct watch_row {
+struct survey_row {
 	struct origin *origin;
 	uint32_t number;
 	pool_id pool; /* of one of its clients, and that one's address */
@@ -36,11 +36,11 @@ struct watch_row {
 	uint32_t votes;
 };
 
-struct letter_watch {
+struct letter_survey {
 	struct letter letter;
 	uint32_t worker; /* whose clients are being looked at */
 	uint32_t slot;   /* the next of them */
-	struct watch_row *rows;
+	struct survey_row *rows;
 	size_t count;
 };
 
@@ -66,30 +66,30 @@ struct report *report_keep(struct house *house)
 	return report;
 }
 
-void watch_letter_free(struct letter *letter)
+void survey_letter_free(struct letter *letter)
 {
-	struct letter_watch *watch = (struct letter_watch *)(void *)letter;
+	struct letter_survey *survey = (struct letter_survey *)(void *)letter;
 
-	free(watch->rows);
-	free(watch);
+	free(survey->rows);
+	free(survey);
 }
 
 /* ---- at the workers ---- */
 
-void watch_arm(struct worker *worker)
+void survey_arm(struct worker *worker)
 {
 	time_us interval = worker->config->leak_interval;
 
 	if (worker->index != 0)
 		return;
 	if (interval > 0)
-		timer_set(&worker->timers, &worker->watch_timer, worker->now + interval);
+		timer_set(&worker->timers, &worker->survey_timer, worker->now + interval);
 	else
-		timer_clear(&worker->timers, &worker->watch_timer);
+		timer_clear(&worker->timers, &worker->survey_timer);
 }
 
 /* A row for every origin there is. */
-static bool list_origins(struct house *house, struct letter_watch *letter)
+static bool list_origins(struct house *house, struct letter_survey *letter)
 {
 	letter->rows = calloc(ORIGINS_MAX + 1, sizeof *letter->rows);
 	if (!letter->rows)
@@ -107,24 +107,24 @@ static bool list_origins(struct house *house, struct letter_watch *letter)
 	return true;
 }
 
-void watch_begin(struct worker *worker)
+void survey_begin(struct worker *worker)
 {
-	struct letter_watch *letter = NULL;
+	struct letter_survey *letter = NULL;
 
-	watch_arm(worker);
-	if (!worker->house->keeper_mailbox || atomic_exchange(&worker->house->watching, true))
+	survey_arm(worker);
+	if (!worker->house->keeper_mailbox || atomic_exchange(&worker->house->surveying, true))
 		return;
 	letter = calloc(1, sizeof *letter);
 	if (!letter || !list_origins(worker->house, letter)) {
 		free(letter);
-		atomic_store(&worker->house->watching, false);
+		atomic_store(&worker->house->surveying, false);
 		return;
 	}
-	letter->letter.kind = LETTER_WATCH;
+	letter->letter.kind = LETTER_SURVEY;
 	worker_post(worker, 0, &letter->letter);
 }
 
-static struct share *share_of(struct worker *worker, const struct watch_row *row)
+static struct share *share_of(struct worker *worker, const struct survey_row *row)
 {
 	struct share *share = row->origin->shares ? row->origin->shares[worker->index] : NULL;
 
@@ -266,7 +266,7 @@ static void add_facts(struct leak_facts *to, const struct leak_facts *from)
 	spread_merge(&to->blocks, &from->blocks);
 }
 
-static void add_share(struct watch_row *row, struct share *share)
+static void add_share(struct survey_row *row, struct share *share)
 {
 	if (share->facts.oldest_hold > row->facts.oldest_hold)
 		text_copy(row->held, sizeof row->held, share->held);
@@ -284,12 +284,12 @@ static void add_share(struct watch_row *row, struct share *share)
 	add_facts(&row->facts, &share->facts);
 }
 
-static void add_shares(struct worker *worker, struct letter_watch *letter)
+static void add_shares(struct worker *worker, struct letter_survey *letter)
 {
 	/* Under the lock, so that no place changes its meaning between the look at its number and the count. */
 	lock_take(worker->house->lock);
 	for (size_t i = 0; i < letter->count; i++) {
-		struct watch_row *row = &letter->rows[i];
+		struct survey_row *row = &letter->rows[i];
 		struct share *share = share_of(worker, row);
 
 		if (!share || row->origin->number != row->number)
@@ -301,9 +301,9 @@ static void add_shares(struct worker *worker, struct letter_watch *letter)
 	lock_drop(worker->house->lock);
 }
 
-void watch_visit(struct worker *worker, struct letter *mail)
+void survey_visit(struct worker *worker, struct letter *mail)
 {
-	struct letter_watch *letter = (struct letter_watch *)(void *)mail;
+	struct letter_survey *letter = (struct letter_survey *)(void *)mail;
 	struct guest *guest;
 
 	check(letter->worker == worker->index);
@@ -337,7 +337,7 @@ void watch_visit(struct worker *worker, struct letter *mail)
 #define ACTED_AT_ONCE  4
 #define LINES_AT_ONCE  10 /* of the log, for one look */
 
-struct watch {
+struct survey {
 	struct leak_book *book;
 	struct reaper *reaper;
 	struct leak_facts *facts;
@@ -345,37 +345,37 @@ struct watch {
 	size_t next_leak; /* whose turn it is */
 };
 
-static struct watch *watch_of(struct house *house)
+static struct survey *survey_of(struct house *house)
 {
-	struct watch *watch = house->watch;
+	struct survey *survey = house->survey;
 
-	if (watch)
-		return watch;
-	watch = calloc(1, sizeof *watch);
-	if (watch) {
-		watch->book = leak_book_new();
-		watch->reaper = reaper_new();
-		watch->facts = calloc(ORIGINS_MAX + 1, sizeof *watch->facts);
+	if (survey)
+		return survey;
+	survey = calloc(1, sizeof *survey);
+	if (survey) {
+		survey->book = leak_book_new();
+		survey->reaper = reaper_new();
+		survey->facts = calloc(ORIGINS_MAX + 1, sizeof *survey->facts);
 	}
-	if (watch && (!watch->book || !watch->facts || !watch->reaper)) {
-		leak_book_free(watch->book);
-		reaper_free(watch->reaper);
-		free(watch->facts);
-		free(watch);
+	if (survey && (!survey->book || !survey->facts || !survey->reaper)) {
+		leak_book_free(survey->book);
+		reaper_free(survey->reaper);
+		free(survey->facts);
+		free(survey);
 		return NULL;
 	}
-	house->watch = watch;
-	return watch;
+	house->survey = survey;
+	return survey;
 }
 
-void watch_fini(struct house *house)
+void survey_fini(struct house *house)
 {
-	if (house->watch) {
-		leak_book_free(house->watch->book);
-		reaper_free(house->watch->reaper);
-		free(house->watch->facts);
-		free(house->watch);
-		house->watch = NULL;
+	if (house->survey) {
+		leak_book_free(house->survey->book);
+		reaper_free(house->survey->reaper);
+		free(house->survey->facts);
+		free(house->survey);
+		house->survey = NULL;
 	}
 	report_drop(house->report);
 	house->report = NULL;
@@ -383,7 +383,7 @@ void watch_fini(struct house *house)
 
 /* Which process it is, where that can be seen: the kernel tells it of a unix socket's peer, and /proc of a TCP peer on this machine. It is
  * one client's; others of the same origin may be other processes of the same program. Sought once for each origin. */
-static void seek_process(struct house *house, const struct watch_row *row)
+static void seek_process(struct house *house, const struct survey_row *row)
 {
 	static const uint8_t six_loopback[16] = { [15] = 1 };
 	struct origin *origin = row->origin;
@@ -408,12 +408,12 @@ static void seek_process(struct house *house, const struct watch_row *row)
 	lock_drop(house->lock);
 }
 
-static void seek_processes(struct house *house, const struct letter_watch *letter)
+static void seek_processes(struct house *house, const struct letter_survey *letter)
 {
 	unsigned sought = 0;
 
 	for (size_t i = 0; i < letter->count && sought < SOUGHT_AT_ONCE; i++) {
-		const struct watch_row *row = &letter->rows[i];
+		const struct survey_row *row = &letter->rows[i];
 		bool wanted;
 
 		lock_take(house->lock);
@@ -429,7 +429,7 @@ static void seek_processes(struct house *house, const struct letter_watch *lette
 
 /* What the origin could exhaust. */
 static void add_limits(
-	struct house *house, const struct config *config, struct watch_row *row, struct pool_picture *picture)
+	struct house *house, const struct config *config, struct survey_row *row, struct pool_picture *picture)
 {
 	struct leak_facts *facts = &row->facts;
 	bool known;
@@ -458,7 +458,7 @@ static void escape(char *out, size_t size, const char *from)
 }
 
 static void fill_words(
-	const struct watch_row *row, char *route, size_t route_size, char *statement, size_t statement_size)
+	const struct survey_row *row, char *route, size_t route_size, char *statement, size_t statement_size)
 {
 	const char *words = row->facts.holding > 0 && row->held[0] ? row->held
 		: row->votes > 0                                   ? row->voted
@@ -471,7 +471,7 @@ static void fill_words(
 }
 
 /* Its names as they are now. False: its place stands for another origin by now. */
-static bool copy_names(struct house *house, const struct watch_row *row, struct origin *out)
+static bool copy_names(struct house *house, const struct survey_row *row, struct origin *out)
 {
 	const struct origin *origin = row->origin;
 	bool same;
@@ -492,7 +492,7 @@ static bool copy_names(struct house *house, const struct watch_row *row, struct 
 	return same;
 }
 
-static void fill_origin(struct origin_row *out, const struct watch_row *row, const struct origin *origin)
+static void fill_origin(struct origin_row *out, const struct survey_row *row, const struct origin *origin)
 {
 	static const char *const drivers[] = { [DRIVER_UNKNOWN] = "",
 		[DRIVER_LIBPQ] = "libpq",
@@ -639,7 +639,7 @@ static void log_change(const struct leak_change *change, const struct report *re
 }
 
 static struct report *make_report(
-	struct house *house, struct watch *watch, const struct letter_watch *letter, time_us now)
+	struct house *house, struct survey *survey, const struct letter_survey *letter, time_us now)
 {
 	struct report *report = calloc(1, sizeof *report), *before = house->report;
 	time_us offset = clock_wall() - now;
@@ -649,7 +649,7 @@ static struct report *make_report(
 		return NULL;
 	atomic_init(&report->references, 1);
 	report->at = now;
-	while (leak_at(watch->book, leaks))
+	while (leak_at(survey->book, leaks))
 		leaks++;
 	report->origins = calloc(letter->count, sizeof *report->origins);
 	report->leaks = calloc(leaks + 1, sizeof *report->leaks);
@@ -658,7 +658,7 @@ static struct report *make_report(
 		return NULL;
 	}
 	for (size_t i = 0; i < letter->count; i++) {
-		const struct watch_row *row = &letter->rows[i];
+		const struct survey_row *row = &letter->rows[i];
 		struct origin names;
 
 		if ((row->facts.clients > 0 || row->facts.logins > 0) && copy_names(house, row, &names))
@@ -666,39 +666,39 @@ static struct report *make_report(
 	}
 	report->reaps = calloc(REAPS_SHOWN, sizeof *report->reaps);
 	if (report->reaps)
-		report->reap_count = reaper_list(watch->reaper, report->reaps, REAPS_SHOWN);
+		report->reap_count = reaper_list(survey->reaper, report->reaps, REAPS_SHOWN);
 	for (; report->leak_count < leaks; report->leak_count++)
-		fill_leak(&report->leaks[report->leak_count], leak_at(watch->book, report->leak_count), report, before,
+		fill_leak(&report->leaks[report->leak_count], leak_at(survey->book, report->leak_count), report, before,
 			offset);
 	return report;
 }
 
 /* A few leaks at each look, in turn: every letter looks at every client. */
-static void act_on_leaks(struct house *house, struct watch *watch, const struct config *config,
+static void act_on_leaks(struct house *house, struct survey *survey, const struct config *config,
 	const struct report *report, size_t count, time_us now)
 {
 	for (size_t n = 0; n < report->leak_count && n < ACTED_AT_ONCE; n++) {
-		size_t i = watch->next_leak++ % report->leak_count;
-		const struct leak *leak = leak_at(watch->book, i);
+		size_t i = survey->next_leak++ % report->leak_count;
+		const struct leak *leak = leak_at(survey->book, i);
 
 		for (size_t j = 0; leak && j < count; j++)
-			if (watch->facts[j].origin == leak->origin && leak->origin > 0)
+			if (survey->facts[j].origin == leak->origin && leak->origin > 0)
 				reaper_consider(
-					watch->reaper, house, config, leak, &report->leaks[i], &watch->facts[j], now);
+					survey->reaper, house, config, leak, &report->leaks[i], &survey->facts[j], now);
 	}
 }
 
-void watch_reaped(struct house *house, struct letter *mail)
+void survey_reaped(struct house *house, struct letter *mail)
 {
-	struct watch *watch = watch_of(house);
+	struct survey *survey = survey_of(house);
 
-	reaper_home(watch ? watch->reaper : NULL, house, mail);
+	reaper_home(survey ? survey->reaper : NULL, house, mail);
 }
 
-void watch_judge(struct house *house, struct letter *mail, time_us now)
+void survey_judge(struct house *house, struct letter *mail, time_us now)
 {
-	struct letter_watch *letter = (struct letter_watch *)(void *)mail;
-	struct watch *watch = watch_of(house);
+	struct letter_survey *letter = (struct letter_survey *)(void *)mail;
+	struct survey *survey = survey_of(house);
 	struct config *config = house_config(house, NULL);
 	struct pool_picture *picture = malloc(sizeof *picture);
 	struct report *report = NULL, *before;
@@ -711,20 +711,21 @@ void watch_judge(struct house *house, struct letter *mail, time_us now)
 	size_t changes = 0, i;
 
 	seek_processes(house, letter);
-	if (watch && picture) {
+	if (survey && picture) {
 		for (i = 0; i < letter->count; i++) {
 			add_limits(house, config, &letter->rows[i], picture);
-			watch->facts[i] = letter->rows[i].facts;
+			survey->facts[i] = letter->rows[i].facts;
 		}
-		changes = leak_step(watch->book, &rules, now, watch->facts, letter->count, watch->changes, CHANGES_MAX);
-		report = make_report(house, watch, letter, now);
+		changes = leak_step(
+			survey->book, &rules, now, survey->facts, letter->count, survey->changes, CHANGES_MAX);
+		report = make_report(house, survey, letter, now);
 	}
 	for (i = 0; report && i < changes && i < LINES_AT_ONCE; i++)
-		log_change(&watch->changes[i], report);
+		log_change(&survey->changes[i], report);
 	if (changes > LINES_AT_ONCE)
 		log_line(LOG_WARNING, "leak changes that are not logged: %zu; see SHOW LEAKS", changes - LINES_AT_ONCE);
 	if (report)
-		act_on_leaks(house, watch, config, report, letter->count, now);
+		act_on_leaks(house, survey, config, report, letter->count, now);
 	if (report) {
 		lock_take(house->lock);
 		before = house->report;
@@ -734,6 +735,6 @@ void watch_judge(struct house *house, struct letter *mail, time_us now)
 	}
 	free(picture);
 	config_drop(config);
-	watch_letter_free(mail);
-	atomic_store(&house->watching, false);
+	survey_letter_free(mail);
+	atomic_store(&house->surveying, false);
 }
