@@ -106,6 +106,9 @@ struct config {
 	char *leak_action_patterns; /* "L1=reclaim, L9=notice" */
 	time_us reap_grace;
 	int reap_pressure, reap_relief, reap_batch, reap_hourly, reap_share;
+	char *monitor_user, *monitor_dbname;
+	time_us monitor_interval; /* 0: no monitoring connection */
+	int server_budget;        /* 1: what it reads limits the servers */
 
 	enum manner manner;
 	struct database_settings *databases; /* sorted by name, as are the users; each name once */

@@ -26,6 +26,7 @@ static const struct setting_word abandoned_words[] = { { "auto", 0 }, { "cancel"
 
 static const struct setting_word off_on[] = { { "off", 0 }, { "on", 1 }, { "0", 0 }, { "1", 1 }, { NULL, 0 } };
 static const struct setting_word action_words[] = { { "observe", ACTION_OBSERVE }, { "notice", ACTION_NOTICE }, { "reclaim", ACTION_RECLAIM }, { NULL, 0 } };
+static const struct setting_word budget_words[] = { { "off", 0 }, { "auto", 1 }, { NULL, 0 } };
 
 static const struct setting_word balance_words[] = { { "round-robin", 0 }, { "disable", 1 }, { NULL, 0 } };
 
@@ -178,6 +179,10 @@ const struct setting schema_settings[] = {
 	ROW(reap_batch, TYPE_INT, "clients", "10", LIVE, "pgweir", "Most clients that are ended for one leak at each leak_interval."),
 	ROW(reap_hourly, TYPE_INT, "clients", "500", LIVE, "pgweir", "Most clients that are ended in an hour."),
 	ROW(reap_share, TYPE_INT, "percent", "50", LIVE, "pgweir", "Most of one origin's quiet clients that are ended at each leak_interval; at least one.", .least = 1, .most = 100),
+	ROW(monitor_user, TYPE_TEXT, "name", "", LIVE, "pgweir", "As whom the monitoring connection of each PostgreSQL server logs in; empty: auth_user, or a user whose password is known."),
+	ROW(monitor_dbname, TYPE_TEXT, "name", "", LIVE, "pgweir", "To which database it logs in; empty: one of the entries that lead to that server, or postgres."),
+	ROW(monitor_interval, TYPE_TIME, "s", "5", LIVE, "pgweir", "How often it reads who uses the server; 0: there is none.", .standard_pgbouncer = "0"),
+	ROW(server_budget, TYPE_WORD, "word", "auto", LIVE, "pgweir", "auto: no more servers than PostgreSQL has room for beside everybody else, as far as the monitoring connection tells; off: the other limits alone.", .words = budget_words, .standard_pgbouncer = "off"),
 };
 
 const size_t schema_settings_count = sizeof schema_settings / sizeof *schema_settings;

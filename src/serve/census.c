@@ -8,6 +8,7 @@
 #include "base/text.h"
 #include "io/clock.h"
 #include "base/redact.h"
+#include "serve/monitor.h"
 #include "serve/survey.h"
 #include "serve/worker.h"
 #include "session/tags.h"
@@ -550,6 +551,7 @@ void census_visit(struct worker *worker, struct letter_census *letter)
 		visit_databases(worker, snapshot);
 		visit_users(worker, snapshot);
 		visit_report(worker, snapshot);
+		monitors_visit(worker, snapshot);
 	}
 	visit_own(worker, snapshot);
 	letter->next++;

@@ -27,6 +27,7 @@ void channel_step(struct channel *channel, enum event_kind kind)
 		.server = channel->id,
 		.worker = channel->worker->index,
 		.pool = channel->pool,
+		.process_id = channel->process_id,
 	};
 
 	worker_step(channel->worker, &event);

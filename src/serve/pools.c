@@ -6,6 +6,7 @@
 
 #include "base/check.h"
 #include "base/text.h"
+#include "serve/monitor.h"
 #include "serve/worker.h"
 
 static void core_rules_of(const struct pool_view *view, struct core_pool_rules *pool, struct database_rules *database,
@@ -34,6 +35,14 @@ static void core_rules_of(const struct pool_view *view, struct core_pool_rules *
 		.servers_max = (uint32_t)rules->database_connections_max,
 		.clients_max = (uint32_t)clients,
 	};
+}
+
+/* The PostgreSQL server of its pools; under the house's lock. */
+static instance_id instance_of(struct house *house, const struct pool_view *view)
+{
+	char name[INSTANCE_NAME];
+
+	return instance_name(view->database, name) ? core_instance(house->core, span_text(name)) : NO_INSTANCE;
 }
 
 static void renew(struct worker *worker, struct pool_view *view)
@@ -137,6 +146,7 @@ struct pool_view *pool_view_for(struct worker *worker, struct span database, str
 	if (view->database_id != NO_DATABASE) {
 		/* A command may have named the database before anybody used it. */
 		core_set_database_rules(house->core, view->database_id, &database_rules, worker->now, &worker->effects);
+		pool_rules.instance = instance_of(house, view);
 		id = core_pool(house->core, view->database_id, user, &pool_rules);
 	}
 	lock_drop(house->lock);
@@ -238,6 +248,7 @@ void pool_views_configure(struct worker *worker, const struct config *before)
 		renew(worker, view);
 		core_rules_of(view, &pool_rules, &database_rules, worker->config);
 		lock_take(house->lock);
+		pool_rules.instance = instance_of(house, view);
 		core_set_pool_rules(house->core, view->id, &pool_rules, worker->now, &worker->effects);
 		core_set_database_rules(house->core, view->database_id, &database_rules, worker->now, &worker->effects);
 		lock_drop(house->lock);

@@ -5,6 +5,7 @@
 #include "base/check.h"
 #include "base/text.h"
 #include "io/clock.h"
+#include "serve/monitor.h"
 #include "serve/reaper.h"
 #include "serve/survey.h"
 #include "serve/worker.h"
@@ -45,6 +46,7 @@ void worker_free(struct worker *worker)
 		return;
 	check(worker->guests.used == 0 && worker->channel_count == 0);
 	errands_fini(worker);
+	monitors_fini(worker);
 	pool_views_fini(worker);
 	slots_fini(&worker->guests);
 	texts_fini(&worker->texts);
@@ -268,6 +270,8 @@ static void take_config(struct worker *worker)
 	if (config->leak_interval != before->leak_interval || !timer_is_set(&worker->survey_timer))
 		survey_arm(worker);
 	pool_views_configure(worker, before);
+	if (worker->index == 0)
+		monitors_configure(worker);
 	config_drop(before);
 }
 
@@ -354,6 +358,7 @@ static void end_everything(struct worker *worker)
 		if (worker->channels[i])
 			channel_ended(worker->channels[i], 0);
 	errands_fini(worker);
+	monitors_fini(worker);
 	worker->effects.count = 0;
 }
 
@@ -394,7 +399,12 @@ static void take_letter(struct worker *worker, struct letter *letter)
 		free(letter);
 		break;
 	case LETTER_RESOLVE:
-		channel_resolved(worker, (struct resolve_letter *)(void *)letter);
+		if (monitor_asked((struct resolve_letter *)(void *)letter)) {
+			monitor_resolved(worker, (struct resolve_letter *)(void *)letter);
+			free(letter);
+		} else {
+			channel_resolved(worker, (struct resolve_letter *)(void *)letter);
+		}
 		break;
 	case LETTER_CENSUS:
 		census = (struct letter_census *)(void *)letter;
@@ -553,6 +563,16 @@ static void take_errand(struct errand *errand, const struct completion *done)
 		stream_consume(done->stream, done->bytes.length);
 }
 
+static void take_monitor(struct watch *watch, const struct completion *done)
+{
+	if (done->kind == DONE_CONNECTED)
+		monitor_connected(watch);
+	else if (done->kind == DONE_BYTES)
+		monitor_bytes(watch, done->bytes);
+	else if (done->kind == DONE_ENDED)
+		monitor_ended(watch, done->error);
+}
+
 static void take(struct worker *worker, const struct completion *done)
 {
 	if (done->kind == DONE_ACCEPTED) {
@@ -568,6 +588,9 @@ static void take(struct worker *worker, const struct completion *done)
 		break;
 	case PARTY_ERRAND:
 		take_errand(done->owner, done);
+		break;
+	case PARTY_MONITOR:
+		take_monitor(done->owner, done);
 		break;
 	default:
 		check(false);
@@ -589,6 +612,8 @@ static void ring_timers(struct worker *worker)
 			guest_rings(link_owner(timer, struct guest, timer));
 		else if (timer->kind == PARTY_CHANNEL)
 			channel_rings(link_owner(timer, struct channel, timer));
+		else if (timer->kind == PARTY_MONITOR)
+			monitor_rings(timer);
 		else
 			errand_timer_rings(timer);
 		worker_perform(worker);

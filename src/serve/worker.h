@@ -21,12 +21,13 @@
  *   relay   the bytes of a lease                           relay.c
  *   view    what this worker knows of a pool               pools.c
  *   errand  a connection that only carries a cancel        cancel.c
+ *   monitor the connections that read what PostgreSQL is used for (of the first worker)    monitor.c
  *   desk    the console                                    desk.c, census.c
  *
  * Everything here is private to serve/ and belongs to one thread. */
 
 /* What a stream's owner pointer leads to. */
-enum party { PARTY_GUEST, PARTY_CHANNEL, PARTY_ERRAND };
+enum party { PARTY_GUEST, PARTY_CHANNEL, PARTY_ERRAND, PARTY_MONITOR };
 
 enum guest_state {
 	GUEST_LOGIN,    /* says hello, proves itself; `login` is set */
@@ -199,6 +200,7 @@ struct worker {
 	struct channel **dead;
 	size_t dead_count, dead_capacity;
 	struct errand *errands;
+	struct monitors *monitors; /* see monitor.h; only the first worker has any */
 	struct outbox to_client, to_server;
 	struct buf out; /* what sessions say */
 	struct texts texts;

@@ -173,6 +173,25 @@ static const struct field pool_fields[] = {
 	POOL(put_u32, clients), POOL(put_time, oldest_lease), POOL(put_time, median_lease), { put_failure, 0 },
 };
 
+static const struct column budget_columns[] = {
+	{ "host", TEXT }, { "port", INT4 }, { "max_connections", INT4 }, { "reserved", INT4 }, { "usable", INT4 },
+	{ "ours", INT4 }, { "lent", INT4 }, { "idle", INT4 }, { "dialing", INT4 }, { "cleaning", INT4 }, { "moving", INT4 },
+	{ "closing", INT4 }, { "orphaned", INT4 }, { "monitor", INT4 }, { "others", INT4 }, { "free", INT4 },
+	{ "target", INT4 }, { "orphans", INT4 }, { "cl_waiting", INT4 }, { "full_since", TEXT }, { "state", TEXT },
+	{ "problem", TEXT }, { "age_us", INT8 }, { "limits", TEXT }, { "others_by", TEXT },
+};
+
+#define BUDGET(put, name) { put, offsetof(struct budget_row, name) }
+static const struct field budget_fields[] = {
+	BUDGET(put_text, host), BUDGET(put_int, port), BUDGET(put_known, connections_max), BUDGET(put_known, reserved),
+	BUDGET(put_known, usable), BUDGET(put_u32, ours), BUDGET(put_u32, lent), BUDGET(put_u32, idle),
+	BUDGET(put_u32, dialing), BUDGET(put_u32, cleaning), BUDGET(put_u32, moving), BUDGET(put_u32, closing),
+	BUDGET(put_u32, orphaned), BUDGET(put_u32, monitor), BUDGET(put_known, others), BUDGET(put_known, free),
+	BUDGET(put_known, target), BUDGET(put_known, orphans), BUDGET(put_u32, waiting), BUDGET(put_wall, full_since_wall),
+	BUDGET(put_text, state), BUDGET(put_text, problem), BUDGET(put_known_time, age), BUDGET(put_text, limits),
+	BUDGET(put_text, others_by),
+};
+
 static const struct column database_columns[] = {
 	{ "name", TEXT }, { "host", TEXT }, { "port", INT4 }, { "database", TEXT }, { "force_user", TEXT },
 	{ "pool_size", INT4 }, { "min_pool_size", INT4 }, { "reserve_pool_size", INT4 }, { "server_lifetime", INT4 },
@@ -241,6 +260,7 @@ static void put_padded(struct writer *w, const void *row, size_t offset, const s
 }
 
 static const struct source pools = { LIST(pools, pool_count), .fields = pool_fields };
+static const struct source budgets = { LIST(budgets, budget_count), .fields = budget_fields };
 static const struct source databases = { LIST(databases, database_count), .fields = database_fields };
 static const struct source users = { LIST(users, user_count), .fields = user_fields };
 
@@ -500,6 +520,7 @@ _Static_assert(2 * SUMS <= PAIRS_MAX, "SHOW TOTALS has room");
 static const struct show shows[] = {
 	{ "active_sockets", PART_CLIENTS | PART_SERVERS, COLUMNS(socket_columns),
 		.sources = { &busy_client_sockets, &busy_server_sockets }, .sockets = true },
+	{ "budget", 0, COLUMNS(budget_columns), .sources = { &budgets } },
 	{ "clients", PART_CLIENTS, .columns = socket_columns, .column_count = LINE_COLUMNS, .sources = { &clients } },
 	{ "config", 0, COLUMNS(config_columns), .sources = { &settings } },
 	{ "databases", PART_POOLS, COLUMNS(database_columns), .sources = { &databases }, .more = more_databases },
@@ -522,6 +543,7 @@ static const struct show shows[] = {
 FILLS(client_fields, socket_columns);
 FILLS(server_fields, socket_columns);
 FILLS(pool_fields, pool_columns);
+FILLS(budget_fields, budget_columns);
 FILLS(database_fields, database_columns);
 FILLS(user_fields, user_columns);
 FILLS(stats_fields, stats_columns);
@@ -555,9 +577,9 @@ bool rows_known(const char *what, unsigned *parts)
 
 const char *const *rows_names(void)
 {
-	static const char *const names[] = { "active_sockets", "clients", "config", "databases", "help", "leaks",
-		"leases", "lists", "mem", "origins", "pins", "pools", "reaps", "servers", "sockets", "state", "stats",
-		"stats_averages", "stats_totals", "totals", "users", "version", NULL };
+	static const char *const names[] = { "active_sockets", "budget", "clients", "config", "databases", "help",
+		"leaks", "leases", "lists", "mem", "origins", "pins", "pools", "reaps", "servers", "sockets", "state",
+		"stats", "stats_averages", "stats_totals", "totals", "users", "version", NULL };
 
 	return names;
 }

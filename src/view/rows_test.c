@@ -195,6 +195,11 @@ static const struct expectation {
 		"maxwait:23 maxwait_us:23 pool_mode:25 load_balance_hosts:25 sv_closing:23 sv_moving:23 sv_orphaned:23 "
 		"cl_total:23 oldest_lease_us:20 median_lease_us:20 failing:25",
 		PART_POOLS },
+	{ "budget",
+		"host:25 port:23 max_connections:23 reserved:23 usable:23 ours:23 lent:23 idle:23 dialing:23 cleaning:23 "
+		"moving:23 closing:23 orphaned:23 monitor:23 others:23 free:23 target:23 orphans:23 cl_waiting:23 "
+		"full_since:25 state:25 problem:25 age_us:20 limits:25 others_by:25",
+		0 },
 	{ "databases",
 		"name:25 host:25 port:23 database:25 force_user:25 pool_size:23 min_pool_size:23 reserve_pool_size:23 "
 		"server_lifetime:23 pool_mode:25 load_balance_hosts:25 max_connections:23 current_connections:23 "
@@ -506,6 +511,54 @@ static void a_pool_is_shown_with_all_it_has(void **state)
 	assert_string_equal(line(0),
 		"shop|anna|1|2|3|4|5|6|7|8|9|10|11|12|13|transaction|disable|14|15|16|17|18000000|19|no route to host");
 	assert_string_equal(line(1), "||0|0|0|0|0|0|0|0|0|0|0|0|0|session|round-robin|0|0|0|0|0|0|");
+}
+
+static void a_budget_shows_what_is_known_and_nothing_for_the_rest(void **state)
+{
+	struct budget_row *row = snapshot_budget(snapshot);
+
+	(void)state;
+	assert_non_null(row);
+	*row = (struct budget_row){ .host = "10.0.0.1",
+		.port = 5432,
+		.connections_max = 100,
+		.reserved = 3,
+		.usable = 97,
+		.ours = 35,
+		.lent = 2,
+		.idle = 3,
+		.dialing = 4,
+		.cleaning = 5,
+		.moving = 6,
+		.closing = 7,
+		.orphaned = 7,
+		.monitor = 1,
+		.others = 12,
+		.free = 50,
+		.target = 81,
+		.orphans = 2,
+		.waiting = 9,
+		.full_since_wall = MOMENT,
+		.age = 1500000 };
+	text_copy(row->state, sizeof row->state, "reads");
+	text_copy(row->limits, sizeof row->limits, "role job: 2 of 2");
+	text_copy(row->others_by, sizeof row->others_by, "cron: 12");
+	row = snapshot_budget(snapshot);
+	assert_non_null(row);
+	*row = (struct budget_row){ .connections_max = -1,
+		.reserved = -1,
+		.usable = -1,
+		.others = -1,
+		.free = -1,
+		.target = -1,
+		.orphans = -1,
+		.age = -1 };
+	show("budget");
+	assert_string_equal(line(0),
+		"10.0.0.1|5432|100|3|97|35|2|3|4|5|6|7|7|1|12|50|81|2|9|2026-11-23 12:46:43 UTC|reads||1500000|role job: 2 of "
+		"2|cron: 12");
+	assert_string_equal(
+		line(1), "|0|(null)|(null)|(null)|0|0|0|0|0|0|0|0|0|(null)|(null)|(null)|(null)|0||||(null)||");
 }
 
 static void setting(const char *key, const char *value, const char *standard, bool changeable)
@@ -859,6 +912,7 @@ int main(void)
 		STORY(a_server_has_its_states_word),
 		STORY(sockets_are_clients_and_then_servers),
 		STORY(a_pool_is_shown_with_all_it_has),
+		STORY(a_budget_shows_what_is_known_and_nothing_for_the_rest),
 		STORY(the_console_is_listed_after_the_databases),
 		STORY(a_console_that_was_listed_is_not_listed_twice),
 		STORY(what_is_not_set_for_a_user_is_empty),

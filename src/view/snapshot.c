@@ -25,6 +25,7 @@ void snapshot_free(struct snapshot *snapshot)
 	free(snapshot->pools);
 	free(snapshot->databases);
 	free(snapshot->users);
+	free(snapshot->budgets);
 	free(snapshot->stats);
 	free(snapshot->settings);
 	free(snapshot->leases);
@@ -102,6 +103,16 @@ struct user_row *snapshot_user(struct snapshot *s)
 		return NULL;
 	s->users = list;
 	return &list[s->user_count - 1];
+}
+
+struct budget_row *snapshot_budget(struct snapshot *s)
+{
+	struct budget_row *list = grow(s, s->budgets, &s->budget_count, &s->budget_capacity, sizeof *list);
+
+	if (!list)
+		return NULL;
+	s->budgets = list;
+	return &list[s->budget_count - 1];
 }
 
 struct stats_row *snapshot_stats(struct snapshot *s)

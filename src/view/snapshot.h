@@ -103,6 +103,21 @@ struct user_row {
 	int max_connections, current_connections, max_client_connections, current_client_connections;
 };
 
+/* One PostgreSQL server. What is not known is -1. */
+struct budget_row {
+	char host[256];
+	int port;
+	int connections_max, reserved, usable; /* usable: what is not reserved */
+	/* Ours, all of them, and by what they do: the sum of those that follow. */
+	uint32_t ours, lent, idle, dialing, cleaning, moving, closing, orphaned, monitor;
+	int others, free, target, orphans;
+	uint32_t waiting;        /* clients of its pools */
+	time_us full_since_wall; /* 0: PostgreSQL has not said 53300 */
+	char state[16], problem[160];
+	time_us age; /* of the last reading */
+	char limits[512], others_by[768];
+};
+
 struct stats_row {
 	char database[SNAPSHOT_NAME];
 	struct stat_counters total;
@@ -183,6 +198,8 @@ struct snapshot {
 	size_t database_count, database_capacity;
 	struct user_row *users;
 	size_t user_count, user_capacity;
+	struct budget_row *budgets;
+	size_t budget_count, budget_capacity;
 	struct stats_row *stats;
 	size_t stats_count, stats_capacity;
 	struct config_row *settings;
@@ -217,6 +234,7 @@ struct server_row *snapshot_server(struct snapshot *);
 struct pool_row *snapshot_pool(struct snapshot *);
 struct database_row *snapshot_database(struct snapshot *);
 struct user_row *snapshot_user(struct snapshot *);
+struct budget_row *snapshot_budget(struct snapshot *);
 struct stats_row *snapshot_stats(struct snapshot *);
 struct config_row *snapshot_setting(struct snapshot *);
 struct lease_row *snapshot_lease(struct snapshot *);

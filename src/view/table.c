@@ -108,6 +108,29 @@ void put_microseconds(struct writer *w, const void *row, size_t offset, const st
 	put_number(w, *(const time_us *)member(row, offset) % SECOND_US);
 }
 
+/* Below zero: not known. */
+void put_known(struct writer *w, const void *row, size_t offset, const struct show *show)
+{
+	int number = *(const int *)member(row, offset);
+
+	(void)show;
+	if (number >= 0)
+		put_number(w, number);
+	else
+		put_null(w);
+}
+
+void put_known_time(struct writer *w, const void *row, size_t offset, const struct show *show)
+{
+	time_us time = *(const time_us *)member(row, offset);
+
+	(void)show;
+	if (time >= 0)
+		put_number(w, time);
+	else
+		put_null(w);
+}
+
 void put_wall(struct writer *w, const void *row, size_t offset, const struct show *show)
 {
 	time_t seconds = (time_t)(*(const time_us *)member(row, offset) / SECOND_US);

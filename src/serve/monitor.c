@@ -1,0 +1,505 @@
+/* One monitoring connection to each PostgreSQL server:
+ *
+ *   RESTING --> RESOLVING --> CONNECTING --> LOGIN --> IDLE <--> ASKED
+ *      ^            |              |           |         |         |
+ *      +------------+--------------+-----------+---------+---------+      (refused, lost, or no answer in time)
+ *
+ * Every monitor_interval it asks who uses the server (session/monitor); reckoning.c makes something of the answer. It never
+ * blocks, every wait has an end, and what does not work is tried again, gently: after a second, two ... fifteen, and once a minute
+ * where nobody who is known may log in. What is missing is said once, until it is there again. */
+#include "serve/watch.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/check.h"
+#include "base/text.h"
+#include "io/clock.h"
+
+#define CANDIDATES_MAX 8
+#define ANSWER_LIMIT   (10 * SECOND_US)
+#define LOGIN_LIMIT    (15 * SECOND_US)
+#define PAUSE_LEAST    SECOND_US
+#define PAUSE_MOST     (15 * SECOND_US)
+#define PAUSE_REFUSED  (60 * SECOND_US) /* nobody whom it knows may log in */
+
+#define APPLICATION    "pgweir monitor"
+
+/* ---- what is said ---- */
+
+void watch_tell(struct watch *watch, unsigned what, enum log_level level, const char *format, ...)
+{
+	char line[512];
+	va_list list;
+
+	if (watch->said & what)
+		return;
+	watch->said |= what;
+	va_start(list, format);
+	vsnprintf(line, sizeof line, format, list);
+	va_end(list);
+	log_line(level, "monitor of %s:%u: %s", watch->host, watch->port, line);
+}
+
+/* ---- one that does not work ---- */
+
+void watch_leave(struct watch *watch)
+{
+	stream_close(&watch->stream);
+	server_login_free(watch->login);
+	watch->login = NULL;
+	free(watch->addresses);
+	watch->addresses = NULL;
+	watch->address_count = 0;
+	watch->process_id = 0;
+	reckoning_drop(watch);
+	watch->state = WATCH_RESTING;
+}
+
+/* Wake to try again, or to stop believing in an old reading, whichever comes first. */
+static void rest(struct watch *watch)
+{
+	time_us due = watch->retry_at, stale = reckoning_stale_at(watch);
+
+	if (stale > watch->worker->now && stale < due)
+		due = stale;
+	timer_set(&watch->worker->timers, &watch->timer, due);
+}
+
+static void try_later(struct watch *watch, time_us pause)
+{
+	watch_leave(watch);
+	watch->retry_at = watch->worker->now + pause;
+	rest(watch);
+	reckoning_tell(watch);
+}
+
+static void fail(struct watch *watch, const char *problem)
+{
+	text_copy(watch->problem, sizeof watch->problem, problem);
+	watch_tell(watch, SAID_FAILED, LOG_WARNING, "%s; trying again", problem);
+	watch->pause = watch->pause ? watch->pause * 2 : PAUSE_LEAST;
+	if (watch->pause > PAUSE_MOST)
+		watch->pause = PAUSE_MOST;
+	try_later(watch, watch->pause);
+}
+
+/* ---- as whom ---- */
+
+static const char *auth_user(const struct config *config, struct setting_view *view)
+{
+	for (size_t i = 0; config_view(config, i, view); i++)
+		if (strcmp(view->key, "auth_user") == 0)
+			return view->value[0] ? view->value : NULL;
+	return NULL;
+}
+
+bool watch_is_at(const struct watch *watch, const struct database_settings *database)
+{
+	for (size_t i = 0; i < database->host_count; i++)
+		if (database->hosts[i].port == watch->port && strcmp(database->hosts[i].name, watch->host) == 0)
+			return true;
+	return false;
+}
+
+/* Number `n` of those who could log in to this server: a name, and the password of the entry that forces it or NULL. */
+const char *watch_candidate(const struct watch *watch, unsigned n, struct setting_view *view, const char **password)
+{
+	const struct worker *worker = watch->worker;
+	const struct config *config = worker->config;
+	const char *name = auth_user(config, view);
+
+	*password = NULL;
+	if (n >= CANDIDATES_MAX)
+		return NULL;
+	if (config->monitor_user[0])
+		return n == 0 ? config->monitor_user : NULL;
+	if (name && n-- == 0)
+		return name;
+	for (size_t i = 0; i < config->database_count; i++) {
+		const struct database_settings *database = &config->databases[i];
+
+		if (database->user && database->password && watch_is_at(watch, database) && n-- == 0) {
+			*password = database->password;
+			return database->user;
+		}
+	}
+	for (size_t i = 0; worker->secrets && (name = secrets_name(worker->secrets, i)); i++) {
+		const struct secret *secret = secrets_find(worker->secrets, span_text(name));
+
+		if (secret && (secret->kind == SECRET_PLAIN || secret->kind == SECRET_MD5) && n-- == 0)
+			return name;
+	}
+	return NULL;
+}
+
+/* This one may not log in; another may. */
+static void refused(struct watch *watch, const char *sqlstate, const char *problem)
+{
+	struct setting_view view;
+	const char *password;
+	char text[160];
+
+	text_format(text, sizeof text, "%s (%s)", problem, sqlstate);
+	/* Class 28 is who, 3D where, 42501 that he may not go there. Everything else is nothing against the user. */
+	if (strncmp(sqlstate, "28", 2) != 0 && strncmp(sqlstate, "3D", 2) != 0 &&
+		strcmp(sqlstate, SQLSTATE_INSUFFICIENT_PRIVILEGE) != 0) {
+		fail(watch, text);
+		return;
+	}
+	text_copy(watch->problem, sizeof watch->problem, text);
+	watch->candidate++;
+	if (watch_candidate(watch, watch->candidate, &view, &password)) {
+		try_later(watch, PAUSE_LEAST);
+		return;
+	}
+	watch_tell(watch, SAID_FAILED, LOG_WARNING,
+		"%s; until a user may log in, what PostgreSQL has room for is learnt by being refused. "
+		"Set monitor_user, and at PostgreSQL: GRANT pg_read_all_stats TO that user",
+		text);
+	watch->candidate = 0;
+	try_later(watch, PAUSE_REFUSED);
+}
+
+/* ---- connecting ---- */
+
+static void dial_next(struct watch *watch)
+{
+	char text[160], where[ADDRESS_TEXT];
+
+	while (watch->address_count > 0) {
+		watch->address = watch->addresses[0];
+		memmove(watch->addresses, watch->addresses + 1, --watch->address_count * sizeof *watch->addresses);
+		watch->stream = stream_dial(
+			watch->worker->loop, &watch->address, &watch->worker->server_options, watch);
+		if (watch->stream) {
+			watch->state = WATCH_CONNECTING;
+			reckoning_tell(watch);
+			return;
+		}
+	}
+	text_format(text, sizeof text, "connection to server at %s failed: %s", address_text(&watch->address, where),
+		strerror(errno));
+	fail(watch, text);
+}
+
+static void dial(struct watch *watch, const struct address *addresses, size_t count)
+{
+	watch->addresses = malloc(count * sizeof *addresses);
+	if (!watch->addresses) {
+		fail(watch, "out of memory");
+		return;
+	}
+	memcpy(watch->addresses, addresses, count * sizeof *addresses);
+	watch->address_count = count;
+	dial_next(watch);
+}
+
+bool monitor_asked(const struct resolve_letter *letter)
+{
+	/* A channel's context has its generation in the upper half, which is never 0. */
+	return ((uint64_t)(uintptr_t)letter->context >> 32) == 0;
+}
+
+void monitor_resolved(struct worker *worker, struct resolve_letter *letter)
+{
+	uint32_t number = (uint32_t)(uintptr_t)letter->context;
+	struct watch *watch = NULL;
+	char text[160];
+
+	for (uint32_t i = 0; worker->monitors && i < worker->monitors->count; i++)
+		if (worker->monitors->list[i]->number == number)
+			watch = worker->monitors->list[i];
+	if (!watch || watch->state != WATCH_RESOLVING)
+		return;
+	if (letter->count > 0) {
+		dial(watch, letter->addresses, letter->count);
+		return;
+	}
+	text_format(text, sizeof text, "could not translate host name \"%s\" to address: %s", letter->name,
+		letter->problem);
+	fail(watch, text);
+}
+
+static void ask_name(struct watch *watch)
+{
+	struct resolve_letter *letter = calloc(1, sizeof *letter);
+
+	if (!letter) {
+		fail(watch, "out of memory");
+		return;
+	}
+	letter->letter.kind = LETTER_RESOLVE;
+	letter->to = watch->worker->mailbox;
+	letter->context = (void *)(uintptr_t)watch->number;
+	letter->port = watch->port;
+	text_copy(letter->name, sizeof letter->name, watch->host);
+	watch->state = WATCH_RESOLVING;
+	resolve(letter);
+}
+
+static void connect_now(struct watch *watch)
+{
+	struct worker *worker = watch->worker;
+	struct setting_view view;
+	struct address address;
+	const char *password, *user = watch_candidate(watch, watch->candidate, &view, &password);
+	bool numeric;
+
+	if (!user) {
+		text_copy(watch->problem, sizeof watch->problem, "no user to log in as: set monitor_user");
+		watch_tell(watch, SAID_NOBODY, LOG_LOG,
+			"there is nobody whose password is known, so what PostgreSQL has room for is learnt by being refused. "
+			"Set monitor_user to one of auth_file, and at PostgreSQL: GRANT pg_read_all_stats TO that user");
+		try_later(watch, PAUSE_REFUSED);
+		return;
+	}
+	free(watch->user);
+	watch->user = strdup(user);
+	if (!watch->user) {
+		fail(watch, "out of memory");
+		return;
+	}
+	timer_set(&worker->timers, &watch->timer, worker->now + LOGIN_LIMIT);
+	if (watch->host[0] == '/' || watch->host[0] == '@')
+		numeric = address_unix(watch->host, watch->port, &address);
+	else
+		numeric = address_parse(watch->host, watch->port, &address);
+	if (numeric)
+		dial(watch, &address, 1);
+	else
+		ask_name(watch);
+}
+
+static bool send_out(struct watch *watch)
+{
+	struct buf *out = &watch->worker->out;
+	struct piece piece = { buf_span(out).at, out->length };
+
+	return out->length == 0 || stream_write(watch->stream, &piece, 1);
+}
+
+void monitor_connected(struct watch *watch)
+{
+	struct worker *worker = watch->worker;
+	struct startup_pair name = { span_text("application_name"), span_text(APPLICATION) };
+	struct setting_view view;
+	struct secret forced = { 0 };
+	uint8_t random[32], key[SCRAM_KEY_LENGTH];
+	const char *password;
+	struct server_setup setup = {
+		.params = worker->house->params,
+		.user = span_text(watch->user),
+		.database = span_text(watch->database),
+		.extra = &name,
+		.extra_count = 1,
+		.random = random,
+	};
+
+	check(watch->state == WATCH_CONNECTING);
+	watch->state = WATCH_LOGIN;
+	(void)watch_candidate(watch, watch->candidate, &view, &password);
+	if (password && secret_init(&forced, span_text(password)))
+		setup.secret = &forced;
+	else if (worker->secrets)
+		setup.secret = secrets_find(worker->secrets, setup.user);
+	if (worker->secrets && secrets_get_client_key(worker->secrets, setup.user, key))
+		setup.client_key = key;
+	entropy_fill(random, sizeof random);
+	buf_clear(&worker->out);
+	watch->login = server_login_new(&setup, &worker->out);
+	secret_fini(&forced);
+	secret_wipe(key, sizeof key);
+	if (!watch->login || !send_out(watch))
+		fail(watch, "out of memory");
+}
+
+/* ---- a reading ---- */
+
+static void say_what_lacks(struct watch *watch)
+{
+	static const char *const parts[] = { "max_connections", "pg_roles", "pg_database", "pg_stat_activity" };
+
+	for (unsigned part = 0; part < MONITOR_PARTS; part++)
+		if (!monitor_knows(&watch->last, (enum monitor_part)part)) {
+			text_format(watch->problem, sizeof watch->problem, "%.20s: %.120s", parts[part],
+				watch->last.problem);
+			watch_tell(watch, SAID_LACKING, LOG_WARNING, "could not read %s: %s (%s); going on without it",
+				parts[part], watch->last.problem, watch->last.sqlstate);
+		}
+	if (watch->last.hidden) {
+		if (!watch->problem[0])
+			text_format(watch->problem, sizeof watch->problem,
+				"sees little of other users: GRANT pg_read_all_stats TO \"%.63s\"", watch->user);
+		watch_tell(watch, SAID_HIDDEN, LOG_WARNING,
+			"user \"%s\" sees of other users' backends only that they are there; at PostgreSQL: "
+			"GRANT pg_read_all_stats TO \"%s\"",
+			watch->user, watch->user);
+	}
+	if (watch->between) {
+		text_copy(watch->problem, sizeof watch->problem,
+			"none of our servers is among its backends: is there another pooler between?");
+		watch_tell(watch, SAID_BETWEEN, LOG_WARNING,
+			"none of our servers is among PostgreSQL's backends. When another pooler stands between, nothing can be "
+			"concluded from what is read; set server_budget = off");
+	}
+}
+
+static void reading_is_complete(struct watch *watch)
+{
+	if (watch->said & (SAID_FAILED | SAID_STALE | SAID_NOBODY))
+		log_line(LOG_LOG, "monitor of %s:%u: reads as user \"%s\"", watch->host, watch->port, watch->user);
+	watch->said &= ~(unsigned)(SAID_FAILED | SAID_STALE | SAID_NOBODY);
+	watch->pause = 0;
+	watch->problem[0] = '\0';
+	reckoning_end(watch);
+	say_what_lacks(watch);
+	watch->state = WATCH_IDLE;
+	timer_set(&watch->worker->timers, &watch->timer,
+		watch->asked_at + watch->worker->config->monitor_interval > watch->worker->now
+			? watch->asked_at + watch->worker->config->monitor_interval
+			: watch->worker->now + 1);
+	reckoning_tell(watch);
+}
+
+static void ask(struct watch *watch)
+{
+	struct worker *worker = watch->worker;
+	struct writer w;
+
+	check(watch->state == WATCH_IDLE && !watch->owned);
+	buf_clear(&worker->out);
+	w = writer_to(&worker->out);
+	monitor_ask(&w, &watch->reading);
+	watch->tally = (struct tally){ 0 };
+	watch->next.count = 0;
+	watch->asking_began = false;
+	watch->asked_at = worker->now;
+	watch->state = WATCH_ASKED;
+	if (!writer_ok(&w) || !send_out(watch)) {
+		fail(watch, "out of memory");
+		return;
+	}
+	timer_set(&worker->timers, &watch->timer, worker->now + ANSWER_LIMIT);
+}
+
+static size_t read_login(struct watch *watch, struct span bytes)
+{
+	const struct server_facts *facts;
+	enum server_edge edge;
+	size_t used;
+
+	buf_clear(&watch->worker->out);
+	edge = server_login_take(watch->login, bytes, &used, &watch->worker->out);
+	if (!send_out(watch)) {
+		fail(watch, "out of memory");
+		return 0;
+	}
+	facts = server_login_facts(watch->login);
+	if (edge == SERVER_REFUSED) {
+		char sqlstate[6], problem[160];
+
+		text_copy(sqlstate, sizeof sqlstate, facts->sqlstate);
+		text_copy(problem, sizeof problem, facts->problem);
+		refused(watch, sqlstate, problem);
+	} else if (edge == SERVER_READY) {
+		watch->process_id = facts->process_id;
+		server_login_free(watch->login);
+		watch->login = NULL;
+		watch->matched = watch->between = false;
+		watch->state = WATCH_IDLE;
+		ask(watch);
+	}
+	return used;
+}
+
+static size_t read_answer(struct watch *watch, struct span bytes)
+{
+	size_t used = 0, n;
+	enum monitor_edge edge;
+
+	do {
+		edge = monitor_take(&watch->reading, span_skip(bytes, used), &n);
+		used += n;
+		if (edge == MONITOR_BACKEND) {
+			if (!watch->asking_began && !reckoning_begin(watch)) {
+				fail(watch, "out of memory");
+				return used;
+			}
+			watch->asking_began = true;
+			reckoning_add(watch);
+		}
+	} while (edge == MONITOR_BACKEND);
+	if (edge == MONITOR_BROKEN)
+		fail(watch, watch->reading.problem);
+	else if (edge == MONITOR_READ)
+		reading_is_complete(watch);
+	return used;
+}
+
+void monitor_bytes(struct watch *watch, struct span bytes)
+{
+	size_t used = 0, n;
+
+	do {
+		n = 0;
+		if (watch->state == WATCH_LOGIN)
+			n = read_login(watch, span_skip(bytes, used));
+		else if (watch->state == WATCH_ASKED)
+			n = read_answer(watch, span_skip(bytes, used));
+		else if (watch->state == WATCH_IDLE)
+			n = bytes.length - used; /* a notice, a changed parameter, its last words */
+		used += n;
+	} while (n > 0 && used < bytes.length);
+	if (watch->stream)
+		stream_consume(watch->stream, used);
+}
+
+void monitor_ended(struct watch *watch, int error)
+{
+	char text[200], where[ADDRESS_TEXT];
+
+	if (watch->state == WATCH_CONNECTING && watch->address_count > 0) {
+		stream_close(&watch->stream);
+		dial_next(watch);
+		return;
+	}
+	if (watch->state == WATCH_ASKED && watch->reading.refused)
+		text_copy(text, sizeof text, watch->reading.problem);
+	else
+		text_format(text, sizeof text, "connection to server at %s: %s", address_text(&watch->address, where),
+			error ? strerror(error) : "closed by the server");
+	fail(watch, text);
+}
+
+void monitor_rings(struct timer *timer)
+{
+	struct watch *watch = link_owner(timer, struct watch, timer);
+
+	switch ((enum watch_state)watch->state) {
+	case WATCH_OFF:
+		break;
+	case WATCH_RESTING:
+		if (watch->worker->now >= watch->retry_at) {
+			connect_now(watch);
+			break;
+		}
+		watch_tell(watch, SAID_STALE, LOG_WARNING,
+			"its last reading is too old to be believed; there is no budget now");
+		reckoning_tell(watch);
+		rest(watch);
+		break;
+	case WATCH_IDLE:
+		ask(watch);
+		break;
+	case WATCH_RESOLVING:
+	case WATCH_CONNECTING:
+	case WATCH_LOGIN:
+		fail(watch, "the login was not over in time");
+		break;
+	case WATCH_ASKED:
+		fail(watch, "there was no answer in time");
+		break;
+	}
+}
