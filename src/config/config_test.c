@@ -143,9 +143,10 @@ static void what_is_not_said_is_as_in_pgbouncer(void **state)
 	assert_int_equal(c->origin_fairness, 0);
 	assert_int_equal(c->statement_text_max, 1048576);
 	assert_int_equal(c->server_orphan_timeout, 60 * SECOND_US);
-	/* It opens no connections of its own, as PgBouncer does not. */
+	/* It opens no connections of its own, and probes no client, as PgBouncer does not. */
 	assert_int_equal(c->monitor_interval, 0);
 	assert_int_equal(c->server_budget, 0);
+	assert_true(c->tcp_keepidle == 0 && c->tcp_keepintvl == 0 && c->tcp_keepcnt == 0 && c->tcp_user_timeout == 0);
 	assert_string_equal(value_of(c, "client_limit_counts", &view), "all");
 	assert_string_equal(view.standard, "all");
 	config_drop(c);

@@ -10,6 +10,7 @@
  *  PARKED:  holds nothing; the core does not know it but as a number.
  *  WAITING: the stream is paused, and what it sent lies unread. A channel may be set already: its check query is running.
  *  LENT:    guest->channel->guest == guest. */
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -125,7 +126,7 @@ void guest_end(struct guest *guest, const struct complaint *complaint, const cha
 	}
 	if (guest->desk)
 		desk_left(guest);
-	habits_leave(guest, guest->link_error);
+	habits_leave(guest);
 	if (guest->channel)
 		channel_abandon(guest->channel);
 	guest->state = GUEST_ENDING;
@@ -539,10 +540,16 @@ void guest_hangup(struct guest *guest)
 		guest_end(guest, NULL, closed_by_client);
 }
 
+/* Its network went away without a word, or it did not answer for too long (see peers.c). */
+static bool is_dead_peer(int error)
+{
+	return error == ETIMEDOUT || error == EHOSTUNREACH || error == ENETUNREACH || error == EHOSTDOWN;
+}
+
 void guest_ended(struct guest *guest, int error)
 {
-	guest->link_error = error;
-	guest_end(guest, NULL, closed_by_client);
+	guest->peer_died = is_dead_peer(error);
+	guest_end(guest, NULL, guest->peer_died ? "client does not answer (dead peer)" : closed_by_client);
 }
 
 /* ---- cancel requests ---- */

@@ -9,8 +9,6 @@
  * has had one burst, or none; a pool's clients have many. Time is counted when a state ends, so a long rest costs nothing. */
 #include "serve/habits.h"
 
-#include <errno.h>
-
 #include "serve/worker.h"
 
 static struct share *share_of(struct guest *guest)
@@ -58,7 +56,7 @@ static void end_pause(struct guest *guest, struct share *share)
 	spread_add(&share->facts.blocks, pause);
 }
 
-void habits_leave(struct guest *guest, int error)
+void habits_leave(struct guest *guest)
 {
 	struct share *share = share_of(guest);
 	const struct channel *channel = guest->channel;
@@ -72,8 +70,7 @@ void habits_leave(struct guest *guest, int error)
 	spread_add(&share->facts.lifetimes, guest->worker->now - guest->connected);
 	if (channel && channel->guest == guest && !track_idle(&channel->track))
 		share->facts.cancels++;
-	if (error == ETIMEDOUT || error == EHOSTUNREACH || error == ENETUNREACH)
-		share->facts.dead_peers++;
+	share->facts.dead_peers += guest->peer_died;
 }
 
 void habits_fini(struct guest *guest)

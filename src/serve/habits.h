@@ -27,8 +27,8 @@ struct habits {
 /* Its login is complete. */
 void habits_arrive(struct guest *);
 
-/* It is going away, for `error` (an errno of its stream) or of its own will (0). Before its lease is ended. */
-void habits_leave(struct guest *, int error);
+/* It is going away. Before its lease is ended. */
+void habits_leave(struct guest *);
 void habits_fini(struct guest *);
 
 /* It asked for something: its rest is over, or its pause within a transaction block. */

@@ -35,6 +35,7 @@ struct worker *worker_new(struct house *house, uint32_t index)
 	timer_init(&worker->core_timer, UINT32_MAX);
 	timer_init(&worker->stats_timer, UINT32_MAX);
 	timer_init(&worker->survey_timer, UINT32_MAX);
+	timer_init(&worker->peers_timer, UINT32_MAX);
 	slots_init(&worker->guests, CANCEL_SLOTS_MAX);
 	texts_init(&worker->texts);
 	return worker;
@@ -272,6 +273,7 @@ static void take_config(struct worker *worker)
 	pool_views_configure(worker, before);
 	if (worker->index == 0)
 		monitors_configure(worker);
+	peers_configure(worker);
 	config_drop(before);
 }
 
@@ -608,6 +610,8 @@ static void ring_timers(struct worker *worker)
 			census_tick(worker);
 		else if (timer == &worker->survey_timer)
 			survey_begin(worker);
+		else if (timer == &worker->peers_timer)
+			peers_look(worker);
 		else if (timer->kind == PARTY_GUEST)
 			guest_rings(link_owner(timer, struct guest, timer));
 		else if (timer->kind == PARTY_CHANNEL)

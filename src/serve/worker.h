@@ -59,7 +59,7 @@ struct guest {
 	bool cut_short;  /* its server ended in the middle of a message to it: nothing more can be said */
 	bool fatal_seen; /* the server's FATAL went through: say nothing more */
 	bool cancel_wanted;
-	int link_error;      /* why its stream ended, an errno; 0: it did not, or in good order */
+	bool peer_died;      /* its network went away without a word */
 	uint32_t body_left;  /* bytes of the message at hand that are still to come */
 	uint64_t origin_key; /* what the core knows its origin by; 0: it is at no door yet */
 	uint64_t group;      /* its user and address */
@@ -210,8 +210,9 @@ struct worker {
 	uint64_t turn;
 	bool stop;
 	atomic_uint client_count;
-	struct timer stats_timer, survey_timer;
-	time_us door_said; /* when it was last said that the door is shut for want of descriptors */
+	struct timer stats_timer, survey_timer, peers_timer;
+	uint32_t peers_slot; /* where the next look at clients goes on: see peers.c */
+	time_us door_said;   /* when it was last said that the door is shut for want of descriptors */
 	time_us born;
 };
 
@@ -350,6 +351,11 @@ void errand_connected(struct errand *);
 void errand_ended(struct errand *);
 void errand_timer_rings(struct timer *);
 void errands_fini(struct worker *);
+
+/* ---- peers.c ---- */
+
+void peers_configure(struct worker *); /* a new configuration is in force */
+void peers_look(struct worker *);
 
 /* ---- desk.c and census.c ---- */
 
