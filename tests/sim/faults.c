@@ -6,9 +6,9 @@
 
 static bool active;
 static time_us interval_most;
-static unsigned weights[10];
+static unsigned weights[11];
 
-enum fault { STALL, CUT_SERVER, TERMINATE, VANISH, RESTART, CRASH, FULL, SLOW, RELOAD, CUT_CLIENT };
+enum fault { STALL, CUT_SERVER, TERMINATE, VANISH, RESTART, CRASH, FULL, SLOW, RELOAD, CUT_CLIENT, OTHERS };
 
 static struct wire *some_wire(bool to_server)
 {
@@ -46,7 +46,7 @@ static void room_again(void *who, uint64_t what)
 {
 	(void)who;
 	(void)what;
-	cluster.max_connections = 100;
+	cluster_room(cluster.usual);
 	story("pg: has room again");
 }
 
@@ -102,7 +102,7 @@ static void do_fault(enum fault fault)
 			cluster_crash(between(1000, 4 * SECOND_US));
 		break;
 	case FULL:
-		cluster.max_connections = (unsigned)pick(cluster.counted + 2);
+		cluster_room((unsigned)pick(cluster.counted + cluster.others + 2));
 		story("fault: pg: has room for %u", cluster.max_connections);
 		world_after(between(1000, 5 * SECOND_US), room_again, NULL, 0);
 		break;
@@ -113,6 +113,10 @@ static void do_fault(enum fault fault)
 		break;
 	case RELOAD:
 		house_reload();
+		break;
+	case OTHERS:
+		if (house_is_monitored())
+			cluster_others((unsigned)pick(cluster.usual));
 		break;
 	}
 }
@@ -160,7 +164,8 @@ void faults_end(void)
 {
 	active = false;
 	fakeio_set_resolver(0);
-	cluster.max_connections = 100;
+	cluster_room(cluster.usual);
+	cluster_others(0);
 	cluster.think_least = 1;
 	cluster.think_most = 200;
 }

@@ -30,6 +30,8 @@ static struct limits limits;
 static struct {
 	unsigned workers, prepared, clients, origin_clients, origin_login_rate, origin_servers;
 	bool fair;
+	unsigned monitor_interval; /* 0: there is no monitor */
+	bool two_names; /* the one PostgreSQL is known by its name too: each monitor takes the servers of the other's pools for others */
 	bool prepares;
 } fixed;
 
@@ -151,7 +153,7 @@ static struct config *configure(void)
 	size_t n = 0;
 
 	limits = (struct limits){
-		.pool_size = of(1, 2, 3, 6),
+		.pool_size = fixed.monitor_interval ? of(1, 3, 6, 10) : of(1, 2, 3, 6),
 		.reserve = of(0, 0, 1, 2),
 		.database_max = of(0, 0, 3, 6),
 		.user_max = of(0, 0, 0, 5),
@@ -169,7 +171,8 @@ static struct config *configure(void)
 	if (world.plain)
 		limits.query_wait_timeout = 0, limits.login_timeout = 3000 * SECOND_US;
 #define LINE(...) n += (size_t)snprintf(text + n, sizeof text - n, __VA_ARGS__)
-	LINE("[databases]\napp = host=10.0.0.1 port=5432\nnamed = host=db.sim port=5432\n");
+	LINE("[databases]\napp = host=10.0.0.1 port=5432\nnamed = host=%s port=5432\n",
+		fixed.two_names ? "db.sim" : "10.0.0.1");
 	LINE("sess = host=10.0.0.1 port=5432 pool_mode=session\nstat = host=10.0.0.1 port=5432 pool_mode=statement%s\n",
 		chance(300) ? " connect_query='select 1'" : "");
 	LINE("[pgbouncer]\nlisten_port=6432\nunix_socket_dir=\npool_mode=transaction\n");
@@ -199,6 +202,10 @@ static struct config *configure(void)
 		of(100, 1048576, 1048576, 1048576));
 	LINE("origin_fairness=%s\nmax_origin_servers=%u\nmax_origin_clients=%u\norigin_login_rate=%u\n",
 		fixed.fair ? "on" : "off", limits.origin_servers_max, fixed.origin_clients, fixed.origin_login_rate);
+	LINE("monitor_interval=%u\nmonitor_user=%s\n", fixed.monitor_interval, passwords ? "" : "anna");
+	limits.budget = fixed.monitor_interval > 0 && chance(800);
+	LINE("server_budget=%s\n", limits.budget ? "auto" : "off");
+	limits.budget = limits.budget && !cluster.forbids && !fixed.two_names;
 	check(n < sizeof text);
 	source.text = span_of(text, n);
 	config = config_parse(&source, error, sizeof error);
@@ -223,6 +230,11 @@ bool house_prepares(void)
 	return fixed.prepares;
 }
 
+bool house_is_monitored(void)
+{
+	return fixed.monitor_interval > 0;
+}
+
 bool house_wants_passwords(void)
 {
 	return passwords;
@@ -235,6 +247,8 @@ void house_reload(void)
 	story("keeper: reloads: pool_size %u + %u, per database %u, per user %u", limits.pool_size, limits.reserve,
 		limits.database_max, limits.user_max);
 	judge_limits(&limits);
+	cluster.readings = 0;
+	cluster.steady_at = 0;
 	house_configure(house, config, passwords ? user_list() : NULL);
 }
 
@@ -262,6 +276,15 @@ void house_begin(void)
 	fixed.workers = 1 + (unsigned)pick(3);
 	fixed.prepared = of(2, 4, 20, 200);
 	fixed.prepares = true;
+	fixed.monitor_interval = chance(500) ? of(1, 1, 1, 5) : 0;
+	fixed.two_names = !house_is_monitored() || chance(300);
+	if (house_is_monitored()) {
+		cluster.usual = chance(700) ? (unsigned)between(6, 16) : 100;
+		cluster_room(cluster.usual);
+		cluster_others((unsigned)pick(4));
+		cluster.hides = chance(200);
+		cluster.forbids = chance(100);
+	}
 	fixed.clients = of(0, 100, 10, 20);
 	fixed.origin_clients = of(0, 0, 0, 6);
 	fixed.origin_login_rate = of(0, 0, 0, 10);
@@ -274,9 +297,10 @@ void house_begin(void)
 	setup.workers = fixed.workers;
 	if (passwords)
 		cluster.cleartext = chance(700);
-	story("configured: %u workers, pool_size %u + %u, per database %u, per user %u, clients %u, prepared %u%s%s",
+	story("configured: %u workers, pool_size %u + %u, per database %u, per user %u, clients %u, prepared %u%s%s%s",
 		fixed.workers, limits.pool_size, limits.reserve, limits.database_max, limits.user_max, fixed.clients,
-		fixed.prepared, passwords ? ", passwords" : "", fixed.fair ? ", fair" : "");
+		fixed.prepared, passwords ? ", passwords" : "", fixed.fair ? ", fair" : "",
+		limits.budget ? ", a budget" : "");
 	house = house_new(&setup);
 	check(house);
 	house->keeper_mailbox = keeper_mailbox;

@@ -13,6 +13,7 @@ void house_unblock(void); /* RESUME and ENABLE everything */
 void house_end(void);
 bool house_prepares(void);
 bool house_wants_passwords(void);
+bool house_is_monitored(void);
 
 void faults_begin(void);
 void faults_end(void);

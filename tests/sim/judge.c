@@ -148,7 +148,8 @@ void judge_backend(struct backend *fresh)
 	/* A login that broke off for want of memory is forgotten a moment before its backend is gone. */
 	if (world.memory && world.refused > 0)
 		return;
-
+	if (fresh->monitor)
+		return;
 	if (grace) {
 		const struct limits before = old_limits;
 
@@ -161,7 +162,7 @@ void judge_backend(struct backend *fresh)
 		bool same_database = strcmp(b->database, fresh->database) == 0,
 		     same_user = strcmp(b->user, fresh->user) == 0;
 
-		if (b == fresh || !counts(b))
+		if (b == fresh || b->monitor || !counts(b))
 			continue;
 		pool += same_database && same_user;
 		database += same_database;
@@ -175,6 +176,33 @@ void judge_backend(struct backend *fresh)
 			l.database_max);
 	if (l.user_max && user > l.user_max)
 		broken("limits are true at PostgreSQL", "user %s has %u backends of %u", fresh->user, user, l.user_max);
+}
+
+/* The budget: PostgreSQL never has to say 53300 to a pool when
+ *   - others and max_connections stood still while the monitor was answered twice, the second time longer ago than an answer
+ *     takes to arrive and to be acted upon (so one interval is what it may be late),
+ *   - every backend of ours is one that the core can know of: no link to one was cut or stalled,
+ *   - and some pool has one there: where none has, one may always ask. */
+#define ANSWER_ARRIVES (2 * SECOND_US)
+
+void judge_full(struct backend *fresh)
+{
+	unsigned ours = 0;
+
+	if (!limits.budget || fresh->monitor || world.memory)
+		return;
+	if (cluster.steady_at == 0 || world.now < cluster.steady_at + ANSWER_ARRIVES)
+		return;
+	for (struct backend *b = cluster.backends; b; b = b->next) {
+		if (backend_lives(b) && !counts(b))
+			return;
+		ours += backend_lives(b) && !b->monitor;
+	}
+	if (ours > 0)
+		broken("nobody is asked for more than there is room for",
+			"%s/%s is refused: %u of ours, %u of others, max_connections %u since %.3f s", fresh->database,
+			fresh->user, ours, cluster.others, cluster.max_connections,
+			(double)(world.now - cluster.changed_at) / 1e6);
 }
 
 /* ---- at the clients ---- */
@@ -623,7 +651,7 @@ void judge_rest(void)
 
 	core_totals(house->core, &totals);
 	for (struct backend *b = cluster.backends; b; b = b->next)
-		backends += counts(b);
+		backends += counts(b) && !b->monitor;
 	if (totals.clients != 0 || totals.lent != 0 || totals.waiting != 0)
 		broken("who leaves leaves nothing behind", "%u clients, %u leases, %u waiting", totals.clients,
 			totals.lent, totals.waiting);

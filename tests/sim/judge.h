@@ -11,7 +11,8 @@ struct house;
 /* What the configuration in force allows, as the judge counts; kept beside the text that made it. */
 struct limits {
 	unsigned pool_size, reserve, database_max, user_max, origin_servers_max, origin_clients_max;
-	bool fair; /* for the whole run, as origin_clients_max */
+	bool fair;   /* for the whole run, as origin_clients_max */
+	bool budget; /* the monitor reads, and its budget holds */
 	time_us query_wait_timeout, login_timeout, query_timeout, idle_transaction_timeout, transaction_timeout,
 		client_idle_timeout;
 };
@@ -23,6 +24,7 @@ void judge_limits(const struct limits *);
 void judge_statement(struct backend *, const char *text); /* it begins to run */
 void judge_cancelled(struct backend *);                   /* a cancel request hits it */
 void judge_backend(struct backend *);                     /* it takes a slot */
+void judge_full(struct backend *);                        /* there is none for it */
 void judge_fatal(struct person *, const char *sqlstate, const char *message);
 void judge_hung_up_on(struct person *, bool in_mid_message);
 

@@ -143,6 +143,8 @@ static void take_startup(struct backend *b, struct span packet)
 		if (value >= end)
 			break;
 		at = value + strlen(value) + 1;
+		if (strcmp(key, "application_name") == 0 && strcmp(value, "pgweir monitor") == 0)
+			b->monitor = true;
 		if (strcmp(key, "user") == 0)
 			snprintf(b->user, sizeof b->user, "%s", value);
 		else if (strcmp(key, "database") == 0)
@@ -154,12 +156,14 @@ static void take_startup(struct backend *b, struct span packet)
 		last_words(b, "57P03", "the database system is starting up");
 		return;
 	}
-	if (cluster.counted >= cluster.max_connections) {
+	if (cluster.counted + cluster.others >= cluster.max_connections) {
 		story("pg: refuses %s/%s: 53300", b->database, b->user);
+		judge_full(b);
 		last_words(b, "53300", "sorry, too many clients already");
 		return;
 	}
 	b->counted = true;
+	b->born = world.now;
 	cluster.counted++;
 	b->process = ++cluster.next_process;
 	b->secret = (uint32_t)rng_next(&world.rng);
@@ -250,7 +254,10 @@ static bool read_message(struct backend *b)
 		return false;
 	if (type == 'Q' && body.length > 1 && body.at[body.length - 1] == 0 && tag_of((const char *)body.at) < 0)
 		story("pg: backend %u: %s", b->process, (const char *)body.at);
-	session_take(b->session, type, body, &b->out);
+	if (b->monitor && type == 'Q' && body.length > 0 && body.at[body.length - 1] == 0)
+		monitor_answers(b, (const char *)body.at);
+	else
+		session_take(b->session, type, body, &b->out);
 	bytes_take(&b->in, total);
 	arm_sleep(b);
 	return true;
@@ -398,9 +405,33 @@ void cluster_crash(time_us down_for)
 	go_down(down_for);
 }
 
+static void changed(void)
+{
+	cluster.changed_at = world.now;
+	cluster.steady_at = 0;
+	cluster.readings = 0;
+}
+
+void cluster_room(unsigned max_connections)
+{
+	cluster.max_connections = max_connections;
+	changed();
+}
+
+void cluster_others(unsigned count)
+{
+	unsigned held = cluster.counted + cluster.others,
+		 room = cluster.max_connections > held ? cluster.max_connections - held : 0;
+
+	cluster.others = count < cluster.others + room ? count : cluster.others + room;
+	changed();
+	story("pg: %u connections of others", cluster.others);
+}
+
 void cluster_begin(void)
 {
-	cluster = (struct cluster){ .max_connections = 100, .think_least = 1, .think_most = 200, .next_process = 1000 };
+	cluster = (struct cluster){ .usual = 100, .think_least = 1, .think_most = 200, .next_process = 1000 };
+	cluster_room(cluster.usual);
 	world_listen(0x0a000001, 5432, backend_arrives, NULL);
 }
 

@@ -14,8 +14,10 @@ struct backend {
 	struct session *session;
 	char user[40], database[40];
 	uint32_t process;
+	time_us born;
 	uint32_t secret;
 	bool counted; /* it takes one of max_connections */
+	bool monitor; /* it calls itself a monitor: what it asks is answered in monitor.c */
 	bool due;     /* it will run */
 	bool told_end;
 	uint64_t sleep; /* which one a wake-up is for */
@@ -25,7 +27,11 @@ struct backend {
 };
 
 struct cluster {
-	unsigned max_connections, counted;
+	unsigned max_connections, usual, counted; /* usual: max_connections when nothing is wrong; counted: backends */
+	unsigned others;                          /* connections that do not come from us */
+	unsigned readings; /* answers to the monitor since others, max_connections or our configuration changed */
+	time_us changed_at, steady_at; /* when that was; and when the second of these answers was given, 0: not yet */
+	bool hides, forbids;           /* from the monitor: what others do; what it may read */
 	bool down, starting, cleartext;
 	time_us think_least, think_most;
 	struct backend *backends;
@@ -35,6 +41,13 @@ extern struct cluster cluster;
 
 void cluster_begin(void);
 void cluster_end(void);
+
+/* The answer to a Query of the monitor's. */
+void monitor_answers(struct backend *, const char *text);
+
+/* Others come or go, as far as there is room. */
+void cluster_others(unsigned count);
+void cluster_room(unsigned max_connections);
 
 /* Faults. */
 void cluster_restart(time_us down_for); /* fast shutdown, then some time of 57P03 */
