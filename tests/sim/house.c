@@ -279,7 +279,8 @@ void house_begin(void)
 	fixed.monitor_interval = chance(500) ? of(1, 1, 1, 5) : 0;
 	fixed.two_names = !house_is_monitored() || chance(300);
 	if (house_is_monitored()) {
-		cluster.usual = chance(700) ? (unsigned)between(6, 16) : 100;
+		/* Under two names one pool may wait for what idles under the other: there must be room for both. */
+		cluster.usual = !fixed.two_names && chance(700) ? (unsigned)between(6, 16) : 100;
 		cluster_room(cluster.usual);
 		cluster_others((unsigned)pick(4));
 		cluster.hides = chance(200);
