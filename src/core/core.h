@@ -46,7 +46,7 @@ struct core_pool_rules {
 	bool keep_min;                               /* the user is forced: min_size holds without clients too */
 	bool fair;                   /* groups and origins take turns; else first come, first served, whoever it is */
 	uint32_t origin_servers_max; /* lent at once to one origin of this pool; 0: no limit */
-	instance_id instance; /* where its servers are; NO_INSTANCE: at several, or it is not known */
+	instance_id instance;        /* where its servers are; NO_INSTANCE: at several, or it is not known */
 };
 pool_id core_pool(struct core *, database_id, struct span user, const struct core_pool_rules *);
 void core_set_pool_rules(struct core *, pool_id, const struct core_pool_rules *, time_us now, struct effects *);
