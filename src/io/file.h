@@ -10,6 +10,15 @@
 /* Read a whole file into a malloc'ed, terminated text. False: `error` says which file and why; longer than `most` is an error. */
 bool file_read(const char *path, size_t most, char **text, size_t *length, char *error, size_t error_size);
 
+/* The paths of the regular files below a folder, each with a zero byte at its end, added to `paths`; sorted within each folder, at most
+ * `most` of them. Neither hidden names nor links are followed, nor folders of other people's code (node_modules and the like). Returns
+ * how many, -1: `error` says why it can not be read. *cut: there are more, or some folder can not be read. */
+struct buf;
+long folder_list(const char *path, size_t most, struct buf *paths, bool *cut, char *error, size_t error_size);
+
+/* 1: a folder, 0: something else, -1: nothing is there. */
+int path_is_folder(const char *path);
+
 /* The log: standard error (path NULL or ""), and/or a file, opened to append. Opening again (reload) keeps the old one when the
  * new one can not be opened: false, `error`. A full disk never stops the process: lines that could not be written are counted and said later. */
 bool logfile_open(const char *path, bool standard_error_too, char *error, size_t error_size);
