@@ -144,12 +144,11 @@ static PGconn *start(const char *url, const char *program, struct connect_error 
 	return connection;
 }
 
-PGconn *connect_open(const char *url, const char *program, time_us most, struct connect_error *error)
+PGconn *connect_open_console(const char *url, const char *program, time_us most, struct connect_error *error)
 {
 	time_us deadline = clock_now() + most;
 	PGconn *connection = start(url, program, error);
 	PostgresPollingStatusType wants = PGRES_POLLING_WRITING;
-	PGresult *result;
 	char words[1000];
 
 	if (!connection)
@@ -169,17 +168,29 @@ PGconn *connect_open(const char *url, const char *program, time_us most, struct 
 	}
 	PQsetErrorVerbosity(connection, PQERRORS_DEFAULT);
 	PQsetNoticeProcessor(connection, ignore_notice, NULL);
-	result = connect_ask(connection, prepare_session, 0, NULL, NULL, words, sizeof words);
-	if (!result) {
-		fail(error, CONNECT_FAILED, words, "Is this PostgreSQL itself? A pooler's console is not.");
-		goto failed;
-	}
-	PQclear(result);
 	error->trouble = CONNECT_FINE;
 	return connection;
 failed:
 	PQfinish(connection);
 	return NULL;
+}
+
+PGconn *connect_open(const char *url, const char *program, time_us most, struct connect_error *error)
+{
+	PGconn *connection = connect_open_console(url, program, most, error);
+	PGresult *result;
+	char words[1000];
+
+	if (!connection)
+		return NULL;
+	result = connect_ask(connection, prepare_session, 0, NULL, NULL, words, sizeof words);
+	if (!result) {
+		fail(error, CONNECT_FAILED, words, "Is this PostgreSQL itself? A pooler's console is not.");
+		PQfinish(connection);
+		return NULL;
+	}
+	PQclear(result);
+	return connection;
 }
 
 bool connect_is_direct(PGconn *connection, char *error, size_t error_size)

@@ -27,6 +27,9 @@ struct connect_error {
 #define CONNECT_STATEMENT_SECONDS 15
 PGconn *connect_open(const char *url, const char *program, time_us most, struct connect_error *error);
 
+/* The same for the console of a pooler (database pgbouncer or pgweir), where there is no session to prepare. */
+PGconn *connect_open_console(const char *url, const char *program, time_us most, struct connect_error *error);
+
 /* Whether this is PostgreSQL itself: behind a pooler the process that answers is not the one that was named at login.
  * False as well when it did not answer: then `error` has a text. */
 bool connect_is_direct(PGconn *, char *error, size_t error_size);
