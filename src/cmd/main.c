@@ -12,6 +12,7 @@
 
 static int command_serve(int argc, char **argv);
 static int command_reap(int argc, char **argv);
+static int command_doctor(int argc, char **argv);
 static int command_help(int argc, char **argv);
 static int command_version(int argc, char **argv);
 
@@ -23,6 +24,9 @@ static const struct command {
 		"stand in front of PostgreSQL, in the foreground, logging to standard error", command_serve },
 	{ "reap", "URL [--idle AGE]... [--execute]",
 		"end sessions of any PostgreSQL that were left behind; without --execute, list them", command_reap },
+	{ "doctor", "[URL | FILE | FOLDER]...",
+		"say what is wrong with an application's settings, its pooler and its PostgreSQL, and what to write instead",
+		command_doctor },
 	{ "help", "[COMMAND]", "say this, or how one command is used", command_help },
 	{ "version", "", "print the version", command_version },
 };
@@ -65,6 +69,8 @@ static int command_help(int argc, char **argv)
 
 	if (argc > 1 && strcmp(argv[1], "reap") == 0)
 		return command_reap(2, (char *[]){ argv[1], option, NULL });
+	if (argc > 1 && strcmp(argv[1], "doctor") == 0)
+		return command_doctor(2, (char *[]){ argv[1], option, NULL });
 	if (argc > 1 && strcmp(argv[1], "serve") == 0)
 		print_serve_help(stdout);
 	else
@@ -86,6 +92,12 @@ static int command_reap(int argc, char **argv)
 {
 	(void)argc;
 	return become_tool("pgweir-reap", argv);
+}
+
+static int command_doctor(int argc, char **argv)
+{
+	(void)argc;
+	return become_tool("pgweir-doctor", argv);
 }
 
 static int command_version(int argc, char **argv)

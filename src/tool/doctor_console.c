@@ -1,0 +1,164 @@
+#include "tool/doctor_console.h"
+
+#include <stdlib.h>
+
+#include "base/text.h"
+#include "tool/doctor_ask.h"
+
+/* Columns are found by name, so that any version will do; what a version does not have is zero or empty. */
+
+static PGresult *show(struct console_facts *console, PGconn *connection, const char *what)
+{
+	char sql[64], problem[200];
+	PGresult *rows;
+
+	text_format(sql, sizeof sql, "SHOW %s", what);
+	rows = ask(connection, sql, problem, sizeof problem);
+	if (!rows && !*console->problem)
+		text_format(console->problem, sizeof console->problem, "SHOW %s is refused: %s", what, problem);
+	return rows;
+}
+
+static void read_config(struct console_facts *console, PGconn *connection, int *size, int *reserve)
+{
+	PGresult *rows = show(console, connection, "CONFIG");
+
+	for (int i = 0; rows && i < PQntuples(rows); i++) {
+		const char *key = cell(rows, i, "key"), *value = cell(rows, i, "value");
+
+		if (strcmp(key, "max_client_conn") == 0) {
+			console->max_client_conn = (int)strtol(value, NULL, 10);
+		} else if (strcmp(key, "client_limit_counts") == 0) {
+			/* Nobody else has this setting; under PgBouncer's name it is how we are told. */
+			console->is_pgweir = true;
+			console->parked_are_free = strcmp(value, "busy") == 0;
+		} else if (strcmp(key, "pool_mode") == 0) {
+			console->transaction = strcmp(value, "session") != 0;
+		} else if (strcmp(key, "query_wait_timeout") == 0) {
+			console->query_wait_timeout = (time_us)(strtod(value, NULL) * 1e6);
+		} else if (strcmp(key, "default_pool_size") == 0) {
+			*size = (int)strtol(value, NULL, 10);
+		} else if (strcmp(key, "reserve_pool_size") == 0) {
+			*reserve = (int)strtol(value, NULL, 10);
+		}
+	}
+	PQclear(rows);
+}
+
+static bool is_console_database(const char *name)
+{
+	return strcmp(name, "pgbouncer") == 0 || strcmp(name, "pgweir") == 0;
+}
+
+/* SHOW DATABASES says the size of each database's pools. */
+static void set_sizes(struct console_facts *console, const PGresult *databases, int size, int reserve)
+{
+	for (size_t i = 0; i < console->pool_count; i++) {
+		struct console_pool *pool = &console->pools[i];
+
+		pool->size = size;
+		pool->reserve = reserve;
+		for (int row = 0; databases && row < PQntuples(databases); row++) {
+			if (strcmp(cell(databases, row, "name"), pool->database) != 0)
+				continue;
+			pool->size = (int)cell_number(databases, row, "pool_size");
+			pool->reserve = (int)cell_number(databases, row,
+				*cell(databases, row, "reserve_pool_size") ? "reserve_pool_size" : "reserve_pool");
+		}
+	}
+}
+
+static void read_pools(struct console_facts *console, PGconn *connection, int size, int reserve)
+{
+	PGresult *rows = show(console, connection, "POOLS"), *databases;
+	size_t count = rows ? (size_t)PQntuples(rows) : 0;
+
+	console->pools = calloc(count + 1, sizeof *console->pools);
+	for (size_t i = 0; console->pools && i < count; i++) {
+		struct console_pool *pool = &console->pools[console->pool_count];
+		int row = (int)i;
+
+		if (is_console_database(cell(rows, row, "database")))
+			continue;
+		console->pool_count++;
+		text_copy(pool->database, sizeof pool->database, cell(rows, row, "database"));
+		text_copy(pool->user, sizeof pool->user, cell(rows, row, "user"));
+		text_copy(pool->mode, sizeof pool->mode, cell(rows, row, "pool_mode"));
+		pool->clients_active = (int)cell_number(rows, row, "cl_active");
+		pool->clients_waiting = (int)cell_number(rows, row, "cl_waiting");
+		pool->servers_active = (int)cell_number(rows, row, "sv_active");
+		pool->servers_idle = (int)cell_number(rows, row, "sv_idle");
+		pool->servers_used = (int)cell_number(rows, row, "sv_used");
+		pool->max_wait = cell_number(rows, row, "maxwait") * SECOND_US + cell_number(rows, row, "maxwait_us");
+	}
+	PQclear(rows);
+	databases = show(console, connection, "DATABASES");
+	set_sizes(console, databases, size, reserve);
+	PQclear(databases);
+}
+
+static void read_stats(struct console_facts *console, PGconn *connection)
+{
+	PGresult *rows = show(console, connection, "STATS");
+	double busy = 0, executing = 0;
+
+	for (int i = 0; rows && i < PQntuples(rows); i++) {
+		double transactions = cell_real(rows, i, "avg_xact_count"),
+		       queries = cell_real(rows, i, "avg_query_count");
+
+		if (is_console_database(cell(rows, i, "database")))
+			continue;
+		console->transactions_per_second += transactions;
+		console->queries_per_second += queries;
+		busy += transactions * cell_real(rows, i, "avg_xact_time");
+		executing += queries * cell_real(rows, i, "avg_query_time");
+	}
+	PQclear(rows);
+	if (console->transactions_per_second > 0)
+		console->transaction_us = busy / console->transactions_per_second;
+	if (console->queries_per_second > 0)
+		console->query_us = executing / console->queries_per_second;
+}
+
+static void read_connections(struct console_facts *console, PGconn *connection)
+{
+	PGresult *rows = show(console, connection, "LISTS");
+	size_t count;
+
+	for (int i = 0; rows && i < PQntuples(rows); i++) {
+		if (strcmp(cell(rows, i, "list"), "used_clients") == 0)
+			console->clients = (unsigned)cell_number(rows, i, "items");
+	}
+	PQclear(rows);
+	rows = show(console, connection, "SERVERS");
+	count = rows ? (size_t)PQntuples(rows) : 0;
+	console->server_pids = calloc(count + 1, sizeof *console->server_pids);
+	for (size_t i = 0; console->server_pids && i < count; i++)
+		console->server_pids[console->server_pid_count++] = (int)cell_number(rows, (int)i, "remote_pid");
+	PQclear(rows);
+}
+
+void console_read(struct console_facts *console, const char *url)
+{
+	struct connect_error error;
+	PGconn *connection = connect_open_console(url, "pgweir doctor", DOCTOR_LOGIN_US, &error);
+	PGresult *version;
+	int size = 0, reserve = 0;
+
+	if (!connection) {
+		console->full = error.trouble == CONNECT_FULL || strstr(error.text, "max_client_conn");
+		first_line(console->problem, sizeof console->problem, error.text);
+		return;
+	}
+	console->reached = true;
+	version = show(console, connection, "VERSION");
+	if (version)
+		text_copy(console->version, sizeof console->version, cell(version, 0, "version"));
+	PQclear(version);
+	console->is_pgweir = strstr(console->version, "pgweir") != NULL;
+	read_config(console, connection, &size, &reserve);
+	read_pools(console, connection, size, reserve);
+	read_stats(console, connection);
+	read_connections(console, connection);
+	PQfinish(connection);
+}

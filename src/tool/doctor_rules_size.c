@@ -1,0 +1,272 @@
+#include <math.h>
+
+#include "base/text.h"
+#include "tool/doctor_rules.h"
+
+/* How many connections there are, how many the work needs, and how many would do.
+ *
+ *   usable slots     S = max_connections - reserved - head-room (a tenth, at least 5) - sessions that come past the pooler
+ *   invariant        sum over pools of (pool_size + reserve_pool_size) x pooler processes <= S
+ *   concurrency      L = transactions per second x how long each holds its connection (Little); measured here, not assumed
+ *   pool             L + 2 sqrt(L), so that waiting is short (square-root staffing)
+ *   to start with    2 x cores + 1, on storage without spindles
+ *   no deadlock      T x (M - 1) + 1 for T tasks of which each holds up to M connections at once */
+
+static double staffed(double concurrency)
+{
+	return ceil(concurrency + 2 * sqrt(concurrency));
+}
+
+static size_t count_others(const struct server_facts *server)
+{
+	size_t count = 0;
+
+	for (size_t i = 0; i < server->session_count; i++)
+		count += !server->sessions[i].ours;
+	return count;
+}
+
+static bool knows_pid(const struct console_facts *console, int pid)
+{
+	for (size_t i = 0; i < console->server_pid_count; i++) {
+		if (console->server_pids[i] == pid)
+			return true;
+	}
+	return false;
+}
+
+/* Sessions that come past every pooler whose console we saw; 0 where we saw none. */
+static int count_direct(const struct doctor_facts *facts, const struct server_facts *server)
+{
+	int direct = 0, pooled = 0;
+
+	for (size_t s = 0; s < server->session_count; s++) {
+		bool known = false;
+
+		for (size_t c = 0; c < facts->console_count; c++)
+			known |= knows_pid(&facts->consoles[c], server->sessions[s].pid);
+		if (known)
+			pooled++;
+		else if (!server->sessions[s].ours)
+			direct++;
+	}
+	return pooled ? direct : 0;
+}
+
+/* The most servers that a file's pools may have, with one user for each database that forces none. */
+static int64_t most_servers(const struct config *config)
+{
+	int64_t total = 0;
+
+	for (size_t i = 0; i < config->database_count; i++) {
+		struct pool_rules rules;
+		int64_t most;
+
+		config_pool_rules(config, &config->databases[i],
+			config->databases[i].user ? span_text(config->databases[i].user) : span_of("", 0), &rules);
+		most = (int64_t)rules.size + rules.reserve_size;
+		if (rules.database_connections_max > 0 && most > rules.database_connections_max)
+			most = rules.database_connections_max;
+		total += most;
+	}
+	return total;
+}
+
+static bool forces_users(const struct config *config)
+{
+	for (size_t i = 0; i < config->database_count; i++) {
+		if (!config->databases[i].user)
+			return false;
+	}
+	return true;
+}
+
+static void look_at_invariant(const struct doctor_facts *facts, const struct pooler_file *file,
+	const struct server_facts *server, const struct doctor_rule *rule, struct doctor_report *report)
+{
+	int direct = server ? count_direct(facts, server) : 0, slots = server ? server_usable(server) - direct : 87;
+	int processes = facts->poolers > 0 ? facts->poolers : 1;
+	int64_t total = most_servers(file->config) * processes;
+	bool breaks = total > slots;
+	struct finding *finding;
+
+	if (total == 0 || (!server && !breaks))
+		return;
+	finding = find(report, rule, !breaks ? LEVEL_NOTE : server ? LEVEL_DANGER : LEVEL_WARNING, "%s", file->path);
+	evidence(finding, "Its pools may have %lld servers", (long long)total);
+	if (processes > 1)
+		evidence(finding, " (%d processes)", processes);
+	if (!forces_users(file->config))
+		evidence(finding, ", counting one user for each database");
+	if (server)
+		evidence(finding,
+			"; %s has %d usable slots: max_connections %d, less %d reserved, head-room, and %d sessions past the pooler.",
+			server->name, slots, server->max_connections, server->superuser_reserved + server->reserved,
+			direct);
+	else
+		evidence(finding, "; PostgreSQL with its default of max_connections = 100 has 87 usable slots.");
+	if (breaks) {
+		edit(finding,
+			"%s:  max_db_connections = %d for each database, or smaller pools, so that together they stay below %d.",
+			file->path, (int)(slots / (int64_t)(file->config->database_count * (size_t)processes)), slots);
+	} else {
+		evidence(finding, " It fits%s", forces_users(file->config) ? "." : "; ");
+		if (!forces_users(file->config))
+			evidence(finding, "%lld times as many pools would, one more would not.",
+				(long long)(slots / total));
+		edit(finding, "Nothing. max_db_connections = %d would keep it so when users are added.",
+			(int)(slots / (int64_t)(file->config->database_count * (size_t)processes)));
+	}
+}
+
+void rule_pools_exceed(const struct doctor_facts *facts, const struct doctor_rule *rule, struct doctor_report *report)
+{
+	const struct server_facts *server = NULL;
+
+	for (size_t i = 0; i < facts->server_count && !server; i++) {
+		if (facts->servers[i].reached)
+			server = &facts->servers[i];
+	}
+	for (size_t i = 0; i < facts->file_count; i++)
+		look_at_invariant(facts, &facts->files[i], server, rule, report);
+}
+
+/* ---- you use, you need, you would need ---- */
+
+static void need_of_server(
+	const struct server_facts *server, const struct doctor_rule *rule, struct doctor_report *report)
+{
+	double need = staffed(server->active + server->in_transaction), without = staffed(server->active);
+	size_t use = count_others(server);
+	struct finding *finding;
+
+	if (!server->reached || !server->sees_all || server->samples == 0 || use == 0)
+		return;
+	if (need < 1)
+		need = 1;
+	if (without < 1)
+		without = 1;
+	finding = find(
+		report, rule, use >= 20 && (double)use > 4 * need ? LEVEL_WARNING : LEVEL_NOTE, "%s", server->name);
+	evidence(finding,
+		"You use %zu connections. You need about %.0f: over %.1f s %.1f were executing and %.1f idle in transaction on average",
+		use, need, server->seconds, server->active, server->in_transaction);
+	if (server->transactions_per_second > 0)
+		evidence(finding, ", at %.0f transactions/s", server->transactions_per_second);
+	evidence(finding, ". You would need about %.0f if nothing sat idle in transaction.", without);
+	edit(finding, "A transaction pool of %.0f servers carries this load; measure again at the busiest hour.", need);
+}
+
+static void need_of_console(
+	const struct console_facts *console, const struct doctor_rule *rule, struct doctor_report *report)
+{
+	double busy = console->transactions_per_second * console->transaction_us / 1e6;
+	double executing = console->queries_per_second * console->query_us / 1e6;
+	int use = 0, size = 0;
+	struct finding *finding;
+
+	for (size_t i = 0; i < console->pool_count; i++) {
+		const struct console_pool *pool = &console->pools[i];
+
+		use += pool->servers_active + pool->servers_idle + pool->servers_used;
+		size += pool->size + pool->reserve;
+	}
+	if (!console->reached || console->transactions_per_second <= 0 || size == 0)
+		return;
+	finding = find(report, rule, staffed(busy) > size ? LEVEL_DANGER : LEVEL_NOTE, "%s", console->name);
+	evidence(finding,
+		"You use %d servers of %d. You need about %.0f: %.1f transactions/s hold a server for %.1f ms each, %.1f at once. You would need "
+		"about %.0f if nothing sat idle in transaction: %.1f queries/s of %.1f ms.",
+		use, size, fmax(staffed(busy), 1), console->transactions_per_second, console->transaction_us / 1e3,
+		busy, fmax(staffed(fmin(executing, busy)), 1), console->queries_per_second, console->query_us / 1e3);
+	if (staffed(busy) > size)
+		edit(finding,
+			"Shorten what is held first; else  default_pool_size = %.0f  if PostgreSQL has the slots (D11).",
+			staffed(busy));
+	else
+		edit(finding, "Nothing.");
+}
+
+void rule_need(const struct doctor_facts *facts, const struct doctor_rule *rule, struct doctor_report *report)
+{
+	for (size_t i = 0; i < facts->console_count; i++)
+		need_of_console(&facts->consoles[i], rule, report);
+	for (size_t i = 0; i < facts->server_count; i++)
+		need_of_server(&facts->servers[i], rule, report);
+}
+
+void rule_pool_too_large(const struct doctor_facts *facts, const struct doctor_rule *rule, struct doctor_report *report)
+{
+	int good = 2 * facts->cores + 1;
+
+	for (size_t i = 0; facts->cores > 0 && i < facts->file_count; i++) {
+		const struct pooler_file *file = &facts->files[i];
+		int size = file->config->default_pool_size;
+		struct finding *finding;
+
+		if (size <= good)
+			continue;
+		finding = find(report, rule, size > 4 * good ? LEVEL_WARNING : LEVEL_NOTE, "%s", file->path);
+		evidence(finding,
+			"default_pool_size is %d; the database's machine has %d core%s, for which about %d (2 x cores + 1) is a good start.",
+			size, facts->cores, facts->cores == 1 ? "" : "s", good);
+		edit(finding,
+			"%s, [pgbouncer]:  default_pool_size = %d   then measure, and raise it while throughput still rises.",
+			file->path, good);
+	}
+}
+
+/* ---- tasks that hold several ---- */
+
+static bool same_pool(const struct app_database *a, const struct app_database *b)
+{
+	return strcmp(a->source, b->source) == 0 && strcmp(a->host, b->host) == 0 && a->port == b->port &&
+		strcmp(a->name, b->name) == 0 && strcmp(a->user, b->user) == 0;
+}
+
+/* The most aliases of one application that lead to the same pool: what one task may hold at once. */
+static int most_held(const struct doctor_facts *facts)
+{
+	int most = 1;
+
+	for (size_t i = 0; i < facts->app_count; i++) {
+		int same = 0;
+
+		for (size_t j = 0; j < facts->app_count; j++)
+			same += same_pool(&facts->apps[i], &facts->apps[j]);
+		if (same > most)
+			most = same;
+	}
+	return most;
+}
+
+void rule_deadlock_floor(const struct doctor_facts *facts, const struct doctor_rule *rule, struct doctor_report *report)
+{
+	int held = facts->held > 0 ? facts->held : most_held(facts), tasks = facts->tasks;
+
+	for (size_t i = 0; tasks == 0 && i < facts->console_count; i++) {
+		for (size_t p = 0; p < facts->consoles[i].pool_count; p++) {
+			const struct console_pool *pool = &facts->consoles[i].pools[p];
+
+			if (pool->clients_active + pool->clients_waiting > tasks)
+				tasks = pool->clients_active + pool->clients_waiting;
+		}
+	}
+	for (size_t i = 0; held > 1 && tasks > 0 && i < facts->file_count; i++) {
+		const struct pooler_file *file = &facts->files[i];
+		int64_t floor = (int64_t)tasks * (held - 1) + 1,
+			size = file->config->default_pool_size + file->config->reserve_pool_size;
+		struct finding *finding;
+
+		if (size >= floor)
+			continue;
+		finding = find(report, rule, LEVEL_WARNING, "%s", file->path);
+		evidence(finding,
+			"%d tasks, each of which may hold %d connections of one pool at once, need %lld so that one of them can always finish; the "
+			"pool has %lld.",
+			tasks, held, (long long)floor, (long long)size);
+		edit(finding,
+			"Let a task hold one connection at a time (one alias for one database), or  default_pool_size = %lld.",
+			(long long)floor);
+	}
+}

@@ -1,0 +1,224 @@
+#include "tool/doctor_server.h"
+
+#include <stdlib.h>
+
+#include "base/redact.h"
+#include "base/text.h"
+#include "io/clock.h"
+
+/* Five questions, each of which may be refused without harm to the others, then samples. Without pg_read_all_stats the sessions of
+ * other users show their user and their database and nothing else; then `sees_all` is false and the rules keep still about states. */
+
+static const char sessions_sql[] =
+	"SELECT a.pid, u.rolname AS user, d.datname AS database, a.application_name AS application,"
+	" coalesce(host(a.client_addr), CASE WHEN a.client_port = -1 THEN 'unix socket' END) AS address, a.client_port AS port,"
+	" a.state, a.wait_event, left(a.query, 8000) AS query, u.rolsuper AS superuser,"
+	" a.pid = pg_backend_pid() OR a.application_name = 'pgweir doctor' AS ours, a.backend_xid IS NOT NULL AS writes,"
+	" (extract(epoch FROM clock_timestamp() - a.backend_start) * 1000000)::bigint AS age,"
+	" (extract(epoch FROM clock_timestamp() - a.query_start) * 1000000)::bigint AS query_age,"
+	" (extract(epoch FROM clock_timestamp() - a.xact_start) * 1000000)::bigint AS transaction_age,"
+	" (extract(epoch FROM clock_timestamp() - a.state_change) * 1000000)::bigint AS state_age,"
+	" (extract(epoch FROM a.backend_start) * 1000000)::bigint AS birth,"
+	" (extract(epoch FROM a.state_change) * 1000000)::bigint AS last_change,"
+	" EXISTS (SELECT FROM pg_locks l WHERE l.pid = a.pid AND l.locktype = 'advisory' AND l.granted) AS locks_advisory,"
+	" a.pid IN (SELECT unnest(pg_blocking_pids(w.pid)) FROM pg_stat_activity w WHERE w.wait_event_type = 'Lock') AS blocks_others"
+	" FROM pg_stat_activity a LEFT JOIN pg_roles u ON u.oid = a.usesysid LEFT JOIN pg_database d ON d.oid = a.datid"
+	" WHERE a.backend_type = 'client backend' OR (a.backend_type IS NULL AND a.usesysid IS NOT NULL)"
+	" ORDER BY a.backend_start";
+
+static const char settings_sql[] =
+	"SELECT name, CASE WHEN name = 'tcp_keepalives_idle' THEN setting ELSE reset_val END AS setting, source FROM pg_settings WHERE name IN ('max_connections', 'superuser_reserved_connections',"
+	" 'reserved_connections', 'statement_timeout', 'idle_in_transaction_session_timeout', 'client_connection_check_interval',"
+	" 'tcp_keepalives_idle', 'password_encryption', 'server_version_num')";
+
+/* A role or a database may have a guard that we, logged in as another, do not see. */
+static const char guards_sql[] = "SELECT count(*) FILTER (WHERE c LIKE 'idle_in_transaction_session_timeout=%') AS idle,"
+				 " count(*) FILTER (WHERE c LIKE 'statement_timeout=%') AS statement"
+				 " FROM pg_db_role_setting s, unnest(s.setconfig) c WHERE c NOT LIKE '%=0'";
+
+static const char rights_sql[] =
+	"SELECT (SELECT rolsuper FROM pg_roles WHERE rolname = current_user) OR pg_has_role('pg_read_all_stats', 'USAGE') AS sees_all,"
+	" inet_server_addr() IS NULL OR inet_server_addr() = inet_client_addr() AS local";
+
+static const char secrets_sql[] =
+	"SELECT count(*) FILTER (WHERE rolpassword LIKE 'SCRAM-SHA-256$%') AS scram, count(*) FILTER (WHERE rolpassword LIKE 'md5%') AS md5"
+	" FROM pg_authid WHERE rolcanlogin";
+
+static const char prepared_sql[] =
+	"SELECT count(*), (extract(epoch FROM now() - min(prepared)) * 1000000)::bigint AS oldest FROM pg_prepared_xacts";
+
+static const char sample_sql[] =
+	"SELECT count(*) FILTER (WHERE state = 'active') AS active, count(*) FILTER (WHERE state LIKE 'idle in transaction%') AS holding,"
+	" (SELECT sum(xact_commit + xact_rollback) FROM pg_stat_database) AS transactions"
+	" FROM pg_stat_activity WHERE backend_type = 'client backend' AND pid <> pg_backend_pid() AND application_name <> 'pgweir doctor'";
+
+static bool is_true(const PGresult *result, int row, const char *column)
+{
+	return *cell(result, row, column) == 't';
+}
+
+static time_us age(const PGresult *result, int row, const char *column)
+{
+	int64_t value = cell_number(result, row, column);
+
+	if (!*cell(result, row, column))
+		return -1;
+	return value > 0 ? value : 0;
+}
+
+bool server_read_sessions(struct server_facts *server, PGconn *connection, char *problem, size_t problem_size)
+{
+	PGresult *rows = ask(connection, sessions_sql, problem, problem_size);
+	size_t count = rows ? (size_t)PQntuples(rows) : 0;
+	struct session *sessions = rows ? calloc(count + 1, sizeof *sessions) : NULL;
+
+	if (!sessions) {
+		PQclear(rows);
+		return false;
+	}
+	for (size_t i = 0; i < count; i++) {
+		struct session *s = &sessions[i];
+		int row = (int)i;
+
+		s->pid = (int)cell_number(rows, row, "pid");
+		text_copy(s->user, sizeof s->user, cell(rows, row, "user"));
+		text_copy(s->database, sizeof s->database, cell(rows, row, "database"));
+		text_copy(s->application, sizeof s->application, cell(rows, row, "application"));
+		text_copy(s->address, sizeof s->address, cell(rows, row, "address"));
+		text_copy(s->state, sizeof s->state, cell(rows, row, "state"));
+		text_copy(s->wait_event, sizeof s->wait_event, cell(rows, row, "wait_event"));
+		redact_sql(s->query, sizeof s->query, span_text(cell(rows, row, "query")));
+		s->port = (int)cell_number(rows, row, "port");
+		s->age = age(rows, row, "age");
+		s->query_age = age(rows, row, "query_age");
+		s->transaction_age = age(rows, row, "transaction_age");
+		s->state_age = age(rows, row, "state_age");
+		s->birth = cell_number(rows, row, "birth");
+		s->last_change = cell_number(rows, row, "last_change");
+		s->superuser = is_true(rows, row, "superuser");
+		s->ours = is_true(rows, row, "ours");
+		s->writes = is_true(rows, row, "writes");
+		s->locks_advisory = is_true(rows, row, "locks_advisory");
+		s->blocks_others = is_true(rows, row, "blocks_others");
+	}
+	PQclear(rows);
+	free(server->sessions);
+	server->sessions = sessions;
+	server->session_count = count;
+	return true;
+}
+
+static void take_setting(struct server_facts *server, const char *name, const char *setting, const char *source)
+{
+	int64_t value = strtoll(setting, NULL, 10);
+
+	if (strcmp(name, "max_connections") == 0) {
+		server->max_connections = (int)value;
+		server->max_connections_set = strcmp(source, "default") != 0 && value != 100;
+	} else if (strcmp(name, "superuser_reserved_connections") == 0) {
+		server->superuser_reserved = (int)value;
+	} else if (strcmp(name, "reserved_connections") == 0) {
+		server->reserved = (int)value;
+	} else if (strcmp(name, "statement_timeout") == 0) {
+		server->statement_timeout = value * MILLISECOND_US;
+	} else if (strcmp(name, "idle_in_transaction_session_timeout") == 0) {
+		server->idle_in_transaction_timeout = value * MILLISECOND_US;
+	} else if (strcmp(name, "client_connection_check_interval") == 0) {
+		server->client_check_interval = value * MILLISECOND_US;
+	} else if (strcmp(name, "tcp_keepalives_idle") == 0) {
+		server->keepalives_idle = (int)value;
+	} else if (strcmp(name, "password_encryption") == 0) {
+		server->scram = strcmp(setting, "scram-sha-256") == 0;
+	} else if (strcmp(name, "server_version_num") == 0) {
+		server->version = (int)value;
+	}
+}
+
+static void read_settings(struct server_facts *server, PGconn *connection)
+{
+	PGresult *rows = ask(connection, settings_sql, server->problem, sizeof server->problem);
+	char unseen[256];
+
+	for (int i = 0; rows && i < PQntuples(rows); i++)
+		take_setting(server, cell(rows, i, "name"), cell(rows, i, "setting"), cell(rows, i, "source"));
+	PQclear(rows);
+	rows = ask(connection, guards_sql, unseen, sizeof unseen);
+	if (rows) {
+		server->role_guards_idle = (unsigned)cell_number(rows, 0, "idle");
+		server->role_guards_statement = (unsigned)cell_number(rows, 0, "statement");
+		PQclear(rows);
+	}
+	rows = ask(connection, rights_sql, unseen, sizeof unseen);
+	if (rows) {
+		server->sees_all = is_true(rows, 0, "sees_all");
+		server->local = is_true(rows, 0, "local");
+		PQclear(rows);
+	}
+	/* Only superusers see secrets; nobody else needs to be told so. */
+	rows = ask(connection, secrets_sql, unseen, sizeof unseen);
+	if (rows) {
+		server->secrets_read = true;
+		server->secrets_scram = (unsigned)cell_number(rows, 0, "scram");
+		server->secrets_md5 = (unsigned)cell_number(rows, 0, "md5");
+		PQclear(rows);
+	}
+	rows = ask(connection, prepared_sql, unseen, sizeof unseen);
+	if (rows) {
+		server->prepared_transactions = (unsigned)cell_number(rows, 0, "count");
+		server->oldest_prepared = cell_number(rows, 0, "oldest");
+		PQclear(rows);
+	}
+}
+
+static void sample(struct server_facts *server, PGconn *connection, double seconds)
+{
+	time_us began = clock_now(), until = began + (time_us)(seconds * 1e6);
+	double first = 0, last = 0, active = 0, holding = 0;
+	unsigned n = 0;
+
+	do {
+		char unseen[256];
+		PGresult *row = ask(connection, sample_sql, unseen, sizeof unseen);
+
+		if (!row)
+			break;
+		active += cell_real(row, 0, "active");
+		holding += cell_real(row, 0, "holding");
+		last = cell_real(row, 0, "transactions");
+		if (n++ == 0)
+			first = last;
+		PQclear(row);
+		connect_rest(100 * MILLISECOND_US);
+	} while (clock_now() < until);
+	if (n == 0)
+		return;
+	server->samples = n;
+	server->seconds = (double)(clock_now() - began) / 1e6;
+	server->active = active / n;
+	server->in_transaction = holding / n;
+	/* Our own samples are transactions too. */
+	if (last - first > n)
+		server->transactions_per_second = (last - first - n) / server->seconds;
+}
+
+void server_read(struct server_facts *server, const char *url, double seconds)
+{
+	struct connect_error error;
+	PGconn *connection = connect_open(url, "pgweir doctor", DOCTOR_LOGIN_US, &error);
+	char problem[256];
+
+	if (!connection) {
+		server->full = error.trouble == CONNECT_FULL;
+		first_line(server->problem, sizeof server->problem, error.text);
+		return;
+	}
+	server->reached = true;
+	read_settings(server, connection);
+	if (!server_read_sessions(server, connection, problem, sizeof problem))
+		text_format(server->problem, sizeof server->problem, "its sessions cannot be seen: %.200s", problem);
+	else if (!server->sees_all)
+		text_copy(server->problem, sizeof server->problem,
+			"other users' sessions are hidden from this user; GRANT pg_read_all_stats to it to have them looked at");
+	sample(server, connection, seconds);
+	PQfinish(connection);
+}
