@@ -251,18 +251,25 @@ void rule_clients_wait(const struct doctor_facts *facts, const struct doctor_rul
 	}
 }
 
-void rule_console_full(const struct doctor_facts *facts, const struct doctor_rule *rule, struct doctor_report *report)
+static void find_full(
+	const struct doctor_rule *rule, struct doctor_report *report, const char *name, const char *answer)
+{
+	struct finding *finding = find(report, rule, LEVEL_DANGER, "%s", name);
+
+	evidence(finding, "It answered: %s", answer);
+	edit(finding,
+		"On its console, which still lets administrators in (database pgbouncer):  SET max_client_conn = 10000;   Then find out who keeps "
+		"connecting.");
+}
+
+void rule_pooler_full(const struct doctor_facts *facts, const struct doctor_rule *rule, struct doctor_report *report)
 {
 	for (size_t i = 0; i < facts->console_count; i++) {
-		const struct console_facts *console = &facts->consoles[i];
-		struct finding *finding;
-
-		if (!console->full)
-			continue;
-		finding = find(report, rule, LEVEL_DANGER, "%s", console->name);
-		evidence(finding, "It answered: %s", console->problem);
-		edit(finding,
-			"The console over the unix socket still answers its owner:  psql -h /var/run/postgresql -p %d pgbouncer   then  SET max_client_conn = 10000;",
-			console->port);
+		if (facts->consoles[i].full)
+			find_full(rule, report, facts->consoles[i].name, facts->consoles[i].problem);
+	}
+	for (size_t i = 0; i < facts->server_count; i++) {
+		if (facts->servers[i].pooler_full)
+			find_full(rule, report, facts->servers[i].name, facts->servers[i].problem);
 	}
 }

@@ -131,7 +131,7 @@ static void full(bool bad)
 {
 	server(0)->full = bad;
 }
-static void console_full(bool bad)
+static void pooler_full(bool bad)
 {
 	console()->full = bad;
 }
@@ -391,7 +391,7 @@ static const struct {
 	enum finding_level level;
 } cases[] = {
 	{ "D01", full, LEVEL_DANGER },
-	{ "D02", console_full, LEVEL_DANGER },
+	{ "D02", pooler_full, LEVEL_DANGER },
 	{ "D03", leaked, LEVEL_WARNING },
 	{ "D04", persistent, LEVEL_DANGER },
 	{ "D05", options_refused, LEVEL_DANGER },

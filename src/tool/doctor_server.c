@@ -209,6 +209,7 @@ void server_read(struct server_facts *server, const char *url, double seconds)
 
 	if (!connection) {
 		server->full = error.trouble == CONNECT_FULL;
+		server->pooler_full = strstr(error.text, "max_client_conn") != NULL;
 		first_line(server->problem, sizeof server->problem, error.text);
 		return;
 	}
