@@ -144,7 +144,7 @@ static PGconn *start(const char *url, const char *program, struct connect_error 
 	return connection;
 }
 
-PGconn *connect_open_console(const char *url, const char *program, time_us most, struct connect_error *error)
+PGconn *connect_open_session(const char *url, const char *program, time_us most, struct connect_error *error)
 {
 	time_us deadline = clock_now() + most;
 	PGconn *connection = start(url, program, error);
@@ -177,7 +177,7 @@ failed:
 
 PGconn *connect_open(const char *url, const char *program, time_us most, struct connect_error *error)
 {
-	PGconn *connection = connect_open_console(url, program, most, error);
+	PGconn *connection = connect_open_session(url, program, most, error);
 	PGresult *result;
 	char words[1000];
 

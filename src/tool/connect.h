@@ -27,8 +27,9 @@ struct connect_error {
 #define CONNECT_STATEMENT_SECONDS 15
 PGconn *connect_open(const char *url, const char *program, time_us most, struct connect_error *error);
 
-/* The same for the console of a pooler (database pgbouncer or pgweir), where there is no session to prepare. */
-PGconn *connect_open_console(const char *url, const char *program, time_us most, struct connect_error *error);
+/* The same, and nothing is set in the session: for a pooler's console, which has none, and for sessions that a pooler shares with others,
+ * where what we set would be theirs afterwards. */
+PGconn *connect_open_session(const char *url, const char *program, time_us most, struct connect_error *error);
 
 /* Whether this is PostgreSQL itself: behind a pooler the process that answers is not the one that was named at login.
  * False as well when it did not answer: then `error` has a text. */

@@ -31,6 +31,7 @@ struct doctor_options {
 	double sample, watch, pace;
 	int cores, tasks, held, poolers;
 	double request_timeout;
+	bool wsgi;
 };
 
 static const char help[] =
@@ -51,6 +52,7 @@ static const char help[] =
 	"  --poolers N           processes that share the pooler's file\n"
 	"  --request-timeout S   after which the application gives up\n"
 	"  --tasks N --held N    tasks at once, and how many connections one of them holds at once\n"
+	"  --wsgi                the applications are served by WSGI, where their settings do not tell\n"
 	"  --json                one document\n"
 	"  --strict              warnings count as danger for the exit status\n"
 	"\n"
@@ -80,8 +82,9 @@ static bool read_options(int argc, char **argv, struct doctor_options *o, bool *
 		{ "sample", required_argument, NULL, 's' }, { "pace", required_argument, NULL, 'p' },
 		{ "cores", required_argument, NULL, 'c' }, { "poolers", required_argument, NULL, 'n' },
 		{ "request-timeout", required_argument, NULL, 'r' }, { "tasks", required_argument, NULL, 't' },
-		{ "held", required_argument, NULL, 'm' }, { "json", no_argument, NULL, 'j' },
-		{ "strict", no_argument, NULL, 'x' }, { "help", no_argument, NULL, 'h' }, { 0 } };
+		{ "held", required_argument, NULL, 'm' }, { "wsgi", no_argument, NULL, 'g' },
+		{ "json", no_argument, NULL, 'j' }, { "strict", no_argument, NULL, 'x' },
+		{ "help", no_argument, NULL, 'h' }, { 0 } };
 	int option;
 
 	*o = (struct doctor_options){ .sample = 2, .pace = 1 };
@@ -116,6 +119,9 @@ static bool read_options(int argc, char **argv, struct doctor_options *o, bool *
 			break;
 		case 'm':
 			o->held = (int)number;
+			break;
+		case 'g':
+			o->wsgi = true;
 			break;
 		case 'j':
 			o->json = true;
@@ -174,7 +180,7 @@ static bool watch_server(
 		.siblings = 5 };
 	struct watch *watch = memory_got(watch_new(&rules));
 	struct connect_error error;
-	PGconn *connection = connect_open(url, "pgweir doctor", DOCTOR_LOGIN_US, &error);
+	PGconn *connection = connect_open_session(url, "pgweir doctor", DOCTOR_LOGIN_US, &error);
 	time_us began = clock_now(), end = began + (time_us)(o->watch * 1e6);
 	bool good = connection != NULL;
 
@@ -275,6 +281,10 @@ int main(int argc, char **argv)
 	for (size_t i = 0; i < facts->server_count; i++) {
 		if (facts->cores == 0 && facts->servers[i].local)
 			facts->cores = (int)cores_count();
+	}
+	for (size_t i = 0; o.wsgi && i < facts->app_count; i++) {
+		if (facts->apps[i].asgi == ANSWER_UNKNOWN)
+			facts->apps[i].asgi = ANSWER_NO;
 	}
 	doctor_look(facts, &report);
 	status = status_of(&inputs, &report, o.strict, watched);

@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 
+#include "base/check.h"
 #include "base/text.h"
 #include "tool/doctor_url.h"
 
@@ -28,6 +29,22 @@ PGresult *ask(PGconn *connection, const char *sql, char *problem, size_t problem
 
 	if (!result)
 		first_line(problem, problem_size, words);
+	return result;
+}
+
+PGresult *ask_server(PGconn *connection, const char *sql, char *problem, size_t problem_size)
+{
+	static const char begin[] =
+		"BEGIN READ ONLY; SET LOCAL search_path = pg_catalog, pg_temp; SET LOCAL client_encoding = 'SQL_ASCII';"
+		" SET LOCAL lock_timeout = '2s'; SET LOCAL statement_timeout = '15s'; ";
+	char whole[4096], unseen[1000];
+	PGresult *result;
+
+	/* The last answer is that to our own question; the transaction ends in a step of its own, since COMMIT would be the last one else. */
+	check(sizeof begin + strlen(sql) < sizeof whole);
+	text_format(whole, sizeof whole, "%s%s", begin, sql);
+	result = ask(connection, whole, problem, problem_size);
+	PQclear(connect_ask(connection, "ROLLBACK", 0, NULL, NULL, unseen, sizeof unseen));
 	return result;
 }
 

@@ -14,6 +14,10 @@ bool url_is_console(const char *url);
 /* NULL: refused, and `problem` says why in one line. Free with PQclear. */
 PGresult *ask(PGconn *, const char *sql, char *problem, size_t problem_size);
 
+/* The same to PostgreSQL, as a read-only transaction of its own with settings that end with it: names mean pg_catalog's, bytes come as they
+ * are. Nothing is set for the session, which may belong to others as well: the URL may lead through a pooler. */
+PGresult *ask_server(PGconn *, const char *sql, char *problem, size_t problem_size);
+
 /* The first line of what went wrong. */
 void first_line(char *out, size_t size, const char *text);
 

@@ -39,7 +39,8 @@ void python_set_text(struct python_file *f, struct python_value *value, struct s
 		value->kind = PYTHON_UNKNOWN;
 		return;
 	}
-	memcpy(value->text, text.at, text.length);
+	if (text.length)
+		memcpy(value->text, text.at, text.length);
 	value->text[text.length] = 0;
 }
 

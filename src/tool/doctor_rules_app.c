@@ -71,7 +71,7 @@ void rule_persistent(const struct doctor_facts *facts, const struct doctor_rule 
 			evidence(finding, ", and the project is served by ASGI: %s.", app->asgi_evidence);
 		else
 			evidence(finding,
-				"; nothing in what was given says whether ASGI serves it. Under WSGI this is fine.");
+				"; nothing in what was given says whether ASGI serves it. Under WSGI this is fine (--wsgi).");
 		if (app->max_age > 0)
 			evidence(finding, " At 2 requests/s up to %.0f connections are open at a time.",
 				2 * app->max_age);

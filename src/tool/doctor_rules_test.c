@@ -539,6 +539,20 @@ static void a_session_that_is_used_again_is_no_leak(void **state)
 	doctor_report_fini(&report);
 }
 
+static void siblings_that_work_are_no_idle_ones(void **state)
+{
+	struct server_facts *s = server(8);
+
+	(void)state;
+	for (int i = 0; i < 8; i++) {
+		leak(&s->sessions[i], i < 3 ? 0 : 10 + 2 * i);
+		if (i < 3)
+			text_copy(s->sessions[i].state, sizeof s->sessions[i].state, "active");
+	}
+	assert_null(look_for("D03"));
+	doctor_report_fini(&report);
+}
+
 static void what_is_copied_from_the_report_is_quoted(void **state)
 {
 	char out[64], tiny[8];
@@ -580,6 +594,7 @@ int main(void)
 		cmocka_unit_test_teardown(an_application_that_goes_elsewhere_is_warned_and_not_accused, clear),
 		cmocka_unit_test_teardown(a_deploy_and_a_pool_at_rest_are_no_leak, clear),
 		cmocka_unit_test_teardown(a_session_that_is_used_again_is_no_leak, clear),
+		cmocka_unit_test_teardown(siblings_that_work_are_no_idle_ones, clear),
 		cmocka_unit_test(what_is_copied_from_the_report_is_quoted),
 		cmocka_unit_test_teardown(the_figures_of_need_are_those_of_the_formula, clear),
 	};

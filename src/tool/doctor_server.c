@@ -68,7 +68,7 @@ static time_us age(const PGresult *result, int row, const char *column)
 
 bool server_read_sessions(struct server_facts *server, PGconn *connection, char *problem, size_t problem_size)
 {
-	PGresult *rows = ask(connection, sessions_sql, problem, problem_size);
+	PGresult *rows = ask_server(connection, sessions_sql, problem, problem_size);
 	size_t count = rows ? (size_t)PQntuples(rows) : 0;
 	struct session *sessions = rows ? calloc(count + 1, sizeof *sessions) : NULL;
 
@@ -136,33 +136,33 @@ static void take_setting(struct server_facts *server, const char *name, const ch
 
 static void read_settings(struct server_facts *server, PGconn *connection)
 {
-	PGresult *rows = ask(connection, settings_sql, server->problem, sizeof server->problem);
+	PGresult *rows = ask_server(connection, settings_sql, server->problem, sizeof server->problem);
 	char unseen[256];
 
 	for (int i = 0; rows && i < PQntuples(rows); i++)
 		take_setting(server, cell(rows, i, "name"), cell(rows, i, "setting"), cell(rows, i, "source"));
 	PQclear(rows);
-	rows = ask(connection, guards_sql, unseen, sizeof unseen);
+	rows = ask_server(connection, guards_sql, unseen, sizeof unseen);
 	if (rows) {
 		server->role_guards_idle = (unsigned)cell_number(rows, 0, "idle");
 		server->role_guards_statement = (unsigned)cell_number(rows, 0, "statement");
 		PQclear(rows);
 	}
-	rows = ask(connection, rights_sql, unseen, sizeof unseen);
+	rows = ask_server(connection, rights_sql, unseen, sizeof unseen);
 	if (rows) {
 		server->sees_all = is_true(rows, 0, "sees_all");
 		server->local = is_true(rows, 0, "local");
 		PQclear(rows);
 	}
 	/* Only superusers see secrets; nobody else needs to be told so. */
-	rows = ask(connection, secrets_sql, unseen, sizeof unseen);
+	rows = ask_server(connection, secrets_sql, unseen, sizeof unseen);
 	if (rows) {
 		server->secrets_read = true;
 		server->secrets_scram = (unsigned)cell_number(rows, 0, "scram");
 		server->secrets_md5 = (unsigned)cell_number(rows, 0, "md5");
 		PQclear(rows);
 	}
-	rows = ask(connection, prepared_sql, unseen, sizeof unseen);
+	rows = ask_server(connection, prepared_sql, unseen, sizeof unseen);
 	if (rows) {
 		server->prepared_transactions = (unsigned)cell_number(rows, 0, "count");
 		server->oldest_prepared = cell_number(rows, 0, "oldest");
@@ -178,7 +178,7 @@ static void sample(struct server_facts *server, PGconn *connection, double secon
 
 	do {
 		char unseen[256];
-		PGresult *row = ask(connection, sample_sql, unseen, sizeof unseen);
+		PGresult *row = ask_server(connection, sample_sql, unseen, sizeof unseen);
 
 		if (!row)
 			break;
@@ -204,7 +204,7 @@ static void sample(struct server_facts *server, PGconn *connection, double secon
 void server_read(struct server_facts *server, const char *url, double seconds)
 {
 	struct connect_error error;
-	PGconn *connection = connect_open(url, "pgweir doctor", DOCTOR_LOGIN_US, &error);
+	PGconn *connection = connect_open_session(url, "pgweir doctor", DOCTOR_LOGIN_US, &error);
 	char problem[256];
 
 	if (!connection) {

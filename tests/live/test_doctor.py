@@ -381,12 +381,14 @@ class What_is_alive(DoctorStory):
 
     def a_console_and_its_postgresql_show_no_orphans_while_all_is_well(self):
         pooler = self.pooler()
-        client = pooler.client()
-        client.send(query("SELECT pg_sleep(7)"))
+        clients = [pooler.client() for _ in range(2)]
+        for client in clients:
+            client.send(query("SELECT pg_sleep(7)"))
         time.sleep(5.5)
         document = report(self.url, f"postgresql://admin@127.0.0.1:{pooler.port}/pgbouncer")
         self.assertEqual([], found(document, "D16"))
-        client.reply()
+        for client in clients:
+            client.reply()
 
     def a_statement_in_a_session_that_the_pooler_does_not_know_is_an_orphan(self):
         pooler = self.pooler()
@@ -438,6 +440,16 @@ class Beside_a_real_pgbouncer(DoctorStory):
         self.assertIn("max_client_conn", self._one(document, "D02", "danger")["evidence"])
         # Its console still answers, and has the figures.
         self.assertIn("of max_client_conn = 2", self._one(report(console), "D10", "danger")["evidence"])
+
+    def a_url_through_it_is_read_and_leaves_nothing_behind_in_the_session(self):
+        pooler, _ = self._pgbouncer(default_pool_size=1)
+        client = pooler.client()
+        before = client.query("SELECT current_setting('search_path'), current_setting('statement_timeout'), pg_backend_pid()").rows
+        document = report(f"postgresql://app@127.0.0.1:{pooler.port}/app")
+        self.assertTrue(document["inputs"][0]["read"], document["inputs"])
+        self.assertIn("max_connections 120", document["inputs"][0]["said"])
+        after = client.query("SELECT current_setting('search_path'), current_setting('statement_timeout'), pg_backend_pid()").rows
+        self.assertEqual(before, after)
 
     def what_its_clients_abandon_is_found(self):
         pooler, console = self._pgbouncer()
@@ -525,6 +537,13 @@ class Other_sources(DoctorStory):
         trap = self.folder / "trap"
         report(self._file("settings.py", SETTINGS + f"\nopen({str(trap)!r}, 'w')\n"))
         self.assertFalse(trap.exists())
+
+
+    def under_wsgi_persistent_connections_are_fine(self):
+        settings = self._file("settings.py", SETTINGS.replace('"channels", ', "").replace("ASGI_APP", "WSGI_APP"))
+        self._one(report(settings), "D04", "warning")
+        self.assertEqual([], found(report("--wsgi", settings), "D04"))
+        self._one(report("--wsgi", self._file("other.py", SETTINGS)), "D04", "danger")
 
 
 class Bad_input(DoctorStory):
