@@ -32,7 +32,7 @@ const struct doctor_rule doctor_rules[] = {
 	{ "D20", "forgotten-prepared-transactions", "They hold their locks and the horizon of vacuum without any session, also over a restart.", rule_prepared },
 	{ "D21", "application-superuser", "The reserved slots are for superusers. An application that is one takes them too, and then nobody gets in to help.", rule_superuser },
 	{ "D22", "pool-and-max-age", "Django refuses to start: its own pool and persistent connections exclude each other.", rule_pool_and_age },
-	{ "D23", "need", "How many connections the work needs: transactions per second times how long each holds its connection.", rule_need },
+	{ "D23", "need", "What the work needs is transactions per second times how long each holds its connection. Connections beyond that serve nobody, take slots from others and hide a leak; with fewer, clients wait.", rule_need },
 	{ "D24", "deadlock-floor", "When every task holds one connection and waits for another, none ever comes free.", rule_deadlock_floor },
 	{ "D25", "executor-threads", "Threads of the default executor keep a connection each, and Django's request signals never reach them: up to cores + 4 connections (32 at most) for each process, for hours.", rule_threads },
 	{ "D26", "no-transaction-guard", "A transaction that is left open holds its slot and its locks until somebody notices.", rule_no_transaction_guard },
@@ -180,6 +180,24 @@ int server_usable(const struct server_facts *server)
 	int usable = server->max_connections - server->superuser_reserved - server->reserved - headroom;
 
 	return usable > 0 ? usable : 0;
+}
+
+size_t server_sessions(const struct server_facts *server)
+{
+	size_t count = 0;
+
+	for (size_t i = 0; i < server->session_count; i++)
+		count += !server->sessions[i].ours;
+	return count;
+}
+
+bool console_has(const struct console_facts *console, int pid)
+{
+	for (size_t i = 0; i < console->server_pid_count; i++) {
+		if (console->server_pids[i] == pid)
+			return true;
+	}
+	return false;
 }
 
 static void take_file(struct route *route, const struct pooler_file *file)

@@ -77,6 +77,12 @@ void find_route(const struct doctor_facts *, const struct app_database *, struct
 /* Usable slots of a server: what is left of max_connections without the reserved ones and head-room (a tenth, at least 5). */
 int server_usable(const struct server_facts *);
 
+/* Client sessions other than the doctor's. */
+size_t server_sessions(const struct server_facts *);
+
+/* Whether a backend is one of those that a pooler has now, as its console says. */
+bool console_has(const struct console_facts *, int pid);
+
 /* Whether persistent connections leak here (rule D01): set, not zero. */
 bool is_persistent(const struct app_database *);
 

@@ -15,10 +15,8 @@ static size_t most_sessions(const struct doctor_facts *facts)
 	size_t most = 0;
 
 	for (size_t i = 0; i < facts->server_count; i++) {
-		size_t count = 0;
+		size_t count = server_sessions(&facts->servers[i]);
 
-		for (size_t s = 0; s < facts->servers[i].session_count; s++)
-			count += !facts->servers[i].sessions[s].ours;
 		if (count > most)
 			most = count;
 	}

@@ -17,15 +17,6 @@ static bool in_block(const struct session *s)
 	return strncmp(s->state, "idle in transaction", 19) == 0;
 }
 
-static size_t count_others(const struct server_facts *server)
-{
-	size_t count = 0;
-
-	for (size_t i = 0; i < server->session_count; i++)
-		count += !server->sessions[i].ours;
-	return count;
-}
-
 /* "pid 4711 for 3 min, last: SELECT ..." */
 static void say_session(struct finding *finding, const struct session *s, time_us since)
 {
@@ -55,7 +46,7 @@ void rule_near_limit(const struct doctor_facts *facts, const struct doctor_rule 
 {
 	for (size_t i = 0; i < facts->server_count; i++) {
 		const struct server_facts *server = &facts->servers[i];
-		size_t used = count_others(server), idle = 0, holding = 0;
+		size_t used = server_sessions(server), idle = 0, holding = 0;
 		int slots = server->max_connections - server->superuser_reserved - server->reserved;
 		char url[320];
 		struct finding *finding;
@@ -347,26 +338,17 @@ static void tell_long(const struct server_facts *server, const struct session *f
 		"If nobody waits for it:  SELECT pg_cancel_backend(pid);   and client_connection_check_interval = '10s' for the next time.");
 }
 
-static bool knows_pid(const struct console_facts *console, int pid)
-{
-	for (size_t i = 0; i < console->server_pid_count; i++) {
-		if (console->server_pids[i] == pid)
-			return true;
-	}
-	return false;
-}
-
 /* A backend that looks like one of the pooler's (its address, a pool's user and database) and that the pooler does not know. */
 static bool is_orphan(const struct server_facts *server, const struct console_facts *console, const struct session *s)
 {
 	bool pool = false, address = false;
 
-	if (strcmp(s->state, "active") != 0 || s->query_age < 5 * SECOND_US || knows_pid(console, s->pid))
+	if (strcmp(s->state, "active") != 0 || s->query_age < 5 * SECOND_US || console_has(console, s->pid))
 		return false;
 	for (size_t i = 0; i < console->pool_count; i++)
 		pool |= strcmp(console->pools[i].user, s->user) == 0;
 	for (size_t i = 0; i < server->session_count; i++)
-		address |= knows_pid(console, server->sessions[i].pid) &&
+		address |= console_has(console, server->sessions[i].pid) &&
 			strcmp(server->sessions[i].address, s->address) == 0;
 	return pool && address;
 }
@@ -418,29 +400,50 @@ void rule_prepared(const struct doctor_facts *facts, const struct doctor_rule *r
 	}
 }
 
+static bool is_pooled(const struct doctor_facts *facts, int pid)
+{
+	for (size_t i = 0; i < facts->console_count; i++) {
+		if (console_has(&facts->consoles[i], pid))
+			return true;
+	}
+	return false;
+}
+
+/* Sessions from an address that are no pooler's servers; 0 for all but the first of its address, so that each address counts once. */
+static size_t count_from(const struct doctor_facts *facts, const struct server_facts *server, size_t which)
+{
+	const char *address = server->sessions[which].address;
+	size_t count = 0;
+
+	if (server->sessions[which].ours)
+		return 0;
+	for (size_t i = 0; i < server->session_count; i++) {
+		const struct session *s = &server->sessions[i];
+
+		if (s->ours || strcmp(s->address, address) != 0)
+			continue;
+		if (i < which)
+			return 0;
+		count += !is_pooled(facts, s->pid);
+	}
+	return count;
+}
+
 void rule_one_address(const struct doctor_facts *facts, const struct doctor_rule *rule, struct doctor_report *report)
 {
 	for (size_t i = 0; i < facts->server_count; i++) {
 		const struct server_facts *server = &facts->servers[i];
 
-		for (size_t a = 0; a < server->session_count; a++) {
-			const char *address = server->sessions[a].address;
+		for (size_t s = 0; s < server->session_count; s++) {
+			size_t count = *server->sessions[s].address ? count_from(facts, server, s) : 0;
 			struct finding *finding;
-			size_t count = 0;
-			bool first = true;
 
-			for (size_t s = 0; s < server->session_count; s++) {
-				if (server->sessions[s].ours || strcmp(server->sessions[s].address, address) != 0)
-					continue;
-				first &= s >= a;
-				count++;
-			}
-			if (!first || server->sessions[a].ours || !*address ||
-				count * 2 < (size_t)server->max_connections)
+			if (count == 0 || count * 2 < (size_t)server->max_connections)
 				continue;
 			finding = find(report, rule, LEVEL_WARNING, "%s", server->name);
-			evidence(finding, "%zu sessions come from %s: %.0f %% of max_connections = %d.", count, address,
-				100.0 * (double)count / server->max_connections, server->max_connections);
+			evidence(finding, "%zu sessions come from %s: %.0f %% of max_connections = %d.", count,
+				server->sessions[s].address, 100.0 * (double)count / server->max_connections,
+				server->max_connections);
 			edit(finding,
 				"A limit for its role:  ALTER ROLE ... CONNECTION LIMIT %d;   or a pooler with max_db_connections.",
 				server->max_connections / 2);

@@ -17,24 +17,6 @@ static double staffed(double concurrency)
 	return ceil(concurrency + 2 * sqrt(concurrency));
 }
 
-static size_t count_others(const struct server_facts *server)
-{
-	size_t count = 0;
-
-	for (size_t i = 0; i < server->session_count; i++)
-		count += !server->sessions[i].ours;
-	return count;
-}
-
-static bool knows_pid(const struct console_facts *console, int pid)
-{
-	for (size_t i = 0; i < console->server_pid_count; i++) {
-		if (console->server_pids[i] == pid)
-			return true;
-	}
-	return false;
-}
-
 /* Sessions that come past every pooler whose console we saw; 0 where we saw none. */
 static int count_direct(const struct doctor_facts *facts, const struct server_facts *server)
 {
@@ -44,7 +26,7 @@ static int count_direct(const struct doctor_facts *facts, const struct server_fa
 		bool known = false;
 
 		for (size_t c = 0; c < facts->console_count; c++)
-			known |= knows_pid(&facts->consoles[c], server->sessions[s].pid);
+			known |= console_has(&facts->consoles[c], server->sessions[s].pid);
 		if (known)
 			pooled++;
 		else if (!server->sessions[s].ours)
@@ -137,7 +119,7 @@ static void need_of_server(
 	const struct server_facts *server, const struct doctor_rule *rule, struct doctor_report *report)
 {
 	double need = staffed(server->active + server->in_transaction), without = staffed(server->active);
-	size_t use = count_others(server);
+	size_t use = server_sessions(server);
 	struct finding *finding;
 
 	if (!server->reached || !server->sees_all || server->samples == 0 || use == 0)
