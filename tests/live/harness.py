@@ -704,20 +704,22 @@ class Report:
         return 0 if self.counts["failed"] == 0 and self.counts["passed"] > 0 else 1
 
 
-def run_all(chosen, jobs, report, **options):
-    """Run the stories in `jobs` processes, each with a PostgreSQL of its own; those marked `alone` come last, by themselves."""
-    crowd = [each for each in chosen if not getattr(each[3], "alone", False)]
-    alone = [each for each in chosen if getattr(each[3], "alone", False)]
+def run_all(chosen, jobs, report, run=run_story, **options):
+    """Run the stories in `jobs` processes, each with a PostgreSQL of its own; those marked `alone` come last, by themselves.
+
+    `chosen` has the arguments of `run` for each of them, the one that may be marked last; `run` gives an Outcome."""
+    crowd = [each for each in chosen if not getattr(each[-1], "alone", False)]
+    alone = [each for each in chosen if getattr(each[-1], "alone", False)]
     if jobs > 1 and len(crowd) > jobs:
-        _run_side_by_side(crowd, jobs, report, options)
+        _run_side_by_side(crowd, jobs, report, run, options)
         crowd = []
     if crowd or alone:
         with stage(**options):
             for each in crowd + alone:
-                report.add(run_story(*each))
+                report.add(run(*each))
 
 
-def _run_side_by_side(chosen, jobs, report, options):
+def _run_side_by_side(chosen, jobs, report, run, options):
     fork = multiprocessing.get_context("fork")
     next_one, outcomes = fork.Value("i", 0), fork.Queue()
 
@@ -730,7 +732,7 @@ def _run_side_by_side(chosen, jobs, report, options):
                         next_one.value += 1
                     if number >= len(chosen):
                         return
-                    outcomes.put(run_story(*chosen[number]))
+                    outcomes.put(run(*chosen[number]))
         except BaseException:                   # noqa: the parent must not wait for ever
             outcomes.put(Outcome("failed", "a process of the harness", text=indent(traceback.format_exc())))
     processes = [fork.Process(target=work) for _ in range(jobs)]
