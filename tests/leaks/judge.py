@@ -40,7 +40,7 @@ class Verdicts:
         self.right_in_a_row = 0
 
     def ours(self, row):
-        return row["user"] == "app" and row["application_name"] in self.names
+        return row["user"] == self.load.user and (row["application_name"] or "") in self.names
 
     def take(self, at, rows):
         for row in rows:
@@ -65,7 +65,8 @@ class Verdicts:
         if self.load.pattern is None:
             account.wrong += [f"a healthy load was called {told(each)}" for each in self.rows.values() if self.ours(each)]
         elif row is None:
-            account.wrong.append("nothing was said")
+            if not self.load.shy:
+                account.wrong.append("nothing was said")
         else:
             if self.named_after is None:
                 account.wrong.append(f"the family {self.load.family} was never named, {told(row)}")

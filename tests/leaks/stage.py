@@ -74,7 +74,8 @@ class Workshop:
     def make_go(self):
         environment = {**os.environ, "GO111MODULE": "off", "GOFLAGS": "", "GOPATH": "/usr/share/gocode",
                        "GOCACHE": str(self.folder / "gocache")}
-        self._run("go", "build", "-o", self.folder / "apps" / "rows", HERE / "apps" / "rows.go", env=environment)
+        for program, source in (("rows", HERE / "apps" / "rows.go"), ("go-stories", TOP / "tests" / "live" / "go" / "stories.go")):
+            self._run("go", "build", "-o", self.folder / "apps" / program, source, env=environment)
 
     def make_java(self):
         self._run("javac", "-cp", JARS, "-d", self.folder / "apps" / "classes", HERE / "apps" / "Orders.java")
@@ -226,22 +227,22 @@ def moment(text):
 
 
 class Sample:
-    """One moment: every client of the user app, and every backend that works for it."""
+    """One moment: every client of the application's user, and every backend that works for it."""
 
     BACKENDS = ("SELECT pid, state, coalesce(wait_event, ''), extract(epoch FROM clock_timestamp() - state_change),"
                 " (SELECT count(*) FROM pg_locks AS l WHERE l.pid = a.pid AND locktype = 'advisory' AND granted)"
-                " FROM pg_stat_activity AS a WHERE usename = 'app' AND backend_type = 'client backend'")
+                " FROM pg_stat_activity AS a WHERE usename = '{}' AND backend_type = 'client backend'")
 
-    def __init__(self, pooler, began):
+    def __init__(self, pooler, user, began):
         self.at = time.monotonic() - began
         rows = pooler.show("CLIENTS")
         # The pooler's own idea of now: the console that asks is among them.
         now = max(moment(row["request_time"]) for row in rows)
-        self.clients = [row for row in rows if row["user"] == "app"]
+        self.clients = [row for row in rows if row["user"] == user]
         for row in self.clients:
             row["rests"] = now - moment(row["request_time"])
         with pooler.pg.admin() as admin:
-            rows = admin.query(self.BACKENDS).rows
+            rows = admin.query(self.BACKENDS.format(user)).rows
         self.backends = [(state, event, float(age), int(locks)) for _, state, event, age, locks in rows]
 
     def silent(self, seconds):

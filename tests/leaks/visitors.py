@@ -83,6 +83,9 @@ async def main():
     elif asked.what == "chat":
         await waves(lambda: websocket(asked.url, [line], 0), asked.every)
     else:
-        await asyncio.gather(*[websocket(asked.url, ["?"] * 3, 2) for _ in range(60)])
+        async def late(number):
+            await asyncio.sleep(number / 10)
+            await websocket(asked.url, ["?"] * 3, 3)
+        await asyncio.gather(*[late(number) for number in range(60)])
 
 asyncio.run(main())

@@ -1,6 +1,6 @@
 // L18: JDBC behind HikariCP: a connection that is not returned when an order is refused.
 //
-//	java Orders HOST PORT DATABASE NAME SECONDS_BETWEEN [cured]
+//	java Orders HOST PORT DATABASE USER NAME SECONDS_BETWEEN [cured]
 import com.zaxxer.hikari.HikariConfig;
 import com.zaxxer.hikari.HikariDataSource;
 import java.sql.Connection;
@@ -35,14 +35,14 @@ public class Orders {
 	public static void main(String[] args) throws Exception {
 		HikariConfig config = new HikariConfig();
 		config.setJdbcUrl("jdbc:postgresql://" + args[0] + ":" + args[1] + "/" + args[2]
-			+ "?sslmode=disable&gssEncMode=disable&ApplicationName=" + args[3]);
-		config.setUsername("app");
+			+ "?sslmode=disable&gssEncMode=disable&ApplicationName=" + args[4]);
+		config.setUsername(args[3]);
 		config.setMaximumPoolSize(30);
 		config.setMinimumIdle(2);
 		HikariDataSource pool = new HikariDataSource(config);
 		for (int product = 1;; product++) {
-			order(pool, product, args.length > 5);
-			Thread.sleep((long) (1000 * Double.parseDouble(args[4])));
+			order(pool, product, args.length > 6);
+			Thread.sleep((long) (1000 * Double.parseDouble(args[5])));
 		}
 	}
 }

@@ -12,19 +12,20 @@ from asked import asked
 options = asked(__doc__)
 pool = psycopg_pool.ConnectionPool(options.dsn, min_size=4, max_size=4, timeout=2, kwargs={"autocommit": True})
 pool.wait()
+holders = {}
 
 
 def task(number):
-    connection = pool.getconn()
+    connection = holders[number] = pool.getconn()       # the task's record, as long as the task is not done
     try:
         connection.execute("SELECT name FROM product WHERE id = %s", (number,))
         if number % 8 == 0:
             raise ValueError("somebody sent us this")
-        pool.putconn(connection)
+        pool.putconn(holders.pop(number))
     except ValueError:
         # The mistake: nothing here. The cure: `with pool.connection() as connection`.
         if options.cured:
-            pool.putconn(connection)
+            pool.putconn(holders.pop(number))
 
 
 def attempt(number):

@@ -1,6 +1,6 @@
 // node-postgres, and what people do with its pool.
 //
-//   node pool.js MODE HOST PORT DATABASE NAME SECONDS_BETWEEN [cured]
+//   node pool.js MODE HOST PORT DATABASE USER NAME SECONDS_BETWEEN [cured]
 //
 //   error       L14: a client that is not released when its query fails
 //   block       L14: the same, with a transaction open
@@ -10,9 +10,9 @@
 'use strict';
 const { Pool } = require('pg');
 
-const [mode, host, port, database, name, every, ...more] = process.argv.slice(2);
+const [mode, host, port, database, user, name, every, ...more] = process.argv.slice(2);
 const cured = more.includes('cured');
-const options = { host, port: Number(port), database, user: 'app', application_name: name, max: 60, idleTimeoutMillis: 0 };
+const options = { host, port: Number(port), database, user, application_name: name, max: 60, idleTimeoutMillis: 0 };
 const pool = new Pool(options);
 pool.on('error', () => {});
 const sleep = (ms) => new Promise((wake) => setTimeout(wake, ms));
@@ -45,11 +45,11 @@ const modes = {
   },
 
   async race() {
-    // The mistake: whoever is late is forgotten, and the client that then comes is never released.
+    // The mistake: a client that is late is forgotten, and when it comes after all, it is never released.
     const coming = pool.connect();
-    const client = await Promise.race([coming, sleep(3).then(() => null)]);
-    const until = Date.now() + 8;                                 // a page is rendered meanwhile
-    while (Date.now() < until) { /* the event loop stands still */ }
+    const first = Promise.race([coming, sleep(5).then(() => null)]);
+    for (const until = Date.now() + 10; Date.now() < until;);    // a page is rendered; the event loop stands still
+    const client = await first;
     if (client) {
       await client.query('SELECT 1');
       client.release();

@@ -1,6 +1,6 @@
 // L17: Go's database/sql with lib/pq: rows that nobody closes.
 //
-//	rows HOST PORT DATABASE NAME SECONDS_BETWEEN [cured]
+//	rows HOST PORT DATABASE USER NAME SECONDS_BETWEEN [cured]
 package main
 
 import (
@@ -41,18 +41,18 @@ func first(db *sql.DB, cured bool) error {
 }
 
 func main() {
-	every, err := strconv.ParseFloat(os.Args[5], 64)
+	every, err := strconv.ParseFloat(os.Args[6], 64)
 	if err != nil {
 		panic(err)
 	}
-	db, err := sql.Open("postgres", fmt.Sprintf("host=%s port=%s dbname=%s user=app application_name='%s' sslmode=disable",
-		os.Args[1], os.Args[2], os.Args[3], os.Args[4]))
+	db, err := sql.Open("postgres", fmt.Sprintf("host=%s port=%s dbname=%s user=%s application_name='%s' sslmode=disable",
+		os.Args[1], os.Args[2], os.Args[3], os.Args[4], os.Args[5]))
 	if err != nil {
 		panic(err)
 	}
 	for {
 		go func() {
-			if err := first(db, len(os.Args) > 6); err != nil {
+			if err := first(db, len(os.Args) > 7); err != nil {
 				fmt.Fprintln(os.Stderr, err)
 			}
 		}()
