@@ -22,6 +22,7 @@ class Account:
     after: float = None             # seconds until the right family was named
     confidence: str = ""
     peak: int = 0                   # of the evidence
+    shy: bool = False               # it was not named, and need not be
     wrong: list = dataclasses.field(default_factory=list)
 
     @property
@@ -65,6 +66,7 @@ class Verdicts:
         if self.load.pattern is None:
             account.wrong += [f"a healthy load was called {told(each)}" for each in self.rows.values() if self.ours(each)]
         elif row is None:
+            account.shy = self.load.shy
             if not self.load.shy:
                 account.wrong.append("nothing was said")
         else:
@@ -96,7 +98,8 @@ def stories_table(accounts, markdown):
     rows = [[account.tells if markdown else account.name, account.stack,
              f"{account.truth} ({account.family})" if account.family else account.truth,
              account.said if account.said_family is None else f"{account.said} ({account.said_family})",
-             "" if account.after is None else f"{account.after:.0f} s", "yes" if account.right else "NO"] for account in accounts]
+             "" if account.after is None else f"{account.after:.0f} s",
+             "may be" if account.shy else "yes" if account.right else "NO"] for account in accounts]
     return table(head, rows, markdown)
 
 
@@ -116,9 +119,11 @@ def confusion_table(accounts, markdown):
 def summary(accounts):
     leaks = [account for account in accounts if account.family]
     healthy = [account for account in accounts if not account.family]
-    named = sum(account.right for account in leaks)
-    false = sum(not account.right for account in healthy)
-    return f"{named} of {len(leaks)} leaks were named rightly; {false} of {len(healthy)} healthy loads were called a leak"
+    shy = sum(account.shy for account in leaks)
+    named = sum(account.right and not account.shy for account in leaks)
+    false = sum(account.said != NOTHING for account in healthy)
+    return (f"{named} of {len(leaks)} leaks were named rightly" + (f", {shy} may stay unnamed and did" if shy else "")
+            + f"; {false} of {len(healthy)} healthy loads were called a leak")
 
 
 def render(accounts, markdown):

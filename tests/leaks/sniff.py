@@ -210,6 +210,7 @@ def main(options):
             if heard is None or heard.parameters is None:
                 print(f"{name} did not log in:\n{said}", file=sys.stderr)
                 return 1
-            rows.append([name, f"`{heard.login()}`", ", ".join(f"`{each}`" for each in heard.texts()), f"`{heard.order()}`", " ".join(f"`{each}`" for each in heard.names()[:NAMES_SHOWN])])
+            rows.append([name, f"`{heard.login()}`", ", ".join(f"`{each}`" for each in heard.texts()), f"`{heard.order()}`",
+                         " ".join(f"`{each}`" for each in heard.names()[:NAMES_SHOWN])])
     print("\n".join(table(["driver", "startup", "first texts", "messages", "statement names"], rows, markdown=True)))
     return 0

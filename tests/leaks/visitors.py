@@ -3,7 +3,7 @@
 
     visitors.py get URL         ask for a page, again and again
     visitors.py stay URL        open an event stream and keep it open, one person after another
-    visitors.py waves URL       ask many times at once, then fewer and fewer, in waves that rise
+    visitors.py waves URL       ask many times at once, in waves that rise, and one by one between them and ever after
     visitors.py burst URL       sixty websockets at once, each with three questions; then all leave
     visitors.py chat URL        people of examples/chat: in waves, each writes once and waits for the answer
 """
@@ -56,8 +56,8 @@ async def one_after_another(person, every):
 
 
 async def waves(person, every):
-    """2, 4, 8, 16 at once, and one by one between the waves."""
-    for size in (2, 4, 8, 16):
+    """More and more at once, as a day has it, and one by one between the waves."""
+    for size in (2, 4, 7, 10, 13, 16, 20):
         await asyncio.gather(*[person() for _ in range(size)])
         for _ in range(3):
             await asyncio.sleep(every)

@@ -164,7 +164,7 @@ async def plain_asgi(scope, receive, send):
 
 
 async def asgi(scope, receive, send):
-    # Django does this by itself since 4.0: sync code of a request runs in a thread that lives as long as the request.
+    # Newer Django does this by itself (ticket 32889): sync code of a request runs in a thread that lives as long as the request.
     async with ThreadSensitiveContext():
         await plain_asgi(scope, receive, send)
 
