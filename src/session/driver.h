@@ -3,7 +3,7 @@
 
 #include "session/params.h"
 
-/* Which driver logged in, by what it asks for at startup (doc/decisions/0002-driver-fingerprints.md). A guess: whoever wants to can
+/* Which driver logged in, by what it asks for at startup (doc/decisions/0005-driver-fingerprints.md). A guess: whoever wants to can
  * look like another. */
 enum driver { SPOKEN_UNKNOWN, SPOKEN_LIBPQ, SPOKEN_ASYNCPG, SPOKEN_NODE, SPOKEN_JDBC, SPOKEN_GO };
 
