@@ -37,6 +37,7 @@ struct leak_facts {
 	uint32_t listeners; /* ... whose last statement was a LISTEN (in session mode they hold their server) */
 	uint32_t in_block;  /* clients that are idle in a transaction at this moment */
 	uint32_t holding;   /* of them: for leak_hold at least */
+	uint32_t failed;    /* of those: in a block that an error has failed, so that only a ROLLBACK can follow */
 	uint32_t unread; /* clients that have not read a reply for leak_hold at least, their server waiting for them */
 	time_us oldest_quiet, oldest_hold, oldest_unread;
 

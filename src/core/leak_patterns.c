@@ -61,8 +61,8 @@ const struct leak_pattern leak_patterns[] = {
 		.cure = "Commit before the call and begin anew after it; keep only what must be atomic inside the transaction." },
 	{ .number = "L11", .name = "a clean-up that was itself cancelled (asyncio)", .family = FAMILY_SERVER,
 		.cause = "The rollback or close in a finally is awaited by a task that is being cancelled; it never runs, and the connection stays in its transaction.",
-		.looks = "idle in transaction for hours, with a SELECT or a BEGIN as the last statement.",
-		.sign = "A client of asyncpg idle in a transaction far beyond the origin's habit.",
+		.looks = "idle in transaction (aborted) for hours, with a SELECT or a BEGIN as the last statement.",
+		.sign = "Clients of asyncpg idle far beyond the origin's habit in a transaction that has failed: the cancel came in the middle of a statement. Where it came between two, it is told as L9 or L13.",
 		.cure = "Shield the clean-up (asyncio.shield, or anyio's shielded scope), and set idle_transaction_timeout as a net." },
 	{ .number = "L12", .name = "a scheduled task that never ends its transaction", .family = FAMILY_SERVER,
 		.cause = "Each run opens a session, reads, and neither commits nor closes.",
@@ -173,7 +173,6 @@ static const char *const clients_by_driver[] = {
 	[DRIVER_GO] = "L17",
 };
 static const char *const holds_by_driver[] = {
-	[DRIVER_ASYNCPG] = "L11",
 	[DRIVER_NODE] = "L14",
 	[DRIVER_JDBC] = "L18",
 	[DRIVER_GO] = "L17",
@@ -229,5 +228,8 @@ const struct leak_pattern *pattern_of_holds(
 		return present;
 	if (number)
 		return leak_pattern_of(number);
+	/* A cancel in the middle of a statement leaves its transaction failed, and the ROLLBACK never came. */
+	if (facts->driver == DRIVER_ASYNCPG && facts->failed * 2 >= facts->holding)
+		return leak_pattern_of("L11");
 	return leak_pattern_of(facts->holding >= (is(present, "L9") ? 2 : 3) ? "L9" : "L13");
 }

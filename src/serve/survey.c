@@ -137,7 +137,7 @@ static void forget_moment(struct share *share)
 	struct leak_facts *facts = &share->facts;
 
 	facts->clients = facts->parked = facts->waiting = facts->lent = facts->quiet = facts->silent = 0;
-	facts->once = facts->listeners = facts->in_block = facts->holding = facts->unread = 0;
+	facts->once = facts->listeners = facts->in_block = facts->holding = facts->failed = facts->unread = 0;
 	facts->oldest_quiet = facts->oldest_hold = facts->oldest_unread = 0;
 	facts->session_mode = false;
 	share->votes = 0;
@@ -198,6 +198,7 @@ static void look_at_lease(struct worker *worker, struct share *share, const stru
 	age = worker->now - channel->quiet_since;
 	facts->in_block++;
 	facts->holding += age >= worker->config->leak_hold;
+	facts->failed += age >= worker->config->leak_hold && channel->track.status == 'E';
 	if (age > facts->oldest_hold) {
 		facts->oldest_hold = age;
 		redact_sql(clean, sizeof clean, span_of(channel->opening, channel->opening_length));
@@ -245,6 +246,7 @@ static void add_facts(struct leak_facts *to, const struct leak_facts *from)
 	to->listeners += from->listeners;
 	to->in_block += from->in_block;
 	to->holding += from->holding;
+	to->failed += from->failed;
 	to->unread += from->unread;
 	note_oldest(&to->oldest_quiet, from->oldest_quiet);
 	note_oldest(&to->oldest_hold, from->oldest_hold);

@@ -187,7 +187,9 @@ static struct source *holders(struct rng *rng, struct play *play, double least, 
 
 static void make_l9(struct rng *rng, struct play *play)
 {
-	play->driver = rng_chance(rng, 800) ? DRIVER_LIBPQ : DRIVER_UNKNOWN;
+	static const enum leak_driver drivers[] = { DRIVER_LIBPQ, DRIVER_LIBPQ, DRIVER_ASYNCPG, DRIVER_UNKNOWN };
+
+	play->driver = drivers[rng_below(rng, 4)];
 	holders(rng, play, 0.02, 0.3, (struct range){ 4 * MIN, 60 * MIN });
 }
 
@@ -203,7 +205,7 @@ static void make_l10(struct rng *rng, struct play *play)
 static void make_l11(struct rng *rng, struct play *play)
 {
 	play->driver = DRIVER_ASYNCPG;
-	holders(rng, play, 0.005, 0.2, steady(FOREVER));
+	holders(rng, play, 0.005, 0.2, steady(FOREVER))->life.fails = true;
 }
 
 static void make_l12(struct rng *rng, struct play *play)
@@ -234,7 +236,7 @@ static void make_l13(struct rng *rng, struct play *play)
 		.pool = -1,
 		.life = asks_once(ENDS_HOLDING) };
 
-	play->driver = DRIVER_LIBPQ;
+	play->driver = rng_chance(rng, 700) ? DRIVER_LIBPQ : DRIVER_ASYNCPG;
 	source.from = pick_span(rng, 10 * S, 5 * MIN);
 	source.least = source.most = pick_count(rng, 1, 2);
 	source.life.lost = true;

@@ -647,6 +647,7 @@ void stage_facts(struct stage *s, struct leak_facts *facts)
 			facts->in_block++;
 			facts->in_block_time += age;
 			facts->holding += age >= s->rules.hold;
+			facts->failed += age >= s->rules.hold && p->life.fails;
 			facts->oldest_hold = later(facts->oldest_hold, age);
 		}
 		if (p->state == UNREAD && age >= s->rules.hold) {

@@ -35,7 +35,8 @@ struct life {
 	struct range rest; /* between bursts */
 	struct range stay, hold;
 	enum ending ending;
-	bool listens, lost, locks; /* lost: this is the leak */
+	bool listens, lost, locks,
+		fails; /* lost: this is the leak; fails: its last transaction has failed when it is held */
 };
 
 /* A pool inside the application. Members do `work` when a request meets them. */
