@@ -144,7 +144,7 @@ static PGconn *start(const char *url, const char *program, struct connect_error 
 	return connection;
 }
 
-PGconn *connect_open_session(const char *url, const char *program, time_us most, struct connect_error *error)
+PGconn *connect_open(const char *url, const char *program, time_us most, struct connect_error *error)
 {
 	time_us deadline = clock_now() + most;
 	PGconn *connection = start(url, program, error);
@@ -175,22 +175,12 @@ failed:
 	return NULL;
 }
 
-PGconn *connect_open(const char *url, const char *program, time_us most, struct connect_error *error)
+bool connect_prepare(PGconn *connection, char *error, size_t error_size)
 {
-	PGconn *connection = connect_open_session(url, program, most, error);
-	PGresult *result;
-	char words[1000];
+	PGresult *result = connect_ask(connection, prepare_session, 0, NULL, NULL, error, error_size);
 
-	if (!connection)
-		return NULL;
-	result = connect_ask(connection, prepare_session, 0, NULL, NULL, words, sizeof words);
-	if (!result) {
-		fail(error, CONNECT_FAILED, words, "Is this PostgreSQL itself? A pooler's console is not.");
-		PQfinish(connection);
-		return NULL;
-	}
 	PQclear(result);
-	return connection;
+	return result != NULL;
 }
 
 bool connect_is_direct(PGconn *connection, char *error, size_t error_size)

@@ -21,19 +21,18 @@ struct connect_error {
 	char text[2000]; /* what, where, and what to do next; lines without a newline at the end */
 };
 
-/* Log in with a URL or "key=value ..." within `most`, as `program` in pg_stat_activity, and prepare the session: names mean pg_catalog's
- * alone, text comes as its bytes are (whoever shows it escapes it), times in UTC, statements end after `connect_statement_us`.
- * NULL: `error`. */
-#define CONNECT_STATEMENT_SECONDS 15
+/* Log in with a URL or "key=value ..." within `most`, as `program` in pg_stat_activity. Nothing is set in the session: it may be a pooler's
+ * console, or a server that a pooler lends to others afterwards. NULL: `error`. */
 PGconn *connect_open(const char *url, const char *program, time_us most, struct connect_error *error);
-
-/* The same, and nothing is set in the session: for a pooler's console, which has none, and for sessions that a pooler shares with others,
- * where what we set would be theirs afterwards. */
-PGconn *connect_open_session(const char *url, const char *program, time_us most, struct connect_error *error);
 
 /* Whether this is PostgreSQL itself: behind a pooler the process that answers is not the one that was named at login.
  * False as well when it did not answer: then `error` has a text. */
 bool connect_is_direct(PGconn *, char *error, size_t error_size);
+
+/* Prepare a session that is ours alone (connect_is_direct): names mean pg_catalog's, text comes as its bytes are (whoever shows it escapes
+ * it), times in UTC, statements end after this time. False: `error`. */
+#define CONNECT_STATEMENT_SECONDS 15
+bool connect_prepare(PGconn *, char *error, size_t error_size);
 
 /* Ask one statement with text parameters (none: several statements, of which the last one counts). NULL: `error` says why, in
  * PostgreSQL's own words where there are any; `sqlstate` (may be NULL) gets five letters, or "". */

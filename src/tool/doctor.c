@@ -180,7 +180,7 @@ static bool watch_server(
 		.siblings = 5 };
 	struct watch *watch = memory_got(watch_new(&rules));
 	struct connect_error error;
-	PGconn *connection = connect_open_session(url, "pgweir doctor", DOCTOR_LOGIN_US, &error);
+	PGconn *connection = connect_open(url, "pgweir doctor", DOCTOR_LOGIN_US, &error);
 	time_us began = clock_now(), end = began + (time_us)(o->watch * 1e6);
 	bool good = connection != NULL;
 

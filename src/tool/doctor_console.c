@@ -141,7 +141,7 @@ static void read_connections(struct console_facts *console, PGconn *connection)
 void console_read(struct console_facts *console, const char *url)
 {
 	struct connect_error error;
-	PGconn *connection = connect_open_session(url, "pgweir doctor", DOCTOR_LOGIN_US, &error);
+	PGconn *connection = connect_open(url, "pgweir doctor", DOCTOR_LOGIN_US, &error);
 	PGresult *version;
 	int size = 0, reserve = 0;
 

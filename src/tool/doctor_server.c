@@ -204,7 +204,7 @@ static void sample(struct server_facts *server, PGconn *connection, double secon
 void server_read(struct server_facts *server, const char *url, double seconds)
 {
 	struct connect_error error;
-	PGconn *connection = connect_open_session(url, "pgweir doctor", DOCTOR_LOGIN_US, &error);
+	PGconn *connection = connect_open(url, "pgweir doctor", DOCTOR_LOGIN_US, &error);
 	char problem[256];
 
 	if (!connection) {

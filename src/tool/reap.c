@@ -42,7 +42,8 @@ static PGconn *connect(const struct reap_options *o, int *status)
 		text_format(words, sizeof words, "this is PostgreSQL %d.%d, and 12 is the oldest that is understood",
 			PQserverVersion(connection) / 10000, PQserverVersion(connection) / 100 % 100);
 	} else if (connect_is_direct(connection, words, sizeof words)) {
-		return connection;
+		if (connect_prepare(connection, words, sizeof words))
+			return connection;
 	} else if (!words[0]) {
 		text_copy(words, sizeof words,
 			"this URL leads to a pooler, not to PostgreSQL itself: give the address that the pooler connects to\n"

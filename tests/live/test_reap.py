@@ -539,6 +539,14 @@ class Rights(Reaping):
         self.assertEqual(STATUS["failed"], ran.status, ran)
         self.assertIn("leads to a pooler", ran.err)
 
+    def a_pooler_in_between_keeps_nothing_of_ours(self):
+        pooler = self.pooler(pg=self.pg, called="pgbouncer", settings={"default_pool_size": 1})
+        client = pooler.client()
+        path, zone = client.value("SHOW search_path"), client.value("SHOW timezone")
+        ran = self._reap(*OLD, url=f"postgresql://app@127.0.0.1:{pooler.port}/app")
+        self.assertEqual(STATUS["failed"], ran.status, ran)
+        self.assertEqual((path, zone), (client.value("SHOW search_path"), client.value("SHOW timezone")))
+
     def a_login_that_fails_says_what_to_do(self):
         for url, status, says in (
                 ("postgresql://x@127.0.0.1:1/x", "failed", "Is PostgreSQL there"),
