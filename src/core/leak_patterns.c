@@ -16,7 +16,7 @@ const struct leak_pattern leak_patterns[] = {
 		.cause = "Under ASGI every request may run in a thread of its own. With CONN_MAX_AGE above 0 Django leaves the thread's connection open for the next request, and the thread never gets one.",
 		.looks = "Idle clients whose login, last statement and last change lie within a second, of all ages; in pg_stat_activity, without a pooler, the same of idle sessions.",
 		.sign = "Logins go on beside quiet siblings; each new client has one burst and is never heard of again. A known ASGI server, or at least six a minute of an unknown program.",
-		.cure = "Set CONN_MAX_AGE = 0 (or use Django's own pool), and DISABLE_SERVER_SIDE_CURSORS = True behind a pooler in transaction mode." },
+		.cure = "Set CONN_MAX_AGE = 0 (or use Django's own pool), and DISABLE_SERVER_SIDE_CURSORS = True behind a pooler in transaction mode. Threads of your own (an executor, threading.Thread) must close their connections themselves, in a finally: see L5." },
 	{ .number = "L2", .name = "a request cut short never says that it ended (Django 5.0)", .family = FAMILY_CLIENT,
 		.cause = "A request whose browser went away is cancelled before it signals its end, on which the connection would have been closed.",
 		.looks = "As L1; the births follow requests that were cut short.",

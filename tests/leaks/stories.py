@@ -32,6 +32,7 @@ class Load:
     names: tuple = ()               # other application_names that it goes by; JDBC says its name only after the login
     settings: dict = dataclasses.field(default_factory=dict)
     shy: bool = False               # a pooler may rightly take longer than a story to say so; it must say nothing else
+    near: tuple = ()                # patterns of its family that the wire cannot tell from it (doc/leaks.md, "What is not told")
     small: bool = False             # one of the few that ./test plays
     cured: bool = False
 
@@ -118,16 +119,16 @@ LEAKS = [
          lambda s: s.silent(5), 8, "L1", CLIENT, cure=True, small=True),
     Load("daphne-page", "Django under daphne", "persistent connections of threads that are gone, some of them ended by garbage collection",
          web("daphne", "-p", "PORT", "shop:asgi", visits="get", path="/page", every=0.3, NO_GAUGE="1"),
-         lambda s: s.silent(2), 4, "L1", CLIENT),
+         lambda s: s.silent(2), 4, "L1", CLIENT, shy=True),
     Load("daphne-chat", "Channels under daphne", "the founding incident: answers in threads of the default executor",
-         chat, lambda s: s.silent(5), 8, "L3", CLIENT),
+         chat, lambda s: s.silent(5), 8, "L3", CLIENT, shy=True),
     Load("uvicorn-summary", "Django under uvicorn", "asyncio.to_thread around the ORM",
          web("uvicorn", "--port", "PORT", "--workers", "3", "--log-level", "warning", "shop:plain_asgi", visits="waves", path="/summary",
              readers=True),
-         lambda s: s.silent(4), 8, "L3", CLIENT, cure=True),
+         lambda s: s.silent(4), 8, "L3", CLIENT, cure=True, shy=True),
     Load("daphne-upload", "Django under daphne", "an executor of its own for each upload",
          web("daphne", "-p", "PORT", "shop:plain_asgi", visits="get", path="/upload", every=1.2, readers=True),
-         lambda s: s.silent(5), 8, "L5", CLIENT, cure=True),
+         lambda s: s.silent(5), 8, "L5", CLIENT, cure=True, near=("L1",)),
     Load("gevent-page", "Django under gunicorn with gevent", "persistent connections in greenlets that live for one request",
          web("gunicorn", "-k", "gevent", "-b", "127.0.0.1:PORT", "shop:wsgi", visits="get", path="/page", every=0.6),
          lambda s: s.silent(5), 8, "L6", CLIENT, cure=True),
@@ -141,7 +142,7 @@ LEAKS = [
     Load("asyncpg-cancelled", "asyncpg, anyio", "a clean-up that is cancelled as well",
          script("cancelled.py", 1), lambda s: s.held(4), 4, "L11", SERVER, cure=True),
     Load("psycopg-tick", "psycopg 3", "a scheduled task that reads and never commits",
-         script("tick.py", 4), lambda s: s.held(4), 4, "L12", SERVER, cure=True, small=True),
+         script("tick.py", 6), lambda s: s.held(4), 4, "L12", SERVER, cure=True, small=True),
     Load("asyncpg-hung", "SQLAlchemy, asyncpg", "a partner that never answers, asked within a transaction",
          script("hung.py", 0.3), lambda s: s.held(6), 2, "L13", SERVER, cure=True),
     Load("node-error", "node-postgres", "a client that is not released when its query fails",
