@@ -9,7 +9,7 @@
 #include "io/clock.h"
 #include "base/redact.h"
 #include "serve/monitor.h"
-#include "serve/survey.h"
+#include "serve/report.h"
 #include "serve/worker.h"
 #include "session/tags.h"
 

@@ -17,7 +17,7 @@
 #include "base/check.h"
 #include "base/text.h"
 #include "serve/guest.h"
-#include "serve/survey.h"
+#include "serve/report.h"
 
 /* How long a client may take to read our last words. */
 #define FAREWELL_US (5 * SECOND_US)

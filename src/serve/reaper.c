@@ -14,7 +14,7 @@
 #include "base/text.h"
 #include "io/clock.h"
 #include "serve/guest.h"
-#include "serve/survey.h"
+#include "serve/report.h"
 #include "serve/worker.h"
 
 #define CANDIDATES_MAX 4096

@@ -1,25 +1,33 @@
 #ifndef PGWEIR_SERVE_SURVEY_H
 #define PGWEIR_SERVE_SURVEY_H
 
+#include "serve/house.h"
 #include "serve/mail.h"
 
-/* Looking at all origins, every leak_interval; see the drawing in survey.c. */
+/* Looking at all origins, every leak_interval; see the drawing in survey.c; the keeper's part is verdicts.c. */
 struct house;
 struct worker;
 
-/* What was found, and how it is shown. Immutable and counted. */
-struct report {
-	atomic_uint references;
-	time_us at;
-	struct origin_row *origins;
-	size_t origin_count;
-	struct leak_row *leaks;
-	size_t leak_count;
-	struct reap_row *reaps;
-	size_t reap_count;
+struct survey_row {
+	struct origin *origin;
+	uint32_t number;
+	pool_id pool; /* of one of its clients, and that one's address */
+	uint32_t peer_process;
+	uint16_t peer_port;
+	uint8_t peer_ip[16];
+	bool peer_is_six;
+	struct leak_facts facts;
+	char voted[ORIGIN_WORDS], held[ORIGIN_WORDS];
+	uint32_t votes;
 };
-struct report *report_keep(struct house *); /* the last one, counted for the caller; NULL: there is none yet */
-void report_drop(struct report *);          /* NULL is fine */
+
+struct letter_survey {
+	struct letter letter;
+	uint32_t worker; /* whose clients are being looked at */
+	uint32_t slot;   /* the next of them */
+	struct survey_row *rows;
+	size_t count;
+};
 
 /* ---- at the workers ---- */
 

@@ -1,0 +1,197 @@
+/* The keeper's part of the look at all origins: what the workers' letter says is judged (core/leak.c), told, and acted upon. The keeper
+ * is a thread that serves nobody, so what takes milliseconds (a thousand origins, a look into /proc) takes them from nobody. */
+#include <stdlib.h>
+
+#include "base/check.h"
+#include "base/text.h"
+#include "io/clock.h"
+#include "io/file.h"
+#include "serve/reaper.h"
+#include "serve/report.h"
+#include "serve/worker.h"
+
+#define CHANGES_MAX    64
+#define SOUGHT_AT_ONCE 8
+#define ACTED_AT_ONCE  4
+#define LINES_AT_ONCE  10 /* of the log, for one look */
+
+struct survey {
+	struct leak_book *book;
+	struct reaper *reaper;
+	struct leak_facts *facts;
+	struct leak_change changes[CHANGES_MAX];
+	size_t next_leak; /* whose turn it is */
+};
+
+static struct survey *survey_of(struct house *house)
+{
+	struct survey *survey = house->survey;
+
+	if (survey)
+		return survey;
+	survey = calloc(1, sizeof *survey);
+	if (survey) {
+		survey->book = leak_book_new();
+		survey->reaper = reaper_new();
+		survey->facts = calloc(ORIGINS_MAX + 1, sizeof *survey->facts);
+	}
+	if (survey && (!survey->book || !survey->facts || !survey->reaper)) {
+		leak_book_free(survey->book);
+		reaper_free(survey->reaper);
+		free(survey->facts);
+		free(survey);
+		return NULL;
+	}
+	house->survey = survey;
+	return survey;
+}
+
+void survey_fini(struct house *house)
+{
+	if (house->survey) {
+		leak_book_free(house->survey->book);
+		reaper_free(house->survey->reaper);
+		free(house->survey->facts);
+		free(house->survey);
+		house->survey = NULL;
+	}
+	report_drop(house->report);
+	house->report = NULL;
+}
+
+/* Which process it is, where that can be seen: the kernel tells it of a unix socket's peer, and /proc of a TCP peer on this machine. It is
+ * one client's; others of the same origin may be other processes of the same program. Sought once for each origin. */
+static void seek_process(struct house *house, const struct survey_row *row)
+{
+	static const uint8_t six_loopback[16] = { [15] = 1 };
+	struct origin *origin = row->origin;
+	bool six = row->peer_is_six;
+	bool local = six ? memcmp(row->peer_ip, six_loopback, sizeof six_loopback) == 0 : row->peer_ip[0] == 127;
+	uint32_t process = row->peer_process, user = UINT32_MAX;
+	char words[256] = "";
+
+	if (local && !process)
+		process = process_of_peer(row->peer_ip, six, row->peer_port, &user);
+	if (process && !process_words(process, words, sizeof words))
+		process = 0;
+	if (!process && user != UINT32_MAX)
+		text_format(words, sizeof words, "(user %u)", user);
+	lock_take(house->lock);
+	if (origin->number == row->number) {
+		origin->process_sought = true;
+		origin->process_id = process;
+		text_copy(origin->process, sizeof origin->process, words);
+		origin->runtime = origin_runtime(words, origin->application_name);
+	}
+	lock_drop(house->lock);
+}
+
+static void seek_processes(struct house *house, const struct letter_survey *letter)
+{
+	unsigned sought = 0;
+
+	for (size_t i = 0; i < letter->count && sought < SOUGHT_AT_ONCE; i++) {
+		const struct survey_row *row = &letter->rows[i];
+		bool wanted;
+
+		lock_take(house->lock);
+		wanted = row->facts.clients > 0 && row->number > 0 && row->origin->number == row->number &&
+			!row->origin->process_sought;
+		lock_drop(house->lock);
+		if (wanted) {
+			seek_process(house, row);
+			sought++;
+		}
+	}
+}
+
+/* What the origin could exhaust. */
+static void add_limits(
+	struct house *house, const struct config *config, struct survey_row *row, struct pool_picture *picture)
+{
+	struct leak_facts *facts = &row->facts;
+	bool known;
+
+	facts->clients_limit = config->client_limit_counts == LIMIT_ALL && config->max_client_conn > 0
+		? (uint32_t)config->max_client_conn
+		: house->clients_max;
+	facts->clients_total = atomic_load(&house->clients);
+	lock_take(house->lock);
+	if (row->origin->number == row->number) {
+		facts->driver = row->origin->driver;
+		facts->runtime = row->origin->runtime;
+	}
+	known = row->pool != NO_POOL && core_pool_picture(house->core, row->pool, picture);
+	lock_drop(house->lock);
+	if (!known)
+		return;
+	facts->servers_limit = picture->rules.size + picture->rules.reserve;
+	facts->servers_lent = picture->lent;
+	facts->pool_waiting = picture->waiting;
+}
+
+/* A few leaks at each look, in turn: every letter looks at every client. */
+static void act_on_leaks(struct house *house, struct survey *survey, const struct config *config,
+	const struct report *report, size_t count, time_us now)
+{
+	for (size_t n = 0; n < report->leak_count && n < ACTED_AT_ONCE; n++) {
+		size_t i = survey->next_leak++ % report->leak_count;
+		const struct leak *leak = leak_at(survey->book, i);
+
+		for (size_t j = 0; leak && j < count; j++)
+			if (survey->facts[j].origin == leak->origin && leak->origin > 0)
+				reaper_consider(
+					survey->reaper, house, config, leak, &report->leaks[i], &survey->facts[j], now);
+	}
+}
+
+void survey_reaped(struct house *house, struct letter *mail)
+{
+	struct survey *survey = survey_of(house);
+
+	reaper_home(survey ? survey->reaper : NULL, house, mail);
+}
+
+void survey_judge(struct house *house, struct letter *mail, time_us now)
+{
+	struct letter_survey *letter = (struct letter_survey *)(void *)mail;
+	struct survey *survey = survey_of(house);
+	struct config *config = house_config(house, NULL);
+	struct pool_picture *picture = malloc(sizeof *picture);
+	struct report *report = NULL, *before;
+	struct leak_rules rules = {
+		.period = config->leak_interval,
+		.quiet = config->leak_quiet,
+		.hold = config->leak_hold,
+		.siblings = (uint32_t)config->leak_siblings,
+	};
+	size_t changes = 0, i;
+
+	seek_processes(house, letter);
+	if (survey && picture) {
+		for (i = 0; i < letter->count; i++) {
+			add_limits(house, config, &letter->rows[i], picture);
+			survey->facts[i] = letter->rows[i].facts;
+		}
+		changes = leak_step(
+			survey->book, &rules, now, survey->facts, letter->count, survey->changes, CHANGES_MAX);
+		report = report_make(house, survey->book, survey->reaper, letter, now);
+	}
+	for (i = 0; report && i < changes && i < LINES_AT_ONCE; i++)
+		report_log(&survey->changes[i], report);
+	if (changes > LINES_AT_ONCE)
+		log_line(LOG_WARNING, "leak changes that are not logged: %zu; see SHOW LEAKS", changes - LINES_AT_ONCE);
+	if (report)
+		act_on_leaks(house, survey, config, report, letter->count, now);
+	if (report) {
+		lock_take(house->lock);
+		before = house->report;
+		house->report = report;
+		lock_drop(house->lock);
+		report_drop(before);
+	}
+	free(picture);
+	config_drop(config);
+	survey_letter_free(mail);
+	atomic_store(&house->surveying, false);
+}
