@@ -220,10 +220,12 @@ static void judge_reaped(struct person *p, const char *sqlstate)
 		broken("the leak guard ends no operator", "c%u", p->id);
 	if (strcmp(sqlstate, "57P05") != 0 && strcmp(sqlstate, "25P03") != 0)
 		broken("who is ended is told why", "c%u: %s", p->id, sqlstate);
-	if (p->awaiting > 0 && world.now > p->asked_at + SECOND_US && world.stalls == 0 && !p->end->wire->faulty)
-		broken("the leak guard ends nobody who waits for an answer", "c%u waits for %u answers since %lld us",
-			p->id, p->awaiting, (long long)(world.now - p->asked_at));
-	if (p->in_block && strcmp(sqlstate, "57P05") == 0 && p->awaiting == 0)
+	/* Longer ago than a way there and back, and a slow worker in between. */
+	if (!person_is_quiet(p) && p->out.length == 0 && world.stalls == 0 && !p->end->wire->faulty &&
+		world.now > p->asked_at + 3 * p->end->wire->latency + 100 * MILLISECOND_US)
+		broken("the leak guard ends nobody who waits for an answer", "c%u waits since %lld us", p->id,
+			(long long)(world.now - p->asked_at));
+	if (person_is_quiet(p) && p->shadow->status != 'I' && strcmp(sqlstate, "57P05") == 0)
 		broken("a block is not ended as a rest", "c%u", p->id);
 }
 

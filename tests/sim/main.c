@@ -121,8 +121,9 @@ static uint64_t play(uint64_t seed)
 	live_until(world.now + 400 * SECOND_US);
 	if (people_left > 0)
 		tell_who_waits();
-	/* Farewells, orphans and the like come to their ends. */
-	begun = world.now + 130 * SECOND_US;
+	/* Farewells, orphans and the like come to their ends; where memory was refused to the answer of a cancel, its connection does so
+	 * only by client_login_timeout, which is 300 s at most. */
+	begun = world.now + (world.memory ? 320 : 130) * SECOND_US;
 	while (world_step(begun))
 		if (world.steps > steps_most)
 			broken("the world comes to rest", "%llu things happened", (unsigned long long)world.steps);

@@ -67,7 +67,7 @@ static void gone(struct person *p)
 }
 
 /* Everything it asked for is answered. */
-static bool quiet(const struct person *p)
+bool person_is_quiet(const struct person *p)
 {
 	if (p->kind == PERSON_OPERATOR)
 		return p->awaiting == 0;
@@ -345,7 +345,7 @@ static void extended_one(struct person *p, bool names_too)
 static void extended(struct person *p)
 {
 	unsigned n = 1 + (chance(p->pipelined) ? (unsigned)pick(6) : 0);
-	bool names_too = ways.prepared && quiet(p);
+	bool names_too = ways.prepared && person_is_quiet(p);
 	char name[] = "s1";
 
 	if (names_too && chance(p->named / 8)) {
@@ -460,7 +460,7 @@ static void cancel(void *who, uint64_t what)
 	struct cancel_request *r;
 
 	(void)what;
-	if (p->state != PERSON_TALKING || quiet(p))
+	if (p->state != PERSON_TALKING || person_is_quiet(p))
 		return;
 	r = mine_new(sizeof *r);
 	r->of = p;
@@ -569,10 +569,10 @@ static void talk(void *who, uint64_t what)
 	p->talk_due = false;
 	if (p->state != PERSON_TALKING || p->fatal || p->left)
 		return;
-	if (!quiet(p) && (hurry || !chance(p->pipelined) || p->copy_waits || p->asked.length > 4000))
+	if (!person_is_quiet(p) && (hurry || !chance(p->pipelined) || p->copy_waits || p->asked.length > 4000))
 		return;
 	if (!p->in_block && (p->talks == 0 || hurry)) {
-		if (quiet(p))
+		if (person_is_quiet(p))
 			leave_politely(p);
 		return;
 	}
@@ -755,7 +755,7 @@ static void hear_answer(struct person *p, char type, struct span body, struct sp
 	if (type == 'Z') {
 		compare_settings(p);
 		settle_shadow(p);
-		if (quiet(p)) {
+		if (person_is_quiet(p)) {
 			p->copy_waits = false;
 			p->in_block = p->shadow->status != 'I';
 			talk_later(p);

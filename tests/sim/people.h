@@ -57,7 +57,8 @@ void people_begin(const struct people_ways *);
 void people_end(void);
 
 struct person *person_of(int id);
-bool person_present(const struct person *); /* connected, as far as it knows */
+bool person_is_quiet(const struct person *); /* it has had every answer that it asked for */
+bool person_present(const struct person *);  /* connected, as far as it knows */
 
 /* The end nears: nobody begins anything new. */
 void people_hurry(void);
