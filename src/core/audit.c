@@ -297,7 +297,7 @@ static void audit_clients(const struct core *core)
 void core_audit(const struct core *core)
 {
 	const struct user *user;
-	uint32_t waiting = 0, servers = 0, clients = 0;
+	uint32_t waiting = 0, servers = 0, clients = 0, full = 0;
 
 	check(core->out == NULL);
 	check(core->scope.servers <= core->setup.servers_max);
@@ -312,7 +312,9 @@ void core_audit(const struct core *core)
 		waiting += pool->waiting + pool->kept;
 		servers += pool->servers;
 		clients += pool->clients;
+		full += pool->full_since != 0;
 	}
+	check(full == core->full_pools);
 	check(waiting == core->waiting && servers == core->scope.servers);
 	check(clients <= core->clients_count);
 	audit_scope(&core->scope, SCOPE_ALL);

@@ -12,7 +12,8 @@
  *   FULL       PostgreSQL has no slot (53300), for anybody or for this role or database. Clients never hear of it: they wait, our
  *              target shrinks to what lives, and one dial at a time asks again after 100 ms, 200 ms ... 5 s. Each success raises
  *              the target by one and asks on at once; the state ends when nobody waits for more. A neighbour that rests and
- *              counts against the same limit makes room.
+ *              counts against the same limit makes room; for a pool that has no server at all also one that comes free, in
+ *              turns as between hungry pools.
  *   TEMPORARY  it starts up or shuts down: the same pauses, clients wait.
  *   REFUSED    anything else. A pool without a live server can not serve, so its waiters are told, and so is everybody
  *              who comes within login_retry; with live servers they go on waiting. */
@@ -161,8 +162,10 @@ struct pool *dial_succeeded(struct core *core, struct server *s)
 void dial_next(struct core *core, struct pool *pool)
 {
 	dial_more(core, pool);
-	if (!dial_wanted(pool))
+	if (!dial_wanted(pool) && pool->full_since) {
 		pool->full_since = pool->full_target = 0;
+		core->full_pools--;
+	}
 	limits_freed(core, pool);
 	tick_hurry(core, tick_pool_due(core, pool));
 }
@@ -210,8 +213,10 @@ static void pause_dialing(struct core *core, struct pool *pool)
 
 static void failure_full(struct core *core, struct pool *pool)
 {
-	if (!pool->full_since)
+	if (!pool->full_since) {
 		pool->full_since = core->now;
+		core->full_pools++;
+	}
 	pool->full_target = pool_live(pool) ? pool_live(pool) : 1;
 	pause_dialing(core, pool);
 	limits_relieve(core, pool);

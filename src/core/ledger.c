@@ -166,6 +166,11 @@ void server_gone(struct core *core, struct server **taken)
 	if (s->room_for) {
 		check(s->room_for->rooms > 0);
 		s->room_for->rooms--;
+		/* It paused because PostgreSQL had no slot for it, and this was one. */
+		if (s->room_for->full_since) {
+			s->room_for->retry_at = 0;
+			limits_hunger(core, s->room_for);
+		}
 	}
 	slots_remove(&core->servers, s->id);
 	free(s);

@@ -51,6 +51,8 @@ void server_offer(struct core *core, struct server *s)
 	next = waiters_next(s->pool, s->worker, s->state == SERVER_MOVING ? s->line : NULL);
 	if (!link_empty(&core->hungry) && limits_yield(core, s, next))
 		return;
+	if (core->full_pools && limits_yield_refused(core, s, next))
+		return;
 	if (next && next->ref.worker == s->worker) {
 		lease_open(core, s, next);
 	} else if (next) {

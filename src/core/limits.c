@@ -185,6 +185,48 @@ bool limits_yield(struct core *core, struct server *s, const struct client *next
 	return hungriest && make_room(core, hungriest, s);
 }
 
+/* A pool without a server whose dial PostgreSQL refused, for a limit of its own under which `s` counts as well: we do not know that
+ * limit's number, so nobody is hungry for it, and a busy neighbour would keep every slot for ever. */
+static struct pool *refused_beside(struct core *core, const struct server *s, const struct client *next)
+{
+	time_us turn = s->pool->median_lease > TURN_LEAST ? s->pool->median_lease : TURN_LEAST, since = 0;
+	struct pool *best = NULL;
+
+	for (uint32_t i = 0; i < core->pools_count; i++) {
+		struct pool *pool = core->pools[i];
+		enum scope_kind kind;
+		time_us pool_since;
+
+		if (!pool->full_since || pool == s->pool || pool_staying(pool) || pool->rooms || !dial_wanted(pool) ||
+			pool_paused(core, pool))
+			continue;
+		kind = full_scope(core, pool);
+		if (pool->scopes[kind] != s->pool->scopes[kind] ||
+			pool->scopes[SCOPE_INSTANCE] != s->pool->scopes[SCOPE_INSTANCE])
+			continue;
+		pool_since = waiters_next_dial(pool)->since;
+		if (next && pool_since + turn >= waiters_oldest(s->pool)->since)
+			continue;
+		if (!best || pool_since < since) {
+			best = pool;
+			since = pool_since;
+		}
+	}
+	return best;
+}
+
+bool limits_yield_refused(struct core *core, struct server *s, const struct client *next)
+{
+	struct pool *pool = refused_beside(core, s, next);
+
+	if (!pool)
+		return false;
+	s->room_for = pool;
+	pool->rooms++;
+	server_close(core, s, CLOSE_MAKE_ROOM);
+	return true;
+}
+
 /* The hungry pool that may dial now and whose waiter has waited longest; forgets those that are hungry no more. */
 static struct pool *whose_turn(struct core *core)
 {

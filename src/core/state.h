@@ -244,6 +244,7 @@ struct core {
 	struct porch *porches;
 	struct link door, hungry, keepers, askers, roomy, crowded, lingering;
 	uint32_t clients_count;                                         /* entered and not refused there, not left */
+	uint32_t full_pools;                                            /* whose full_since is set */
 	uint32_t at_porch, at_door, logging_in, refused, waiting, lent; /* waiting: also who is kept */
 	uint64_t door_waits;
 
@@ -342,6 +343,7 @@ bool scope_full(const struct scope *);
 bool pool_over(const struct pool *); /* more servers than the rules now allow */
 void limits_hunger(struct core *, struct pool *);
 bool limits_yield(struct core *, struct server *, const struct client *next);
+bool limits_yield_refused(struct core *, struct server *, const struct client *next);
 bool limits_make_room(struct core *, struct pool *);
 /* PostgreSQL itself is full: a server that rests and counts against the same limit there is a slot. */
 void limits_relieve(struct core *, struct pool *);

@@ -113,7 +113,7 @@ void guest_end(struct guest *guest, const struct complaint *complaint, const cha
 	outbox_hurry(worker, guest->stream);
 	if (guest->channel && guest->channel->body_left > 0 && guest->channel->forward)
 		guest->cut_short = true;
-	if (complaint && !guest->cut_short) {
+	if (complaint && !guest->cut_short && !guest->fatal_seen) {
 		struct buf words = { 0 };
 		struct writer w = writer_to(&words);
 		struct piece piece;

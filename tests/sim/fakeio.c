@@ -413,6 +413,7 @@ struct stream *stream_dial(struct loop *loop, const struct address *to, const st
 	s = stream_new(loop, owner);
 	s->peer = *to;
 	s->end = wire_dial(address_number(to), to->port, stream_wakes, s);
+	s->end->wire->to_postgres = true;
 	return s;
 }
 

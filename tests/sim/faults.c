@@ -16,14 +16,8 @@ static struct wire *some_wire(bool to_server)
 	unsigned n = 0;
 
 	for (struct wire *w = wires(); w; w = w->next) {
-		bool is_server = w->ends[1].owner != NULL && w->ends[0].owner != NULL && w->ends[1].wire == w;
-		struct backend *b = NULL;
-
-		for (struct backend *each = cluster.backends; each && !b; each = each->next)
-			if (each->end == &w->ends[1] && each->state != BACKEND_GONE)
-				b = each;
-		(void)is_server;
-		if (w->cut || w->ends[0].closed || w->ends[1].closed || (b != NULL) != to_server)
+		/* Whose it is shows before PostgreSQL has heard of it: a dial may be cut too. */
+		if (w->cut || w->ends[0].closed || w->ends[1].closed || w->to_postgres != to_server)
 			continue;
 		if (pick(++n) == 0)
 			chosen = w;

@@ -102,8 +102,9 @@ struct wire {
 	struct pipe pipes[2];
 	time_us latency, stalled_until;
 	unsigned number;
-	bool cut;    /* nothing arrives any more */
-	bool faulty; /* cut or stalled once, or reset */
+	bool to_postgres; /* the house dialed it */
+	bool cut;         /* nothing arrives any more */
+	bool faulty;      /* cut or stalled once, or reset */
 	struct wire *next;
 };
 
