@@ -47,7 +47,11 @@ static void finish(struct guest *guest, struct buf *text)
 	struct writer w = writer_to(text);
 
 	message_ready(&w, 'I');
-	send_text(guest, text);
+	/* Without its ReadyForQuery it would wait for ever. */
+	if (writer_ok(&w))
+		send_text(guest, text);
+	else
+		guest_end(guest, NULL, "out of memory");
 	buf_fini(text);
 	if (guest->state == GUEST_ENDING)
 		return;

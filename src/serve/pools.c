@@ -367,12 +367,15 @@ void pool_learn(struct worker *worker, struct pool_view *view, struct params *wa
 	struct welcomes *welcomes;
 	struct welcome *welcome, old = { 0 };
 
-	/* Without a name of its own a client is told the empty one, unless the database is configured with one. */
-	if (name && !(view->database && view->database->application_name))
-		(void)params_put(&plain, span_text(application_name), span_text(""));
+	bool ours = !(name && view->database && view->database->application_name);
+
+	/* Without a name of its own a client is told the empty one, unless the database is configured with one. What can not be told
+	 * without this client's name is not learnt. */
+	if (name && ours)
+		ours = params_put(&plain, span_text(application_name), span_text(""));
 	lock_take(house->lock);
 	welcomes = welcomes_of(house, view->id);
-	if (welcomes && !(name && view->database && view->database->application_name)) {
+	if (welcomes && ours) {
 		welcome = &welcomes->list[welcomes->next++ % WELCOMES];
 		old = *welcome;
 		*welcome = (struct welcome){ params_keep(kind), params_keep(plain) };
