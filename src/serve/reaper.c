@@ -378,7 +378,7 @@ static bool grows_again(struct reaper *reaper, const struct leak_row *leak, cons
 	ended->let_alone_until = now + LET_ALONE_US;
 	log_line(LOG_WARNING,
 		"reaper: origin %u (%s/%s \"%s\" at %s) logged in %llu times since %u of its clients were ended %lld s ago: it is let alone for %lld s",
-		leak->origin, leak->user, leak->database, leak->application_name, leak->address,
+		leak->origin, leak->database, leak->user, leak->application_name, leak->address,
 		(unsigned long long)(facts->logins - ended->logins), ended->count,
 		(long long)((now - ended->at) / SECOND_US), (long long)(LET_ALONE_US / SECOND_US));
 	return true;
@@ -453,7 +453,7 @@ static void audit(struct reaper *reaper, struct letter_reap *letter)
 		reaper->list[reaper->next++ % KEPT_REAPS] = *row;
 		reaper->count += reaper->count < KEPT_REAPS;
 		log_line(LOG_WARNING, "reaper: client %u of origin %u (%s/%s \"%s\" at %s:%d) %s: %s for %s; %s%s",
-			row->client, row->origin, row->user, row->database, row->application_name, row->address,
+			row->client, row->origin, row->database, row->user, row->application_name, row->address,
 			row->port, row->outcome, row->reason, text_duration(age, sizeof age, row->idle),
 			row->by_hand ? "by an administrator" : "by leak_action, pattern ",
 			row->by_hand ? "" : row->pattern);

@@ -77,7 +77,7 @@ static struct python_value *read_list(struct python_file *f, char closing)
 		python_put(f, list, NULL, item);
 		if (python_take(f, ','))
 			comma = true;
-		if (f->at == before)
+		if (f->at == before && f->at < f->end)
 			f->at++;
 	}
 	f->brackets--;
@@ -108,7 +108,7 @@ static struct python_value *read_dict(struct python_file *f)
 		}
 		skip_rest(f);
 		python_take(f, ',');
-		if (f->at == before)
+		if (f->at == before && f->at < f->end)
 			f->at++;
 	}
 	f->brackets--;
@@ -131,7 +131,7 @@ static void read_arguments(struct python_file *f, struct python_value *call)
 		python_put(f, call, key, read_expression(f));
 		skip_rest(f);
 		python_take(f, ',');
-		if (f->at == before)
+		if (f->at == before && f->at < f->end)
 			f->at++;
 	}
 	f->brackets--;
@@ -316,7 +316,7 @@ static struct python_value *read_expression(struct python_file *f)
 			const uint8_t *before = f->at;
 
 			read_primary(f);
-			if (f->at == before)
+			if (f->at == before && f->at < f->end)
 				f->at++;
 		}
 	}

@@ -2,6 +2,8 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
 #include <cmocka.h>
 
 #include "tool/doctor_python.h"
@@ -135,6 +137,27 @@ static void depth_and_size_are_bounded(void **state)
 	assert_non_null(read(deep, "A"));
 }
 
+/* Where a text ends within brackets, in memory that ends there too: a sanitizer or valgrind sees who reads on. */
+static void nothing_is_read_behind_the_end(void **state)
+{
+	static const char *const texts[] = { "\xff[ {{ ", "A = {", "A = { ", "A = [ ", "A = f( ",
+		"A = {'x': ", "A = {** ", "A = x[ " };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
+		size_t length = strlen(texts[i]);
+		char *exact = malloc(length);
+		struct python_file *other;
+
+		assert_non_null(exact);
+		memcpy(exact, texts[i], length);
+		other = python_read(span_of(exact, length));
+		assert_non_null(other);
+		python_free(other);
+		free(exact);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -145,6 +168,7 @@ int main(void)
 		cmocka_unit_test_teardown(a_condition_adds_what_nothing_else_sets, tear_down),
 		cmocka_unit_test_teardown(what_is_beyond_it_is_unknown_and_the_rest_is_read, tear_down),
 		cmocka_unit_test_teardown(depth_and_size_are_bounded, tear_down),
+		cmocka_unit_test(nothing_is_read_behind_the_end),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
