@@ -21,7 +21,7 @@ struct person *people;
 unsigned people_left;
 static unsigned person_count;
 static struct people_ways ways;
-static bool hurry;
+static bool hurry, reaping; /* reaping: its operators do little else */
 static struct person *by_id[2048];
 
 static const char *const users[] = { "anna", "bert", "carl" };
@@ -532,8 +532,8 @@ static void operate(struct person *p)
 		"UNPROTECT ORIGIN #" };
 	char text[200];
 
-	if (chance(ways.commands) && !hurry) {
-		const char *act = acts[pick(sizeof acts / sizeof *acts)];
+	if ((chance(ways.commands) || (reaping && chance(700))) && !hurry) {
+		const char *act = reaping && chance(800) ? "REAP ORIGIN #" : acts[pick(sizeof acts / sizeof *acts)];
 		size_t n = strcspn(act, "@#");
 
 		if (act[n] == '#')
@@ -1138,6 +1138,7 @@ void people_begin(const struct people_ways *given)
 {
 	ways = *given;
 	hurry = false;
+	reaping = ways.commands > 0 && chance(300);
 	person_count = people_left = 0;
 	for (unsigned i = 0; i < ways.count; i++)
 		person_new(PERSON_GOOD);
