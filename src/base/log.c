@@ -84,6 +84,10 @@ void log_line(enum log_level level, const char *format, ...)
 		return;
 	if ((size_t)n >= sizeof line)
 		cut(line);
+	/* Strangers choose names and statements: they may not command the terminal of who reads the log. */
+	for (char *at = line; *at; at++)
+		if (((unsigned char)*at < ' ' && *at != '\n' && *at != '\t') || *at == 0x7f)
+			*at = '?';
 	if (memchr(line, '\n', strlen(line)) == NULL) {
 		sink(level, line);
 		return;

@@ -52,6 +52,13 @@ static void a_newline_cannot_begin_a_record(void **state)
 	assert_string_equal(last, "user=x\n\t2026 FATAL forged\n\t\n\tend");
 }
 
+static void nothing_in_a_line_commands_a_terminal(void **state)
+{
+	(void)state;
+	log_line(LOG_LOG, "%s", "\x1b[2Jcaf\xc3\xa9\a\b\x7f\tend");
+	assert_string_equal(last, "?[2Jcaf\xc3\xa9???\tend");
+}
+
 static void a_line_too_long_is_cut_and_says_so(void **state)
 {
 	static char text[6000];
@@ -83,6 +90,7 @@ int main(void)
 		cmocka_unit_test(a_line_reaches_the_sink_whole),
 		cmocka_unit_test(what_is_not_wanted_is_not_said),
 		cmocka_unit_test(a_newline_cannot_begin_a_record),
+		cmocka_unit_test(nothing_in_a_line_commands_a_terminal),
 		cmocka_unit_test(a_line_too_long_is_cut_and_says_so),
 	};
 

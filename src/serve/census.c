@@ -280,6 +280,15 @@ static time_us wall_of(const struct worker *worker, const struct snapshot *snaps
 	return snapshot->wall - (worker->now - at);
 }
 
+/* What a stranger calls himself; under PgBouncer's name as he wrote it, since its tools compare it. */
+static void copy_name(const struct snapshot *snapshot, char out[SNAPSHOT_NAME], const char *name)
+{
+	if (snapshot->pgbouncer)
+		text_copy(out, SNAPSHOT_NAME, name ? name : "");
+	else
+		text_escape(out, SNAPSHOT_NAME, span_text(name ? name : ""));
+}
+
 static void add_client(struct worker *worker, struct snapshot *snapshot, const struct guest *guest)
 {
 	struct client_row *row = snapshot_client(snapshot);
@@ -287,13 +296,13 @@ static void add_client(struct worker *worker, struct snapshot *snapshot, const s
 
 	if (!row)
 		return;
-	text_copy(row->user, sizeof row->user, guest->user ? guest->user : "");
+	copy_name(snapshot, row->user, guest->user);
 	if (guest->pool != NO_POOL)
 		text_copy(row->database, sizeof row->database, worker->views[guest->pool]->database_name);
 	else if (guest->state == GUEST_CONSOLE)
 		text_copy(row->database, sizeof row->database, "pgbouncer");
 	name = guest->wanted ? params_get(guest->wanted, span_text("application_name")) : NULL;
-	text_copy(row->application_name, sizeof row->application_name, name ? name : "");
+	copy_name(snapshot, row->application_name, name);
 	switch ((enum guest_state)guest->state) {
 	case GUEST_LOGIN:
 	case GUEST_LEARNING:
@@ -347,10 +356,10 @@ static void add_server(struct worker *worker, struct snapshot *snapshot, const s
 
 	if (!row)
 		return;
-	text_copy(row->user, sizeof row->user, worker->views[channel->pool]->user);
+	copy_name(snapshot, row->user, worker->views[channel->pool]->user);
 	text_copy(row->database, sizeof row->database, worker->views[channel->pool]->database_name);
 	name = params_get(channel->reported, span_text("application_name"));
-	text_copy(row->application_name, sizeof row->application_name, name ? name : "");
+	copy_name(snapshot, row->application_name, name);
 	row->state = states[channel->state];
 	row->canceling = channel->errands > 0;
 	fill_addresses(channel->stream, row->address, &row->port, row->local_address, &row->local_port, NULL);

@@ -117,9 +117,12 @@ class The_ledger(Story):
         client.query("SELECT 2 /* \x1b]0;owned\x07 */")
         wait_until("it is seen", lambda: any("<script>" in row["application_name"] and row["statement"]
                                              for row in pooler.show("ORIGINS")))
-        for row in pooler.show("ORIGINS") + pooler.show("LEASES"):
+        for row in pooler.show("ORIGINS") + pooler.show("LEASES") + pooler.show("CLIENTS") + pooler.show("SERVERS"):
             for value in row.values():
                 self.assertFalse(value and any(ord(c) < 32 for c in value), value)
+        self.refused(pooler.client, user="\x1b[2Jnobody\x07", database="app", says="")
+        self.assertIn("?[2Jnobody?", pooler.log())
+        self.assertNotIn("\x1b", pooler.log())
 
     @takes(90)
     def however_many_names_come_the_table_is_bounded(self):
