@@ -221,8 +221,8 @@ static void judge_reaped(struct person *p, const char *sqlstate)
 	if (strcmp(sqlstate, "57P05") != 0 && strcmp(sqlstate, "25P03") != 0)
 		broken("who is ended is told why", "c%u: %s", p->id, sqlstate);
 	/* Longer ago than a way there and back, and a slow worker in between; and it heard what it was told when it was told. */
-	if (!person_is_quiet(p) && !p->slow && !p->stopped && p->out.length == 0 && world.stalls == 0 && !p->end->wire->faulty &&
-		world.now > p->asked_at + 3 * p->end->wire->latency + 100 * MILLISECOND_US)
+	if (!person_is_quiet(p) && !p->slow && !p->stopped && p->out.length == 0 && world.stalls == 0 &&
+		!p->end->wire->faulty && world.now > p->asked_at + 3 * p->end->wire->latency + 100 * MILLISECOND_US)
 		broken("the leak guard ends nobody who waits for an answer", "c%u waits since %lld us", p->id,
 			(long long)(world.now - p->asked_at));
 	if (person_is_quiet(p) && p->shadow->status != 'I' && strcmp(sqlstate, "57P05") == 0)
