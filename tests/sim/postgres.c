@@ -143,11 +143,12 @@ static void take_startup(struct backend *b, struct span packet)
 		if (value >= end)
 			break;
 		at = value + strlen(value) + 1;
-		if (strcmp(key, "application_name") == 0 && strcmp(value, "pgweir monitor") == 0)
+		if (strcmp(key, "application_name") == 0 && strcmp(value, "pgweir monitor") == 0) {
 			b->monitor = true;
-		/* What the one before it was told may be too old to be believed by now. */
-		cluster.readings = 0;
-		cluster.steady_at = 0;
+			/* What the one before it was told may be too old to be believed by now. */
+			cluster.readings = 0;
+			cluster.steady_at = 0;
+		}
 		if (strcmp(key, "user") == 0)
 			snprintf(b->user, sizeof b->user, "%s", value);
 		else if (strcmp(key, "database") == 0)
