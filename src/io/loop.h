@@ -100,8 +100,9 @@ const struct address *stream_peer(const struct stream *);
 const struct address *stream_local(const struct stream *);
 
 /* While bytes are under way to the peer and are not acknowledged though sent again: how long nothing at all has come from its kernel.
- * 0: nothing is under way, it answers, or it can not be told (a unix socket). A peer that only does not read answers. */
-time_us stream_silence(const struct stream *);
+ * 0: nothing is under way, it answers, or it can not be told (a unix socket). A peer that only does not read answers. Costs a system call
+ * if something was sent since the last question, or was still under way then; else nothing. */
+time_us stream_silence(struct stream *);
 
 /* The first `n` bytes of the last DONE_BYTES are done with; the rest is kept and comes again in front of the next bytes
  * (not before new bytes came, or stream_resume). Not called: nothing is consumed. Several calls add up; it may also be

@@ -63,8 +63,9 @@ enum stream_flag {
 	FLAG_OVER = 1 << 10,    /* end of file or error reached: nothing is left to read */
 	FLAG_SHUT_ASKED = 1 << 11,
 	FLAG_SHUT_DONE = 1 << 12,
-	FLAG_ARMED = 1 << 13,     /* EPOLLOUT is in the interest (always for TCP) */
-	FLAG_DIALED_NOW = 1 << 14 /* connect() answered at once: no event will come */
+	FLAG_ARMED = 1 << 13,      /* EPOLLOUT is in the interest (always for TCP) */
+	FLAG_DIALED_NOW = 1 << 14, /* connect() answered at once: no event will come */
+	FLAG_SENT = 1 << 15        /* something was sent since stream_silence saw that all was acknowledged */
 };
 
 /* One per connection, so every byte counts: see the static assertion in stream.c. */

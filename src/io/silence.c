@@ -11,15 +11,19 @@
  * that stays closed too, however dutifully the peer answers (tcp_probe_timer in net/ipv4/tcp_timer.c). Somebody who reads a long result in
  * a pager is no dead peer. So we look ourselves, from time to time, at what the kernel knows (tcp(7), TCP_INFO): */
 
-time_us stream_silence(const struct stream *s)
+time_us stream_silence(struct stream *s)
 {
 	struct tcp_info info = { 0 };
 	socklen_t length = sizeof info;
 
-	if (s->family == ADDRESS_UNIX || s->fd < 0 || s->state != STREAM_OPEN ||
+	if ((s->flags & FLAG_SENT) == 0 || s->family == ADDRESS_UNIX || s->fd < 0 || s->state != STREAM_OPEN ||
 		getsockopt(s->fd, IPPROTO_TCP, TCP_INFO, &info, &length) != 0 ||
 		length < offsetof(struct tcp_info, tcpi_snd_wnd) + sizeof info.tcpi_snd_wnd)
 		return 0;
+	if (info.tcpi_unacked == 0 && info.tcpi_notsent_bytes == 0 && !s->unsent) {
+		s->flags &= (uint16_t)~FLAG_SENT;
+		return 0;
+	}
 	/* Its window is closed: it answers probes, which come further and further apart. Three in a row are lost by nobody. */
 	if (info.tcpi_snd_wnd == 0)
 		return info.tcpi_probes >= 3 ? (time_us)info.tcpi_last_ack_recv * MILLISECOND_US : 0;

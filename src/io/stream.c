@@ -403,7 +403,7 @@ struct stream *stream_attach(struct loop *loop, struct parcel **at, const struct
 		goto refused;
 	if (!pack_peer(s, &p->peer))
 		goto refused_stream;
-	s->flags = p->flags;
+	s->flags = p->flags | FLAG_SENT; /* what may be under way moves with it */
 	s->error = p->error;
 	s->state = STREAM_OPEN;
 	if (p->unsent)
@@ -582,8 +582,10 @@ static bool flush(struct stream *s)
 		send_failed(s, errno);
 		return false;
 	}
-	if (sent > 0)
+	if (sent > 0) {
+		set_flag(s, FLAG_SENT);
 		block_consume(&s->unsent, (size_t)sent);
+	}
 	if (s->unsent) {
 		set_flag(s, FLAG_BLOCKED);
 		arm(s, true);
@@ -632,6 +634,7 @@ static ssize_t send_pieces(struct stream *s, const struct piece *pieces, size_t 
 		else
 			sent = sendmsg(s->fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
 	} while (sent < 0 && errno == EINTR);
+	set_flag(s, FLAG_SENT);
 	if (sent >= 0)
 		return sent;
 	if (errno == EAGAIN)

@@ -8,7 +8,10 @@
 #include "serve/worker.h"
 
 #define LOOK_EVERY (2 * SECOND_US)
-#define LOOK_MOST  4096 /* clients looked at in one turn: a million of them take their time, and nobody else's */
+
+/* So many clients are looked at, then the others are served for a while. */
+#define LOOK_MOST 128
+#define LOOK_ON   (2 * MILLISECOND_US)
 
 /* 0: do not look. */
 static time_us limit_of(const struct config *config)
@@ -33,7 +36,8 @@ static void look_at_channels(struct worker *worker, time_us limit)
 	}
 }
 
-static void look_at_guests(struct worker *worker, time_us limit)
+/* True: all of them were looked at. */
+static bool look_at_guests(struct worker *worker, time_us limit)
 {
 	struct guest *guest;
 	unsigned n;
@@ -42,22 +46,25 @@ static void look_at_guests(struct worker *worker, time_us limit)
 		guest = slots_next(&worker->guests, &worker->peers_slot);
 		if (!guest) {
 			worker->peers_slot = 0;
-			break;
+			return true;
 		}
 		if (guest->state != GUEST_ENDING && guest->stream && stream_silence(guest->stream) >= limit)
 			guest_ended(guest, ETIMEDOUT);
 	}
+	return false;
 }
 
 void peers_look(struct worker *worker)
 {
 	time_us limit = limit_of(worker->config);
+	bool all;
 
 	if (limit == 0)
 		return;
-	look_at_channels(worker, limit);
-	look_at_guests(worker, limit);
-	timer_set(&worker->timers, &worker->peers_timer, worker->now + LOOK_EVERY);
+	if (worker->peers_slot == 0)
+		look_at_channels(worker, limit);
+	all = look_at_guests(worker, limit);
+	timer_set(&worker->timers, &worker->peers_timer, worker->now + (all ? LOOK_EVERY : LOOK_ON));
 }
 
 void peers_configure(struct worker *worker)

@@ -3,7 +3,7 @@
  *   worker 0 --letter--> worker 0, 1, 2 ... --letter--> keeper ---> leak_step ---> report
  *   (timer)              each adds its shares           judges      (core/leak)    SHOW LEAKS, SHOW ORIGINS, the log
  *
- * A worker adds what its shares have counted, and what its clients are doing at this moment. It looks at a few thousand of them, then
+ * A worker adds what its shares have counted, and what its clients are doing at this moment. It looks at a few hundred of them, then
  * posts the letter to itself and serves others first: a house of a million clients is looked at without anybody waiting for it.
  *
  * The judging is the keeper's, a thread that serves nobody. */
@@ -17,7 +17,7 @@
 #include "serve/worker.h"
 
 /* How many clients are looked at before others are served. */
-#define GUESTS_AT_ONCE 2048
+#define GUESTS_AT_ONCE 256
 
 void survey_letter_free(struct letter *letter)
 {
