@@ -81,17 +81,25 @@ void waiters_remove(struct core *core, struct client *c)
 		tick_hurry(core, dial_due(core, pool));
 }
 
-/* The waiter behind `skip` others of this worker, or NULL. */
-static struct client *waiter_at(const struct pool_worker *at, uint32_t skip)
+/* The place behind `skip` others of the `count` in this list, or NULL. */
+static struct link *place_at(const struct link *list, uint32_t count, uint32_t skip)
 {
-	struct link *place = at->waiters.next;
+	struct link *place = list->next;
 
-	if (at->waiting <= skip)
+	if (count <= skip)
 		return NULL;
 	while (skip--)
 		place = place->next;
-	check(place != &at->waiters);
-	return link_owner(place, struct client, link);
+	check(place != list);
+	return place;
+}
+
+/* The waiter behind `skip` others of this worker, or NULL. */
+static struct client *waiter_at(const struct pool_worker *at, uint32_t skip)
+{
+	struct link *place = place_at(&at->waiters, at->waiting, skip);
+
+	return place ? link_owner(place, struct client, link) : NULL;
 }
 
 struct client *waiters_oldest(const struct pool *pool)
@@ -144,14 +152,9 @@ static bool overdue(const struct pool *pool, const struct client *other, const s
 /* The waiter of this worker's behind `skip` others of its line, or NULL. */
 static struct client *in_line_at(const struct line_worker *at, uint32_t skip)
 {
-	struct link *place = at->waiters.next;
+	struct link *place = place_at(&at->waiters, at->waiting, skip);
 
-	if (at->waiting <= skip)
-		return NULL;
-	while (skip--)
-		place = place->next;
-	check(place != &at->waiters);
-	return link_owner(place, struct client, in_line);
+	return place ? link_owner(place, struct client, in_line) : NULL;
 }
 
 /* As below, of one line. */
