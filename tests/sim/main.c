@@ -12,12 +12,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/check.h"
 #include "fakeio.h"
 #include "house.h"
+#include "seeds.h"
 
 #define BATCH 20
 
@@ -214,8 +214,6 @@ int main(int argc, char **argv)
 	program = argv[0];
 	check_set_hook(report_seed);
 	for (i = 1; i < argc; i++) {
-		const char *dash;
-
 		if (strcmp(argv[i], "--verbose") == 0) {
 			world.verbose = true;
 		} else if (strcmp(argv[i], "--stop") == 0) {
@@ -225,17 +223,7 @@ int main(int argc, char **argv)
 		} else if (strcmp(argv[i], "--steps") == 0 && i + 1 < argc) {
 			steps_most = strtoull(argv[++i], NULL, 10);
 		} else if (strcmp(argv[i], "--seeds") == 0 && i + 1 < argc) {
-			first = strtoull(argv[++i], NULL, 10);
-			dash = strchr(argv[i], '-');
-			if (dash) {
-				last = strtoull(dash + 1, NULL, 10);
-			} else {
-				last = first;
-				first = (uint64_t)time(NULL) * 1000;
-				last = first + last - 1;
-				printf("# new seeds %llu to %llu\n", (unsigned long long)first,
-					(unsigned long long)last);
-			}
+			seeds_read(argv[++i], &first, &last);
 		} else {
 			fprintf(stderr,
 				"usage: %s [--seed N | --seeds FIRST-LAST | --seeds COUNT] [--steps N] [--stop] [--verbose]\n",

@@ -11,11 +11,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "base/check.h"
 #include "base/text.h"
 #include "kinds.h"
+#include "seeds.h"
 
 #define PATTERNS 29 /* L1 to L28; 0: none */
 
@@ -325,19 +325,7 @@ int main(int argc, char **argv)
 		} else if (strcmp(argv[i], "--seed") == 0 && i + 1 < argc) {
 			first = last = strtoull(argv[++i], NULL, 10);
 		} else if (strcmp(argv[i], "--seeds") == 0 && i + 1 < argc) {
-			const char *dash;
-
-			first = strtoull(argv[++i], NULL, 10);
-			dash = strchr(argv[i], '-');
-			if (dash) {
-				last = strtoull(dash + 1, NULL, 10);
-			} else {
-				last = first;
-				first = (uint64_t)time(NULL) * 100000;
-				last = first + last - 1;
-				printf("# new seeds %llu to %llu\n", (unsigned long long)first,
-					(unsigned long long)last);
-			}
+			seeds_read(argv[++i], &first, &last);
 		} else {
 			fprintf(stderr,
 				"usage: %s [--seed N | --seeds FIRST-LAST | --seeds COUNT] [--kind NAME] [--verbose]\n",
