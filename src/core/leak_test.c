@@ -6,43 +6,11 @@
 
 #include <cmocka.h>
 
+#include "base/refusal_test.h"
 #include "base/rng.h"
 #include "core/leak_state.h"
 
 /* Stories of one origin, told in facts. tests/sim/origins.c tells thousands, from the lives of clients. */
-
-/* Memory is refused when a test says so. Sanitizers bring a heap of their own; there those tests step aside. */
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define OTHER_HEAP 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer) || __has_feature(memory_sanitizer)
-#define OTHER_HEAP 1
-#endif
-#endif
-
-#ifndef OTHER_HEAP
-void *__libc_malloc(size_t);
-void *__libc_calloc(size_t, size_t);
-void *__libc_realloc(void *, size_t);
-
-static bool armed;
-static long left; /* how many pieces are granted yet */
-
-void *malloc(size_t n)
-{
-	return armed && left-- <= 0 ? NULL : __libc_malloc(n);
-}
-
-void *calloc(size_t count, size_t n)
-{
-	return armed && left-- <= 0 ? NULL : __libc_calloc(count, n);
-}
-
-void *realloc(void *old, size_t n)
-{
-	return armed && left-- <= 0 ? NULL : __libc_realloc(old, n);
-}
-#endif
 
 #define NEWS_MOST 64
 
