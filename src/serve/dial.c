@@ -175,14 +175,33 @@ refused:
 	worker_step(worker, &event);
 }
 
+struct server *dial_login(struct worker *worker, struct server_setup setup, const char *password)
+{
+	struct secret forced = { 0 };
+	uint8_t random[32], key[SCRAM_KEY_LENGTH];
+	struct server *login;
+
+	if (password && secret_init(&forced, span_text(password)))
+		setup.secret = &forced;
+	else if (worker->secrets)
+		setup.secret = secrets_find(worker->secrets, setup.user);
+	if (worker->secrets && secrets_get_client_key(worker->secrets, setup.user, key))
+		setup.client_key = key;
+	entropy_fill(random, sizeof random);
+	setup.random = random;
+	buf_clear(&worker->out);
+	login = server_login_new(&setup, &worker->out);
+	secret_fini(&forced);
+	secret_wipe(key, sizeof key);
+	return login;
+}
+
 void channel_connected(struct channel *channel)
 {
 	struct worker *worker = channel->worker;
 	struct pool_view *view = channel_view(channel);
 	const struct database_settings *database = view->database;
 	struct startup_pair extra[4];
-	struct secret forced = { 0 };
-	uint8_t random[32], key[SCRAM_KEY_LENGTH];
 	struct server_setup setup = { .user = span_text(view->user), .params = worker->house->params, .extra = extra };
 	struct buf *out = &worker->out;
 	struct piece piece;
@@ -207,18 +226,7 @@ void channel_connected(struct channel *channel)
 	if (database->application_name)
 		extra[setup.extra_count++] = (struct startup_pair){ span_text("application_name"),
 			span_text(database->application_name) };
-	if (database->password && secret_init(&forced, span_text(database->password)))
-		setup.secret = &forced;
-	else if (worker->secrets)
-		setup.secret = secrets_find(worker->secrets, setup.user);
-	if (worker->secrets && secrets_get_client_key(worker->secrets, setup.user, key))
-		setup.client_key = key;
-	entropy_fill(random, sizeof random);
-	setup.random = random;
-	buf_clear(out);
-	channel->login = server_login_new(&setup, out);
-	secret_fini(&forced);
-	secret_wipe(key, sizeof key);
+	channel->login = dial_login(worker, setup, database->password);
 	piece = (struct piece){ buf_span(out).at, out->length };
 	if (!channel->login || !stream_write(channel->stream, &piece, 1)) {
 		channel_dial_failed(channel, FAILURE_TEMPORARY, SQLSTATE_OUT_OF_MEMORY, "out of memory");

@@ -16,6 +16,7 @@
 #include "base/check.h"
 #include "base/text.h"
 #include "io/clock.h"
+#include "serve/channel.h"
 
 #define CANDIDATES_MAX 8
 #define ANSWER_LIMIT   (10 * SECOND_US)
@@ -285,8 +286,6 @@ void monitor_connected(struct watch *watch)
 	struct worker *worker = watch->worker;
 	struct startup_pair name = { span_text("application_name"), span_text(APPLICATION) };
 	struct setting_view view;
-	struct secret forced = { 0 };
-	uint8_t random[32], key[SCRAM_KEY_LENGTH];
 	const char *password;
 	struct server_setup setup = {
 		.params = worker->house->params,
@@ -294,23 +293,12 @@ void monitor_connected(struct watch *watch)
 		.database = span_text(watch->database),
 		.extra = &name,
 		.extra_count = 1,
-		.random = random,
 	};
 
 	check(watch->state == WATCH_CONNECTING);
 	watch->state = WATCH_LOGIN;
 	(void)watch_candidate(watch, watch->candidate, &view, &password);
-	if (password && secret_init(&forced, span_text(password)))
-		setup.secret = &forced;
-	else if (worker->secrets)
-		setup.secret = secrets_find(worker->secrets, setup.user);
-	if (worker->secrets && secrets_get_client_key(worker->secrets, setup.user, key))
-		setup.client_key = key;
-	entropy_fill(random, sizeof random);
-	buf_clear(&worker->out);
-	watch->login = server_login_new(&setup, &worker->out);
-	secret_fini(&forced);
-	secret_wipe(key, sizeof key);
+	watch->login = dial_login(worker, setup, password);
 	if (!watch->login || !send_out(watch))
 		fail(watch, "out of memory");
 }
