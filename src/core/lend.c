@@ -39,6 +39,7 @@ void server_offer(struct core *core, struct server *s)
 	if (s->close_told) {
 		/* The word is on its way to the worker. */
 		server_enter(core, s, SERVER_CLOSING);
+		tick_hurry(core, dial_min_due(core, s->pool));
 		return;
 	}
 	reason = must_close(core, s);
@@ -170,7 +171,7 @@ void lend_wants(struct core *core, const struct event *event)
 		return;
 	}
 	found = preferred(core, &pool->at[c->ref.worker].idle);
-	if (found) {
+	if (found && pool->at[c->ref.worker].waiting == 0) {
 		c->pool = pool;
 		c->line = line;
 		c->since = since;
@@ -178,6 +179,14 @@ void lend_wants(struct core *core, const struct event *event)
 		return;
 	}
 	waiters_add(core, c, line, since);
+	if (found) {
+		/* Who waits here for a server in the mail came first; that one is for the newcomer. */
+		struct client *next = waiters_next(pool, c->ref.worker, NULL);
+
+		check(next->ref.worker == c->ref.worker);
+		lease_open(core, link_owner(found, struct server, local), next);
+		return;
+	}
 	found = preferred(core, &pool->by_state[SERVER_IDLE]);
 	if (found) {
 		server_move(core, link_owner(found, struct server, link), c);

@@ -185,6 +185,16 @@ bool limits_yield(struct core *core, struct server *s, const struct client *next
 	return hungriest && make_room(core, hungriest, s);
 }
 
+/* It could not dial even if `s` were gone: another limit of its own is full. */
+static bool blocked_elsewhere(const struct pool *pool, const struct server *s)
+{
+	for (unsigned i = 0; i < SCOPES; i++) {
+		if (pool->scopes[i] != s->pool->scopes[i] && scope_full(pool->scopes[i]))
+			return true;
+	}
+	return false;
+}
+
 /* A pool without a server whose dial PostgreSQL refused, for a limit of its own under which `s` counts as well: we do not know that
  * limit's number, so nobody is hungry for it, and a busy neighbour would keep every slot for ever. */
 static struct pool *refused_beside(struct core *core, const struct server *s, const struct client *next)
@@ -202,7 +212,7 @@ static struct pool *refused_beside(struct core *core, const struct server *s, co
 			continue;
 		kind = full_scope(core, pool);
 		if (pool->scopes[kind] != s->pool->scopes[kind] ||
-			pool->scopes[SCOPE_INSTANCE] != s->pool->scopes[SCOPE_INSTANCE])
+			pool->scopes[SCOPE_INSTANCE] != s->pool->scopes[SCOPE_INSTANCE] || blocked_elsewhere(pool, s))
 			continue;
 		pool_since = waiters_next_dial(pool)->since;
 		if (next && pool_since + turn >= waiters_oldest(s->pool)->since)

@@ -115,16 +115,17 @@ struct server {
 
 /* A place in an order of turns: a group's in its pool, a line's in its group. See turns.c. */
 struct turn {
-	uint64_t last;     /* the round of its last turn, or in which it began to stand */
-	uint64_t next;     /* the round of its next; only while it stands */
-	uint64_t order;    /* among those of the same round */
+	uint64_t last;  /* the round of its last turn, or in which it began to stand */
+	uint64_t next;  /* the round of its next; only while it stands */
+	uint64_t order; /* among those of the same round */
+	uint64_t mark; /* it stands: turns.served when it was served; it does not: turns.served + 1 when it gave up; or 0 */
 	uint32_t held;     /* servers lent to it or on their way */
 	uint32_t standing; /* waiters for whom none is on its way; 0: it is not in the order */
 	uint32_t place;    /* in the heap, while it stands */
 };
 
 struct turns {
-	uint64_t round, count_taken;
+	uint64_t round, count_taken, served;
 	struct turn **heap; /* the next first */
 	uint32_t count, capacity;
 };

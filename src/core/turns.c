@@ -12,8 +12,8 @@
  * stands back become fewer as it gives servers back. The round of whoever is served becomes the round of all. From this follows:
  *
  *   - Who comes new goes before everybody who is served after that: it waits for one lease of each other at most, however
- *     many clients stand there. (Who was served in this round, and holds nothing any more, for two.) Nothing is remembered of
- *     who neither stands nor holds, so nobody gains or loses by leaving.
+ *     many clients stand there. (Who was served in this round, and holds nothing any more, for two.) Once somebody else was
+ *     served, nothing is remembered of who neither stands nor holds, so nobody gains or loses by leaving.
  *   - Who holds more than the others hardly gets more: one server more doubles the wait, so shares of a pool are even where
  *     all want much, whatever the length of their leases. (One turn each, plainly, would leave the pool to the longest leases.)
  *   - Nobody starves, not even who holds most: its round stands fixed while that of all only grows, and newcomers come in
@@ -82,8 +82,12 @@ static void enter(struct turns *turns, struct turn *turn)
 		turns->heap = grown;
 		turns->capacity = capacity;
 	}
-	turn->last = turns->round;
-	turn->order = ++turns->count_taken;
+	/* Nobody was served since it gave up: it is as if it had not. (A waiter goes, and one that was kept takes its place.) */
+	if (turn->mark != turns->served + 1) {
+		turn->last = turns->round;
+		turn->order = ++turns->count_taken;
+	}
+	turn->mark = 0;
 	place(turns, turns->count++, turn);
 	move(turns, turn);
 }
@@ -92,6 +96,8 @@ static void leave(struct turns *turns, struct turn *turn)
 {
 	struct turn *last = turns->heap[--turns->count];
 
+	/* Who leaves because it was served comes back as anybody who is new. */
+	turn->mark = turn->mark && turn->mark == turns->served ? 0 : turns->served + 1;
 	check(turns->heap[turn->place] == turn);
 	if (last == turn)
 		return;
@@ -125,6 +131,7 @@ void turn_take(struct turns *turns, struct turn *turn)
 		turns->round = turn->next;
 	turn->last = turns->round;
 	turn->order = TAKEN | ++turns->count_taken;
+	turn->mark = ++turns->served;
 	move(turns, turn);
 }
 
