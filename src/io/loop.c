@@ -66,6 +66,8 @@ struct loop *loop_new(void)
 	if (!loop->buffer)
 		goto refused;
 	link_init(&loop->streams);
+	link_init(&loop->spoke);
+	link_init(&loop->asked);
 	link_init(&loop->farewells);
 	link_init(&loop->redials);
 	link_init(&loop->watches);
@@ -160,6 +162,8 @@ void loop_free(struct loop *loop)
 	loop_settle(loop);
 	end_turn_of_now(loop);
 	drop_all(&loop->streams);
+	drop_all(&loop->spoke);
+	drop_all(&loop->asked);
 	drop_all(&loop->farewells);
 	drop_all(&loop->redials);
 	while (!link_empty(&loop->watches))

@@ -104,6 +104,11 @@ const struct address *stream_local(const struct stream *);
  * if something was sent since the last question, or was still under way then; else nothing. */
 time_us stream_silence(struct stream *);
 
+/* A round of asking those that sent something since they were asked last, or still had it under way then; nobody else is touched, however
+ * many there are. loop_ask begins one, loop_ask_next is its next stream, or NULL: all were asked. Who sends meanwhile is in the next. */
+void loop_ask(struct loop *);
+struct stream *loop_ask_next(struct loop *);
+
 /* The first `n` bytes of the last DONE_BYTES are done with; the rest is kept and comes again in front of the next bytes
  * (not before new bytes came, or stream_resume). Not called: nothing is consumed. Several calls add up; it may also be
  * called later, when the bytes are no longer borrowed. */

@@ -65,12 +65,12 @@ enum stream_flag {
 	FLAG_SHUT_DONE = 1 << 12,
 	FLAG_ARMED = 1 << 13,      /* EPOLLOUT is in the interest (always for TCP) */
 	FLAG_DIALED_NOW = 1 << 14, /* connect() answered at once: no event will come */
-	FLAG_SENT = 1 << 15        /* something was sent since stream_silence saw that all was acknowledged */
+	FLAG_SENT = 1 << 15        /* something was sent since stream_silence saw that all was acknowledged: in ->spoke or ->asked */
 };
 
 /* One per connection, so every byte counts: see the static assertion in stream.c. */
 struct stream {
-	struct link place;   /* in loop->streams, ->farewells or ->redials */
+	struct link place;   /* in loop->streams, ->spoke, ->asked, ->farewells or ->redials */
 	struct stream *next; /* in ready, later or the graveyard */
 	struct loop *loop;
 	union {
@@ -130,6 +130,7 @@ struct loop {
 	struct block *orphan; /* such a block whose stream was closed meanwhile; the bytes stay readable for the turn */
 
 	struct link streams, farewells, redials;
+	struct link spoke, asked; /* with FLAG_SENT: still to be asked in this round, and not (see silence.c) */
 	time_us redial_at;
 
 	struct link watches;   /* every listener we watch */
@@ -156,6 +157,9 @@ void loop_settle(struct loop *);
 
 /* The kernel spoke about this stream. */
 void stream_event(struct stream *, uint32_t events);
+
+/* Something is sent: it is to be asked in the next round. */
+void stream_speaks(struct stream *);
 
 /* Its next completion in this turn, or false. */
 bool stream_step(struct stream *, struct completion *out);

@@ -403,9 +403,10 @@ struct stream *stream_attach(struct loop *loop, struct parcel **at, const struct
 		goto refused;
 	if (!pack_peer(s, &p->peer))
 		goto refused_stream;
-	s->flags = p->flags | FLAG_SENT; /* what may be under way moves with it */
+	s->flags = p->flags;
 	s->error = p->error;
 	s->state = STREAM_OPEN;
+	stream_speaks(s); /* what may be under way moves with it */
 	if (p->unsent)
 		set_flag(s, FLAG_BLOCKED);
 	if (s->family != ADDRESS_UNIX || p->unsent)
@@ -583,7 +584,7 @@ static bool flush(struct stream *s)
 		return false;
 	}
 	if (sent > 0) {
-		set_flag(s, FLAG_SENT);
+		stream_speaks(s);
 		block_consume(&s->unsent, (size_t)sent);
 	}
 	if (s->unsent) {
@@ -634,7 +635,7 @@ static ssize_t send_pieces(struct stream *s, const struct piece *pieces, size_t 
 		else
 			sent = sendmsg(s->fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
 	} while (sent < 0 && errno == EINTR);
-	set_flag(s, FLAG_SENT);
+	stream_speaks(s);
 	if (sent >= 0)
 		return sent;
 	if (errno == EAGAIN)

@@ -9,7 +9,7 @@
 
 #define LOOK_EVERY (2 * SECOND_US)
 
-/* So many clients are looked at, then the others are served for a while. */
+/* So many peers are looked at, then the clients are served for a while. */
 #define LOOK_MOST 128
 #define LOOK_ON   (2 * MILLISECOND_US)
 
@@ -22,49 +22,43 @@ static time_us limit_of(const struct config *config)
 	return (config->tcp_keepidle + (time_us)config->tcp_keepintvl * config->tcp_keepcnt) * SECOND_US;
 }
 
-static void look_at_channels(struct worker *worker, time_us limit)
+static void end(void *owner)
 {
-	uint32_t i;
+	struct channel *channel = owner;
+	struct guest *guest = owner;
 
-	for (i = 0; i < worker->channel_capacity; i++) {
-		struct channel *channel = worker->channels[i];
-
-		/* Before that, a dial has a time limit of its own. */
-		if (channel && channel->state >= CHANNEL_GREETING && channel->stream &&
-			stream_silence(channel->stream) >= limit)
-			channel_ended(channel, ETIMEDOUT);
-	}
-}
-
-/* True: all of them were looked at. */
-static bool look_at_guests(struct worker *worker, time_us limit)
-{
-	struct guest *guest;
-	unsigned n;
-
-	for (n = 0; n < LOOK_MOST; n++) {
-		guest = slots_next(&worker->guests, &worker->peers_slot);
-		if (!guest) {
-			worker->peers_slot = 0;
-			return true;
-		}
-		if (guest->state != GUEST_ENDING && guest->stream && stream_silence(guest->stream) >= limit)
+	switch (*(const enum party *)owner) {
+	case PARTY_GUEST:
+		if (guest->state != GUEST_ENDING)
 			guest_ended(guest, ETIMEDOUT);
+		break;
+	case PARTY_CHANNEL:
+		/* Before that, a dial has a time limit of its own. */
+		if (channel->state >= CHANNEL_GREETING)
+			channel_ended(channel, ETIMEDOUT);
+		break;
+	case PARTY_ERRAND:
+	case PARTY_MONITOR:
+		break; /* they have their own time limits */
 	}
-	return false;
 }
 
 void peers_look(struct worker *worker)
 {
 	time_us limit = limit_of(worker->config);
-	bool all;
+	struct stream *stream = NULL;
+	unsigned n;
 
 	if (limit == 0)
 		return;
-	if (worker->peers_slot == 0)
-		look_at_channels(worker, limit);
-	all = look_at_guests(worker, limit);
-	timer_set(&worker->timers, &worker->peers_timer, worker->now + (all ? LOOK_EVERY : LOOK_ON));
+	if (!worker->peers_asked)
+		loop_ask(worker->loop);
+	for (n = 0; n < LOOK_MOST && (stream = loop_ask_next(worker->loop)) != NULL; n++) {
+		if (stream_silence(stream) >= limit)
+			end(stream_owner(stream));
+	}
+	worker->peers_asked = stream != NULL;
+	timer_set(&worker->timers, &worker->peers_timer, worker->now + (stream ? LOOK_ON : LOOK_EVERY));
 }
 
 void peers_configure(struct worker *worker)

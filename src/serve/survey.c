@@ -168,7 +168,7 @@ static void look_at_guest(struct worker *worker, const struct guest *guest)
 	share->facts.parked += guest->state == GUEST_PARKED || (guest->state == GUEST_LENT && guest->habits.rest_since);
 	share->facts.waiting += guest->state == GUEST_WAITING;
 	share->pool = guest->pool;
-	if (guest->stream) {
+	if (guest->stream && share->facts.clients == 1) { /* one stands for all: the others' streams are not touched */
 		const struct address *peer = stream_peer(guest->stream);
 
 		share->peer_process = peer->process;

@@ -211,7 +211,7 @@ struct worker {
 	bool stop;
 	atomic_uint client_count;
 	struct timer stats_timer, survey_timer, peers_timer;
-	uint32_t peers_slot; /* where the next look at clients goes on: see peers.c */
+	bool peers_asked; /* a round of asking is under way: see peers.c */
 	time_us door_said;   /* when it was last said that the door is shut for want of descriptors */
 	time_us born;
 };

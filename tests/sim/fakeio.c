@@ -517,6 +517,17 @@ time_us stream_silence(struct stream *s)
 	return 0;
 }
 
+void loop_ask(struct loop *loop)
+{
+	(void)loop;
+}
+
+struct stream *loop_ask_next(struct loop *loop)
+{
+	(void)loop;
+	return NULL;
+}
+
 size_t stream_size(void)
 {
 	return sizeof(struct stream);
