@@ -142,7 +142,8 @@ struct login *login_new(const struct login_setup *setup, struct writer *w, enum 
 	l->user_length = setup->user.length;
 	text_copy_span(l->user, setup->user.length + 1, setup->user);
 	memcpy(l->random, setup->random, sizeof l->random);
-	choose_salt(l, setup->process);
+	if (l->method != AUTH_ANY && l->method != AUTH_TRUST)
+		choose_salt(l, setup->process);
 	*result = begin(l, l->secret ? l->secret->kind : SECRET_NONE, w);
 	return l;
 }

@@ -36,10 +36,8 @@ static bool buf_grow(struct buf *b, size_t wanted)
 	return true;
 }
 
-bool buf_reserve(struct buf *b, size_t n)
+bool buf_make_room(struct buf *b, size_t n)
 {
-	if (likely(n <= b->capacity - b->start - b->length))
-		return true;
 	if (n > SIZE_MAX / 4 || b->length > SIZE_MAX / 4)
 		return false;
 	if (b->length + n <= b->capacity && b->start >= b->length) {
@@ -50,25 +48,9 @@ bool buf_reserve(struct buf *b, size_t n)
 	return buf_grow(b, b->length + n);
 }
 
-bool buf_add(struct buf *b, const void *bytes, size_t n)
-{
-	if (n == 0)
-		return true;
-	if (!buf_reserve(b, n))
-		return false;
-	memcpy(buf_end(b), bytes, n);
-	b->length += n;
-	return true;
-}
-
 bool buf_add_span(struct buf *b, struct span span)
 {
 	return buf_add(b, span.at, span.length);
-}
-
-uint8_t *buf_end(struct buf *b)
-{
-	return b->at ? b->at + b->start + b->length : NULL;
 }
 
 void buf_grew(struct buf *b, size_t n)

@@ -17,22 +17,27 @@ static void give_up(struct writer *w)
 	w->out->length = w->began;
 }
 
+static inline void put(struct writer *w, const void *bytes, size_t n)
+{
+	if (likely(!w->bad) && !buf_add(w->out, bytes, n))
+		give_up(w);
+}
+
 void write_bytes(struct writer *w, const void *bytes, size_t n)
 {
-	if (!w->bad && !buf_add(w->out, bytes, n))
-		give_up(w);
+	put(w, bytes, n);
 }
 
 void write_u8(struct writer *w, uint8_t value)
 {
-	write_bytes(w, &value, 1);
+	put(w, &value, 1);
 }
 
 void write_u16(struct writer *w, uint16_t value)
 {
 	const uint8_t bytes[2] = { (uint8_t)(value >> 8), (uint8_t)value };
 
-	write_bytes(w, bytes, sizeof bytes);
+	put(w, bytes, sizeof bytes);
 }
 
 void write_u32(struct writer *w, uint32_t value)
@@ -40,17 +45,17 @@ void write_u32(struct writer *w, uint32_t value)
 	const uint8_t bytes[4] = { (uint8_t)(value >> 24), (uint8_t)(value >> 16), (uint8_t)(value >> 8),
 		(uint8_t)value };
 
-	write_bytes(w, bytes, sizeof bytes);
+	put(w, bytes, sizeof bytes);
 }
 
 void write_span(struct writer *w, struct span span)
 {
-	write_bytes(w, span.at, span.length);
+	put(w, span.at, span.length);
 }
 
 void write_string(struct writer *w, const char *text)
 {
-	write_bytes(w, text, strlen(text) + 1);
+	put(w, text, strlen(text) + 1);
 }
 
 void write_string_span(struct writer *w, struct span span)

@@ -62,13 +62,28 @@ bool address_unix(const char *folder, uint16_t port, struct address *out)
 	return true;
 }
 
+/* As inet_ntop, which goes by way of sprintf: every login asks for this text more than once. */
+static char *ipv4_text(const uint8_t ip[4], char *out)
+{
+	for (int i = 0; i < 4; i++) {
+		if (ip[i] >= 100)
+			*out++ = (char)('0' + ip[i] / 100);
+		if (ip[i] >= 10)
+			*out++ = (char)('0' + ip[i] / 10 % 10);
+		*out++ = (char)('0' + ip[i] % 10);
+		*out++ = '.';
+	}
+	*--out = 0;
+	return out;
+}
+
 char *address_host_text(const struct address *a, char out[ADDRESS_TEXT])
 {
 	size_t n;
 
 	switch (a->family) {
 	case ADDRESS_IPV4:
-		inet_ntop(AF_INET, a->ip, out, ADDRESS_TEXT);
+		ipv4_text(a->ip, out);
 		break;
 	case ADDRESS_IPV6:
 		inet_ntop(AF_INET6, a->ip, out, ADDRESS_TEXT);

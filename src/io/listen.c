@@ -34,7 +34,8 @@ struct listener {
 	int fd;
 	atomic_int watches;
 	struct address address;
-	dev_t device; /* of a unix socket's file, to know it again */
+	struct stream_options options; /* as it was given them */
+	dev_t device;                  /* of a unix socket's file, to know it again */
 	ino_t inode;
 	bool file;
 };
@@ -149,7 +150,11 @@ struct listener *listener_open(const struct address *at, const struct listen_set
 			set_on(l->fd, SOL_SOCKET, SO_REUSEPORT, 1);
 		if (setup->defer_accept)
 			set_on(l->fd, IPPROTO_TCP, TCP_DEFER_ACCEPT, DEFER_SECONDS);
-		set_on(l->fd, IPPROTO_TCP, TCP_NODELAY, 1); /* those who come in inherit it */
+		/* Those who come in inherit these. */
+		set_on(l->fd, IPPROTO_TCP, TCP_NODELAY, 1);
+		socket_set_buffers(l->fd, &setup->options);
+		socket_set_tcp(l->fd, &setup->options);
+		l->options = setup->options;
 	}
 	if (file && !clear_stale_file(at, error, size))
 		goto refused;
@@ -310,7 +315,7 @@ static struct parcel *parcel_new(
 	if (!p)
 		return NULL;
 	p->fd = fd;
-	p->nodelay = true;
+	p->options = l->options;
 	address_from_kernel(name, length, &p->peer);
 	if (l->address.family == ADDRESS_UNIX) {
 		struct ucred peer;

@@ -145,6 +145,8 @@ void stream_shut(struct stream *);
 /* ---- listeners ---- */
 
 struct listen_setup {
+	/* Who comes in over TCP has these already, so that stream_attach with the same need not set them. */
+	struct stream_options options;
 	int backlog;
 	bool defer_accept, reuse_port;
 	int unix_mode;          /* chmod of a unix socket's file; 0: leave it */

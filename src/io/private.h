@@ -65,7 +65,8 @@ enum stream_flag {
 	FLAG_SHUT_DONE = 1 << 12,
 	FLAG_ARMED = 1 << 13,      /* EPOLLOUT is in the interest (always for TCP) */
 	FLAG_DIALED_NOW = 1 << 14, /* connect() answered at once: no event will come */
-	FLAG_SENT = 1 << 15        /* something was sent since stream_silence saw that all was acknowledged: in ->spoke or ->asked */
+	FLAG_SENT = 1
+		<< 15 /* something was sent since stream_silence saw that all was acknowledged: in ->spoke or ->asked */
 };
 
 /* One per connection, so every byte counts: see the static assertion in stream.c. */
@@ -97,7 +98,7 @@ struct stream {
 struct parcel {
 	int fd;
 	uint16_t flags, error;
-	bool nodelay; /* the listener gave it TCP_NODELAY already */
+	struct stream_options options; /* what its socket has, as far as is known; TCP_NODELAY it always has */
 	struct block *unread, *unsent;
 	struct address peer;
 };
@@ -160,6 +161,10 @@ void stream_event(struct stream *, uint32_t events);
 
 /* Something is sent: it is to be asked in the next round. */
 void stream_speaks(struct stream *);
+
+/* What an option asks for is a wish: a socket without it still works. NULL: nothing. */
+void socket_set_buffers(int fd, const struct stream_options *);
+void socket_set_tcp(int fd, const struct stream_options *);
 
 /* Its next completion in this turn, or false. */
 bool stream_step(struct stream *, struct completion *out);

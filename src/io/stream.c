@@ -265,7 +265,7 @@ static void set_number(int fd, int level, int name, int value)
 	(void)setsockopt(fd, level, name, &value, sizeof value);
 }
 
-static void set_buffers(int fd, const struct stream_options *o)
+void socket_set_buffers(int fd, const struct stream_options *o)
 {
 	if (o && o->socket_buffer > 0) {
 		set_number(fd, SOL_SOCKET, SO_SNDBUF, o->socket_buffer);
@@ -273,10 +273,8 @@ static void set_buffers(int fd, const struct stream_options *o)
 	}
 }
 
-static void set_tcp(int fd, const struct stream_options *o, bool nodelay_already)
+void socket_set_tcp(int fd, const struct stream_options *o)
 {
-	if (!nodelay_already)
-		set_number(fd, IPPROTO_TCP, TCP_NODELAY, 1);
 	if (!o)
 		return;
 	if (o->keepalive) {
@@ -290,6 +288,14 @@ static void set_tcp(int fd, const struct stream_options *o, bool nodelay_already
 	}
 	if (o->user_timeout_ms > 0)
 		set_number(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, o->user_timeout_ms);
+}
+
+/* A listener's options are those it was opened with, a RELOAD may have brought others since. */
+static bool options_equal(const struct stream_options *a, const struct stream_options *b)
+{
+	return a->keepalive == b->keepalive && a->keepidle == b->keepidle && a->keepintvl == b->keepintvl &&
+		a->keepcnt == b->keepcnt && a->user_timeout_ms == b->user_timeout_ms &&
+		a->socket_buffer == b->socket_buffer;
 }
 
 /* The end is known without reading: ENDED with this error comes in the next turn. */
@@ -354,9 +360,10 @@ struct stream *stream_dial(
 	s->fd = socket(families[to->family], SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	if (s->fd < 0)
 		goto refused;
-	set_buffers(s->fd, options);
+	socket_set_buffers(s->fd, options);
 	if (s->family != ADDRESS_UNIX) {
-		set_tcp(s->fd, options, false);
+		set_number(s->fd, IPPROTO_TCP, TCP_NODELAY, 1);
+		socket_set_tcp(s->fd, options);
 		set_flag(s, FLAG_ARMED);
 	}
 	s->state = STREAM_DIALING;
@@ -416,9 +423,16 @@ struct stream *stream_attach(struct loop *loop, struct parcel **at, const struct
 		s->fd = -1;
 		goto refused_stream;
 	}
-	set_buffers(s->fd, options);
-	if (s->family != ADDRESS_UNIX)
-		set_tcp(s->fd, options, p->nodelay);
+	if (options && s->family == ADDRESS_UNIX) {
+		socket_set_buffers(s->fd, options);
+	} else if (options && !options_equal(options, &p->options)) {
+		if (p->options.keepalive && !options->keepalive)
+			set_number(s->fd, SOL_SOCKET, SO_KEEPALIVE, 0);
+		if (p->options.user_timeout_ms > 0 && options->user_timeout_ms <= 0)
+			set_number(s->fd, IPPROTO_TCP, TCP_USER_TIMEOUT, 0);
+		socket_set_buffers(s->fd, options);
+		socket_set_tcp(s->fd, options);
+	}
 	s->unread = p->unread;
 	s->unsent = p->unsent;
 	free(p);
@@ -461,7 +475,6 @@ struct parcel *stream_detach(struct stream **at)
 	}
 	check(epoll_ctl(s->loop->epoll, EPOLL_CTL_DEL, s->fd, NULL) == 0);
 	p->fd = s->fd;
-	p->nodelay = true;
 	p->flags = s->flags & FLAGS_MOVED;
 	p->error = s->error;
 	p->unread = s->unread;

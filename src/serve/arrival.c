@@ -36,7 +36,7 @@ static void peer_text(const struct address *peer, char out[ADDRESS_TEXT])
 void guest_arrive(struct worker *worker, struct parcel *parcel)
 {
 	struct guest *guest = calloc(1, sizeof *guest);
-	uint8_t random[64];
+	uint8_t random[64 + sizeof guest->secret]; /* a system call for both */
 	char host[ADDRESS_TEXT];
 	struct client_setup setup = {
 		.config = worker->config,
@@ -56,8 +56,8 @@ void guest_arrive(struct worker *worker, struct parcel *parcel)
 	guest->pool = NO_POOL;
 	guest->connected = guest->requested = worker->now;
 	timer_init(&guest->timer, PARTY_GUEST);
-	entropy_fill(guest->secret, sizeof guest->secret);
 	entropy_fill(random, sizeof random);
+	memcpy(guest->secret, random + 64, sizeof guest->secret);
 	peer_text(parcel_peer(parcel), host);
 	guest->number = house_number(worker->house);
 	guest->login = client_new(&setup);
@@ -339,7 +339,7 @@ static void follow(struct guest *guest, enum client_edge edge)
 		guest_end(guest, NULL, facts->refusal);
 		break;
 	case CLIENT_GONE:
-		guest_end(guest, NULL, "client close request");
+		guest_goodbye(guest);
 		break;
 	}
 }

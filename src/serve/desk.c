@@ -464,7 +464,7 @@ static void take_frame(struct guest *guest, struct frame frame, struct span body
 		obey(guest, body.length > 0 ? span_of(body.at, body.length - 1) : body);
 		break;
 	case 'X':
-		guest_end(guest, NULL, "client close request");
+		guest_goodbye(guest);
 		break;
 	case 'S':
 		desk->skipping = false;

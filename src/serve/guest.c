@@ -98,7 +98,7 @@ void guest_send(struct guest *guest)
 
 /* ---- the end ---- */
 
-void guest_end(struct guest *guest, const struct complaint *complaint, const char *reason)
+static void end(struct guest *guest, const struct complaint *complaint, const char *reason, bool goodbye)
 {
 	struct worker *worker = guest->worker;
 	char age[40];
@@ -135,9 +135,23 @@ void guest_end(struct guest *guest, const struct complaint *complaint, const cha
 	guest->counted = false;
 	guest_leave_origin(guest);
 	timer_clear(&worker->timers, &guest->timer);
-	stream_finish(&guest->stream, FAREWELL_US);
+	/* Who said goodbye reads no more: there is nothing to wait for. */
+	if (goodbye && stream_queued(guest->stream) == 0)
+		stream_close(&guest->stream);
+	else
+		stream_finish(&guest->stream, FAREWELL_US);
 	check(worker->ending_count < worker->ending_capacity);
 	worker->ending[worker->ending_count++] = guest;
+}
+
+void guest_end(struct guest *guest, const struct complaint *complaint, const char *reason)
+{
+	end(guest, complaint, reason, false);
+}
+
+void guest_goodbye(struct guest *guest)
+{
+	end(guest, NULL, "client close request", true);
 }
 
 void guest_bury(struct guest *guest)

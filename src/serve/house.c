@@ -199,6 +199,18 @@ bool house_is_own_user(const struct address *peer)
 	return peer && peer->family == ADDRESS_UNIX && peer->process != 0 && peer->user == process_user();
 }
 
+struct stream_options house_stream_options(const struct config *config)
+{
+	return (struct stream_options){
+		.keepalive = config->tcp_keepalive,
+		.keepidle = config->tcp_keepidle,
+		.keepintvl = config->tcp_keepintvl,
+		.keepcnt = config->tcp_keepcnt,
+		.user_timeout_ms = config->tcp_user_timeout,
+		.socket_buffer = config->tcp_socket_buffer,
+	};
+}
+
 /* ---- listeners ---- */
 
 bool house_listen(struct house *house, const struct address *address, const struct listen_setup *setup, char *error,

@@ -86,6 +86,7 @@ void house_watch(struct house *, struct loop *, const struct letter_listeners *)
 uint32_t house_number(struct house *);
 
 /* Which addresses of a client count as our own user (console without a password). */
+struct stream_options house_stream_options(const struct config *); /* of clients' and servers' connections */
 bool house_is_own_user(const struct address *);
 
 #endif

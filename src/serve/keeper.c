@@ -252,6 +252,7 @@ static bool listen_on(struct house *house, const struct address *address, const 
 	char *error, size_t error_size)
 {
 	struct listen_setup setup = {
+		.options = house_stream_options(config),
 		.backlog = config->listen_backlog,
 		.defer_accept = config->tcp_defer_accept,
 		.unix_mode = config->unix_socket_mode,

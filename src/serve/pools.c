@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "base/check.h"
+#include "base/hash.h"
 #include "base/text.h"
 #include "serve/monitor.h"
 #include "serve/worker.h"
@@ -123,13 +124,26 @@ struct pool_view *pool_view(struct worker *worker, pool_id id)
 	return view;
 }
 
+/* Where the view of this pool is remembered: most logins are for few pools. */
+static struct pool_view **known_place(struct worker *worker, struct span database, struct span user)
+{
+	return &worker->views_known[(hash_bytes(database) * 3 + hash_bytes(user)) % VIEWS_KNOWN];
+}
+
+static bool view_is_of(const struct worker *worker, const struct pool_view *view,
+	const struct database_settings *settings, struct span database, struct span user)
+{
+	return view && view->generation == worker->generation && view->database == settings &&
+		span_equal(span_text(view->database_name), database) && span_equal(span_text(view->user), user);
+}
+
 struct pool_view *pool_view_for(struct worker *worker, struct span database, struct span user, bool *unknown)
 {
 	const struct database_settings *settings = config_database(worker->config, database);
 	struct house *house = worker->house;
 	struct core_pool_rules pool_rules;
 	struct database_rules database_rules;
-	struct pool_view *view;
+	struct pool_view *view, **known;
 	pool_id id = NO_POOL;
 
 	*unknown = !settings;
@@ -137,6 +151,9 @@ struct pool_view *pool_view_for(struct worker *worker, struct span database, str
 		return NULL;
 	if (settings->user)
 		user = span_text(settings->user);
+	known = known_place(worker, database, user);
+	if (view_is_of(worker, *known, settings, database, user))
+		return *known;
 	view = view_new(worker, database, user);
 	if (!view)
 		return NULL;
@@ -152,6 +169,8 @@ struct pool_view *pool_view_for(struct worker *worker, struct span database, str
 	lock_drop(house->lock);
 	if (id == NO_POOL || (id < worker->view_capacity && worker->views[id])) {
 		view_free(view);
+		if (id != NO_POOL)
+			*known = worker->views[id];
 		return id == NO_POOL ? NULL : worker->views[id];
 	}
 	view->id = id;
@@ -159,6 +178,7 @@ struct pool_view *pool_view_for(struct worker *worker, struct span database, str
 		view_free(view);
 		return NULL;
 	}
+	*known = view;
 	return view;
 }
 

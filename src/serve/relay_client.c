@@ -196,7 +196,7 @@ static enum step take_message(struct guest *guest, struct span in, struct frame 
 		return STEP_STOP;
 	}
 	if (frame.type == 'X') {
-		guest_end(guest, NULL, "client close request");
+		guest_goodbye(guest);
 		return STEP_STOP;
 	}
 	if (guest->fatal_seen)

@@ -260,14 +260,7 @@ static void take_config(struct worker *worker)
 	worker->config = house_config(worker->house, &worker->secrets);
 	worker->generation = atomic_load(&worker->house->generation);
 	config = worker->config;
-	worker->client_options = worker->server_options = (struct stream_options){
-		.keepalive = config->tcp_keepalive,
-		.keepidle = config->tcp_keepidle,
-		.keepintvl = config->tcp_keepintvl,
-		.keepcnt = config->tcp_keepcnt,
-		.user_timeout_ms = config->tcp_user_timeout,
-		.socket_buffer = config->tcp_socket_buffer,
-	};
+	worker->client_options = worker->server_options = house_stream_options(config);
 	if (config->leak_interval != before->leak_interval || !timer_is_set(&worker->survey_timer))
 		survey_arm(worker);
 	pool_views_configure(worker, before);

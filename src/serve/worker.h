@@ -144,7 +144,8 @@ struct channel {
 };
 
 /* What a server reports to a client that asks for certain parameters. */
-#define WELCOMES 32
+#define VIEWS_KNOWN 64
+#define WELCOMES    32
 struct welcomes {
 	struct welcome {
 		struct params *wanted, *reported;
@@ -211,8 +212,9 @@ struct worker {
 	bool stop;
 	atomic_uint client_count;
 	struct timer stats_timer, survey_timer, peers_timer;
-	bool peers_asked; /* a round of asking is under way: see peers.c */
-	time_us door_said;   /* when it was last said that the door is shut for want of descriptors */
+	struct pool_view *views_known[VIEWS_KNOWN]; /* what pool_view_for found last, by a hash of both names */
+	bool peers_asked;                           /* a round of asking is under way: see peers.c */
+	time_us door_said; /* when it was last said that the door is shut for want of descriptors */
 	time_us born;
 };
 
@@ -252,6 +254,7 @@ void guest_returned(struct guest *);
 
 /* End it: `complaint` (may be NULL) is its last word. Its channel is seen to. */
 void guest_end(struct guest *, const struct complaint *, const char *reason);
+void guest_goodbye(struct guest *); /* it said Terminate */
 void guest_complain(struct guest *, const char *sqlstate, const char *message, const char *detail, const char *hint);
 void guest_bury(struct guest *);
 /* True: a cancel is on its way to PostgreSQL, and `asker` is told when it has arrived. */
