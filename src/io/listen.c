@@ -120,11 +120,6 @@ static bool set_file_rights(struct listener *l, const struct listen_setup *setup
 	return true;
 }
 
-static void set_on(int fd, int level, int name, int value)
-{
-	(void)setsockopt(fd, level, name, &value, sizeof value);
-}
-
 struct listener *listener_open(const struct address *at, const struct listen_setup *setup, char *error, size_t size)
 {
 	struct sockaddr_storage name;
@@ -143,15 +138,15 @@ struct listener *listener_open(const struct address *at, const struct listen_set
 		goto refused;
 	}
 	if (at->family == ADDRESS_IPV6)
-		set_on(l->fd, IPPROTO_IPV6, IPV6_V6ONLY, 1);
+		socket_set_number(l->fd, IPPROTO_IPV6, IPV6_V6ONLY, 1);
 	if (at->family != ADDRESS_UNIX) {
-		set_on(l->fd, SOL_SOCKET, SO_REUSEADDR, 1);
+		socket_set_number(l->fd, SOL_SOCKET, SO_REUSEADDR, 1);
 		if (setup->reuse_port)
-			set_on(l->fd, SOL_SOCKET, SO_REUSEPORT, 1);
+			socket_set_number(l->fd, SOL_SOCKET, SO_REUSEPORT, 1);
 		if (setup->defer_accept)
-			set_on(l->fd, IPPROTO_TCP, TCP_DEFER_ACCEPT, DEFER_SECONDS);
+			socket_set_number(l->fd, IPPROTO_TCP, TCP_DEFER_ACCEPT, DEFER_SECONDS);
 		/* Those who come in inherit these. */
-		set_on(l->fd, IPPROTO_TCP, TCP_NODELAY, 1);
+		socket_set_number(l->fd, IPPROTO_TCP, TCP_NODELAY, 1);
 		socket_set_buffers(l->fd, &setup->options);
 		socket_set_tcp(l->fd, &setup->options);
 		l->options = setup->options;

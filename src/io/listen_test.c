@@ -1,5 +1,7 @@
 #include "io/helper_test.h"
 
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <grp.h>
 #include <pthread.h>
 #include <signal.h>
@@ -349,12 +351,72 @@ static void wait_ends_at_its_deadline_and_not_before(void **state)
 	loop_free(NULL);
 }
 
+/* What the kernel says of one of a socket's options. */
+static int option_of(const struct stream *s, int level, int name)
+{
+	int value = -1;
+	socklen_t length = sizeof value;
+
+	assert_int_equal(getsockopt(s->fd, level, name, &value, &length), 0);
+	return value;
+}
+
+/* The next newcomer at this door, taken in with these options. */
+static struct stream *newcomer(
+	struct loop *loop, const struct address *door, const struct stream_options *o, int *knocker)
+{
+	struct sockaddr_storage name;
+	socklen_t length = address_to_kernel(door, &name);
+	struct completion done;
+
+	*knocker = socket(AF_INET, SOCK_STREAM, 0);
+	assert_int_equal(connect(*knocker, (struct sockaddr *)&name, length), 0);
+	do
+		loop_wait(loop, clock_now() + SECOND_US);
+	while (!loop_next(loop, &done));
+	assert_int_equal(done.kind, DONE_ACCEPTED);
+	return stream_attach(loop, &done.parcel, o, NULL);
+}
+
+static void newcomers_have_the_options_of_the_door_unless_they_have_changed(void **state)
+{
+	struct stream_options before = { .keepalive = true, .keepidle = 33, .user_timeout_ms = 5000 }, after = { 0 };
+	struct listen_setup setup = { .backlog = 5, .options = before };
+	struct loop *loop = loop_new();
+	struct listener *l;
+	struct address at;
+	struct stream *s;
+	char error[256];
+	int knocker;
+
+	(void)state;
+	assert_true(address_parse("127.0.0.1", 0, &at));
+	l = listener_open(&at, &setup, error, sizeof error);
+	assert_non_null(l);
+	assert_true(listener_watch(l, loop));
+	for (int reloaded = 0; reloaded < 2; reloaded++) {
+		s = newcomer(loop, listener_address(l), reloaded ? &after : &before, &knocker);
+		assert_non_null(s);
+		assert_true(option_of(s, IPPROTO_TCP, TCP_NODELAY) != 0);
+		assert_int_equal(option_of(s, SOL_SOCKET, SO_KEEPALIVE), !reloaded);
+		assert_int_equal(option_of(s, IPPROTO_TCP, TCP_USER_TIMEOUT), reloaded ? 0 : 5000);
+		if (!reloaded)
+			assert_int_equal(option_of(s, IPPROTO_TCP, TCP_KEEPIDLE), 33);
+		stream_close(&s);
+		close(knocker);
+	}
+	listener_unwatch(l, loop);
+	listener_close(&l);
+	loop_free(loop);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_port_in_use_is_an_error_that_says_where),
 		cmocka_unit_test(ports_can_be_shared_when_asked),
 		cmocka_unit_test(both_families_can_listen_on_one_port),
+		cmocka_unit_test(newcomers_have_the_options_of_the_door_unless_they_have_changed),
 		cmocka_unit_test(a_left_over_socket_file_is_replaced_a_living_one_is_not),
 		cmocka_unit_test(only_its_own_file_is_removed),
 		cmocka_unit_test(a_group_is_set_or_named_as_unknown),

@@ -12,13 +12,21 @@
 /* What the files of this folder share, and nobody else sees. The life of a stream is told in stream.c,
  * a turn of the loop in loop.c. */
 
+/* ---- options of sockets (socket.c) ---- */
+
+/* What an option asks for is a wish: a socket without it still works. NULL: nothing is asked for. */
+void socket_set_number(int fd, int level, int name, int value);
+void socket_set_buffers(int fd, const struct stream_options *);
+void socket_set_tcp(int fd, const struct stream_options *);
+bool socket_options_equal(const struct stream_options *, const struct stream_options *);
+
 /* ---- addresses and the kernel's (address.c) ---- */
 
 /* Returns the length for bind() and connect(). */
 socklen_t address_to_kernel(const struct address *, struct sockaddr_storage *out);
 void address_from_kernel(const struct sockaddr_storage *, socklen_t, struct address *out);
 
-/* ---- blocks: bytes that must outlive a turn (stream.c) ---- */
+/* ---- blocks: bytes that must outlive a turn (block.c) ---- */
 
 /*    at -> | taken (start) | waiting bytes (length) | room |   capacity */
 struct block {
@@ -103,6 +111,10 @@ struct parcel {
 	struct address peer;
 };
 
+#define set_flag(s, flag)   ((s)->flags |= (flag))
+#define clear_flag(s, flag) ((s)->flags &= (uint16_t) ~(flag))
+#define has_flag(s, flag)   (((s)->flags & (flag)) != 0)
+
 /* A queue of streams by their `next`. */
 struct queue {
 	struct stream *first, *last;
@@ -149,6 +161,14 @@ struct loop {
 enum mark { MARK_STREAM, MARK_WATCH, MARK_WAKE, MARK_SIGNALS };
 #define MARK_MASK 3
 
+/* For parcel.c: a stream without a descriptor; its peer, packed (false: no memory for a path) and as an address; its descriptor and epoll;
+ * everything but its descriptor freed, and nobody hears of it any more. */
+struct stream *stream_new(struct loop *, void *owner);
+bool stream_pack_peer(struct stream *, const struct address *);
+void stream_unpack_peer(const struct stream *, struct address *out);
+bool stream_tell_epoll(struct stream *, int operation);
+void stream_die(struct stream *);
+
 /* Put into this turn's queue, unless it is in a queue or has its turn just now. */
 void loop_queue(struct loop *, struct stream *);
 void loop_queue_later(struct loop *, struct stream *);
@@ -161,10 +181,6 @@ void stream_event(struct stream *, uint32_t events);
 
 /* Something is sent: it is to be asked in the next round. */
 void stream_speaks(struct stream *);
-
-/* What an option asks for is a wish: a socket without it still works. NULL: nothing. */
-void socket_set_buffers(int fd, const struct stream_options *);
-void socket_set_tcp(int fd, const struct stream_options *);
 
 /* Its next completion in this turn, or false. */
 bool stream_step(struct stream *, struct completion *out);

@@ -47,76 +47,9 @@ _Static_assert(sizeof(struct piece) == sizeof(struct iovec) &&
 		offsetof(struct piece, length) == offsetof(struct iovec, iov_len),
 	"a piece is an iovec by another name");
 
-#define set_flag(s, flag)   ((s)->flags |= (flag))
-#define clear_flag(s, flag) ((s)->flags &= (uint16_t) ~(flag))
-#define has_flag(s, flag)   (((s)->flags & (flag)) != 0)
-
-/* ---- blocks ---- */
-
-bool block_reserve(struct block **at, size_t n)
-{
-	struct block *b = *at;
-	size_t capacity, need;
-
-	if (n > SIZE_MAX / 4)
-		return false;
-	if (b && b->capacity - b->start - b->length >= n)
-		return true;
-	if (b && b->capacity - b->length >= n && b->start >= b->length) {
-		memcpy(b->at, b->at + b->start, b->length);
-		b->start = 0;
-		return true;
-	}
-	need = block_length(b) + n;
-	capacity = b ? b->capacity : 64;
-	while (capacity < need) {
-		if (capacity > SIZE_MAX / 4)
-			return false;
-		capacity *= 2;
-	}
-	if (!b)
-		capacity = need; /* most tails are short-lived and never grow */
-	b = malloc(sizeof *b + capacity);
-	if (!b)
-		return false;
-	*b = (struct block){ .capacity = capacity };
-	if (*at) {
-		b->length = (*at)->length;
-		memcpy(b->at, (*at)->at + (*at)->start, b->length);
-		free(*at);
-	}
-	*at = b;
-	return true;
-}
-
-bool block_add(struct block **at, const void *bytes, size_t n)
-{
-	if (!block_reserve(at, n))
-		return false;
-	memcpy((*at)->at + (*at)->start + (*at)->length, bytes, n);
-	(*at)->length += n;
-	return true;
-}
-
-void block_consume(struct block **at, size_t n)
-{
-	struct block *b = *at;
-
-	check(n <= block_length(b));
-	if (!b)
-		return;
-	b->start += n;
-	b->length -= n;
-	if (b->length == 0) {
-		free(b);
-		*at = NULL;
-	}
-}
-
 /* ---- the peer's address ---- */
 
-/* False: no memory for a path. */
-static bool pack_peer(struct stream *s, const struct address *a)
+bool stream_pack_peer(struct stream *s, const struct address *a)
 {
 	s->family = a->family & 15;
 	s->port = a->port;
@@ -135,7 +68,7 @@ static bool pack_peer(struct stream *s, const struct address *a)
 	return true;
 }
 
-static void unpack_peer(const struct stream *s, struct address *out)
+void stream_unpack_peer(const struct stream *s, struct address *out)
 {
 	*out = (struct address){ .family = s->family, .port = s->port, .scope = s->scope };
 	if (s->family != ADDRESS_UNIX) {
@@ -155,7 +88,7 @@ size_t stream_size(void)
 
 const struct address *stream_peer(const struct stream *s)
 {
-	unpack_peer(s, &s->loop->peer);
+	stream_unpack_peer(s, &s->loop->peer);
 	return &s->loop->peer;
 }
 
@@ -177,7 +110,7 @@ const struct address *stream_local(const struct stream *s)
 
 /* ---- birth and death ---- */
 
-static struct stream *stream_new(struct loop *loop, void *owner)
+struct stream *stream_new(struct loop *loop, void *owner)
 {
 	struct stream *s = calloc(1, sizeof *s);
 
@@ -207,7 +140,7 @@ static void drop_unread(struct stream *s)
 }
 
 /* Free what it holds but for the descriptor. From now on nobody hears of it. */
-static void stream_die(struct stream *s)
+void stream_die(struct stream *s)
 {
 	struct loop *loop = s->loop;
 
@@ -251,51 +184,12 @@ static uint32_t interest(const struct stream *s)
 	return EPOLLIN | EPOLLRDHUP | EPOLLET | (has_flag(s, FLAG_ARMED) ? EPOLLOUT : 0);
 }
 
-static bool tell_epoll(struct stream *s, int operation)
+bool stream_tell_epoll(struct stream *s, int operation)
 {
 	struct epoll_event e = { .events = interest(s), .data.ptr = s };
 
 	check(((uintptr_t)s & MARK_MASK) == 0);
 	return epoll_ctl(s->loop->epoll, operation, s->fd, &e) == 0;
-}
-
-static void set_number(int fd, int level, int name, int value)
-{
-	/* What an option asks for is a wish: a socket without it still works. */
-	(void)setsockopt(fd, level, name, &value, sizeof value);
-}
-
-void socket_set_buffers(int fd, const struct stream_options *o)
-{
-	if (o && o->socket_buffer > 0) {
-		set_number(fd, SOL_SOCKET, SO_SNDBUF, o->socket_buffer);
-		set_number(fd, SOL_SOCKET, SO_RCVBUF, o->socket_buffer);
-	}
-}
-
-void socket_set_tcp(int fd, const struct stream_options *o)
-{
-	if (!o)
-		return;
-	if (o->keepalive) {
-		set_number(fd, SOL_SOCKET, SO_KEEPALIVE, 1);
-		if (o->keepidle > 0)
-			set_number(fd, IPPROTO_TCP, TCP_KEEPIDLE, o->keepidle);
-		if (o->keepintvl > 0)
-			set_number(fd, IPPROTO_TCP, TCP_KEEPINTVL, o->keepintvl);
-		if (o->keepcnt > 0)
-			set_number(fd, IPPROTO_TCP, TCP_KEEPCNT, o->keepcnt);
-	}
-	if (o->user_timeout_ms > 0)
-		set_number(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, o->user_timeout_ms);
-}
-
-/* A listener's options are those it was opened with, a RELOAD may have brought others since. */
-static bool options_equal(const struct stream_options *a, const struct stream_options *b)
-{
-	return a->keepalive == b->keepalive && a->keepidle == b->keepidle && a->keepintvl == b->keepintvl &&
-		a->keepcnt == b->keepcnt && a->user_timeout_ms == b->user_timeout_ms &&
-		a->socket_buffer == b->socket_buffer;
 }
 
 /* The end is known without reading: ENDED with this error comes in the next turn. */
@@ -313,7 +207,7 @@ static void begin_connect(struct stream *s)
 	struct address peer;
 	socklen_t length;
 
-	unpack_peer(s, &peer);
+	stream_unpack_peer(s, &peer);
 	length = address_to_kernel(&peer, &at);
 	link_remove(&s->place);
 	if (connect(s->fd, (struct sockaddr *)&at, length) == 0) {
@@ -331,7 +225,7 @@ static void begin_connect(struct stream *s)
 		return;
 	}
 	link_last(&loop->streams, &s->place);
-	if (!tell_epoll(s, EPOLL_CTL_ADD)) {
+	if (!stream_tell_epoll(s, EPOLL_CTL_ADD)) {
 		clear_flag(s, FLAG_DIALED_NOW);
 		fail(s, errno);
 	}
@@ -353,7 +247,7 @@ struct stream *stream_dial(
 	s = stream_new(loop, owner);
 	if (!s)
 		return NULL;
-	if (!pack_peer(s, to)) {
+	if (!stream_pack_peer(s, to)) {
 		errno = ENOMEM;
 		goto refused;
 	}
@@ -362,7 +256,7 @@ struct stream *stream_dial(
 		goto refused;
 	socket_set_buffers(s->fd, options);
 	if (s->family != ADDRESS_UNIX) {
-		set_number(s->fd, IPPROTO_TCP, TCP_NODELAY, 1);
+		socket_set_number(s->fd, IPPROTO_TCP, TCP_NODELAY, 1);
 		socket_set_tcp(s->fd, options);
 		set_flag(s, FLAG_ARMED);
 	}
@@ -375,116 +269,6 @@ refused:
 	stream_drop(s);
 	errno = why;
 	return NULL;
-}
-
-/* ---- parcels ---- */
-
-/* What a stream that moves has to remember. Readiness is not among it: the new loop's epoll says it anew. */
-#define FLAGS_MOVED (FLAG_ROOM | FLAG_FAILED | FLAG_OVER | FLAG_SHUT_ASKED | FLAG_SHUT_DONE)
-
-void parcel_free(struct parcel **at)
-{
-	struct parcel *p = *at;
-
-	*at = NULL;
-	if (!p)
-		return;
-	close(p->fd);
-	free(p->unread);
-	free(p->unsent);
-	free(p);
-}
-
-const struct address *parcel_peer(const struct parcel *p)
-{
-	return &p->peer;
-}
-
-struct stream *stream_attach(struct loop *loop, struct parcel **at, const struct stream_options *options, void *owner)
-{
-	struct parcel *p = *at;
-	struct stream *s = stream_new(loop, owner);
-
-	*at = NULL;
-	if (!s)
-		goto refused;
-	if (!pack_peer(s, &p->peer))
-		goto refused_stream;
-	s->flags = p->flags;
-	s->error = p->error;
-	s->state = STREAM_OPEN;
-	stream_speaks(s); /* what may be under way moves with it */
-	if (p->unsent)
-		set_flag(s, FLAG_BLOCKED);
-	if (s->family != ADDRESS_UNIX || p->unsent)
-		set_flag(s, FLAG_ARMED);
-	s->fd = p->fd;
-	if (!tell_epoll(s, EPOLL_CTL_ADD)) {
-		s->fd = -1;
-		goto refused_stream;
-	}
-	if (options && s->family == ADDRESS_UNIX) {
-		socket_set_buffers(s->fd, options);
-	} else if (options && !options_equal(options, &p->options)) {
-		if (p->options.keepalive && !options->keepalive)
-			set_number(s->fd, SOL_SOCKET, SO_KEEPALIVE, 0);
-		if (p->options.user_timeout_ms > 0 && options->user_timeout_ms <= 0)
-			set_number(s->fd, IPPROTO_TCP, TCP_USER_TIMEOUT, 0);
-		socket_set_buffers(s->fd, options);
-		socket_set_tcp(s->fd, options);
-	}
-	s->unread = p->unread;
-	s->unsent = p->unsent;
-	free(p);
-	if (s->unread)
-		set_flag(s, FLAG_AGAIN);
-	if (s->unread || has_flag(s, FLAG_OVER | FLAG_FAILED | FLAG_ROOM))
-		loop_queue(loop, s);
-	return s;
-
-refused_stream:
-	stream_drop(s);
-refused:
-	parcel_free(&p);
-	return NULL;
-}
-
-struct parcel *stream_detach(struct stream **at)
-{
-	struct stream *s = *at;
-	struct parcel *p;
-
-	check(s->state == STREAM_OPEN);
-	p = calloc(1, sizeof *p);
-	if (!p)
-		return NULL;
-	if (s->loop->lent == s) {
-		size_t before = block_length(s->unread);
-		size_t rest = s->loop->lent_bytes.length - s->loop->lent_consumed;
-
-		/* like loop_settle, but a refusal leaves everything as it is */
-		if (!s->loop->lent_block && rest > 0) {
-			check(before == 0);
-			if (!block_add(&s->unread, s->loop->lent_bytes.at + s->loop->lent_consumed, rest)) {
-				free(p);
-				return NULL;
-			}
-			s->loop->lent = NULL;
-		}
-		loop_settle(s->loop);
-	}
-	check(epoll_ctl(s->loop->epoll, EPOLL_CTL_DEL, s->fd, NULL) == 0);
-	p->fd = s->fd;
-	p->flags = s->flags & FLAGS_MOVED;
-	p->error = s->error;
-	p->unread = s->unread;
-	p->unsent = s->unsent;
-	unpack_peer(s, &p->peer);
-	s->unread = s->unsent = NULL;
-	s->fd = -1;
-	stream_die(s);
-	*at = NULL;
-	return p;
 }
 
 /* ---- the owner's small questions ---- */
@@ -557,7 +341,7 @@ static void arm(struct stream *s, bool on)
 		set_flag(s, FLAG_ARMED);
 	else
 		clear_flag(s, FLAG_ARMED);
-	check(tell_epoll(s, EPOLL_CTL_MOD));
+	check(stream_tell_epoll(s, EPOLL_CTL_MOD));
 }
 
 /* Sending is over; what the peer still says is read to the end before the owner is told. */
@@ -872,7 +656,7 @@ static bool step_dialing(struct stream *s, struct completion *out)
 	if (error == 0 && s->family != ADDRESS_UNIX) {
 		struct address peer, local;
 
-		unpack_peer(s, &peer);
+		stream_unpack_peer(s, &peer);
 		ask_local(s, &local);
 		if (address_equal(&peer, &local))
 			error = ECONNREFUSED;

@@ -1,0 +1,117 @@
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "io/private.h"
+
+/* A stream between two loops. What it has of the kernel is its descriptor; the rest is a few words and the bytes that nobody has read or
+ * taken yet. */
+
+/* What a stream that moves has to remember. Readiness is not among it: the new loop's epoll says it anew. */
+#define FLAGS_MOVED (FLAG_ROOM | FLAG_FAILED | FLAG_OVER | FLAG_SHUT_ASKED | FLAG_SHUT_DONE)
+
+void parcel_free(struct parcel **at)
+{
+	struct parcel *p = *at;
+
+	*at = NULL;
+	if (!p)
+		return;
+	close(p->fd);
+	free(p->unread);
+	free(p->unsent);
+	free(p);
+}
+
+const struct address *parcel_peer(const struct parcel *p)
+{
+	return &p->peer;
+}
+
+struct stream *stream_attach(struct loop *loop, struct parcel **at, const struct stream_options *options, void *owner)
+{
+	struct parcel *p = *at;
+	struct stream *s = stream_new(loop, owner);
+
+	*at = NULL;
+	if (!s)
+		goto refused;
+	if (!stream_pack_peer(s, &p->peer))
+		goto refused_stream;
+	s->flags = p->flags;
+	s->error = p->error;
+	s->state = STREAM_OPEN;
+	stream_speaks(s); /* what may be under way moves with it */
+	if (p->unsent)
+		set_flag(s, FLAG_BLOCKED);
+	if (s->family != ADDRESS_UNIX || p->unsent)
+		set_flag(s, FLAG_ARMED);
+	s->fd = p->fd;
+	if (!stream_tell_epoll(s, EPOLL_CTL_ADD)) {
+		s->fd = -1;
+		goto refused_stream;
+	}
+	if (options && s->family == ADDRESS_UNIX) {
+		socket_set_buffers(s->fd, options);
+	} else if (options && !socket_options_equal(options, &p->options)) {
+		if (p->options.keepalive && !options->keepalive)
+			socket_set_number(s->fd, SOL_SOCKET, SO_KEEPALIVE, 0);
+		if (p->options.user_timeout_ms > 0 && options->user_timeout_ms <= 0)
+			socket_set_number(s->fd, IPPROTO_TCP, TCP_USER_TIMEOUT, 0);
+		socket_set_buffers(s->fd, options);
+		socket_set_tcp(s->fd, options);
+	}
+	s->unread = p->unread;
+	s->unsent = p->unsent;
+	free(p);
+	if (s->unread)
+		set_flag(s, FLAG_AGAIN);
+	if (s->unread || has_flag(s, FLAG_OVER | FLAG_FAILED | FLAG_ROOM))
+		loop_queue(loop, s);
+	return s;
+
+refused_stream:
+	stream_drop(s);
+refused:
+	parcel_free(&p);
+	return NULL;
+}
+
+struct parcel *stream_detach(struct stream **at)
+{
+	struct stream *s = *at;
+	struct parcel *p;
+
+	check(s->state == STREAM_OPEN);
+	p = calloc(1, sizeof *p);
+	if (!p)
+		return NULL;
+	if (s->loop->lent == s) {
+		size_t before = block_length(s->unread);
+		size_t rest = s->loop->lent_bytes.length - s->loop->lent_consumed;
+
+		/* like loop_settle, but a refusal leaves everything as it is */
+		if (!s->loop->lent_block && rest > 0) {
+			check(before == 0);
+			if (!block_add(&s->unread, s->loop->lent_bytes.at + s->loop->lent_consumed, rest)) {
+				free(p);
+				return NULL;
+			}
+			s->loop->lent = NULL;
+		}
+		loop_settle(s->loop);
+	}
+	check(epoll_ctl(s->loop->epoll, EPOLL_CTL_DEL, s->fd, NULL) == 0);
+	p->fd = s->fd;
+	p->flags = s->flags & FLAGS_MOVED;
+	p->error = s->error;
+	p->unread = s->unread;
+	p->unsent = s->unsent;
+	stream_unpack_peer(s, &p->peer);
+	s->unread = s->unsent = NULL;
+	s->fd = -1;
+	stream_die(s);
+	*at = NULL;
+	return p;
+}
