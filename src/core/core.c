@@ -50,14 +50,10 @@ struct core *core_new(const struct core_setup *setup)
 
 static void free_clients_and_servers(struct core *core)
 {
-	struct client *c, *next_client;
 	struct server *s;
 	uint32_t slot = 0;
 
-	HASH_ITER(hh, core->clients, c, next_client) {
-		HASH_DELETE(hh, core->clients, c);
-		free(c);
-	}
+	clients_free(core);
 	while ((s = slots_next(&core->servers, &slot)) != NULL) {
 		slots_remove(&core->servers, s->id);
 		free(s);

@@ -2,6 +2,8 @@
 
 #include "core/state.h"
 
+#define SPARE_MOST 256
+
 /* Clients coming and going, and how many there may be.
  *
  *   ENTERS                     NAMED           SETTLED
@@ -17,24 +19,40 @@
  * A parked client has no record here: a million of them cost three counters. So what LEFT must undo is told by the record where
  * there is one, and by the event where there is none. */
 
+/* Twice in each lease; slots and generations are our own numbers, which nobody can choose to collide. */
+static inline unsigned ref_hash(struct client_ref ref)
+{
+	uint64_t word = ((uint64_t)ref.client.slot << 32 | ref.client.generation) +
+		ref.worker * UINT64_C(0x9e3779b97f4a7c15);
+
+	word *= UINT64_C(0x9e3779b97f4a7c15);
+	return (unsigned)(word >> 32 ^ word);
+}
+
 struct client *client_find(const struct core *core, struct client_ref ref)
 {
 	struct client *c;
 
-	HASH_FIND(hh, core->clients, &ref, sizeof(ref), c);
+	HASH_FIND_BYHASHVALUE(hh, core->clients, &ref, sizeof(ref), ref_hash(ref), c);
 	return c;
 }
 
 struct client *client_make(struct core *core, struct client_ref ref, enum stage stage)
 {
-	struct client *c = core_memory(sizeof(*c));
+	struct client *c = core->spare;
 
 	check(!handle_none(ref.client));
 	check(ref.worker < core->setup.workers);
+	if (c) {
+		core->spare = c->spare;
+		core->spare_count--;
+	} else {
+		c = core_memory(sizeof(*c));
+	}
 	*c = (struct client){ .ref = ref, .stage = stage, .named = NO_POOL };
 	link_init(&c->link);
 	link_init(&c->in_line);
-	HASH_ADD(hh, core->clients, ref, sizeof(ref), c);
+	HASH_ADD_BYHASHVALUE(hh, core->clients, ref, sizeof(ref), ref_hash(ref), c);
 	return c;
 }
 
@@ -43,7 +61,27 @@ void client_drop(struct core *core, struct client *c)
 	check(c->want == WANT_NOTHING && c->server == NULL);
 	check(c->link.next == &c->link);
 	HASH_DELETE(hh, core->clients, c);
-	free(c);
+	if (core->spare_count == SPARE_MOST) {
+		free(c);
+		return;
+	}
+	c->spare = core->spare;
+	core->spare = c;
+	core->spare_count++;
+}
+
+void clients_free(struct core *core)
+{
+	struct client *c, *next;
+
+	HASH_ITER(hh, core->clients, c, next) {
+		HASH_DELETE(hh, core->clients, c);
+		free(c);
+	}
+	while ((c = core->spare) != NULL) {
+		core->spare = c->spare;
+		free(c);
+	}
 }
 
 void client_rest(struct core *core, struct client *c)

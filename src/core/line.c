@@ -16,7 +16,7 @@
  * a line stay within the limit, but for what was lent before it was lowered, and somebody is kept only while there is no room. Who is
  * kept is let in where a server comes back, before that server is offered, or at the end of the step.
  *
- * A line that neither waits nor holds has nothing to remember; some rest all the same, longest first, so that an origin that comes and
+ * Keys are hashes already (serve/origins.c), and are not hashed again. A line that neither waits nor holds has nothing to remember; some rest all the same, longest first, so that an origin that comes and
  * goes costs no memory management, and the origin that came last is found without a search. Where nothing depends on origins
  * (not fair, no limit) all clients stand in one line. */
 
@@ -28,13 +28,13 @@ static struct group *group_take(struct pool *pool, uint64_t key)
 {
 	struct group *group;
 
-	HASH_FIND(hh, pool->groups, &key, sizeof key, group);
+	HASH_FIND_BYHASHVALUE(hh, pool->groups, &key, sizeof key, (unsigned)key, group);
 	if (group)
 		return group;
 	group = core_memory(sizeof(*group));
 	group->key = key;
 	group->pool = pool;
-	HASH_ADD(hh, pool->groups, key, sizeof group->key, group);
+	HASH_ADD_BYHASHVALUE(hh, pool->groups, key, sizeof group->key, (unsigned)key, group);
 	return group;
 }
 
@@ -52,7 +52,7 @@ static struct line *line_new(struct pool *pool, uint64_t key, struct group *grou
 		link_init(&line->at[w].waiters);
 	link_last(&pool->resting, &line->resting);
 	pool->resting_count++;
-	HASH_ADD(hh, pool->lines, key, sizeof line->key, line);
+	HASH_ADD_BYHASHVALUE(hh, pool->lines, key, sizeof line->key, (unsigned)key, line);
 	return line;
 }
 
@@ -91,7 +91,7 @@ struct line *line_of(struct pool *pool, uint64_t origin, uint64_t group)
 		origin = group = 0;
 	if (line && line->key == origin)
 		return line;
-	HASH_FIND(hh, pool->lines, &origin, sizeof origin, line);
+	HASH_FIND_BYHASHVALUE(hh, pool->lines, &origin, sizeof origin, (unsigned)origin, line);
 	if (!line) {
 		line = line_new(pool, origin, group_take(pool, group));
 		if (pool->resting_count > RESTING_MOST)

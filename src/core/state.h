@@ -81,6 +81,7 @@ enum want { WANT_NOTHING, WANT_KEPT, WANT_WAITS, WANT_LENT };
 
 struct client {
 	struct client_ref ref;
+	struct client *spare; /* in core.spare: nobody's, to be used again */
 	enum stage stage;
 	enum want want;
 	pool_id named;         /* logging in: as whom; NO_POOL: not yet */
@@ -241,9 +242,10 @@ struct core {
 	struct pool **pools;
 	uint32_t databases_count, instances_count, pools_count;
 
-	struct client *clients;
+	struct client *clients, *spare;
 	struct porch *porches;
 	struct link door, hungry, keepers, askers, roomy, crowded, lingering;
+	uint32_t spare_count;
 	uint32_t clients_count;                                         /* entered and not refused there, not left */
 	uint32_t full_pools;                                            /* whose full_since is set */
 	uint32_t at_porch, at_door, logging_in, refused, waiting, lent; /* waiting: also who is kept */
@@ -366,6 +368,7 @@ time_us lifetime_due(const struct server *); /* 0: never by time alone */
 struct client *client_find(const struct core *, struct client_ref);
 struct client *client_make(struct core *, struct client_ref, enum stage);
 void client_drop(struct core *, struct client *);
+void clients_free(struct core *);
 void client_rest(struct core *, struct client *); /* drops the record if nothing needs it any more */
 uint32_t door_busy(const struct core *);
 void door_enters(struct core *, const struct event *);
