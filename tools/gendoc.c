@@ -149,7 +149,7 @@ static void print_settings_page(void)
 		schema_user_keys, schema_user_keys_count);
 	print_unbuilt("Known, but not built yet",
 		"A file that sets one of these to something else than its default is read with a warning. `auth_type` may not be "
-		"`cert`, `hba`, `ldap` or `pam` yet: that is an error.",
+		"`cert`, `ldap` or `pam` yet: that is an error.",
 		NOT_YET);
 	print_unbuilt("Known, but not needed here", "Likewise; these will stay without effect.", NOT_NEEDED);
 }

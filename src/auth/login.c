@@ -122,6 +122,7 @@ static enum login_result begin(struct login *l, enum secret_kind kind, struct wr
 		l->method = AUTH_SCRAM;
 		break;
 	case AUTH_SCRAM:
+	case AUTH_HBA: /* refused by login_new */
 		break;
 	}
 	l->mock = kind != SECRET_PLAIN && kind != SECRET_SCRAM;
@@ -409,6 +410,7 @@ const char *login_refusal(const struct login *l)
 	case AUTH_ANY:
 	case AUTH_PLAIN:
 	case AUTH_MD5:
+	case AUTH_HBA:
 		break;
 	}
 	return "password authentication failed";

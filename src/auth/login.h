@@ -8,7 +8,14 @@
  * client's 'p' messages come in as bodies. An unknown user goes through the same motions as a known one with a wrong
  * password, in the same shape and, as far as we can, the same time. */
 
-enum auth_method { AUTH_ANY, AUTH_TRUST, AUTH_PLAIN, AUTH_MD5, AUTH_SCRAM };
+enum auth_method {
+	AUTH_ANY,
+	AUTH_TRUST,
+	AUTH_PLAIN,
+	AUTH_MD5,
+	AUTH_SCRAM,
+	AUTH_HBA /* only as auth_type: a rule names one of the others */
+};
 
 enum login_result {
 	LOGIN_MORE,   /* wait for the client's next 'p' message */

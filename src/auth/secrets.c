@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "auth/digest.h"
+#include "auth/hba.h"
 #include "auth/scram.h"
 #include "base/check.h"
 #include "base/hash.h"
@@ -32,6 +33,7 @@ struct secrets {
 	size_t count, capacity, scram_count;
 	uint32_t *table; /* index into entries plus one; 0: free */
 	size_t table_size;
+	struct hba *hba;
 };
 
 /* ---- one secret */
@@ -137,6 +139,7 @@ static void secrets_free(struct secrets *s)
 	}
 	free(s->entries);
 	free(s->table);
+	hba_free(s->hba);
 	free(s);
 }
 
@@ -376,4 +379,15 @@ bool secrets_get_client_key(const struct secrets *s, struct span user, uint8_t k
 const char *secrets_name(const struct secrets *secrets, size_t i)
 {
 	return i < secrets->count ? secrets->entries[i].name : NULL;
+}
+
+void secrets_take_hba(struct secrets *s, struct hba *hba)
+{
+	check(!s->hba);
+	s->hba = hba;
+}
+
+const struct hba *secrets_hba(const struct secrets *s)
+{
+	return s ? s->hba : NULL;
 }

@@ -42,6 +42,11 @@ struct secrets *secrets_parse(struct span text, char *error, size_t error_size);
 struct secrets *secrets_keep(struct secrets *);
 void secrets_drop(struct secrets *);
 
+/* The rules of auth_hba_file, which live as long as the users: given before anybody else has the value. NULL: there are none. */
+struct hba;
+void secrets_take_hba(struct secrets *, struct hba *);
+const struct hba *secrets_hba(const struct secrets *);
+
 /* The user's secret, borrowed as long as `secrets` is kept; NULL when there is no such user. */
 const struct secret *secrets_find(const struct secrets *, struct span user);
 

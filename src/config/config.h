@@ -67,7 +67,8 @@ struct config {
 	char *unix_socket_dir, *unix_socket_group;
 	int unix_socket_mode;
 	char *auth_type_text; /* as written */
-	int auth_type;        /* enum auth_method of auth/login.h by number: any trust plain md5 scram */
+	int auth_type;        /* enum auth_method of auth/login.h by number: any trust plain md5 scram hba */
+	char *auth_hba_file, *auth_ident_file;
 	char *auth_file, *admin_users, *stats_users;
 	int scram_iterations;
 	enum pool_mode pool_mode;

@@ -37,6 +37,9 @@ uint64_t descriptors_raise(void);
 uint32_t process_id(void);
 uint32_t process_user(void);
 
+/* The name of a user of this machine. False: it has none, or it is longer than `size`. */
+bool user_name(uint32_t user, char *out, size_t size);
+
 /* What another process of this machine was started as: its command line, words parted by spaces. False: it is gone, or is not ours to
  * see. */
 bool process_words(uint32_t process, char *out, size_t size);

@@ -33,6 +33,17 @@ uint32_t process_user(void)
 	return (uint32_t)geteuid();
 }
 
+bool user_name(uint32_t user, char *out, size_t size)
+{
+	struct passwd entry, *found = NULL;
+	char room[4096];
+
+	if (getpwuid_r(user, &entry, room, sizeof room, &found) != 0 || !found || strlen(found->pw_name) >= size)
+		return false;
+	text_copy(out, size, found->pw_name);
+	return true;
+}
+
 /* The number in it, or 0. */
 static pid_t pid_in(const char *path)
 {

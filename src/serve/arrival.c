@@ -6,6 +6,7 @@
 #include "base/check.h"
 #include "base/text.h"
 #include "io/clock.h"
+#include "io/file.h"
 #include "serve/guest.h"
 #include "session/driver.h"
 
@@ -33,11 +34,23 @@ static void peer_text(const struct address *peer, char out[ADDRESS_TEXT])
 		address_text(peer, out);
 }
 
+/* Whom the rules of auth_hba_file judge. */
+static struct hba_peer hba_peer_of(const struct worker *worker, const struct address *peer, char system_user[64])
+{
+	struct hba_peer who = { .ip_length = peer->family == ADDRESS_UNIX ? 0 : peer->family == ADDRESS_IPV4 ? 4 : 16 };
+
+	if (who.ip_length > 0)
+		memcpy(who.ip, peer->ip, who.ip_length);
+	else if (worker->config->auth_type == AUTH_HBA && peer->process != 0 && user_name(peer->user, system_user, 64))
+		who.system_user = system_user;
+	return who;
+}
+
 void guest_arrive(struct worker *worker, struct parcel *parcel)
 {
 	struct guest *guest = calloc(1, sizeof *guest);
 	uint8_t random[64 + sizeof guest->secret]; /* a system call for both */
-	char host[ADDRESS_TEXT];
+	char host[ADDRESS_TEXT], system_user[64];
 	struct client_setup setup = {
 		.config = worker->config,
 		.secrets = worker->secrets,
@@ -45,6 +58,7 @@ void guest_arrive(struct worker *worker, struct parcel *parcel)
 		.process_random = worker->house->process_random,
 		.random = random,
 		.peer_host = host,
+		.peer = hba_peer_of(worker, parcel_peer(parcel), system_user),
 		.local_owner = house_is_own_user(parcel_peer(parcel)),
 	};
 

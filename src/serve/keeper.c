@@ -10,6 +10,7 @@
 #include "base/text.h"
 #include "io/clock.h"
 #include "io/file.h"
+#include "serve/hba.h"
 #include "serve/mail.h"
 #include "serve/serve.h"
 #include "serve/survey.h"
@@ -64,8 +65,11 @@ static bool load(const struct serve_setup *setup, struct config **config, struct
 	free(text);
 	if (!*config)
 		return false;
-	if (!(*config)->auth_file || !(*config)->auth_file[0])
+	if (!(*config)->auth_file || !(*config)->auth_file[0]) {
+		if (!hba_load(*config, secrets, error, error_size))
+			goto refused;
 		return true;
+	}
 	text = NULL;
 	if (!file_read((*config)->auth_file, FILE_MAX, &text, &length, reason, sizeof reason)) {
 		text_format(error, error_size, "auth_file: %s", reason);
@@ -78,10 +82,14 @@ static bool load(const struct serve_setup *setup, struct config **config, struct
 		text_format(error, error_size, "auth_file \"%s\": %s", (*config)->auth_file, reason);
 		goto refused;
 	}
+	if (!hba_load(*config, secrets, error, error_size))
+		goto refused;
 	return true;
 refused:
 	config_drop(*config);
+	secrets_drop(*secrets);
 	*config = NULL;
+	*secrets = NULL;
 	return false;
 }
 
@@ -120,6 +128,12 @@ static bool set(struct keeper *keeper, const struct letter_command *command, cha
 
 	config = config_with(old, command->key, command->value, error, error_size);
 	config_drop(old);
+	if (config && config->auth_type == AUTH_HBA && !secrets_hba(secrets)) {
+		text_format(
+			error, error_size, "auth_type = hba: write it and auth_hba_file into the file, then RELOAD");
+		config_drop(config);
+		config = NULL;
+	}
 	if (!config) {
 		secrets_drop(secrets);
 		return false;

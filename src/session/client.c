@@ -28,7 +28,8 @@ struct client {
 	char *user, *database;
 	uint8_t random[64], process_random[32];
 	uint8_t cancel_secret[256];
-	char peer_host[160];
+	char peer_host[160], system_user[128];
+	struct hba_peer peer;
 	bool local_owner;
 	uint32_t asked; /* the protocol asked for */
 	struct span unknown[8];
@@ -50,6 +51,11 @@ struct client *client_new(const struct client_setup *setup)
 	memcpy(client->random, setup->random, sizeof client->random);
 	memcpy(client->process_random, setup->process_random, sizeof client->process_random);
 	text_copy(client->peer_host, sizeof client->peer_host, setup->peer_host);
+	client->peer = setup->peer;
+	if (setup->peer.system_user) {
+		text_copy(client->system_user, sizeof client->system_user, setup->peer.system_user);
+		client->peer.system_user = client->system_user;
+	}
 	client->facts.params = params_empty(setup->params);
 	client->facts.refusal = client->refusal;
 	return client;
@@ -339,6 +345,45 @@ static enum client_edge settle_proof(struct client *client, enum login_result re
 	return CLIENT_PROVEN;
 }
 
+/* What auth_hba_file says. MORE: prove it by *method. */
+static enum client_edge ask_rules(struct client *client, enum auth_method *method, struct buf *out)
+{
+	const struct hba *hba = secrets_hba(client->secrets);
+	enum hba_verdict verdict = HBA_NONE;
+	char who[160], host[sizeof client->peer_host], *port;
+	unsigned line = 0;
+	size_t length;
+
+	if (hba)
+		verdict = hba_judge(hba, &client->peer, client->facts.database, client->facts.user, method, &line);
+	if (verdict == HBA_METHOD)
+		return CLIENT_MORE;
+	text_copy(host, sizeof host, client->peer.ip_length ? client->peer_host : "[local]");
+	port = client->peer.ip_length ? strrchr(host, ':') : NULL;
+	if (port)
+		*port = 0;
+	text_format(who, sizeof who, "host \"%.48s\", user \"%.32s\", database \"%.32s\"", host, client->user,
+		client->database);
+	if (verdict == HBA_NONE)
+		refuse(client, out, SQLSTATE_INVALID_AUTHORIZATION,
+			bouncer(client) ? "no authentication method is found" : "no entry of auth_hba_file fits %s",
+			who);
+	else if (verdict == HBA_REJECT)
+		refuse(client, out, SQLSTATE_INVALID_AUTHORIZATION,
+			bouncer(client) ? "login rejected" : "auth_hba_file rejects %s", who);
+	else if (bouncer(client))
+		refuse(client, out, SQLSTATE_INVALID_AUTHORIZATION, "unix socket login rejected");
+	else
+		refuse(client, out, SQLSTATE_INVALID_AUTHORIZATION, "peer authentication failed for user \"%.100s\"",
+			client->user);
+	/* The log knows which line it was; the client does not. */
+	length = strlen(client->refusal);
+	if (line)
+		text_format(
+			client->refusal + length, sizeof client->refusal - length, " (line %u of auth_hba_file)", line);
+	return CLIENT_REFUSED;
+}
+
 enum client_edge client_admit(struct client *client, struct buf *out)
 {
 	struct writer w = writer_to(out);
@@ -352,6 +397,10 @@ enum client_edge client_admit(struct client *client, struct buf *out)
 	};
 
 	check(client->state == STATE_ENTERING);
+	if (client->facts.console && client->local_owner && is_console_name(client->user))
+		setup.method = AUTH_ANY;
+	if (setup.method == AUTH_HBA && ask_rules(client, &setup.method, out) == CLIENT_REFUSED)
+		return CLIENT_REFUSED;
 	if (client->unknown_count > 0 || client->asked != client->facts.protocol)
 		message_negotiate(&w, client->facts.protocol, client->unknown, client->unknown_count);
 	if (client->secrets) {
@@ -359,8 +408,6 @@ enum client_edge client_admit(struct client *client, struct buf *out)
 		setup.mock_scram = !setup.secret &&
 			secrets_mock_scram(client->secrets, client->facts.user, client->process_random);
 	}
-	if (client->facts.console && client->local_owner && is_console_name(client->user))
-		setup.method = AUTH_ANY;
 	client->login = login_new(&setup, &w, &result);
 	if (!client->login || !writer_ok(&w))
 		return out_of_memory(client, out);

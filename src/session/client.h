@@ -1,6 +1,7 @@
 #ifndef PGWEIR_SESSION_CLIENT_H
 #define PGWEIR_SESSION_CLIENT_H
 
+#include "auth/hba.h"
 #include "base/buf.h"
 #include "config/config.h"
 #include "session/params.h"
@@ -31,6 +32,7 @@ struct client_setup {
 	const uint8_t *process_random; /* 32 bytes, see auth/login.h */
 	const uint8_t *random;         /* 64 fresh bytes, copied */
 	const char *peer_host;         /* for application_name_add_host; copied */
+	struct hba_peer peer;          /* for auth_type=hba; copied */
 	bool local_owner; /* a unix socket whose peer runs as we do: may be `pgbouncer` without a password */
 };
 

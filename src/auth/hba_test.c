@@ -1,0 +1,254 @@
+#include "auth/hba.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+#include "base/text.h"
+
+/* Rules as PostgreSQL's documentation describes them, one file for each story. */
+
+static char warnings[2048];
+
+static void warn(const char *line)
+{
+	size_t length = strlen(warnings);
+
+	text_format(warnings + length, sizeof warnings - length, "%s\n", line);
+}
+
+/* Enough of addresses for these stories; serve/ brings the real one. */
+static bool parse_ip(struct span span, uint8_t ip[16], unsigned *length)
+{
+	char text[64], *at = text;
+
+	if (span.length >= sizeof text)
+		return false;
+	text_copy_span(text, sizeof text, span);
+	for (unsigned i = 0; i < 4; i++) {
+		unsigned long part = strtoul(at, &at, 10);
+
+		ip[i] = (uint8_t)part;
+		if (part > 255 || *at != (i < 3 ? '.' : 0))
+			break;
+		if (i == 3) {
+			*length = 4;
+			return true;
+		}
+		at++;
+	}
+	if (strcmp(text, "::1") != 0 && strcmp(text, "fd00::") != 0)
+		return false;
+	memset(ip, 0, 16);
+	if (text[0] == ':')
+		ip[15] = 1;
+	else
+		ip[0] = 0xfd;
+	*length = 16;
+	return true;
+}
+
+static bool read_file(void *context, const char *path, char **text, size_t *length, char *error, size_t size)
+{
+	(void)context;
+	if (strcmp(path, "team") == 0)
+		*text = strdup("anna, bert # the team\n@more\n");
+	else if (strcmp(path, "more") == 0)
+		*text = strdup("carl\n");
+	else if (strcmp(path, "round") == 0)
+		*text = strdup("@round\n");
+	else
+		*text = NULL;
+	if (!*text) {
+		text_format(error, size, "there is no such file");
+		return false;
+	}
+	*length = strlen(*text);
+	return true;
+}
+
+static struct hba *parse(const char *rules, const char *maps, bool lenient, char error[256])
+{
+	struct hba_source source = { .text = span_text(rules),
+		.name = "hba.conf",
+		.ident_text = span_text(maps ? maps : ""),
+		.ident_name = maps ? "ident.conf" : NULL,
+		.warn = lenient ? warn : NULL,
+		.read_file = read_file,
+		.parse_ip = parse_ip };
+
+	warnings[0] = error[0] = 0;
+	return hba_parse(&source, error, 256);
+}
+
+/* "md5:3": the method and the line that decided. */
+static const char *judge(const struct hba *hba, const char *from, const char *database, const char *user)
+{
+	static const char *const methods[] = { "any", "trust", "password", "md5", "scram-sha-256" };
+	static char said[64];
+	struct hba_peer peer = { 0 };
+	enum auth_method method = AUTH_ANY;
+	unsigned line;
+
+	if (from[0] == '@')
+		peer.system_user = from + 1;
+	else if (from[0])
+		assert_true(parse_ip(span_text(from), peer.ip, &peer.ip_length));
+	switch (hba_judge(hba, &peer, span_text(database), span_text(user), &method, &line)) {
+	case HBA_NONE:
+		assert_int_equal(line, 0);
+		return "none";
+	case HBA_REJECT:
+		text_format(said, sizeof said, "reject:%u", line);
+		break;
+	case HBA_PEER_FAILED:
+		text_format(said, sizeof said, "stranger:%u", line);
+		break;
+	case HBA_METHOD:
+		text_format(said, sizeof said, "%s:%u", methods[method], line);
+		break;
+	}
+	return said;
+}
+
+static void the_first_rule_that_fits_decides(void **state)
+{
+	char error[256];
+	struct hba *hba = parse("# who\tmay come in\n"
+				"local   all             all                                     peer\n"
+				"host    shop,\"all\"    anna            127.0.0.1/32            trust\n"
+				"host    all             mallory         all                     reject\r\n"
+				"hostssl all             all             all                     trust\n"
+				"host    sameuser        all             10.0.0.0/8              md5\n"
+				"hostnossl all           @team           192.168.1.0 255.255.255.0 password\n"
+				"host    all \\\n"
+				"        all             ::1/128         scram-sha-256\n",
+		NULL, false, error);
+
+	(void)state;
+	assert_string_equal(error, "");
+	assert_non_null(hba);
+	assert_string_equal(judge(hba, "@anna", "shop", "anna"), "trust:2");
+	assert_string_equal(judge(hba, "@anna", "shop", "bert"), "stranger:2");
+	assert_string_equal(judge(hba, "", "shop", "bert"), "stranger:2"); /* nobody knows who it is */
+	assert_string_equal(judge(hba, "127.0.0.1", "shop", "anna"), "trust:3");
+	assert_string_equal(judge(hba, "127.0.0.1", "all", "anna"), "trust:3"); /* in quotes it is a name */
+	assert_string_equal(judge(hba, "127.0.0.1", "other", "anna"), "none");
+	assert_string_equal(judge(hba, "127.0.0.2", "shop", "anna"), "none");
+	assert_string_equal(judge(hba, "127.0.0.1", "shop", "mallory"), "reject:4");
+	assert_string_equal(judge(hba, "10.200.1.1", "anna", "anna"), "md5:6");
+	assert_string_equal(judge(hba, "11.0.0.1", "anna", "anna"), "none");
+	assert_string_equal(
+		judge(hba, "192.168.1.77", "shop", "carl"), "password:7"); /* of a file that the file names */
+	assert_string_equal(judge(hba, "192.168.2.77", "shop", "carl"), "none");
+	assert_string_equal(judge(hba, "::1", "shop", "carl"), "scram-sha-256:8");
+	hba_free(hba);
+}
+
+static void a_map_says_who_may_be_whom(void **state)
+{
+	char error[256];
+	struct hba *hba = parse("local all all peer map=staff\n",
+		"# map  system  database user\nstaff www-data app\nstaff root all\nother anna app\n", false, error);
+
+	(void)state;
+	assert_string_equal(error, "");
+	assert_string_equal(judge(hba, "@www-data", "d", "app"), "trust:1");
+	assert_string_equal(judge(hba, "@www-data", "d", "www-data"), "stranger:1");
+	assert_string_equal(judge(hba, "@root", "d", "whoever"), "trust:1");
+	assert_string_equal(judge(hba, "@anna", "d", "app"), "stranger:1");
+	hba_free(hba);
+}
+
+static void what_is_wrong_is_said_with_file_and_line(void **state)
+{
+	static const struct {
+		const char *rules, *maps, *error;
+	} cases[] = {
+		{ "\n\nhots all all all trust\n", NULL,
+			"hba.conf:3: \"hots\" is no type of connection: local, host, hostssl or hostnossl" },
+		{ "host all all 10.0.0.0/33 trust\n", NULL, "hba.conf:1: \"33\" is no number of bits from 0 to 32" },
+		{ "host all all 10.0.0.0 trust\n", NULL, "hba.conf:1: \"trust\" is no mask for \"10.0.0.0\"" },
+		{ "host all all 10.0.0.0\n", NULL, "hba.conf:1: \"10.0.0.0\" has neither /BITS nor a mask behind it" },
+		{ "host all all all peer\n", NULL, "hba.conf:1: peer is for local connections only" },
+		{ "local all all trust map=x\n", NULL, "hba.conf:1: \"map=x\" behind the method means nothing" },
+		{ "local all\n", NULL, "hba.conf:1: the user is missing" },
+		{ "local all \"anna\n", NULL, "hba.conf:1: quotes are not closed" },
+		{ "local ,all all trust\n", NULL, "hba.conf:1: a comma behind \"local\" means nothing" },
+		{ "local all,,b all trust\n", NULL, "hba.conf:1: a comma without a word before it" },
+		{ "local all @nobody trust\n", NULL, "hba.conf:1: @nobody: there is no such file" },
+		{ "local all @round trust\n", NULL, "hba.conf:1: @round: files of names are nested deeper than 10" },
+		{ "local samerole all trust\n", NULL,
+			"hba.conf:1: samerole and samegroup are not built: they need to know PostgreSQL's roles. Name the databases" },
+		{ "local all +staff trust\n", NULL,
+			"hba.conf:1: +ROLE is not built: it needs to know PostgreSQL's roles. Name the users, or use @FILE" },
+		{ "host all all db.example trust\n", NULL,
+			"hba.conf:1: the address is neither all nor a number with its network, as 10.0.0.0/8 or ::1/128; host names are not built" },
+		{ "local all all pam\n", NULL,
+			"hba.conf:1: the method \"pam\" is not built: trust, reject, md5, password, scram-sha-256 or peer" },
+		{ "local all all peer\n", "a b\n",
+			"ident.conf:1: a map has three words: MAP SYSTEM-USER DATABASE-USER" },
+		{ "local all all peer\n", "\na b c d\n", "ident.conf:2: \"d\" is one word too many" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+		char error[256];
+
+		if (parse(cases[i].rules, cases[i].maps, false, error))
+			fail_msg("accepted: %s", cases[i].rules);
+		assert_string_equal(error, cases[i].error);
+	}
+}
+
+static void what_is_not_built_is_passed_over_where_pgbouncer_does_so(void **state)
+{
+	char error[256];
+	struct hba *hba = parse("local all +staff trust\nlocal all all scram-sha-256\n", NULL, true, error);
+
+	(void)state;
+	assert_string_equal(error, "");
+	assert_string_equal(judge(hba, "", "d", "anna"), "scram-sha-256:2");
+	assert_string_equal(warnings,
+		"hba.conf:1: +ROLE is not built: it needs to know PostgreSQL's roles. Name the users, or use @FILE; this line is passed over\n");
+	hba_free(hba);
+	/* What is broken is broken there too. */
+	assert_null(parse("local all\n", NULL, true, error));
+}
+
+static void one_bad_line_among_ten_thousand_is_found(void **state)
+{
+	struct buf rules = { 0 };
+	char error[256];
+	struct hba *hba;
+
+	(void)state;
+	for (int i = 1; i <= 10000; i++)
+		assert_true(buf_format(&rules, "host db%d user%d 10.%d.%d.0/24 md5\n", i, i, i / 256, i % 256));
+	assert_true(buf_add(&rules, "", 1));
+	hba = parse((const char *)rules.at, NULL, false, error);
+	assert_string_equal(error, "");
+	assert_string_equal(judge(hba, "10.39.16.9", "db10000", "user10000"), "md5:10000");
+	assert_string_equal(judge(hba, "10.39.16.9", "db10000", "user9999"), "none");
+	hba_free(hba);
+	memcpy(strstr((char *)rules.at, "10.27.115.0/24"), "10.27.115.0/99", 14);
+	assert_null(parse((const char *)rules.at, NULL, false, error));
+	assert_string_equal(error, "hba.conf:7027: \"99\" is no number of bits from 0 to 32");
+	buf_fini(&rules);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(the_first_rule_that_fits_decides),
+		cmocka_unit_test(a_map_says_who_may_be_whom),
+		cmocka_unit_test(what_is_wrong_is_said_with_file_and_line),
+		cmocka_unit_test(what_is_not_built_is_passed_over_where_pgbouncer_does_so),
+		cmocka_unit_test(one_bad_line_among_ten_thousand_is_found),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
