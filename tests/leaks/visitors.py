@@ -2,6 +2,7 @@
 """The people in front of a web application.
 
     visitors.py get URL         ask for a page, again and again
+    visitors.py leave URL       ask for a page, and leave before it is there; every fifth waits for it
     visitors.py stay URL        open an event stream and keep it open, one person after another
     visitors.py waves URL       ask many times at once, in waves that rise, and one by one between them and ever after
     visitors.py burst URL       sixty websockets at once, each with three questions; then all leave
@@ -9,6 +10,7 @@
 """
 import argparse
 import asyncio
+import itertools
 import json
 import urllib.parse
 
@@ -35,6 +37,15 @@ async def stay(url):
     writer.write(f"GET {at.path} HTTP/1.1\r\nHost: {at.hostname}\r\n\r\n".encode())
     while await reader.read(65536):
         pass
+
+
+async def leave(url):
+    """Ask, and close the connection at once."""
+    at = urllib.parse.urlsplit(url)
+    _, writer = await asyncio.open_connection(at.hostname, at.port)
+    writer.write(f"GET {at.path} HTTP/1.1\r\nHost: {at.hostname}\r\n\r\n".encode())
+    await asyncio.sleep(0.1)
+    writer.close()
 
 
 async def websocket(url, questions, think):
@@ -69,13 +80,16 @@ async def waves(person, every):
 
 async def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=("get", "stay", "waves", "burst", "chat"))
+    parser.add_argument("what", choices=("get", "leave", "stay", "waves", "burst", "chat"))
     parser.add_argument("url")
     parser.add_argument("--every", type=float, default=1)
     asked = parser.parse_args()
     line = json.dumps({"type": "message", "conversation": "leaks", "text": "hello"})
     if asked.what == "get":
         await one_after_another(lambda: fetch(asked.url), asked.every)
+    elif asked.what == "leave":
+        turns = itertools.count()
+        await one_after_another(lambda: (leave if next(turns) % 5 else fetch)(asked.url), asked.every)
     elif asked.what == "stay":
         await one_after_another(lambda: stay(asked.url), asked.every)
     elif asked.what == "waves":

@@ -1,7 +1,8 @@
-"""A shop made with Django, in one file; four of its parts leak, each in its own way.
+"""A shop made with Django, in one file; five of its parts leak, each in its own way.
 
     uvicorn shop:asgi                 a page read by people; the context that it runs in is that of a newer Django
     daphne shop:plain_asgi            the same without; /summary, /upload and the websocket
+    uvicorn shop:hasty_asgi           an estimate, given up when its visitor leaves
     gunicorn -k gevent shop:wsgi      the same page in greenlets
     shop.py migrate | qcluster | queue SECONDS     its background jobs, with django-q
 
@@ -30,7 +31,7 @@ settings.configure(
         "DISABLE_SERVER_SIDE_CURSORS": True,
         # L1 and L6. The mistake: to keep connections, in threads or greenlets that live for one request.
         # Nobody finds such a connection again, so nobody closes it. The cure: 0.
-        "CONN_MAX_AGE": 0 if CURED else 600,
+        "CONN_MAX_AGE": 0 if CURED else int(os.environ.get("MAX_AGE", "600")),
     }},
     Q_CLUSTER={"name": "shop", "workers": 2, "recycle": 3, "orm": "default", "poll": 0.2, "guard_cycle": 0.2, "timeout": 30,
                "retry": 60, "daemonize_workers": False, "save_limit": 20, "catch_up": False},
@@ -44,7 +45,7 @@ import asyncpg  # noqa: E402
 from asgiref.sync import ThreadSensitiveContext, sync_to_async  # noqa: E402
 from django.core.asgi import get_asgi_application  # noqa: E402
 from django.core.wsgi import get_wsgi_application  # noqa: E402
-from django.db import connection, connections, models  # noqa: E402
+from django.db import close_old_connections, connection, connections, models  # noqa: E402
 from django.db.backends.signals import connection_created  # noqa: E402
 from django.http import JsonResponse  # noqa: E402
 from django.urls import path  # noqa: E402
@@ -103,6 +104,42 @@ def upload(request):
     conversions.append(conversion)
     conversion.submit(convert)
     return JsonResponse({"accepted": True})
+
+
+# L4: an estimate, whose visitor may leave before it is there -----------------------------
+
+def reckon():
+    found = Product.objects.count()
+    time.sleep(0.3)                 # and that is looked at from all sides
+    return found
+
+
+async def estimate(send):
+    async with ThreadSensitiveContext():
+        if CURED:
+            from channels.db import database_sync_to_async
+            found = await database_sync_to_async(reckon)()      # the cure: it closes in a finally, in the thread
+        else:
+            # The mistake: when the visitor leaves, this is cancelled; the thread goes on, and nobody closes its connection.
+            found = await sync_to_async(reckon)()
+            await sync_to_async(close_old_connections)()
+    await send({"type": "http.response.start", "status": 200})
+    await send({"type": "http.response.body", "body": str(found).encode()})
+
+
+async def hasty_asgi(scope, receive, send):
+    """What is done for a visitor ends when he leaves, as Django does it from release 5 on."""
+    async def leaves():
+        while (await receive())["type"] != "http.disconnect":
+            pass
+
+    if scope["type"] != "http":
+        return
+    both = {asyncio.create_task(estimate(send)), asyncio.create_task(leaves())}
+    done, rest = await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
+    for task in rest:
+        task.cancel()
+    await asyncio.gather(*both, return_exceptions=True)
 
 
 # L19: jobs of django-q, whose workers are replaced after every third --------------------
