@@ -26,7 +26,7 @@
  *   instance db1 budget N|unknown aside N              what was read of that PostgreSQL server; without a word: what is so there
  *   client 1 enters [on worker 1] · named [app/web] · settled · logs in [app/web] [on worker 1] (all three)
  *          · wants a server [of app/web] [since 3s] · gives up · leaves
- *          · enters, logs in: also [of origin billing [at 10.0.0.7]]
+ *          · enters, logs in: also [of origin billing [at 10.0.0.7] [weighs N]]
  *   clients 1..100 ...                                 each of them the same; effects are counted: "admit x200"
  *   server 1 ready · cleaning · arrives · closing · lost · cut (lost, not proven) · full [for its role|for its database]
  *          · starting · refused CODE TEXT
@@ -47,6 +47,7 @@ struct person {
 	pool_id pool;
 	bool named;
 	uint64_t origin, group;
+	uint32_t weight;
 };
 
 struct story {
@@ -335,7 +336,9 @@ static void client_logs_in(struct story *t, struct person *p)
 static bool client_does(struct story *t, uint32_t n)
 {
 	struct person *p = person(t, n);
-	struct event event = { .client = p->ref, .since = t->now, .origin = p->origin, .group = p->group };
+	struct event event = {
+		.client = p->ref, .since = t->now, .origin = p->origin, .group = p->group, .weight = p->weight
+	};
 	bool enters = take(t, "enters"), logs_in = !enters && take(t, "logs");
 
 	if (!enters && !logs_in)
@@ -355,6 +358,8 @@ static bool client_does(struct story *t, uint32_t n)
 
 			p->group = parts[1];
 			p->origin = hash_bytes(span_of(parts, sizeof(parts)));
+			if (take(t, "weighs"))
+				p->weight = number(t);
 		}
 		if (t->wrong)
 			return false;

@@ -38,6 +38,10 @@ struct config_private {
 /* Read "L1=reclaim, L9=notice". False: it is not of that form. What stands for `pattern` (may be NULL) is put into `out`. */
 bool config_read_actions(struct span text, const char *pattern, enum leak_action *out);
 
+/* Read "web=4, my report=1, *=2": by commas, each a name and behind its last "=" a weight from 1 to ORIGIN_WEIGHT_MOST. False: it is not of
+ * that form. What stands for `name` is put into `out`, else what stands for "*"; where neither does, `out` stays as it is. */
+bool config_read_weights(struct span text, struct span name, unsigned *out);
+
 /* An empty one that reports to nobody yet; NULL: memory refused. config_drop frees it. */
 struct config *build_new(enum manner, char *error, size_t error_size);
 

@@ -418,6 +418,74 @@ enum leak_action config_leak_action(const struct config *c, struct span database
 	return action == ACTION_UNSET ? c->leak_action : action;
 }
 
+static bool is_blank(uint8_t c)
+{
+	return c == ' ' || c == '\t';
+}
+
+static struct span trimmed(struct span text)
+{
+	while (text.length > 0 && is_blank(text.at[0])) {
+		text.at++;
+		text.length--;
+	}
+	while (text.length > 0 && is_blank(text.at[text.length - 1]))
+		text.length--;
+	return text;
+}
+
+/* 0: it is none. */
+static unsigned read_weight(struct span text)
+{
+	unsigned weight = 0;
+
+	for (size_t i = 0; i < text.length && weight <= ORIGIN_WEIGHT_MOST; i++) {
+		if (text.at[i] < '0' || text.at[i] > '9')
+			return 0;
+		weight = 10 * weight + (unsigned)(text.at[i] - '0');
+	}
+	return weight <= ORIGIN_WEIGHT_MOST ? weight : 0;
+}
+
+bool config_read_weights(struct span text, struct span name, unsigned *out)
+{
+	bool named = false;
+
+	for (size_t at = 0, end; at < text.length; at = end + 1) {
+		struct span entry, key;
+		size_t equals;
+		unsigned weight;
+
+		for (end = at; end < text.length && text.at[end] != ','; end++)
+			;
+		entry = trimmed(span_of(text.at + at, end - at));
+		if (entry.length == 0)
+			continue;
+		for (equals = entry.length; equals > 0 && entry.at[equals - 1] != '='; equals--)
+			;
+		if (equals == 0)
+			return false;
+		key = trimmed(span_of(entry.at, equals - 1));
+		weight = read_weight(trimmed(span_of(entry.at + equals, entry.length - equals)));
+		if (key.length == 0 || weight == 0)
+			return false;
+		/* A name that is said beats the star, wherever that stands. */
+		if (span_equal(key, name) || (span_is(key, "*") && !named)) {
+			named = span_equal(key, name);
+			*out = weight;
+		}
+	}
+	return true;
+}
+
+unsigned config_origin_weight(const struct config *c, struct span application_name)
+{
+	unsigned weight = 1;
+
+	check(config_read_weights(span_text(c->origin_weights), application_name, &weight));
+	return weight;
+}
+
 static bool is_separator(char c)
 {
 	return c == ',' || c == ' ' || c == '\t' || c == '\n' || c == '\r';

@@ -100,6 +100,7 @@ struct config {
 	time_us server_orphan_timeout;
 	int abandoned_query;                                           /* 0 auto, 1 cancel, 2 finish */
 	int origin_fairness;                                           /* 0 off, 1 on */
+	char *origin_weights;                                          /* "web=4, report=1" */
 	int max_origin_clients, max_origin_servers, origin_login_rate; /* 0: no limit */
 	time_us leak_interval, leak_quiet, leak_hold;
 	int leak_siblings;
@@ -168,6 +169,10 @@ void config_pool_rules(
 /* What is done about a leak of this pattern ("L1") by clients of this database and user: the pattern's action beats the user's, that the
  * database's, that the global one. */
 enum leak_action config_leak_action(const struct config *, struct span database, struct span user, const char *pattern);
+
+/* How much an origin of this application_name weighs where origins take turns (origin_weights): 1 to ORIGIN_WEIGHT_MOST. */
+#define ORIGIN_WEIGHT_MOST 100
+unsigned config_origin_weight(const struct config *, struct span application_name);
 
 /* `user` stands in the comma list (admin_users, stats_users, ignore_startup_parameters); '*' never matches. Case folded when asked. */
 bool config_list_has(const char *list, struct span word, bool nocase);

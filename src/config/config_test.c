@@ -244,6 +244,18 @@ static void errors_say_where_and_what_and_what_is_allowed(void **state)
 		{ "[pgbouncer]\nauth_type = ldap",
 			"test.ini:2: auth_type: \"ldap\" is known, but not built yet; use any, trust, plain, md5, scram-sha-256 or hba" },
 		{ "[pgbouncer]\nsyslog = yes", "test.ini:2: syslog: found \"yes\", allowed: 0 or 1" },
+		{ "[pgbouncer]\norigin_weights = web",
+			"test.ini:2: origin_weights: found \"web\", allowed: a list such as web=4, my report=2, *=1: application_name and weight, from 1 to 100, * for all others" },
+		{ "[pgbouncer]\norigin_weights = web=0",
+			"test.ini:2: origin_weights: found \"web=0\", allowed: a list such as web=4, my report=2, *=1: application_name and weight, from 1 to 100, * for all others" },
+		{ "[pgbouncer]\norigin_weights = web=101",
+			"test.ini:2: origin_weights: found \"web=101\", allowed: a list such as web=4, my report=2, *=1: application_name and weight, from 1 to 100, * for all others" },
+		{ "[pgbouncer]\norigin_weights = =4",
+			"test.ini:2: origin_weights: found \"=4\", allowed: a list such as web=4, my report=2, *=1: application_name and weight, from 1 to 100, * for all others" },
+		{ "[pgbouncer]\norigin_weights = web=4,report=two",
+			"test.ini:2: origin_weights: found \"web=4,report=two\", allowed: a list such as web=4, my report=2, *=1: application_name and weight, from 1 to 100, * for all others" },
+		{ "[pgbouncer]\norigin_weights = web=99999999999999999999",
+			"test.ini:2: origin_weights: found \"web=99999999999999999999\", allowed: a list such as web=4, my report=2, *=1: application_name and weight, from 1 to 100, * for all others" },
 		{ "[dolphins]",
 			"test.ini:1: unknown section [dolphins]; there are [databases], [pgbouncer], [users] and [peers]" },
 		{ "[database]", "test.ini:1: unknown section [database]; did you mean [databases]?" },
@@ -587,6 +599,27 @@ static void lists_hold_words(void **state)
 	assert_false(config_list_has("*", span_text("a"), false));
 }
 
+static void weights_are_found_by_name_or_by_the_star(void **state)
+{
+	struct given g = { .text = "[pgbouncer]\norigin_weights = *=2, web=4 ,my report = 3,, a=b=100,web2=1\n" };
+	struct config *c = try(&g), *plain;
+
+	(void)state;
+	assert_non_null(c);
+	assert_int_equal(config_origin_weight(c, span_text("web")), 4);
+	assert_int_equal(config_origin_weight(c, span_text("my report")), 3);
+	assert_int_equal(config_origin_weight(c, span_text("a=b")), 100);
+	assert_int_equal(config_origin_weight(c, span_text("web2")), 1);
+	assert_int_equal(config_origin_weight(c, span_text("Web")), 2);
+	assert_int_equal(config_origin_weight(c, span_text("")), 2);
+	config_drop(c);
+	g = (struct given){ .text = "[pgbouncer]\n" };
+	plain = try(&g);
+	assert_non_null(plain);
+	assert_int_equal(config_origin_weight(plain, span_text("web")), 1);
+	config_drop(plain);
+}
+
 static void no_mutation_of_a_file_breaks_the_reader(void **state)
 {
 	static const char good[] =
@@ -637,6 +670,7 @@ int main(void)
 		cmocka_unit_test(set_makes_a_new_value_and_leaves_the_old),
 		cmocka_unit_test(a_kept_value_outlives_its_maker),
 		cmocka_unit_test(lists_hold_words),
+		cmocka_unit_test(weights_are_found_by_name_or_by_the_star),
 		cmocka_unit_test(no_mutation_of_a_file_breaks_the_reader),
 	};
 

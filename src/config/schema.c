@@ -164,6 +164,7 @@ const struct setting schema_settings[] = {
 	ROW(server_orphan_timeout, TYPE_TIME, "s", "60", LIVE, "pgweir", "How long a server whose connection was cut still counts when PostgreSQL can not be asked whether it is gone."),
 	ROW(abandoned_query, TYPE_WORD, "word", "auto", LIVE, "pgweir", "What happens to a query whose client went away: auto cancels it when it would roll back or only reads, or cancel, or finish.", .words = abandoned_words),
 	ROW(origin_fairness, TYPE_WORD, "word", "on", LIVE, "pgweir", "on: who waits in a pool takes turns by user and address, then by origin; off: first come, first served.", .words = off_on, .standard_pgbouncer = "off"),
+	ROW(origin_weights, TYPE_WEIGHTS, "list", "", LIVE, "pgweir", "How much origins of these application_names weigh where they take turns: web=4, report=1, *=2; of weight 4 one gets four times the servers of one of weight 1. Who is not named and no * is for weighs 1."),
 	ROW(max_origin_clients, TYPE_INT, "clients", "0", LIVE, "pgweir", "Most clients of one origin (user, database, application_name at login, address); 0: no limit."),
 	ROW(max_origin_servers, TYPE_INT, "servers", "0", LIVE, "pgweir", "Most servers of a pool that are lent to one origin at once; 0: no limit."),
 	ROW(origin_login_rate, TYPE_INT, "logins/s", "0", LIVE, "pgweir", "Logins of one origin that are let in each second, and at most at once; 0: no limit.", .most = 1000000),

@@ -17,6 +17,7 @@ enum setting_type {
 	TYPE_WORD,        /* int or enum: the number of the word in `words` */
 	TYPE_CHECK_QUERY, /* char *server_check_query and server_check_on */
 	TYPE_ACTIONS,     /* char *; what is done about leaks of which pattern */
+	TYPE_WEIGHTS,     /* char *; which application_name weighs how much */
 	/* In entries of [databases], [users], [peers]: */
 	TYPE_HOSTS,        /* the comma list */
 	TYPE_PORT,         /* int for all of the hosts */

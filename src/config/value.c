@@ -138,11 +138,21 @@ static enum value_result read_text(const struct setting *row, struct span text, 
 enum value_result value_read(
 	const struct setting *row, struct span text, void *base, struct arena *arena, char *why, size_t why_size)
 {
+	unsigned weight = 0;
+
 	switch (row->type) {
 	case TYPE_ACTIONS:
 		if (!config_read_actions(text, NULL, NULL)) {
 			text_format(why, why_size,
 				"a list such as L1=reclaim, L9=notice is needed (observe, notice or reclaim)");
+			return VALUE_BAD;
+		}
+		return read_text(row, text, base, arena);
+	case TYPE_WEIGHTS:
+		if (!config_read_weights(text, span_of("", 0), &weight)) {
+			text_format(why, why_size,
+				"a list such as web=4, my report=2, *=1: application_name and weight, from 1 to %d, * for all others",
+				ORIGIN_WEIGHT_MOST);
 			return VALUE_BAD;
 		}
 		return read_text(row, text, base, arena);
@@ -196,6 +206,7 @@ void value_write(const struct setting *row, const void *base, char *out, size_t 
 	check(row->size > 0);
 	switch (row->type) {
 	case TYPE_ACTIONS:
+	case TYPE_WEIGHTS:
 	case TYPE_TEXT:
 		memcpy(&text, field, sizeof text);
 		text_copy(out, size, text);

@@ -90,7 +90,7 @@ static void audit_turns(const struct turns *turns, uint32_t standing)
 		const struct turn *t = turns->heap[i], *above = turns->heap[i ? (i - 1) / 2 : 0];
 
 		check(t->place == i && t->standing > 0 && t->last <= turns->round);
-		check(t->next == t->last + (UINT64_C(1) << (t->held < 16 ? t->held : 16)));
+		check(t->next == t->last + turn_wait(t));
 		check(above->next < t->next || (above->next == t->next && above->order <= t->order));
 	}
 }
@@ -138,6 +138,7 @@ static void audit_lines(const struct core *core, const struct pool *pool)
 		bool rests = line->resting.next != &line->resting;
 
 		check(line->pool == pool && line->turn.held == line->lent + line->promised);
+		check(line->weight >= 1 && line->weight <= WEIGHT_MOST && line->turn.load == line_load(line));
 		audit_line_clients(line);
 		check(rests == !(line->turn.held || line->waiting || line->kept_count));
 		/* The limit may have been lowered: then nobody waits for what is lent beyond it. */
@@ -157,6 +158,7 @@ static void audit_lines(const struct core *core, const struct pool *pool)
 	check(resting == pool->resting_count && lines == HASH_COUNT(pool->lines));
 	for (const struct group *group = pool->groups; group; group = group->hh.next) {
 		uint32_t of_it = 0, standing = 0, its_held = 0, its_standing = 0;
+		uint64_t its_load = 0;
 
 		for (const struct line *line = pool->lines; line; line = line->hh.next) {
 			if (line->group != group)
@@ -164,10 +166,12 @@ static void audit_lines(const struct core *core, const struct pool *pool)
 			of_it++;
 			standing += line->turn.standing > 0;
 			its_held += line->turn.held;
+			its_load += line->turn.load;
 			its_standing += line->turn.standing;
 		}
 		check(of_it == group->lines && of_it > 0 && group->pool == pool);
-		check(its_held == group->turn.held && its_standing == group->turn.standing);
+		check(its_held == group->turn.held && its_load == group->turn.load);
+		check(its_standing == group->turn.standing);
 		audit_turns(&group->turns, standing);
 		groups_standing += group->turn.standing > 0;
 	}

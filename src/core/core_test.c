@@ -245,6 +245,8 @@ static void leave(struct world *w, struct person *p)
 
 static void want(struct world *w, struct person *p, time_us since)
 {
+	static const uint32_t weights[] = { 1, 4, 0, 3, 1, 100, 2 };
+
 	p->state = P_WAITS;
 	p->since = since;
 	feed(w, p->ref.worker,
@@ -253,7 +255,10 @@ static void want(struct world *w, struct person *p, time_us since)
 			.pool = p->pool,
 			.since = since,
 			.origin = p->origin,
-			.group = p->group });
+			.group = p->group,
+			/* Weights change with the configuration, also of who holds and waits. */
+			.weight = rng_chance(&w->rng, 20) ? (uint32_t)rng_below(&w->rng, WEIGHT_MOST + 1)
+							  : weights[p->origin % (sizeof weights / sizeof *weights)] });
 }
 
 /* Say Terminate; whoever holds it goes. */

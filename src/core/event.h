@@ -20,6 +20,9 @@ typedef uint32_t instance_id; /* one PostgreSQL server, as its host and port tel
 #define NO_DATABASE ((database_id)-1) /* "all databases" in commands */
 #define NO_INSTANCE ((instance_id)-1) /* not known, or one of several */
 
+/* The heaviest that an origin may be. */
+#define WEIGHT_MOST 100
+
 enum event_kind {
 	/* clients */
 	EVENT_CLIENT_ENTERS, /* client, origin: a new connection wants to log in -> ADMIT now or later, or REFUSE (limit_counts = all) */
@@ -29,7 +32,7 @@ enum event_kind {
 	 * also after REFUSE and EXPEL. `named` and `pool` say how far it came: as whom it was ADMITted the second time; `origin` is as
 	 * at ENTERS */
 	EVENT_CLIENT_LEFT,
-	EVENT_CLIENT_WANTS, /* client, pool, since, origin, group: needs a server -> LEND, or waits (DIAL, MOVE, CLOSE may help it), or
+	EVENT_CLIENT_WANTS, /* client, pool, since, origin, group, weight: needs a server -> LEND, or waits (DIAL, MOVE, CLOSE may help it), or
 	                     * REFUSE. Means nothing when it waits already */
 	/* client: waits no longer (timeout, cancel), but stays. Means nothing when it does not wait (KILL, FAILED were faster).
 	 * LEFT and GIVES_UP may cross a LEND that is not carried out yet: that LEND is in vain, and answered by READY for its
@@ -84,6 +87,7 @@ struct event {
 	/* Hashes: of user, database, application_name at login and address; and of user and address alone, which the first decides.
 	 * 0: not known; all of those are one origin, which no limit of origins binds. */
 	uint64_t origin, group;
+	uint32_t weight; /* WANTS: of this origin among others, 1 to WEIGHT_MOST; 0 is taken for 1 */
 	uint32_t worker;
 	bool named, proven;
 	enum server_failure failure;

@@ -161,7 +161,7 @@ void lend_wants(struct core *core, const struct event *event)
 		dial_refuse(core, c);
 		return;
 	}
-	line = line_of(pool, event->origin, event->group);
+	line = line_of(pool, event->origin, event->group, event->weight);
 	if (!line_makes_room(core, line, since)) {
 		line_keep(core, c, line, since);
 		return;

@@ -45,6 +45,7 @@ static struct line *line_new(struct pool *pool, uint64_t key, struct group *grou
 	line->key = key;
 	line->pool = pool;
 	line->group = group;
+	line->weight = 1;
 	group->lines++;
 	link_init(&line->kept);
 	link_init(&line->roomy);
@@ -83,21 +84,47 @@ static void forget_longest(struct pool *pool)
 	line_free(longest);
 }
 
-struct line *line_of(struct pool *pool, uint64_t origin, uint64_t group)
+/* Whole servers stay whole: what is lost by dividing is added, so that three thirds are not less than one. */
+uint64_t line_load(const struct line *line)
+{
+	return line->turn.held * ((LOAD_SERVER + line->weight - 1) / line->weight);
+}
+
+/* Its load is what its figures say now. */
+static inline void load(struct line *line)
+{
+	struct group *group = line->group;
+	uint64_t now = line_load(line);
+
+	group->turn.load += now - line->turn.load;
+	line->turn.load = now;
+	if (group->turn.standing == 0)
+		return;
+	turn_held(&group->turns, &line->turn);
+	turn_held(&line->pool->turns, &group->turn);
+}
+
+struct line *line_of(struct pool *pool, uint64_t origin, uint64_t group, uint32_t weight)
 {
 	struct line *line = pool->line_last;
 
 	if (!pool->rules.fair && !pool->rules.origin_servers_max)
 		origin = group = 0;
-	if (line && line->key == origin)
-		return line;
-	HASH_FIND_BYHASHVALUE(hh, pool->lines, &origin, sizeof origin, (unsigned)origin, line);
+	if (!line || line->key != origin)
+		HASH_FIND_BYHASHVALUE(hh, pool->lines, &origin, sizeof origin, (unsigned)origin, line);
 	if (!line) {
 		line = line_new(pool, origin, group_take(pool, group));
 		if (pool->resting_count > RESTING_MOST)
 			forget_longest(pool);
 	}
 	pool->line_last = line;
+	/* All who are not known are one line, whatever each of them weighs. */
+	weight = origin == 0 || weight == 0 ? 1 : weight;
+	if (weight != line->weight) {
+		check(weight <= WEIGHT_MOST);
+		line->weight = weight;
+		load(line);
+	}
 	return line;
 }
 
@@ -154,10 +181,7 @@ static inline void hold(struct line *line, int change)
 	check(change > 0 || (line->turn.held > 0 && group->turn.held > 0));
 	line->turn.held += (uint32_t)change;
 	group->turn.held += (uint32_t)change;
-	if (group->turn.standing == 0)
-		return;
-	turn_held(&group->turns, &line->turn);
-	turn_held(&line->pool->turns, &group->turn);
+	load(line);
 }
 
 static uint32_t uncovered(const struct line_worker *at)

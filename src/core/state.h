@@ -114,12 +114,16 @@ struct server {
 	struct link local; /* IDLE: pool.at[worker].idle, last used first */
 };
 
+/* What one server counts for an origin of weight 1. One of weight 4 counts a quarter of it for its origin. */
+#define LOAD_SERVER (UINT64_C(1) << 20)
+
 /* A place in an order of turns: a group's in its pool, a line's in its group. See turns.c. */
 struct turn {
 	uint64_t last;  /* the round of its last turn, or in which it began to stand */
 	uint64_t next;  /* the round of its next; only while it stands */
 	uint64_t order; /* among those of the same round */
 	uint64_t mark; /* it stands: turns.served when it was served; it does not: turns.served + 1 when it gave up; or 0 */
+	uint64_t load; /* what it holds, each server by the weight of its line; in parts of LOAD_SERVER */
 	uint32_t held;     /* servers lent to it or on their way */
 	uint32_t standing; /* waiters for whom none is on its way; 0: it is not in the order */
 	uint32_t place;    /* in the heap, while it stands */
@@ -152,7 +156,8 @@ struct line {
 	struct pool *pool;
 	struct group *group;
 	struct turn turn; /* in group.turns */
-	uint32_t lent;    /* to it; or cleaned after it */
+	uint32_t weight;
+	uint32_t lent; /* to it; or cleaned after it */
 	uint32_t promised, waiting, kept_count;
 	struct link kept;    /* by `since`: who waits until the origin holds fewer servers */
 	struct link roomy;   /* core.roomy: somebody kept may wait with the others now */
@@ -286,14 +291,17 @@ struct client *waiters_next(const struct pool *, uint32_t worker, const struct l
 struct client *waiters_next_dial(const struct pool *);
 
 /* turns.c: whose turn it is. */
-void turn_held(struct turns *, struct turn *);   /* `held` has changed */
+uint64_t turn_wait(const struct turn *);         /* for how many rounds it stands back, holding what it holds */
+void turn_held(struct turns *, struct turn *);   /* `load` has changed */
 void turn_stands(struct turns *, struct turn *); /* `standing` was 0, and is not any more */
 void turn_leaves(struct turns *, struct turn *); /* `standing` has become 0 */
 void turn_take(struct turns *, struct turn *);   /* it is served now */
 void turns_fini(struct turns *);
 
 /* line.c: the origins of a pool. */
-struct line *line_of(struct pool *, uint64_t origin, uint64_t group);
+/* `weight` is what it weighs from now on, whatever it weighed before. */
+struct line *line_of(struct pool *, uint64_t origin, uint64_t group, uint32_t weight);
+uint64_t line_load(const struct line *); /* of what it holds */
 void line_lent(struct core *, struct line *, int change);
 void line_promised(struct core *, struct line *, uint32_t worker, int change);
 void line_waits(struct core *, struct line *, uint32_t worker, int change);

@@ -19,9 +19,14 @@
  *   - Nobody starves, not even who holds most: its round stands fixed while that of all only grows, and newcomers come in
  *     behind it. (The fewest held first, plainly, would shut a host out of a busy pool for one forgotten transaction.)
  *
+ * An origin of weight w stands back for 2^(held / w) / w rounds, and one at least: who weighs 4 and holds 16 waits for 4, in which one that
+ * weighs 1 and holds 4 has its turn once, in 16. So four times as much is held where it is had four times as often, and both stay so. A
+ * group stands back as one origin of the mean weight of what it holds would. Nobody stands back for less than a round, so what is said
+ * above of newcomers holds with weights as well.
+ *
  * Doubling ends at 16: rounds then still differ by 65536, and a counter of 64 bits lasts for longer than the pooler.
  *
- * A binary heap; one that stands alone costs a comparison. Who counts `held` and `standing` says when they have changed. */
+ * A binary heap; one that stands alone costs a comparison. Who counts `load` and `standing` says when they have changed. */
 
 #define DOUBLINGS_MOST 16
 #define TAKEN          (UINT64_C(1) << 63) /* in `order`: who was served in this round goes behind who was not */
@@ -63,9 +68,26 @@ static void sink(struct turns *turns, struct turn *turn)
 	place(turns, at, turn);
 }
 
+uint64_t turn_wait(const struct turn *turn)
+{
+	uint64_t servers = turn->load / LOAD_SERVER, part = turn->load % LOAD_SERVER, rounds;
+
+	if (servers >= DOUBLINGS_MOST) {
+		servers = DOUBLINGS_MOST;
+		part = 0;
+	}
+	rounds = UINT64_C(1) << servers;
+	if (turn->load == turn->held * LOAD_SERVER)
+		return rounds;
+	/* Between two powers, a straight line; then divided by the weight, which is what is held by what it counts. */
+	rounds += (rounds * part) / LOAD_SERVER;
+	rounds = rounds * turn->load / (turn->held * LOAD_SERVER);
+	return rounds > 0 ? rounds : 1;
+}
+
 static void move(struct turns *turns, struct turn *turn)
 {
-	turn->next = turn->last + (UINT64_C(1) << (turn->held < DOUBLINGS_MOST ? turn->held : DOUBLINGS_MOST));
+	turn->next = turn->last + turn_wait(turn);
 	if (turns->count == 1)
 		return;
 	rise(turns, turn);

@@ -239,8 +239,10 @@ static bool has_room(struct guest *guest, uint32_t clients)
 	lock_take(house->lock);
 	if (room && clients > house->clients_max - house->clients_max / 10)
 		room = !origin_is_largest(&house->origins, guest->origin_key);
-	if (room)
+	if (room) {
 		guest->origin = origin_enter(&house->origins, &name, guest->worker->now);
+		origin_weigh(guest->origin, house->config);
+	}
 	lock_drop(house->lock);
 	return room;
 }

@@ -43,6 +43,7 @@ static void name_origin(const struct guest *guest, struct event *event)
 {
 	event->origin = guest->origin_key;
 	event->group = guest->group;
+	event->weight = guest->origin ? atomic_load(&guest->origin->weight) : 1;
 }
 
 void guest_step(struct guest *guest, enum event_kind kind)

@@ -157,6 +157,7 @@ void house_configure(struct house *house, struct config *config, struct secrets 
 	house->secrets = secrets;
 	atomic_fetch_add(&house->generation, 1);
 	core_set_rules(house->core, &rules, clock_now(), &effects);
+	origins_weigh(&house->origins, config);
 	lock_drop(house->lock);
 	config_drop(old);
 	secrets_drop(old_secrets);

@@ -18,6 +18,7 @@
 #include "base/check.h"
 #include "base/hash.h"
 #include "base/text.h"
+#include "config/config.h"
 
 #define PROBES 16
 
@@ -148,6 +149,19 @@ struct origin *origin_enter(struct origins *origins, const struct origin_name *n
 	origin->clients++;
 	origin->seen = now;
 	return origin;
+}
+
+void origin_weigh(struct origin *origin, const struct config *config)
+{
+	atomic_store(&origin->weight, config_origin_weight(config, span_text(origin->application_name)));
+}
+
+void origins_weigh(struct origins *origins, const struct config *config)
+{
+	for (size_t i = 0; i < ORIGINS_MAX; i++)
+		if (origins->table[i])
+			origin_weigh(origins->table[i], config);
+	origin_weigh(&origins->others, config);
 }
 
 void origin_leave(struct origin *origin, time_us now)

@@ -39,6 +39,7 @@ struct origin {
 	bool process_sought;
 	enum leak_driver driver;
 	enum leak_runtime runtime;
+	atomic_uint weight;       /* where origins take turns */
 	atomic_bool is_protected; /* PROTECT ORIGIN: nothing of it is ever reaped */
 	struct share **shares;    /* by worker */
 };
@@ -68,6 +69,12 @@ void origin_leave(struct origin *, time_us now);
 
 /* No origin has more clients than this one has; false when it has none. The caller locks. */
 bool origin_is_largest(const struct origins *, uint64_t key);
+
+struct config;
+
+/* How much it weighs by this configuration. The caller locks. */
+void origin_weigh(struct origin *, const struct config *);
+void origins_weigh(struct origins *, const struct config *); /* all of them */
 
 /* What kind of program this is, by its command line (may be empty) and the name it gives itself. */
 enum leak_runtime origin_runtime(const char *process, const char *application_name);

@@ -69,6 +69,7 @@ static bool copy_names(struct house *house, const struct survey_row *row, struct
 		out->process_id = origin->process_id;
 		out->driver = origin->driver;
 		atomic_store(&out->is_protected, atomic_load(&origin->is_protected));
+		atomic_store(&out->weight, atomic_load(&origin->weight));
 	}
 	lock_drop(house->lock);
 	return same;
@@ -112,6 +113,7 @@ static void fill_origin(struct origin_row *out, const struct survey_row *row, co
 		.median_rest = spread_quantile(&facts->gaps, 500),
 		.median_life = spread_quantile(&facts->lifetimes, 500),
 		.is_protected = atomic_load(&origin->is_protected),
+		.weight = atomic_load(&origin->weight),
 	};
 	escape(out->user, sizeof out->user, origin->user);
 	escape(out->database, sizeof out->database, origin->database);

@@ -65,7 +65,7 @@ static const struct column origin_columns[] = {
 	{ "logins_while_quiet", INT8 }, { "reused", INT8 }, { "transactions", INT8 }, { "cancels", INT8 },
 	{ "abandoned", INT8 }, { "dead_peers", INT8 }, { "executing_time", NUMERIC }, { "in_transaction_time", NUMERIC },
 	{ "oldest_quiet", NUMERIC }, { "oldest_hold", NUMERIC }, { "median_rest", NUMERIC }, { "median_life", NUMERIC },
-	{ "route", TEXT }, { "statement", TEXT }, { "protected", TEXT },
+	{ "route", TEXT }, { "statement", TEXT }, { "protected", TEXT }, { "weight", INT4 },
 };
 #define O(put, member) { put, offsetof(struct origin_row, member) }
 static const struct field origin_fields[] = {
@@ -76,7 +76,7 @@ static const struct field origin_fields[] = {
 	O(put_u64, logins_while_quiet), O(put_u64, reused), O(put_u64, transactions), O(put_u64, cancels),
 	O(put_u64, abandoned), O(put_u64, dead_peers), O(put_duration, executing_time), O(put_duration, in_block_time),
 	O(put_duration, oldest_quiet), O(put_duration, oldest_hold), O(put_duration_or_null, median_rest), O(put_duration_or_null, median_life),
-	O(put_text_or_null, route), O(put_text_or_null, statement), O(put_yes_no, is_protected),
+	O(put_text_or_null, route), O(put_text_or_null, statement), O(put_yes_no, is_protected), O(put_u32, weight),
 };
 
 static const struct column lease_columns[] = {

@@ -247,7 +247,7 @@ static const struct expectation {
 		"waiting:23 lent:23 quiet:23 silent:23 once:23 in_transaction:23 holding:23 unread:23 logins:20 logouts:20 "
 		"logins_while_quiet:20 reused:20 transactions:20 cancels:20 abandoned:20 dead_peers:20 executing_time:1700 "
 		"in_transaction_time:1700 oldest_quiet:1700 oldest_hold:1700 median_rest:1700 median_life:1700 route:25 "
-		"statement:25 protected:25",
+		"statement:25 protected:25 weight:23",
 		PART_LEAKS },
 	{ "pins",
 		"client:23 server:23 user:25 database:25 application_name:25 origin:23 reason:25 age:1700 statement:25",

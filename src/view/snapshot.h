@@ -138,6 +138,7 @@ struct origin_row {
 	time_us executing_time, in_block_time, oldest_quiet, oldest_hold, median_rest, median_life;
 	char route[SNAPSHOT_NAME], statement[SNAPSHOT_WORDS];
 	bool is_protected;
+	uint32_t weight; /* where origins take turns */
 };
 
 struct leak_row {

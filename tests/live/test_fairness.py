@@ -14,11 +14,11 @@ class Crowd:
     """Clients of one application in a closed loop: each asks again as soon as it is answered. Each lease takes a number
     from a sequence of the database, so that leases can be counted from outside."""
 
-    def __init__(self, pooler, count, source=None, **options):
+    def __init__(self, pooler, count, source=None, name="greedy", **options):
         self.selector = selectors.DefaultSelector()
         self.clients = []
         for _ in range(count):
-            client = pooler.client(parameters=GREEDY, source=source, **options)
+            client = pooler.client(parameters={"application_name": name}, source=source, **options)
             self.clients.append(client)
             self.selector.register(client.socket, selectors.EVENT_READ, client)
         self.answers = 0
@@ -86,6 +86,34 @@ class Fairness(Story):
                              databases={"app": "dbname=app user=app"})
         self.assertLessEqual(self._passed(pooler, 100, small_source=("127.0.0.2", 0)), 20)
         self.assertLessEqual(self._passed(pooler, 100, small_user="other"), 20)
+
+    def _shares(self, pooler, source=None):
+        """How many leases web got for each of report while both wanted all they could get, once their shares had settled."""
+        with Crowd(pooler, 60, name="web") as web, Crowd(pooler, 60, name="report", source=source) as report:
+            wait_until("the shares have settled", lambda: web.answers + report.answers > 2000)
+            before = web.answers, report.answers
+            wait_until("a thousand leases more", lambda: web.answers + report.answers > sum(before) + 3000)
+            return (web.answers - before[0]) / (report.answers - before[1])
+
+    @takes(90)
+    def an_origin_of_weight_four_gets_four_times_the_share(self):
+        pooler = self.pooler(settings={"default_pool_size": 20, "listen_addr": "*", "origin_weights": "web=4, report=1"})
+        for source in (None, ("127.0.0.2", 0)):     # in one group, and in two
+            with self.subTest(source=source):
+                share = self._shares(pooler, source)
+                self.assertTrue(3 < share < 5.5, f"{share:.2f} leases of web for each of report")
+        with pooler.console() as console:
+            rows = {(row["application_name"], row["weight"]) for row in pooler.show("ORIGINS") if row["application_name"]}
+            self.assertLessEqual({("web", "4"), ("report", "1")}, rows)
+            # By RELOAD or SET they hold at once, for clients that are there as well.
+            console.query("SET origin_weights = ''")
+        share = self._shares(pooler)
+        self.assertTrue(0.7 < share < 1.4, f"{share:.2f} leases of web for each of report")
+
+    @takes(60)
+    def a_heavy_origin_does_not_keep_a_light_one_waiting(self):
+        pooler = self.pooler(settings={"default_pool_size": 4, "origin_weights": "greedy=100"})
+        self.assertLessEqual(self._passed(pooler, 200), 20)
 
     @takes(60)
     def fairness_holds_across_workers(self):

@@ -202,6 +202,7 @@ static struct config *configure(void)
 		of(100, 1048576, 1048576, 1048576));
 	LINE("origin_fairness=%s\nmax_origin_servers=%u\nmax_origin_clients=%u\norigin_login_rate=%u\n",
 		fixed.fair ? "on" : "off", limits.origin_servers_max, fixed.origin_clients, fixed.origin_login_rate);
+	LINE("origin_weights=%s\n", limits.origin_servers_max ? "" : "*=3");
 	LINE("monitor_interval=%u\nmonitor_user=%s\n", fixed.monitor_interval, passwords ? "" : "anna");
 	limits.budget = fixed.monitor_interval > 0 && chance(800);
 	LINE("server_budget=%s\n", limits.budget ? "auto" : "off");
