@@ -123,7 +123,7 @@ struct turn {
 	uint64_t next;  /* the round of its next; only while it stands */
 	uint64_t order; /* among those of the same round */
 	uint64_t mark; /* it stands: turns.served when it was served; it does not: turns.served + 1 when it gave up; or 0 */
-	uint64_t load; /* what it holds, each server by the weight of its line; in parts of LOAD_SERVER */
+	uint64_t load;     /* what it holds, each server by the weight of its line; in parts of LOAD_SERVER */
 	uint32_t held;     /* servers lent to it or on their way */
 	uint32_t standing; /* waiters for whom none is on its way; 0: it is not in the order */
 	uint32_t place;    /* in the heap, while it stands */

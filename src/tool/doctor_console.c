@@ -120,6 +120,43 @@ static void read_stats(struct console_facts *console, PGconn *connection)
 		console->query_us = executing / console->queries_per_second;
 }
 
+static void read_leak(struct console_leak *leak, const PGresult *rows, int row)
+{
+	char address[80] = "";
+
+	if (*cell(rows, row, "address"))
+		text_format(address, sizeof address, " from %s", cell(rows, row, "address"));
+	text_format(leak->origin, sizeof leak->origin, "%s of %s@%s%s",
+		*cell(rows, row, "application_name") ? cell(rows, row, "application_name") : "(no application_name)",
+		cell(rows, row, "user"), cell(rows, row, "database"), address);
+	text_copy(leak->pattern, sizeof leak->pattern, cell(rows, row, "pattern"));
+	text_copy(leak->name, sizeof leak->name, cell(rows, row, "name"));
+	text_copy(leak->evidence, sizeof leak->evidence, cell(rows, row, "evidence"));
+	text_copy(leak->cure, sizeof leak->cure, cell(rows, row, "cure"));
+	text_copy(leak->route, sizeof leak->route, cell(rows, row, "route"));
+	text_copy(leak->statement, sizeof leak->statement, cell(rows, row, "statement"));
+	leak->not_us = strcmp(cell(rows, row, "family"), "not us") == 0;
+	leak->low = strcmp(cell(rows, row, "severity"), "low") == 0;
+	leak->ended = *cell(rows, row, "ended") != 0;
+	leak->number = cell_number(rows, row, "origin");
+	leak->confidence = (int)cell_number(rows, row, "confidence");
+	leak->growth = cell_real(rows, row, "growth_per_minute");
+	leak->exhausted_in = (time_us)(cell_real(rows, row, "exhausted_in") * 1e6);
+}
+
+static void read_leaks(struct console_facts *console, PGconn *connection)
+{
+	PGresult *rows = show(console, connection, "LEAKS");
+	size_t count = rows ? (size_t)PQntuples(rows) : 0;
+
+	if (count > DOCTOR_LEAKS_MAX)
+		count = DOCTOR_LEAKS_MAX; /* those that last come first */
+	console->leaks = calloc(count + 1, sizeof *console->leaks);
+	for (size_t i = 0; console->leaks && i < count; i++)
+		read_leak(&console->leaks[console->leak_count++], rows, (int)i);
+	PQclear(rows);
+}
+
 static void read_connections(struct console_facts *console, PGconn *connection)
 {
 	PGresult *rows = show(console, connection, "LISTS");
@@ -160,5 +197,7 @@ void console_read(struct console_facts *console, const char *url)
 	read_pools(console, connection, size, reserve);
 	read_stats(console, connection);
 	read_connections(console, connection);
+	if (console->is_pgweir)
+		read_leaks(console, connection);
 	PQfinish(connection);
 }

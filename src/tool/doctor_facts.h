@@ -13,6 +13,7 @@
 #define DOCTOR_FILES_MAX    16
 #define DOCTOR_SERVERS_MAX  8
 #define DOCTOR_EXAMPLES_MAX 3
+#define DOCTOR_LEAKS_MAX    64 /* of one console, or of the watch */
 
 enum doctor_answer { ANSWER_UNKNOWN, ANSWER_NO, ANSWER_YES };
 
@@ -121,6 +122,18 @@ struct console_pool {
 	int size, reserve; /* 0: not known */
 };
 
+/* A row of SHOW LEAKS, in pgweir's own words. */
+struct console_leak {
+	char pattern[8], name[80], origin[320], evidence[320], cure[400], route[80], statement[200];
+	bool not_us; /* the application's own pool: neither the pooler nor PostgreSQL */
+	bool low;    /* it does not grow, and nobody waits for what it holds */
+	bool ended;
+	int64_t number;       /* of the origin, for REAP */
+	int confidence;       /* percent */
+	double growth;        /* per minute */
+	time_us exhausted_in; /* 0: not foreseeable */
+};
+
 struct console_facts {
 	char name[128];
 	bool reached, full;
@@ -137,12 +150,13 @@ struct console_facts {
 	time_us query_wait_timeout;
 	/* Rates of all databases together, over the console's own stats_period. */
 	double transactions_per_second, queries_per_second, transaction_us, query_us;
+	struct console_leak *leaks; /* of a pgweir */
+	size_t leak_count;
 	int *server_pids; /* remote_pid of SHOW SERVERS */
 	size_t server_pid_count;
 };
 
 /* A leak that --watch saw. */
-#define DOCTOR_LEAKS_MAX 64
 struct watched_leak {
 	char origin[320];
 	char server[128];

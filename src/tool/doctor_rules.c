@@ -12,6 +12,7 @@ const struct doctor_rule doctor_rules[] = {
 	{ "D01", "full", "Nobody can log in any more; an administrator only on a reserved slot.", rule_full },
 	{ "D02", "pooler-full", "The pooler refuses clients while PostgreSQL may have room: the outage has moved, it is not gone.", rule_pooler_full },
 	{ "D40", "watched-leak", "The leak detector saw it happen while it watched.", rule_watched },
+	{ "D41", "named-leak", "pgweir saw on the wire what this origin does. What leaks here costs a socket, or a server and with it everybody.", rule_named },
 	{ "D03", "leaked-sessions", "A pool does not open a connection while others of its own sit idle. Whoever does has lost them: they are never used again, and they fill PostgreSQL.", rule_leaked },
 	{ "D04", "persistent-under-asgi", "Under ASGI Django serves each request in a thread of its own, which ends with the request. A connection kept alive by CONN_MAX_AGE belongs to that dead thread: nobody can use it again, and nobody closes it. Fewer seconds leak more slowly to the same end.", rule_persistent },
 	{ "D05", "options-refused", "PgBouncer refuses the login: \"unsupported startup parameter in options\". The two settings exclude each other.", rule_options_refused },
@@ -254,6 +255,7 @@ void doctor_facts_fini(struct doctor_facts *facts)
 		free(facts->servers[i].sessions);
 	for (size_t i = 0; i < facts->console_count; i++) {
 		free(facts->consoles[i].pools);
+		free(facts->consoles[i].leaks);
 		free(facts->consoles[i].server_pids);
 	}
 }

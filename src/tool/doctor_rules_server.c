@@ -93,6 +93,38 @@ void rule_watched(const struct doctor_facts *facts, const struct doctor_rule *ru
 	}
 }
 
+static void look_at_named(const struct console_facts *console, const struct console_leak *leak,
+	const struct doctor_rule *rule, struct doctor_report *report)
+{
+	enum finding_level level = leak->ended || leak->not_us ? LEVEL_NOTE : leak->low ? LEVEL_WARNING : LEVEL_DANGER;
+	struct finding *finding = find(report, rule, level, "%s", leak->origin);
+	char duration[40];
+
+	evidence(finding, "%s, %s (%d %% sure)%s: %s.", leak->pattern, leak->name, leak->confidence,
+		leak->ended ? ", and it has ended since" : "", leak->evidence);
+	if (leak->growth > 0)
+		evidence(finding, " It grows by %.1f a minute.", leak->growth);
+	if (leak->exhausted_in > 0)
+		evidence(finding, " %s is full in %s.", console->name,
+			text_duration(duration, sizeof duration, leak->exhausted_in));
+	if (*leak->route)
+		evidence(finding, " Most of them come from %s.", leak->route);
+	if (*leak->statement)
+		evidence(finding, " Their statement: %s", leak->statement);
+	edit(finding, "%s", leak->cure);
+	if (!leak->ended && !leak->not_us)
+		edit(finding,
+			" On that console  REAP DRY RUN ORIGIN %lld;  shows which of its clients could safely go.",
+			(long long)leak->number);
+}
+
+void rule_named(const struct doctor_facts *facts, const struct doctor_rule *rule, struct doctor_report *report)
+{
+	for (size_t c = 0; c < facts->console_count; c++)
+		for (size_t i = 0; i < facts->consoles[c].leak_count; i++)
+			look_at_named(&facts->consoles[c], &facts->consoles[c].leaks[i], rule, report);
+}
+
 /* ---- sessions by origin ---- */
 
 static void look_at_leak(const struct server_facts *server, const struct origin_view *origin,

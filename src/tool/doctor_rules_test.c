@@ -143,6 +143,17 @@ static void watched(bool bad)
 	facts.leaks[0].leak = (struct leak){ .pattern = leak_pattern_of("L1"), .confidence = 90, .evidence = "so" };
 }
 
+static void named(bool bad)
+{
+	struct console_facts *c = console();
+
+	c->leaks = calloc(1, sizeof *c->leaks);
+	c->leak_count = bad;
+	text_copy(c->leaks[0].origin, sizeof c->leaks[0].origin, "web of app@shop from 10.0.0.7");
+	text_copy(c->leaks[0].pattern, sizeof c->leaks[0].pattern, "L9");
+	text_copy(c->leaks[0].cure, sizeof c->leaks[0].cure, "Use a short session.");
+}
+
 /* Nine sessions born 10 s apart, each used once; else all born at once, as a pool is. */
 static void leaked(bool bad)
 {
@@ -430,6 +441,7 @@ static const struct {
 	{ "D38", health, LEVEL_NOTE },
 	{ "D39", unnamed, LEVEL_NOTE },
 	{ "D40", watched, LEVEL_DANGER },
+	{ "D41", named, LEVEL_DANGER },
 };
 
 static const struct finding *look_for(const char *number)

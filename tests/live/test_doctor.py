@@ -379,6 +379,28 @@ class What_is_alive(DoctorStory):
         self.assertEqual(8, len(others))
         self.assertIn("of max_client_conn = 12", self._one(report(f"postgresql://admin@127.0.0.1:{pooler.port}/pgbouncer"), "D10")["evidence"])
 
+    @takes(60)
+    def what_pgweir_names_is_a_finding_with_its_cure(self):
+        pooler = self.pooler(settings={"leak_interval": 0.5, "leak_hold": 1})
+        console = f"postgresql://admin@127.0.0.1:{pooler.port}/pgweir"
+        self.assertEqual([], found(report(console), "D41"))
+        holders = [pooler.client(parameters={"application_name": "tabs\x1b[31m"}) for _ in range(3)]
+        for holder in holders:
+            holder.query("BEGIN; SELECT 1")
+        wait_until("it is named", lambda: pooler.show("LEAKS"), timeout=30)
+        row, = pooler.show("LEAKS")
+        document = report(console)
+        finding = self._one(document, "D41", "danger" if row["severity"] != "low" else "warning")
+        self.assertIn("of app@app from 127.0.0.1", finding["subject"])
+        self.assertNotIn("\x1b", json.dumps(document, ensure_ascii=False))
+        self.assertIn("L9", finding["evidence"])
+        self.assertIn(row["cure"], finding["edit"])
+        self.assertIn(f"REAP DRY RUN ORIGIN {row['origin']};", finding["edit"])
+        for holder in holders:
+            holder.query("ROLLBACK")
+        wait_until("it has ended", lambda: pooler.show("LEAKS")[0]["ended"], timeout=30)
+        self.assertIn("it has ended since", self._one(report(console), "D41", "note")["evidence"])
+
     def a_console_and_its_postgresql_show_no_orphans_while_all_is_well(self):
         pooler = self.pooler()
         clients = [pooler.client() for _ in range(2)]
