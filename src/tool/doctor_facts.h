@@ -85,6 +85,7 @@ struct session {
 	char user[64], database[64], application[64], address[64], state[32], wait_event[32];
 	char query[200]; /* literals redacted */
 	int port;
+	uint32_t process; /* of this machine, whose it is; 0: not known */
 	time_us age, query_age, transaction_age, state_age;
 	time_us birth, last_change; /* in the server's own time, for comparisons among sessions */
 	bool superuser, ours, writes, locks_advisory, blocks_others;

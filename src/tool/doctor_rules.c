@@ -34,6 +34,7 @@ const struct doctor_rule doctor_rules[] = {
 	{ "D21", "application-superuser", "The reserved slots are for superusers. An application that is one takes them too, and then nobody gets in to help.", rule_superuser },
 	{ "D22", "pool-and-max-age", "Django refuses to start: its own pool and persistent connections exclude each other.", rule_pool_and_age },
 	{ "D23", "need", "What the work needs is transactions per second times how long each holds its connection. Connections beyond that serve nobody, take slots from others and hide a leak; with fewer, clients wait.", rule_need },
+	{ "D42", "demand", "A pooler must have room for every connection that an application may open, and for twice as many while a deploy has the old and the new one side by side. A pool of servers need not.", rule_demand },
 	{ "D24", "deadlock-floor", "When every task holds one connection and waits for another, none ever comes free.", rule_deadlock_floor },
 	{ "D25", "executor-threads", "Threads of the default executor keep a connection each, and Django's request signals never reach them: up to cores + 4 connections (32 at most) for each process, for hours.", rule_threads },
 	{ "D26", "no-transaction-guard", "A transaction that is left open holds its slot and its locks until somebody notices.", rule_no_transaction_guard },

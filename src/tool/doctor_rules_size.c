@@ -1,6 +1,7 @@
 #include <math.h>
 
 #include "base/text.h"
+#include "tool/doctor_origins.h"
 #include "tool/doctor_rules.h"
 
 /* How many connections there are, how many the work needs, and how many would do.
@@ -9,6 +10,7 @@
  *   invariant        sum over pools of (pool_size + reserve_pool_size) x pooler processes <= S
  *   concurrency      L = transactions per second x how long each holds its connection (Little); measured here, not assumed
  *   pool             L + 2 sqrt(L), so that waiting is short (square-root staffing)
+ *   clients          what each application has now, twice that for a deploy, and a fifth more
  *   to start with    2 x cores + 1, on storage without spindles
  *   no deadlock      T x (M - 1) + 1 for T tasks of which each holds up to M connections at once */
 
@@ -195,6 +197,115 @@ void rule_pool_too_large(const struct doctor_facts *facts, const struct doctor_r
 		edit(finding,
 			"%s, [pgbouncer]:  default_pool_size = %d   then measure, and raise it while throughput still rises.",
 			file->path, good);
+	}
+}
+
+/* ---- how many connections an application opens ---- */
+
+#define DEMAND_LEAST  5 /* connections; fewer are no question of size */
+#define DEMAND_SHOWN  4 /* machines */
+#define DEMAND_COUNTS 64
+
+/* How many processes of this machine are behind these, and how many connections the one with most of them has. */
+static size_t count_processes(const struct origin_view *origin, size_t *most)
+{
+	struct {
+		uint32_t process;
+		size_t connections;
+	} seen[DEMAND_COUNTS];
+	size_t count = 0;
+
+	*most = 0;
+	for (size_t i = 0; i < origin->count; i++) {
+		size_t at = 0;
+
+		while (at < count && seen[at].process != origin->sessions[i]->process)
+			at++;
+		if (!origin->sessions[i]->process || at == DEMAND_COUNTS)
+			continue;
+		if (at == count) {
+			seen[count].process = origin->sessions[i]->process;
+			seen[count++].connections = 0;
+		}
+		if (++seen[at].connections > *most)
+			*most = seen[at].connections;
+	}
+	return count;
+}
+
+static bool same_application(const struct origin_view *a, const struct origin_view *b)
+{
+	return strcmp(a->sessions[0]->user, b->sessions[0]->user) == 0 &&
+		strcmp(a->sessions[0]->database, b->sessions[0]->database) == 0 &&
+		strcmp(a->sessions[0]->application, b->sessions[0]->application) == 0;
+}
+
+static bool is_pooled(const struct doctor_facts *facts, const struct origin_view *origin)
+{
+	for (size_t c = 0; c < facts->console_count; c++) {
+		if (console_has(&facts->consoles[c], origin->sessions[0]->pid))
+			return true;
+	}
+	return false;
+}
+
+static void tell_machine(struct finding *finding, const struct origin_view *machine, bool first)
+{
+	size_t most, processes = count_processes(machine, &most);
+	const char *address = machine->sessions[0]->address;
+
+	evidence(finding, "%s%zu from %s", first ? ": " : ", ", machine->count, *address ? address : "?");
+	if (processes > 0)
+		evidence(finding, " (%zu process%s here, %zu of one at most)", processes, processes == 1 ? "" : "es",
+			most);
+}
+
+/* The origins of one application lie side by side, one for each machine. */
+static void look_at_demand(const struct origin_index *index, size_t from, size_t until, const struct doctor_rule *rule,
+	struct doctor_report *report)
+{
+	struct origin_view machine;
+	size_t connections = 0, busy = 0;
+	const struct session *one = NULL;
+	struct finding *finding;
+
+	for (size_t i = from; i < until && origin_at(index, i, &machine); i++) {
+		one = machine.sessions[0];
+		connections += machine.count;
+		for (size_t s = 0; s < machine.count; s++)
+			busy += strcmp(machine.sessions[s]->state, "idle") != 0;
+	}
+	if (!one || connections < DEMAND_LEAST)
+		return;
+	finding = find(report, rule, LEVEL_NOTE, "%s of %s@%s",
+		*one->application ? one->application : "(no application_name)", one->user, one->database);
+	evidence(finding, "It has %zu connections, %zu of them at work", connections, busy);
+	for (size_t i = from; i < until && i < from + DEMAND_SHOWN && origin_at(index, i, &machine); i++)
+		tell_machine(finding, &machine, i == from);
+	if (until - from > DEMAND_SHOWN)
+		evidence(finding, " and more from %zu other addresses", until - from - DEMAND_SHOWN);
+	evidence(finding, ".");
+	edit(finding,
+		"Behind a pooler:  max_client_conn  of %.0f at least for this application (twice that many for a deploy, and a fifth more); "
+		"servers as many as D23 says.",
+		ceil(2.4 * (double)connections));
+}
+
+void rule_demand(const struct doctor_facts *facts, const struct doctor_rule *rule, struct doctor_report *report)
+{
+	for (size_t i = 0; i < facts->server_count; i++) {
+		struct origin_index *index = origin_index_new(&facts->servers[i]);
+		struct origin_view first, other;
+		size_t from = 0, until;
+
+		for (; origin_at(index, from, &first); from = until) {
+			until = from + 1;
+			while (origin_at(index, until, &other) && same_application(&first, &other))
+				until++;
+			if (!is_pooled(facts, &first))
+				look_at_demand(index, from, until, rule, report);
+		}
+		origin_index_free(index);
 	}
 }
 

@@ -154,6 +154,15 @@ static void named(bool bad)
 	text_copy(c->leaks[0].cure, sizeof c->leaks[0].cure, "Use a short session.");
 }
 
+static void demand(bool bad)
+{
+	struct session *s = server(bad ? 6 : 4)->sessions;
+
+	s[0].process = s[1].process = 10;
+	s[2].process = 11;
+	text_copy(s[3].address, sizeof s[3].address, "10.0.0.8");
+}
+
 /* Nine sessions born 10 s apart, each used once; else all born at once, as a pool is. */
 static void leaked(bool bad)
 {
@@ -442,6 +451,7 @@ static const struct {
 	{ "D39", unnamed, LEVEL_NOTE },
 	{ "D40", watched, LEVEL_DANGER },
 	{ "D41", named, LEVEL_DANGER },
+	{ "D42", demand, LEVEL_NOTE },
 };
 
 static const struct finding *look_for(const char *number)
@@ -478,6 +488,20 @@ static void each_rule_finds_its_fault_and_keeps_still_without_it(void **state)
 		if (finding && strcmp(cases[i].number, "D11") != 0)
 			fail_msg("%s has a word to say where there is nothing: %s", cases[i].number, finding->evidence);
 	}
+	doctor_report_fini(&report);
+}
+
+static void an_application_is_counted_by_machine_and_process(void **state)
+{
+	const struct finding *finding;
+
+	(void)state;
+	demand(true);
+	finding = look_for("D42");
+	assert_non_null(finding);
+	assert_string_equal(finding->evidence,
+		"It has 6 connections, 0 of them at work: 5 from 10.0.0.7 (2 processes here, 2 of one at most), 1 from 10.0.0.8.");
+	assert_non_null(strstr(finding->edit, "max_client_conn  of 15 at least"));
 	doctor_report_fini(&report);
 }
 
@@ -600,6 +624,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_teardown(each_rule_finds_its_fault_and_keeps_still_without_it, clear),
+		cmocka_unit_test_teardown(an_application_is_counted_by_machine_and_process, clear),
 		cmocka_unit_test_teardown(danger_comes_first, clear),
 		cmocka_unit_test(numbers_and_names_are_given_once),
 		cmocka_unit_test_teardown(pgweir_takes_what_pgbouncer_refuses, clear),

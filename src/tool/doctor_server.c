@@ -1,10 +1,13 @@
 #include "tool/doctor_server.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/redact.h"
 #include "base/text.h"
+#include "io/address.h"
 #include "io/clock.h"
+#include "io/file.h"
 
 /* Five questions, each of which may be refused without harm to the others, then samples. Without pg_read_all_stats the sessions of
  * other users show their user and their database and nothing else; then `sees_all` is false and the rules keep still about states. */
@@ -106,6 +109,28 @@ bool server_read_sessions(struct server_facts *server, PGconn *connection, char 
 	server->sessions = sessions;
 	server->session_count = count;
 	return true;
+}
+
+/* Whose socket it is costs a walk through /proc for each session: enough are looked at to see what an application is made of. */
+#define PROCESSES_SOUGHT 64
+
+static void seek_processes(struct server_facts *server)
+{
+	size_t sought = 0;
+
+	for (size_t i = 0; i < server->session_count && sought < PROCESSES_SOUGHT; i++) {
+		struct session *s = &server->sessions[i];
+		struct address address;
+		uint32_t user;
+
+		if (s->ours || s->port <= 0 || s->port > UINT16_MAX ||
+			!address_parse(s->address, (uint16_t)s->port, &address))
+			continue;
+		if (strncmp(s->address, "127.", 4) != 0 && strcmp(s->address, "::1") != 0)
+			continue;
+		s->process = process_of_peer(address.ip, address.family == ADDRESS_IPV6, address.port, &user);
+		sought++;
+	}
 }
 
 static void take_setting(struct server_facts *server, const char *name, const char *setting, const char *source)
@@ -220,6 +245,8 @@ void server_read(struct server_facts *server, const char *url, double seconds)
 	else if (!server->sees_all)
 		text_copy(server->problem, sizeof server->problem,
 			"other users' sessions are hidden from this user; GRANT pg_read_all_stats to it to have them looked at");
+	if (server->local)
+		seek_processes(server);
 	sample(server, connection, seconds);
 	PQfinish(connection);
 }

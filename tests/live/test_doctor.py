@@ -6,6 +6,7 @@ import pathlib
 import re
 import socket
 import subprocess
+import sys
 import tempfile
 import threading
 import time
@@ -354,6 +355,25 @@ class What_is_alive(DoctorStory):
         self._one(document, "D34", "note")
         self._one(document, "D33", "note")
         self.assertEqual(0, document["exit_status"])
+
+    def an_applications_connections_are_counted_by_process(self):
+        kept = [self._app(application_name="shop") for _ in range(3)]
+        code = ("import sys; sys.path[:0] = sys.argv[2:]\n"
+                "from wire import Client\n"
+                "kept = [Client(('127.0.0.1', int(sys.argv[1])), user='app', database='app', parameters={'application_name': 'shop'})"
+                " for _ in range(2)]\n"
+                "print('in', flush=True); sys.stdin.read()")
+        with subprocess.Popen([sys.executable, "-c", code, str(self.pg.port), str(HERE)], stdin=subprocess.PIPE,
+                              stdout=subprocess.PIPE, text=True) as other:
+            try:
+                self.assertEqual("in\n", other.stdout.readline())
+                finding = self._one(report(self.url), "D42", "note")
+            finally:
+                other.stdin.close()
+        self.assertEqual(3, len(kept))
+        self.assertEqual("shop of app@app", finding["subject"])
+        self.assertIn("It has 5 connections, 0 of them at work: 5 from 127.0.0.1 (2 processes here, 3 of one at most).", finding["evidence"])
+        self.assertIn("max_client_conn  of 12 at least", finding["edit"])
 
     def a_guard_of_a_role_counts(self):
         with self.pg.admin() as admin:
