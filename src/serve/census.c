@@ -416,7 +416,6 @@ static void add_lease(struct worker *worker, struct snapshot *snapshot, const st
 {
 	const struct guest *guest = channel->guest;
 	struct lease_row *row = snapshot_lease(snapshot);
-	const char *name;
 	time_us since;
 	size_t i;
 
@@ -425,17 +424,7 @@ static void add_lease(struct worker *worker, struct snapshot *snapshot, const st
 	row->client = guest->number;
 	row->server = channel->number;
 	row->server_process_id = channel->process_id;
-	text_escape(row->user, sizeof row->user, span_text(guest->user ? guest->user : ""));
-	text_escape(row->database, sizeof row->database, span_text(worker->views[channel->pool]->database_name));
-	name = guest->wanted ? params_get(guest->wanted, span_text("application_name")) : NULL;
-	text_escape(row->application_name, sizeof row->application_name, span_text(name ? name : ""));
-	if (guest->stream) {
-		char where[ADDRESS_TEXT];
-
-		text_copy(row->address, sizeof row->address, address_host_text(stream_peer(guest->stream), where));
-		row->port = stream_peer(guest->stream)->port;
-	}
-	row->origin = guest->origin ? guest->origin->number : 0;
+	guest_who(guest, &row->who);
 	text_copy(row->state, sizeof row->state, lease_state(channel, &since));
 	row->age = worker->now - channel->lent_since;
 	row->in_state = worker->now - since;

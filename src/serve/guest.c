@@ -81,6 +81,21 @@ void guest_log(const struct guest *guest, enum log_level level, const char *form
 		database, user, where, line);
 }
 
+void guest_who(const struct guest *guest, struct who_row *row)
+{
+	const char *name = guest->wanted ? params_get(guest->wanted, span_text("application_name")) : NULL;
+	char where[ADDRESS_TEXT];
+
+	text_escape(row->user, sizeof row->user, span_text(guest->user ? guest->user : ""));
+	text_escape(row->database, sizeof row->database, span_text(guest->worker->views[guest->pool]->database_name));
+	text_escape(row->application_name, sizeof row->application_name, span_text(name ? name : ""));
+	if (guest->stream) {
+		text_copy(row->address, sizeof row->address, address_host_text(stream_peer(guest->stream), where));
+		row->port = stream_peer(guest->stream)->port;
+	}
+	row->origin = guest->origin ? guest->origin->number : 0;
+}
+
 struct span guest_secret(const struct guest *guest, uint8_t room[32])
 {
 	memcpy(room, guest->secret, sizeof guest->secret);

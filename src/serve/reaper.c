@@ -140,7 +140,6 @@ static void add_row(struct letter_reap *letter, const struct candidate *candidat
 {
 	const struct guest *guest = candidate->guest;
 	struct reap_row *row;
-	const char *name;
 
 	if (letter->row_count == REAP_ROWS) {
 		letter->stayed++;
@@ -149,21 +148,11 @@ static void add_row(struct letter_reap *letter, const struct candidate *candidat
 	row = &letter->rows[letter->row_count++];
 	*row = (struct reap_row){
 		.client = guest->number,
-		.origin = guest->origin ? guest->origin->number : 0,
 		.idle = candidate->age,
 		.by_hand = letter->order.by_hand,
 	};
 	text_copy(row->pattern, sizeof row->pattern, target->pattern);
-	text_escape(row->user, sizeof row->user, span_text(guest->user ? guest->user : ""));
-	text_escape(row->database, sizeof row->database, span_text(guest->worker->views[guest->pool]->database_name));
-	name = guest->wanted ? params_get(guest->wanted, span_text("application_name")) : NULL;
-	text_escape(row->application_name, sizeof row->application_name, span_text(name ? name : ""));
-	if (guest->stream) {
-		char where[ADDRESS_TEXT];
-
-		text_copy(row->address, sizeof row->address, address_host_text(stream_peer(guest->stream), where));
-		row->port = stream_peer(guest->stream)->port;
-	}
+	guest_who(guest, &row->who);
 	if (guest->habits.last)
 		text_escape(row->statement, sizeof row->statement, span_text(guest->habits.last->at));
 	text_copy(row->outcome, sizeof row->outcome,
@@ -453,8 +442,9 @@ static void audit(struct reaper *reaper, struct letter_reap *letter)
 		reaper->list[reaper->next++ % KEPT_REAPS] = *row;
 		reaper->count += reaper->count < KEPT_REAPS;
 		log_line(LOG_WARNING, "reaper: client %u of origin %u (%s/%s \"%s\" at %s:%d) %s: %s for %s; %s%s",
-			row->client, row->origin, row->database, row->user, row->application_name, row->address,
-			row->port, row->outcome, row->reason, text_duration(age, sizeof age, row->idle),
+			row->client, row->who.origin, row->who.database, row->who.user, row->who.application_name,
+			row->who.address, row->who.port, row->outcome, row->reason,
+			text_duration(age, sizeof age, row->idle),
 			row->by_hand ? "by an administrator" : "by leak_action, pattern ",
 			row->by_hand ? "" : row->pattern);
 	}

@@ -261,6 +261,8 @@ void guest_bury(struct guest *);
 bool guest_cancel(struct worker *, uint32_t slot, struct span secret, struct client_ref asker);
 void guest_cancelled(struct worker *, struct client_ref asker); /* tell the connection that brought it */
 struct client_ref guest_ref(const struct guest *);
+/* Who it is, as a row shows it; it has a pool. */
+void guest_who(const struct guest *, struct who_row *);
 struct span guest_secret(const struct guest *, uint8_t room[32]);
 void guest_log(const struct guest *, enum log_level, const char *format, ...) __attribute__((format(printf, 3, 4)));
 void guest_statements_fini(struct guest *);

@@ -135,24 +135,47 @@ static void edit_alter_role(struct finding *finding, const struct app_database *
 	}
 }
 
+/* An application that asks at login for what its pooler does not carry. */
+struct foreign {
+	size_t next; /* where to look on; 0 at first */
+	const struct app_database *app;
+	struct route route;
+	char names[256]; /* of the settings */
+	struct finding *finding;
+};
+
+/* The next one whose settings are dropped in silence, or refused; its finding has begun. False: there is no more. */
+static bool foreign_next(const struct doctor_facts *facts, bool dropped, const struct doctor_rule *rule,
+	struct doctor_report *report, struct foreign *f)
+{
+	char subject[192];
+
+	while (f->next < facts->app_count) {
+		f->app = &facts->apps[f->next++];
+		find_route(facts, f->app, &f->route);
+		if (f->route.is_pgweir || !(dropped ? f->route.file != NULL : f->route.through) ||
+			!list_foreign(f->app, f->route.file ? f->route.file->config : NULL, dropped, f->names,
+				sizeof f->names))
+			continue;
+		subject_of(f->app, f->app->line, subject, sizeof subject);
+		f->finding = find(report, rule, f->route.certain ? LEVEL_DANGER : LEVEL_WARNING, "%s", subject);
+		return true;
+	}
+	return false;
+}
+
 void rule_options_refused(
 	const struct doctor_facts *facts, const struct doctor_rule *rule, struct doctor_report *report)
 {
-	for (size_t i = 0; i < facts->app_count; i++) {
-		const struct app_database *app = &facts->apps[i];
-		char subject[192], names[256];
-		struct finding *finding;
-		struct route route;
+	struct foreign f = { 0 };
 
-		find_route(facts, app, &route);
-		if (!route.through || route.is_pgweir ||
-			!list_foreign(app, route.file ? route.file->config : NULL, false, names, sizeof names))
-			continue;
-		subject_of(app, app->line, subject, sizeof subject);
-		finding = find(report, rule, route.certain ? LEVEL_DANGER : LEVEL_WARNING, "%s", subject);
+	while (foreign_next(facts, false, rule, report, &f)) {
+		const struct app_database *app = f.app;
+		struct finding *finding = f.finding;
+
 		evidence(finding, "It asks for \"options: %s\" at login, which %s does not carry: %s.", app->options,
-			route.name, names);
-		if (!route.certain)
+			f.route.name, f.names);
+		if (!f.route.certain)
 			evidence(
 				finding, " It will be refused once it connects there (its port is %d now).", app->port);
 		edit_setting(finding, app,
@@ -167,23 +190,15 @@ void rule_options_refused(
 void rule_options_dropped(
 	const struct doctor_facts *facts, const struct doctor_rule *rule, struct doctor_report *report)
 {
-	for (size_t i = 0; i < facts->app_count; i++) {
-		const struct app_database *app = &facts->apps[i];
-		char subject[192], names[256];
-		struct finding *finding;
-		struct route route;
+	struct foreign f = { 0 };
 
-		find_route(facts, app, &route);
-		if (!route.file || route.is_pgweir || !list_foreign(app, route.file->config, true, names, sizeof names))
-			continue;
-		subject_of(app, app->line, subject, sizeof subject);
-		finding = find(report, rule, route.certain ? LEVEL_DANGER : LEVEL_WARNING, "%s", subject);
-		evidence(finding,
+	while (foreign_next(facts, true, rule, report, &f)) {
+		evidence(f.finding,
 			"It asks for %s at login; ignore_startup_parameters in %s has \"%s\", so PgBouncer throws it away.",
-			names, route.name, route.file->config->ignore_startup_parameters);
-		edit(finding, "Take it out of ignore_startup_parameters, and in PostgreSQL:  ");
-		edit_alter_role(finding, app);
-		edit(finding, "Or put pgweir in PgBouncer's place, which keeps the setting.");
+			f.names, f.route.name, f.route.file->config->ignore_startup_parameters);
+		edit(f.finding, "Take it out of ignore_startup_parameters, and in PostgreSQL:  ");
+		edit_alter_role(f.finding, f.app);
+		edit(f.finding, "Or put pgweir in PgBouncer's place, which keeps the setting.");
 	}
 	for (size_t i = 0; facts->app_count == 0 && i < facts->file_count; i++) {
 		const struct pooler_file *file = &facts->files[i];

@@ -87,8 +87,8 @@ static const struct column lease_columns[] = {
 };
 #define E(put, member) { put, offsetof(struct lease_row, member) }
 static const struct field lease_fields[] = {
-	E(put_u64, client), E(put_u64, server), E(put_text, user), E(put_text, database), E(put_text, application_name),
-	E(put_text, address), E(put_int, port), E(put_u32, origin), E(put_u32, server_process_id), E(put_text, state),
+	E(put_u64, client), E(put_u64, server), E(put_text, who.user), E(put_text, who.database), E(put_text, who.application_name),
+	E(put_text, who.address), E(put_int, who.port), E(put_u32, who.origin), E(put_u32, server_process_id), E(put_text, state),
 	E(put_duration, age), E(put_duration, in_state), E(put_duration_or_null, transaction_age), E(put_u32, waiting),
 	E(put_text_or_null, first), E(put_text_or_null, statement), E(put_text_or_null, route), E(put_text_or_null, trace), E(put_text_or_null, pin),
 };
@@ -98,8 +98,8 @@ static const struct column pin_columns[] = {
 	{ "origin", INT4 }, { "reason", TEXT }, { "age", NUMERIC }, { "statement", TEXT },
 };
 static const struct field pin_fields[] = {
-	E(put_u64, client), E(put_u64, server), E(put_text, user), E(put_text, database), E(put_text, application_name),
-	E(put_u32, origin), E(put_text, pin), E(put_duration, age), E(put_text_or_null, statement),
+	E(put_u64, client), E(put_u64, server), E(put_text, who.user), E(put_text, who.database), E(put_text, who.application_name),
+	E(put_u32, who.origin), E(put_text, pin), E(put_duration, age), E(put_text_or_null, statement),
 };
 
 static const struct column reap_columns[] = {
@@ -109,8 +109,8 @@ static const struct column reap_columns[] = {
 };
 #define R(put, member) { put, offsetof(struct reap_row, member) }
 static const struct field reap_fields[] = {
-	R(put_wall, wall), R(put_u32, client), R(put_u32, origin), R(put_text_or_null, pattern), R(put_text, user), R(put_text, database),
-	R(put_text, application_name), R(put_text, address), R(put_int, port), R(put_duration, idle), R(put_text, outcome),
+	R(put_wall, wall), R(put_u32, client), R(put_u32, who.origin), R(put_text_or_null, pattern), R(put_text, who.user), R(put_text, who.database),
+	R(put_text, who.application_name), R(put_text, who.address), R(put_int, who.port), R(put_duration, idle), R(put_text, outcome),
 	R(put_text, reason), R(put_yes_no, by_hand), R(put_text_or_null, statement),
 };
 /* clang-format on */

@@ -141,6 +141,13 @@ struct origin_row {
 	uint32_t weight; /* where origins take turns */
 };
 
+/* Who somebody is and where from; escaped. */
+struct who_row {
+	char user[SNAPSHOT_NAME], database[SNAPSHOT_NAME], application_name[SNAPSHOT_NAME], address[SNAPSHOT_NAME];
+	int port;
+	uint32_t origin;
+};
+
 struct leak_row {
 	uint32_t id, origin;
 	char pattern[8], name[80], family[12], severity[12];
@@ -156,9 +163,8 @@ struct leak_row {
 /* A server that is lent. */
 struct lease_row {
 	uint64_t client, server; /* numbers as in CLIENTS and SERVERS */
-	char user[SNAPSHOT_NAME], database[SNAPSHOT_NAME], application_name[SNAPSHOT_NAME], address[SNAPSHOT_NAME];
-	int port;
-	uint32_t origin, process_id, server_process_id;
+	struct who_row who;
+	uint32_t server_process_id;
 	char state[24]; /* executing, idle in transaction, idle (a session's), sending, learning, checking */
 	time_us age, in_state, transaction_age;
 	uint32_t waiting; /* clients that wait for a server of its pool */
@@ -169,10 +175,9 @@ struct lease_row {
 /* A client that the reaper looked at. */
 struct reap_row {
 	time_us wall;
-	uint32_t client, origin;
+	uint32_t client;
 	char pattern[8];
-	char user[SNAPSHOT_NAME], database[SNAPSHOT_NAME], application_name[SNAPSHOT_NAME], address[SNAPSHOT_NAME];
-	int port;
+	struct who_row who;
 	time_us idle;
 	char outcome[12]; /* ended, told, would go, stays */
 	char reason[64], statement[SNAPSHOT_WORDS];
