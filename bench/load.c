@@ -29,12 +29,12 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-enum mode { SIMPLE, EXTENDED, PREPARED, PIPELINED, CONNECT, BULK, COPY, IDLE };
+enum mode { SIMPLE, EXTENDED, PREPARED, PIPELINED, CONNECT, BULK, COPY, IDLE, HOLD };
 enum state { UNBORN, CONNECTING, LOGGING_IN, PREPARING, RESTING, ASKING, GONE };
 enum { READ_MAX = 256 * 1024, LOGINS_AT_ONCE = 64, DEPTH_MAX = 256, WATCHED_MAX = 16, SOURCES_MAX = 256 };
 
 static const char *const mode_names[] = { "simple", "extended", "prepared", "pipelined", "connect", "bulk", "copy",
-	"idle" };
+	"idle", "hold" };
 
 struct client {
 	int descriptor;
@@ -93,6 +93,12 @@ enum phase { WAITING, WARMING, MEASURING, ENDING };
 static _Atomic int phase;
 static _Atomic int logged_in_total, refused_total;
 static uint64_t begin_ns;
+
+/* Clients come in and stay, and nothing is measured but what they cost. */
+static bool stays(void)
+{
+	return want.mode == IDLE || want.mode == HOLD;
+}
 
 /* ---- what is sent ---- */
 
@@ -161,6 +167,7 @@ static void prepare_batch(void)
 	case SIMPLE:
 	case CONNECT:
 	case IDLE:
+	case HOLD:
 		at = message(at, 'Q', want.sql, strlen(want.sql) + 1);
 		break;
 	}
@@ -301,7 +308,7 @@ static void client_next(struct thread *t, struct client *c, uint64_t now)
 {
 	int now_phase = atomic_load_explicit(&phase, memory_order_relaxed);
 
-	if (now_phase == WAITING || now_phase == ENDING || want.mode == IDLE)
+	if (now_phase == WAITING || now_phase == ENDING || stays())
 		return;
 	if (want.rate > 0) {
 		if (now < c->next_start)
@@ -325,6 +332,8 @@ static void client_ready(struct thread *t, struct client *c)
 	}
 	t->logged_in++;
 	atomic_fetch_add(&logged_in_total, 1);
+	if (want.mode == HOLD)
+		client_ask(t, c, 1, now_ns());
 }
 
 static void client_login(struct thread *t, struct client *c, const uint8_t *bytes, size_t length)
@@ -692,7 +701,7 @@ static void report_idle(struct thread *threads)
 		if (first_error[0] == '\0')
 			first_error = threads[i].first_error;
 		for (int k = 0; k < threads[i].client_count; k++)
-			still += threads[i].clients[k].state == RESTING;
+			still += threads[i].clients[k].state == RESTING || threads[i].clients[k].state == ASKING;
 	}
 	printf("{\"still\":%llu,\"refused\":%llu,\"first_error\":", (unsigned long long)still,
 		(unsigned long long)refused);
@@ -713,7 +722,7 @@ static void usage(void)
 {
 	puts("load: ask questions of a PostgreSQL, and print one line of JSON\n\n"
 	     "  --server PLACE     host:port or the path of a unix socket\n"
-	     "  --mode M           simple extended prepared pipelined connect bulk copy idle\n"
+	     "  --mode M           simple extended prepared pipelined connect bulk copy idle hold\n"
 	     "  --clients N --threads N\n"
 	     "  --seconds S        measured, after --warmup S (default 2 after 0.5)\n"
 	     "  --rate R           open loop, R transactions a second in all, latency from the\n"
@@ -726,7 +735,8 @@ static void usage(void)
 	     "  --source A,B,...   loopback addresses to connect from, in turn\n"
 	     "  --watch PID        report the CPU time and memory of this process (repeatable)\n"
 	     "idle: prints a line when all are in, stays until standard input ends, and prints\n"
-	     "      how many were still connected then");
+	     "      how many were still connected then\n"
+	     "hold: as idle, but each asks once when it is in (--sql BEGIN: and holds its server)");
 }
 
 static void read_sources(const char *list)
@@ -777,7 +787,7 @@ static void read_options(int argc, char **argv)
 			break;
 		case 'm':
 			for (want.mode = SIMPLE; strcmp(mode_names[want.mode], optarg) != 0; want.mode++)
-				if (want.mode == IDLE)
+				if (want.mode == HOLD)
 					die("there is no mode \"%s\"", optarg);
 			break;
 		case 'c':
@@ -841,7 +851,7 @@ static void read_options(int argc, char **argv)
 		want.depth = 8;
 	if (want.mode != PIPELINED && want.depth != 1)
 		die("--depth is for pipelined mode");
-	if (want.rate > 0 && (want.mode == PIPELINED || want.mode == CONNECT || want.mode == IDLE))
+	if (want.rate > 0 && (want.mode == PIPELINED || want.mode == CONNECT || stays()))
 		die("--rate is not for this mode");
 	if (want.threads > want.clients)
 		want.threads = want.clients;
@@ -862,7 +872,7 @@ static uint64_t wait_for_logins(struct thread *threads)
 			done = now_done;
 			last = now_ns();
 		} else if (now_ns() - last > 10000000000u) {
-			if (want.mode == IDLE)
+			if (stays())
 				return last;
 			die("only %d of %d clients could log in (%s)", atomic_load(&logged_in_total), want.clients,
 				threads[0].first_error);
@@ -923,7 +933,7 @@ int main(int argc, char **argv)
 	if (want.mode != CONNECT) {
 		login_seconds = (double)(wait_for_logins(threads) - start) / 1e9;
 	}
-	if (want.mode == IDLE) {
+	if (stays()) {
 		printf("{\"ready\":%d,\"login_seconds\":%.3f}\n", atomic_load(&logged_in_total), login_seconds);
 		fflush(stdout);
 		while (read(STDIN_FILENO, &byte, 1) > 0)
