@@ -4,9 +4,10 @@
 #include "base/text.h"
 #include "config/schema.h"
 #include "core/leak.h"
+#include "tool/logs_errors.h"
 
 /* Prints a page of doc/ from the table that the program itself goes by: "settings" from src/config/schema.c, "leaks" from
- * src/core/leak_patterns.c. Called by tools/gendoc, which compiles it. */
+ * src/core/leak_patterns.c, "logs" from src/tool/logs_errors.c. Called by tools/gendoc, which compiles it. */
 
 static const char head[] =
 	"# Settings\n"
@@ -253,12 +254,67 @@ static void print_leaks_page(void)
 	}
 }
 
+static const char logs_head[] =
+	"# pgweir logs\n"
+	"\n"
+	"<!-- Made by tools/gendoc from src/tool/logs_errors.c and tools/gendoc.c; edit there. -->\n"
+	"\n"
+	"Groups, counts and explains the errors of connections in logs, most frequent first.\n"
+	"\n"
+	"    pgweir logs --since 1h /var/log/postgresql/*.log /var/log/pgbouncer.log\n"
+	"    journalctl -u shop -o short-iso | pgweir logs -\n"
+	"\n"
+	"| whose log | how it is known |\n"
+	"|---|---|\n"
+	"| PostgreSQL | `FATAL:` and its like with two spaces behind; `log_line_prefix` may be any: `user@database` and pairs (`user=%u,db=%d,app=%a,"
+	"client=%h`) are understood; csvlog and jsonlog |\n"
+	"| PgBouncer, pgweir | `TIME [pid] LEVEL C-...: database/user@address` |\n"
+	"| Django, psycopg, SQLAlchemy, asyncpg | the last line of a traceback |\n"
+	"| others | the words of the table behind `error: `, `Exception: ` or `FATAL: ` |\n"
+	"\n"
+	"- Statements, details and hints are not looked at: what only quotes an error is none.\n"
+	"- What one log tells twice is counted once: `pooler error: X` and `closing because: X` of one connection; psycopg's exception and the one "
+	"Django makes of it. What two logs tell is counted in each; the line *told by* has the shares.\n"
+	"- A line without a time has that of the last line before it that had one. Syslog's `Nov 25 10:00:01` has no year and counts as none; "
+	"let journalctl write `-o short-iso`. Zones other than UTC, GMT and `+01` are taken for this machine's; all is shown in UTC.\n"
+	"- A file may have any size, may be compressed by gzip, and may hold anything: 64 KB of each line are looked at, and memory stays the "
+	"same. Of names beyond 48 the least frequent give way, and counts are marked *about*.\n"
+	"- `FATAL` and `pooler error` that are not in the table are grouped by their words.\n"
+	"- `--since` takes `30m`, `2h`, `1d` or a time. `--json` prints one document: `lines`, `errors`, `older`, `undated`, `others`, `complete`, "
+	"`groups` (`key`, `name`, `count`, `sample`, `first`, `last`, `busiest_minute`, `busiest_minute_count`, `sources`, `database`, `user`, "
+	"`address`, `application`, `means`, `do`). The keys never change.\n"
+	"\n"
+	"Exit status: 0 read, whatever was found; 1 something could not be read (the rest is shown); 2 wrong usage.\n";
+
+static void print_logs_page(void)
+{
+	static const char *const areas[LOGS_AREAS] = { "It is full", "The login", "The way there", "Lost connections",
+		"Time limits", "What pooling breaks" };
+
+	fputs(logs_head, stdout);
+	for (int area = 0; area < LOGS_AREAS; area++) {
+		printf("\n## %s\n", areas[area]);
+		for (uint32_t i = 0; i < logs_errors_count; i++) {
+			const struct logs_error *row = &logs_errors[i];
+
+			if ((int)row->area != area)
+				continue;
+			printf("\n### %s: %s\n\n", row->key, row->name);
+			for (int p = 0; p < LOGS_PATTERNS && row->patterns[p]; p++)
+				printf("%s`%s`", p ? ", " : "", row->patterns[p]);
+			printf("\n\n- **Means.** %s\n- **Do.** %s\n", row->means, row->cure);
+		}
+	}
+}
+
 int main(int argc, char **argv)
 {
 	if (argc == 2 && strcmp(argv[1], "settings") == 0)
 		print_settings_page();
 	else if (argc == 2 && strcmp(argv[1], "leaks") == 0)
 		print_leaks_page();
+	else if (argc == 2 && strcmp(argv[1], "logs") == 0)
+		print_logs_page();
 	else
 		return 2;
 	return ferror(stdout) != 0;

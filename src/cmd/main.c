@@ -13,6 +13,7 @@
 static int command_serve(int argc, char **argv);
 static int command_reap(int argc, char **argv);
 static int command_doctor(int argc, char **argv);
+static int command_logs(int argc, char **argv);
 static int command_help(int argc, char **argv);
 static int command_version(int argc, char **argv);
 
@@ -27,6 +28,7 @@ static const struct command {
 	{ "doctor", "[URL | FILE | FOLDER]...",
 		"say what is wrong with an application's settings, its pooler and its PostgreSQL, and what to write instead",
 		command_doctor },
+	{ "logs", "FILE... [--since WHEN]", "group, count and explain the errors of connections in logs", command_logs },
 	{ "help", "[COMMAND]", "say this, or how one command is used", command_help },
 	{ "version", "", "print the version", command_version },
 };
@@ -71,6 +73,8 @@ static int command_help(int argc, char **argv)
 		return command_reap(2, (char *[]){ argv[1], option, NULL });
 	if (argc > 1 && strcmp(argv[1], "doctor") == 0)
 		return command_doctor(2, (char *[]){ argv[1], option, NULL });
+	if (argc > 1 && strcmp(argv[1], "logs") == 0)
+		return command_logs(2, (char *[]){ argv[1], option, NULL });
 	if (argc > 1 && strcmp(argv[1], "serve") == 0)
 		print_serve_help(stdout);
 	else
@@ -98,6 +102,12 @@ static int command_doctor(int argc, char **argv)
 {
 	(void)argc;
 	return become_tool("pgweir-doctor", argv);
+}
+
+static int command_logs(int argc, char **argv)
+{
+	(void)argc;
+	return become_tool("pgweir-logs", argv);
 }
 
 static int command_version(int argc, char **argv)
