@@ -14,6 +14,7 @@ static int command_serve(int argc, char **argv);
 static int command_reap(int argc, char **argv);
 static int command_doctor(int argc, char **argv);
 static int command_logs(int argc, char **argv);
+static int command_top(int argc, char **argv);
 static int command_help(int argc, char **argv);
 static int command_version(int argc, char **argv);
 
@@ -29,6 +30,7 @@ static const struct command {
 		"say what is wrong with an application's settings, its pooler and its PostgreSQL, and what to write instead",
 		command_doctor },
 	{ "logs", "FILE... [--since WHEN]", "group, count and explain the errors of connections in logs", command_logs },
+	{ "top", "[URL]", "who holds the connections, live: of pgweir, PgBouncer or PostgreSQL", command_top },
 	{ "help", "[COMMAND]", "say this, or how one command is used", command_help },
 	{ "version", "", "print the version", command_version },
 };
@@ -75,6 +77,8 @@ static int command_help(int argc, char **argv)
 		return command_doctor(2, (char *[]){ argv[1], option, NULL });
 	if (argc > 1 && strcmp(argv[1], "logs") == 0)
 		return command_logs(2, (char *[]){ argv[1], option, NULL });
+	if (argc > 1 && strcmp(argv[1], "top") == 0)
+		return command_top(2, (char *[]){ argv[1], option, NULL });
 	if (argc > 1 && strcmp(argv[1], "serve") == 0)
 		print_serve_help(stdout);
 	else
@@ -108,6 +112,12 @@ static int command_logs(int argc, char **argv)
 {
 	(void)argc;
 	return become_tool("pgweir-logs", argv);
+}
+
+static int command_top(int argc, char **argv)
+{
+	(void)argc;
+	return become_tool("pgweir-top", argv);
 }
 
 static int command_version(int argc, char **argv)

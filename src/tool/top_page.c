@@ -1,0 +1,457 @@
+#include <stdarg.h>
+#include <stdlib.h>
+
+#include "base/text.h"
+#include "tool/memory.h"
+#include "tool/table.h"
+#include "tool/top_model.h"
+
+/* From top to bottom: the title, leaks in words, pools as bars, the list with its chosen row, and the keys. Everything a stranger chose
+ * goes through `cell`, which makes it safe and cuts it to its width. Below NARROW letters there are no bars and no columns, only words. */
+
+#define NARROW 50
+
+static struct top_line *new_line(struct top_page *page, enum top_style style)
+{
+	if (page->count == page->room) {
+		page->room = page->room ? page->room * 2 : 64;
+		page->lines = memory_got(reallocarray(page->lines, page->room, sizeof page->lines[0]));
+	}
+	page->lines[page->count].text[0] = 0;
+	page->lines[page->count].style = style;
+	return &page->lines[page->count++];
+}
+
+static size_t letters(const char *text)
+{
+	size_t count = 0;
+
+	for (; *text; text++)
+		count += ((uint8_t)*text & 0xc0) != 0x80;
+	return count;
+}
+
+/* Letters beyond the width are cut; the rest of a line is never looked at again. */
+static void cut(char *text, int width)
+{
+	int seen = 0;
+
+	for (; *text; text++) {
+		if (((uint8_t)*text & 0xc0) != 0x80 && seen++ >= width) {
+			*text = 0;
+			return;
+		}
+	}
+}
+
+__attribute__((format(printf, 4, 5))) static void say(
+	struct top_page *page, const struct top_screen *screen, enum top_style style, const char *format, ...)
+{
+	struct top_line *line = new_line(page, style);
+	va_list list;
+
+	va_start(list, format);
+	vsnprintf(line->text, sizeof line->text, format, list);
+	va_end(list);
+	cut(line->text, screen->width);
+}
+
+/* A stranger's text in `width` letters, filled with blanks. ASCII screens get ? for other letters. Returns out. */
+static const char *cell(char out[600], const struct top_screen *screen, const char *text, int width)
+{
+	size_t length = show_sql(out, 600 - 200, (size_t)width, span_text(text)), used;
+
+	if (screen->ascii) {
+		size_t to = 0;
+
+		for (size_t i = 0; i < length; i++) {
+			if (((uint8_t)out[i] & 0xc0) != 0x80)
+				out[to++] = (uint8_t)out[i] < 0x80 ? out[i] : '?';
+		}
+		out[length = to] = 0;
+	}
+	for (used = letters(out); used < (size_t)width && length + 1 < 600; used++)
+		out[length++] = ' ';
+	out[length] = 0;
+	return out;
+}
+
+/* The same without blanks behind it. */
+static const char *word(char out[600], const struct top_screen *screen, const char *text)
+{
+	size_t length = strlen(cell(out, screen, text, 120));
+
+	while (length > 0 && out[length - 1] == ' ')
+		out[--length] = 0;
+	return out;
+}
+
+static const char *age_text(char out[40], double seconds)
+{
+	if (seconds < 0)
+		text_copy(out, 40, "-");
+	else
+		text_duration(out, 40, (int64_t)(seconds * 1e6));
+	return out;
+}
+
+/* ------------------------------------------------------------------------- the past */
+
+void top_past_add(struct top_past *past, const struct top_view *view)
+{
+	for (size_t i = 0; i < view->pool_count; i++) {
+		const struct top_pool *pool = &view->pools[i];
+		struct top_track *track = NULL;
+
+		for (size_t t = 0; t < past->count && !track; t++) {
+			if (strcmp(past->tracks[t].database, pool->database) == 0 &&
+				strcmp(past->tracks[t].user, pool->user) == 0)
+				track = &past->tracks[t];
+		}
+		if (!track && past->count < TOP_PAST) {
+			track = &past->tracks[past->count++];
+			text_copy(track->database, TOP_NAME, pool->database);
+			text_copy(track->user, TOP_NAME, pool->user);
+		}
+		if (!track)
+			continue;
+		if (track->used == TOP_SAMPLES)
+			memmove(track->samples, track->samples + 1, sizeof track->samples - sizeof track->samples[0]);
+		else
+			track->used++;
+		track->samples[track->used - 1] = pool->lent + pool->waiting;
+	}
+}
+
+static const char *spark(char out[TOP_SAMPLES * 4], const struct top_past *past, const struct top_pool *pool,
+	const struct top_screen *screen, int width)
+{
+	static const char *const fine[] = { "\u2581", "\u2582", "\u2583", "\u2584", "\u2585", "\u2586", "\u2587",
+		"\u2588" },
+				 *const rough[] = { "_", "_", ".", ".", "-", "=", "*", "#" };
+	size_t length = 0;
+
+	out[0] = 0;
+	for (size_t t = 0; t < past->count; t++) {
+		const struct top_track *track = &past->tracks[t];
+		int most = pool->limit > 1 ? pool->limit : 1, from = track->used > width ? track->used - width : 0;
+
+		if (strcmp(track->database, pool->database) != 0 || strcmp(track->user, pool->user) != 0)
+			continue;
+		for (int i = from; i < track->used; i++) {
+			if (track->samples[i] > most)
+				most = track->samples[i];
+		}
+		for (int i = from; i < track->used; i++)
+			length += text_copy(out + length, (size_t)TOP_SAMPLES * 4 - length,
+				(screen->ascii ? rough : fine)[track->samples[i] * 7 / most]);
+	}
+	return out;
+}
+
+/* A stranger's text on several lines, two blanks before each, broken between words where there are any. */
+static void lay_wrapped(
+	struct top_page *page, const struct top_screen *screen, enum top_style style, const char *text, int most)
+{
+	char words[1000];
+	size_t length = show_sql(words, sizeof words, 0, span_text(text)), at = 0;
+	int width = screen->width > 4 ? screen->width - 2 : 4;
+
+	for (int lines = 0; at < length && lines < most; lines++) {
+		size_t n = 0, space = 0;
+
+		for (int seen = 0; words[at + n] && (((uint8_t)words[at + n] & 0xc0) == 0x80 || seen++ < width); n++) {
+			if (words[at + n] == ' ')
+				space = n;
+		}
+		if (words[at + n] && space > n / 2)
+			n = space;
+		if (screen->ascii) {
+			for (size_t i = at; i < at + n; i++)
+				words[i] = (uint8_t)words[i] < 0x80 ? words[i] : '?';
+		}
+		say(page, screen, style, "  %.*s", (int)n, words + at);
+		at += n + (words[at + n] == ' ');
+	}
+}
+
+/* ------------------------------------------------------------------------- leaks and pools */
+
+static void lay_leaks(struct top_page *page, const struct top_view *view, const struct top_screen *screen)
+{
+	char who[600];
+	int lines = screen->height > 0 && screen->height < 20 ? 1 : 2;
+
+	for (size_t i = 0; i < view->leak_count && i < 3; i++) {
+		const struct top_leak *leak = &view->leaks[i];
+
+		say(page, screen, STYLE_LEAK, "%s %s", leak->title, word(who, screen, leak->who));
+		lay_wrapped(page, screen, STYLE_LEAK, leak->evidence, lines);
+		lay_wrapped(page, screen, STYLE_PLAIN, leak->cure, lines);
+	}
+	if (view->leak_count > 3)
+		say(page, screen, STYLE_LEAK, "and %zu more", view->leak_count - 3);
+}
+
+static const char *bar(char out[400], const struct top_pool *pool, const struct top_screen *screen, int width)
+{
+	int all = pool->limit > pool->lent + pool->idle ? pool->limit : pool->lent + pool->idle;
+	int lent = all > 0 ? (int)((int64_t)pool->lent * width / all) : 0;
+	int idle = all > 0 ? (int)((int64_t)pool->idle * width / all) : 0;
+	size_t length = 0;
+
+	/* What is there is seen. */
+	lent += lent == 0 && pool->lent > 0;
+	idle += idle == 0 && pool->idle > 0 && lent < width;
+	for (int i = 0; i < width; i++) {
+		const char *fine = i < lent ? "\u2588" : i < lent + idle ? "\u2592" : "\u00b7";
+		const char *rough = i < lent ? "#" : i < lent + idle ? "=" : ".";
+
+		length += text_copy(out + length, 400 - length, screen->ascii ? rough : fine);
+	}
+	return out;
+}
+
+static int pool_order(const void *a, const void *b)
+{
+	const struct top_pool *left = a, *right = b;
+	int l = left->waiting * 1000 + left->lent, r = right->waiting * 1000 + right->lent;
+
+	return l != r ? (l < r ? 1 : -1) : strcmp(left->database, right->database);
+}
+
+static void lay_pools(
+	struct top_page *page, struct top_view *view, const struct top_past *past, const struct top_screen *screen)
+{
+	char name[600], bars[400], sparks[TOP_SAMPLES * 4], whole[TOP_NAME * 2 + 2], limit[20], wait[80];
+	size_t most = screen->height > 0 ? (size_t)(screen->height / 3 > 1 ? screen->height / 3 : 1) : view->pool_count;
+
+	if (view->pool_count > 1)
+		qsort(view->pools, view->pool_count, sizeof view->pools[0], pool_order);
+	for (size_t i = 0; i < view->pool_count && i < most; i++) {
+		const struct top_pool *pool = &view->pools[i];
+		enum top_style style = pool->waiting > 0 ? STYLE_WAIT : STYLE_PLAIN;
+
+		text_format(whole, sizeof whole, "%s/%s", pool->database, pool->user);
+		if (screen->width < NARROW) {
+			say(page, screen, style, "%s", cell(name, screen, whole, screen->width));
+			say(page, screen, style, " %d of %d, %d wait", pool->lent, pool->limit, pool->waiting);
+			continue;
+		}
+		text_format(limit, sizeof limit, pool->limit > 0 ? " of %d" : "", pool->limit);
+		text_format(wait, sizeof wait, pool->waiting > 0 ? ", %d waiting (%.1f s)" : "", pool->waiting,
+			pool->longest_wait);
+		say(page, screen, style, "%s [%s] %s %d lent, %d idle%s%s",
+			cell(name, screen, whole, screen->width / 4),
+			bar(bars, pool, screen, 20 < screen->width / 5 ? 20 : screen->width / 5),
+			spark(sparks, past, pool, screen, screen->width >= 100 ? 20 : 8), pool->lent, pool->idle, limit,
+			wait);
+	}
+	if (view->pool_count > most)
+		say(page, screen, STYLE_FAINT, "and %zu more pools", view->pool_count - most);
+}
+
+/* ------------------------------------------------------------------------- the list */
+
+static bool has(const struct top_screen *screen, const char *text)
+{
+	return strcasestr(text, screen->filter) != NULL;
+}
+
+static bool origin_shown(const struct top_screen *s, const struct top_origin *o)
+{
+	return has(s, o->database) || has(s, o->user) || has(s, o->application) || has(s, o->address);
+}
+
+static bool lease_shown(const struct top_screen *s, const struct top_lease *l)
+{
+	if (s->drilled &&
+		(strcmp(s->of.database, l->database) != 0 || strcmp(s->of.user, l->user) != 0 ||
+			strcmp(s->of.application, l->application) != 0 || strcmp(s->of.address, l->address) != 0))
+		return false;
+	return has(s, l->database) || has(s, l->user) || has(s, l->application) || has(s, l->address) ||
+		has(s, l->statement) || has(s, l->state);
+}
+
+static int by_name(const char *a1, const char *b1, const char *a2, const char *b2)
+{
+	int first = strcmp(a1, b1);
+
+	return first != 0 ? first : strcmp(a2, b2);
+}
+
+static int origin_order(const void *a, const void *b, void *context)
+{
+	const struct top_origin *l = a, *r = b;
+	enum top_sort sort = ((const struct top_screen *)context)->sort;
+
+	if (sort == SORT_WAITING && l->waiting != r->waiting)
+		return l->waiting < r->waiting ? 1 : -1;
+	if (sort != SORT_NAME && l->lent != r->lent)
+		return l->lent < r->lent ? 1 : -1;
+	if (sort != SORT_NAME && l->clients != r->clients)
+		return l->clients < r->clients ? 1 : -1;
+	return by_name(l->application, r->application, l->address, r->address);
+}
+
+static int lease_order(const void *a, const void *b, void *context)
+{
+	const struct top_lease *l = a, *r = b;
+	enum top_sort sort = ((const struct top_screen *)context)->sort;
+
+	if (sort == SORT_WAITING && l->waiting != r->waiting)
+		return l->waiting < r->waiting ? 1 : -1;
+	if (sort == SORT_NAME && by_name(l->application, r->application, l->user, r->user) != 0)
+		return by_name(l->application, r->application, l->user, r->user);
+	return l->age < r->age ? 1 : l->age > r->age ? -1 : l->process < r->process ? -1 : l->process > r->process;
+}
+
+static void lay_origin(
+	struct top_page *page, const struct top_screen *screen, const struct top_origin *o, enum top_style style)
+{
+	char a[600], b[600], c[600], where[TOP_NAME * 2 + 2];
+
+	text_format(where, sizeof where, "%s/%s", o->database, o->user);
+	if (screen->width < NARROW)
+		say(page, screen, style, "%4d %s", o->lent,
+			cell(a, screen, o->application[0] ? o->application : where, screen->width - 5));
+	else
+		say(page, screen, style, "%6d %6d %7d  %s %s %s", o->lent, o->waiting, o->clients,
+			cell(a, screen, o->application[0] ? o->application : "-", screen->width / 4),
+			cell(b, screen, where, screen->width / 4), cell(c, screen, o->address, screen->width / 6));
+}
+
+static void lay_lease(
+	struct top_page *page, const struct top_screen *screen, const struct top_lease *l, enum top_style style)
+{
+	char a[600], b[600], c[600], age[40], behind[40] = "";
+	int rest = screen->width - 30 - screen->width / 5 - 20;
+
+	age_text(age, l->age);
+	if (l->behind)
+		text_format(behind, sizeof behind, "waits for %lld: ", (long long)l->behind);
+	if (screen->width < NARROW)
+		say(page, screen, style, "%s %s", age,
+			cell(a, screen, l->application[0] ? l->application : l->user, screen->width));
+	else
+		say(page, screen, style, "%7lld %12s %5d  %s %s %s%s", (long long)l->process, age, l->waiting,
+			cell(a, screen, l->application[0] ? l->application : l->user, screen->width / 5),
+			cell(b, screen, l->state, 19), behind,
+			cell(c, screen, l->statement,
+				rest < 5             ? 5
+					: rest > 300 ? 300
+						     : rest));
+}
+
+/* What is chosen, on lines of its own: who it is, and the statement whole. */
+static void lay_detail(struct top_page *page, const struct top_screen *screen, const struct top_lease *l)
+{
+	char a[600], b[600], c[600], d[600];
+
+	say(page, screen, STYLE_FAINT, "%s/%s \"%s\" at %s", word(a, screen, l->database), word(b, screen, l->user),
+		word(c, screen, l->application), word(d, screen, l->address));
+	lay_wrapped(page, screen, STYLE_FAINT, l->statement, 4);
+}
+
+static void lay_list(struct top_page *page, struct top_view *view, struct top_screen *screen)
+{
+	static const char *const sorts[][TOP_SORTS] = { { "what they hold", "who waits for what they hold", "name" },
+		{ "age", "who waits behind them", "name" } };
+	bool leases = screen->list == TOP_LEASES;
+	size_t count = leases ? view->lease_count : view->origin_count, room, first, at = 0;
+	const struct top_lease *chosen = NULL;
+	char filter[600] = "", shown[600];
+
+	if (leases && count > 1)
+		qsort_r(view->leases, count, sizeof view->leases[0], lease_order, screen);
+	else if (count > 1)
+		qsort_r(view->origins, count, sizeof view->origins[0], origin_order, screen);
+	for (size_t i = 0; i < count; i++)
+		page->rows += leases ? lease_shown(screen, &view->leases[i]) : origin_shown(screen, &view->origins[i]);
+	if (screen->chosen >= page->rows)
+		screen->chosen = page->rows ? page->rows - 1 : 0;
+	if (screen->filter[0])
+		text_format(filter, sizeof filter, ", with \"%s\"",
+			cell(shown, screen, screen->filter, (int)letters(screen->filter)));
+	say(page, screen, STYLE_TITLE, "%zu %s%s%s by %s%s", page->rows, leases ? "lease" : "origin",
+		page->rows == 1 ? "" : "s", screen->drilled ? " of one origin" : "", sorts[leases][screen->sort],
+		filter);
+	if (screen->width >= NARROW)
+		say(page, screen, STYLE_FAINT, "%s",
+			leases ? "process          age  wait  application, state, statement"
+			       : "  lent   wait clients  application, database/user, address");
+	/* The keys, and five lines for what is chosen. */
+	room = screen->height > 0
+		? (size_t)screen->height - (page->count < (size_t)screen->height ? page->count : (size_t)screen->height)
+		: page->rows;
+	if (screen->height > 0)
+		room = room > (leases ? 8 : 3) ? room - (leases ? 7 : 2) : 1;
+	first = screen->chosen >= room ? screen->chosen - room + 1 : 0;
+	for (size_t i = 0; i < count; i++) {
+		enum top_style style;
+
+		if (!(leases ? lease_shown(screen, &view->leases[i]) : origin_shown(screen, &view->origins[i])))
+			continue;
+		style = at == screen->chosen && screen->height > 0 ? STYLE_CHOSEN : STYLE_PLAIN;
+		if (at == screen->chosen && leases) {
+			chosen = &view->leases[i];
+			page->chosen_client = chosen->client;
+			page->chosen_process = chosen->process;
+		} else if (at == screen->chosen) {
+			page->chosen_origin = view->origins[i];
+		}
+		if (at >= first && at < first + room) {
+			if (leases)
+				lay_lease(page, screen, &view->leases[i], style);
+			else
+				lay_origin(page, screen, &view->origins[i], style);
+		}
+		at++;
+	}
+	if (chosen && screen->height > 0)
+		lay_detail(page, screen, chosen);
+}
+
+void top_lay(struct top_page *page, struct top_view *view, const struct top_past *past, struct top_screen *screen)
+{
+	static const char *const kinds[] = { "pgweir", "PgBouncer", "PostgreSQL" };
+	char from[600];
+	int lent = 0, idle = 0, waiting = 0;
+
+	*page = (struct top_page){ 0 };
+	for (size_t i = 0; i < view->pool_count; i++) {
+		lent += view->pools[i].lent;
+		idle += view->pools[i].idle;
+		waiting += view->pools[i].waiting;
+	}
+	say(page, screen, STYLE_TITLE, "%d lent, %d idle, %d waiting  %s %s", lent, idle, waiting, kinds[view->kind],
+		cell(from, screen, screen->from ? screen->from : "", 60));
+	if (screen->message && screen->message[0])
+		say(page, screen, STYLE_LEAK, "%s",
+			cell(from, screen, screen->message, screen->width > 390 ? 390 : screen->width));
+	lay_leaks(page, view, screen);
+	lay_pools(page, view, past, screen);
+	lay_list(page, view, screen);
+	if (!screen->keys)
+		return;
+	while (page->count + 1 < (size_t)screen->height)
+		new_line(page, STYLE_PLAIN);
+	if (screen->height > 0 && page->count >= (size_t)screen->height)
+		page->count = (size_t)screen->height - 1;
+	say(page, screen, STYLE_TITLE, "%s", screen->keys);
+}
+
+void top_page_fini(struct top_page *page)
+{
+	free(page->lines);
+	page->lines = NULL;
+}
+
+void top_view_fini(struct top_view *view)
+{
+	free(view->pools);
+	free(view->origins);
+	free(view->leases);
+	free(view->leaks);
+	*view = (struct top_view){ .kind = view->kind };
+}

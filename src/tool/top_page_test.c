@@ -1,0 +1,164 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <cmocka.h>
+
+#include "base/text.h"
+#include "tool/memory.h"
+#include "tool/top_model.h"
+
+/* Two pools, two origins of which one holds three servers, and a name that would command the terminal. */
+static struct top_view view_new(void)
+{
+	struct top_view view = { .pool_count = 2, .origin_count = 2, .lease_count = 3, .leak_count = 1 };
+
+	view.pools = memory_new(2, sizeof view.pools[0]);
+	view.origins = memory_new(2, sizeof view.origins[0]);
+	view.leases = memory_new(3, sizeof view.leases[0]);
+	view.leaks = memory_new(1, sizeof view.leaks[0]);
+	view.pools[0] = (struct top_pool){ .database = "quiet", .user = "app", .idle = 1, .limit = 4 };
+	view.pools[1] = (struct top_pool){
+		.database = "shop", .user = "app", .lent = 3, .idle = 1, .waiting = 2, .limit = 4
+	};
+	view.origins[0] = (struct top_origin){
+		.database = "shop", .user = "app", .application = "idle", .address = "10.0.0.1", .clients = 9
+	};
+	view.origins[1] = (struct top_origin){ .database = "shop",
+		.user = "app",
+		.application = "\x1b[31mred",
+		.address = "10.0.0.2",
+		.clients = 3,
+		.lent = 3,
+		.waiting = 2 };
+	for (int i = 0; i < 3; i++) {
+		view.leases[i] = (struct top_lease){ .client = 10 + i,
+			.process = 100 + i,
+			.database = "shop",
+			.user = "app",
+			.application = "\x1b[31mred",
+			.address = "10.0.0.2",
+			.state = "executing",
+			.age = i,
+			.waiting = i == 0 ? 2 : 0 };
+		text_format(view.leases[i].statement, sizeof view.leases[i].statement, "SELECT '\u00e4', %d", i);
+	}
+	text_copy(view.leaks[0].title, TOP_NAME, "LEAK L12, 90 %, urgent:");
+	text_copy(view.leaks[0].evidence, sizeof view.leaks[0].evidence, "idle in a transaction");
+	return view;
+}
+
+static size_t letters(const char *text)
+{
+	size_t count = 0;
+
+	for (; *text; text++)
+		count += ((uint8_t)*text & 0xc0) != 0x80;
+	return count;
+}
+
+static const char *line_with(const struct top_page *page, const char *words)
+{
+	for (size_t i = 0; i < page->count; i++) {
+		if (strstr(page->lines[i].text, words))
+			return page->lines[i].text;
+	}
+	return NULL;
+}
+
+static void every_size_holds_its_lines_and_no_control_character(void **state)
+{
+	static struct top_past past;
+	struct top_view view = view_new();
+
+	(void)state;
+	top_past_add(&past, &view);
+	for (int width = 1; width < 300; width += width < 60 ? 1 : 37) {
+		for (int height = 1; height < 60; height += 7) {
+			for (int how = 0; how < 4; how++) {
+				struct top_screen screen = { .width = width,
+					.height = height,
+					.ascii = how & 1,
+					.list = how >> 1,
+					.keys = "q end" };
+				struct top_page page;
+
+				top_lay(&page, &view, &past, &screen);
+				assert_true(page.count <= (size_t)height);
+				for (size_t i = 0; i < page.count; i++) {
+					assert_true(letters(page.lines[i].text) <= (size_t)width);
+					for (const char *c = page.lines[i].text; *c; c++) {
+						assert_true((uint8_t)*c >= ' ' && *c != 127);
+						assert_false((how & 1) && (uint8_t)*c > 127);
+					}
+				}
+				top_page_fini(&page);
+			}
+		}
+	}
+	top_view_fini(&view);
+}
+
+static void who_holds_most_and_whose_pool_waits_comes_first(void **state)
+{
+	static struct top_past past;
+	struct top_view view = view_new();
+	struct top_screen screen = { .width = 120, .height = 40 };
+	struct top_page page;
+
+	(void)state;
+	top_lay(&page, &view, &past, &screen);
+	assert_string_equal(view.pools[0].database, "shop");
+	assert_string_equal(page.chosen_origin.application, "\x1b[31mred");
+	assert_non_null(line_with(&page, "3 lent, 2 idle, 2 waiting"));
+	assert_non_null(line_with(&page, "LEAK L12"));
+	assert_non_null(line_with(&page, "\\x1b[31mred"));
+	top_page_fini(&page);
+	screen.sort = SORT_NAME;
+	screen.chosen = 99;
+	top_lay(&page, &view, &past, &screen);
+	assert_string_equal(page.chosen_origin.application, "idle");
+	assert_int_equal(screen.chosen, 1);
+	top_page_fini(&page);
+	top_view_fini(&view);
+}
+
+static void going_into_an_origin_shows_its_leases_and_the_filter_narrows_them(void **state)
+{
+	static struct top_past past;
+	struct top_view view = view_new();
+	struct top_screen screen = {
+		.width = 120, .height = 40, .list = TOP_LEASES, .drilled = true, .of = view.origins[1]
+	};
+	struct top_page page;
+
+	(void)state;
+	screen.sort = SORT_WAITING;
+	top_lay(&page, &view, &past, &screen);
+	assert_int_equal(page.rows, 3);
+	assert_int_equal(page.chosen_client, 10);
+	top_page_fini(&page);
+	text_copy(screen.filter, sizeof screen.filter, ", 2");
+	top_lay(&page, &view, &past, &screen);
+	assert_int_equal(page.rows, 1);
+	assert_int_equal(page.chosen_process, 102);
+	top_page_fini(&page);
+	screen.of = view.origins[0];
+	screen.filter[0] = 0;
+	top_lay(&page, &view, &past, &screen);
+	assert_int_equal(page.rows, 0);
+	top_page_fini(&page);
+	top_view_fini(&view);
+}
+
+int main(void)
+{
+	static const struct CMUnitTest tests[] = {
+		cmocka_unit_test(every_size_holds_its_lines_and_no_control_character),
+		cmocka_unit_test(who_holds_most_and_whose_pool_waits_comes_first),
+		cmocka_unit_test(going_into_an_origin_shows_its_leases_and_the_filter_narrows_them),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

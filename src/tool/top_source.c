@@ -1,0 +1,356 @@
+#include "tool/top_source.h"
+
+#include <stdlib.h>
+
+#include "base/text.h"
+#include "tool/doctor_ask.h"
+#include "tool/memory.h"
+#include "tool/table.h"
+
+/* Columns are found by name, so that any version will do. What each can tell:
+ *
+ *     pgweir       pools, origins, leases with their statements, verdicts on leaks
+ *     PgBouncer    pools, and its clients: those that have a server are leases; no statements
+ *     PostgreSQL   sessions: those that do something or are in a transaction are leases, with statements and who blocks whom */
+
+#define LOGIN_US         (5 * SECOND_US)
+#define LONG_IDLE        60 /* seconds idle in a transaction after which a bare PostgreSQL's is told as a sign */
+#define TAKE(to, column) text_copy(to, sizeof(to), cell(rows, i, column))
+
+/* The tables of one look, made whole before they replace those of the look before. */
+static size_t rows_of(const PGresult *rows)
+{
+	return rows ? (size_t)PQntuples(rows) : 0;
+}
+
+static bool is_console(const char *database)
+{
+	return strcmp(database, "pgbouncer") == 0 || strcmp(database, "pgweir") == 0;
+}
+
+static void read_pools(struct top_view *view, const PGresult *rows, const PGresult *databases)
+{
+	view->pools = memory_new(rows_of(rows), sizeof view->pools[0]);
+	for (int i = 0; i < (int)rows_of(rows); i++) {
+		struct top_pool *pool = &view->pools[view->pool_count];
+
+		if (is_console(cell(rows, i, "database")))
+			continue;
+		view->pool_count++;
+		TAKE(pool->database, "database");
+		TAKE(pool->user, "user");
+		pool->lent = (int)cell_number(rows, i, "sv_active");
+		pool->idle = (int)(cell_number(rows, i, "sv_idle") + cell_number(rows, i, "sv_used"));
+		pool->waiting = (int)cell_number(rows, i, "cl_waiting");
+		pool->longest_wait = cell_real(rows, i, "maxwait") + cell_real(rows, i, "maxwait_us") / 1e6;
+		for (int d = 0; d < (int)rows_of(databases); d++) {
+			if (strcmp(cell(databases, d, "name"), pool->database) == 0)
+				pool->limit = (int)cell_number(databases, d, "pool_size");
+		}
+	}
+}
+
+static void read_leaks(struct top_view *view, const PGresult *rows)
+{
+	view->leaks = memory_new(rows_of(rows), sizeof view->leaks[0]);
+	for (int i = 0; i < (int)rows_of(rows); i++) {
+		struct top_leak *leak = &view->leaks[view->leak_count];
+
+		if (*cell(rows, i, "ended"))
+			continue;
+		view->leak_count++;
+		text_format(leak->title, sizeof leak->title, "LEAK %.8s, %lld %%, %.10s:", cell(rows, i, "pattern"),
+			(long long)cell_number(rows, i, "confidence"), cell(rows, i, "severity"));
+		text_format(leak->who, sizeof leak->who, "%s/%s \"%s\" at %s", cell(rows, i, "database"),
+			cell(rows, i, "user"), cell(rows, i, "application_name"), cell(rows, i, "address"));
+		TAKE(leak->evidence, "evidence");
+		TAKE(leak->cure, "cure");
+	}
+}
+
+static void read_origins(struct top_view *view, const PGresult *rows)
+{
+	view->origins = memory_new(rows_of(rows), sizeof view->origins[0]);
+	for (int i = 0; i < (int)rows_of(rows); i++) {
+		struct top_origin *origin = &view->origins[i];
+
+		view->origin_count++;
+		origin->id = cell_number(rows, i, "id");
+		TAKE(origin->database, "database");
+		TAKE(origin->user, "user");
+		TAKE(origin->application, "application_name");
+		TAKE(origin->address, "address");
+		origin->clients = (int)cell_number(rows, i, "clients");
+		origin->lent = (int)cell_number(rows, i, "lent");
+		origin->waiting = (int)cell_number(rows, i, "waiting");
+	}
+}
+
+static void read_leases(struct top_view *view, const PGresult *rows)
+{
+	view->leases = memory_new(rows_of(rows), sizeof view->leases[0]);
+	for (int i = 0; i < (int)rows_of(rows); i++) {
+		struct top_lease *lease = &view->leases[i];
+
+		view->lease_count++;
+		lease->client = cell_number(rows, i, "client");
+		lease->origin = cell_number(rows, i, "origin");
+		lease->process = cell_number(rows, i, "remote_pid");
+		TAKE(lease->database, "database");
+		TAKE(lease->user, "user");
+		TAKE(lease->application, "application_name");
+		TAKE(lease->address, "addr");
+		TAKE(lease->state, "state");
+		TAKE(lease->statement, *cell(rows, i, "statement") ? "statement" : "first_statement");
+		lease->age = cell_real(rows, i, "age");
+		lease->waiting = (int)cell_number(rows, i, "waiting");
+	}
+}
+
+/* The origin of these words, made where there is none yet; the list has room. */
+static struct top_origin *origin_of(struct top_view *view, const PGresult *rows, int i, const char *address)
+{
+	struct top_origin *origin;
+
+	for (size_t o = 0; o < view->origin_count; o++) {
+		origin = &view->origins[o];
+		if (strncmp(origin->database, cell(rows, i, "database"), TOP_NAME - 1) == 0 &&
+			strncmp(origin->user, cell(rows, i, "user"), TOP_NAME - 1) == 0 &&
+			strncmp(origin->application, cell(rows, i, "application_name"), TOP_NAME - 1) == 0 &&
+			strncmp(origin->address, cell(rows, i, address), TOP_NAME - 1) == 0)
+			return origin;
+	}
+	origin = &view->origins[view->origin_count++];
+	TAKE(origin->database, "database");
+	TAKE(origin->user, "user");
+	TAKE(origin->application, "application_name");
+	TAKE(origin->address, address);
+	return origin;
+}
+
+static int waiting_for_pool(const struct top_view *view, const struct top_lease *lease)
+{
+	for (size_t i = 0; i < view->pool_count; i++) {
+		if (strcmp(view->pools[i].database, lease->database) == 0 &&
+			strcmp(view->pools[i].user, lease->user) == 0)
+			return view->pools[i].waiting;
+	}
+	return 0;
+}
+
+/* PgBouncer's SHOW CLIENTS: who has a server has a link. */
+static void read_clients(struct top_view *view, const PGresult *rows)
+{
+	view->origins = memory_new(rows_of(rows), sizeof view->origins[0]);
+	view->leases = memory_new(rows_of(rows), sizeof view->leases[0]);
+	for (int i = 0; i < (int)rows_of(rows); i++) {
+		struct top_origin *origin;
+		struct top_lease *lease;
+
+		if (is_console(cell(rows, i, "database")))
+			continue;
+		origin = origin_of(view, rows, i, "addr");
+		origin->clients++;
+		origin->waiting += strcmp(cell(rows, i, "state"), "waiting") == 0;
+		if (!*cell(rows, i, "link"))
+			continue;
+		origin->lent++;
+		lease = &view->leases[view->lease_count++];
+		TAKE(lease->database, "database");
+		TAKE(lease->user, "user");
+		TAKE(lease->application, "application_name");
+		TAKE(lease->address, "addr");
+		TAKE(lease->state, "state");
+		lease->process = cell_number(rows, i, "remote_pid");
+		lease->age = -1;
+		lease->waiting = waiting_for_pool(view, lease);
+	}
+}
+
+static bool look_at_console(struct top_source *source, struct top_view *view, char *problem, size_t size)
+{
+	PGresult *pools = ask(source->connection, "SHOW POOLS", problem, size), *databases = NULL, *leases = NULL,
+		 *more = NULL;
+	char unseen[400];
+	bool fine;
+
+	databases = pools ? ask(source->connection, "SHOW DATABASES", problem, size) : NULL;
+	if (databases && connect_lives(source->connection))
+		leases = ask(source->connection, "SHOW LEASES", unseen, sizeof unseen);
+	fine = databases && connect_lives(source->connection);
+	if (fine) {
+		view->kind = source->kind = leases ? TOP_PGWEIR : TOP_PGBOUNCER;
+		read_pools(view, pools, databases);
+	}
+	if (fine && leases) {
+		read_leases(view, leases);
+		more = ask(source->connection, "SHOW ORIGINS", problem, size);
+		read_origins(view, more);
+		fine = more != NULL;
+		PQclear(more);
+		more = fine ? ask(source->connection, "SHOW LEAKS", problem, size) : NULL;
+		read_leaks(view, more);
+		fine = more != NULL;
+	} else if (fine) {
+		more = ask(source->connection, "SHOW CLIENTS", problem, size);
+		read_clients(view, more);
+		fine = more != NULL;
+	}
+	PQclear(more);
+	PQclear(leases);
+	PQclear(databases);
+	PQclear(pools);
+	return fine;
+}
+
+static const char sessions_sql[] =
+	"SELECT a.pid, coalesce(a.datname, '') AS database, coalesce(a.usename, '') AS \"user\","
+	" coalesce(a.application_name, '') AS application_name, coalesce(host(a.client_addr), 'local') AS address,"
+	" coalesce(a.state, 'hidden') AS state, left(a.query, 280) AS statement,"
+	" extract(epoch FROM clock_timestamp() - coalesce(a.xact_start, a.query_start, a.backend_start)) AS age,"
+	" extract(epoch FROM clock_timestamp() - a.state_change) AS in_state,"
+	" coalesce((pg_blocking_pids(a.pid))[1], 0) AS behind, current_setting('max_connections')::int AS most"
+	" FROM pg_stat_activity a WHERE a.backend_type = 'client backend' AND a.pid <> pg_backend_pid() ORDER BY a.pid LIMIT 5000";
+
+static struct top_pool *pool_of(struct top_view *view, const PGresult *rows, int i)
+{
+	struct top_pool *pool;
+
+	for (size_t p = 0; p < view->pool_count; p++) {
+		pool = &view->pools[p];
+		if (strcmp(pool->database, cell(rows, i, "database")) == 0 &&
+			strcmp(pool->user, cell(rows, i, "user")) == 0)
+			return pool;
+	}
+	pool = &view->pools[view->pool_count++];
+	TAKE(pool->database, "database");
+	TAKE(pool->user, "user");
+	pool->limit = (int)cell_number(rows, i, "most");
+	return pool;
+}
+
+/* One look proves no leak; what it shows is told as what it is. */
+static void tell_sign(struct top_view *view, const struct top_lease *lease, double idle)
+{
+	struct top_leak *sign = &view->leaks[view->leak_count++];
+	char age[40];
+
+	text_format(sign->title, sizeof sign->title, "IDLE IN TRANSACTION");
+	text_format(sign->who, sizeof sign->who, "process %lld, %s/%s \"%s\" at %s", (long long)lease->process,
+		lease->database, lease->user, lease->application, lease->address);
+	text_format(sign->evidence, sizeof sign->evidence, "has done nothing for %s; its last statement: %s",
+		text_duration(age, sizeof age, (time_us)(idle * 1e6)), lease->statement);
+}
+
+static bool look_at_server(struct top_source *source, struct top_view *view, char *problem, size_t size)
+{
+	PGresult *rows = ask_server(source->connection, sessions_sql, problem, size);
+	size_t count = rows_of(rows);
+
+	if (!rows)
+		return false;
+	view->kind = source->kind = TOP_POSTGRESQL;
+	view->pools = memory_new(count, sizeof view->pools[0]);
+	view->origins = memory_new(count, sizeof view->origins[0]);
+	view->leases = memory_new(count, sizeof view->leases[0]);
+	view->leaks = memory_new(count, sizeof view->leaks[0]);
+	for (int i = 0; i < (int)count; i++) {
+		struct top_pool *pool = pool_of(view, rows, i);
+		struct top_origin *origin = origin_of(view, rows, i, "address");
+		bool idle = strcmp(cell(rows, i, "state"), "idle") == 0, waits = cell_number(rows, i, "behind") != 0;
+		struct top_lease *lease;
+
+		origin->clients++;
+		pool->idle += idle;
+		pool->lent += !idle;
+		pool->waiting += waits;
+		origin->lent += !idle;
+		origin->waiting += waits;
+		if (idle)
+			continue;
+		lease = &view->leases[view->lease_count++];
+		TAKE(lease->database, "database");
+		TAKE(lease->user, "user");
+		TAKE(lease->application, "application_name");
+		TAKE(lease->address, "address");
+		TAKE(lease->state, "state");
+		TAKE(lease->statement, "statement");
+		lease->process = cell_number(rows, i, "pid");
+		lease->age = cell_real(rows, i, "age");
+		lease->behind = cell_number(rows, i, "behind");
+		if (waits && lease->age > pool->longest_wait)
+			pool->longest_wait = lease->age;
+		if (strncmp(lease->state, "idle in", 7) == 0 && cell_real(rows, i, "in_state") > LONG_IDLE)
+			tell_sign(view, lease, cell_real(rows, i, "in_state"));
+	}
+	for (size_t i = 0; i < view->lease_count; i++) {
+		for (size_t other = 0; other < view->lease_count; other++)
+			view->leases[i].waiting += view->leases[other].behind == view->leases[i].process;
+	}
+	PQclear(rows);
+	return true;
+}
+
+static bool log_in(struct top_source *source, char *problem, size_t size)
+{
+	struct connect_error error = { .trouble = CONNECT_FINE };
+	char where[100];
+
+	source->connection = connect_open(source->url, "pgweir top", LOGIN_US, &error);
+	if (!source->connection) {
+		first_line(problem, size, error.text);
+		return false;
+	}
+	text_format(where, sizeof where, "%.60s:%.10s", PQhost(source->connection), PQport(source->connection));
+	show_text(source->from, sizeof source->from, 0, span_text(where));
+	return true;
+}
+
+bool top_source_look(struct top_source *source, struct top_view *view, char *problem, size_t size)
+{
+	struct top_view new = { .kind = view->kind };
+	bool fine;
+
+	problem[0] = 0;
+	if (!source->connection && !log_in(source, problem, size))
+		return false;
+	fine = is_console(PQdb(source->connection)) ? look_at_console(source, &new, problem, size)
+						    : look_at_server(source, &new, problem, size);
+	if (!fine) {
+		if (!problem[0])
+			text_copy(problem, size, "the connection was lost");
+		top_view_fini(&new);
+		top_source_close(source);
+		return false;
+	}
+	top_view_fini(view);
+	*view = new;
+	return true;
+}
+
+void top_source_close(struct top_source *source)
+{
+	PQfinish(source->connection);
+	source->connection = NULL;
+}
+
+bool top_source_reap(struct top_source *source, int64_t client, bool act, char *said, size_t size)
+{
+	char sql[80], problem[400] = "the connection was lost";
+	PGresult *rows;
+	bool fine;
+
+	text_format(sql, sizeof sql, "REAP %sCLIENT %lld", act ? "" : "DRY RUN ", (long long)client);
+	rows = source->connection ? ask(source->connection, sql, problem, sizeof problem) : NULL;
+	if (!rows) {
+		text_format(said, size, "%s: %s", sql, problem);
+		return false;
+	}
+	if (PQntuples(rows) == 0)
+		text_format(said, size, "%s: nobody", sql);
+	else
+		text_format(said, size, "%s: %s: %s", sql, cell(rows, 0, "outcome"), cell(rows, 0, "reason"));
+	fine = act || strcmp(cell(rows, 0, "outcome"), "would go") == 0;
+	PQclear(rows);
+	return fine;
+}

@@ -1,0 +1,239 @@
+"""`pgweir top` in a real terminal (tmux), its keys pressed and its screen read; and what it prints for scripts."""
+import contextlib
+import json
+import os
+import pathlib
+import subprocess
+import tempfile
+
+import wire
+from harness import Story, free_port, live, takes, user_options, wait_until
+from wire import Client, query
+
+PGBOUNCER = "/usr/sbin/pgbouncer"
+NASTY = "web\x1b[31m\u202e"
+
+
+def top(*arguments, timeout=30):
+    return subprocess.run([str(live.bin), "top", *map(str, arguments)], capture_output=True, timeout=timeout * wire.PATIENCE,
+                          stdin=subprocess.DEVNULL, env={"PATH": "/usr/bin:/bin", "LC_ALL": "C.UTF-8"})
+
+
+class Terminal:
+    """A tmux server of its own, with one window."""
+
+    def __init__(self, folder, *command, width=120, height=30, environment=()):
+        self.base = ["tmux", "-S", str(folder / f"tmux-{width}"), "-f", "/dev/null"]
+        self.environment = {"PATH": "/usr/bin:/bin", "LC_ALL": "C.UTF-8", "TERM": "screen-256color", **dict(environment)}
+        self._run("new-session", "-d", "-x", str(width), "-y", str(height), *map(str, command))
+
+    def _run(self, *arguments):
+        return subprocess.run([*self.base, *arguments], capture_output=True, timeout=20 * wire.PATIENCE, env=self.environment,
+                              check=True).stdout.decode()
+
+    def keys(self, *keys):
+        self._run("send-keys", *keys)
+
+    def resize(self, width, height):
+        self._run("resize-window", "-x", str(width), "-y", str(height))
+
+    def screen(self, *options):
+        return self._run("capture-pane", "-p", *options)
+
+    def shows(self, *words):
+        """Wait until the screen has all of these; the screen."""
+        seen = [""]
+
+        def all_there():
+            seen[0] = self.screen()
+            return all(word in seen[0] for word in words)
+        try:
+            wait_until(f"the screen shows {words}", all_there)
+        except AssertionError as late:
+            raise AssertionError(f"{late}\n{seen[0]}") from None
+        return seen[0]
+
+    def close(self):
+        with contextlib.suppress(subprocess.CalledProcessError, subprocess.TimeoutExpired):
+            self._run("kill-server")
+
+
+class Top(Story):
+    kinds = ("pgweir",)
+
+    def setUp(self):
+        super().setUp()
+        folder = tempfile.TemporaryDirectory(dir=live.folder)
+        self.addCleanup(folder.cleanup)
+        self.folder = pathlib.Path(folder.name)
+
+    def _terminal(self, url, *arguments, **options):
+        terminal = Terminal(self.folder, live.bin, "top", url, "--interval", "300ms", *arguments, **options)
+        self.addCleanup(terminal.close)
+        return terminal
+
+    def _busy(self, **settings):
+        """A pool of two: one idle in a transaction, one that sleeps, and one client that waits."""
+        pooler = self.pooler(settings={"default_pool_size": 2, **settings})
+        holder = pooler.client(parameters={"application_name": NASTY})
+        holder.query("BEGIN")
+        holder.query("SELECT 1 AS held_by_me")
+        sleeper = pooler.client(parameters={"application_name": "sleeper"})
+        sleeper.send(query("SELECT pg_sleep(60)"))
+        wait_until("both are lent", lambda: int(pooler.pool()["sv_active"]) == 2)
+        waiter = pooler.client(parameters={"application_name": "waiter"})
+        waiter.send(query("SELECT 1"))
+        wait_until("one waits", lambda: int(pooler.pool()["cl_waiting"]) == 1)
+        return pooler, holder, sleeper, waiter
+
+    def _console(self, pooler):
+        return f"postgresql://admin@127.0.0.1:{pooler.port}/pgweir"
+
+    def pgweir_s_pools_origins_and_leases_are_shown_and_keys_lead_through_them(self):
+        pooler, *_ = self._busy()
+        terminal = self._terminal(self._console(pooler))
+        screen = terminal.shows("2 lent, 0 idle, 1 waiting", "pgweir", "app/app", "2 lent, 0 idle of 2, 1 waiting", "3 origins", "\u2588")
+        self.assertNotIn("\u202e", screen)
+        self.assertIn("\\x1b[31m\\u{202e}", screen)
+        terminal.keys("Tab")
+        terminal.shows("2 leases", "pg_sleep(?)", "held_by_me")
+        terminal.keys("/", "held", "Enter")
+        self.assertNotIn("pg_sleep", terminal.shows("1 lease by", 'with "held"', "held_by_me"))
+        terminal.keys("/", "Escape")
+        terminal.shows("2 leases")
+        terminal.keys("Tab", "s", "s")
+        terminal.shows("3 origins by name")
+        terminal.keys("/", "sleeper", "Enter", "Enter")
+        terminal.shows("1 lease of one origin", "pg_sleep(?)")
+        terminal.keys("Escape", "/", "Escape", "w")
+        terminal.shows("leases by who waits behind them")
+        terminal.keys("q")
+        wait_until("it has ended", lambda: self._ended(terminal))
+
+    def _ended(self, terminal):
+        try:
+            terminal.screen()
+            return False
+        except subprocess.CalledProcessError:
+            return True
+
+    def a_client_is_reaped_after_a_dry_run_and_a_yes_and_not_without(self):
+        pooler, *_ = self._busy(leak_interval=0.2, leak_quiet=0.5, leak_hold=0.8, reap_grace=0.6)
+        terminal = self._terminal(self._console(pooler))
+        terminal.shows("3 origins")
+        # Who works stays, and nobody is asked about it.
+        terminal.keys("Tab", "/", "sleep", "Enter")
+        terminal.shows("1 lease by", "pg_sleep(?)")
+        terminal.keys("r")
+        self.assertNotIn("y end it", terminal.shows("REAP DRY RUN CLIENT", "stays"))
+        terminal.keys("/", "Escape", "/", "held", "Enter")
+        terminal.shows("1 lease by", "held_by_me", "LEAK")
+        terminal.keys("r")
+        terminal.shows("REAP DRY RUN CLIENT", "would go", "y end it")
+        terminal.keys("n")
+        terminal.shows("nobody was ended")
+        self.assertIn("held_by_me", str(pooler.show("LEASES")))
+        self.assertEqual([], pooler.show("REAPS"))
+        terminal.keys("r")
+        terminal.shows("would go", "y end it")
+        terminal.keys("y")
+        terminal.shows("REAP CLIENT", "ended: idle in transaction")
+        wait_until("its lease is over", lambda: "held_by_me" not in str(pooler.show("LEASES")))
+
+    @takes(20)
+    def small_terminals_get_words_and_a_resize_is_followed(self):
+        pooler, *_ = self._busy()
+        terminal = self._terminal(self._console(pooler), width=20, height=12)
+        screen = terminal.shows("app/app", "2 of 2, 1 wait")
+        self.assertTrue(all(len(line) <= 20 for line in screen.splitlines()), screen)
+        terminal.resize(100, 24)
+        terminal.shows("\u2588", "q end  Tab list")
+        terminal.resize(20, 3)
+        terminal.shows("q end")
+
+    def no_color_and_ascii_are_obeyed(self):
+        pooler, *_ = self._busy()
+        coloured = self._terminal(self._console(pooler), width=121)
+        coloured.shows("2 lent")
+        self.assertIn("\x1b[33m", coloured.screen("-e"))
+        plain = self._terminal(self._console(pooler), "--ascii", width=122, environment={"NO_COLOR": "1"}.items())
+        screen = plain.shows("2 lent", "####")
+        self.assertTrue(screen.isascii(), screen)
+        self.assertNotIn("\x1b[33m", plain.screen("-e"))
+
+    def a_server_that_goes_away_is_said_and_one_that_is_back_is_found(self):
+        pooler = self.pooler()
+        pooler.client().query("SELECT 1")
+        terminal = self._terminal(self._console(pooler))
+        terminal.shows("1 origin by")
+        pooler.stop()
+        terminal.shows("the server went away", "trying again")
+        pooler.start()
+        wait_until("it is back", lambda: "trying again" not in terminal.screen())
+        terminal.shows("0 lent")
+
+    def a_bare_postgresql_says_who_waits_for_whom(self):
+        pg = self.postgres(max_connections=20)
+        with pg.admin("app") as admin:
+            admin.query("CREATE TABLE locked (a int)")
+        holder = Client(pg.address, user="app", database="app", parameters={"application_name": "holder"})
+        waiter = Client(pg.address, user="app", database="app", parameters={"application_name": "waiter"})
+        self.addCleanup(holder.drop)
+        self.addCleanup(waiter.drop)
+        with pg.admin("app") as admin:
+            admin.query("ALTER TABLE locked OWNER TO app")
+        for statement in ("BEGIN", "LOCK locked"):
+            holder.query(statement)
+        waiter.send(query("SELECT * FROM locked"))
+        url = f"postgresql://postgres@127.0.0.1:{pg.port}/postgres"
+
+        def waits():
+            found = json.loads(top("--json", url).stdout)
+            leases = {each["application_name"]: each for each in found["leases"]}
+            return "waiter" in leases and leases["waiter"]["behind"] and (found, leases)
+        found, leases = wait_until("one waits for the other", waits)
+        self.assertEqual("postgresql", found["server"])
+        self.assertEqual(holder.pid, leases["waiter"]["behind"])
+        self.assertEqual(1, leases["holder"]["waiting"])
+        terminal = self._terminal(url)
+        terminal.keys("w")
+        terminal.shows("idle in transaction", f"waits for {holder.pid}: SELECT * FROM locked", "LOCK locked")
+        terminal.keys("r")
+        terminal.shows("pgweir reap URL")
+
+    def debian_s_pgbouncer_shows_pools_and_who_has_a_server(self):
+        port = free_port()
+        os.chmod(self.folder, 0o755)
+        ini = self.folder / "pgbouncer.ini"
+        (self.folder / "users").write_text('"app" ""\n"admin" ""\n')
+        ini.write_text(f"[databases]\napp = host=127.0.0.1 port={self.pg.port} pool_size=3\n[pgbouncer]\nlisten_addr = 127.0.0.1\n"
+                       f"listen_port = {port}\nunix_socket_dir =\nauth_type = trust\nauth_file = {self.folder}/users\n"
+                       "admin_users = admin\npool_mode = transaction\n")
+        log = self.folder / "log"
+        with open(log, "wb") as out:
+            process = subprocess.Popen([PGBOUNCER, str(ini)], stdout=out, stderr=out, stdin=subprocess.DEVNULL, cwd="/",
+                                       start_new_session=True, **user_options())
+        try:
+            wait_until("PgBouncer is up", lambda: b"process up" in log.read_bytes())
+            with Client(("127.0.0.1", port), user="app", database="app", parameters={"application_name": "holder"}) as client:
+                client.query("BEGIN")
+                found = json.loads(top("--json", f"postgresql://admin@127.0.0.1:{port}/pgbouncer").stdout)
+                once = top("--once", f"postgresql://admin@127.0.0.1:{port}/pgbouncer").stdout.decode()
+        finally:
+            process.terminate()
+            process.wait(10)
+        self.assertEqual("pgbouncer", found["server"])
+        self.assertEqual([("app", 1, 3)], [(each["database"], each["lent"], each["limit"]) for each in found["pools"]])
+        self.assertEqual(["holder"], [each["application_name"] for each in found["leases"]])
+        self.assertIn("PgBouncer", once)
+        self.assertIn("1 lease by", once)
+
+    def bad_usage_and_a_refusing_url_have_clear_words(self):
+        for arguments, status, words in ((("--once", f"postgresql://app@127.0.0.1:{free_port()}/app"), 1, "refused"),
+                                         (("--interval", "1", "x"), 2, "--interval wants"), (("a", "b"), 2, "one URL"),
+                                         (("--nonsense",), 2, "--help")):
+            done = top(*arguments)
+            self.assertEqual(status, done.returncode, done.stderr)
+            self.assertIn(words, done.stderr.decode())
+        self.assertIn(b"Example:", top("--help").stdout)
+        self.assertLess(len(top("--help").stdout.splitlines()), 25)
