@@ -77,10 +77,10 @@ static bool read_since(const char *text, time_us *since)
 
 static void print_wrapped(const char *title, const char *text)
 {
-	enum { WIDTH = 110, INDENT = 10 };
+	enum { WIDTH = 110, INDENT = 16 };
 	size_t column = INDENT;
 
-	printf("    %-6s", title);
+	printf("    %-12s", title);
 	while (*text) {
 		size_t word = strcspn(text, " ");
 
@@ -129,14 +129,14 @@ static void print_group(const struct logs_group *group)
 	show_text(shown, sizeof shown, 160, span_text(known ? known->name : group->words));
 	printf("\n%llu x  %s%s\n", (unsigned long long)group->count, shown, known ? "" : "  (not in the table)");
 	show_text(shown, sizeof shown, 160, span_text(group->sample));
-	printf("    says  %s\n", shown);
+	printf("    %-12s%s\n", "says", shown);
 	if (group->timed > 0) {
 		logs_time_text(first, group->first);
 		logs_time_text(last, group->last);
 		logs_time_text(busiest, peak_at);
-		printf("    when  %s to %s UTC; %u in the busiest minute (%.16s)\n", first, last, peak, busiest);
+		printf("    %-12s%s to %s UTC; %u in the busiest minute (%.16s)\n", "when", first, last, peak, busiest);
 	}
-	printf("    told by ");
+	printf("    %-12s", "told by");
 	for (int i = 0; i < LOGS_SOURCES; i++) {
 		if (group->sources[i] == 0)
 			continue;

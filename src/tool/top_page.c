@@ -238,9 +238,11 @@ static void lay_pools(
 			say(page, screen, style, " %d of %d, %d wait", pool->lent, pool->limit, pool->waiting);
 			continue;
 		}
-		text_format(limit, sizeof limit, pool->limit > 0 ? " of %d" : "", pool->limit);
-		text_format(wait, sizeof wait, pool->waiting > 0 ? ", %d waiting (%.1f s)" : "", pool->waiting,
-			pool->longest_wait);
+		limit[0] = wait[0] = 0;
+		if (pool->limit > 0)
+			text_format(limit, sizeof limit, " of %d", pool->limit);
+		if (pool->waiting > 0)
+			text_format(wait, sizeof wait, ", %d waiting (%.1f s)", pool->waiting, pool->longest_wait);
 		say(page, screen, style, "%s [%s] %s %d lent, %d idle%s%s",
 			cell(name, screen, whole, screen->width / 4),
 			bar(bars, pool, screen, 20 < screen->width / 5 ? 20 : screen->width / 5),

@@ -72,6 +72,11 @@ class Top(Story):
         self.addCleanup(terminal.close)
         return terminal
 
+    def _json(self, url):
+        done = top("--json", url)
+        self.assertEqual((0, b""), (done.returncode, done.stderr))
+        return json.loads(done.stdout)
+
     def _busy(self, **settings):
         """A pool of two: one idle in a transaction, one that sleeps, and one client that waits."""
         pooler = self.pooler(settings={"default_pool_size": 2, **settings})
@@ -188,7 +193,7 @@ class Top(Story):
         url = f"postgresql://postgres@127.0.0.1:{pg.port}/postgres"
 
         def waits():
-            found = json.loads(top("--json", url).stdout)
+            found = self._json(url)
             leases = {each["application_name"]: each for each in found["leases"]}
             return "waiter" in leases and leases["waiter"]["behind"] and (found, leases)
         found, leases = wait_until("one waits for the other", waits)
@@ -217,7 +222,7 @@ class Top(Story):
             wait_until("PgBouncer is up", lambda: b"process up" in log.read_bytes())
             with Client(("127.0.0.1", port), user="app", database="app", parameters={"application_name": "holder"}) as client:
                 client.query("BEGIN")
-                found = json.loads(top("--json", f"postgresql://admin@127.0.0.1:{port}/pgbouncer").stdout)
+                found = self._json(f"postgresql://admin@127.0.0.1:{port}/pgbouncer")
                 once = top("--once", f"postgresql://admin@127.0.0.1:{port}/pgbouncer").stdout.decode()
         finally:
             process.terminate()
