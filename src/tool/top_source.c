@@ -175,10 +175,11 @@ static bool look_at_console(struct top_source *source, struct top_view *view, ch
 	bool fine;
 
 	databases = pools ? ask(source->connection, "SHOW DATABASES", problem, size) : NULL;
-	if (databases && connect_lives(source->connection))
+	if (databases && !source->plain && connect_lives(source->connection))
 		leases = ask(source->connection, "SHOW LEASES", unseen, sizeof unseen);
 	fine = databases && connect_lives(source->connection);
 	if (fine) {
+		source->plain = leases == NULL;
 		view->kind = source->kind = leases ? TOP_PGWEIR : TOP_PGBOUNCER;
 		read_pools(view, pools, databases);
 	}
@@ -332,6 +333,7 @@ void top_source_close(struct top_source *source)
 {
 	PQfinish(source->connection);
 	source->connection = NULL;
+	source->plain = false; /* what comes back may be another program */
 }
 
 bool top_source_reap(struct top_source *source, int64_t client, bool act, char *said, size_t size)

@@ -224,6 +224,12 @@ class Top(Story):
                 client.query("BEGIN")
                 found = self._json(f"postgresql://admin@127.0.0.1:{port}/pgbouncer")
                 once = top("--once", f"postgresql://admin@127.0.0.1:{port}/pgbouncer").stdout.decode()
+                terminal = self._terminal(f"postgresql://admin@127.0.0.1:{port}/pgbouncer")
+                terminal.shows("PgBouncer", "1 lent")
+                client.query("ROLLBACK")
+                terminal.shows("0 lent, 1 idle")
+                # What it does not know it is asked once by each connection, for it logs every refusal.
+                self.assertEqual(3, log.read_bytes().count(b"pooler error: invalid command 'SHOW LEASES"), log.read_text())
         finally:
             process.terminate()
             process.wait(10)
