@@ -33,6 +33,9 @@ void pidfile_remove(void);
 /* Descriptors: raise the soft limit to the hard one; returns the limit now in force. */
 uint64_t descriptors_raise(void);
 
+/* So many and no more, as far as the hard limit lets: for libraries that make tables of that size. Returns the limit now in force. */
+uint64_t descriptors_allow(uint64_t most);
+
 /* This process. */
 uint32_t process_id(void);
 uint32_t process_user(void);

@@ -138,6 +138,17 @@ uint64_t descriptors_raise(void)
 	return limit.rlim_cur;
 }
 
+uint64_t descriptors_allow(uint64_t most)
+{
+	struct rlimit limit, allowed;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
+		return 1024;
+	allowed = (struct rlimit){ .rlim_cur = most < limit.rlim_max ? most : limit.rlim_max,
+		.rlim_max = limit.rlim_max };
+	return setrlimit(RLIMIT_NOFILE, &allowed) == 0 ? allowed.rlim_cur : limit.rlim_cur;
+}
+
 static bool no_user(char *error, size_t size, const char *user, const char *why)
 {
 	text_format(error, size, "could not become user \"%s\": %s", user, why);
