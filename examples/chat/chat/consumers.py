@@ -6,12 +6,18 @@ CONN_MAX_AGE, keeps it for ten minutes; asyncio's default executor keeps its
 threads for ever. So a process ends up with as many connections as it has ever
 had messages in the air at once, up to ASGI_THREADS, and nothing in the
 application holds a reference with which it could close them.
+
+With CHAT_MENDED=1 it is written as it should have been: only the AI waits in a
+thread of the executor, and that thread never touches the database; what does goes
+through database_sync_to_async, which has one thread per process and closes in a
+finally what is too old, with CONN_MAX_AGE = 0 every connection. (settings.py sets that.)
 """
 import asyncio
 import json
 import logging
 import time
 
+from channels.db import database_sync_to_async
 from channels.generic.websocket import AsyncWebsocketConsumer
 from django.conf import settings
 from django.db import DatabaseError, connection, transaction
@@ -32,7 +38,10 @@ class ChatConsumer(AsyncWebsocketConsumer):
         work = {"message": self.answer, "setting": self.show}[request["type"]]
         loop = asyncio.get_running_loop()
         try:
-            reply = await loop.run_in_executor(None, work, request)
+            if settings.CHAT_MENDED:
+                reply = await self.mended(request)
+            else:
+                reply = await loop.run_in_executor(None, work, request)
         except DatabaseError as error:
             log.error("%s", error)
             reply = {"type": "error", "text": str(error)}
@@ -45,10 +54,23 @@ class ChatConsumer(AsyncWebsocketConsumer):
             return self.converse(request)
 
     def converse(self, request):
+        history = self.listen(request)
+        return self.reply(request, history, think(history))
+
+    async def mended(self, request):
+        if request["type"] == "setting":
+            return await database_sync_to_async(self.show)(request)
+        history = await database_sync_to_async(self.listen)(request)
+        text = await asyncio.get_running_loop().run_in_executor(None, think, history)
+        return await database_sync_to_async(self.reply)(request, history, text)
+
+    def listen(self, request):
         conversation = request["conversation"]
         Message.objects.create(conversation=conversation, author=Message.PERSON, text=request["text"])
-        history = list(Message.objects.filter(conversation=conversation).values_list("author", "text"))
-        text = think(history)
+        return list(Message.objects.filter(conversation=conversation).values_list("author", "text"))
+
+    def reply(self, request, history, text):
+        conversation = request["conversation"]
         Message.objects.create(conversation=conversation, author=Message.AI, text=text)
         return {"type": "reply", "conversation": conversation, "text": text, "lines": len(history) + 1}
 

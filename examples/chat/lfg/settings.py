@@ -32,6 +32,9 @@ TEMPLATES = [
     },
 ]
 
+# The same application mended: see chat/consumers.py.
+CHAT_MENDED = os.environ.get("CHAT_MENDED", "0") == "1"
+
 DATABASES = {
     "default": {
         "ENGINE": "django.db.backends.postgresql",
@@ -44,6 +47,9 @@ DATABASES = {
         "OPTIONS": {},
     }
 }
+
+if CHAT_MENDED:
+    DATABASES["default"]["CONN_MAX_AGE"] = 0
 
 # The write-up's own remedies: a connect_timeout of 10 and "-c statement_timeout=30000".
 if os.environ.get("DATABASE_CONNECT_TIMEOUT"):
