@@ -11,10 +11,7 @@
 #define OVERRIDES_MAX 256
 
 static int command_serve(int argc, char **argv);
-static int command_reap(int argc, char **argv);
-static int command_doctor(int argc, char **argv);
-static int command_logs(int argc, char **argv);
-static int command_top(int argc, char **argv);
+static int command_tool(int argc, char **argv);
 static int command_help(int argc, char **argv);
 static int command_version(int argc, char **argv);
 
@@ -25,12 +22,14 @@ static const struct command {
 	{ "serve", "FILE.ini [-o key=value]...",
 		"stand in front of PostgreSQL, in the foreground, logging to standard error", command_serve },
 	{ "reap", "URL [--idle AGE]... [--execute]",
-		"end sessions of any PostgreSQL that were left behind; without --execute, list them", command_reap },
+		"end sessions of any PostgreSQL that were left behind; without --execute, list them", command_tool },
 	{ "doctor", "[URL | FILE | FOLDER]...",
 		"say what is wrong with an application's settings, its pooler and its PostgreSQL, and what to write instead",
-		command_doctor },
-	{ "logs", "FILE... [--since WHEN]", "group, count and explain the errors of connections in logs", command_logs },
-	{ "top", "[URL]", "who holds the connections, live: of pgweir, PgBouncer or PostgreSQL", command_top },
+		command_tool },
+	{ "logs", "FILE... [--since WHEN]", "group, count and explain the errors of connections in logs", command_tool },
+	{ "top", "[URL]", "who holds the connections, live: of pgweir, PgBouncer or PostgreSQL", command_tool },
+	{ "stress", "URL [--postgres URL]...",
+		"open sockets in waves, and say whether database connections stay behind", command_tool },
 	{ "help", "[COMMAND]", "say this, or how one command is used", command_help },
 	{ "version", "", "print the version", command_version },
 };
@@ -71,14 +70,9 @@ static int command_help(int argc, char **argv)
 {
 	static char option[] = "--help";
 
-	if (argc > 1 && strcmp(argv[1], "reap") == 0)
-		return command_reap(2, (char *[]){ argv[1], option, NULL });
-	if (argc > 1 && strcmp(argv[1], "doctor") == 0)
-		return command_doctor(2, (char *[]){ argv[1], option, NULL });
-	if (argc > 1 && strcmp(argv[1], "logs") == 0)
-		return command_logs(2, (char *[]){ argv[1], option, NULL });
-	if (argc > 1 && strcmp(argv[1], "top") == 0)
-		return command_top(2, (char *[]){ argv[1], option, NULL });
+	for (size_t i = 0; argc > 1 && i < COMMANDS; i++)
+		if (commands[i].run == command_tool && strcmp(argv[1], commands[i].name) == 0)
+			return command_tool(2, (char *[]){ argv[1], option, NULL });
 	if (argc > 1 && strcmp(argv[1], "serve") == 0)
 		print_serve_help(stdout);
 	else
@@ -87,37 +81,15 @@ static int command_help(int argc, char **argv)
 }
 
 /* A tool is a program of its own, so that this one, which strangers can reach, links nothing for its sake. */
-static int become_tool(const char *program, char **argv)
+static int command_tool(int argc, char **argv)
 {
-	char error[400];
+	char program[64], error[400];
 
+	(void)argc;
+	snprintf(program, sizeof program, "pgweir-%s", argv[0]);
 	process_exec_beside(program, argv, error, sizeof error);
 	fprintf(stderr, "pgweir %s: %s\nIt is built and installed with pgweir, in the same folder.\n", argv[0], error);
 	return 1;
-}
-
-static int command_reap(int argc, char **argv)
-{
-	(void)argc;
-	return become_tool("pgweir-reap", argv);
-}
-
-static int command_doctor(int argc, char **argv)
-{
-	(void)argc;
-	return become_tool("pgweir-doctor", argv);
-}
-
-static int command_logs(int argc, char **argv)
-{
-	(void)argc;
-	return become_tool("pgweir-logs", argv);
-}
-
-static int command_top(int argc, char **argv)
-{
-	(void)argc;
-	return become_tool("pgweir-top", argv);
 }
 
 static int command_version(int argc, char **argv)

@@ -1,0 +1,273 @@
+#include <stdlib.h>
+
+#include "base/text.h"
+#include "tool/memory.h"
+#include "tool/stress_report.h"
+
+/* One page, to be mailed, archived by a CI job, opened years later without a network: everything is in it, and the policy in its head lets
+ * the browser fetch nothing even if a text of a stranger's had slipped through the escaping. */
+
+static const char head[] =
+	"<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\n"
+	"<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">\n"
+	"<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"><meta name=\"color-scheme\" content=\"light dark\">\n"
+	"<title>pgweir stress</title><style>\n"
+	":root{--page:#f6f7f9;--card:#fff;--ink:#1b2330;--soft:#5c6675;--rule:#dde2e9;--rest:#e9f0fa;--sockets:#a9b4c4;--sessions:#1d5fd1;"
+	"--clients:#7b3fc4;--transaction:#c96a00;--waiting:#c2255c;--servers:#0b7d74;--bad:#b3261e;--bad-page:#fdecea;--good:#1a7f43;"
+	"--good-page:#e8f6ed;--open:#6b5b00;--open-page:#fbf4d8}\n"
+	"@media(prefers-color-scheme:dark){:root{--page:#11151b;--card:#1a2029;--ink:#e6eaf0;--soft:#98a3b3;--rule:#303846;--rest:#202b3b;"
+	"--sockets:#566173;--sessions:#6ea3ff;--clients:#b78bf0;--transaction:#f0a04b;--waiting:#f0769b;--servers:#4cc2b6;--bad:#ff8a80;"
+	"--bad-page:#3a1f1e;--good:#6fd897;--good-page:#183022;--open:#e3cf72;--open-page:#332d14}}\n"
+	"*{box-sizing:border-box}body{margin:0;background:var(--page);color:var(--ink);font:15px/1.5 system-ui,sans-serif}\n"
+	"main{max-width:1080px;margin:0 auto;padding:24px 16px 64px}h1{font-size:20px;margin:0}h2{font-size:16px;margin:0 0 10px}\n"
+	".soft,header p{color:var(--soft);margin:2px 0 16px;overflow-wrap:anywhere}\n"
+	"section{background:var(--card);border:1px solid var(--rule);border-radius:10px;padding:16px 18px;margin:0 0 16px}\n"
+	".verdict{border-left:6px solid}.verdict p{margin:6px 0 0}.verdict .say{font-size:18px;font-weight:600;margin:0}\n"
+	".bad{background:var(--bad-page);border-color:var(--bad)}.bad .say{color:var(--bad)}\n"
+	".good{background:var(--good-page);border-color:var(--good)}.good .say{color:var(--good)}\n"
+	".open{background:var(--open-page);border-color:var(--open)}.open .say{color:var(--open)}\n"
+	".tiles{display:grid;grid-template-columns:repeat(auto-fit,minmax(128px,1fr));gap:12px;margin:0 0 16px}\n"
+	".tiles div{background:var(--card);border:1px solid var(--rule);border-radius:10px;padding:10px 14px}\n"
+	".tiles b{display:block;font-size:22px;font-variant-numeric:tabular-nums;line-height:1.25}.tiles span{color:var(--soft);font-size:13px}\n"
+	".two{display:grid;grid-template-columns:repeat(auto-fit,minmax(320px,1fr));gap:16px}.two section{margin:0}\n"
+	".two{margin:0 0 16px}figure{margin:0}figcaption{color:var(--soft);font-size:13px}.scroll{overflow-x:auto}\n"
+	"table{border-collapse:collapse;width:100%;font-variant-numeric:tabular-nums}th,td{padding:5px 10px 5px 0;border-bottom:1px solid var(--rule);"
+	"text-align:right;white-space:nowrap}th{color:var(--soft);font-weight:500;font-size:13px}th:first-child,td:first-child{text-align:left}\n"
+	"td.text{text-align:left;white-space:normal;overflow-wrap:anywhere}tr:last-child td{border-bottom:0}\n"
+	"code{font:13px/1.5 ui-monospace,monospace;overflow-wrap:anywhere}.holds{color:var(--good)}.fails{color:var(--bad)}.unknown{color:var(--open)}\n"
+	"svg{display:block;width:100%;height:auto}svg text{fill:var(--soft);font-size:12px;paint-order:stroke;stroke:var(--card);stroke-width:3px}svg .left{text-anchor:end}svg .mid,svg .below{text-anchor:"
+	"middle}svg .value{fill:var(--ink);font-size:14px;font-weight:600}.grid{stroke:var(--rule)}.axis{stroke:var(--soft)}\n"
+	".wave{stroke:var(--rule);stroke-dasharray:3 3}.limit{stroke:var(--bad);stroke-dasharray:6 4}.mark{stroke:var(--ink);stroke-dasharray:2 3}\n"
+	"rect.rest{fill:var(--rest)}.line{fill:none;stroke-width:2;stroke-linejoin:round}.area{fill:var(--sockets);fill-opacity:.35;stroke:var(--sockets)}\n"
+	".line.sessions{stroke:var(--sessions)}.line.transaction{stroke:var(--transaction)}.line.clients{stroke:var(--clients)}\n"
+	".line.waiting{stroke:var(--waiting)}.line.servers{stroke:var(--servers)}.bar.before{fill:var(--sockets)}.bar.left-behind{fill:var(--bad)}\n"
+	".bar.time{fill:var(--sessions)}.legend{margin:0 0 8px;font-size:13px;color:var(--soft)}.legend span{margin-right:16px;white-space:nowrap}\n"
+	".legend i{display:inline-block;width:14px;height:10px;border-radius:2px;margin-right:6px}i.sockets{background:var(--sockets)}\n"
+	"i.sessions{background:var(--sessions)}i.transaction{background:var(--transaction)}i.clients{background:var(--clients)}\n"
+	"i.waiting{background:var(--waiting)}i.servers{background:var(--servers)}i.rest{background:var(--rest);border:1px solid var(--rule)}\n"
+	"i.before{background:var(--sockets)}i.left-behind{background:var(--bad)}\n"
+	"</style></head><body><main>\n";
+
+static void raw(struct buf *out, const char *text)
+{
+	memory_got(buf_add_span(out, span_text(text)) ? out : NULL);
+}
+
+static void add(struct buf *out, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* What is formatted here is ours: texts of others go through report_escape. */
+static void add(struct buf *out, const char *format, ...)
+{
+	char text[1000];
+	va_list arguments;
+
+	va_start(arguments, format);
+	vsnprintf(text, sizeof text, format, arguments);
+	va_end(arguments);
+	raw(out, text);
+}
+
+/* What stands around a text of others. */
+static void around(struct buf *out, const char *before, const char *text, const char *after)
+{
+	raw(out, before);
+	report_escape(out, text);
+	raw(out, after);
+}
+
+static void add_verdict(const struct stress_result *r, struct buf *out)
+{
+	static const char *const looks[] = { "open", "good", "bad", "bad" };
+	const struct stress_verdict *v = &r->verdict;
+	char words[600];
+
+	verdict_words(v, r->plan, words, sizeof words);
+	add(out, "<section class=\"verdict %s\"><p class=\"say\">", looks[v->kind]);
+	report_escape(out, words);
+	raw(out, "</p>\n");
+	if (v->kind != VERDICT_UNKNOWN)
+		add(out, "<p>Confidence %u %% after %u wave%s.", v->confidence, v->waves, v->waves == 1 ? "" : "s");
+	if (v->kind == VERDICT_GROWING)
+		add(out, " Nine times in ten it is between %.1f and %.1f for each 100 sockets.", v->per_100_low,
+			v->per_100_high);
+	if (v->kind != VERDICT_UNKNOWN)
+		raw(out, "</p>\n");
+	if (v->why[0])
+		around(out, "<p>Told by: ", v->why, ".</p>\n");
+	if (v->pattern) {
+		around(out, "<p>Cause: ", v->pattern->cause, "</p>\n");
+		around(out, "<p><b>Cure:</b> ", v->pattern->cure, "</p>\n");
+	}
+	if (r->left.count > 0 && v->kind != VERDICT_NONE && r->left.statement[0])
+		around(out, "<p>The oldest that was left behind ran last: <code>", r->left.statement, "</code></p>\n");
+	if (r->stopped[0])
+		around(out, "<p><b>Ended early:</b> ", r->stopped, "</p>\n");
+	raw(out, "</section>\n");
+}
+
+static void add_tile(struct buf *out, const struct stress_result *r, const char *figure, const char *label)
+{
+	const struct stress_metric *m = metrics_find(&r->metrics, figure, NULL);
+	char value[40];
+
+	if (m && m->known)
+		add(out, "<div><b>%s</b><span>%s</span></div>\n", metric_text(value, sizeof value, m), label);
+}
+
+static void add_tiles(const struct stress_result *r, struct buf *out)
+{
+	raw(out, "<div class=\"tiles\">\n");
+	add_tile(out, r, "leaked", "connections leaked");
+	add_tile(out, r, "leaked_per_100", "for each 100 sockets");
+	add_tile(out, r, "peak", "connections at the peak");
+	add_tile(out, r, "opened", "sockets opened");
+	add_tile(out, r, "errors", "errors");
+	add_tile(out, r, "p99_connect", "p99 to open");
+	add_tile(out, r, "p99_reply", "p99 to answer");
+	raw(out, "</div>\n");
+}
+
+static void add_assertion(const struct stress_result *r, struct buf *out)
+{
+	static const char *const words[] = { "holds", "fails", "unknown" };
+
+	if (!r->asserted)
+		return;
+	add(out, "<section><h2>Asserted: <span class=\"%s\">%s</span></h2>", words[r->answer],
+		r->answer == ASSERTION_HOLDS           ? "it holds"
+			: r->answer == ASSERTION_FAILS ? "it does not hold"
+						       : "not known");
+	around(out, "<p><code>", r->plan->assertion, "</code></p><table>");
+	for (size_t i = 0; i < r->clause_count; i++) {
+		around(out, "<tr><td><code>", r->clauses[i].text, "</code></td>");
+		around(out, "<td class=\"text\">", r->clauses[i].seen, "</td>");
+		add(out, "<td class=\"%s\">%s</td></tr>\n", words[r->clauses[i].answer], words[r->clauses[i].answer]);
+	}
+	raw(out, "</table></section>\n");
+}
+
+static void add_duration(struct buf *out, const struct histogram *h, unsigned permille)
+{
+	char text[40];
+
+	if (h->count == 0)
+		raw(out, "<td>-</td>");
+	else
+		add(out, "<td>%s</td>", text_duration(text, sizeof text, histogram_quantile(h, permille)));
+}
+
+static void add_phases(const struct stress_result *r, struct buf *out)
+{
+	struct stress_tally_phase all = tally_total(&r->tally);
+
+	raw(out,
+		"<section><h2>By phase</h2><div class=\"scroll\"><table><tr><th>phase</th><th>opened</th><th>failed</th><th>dropped</th>"
+		"<th>abused</th><th>asked</th><th>answers</th><th>wrong</th><th>open p50</th><th>p99</th><th>answer p50</th><th>p99</th></tr>\n");
+	for (size_t i = PHASE_WARM_UP; i <= PHASES; i++) {
+		const struct stress_tally_phase *p = i == PHASES ? &all : &r->tally.phases[i];
+
+		if (i < PHASES && p->opened + p->failed + p->asked + p->answered + p->dropped == 0)
+			continue;
+		add(out,
+			"<tr><td>%s</td><td>%llu</td><td>%llu</td><td>%llu</td><td>%llu</td><td>%llu</td><td>%llu</td><td>%llu</td>",
+			i == PHASES ? "<b>all</b>" : stress_phase_names[i], (unsigned long long)p->opened,
+			(unsigned long long)p->failed, (unsigned long long)p->dropped, (unsigned long long)p->abused,
+			(unsigned long long)p->asked, (unsigned long long)p->answered, (unsigned long long)p->wrong);
+		add_duration(out, &p->connect, 500);
+		add_duration(out, &p->connect, 990);
+		add_duration(out, &p->reply, 500);
+		add_duration(out, &p->reply, 990);
+		raw(out, "</tr>\n");
+	}
+	raw(out, "</table></div></section>\n");
+}
+
+static void add_troubles(const struct stress_result *r, struct buf *out)
+{
+	const struct stress_tally *t = &r->tally;
+
+	if (t->trouble_count == 0)
+		return;
+	raw(out, "<section><h2>Errors</h2><table><tr><th>what was said</th><th>times</th></tr>\n");
+	for (size_t i = 0; i < t->trouble_count; i++) {
+		around(out, "<tr><td class=\"text\">", t->troubles[i].text, "</td>");
+		add(out, "<td>%llu</td></tr>\n", (unsigned long long)t->troubles[i].count);
+	}
+	if (t->other_troubles > 0)
+		add(out, "<tr><td class=\"text\">others</td><td>%llu</td></tr>\n",
+			(unsigned long long)t->other_troubles);
+	raw(out, "</table></section>\n");
+}
+
+static void add_plan(const struct stress_result *r, struct buf *out)
+{
+	const struct stress_plan *p = r->plan;
+	const struct {
+		const char *name;
+		time_us time;
+	} times[] = { { "baseline", p->baseline }, { "ramp", p->ramp }, { "hold", p->hold }, { "burst", p->burst_for },
+		{ "drain", p->drain }, { "settle", p->settle }, { "think", p->think } };
+	char text[40];
+
+	raw(out, "<section><h2>How it was done</h2>\n");
+	add(out, "<p>%u wave%s of %u sockets, and %u more in a burst%s; %u in the warm-up.", p->waves,
+		p->waves == 1 ? "" : "s", p->sockets, p->burst,
+		p->storm ? ", in which all are cut off and come back at once" : "", p->warm_up);
+	for (size_t i = 0; i < sizeof times / sizeof times[0]; i++)
+		add(out, "%s %s %s", i ? "," : " Times:", times[i].name,
+			text_duration(text, sizeof text, times[i].time));
+	raw(out, ".");
+	for (unsigned i = 1; i < ABUSE_KINDS; i++) {
+		if (p->abuse[i] > 0)
+			add(out, " Abuse: %s %u %%.", stress_abuse_names[i], p->abuse[i]);
+	}
+	add(out, " Seed %llu.</p>\n", (unsigned long long)p->seed);
+	if (p->message)
+		around(out, "<p>Each socket asks: <code>", p->message, "</code></p>\n");
+	for (size_t i = 0; i < sizeof r->notes / sizeof r->notes[0] && r->notes[i][0]; i++)
+		around(out, "<p>Note: ", r->notes[i], "</p>\n");
+	raw(out,
+		"<p class=\"soft\">A connection counts as leaked when it is still held at rest, after everybody has gone home, beyond what was held "
+		"before the first wave. Waits count from when a socket was due, not from when the load came round to it.</p></section>\n");
+}
+
+void report_html(const struct stress_result *r, FILE *to)
+{
+	struct stress_tally_phase all = tally_total(&r->tally);
+	struct buf out = { 0 };
+	char lasted[40], target[600];
+
+	raw(&out, head);
+	around(&out, "<header><h1>pgweir stress</h1><p>", report_target(r->plan, target, sizeof target), " &middot; ");
+	around(&out, "", r->began, "");
+	add(&out, " &middot; %s</p></header>\n", text_duration(lasted, sizeof lasted, r->lasted));
+	add_verdict(r, &out);
+	add_tiles(r, &out);
+	add_assertion(r, &out);
+	if (r->timeline.count > 1) {
+		raw(&out, "<section><h2>On one timeline</h2>\n");
+		chart_timeline(r, &out);
+		raw(&out, "</section>\n");
+	}
+	raw(&out, "<div class=\"two\">\n");
+	if (r->verdict.kind != VERDICT_UNKNOWN) {
+		raw(&out,
+			"<section><h2>Held at rest</h2><p class=\"legend\"><span><i class=\"before\"></i>as before, or allowed</span>"
+			"<span><i class=\"left-behind\"></i>left behind</span></p>\n");
+		chart_waves(r, &out);
+		raw(&out, "</section>\n");
+	}
+	if (all.connect.count + all.reply.count > 0) {
+		raw(&out, "<section><h2>How long it took</h2>\n");
+		chart_times("to open a socket", &all.connect, &out);
+		chart_times("to be answered", &all.reply, &out);
+		raw(&out, "</section>\n");
+	}
+	raw(&out, "</div>\n");
+	add_phases(r, &out);
+	add_troubles(r, &out);
+	add_plan(r, &out);
+	raw(&out, "</main></body></html>\n");
+	fwrite(out.at + out.start, 1, out.length, to);
+	buf_fini(&out);
+}

@@ -1,0 +1,35 @@
+#ifndef PGWEIR_TOOL_STRESS_METRICS_H
+#define PGWEIR_TOOL_STRESS_METRICS_H
+
+#include "tool/stress_verdict.h"
+
+/* The figures of a run by name, as --assert, JSON and JUnit use them. */
+
+enum stress_unit { UNIT_COUNT, UNIT_TIME, UNIT_PERCENT }; /* times in seconds */
+
+#define STRESS_METRICS 29
+
+struct stress_metric {
+	const char *name;
+	enum stress_unit unit;
+	const char *what;
+	bool known;
+	double value;
+};
+
+struct stress_metrics {
+	struct stress_metric at[STRESS_METRICS];
+};
+
+/* All names, none of them known yet. */
+void metrics_names(struct stress_metrics *);
+void metrics_take(
+	struct stress_metrics *, const struct stress_tally *, const struct timeline *, const struct stress_verdict *);
+
+/* NULL: there is no such figure. `nearest` (may be NULL) gets the name that was perhaps meant, or NULL. */
+const struct stress_metric *metrics_find(const struct stress_metrics *, const char *name, const char **nearest);
+
+/* "12", "3.4 ms", "1.5 %", or "unknown". Returns out. */
+char *metric_text(char *out, size_t size, const struct stress_metric *);
+
+#endif

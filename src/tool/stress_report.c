@@ -1,0 +1,377 @@
+#include "tool/stress_report.h"
+
+#include <jansson.h>
+#include <stdlib.h>
+
+#include "base/text.h"
+#include "tool/memory.h"
+#include "tool/table.h"
+
+void result_note(struct stress_result *r, const char *note)
+{
+	for (size_t i = 0; i < sizeof r->notes / sizeof r->notes[0]; i++) {
+		if (!r->notes[i][0]) {
+			text_copy(r->notes[i], sizeof r->notes[i], note);
+			return;
+		}
+	}
+}
+
+char *report_target(const struct stress_plan *plan, char *out, size_t size)
+{
+	if (plan->target == TARGET_POSTGRES)
+		text_copy(out, size, "PostgreSQL");
+	else
+		text_format(out, size, "%.*s", (int)strcspn(plan->url, "?#"), plan->url);
+	return out;
+}
+
+/* ---- for people ---- */
+
+static void print_phases(const struct stress_result *r, FILE *to)
+{
+	static const struct table_column columns[] = { { .title = "PHASE" }, { .title = "OPENED", .right = true },
+		{ .title = "FAILED", .right = true }, { .title = "DROPPED", .right = true },
+		{ .title = "ANSWERS", .right = true }, { .title = "WRONG", .right = true },
+		{ .title = "CONNECT P50", .right = true }, { .title = "P99", .right = true },
+		{ .title = "REPLY P50", .right = true }, { .title = "P99", .right = true } };
+	struct table *table = table_new(columns, sizeof columns / sizeof columns[0]);
+	struct stress_tally_phase all = tally_total(&r->tally);
+
+	for (size_t i = PHASE_WARM_UP; i <= PHASES; i++) {
+		const struct stress_tally_phase *p = i == PHASES ? &all : &r->tally.phases[i];
+		char cells[9][40];
+		const uint64_t counts[] = { p->opened, p->failed, p->dropped, p->answered, p->wrong };
+		const struct histogram *times[] = { &p->connect, &p->connect, &p->reply, &p->reply };
+
+		if (i < PHASES && p->opened + p->failed + p->asked + p->answered + p->dropped == 0)
+			continue;
+		for (size_t k = 0; k < 5; k++)
+			text_format(cells[k], sizeof cells[k], "%llu", (unsigned long long)counts[k]);
+		for (size_t k = 0; k < 4; k++) {
+			text_duration(
+				cells[5 + k], sizeof cells[5 + k], histogram_quantile(times[k], k % 2 ? 990 : 500));
+			if (times[k]->count == 0)
+				text_copy(cells[5 + k], sizeof cells[5 + k], "-");
+		}
+		table_add(table,
+			(const char *[]){ i == PHASES ? "all" : stress_phase_names[i], cells[0], cells[1], cells[2],
+				cells[3], cells[4], cells[5], cells[6], cells[7], cells[8] });
+	}
+	table_print(table, to);
+	table_free(table);
+}
+
+static void print_waves(const struct stress_result *r, FILE *to)
+{
+	const struct stress_verdict *v = &r->verdict;
+
+	if (v->kind == VERDICT_UNKNOWN)
+		return;
+	fputs("At rest:", to);
+	for (unsigned i = 0; i <= v->waves; i++)
+		fprintf(to, "%s %.0f%s", i ? " ->" : "", v->plateaus[i].held, i ? "" : " before");
+	fprintf(to, " connections, after %u wave%s of %u sockets%s\n", v->waves, v->waves == 1 ? "" : "s",
+		r->plan->sockets + r->plan->burst, r->plan->console ? " (the pooler's clients)" : "");
+}
+
+static void print_assertion(const struct stress_result *r, FILE *to)
+{
+	static const char *const words[] = { "holds    ", "IS NOT SO", "UNKNOWN  " };
+
+	if (!r->asserted)
+		return;
+	fprintf(to, "\nAsserted, and %s\n",
+		r->answer == ASSERTION_HOLDS ? "it holds:"
+			: r->answer == ASSERTION_FAILS
+			? "IT DOES NOT HOLD:"
+			: "NOT KNOWN TO HOLD (a figure is missing; leaks need --postgres or --console):");
+	for (size_t i = 0; i < r->clause_count; i++)
+		fprintf(to, "  %s  %s   (%s)\n", words[r->clauses[i].answer], r->clauses[i].text, r->clauses[i].seen);
+}
+
+void report_text(const struct stress_result *r, FILE *to)
+{
+	const struct stress_verdict *v = &r->verdict;
+	char words[600];
+
+	if (r->stopped[0])
+		fprintf(to, "Ended early: %s\n", r->stopped);
+	verdict_words(v, r->plan, words, sizeof words);
+	fprintf(to, "%s\n", words);
+	if (v->kind != VERDICT_UNKNOWN)
+		fprintf(to, "Confidence %u %%%s\n", v->confidence,
+			v->waves < 3 ? " (three waves or more would give some)" : "");
+	if (v->why[0])
+		fprintf(to, "Told by: %s\n", v->why);
+	if (v->pattern)
+		fprintf(to, "Cure: %s\n", v->pattern->cure);
+	print_waves(r, to);
+	fputc('\n', to);
+	print_phases(r, to);
+	for (size_t i = 0; i < r->tally.trouble_count; i++)
+		fprintf(to, "%s  %6llu x %s\n", i ? "" : "\nErrors\n", (unsigned long long)r->tally.troubles[i].count,
+			r->tally.troubles[i].text);
+	if (r->tally.other_troubles > 0)
+		fprintf(to, "  %6llu others\n", (unsigned long long)r->tally.other_troubles);
+	for (size_t i = 0; i < sizeof r->notes / sizeof r->notes[0] && r->notes[i][0]; i++)
+		fprintf(to, "Note: %s\n", r->notes[i]);
+	print_assertion(r, to);
+}
+
+/* ---- JSON ---- */
+
+static void set(json_t *object, const char *key, json_t *value)
+{
+	memory_got(value);
+	if (json_object_set_new(object, key, value) != 0)
+		memory_got(NULL);
+}
+
+static void append(json_t *array, json_t *value)
+{
+	memory_got(value);
+	if (json_array_append_new(array, value) != 0)
+		memory_got(NULL);
+}
+
+static json_t *text_json(const char *text)
+{
+	size_t size = 3 * strlen(text) + 1;
+	char *valid = memory_new(1, size);
+	json_t *json = json_stringn(valid, show_utf8(valid, size, span_text(text)));
+
+	free(valid);
+	return json;
+}
+
+static json_t *seconds_json(time_us time)
+{
+	return json_real((double)time / (double)SECOND_US);
+}
+
+static json_t *known_json(int value)
+{
+	return value == UNKNOWN ? json_null() : json_integer(value);
+}
+
+static json_t *histogram_json(const struct histogram *h)
+{
+	json_t *json = memory_got(json_object());
+
+	set(json, "count", json_integer((json_int_t)h->count));
+	set(json, "p50", seconds_json(histogram_quantile(h, 500)));
+	set(json, "p90", seconds_json(histogram_quantile(h, 900)));
+	set(json, "p99", seconds_json(histogram_quantile(h, 990)));
+	set(json, "p999", seconds_json(histogram_quantile(h, 999)));
+	set(json, "max", seconds_json(h->max));
+	return json;
+}
+
+static json_t *phases_json(const struct stress_tally *tally)
+{
+	json_t *phases = memory_got(json_object());
+
+	for (size_t i = 0; i < PHASES; i++) {
+		const struct stress_tally_phase *p = &tally->phases[i];
+		json_t *json = memory_got(json_object());
+
+		set(json, "opened", json_integer((json_int_t)p->opened));
+		set(json, "failed", json_integer((json_int_t)p->failed));
+		set(json, "dropped", json_integer((json_int_t)p->dropped));
+		set(json, "abused", json_integer((json_int_t)p->abused));
+		set(json, "asked", json_integer((json_int_t)p->asked));
+		set(json, "answered", json_integer((json_int_t)p->answered));
+		set(json, "wrong", json_integer((json_int_t)p->wrong));
+		set(json, "connect_seconds", histogram_json(&p->connect));
+		set(json, "reply_seconds", histogram_json(&p->reply));
+		set(phases, stress_phase_names[i], json);
+	}
+	return phases;
+}
+
+static json_t *verdict_json(const struct stress_result *r)
+{
+	const struct stress_verdict *v = &r->verdict;
+	json_t *json = memory_got(json_object()), *plateaus = memory_got(json_array());
+	char words[600];
+
+	verdict_words(v, r->plan, words, sizeof words);
+	set(json, "kind", json_string(verdict_kind_names[v->kind]));
+	set(json, "words", text_json(words));
+	set(json, "confidence_percent", json_integer(v->confidence));
+	set(json, "waves", json_integer(v->waves));
+	set(json, "leaked", json_real(v->leaked));
+	set(json, "growth_per_wave", json_real(v->growth));
+	set(json, "leaked_per_100", json_real(v->per_100));
+	set(json, "leaked_per_100_low", json_real(v->per_100_low));
+	set(json, "leaked_per_100_high", json_real(v->per_100_high));
+	set(json, "pattern", v->pattern ? json_string(v->pattern->number) : json_null());
+	set(json, "pattern_name", v->pattern ? json_string(v->pattern->name) : json_null());
+	set(json, "why", text_json(v->why));
+	set(json, "cure", v->pattern ? json_string(v->pattern->cure) : json_null());
+	set(json, "last_statement", r->left.count ? text_json(r->left.statement) : json_null());
+	for (unsigned i = 0; v->kind != VERDICT_UNKNOWN && i <= v->waves; i++)
+		append(plateaus, json_real(v->plateaus[i].held));
+	set(json, "at_rest", plateaus);
+	return json;
+}
+
+static json_t *timeline_json(const struct timeline *t)
+{
+	json_t *array = memory_got(json_array());
+
+	for (size_t i = 0; i < t->count; i++) {
+		const struct stress_sample *s = &t->samples[i];
+		json_t *json = memory_got(json_object());
+
+		set(json, "at_seconds", seconds_json(s->at));
+		set(json, "phase", json_string(stress_phase_names[s->phase]));
+		set(json, "wave", json_integer(s->wave));
+		set(json, "sockets", json_integer(s->sockets));
+		set(json, "answered", json_integer((json_int_t)s->answered));
+		set(json, "errors", json_integer((json_int_t)s->failed));
+		set(json, "sessions", known_json(s->reading.sessions));
+		set(json, "idle", known_json(s->reading.idle));
+		set(json, "active", known_json(s->reading.active));
+		set(json, "in_transaction", known_json(s->reading.in_transaction));
+		set(json, "pooler_clients", known_json(s->reading.clients));
+		set(json, "pooler_waiting", known_json(s->reading.waiting));
+		set(json, "pooler_servers", known_json(s->reading.servers));
+		append(array, json);
+	}
+	return array;
+}
+
+static json_t *clauses_json(const struct stress_result *r)
+{
+	static const char *const answers[] = { "holds", "fails", "unknown" };
+	json_t *array = memory_got(json_array());
+
+	for (size_t i = 0; i < r->clause_count; i++) {
+		json_t *json = memory_got(json_object());
+
+		set(json, "text", text_json(r->clauses[i].text));
+		set(json, "seen", text_json(r->clauses[i].seen));
+		set(json, "answer", json_string(answers[r->clauses[i].answer]));
+		append(array, json);
+	}
+	return array;
+}
+
+void report_json(const struct stress_result *r, FILE *to)
+{
+	json_t *json = memory_got(json_object()), *metrics = memory_got(json_object()),
+	       *troubles = memory_got(json_array());
+	char *text, target[600];
+
+	set(json, "target", text_json(report_target(r->plan, target, sizeof target)));
+	set(json, "began", text_json(r->began));
+	set(json, "lasted_seconds", seconds_json(r->lasted));
+	set(json, "interrupted", json_boolean(r->interrupted));
+	set(json, "ended_early", r->stopped[0] ? text_json(r->stopped) : json_null());
+	set(json, "seed", json_integer((json_int_t)r->plan->seed));
+	set(json, "sockets_peak", json_integer(r->sockets_peak));
+	set(json, "status", json_integer(r->status));
+	set(json, "verdict", verdict_json(r));
+	for (size_t i = 0; i < STRESS_METRICS; i++)
+		set(metrics, r->metrics.at[i].name,
+			r->metrics.at[i].known ? json_real(r->metrics.at[i].value) : json_null());
+	set(json, "metrics", metrics);
+	set(json, "assertion", r->asserted ? clauses_json(r) : json_null());
+	set(json, "phases", phases_json(&r->tally));
+	for (size_t i = 0; i < r->tally.trouble_count; i++)
+		append(troubles,
+			json_pack("{s:o, s:I}", "text", memory_got(text_json(r->tally.troubles[i].text)), "count",
+				(json_int_t)r->tally.troubles[i].count));
+	set(json, "errors", troubles);
+	set(json, "timeline", timeline_json(&r->timeline));
+	text = memory_got(json_dumps(json, JSON_INDENT(1) | JSON_ENSURE_ASCII | JSON_REAL_PRECISION(9)));
+	fprintf(to, "%s\n", text);
+	free(text);
+	json_decref(json);
+}
+
+/* ---- JUnit ---- */
+
+void report_escape(struct buf *out, const char *text)
+{
+	size_t size = 3 * strlen(text) + 1;
+	char *valid = memory_new(1, size);
+	bool good = true;
+
+	show_utf8(valid, size, span_text(text));
+	for (const char *at = valid; *at; at++) {
+		unsigned char c = (unsigned char)*at;
+
+		if (c == '&')
+			good = good && buf_format(out, "&amp;");
+		else if (c == '<')
+			good = good && buf_format(out, "&lt;");
+		else if (c == '>')
+			good = good && buf_format(out, "&gt;");
+		else if (c == '"')
+			good = good && buf_format(out, "&quot;");
+		else if (c == '\'')
+			good = good && buf_format(out, "&#39;");
+		else if (c < ' ' && c != '\n' && c != '\t')
+			good = good && buf_format(out, "?"); /* XML has no way to write it */
+		else
+			good = good && buf_add(out, at, 1);
+	}
+	free(valid);
+	memory_got(good ? out : NULL);
+}
+
+static void add(struct buf *out, const char *text)
+{
+	memory_got(buf_add_span(out, span_text(text)) ? out : NULL);
+}
+
+/* `trouble` NULL: the case has passed. */
+static void add_case(struct buf *out, const char *name, const char *trouble)
+{
+	add(out, "  <testcase classname=\"pgweir.stress\" name=\"");
+	report_escape(out, name);
+	if (!trouble) {
+		add(out, "\"/>\n");
+		return;
+	}
+	add(out, "\"><failure message=\"");
+	report_escape(out, trouble);
+	add(out, "\"/></testcase>\n");
+}
+
+void report_junit(const struct stress_result *r, FILE *to)
+{
+	bool leak = r->verdict.kind == VERDICT_KEPT || r->verdict.kind == VERDICT_GROWING;
+	struct buf out = { 0 };
+	unsigned failures = r->stopped[0] != 0;
+	char words[600];
+
+	for (size_t i = 0; i < r->clause_count; i++)
+		failures += r->clauses[i].answer != ASSERTION_HOLDS;
+	if (!r->asserted)
+		failures += leak;
+	else
+		failures += r->answer != ASSERTION_HOLDS;
+	verdict_words(&r->verdict, r->plan, words, sizeof words);
+	memory_got(
+		buf_format(&out,
+			"<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuite name=\"pgweir stress\" tests=\"%zu\" failures=\"%u\" time=\"%.3f\">\n",
+			r->clause_count + 2, failures, (double)r->lasted / (double)SECOND_US)
+			? &out
+			: NULL);
+	add_case(&out, "the run came to its end", r->stopped[0] ? r->stopped : NULL);
+	if (r->asserted)
+		add_case(&out, r->plan->assertion, r->answer == ASSERTION_HOLDS ? NULL : words);
+	else
+		add_case(&out, "no connection leaks", leak ? words : NULL);
+	for (size_t i = 0; i < r->clause_count; i++)
+		add_case(&out, r->clauses[i].text, r->clauses[i].answer == ASSERTION_HOLDS ? NULL : r->clauses[i].seen);
+	add(&out, "  <system-out>");
+	report_escape(&out, words);
+	add(&out, "</system-out>\n</testsuite>\n");
+	fwrite(out.at + out.start, 1, out.length, to);
+	buf_fini(&out);
+}

@@ -1,0 +1,74 @@
+#include "tool/stress_schedule.h"
+
+#include "base/check.h"
+
+/*   sockets
+ *      |                            ______ burst
+ *      |                    _______|      |
+ *      |                   /  hold         \               the same again for each wave
+ *      |    ___           / ramp            \ drain
+ *      |___|   |_________/                   \___________
+ *       base warm settle                        settle
+ *
+ * The last part of the settle steps is where the verdict looks: what is held there is held by nobody. */
+
+static void add(
+	struct stress_schedule *s, enum stress_phase phase, unsigned wave, time_us length, unsigned from, unsigned to)
+{
+	if (length <= 0)
+		return;
+	check(s->count < STRESS_STEPS_MAX);
+	s->steps[s->count++] = (struct stress_step){
+		.phase = phase, .wave = wave, .begins = s->ends, .ends = s->ends + length, .from = from, .to = to
+	};
+	s->ends += length;
+}
+
+void schedule_make(struct stress_schedule *s, const struct stress_plan *plan)
+{
+	unsigned all = plan->sockets + plan->burst;
+
+	*s = (struct stress_schedule){ 0 };
+	add(s, PHASE_BASELINE, 0, plan->baseline, 0, 0);
+	if (plan->warm_up > 0) {
+		add(s, PHASE_WARM_UP, 0, plan->warm_for, plan->warm_up, plan->warm_up);
+		add(s, PHASE_SETTLE, 0, plan->settle, 0, 0);
+	}
+	for (unsigned wave = 1; wave <= plan->waves; wave++) {
+		add(s, PHASE_RAMP, wave, plan->ramp, 0, plan->sockets);
+		add(s, PHASE_HOLD, wave, plan->hold, plan->sockets, plan->sockets);
+		if (plan->burst > 0 || plan->storm)
+			add(s, PHASE_BURST, wave, plan->burst_for, all, all);
+		add(s, PHASE_DRAIN, wave, plan->drain, plan->burst > 0 ? all : plan->sockets, 0);
+		add(s, PHASE_SETTLE, wave, plan->settle, 0, 0);
+	}
+}
+
+const struct stress_step *schedule_at(const struct stress_schedule *s, time_us at)
+{
+	for (size_t i = 0; i < s->count; i++) {
+		if (at < s->steps[i].ends)
+			return &s->steps[i];
+	}
+	return NULL;
+}
+
+unsigned step_wanted(const struct stress_step *step, time_us at)
+{
+	int64_t change = (int64_t)step->to - (int64_t)step->from, length = step->ends - step->begins;
+
+	if (at <= step->begins)
+		return step->from;
+	if (at >= step->ends)
+		return step->to;
+	return (unsigned)((int64_t)step->from + change * (at - step->begins) / length);
+}
+
+time_us step_due(const struct stress_step *step, unsigned number)
+{
+	if (step->to <= step->from || number <= step->from)
+		return step->begins;
+	if (number >= step->to)
+		return step->ends;
+	return step->begins + (step->ends - step->begins) * (number - step->from) / (step->to - step->from);
+}

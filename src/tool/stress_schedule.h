@@ -1,0 +1,33 @@
+#ifndef PGWEIR_TOOL_STRESS_SCHEDULE_H
+#define PGWEIR_TOOL_STRESS_SCHEDULE_H
+
+#include "tool/stress.h"
+
+/* When a run does what: pure, made once from the plan. Times count from the run's start. */
+struct stress_step {
+	enum stress_phase phase;
+	unsigned wave;        /* 0: before the first */
+	time_us begins, ends; /* the next one begins where this one ends */
+	unsigned from, to;    /* sockets wanted: they change evenly over the step, or stay */
+};
+
+#define STRESS_STEPS_MAX (3 + 5 * STRESS_WAVES_MAX)
+
+struct stress_schedule {
+	struct stress_step steps[STRESS_STEPS_MAX];
+	size_t count;
+	time_us ends;
+};
+
+void schedule_make(struct stress_schedule *, const struct stress_plan *);
+
+/* The step at this time; NULL: the run is over. */
+const struct stress_step *schedule_at(const struct stress_schedule *, time_us at);
+
+/* How many sockets are wanted then. */
+unsigned step_wanted(const struct stress_step *, time_us at);
+
+/* When this step wanted its socket number `number` (from 1): what its wait counts from, however late we come to it. */
+time_us step_due(const struct stress_step *, unsigned number);
+
+#endif
