@@ -1,0 +1,576 @@
+/* Tokens are read one after the other, with PostgreSQL's rules of comments and quotes (parser/scan.l as facts). The first word of a
+ * statement says what kind it is; of the rest only three things matter: a few words (TEMP, HOLD, EXECUTE), a name in front of
+ * a parenthesis (a call), and where the statement ends.
+ *
+ *    text -> token token token ; token ...       each a word, "name", 'string', number or sign
+ *             |                                  first word: its row in `kinds`
+ *             +-- SET, RESET: what is set; everything else: take_rest
+ *
+ * Where the quotes of a text can be read in two ways (a backslash before a quote means one thing or the other, by
+ * standard_conforming_strings), nothing that was read of it is believed: LOOK_UNKNOWN. */
+#include "session/look.h"
+
+#include <stdlib.h>
+
+#include "base/text.h"
+
+enum token_kind { TOKEN_END, TOKEN_WORD, TOKEN_NAME, TOKEN_STRING, TOKEN_NUMBER, TOKEN_SIGN };
+
+struct token {
+	enum token_kind kind;
+	uint8_t sign;
+	bool whole; /* WORD, NAME, STRING: `text` is all of it, as it is meant */
+	char text[LOOK_NAME_BYTES];
+};
+
+struct scan {
+	const uint8_t *at, *end;
+	struct token token; /* the one that is looked at */
+	struct look *look;
+	uint32_t *marks; /* of the statement at hand: the look's, or those of what it prepares */
+	bool doubt;
+};
+
+/* ---- tokens ---- */
+
+static bool is_blank(uint8_t c)
+{
+	return c == ' ' || (c >= '\t' && c <= '\r');
+}
+
+static bool is_digit(uint8_t c)
+{
+	return c >= '0' && c <= '9';
+}
+
+static bool begins_word(uint8_t c)
+{
+	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_' || c >= 0x80;
+}
+
+static bool is_word(uint8_t c)
+{
+	return begins_word(c) || is_digit(c) || c == '$';
+}
+
+static bool next_is(const struct scan *s, size_t n, uint8_t c)
+{
+	return (size_t)(s->end - s->at) > n && s->at[n] == c;
+}
+
+/* Behind what is nested, or at the end. */
+static void skip_comment(struct scan *s)
+{
+	size_t depth = 1;
+
+	s->at += 2;
+	while (s->at < s->end && depth > 0) {
+		if (*s->at == '/' && next_is(s, 1, '*')) {
+			depth++;
+			s->at += 2;
+		} else if (*s->at == '*' && next_is(s, 1, '/')) {
+			depth--;
+			s->at += 2;
+		} else {
+			s->at++;
+		}
+	}
+}
+
+static void skip_space(struct scan *s)
+{
+	while (s->at < s->end) {
+		if (is_blank(*s->at)) {
+			s->at++;
+		} else if (*s->at == '-' && next_is(s, 1, '-')) {
+			while (s->at < s->end && *s->at != '\n' && *s->at != '\r')
+				s->at++;
+		} else if (*s->at == '/' && next_is(s, 1, '*')) {
+			skip_comment(s);
+		} else {
+			return;
+		}
+	}
+}
+
+static void add_byte(struct token *token, size_t *n, uint8_t c)
+{
+	if (*n + 1 < sizeof token->text && c != 0)
+		token->text[(*n)++] = (char)c;
+	else
+		token->whole = false;
+}
+
+/* At the opening quote. */
+static void take_quoted(struct scan *s, enum token_kind kind, bool escapes)
+{
+	struct token *token = &s->token;
+	uint8_t quote = *s->at++;
+	size_t n = 0;
+
+	token->kind = kind;
+	token->whole = true;
+	for (; s->at < s->end; s->at++) {
+		if (escapes && *s->at == '\\') {
+			/* A trail byte of some client encodings looks like a backslash. */
+			if (s->at[-1] >= 0x80)
+				s->doubt = true;
+			token->whole = false;
+			if (++s->at == s->end)
+				break;
+			continue;
+		}
+		if (*s->at == quote) {
+			if (!escapes && kind == TOKEN_STRING && s->at[-1] == '\\')
+				s->doubt = true;
+			s->at++;
+			if (s->at == s->end || *s->at != quote)
+				break;
+		}
+		add_byte(token, &n, *s->at);
+	}
+	token->text[n] = 0;
+}
+
+/* At a dollar: a string between two equal tags, a parameter, or just a sign. */
+static void take_dollar(struct scan *s)
+{
+	const uint8_t *tag = s->at, *from;
+	size_t n = 1;
+
+	if (next_is(s, 1, '$') || ((size_t)(s->end - s->at) > 1 && begins_word(s->at[1])))
+		while (s->at + n < s->end && s->at[n] != '$' && is_word(s->at[n]))
+			n++;
+	if (!next_is(s, n, '$')) {
+		s->token.kind = TOKEN_NUMBER;
+		for (s->at++; s->at < s->end && is_digit(*s->at); s->at++)
+			;
+		return;
+	}
+	n++;
+	from = memmem(tag + n, (size_t)(s->end - tag) - n, tag, n);
+	s->token.kind = TOKEN_STRING;
+	s->token.whole = false;
+	s->at = from ? from + n : s->end;
+}
+
+static void take_word(struct scan *s)
+{
+	struct token *token = &s->token;
+	size_t n = 0;
+
+	token->kind = TOKEN_WORD;
+	token->whole = true;
+	for (; s->at < s->end && is_word(*s->at); s->at++)
+		add_byte(token, &n, *s->at >= 'A' && *s->at <= 'Z' ? *s->at + 32 : *s->at);
+	token->text[n] = 0;
+	/* E'', B'', X'', N'' and U&'', U&"" */
+	if (n == 1 && next_is(s, 0, '\'') && strchr("ebxn", token->text[0])) {
+		take_quoted(s, TOKEN_STRING, token->text[0] == 'e');
+	} else if (n == 1 && token->text[0] == 'u' && next_is(s, 0, '&') &&
+		(next_is(s, 1, '\'') || next_is(s, 1, '"'))) {
+		s->at++;
+		take_quoted(s, *s->at == '"' ? TOKEN_NAME : TOKEN_STRING, false);
+		token->whole = false;
+	}
+}
+
+static void next_token(struct scan *s)
+{
+	struct token *token = &s->token;
+	uint8_t c;
+
+	skip_space(s);
+	token->text[0] = 0;
+	token->sign = 0;
+	token->whole = false;
+	if (s->at == s->end) {
+		token->kind = TOKEN_END;
+		return;
+	}
+	c = *s->at;
+	if (begins_word(c)) {
+		take_word(s);
+	} else if (c == '\'') {
+		take_quoted(s, TOKEN_STRING, false);
+	} else if (c == '"') {
+		take_quoted(s, TOKEN_NAME, false);
+	} else if (c == '$') {
+		take_dollar(s);
+	} else if (is_digit(c)) {
+		token->kind = TOKEN_NUMBER;
+		while (s->at < s->end && (is_word(*s->at) || *s->at == '.') && *s->at != '$')
+			s->at++;
+	} else {
+		token->kind = TOKEN_SIGN;
+		token->sign = c;
+		s->at++;
+		/* A cast is one sign; the colon of a slice is another. */
+		if (c == ':' && next_is(s, 0, ':'))
+			s->at++;
+		else if (c == ':')
+			token->sign = ' ';
+	}
+}
+
+static bool is_sign(const struct scan *s, uint8_t sign)
+{
+	return s->token.kind == TOKEN_SIGN && s->token.sign == sign;
+}
+
+static bool is(const struct scan *s, const char *word)
+{
+	return s->token.kind == TOKEN_WORD && strcmp(s->token.text, word) == 0;
+}
+
+/* If this is the word at hand, go on to the next token. */
+static bool take(struct scan *s, const char *word)
+{
+	if (!is(s, word))
+		return false;
+	next_token(s);
+	return true;
+}
+
+static bool at_end(const struct scan *s)
+{
+	return s->token.kind == TOKEN_END || is_sign(s, ';');
+}
+
+/* ---- names of settings ---- */
+
+static void add_name(struct scan *s, const char *name, bool reset, bool local)
+{
+	struct look *look = s->look;
+	struct look_name *to = &look->names[look->count];
+	size_t i;
+
+	if (look->count == LOOK_NAMES || strlen(name) >= sizeof to->name) {
+		*s->marks |= LOOK_UNNAMED;
+		return;
+	}
+	look->count++;
+	for (i = 0; name[i]; i++)
+		to->name[i] = (char)(name[i] >= 'A' && name[i] <= 'Z' ? name[i] + 32 : name[i]);
+	to->name[i] = 0;
+	to->reset = reset;
+	to->local = local;
+	if (reset)
+		*s->marks |= LOOK_RESET;
+}
+
+/* A setting that its transaction does not take back. */
+static void add_set(struct scan *s, const char *name)
+{
+	*s->marks |= LOOK_SETTINGS;
+	if (strchr(name, '.'))
+		add_name(s, name, false, false);
+}
+
+static void add_reset(struct scan *s, const char *name, bool local)
+{
+	*s->marks |= LOOK_SETTINGS;
+	add_name(s, name, true, local);
+}
+
+/* name, or name.name...; false: there is none, or it is too long. */
+static bool take_setting(struct scan *s, char out[LOOK_NAME_BYTES])
+{
+	size_t length = 0;
+
+	for (;;) {
+		if ((s->token.kind != TOKEN_WORD && s->token.kind != TOKEN_NAME) || !s->token.whole)
+			return false;
+		if (length + strlen(s->token.text) + 1 >= LOOK_NAME_BYTES)
+			return false;
+		length += text_format(out + length, LOOK_NAME_BYTES - length, "%s", s->token.text);
+		next_token(s);
+		if (!is_sign(s, '.'))
+			return true;
+		length += text_format(out + length, LOOK_NAME_BYTES - length, ".");
+		next_token(s);
+	}
+}
+
+/* Behind "set_config(". What can not be read with certainty is a setting without a name. */
+static void look_config(struct scan *outer)
+{
+	struct scan s = *outer;
+	char name[LOOK_NAME_BYTES];
+	bool named;
+	unsigned depth = 0;
+
+	next_token(&s);
+	named = s.token.kind == TOKEN_STRING && s.token.whole;
+	text_copy(name, sizeof name, s.token.text);
+	next_token(&s);
+	named = named && is_sign(&s, ',');
+	while (named && s.token.kind != TOKEN_END) {
+		next_token(&s);
+		if (is_sign(&s, '('))
+			depth++;
+		else if (is_sign(&s, ')') && depth-- == 0)
+			break;
+		else if (is_sign(&s, ',') && depth == 0)
+			break;
+	}
+	if (named && is_sign(&s, ',')) {
+		next_token(&s);
+		if (is(&s, "true")) {
+			next_token(&s);
+			if (is_sign(&s, ')'))
+				return; /* it ends with the transaction */
+		}
+	}
+	*outer->marks |= LOOK_SETTINGS;
+	if (!named)
+		*outer->marks |= LOOK_UNNAMED;
+	else if (strchr(name, '.'))
+		add_name(outer, name, false, false);
+}
+
+/* ---- what may stand anywhere in a statement ---- */
+
+static void judge_call(struct scan *s, const struct token *name, bool foreign, bool target)
+{
+	uint32_t marks = name->whole ? look_call(name->text) : 0;
+
+	if (marks == LOOK_SETTINGS)
+		look_config(s);
+	else
+		*s->marks |= marks;
+	if (!marks && !target && (foreign || name->kind == TOKEN_NAME || !name->whole || !look_knows(name->text)))
+		*s->marks |= LOOK_UNKNOWN;
+}
+
+/* Behind these a name with a parenthesis is no call: INSERT INTO t (a), AS t (a), COPY t (a), EXECUTE p (a), ::t(a). */
+static bool leads_to_target(const struct token *token)
+{
+	return (token->kind == TOKEN_WORD &&
+		       (strcmp(token->text, "into") == 0 || strcmp(token->text, "as") == 0 ||
+			       strcmp(token->text, "copy") == 0 || strcmp(token->text, "execute") == 0)) ||
+		(token->kind == TOKEN_SIGN && token->sign == ':');
+}
+
+static void judge_word(struct scan *s, const struct token *token, bool update)
+{
+	if (strcmp(token->text, "temp") == 0 || strcmp(token->text, "temporary") == 0 ||
+		strncmp(token->text, "pg_temp", 7) == 0) {
+		*s->marks |= LOOK_TEMPORARY;
+	} else if (strcmp(token->text, "hold") == 0) {
+		*s->marks |= LOOK_CURSOR;
+	} else if (strcmp(token->text, "execute") == 0) {
+		*s->marks |= LOOK_EXECUTE;
+	} else if (update && strcmp(token->text, "pg_settings") == 0) {
+		*s->marks |= LOOK_SETTINGS; /* its rule calls set_config */
+	}
+}
+
+/* Up to the end of the statement. `update`: it may update something. */
+static void take_rest(struct scan *s, bool update)
+{
+	bool target = false, foreign = false, dotted = false, catalog = false;
+	struct token name;
+
+	while (!at_end(s)) {
+		if (s->token.kind != TOKEN_WORD && s->token.kind != TOKEN_NAME) {
+			dotted = is_sign(s, '.');
+			if (!dotted) {
+				foreign = false;
+				target = leads_to_target(&s->token);
+			}
+			next_token(s);
+			continue;
+		}
+		name = s->token;
+		judge_word(s, &name, update);
+		foreign = dotted && !catalog;
+		catalog = !dotted && strcmp(name.text, "pg_catalog") == 0;
+		dotted = false;
+		next_token(s);
+		if (is_sign(s, '('))
+			judge_call(s, &name, foreign, target);
+		if (!is_sign(s, '.'))
+			target = leads_to_target(&name);
+	}
+}
+
+/* ---- the kinds of statements ---- */
+
+/* SET [SESSION | LOCAL] ... */
+static void take_set(struct scan *s)
+{
+	char name[LOOK_NAME_BYTES];
+	bool local = take(s, "local");
+	bool zone;
+
+	if (!local && take(s, "session")) {
+		if (take(s, "characteristics")) {
+			add_set(s, "");
+			return;
+		}
+	} else if (local) {
+		(void)take(s, "session"); /* AUTHORIZATION */
+	}
+	if (is(s, "transaction") || is(s, "constraints"))
+		return;
+	zone = take(s, "time") && take(s, "zone");
+	if (zone) {
+		text_copy(name, sizeof name, "timezone");
+	} else if (take(s, "names")) {
+		text_copy(name, sizeof name, "client_encoding");
+	} else if (take(s, "authorization")) {
+		text_copy(name, sizeof name, "session_authorization");
+	} else if (take(s, "role")) {
+		text_copy(name, sizeof name, "role");
+	} else if (!take_setting(s, name)) {
+		*s->marks |= LOOK_SETTINGS | LOOK_UNNAMED;
+		return;
+	}
+	if (strcmp(name, "seed") == 0)
+		*s->marks |= LOOK_FOR_GOOD;
+	if (is_sign(s, '=') || is(s, "to"))
+		next_token(s);
+	if (is(s, "default") || (zone && is(s, "local")))
+		add_reset(s, name, local);
+	else if (!local)
+		add_set(s, name);
+}
+
+static void take_reset(struct scan *s)
+{
+	char name[LOOK_NAME_BYTES];
+
+	if (take(s, "all")) {
+		*s->marks |= LOOK_SETTINGS | LOOK_RESET_ALL;
+		return;
+	}
+	if (take(s, "time") && take(s, "zone"))
+		add_reset(s, "timezone", false);
+	else if (take(s, "session") && take(s, "authorization"))
+		add_reset(s, "session_authorization", false);
+	else if (is(s, "transaction"))
+		return;
+	else if (take_setting(s, name))
+		add_reset(s, name, false);
+	else
+		*s->marks |= LOOK_SETTINGS | LOOK_UNNAMED;
+}
+
+#define ASK_ALL (LOOK_SETTINGS | LOOK_TEMPORARY | LOOK_CURSOR | LOOK_LOCK | LOOK_PREPARE | LOOK_LISTEN)
+
+static const struct kind {
+	const char *word;
+	uint32_t marks;
+} kinds[] = {
+	{ "abort", 0 },
+	{ "alter", LOOK_TEMPORARY },
+	{ "analyze", 0 },
+	{ "begin", 0 },
+	{ "call", LOOK_UNKNOWN },
+	{ "checkpoint", 0 },
+	{ "close", LOOK_CURSOR },
+	{ "cluster", 0 },
+	{ "comment", 0 },
+	{ "commit", 0 },
+	{ "copy", 0 },
+	{ "create", LOOK_TEMPORARY },
+	{ "deallocate", LOOK_PREPARE },
+	{ "declare", 0 },
+	{ "delete", 0 },
+	{ "discard", ASK_ALL },
+	{ "do", LOOK_UNKNOWN },
+	{ "drop", LOOK_TEMPORARY },
+	{ "end", 0 },
+	{ "execute", LOOK_EXECUTE },
+	{ "explain", 0 },
+	{ "fetch", 0 },
+	{ "grant", 0 },
+	{ "insert", 0 },
+	{ "listen", LOOK_LISTEN },
+	{ "load", LOOK_FOR_GOOD },
+	{ "lock", 0 },
+	{ "merge", 0 },
+	{ "move", 0 },
+	{ "notify", 0 },
+	{ "prepare", LOOK_PREPARE },
+	{ "refresh", 0 },
+	{ "reindex", 0 },
+	{ "release", 0 },
+	{ "reset", 0 },
+	{ "revoke", 0 },
+	{ "rollback", 0 },
+	{ "savepoint", 0 },
+	{ "select", 0 },
+	{ "set", 0 },
+	{ "show", 0 },
+	{ "start", 0 },
+	{ "table", 0 },
+	{ "truncate", 0 },
+	{ "unlisten", LOOK_LISTEN },
+	{ "update", 0 },
+	{ "vacuum", 0 },
+	{ "values", 0 },
+	{ "with", 0 },
+};
+
+static int kind_order(const void *word, const void *row)
+{
+	return strcmp(word, ((const struct kind *)row)->word);
+}
+
+static const struct kind *kind_of(const char *word)
+{
+	return bsearch(word, kinds, sizeof kinds / sizeof kinds[0], sizeof kinds[0], kind_order);
+}
+
+static void take_statement(struct scan *s)
+{
+	const struct kind *kind = s->token.kind == TOKEN_WORD ? kind_of(s->token.text) : NULL;
+	const char *word = kind ? kind->word : "";
+	bool update = true;
+
+	s->marks = &s->look->marks;
+	if (!kind && !is_sign(s, '('))
+		*s->marks |= LOOK_UNKNOWN;
+	if (kind) {
+		*s->marks |= kind->marks;
+		update = word[0] == 'u' || word[0] == 'w' || word[0] == 'e' || word[0] == 'm' || word[0] == 'p';
+	}
+	if (take(s, "set")) {
+		take_set(s);
+	} else if (take(s, "reset")) {
+		take_reset(s);
+	} else if (take(s, "discard")) {
+		if (is(s, "all"))
+			*s->marks |= LOOK_RESET_ALL;
+	} else if (take(s, "prepare")) {
+		if (!is(s, "transaction"))
+			s->marks = &s->look->prepared;
+	} else if (take(s, "create")) {
+		/* It runs a script. */
+		if (is(s, "extension"))
+			*s->marks |= LOOK_UNKNOWN;
+	}
+	take_rest(s, update);
+}
+
+void look_at(struct span text, struct look *look)
+{
+	struct scan s = { .at = text.at, .end = text.at + text.length, .look = look };
+
+	look->marks = look->prepared = 0;
+	look->count = 0;
+	next_token(&s);
+	while (s.token.kind != TOKEN_END) {
+		if (is_sign(&s, ';'))
+			next_token(&s);
+		else
+			take_statement(&s);
+	}
+	if (s.doubt)
+		look->marks |= LOOK_UNKNOWN;
+	/* What is sent later has no names of its own by then. */
+	if (look->prepared & LOOK_SETTINGS)
+		look->prepared |= LOOK_UNNAMED;
+}

@@ -1,0 +1,53 @@
+#ifndef PGWEIR_SESSION_LOOK_H
+#define PGWEIR_SESSION_LOOK_H
+
+#include "base/span.h"
+
+/* A look at the words of a statement, before it is sent: may it leave something behind in the session that outlives its transaction?
+ * It is a suspicion, never a proof: what really is there is asked of the server (session/question.h). So it may say yes where
+ * nothing happens, which costs a question, and must not say no where something does. Pure and linear; a text may hold several
+ * statements, comments, and all of PostgreSQL's quotes. (PostgreSQL manual: "Lexical Structure"; what runs unseen, in triggers, views,
+ * operators and the bodies of functions, has no words here: see doc/transparency.md.) */
+
+enum look_mark {
+	LOOK_SETTINGS = 1 << 0,  /* SET, RESET, set_config and what amounts to it; not what ends with the transaction */
+	LOOK_TEMPORARY = 1 << 1, /* temporary objects come or go */
+	LOOK_CURSOR = 1 << 2,    /* a cursor WITH HOLD comes, or one goes */
+	LOOK_LOCK = 1 << 3,      /* advisory locks of the session */
+	LOOK_PREPARE = 1 << 4,   /* SQL's PREPARE and DEALLOCATE */
+	LOOK_LISTEN = 1 << 5,    /* LISTEN and UNLISTEN */
+	LOOK_SEQUENCE = 1 << 6,  /* nextval, setval: what currval says from now on */
+	LOOK_CURRVAL = 1 << 7,   /* asks what that is */
+	LOOK_FOR_GOOD = 1 << 8,  /* what a session can not undo: LOAD, setseed, a temporary replication slot */
+	LOOK_RESET = 1 << 9,     /* `names` says which settings go back to what they were at the start of the session */
+	LOOK_RESET_ALL = 1 << 10,
+	LOOK_UNNAMED = 1 << 11, /* it sets something and the text does not say what */
+	LOOK_EXECUTE = 1 << 12, /* EXECUTE: it does what a PREPARE before it said */
+	LOOK_UNKNOWN = 1 << 13  /* it runs what can not be seen: a function of the user's, DO, CALL */
+};
+
+#define LOOK_NAMES      8
+#define LOOK_NAME_BYTES 128
+
+struct look {
+	uint32_t marks;
+	uint32_t prepared; /* what EXECUTE of a statement that this text PREPAREs would do */
+	/* Settings that must be asked for by name, since no view shows them (those with a dot), and those that are reset. When there
+	 * are more than fit, or one is too long, LOOK_UNNAMED is set. */
+	unsigned count;
+	struct look_name {
+		char name[LOOK_NAME_BYTES]; /* folded to small letters */
+		bool reset, local;          /* RESET or TO DEFAULT; SET LOCAL */
+	} names[LOOK_NAMES];
+};
+
+/* `text` without the zero at its end. */
+void look_at(struct span text, struct look *);
+
+/* A word in front of a parenthesis that is no function, or one of PostgreSQL's own that leaves nothing behind; small letters. */
+bool look_knows(const char *word);
+
+/* What a call of this function does to the session: 0 if it is not one of those that matter. */
+uint32_t look_call(const char *word);
+
+#endif

@@ -1,0 +1,224 @@
+/* What the look sees in a statement: never less than there is, and nothing in what applications send all day. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+#include "base/rng.h"
+#include "base/text.h"
+#include "session/look.h"
+
+struct row {
+	const char *text;
+	uint32_t marks;
+};
+
+static void holds(const struct row *rows, size_t count)
+{
+	struct look look;
+
+	for (size_t i = 0; i < count; i++) {
+		look_at(span_text(rows[i].text), &look);
+		if (look.marks != rows[i].marks)
+			fail_msg("%s: marks %x instead of %x", rows[i].text, look.marks, rows[i].marks);
+	}
+}
+
+#define HOLDS(...) \
+	do { \
+		static const struct row rows[] = { __VA_ARGS__ }; \
+		holds(rows, sizeof rows / sizeof rows[0]); \
+	} while (0)
+
+static void everyday_statements_leave_nothing(void **state)
+{
+	(void)state;
+	HOLDS({ "", 0 }, { "  -- nothing", 0 }, { "SELECT 1", 0 }, { "BEGIN; SELECT 1; COMMIT", 0 },
+		{ "SELECT count(*), max(t.a) FROM \"t\" INNER JOIN u ON (t.id = u.id) WHERE (a IN (1, 2)) AND lower(b) = $1 LIMIT (5)",
+			0 },
+		{ "INSERT INTO \"app_user\" (\"a\", \"b\") VALUES ($1, $2) RETURNING \"id\"", 0 },
+		{ "INSERT INTO public.t AS x (a) SELECT coalesce(b, 'set_config(') FROM u ON CONFLICT (a) DO UPDATE SET a = excluded.a",
+			0 },
+		{ "UPDATE t SET a = pg_catalog.now(), b = 'SET x = 1; LISTEN y' WHERE c::numeric(10, 2) > 0", 0 },
+		{ "DELETE FROM t WHERE id = ANY ($1)", 0 }, { "COPY t (a, b) FROM STDIN", 0 },
+		{ "WITH x AS (SELECT 1) SELECT row_number() OVER (PARTITION BY a) FROM x", 0 },
+		{ "SAVEPOINT a; RELEASE a", 0 }, { "DECLARE c CURSOR FOR SELECT 1", 0 }, { "FETCH 10 FROM c", 0 },
+		{ "SET LOCAL work_mem = '1GB'", 0 }, { "set transaction isolation level serializable", 0 },
+		{ "SELECT set_config('app.tenant', $1, true)", 0 }, { "SELECT pg_advisory_xact_lock(1)", 0 },
+		{ "PREPARE TRANSACTION 'x'", LOOK_PREPARE }, { "SELECT temperature, held FROM t", 0 },
+		{ "NOTIFY a, 'b'", 0 }, { "(SELECT 1) UNION (SELECT 2)", 0 }, { "EXPLAIN (ANALYZE) SELECT 1", 0 },
+		{ "SELECT $tag$ SET x = 1 $tag$, $1, $$LISTEN a$$", 0 }, { "SHOW search_path", 0 });
+}
+
+static void what_changes_settings_is_seen(void **state)
+{
+	(void)state;
+	HOLDS({ "SET search_path = a, b", LOOK_SETTINGS },
+		{ "/* x */ set -- y\n session work_mem to '1MB'", LOOK_SETTINGS },
+		{ "SELECT 1; ;SET TIME ZONE 'UTC'", LOOK_SETTINGS }, { "SET SESSION AUTHORIZATION joe", LOOK_SETTINGS },
+		{ "SET ROLE joe", LOOK_SETTINGS }, { "SET NAMES 'utf8'", LOOK_SETTINGS },
+		{ "SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY", LOOK_SETTINGS },
+		{ "SELECT set_config('work_mem', '1MB', false)", LOOK_SETTINGS },
+		{ "SELECT pg_catalog.set_config('a', lower('b, c'), $1)", LOOK_SETTINGS },
+		{ "select \"set_config\"($1, $2, true)", LOOK_SETTINGS | LOOK_UNNAMED },
+		{ "SELECT set_config('a' || 'b', 'x', false)", LOOK_SETTINGS | LOOK_UNNAMED },
+		{ "UPDATE pg_settings SET setting = 'x' WHERE name = 'work_mem'", LOOK_SETTINGS },
+		{ "RESET ALL", LOOK_SETTINGS | LOOK_RESET_ALL }, { "RESET x", LOOK_SETTINGS | LOOK_RESET },
+		{ "SET x TO DEFAULT", LOOK_SETTINGS | LOOK_RESET },
+		{ "SET TIME ZONE LOCAL", LOOK_SETTINGS | LOOK_RESET },
+		{ "SET SEED TO 0.5", LOOK_SETTINGS | LOOK_FOR_GOOD },
+		{ "DISCARD ALL",
+			LOOK_SETTINGS | LOOK_TEMPORARY | LOOK_CURSOR | LOOK_LOCK | LOOK_PREPARE | LOOK_LISTEN |
+				LOOK_RESET_ALL });
+}
+
+static void what_a_session_holds_is_seen(void **state)
+{
+	(void)state;
+	HOLDS({ "CREATE TEMP TABLE t AS SELECT 1", LOOK_TEMPORARY }, { "SELECT 1 INTO temporary t", LOOK_TEMPORARY },
+		{ "CREATE TABLE pg_temp.t AS SELECT 1", LOOK_TEMPORARY }, { "DROP TABLE t", LOOK_TEMPORARY },
+		{ "CREATE VIEW \"pg_temp\".v AS SELECT 1", LOOK_TEMPORARY },
+		{ "DECLARE c CURSOR WITH HOLD FOR SELECT 1", LOOK_CURSOR }, { "CLOSE c", LOOK_CURSOR },
+		{ "SELECT pg_advisory_lock(1)", LOOK_LOCK }, { "SELECT pg_advisory_unlock_all()", LOOK_LOCK },
+		{ "SELECT pg_try_advisory_lock_shared(1, 2)", LOOK_LOCK }, { "LISTEN a", LOOK_LISTEN },
+		{ "UNLISTEN *", LOOK_LISTEN }, { "PREPARE a AS SELECT 1", LOOK_PREPARE },
+		{ "EXECUTE a (1)", LOOK_EXECUTE }, { "EXECUTE a(mine('X'))", LOOK_EXECUTE | LOOK_UNKNOWN },
+		{ "EXECUTE a", LOOK_EXECUTE }, { "EXPLAIN ANALYZE EXECUTE a", LOOK_EXECUTE },
+		{ "CREATE TABLE t AS EXECUTE a", LOOK_TEMPORARY | LOOK_EXECUTE }, { "DEALLOCATE ALL", LOOK_PREPARE },
+		{ "SELECT nextval('s')", LOOK_SEQUENCE }, { "SELECT currval('s')", LOOK_CURRVAL },
+		{ "LOAD 'x'", LOOK_FOR_GOOD }, { "SELECT setseed(0)", LOOK_FOR_GOOD });
+}
+
+static void what_can_not_be_seen_is_unknown(void **state)
+{
+	(void)state;
+	HOLDS({ "SELECT mine(1)", LOOK_UNKNOWN }, { "SELECT app.now()", LOOK_UNKNOWN },
+		{ "SELECT a[1:mine(2)]", LOOK_UNKNOWN }, { "SELECT \"Lower\"('x')", LOOK_UNKNOWN },
+		{ "DO $$ BEGIN PERFORM set_config('a', 'b', false); END $$", LOOK_UNKNOWN },
+		{ "CALL p()", LOOK_UNKNOWN }, { "FROBNICATE", LOOK_UNKNOWN },
+		{ "SELECT query_to_xml('SELECT 1', true, true, '')", LOOK_UNKNOWN },
+		{ "CREATE EXTENSION x", LOOK_TEMPORARY | LOOK_UNKNOWN });
+}
+
+static void quotes_that_can_be_read_in_two_ways_are_not_believed(void **state)
+{
+	(void)state;
+	/* With standard_conforming_strings off, the string of the first ends behind "SET x = 1; ", and that of the second before. */
+	HOLDS({ "SELECT 'a\\'; SET x = 1; --'", LOOK_SETTINGS | LOOK_UNKNOWN },
+		{ "SELECT 'a\\''; SET x = 1; --'", LOOK_UNKNOWN }, { "SELECT E'a\\'; SET x = 1; --'", 0 },
+		{ "SELECT 'a\\b', E'\\n'", 0 }, { "SELECT E'\x83\\'; SET x = 1; --'", LOOK_UNKNOWN });
+}
+
+static void what_is_prepared_counts_when_it_is_executed(void **state)
+{
+	struct look look;
+
+	(void)state;
+	look_at(span_text("PREPARE a AS SELECT pg_advisory_lock($1); PREPARE b AS SELECT set_config('a.b', $1, false)"),
+		&look);
+	assert_int_equal(look.marks, LOOK_PREPARE);
+	assert_int_equal(look.prepared, LOOK_LOCK | LOOK_SETTINGS | LOOK_UNNAMED);
+}
+
+static void names_are_told_as_postgresql_folds_them(void **state)
+{
+	struct look look;
+
+	(void)state;
+	look_at(span_text(
+			"SET App.\"Tenant\" = 'x'; SELECT set_config('App.User', 'y', false); RESET Work_Mem; SET LOCAL x.y TO DEFAULT"),
+		&look);
+	assert_int_equal(look.count, 4);
+	assert_string_equal(look.names[0].name, "app.tenant");
+	assert_false(look.names[0].reset);
+	assert_string_equal(look.names[1].name, "app.user");
+	assert_string_equal(look.names[2].name, "work_mem");
+	assert_true(look.names[2].reset);
+	assert_string_equal(look.names[3].name, "x.y");
+	assert_true(look.names[3].reset && look.names[3].local);
+	look_at(span_text("SET a.a=1;SET a.b=1;SET a.c=1;SET a.d=1;SET a.e=1;SET a.f=1;SET a.g=1;SET a.h=1;SET a.i=1"),
+		&look);
+	assert_int_equal(look.count, LOOK_NAMES);
+	assert_true(look.marks & LOOK_UNNAMED);
+}
+
+/* Every table look_knows and look_call search must be sorted, or a word is missed: try all of a few that stand at its ends. */
+static void tables_are_sorted(void **state)
+{
+	static const char *const words[] = { "abs", "xpath_exists", "values", "lower", "jsonb_agg", "pg_sleep",
+		"int4" };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof words / sizeof words[0]; i++)
+		assert_true(look_knows(words[i]));
+	assert_int_equal(look_call("currval"), LOOK_CURRVAL);
+	assert_int_equal(look_call("setval"), LOOK_SEQUENCE);
+	assert_int_equal(look_call("lower"), 0);
+}
+
+/* However a SET is hidden among quotes and comments that end before it, it is found; and any text ends. */
+static void a_set_behind_anything_that_ends_is_found(void **state)
+{
+	static const char *const pieces[] = { "SELECT 1", "'a''b'", "/* /* x */ ' */", "-- '\n", "$a$ ' $a$", "E'\\''",
+		"\"a\"\"b\"", "(", ")", "$1", "1.5e3", "U&'x'", "::", "a.b", "U&\"x\"", "N'x'" };
+	struct rng rng;
+	struct look look;
+
+	(void)state;
+	rng_seed(&rng, 5);
+	for (unsigned i = 0; i < 20000; i++) {
+		char text[400];
+		size_t length = 0;
+		unsigned n = (unsigned)rng_below(&rng, 8);
+
+		while (n-- > 0)
+			length += text_format(text + length, sizeof text - length, "%s ",
+				pieces[rng_below(&rng, sizeof pieces / sizeof pieces[0])]);
+		text_format(text + length, sizeof text - length, "; SET work_mem = '1MB'");
+		look_at(span_text(text), &look);
+		if (!(look.marks & LOOK_SETTINGS))
+			fail_msg("missed: %s", text);
+		look_at(span_of(text, rng_below(&rng, strlen(text))), &look);
+	}
+}
+
+static void a_bomb_of_comments_takes_no_longer_than_any_text(void **state)
+{
+	size_t n = 4 << 20;
+	char *text = malloc(n);
+	struct look look;
+
+	(void)state;
+	for (size_t i = 0; i + 1 < n; i += 2)
+		memcpy(text + i, "/*", 2);
+	look_at(span_of(text, n), &look);
+	assert_int_equal(look.marks, 0);
+	memset(text, '$', n);
+	look_at(span_of(text, n), &look);
+	memset(text, '(', n);
+	look_at(span_of(text, n), &look);
+	for (size_t i = 0; i + 3 < n; i += 4)
+		memcpy(text + i, "$a$b", 4);
+	look_at(span_of(text, n), &look);
+	free(text);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(everyday_statements_leave_nothing),
+		cmocka_unit_test(what_changes_settings_is_seen),
+		cmocka_unit_test(what_a_session_holds_is_seen),
+		cmocka_unit_test(what_can_not_be_seen_is_unknown),
+		cmocka_unit_test(quotes_that_can_be_read_in_two_ways_are_not_believed),
+		cmocka_unit_test(what_is_prepared_counts_when_it_is_executed),
+		cmocka_unit_test(names_are_told_as_postgresql_folds_them),
+		cmocka_unit_test(tables_are_sorted),
+		cmocka_unit_test(a_set_behind_anything_that_ends_is_found),
+		cmocka_unit_test(a_bomb_of_comments_takes_no_longer_than_any_text),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
