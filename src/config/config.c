@@ -336,6 +336,7 @@ void config_pool_rules(
 		.max_connections = UNSET,
 		.max_client_connections = UNSET,
 		.pool_mode = POOL_UNSET,
+		.transparency = TRANSPARENCY_UNSET,
 		.query_timeout = UNSET,
 		.idle_transaction_timeout = UNSET,
 		.transaction_timeout = UNSET,
@@ -350,6 +351,9 @@ void config_pool_rules(
 		.mode = u->pool_mode != POOL_UNSET   ? u->pool_mode
 			: d->pool_mode != POOL_UNSET ? d->pool_mode
 						     : c->pool_mode,
+		.transparency = u->transparency != TRANSPARENCY_UNSET ? u->transparency
+			: d->transparency != TRANSPARENCY_UNSET       ? d->transparency
+								      : c->transparency,
 		.size = first_number(u->pool_size, d->pool_size, c->default_pool_size),
 		.min_size = first_number(UNSET, d->min_pool_size, c->min_pool_size),
 		.reserve_size = first_number(u->reserve_pool_size, d->reserve_pool_size, c->reserve_pool_size),

@@ -12,6 +12,9 @@
 
 enum pool_mode { POOL_SESSION, POOL_TRANSACTION, POOL_STATEMENT };
 enum manner { MANNER_PGWEIR, MANNER_PGBOUNCER }; /* under which name we were called */
+
+/* How much of a session follows its client from server to server when they change hands (doc/transparency.md). */
+enum transparency { TRANSPARENCY_UNSET = -1, TRANSPARENCY_OFF, TRANSPARENCY_PROTOCOL, TRANSPARENCY_FULL };
 enum limit_counts { LIMIT_BUSY, LIMIT_ALL };
 
 /* -1 in a number and POOL_UNSET mean "not said here, ask the next wider". */
@@ -36,6 +39,7 @@ struct database_settings {
 	char *user, *password; /* forced; NULL: the client's own */
 	int pool_size, min_pool_size, reserve_pool_size, max_connections, max_client_connections, max_origin_servers;
 	enum pool_mode pool_mode;
+	enum transparency transparency;
 	time_us server_lifetime, query_wait_timeout; /* UNSET */
 	char *connect_query;
 	char *client_encoding, *datestyle, *timezone, *application_name; /* for the server's startup packet */
@@ -47,6 +51,7 @@ struct user_settings {
 	enum leak_action leak_action;
 	int pool_size, reserve_pool_size, max_connections, max_client_connections;
 	enum pool_mode pool_mode;
+	enum transparency transparency;
 	time_us query_timeout, idle_transaction_timeout, transaction_timeout, client_idle_timeout, query_wait_timeout;
 	unsigned line;
 };
@@ -98,6 +103,7 @@ struct config {
 	enum limit_counts client_limit_counts;
 	int64_t statement_text_max; /* bytes; longer statements stream through */
 	time_us server_orphan_timeout;
+	enum transparency transparency;
 	int abandoned_query;                                           /* 0 auto, 1 cancel, 2 finish */
 	int origin_fairness;                                           /* 0 off, 1 on */
 	char *origin_weights;                                          /* "web=4, report=1" */
@@ -158,6 +164,7 @@ const struct user_settings *config_user(const struct config *, struct span name)
 /* What holds for a pool of this database entry and this user (user beats database beats global; the pool's user, so a forced one). */
 struct pool_rules {
 	enum pool_mode mode;
+	enum transparency transparency;
 	int size, min_size, reserve_size;
 	int database_connections_max, user_connections_max, origin_servers_max; /* 0: no limit */
 	time_us server_lifetime, query_wait_timeout, query_timeout, idle_transaction_timeout, transaction_timeout,

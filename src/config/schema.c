@@ -20,6 +20,10 @@ static const struct setting_word pool_modes[] = {
 	{ "session", POOL_SESSION }, { "transaction", POOL_TRANSACTION }, { "statement", POOL_STATEMENT }, { NULL, 0 }
 };
 
+static const struct setting_word transparency_words[] = {
+	{ "full", TRANSPARENCY_FULL }, { "protocol", TRANSPARENCY_PROTOCOL }, { "off", TRANSPARENCY_OFF }, { NULL, 0 }
+};
+
 static const struct setting_word limit_words[] = { { "busy", LIMIT_BUSY }, { "all", LIMIT_ALL }, { NULL, 0 } };
 
 static const struct setting_word abandoned_words[] = { { "auto", 0 }, { "cancel", 1 }, { "finish", 2 }, { NULL, 0 } };
@@ -163,6 +167,7 @@ const struct setting schema_settings[] = {
 	ROW(statement_text_max, TYPE_BYTES, "bytes", "1048576", LIVE, "pgweir", "A longer prepared statement is not kept for other servers: it streams through, and its client keeps the server until it is closed.", .least = 0, .most = 1073741824),
 	ROW(server_orphan_timeout, TYPE_TIME, "s", "60", LIVE, "pgweir", "How long a server whose connection was cut still counts when PostgreSQL can not be asked whether it is gone."),
 	ROW(abandoned_query, TYPE_WORD, "word", "auto", LIVE, "pgweir", "What happens to a query whose client went away: auto cancels it when it would roll back or only reads, or cancel, or finish.", .words = abandoned_words),
+	ROW(transparency, TYPE_WORD, "word", "full", LIVE, "pgweir", "What follows a client from server to server: full: all that its session holds, or it keeps its server; protocol: what PostgreSQL reports, and a SET is undone at the end; off: what PostgreSQL reports (doc/transparency.md).", .words = transparency_words, .standard_pgbouncer = "off"),
 	ROW(origin_fairness, TYPE_WORD, "word", "on", LIVE, "pgweir", "on: who waits in a pool takes turns by user and address, then by origin; off: first come, first served.", .words = off_on, .standard_pgbouncer = "off"),
 	ROW(origin_weights, TYPE_WEIGHTS, "list", "", LIVE, "pgweir", "How much origins of these application_names weigh where they take turns: web=4, report=1, *=2; of weight 4 one gets four times the servers of one of weight 1. Who is not named and no * is for weighs 1."),
 	ROW(max_origin_clients, TYPE_INT, "clients", "0", LIVE, "pgweir", "Most clients of one origin (user, database, application_name at login, address); 0: no limit."),
@@ -214,6 +219,7 @@ const struct setting schema_database_keys[] = {
 	KEY2("reserve_pool_size", TYPE_INT, "servers", "reserve_pool_size", "1.24.0", "As the setting, for this database.", DATABASE(reserve_pool_size), .least = -1, .most = INT32_MAX, .alias = "reserve_pool"),
 	KEY2("connect_query", TYPE_TEXT, "SQL", "", "1.2", "Run on each new server before it is lent; errors are logged.", DATABASE(connect_query)),
 	KEY2("pool_mode", TYPE_WORD, "word", "pool_mode", "1.6", "As the setting, for this database.", DATABASE(pool_mode), .words = pool_modes),
+	KEY2("transparency", TYPE_WORD, "word", "transparency", "pgweir", "As the setting, for this database.", DATABASE(transparency), .words = transparency_words),
 	KEY2("query_wait_timeout", TYPE_SECONDS, "s", "query_wait_timeout", "after 1.25", "As the setting, for this database, in whole seconds.", DATABASE(query_wait_timeout)),
 	KEY2("leak_action", TYPE_WORD, "word", "leak_action", "pgweir", "As the setting, for this database.", DATABASE(leak_action), .words = action_words),
 	KEY2("load_balance_hosts", TYPE_WORD, "word", "round-robin", "1.24.0", "disable: stay with one host until it fails.", DATABASE(hosts_stay), .words = balance_words),
@@ -231,6 +237,7 @@ const size_t schema_database_keys_count = sizeof schema_database_keys / sizeof *
 
 const struct setting schema_user_keys[] = {
 	KEY2("pool_mode", TYPE_WORD, "word", "the database's", "1.6", "As the setting, for the pools of this user.", USER(pool_mode), .words = pool_modes),
+	KEY2("transparency", TYPE_WORD, "word", "the database's", "pgweir", "As the setting, for the pools of this user.", USER(transparency), .words = transparency_words),
 	KEY2("leak_action", TYPE_WORD, "word", "the database's", "pgweir", "As the setting, for clients of this user.", USER(leak_action), .words = action_words),
 	KEY2("pool_size", TYPE_INT, "servers", "the database's", "1.23.0", "Most servers of a pool of this user.", USER(pool_size), .least = -1, .most = INT32_MAX),
 	KEY2("reserve_pool_size", TYPE_INT, "servers", "the database's", "1.24.0", "As the setting, for the pools of this user.", USER(reserve_pool_size), .least = -1, .most = INT32_MAX),
@@ -268,7 +275,7 @@ const struct setting *schema_find(const struct setting *rows, size_t count, stru
 
 const char *schema_nearest(const struct setting *rows, size_t count, const char *key)
 {
-	const char *keys[128];
+	const char *keys[sizeof schema_settings / sizeof *schema_settings + 1]; /* the longest of the tables */
 	size_t n = 0;
 
 	check(count < sizeof keys / sizeof *keys);

@@ -110,6 +110,7 @@ static void welcome(struct guest *guest, struct params *reported)
 		return;
 	}
 	guest->wanted = params_keep(facts->params);
+	guest->startup = params_keep(facts->params);
 	guest->reported = reported ? params_keep(reported) : NULL;
 	client_free(guest->login);
 	guest->login = NULL;

@@ -410,6 +410,12 @@ static void add_words(struct lease_row *row, const struct channel *channel)
 	text_escape(row->statement, sizeof row->statement, span_text(clean));
 	redact_sql(clean, sizeof clean, span_of(channel->opening, channel->opening_length));
 	text_escape(row->first, sizeof row->first, span_text(clean));
+	if (row->pin[0] && channel->remains.statement_length > 0) {
+		redact_sql(clean, sizeof clean, span_of(channel->remains.statement, channel->remains.statement_length));
+		text_escape(row->pin_statement, sizeof row->pin_statement, span_text(clean));
+	} else if (row->pin[0]) {
+		text_copy(row->pin_statement, sizeof row->pin_statement, row->statement);
+	}
 }
 
 static void add_lease(struct worker *worker, struct snapshot *snapshot, const struct channel *channel)
@@ -439,6 +445,8 @@ static void add_lease(struct worker *worker, struct snapshot *snapshot, const st
 		text_copy(row->pin, sizeof row->pin, "pool_mode=session: the lease lasts as long as the client");
 	else if (channel->pinned)
 		text_copy(row->pin, sizeof row->pin, "a prepared statement longer than statement_text_max");
+	else if (channel->remains.pins)
+		remains_describe(&channel->remains, row->pin, sizeof row->pin);
 	add_words(row, channel);
 }
 

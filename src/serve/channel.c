@@ -100,6 +100,8 @@ void channel_bury(struct channel *channel)
 	track_fini(&channel->track);
 	params_drop(channel->applied);
 	params_drop(channel->reported);
+	params_drop(channel->base);
+	remains_fini(&channel->remains);
 	prepared_free(channel->prepared);
 	free(channel->addresses);
 	secret_wipe(channel->secret, sizeof channel->secret);

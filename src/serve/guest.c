@@ -181,6 +181,7 @@ void guest_bury(struct guest *guest)
 	client_free(guest->login);
 	guest_statements_fini(guest);
 	params_drop(guest->wanted);
+	params_drop(guest->startup);
 	params_drop(guest->reported);
 	habits_fini(guest);
 	free(guest->user);
@@ -632,6 +633,8 @@ bool guest_cancel(struct worker *worker, uint32_t slot, struct span secret, stru
 	}
 	if (guest->state != GUEST_LENT || track_quiet(&channel->track))
 		return false;
+	if (channel->track.count == 1 && (channel->remains.asked || channel->remains.correcting))
+		return false; /* only a question of ours is running: the client's own is answered */
 	if (!channel->setting)
 		return errand_send(channel, asker);
 	channel->cancel_wanted = true; /* ours is running; the client's comes next */

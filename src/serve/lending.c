@@ -12,13 +12,18 @@
 
 bool channel_query(struct channel *channel, struct span text)
 {
+	return channel_ask(channel, text, 0);
+}
+
+bool channel_ask(struct channel *channel, struct span text, uint32_t tag)
+{
 	struct buf message = { 0 };
 	struct writer w = writer_to(&message);
 	struct piece piece;
 	bool ok;
 
 	message_query(&w, text);
-	ok = writer_ok(&w) && track_push(&channel->track, TRACK_QUERY, TRACK_OURS, 0);
+	ok = writer_ok(&w) && track_push(&channel->track, TRACK_QUERY, TRACK_OURS, tag);
 	if (ok && outbox_is_for(&channel->worker->to_server, channel->stream)) {
 		outbox_copy(&channel->worker->to_server, message.at + message.start, message.length);
 	} else if (ok) {
@@ -26,6 +31,7 @@ bool channel_query(struct channel *channel, struct span text)
 		ok = stream_write(channel->stream, &piece, 1);
 	}
 	channel->batch++;
+	channel->unnamed = PREPARED_NONE; /* PostgreSQL drops the unnamed statement */
 	channel->setup_failed = false;
 	buf_fini(&message);
 	return ok;
@@ -38,25 +44,46 @@ static bool differs(const struct channel *channel, const struct params *wanted)
 	return channel->applied != wanted || channel->applied_doubtful;
 }
 
-/* The SET that gives the client its parameters goes out with what comes next. */
-static bool send_params(struct channel *channel, struct params *wanted)
+/* What the client wants, and where it wants nothing, what connect_query said. NULL: memory refused. */
+static struct params *with_base(const struct channel *channel, struct params *wanted)
 {
-	struct params *empty = params_empty(channel->worker->house->params);
+	struct params *all = params_keep(wanted);
+	const char *name, *value;
+	size_t i;
+
+	for (i = 0; channel->base && i < params_count(channel->base); i++) {
+		params_at(channel->base, i, &name, &value);
+		if (!params_get(wanted, span_text(name)) && !params_put(&all, span_text(name), span_text(value))) {
+			params_drop(all);
+			return NULL;
+		}
+	}
+	return all;
+}
+
+/* The SET that gives the client its parameters goes out with what comes next: `setting`, if there is anything to set. */
+static bool send_params(struct channel *channel, struct params *asked_for)
+{
+	struct params *empty = params_empty(channel->worker->house->params), *wanted = with_base(channel, asked_for);
 	const struct params *have = channel->applied_doubtful ? empty : channel->applied;
 	struct buf text = { 0 };
-	bool ok = true;
+	bool ok = wanted != NULL;
 
 	if (channel->applied_doubtful)
-		ok = buf_format(&text, "RESET ALL;");
-	ok = ok && params_difference(have, wanted, &text) && channel_query(channel, buf_span(&text));
+		ok = ok && buf_format(&text, "RESET SESSION AUTHORIZATION;RESET ROLE;RESET ALL;");
+	ok = ok && params_difference(have, wanted, &text);
+	if (ok && text.length > 0) {
+		ok = channel_query(channel, buf_span(&text));
+		channel->setting = ok;
+	}
 	params_drop(empty);
 	buf_fini(&text);
 	if (ok) {
-		channel->setting = true;
 		channel->applied_doubtful = false;
 		params_drop(channel->applied);
 		channel->applied = params_keep(wanted);
 	}
+	params_drop(wanted);
 	return ok;
 }
 
@@ -69,6 +96,8 @@ static void begin_learning(struct channel *channel)
 	}
 	if (!send_params(channel, channel->guest->wanted))
 		channel_break(channel, "out of memory");
+	else if (!channel->setting)
+		guest_learned(channel->guest, channel);
 }
 
 static void begin_lease(struct channel *channel)
@@ -92,13 +121,12 @@ bool channel_prepare(struct channel *channel)
 	if (!channel->unprepared)
 		return true;
 	channel->unprepared = false;
-	if (differs(channel, guest->wanted)) {
-		if (send_params(channel, guest->wanted))
-			return true;
+	if ((differs(channel, guest->wanted) && !send_params(channel, guest->wanted)) || !remains_begin(channel)) {
 		guest_complain(guest, SQLSTATE_OUT_OF_MEMORY, "out of memory", NULL, NULL);
 		return false;
 	}
-	relay_report(guest, channel, &channel->worker->to_client);
+	if (!channel->setting)
+		relay_report(guest, channel, &channel->worker->to_client);
 	return true;
 }
 
@@ -204,6 +232,8 @@ void channel_part(struct channel *channel)
 	channel->guest = NULL;
 	channel->learning = channel->checking = channel->unprepared = channel->cancel_wanted = false;
 	channel->pinned = false;
+	if (remains_part(channel))
+		channel->dirty = true;
 	timer_clear(&channel->worker->timers, &channel->timer);
 	if (channel->stream)
 		stream_resume(channel->stream);
@@ -214,6 +244,14 @@ static bool needs_reset(const struct channel *channel)
 	const struct config *config = channel->worker->config;
 
 	return config->server_reset_query[0] && (channel->session || config->server_reset_query_always);
+}
+
+static const char discard_all[] = "DISCARD ALL";
+
+/* What was left by a client goes first, then what the configuration wants. */
+static const char *reset_query(const struct channel *channel)
+{
+	return channel->dirty ? discard_all : channel->worker->config->server_reset_query;
 }
 
 /* It is proven free: on with it. */
@@ -253,10 +291,10 @@ static void go_on_cleaning(struct channel *channel)
 			channel_close(channel, "out of memory");
 		return;
 	}
-	if (needs_reset(channel) && !channel->resetting) {
+	if ((needs_reset(channel) || channel->dirty) && !channel->resetting) {
 		channel->resetting = true;
 		begin_cleaning(channel);
-		if (!channel_query(channel, span_text(channel->worker->config->server_reset_query)))
+		if (!channel_query(channel, span_text(reset_query(channel))))
 			channel_close(channel, "out of memory");
 		return;
 	}
@@ -264,10 +302,22 @@ static void go_on_cleaning(struct channel *channel)
 		channel_close(channel, "the reset query failed");
 		return;
 	}
-	if (channel->resetting && strcmp(channel->worker->config->server_reset_query, "DISCARD ALL") == 0) {
+	if (channel->resetting && strcmp(reset_query(channel), discard_all) == 0) {
 		params_drop(channel->applied);
 		channel->applied = params_empty(channel->worker->house->params);
-		channel->applied_doubtful = false;
+		/* What connect_query said is gone too. */
+		channel->applied_doubtful = channel->base && params_count(channel->base) > 0;
+	}
+	if (channel->dirty) {
+		bool more = needs_reset(channel) &&
+			strcmp(channel->worker->config->server_reset_query, discard_all) != 0;
+
+		channel->dirty = false;
+		channel->resetting = !more;
+		if (more) {
+			go_on_cleaning(channel);
+			return;
+		}
 	}
 	if (channel->errands > 0)
 		begin_cleaning(channel);
@@ -403,10 +453,12 @@ static void settle_lease(struct channel *channel)
 		channel->cancel_wanted = false;
 		(void)errand_send(channel, (struct client_ref){ 0 });
 	}
-	if (channel->session || channel->pinned || !track_idle(&channel->track) || channel->unprepared)
+	if (channel->session || !track_idle(&channel->track) || channel->unprepared)
 		return;
 	/* The rest of a message it is sending must not end up with somebody else. */
 	if (guest->body_left > 0 && !guest->discarding)
+		return;
+	if (!remains_settle(channel) || channel->pinned)
 		return;
 	channel_return(channel);
 }
@@ -423,6 +475,8 @@ void channel_settle(struct channel *channel)
 			channel_log(channel, LOG_WARNING, "connect_query failed: %s", channel->problem);
 		channel->setup_failed = false;
 		channel->applied_doubtful = false;
+		if (!remains_learn_base(channel))
+			break;
 		timer_clear(&channel->worker->timers, &channel->timer);
 		channel->state = CHANNEL_IDLE;
 		channel_step(channel, EVENT_SERVER_READY);

@@ -52,6 +52,9 @@ static enum step take_query(struct guest *guest, struct span in, struct frame fr
 		guest_complain(guest, SQLSTATE_INSUFFICIENT_PRIVILEGE, "PQexec disallowed", NULL, NULL);
 		return STEP_STOP;
 	}
+	/* All of its words are looked at, unless there are too many. */
+	if (here < frame.body && frame.body <= guest->worker->config->statement_text_max && remains_matter(guest))
+		return FRAME_HEADER + (size_t)frame.body <= WHOLE_MAX ? STEP_WAIT : STEP_COLLECT;
 	if (relay_shares_statements(guest) && here == frame.body && here > 0) {
 		struct span name;
 		struct statement *ended = relay_deallocated(guest, span_of(in.at + FRAME_HEADER, here - 1), &name);
@@ -61,6 +64,8 @@ static enum step take_query(struct guest *guest, struct span in, struct frame fr
 	}
 	relay_note_request(guest);
 	relay_note_statement(channel, span_of(in.at + FRAME_HEADER, here));
+	remains_look(guest, span_of(in.at + FRAME_HEADER, here > 0 && here == frame.body ? here - 1 : here),
+		here == frame.body);
 	guest_view(guest)->stats.queries++;
 	channel->batch++;
 	if (relay_moves(guest))
@@ -106,6 +111,7 @@ static enum step take_lent(struct guest *guest, struct span in, struct frame fra
 		relay_note_request(guest);
 		channel->reads_only = false;
 		channel->batch++;
+		remains_mark(channel, LOOK_UNKNOWN);
 		return relay_owe(guest, TRACK_FUNCTION, 0, 0) ? STEP_FORWARD : STEP_STOP;
 	default:
 		break;
@@ -203,6 +209,8 @@ static enum step take_message(struct guest *guest, struct span in, struct frame 
 		return STEP_DISCARD; /* its server said the last word; the end follows */
 	if (!guest->channel)
 		return take_parked(guest, in, frame);
+	if (remains_hold(guest, frame.type))
+		return STEP_WAIT;
 	if (guest->channel->unprepared && !channel_prepare(guest->channel))
 		return STEP_STOP;
 	return take_lent(guest, in, frame);

@@ -252,6 +252,7 @@ static enum step parse_unnamed(struct guest *guest, struct span in, struct frame
 		relay_forget_unnamed(guest);
 		guest->unnamed_long = true;
 		guest->channel->pinned = true;
+		remains_mark(guest->channel, LOOK_UNKNOWN | LOOK_UNNAMED);
 	} else {
 		if (in.length < total)
 			return total <= WHOLE_MAX ? STEP_WAIT : STEP_COLLECT;
@@ -271,6 +272,7 @@ static enum step parse_unnamed(struct guest *guest, struct span in, struct frame
 				guest_complain(guest, SQLSTATE_OUT_OF_MEMORY, "out of memory", NULL, NULL);
 				return STEP_STOP;
 			}
+			remains_numbers(guest, statement_marks(guest->unnamed));
 		}
 	}
 	relay_note_request(guest);
@@ -434,6 +436,7 @@ static enum step parse_named(struct guest *guest, struct span whole, struct span
 		guest_complain(guest, SQLSTATE_OUT_OF_MEMORY, "out of memory", NULL, NULL);
 		return STEP_STOP;
 	}
+	remains_numbers(guest, statement_marks(statement));
 	switch (prepared_look(channel->prepared, statement, channel->batch)) {
 	case PREPARED_READY:
 	case PREPARED_PENDING:
@@ -522,6 +525,13 @@ enum step relay_bind(struct guest *guest, struct span in, struct frame frame)
 			return refuse_reserved(guest);
 		if (name.length == 0 && !ensure_unnamed(guest))
 			return STEP_STOP;
+		if (name.length == 0 && guest->unnamed)
+			remains_look_statement(guest, guest->unnamed);
+		else /* too long to be looked at, or made by SQL's PREPARE */
+			remains_mark(guest->channel,
+				statement || name.length == 0 || !relay_shares_statements(guest)
+					? LOOK_UNKNOWN | LOOK_UNNAMED
+					: LOOK_EXECUTE);
 		return relay_owe(guest, TRACK_BIND, 0, 0) ? STEP_FORWARD : STEP_STOP;
 	}
 	if (portal.length + FRAME_HEADER + STATEMENT_NAME + 1 > OUTBOX_SCRATCH) {
@@ -531,6 +541,7 @@ enum step relay_bind(struct guest *guest, struct span in, struct frame frame)
 	if (!ensure_prepared(guest, statement) || !relay_owe(guest, TRACK_BIND, 0, statement->id))
 		return STEP_STOP;
 	say_tail(guest, statement->tail, statement->tail_length);
+	remains_look_statement(guest, statement);
 	length = statement_name(statement, server_name) + 1;
 	rest = frame.body - (portal.length + 1) - (name.length + 1);
 	at = relay_header(outbox_room(&guest->worker->to_server, FRAME_HEADER + portal.length + 1 + length), 'B',

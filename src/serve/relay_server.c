@@ -6,6 +6,7 @@
 
 #include "base/check.h"
 #include "base/text.h"
+#include "serve/channel.h"
 #include "serve/relay.h"
 
 /* Messages that a server may send at any time, and that say something about itself. */
@@ -20,8 +21,9 @@ static enum step take_parameter(struct channel *channel, struct span body, bool 
 		return STEP_STOP;
 	if (!params_put(&channel->reported, name, value))
 		return STEP_STOP;
-	if (!guest || ours || channel->learning)
+	if (!guest || ours || channel->learning || remains_quiet(channel))
 		return STEP_DISCARD; /* relay_report tells the client what differs */
+	remains_mark(channel, LOOK_SETTINGS);
 	/* The client changed it: it keeps the value wherever it goes next. */
 	if (!params_put(&guest->reported, name, value))
 		return STEP_STOP;
@@ -169,16 +171,19 @@ static void take_tag(struct channel *channel, struct span body, bool ours)
 {
 	bool all = body.length == 12 && memcmp(body.at, "DISCARD ALL", 12) == 0;
 	bool reset = body.length == 6 && memcmp(body.at, "RESET", 6) == 0;
-	/* Under PgBouncer's name a SET stays on the server, as there. */
-	bool set = body.length == 4 && memcmp(body.at, "SET", 4) == 0 &&
-		channel->worker->config->manner == MANNER_PGWEIR;
+	bool set = body.length == 4 && memcmp(body.at, "SET", 4) == 0;
+	bool followed = channel->guest && !ours && remains_matter(channel->guest);
+	/* Else a SET stays on the server, as with PgBouncer. */
+	bool undone = channel_view(channel)->rules.transparency != TRANSPARENCY_OFF;
 
 	if (all || (body.length == 15 && memcmp(body.at, "DEALLOCATE ALL", 15) == 0)) {
 		prepared_forget(channel->prepared);
 		if (channel->guest && !ours)
 			names_fini(&channel->guest->names);
 	}
-	if (all || ((set || reset) && !channel->setting))
+	if (followed && (all || set || reset))
+		remains_tag(channel, all);
+	else if (all || (((set && undone) || reset) && !channel->setting))
 		channel->applied_doubtful = true;
 }
 
@@ -230,7 +235,7 @@ static bool refuses_block(const struct channel *channel)
 }
 
 /* Which messages are looked at whole. */
-static bool wants_whole(const struct frame *frame)
+static bool wants_whole(const struct channel *channel, const struct frame *frame)
 {
 	switch (frame->type) {
 	case 'Z':
@@ -240,6 +245,8 @@ static bool wants_whole(const struct frame *frame)
 		return FRAME_HEADER + frame->body <= WHOLE_MAX;
 	case 'C':
 		return tag_may_matter(frame);
+	case 'D':
+		return remains_wants(channel, frame);
 	default:
 		return false;
 	}
@@ -254,8 +261,28 @@ static enum step breach(struct channel *channel, const char *problem)
 /* What ends the server now is no matter of its client, which is about to be parked. */
 static bool is_only_ours(const struct channel *channel)
 {
-	return channel->guest && relay_moves(channel->guest) && !channel->pinned && !channel->unprepared &&
-		track_idle(&channel->track);
+	return channel->guest && relay_moves(channel->guest) && !channel->pinned && !channel->remains.pins &&
+		!channel->remains.touched && !channel->unprepared && track_idle(&channel->track);
+}
+
+/* A query of ours is answered in full. */
+static void take_own(struct channel *channel, uint32_t tag)
+{
+	switch (tag) {
+	case TAG_QUESTION:
+		remains_answered(channel);
+		break;
+	case TAG_CORRECTION:
+		remains_corrected(channel);
+		break;
+	case TAG_NUMBERS:
+		channel->setup_failed = false;
+		break;
+	default:
+		if (channel->setting)
+			channel_set(channel); /* our SET: what follows is the client's */
+		break;
+	}
 }
 
 /* One message of the server. `whole` is all of it when wants_whole said so, else what is here. */
@@ -295,10 +322,18 @@ static enum step take_reply(struct channel *channel, struct span whole, struct f
 		if (tag_may_matter(&frame))
 			take_tag(channel, body, ours);
 		break;
+	case 'D':
+		if (ours && channel->remains.asked && reply.entry.tag == TAG_QUESTION && !remains_row(channel, body))
+			return breach(channel, "the server gave no answer to a question");
+		break;
 	case 'Z':
 		if (body.length != 1)
 			return breach(channel, "the server sent a broken ReadyForQuery");
 		take_ready(channel, &reply);
+		if (!ours && !remains_ready(channel))
+			return breach(channel, "out of memory");
+		if (!ours && channel->remains.correcting)
+			step = STEP_DISCARD; /* it follows the correction */
 		if (refuses_block(channel)) {
 			guest_complain(channel->guest, SQLSTATE_FEATURE_NOT_SUPPORTED,
 				"transaction blocks not allowed in statement pooling mode", NULL, NULL);
@@ -320,8 +355,8 @@ static enum step take_reply(struct channel *channel, struct span whole, struct f
 		channel->forward = false;
 	if (whole.length == FRAME_HEADER + (size_t)frame.body)
 		relay_answer_fakes(channel);
-	if (frame.type == 'Z' && channel->setting && ours && reply.entry.kind == TRACK_QUERY)
-		channel_set(channel); /* our SET is answered: what follows is the client's */
+	if (frame.type == 'Z' && ours && reply.entry.kind == TRACK_QUERY)
+		take_own(channel, reply.entry.tag);
 	return STEP_TAKEN;
 }
 
@@ -357,12 +392,12 @@ size_t relay_server(struct channel *channel, struct span in)
 			break;
 		}
 		n = FRAME_HEADER + (size_t)frame.body;
-		if (wants_whole(&frame) && n > WHOLE_MAX) {
+		if (wants_whole(channel, &frame) && n > WHOLE_MAX) {
 			step = breach(channel, "the server sent a message of impossible length");
 			continue;
 		}
 		if (n > in.length) {
-			if (wants_whole(&frame)) {
+			if (wants_whole(channel, &frame)) {
 				step = STEP_WAIT;
 				continue;
 			}

@@ -8,6 +8,7 @@
 #include "serve/habits.h"
 #include "serve/house.h"
 #include "serve/mail.h"
+#include "serve/remains.h"
 #include "serve/texts.h"
 #include "session/cancel.h"
 #include "session/client.h"
@@ -72,6 +73,7 @@ struct guest {
 	struct client *login;  /* until it is parked */
 	struct channel *channel;
 	struct params *wanted, *reported;
+	struct params *startup; /* what it asked for when it logged in: where RESET leads back to */
 	struct collect *collect;
 	char *user; /* the name it logged in with */
 	struct names names;
@@ -111,6 +113,7 @@ struct channel {
 	bool resetting, rolling_back;
 	bool reads_only; /* the running statement certainly only reads */
 	bool pinned;     /* holds statements too long to keep */
+	bool dirty;      /* its last client left something: DISCARD ALL before anybody else has it */
 	bool broken;     /* must not be lent again */
 	bool said;       /* a statement was noted since the server was last idle */
 	bool cancel_wanted, in_transaction;
@@ -124,7 +127,9 @@ struct channel {
 	struct server *login;
 	struct guest *guest;
 	struct track track;
-	struct params *applied, *reported, *applying;
+	struct params *applied, *reported;
+	struct params *base; /* what connect_query set, in force where a client has nothing of its own; NULL: not known */
+	struct remains remains;
 	struct prepared *prepared;
 	struct timer timer;
 	struct address address;
@@ -160,6 +165,7 @@ struct pool_view {
 	const struct database_settings *database; /* in the worker's configuration */
 	database_id database_id;
 	struct pool_rules rules;
+	bool tells_numbers;         /* somebody asks for currval or lastval */
 	char *database_name, *user; /* as the core knows them; owned */
 	size_t next_host;
 	struct stat_counters stats, marked, last_period; /* marked: as they stood when the last stats_period ended */
@@ -310,6 +316,7 @@ void channel_log(const struct channel *, enum log_level, const char *format, ...
 
 /* Send a query of our own; its answer is kept from the client. False: memory refused. */
 bool channel_query(struct channel *, struct span text);
+bool channel_ask(struct channel *, struct span text, uint32_t tag); /* see remains.h */
 
 /* ---- relay.c ---- */
 

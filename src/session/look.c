@@ -239,24 +239,28 @@ static bool at_end(const struct scan *s)
 
 /* ---- names of settings ---- */
 
-static void add_name(struct scan *s, const char *name, bool reset, bool local)
+static void add_name(struct scan *s, const char *name, enum look_name_kind kind)
 {
 	struct look *look = s->look;
 	struct look_name *to = &look->names[look->count];
 	size_t i;
 
+	for (i = 0; i < look->count; i++)
+		if (look->names[i].kind == kind && strcmp(look->names[i].name, name) == 0)
+			return;
 	if (look->count == LOOK_NAMES || strlen(name) >= sizeof to->name) {
 		*s->marks |= LOOK_UNNAMED;
 		return;
 	}
+	/* What is sent later has no names of its own by then. */
+	if (kind == LOOK_NAME_SET && s->marks == &look->prepared)
+		*s->marks |= LOOK_UNNAMED;
 	look->count++;
+	to->kind = kind;
 	for (i = 0; name[i]; i++)
-		to->name[i] = (char)(name[i] >= 'A' && name[i] <= 'Z' ? name[i] + 32 : name[i]);
+		to->name[i] = (char)(kind != LOOK_NAME_CALL && name[i] >= 'A' && name[i] <= 'Z' ? name[i] + 32
+												: name[i]);
 	to->name[i] = 0;
-	to->reset = reset;
-	to->local = local;
-	if (reset)
-		*s->marks |= LOOK_RESET;
 }
 
 /* A setting that its transaction does not take back. */
@@ -264,13 +268,15 @@ static void add_set(struct scan *s, const char *name)
 {
 	*s->marks |= LOOK_SETTINGS;
 	if (strchr(name, '.'))
-		add_name(s, name, false, false);
+		add_name(s, name, LOOK_NAME_SET);
 }
 
 static void add_reset(struct scan *s, const char *name, bool local)
 {
-	*s->marks |= LOOK_SETTINGS;
-	add_name(s, name, true, local);
+	*s->marks |= LOOK_SETTINGS | LOOK_RESET;
+	add_name(s, name, local ? LOOK_NAME_RESET_LOCAL : LOOK_NAME_RESET);
+	if (strchr(name, '.'))
+		add_name(s, name, LOOK_NAME_SET);
 }
 
 /* name, or name.name...; false: there is none, or it is too long. */
@@ -326,7 +332,7 @@ static void look_config(struct scan *outer)
 	if (!named)
 		*outer->marks |= LOOK_UNNAMED;
 	else if (strchr(name, '.'))
-		add_name(outer, name, false, false);
+		add_name(outer, name, LOOK_NAME_SET);
 }
 
 /* ---- what may stand anywhere in a statement ---- */
@@ -339,8 +345,13 @@ static void judge_call(struct scan *s, const struct token *name, bool foreign, b
 		look_config(s);
 	else
 		*s->marks |= marks;
-	if (!marks && !target && (foreign || name->kind == TOKEN_NAME || !name->whole || !look_knows(name->text)))
-		*s->marks |= LOOK_UNKNOWN;
+	if (marks || target || (!foreign && name->kind == TOKEN_WORD && name->whole && look_knows(name->text)))
+		return;
+	*s->marks |= LOOK_UNKNOWN;
+	if (name->whole)
+		add_name(s, name->text, LOOK_NAME_CALL);
+	else
+		*s->marks |= LOOK_UNNAMED;
 }
 
 /* Behind these a name with a parenthesis is no call: INSERT INTO t (a), AS t (a), COPY t (a), EXECUTE p (a), ::t(a). */
@@ -363,6 +374,8 @@ static void judge_word(struct scan *s, const struct token *token, bool update)
 		*s->marks |= LOOK_EXECUTE;
 	} else if (update && strcmp(token->text, "pg_settings") == 0) {
 		*s->marks |= LOOK_SETTINGS; /* its rule calls set_config */
+	} else if (strcmp(token->text, "insert") == 0 || strcmp(token->text, "copy") == 0) {
+		*s->marks |= LOOK_INSERT;
 	}
 }
 
@@ -479,7 +492,7 @@ static const struct kind {
 	{ "declare", 0 },
 	{ "delete", 0 },
 	{ "discard", ASK_ALL },
-	{ "do", LOOK_UNKNOWN },
+	{ "do", LOOK_UNKNOWN | LOOK_UNNAMED },
 	{ "drop", LOOK_TEMPORARY },
 	{ "end", 0 },
 	{ "execute", LOOK_EXECUTE },
@@ -570,7 +583,4 @@ void look_at(struct span text, struct look *look)
 	}
 	if (s.doubt)
 		look->marks |= LOOK_UNKNOWN;
-	/* What is sent later has no names of its own by then. */
-	if (look->prepared & LOOK_SETTINGS)
-		look->prepared |= LOOK_UNNAMED;
 }

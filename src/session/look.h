@@ -23,21 +23,22 @@ enum look_mark {
 	LOOK_RESET_ALL = 1 << 10,
 	LOOK_UNNAMED = 1 << 11, /* it sets something and the text does not say what */
 	LOOK_EXECUTE = 1 << 12, /* EXECUTE: it does what a PREPARE before it said */
-	LOOK_UNKNOWN = 1 << 13  /* it runs what can not be seen: a function of the user's, DO, CALL */
+	LOOK_UNKNOWN = 1 << 13, /* it runs what can not be seen: a function of the user's, DO, CALL */
+	LOOK_INSERT = 1 << 14   /* it makes rows, whose defaults may take numbers from sequences */
 };
 
-#define LOOK_NAMES      8
-#define LOOK_NAME_BYTES 128
+#define LOOK_NAMES      16
+#define LOOK_NAME_BYTES 64 /* as long as PostgreSQL's own names */
 
 struct look {
 	uint32_t marks;
 	uint32_t prepared; /* what EXECUTE of a statement that this text PREPAREs would do */
-	/* Settings that must be asked for by name, since no view shows them (those with a dot), and those that are reset. When there
-	 * are more than fit, or one is too long, LOOK_UNNAMED is set. */
+	/* Settings that must be asked for by name, since no view shows them (those with a dot), those that are reset, and functions that
+	 * are not known. When there are more than fit, or one is too long, LOOK_UNNAMED is set. */
 	unsigned count;
 	struct look_name {
-		char name[LOOK_NAME_BYTES]; /* folded to small letters */
-		bool reset, local;          /* RESET or TO DEFAULT; SET LOCAL */
+		char name[LOOK_NAME_BYTES]; /* of settings in small letters; of functions as the catalogue has it */
+		enum look_name_kind { LOOK_NAME_SET, LOOK_NAME_RESET, LOOK_NAME_RESET_LOCAL, LOOK_NAME_CALL } kind;
 	} names[LOOK_NAMES];
 };
 

@@ -38,11 +38,11 @@ static void everyday_statements_leave_nothing(void **state)
 	HOLDS({ "", 0 }, { "  -- nothing", 0 }, { "SELECT 1", 0 }, { "BEGIN; SELECT 1; COMMIT", 0 },
 		{ "SELECT count(*), max(t.a) FROM \"t\" INNER JOIN u ON (t.id = u.id) WHERE (a IN (1, 2)) AND lower(b) = $1 LIMIT (5)",
 			0 },
-		{ "INSERT INTO \"app_user\" (\"a\", \"b\") VALUES ($1, $2) RETURNING \"id\"", 0 },
+		{ "INSERT INTO \"app_user\" (\"a\", \"b\") VALUES ($1, $2) RETURNING \"id\"", LOOK_INSERT },
 		{ "INSERT INTO public.t AS x (a) SELECT coalesce(b, 'set_config(') FROM u ON CONFLICT (a) DO UPDATE SET a = excluded.a",
-			0 },
+			LOOK_INSERT },
 		{ "UPDATE t SET a = pg_catalog.now(), b = 'SET x = 1; LISTEN y' WHERE c::numeric(10, 2) > 0", 0 },
-		{ "DELETE FROM t WHERE id = ANY ($1)", 0 }, { "COPY t (a, b) FROM STDIN", 0 },
+		{ "DELETE FROM t WHERE id = ANY ($1)", 0 }, { "COPY t (a, b) FROM STDIN", LOOK_INSERT },
 		{ "WITH x AS (SELECT 1) SELECT row_number() OVER (PARTITION BY a) FROM x", 0 },
 		{ "SAVEPOINT a; RELEASE a", 0 }, { "DECLARE c CURSOR FOR SELECT 1", 0 }, { "FETCH 10 FROM c", 0 },
 		{ "SET LOCAL work_mem = '1GB'", 0 }, { "set transaction isolation level serializable", 0 },
@@ -96,7 +96,7 @@ static void what_can_not_be_seen_is_unknown(void **state)
 	(void)state;
 	HOLDS({ "SELECT mine(1)", LOOK_UNKNOWN }, { "SELECT app.now()", LOOK_UNKNOWN },
 		{ "SELECT a[1:mine(2)]", LOOK_UNKNOWN }, { "SELECT \"Lower\"('x')", LOOK_UNKNOWN },
-		{ "DO $$ BEGIN PERFORM set_config('a', 'b', false); END $$", LOOK_UNKNOWN },
+		{ "DO $$ BEGIN PERFORM set_config('a', 'b', false); END $$", LOOK_UNKNOWN | LOOK_UNNAMED },
 		{ "CALL p()", LOOK_UNKNOWN }, { "FROBNICATE", LOOK_UNKNOWN },
 		{ "SELECT query_to_xml('SELECT 1', true, true, '')", LOOK_UNKNOWN },
 		{ "CREATE EXTENSION x", LOOK_TEMPORARY | LOOK_UNKNOWN });
@@ -130,15 +130,16 @@ static void names_are_told_as_postgresql_folds_them(void **state)
 	look_at(span_text(
 			"SET App.\"Tenant\" = 'x'; SELECT set_config('App.User', 'y', false); RESET Work_Mem; SET LOCAL x.y TO DEFAULT"),
 		&look);
-	assert_int_equal(look.count, 4);
+	assert_int_equal(look.count, 5);
 	assert_string_equal(look.names[0].name, "app.tenant");
-	assert_false(look.names[0].reset);
+	assert_int_equal(look.names[0].kind, LOOK_NAME_SET);
 	assert_string_equal(look.names[1].name, "app.user");
 	assert_string_equal(look.names[2].name, "work_mem");
-	assert_true(look.names[2].reset);
+	assert_int_equal(look.names[2].kind, LOOK_NAME_RESET);
 	assert_string_equal(look.names[3].name, "x.y");
-	assert_true(look.names[3].reset && look.names[3].local);
-	look_at(span_text("SET a.a=1;SET a.b=1;SET a.c=1;SET a.d=1;SET a.e=1;SET a.f=1;SET a.g=1;SET a.h=1;SET a.i=1"),
+	assert_int_equal(look.names[3].kind, LOOK_NAME_RESET_LOCAL);
+	look_at(span_text("SET a.a=1;SET a.b=1;SET a.c=1;SET a.d=1;SET a.e=1;SET a.f=1;SET a.g=1;SET a.h=1;SET a.i=1;"
+			  "SET b.a=1;SET b.b=1;SET b.c=1;SET b.d=1;SET b.e=1;SET b.f=1;SET b.g=1;SET b.h=1;SET b.i=1"),
 		&look);
 	assert_int_equal(look.count, LOOK_NAMES);
 	assert_true(look.marks & LOOK_UNNAMED);

@@ -8,6 +8,7 @@
 
 #include <stdatomic.h>
 #include <stdlib.h>
+#include <strings.h>
 
 #include "base/check.h"
 #include "base/hash.h"
@@ -301,15 +302,37 @@ void params_at(const struct params *set, size_t i, const char **name, const char
 	*value = set->list[i].value;
 }
 
+/* In the order in which they are set: a new session_authorization takes the role with it. */
+static const char *const roles[] = { "session_authorization", "role" };
+
+static bool is_role(const char *name)
+{
+	return strcasecmp(name, roles[0]) == 0 || strcasecmp(name, roles[1]) == 0;
+}
+
+static bool add_set(const char *name, const char *value, bool *selecting, struct buf *out)
+{
+	bool ok = buf_format(out, *selecting ? "," : "SELECT ") && buf_format(out, "pg_catalog.set_config(") &&
+		buf_add_literal(out, of(name)) && buf_add(out, ",", 1) && buf_add_literal(out, of(value)) &&
+		buf_format(out, ",false)");
+
+	*selecting = true;
+	return ok;
+}
+
 bool params_difference(const struct params *have, const struct params *want, struct buf *out)
 {
-	bool selecting = false, ok = true;
+	bool selecting = false, ok = true, other_role;
 	size_t i;
 
 	if (have == want)
 		return true;
+	/* Who has another role may not be allowed to change the rest: its own comes back first, the other last. */
+	other_role = params_get(have, of(roles[0])) || params_get(have, of(roles[1]));
+	for (i = 0; other_role && i < 2; i++)
+		ok = ok && buf_format(out, "RESET %s;", roles[i]);
 	for (i = 0; i < have->count; i++) {
-		if (params_get(want, of(have->list[i].name)))
+		if (params_get(want, of(have->list[i].name)) || is_role(have->list[i].name))
 			continue;
 		ok = ok && buf_format(out, "RESET ") && buf_add_identifier(out, of(have->list[i].name), true) &&
 			buf_add(out, ";", 1);
@@ -317,12 +340,15 @@ bool params_difference(const struct params *have, const struct params *want, str
 	for (i = 0; i < want->count; i++) {
 		const char *now = params_get(have, of(want->list[i].name));
 
-		if (now && strcmp(now, want->list[i].value) == 0)
+		if (is_role(want->list[i].name) || (now && strcmp(now, want->list[i].value) == 0))
 			continue;
-		ok = ok && buf_format(out, selecting ? "," : "SELECT ") && buf_format(out, "pg_catalog.set_config(") &&
-			buf_add_literal(out, of(want->list[i].name)) && buf_add(out, ",", 1) &&
-			buf_add_literal(out, of(want->list[i].value)) && buf_format(out, ",false)");
-		selecting = true;
+		ok = ok && add_set(want->list[i].name, want->list[i].value, &selecting, out);
+	}
+	for (i = 0; i < 2; i++) {
+		const char *value = params_get(want, of(roles[i]));
+
+		if (value)
+			ok = ok && add_set(roles[i], value, &selecting, out);
 	}
 	return ok;
 }

@@ -19,8 +19,10 @@
 #include "base/list.h"
 #include "base/text.h"
 #include "io/thread.h"
+#include "session/look.h"
 
 #define BOOK_SLOTS 4096
+#define LOOKED     (1u << 31)
 
 struct shared {
 	struct statement public;
@@ -28,6 +30,7 @@ struct shared {
 	struct shared *next;
 	uint64_t hash;
 	atomic_uint references;
+	atomic_uint marks; /* LOOKED: and those of the look */
 	uint8_t bytes[];
 };
 
@@ -107,6 +110,7 @@ static struct shared *shared_make(struct statement_book *book, uint64_t hash, st
 	made->book = book;
 	made->hash = hash;
 	atomic_init(&made->references, 1);
+	atomic_init(&made->marks, 0);
 	book->count++;
 	book->bytes += sizeof *made + tail.length;
 	return made;
@@ -151,6 +155,28 @@ struct statement *statement_take_apart(struct statement_book *book, struct span 
 	}
 	lock_drop(book->lock);
 	return made ? &made->public : NULL;
+}
+
+struct span statement_text(const struct statement *statement)
+{
+	const uint8_t *zero = memchr(statement->tail, 0, statement->tail_length);
+
+	return span_of(statement->tail, zero ? (size_t)(zero - statement->tail) : statement->tail_length);
+}
+
+uint32_t statement_marks(struct statement *statement)
+{
+	struct shared *shared = shared_of(statement);
+	unsigned marks = atomic_load_explicit(&shared->marks, memory_order_relaxed);
+	struct look look;
+
+	if (!(marks & LOOKED)) {
+		look_at(statement_text(statement), &look);
+		/* Two that look at once see the same. */
+		marks = look.marks | (look.prepared ? LOOK_PREPARE : 0) | LOOKED;
+		atomic_store_explicit(&shared->marks, marks, memory_order_relaxed);
+	}
+	return marks & ~LOOKED;
 }
 
 struct statement *statement_keep(struct statement *statement)

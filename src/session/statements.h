@@ -25,6 +25,10 @@ struct statement *statement_take(struct statement_book *, struct span tail); /* 
  * a statement is always said of one name. */
 struct statement *statement_take_apart(struct statement_book *, struct span tail);
 struct statement *statement_keep(struct statement *);
+
+/* The marks of a look at its text (session/look.h); looked at once. */
+uint32_t statement_marks(struct statement *);
+struct span statement_text(const struct statement *); /* without its zero */
 void statement_drop(struct statement *);
 
 /* Its name on servers, terminated. */

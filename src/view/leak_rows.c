@@ -99,7 +99,7 @@ static const struct column pin_columns[] = {
 };
 static const struct field pin_fields[] = {
 	E(put_u64, client), E(put_u64, server), E(put_text, who.user), E(put_text, who.database), E(put_text, who.application_name),
-	E(put_u32, who.origin), E(put_text, pin), E(put_duration, age), E(put_text_or_null, statement),
+	E(put_u32, who.origin), E(put_text, pin), E(put_duration, age), E(put_text_or_null, pin_statement),
 };
 
 static const struct column reap_columns[] = {

@@ -169,7 +169,8 @@ struct lease_row {
 	time_us age, in_state, transaction_age;
 	uint32_t waiting; /* clients that wait for a server of its pool */
 	char first[SNAPSHOT_WORDS], statement[SNAPSHOT_WORDS], route[SNAPSHOT_NAME], trace[40];
-	char pin[80]; /* why it outlives its transaction; empty: it does not */
+	char pin[160];                      /* why it outlives its transaction; empty: it does not */
+	char pin_statement[SNAPSHOT_WORDS]; /* which statement made it so */
 };
 
 /* A client that the reaper looked at. */

@@ -30,6 +30,7 @@ static struct limits limits;
 static struct {
 	unsigned workers, prepared, clients, origin_clients, origin_login_rate, origin_servers;
 	bool fair;
+	bool transparent;          /* else only what the protocol tells */
 	unsigned monitor_interval; /* 0: there is no monitor */
 	bool two_names; /* the one PostgreSQL is known by its name too: each monitor takes the servers of the other's pools for others */
 	bool prepares;
@@ -161,6 +162,7 @@ static struct config *configure(void)
 		.origin_servers_max = fixed.fair ? of(0, 0, 1, 2) : fixed.origin_servers,
 		.origin_clients_max = fixed.origin_clients,
 		.fair = fixed.fair,
+		.transparent = fixed.transparent,
 		.query_wait_timeout = (time_us)of(0, 120, 120, 20) * SECOND_US,
 		.login_timeout = (time_us)of(60, 60, 120, 300) * SECOND_US,
 		.query_timeout = (time_us)of(0, 0, 0, world.plain ? 0 : 2) * SECOND_US,
@@ -190,6 +192,7 @@ static struct config *configure(void)
 		(long long)(limits.client_idle_timeout / SECOND_US), of(0, 1, 5, 5));
 	LINE("server_idle_timeout=%u\nserver_lifetime=%u\nserver_check_delay=%u\nserver_connect_timeout=%u\nserver_login_retry=%u\n",
 		of(0, 1, 5, 600), of(0, 2, 3600, 3600), of(0, 1, 30, 30), of(5, 15, 15, 15), of(0, 1, 2, 15));
+	LINE("transparency=%s\n", fixed.transparent ? "full" : "protocol");
 	LINE("max_prepared_statements=%u\nserver_orphan_timeout=%u\nserver_round_robin=%u\nworkers=%u\n",
 		fixed.prepared, of(1, 10, 60, 60), of(0, 0, 0, 1), fixed.workers);
 	LINE("leak_interval=%s\nleak_quiet=%s\nleak_hold=%s\nleak_action=%s\n", chance(500) ? "1" : "0.2",
@@ -224,6 +227,11 @@ static struct secrets *user_list(void)
 
 	check(secrets);
 	return secrets;
+}
+
+bool house_is_transparent(void)
+{
+	return fixed.transparent;
 }
 
 bool house_prepares(void)
@@ -291,6 +299,7 @@ void house_begin(void)
 	fixed.origin_clients = of(0, 0, 0, 6);
 	fixed.origin_login_rate = of(0, 0, 0, 10);
 	fixed.fair = chance(700);
+	fixed.transparent = chance(700);
 	fixed.origin_servers = of(0, 0, 1, 2);
 	keeper_loop = loop_new();
 	keeper_mailbox = mailbox_new(keeper_loop);

@@ -97,6 +97,15 @@ void judge_statement(struct backend *b, const char *text)
 				"backend %u is in a transaction of c%d, and c%d says: %s", b->process, b->owner, tag,
 				text);
 	b->owner = tag;
+	if (limits.transparent && b->session->mine[0]) {
+		char quoted[100];
+
+		snprintf(quoted, sizeof quoted, "'%.80s", b->session->mine);
+		if (tag_of(quoted) != tag)
+			broken("nobody sees what another left in a session",
+				"backend %u has the temporary table of c%d, and c%d says: %s", b->process,
+				tag_of(quoted), tag, text);
+	}
 	for (int i = 0; i < SETTINGS; i++) {
 		char wanted[SETTING_BYTES];
 
@@ -332,11 +341,13 @@ static void look_at_guest(struct worker *w, struct guest *g, struct tally *t)
 	if (g->state == GUEST_PARKED && !g->habits.rest_since)
 		broken("who is parked rests", "guest %u.%u", w->index, g->handle.slot);
 	if (g->state == GUEST_LENT && g->habits.rest_since && g->channel && !g->channel->unprepared &&
-		!g->channel->checking && !track_quiet(&g->channel->track))
+		!g->channel->checking && !track_quiet(&g->channel->track) &&
+		!(g->channel->track.count == 1 && (g->channel->remains.asked || g->channel->remains.correcting)))
 		broken("who is owed an answer does not rest", "guest %u.%u", w->index, g->handle.slot);
 	if (g->state == GUEST_PARKED && g->stream && stream_is_paused(g->stream))
 		broken("who is parked is heard", "guest %u.%u is paused", w->index, g->handle.slot);
 	if (g->state == GUEST_LENT && g->stream && stream_is_paused(g->stream) && g->channel->stream &&
+		!(g->channel->remains.held && !track_quiet(&g->channel->track)) &&
 		stream_queued(g->channel->stream) == 0 && !stream_is_broken(g->channel->stream))
 		broken("who is lent a server is heard", "guest %u.%u is paused, and nothing is queued for its server",
 			w->index, g->handle.slot);

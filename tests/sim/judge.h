@@ -11,8 +11,9 @@ struct house;
 /* What the configuration in force allows, as the judge counts; kept beside the text that made it. */
 struct limits {
 	unsigned pool_size, reserve, database_max, user_max, origin_servers_max, origin_clients_max;
-	bool fair;   /* for the whole run, as origin_clients_max */
-	bool budget; /* the monitor reads, and its budget holds */
+	bool fair;        /* for the whole run, as origin_clients_max */
+	bool transparent; /* for the whole run: nobody sees what another left in a session */
+	bool budget;      /* the monitor reads, and its budget holds */
 	time_us query_wait_timeout, login_timeout, query_timeout, idle_transaction_timeout, transaction_timeout,
 		client_idle_timeout;
 };

@@ -103,6 +103,7 @@ static uint64_t play(uint64_t seed)
 	ways.database_count = 1 + (size_t)pick(database_count);
 	ways.user_count = 1 + (size_t)pick(3);
 	ways.prepared = house_prepares();
+	ways.transparent = house_is_transparent();
 	ways.password = house_wants_passwords();
 	ways.span = chance(500) ? between(1, SECOND_US) : between(1, 20 * SECOND_US);
 	ways.leaves = world.plain ? 0 : (unsigned)pick(500);

@@ -125,7 +125,7 @@ static void compose(struct person *p, char *out, size_t size, bool extended)
 	} else if (chance(250)) {
 		i = (unsigned)pick(SETTINGS);
 		/* What it SET itself and nobody reports holds to the end of the transaction; a prepared SHOW may run later. */
-		if ((p->touched[i] || extended) && !setting_facts[i].reported)
+		if (!ways.transparent && (p->touched[i] || extended) && !setting_facts[i].reported)
 			i = 0;
 		snprintf(out, size, "SHOW %s /*%s*/", setting_facts[i].name, mine);
 	} else {
@@ -179,6 +179,36 @@ static void compose_set(struct person *p, char *out, size_t size, bool local)
 	}
 	quoted[n] = 0;
 	snprintf(out, size, "SET %s%s TO E'%s' /*%s*/", local ? "LOCAL " : "", setting_facts[i].name, quoted, mine);
+}
+
+static bool may_reset(const struct person *p)
+{
+	return !p->has_any || (ways.transparent && strncmp(p->database, "sess", 4) != 0);
+}
+
+/* What lives in its session, and the way back to what it asked for when it came. */
+static void compose_own(struct person *p, char *out, size_t size)
+{
+	char mine[80];
+	unsigned i = some_setting(false);
+
+	nonce(p, mine);
+	/* In session mode RESET leads back to what the pooler asked for. */
+	if (may_reset(p) && chance(250)) {
+		snprintf(out, size, "RESET %s /*%s*/", chance(800) ? setting_facts[i].name : "ALL", mine);
+		return;
+	}
+	switch (pick(4)) {
+	case 0:
+		snprintf(out, size, "CREATE TEMP TABLE mine '%s'", mine);
+		break;
+	case 1:
+		snprintf(out, size, "DROP TABLE mine /*%s*/", mine);
+		break;
+	default:
+		snprintf(out, size, "TABLE mine /*%s*/", mine);
+		break;
+	}
 }
 
 static void say_parse(struct person *p, const char *name, const char *text)
@@ -398,13 +428,16 @@ static void converse(struct person *p)
 		return;
 	}
 	if (chance(p->sets)) {
-		if (!p->in_block && !p->has_any && chance(150)) {
+		if (!p->in_block && may_reset(p) && chance(150)) {
 			nonce(p, mine);
 			snprintf(text, sizeof text, chance(500) ? "DISCARD ALL /*%s*/" : "DEALLOCATE ALL /*%s*/", mine);
 			ask(p, text);
 			return;
 		}
-		compose_set(p, text, sizeof text, p->in_block && chance(500));
+		if (ways.transparent && chance(400))
+			compose_own(p, text, sizeof text);
+		else
+			compose_set(p, text, sizeof text, p->in_block && chance(500));
 		by_either(p, text);
 		return;
 	}

@@ -47,7 +47,8 @@ struct people_ways {
 	unsigned count, operators, hostile;
 	const char *const *databases;
 	size_t database_count, user_count;
-	bool prepared; /* named statements are shared */
+	bool prepared;    /* named statements are shared */
+	bool transparent; /* whatever a session holds is its own */
 	bool password;
 	time_us span; /* over which they come */
 	unsigned leaves, cancels, slow;

@@ -5,6 +5,8 @@
  *   SELECT $1                     the parameter                INSERT 'x'                 writes
  *   FAIL 'x'                      an error                     WARN 'x'                   a notice
  *   COPY OUT n 'x'                n rows                       COPY IN k 'x'              k>0: fails at row k
+ *   CREATE TEMP TABLE mine 'x'    the session's own            TABLE mine                 what is in it; an error without
+ *   DROP TABLE mine               it is gone                   DISCARD SEQUENCES, the pooler's question (see answer_question)
  *   BEGIN COMMIT ROLLBACK SHOW SET SET LOCAL RESET DISCARD ALL DEALLOCATE ALL, SELECT set_config(...),..., select 1 */
 #include "session.h"
 
@@ -210,12 +212,15 @@ static void ready(struct session *s, struct bytes *out)
 static void transaction_begins(struct session *s)
 {
 	memcpy(s->saved, s->lasting, sizeof s->saved);
+	text_copy(s->mine_saved, sizeof s->mine_saved, s->mine);
 }
 
 static void transaction_ends(struct session *s, bool well)
 {
-	if (!well)
+	if (!well) {
 		memcpy(s->lasting, s->saved, sizeof s->lasting);
+		text_copy(s->mine, sizeof s->mine, s->mine_saved);
+	}
 	memcpy(s->now, s->lasting, sizeof s->now);
 	s->status = 'I';
 	s->implicit = false;
@@ -239,6 +244,7 @@ static void fails(struct session *s, struct bytes *out, const char *sqlstate, co
 		s->status = 'E';
 		memcpy(s->lasting, s->saved, sizeof s->lasting);
 		memcpy(s->now, s->saved, sizeof s->now);
+		text_copy(s->mine, sizeof s->mine, s->mine_saved);
 	} else if (s->status == 'I' && s->implicit) {
 		transaction_ends(s, false);
 	}
@@ -388,6 +394,12 @@ enum verb {
 	VERB_DISCARD,
 	VERB_DEALLOCATE,
 	VERB_CONFIG,
+	VERB_TEMP,
+	VERB_TABLE,
+	VERB_DROP,
+	VERB_RESET_ROLE,
+	VERB_SEQUENCES,
+	VERB_QUESTION,
 	VERB_BAD
 };
 
@@ -424,6 +436,10 @@ static void parse_select(const char *at, struct parsed *p)
 		p->verb = VERB_ROW;
 		text_copy(p->text, sizeof p->text, "1");
 		at++;
+	} else if (strncmp(at, "CASE context ", 13) == 0) {
+		p->verb = VERB_QUESTION;
+		p->configs = at;
+		return;
 	} else if (strncmp(at, "pg_catalog.set_config(", 22) == 0) {
 		p->verb = VERB_CONFIG;
 		p->configs = at;
@@ -441,6 +457,10 @@ static void parse(const char *text, struct parsed *p)
 	*p = (struct parsed){ .verb = VERB_BAD };
 	if (!*at) {
 		p->verb = VERB_EMPTY;
+	} else if (strncmp(at, "(SELECT '", 9) == 0) {
+		p->verb = VERB_QUESTION;
+		p->configs = at;
+		return;
 	} else if (word(&at, "select")) {
 		parse_select(at, p);
 		return;
@@ -474,10 +494,18 @@ static void parse(const char *text, struct parsed *p)
 	} else if (word(&at, "reset")) {
 		if (word(&at, "all"))
 			p->verb = VERB_RESET_ALL;
+		else if (word(&at, "role") || (word(&at, "session") && word(&at, "authorization")))
+			p->verb = VERB_RESET_ROLE;
 		else if (name_of(&at, name, sizeof name) && (p->setting = setting_find(span_text(name))) >= 0)
 			p->verb = VERB_RESET;
-	} else if (word(&at, "discard") && word(&at, "all")) {
-		p->verb = VERB_DISCARD;
+	} else if (word(&at, "discard")) {
+		p->verb = word(&at, "all") ? VERB_DISCARD : word(&at, "sequences") ? VERB_SEQUENCES : VERB_BAD;
+	} else if (word(&at, "create") && word(&at, "temp") && word(&at, "table") && word(&at, "mine")) {
+		p->verb = literal(&at, p->text, sizeof p->text) ? VERB_TEMP : VERB_BAD;
+	} else if (word(&at, "table") && word(&at, "mine")) {
+		p->verb = VERB_TABLE;
+	} else if (word(&at, "drop") && word(&at, "table") && word(&at, "mine")) {
+		p->verb = VERB_DROP;
 	} else if (word(&at, "deallocate") && word(&at, "all")) {
 		p->verb = VERB_DEALLOCATE;
 	}
@@ -488,7 +516,7 @@ static void parse(const char *text, struct parsed *p)
 static bool returns_rows(const struct parsed *p)
 {
 	return p->verb == VERB_ROW || p->verb == VERB_ROWS || p->verb == VERB_SLEEP || p->verb == VERB_PARAMETER ||
-		p->verb == VERB_SHOW || p->verb == VERB_CONFIG;
+		p->verb == VERB_SHOW || p->verb == VERB_CONFIG || p->verb == VERB_TABLE || p->verb == VERB_QUESTION;
 }
 
 static void say_row_description(struct bytes *out)
@@ -546,6 +574,47 @@ static bool set_configs(struct session *s, const char *at, struct bytes *out)
 			return *at == 0;
 		at = skip_blank(at + 1);
 	}
+}
+
+static void say_fields(struct bytes *out, const char *const fields[3])
+{
+	uint8_t body[300] = { 0, 3 };
+	size_t n = 2;
+
+	for (int i = 0; i < 3; i++) {
+		size_t length = fields[i] ? strlen(fields[i]) : 0;
+
+		memset(body + n, fields[i] ? 0 : 0xff, 4);
+		if (fields[i])
+			body[n + 3] = (uint8_t)length;
+		n += 4;
+		if (fields[i])
+			memcpy(body + n, fields[i], length);
+		n += length;
+	}
+	say_body(out, 'D', body, n);
+}
+
+/* What the pooler asks at the end of a transaction: rows of a kind, a name and a value. Settings with a dot are shown only when they are
+ * asked for by name. */
+static unsigned answer_question(struct session *s, const char *text, struct bytes *out)
+{
+	unsigned rows = 0;
+
+	for (int i = 0; i < SETTINGS && strncmp(text, "CASE", 4) == 0; i++) {
+		const char *fields[3] = { "s", setting_facts[i].name, s->now[i] };
+
+		if (strcmp(s->now[i], s->standard[i]) == 0 ||
+			(strchr(setting_facts[i].name, '.') && !strstr(text, setting_facts[i].name)))
+			continue;
+		say_fields(out, fields);
+		rows++;
+	}
+	if (strstr(text, "'t'") && s->mine[0]) {
+		say_fields(out, (const char *const[3]){ "t", NULL, NULL });
+		rows++;
+	}
+	return rows;
 }
 
 enum outcome { DONE, FAILED, WAITS };
@@ -678,9 +747,42 @@ static enum outcome run(struct session *s, const char *text, struct bytes *out, 
 		}
 		for (int k = 0; k < SETTINGS; k++)
 			reset(s, k);
-		if (p.verb == VERB_DISCARD)
+		if (p.verb == VERB_DISCARD) {
 			memset(s->statements, 0, sizeof s->statements);
+			s->mine[0] = 0;
+		}
 		say_tag(out, p.verb == VERB_DISCARD ? "DISCARD ALL" : "RESET", 0, false);
+		return DONE;
+	case VERB_RESET_ROLE:
+		say_tag(out, "RESET", 0, false);
+		return DONE;
+	case VERB_SEQUENCES:
+		say_tag(out, "DISCARD SEQUENCES", 0, false);
+		return DONE;
+	case VERB_QUESTION:
+		say_tag(out, "SELECT", answer_question(s, p.configs, out), true);
+		return DONE;
+	case VERB_TEMP:
+		if (s->mine[0]) {
+			fails(s, out, "42P07", "relation \"mine\" already exists");
+			return FAILED;
+		}
+		snprintf(s->mine, sizeof s->mine, "%.70s", p.text);
+		say_tag(out, "CREATE TABLE", 0, false);
+		return DONE;
+	case VERB_TABLE:
+	case VERB_DROP:
+		if (!s->mine[0]) {
+			fails(s, out, "42P01", "relation \"mine\" does not exist");
+			return FAILED;
+		}
+		if (p.verb == VERB_TABLE) {
+			say_row(out, s->mine, 0);
+			say_tag(out, "SELECT", 1, true);
+			return DONE;
+		}
+		s->mine[0] = 0;
+		say_tag(out, "DROP TABLE", 0, false);
 		return DONE;
 	case VERB_DEALLOCATE:
 		memset(s->statements, 0, sizeof s->statements);

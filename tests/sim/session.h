@@ -44,10 +44,11 @@ struct session {
 	char saved[SETTINGS][SETTING_BYTES];   /* after a rollback */
 	char standard[SETTINGS][SETTING_BYTES];
 	char told[SETTINGS][SETTING_BYTES];
-	char status;     /* I T E */
-	bool implicit;   /* in an implicit transaction */
-	bool skipping;   /* until Sync */
-	uint8_t copying; /* 1: asked for by Query, 2: by Execute */
+	char mine[80], mine_saved[80]; /* the temporary table of this session; empty: there is none */
+	char status;                   /* I T E */
+	bool implicit;                 /* in an implicit transaction */
+	bool skipping;                 /* until Sync */
+	uint8_t copying;               /* 1: asked for by Query, 2: by Execute */
 	unsigned copy_rows, copy_fails_at;
 	uint64_t copy_sum;
 	struct prepared statements[STATEMENTS_MAX];

@@ -1,0 +1,498 @@
+/* What a client leaves in the session of its server.
+ *
+ *   statement -> look: nothing ----------------------------------------> the lease ends with the transaction, as ever
+ *                look: maybe  -> touched
+ *                                   | the transaction ends
+ *                                   v
+ *                                question -> answer: settings -> the client's from now on, and the server's; the lease ends
+ *                                            answer: a temporary table, a lock... -> pinned, until an answer says that it is gone
+ *
+ * The client does not wait for the answer: it has its ReadyForQuery, and what it sends meanwhile follows the question to the same
+ * server. Asking costs what PostgreSQL takes for it, once for a transaction in which something suspicious was said.
+ *
+ * RESET means to the client: back to what I asked for at my login. To PostgreSQL it means: to what the pooler asked for. So the
+ * client's own values are set again behind it (the correction), before anything else that the client sends, and its ReadyForQuery waits
+ * for that: what it is told of its settings is what they are.
+ *
+ * What always holds:
+ *   - touched or pinned: the lease does not end but with its client;
+ *   - it ends so: the server runs DISCARD ALL before anybody else has it;
+ *   - channel->applied is what the session has, when nothing is touched. */
+#include "serve/remains.h"
+
+#include "base/check.h"
+#include "base/text.h"
+#include "serve/channel.h"
+#include "serve/relay.h"
+
+/* Marks after which the server must be asked. */
+#define ASKING \
+	(LOOK_SETTINGS | LOOK_TEMPORARY | LOOK_CURSOR | LOOK_LOCK | LOOK_PREPARE | LOOK_LISTEN | LOOK_UNKNOWN | \
+		LOOK_RESET | LOOK_RESET_ALL)
+
+bool remains_matter(const struct guest *guest)
+{
+	return guest->pool != NO_POOL && relay_moves(guest) &&
+		guest_view(guest)->rules.transparency == TRANSPARENCY_FULL;
+}
+
+/* ---- suspecting ---- */
+
+static void pin(struct channel *channel, enum pin why)
+{
+	channel->remains.pins |= 1u << why;
+}
+
+static bool is_pinned(const struct remains *r, enum pin why)
+{
+	return r->pins & (1u << why);
+}
+
+static void unpin(struct remains *r, enum pin why)
+{
+	r->pins &= ~(1u << why);
+}
+
+void remains_mark(struct channel *channel, uint32_t marks)
+{
+	struct remains *r = &channel->remains;
+	struct pool_view *view = channel_view(channel);
+
+	if (!channel->guest || !remains_matter(channel->guest))
+		return;
+	if (marks & LOOK_EXECUTE)
+		marks |= r->prepared;
+	if (marks & LOOK_CURRVAL)
+		view->tells_numbers = true;
+	r->failed = false;
+	if (marks & (LOOK_SEQUENCE | LOOK_INSERT | LOOK_UNKNOWN))
+		r->took_numbers = true;
+	/* Numbers of sequences are everybody's habit; asking for them again is not. */
+	if (view->tells_numbers && (marks & (LOOK_SEQUENCE | LOOK_INSERT | LOOK_UNKNOWN)))
+		pin(channel, PIN_SEQUENCE);
+	if (marks & LOOK_FOR_GOOD)
+		pin(channel, PIN_FOR_GOOD);
+	if (marks & LOOK_UNNAMED)
+		pin(channel, PIN_UNSEEN);
+	r->touched |= marks & ASKING;
+}
+
+static void note_statement(struct remains *r, struct span text)
+{
+	if (r->touched || r->pins)
+		return;
+	r->statement_length = text.length < sizeof r->statement ? text.length : sizeof r->statement;
+	memcpy(r->statement, text.at, r->statement_length);
+}
+
+void remains_numbers(struct guest *guest, uint32_t marks)
+{
+	struct channel *channel = guest->channel;
+	struct remains *r = &channel->remains;
+
+	if (!(marks & LOOK_CURRVAL) || !remains_matter(guest) || r->took_numbers || !r->strange_numbers ||
+		!track_quiet(&channel->track))
+		return;
+	r->strange_numbers = false;
+	if (!channel_ask(channel, span_text("DISCARD SEQUENCES"), TAG_NUMBERS))
+		r->refused = true;
+}
+
+/* Names go into sets whose values say what they are. */
+static bool add_name(struct channel *channel, struct params **set, const char *name, const char *value)
+{
+	if (!*set)
+		*set = params_empty(channel->worker->house->params);
+	return params_put(set, span_text(name), span_text(value));
+}
+
+static void add_names(struct channel *channel, const struct look *look)
+{
+	struct remains *r = &channel->remains;
+	struct params *startup = channel->guest->startup;
+	bool ok = true;
+
+	for (unsigned i = 0; ok && i < look->count; i++) {
+		const char *name = look->names[i].name;
+
+		switch (look->names[i].kind) {
+		case LOOK_NAME_SET:
+			ok = add_name(channel, &r->set, name, "");
+			break;
+		case LOOK_NAME_CALL:
+			ok = add_name(channel, &r->called, name, "");
+			break;
+		case LOOK_NAME_RESET:
+		case LOOK_NAME_RESET_LOCAL:
+			if (startup && params_get(startup, span_text(name)))
+				ok = add_name(channel, &r->resets, name,
+					look->names[i].kind == LOOK_NAME_RESET_LOCAL ? "true" : "false");
+			break;
+		}
+	}
+	if ((look->marks & LOOK_RESET_ALL) && startup && params_count(startup) > 0)
+		r->reset_all = true;
+	if (!ok)
+		r->refused = true;
+}
+
+static void take_look(struct guest *guest, struct span text, const struct look *look)
+{
+	struct channel *channel = guest->channel;
+	uint32_t marks = look->marks;
+
+	if (marks & ~LOOK_INSERT)
+		note_statement(&channel->remains, text);
+	remains_mark(channel, marks);
+	channel->remains.prepared |= look->prepared;
+	add_names(channel, look);
+}
+
+void remains_look(struct guest *guest, struct span text, bool whole)
+{
+	struct look look;
+
+	if (!remains_matter(guest))
+		return;
+	look_at(text, &look);
+	/* What is not here yet may say anything. */
+	if (!whole)
+		look.marks |= LOOK_UNKNOWN | LOOK_UNNAMED | LOOK_INSERT;
+	remains_numbers(guest, look.marks);
+	if (look.marks || look.prepared)
+		take_look(guest, text, &look);
+}
+
+void remains_look_statement(struct guest *guest, struct statement *statement)
+{
+	struct look look;
+	uint32_t marks;
+
+	if (!remains_matter(guest))
+		return;
+	marks = statement_marks(statement);
+	if (!marks)
+		return;
+	look_at(statement_text(statement), &look);
+	take_look(guest, statement_text(statement), &look);
+}
+
+/* ---- RESET ---- */
+
+static bool is_reset(const struct remains *r)
+{
+	return r->reset_all || r->resets;
+}
+
+static void forget_resets(struct remains *r)
+{
+	params_drop(r->resets);
+	r->resets = NULL;
+	r->reset_all = r->reset_seen = false;
+}
+
+bool remains_hold(struct guest *guest, char type)
+{
+	struct remains *r = &guest->channel->remains;
+	const struct track *track = &guest->channel->track;
+
+	if (!is_reset(r) || track_quiet(track) || !strchr("QPBDCEFS", type))
+		return false;
+	/* In the middle of a batch what comes next is a part of it. */
+	if (track->open || track->skipping || track->copy_in)
+		return false;
+	r->held = true;
+	stream_pause(guest->stream);
+	return true;
+}
+
+static void let_go(struct channel *channel)
+{
+	struct guest *guest = channel->guest;
+
+	if (!channel->remains.held)
+		return;
+	channel->remains.held = false;
+	if (guest && guest->stream)
+		stream_resume(guest->stream);
+}
+
+void remains_tag(struct channel *channel, bool all)
+{
+	channel->remains.reset_seen = true;
+	if (all)
+		unpin(&channel->remains, PIN_SEQUENCE);
+}
+
+bool remains_quiet(const struct channel *channel)
+{
+	return is_reset(&channel->remains) || channel->remains.correcting;
+}
+
+static bool write_correction(struct channel *channel, struct buf *text)
+{
+	struct remains *r = &channel->remains;
+	struct params *startup = channel->guest->startup;
+	const char *name, *value, *local;
+	bool ok = true;
+	size_t i;
+
+	for (i = 0; ok && i < params_count(startup); i++) {
+		params_at(startup, i, &name, &value);
+		local = r->reset_all ? "false" : params_get(r->resets, span_text(name));
+		if (!local)
+			continue;
+		ok = buf_format(text, "%spg_catalog.set_config(", text->length > 0 ? "," : "SELECT ") &&
+			buf_add_literal(text, span_text(name)) && buf_format(text, ",") &&
+			buf_add_literal(text, span_text(value)) && buf_format(text, ",%s)", local);
+	}
+	return ok;
+}
+
+bool remains_ready(struct channel *channel)
+{
+	struct remains *r = &channel->remains;
+	struct buf text = { 0 };
+	bool ok = true;
+
+	/* What follows it waits, so it is done when nothing is owed. */
+	if (!channel->guest || !track_quiet(&channel->track))
+		return true;
+	if (is_reset(r) && r->reset_seen && channel->track.status != 'E') {
+		ok = write_correction(channel, &text) && channel_ask(channel, buf_span(&text), TAG_CORRECTION);
+		r->correcting = true;
+	} else if (is_reset(r)) {
+		relay_report(channel->guest, channel, &channel->worker->to_client);
+	}
+	buf_fini(&text);
+	forget_resets(r);
+	let_go(channel);
+	return ok;
+}
+
+void remains_corrected(struct channel *channel)
+{
+	struct guest *guest = channel->guest;
+	struct outbox *o = &channel->worker->to_client;
+
+	channel->remains.correcting = false;
+	if (!guest)
+		return;
+	if (channel->setup_failed) {
+		channel->setup_failed = false;
+		guest_complain(guest, channel->sqlstate, channel->problem, NULL, NULL);
+		return;
+	}
+	relay_report(guest, channel, o);
+	relay_header(outbox_room(o, FRAME_HEADER), 'Z', 1);
+	*outbox_room(o, 1) = (uint8_t)channel->track.status;
+}
+
+/* ---- asking ---- */
+
+bool remains_learn_base(struct channel *channel)
+{
+	const struct pool_view *view = channel_view(channel);
+	struct question question = { .marks = LOOK_SETTINGS, .user = span_text(view->user) };
+	struct params *empty;
+	struct buf text = { 0 };
+	bool ok;
+
+	if (channel->base || !view->database || !view->database->connect_query)
+		return true;
+	empty = params_empty(channel->worker->house->params);
+	ok = question_write(&question, &text);
+	if (ok)
+		answer_begin(&channel->remains.answer, &question, empty);
+	ok = ok && channel_ask(channel, buf_span(&text), TAG_QUESTION);
+	channel->remains.asked = ok;
+	buf_fini(&text);
+	params_drop(empty);
+	if (!ok)
+		channel_break(channel, "out of memory");
+	return false;
+}
+
+static bool ask(struct channel *channel)
+{
+	struct remains *r = &channel->remains;
+	struct question question = {
+		.marks = r->touched, .called = r->called, .user = span_text(channel_view(channel)->user)
+	};
+	struct params *names = params_keep(channel->applied), *empty = params_empty(channel->worker->house->params);
+	struct buf text = { 0 };
+	const char *name, *value;
+	bool ok = true;
+	size_t i;
+
+	for (i = 0; ok && r->set && i < params_count(r->set); i++) {
+		params_at(r->set, i, &name, &value);
+		ok = params_put(&names, span_text(name), span_text(""));
+	}
+	question.set = names;
+	ok = ok && question_write(&question, &text);
+	if (ok)
+		answer_begin(&r->answer, &question, empty);
+	ok = ok && channel_ask(channel, buf_span(&text), TAG_QUESTION);
+	buf_fini(&text);
+	params_drop(names);
+	params_drop(empty);
+	if (!ok)
+		return false;
+	params_drop(r->called);
+	params_drop(r->set);
+	r->called = r->set = NULL;
+	r->asking = r->touched;
+	r->touched = 0;
+	r->asked = true;
+	return true;
+}
+
+bool remains_settle(struct channel *channel)
+{
+	struct remains *r = &channel->remains;
+
+	if (r->refused) {
+		channel_break(channel, "out of memory");
+		return false;
+	}
+	/* A question would take the unnamed statement with it, and this one is nowhere else. */
+	if (r->asked || r->correcting || channel->guest->unnamed_long)
+		return false;
+	if (r->touched && !r->failed) {
+		if (!ask(channel))
+			channel_break(channel, "out of memory");
+		return false;
+	}
+	return !r->touched && !r->pins;
+}
+
+bool remains_wants(const struct channel *channel, const struct frame *frame)
+{
+	const struct track *track = &channel->track;
+
+	return channel->remains.asked && frame->type == 'D' && track->count > 0 &&
+		(track->ring[track->head].flags & TRACK_OURS) && track->ring[track->head].tag == TAG_QUESTION &&
+		track->ring[track->head].kind == TRACK_QUERY;
+}
+
+bool remains_row(struct channel *channel, struct span body)
+{
+	return !channel->remains.asked || answer_row(&channel->remains.answer, body);
+}
+
+/* What the client itself has set; counted. */
+static struct params *without_base(struct channel *channel, struct params *settings)
+{
+	struct params *own = params_keep(settings);
+	const char *name, *value, *now;
+	size_t i;
+
+	for (i = 0; channel->base && i < params_count(channel->base); i++) {
+		params_at(channel->base, i, &name, &value);
+		now = params_get(settings, span_text(name));
+		if (now && strcmp(now, value) == 0 && !params_remove(&own, span_text(name)))
+			channel->remains.refused = true;
+	}
+	return own;
+}
+
+static void take_answer(struct channel *channel)
+{
+	struct remains *r = &channel->remains;
+	struct answer *a = &r->answer;
+
+	answer_end(a);
+	r->pins = (r->pins & ~a->asked) | a->pins;
+	unpin(r, PIN_UNASKED);
+	if (!is_pinned(r, PIN_PREPARE))
+		r->prepared = 0;
+	if (a->settings_asked) {
+		params_drop(channel->applied);
+		channel->applied = params_keep(a->settings);
+		channel->applied_doubtful = false;
+		params_drop(channel->guest->wanted);
+		channel->guest->wanted = without_base(channel, a->settings);
+	}
+	if (a->refused)
+		r->refused = true;
+}
+
+void remains_answered(struct channel *channel)
+{
+	struct remains *r = &channel->remains;
+
+	check(r->asked);
+	r->asked = false;
+	if (channel->state == CHANNEL_GREETING) {
+		channel->base = params_keep(r->answer.settings);
+		params_drop(channel->applied);
+		channel->applied = params_keep(channel->base);
+	} else if (!channel->guest) {
+		/* Its client left meanwhile: DISCARD ALL comes next, whatever there is. */
+		channel->setup_failed = false;
+	} else if (channel->setup_failed) {
+		/* A statement_timeout of the client's, or a cancel: asked again when it did something more. */
+		channel->setup_failed = false;
+		pin(channel, PIN_UNASKED);
+		r->touched |= r->asking;
+		r->failed = true;
+	} else {
+		take_answer(channel);
+	}
+	answer_fini(&r->answer);
+	r->asking = 0;
+	if (!r->touched && !r->pins)
+		r->statement_length = 0;
+}
+
+/* ---- a lease ---- */
+
+bool remains_begin(struct channel *channel)
+{
+	struct remains *r = &channel->remains;
+
+	if (!r->strange_numbers || !remains_matter(channel->guest) || !channel_view(channel)->tells_numbers)
+		return true;
+	r->strange_numbers = false;
+	return channel_ask(channel, span_text("DISCARD SEQUENCES"), TAG_NUMBERS);
+}
+
+bool remains_part(struct channel *channel)
+{
+	struct remains *r = &channel->remains;
+	bool left = r->touched || r->pins || r->asked || r->correcting || r->refused;
+
+	if (is_pinned(r, PIN_FOR_GOOD))
+		channel->broken = true;
+	let_go(channel);
+	params_drop(r->set);
+	params_drop(r->called);
+	r->set = r->called = NULL;
+	forget_resets(r);
+	r->touched = r->prepared = r->pins = 0;
+	r->failed = r->refused = r->held = r->took_numbers = false;
+	r->statement_length = 0;
+	r->strange_numbers = true;
+	return left;
+}
+
+void remains_fini(struct remains *r)
+{
+	params_drop(r->set);
+	params_drop(r->called);
+	params_drop(r->resets);
+	answer_fini(&r->answer);
+	*r = (struct remains){ 0 };
+}
+
+void remains_describe(const struct remains *r, char *out, size_t size)
+{
+	size_t length = 0;
+
+	out[0] = 0;
+	for (unsigned i = 0; i < PINS; i++)
+		if (is_pinned(r, (enum pin)i))
+			length += text_format(
+				out + length, size - length, "%s%s", length > 0 ? ", " : "", pin_text((enum pin)i));
+}

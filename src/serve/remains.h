@@ -1,0 +1,82 @@
+#ifndef PGWEIR_SERVE_REMAINS_H
+#define PGWEIR_SERVE_REMAINS_H
+
+#include "session/question.h"
+#include "serve/texts.h"
+#include "wire/track.h"
+
+/* What a client leaves in the session of its server, with transparency = full and where servers change hands. A look at each statement
+ * suspects, the server is asked, and then the client's settings go with it or the lease is pinned: see the drawing in remains.c. */
+
+struct guest;
+struct channel;
+struct statement;
+struct frame;
+
+/* Tags of our own queries in wire/track, so that their answers are told apart. */
+#define TAG_QUESTION   1
+#define TAG_CORRECTION 2
+#define TAG_NUMBERS    3
+
+/* A channel's; all zero is: nothing. */
+struct remains {
+	uint32_t touched;  /* marks of looks since the server was last asked */
+	uint32_t prepared; /* what EXECUTE of its PREPAREs would do */
+	uint32_t pins;     /* 1 << enum pin */
+	uint32_t asking;   /* marks of the question that is under way */
+	bool asked;        /* ... and it is */
+	bool failed;       /* the last one failed: not again before the client did something */
+	bool held;         /* the client's next message waits until it is known what a RESET did */
+	bool reset_all, reset_seen, correcting;
+	bool refused;         /* memory was: what was left is not known */
+	bool strange_numbers; /* currval would tell what somebody else took */
+	bool took_numbers;    /* the client may have taken some in this lease */
+	struct params *set, *called, *resets;
+	struct answer answer;
+	char statement[TEXT_BYTES_MAX]; /* that which was first suspected */
+	size_t statement_length;
+};
+
+/* Whether this client's session is followed. */
+bool remains_matter(const struct guest *);
+
+/* A statement is about to be sent. `whole`: the text is all of it. */
+void remains_look(struct guest *, struct span text, bool whole);
+void remains_look_statement(struct guest *, struct statement *);
+void remains_mark(struct channel *, uint32_t marks); /* that can not be looked at */
+
+/* Before the first message of a batch that asks for currval: away with a stranger's, so that it is the error that it should be. */
+void remains_numbers(struct guest *, uint32_t marks);
+
+/* The client's next message must wait (its stream is paused). */
+bool remains_hold(struct guest *, char type);
+
+/* What the server says: a tag that means SET, RESET or DISCARD; rows and the end of the answer to a question; and a ReadyForQuery to
+ * the client's own. */
+void remains_tag(struct channel *, bool all);
+bool remains_wants(const struct channel *, const struct frame *); /* a row of an answer is looked at whole */
+bool remains_row(struct channel *, struct span body);             /* False: the server can not be trusted */
+void remains_answered(struct channel *);
+void remains_corrected(struct channel *);
+bool remains_ready(struct channel *); /* False: memory refused */
+
+/* ParameterStatus waits until a RESET was corrected. */
+bool remains_quiet(const struct channel *);
+
+/* At the end of a transaction: may the lease end now? */
+bool remains_settle(struct channel *);
+
+/* The lease ends. True: what is left there is to be cleaned. */
+bool remains_part(struct channel *);
+void remains_fini(struct remains *);
+
+/* The reasons of its pins, for people. */
+void remains_describe(const struct remains *, char *out, size_t size);
+
+/* A new server is ready: what did its connect_query set? False: it is asked (or ends), and says so when it is done. */
+bool remains_learn_base(struct channel *);
+
+/* Before the first statement of a lease. False: memory refused. */
+bool remains_begin(struct channel *);
+
+#endif

@@ -1,0 +1,200 @@
+#include "session/question.h"
+
+#include "base/check.h"
+#include "base/reader.h"
+#include "base/text.h"
+
+static const char *const texts[PINS] = {
+	[PIN_TEMPORARY] = "a temporary table or other temporary object",
+	[PIN_CURSOR] = "a cursor WITH HOLD",
+	[PIN_LOCK] = "an advisory lock of the session",
+	[PIN_PREPARE] = "a statement of SQL's PREPARE",
+	[PIN_LISTEN] = "LISTEN",
+	[PIN_SETTING] = "a setting that can not be given to another server",
+	[PIN_UNSEEN] = "a setting that can not be seen",
+	[PIN_SEQUENCE] = "currval or lastval",
+	[PIN_FOR_GOOD] = "something that a session can not undo (LOAD, setseed)",
+	[PIN_UNASKED] = "the server could not be asked what is left",
+};
+
+const char *pin_text(enum pin pin)
+{
+	check(pin < PINS);
+	return texts[pin];
+}
+
+/* Marks that a question answers, its part, and the pin that a row of this kind is. */
+static const struct part {
+	uint32_t mark;
+	enum pin pin;
+	char kind;
+	const char *query;
+} parts[] = {
+	/* What depends on the schema of temporary objects is one of them (pg_namespace is 2615 everywhere). */
+	{ LOOK_TEMPORARY, PIN_TEMPORARY, 't',
+		"(SELECT 't',NULL,NULL FROM pg_catalog.pg_depend WHERE refclassid OPERATOR(pg_catalog.=) 2615 AND "
+		"refobjid OPERATOR(pg_catalog.=) pg_catalog.pg_my_temp_schema() LIMIT 1)" },
+	{ LOOK_CURSOR, PIN_CURSOR, 'c', "(SELECT 'c',NULL,NULL FROM pg_catalog.pg_cursors WHERE is_holdable LIMIT 1)" },
+	{ LOOK_LOCK, PIN_LOCK, 'l',
+		"(SELECT 'l',NULL,NULL FROM pg_catalog.pg_locks WHERE locktype OPERATOR(pg_catalog.=) 'advisory' AND "
+		"pid OPERATOR(pg_catalog.=) pg_catalog.pg_backend_pid() LIMIT 1)" },
+	{ LOOK_PREPARE, PIN_PREPARE, 'p',
+		"(SELECT 'p',NULL,NULL FROM pg_catalog.pg_prepared_statements WHERE from_sql LIMIT 1)" },
+	{ LOOK_LISTEN, PIN_LISTEN, 'n', "(SELECT 'n',NULL,NULL FROM pg_catalog.pg_listening_channels() LIMIT 1)" },
+};
+#define PARTS (sizeof parts / sizeof parts[0])
+
+/* What session_preload_libraries or an extension makes known only when it is loaded is asked for by name until then. */
+static bool add_settings(const struct question *q, struct buf *out)
+{
+	const char *name, *value;
+	size_t i;
+	bool ok;
+
+	ok = buf_format(out,
+		"SELECT CASE context WHEN 'superuser' THEN 'S' ELSE 's' END,name,setting FROM pg_catalog.pg_settings WHERE "
+		"source OPERATOR(pg_catalog.=) 'session' AND name OPERATOR(pg_catalog.!~~) 'transaction\\_%%' UNION ALL "
+		"SELECT 's','role',r FROM pg_catalog.current_setting('role') AS r WHERE r OPERATOR(pg_catalog.<>) 'none' "
+		"UNION ALL SELECT 's','session_authorization',session_user::pg_catalog.text WHERE "
+		"session_user OPERATOR(pg_catalog.<>) ");
+	ok = ok && buf_add_literal(out, q->user);
+	for (i = 0; ok && q->set && i < params_count(q->set); i++) {
+		params_at(q->set, i, &name, &value);
+		if (!strchr(name, '.'))
+			continue;
+		ok = buf_format(out, " UNION ALL SELECT 's',") && buf_add_literal(out, span_text(name)) &&
+			buf_format(out, ",r FROM pg_catalog.current_setting(") &&
+			buf_add_literal(out, span_text(name)) &&
+			buf_format(out,
+				",true) AS r WHERE r IS NOT NULL AND NOT EXISTS (SELECT 1 FROM pg_catalog.pg_settings WHERE "
+				"pg_catalog.lower(name) OPERATOR(pg_catalog.=) pg_catalog.lower(") &&
+			buf_add_literal(out, span_text(name)) && buf_format(out, "))");
+	}
+	return ok;
+}
+
+/* Functions whose text may set what no view shows. C and internal ones (13 and 12) are taken to leave nothing. */
+static bool add_called(const struct question *q, struct buf *out)
+{
+	const char *name, *value;
+	bool ok = true;
+	size_t i;
+
+	if (!q->called || params_count(q->called) == 0)
+		return true;
+	ok = buf_format(out,
+		"%s(SELECT 'u',NULL,NULL FROM pg_catalog.pg_proc WHERE proname OPERATOR(pg_catalog.=) ANY "
+		"(ARRAY[",
+		out->length > 0 ? " UNION ALL " : "");
+	for (i = 0; ok && i < params_count(q->called); i++) {
+		params_at(q->called, i, &name, &value);
+		ok = buf_format(out, i > 0 ? "," : "") && buf_add_literal(out, span_text(name));
+	}
+	return ok &&
+		buf_format(out,
+			"]::pg_catalog.name[]) AND prolang OPERATOR(pg_catalog.<>) ALL (ARRAY[12,13]) AND "
+			"coalesce(pg_catalog.pg_get_function_sqlbody(oid),prosrc) OPERATOR(pg_catalog.~*) "
+			"'set_config|\\mset\\s+(session\\s+)?[\"a-z0-9_]+\\s*\\.|\\mexecute\\M' LIMIT 1)");
+}
+
+static bool asks_all(const struct question *q)
+{
+	return q->marks & LOOK_UNKNOWN;
+}
+
+static bool asks_settings(const struct question *q)
+{
+	return q->marks & (LOOK_SETTINGS | LOOK_UNKNOWN);
+}
+
+bool question_write(const struct question *q, struct buf *out)
+{
+	struct buf text = { 0 };
+	bool ok = true;
+	size_t i;
+
+	if (asks_settings(q))
+		ok = add_settings(q, &text);
+	for (i = 0; ok && i < PARTS; i++)
+		if ((q->marks & parts[i].mark) || asks_all(q))
+			ok = buf_format(&text, "%s%s", text.length > 0 ? " UNION ALL " : "", parts[i].query);
+	ok = ok && add_called(q, &text) && buf_add_span(out, buf_span(&text));
+	buf_fini(&text);
+	return ok;
+}
+
+void answer_begin(struct answer *a, const struct question *q, struct params *empty)
+{
+	size_t i;
+
+	*a = (struct answer){ .settings = params_keep(empty), .settings_asked = asks_settings(q) };
+	if (a->settings_asked)
+		a->asked |= 1u << PIN_SETTING;
+	for (i = 0; i < PARTS; i++)
+		if ((q->marks & parts[i].mark) || asks_all(q))
+			a->asked |= 1u << parts[i].pin;
+}
+
+void answer_fini(struct answer *a)
+{
+	params_drop(a->settings);
+	*a = (struct answer){ 0 };
+}
+
+/* Their bytes mean one thing in one client encoding and another in the next. */
+static bool is_plain(struct span text)
+{
+	size_t i;
+
+	for (i = 0; i < text.length; i++)
+		if (text.at[i] >= 0x80)
+			return false;
+	return true;
+}
+
+static struct span read_value(struct reader *r)
+{
+	uint32_t length = read_u32(r);
+
+	return length == UINT32_MAX ? span_of("", 0) : read_bytes(r, length);
+}
+
+bool answer_row(struct answer *a, struct span body)
+{
+	struct reader r = reader_of(body);
+	uint16_t columns = read_u16(&r);
+	struct span kind = read_value(&r), name = read_value(&r), value = read_value(&r);
+	size_t i;
+
+	if (!reader_done(&r) || columns != 3 || kind.length != 1)
+		return false;
+	switch (kind.at[0]) {
+	case 'S':
+		a->privileged = true;
+		__attribute__((fallthrough));
+	case 's':
+		if (!is_plain(value) || !is_plain(name))
+			a->pins |= 1u << PIN_SETTING;
+		if (span_is(name, "role") || span_is(name, "session_authorization"))
+			a->role = true;
+		if (!params_put(&a->settings, name, value))
+			a->refused = true;
+		return true;
+	case 'u':
+		a->pins |= 1u << PIN_UNSEEN;
+		return true;
+	default:
+		break;
+	}
+	for (i = 0; i < PARTS; i++)
+		if (parts[i].kind == kind.at[0])
+			a->pins |= 1u << parts[i].pin;
+	return true;
+}
+
+void answer_end(struct answer *a)
+{
+	/* Whoever has another role now may have been allowed to set it before, and may not be elsewhere. */
+	if (a->privileged && a->role)
+		a->pins |= 1u << PIN_SETTING;
+}

@@ -1,0 +1,152 @@
+/* Questions name only what may be there, and rows are taken for what they are. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+#include "base/writer.h"
+#include "session/question.h"
+
+static struct params_book *book;
+static struct params *empty;
+
+static int set_up(void **state)
+{
+	(void)state;
+	book = params_book_new();
+	empty = params_empty(book);
+	return 0;
+}
+
+static int tear_down(void **state)
+{
+	(void)state;
+	params_drop(empty);
+	params_book_free(book);
+	return 0;
+}
+
+static char *asked(uint32_t marks, const char *set, const char *called)
+{
+	static char text[8192];
+	struct params *names = params_keep(empty), *calls = params_keep(empty);
+	struct question q = { .marks = marks, .set = names, .called = calls, .user = span_text("o'app") };
+	struct buf out = { 0 };
+
+	if (set)
+		assert_true(params_put(&names, span_text(set), span_text("")));
+	if (called)
+		assert_true(params_put(&calls, span_text(called), span_text("")));
+	q.set = names;
+	q.called = calls;
+	assert_true(question_write(&q, &out));
+	assert_true(out.length < sizeof text);
+	memcpy(text, out.at + out.start, out.length);
+	text[out.length] = 0;
+	buf_fini(&out);
+	params_drop(names);
+	params_drop(calls);
+	return text;
+}
+
+static void only_what_may_be_there_is_asked_for(void **state)
+{
+	char *text = asked(LOOK_LOCK, NULL, NULL);
+
+	(void)state;
+	assert_non_null(strstr(text, "pg_locks"));
+	assert_null(strstr(text, "pg_settings"));
+	assert_null(strstr(text, "pg_depend"));
+	text = asked(LOOK_SETTINGS, "app.it's", NULL);
+	assert_non_null(strstr(text, "current_setting(E'app.it''s'"));
+	assert_non_null(strstr(text, "E'o''app'"));
+	assert_null(strstr(text, "pg_locks"));
+	text = asked(LOOK_UNKNOWN, NULL, "mine");
+	assert_non_null(strstr(text, "pg_locks"));
+	assert_non_null(strstr(text, "pg_settings"));
+	assert_non_null(strstr(text, "ARRAY[E'mine']"));
+	assert_non_null(strstr(text, "'transaction\\_%'"));
+}
+
+static bool take(struct answer *a, const char *kind, const char *name, const char *value)
+{
+	const char *fields[] = { kind, name, value };
+	struct buf body = { 0 };
+	struct writer w = writer_to(&body);
+	bool ok;
+
+	write_u16(&w, 3);
+	for (int i = 0; i < 3; i++) {
+		write_u32(&w, fields[i] ? (uint32_t)strlen(fields[i]) : UINT32_MAX);
+		if (fields[i])
+			write_span(&w, span_text(fields[i]));
+	}
+	ok = answer_row(a, buf_span(&body));
+	/* Cut anywhere, it is refused. */
+	for (size_t n = 0; n < body.length; n++) {
+		struct answer other = { .settings = params_keep(empty) };
+
+		assert_false(answer_row(&other, span_of(body.at + body.start, n)));
+		answer_fini(&other);
+	}
+	buf_fini(&body);
+	return ok;
+}
+
+static void rows_become_settings_and_pins(void **state)
+{
+	struct question q = { .marks = LOOK_SETTINGS | LOOK_TEMPORARY };
+	struct answer a;
+
+	(void)state;
+	answer_begin(&a, &q, empty);
+	assert_int_equal(a.asked, 1 << PIN_SETTING | 1 << PIN_TEMPORARY);
+	assert_true(take(&a, "s", "work_mem", "65536"));
+	assert_true(take(&a, "t", NULL, NULL));
+	answer_end(&a);
+	assert_string_equal(params_get(a.settings, span_text("work_mem")), "65536");
+	assert_int_equal(a.pins, 1 << PIN_TEMPORARY);
+	answer_fini(&a);
+}
+
+static void a_privileged_setting_under_another_role_stays_where_it_is(void **state)
+{
+	struct question q = { .marks = LOOK_SETTINGS };
+	struct answer a;
+
+	(void)state;
+	answer_begin(&a, &q, empty);
+	assert_true(take(&a, "S", "log_statement", "all"));
+	answer_end(&a);
+	assert_int_equal(a.pins, 0);
+	assert_true(take(&a, "s", "role", "joe"));
+	answer_end(&a);
+	assert_int_equal(a.pins, 1 << PIN_SETTING);
+	answer_fini(&a);
+}
+
+static void a_value_that_depends_on_the_encoding_stays_where_it_is(void **state)
+{
+	struct question q = { .marks = LOOK_SETTINGS };
+	struct answer a;
+
+	(void)state;
+	answer_begin(&a, &q, empty);
+	assert_true(take(&a, "s", "search_path", "\xc3\xa4"));
+	assert_int_equal(a.pins, 1 << PIN_SETTING);
+	answer_fini(&a);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(only_what_may_be_there_is_asked_for),
+		cmocka_unit_test(rows_become_settings_and_pins),
+		cmocka_unit_test(a_privileged_setting_under_another_role_stays_where_it_is),
+		cmocka_unit_test(a_value_that_depends_on_the_encoding_stays_where_it_is),
+	};
+
+	return cmocka_run_group_tests(tests, set_up, tear_down);
+}

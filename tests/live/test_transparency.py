@@ -1,0 +1,323 @@
+"""What a session holds follows its client from server to server, or the client keeps its server; and nobody else sees any of it.
+
+Others take and give back servers all the while (Churn), and leave settings of their own behind, so that hardly two transactions of a
+client run on the same server. The same stories run directly, where they say what PostgreSQL does."""
+import time
+
+import wire
+from harness import Story, helper, live, wait_until
+from test_drivers import Churn
+from wire import SYNC, bind, execute, parse, query
+
+
+class Noise(Churn):
+    """Churn whose clients have settings of their own, and look whether they still have them."""
+
+    def _work(self, number):
+        try:
+            with wire.Client(self.pooler.address) as client:
+                client.query(f"SET search_path = noise{number}, public; SET work_mem = '{number + 1}MB'")
+                client.query(f"SELECT set_config('noise.number', '{number}', false)")
+                while not self.ending.is_set():
+                    client.query("BEGIN")
+                    time.sleep(0.003)
+                    told = client.query("SELECT current_setting('search_path'), current_setting('work_mem'), "
+                                        "current_setting('noise.number'), current_user, to_regclass('mine'), "
+                                        "current_setting('app.tenant', true)").rows[0]
+                    wanted = [f"noise{number}, public", f"{number + 1}MB", str(number), "app", None]
+                    if list(told[:5]) != wanted or told[5]:
+                        raise AssertionError(f"{told} instead of {wanted}")
+                    client.query("COMMIT")
+                    time.sleep(0.002)
+        except Exception as failure:        # noqa: reported by __exit__
+            self.failures.append(failure)
+
+
+class Transparent(Story):
+    kinds = ("pgweir", "direct")
+
+    def setUp(self):
+        super().setUp()
+        self.proxy = self.pooler(settings={"pool_mode": "transaction", "default_pool_size": 4, "server_round_robin": 1})
+        self.noise = Noise(self.proxy, 3)
+        self.noise.__enter__()
+        self.addCleanup(self.noise.__exit__, None)
+        self.client = self.proxy.client()
+
+    def tearDown(self):
+        self.noise.ending.set()
+        for thread in self.noise.threads:
+            thread.join(10)
+        self.assertEqual([], self.noise.failures)
+        super().tearDown()
+
+    @helper
+    def pins(self):
+        return [row["reason"] for row in self.proxy.show("PINS")] if live.kind != "direct" else None
+
+    @helper
+    def holds(self, reason):
+        if live.kind != "direct":
+            wait_until(f"a pin: {reason}", lambda: any(reason in told for told in self.pins()))
+            time.sleep(0.01)
+
+    @helper
+    def holds_nothing(self):
+        if live.kind != "direct":
+            wait_until("no pin", lambda: not self.pins())
+
+    @helper
+    def often(self, sql, expected, times=12):
+        for _ in range(times):
+            self.assertEqual(expected, self.client.value(sql))
+            time.sleep(0.004)
+
+
+class Settings(Transparent):
+    def what_was_set_holds_on_every_server(self):
+        self.client.query("SET search_path = a, \"B c\"; SET statement_timeout = '17s'")
+        self.client.query("SET SESSION app.tenant = 'it''s'")
+        self.often("SHOW search_path", 'a, "B c"')
+        self.often("SHOW statement_timeout", "17s")
+        self.often("SELECT current_setting('app.tenant')", "it's")
+        self.client.query("RESET app.tenant")
+        self.often("SELECT current_setting('app.tenant', true)", "")
+        self.holds_nothing()
+
+    def set_config_is_a_set(self):
+        self.client.extended("SELECT set_config('app.tenant', $1, false)", ["one"])
+        self.client.extended("SELECT set_config('work_mem', $1, false)", ["3MB"])
+        self.client.extended("SELECT set_config('app.tenant', $1, true)", ["gone"])
+        self.often("SELECT current_setting('app.tenant') || current_setting('work_mem')", "one3MB")
+
+    def a_set_that_was_rolled_back_never_was(self):
+        self.client.query("SET work_mem = '2MB'")
+        for end in ("ROLLBACK", "COMMIT"):
+            self.client.query("BEGIN")
+            self.client.query("SET work_mem = '5MB'")
+            self.client.query("SAVEPOINT a")
+            self.client.query("SET work_mem = '6MB'")
+            self.client.query("ROLLBACK TO a")
+            self.assertEqual("5MB", self.client.value("SHOW work_mem"))
+            self.client.query("SET LOCAL work_mem = '7MB'")
+            self.client.query(end)
+            self.often("SHOW work_mem", "2MB" if end == "ROLLBACK" else "5MB")
+        reply = self.client.simple("SET work_mem = '8MB'; SELECT 1/0")
+        self.assertEqual("22012", reply.error.sqlstate)
+        self.often("SHOW work_mem", "5MB")
+
+    def a_role_is_the_clients_alone(self):
+        self.pg.admin("app").query("GRANT other TO app")
+        self.client.query("SET ROLE other")
+        self.client.query("SET work_mem = '3MB'")
+        self.often("SELECT current_user || current_setting('work_mem')", "other3MB")
+        self.client.query("RESET ROLE")
+        self.often("SELECT current_user", "app")
+
+    def reset_leads_back_to_what_was_asked_for_at_the_login(self):
+        client = self.client = self.proxy.client(parameters={"options": "-c work_mem=9MB -c app.tenant=first",
+                                                             "application_name": "me"})
+        self.often("SHOW work_mem", "9MB")
+        for undo in ("RESET work_mem", "SET work_mem TO DEFAULT", "RESET ALL", "DISCARD ALL", "SET work_mem = DEFAULT"):
+            client.query("SET work_mem = '5MB'")
+            client.query("SET application_name = 'other'")
+            client.query("SET app.tenant = 'second'")
+            self.often("SHOW work_mem", "5MB", 3)
+            client.query(undo)
+            all_of_it = undo.endswith("ALL")
+            self.often("SHOW work_mem", "9MB", 6)
+            self.often("SHOW application_name", "me" if all_of_it else "other", 3)
+            self.often("SHOW app.tenant", "first" if all_of_it else "second", 3)
+            self.assertEqual("me" if all_of_it else "other", client.parameters["application_name"])
+        client.query("BEGIN")
+        client.query("RESET work_mem")
+        self.assertEqual("9MB", client.value("SHOW work_mem"))
+        client.query("SET work_mem = '1MB'")
+        client.query("ROLLBACK")
+        self.often("SHOW work_mem", "9MB", 6)
+
+    def a_reset_and_what_is_sent_right_behind_it(self):
+        client = self.proxy.client(parameters={"options": "-c work_mem=9MB"})
+        client.query("SET work_mem = '5MB'")
+        client.send(query("RESET work_mem"), query("SHOW work_mem"))
+        client.reply()
+        self.assertEqual("9MB", client.reply().value)
+        client.query("SET work_mem = '5MB'")
+        client.send(parse("", "RESET work_mem"), bind("", ""), execute(), SYNC, query("SHOW work_mem"))
+        client.reply()
+        self.assertEqual("9MB", client.reply().value)
+
+    def parameters_that_are_reported_are_the_clients_own(self):
+        self.client.query("SET TimeZone = 'Asia/Tokyo'; SET application_name = 'mine'")
+        self.often("SHOW timezone", "Asia/Tokyo")
+        self.assertEqual("Asia/Tokyo", self.client.parameters["TimeZone"])
+        self.client.query("BEGIN")
+        self.client.query("SET TimeZone = 'UTC'")
+        self.assertEqual("UTC", self.client.parameters["TimeZone"])
+        self.client.query("ROLLBACK")
+        self.assertEqual("Asia/Tokyo", self.client.parameters["TimeZone"])
+        self.often("SHOW timezone", "Asia/Tokyo")
+
+    def what_a_function_sets_holds(self):
+        self.pg.admin("app").query(
+            "CREATE FUNCTION hidden() RETURNS void LANGUAGE plpgsql AS "
+            "$$BEGIN PERFORM set_config('work_mem', '6MB', false); PERFORM set_config('app.tenant', 'hid', false); END$$")
+        self.client.query("SELECT hidden()")
+        self.often("SHOW work_mem", "6MB")
+        self.often("SELECT current_setting('app.tenant', true)", "hid")
+        self.client.query("DISCARD ALL")
+        self.often("SHOW work_mem", "4MB")
+        self.client.query("DO $$BEGIN PERFORM set_config('app.tenant', 'done', false); END$$")
+        self.often("SELECT current_setting('app.tenant', true)", "done")
+
+    def an_error_in_a_setting_is_the_clients_own(self):
+        self.assertEqual("42704", self.client.simple("SET nothing_like_it = 1").error.sqlstate)
+        self.assertEqual("22023", self.client.simple("SET work_mem = 'much'").error.sqlstate)
+        self.often("SHOW work_mem", "4MB")
+
+
+class Pins(Transparent):
+    def a_temporary_table_lives_as_long_as_its_session(self):
+        self.client.query("CREATE TEMP TABLE mine (n int); INSERT INTO mine VALUES (1), (2)")
+        self.holds("temporary")
+        self.often("SELECT count(*) FROM mine", "2")
+        self.client.query("DROP TABLE mine")
+        self.holds_nothing()
+        self.client.query("BEGIN")
+        self.client.query("CREATE TEMP TABLE mine ON COMMIT DROP AS SELECT 1 AS n")
+        self.client.query("COMMIT")
+        self.holds_nothing()
+        self.client.query("SELECT 1 AS n INTO TEMP mine")
+        self.holds("temporary")
+        self.client.query("DISCARD ALL")
+        self.holds_nothing()
+
+    def a_cursor_with_hold_is_read_to_its_end(self):
+        self.client.query("BEGIN; DECLARE c CURSOR WITH HOLD FOR SELECT generate_series(1, 30); COMMIT")
+        self.holds("cursor")
+        self.assertEqual([str(n) for n in range(1, 31)], [self.client.value("FETCH 1 FROM c") for _ in range(30)])
+        self.client.query("CLOSE c")
+        self.holds_nothing()
+
+    def an_advisory_lock_is_held_and_given_back(self):
+        self.client.query("SELECT pg_advisory_lock(4711), pg_advisory_lock(4712)")
+        self.holds("advisory")
+        other = self.proxy.client()
+        for _ in range(5):
+            self.assertEqual("f", other.value("SELECT pg_try_advisory_lock(4711)"))
+        self.assertEqual("t", self.client.value("SELECT pg_advisory_unlock(4711)"))
+        self.holds("advisory")
+        self.assertEqual("t", self.client.value("SELECT pg_advisory_unlock(4712)"))
+        self.holds_nothing()
+        self.assertEqual("t", other.value("SELECT pg_try_advisory_lock(4711)"))
+
+    def a_lock_goes_with_its_client(self):
+        """T6: the client disconnects, and the lock is gone."""
+        for leave in ("close", "drop", "vanish"):
+            client = self.proxy.client()
+            client.query("SELECT pg_advisory_lock(4711)")
+            client.query("SET search_path = gone; CREATE TEMP TABLE mine()")
+            getattr(client, leave)()
+            wait_until("the lock is free", lambda: self.pg.value(
+                "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'") == "0")
+        self.holds_nothing()
+
+    def a_statement_of_sqls_prepare_is_there_until_it_is_deallocated(self):
+        self.client.query("PREPARE p (int) AS SELECT $1 + 1")
+        self.holds("PREPARE")
+        self.often("EXECUTE p (1)", "2")
+        self.client.query("DEALLOCATE p")
+        self.holds_nothing()
+        self.assertEqual("26000", self.client.simple("EXECUTE p (1)").error.sqlstate)
+        self.client.query("PREPARE p AS SELECT set_config('work_mem', '3MB', false)")
+        self.client.query("EXECUTE p")
+        self.client.query("DEALLOCATE ALL")
+        self.often("SHOW work_mem", "3MB")
+        self.holds_nothing()
+
+    def notifications_are_heard_while_listening(self):
+        self.client.query("LISTEN a")
+        self.holds("LISTEN")
+        self.pg.admin("app").query("NOTIFY a, 'heard'")
+        kind, body = self.client.read()
+        self.assertEqual(b"A", kind if isinstance(kind, bytes) else kind.encode())
+        self.assertIn(b"heard", body)
+        self.client.query("UNLISTEN *")
+        self.holds_nothing()
+
+    def numbers_of_sequences_are_the_clients_own(self):
+        self.pg.admin("app").query("CREATE SEQUENCE s; GRANT ALL ON s TO PUBLIC")
+        self.assertEqual("55000", self.client.simple("SELECT lastval()").error.sqlstate)
+        self.assertEqual("1", self.client.value("SELECT nextval('s')"))
+        other = self.proxy.client()
+        for _ in range(6):
+            self.assertEqual("55000", other.simple("SELECT currval('s')").error.sqlstate)
+            self.assertEqual("1", self.client.value("SELECT currval('s')"))
+
+    def a_pin_says_why_and_since_which_statement(self):
+        if live.kind == "direct":
+            return
+        self.client.query("SELECT 'first'")
+        self.client.query("CREATE TEMP TABLE mine AS SELECT 42 AS secret")
+        self.client.query("SELECT 'later'")
+        self.holds("temporary")
+        row, = self.proxy.show("PINS")
+        self.assertIn("CREATE TEMP TABLE mine", row["statement"])
+        self.assertNotIn("42", row["statement"])
+
+    def two_that_pin_are_two_servers(self):
+        other = self.proxy.client()
+        for client in (self.client, other):
+            client.query("CREATE TEMP TABLE mine AS SELECT pg_backend_pid() AS pid")
+        first, second = self.client.value("SELECT pid FROM mine"), other.value("SELECT pid FROM mine")
+        self.assertNotEqual(first, second)
+        self.client.query("DROP TABLE mine")
+        other.close()
+        self.holds_nothing()
+
+
+class Degrees(Story):
+    kinds = ("pgweir",)
+
+    def transparency_is_said_for_database_and_user(self):
+        pooler = self.pooler(settings={"pool_mode": "transaction", "default_pool_size": 1, "transparency": "off"},
+                             databases={"app": "dbname=app", "full": "dbname=app transparency=full",
+                                        "proto": "dbname=app transparency=protocol"},
+                             users={"other": "transparency=full"})
+        for database, user, own, others in (("app", "app", "3MB", "3MB"), ("full", "app", "3MB", "4MB"),
+                                            ("proto", "app", "4MB", "4MB"), ("app", "other", "3MB", "4MB")):
+            with self.subTest(database=database, user=user):
+                first, second = (pooler.client(database=database, user=user) for _ in range(2))
+                first.query("SET work_mem = '3MB'")
+                self.assertEqual(others, second.value("SHOW work_mem"))
+                self.assertEqual(own, first.value("SHOW work_mem"))
+
+    def under_pgbouncers_name_a_set_stays_on_the_server(self):
+        pooler = self.pooler(settings={"pool_mode": "transaction", "default_pool_size": 1}, called="pgbouncer")
+        first, second = pooler.client(), pooler.client()
+        first.query("SET work_mem = '3MB'")
+        self.assertEqual("3MB", second.value("SHOW work_mem"))
+
+    def what_one_client_set_another_never_sees(self):
+        """T5: with one server for both."""
+        pooler = self.pooler(settings={"pool_mode": "transaction", "default_pool_size": 1})
+        first, second = pooler.client(), pooler.client()
+        first.query("SET statement_timeout = '1s'; SET search_path = secret")
+        for _ in range(3):
+            self.assertEqual("0", second.value("SHOW statement_timeout"))
+            self.assertEqual('"$user", public', second.value("SHOW search_path"))
+            self.assertEqual("1s", first.value("SHOW statement_timeout"))
+            self.assertEqual("secret", first.value("SHOW search_path"))
+
+    def what_connect_query_set_is_there_for_everybody(self):
+        pooler = self.pooler(settings={"pool_mode": "transaction", "default_pool_size": 1},
+                             databases={"app": "dbname=app connect_query='SET work_mem = ''11MB'''"})
+        first, second = pooler.client(), pooler.client()
+        for _ in range(2):
+            first.query("SET work_mem = '3MB'")
+            self.assertEqual("11MB", second.value("SHOW work_mem"))
+            self.assertEqual("3MB", first.value("SHOW work_mem"))
+            second.query("CREATE TEMP TABLE mine()")
+            second.close()
+            second = pooler.client()
+            self.assertEqual("11MB", second.value("SHOW work_mem"))
