@@ -38,9 +38,18 @@ bool remains_matter(const struct guest *guest)
 
 /* ---- suspecting ---- */
 
+static void set_pins(struct channel *channel, uint32_t pins)
+{
+	struct remains *r = &channel->remains;
+
+	if (pins && !r->pins)
+		channel_view(channel)->stats.pins++;
+	r->pins = pins;
+}
+
 static void pin(struct channel *channel, enum pin why)
 {
-	channel->remains.pins |= 1u << why;
+	set_pins(channel, channel->remains.pins | 1u << why);
 }
 
 static bool is_pinned(const struct remains *r, enum pin why)
@@ -342,6 +351,7 @@ static bool ask(struct channel *channel)
 	params_drop(r->called);
 	params_drop(r->set);
 	r->called = r->set = NULL;
+	channel_view(channel)->stats.questions++;
 	r->asking = r->touched;
 	r->touched = 0;
 	r->asked = true;
@@ -403,8 +413,7 @@ static void take_answer(struct channel *channel)
 	struct answer *a = &r->answer;
 
 	answer_end(a);
-	r->pins = (r->pins & ~a->asked) | a->pins;
-	unpin(r, PIN_UNASKED);
+	set_pins(channel, (r->pins & ~(a->asked | 1u << PIN_UNASKED)) | a->pins);
 	if (!is_pinned(r, PIN_PREPARE))
 		r->prepared = 0;
 	if (a->settings_asked) {

@@ -157,6 +157,7 @@ static const struct column pool_columns[] = {
 	/* ours */
 	{ "sv_closing", INT4 }, { "sv_moving", INT4 }, { "sv_orphaned", INT4 }, { "cl_total", INT4 },
 	{ "oldest_lease_us", INT8 }, { "median_lease_us", INT8 }, { "failing", TEXT },
+	{ "total_questions", INT8 }, { "total_pins", INT8 },
 };
 
 static void put_failure(struct writer *, const void *, size_t, const struct show *);
@@ -171,6 +172,7 @@ static const struct field pool_fields[] = {
 	POOL(put_mode, mode), POOL(put_hosts, hosts_stay),
 	POOL(put_u32, servers_closing), POOL(put_u32, servers_moving), POOL(put_u32, servers_orphaned),
 	POOL(put_u32, clients), POOL(put_time, oldest_lease), POOL(put_time, median_lease), { put_failure, 0 },
+	POOL(put_u64, total.questions), POOL(put_u64, total.pins),
 };
 
 static const struct column budget_columns[] = {
@@ -526,7 +528,7 @@ static const struct show shows[] = {
 	{ "databases", PART_POOLS, COLUMNS(database_columns), .sources = { &databases }, .more = more_databases },
 	{ "lists", PART_POOLS, COLUMNS(list_columns), .make = make_lists },
 	{ "mem", 0, COLUMNS(memory_columns), .more = more_memory },
-	{ "pools", PART_POOLS, COLUMNS(pool_columns), .sources = { &pools } },
+	{ "pools", PART_POOLS | PART_STATS, COLUMNS(pool_columns), .sources = { &pools } },
 	{ "servers", PART_SERVERS, .columns = socket_columns, .column_count = LINE_COLUMNS, .sources = { &servers } },
 	{ "sockets", PART_CLIENTS | PART_SERVERS, COLUMNS(socket_columns), .sources = { &client_sockets, &servers },
 		.sockets = true },

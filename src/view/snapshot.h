@@ -68,6 +68,7 @@ struct stat_counters {
 	uint64_t server_assignments, transactions, queries, received, sent;
 	uint64_t transaction_time, query_time, wait_time; /* us */
 	uint64_t client_parses, server_parses, binds, logins;
+	uint64_t questions, pins; /* servers asked what is left in their session; leases that were pinned */
 };
 
 struct pool_row {

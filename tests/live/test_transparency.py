@@ -263,6 +263,8 @@ class Pins(Transparent):
         self.holds("temporary")
         row, = self.proxy.show("PINS")
         self.assertIn("CREATE TEMP TABLE mine", row["statement"])
+        self.assertEqual(1, self.proxy.pool()["total_pins"])
+        self.assertGreaterEqual(self.proxy.pool()["total_questions"], 1)
         self.assertNotIn("42", row["statement"])
 
     def two_that_pin_are_two_servers(self):
