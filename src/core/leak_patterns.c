@@ -129,7 +129,7 @@ const struct leak_pattern leak_patterns[] = {
 		.sign = "Three or more in ten minutes that went on after their client.",
 		.cure = "Set statement_timeout below the time that the application waits; abandoned_query = cancel ends them when the client leaves." },
 	{ .number = "L25", .name = "a session lock where sessions are shared", .family = FAMILY_SERVER,
-		.cause = "pg_advisory_lock() lasts as long as the server's session, which in transaction mode is somebody else's in the next moment.",
+		.cause = "pg_advisory_lock() lasts as long as the server's session. In transaction mode its client keeps a server for that long (transparency = full), or the server is somebody else's in the next moment (protocol, off).",
 		.looks = "A lock in pg_locks whose holder is idle, and whose last statement is somebody else's.",
 		.sign = "A session advisory lock taken in transaction mode.",
 		.cure = "Use pg_advisory_xact_lock(), or give this application a database entry with pool_mode = session." },

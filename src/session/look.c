@@ -25,7 +25,8 @@ struct token {
 
 struct scan {
 	const uint8_t *at, *end;
-	struct token token; /* the one that is looked at */
+	struct token *token; /* the one that is looked at; the one before it stays in the other place */
+	struct token tokens[2];
 	struct look *look;
 	uint32_t *marks; /* of the statement at hand: the look's, or those of what it prepares */
 	bool doubt;
@@ -48,9 +49,17 @@ static bool begins_word(uint8_t c)
 	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_' || c >= 0x80;
 }
 
+/* Letters as they are folded, digits, and what else a word may have behind its first byte; 0: the word is over. */
+static uint8_t word_byte(uint8_t c)
+{
+	if ((c >= 'a' && c <= 'z') || c == '_' || is_digit(c) || c == '$' || c >= 0x80)
+		return c;
+	return c >= 'A' && c <= 'Z' ? c + 32 : 0;
+}
+
 static bool is_word(uint8_t c)
 {
-	return begins_word(c) || is_digit(c) || c == '$';
+	return word_byte(c) != 0;
 }
 
 static bool next_is(const struct scan *s, size_t n, uint8_t c)
@@ -104,7 +113,7 @@ static void add_byte(struct token *token, size_t *n, uint8_t c)
 /* At the opening quote. */
 static void take_quoted(struct scan *s, enum token_kind kind, bool escapes)
 {
-	struct token *token = &s->token;
+	struct token *token = s->token;
 	uint8_t quote = *s->at++;
 	size_t n = 0;
 
@@ -142,27 +151,28 @@ static void take_dollar(struct scan *s)
 		while (s->at + n < s->end && s->at[n] != '$' && is_word(s->at[n]))
 			n++;
 	if (!next_is(s, n, '$')) {
-		s->token.kind = TOKEN_NUMBER;
+		s->token->kind = TOKEN_NUMBER;
 		for (s->at++; s->at < s->end && is_digit(*s->at); s->at++)
 			;
 		return;
 	}
 	n++;
 	from = memmem(tag + n, (size_t)(s->end - tag) - n, tag, n);
-	s->token.kind = TOKEN_STRING;
-	s->token.whole = false;
+	s->token->kind = TOKEN_STRING;
+	s->token->whole = false;
 	s->at = from ? from + n : s->end;
 }
 
 static void take_word(struct scan *s)
 {
-	struct token *token = &s->token;
+	struct token *token = s->token;
 	size_t n = 0;
+	uint8_t c;
 
 	token->kind = TOKEN_WORD;
 	token->whole = true;
-	for (; s->at < s->end && is_word(*s->at); s->at++)
-		add_byte(token, &n, *s->at >= 'A' && *s->at <= 'Z' ? *s->at + 32 : *s->at);
+	for (; s->at < s->end && (c = word_byte(*s->at)) != 0; s->at++)
+		add_byte(token, &n, c);
 	token->text[n] = 0;
 	/* E'', B'', X'', N'' and U&'', U&"" */
 	if (n == 1 && next_is(s, 0, '\'') && strchr("ebxn", token->text[0])) {
@@ -177,9 +187,10 @@ static void take_word(struct scan *s)
 
 static void next_token(struct scan *s)
 {
-	struct token *token = &s->token;
+	struct token *token = s->token == &s->tokens[0] ? &s->tokens[1] : &s->tokens[0];
 	uint8_t c;
 
+	s->token = token;
 	skip_space(s);
 	token->text[0] = 0;
 	token->sign = 0;
@@ -215,12 +226,12 @@ static void next_token(struct scan *s)
 
 static bool is_sign(const struct scan *s, uint8_t sign)
 {
-	return s->token.kind == TOKEN_SIGN && s->token.sign == sign;
+	return s->token->kind == TOKEN_SIGN && s->token->sign == sign;
 }
 
 static bool is(const struct scan *s, const char *word)
 {
-	return s->token.kind == TOKEN_WORD && strcmp(s->token.text, word) == 0;
+	return s->token->kind == TOKEN_WORD && strcmp(s->token->text, word) == 0;
 }
 
 /* If this is the word at hand, go on to the next token. */
@@ -234,7 +245,7 @@ static bool take(struct scan *s, const char *word)
 
 static bool at_end(const struct scan *s)
 {
-	return s->token.kind == TOKEN_END || is_sign(s, ';');
+	return s->token->kind == TOKEN_END || is_sign(s, ';');
 }
 
 /* ---- names of settings ---- */
@@ -285,11 +296,11 @@ static bool take_setting(struct scan *s, char out[LOOK_NAME_BYTES])
 	size_t length = 0;
 
 	for (;;) {
-		if ((s->token.kind != TOKEN_WORD && s->token.kind != TOKEN_NAME) || !s->token.whole)
+		if ((s->token->kind != TOKEN_WORD && s->token->kind != TOKEN_NAME) || !s->token->whole)
 			return false;
-		if (length + strlen(s->token.text) + 1 >= LOOK_NAME_BYTES)
+		if (length + strlen(s->token->text) + 1 >= LOOK_NAME_BYTES)
 			return false;
-		length += text_format(out + length, LOOK_NAME_BYTES - length, "%s", s->token.text);
+		length += text_format(out + length, LOOK_NAME_BYTES - length, "%s", s->token->text);
 		next_token(s);
 		if (!is_sign(s, '.'))
 			return true;
@@ -301,17 +312,17 @@ static bool take_setting(struct scan *s, char out[LOOK_NAME_BYTES])
 /* Behind "set_config(". What can not be read with certainty is a setting without a name. */
 static void look_config(struct scan *outer)
 {
-	struct scan s = *outer;
+	struct scan s = { .at = outer->at, .end = outer->end, .token = &s.tokens[0] };
 	char name[LOOK_NAME_BYTES];
 	bool named;
 	unsigned depth = 0;
 
 	next_token(&s);
-	named = s.token.kind == TOKEN_STRING && s.token.whole;
-	text_copy(name, sizeof name, s.token.text);
+	named = s.token->kind == TOKEN_STRING && s.token->whole;
+	text_copy(name, sizeof name, s.token->text);
 	next_token(&s);
 	named = named && is_sign(&s, ',');
-	while (named && s.token.kind != TOKEN_END) {
+	while (named && s.token->kind != TOKEN_END) {
 		next_token(&s);
 		if (is_sign(&s, '('))
 			depth++;
@@ -357,25 +368,58 @@ static void judge_call(struct scan *s, const struct token *name, bool foreign, b
 /* Behind these a name with a parenthesis is no call: INSERT INTO t (a), AS t (a), COPY t (a), EXECUTE p (a), ::t(a). */
 static bool leads_to_target(const struct token *token)
 {
-	return (token->kind == TOKEN_WORD &&
-		       (strcmp(token->text, "into") == 0 || strcmp(token->text, "as") == 0 ||
-			       strcmp(token->text, "copy") == 0 || strcmp(token->text, "execute") == 0)) ||
-		(token->kind == TOKEN_SIGN && token->sign == ':');
+	if (token->kind == TOKEN_SIGN)
+		return token->sign == ':';
+	if (token->kind != TOKEN_WORD)
+		return false;
+	switch (token->text[0]) {
+	case 'i':
+		return strcmp(token->text, "into") == 0;
+	case 'a':
+		return strcmp(token->text, "as") == 0;
+	case 'c':
+		return strcmp(token->text, "copy") == 0;
+	case 'e':
+		return strcmp(token->text, "execute") == 0;
+	default:
+		return false;
+	}
 }
 
+/* By the first letter: every word comes by here. */
 static void judge_word(struct scan *s, const struct token *token, bool update)
 {
-	if (strcmp(token->text, "temp") == 0 || strcmp(token->text, "temporary") == 0 ||
-		strncmp(token->text, "pg_temp", 7) == 0) {
-		*s->marks |= LOOK_TEMPORARY;
-	} else if (strcmp(token->text, "hold") == 0) {
-		*s->marks |= LOOK_CURSOR;
-	} else if (strcmp(token->text, "execute") == 0) {
-		*s->marks |= LOOK_EXECUTE;
-	} else if (update && strcmp(token->text, "pg_settings") == 0) {
-		*s->marks |= LOOK_SETTINGS; /* its rule calls set_config */
-	} else if (strcmp(token->text, "insert") == 0 || strcmp(token->text, "copy") == 0) {
-		*s->marks |= LOOK_INSERT;
+	const char *word = token->text;
+
+	switch (word[0]) {
+	case 't':
+		if (strcmp(word, "temp") == 0 || strcmp(word, "temporary") == 0)
+			*s->marks |= LOOK_TEMPORARY;
+		break;
+	case 'p':
+		if (strncmp(word, "pg_temp", 7) == 0)
+			*s->marks |= LOOK_TEMPORARY;
+		else if (update && strcmp(word, "pg_settings") == 0)
+			*s->marks |= LOOK_SETTINGS; /* its rule calls set_config */
+		break;
+	case 'h':
+		if (strcmp(word, "hold") == 0)
+			*s->marks |= LOOK_CURSOR;
+		break;
+	case 'e':
+		if (strcmp(word, "execute") == 0)
+			*s->marks |= LOOK_EXECUTE;
+		break;
+	case 'i':
+		if (strcmp(word, "insert") == 0)
+			*s->marks |= LOOK_INSERT;
+		break;
+	case 'c':
+		if (strcmp(word, "copy") == 0)
+			*s->marks |= LOOK_INSERT;
+		break;
+	default:
+		break;
 	}
 }
 
@@ -383,28 +427,28 @@ static void judge_word(struct scan *s, const struct token *token, bool update)
 static void take_rest(struct scan *s, bool update)
 {
 	bool target = false, foreign = false, dotted = false, catalog = false;
-	struct token name;
+	const struct token *name;
 
 	while (!at_end(s)) {
-		if (s->token.kind != TOKEN_WORD && s->token.kind != TOKEN_NAME) {
+		if (s->token->kind != TOKEN_WORD && s->token->kind != TOKEN_NAME) {
 			dotted = is_sign(s, '.');
 			if (!dotted) {
 				foreign = false;
-				target = leads_to_target(&s->token);
+				target = leads_to_target(s->token);
 			}
 			next_token(s);
 			continue;
 		}
 		name = s->token;
-		judge_word(s, &name, update);
+		judge_word(s, name, update);
 		foreign = dotted && !catalog;
-		catalog = !dotted && strcmp(name.text, "pg_catalog") == 0;
+		catalog = !dotted && name->text[0] == 'p' && strcmp(name->text, "pg_catalog") == 0;
 		dotted = false;
 		next_token(s);
 		if (is_sign(s, '('))
-			judge_call(s, &name, foreign, target);
+			judge_call(s, name, foreign, target);
 		if (!is_sign(s, '.'))
-			target = leads_to_target(&name);
+			target = leads_to_target(name);
 	}
 }
 
@@ -539,7 +583,7 @@ static const struct kind *kind_of(const char *word)
 
 static void take_statement(struct scan *s)
 {
-	const struct kind *kind = s->token.kind == TOKEN_WORD ? kind_of(s->token.text) : NULL;
+	const struct kind *kind = s->token->kind == TOKEN_WORD ? kind_of(s->token->text) : NULL;
 	const char *word = kind ? kind->word : "";
 	bool update = true;
 
@@ -575,7 +619,7 @@ void look_at(struct span text, struct look *look)
 	look->marks = look->prepared = 0;
 	look->count = 0;
 	next_token(&s);
-	while (s.token.kind != TOKEN_END) {
+	while (s.token->kind != TOKEN_END) {
 		if (is_sign(&s, ';'))
 			next_token(&s);
 		else
