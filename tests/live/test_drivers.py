@@ -522,6 +522,11 @@ class Programs(Driver_story):
     OLD = ("a_named_statement_survives_a_change_of_servers", "the_same_name_in_two_clients_means_two_statements",
            "a_pool_of_its_own_gets_along")
 
+    def setUp(self):
+        super().setUp()
+        if live.kind != "pgbouncer":
+            self.environment["TRANSPARENT"] = "1"       # what a session holds follows it in transaction mode
+
     @takes(200)
     def node_postgres(self):
         folder = HERE / "node"

@@ -323,3 +323,94 @@ class Degrees(Story):
             second.close()
             second = pooler.client()
             self.assertEqual("11MB", second.value("SHOW work_mem"))
+
+
+class Drivers(Transparent):
+    """What drivers do with a session, unchanged, in transaction mode. (node-postgres and JDBC: test_drivers.)"""
+
+    @helper
+    def where(self):
+        host, port = self.proxy.address
+        return {"host": host, "port": port, "user": "app", "dbname": "app"}
+
+    def psycopg_2(self):
+        import psycopg2
+        connection = psycopg2.connect(**self.where(), options="-c work_mem=9MB")
+        connection.set_session(isolation_level="SERIALIZABLE", readonly=False)
+        held = connection.cursor("held", withhold=True)
+        held.itersize = 7
+        held.execute("SELECT generate_series(1, 50)")
+        connection.commit()
+        self.assertEqual(list(range(1, 51)), [row[0] for row in held])
+        held.close()
+        connection.commit()
+        cursor = connection.cursor()
+        for _ in range(10):
+            cursor.execute("SELECT current_setting('work_mem'), current_setting('transaction_isolation')")
+            self.assertEqual(("9MB", "serializable"), cursor.fetchone())
+            connection.commit()
+            time.sleep(0.004)
+        connection.close()
+        self.holds_nothing()
+
+    def psycopg_3(self):
+        import psycopg
+        with psycopg.connect(**self.where(), autocommit=True, prepare_threshold=1) as connection:
+            connection.execute("SET search_path = mine, public")
+            connection.execute("SELECT set_config('app.tenant', %s, false)", ("t",))
+            connection.execute("CREATE TEMP TABLE kept AS SELECT 1 AS n")
+            try:
+                with connection.transaction():
+                    connection.execute("SET work_mem = '7MB'")
+                    raise KeyError
+            except KeyError:
+                pass
+            for n in range(20):
+                self.assertEqual(("mine, public", "t", "4MB", n), connection.execute(
+                    "SELECT current_setting('search_path'), current_setting('app.tenant'), current_setting('work_mem'), %s::int",
+                    (n,)).fetchone())
+                self.assertEqual((1,), connection.execute("SELECT n FROM kept").fetchone())
+                time.sleep(0.002)
+        self.holds_nothing()
+
+    def asyncpg(self):
+        import asyncio
+
+        import asyncpg
+        where = self.where()
+        where["database"] = where.pop("dbname")
+
+        async def work():
+            connection = await asyncpg.connect(**where, server_settings={"search_path": "first"})
+            await connection.execute("SET search_path = second")
+            await connection.execute("SELECT pg_advisory_lock(99)")
+            statement = await connection.prepare("SELECT current_setting('search_path'), $1::int")
+            for n in range(20):
+                self.assertEqual(("second", n), tuple(await statement.fetchrow(n)))
+                await asyncio.sleep(0.003)
+            self.assertTrue(await connection.fetchval("SELECT pg_advisory_unlock(99)"))
+            await connection.reset()            # RESET ALL, CLOSE ALL, UNLISTEN *, pg_advisory_unlock_all
+            for _ in range(10):
+                self.assertEqual("first", await connection.fetchval("SHOW search_path"))
+                await asyncio.sleep(0.003)
+            await connection.close(timeout=5)
+        asyncio.run(asyncio.wait_for(work(), 30))
+        self.holds_nothing()
+
+    def psql(self):
+        import subprocess
+        host, port = self.proxy.address
+        done = subprocess.run(["psql", "-XAtq", "-h", host, "-p", str(port), "-U", "app", "app"], timeout=30, text=True, input="""
+            SET search_path = psql, public;
+            CREATE TEMP TABLE kept (n int);
+            \\copy kept FROM PROGRAM 'seq 5'
+            SELECT pg_sleep(0.02);
+            SELECT sum(n) FROM kept;
+            BEGIN; SET work_mem = '6MB'; SAVEPOINT s; SET work_mem = '5MB'; ROLLBACK TO s; COMMIT;
+            DROP TABLE kept;
+            SHOW work_mem;
+            SHOW search_path;
+            \\c
+            SHOW search_path;
+            """, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env={"PATH": "/usr/bin:/bin"})
+        self.assertEqual(["", "15", "6MB", "psql, public", '"$user", public'], done.stdout.splitlines())

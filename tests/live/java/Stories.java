@@ -174,6 +174,36 @@ public class Stories {
 		}
 	}
 
+	static void aSessionKeepsWhatItHas() throws Exception {
+		try (Connection c = open()) {
+			try (Statement s = c.createStatement()) {
+				s.execute("SET search_path = java, public");
+				s.execute("SELECT set_config('app.tenant', 'j1', false)");
+				s.execute("CREATE TEMP TABLE kept AS SELECT 7 AS n");
+			}
+			c.setAutoCommit(false);
+			try (Statement s = c.createStatement()) { s.execute("SET work_mem = '9MB'"); }
+			c.rollback();
+			c.setAutoCommit(true);
+			for (int round = 0; round < 2; round++) {
+				for (int n = 0; n < 25; n++) {
+					try (PreparedStatement s = c.prepareStatement("SELECT current_setting('search_path') || current_setting('app.tenant')"
+							+ " || current_setting('work_mem')"); ResultSet r = s.executeQuery()) {
+						r.next();
+						want(r.getString(1).equals("java, publicj14MB"), "its own settings, not " + r.getString(1));
+					}
+					if (n % 5 == 0) Thread.sleep(3);
+				}
+				if (round > 0) break;
+				try (Statement s = c.createStatement(); ResultSet r = s.executeQuery("SELECT n FROM kept")) {
+					r.next();
+					want(r.getInt(1) == 7, "its own table");
+				}
+				try (Statement s = c.createStatement()) { s.execute("DROP TABLE kept"); }
+			}
+		}
+	}
+
 	static void listenAndNotifyInSessionMode() throws Exception {
 		String database = System.getenv("SESSION_DATABASE");
 		try (Connection listener = open(database, ""); Connection speaker = open(database, "")) {
@@ -196,6 +226,8 @@ public class Stories {
 		stories.put("a_cursor_fetches_by_parts", Stories::aCursorFetchesByParts);
 		stories.put("copy_goes_both_ways", Stories::copyGoesBothWays);
 		stories.put("a_cancel_hits_its_query", Stories::aCancelHitsItsQuery);
+		if (System.getenv("TRANSPARENT") != null)
+			stories.put("a_session_keeps_what_it_has", Stories::aSessionKeepsWhatItHas);
 		stories.put("a_notice_arrives", Stories::aNoticeArrives);
 		stories.put("listen_and_notify_in_session_mode", Stories::listenAndNotifyInSessionMode);
 		for (var each : stories.entrySet()) {

@@ -90,6 +90,25 @@ const stories = {
     assert.strictEqual((await client.query('SELECT 3 AS n')).rows[0].n, 3);
   }),
 
+  ...(process.env.TRANSPARENT ? { a_session_keeps_what_it_has: () => withClient(async (client) => {
+    const look = async (table) => {
+      for (let n = 0; n < 25; n++) {
+        const { rows } = await client.query({ name: table ? 'kept' : 'look', text: `SELECT current_setting('search_path') AS path,
+          current_setting('app.tenant') AS tenant, current_setting('work_mem') AS memory ${table ? ', (SELECT n FROM kept)' : ''}` });
+        assert.deepStrictEqual(rows[0], { path: 'node, public', tenant: 'n1', memory: '4MB', ...(table ? { n: 7 } : {}) });
+        if (n % 5 === 0) await sleep(3);
+      }
+    };
+    await client.query('SET search_path = node, public');
+    await client.query("SELECT set_config('app.tenant', $1, false)", ['n1']);
+    await client.query("BEGIN; SAVEPOINT a; SET work_mem = '9MB'; ROLLBACK TO a; COMMIT");
+    await look(false);
+    await client.query('CREATE TEMP TABLE kept AS SELECT 7 AS n');
+    await look(true);
+    await client.query('DROP TABLE kept');
+    await look(false);
+  }) } : {}),
+
   a_notice_arrives: () => withClient(async (client) => {
     const notices = [];
     client.on('notice', (notice) => notices.push(notice.message));
