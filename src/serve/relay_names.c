@@ -527,11 +527,10 @@ enum step relay_bind(struct guest *guest, struct span in, struct frame frame)
 			return STEP_STOP;
 		if (name.length == 0 && guest->unnamed)
 			remains_look_statement(guest, guest->unnamed);
-		else /* too long to be looked at, or made by SQL's PREPARE */
-			remains_mark(guest->channel,
-				statement || name.length == 0 || !relay_shares_statements(guest)
-					? LOOK_UNKNOWN | LOOK_UNNAMED
-					: LOOK_EXECUTE);
+		else if (statement || guest->unnamed_long || (name.length > 0 && !relay_shares_statements(guest)))
+			remains_mark(guest->channel, LOOK_UNKNOWN | LOOK_UNNAMED); /* nobody looked at it */
+		else if (name.length > 0)
+			remains_mark(guest->channel, LOOK_EXECUTE); /* made by SQL's PREPARE, or it is not there */
 		return relay_owe(guest, TRACK_BIND, 0, 0) ? STEP_FORWARD : STEP_STOP;
 	}
 	if (portal.length + FRAME_HEADER + STATEMENT_NAME + 1 > OUTBOX_SCRATCH) {

@@ -20,6 +20,8 @@
  *   - channel->applied is what the session has, when nothing is touched. */
 #include "serve/remains.h"
 
+#include <stdlib.h>
+
 #include "base/check.h"
 #include "base/text.h"
 #include "serve/channel.h"
@@ -328,6 +330,7 @@ static bool ask(struct channel *channel)
 	struct question question = {
 		.marks = r->touched, .called = r->called, .user = span_text(channel_view(channel)->user)
 	};
+	const char *version = params_get(channel->reported, span_text("server_version"));
 	struct params *names = params_keep(channel->applied), *empty = params_empty(channel->worker->house->params);
 	struct buf text = { 0 };
 	const char *name, *value;
@@ -339,6 +342,7 @@ static bool ask(struct channel *channel)
 		ok = params_put(&names, span_text(name), span_text(""));
 	}
 	question.set = names;
+	question.version = version ? (int)strtol(version, NULL, 10) : 0;
 	ok = ok && question_write(&question, &text);
 	if (ok)
 		answer_begin(&r->answer, &question, empty);

@@ -93,8 +93,10 @@ static bool add_called(const struct question *q, struct buf *out)
 	return ok &&
 		buf_format(out,
 			"]::pg_catalog.name[]) AND prolang OPERATOR(pg_catalog.<>) ALL (ARRAY[12,13]) AND "
-			"coalesce(pg_catalog.pg_get_function_sqlbody(oid),prosrc) OPERATOR(pg_catalog.~*) "
-			"'set_config|\\mset\\s+(session\\s+)?[\"a-z0-9_]+\\s*\\.|\\mexecute\\M' LIMIT 1)");
+			"%s OPERATOR(pg_catalog.~*) "
+			"'set_config|\\mset\\s+(session\\s+)?[\"a-z0-9_]+\\s*\\.|\\mexecute\\M' LIMIT 1)",
+			/* Bodies that were parsed when they were made are new in 14. */
+			q->version >= 14 ? "coalesce(pg_catalog.pg_get_function_sqlbody(oid),prosrc)" : "prosrc");
 }
 
 static bool asks_all(const struct question *q)

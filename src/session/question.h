@@ -30,6 +30,7 @@ struct question {
 	const struct params *set;    /* names to be asked for one by one, those with a dot; values do not matter */
 	const struct params *called; /* functions that are not known */
 	struct span user;            /* as whom the server was logged in */
+	int version;                 /* of PostgreSQL, the first number */
 };
 
 /* Append the query. False: memory refused. */

@@ -32,7 +32,7 @@ static char *asked(uint32_t marks, const char *set, const char *called)
 {
 	static char text[8192];
 	struct params *names = params_keep(empty), *calls = params_keep(empty);
-	struct question q = { .marks = marks, .set = names, .called = calls, .user = span_text("o'app") };
+	struct question q = { .marks = marks, .set = names, .called = calls, .user = span_text("o'app"), .version = 15 };
 	struct buf out = { 0 };
 
 	if (set)
@@ -67,6 +67,7 @@ static void only_what_may_be_there_is_asked_for(void **state)
 	assert_non_null(strstr(text, "pg_locks"));
 	assert_non_null(strstr(text, "pg_settings"));
 	assert_non_null(strstr(text, "ARRAY[E'mine']"));
+	assert_non_null(strstr(text, "pg_get_function_sqlbody"));
 	assert_non_null(strstr(text, "'transaction\\_%'"));
 }
 
