@@ -79,6 +79,26 @@ static void check_difference(struct params *have, struct params *want, const cha
 	buf_fini(&text);
 }
 
+static void a_role_comes_last_and_goes_first(void **state)
+{
+	struct params *plain = with(params_empty(book), "work_mem", "1MB");
+	struct params *joe = with(with(params_empty(book), "role", "joe"), "work_mem", "2MB");
+	struct params *other = with(with(params_empty(book), "session_authorization", "ann"), "role", "joe");
+
+	(void)state;
+	check_difference(plain, joe,
+		"SELECT pg_catalog.set_config(E'work_mem',E'2MB',false),pg_catalog.set_config(E'role',E'joe',false)");
+	check_difference(joe, plain,
+		"RESET session_authorization;RESET role;SELECT pg_catalog.set_config(E'work_mem',E'1MB',false)");
+	check_difference(joe, other,
+		"RESET session_authorization;RESET role;RESET \"work_mem\";"
+		"SELECT pg_catalog.set_config(E'session_authorization',E'ann',false),"
+		"pg_catalog.set_config(E'role',E'joe',false)");
+	params_drop(plain);
+	params_drop(joe);
+	params_drop(other);
+}
+
 static void the_difference_sets_what_is_wanted_and_resets_the_rest(void **state)
 {
 	struct params *empty = params_empty(book);
@@ -164,6 +184,7 @@ int main(void)
 		STORY(equal_sets_are_one_object_whatever_the_order),
 		STORY(a_name_is_found_whatever_its_case),
 		STORY(putting_and_removing_comes_back_to_the_same_set),
+		STORY(a_role_comes_last_and_goes_first),
 		STORY(the_difference_sets_what_is_wanted_and_resets_the_rest),
 		STORY(a_dotted_name_is_reset_by_its_parts),
 		STORY(no_set_is_forgotten),

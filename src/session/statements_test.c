@@ -8,6 +8,7 @@
 
 #include "base/rng.h"
 #include "base/text.h"
+#include "session/look.h"
 #include "session/statements.h"
 
 static struct statement_book *book;
@@ -32,6 +33,20 @@ static struct statement *take(const char *text)
 
 	assert_non_null(statement);
 	return statement;
+}
+
+static void a_statement_is_looked_at_once_for_all(void **state)
+{
+	static const char tail[] = "SELECT pg_advisory_lock(1)\0\0";
+	struct statement *lock = statement_take(book, span_of(tail, sizeof tail)), *plain = take("select 1");
+
+	(void)state;
+	assert_int_equal(statement_marks(lock), LOOK_LOCK);
+	assert_int_equal(statement_marks(lock), LOOK_LOCK);
+	assert_true(span_is(statement_text(lock), "SELECT pg_advisory_lock(1)"));
+	assert_int_equal(statement_marks(plain), 0);
+	statement_drop(lock);
+	statement_drop(plain);
 }
 
 static void equal_texts_are_one_statement(void **state)
@@ -187,6 +202,7 @@ int main(void)
 {
 #define STORY(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
 	const struct CMUnitTest stories[] = {
+		STORY(a_statement_is_looked_at_once_for_all),
 		STORY(equal_texts_are_one_statement),
 		STORY(names_agree_with_a_plain_list),
 		STORY(the_name_of_a_statement_is_found_for_an_error),
