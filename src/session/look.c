@@ -28,8 +28,8 @@ struct scan {
 	struct token *token; /* the one that is looked at; the one before it stays in the other place */
 	struct token tokens[2];
 	struct look *look;
-	uint32_t *marks; /* of the statement at hand: the look's, or those of what it prepares */
-	bool doubt;
+	uint32_t *marks;     /* of the statement at hand: the look's, or those of what it prepares */
+	bool doubt, inserts; /* inserts: the word before was INSERT or MERGE */
 };
 
 /* ---- tokens ---- */
@@ -411,8 +411,11 @@ static void judge_word(struct scan *s, const struct token *token, bool update)
 			*s->marks |= LOOK_EXECUTE;
 		break;
 	case 'i':
+		/* SELECT ... INTO makes a table, and the search_path may say that it is a temporary one. */
 		if (strcmp(word, "insert") == 0)
 			*s->marks |= LOOK_INSERT;
+		else if (strcmp(word, "into") == 0 && !s->inserts)
+			*s->marks |= LOOK_TEMPORARY;
 		break;
 	case 'c':
 		if (strcmp(word, "copy") == 0)
@@ -441,6 +444,7 @@ static void take_rest(struct scan *s, bool update)
 		}
 		name = s->token;
 		judge_word(s, name, update);
+		s->inserts = strcmp(name->text, "insert") == 0 || strcmp(name->text, "merge") == 0;
 		foreign = dotted && !catalog;
 		catalog = !dotted && name->text[0] == 'p' && strcmp(name->text, "pg_catalog") == 0;
 		dotted = false;

@@ -79,6 +79,9 @@ static void what_a_session_holds_is_seen(void **state)
 	(void)state;
 	HOLDS({ "CREATE TEMP TABLE t AS SELECT 1", LOOK_TEMPORARY }, { "SELECT 1 INTO temporary t", LOOK_TEMPORARY },
 		{ "CREATE TABLE pg_temp.t AS SELECT 1", LOOK_TEMPORARY }, { "DROP TABLE t", LOOK_TEMPORARY },
+		{ "SELECT 1 AS n INTO t", LOOK_TEMPORARY },
+		{ "MERGE INTO t USING u ON (t.a = u.a) WHEN MATCHED THEN DELETE", 0 },
+		{ "WITH x AS (INSERT INTO t VALUES (1)) SELECT 1", LOOK_INSERT },
 		{ "CREATE VIEW \"pg_temp\".v AS SELECT 1", LOOK_TEMPORARY },
 		{ "DECLARE c CURSOR WITH HOLD FOR SELECT 1", LOOK_CURSOR }, { "CLOSE c", LOOK_CURSOR },
 		{ "SELECT pg_advisory_lock(1)", LOOK_LOCK }, { "SELECT pg_advisory_unlock_all()", LOOK_LOCK },
