@@ -182,8 +182,12 @@ void remains_look_statement(struct guest *guest, struct statement *statement)
 	if (!remains_matter(guest))
 		return;
 	marks = statement_marks(statement);
-	if (!marks)
+	/* Most say nothing but INSERT, and only these have names or statements of their own. */
+	if (!(marks & ~LOOK_INSERT)) {
+		if (marks)
+			remains_mark(guest->channel, marks);
 		return;
+	}
 	look_at(statement_text(statement), &look);
 	take_look(guest, statement_text(statement), &look);
 }
