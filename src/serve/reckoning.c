@@ -21,6 +21,7 @@
 #include "base/check.h"
 #include "base/text.h"
 
+#define UNSEEN_PROVES  2
 #define PAST_MAX       16384
 #define BELIEVED_LEAST (15 * SECOND_US)
 
@@ -264,8 +265,10 @@ void reckoning_end(struct watch *watch)
 	watch->read_at = watch->asked_at;
 	if (monitor_knows(&watch->last, MONITOR_BACKENDS)) {
 		count_live(watch, &expected, &seen);
-		watch->matched = seen > 0 || (expected == 0 && watch->matched);
-		watch->between = expected > 0 && seen == 0;
+		/* Those that were expected may just have ended, all of them: where ours were seen before, one reading proves nothing. */
+		watch->unseen = expected > 0 && seen == 0 ? watch->unseen + 1 : 0;
+		watch->matched = seen > 0 || (watch->matched && watch->unseen < UNSEEN_PROVES);
+		watch->between = watch->unseen > 0 && !watch->matched;
 		watch->counted = watch->tally;
 		watch->past = watch->next;
 		watch->next = swapped;

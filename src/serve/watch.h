@@ -64,9 +64,10 @@ struct watch {
 	enum party party;
 	uint8_t state; /* enum watch_state */
 	unsigned said;
-	bool wanted;  /* by the configuration at hand */
-	bool matched; /* some of our servers were among its backends: their process ids are PostgreSQL's */
-	bool between; /* none were, though there should have been some */
+	bool wanted;     /* by the configuration at hand */
+	bool matched;    /* some of our servers were among its backends: their process ids are PostgreSQL's */
+	bool between;    /* none were, though there should have been some */
+	unsigned unseen; /* readings in a row of which that is true */
 	bool asking_began;
 	uint32_t number;
 	struct worker *worker;
