@@ -109,6 +109,11 @@ void remains_numbers(struct guest *guest, uint32_t marks)
 		r->refused = true;
 }
 
+static bool is_reset(const struct remains *r)
+{
+	return r->reset_all || r->resets;
+}
+
 /* Names go into sets whose values say what they are. */
 static bool add_name(struct channel *channel, struct params **set, const char *name, const char *value)
 {
@@ -121,7 +126,7 @@ static void add_names(struct channel *channel, const struct look *look)
 {
 	struct remains *r = &channel->remains;
 	struct params *startup = channel->guest->startup;
-	bool ok = true;
+	bool ok = true, was_reset = is_reset(r);
 
 	for (unsigned i = 0; ok && i < look->count; i++) {
 		const char *name = look->names[i].name;
@@ -143,6 +148,8 @@ static void add_names(struct channel *channel, const struct look *look)
 	}
 	if ((look->marks & LOOK_RESET_ALL) && startup && params_count(startup) > 0)
 		r->reset_all = true;
+	if (is_reset(r) && !was_reset)
+		r->before = track_readies(&channel->track);
 	if (!ok)
 		r->refused = true;
 }
@@ -194,16 +201,12 @@ void remains_look_statement(struct guest *guest, struct statement *statement)
 
 /* ---- RESET ---- */
 
-static bool is_reset(const struct remains *r)
-{
-	return r->reset_all || r->resets;
-}
-
 static void forget_resets(struct remains *r)
 {
 	params_drop(r->resets);
 	r->resets = NULL;
 	r->reset_all = r->reset_seen = false;
+	r->before = 0;
 }
 
 bool remains_hold(struct guest *guest, char type)
@@ -241,7 +244,9 @@ void remains_tag(struct channel *channel, bool all)
 
 bool remains_quiet(const struct channel *channel)
 {
-	return is_reset(&channel->remains) || channel->remains.correcting;
+	const struct remains *r = &channel->remains;
+
+	return (is_reset(r) && r->before == 0) || r->correcting;
 }
 
 static bool write_correction(struct channel *channel, struct buf *text)
@@ -270,6 +275,8 @@ bool remains_ready(struct channel *channel)
 	struct buf text = { 0 };
 	bool ok = true;
 
+	if (r->before > 0)
+		r->before--;
 	/* What follows it waits, so it is done when nothing is owed. */
 	if (!channel->guest || !track_quiet(&channel->track))
 		return true;

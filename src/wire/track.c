@@ -412,6 +412,19 @@ bool track_idle(const struct track *t)
 	return track_quiet(t) && t->status == 'I';
 }
 
+uint32_t track_readies(const struct track *t)
+{
+	uint32_t owed = 0;
+
+	for (uint32_t i = 0; i < t->count; i++) {
+		const struct track_entry *e = &t->ring[(t->head + i) % t->capacity];
+
+		owed += !(e->flags & TRACK_OURS) &&
+			(e->kind == TRACK_QUERY || e->kind == TRACK_FUNCTION || e->kind == TRACK_SYNC);
+	}
+	return owed;
+}
+
 bool track_quiet(const struct track *t)
 {
 	return t->count == 0 && !t->open && !t->skipping;

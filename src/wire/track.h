@@ -91,6 +91,9 @@ bool track_dropped(struct track *, struct track_entry *out);
  * ReadyForQuery 'I'. Whether the server may be lent depends on `suspect` too. */
 bool track_idle(const struct track *);
 
+/* How many ReadyForQuery the client is still owed for what it sent so far. */
+uint32_t track_readies(const struct track *);
+
 /* Nothing is owed and no Sync is awaited, in whatever transaction state. */
 bool track_quiet(const struct track *);
 

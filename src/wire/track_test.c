@@ -186,6 +186,28 @@ static void extended_messages_are_answered_one_by_one(void **state)
 	PLAY("+S -ZI. +S +S -ZI. -ZI. idle");
 }
 
+static void only_what_the_client_asked_for_counts_as_its_ready_for_query(void **state)
+{
+	struct track t;
+
+	(void)state;
+	track_init(&t);
+	(void)track_take(&t, 'Z', 'I'); /* the end of the login */
+	assert_int_equal(track_readies(&t), 0);
+	assert_true(track_push(&t, TRACK_QUERY, 0, 0));
+	assert_true(track_push(&t, TRACK_QUERY, TRACK_OURS, 1));
+	assert_true(track_push(&t, TRACK_PARSE, 0, 0));
+	assert_true(track_push(&t, TRACK_SYNC, 0, 0));
+	assert_int_equal(track_readies(&t), 2); /* the second Query is ours */
+	assert_int_equal(track_take(&t, 'C', 0).verdict, TRACK_FORWARD);
+	assert_int_equal(track_take(&t, 'Z', 'I').verdict, TRACK_FORWARD);
+	assert_int_equal(track_readies(&t), 1);
+	assert_int_equal(track_take(&t, 'C', 0).verdict, TRACK_KEEP);
+	assert_int_equal(track_take(&t, 'Z', 'I').verdict, TRACK_KEEP);
+	assert_int_equal(track_readies(&t), 1);
+	track_fini(&t);
+}
+
 static void a_batch_without_its_sync_is_not_quiet(void **state)
 {
 	(void)state;
@@ -541,6 +563,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_query_is_owed_until_ready_for_query),
 		cmocka_unit_test(extended_messages_are_answered_one_by_one),
+		cmocka_unit_test(only_what_the_client_asked_for_counts_as_its_ready_for_query),
 		cmocka_unit_test(a_batch_without_its_sync_is_not_quiet),
 		cmocka_unit_test(after_an_error_all_is_skipped_up_to_the_next_sync),
 		cmocka_unit_test(a_sync_can_fail_itself),

@@ -342,7 +342,7 @@ static void look_at_guest(struct worker *w, struct guest *g, struct tally *t)
 		broken("who is parked rests", "guest %u.%u", w->index, g->handle.slot);
 	if (g->state == GUEST_LENT && g->habits.rest_since && g->channel && !g->channel->unprepared &&
 		!g->channel->checking && !track_quiet(&g->channel->track) &&
-		!(g->channel->track.count == 1 && (g->channel->remains.asked || g->channel->remains.correcting)))
+		!(g->channel->track.count == 1 && (g->channel->track.ring[g->channel->track.head].flags & TRACK_OURS)))
 		broken("who is owed an answer does not rest", "guest %u.%u", w->index, g->handle.slot);
 	if (g->state == GUEST_PARKED && g->stream && stream_is_paused(g->stream))
 		broken("who is parked is heard", "guest %u.%u is paused", w->index, g->handle.slot);
