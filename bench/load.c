@@ -158,7 +158,7 @@ static void prepare_batch(void)
 		break;
 	case BULK:
 		if (strcmp(want.sql, "SELECT 1") == 0) {
-			snprintf(text, sizeof(text), "bulk %llu", (unsigned long long)want.megabytes);
+			snprintf(text, sizeof(text), "TABLE bulk_%llu", (unsigned long long)want.megabytes);
 			at = message(at, 'Q', text, strlen(text) + 1);
 			break;
 		}

@@ -7,7 +7,7 @@
  * ROLLBACK move the status of ReadyForQuery, SET of a reported parameter sends
  * ParameterStatus, RESET, DISCARD and DEALLOCATE have their tags.
  *
- *	bulk N            streams N megabytes (1,000,000 bytes) of rows
+ *	TABLE bulk_N      streams N megabytes (1,000,000 bytes) of rows
  *	COPY t FROM STDIN swallows rows until CopyDone
  *
  * One accepting thread deals connections in turn to the threads, each with its
@@ -184,7 +184,7 @@ static enum statement_kind kind_of(const char *text)
 		{ "reset", RESET },
 		{ "discard", DISCARD },
 		{ "deallocate", DEALLOCATE },
-		{ "bulk", BULK },
+		{ "table", BULK },
 		{ "copy", COPY_IN },
 	};
 
@@ -193,7 +193,7 @@ static enum statement_kind kind_of(const char *text)
 		return NOTHING;
 	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
 		if (keyword(text, words[i].word))
-			return words[i].kind;
+			return words[i].kind == BULK && !strstr(text, "bulk_") ? ROW : words[i].kind;
 	return strstr(text, "set_config('") != NULL ? SET_CONFIG : ROW;
 }
 
@@ -340,8 +340,7 @@ static void execute(struct worker *w, struct conn *c, enum statement_kind kind, 
 		reply_tag(w, kind == DISCARD ? "DISCARD ALL" : "DEALLOCATE ALL");
 		break;
 	case BULK:
-		text += strspn(text, " \t\n;");
-		c->bulk_left = strtoull(text + 4, NULL, 10) * 1000000u;
+		c->bulk_left = strtoull(strstr(text, "bulk_") + 5, NULL, 10) * 1000000u;
 		c->bulk_is_simple = simple;
 		if (simple)
 			reply_columns(w);
