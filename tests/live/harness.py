@@ -551,6 +551,12 @@ class Story(unittest.TestCase):
         pooler.start()
         return pooler
 
+    def own_folder(self):
+        """A folder for this test, gone at its end."""
+        folder = tempfile.TemporaryDirectory(dir=live.folder)
+        self.addCleanup(folder.cleanup)
+        return pathlib.Path(folder.name)
+
     def keep(self, pooler):
         """Let the end of this test end `pooler`."""
         self.poolers.append(pooler)

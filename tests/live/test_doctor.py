@@ -2,12 +2,10 @@
 import contextlib
 import json
 import os
-import pathlib
 import re
 import socket
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 
@@ -103,9 +101,7 @@ class DoctorStory(Story):
 
     def setUp(self):
         super().setUp()
-        folder = tempfile.TemporaryDirectory(dir=live.folder)
-        self.addCleanup(folder.cleanup)
-        self.folder = pathlib.Path(folder.name)
+        self.folder = self.own_folder()
         self.url = f"postgresql://postgres@127.0.0.1:{self.pg.port}/postgres"
 
     def _file(self, name, content):

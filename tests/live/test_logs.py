@@ -5,7 +5,6 @@ import json
 import os
 import pathlib
 import subprocess
-import tempfile
 
 import wire
 from harness import Story, free_port, live, takes, user_options, wait_until
@@ -37,9 +36,7 @@ class Logs(Story):
 
     def setUp(self):
         super().setUp()
-        folder = tempfile.TemporaryDirectory(dir=live.folder)
-        self.addCleanup(folder.cleanup)
-        self.folder = pathlib.Path(folder.name)
+        self.folder = self.own_folder()
 
     def _groups(self, *arguments, **options):
         done = logs("--json", *arguments, **options)

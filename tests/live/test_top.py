@@ -2,9 +2,7 @@
 import contextlib
 import json
 import os
-import pathlib
 import subprocess
-import tempfile
 
 import wire
 from harness import Story, free_port, live, takes, user_options, wait_until
@@ -63,9 +61,7 @@ class Top(Story):
 
     def setUp(self):
         super().setUp()
-        folder = tempfile.TemporaryDirectory(dir=live.folder)
-        self.addCleanup(folder.cleanup)
-        self.folder = pathlib.Path(folder.name)
+        self.folder = self.own_folder()
 
     def _terminal(self, url, *arguments, **options):
         terminal = Terminal(self.folder, live.bin, "top", url, "--interval", "300ms", *arguments, **options)
