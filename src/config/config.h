@@ -73,7 +73,7 @@ struct config {
 	int unix_socket_mode;
 	char *auth_type_text; /* as written */
 	int auth_type;        /* enum auth_method of auth/login.h by number: any trust plain md5 scram hba */
-	char *auth_hba_file, *auth_ident_file;
+	char *auth_hba_file, *auth_ident_file, *login_notify_message;
 	char *auth_file, *admin_users, *stats_users;
 	int scram_iterations;
 	enum pool_mode pool_mode;

@@ -100,7 +100,7 @@ const struct setting schema_settings[] = {
 	ROW(log_pooler_errors, TYPE_BOOL, "0/1", "1", LIVE, "1.0.3", "Log the errors that clients are sent."),
 	ROW(log_stats, TYPE_BOOL, "0/1", "1", LIVE, "1.11.0", "Log a line of statistics every stats_period."),
 	ROW(logfile, TYPE_TEXT, "path", "", LIVE, "1.0", "The log file, opened anew on RELOAD; empty: standard error only."),
-	LATER(login_notify_message, TYPE_TEXT, "string", "", LIVE, "after 1.25", "A notice for every client that logs in.", "no notice is sent"),
+	ROW(login_notify_message, TYPE_TEXT, "string", "", LIVE, "after 1.25", "A notice for every client that logs in."),
 	ROW(max_client_conn, TYPE_INT, "clients", "100", LIVE, "1.0", "Most clients; client_limit_counts says which ones count."),
 	ROW(max_db_client_connections, TYPE_INT, "clients", "0", LIVE, "1.24.0", "Most clients of one database; 0: no limit."),
 	ROW(max_db_connections, TYPE_INT, "servers", "0", LIVE, "1.6", "Most servers of one database over all its pools; 0: no limit."),

@@ -496,6 +496,13 @@ bool client_welcome(
 		message_parameter_status(&w, span_text(name), span_text(value));
 	}
 	message_backend_key(&w, process_id, secret);
+	if (client->config->login_notify_message[0]) {
+		struct complaint notice = { .severity = SEVERITY_NOTICE,
+			.sqlstate = SQLSTATE_SUCCESS,
+			.message = client->config->login_notify_message };
+
+		message_complaint(&w, &notice);
+	}
 	message_ready(&w, 'I');
 	return writer_ok(&w);
 }

@@ -198,6 +198,15 @@ class Surroundings(Story):
         # The TCP door opens a moment before the socket's file has its mode.
         wait_until("the socket has its mode", lambda: os.path.exists(pooler.socket_path) and stat.S_IMODE(os.stat(pooler.socket_path).st_mode) == 0o700)
 
+    def login_notify_message_is_told_to_whoever_logs_in(self):
+        said = "maintenance on Sunday, 'briefly'"
+        pooler = self.pooler(settings={"login_notify_message": said})
+        for client in (pooler.client(), pooler.console()):
+            self.assertEqual([(said, "00000")], [(notice["M"], notice["C"]) for notice in client.notices])
+        console = pooler.console()
+        console.query("SET login_notify_message = ''")
+        self.assertEqual([], pooler.client().notices)
+
     def the_log_file_is_opened_anew_on_reload(self):
         pooler = self.keep(Pooler())
         log = pooler.folder / "own.log"
