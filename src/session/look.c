@@ -141,6 +141,17 @@ static void take_quoted(struct scan *s, enum token_kind kind, bool escapes)
 	token->text[n] = 0;
 }
 
+/* Where a dollar quote's tag (which has no dollar but at its ends) comes again; NULL: nowhere. Each byte is compared once. */
+static const uint8_t *find_tag(const uint8_t *at, const uint8_t *end, const uint8_t *tag, size_t n)
+{
+	while ((at = memchr(at, '$', (size_t)(end - at))) != NULL && (size_t)(end - at) >= n) {
+		if (memcmp(at, tag, n) == 0)
+			return at;
+		at++;
+	}
+	return NULL;
+}
+
 /* At a dollar: a string between two equal tags, a parameter, or just a sign. */
 static void take_dollar(struct scan *s)
 {
@@ -157,7 +168,7 @@ static void take_dollar(struct scan *s)
 		return;
 	}
 	n++;
-	from = memmem(tag + n, (size_t)(s->end - tag) - n, tag, n);
+	from = find_tag(tag + n, s->end, tag, n);
 	s->token->kind = TOKEN_STRING;
 	s->token->whole = false;
 	s->at = from ? from + n : s->end;
