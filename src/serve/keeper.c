@@ -39,7 +39,28 @@ static bool read_file(void *context, const char *path, char **text, size_t *leng
 	return file_read(path, FILE_MAX, text, length, error, error_size);
 }
 
-/* Read the file and the user list: all of it, or nothing and the reason. */
+/* The users of auth_file; NULL where there is no such file. */
+static bool load_users(const struct config *config, struct secrets **secrets, char *error, size_t error_size)
+{
+	char *text = NULL, reason[256];
+	size_t length = 0;
+
+	*secrets = NULL;
+	if (!config->auth_file || !config->auth_file[0])
+		return true;
+	if (!file_read(config->auth_file, FILE_MAX, &text, &length, reason, sizeof reason)) {
+		text_format(error, error_size, "auth_file: %s", reason);
+		return false;
+	}
+	*secrets = secrets_parse(span_of(text, length), reason, sizeof reason);
+	secret_wipe(text, length);
+	free(text);
+	if (!*secrets)
+		text_format(error, error_size, "auth_file \"%s\": %s", config->auth_file, reason);
+	return *secrets != NULL;
+}
+
+/* Read the file, the user list and the rules: all of it, or nothing and the reason. */
 static bool load(const struct serve_setup *setup, struct config **config, struct secrets **secrets, char *error,
 	size_t error_size)
 {
@@ -51,7 +72,7 @@ static bool load(const struct serve_setup *setup, struct config **config, struct
 		.read_file = read_file,
 		.warn = warn,
 	};
-	char *text = NULL, reason[256];
+	char *text = NULL;
 	size_t length = 0;
 
 	*config = NULL;
@@ -65,27 +86,8 @@ static bool load(const struct serve_setup *setup, struct config **config, struct
 	free(text);
 	if (!*config)
 		return false;
-	if (!(*config)->auth_file || !(*config)->auth_file[0]) {
-		if (!hba_load(*config, secrets, error, error_size))
-			goto refused;
+	if (load_users(*config, secrets, error, error_size) && hba_load(*config, secrets, error, error_size))
 		return true;
-	}
-	text = NULL;
-	if (!file_read((*config)->auth_file, FILE_MAX, &text, &length, reason, sizeof reason)) {
-		text_format(error, error_size, "auth_file: %s", reason);
-		goto refused;
-	}
-	*secrets = secrets_parse(span_of(text, length), reason, sizeof reason);
-	secret_wipe(text, length);
-	free(text);
-	if (!*secrets) {
-		text_format(error, error_size, "auth_file \"%s\": %s", (*config)->auth_file, reason);
-		goto refused;
-	}
-	if (!hba_load(*config, secrets, error, error_size))
-		goto refused;
-	return true;
-refused:
 	config_drop(*config);
 	secrets_drop(*secrets);
 	*config = NULL;
