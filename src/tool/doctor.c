@@ -61,12 +61,6 @@ static const char help[] =
 	"\n"
 	"Example:  pgweir doctor postgresql://postgres@localhost/postgres /etc/pgbouncer/pgbouncer.ini shop/settings.py\n";
 
-static int complain(const char *what, const char *detail)
-{
-	fprintf(stderr, "pgweir doctor: %s%s\nTry: pgweir doctor --help\n", what, detail);
-	return STATUS_USAGE;
-}
-
 static bool read_positive(const char *text, double most, double *out)
 {
 	char *end;
@@ -92,7 +86,7 @@ static bool read_options(int argc, char **argv, struct doctor_options *o, bool *
 		double number = 0;
 
 		if (optarg && !read_positive(optarg, 1e6, &number)) {
-			complain("that is no number above 0: ", optarg);
+			usage_error("doctor", "that is no number above 0: ", optarg);
 			return false;
 		}
 		switch (option) {
@@ -263,7 +257,7 @@ int main(int argc, char **argv)
 	}
 	if (optind >= argc) {
 		free(facts);
-		return complain("what shall it look at?", "");
+		return usage_error("doctor", "what shall it look at?", "");
 	}
 	facts->cores = o.cores;
 	facts->tasks = o.tasks;

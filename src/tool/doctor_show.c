@@ -1,10 +1,8 @@
 #include "tool/doctor_show.h"
 
-#include <jansson.h>
 
 #include "base/text.h"
-#include "tool/memory.h"
-#include "tool/table.h"
+#include "tool/json.h"
 
 /* For people, a finding reads
  *
@@ -90,39 +88,17 @@ void show_report(const struct doctor_inputs *inputs, const struct doctor_report 
 		report->refused ? " (memory was refused: some are missing)" : "");
 }
 
-static json_t *text_json(const char *text)
-{
-	size_t size = 3 * strlen(text) + 1;
-	char *valid = memory_new(1, size);
-	json_t *json = json_stringn(valid, show_utf8(valid, size, span_text(text)));
-
-	free(valid);
-	return memory_got(json);
-}
-
-static void set(json_t *object, const char *key, json_t *value)
-{
-	if (json_object_set_new(object, key, memory_got(value)))
-		memory_got(NULL);
-}
-
-static void append(json_t *array, json_t *value)
-{
-	if (json_array_append_new(array, value))
-		memory_got(NULL);
-}
-
 static json_t *finding_json(const struct finding *finding)
 {
 	json_t *json = memory_got(json_object());
 
-	set(json, "number", text_json(finding->rule->number));
-	set(json, "name", text_json(finding->rule->name));
-	set(json, "level", text_json(level_name(finding->level)));
-	set(json, "subject", text_json(finding->subject));
-	set(json, "evidence", text_json(finding->evidence));
-	set(json, "why", text_json(finding->rule->why));
-	set(json, "edit", text_json(finding->edit));
+	object_set(json, "number", text_json(span_text(finding->rule->number)));
+	object_set(json, "name", text_json(span_text(finding->rule->name)));
+	object_set(json, "level", text_json(span_text(level_name(finding->level))));
+	object_set(json, "subject", text_json(span_text(finding->subject)));
+	object_set(json, "evidence", text_json(span_text(finding->evidence)));
+	object_set(json, "why", text_json(span_text(finding->rule->why)));
+	object_set(json, "edit", text_json(span_text(finding->edit)));
 	return json;
 }
 
@@ -135,21 +111,21 @@ void show_report_json(const struct doctor_inputs *inputs, const struct doctor_re
 	for (size_t i = 0; i < inputs->count; i++) {
 		json_t *input = memory_got(json_object());
 
-		set(input, "what", text_json(inputs->at[i].what));
-		set(input, "kind", text_json(inputs->at[i].kind));
-		set(input, "said", text_json(inputs->at[i].said));
-		set(input, "read", json_boolean(inputs->at[i].read));
-		append(read, input);
+		object_set(input, "what", text_json(span_text(inputs->at[i].what)));
+		object_set(input, "kind", text_json(span_text(inputs->at[i].kind)));
+		object_set(input, "said", text_json(span_text(inputs->at[i].said)));
+		object_set(input, "read", json_boolean(inputs->at[i].read));
+		array_append(read, input);
 	}
 	for (size_t i = 0; i < report->count; i++)
-		append(findings, finding_json(&report->findings[i]));
-	set(document, "inputs", read);
-	set(document, "findings", findings);
-	set(document, "danger", json_integer((json_int_t)report_count(report, LEVEL_DANGER)));
-	set(document, "warnings", json_integer((json_int_t)report_count(report, LEVEL_WARNING)));
-	set(document, "notes", json_integer((json_int_t)report_count(report, LEVEL_NOTE)));
-	set(document, "complete", json_boolean(!report->refused));
-	set(document, "exit_status", json_integer(exit_status));
+		array_append(findings, finding_json(&report->findings[i]));
+	object_set(document, "inputs", read);
+	object_set(document, "findings", findings);
+	object_set(document, "danger", json_integer((json_int_t)report_count(report, LEVEL_DANGER)));
+	object_set(document, "warnings", json_integer((json_int_t)report_count(report, LEVEL_WARNING)));
+	object_set(document, "notes", json_integer((json_int_t)report_count(report, LEVEL_NOTE)));
+	object_set(document, "complete", json_boolean(!report->refused));
+	object_set(document, "exit_status", json_integer(exit_status));
 	text = memory_got(json_dumps(document, JSON_INDENT(2) | JSON_ENSURE_ASCII));
 	fprintf(to, "%s\n", text);
 	free(text);

@@ -2,15 +2,12 @@
 #include <stdio.h>
 #include <time.h>
 
-#include <jansson.h>
-
 #include "base/hash.h"
 #include "base/text.h"
 #include "io/clock.h"
+#include "tool/json.h"
 #include "tool/logs_errors.h"
 #include "tool/logs_read.h"
-#include "tool/memory.h"
-#include "tool/table.h"
 
 /* `pgweir logs`: what went wrong with connections, from what PostgreSQL, poolers and applications wrote about it. The safe form of
  * `tail -f | grep FATAL`:
@@ -45,15 +42,6 @@ static const char help[] =
 	"Every error is explained in doc/logs.md.\n"
 	"\n"
 	"Example:  pgweir logs --since 1h /var/log/postgresql/*.log /var/log/pgbouncer.log\n";
-
-static int complain(const char *what, const char *detail)
-{
-	char shown[200];
-
-	show_text(shown, sizeof shown, 0, span_text(detail));
-	fprintf(stderr, "pgweir logs: %s%s\nTry: pgweir logs --help\n", what, shown);
-	return STATUS_USAGE;
-}
 
 /* How long ago, or a time; a time without its zone is UTC, as all that we print. */
 static bool read_since(const char *text, time_us *since)
@@ -169,14 +157,6 @@ static void print_text(struct logs_count *count)
 		printf("\n%llu x  others that are not in the table\n", (unsigned long long)t.unknown_more);
 }
 
-static json_t *json_text(const char *text)
-{
-	char valid[1024];
-
-	show_utf8(valid, sizeof valid, span_text(text));
-	return memory_got(json_string(valid));
-}
-
 static json_t *json_time(time_us when)
 {
 	char text[24], whole[32];
@@ -193,33 +173,33 @@ static json_t *json_group(const struct logs_group *group)
 	time_us peak_at = 0;
 	uint32_t peak = logs_group_peak(group, &peak_at);
 
-	json_object_set_new(object, "key", known ? json_text(known->key) : json_null());
-	json_object_set_new(object, "name", json_text(known ? known->name : group->words));
-	json_object_set_new(object, "count", json_integer((json_int_t)group->count));
-	json_object_set_new(object, "sample", json_text(group->sample));
-	json_object_set_new(object, "first", group->timed ? json_time(group->first) : json_null());
-	json_object_set_new(object, "last", group->timed ? json_time(group->last) : json_null());
-	json_object_set_new(object, "busiest_minute", peak ? json_time(peak_at) : json_null());
-	json_object_set_new(object, "busiest_minute_count", json_integer(peak));
+	object_set(object, "key", known ? text_json(span_text(known->key)) : json_null());
+	object_set(object, "name", text_json(span_text(known ? known->name : group->words)));
+	object_set(object, "count", json_integer((json_int_t)group->count));
+	object_set(object, "sample", text_json(span_text(group->sample)));
+	object_set(object, "first", group->timed ? json_time(group->first) : json_null());
+	object_set(object, "last", group->timed ? json_time(group->last) : json_null());
+	object_set(object, "busiest_minute", peak ? json_time(peak_at) : json_null());
+	object_set(object, "busiest_minute_count", json_integer(peak));
 	for (int i = 0; i < LOGS_SOURCES; i++) {
 		if (group->sources[i] > 0)
-			json_object_set_new(sources, logs_source_names[i], json_integer((json_int_t)group->sources[i]));
+			object_set(sources, logs_source_names[i], json_integer((json_int_t)group->sources[i]));
 	}
-	json_object_set_new(object, "sources", sources);
+	object_set(object, "sources", sources);
 	for (int who = 0; who < LOGS_WHO; who++) {
 		json_t *list = memory_got(json_array());
 
 		for (uint32_t i = 0; i < group->who[who].used; i++) {
 			json_t *row = memory_got(json_object());
 
-			json_object_set_new(row, "name", json_text(group->who[who].rows[i].text));
-			json_object_set_new(row, "count", json_integer((json_int_t)group->who[who].rows[i].count));
-			json_array_append_new(list, row);
+			object_set(row, "name", text_json(span_text(group->who[who].rows[i].text)));
+			object_set(row, "count", json_integer((json_int_t)group->who[who].rows[i].count));
+			array_append(list, row);
 		}
-		json_object_set_new(object, who_names[who], list);
+		object_set(object, who_names[who], list);
 	}
-	json_object_set_new(object, "means", known ? json_text(known->means) : json_null());
-	json_object_set_new(object, "do", known ? json_text(known->cure) : json_null());
+	object_set(object, "means", known ? text_json(span_text(known->means)) : json_null());
+	object_set(object, "do", known ? text_json(span_text(known->cure)) : json_null());
 	return object;
 }
 
@@ -231,14 +211,14 @@ static void print_json(struct logs_count *count, bool complete)
 	json_t *document = memory_got(json_object()), *list = memory_got(json_array());
 
 	for (size_t i = 0; i < used; i++)
-		json_array_append_new(list, json_group(groups[i]));
-	json_object_set_new(document, "lines", json_integer((json_int_t)t.lines));
-	json_object_set_new(document, "errors", json_integer((json_int_t)t.errors));
-	json_object_set_new(document, "older", json_integer((json_int_t)t.older));
-	json_object_set_new(document, "undated", json_integer((json_int_t)t.undated));
-	json_object_set_new(document, "others", json_integer((json_int_t)t.unknown_more));
-	json_object_set_new(document, "complete", json_boolean(complete));
-	json_object_set_new(document, "groups", list);
+		array_append(list, json_group(groups[i]));
+	object_set(document, "lines", json_integer((json_int_t)t.lines));
+	object_set(document, "errors", json_integer((json_int_t)t.errors));
+	object_set(document, "older", json_integer((json_int_t)t.older));
+	object_set(document, "undated", json_integer((json_int_t)t.undated));
+	object_set(document, "others", json_integer((json_int_t)t.unknown_more));
+	object_set(document, "complete", json_boolean(complete));
+	object_set(document, "groups", list);
 	json_dumpf(document, stdout, JSON_INDENT(2));
 	putchar('\n');
 	json_decref(document);
@@ -284,7 +264,8 @@ int main(int argc, char **argv)
 		switch (option) {
 		case 's':
 			if (!read_since(optarg, &o.since))
-				return complain("--since wants 30m, 2h, 1d or \"2026-11-25 10:00\", not ", optarg);
+				return usage_error(
+					"logs", "--since wants 30m, 2h, 1d or \"2026-11-25 10:00\", not ", optarg);
 			break;
 		case 'j':
 			o.json = true;
@@ -298,6 +279,6 @@ int main(int argc, char **argv)
 		}
 	}
 	if (optind == argc)
-		return complain("which FILE? - is standard input", "");
+		return usage_error("logs", "which FILE? - is standard input", "");
 	return run(&o, argc - optind, argv + optind);
 }

@@ -1,13 +1,11 @@
-#include <jansson.h>
 #include <stdlib.h>
 
 #include "base/redact.h"
 #include "base/text.h"
 #include "io/clock.h"
 #include "io/file.h"
-#include "tool/memory.h"
+#include "tool/json.h"
 #include "tool/reap.h"
-#include "tool/table.h"
 
 /* What people and programs are told. Every text of a stranger's passes through show_text, show_sql or show_utf8 here, and a statement
  * through redact_sql before. */
@@ -200,16 +198,6 @@ static void print_json(const json_t *document, size_t flags, FILE *to)
 	free(text);
 }
 
-static json_t *text_json(struct span text)
-{
-	size_t size = text.length * 3 + 1;
-	char *valid = memory_new(size, 1);
-	json_t *json = json_stringn(valid, show_utf8(valid, size, text));
-
-	free(valid);
-	return memory_got(json);
-}
-
 static json_t *seconds_json(time_us age)
 {
 	return memory_got(age < 0 ? json_null() : json_real((double)age / (double)SECOND_US));
@@ -228,37 +216,31 @@ static const char *outcome_name(enum reap_outcome outcome)
 	return names[outcome];
 }
 
-static void set(json_t *object, const char *key, json_t *value)
-{
-	if (json_object_set_new(object, key, value))
-		memory_got(NULL);
-}
-
 static json_t *session_json(const struct reap_options *o, const struct reap_session *s, bool goes)
 {
 	json_t *json = memory_got(json_object());
 	char text[400], statement[STATEMENT_BYTES];
 
-	set(json, "pid", json_integer(s->pid));
-	set(json, "user", text_json(s->user));
-	set(json, "database", text_json(s->database));
-	set(json, "application", text_json(s->application));
-	set(json, "address", text_json(span_text(s->address)));
-	set(json, "state", s->state.length ? text_json(s->state) : json_null());
-	set(json, "age_seconds", s->state.length ? seconds_json(s->age) : json_null());
-	set(json, "allowed_seconds", s->threshold ? seconds_json(s->threshold) : json_null());
-	set(json, "transaction_seconds", seconds_json(s->transaction_age));
-	set(json, "has_written", json_boolean(s->writing));
-	set(json, "never_reused", json_boolean(never_reused(s)));
-	set(json, "blocks", json_integer(s->blocks));
-	set(json, "xmin_age", s->xmin_age < 0 ? json_null() : json_integer(s->xmin_age));
-	set(json, "statement", text_json(statement_of(o, s, statement)));
-	set(json, "reason", json_string(goes ? "matches" : s->verdict));
-	set(json, "why",
+	object_set(json, "pid", json_integer(s->pid));
+	object_set(json, "user", text_json(s->user));
+	object_set(json, "database", text_json(s->database));
+	object_set(json, "application", text_json(s->application));
+	object_set(json, "address", text_json(span_text(s->address)));
+	object_set(json, "state", s->state.length ? text_json(s->state) : json_null());
+	object_set(json, "age_seconds", s->state.length ? seconds_json(s->age) : json_null());
+	object_set(json, "allowed_seconds", s->threshold ? seconds_json(s->threshold) : json_null());
+	object_set(json, "transaction_seconds", seconds_json(s->transaction_age));
+	object_set(json, "has_written", json_boolean(s->writing));
+	object_set(json, "never_reused", json_boolean(never_reused(s)));
+	object_set(json, "blocks", json_integer(s->blocks));
+	object_set(json, "xmin_age", s->xmin_age < 0 ? json_null() : json_integer(s->xmin_age));
+	object_set(json, "statement", text_json(statement_of(o, s, statement)));
+	object_set(json, "reason", json_string(goes ? "matches" : s->verdict));
+	object_set(json, "why",
 		text_json(span_text(goes ? reap_evidence(s, text, sizeof text) : reap_reason(s, text, sizeof text))));
 	if (goes) {
-		set(json, "outcome", json_string(outcome_name(s->outcome)));
-		set(json, "outcome_text", text_json(span_text(reap_outcome(s, text, sizeof text))));
+		object_set(json, "outcome", json_string(outcome_name(s->outcome)));
+		object_set(json, "outcome_text", text_json(span_text(reap_outcome(s, text, sizeof text))));
 	}
 	return json;
 }
@@ -276,20 +258,18 @@ void reap_show_json(const struct reap_options *o, const struct reap_view *v, siz
 	json_t *document = memory_got(json_object()), *goes = memory_got(json_array()),
 	       *stays = memory_got(json_array());
 
-	for (size_t i = 0; i < v->count; i++) {
-		if (json_array_append_new(i < v->goes ? goes : stays, session_json(o, &v->sessions[i], i < v->goes)))
-			memory_got(NULL);
-	}
-	set(document, "pgweir", json_string(PGWEIR_VERSION));
-	set(document, "server", server_json(v));
-	set(document, "executed", json_boolean(o->execute));
-	set(document, "goes", goes);
-	set(document, "stays", stays);
-	set(document, "hidden", json_integer((json_int_t)v->hidden));
-	set(document, "outside", json_integer((json_int_t)v->outside));
-	set(document, "background", json_integer((json_int_t)v->background));
-	set(document, "came_back", json_integer((json_int_t)came_back));
-	set(document, "status", json_integer(status));
+	for (size_t i = 0; i < v->count; i++)
+		array_append(i < v->goes ? goes : stays, session_json(o, &v->sessions[i], i < v->goes));
+	object_set(document, "pgweir", json_string(PGWEIR_VERSION));
+	object_set(document, "server", server_json(v));
+	object_set(document, "executed", json_boolean(o->execute));
+	object_set(document, "goes", goes);
+	object_set(document, "stays", stays);
+	object_set(document, "hidden", json_integer((json_int_t)v->hidden));
+	object_set(document, "outside", json_integer((json_int_t)v->outside));
+	object_set(document, "background", json_integer((json_int_t)v->background));
+	object_set(document, "came_back", json_integer((json_int_t)came_back));
+	object_set(document, "status", json_integer(status));
 	print_json(document, JSON_INDENT(2), stdout);
 	json_decref(document);
 }
@@ -299,10 +279,10 @@ void reap_audit(const struct reap_options *o, const struct reap_view *v, const s
 	json_t *line = session_json(o, s, true);
 	char now[40];
 
-	set(line, "time", json_string(clock_text(clock_wall(), true, now)));
-	set(line, "by", text_json(span_text(v->user)));
-	set(line, "by_system_user", json_integer(process_user()));
-	set(line, "server", text_json(span_text(v->address)));
+	object_set(line, "time", json_string(clock_text(clock_wall(), true, now)));
+	object_set(line, "by", text_json(span_text(v->user)));
+	object_set(line, "by_system_user", json_integer(process_user()));
+	object_set(line, "server", text_json(span_text(v->address)));
 	print_json(line, JSON_COMPACT | JSON_SORT_KEYS, stderr);
 	json_decref(line);
 }

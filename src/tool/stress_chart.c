@@ -1,7 +1,5 @@
 #include <math.h>
 
-#include "base/text.h"
-#include "tool/memory.h"
 #include "tool/stress_report.h"
 
 /* The charts of the page: plain SVG, drawn here, coloured by the page's style sheet, so that dark is only other colours. Units are those of
@@ -11,19 +9,6 @@
 #define LEFT   46.0
 #define RIGHT  14.0
 #define POINTS 900 /* more cannot be told apart */
-
-static void add(struct buf *out, const char *format, ...) __attribute__((format(printf, 2, 3)));
-
-static void add(struct buf *out, const char *format, ...)
-{
-	char text[1200];
-	va_list arguments;
-
-	va_start(arguments, format);
-	vsnprintf(text, sizeof text, format, arguments);
-	va_end(arguments);
-	memory_got(buf_add_span(out, span_text(text)) ? out : NULL);
-}
 
 /* 1, 2 or 5 times a power of ten, so that about `lines` of them reach `most`. */
 static double step_for(double most, int lines)
@@ -105,7 +90,7 @@ static void draw_series(struct buf *out, const struct axes *a, const struct time
 	bool pen = false, area = series == SERIES_SOCKETS;
 	double first = 0, last = 0;
 
-	add(out, "<path class=\"%s %s\" d=\"", area ? "area" : "line", series_looks[series].class);
+	report_add(out, "<path class=\"%s %s\" d=\"", area ? "area" : "line", series_looks[series].class);
 	for (size_t i = 0; i < t->count; i += each) {
 		int value = UNKNOWN;
 
@@ -120,12 +105,12 @@ static void draw_series(struct buf *out, const struct axes *a, const struct time
 		last = x_of(a, t->samples[i].at);
 		if (!pen)
 			first = last;
-		add(out, "%c%.1f %.1f", pen ? 'L' : 'M', last, y_of(a, value));
+		report_add(out, "%c%.1f %.1f", pen ? 'L' : 'M', last, y_of(a, value));
 		pen = true;
 	}
 	if (area && pen)
-		add(out, "L%.1f %.1fL%.1f %.1fZ", last, y_of(a, 0), first, y_of(a, 0));
-	add(out, "\"/>\n");
+		report_add(out, "L%.1f %.1fL%.1f %.1fZ", last, y_of(a, 0), first, y_of(a, 0));
+	report_add(out, "\"/>\n");
 }
 
 /* Where everybody has gone home, and what the verdict looks at. */
@@ -139,15 +124,15 @@ static void draw_phases(struct buf *out, const struct axes *a, const struct stre
 		if (step->begins >= lasted)
 			break;
 		if (step->phase == PHASE_SETTLE || step->phase == PHASE_BASELINE)
-			add(out,
+			report_add(out,
 				"<rect class=\"rest\" x=\"%.1f\" y=\"%.1f\" width=\"%.1f\" height=\"%.1f\"><title>%s</title></rect>\n",
 				from, a->top, to - from, a->height, stress_phase_names[step->phase]);
 		if (first && to - from + 1 > 0)
-			add(out,
+			report_add(out,
 				"<line class=\"wave\" x1=\"%.1f\" x2=\"%.1f\" y1=\"%.1f\" y2=\"%.1f\"/><text x=\"%.1f\" y=\"%.1f\">wave %u</text>\n",
 				from, from, a->top - 12, a->top + a->height, from + 4, a->top - 4, step->wave);
 		else if (step->phase == PHASE_WARM_UP)
-			add(out, "<text x=\"%.1f\" y=\"%.1f\">warm-up</text>\n", from, a->top - 4);
+			report_add(out, "<text x=\"%.1f\" y=\"%.1f\">warm-up</text>\n", from, a->top - 4);
 	}
 }
 
@@ -156,11 +141,11 @@ static void draw_axes(struct buf *out, const struct axes *a)
 	double step = step_for(a->most, 5), seconds = step_for(a->seconds, 12);
 
 	for (double value = 0; value <= a->most; value += step)
-		add(out,
+		report_add(out,
 			"<line class=\"grid\" x1=\"%.1f\" x2=\"%.1f\" y1=\"%.1f\" y2=\"%.1f\"/><text class=\"left\" x=\"%.1f\" y=\"%.1f\">%.0f</text>\n",
 			LEFT, WIDTH - RIGHT, y_of(a, value), y_of(a, value), LEFT - 6, y_of(a, value) + 4, value);
 	for (double at = 0; at <= a->seconds; at += seconds)
-		add(out, "<text class=\"below\" x=\"%.1f\" y=\"%.1f\">%.4g s</text>\n",
+		report_add(out, "<text class=\"below\" x=\"%.1f\" y=\"%.1f\">%.4g s</text>\n",
 			x_of(a, (time_us)(at * SECOND_US)), a->top + a->height + 18, at);
 }
 
@@ -174,18 +159,20 @@ void chart_timeline(const struct stress_result *r, struct buf *out)
 		for (int k = 0; k < SERIES_COUNT; k++)
 			a.most = fmax(a.most, value_of(&r->timeline.samples[i], (enum series)k) * 1.05);
 	}
-	add(out, "<p class=\"legend\">");
+	report_add(out, "<p class=\"legend\">");
 	for (int k = 0; k < SERIES_COUNT; k++) {
 		if (is_shown(&r->timeline, (enum series)k))
-			add(out, "<span><i class=\"%s\"></i>%s</span>", series_looks[k].class, series_looks[k].name);
+			report_add(out, "<span><i class=\"%s\"></i>%s</span>", series_looks[k].class,
+				series_looks[k].name);
 	}
-	add(out, "<span><i class=\"rest\"></i>at rest: nobody is connected</span></p>\n");
-	add(out, "<svg viewBox=\"0 0 %.0f 334\" role=\"img\" aria-label=\"sockets and connections over time\">\n",
+	report_add(out, "<span><i class=\"rest\"></i>at rest: nobody is connected</span></p>\n");
+	report_add(out,
+		"<svg viewBox=\"0 0 %.0f 334\" role=\"img\" aria-label=\"sockets and connections over time\">\n",
 		WIDTH);
 	draw_phases(out, &a, &r->schedule, r->lasted);
 	draw_axes(out, &a);
 	if (r->max_connections > 0 && r->max_connections <= a.most)
-		add(out,
+		report_add(out,
 			"<line class=\"limit\" x1=\"%.1f\" x2=\"%.1f\" y1=\"%.1f\" y2=\"%.1f\"/><text class=\"left\" x=\"%.1f\" y=\"%.1f\">max_connections %d</text>\n",
 			LEFT, WIDTH - RIGHT, y_of(&a, r->max_connections), y_of(&a, r->max_connections), WIDTH - RIGHT,
 			y_of(&a, r->max_connections) - 4, r->max_connections);
@@ -193,7 +180,7 @@ void chart_timeline(const struct stress_result *r, struct buf *out)
 		if (is_shown(&r->timeline, (enum series)k))
 			draw_series(out, &a, &r->timeline, (enum series)k);
 	}
-	add(out, "</svg>\n");
+	report_add(out, "</svg>\n");
 }
 
 /* ---- what was held at rest ---- */
@@ -206,25 +193,27 @@ void chart_waves(const struct stress_result *r, struct buf *out)
 
 	for (unsigned i = 0; i < bars; i++)
 		most = fmax(most, v->plateaus[i].held);
-	add(out, "<svg viewBox=\"0 0 480 234\" role=\"img\" aria-label=\"connections held at rest, wave by wave\">\n");
+	report_add(out,
+		"<svg viewBox=\"0 0 480 234\" role=\"img\" aria-label=\"connections held at rest, wave by wave\">\n");
 	for (unsigned i = 0; i < bars; i++) {
 		double held = v->plateaus[i].held, x = 10 + each * i + (each - wide) / 2, tall = height * held / most;
 		double before = fmin(held, v->plateaus[0].held + r->plan->may_keep), base = height * before / most;
 
-		add(out, "<rect class=\"bar before\" x=\"%.1f\" y=\"%.1f\" width=\"%.1f\" height=\"%.1f\"/>", x,
+		report_add(out, "<rect class=\"bar before\" x=\"%.1f\" y=\"%.1f\" width=\"%.1f\" height=\"%.1f\"/>", x,
 			top + height - base, wide, base);
-		add(out, "<rect class=\"bar left-behind\" x=\"%.1f\" y=\"%.1f\" width=\"%.1f\" height=\"%.1f\"/>", x,
+		report_add(out,
+			"<rect class=\"bar left-behind\" x=\"%.1f\" y=\"%.1f\" width=\"%.1f\" height=\"%.1f\"/>", x,
 			top + height - tall, wide, tall - base);
-		add(out, "<text class=\"mid value\" x=\"%.1f\" y=\"%.1f\">%.0f</text>", x + wide / 2,
+		report_add(out, "<text class=\"mid value\" x=\"%.1f\" y=\"%.1f\">%.0f</text>", x + wide / 2,
 			top + height - tall - 6, held);
 		if (i == 0)
-			add(out, "<text class=\"mid\" x=\"%.1f\" y=\"%.1f\">before</text>\n", x + wide / 2,
+			report_add(out, "<text class=\"mid\" x=\"%.1f\" y=\"%.1f\">before</text>\n", x + wide / 2,
 				top + height + 20);
 		else if (bars <= 12 || i % 5 == 0)
-			add(out, "<text class=\"mid\" x=\"%.1f\" y=\"%.1f\">%s%u</text>\n", x + wide / 2,
+			report_add(out, "<text class=\"mid\" x=\"%.1f\" y=\"%.1f\">%s%u</text>\n", x + wide / 2,
 				top + height + 20, bars <= 8 ? "wave " : "", i);
 	}
-	add(out, "<line class=\"axis\" x1=\"10\" x2=\"470\" y1=\"%.1f\" y2=\"%.1f\"/></svg>\n", top + height,
+	report_add(out, "<line class=\"axis\" x1=\"10\" x2=\"470\" y1=\"%.1f\" y2=\"%.1f\"/></svg>\n", top + height,
 		top + height);
 }
 
@@ -255,14 +244,14 @@ void chart_times(const char *title, const struct histogram *h, struct buf *out)
 		most = *count > most ? *count : most;
 	}
 	wide = 460.0 / bars;
-	add(out,
+	report_add(out,
 		"<figure><figcaption>%s, %llu of them</figcaption><svg viewBox=\"0 0 480 224\" role=\"img\" aria-label=\"%s\">\n",
 		title, (unsigned long long)h->count, title);
 	for (unsigned i = 0; i < bars; i++) {
 		double tall = height * (double)counts[i] / (double)most;
 
 		text_duration(text, sizeof text, histogram_bucket_bound(low + i * each + each - 1));
-		add(out,
+		report_add(out,
 			"<rect class=\"bar time\" x=\"%.1f\" y=\"%.1f\" width=\"%.1f\" height=\"%.1f\"><title>up to %s: %llu</title></rect>\n",
 			10 + wide * i, top + height - tall, fmin(wide * 0.85, 40), tall, text,
 			(unsigned long long)counts[i]);
@@ -276,15 +265,16 @@ void chart_times(const char *title, const struct histogram *h, struct buf *out)
 			bucket++;
 		x = 10 + wide * ((bucket - low) / each) + fmin(wide * 0.85, 40) / 2;
 		text_duration(text, sizeof text, value);
-		add(out, "<line class=\"mark\" x1=\"%.1f\" x2=\"%.1f\" y1=\"%.1f\" y2=\"%.1f\"/>\n", x, x, top - 2,
-			top + height);
-		add(out, "<text class=\"%s\" x=\"%.1f\" y=\"%.1f\">p%u %s</text>\n", x > 240 ? "left" : "",
+		report_add(out, "<line class=\"mark\" x1=\"%.1f\" x2=\"%.1f\" y1=\"%.1f\" y2=\"%.1f\"/>\n", x, x,
+			top - 2, top + height);
+		report_add(out, "<text class=\"%s\" x=\"%.1f\" y=\"%.1f\">p%u %s</text>\n", x > 240 ? "left" : "",
 			x > 240 ? x - 4 : x + 4, top + 8 + 14 * (double)i, marks[i] / 10, text);
 	}
 	text_duration(text, sizeof text, histogram_bucket_bound(low));
-	add(out,
+	report_add(out,
 		"<line class=\"axis\" x1=\"10\" x2=\"470\" y1=\"%.1f\" y2=\"%.1f\"/><text x=\"10\" y=\"%.1f\">%s</text>",
 		top + height, top + height, top + height + 18, text);
 	text_duration(text, sizeof text, h->max);
-	add(out, "<text class=\"left\" x=\"470\" y=\"%.1f\">max %s</text></svg></figure>\n", top + height + 18, text);
+	report_add(out, "<text class=\"left\" x=\"470\" y=\"%.1f\">max %s</text></svg></figure>\n", top + height + 18,
+		text);
 }

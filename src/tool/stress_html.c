@@ -1,7 +1,5 @@
 #include <stdlib.h>
 
-#include "base/text.h"
-#include "tool/memory.h"
 #include "tool/stress_report.h"
 
 /* One page, to be mailed, archived by a CI job, opened years later without a network: everything is in it, and the policy in its head lets
@@ -48,31 +46,12 @@ static const char head[] =
 	"i.before{background:var(--sockets)}i.left-behind{background:var(--bad)}\n"
 	"</style></head><body><main>\n";
 
-static void raw(struct buf *out, const char *text)
-{
-	memory_got(buf_add_span(out, span_text(text)) ? out : NULL);
-}
-
-static void add(struct buf *out, const char *format, ...) __attribute__((format(printf, 2, 3)));
-
-/* What is formatted here is ours: texts of others go through report_escape. */
-static void add(struct buf *out, const char *format, ...)
-{
-	char text[1000];
-	va_list arguments;
-
-	va_start(arguments, format);
-	vsnprintf(text, sizeof text, format, arguments);
-	va_end(arguments);
-	raw(out, text);
-}
-
 /* What stands around a text of others. */
 static void around(struct buf *out, const char *before, const char *text, const char *after)
 {
-	raw(out, before);
+	report_raw(out, before);
 	report_escape(out, text);
-	raw(out, after);
+	report_raw(out, after);
 }
 
 static void add_verdict(const struct stress_result *r, struct buf *out)
@@ -82,16 +61,17 @@ static void add_verdict(const struct stress_result *r, struct buf *out)
 	char words[600];
 
 	verdict_words(v, r->plan, words, sizeof words);
-	add(out, "<section class=\"verdict %s\"><p class=\"say\">", looks[v->kind]);
+	report_add(out, "<section class=\"verdict %s\"><p class=\"say\">", looks[v->kind]);
 	report_escape(out, words);
-	raw(out, "</p>\n");
+	report_raw(out, "</p>\n");
 	if (v->kind != VERDICT_UNKNOWN)
-		add(out, "<p>Confidence %u %% after %u wave%s.", v->confidence, v->waves, v->waves == 1 ? "" : "s");
+		report_add(
+			out, "<p>Confidence %u %% after %u wave%s.", v->confidence, v->waves, v->waves == 1 ? "" : "s");
 	if (v->kind == VERDICT_GROWING)
-		add(out, " Nine times in ten it is between %.1f and %.1f for each 100 sockets.", v->per_100_low,
+		report_add(out, " Nine times in ten it is between %.1f and %.1f for each 100 sockets.", v->per_100_low,
 			v->per_100_high);
 	if (v->kind != VERDICT_UNKNOWN)
-		raw(out, "</p>\n");
+		report_raw(out, "</p>\n");
 	if (v->why[0])
 		around(out, "<p>Told by: ", v->why, ".</p>\n");
 	if (v->pattern) {
@@ -102,7 +82,7 @@ static void add_verdict(const struct stress_result *r, struct buf *out)
 		around(out, "<p>The oldest that was left behind ran last: <code>", r->left.statement, "</code></p>\n");
 	if (r->stopped[0])
 		around(out, "<p><b>Ended early:</b> ", r->stopped, "</p>\n");
-	raw(out, "</section>\n");
+	report_raw(out, "</section>\n");
 }
 
 static void add_tile(struct buf *out, const struct stress_result *r, const char *figure, const char *label)
@@ -111,12 +91,12 @@ static void add_tile(struct buf *out, const struct stress_result *r, const char 
 	char value[40];
 
 	if (m && m->known)
-		add(out, "<div><b>%s</b><span>%s</span></div>\n", metric_text(value, sizeof value, m), label);
+		report_add(out, "<div><b>%s</b><span>%s</span></div>\n", metric_text(value, sizeof value, m), label);
 }
 
 static void add_tiles(const struct stress_result *r, struct buf *out)
 {
-	raw(out, "<div class=\"tiles\">\n");
+	report_raw(out, "<div class=\"tiles\">\n");
 	add_tile(out, r, "leaked", "connections leaked");
 	add_tile(out, r, "leaked_per_100", "for each 100 sockets");
 	add_tile(out, r, "peak", "connections at the peak");
@@ -124,7 +104,7 @@ static void add_tiles(const struct stress_result *r, struct buf *out)
 	add_tile(out, r, "errors", "errors");
 	add_tile(out, r, "p99_connect", "p99 to open");
 	add_tile(out, r, "p99_reply", "p99 to answer");
-	raw(out, "</div>\n");
+	report_raw(out, "</div>\n");
 }
 
 static void add_assertion(const struct stress_result *r, struct buf *out)
@@ -133,7 +113,7 @@ static void add_assertion(const struct stress_result *r, struct buf *out)
 
 	if (!r->asserted)
 		return;
-	add(out, "<section><h2>Asserted: <span class=\"%s\">%s</span></h2>", words[r->answer],
+	report_add(out, "<section><h2>Asserted: <span class=\"%s\">%s</span></h2>", words[r->answer],
 		r->answer == ASSERTION_HOLDS           ? "it holds"
 			: r->answer == ASSERTION_FAILS ? "it does not hold"
 						       : "not known");
@@ -141,9 +121,10 @@ static void add_assertion(const struct stress_result *r, struct buf *out)
 	for (size_t i = 0; i < r->clause_count; i++) {
 		around(out, "<tr><td><code>", r->clauses[i].text, "</code></td>");
 		around(out, "<td class=\"text\">", r->clauses[i].seen, "</td>");
-		add(out, "<td class=\"%s\">%s</td></tr>\n", words[r->clauses[i].answer], words[r->clauses[i].answer]);
+		report_add(out, "<td class=\"%s\">%s</td></tr>\n", words[r->clauses[i].answer],
+			words[r->clauses[i].answer]);
 	}
-	raw(out, "</table></section>\n");
+	report_raw(out, "</table></section>\n");
 }
 
 static void add_duration(struct buf *out, const struct histogram *h, unsigned permille)
@@ -151,16 +132,16 @@ static void add_duration(struct buf *out, const struct histogram *h, unsigned pe
 	char text[40];
 
 	if (h->count == 0)
-		raw(out, "<td>-</td>");
+		report_raw(out, "<td>-</td>");
 	else
-		add(out, "<td>%s</td>", text_duration(text, sizeof text, histogram_quantile(h, permille)));
+		report_add(out, "<td>%s</td>", text_duration(text, sizeof text, histogram_quantile(h, permille)));
 }
 
 static void add_phases(const struct stress_result *r, struct buf *out)
 {
 	struct stress_tally_phase all = tally_total(&r->tally);
 
-	raw(out,
+	report_raw(out,
 		"<section><h2>By phase</h2><div class=\"scroll\"><table><tr><th>phase</th><th>opened</th><th>failed</th><th>dropped</th>"
 		"<th>abused</th><th>asked</th><th>answers</th><th>wrong</th><th>open p50</th><th>p99</th><th>answer p50</th><th>p99</th></tr>\n");
 	for (size_t i = PHASE_WARM_UP; i <= PHASES; i++) {
@@ -168,7 +149,7 @@ static void add_phases(const struct stress_result *r, struct buf *out)
 
 		if (i < PHASES && p->opened + p->failed + p->asked + p->answered + p->dropped == 0)
 			continue;
-		add(out,
+		report_add(out,
 			"<tr><td>%s</td><td>%llu</td><td>%llu</td><td>%llu</td><td>%llu</td><td>%llu</td><td>%llu</td><td>%llu</td>",
 			i == PHASES ? "<b>all</b>" : stress_phase_names[i], (unsigned long long)p->opened,
 			(unsigned long long)p->failed, (unsigned long long)p->dropped, (unsigned long long)p->abused,
@@ -177,9 +158,9 @@ static void add_phases(const struct stress_result *r, struct buf *out)
 		add_duration(out, &p->connect, 990);
 		add_duration(out, &p->reply, 500);
 		add_duration(out, &p->reply, 990);
-		raw(out, "</tr>\n");
+		report_raw(out, "</tr>\n");
 	}
-	raw(out, "</table></div></section>\n");
+	report_raw(out, "</table></div></section>\n");
 }
 
 static void add_troubles(const struct stress_result *r, struct buf *out)
@@ -188,15 +169,15 @@ static void add_troubles(const struct stress_result *r, struct buf *out)
 
 	if (t->trouble_count == 0)
 		return;
-	raw(out, "<section><h2>Errors</h2><table><tr><th>what was said</th><th>times</th></tr>\n");
+	report_raw(out, "<section><h2>Errors</h2><table><tr><th>what was said</th><th>times</th></tr>\n");
 	for (size_t i = 0; i < t->trouble_count; i++) {
 		around(out, "<tr><td class=\"text\">", t->troubles[i].text, "</td>");
-		add(out, "<td>%llu</td></tr>\n", (unsigned long long)t->troubles[i].count);
+		report_add(out, "<td>%llu</td></tr>\n", (unsigned long long)t->troubles[i].count);
 	}
 	if (t->other_troubles > 0)
-		add(out, "<tr><td class=\"text\">others</td><td>%llu</td></tr>\n",
+		report_add(out, "<tr><td class=\"text\">others</td><td>%llu</td></tr>\n",
 			(unsigned long long)t->other_troubles);
-	raw(out, "</table></section>\n");
+	report_raw(out, "</table></section>\n");
 }
 
 static void add_plan(const struct stress_result *r, struct buf *out)
@@ -209,24 +190,24 @@ static void add_plan(const struct stress_result *r, struct buf *out)
 		{ "drain", p->drain }, { "settle", p->settle }, { "think", p->think } };
 	char text[40];
 
-	raw(out, "<section><h2>How it was done</h2>\n");
-	add(out, "<p>%u wave%s of %u sockets, and %u more in a burst%s; %u in the warm-up.", p->waves,
+	report_raw(out, "<section><h2>How it was done</h2>\n");
+	report_add(out, "<p>%u wave%s of %u sockets, and %u more in a burst%s; %u in the warm-up.", p->waves,
 		p->waves == 1 ? "" : "s", p->sockets, p->burst,
 		p->storm ? ", in which all are cut off and come back at once" : "", p->warm_up);
 	for (size_t i = 0; i < sizeof times / sizeof times[0]; i++)
-		add(out, "%s %s %s", i ? "," : " Times:", times[i].name,
+		report_add(out, "%s %s %s", i ? "," : " Times:", times[i].name,
 			text_duration(text, sizeof text, times[i].time));
-	raw(out, ".");
+	report_raw(out, ".");
 	for (unsigned i = 1; i < ABUSE_KINDS; i++) {
 		if (p->abuse[i] > 0)
-			add(out, " Abuse: %s %u %%.", stress_abuse_names[i], p->abuse[i]);
+			report_add(out, " Abuse: %s %u %%.", stress_abuse_names[i], p->abuse[i]);
 	}
-	add(out, " Seed %llu.</p>\n", (unsigned long long)p->seed);
+	report_add(out, " Seed %llu.</p>\n", (unsigned long long)p->seed);
 	if (p->message)
 		around(out, "<p>Each socket asks: <code>", p->message, "</code></p>\n");
 	for (size_t i = 0; i < sizeof r->notes / sizeof r->notes[0] && r->notes[i][0]; i++)
 		around(out, "<p>Note: ", r->notes[i], "</p>\n");
-	raw(out,
+	report_raw(out,
 		"<p class=\"soft\">A connection counts as leaked when it is still held at rest, after everybody has gone home, beyond what was held "
 		"before the first wave. Waits count from when a socket was due, not from when the load came round to it.</p></section>\n");
 }
@@ -237,37 +218,37 @@ void report_html(const struct stress_result *r, FILE *to)
 	struct buf out = { 0 };
 	char lasted[40], target[600];
 
-	raw(&out, head);
+	report_raw(&out, head);
 	around(&out, "<header><h1>pgweir stress</h1><p>", report_target(r->plan, target, sizeof target), " &middot; ");
 	around(&out, "", r->began, "");
-	add(&out, " &middot; %s</p></header>\n", text_duration(lasted, sizeof lasted, r->lasted));
+	report_add(&out, " &middot; %s</p></header>\n", text_duration(lasted, sizeof lasted, r->lasted));
 	add_verdict(r, &out);
 	add_tiles(r, &out);
 	add_assertion(r, &out);
 	if (r->timeline.count > 1) {
-		raw(&out, "<section><h2>On one timeline</h2>\n");
+		report_raw(&out, "<section><h2>On one timeline</h2>\n");
 		chart_timeline(r, &out);
-		raw(&out, "</section>\n");
+		report_raw(&out, "</section>\n");
 	}
-	raw(&out, "<div class=\"two\">\n");
+	report_raw(&out, "<div class=\"two\">\n");
 	if (r->verdict.kind != VERDICT_UNKNOWN) {
-		raw(&out,
+		report_raw(&out,
 			"<section><h2>Held at rest</h2><p class=\"legend\"><span><i class=\"before\"></i>as before, or allowed</span>"
 			"<span><i class=\"left-behind\"></i>left behind</span></p>\n");
 		chart_waves(r, &out);
-		raw(&out, "</section>\n");
+		report_raw(&out, "</section>\n");
 	}
 	if (all.connect.count + all.reply.count > 0) {
-		raw(&out, "<section><h2>How long it took</h2>\n");
+		report_raw(&out, "<section><h2>How long it took</h2>\n");
 		chart_times("to open a socket", &all.connect, &out);
 		chart_times("to be answered", &all.reply, &out);
-		raw(&out, "</section>\n");
+		report_raw(&out, "</section>\n");
 	}
-	raw(&out, "</div>\n");
+	report_raw(&out, "</div>\n");
 	add_phases(r, &out);
 	add_troubles(r, &out);
 	add_plan(r, &out);
-	raw(&out, "</main></body></html>\n");
+	report_raw(&out, "</main></body></html>\n");
 	fwrite(out.at + out.start, 1, out.length, to);
 	buf_fini(&out);
 }

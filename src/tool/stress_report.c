@@ -1,11 +1,9 @@
 #include "tool/stress_report.h"
 
-#include <jansson.h>
 #include <stdlib.h>
 
 #include "base/text.h"
-#include "tool/memory.h"
-#include "tool/table.h"
+#include "tool/json.h"
 
 void result_note(struct stress_result *r, const char *note)
 {
@@ -121,30 +119,6 @@ void report_text(const struct stress_result *r, FILE *to)
 
 /* ---- JSON ---- */
 
-static void set(json_t *object, const char *key, json_t *value)
-{
-	memory_got(value);
-	if (json_object_set_new(object, key, value) != 0)
-		memory_got(NULL);
-}
-
-static void append(json_t *array, json_t *value)
-{
-	memory_got(value);
-	if (json_array_append_new(array, value) != 0)
-		memory_got(NULL);
-}
-
-static json_t *text_json(const char *text)
-{
-	size_t size = 3 * strlen(text) + 1;
-	char *valid = memory_new(1, size);
-	json_t *json = json_stringn(valid, show_utf8(valid, size, span_text(text)));
-
-	free(valid);
-	return json;
-}
-
 static json_t *seconds_json(time_us time)
 {
 	return json_real((double)time / (double)SECOND_US);
@@ -159,12 +133,12 @@ static json_t *histogram_json(const struct histogram *h)
 {
 	json_t *json = memory_got(json_object());
 
-	set(json, "count", json_integer((json_int_t)h->count));
-	set(json, "p50", seconds_json(histogram_quantile(h, 500)));
-	set(json, "p90", seconds_json(histogram_quantile(h, 900)));
-	set(json, "p99", seconds_json(histogram_quantile(h, 990)));
-	set(json, "p999", seconds_json(histogram_quantile(h, 999)));
-	set(json, "max", seconds_json(h->max));
+	object_set(json, "count", json_integer((json_int_t)h->count));
+	object_set(json, "p50", seconds_json(histogram_quantile(h, 500)));
+	object_set(json, "p90", seconds_json(histogram_quantile(h, 900)));
+	object_set(json, "p99", seconds_json(histogram_quantile(h, 990)));
+	object_set(json, "p999", seconds_json(histogram_quantile(h, 999)));
+	object_set(json, "max", seconds_json(h->max));
 	return json;
 }
 
@@ -176,16 +150,16 @@ static json_t *phases_json(const struct stress_tally *tally)
 		const struct stress_tally_phase *p = &tally->phases[i];
 		json_t *json = memory_got(json_object());
 
-		set(json, "opened", json_integer((json_int_t)p->opened));
-		set(json, "failed", json_integer((json_int_t)p->failed));
-		set(json, "dropped", json_integer((json_int_t)p->dropped));
-		set(json, "abused", json_integer((json_int_t)p->abused));
-		set(json, "asked", json_integer((json_int_t)p->asked));
-		set(json, "answered", json_integer((json_int_t)p->answered));
-		set(json, "wrong", json_integer((json_int_t)p->wrong));
-		set(json, "connect_seconds", histogram_json(&p->connect));
-		set(json, "reply_seconds", histogram_json(&p->reply));
-		set(phases, stress_phase_names[i], json);
+		object_set(json, "opened", json_integer((json_int_t)p->opened));
+		object_set(json, "failed", json_integer((json_int_t)p->failed));
+		object_set(json, "dropped", json_integer((json_int_t)p->dropped));
+		object_set(json, "abused", json_integer((json_int_t)p->abused));
+		object_set(json, "asked", json_integer((json_int_t)p->asked));
+		object_set(json, "answered", json_integer((json_int_t)p->answered));
+		object_set(json, "wrong", json_integer((json_int_t)p->wrong));
+		object_set(json, "connect_seconds", histogram_json(&p->connect));
+		object_set(json, "reply_seconds", histogram_json(&p->reply));
+		object_set(phases, stress_phase_names[i], json);
 	}
 	return phases;
 }
@@ -197,23 +171,23 @@ static json_t *verdict_json(const struct stress_result *r)
 	char words[600];
 
 	verdict_words(v, r->plan, words, sizeof words);
-	set(json, "kind", json_string(verdict_kind_names[v->kind]));
-	set(json, "words", text_json(words));
-	set(json, "confidence_percent", json_integer(v->confidence));
-	set(json, "waves", json_integer(v->waves));
-	set(json, "leaked", json_real(v->leaked));
-	set(json, "growth_per_wave", json_real(v->growth));
-	set(json, "leaked_per_100", json_real(v->per_100));
-	set(json, "leaked_per_100_low", json_real(v->per_100_low));
-	set(json, "leaked_per_100_high", json_real(v->per_100_high));
-	set(json, "pattern", v->pattern ? json_string(v->pattern->number) : json_null());
-	set(json, "pattern_name", v->pattern ? json_string(v->pattern->name) : json_null());
-	set(json, "why", text_json(v->why));
-	set(json, "cure", v->pattern ? json_string(v->pattern->cure) : json_null());
-	set(json, "last_statement", r->left.count ? text_json(r->left.statement) : json_null());
+	object_set(json, "kind", json_string(verdict_kind_names[v->kind]));
+	object_set(json, "words", text_json(span_text(words)));
+	object_set(json, "confidence_percent", json_integer(v->confidence));
+	object_set(json, "waves", json_integer(v->waves));
+	object_set(json, "leaked", json_real(v->leaked));
+	object_set(json, "growth_per_wave", json_real(v->growth));
+	object_set(json, "leaked_per_100", json_real(v->per_100));
+	object_set(json, "leaked_per_100_low", json_real(v->per_100_low));
+	object_set(json, "leaked_per_100_high", json_real(v->per_100_high));
+	object_set(json, "pattern", v->pattern ? json_string(v->pattern->number) : json_null());
+	object_set(json, "pattern_name", v->pattern ? json_string(v->pattern->name) : json_null());
+	object_set(json, "why", text_json(span_text(v->why)));
+	object_set(json, "cure", v->pattern ? json_string(v->pattern->cure) : json_null());
+	object_set(json, "last_statement", r->left.count ? text_json(span_text(r->left.statement)) : json_null());
 	for (unsigned i = 0; v->kind != VERDICT_UNKNOWN && i <= v->waves; i++)
-		append(plateaus, json_real(v->plateaus[i].held));
-	set(json, "at_rest", plateaus);
+		array_append(plateaus, json_real(v->plateaus[i].held));
+	object_set(json, "at_rest", plateaus);
 	return json;
 }
 
@@ -225,20 +199,20 @@ static json_t *timeline_json(const struct timeline *t)
 		const struct stress_sample *s = &t->samples[i];
 		json_t *json = memory_got(json_object());
 
-		set(json, "at_seconds", seconds_json(s->at));
-		set(json, "phase", json_string(stress_phase_names[s->phase]));
-		set(json, "wave", json_integer(s->wave));
-		set(json, "sockets", json_integer(s->sockets));
-		set(json, "answered", json_integer((json_int_t)s->answered));
-		set(json, "errors", json_integer((json_int_t)s->failed));
-		set(json, "sessions", known_json(s->reading.sessions));
-		set(json, "idle", known_json(s->reading.idle));
-		set(json, "active", known_json(s->reading.active));
-		set(json, "in_transaction", known_json(s->reading.in_transaction));
-		set(json, "pooler_clients", known_json(s->reading.clients));
-		set(json, "pooler_waiting", known_json(s->reading.waiting));
-		set(json, "pooler_servers", known_json(s->reading.servers));
-		append(array, json);
+		object_set(json, "at_seconds", seconds_json(s->at));
+		object_set(json, "phase", json_string(stress_phase_names[s->phase]));
+		object_set(json, "wave", json_integer(s->wave));
+		object_set(json, "sockets", json_integer(s->sockets));
+		object_set(json, "answered", json_integer((json_int_t)s->answered));
+		object_set(json, "errors", json_integer((json_int_t)s->failed));
+		object_set(json, "sessions", known_json(s->reading.sessions));
+		object_set(json, "idle", known_json(s->reading.idle));
+		object_set(json, "active", known_json(s->reading.active));
+		object_set(json, "in_transaction", known_json(s->reading.in_transaction));
+		object_set(json, "pooler_clients", known_json(s->reading.clients));
+		object_set(json, "pooler_waiting", known_json(s->reading.waiting));
+		object_set(json, "pooler_servers", known_json(s->reading.servers));
+		array_append(array, json);
 	}
 	return array;
 }
@@ -251,10 +225,10 @@ static json_t *clauses_json(const struct stress_result *r)
 	for (size_t i = 0; i < r->clause_count; i++) {
 		json_t *json = memory_got(json_object());
 
-		set(json, "text", text_json(r->clauses[i].text));
-		set(json, "seen", text_json(r->clauses[i].seen));
-		set(json, "answer", json_string(answers[r->clauses[i].answer]));
-		append(array, json);
+		object_set(json, "text", text_json(span_text(r->clauses[i].text)));
+		object_set(json, "seen", text_json(span_text(r->clauses[i].seen)));
+		object_set(json, "answer", json_string(answers[r->clauses[i].answer]));
+		array_append(array, json);
 	}
 	return array;
 }
@@ -265,27 +239,27 @@ void report_json(const struct stress_result *r, FILE *to)
 	       *troubles = memory_got(json_array());
 	char *text, target[600];
 
-	set(json, "target", text_json(report_target(r->plan, target, sizeof target)));
-	set(json, "began", text_json(r->began));
-	set(json, "lasted_seconds", seconds_json(r->lasted));
-	set(json, "interrupted", json_boolean(r->interrupted));
-	set(json, "ended_early", r->stopped[0] ? text_json(r->stopped) : json_null());
-	set(json, "seed", json_integer((json_int_t)r->plan->seed));
-	set(json, "sockets_peak", json_integer(r->sockets_peak));
-	set(json, "status", json_integer(r->status));
-	set(json, "verdict", verdict_json(r));
+	object_set(json, "target", text_json(span_text(report_target(r->plan, target, sizeof target))));
+	object_set(json, "began", text_json(span_text(r->began)));
+	object_set(json, "lasted_seconds", seconds_json(r->lasted));
+	object_set(json, "interrupted", json_boolean(r->interrupted));
+	object_set(json, "ended_early", r->stopped[0] ? text_json(span_text(r->stopped)) : json_null());
+	object_set(json, "seed", json_integer((json_int_t)r->plan->seed));
+	object_set(json, "sockets_peak", json_integer(r->sockets_peak));
+	object_set(json, "status", json_integer(r->status));
+	object_set(json, "verdict", verdict_json(r));
 	for (size_t i = 0; i < STRESS_METRICS; i++)
-		set(metrics, r->metrics.at[i].name,
+		object_set(metrics, r->metrics.at[i].name,
 			r->metrics.at[i].known ? json_real(r->metrics.at[i].value) : json_null());
-	set(json, "metrics", metrics);
-	set(json, "assertion", r->asserted ? clauses_json(r) : json_null());
-	set(json, "phases", phases_json(&r->tally));
+	object_set(json, "metrics", metrics);
+	object_set(json, "assertion", r->asserted ? clauses_json(r) : json_null());
+	object_set(json, "phases", phases_json(&r->tally));
 	for (size_t i = 0; i < r->tally.trouble_count; i++)
-		append(troubles,
-			json_pack("{s:o, s:I}", "text", memory_got(text_json(r->tally.troubles[i].text)), "count",
-				(json_int_t)r->tally.troubles[i].count));
-	set(json, "errors", troubles);
-	set(json, "timeline", timeline_json(&r->timeline));
+		array_append(troubles,
+			json_pack("{s:o, s:I}", "text", memory_got(text_json(span_text(r->tally.troubles[i].text))),
+				"count", (json_int_t)r->tally.troubles[i].count));
+	object_set(json, "errors", troubles);
+	object_set(json, "timeline", timeline_json(&r->timeline));
 	text = memory_got(json_dumps(json, JSON_INDENT(1) | JSON_ENSURE_ASCII | JSON_REAL_PRECISION(9)));
 	fprintf(to, "%s\n", text);
 	free(text);
@@ -323,23 +297,18 @@ void report_escape(struct buf *out, const char *text)
 	memory_got(good ? out : NULL);
 }
 
-static void add(struct buf *out, const char *text)
-{
-	memory_got(buf_add_span(out, span_text(text)) ? out : NULL);
-}
-
 /* `trouble` NULL: the case has passed. */
 static void add_case(struct buf *out, const char *name, const char *trouble)
 {
-	add(out, "  <testcase classname=\"pgweir.stress\" name=\"");
+	report_raw(out, "  <testcase classname=\"pgweir.stress\" name=\"");
 	report_escape(out, name);
 	if (!trouble) {
-		add(out, "\"/>\n");
+		report_raw(out, "\"/>\n");
 		return;
 	}
-	add(out, "\"><failure message=\"");
+	report_raw(out, "\"><failure message=\"");
 	report_escape(out, trouble);
-	add(out, "\"/></testcase>\n");
+	report_raw(out, "\"/></testcase>\n");
 }
 
 void report_junit(const struct stress_result *r, FILE *to)
@@ -369,9 +338,9 @@ void report_junit(const struct stress_result *r, FILE *to)
 		add_case(&out, "no connection leaks", leak ? words : NULL);
 	for (size_t i = 0; i < r->clause_count; i++)
 		add_case(&out, r->clauses[i].text, r->clauses[i].answer == ASSERTION_HOLDS ? NULL : r->clauses[i].seen);
-	add(&out, "  <system-out>");
+	report_raw(&out, "  <system-out>");
 	report_escape(&out, words);
-	add(&out, "</system-out>\n</testsuite>\n");
+	report_raw(&out, "</system-out>\n</testsuite>\n");
 	fwrite(out.at + out.start, 1, out.length, to);
 	buf_fini(&out);
 }

@@ -3,7 +3,8 @@
 
 #include <stdio.h>
 
-#include "base/buf.h"
+#include "base/text.h"
+#include "tool/memory.h"
 #include "tool/stress_assert.h"
 
 /* All that is known of a run, and its renderings. */
@@ -33,6 +34,13 @@ struct stress_result {
 	char began[40]; /* in words */
 	enum stress_status status;
 };
+
+/* Parts of a rendering, as they are and formatted. They are ours: texts of others go through report_escape. */
+static inline void report_raw(struct buf *out, const char *text)
+{
+	memory_got(buf_add_span(out, span_text(text)) ? out : NULL);
+}
+#define report_add(out, ...) ((void)memory_got(buf_format((out), __VA_ARGS__) ? (out) : NULL))
 
 /* One more note; there is room for three. */
 void result_note(struct stress_result *, const char *note);

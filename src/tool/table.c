@@ -136,6 +136,15 @@ size_t show_utf8(char *out, size_t size, struct span from)
 	return length;
 }
 
+int usage_error(const char *tool, const char *what, const char *detail)
+{
+	char shown[300];
+
+	show_text(shown, sizeof shown, 0, span_text(detail));
+	fprintf(stderr, "pgweir %s: %s%s\nTry: pgweir %s --help\n", tool, what, shown, tool);
+	return 2;
+}
+
 struct table {
 	const struct table_column *columns;
 	size_t count, rows, rows_max;

@@ -19,6 +19,9 @@ size_t show_sql(char *out, size_t size, size_t most, struct span from);
 /* Valid UTF-8 in the same order, for JSON: what is none becomes U+FFFD. Always terminated. Returns the length. */
 size_t show_utf8(char *out, size_t size, struct span from);
 
+/* `pgweir TOOL` was used wrongly: say what is wrong, with `detail` made safe, and where to read more. Returns the exit status for that: 2. */
+int usage_error(const char *tool, const char *what, const char *detail);
+
 struct table_column {
 	const char *title;
 	bool right; /* numbers: the last digits stand below each other */

@@ -49,15 +49,6 @@ static const char help[] =
 	"\n"
 	"Example:  pgweir top postgresql://admin@127.0.0.1:6432/pgweir\n";
 
-static int complain(const char *what, const char *detail)
-{
-	char shown[300];
-
-	show_text(shown, sizeof shown, 0, span_text(detail));
-	fprintf(stderr, "pgweir top: %s%s\nTry: pgweir top --help\n", what, shown);
-	return STATUS_USAGE;
-}
-
 static int print_once(const struct options *o, struct top_source *source)
 {
 	static struct top_past past;
@@ -253,7 +244,7 @@ static int run_screen(const struct options *o, struct top_source *source)
 	bool going = true;
 
 	if (!terminal)
-		return complain("this is no terminal that can be drawn on; use --once or --json. TERM is ",
+		return usage_error("top", "this is no terminal that can be drawn on; use --once or --json. TERM is ",
 			term ? term : "not set");
 	top = (struct top){ .source = source, .interval = o->interval, .screen = { .ascii = o->ascii } };
 	cbreak();
@@ -318,7 +309,7 @@ int main(int argc, char **argv)
 		case 'i':
 			if (!text_to_duration(span_text(optarg), &o.interval) || o.interval < SECOND_US / 5 ||
 				o.interval > 3600 * SECOND_US)
-				return complain("--interval wants 200ms to 1h, not ", optarg);
+				return usage_error("top", "--interval wants 200ms to 1h, not ", optarg);
 			break;
 		case 'h':
 			fputs(help, stdout);
@@ -329,7 +320,7 @@ int main(int argc, char **argv)
 		}
 	}
 	if (argc - optind > 1)
-		return complain("one URL only, and not also ", argv[optind + 1]);
+		return usage_error("top", "one URL only, and not also ", argv[optind + 1]);
 	source.url = optind < argc ? argv[optind] : "";
 	status = o.once ? print_once(&o, &source) : run_screen(&o, &source);
 	top_source_close(&source);

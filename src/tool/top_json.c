@@ -1,20 +1,14 @@
-#include <jansson.h>
-
-#include "tool/memory.h"
-#include "tool/table.h"
+#include "tool/json.h"
 #include "tool/top_model.h"
 
 static void put(json_t *object, const char *key, const char *text)
 {
-	char valid[1300];
-
-	show_utf8(valid, sizeof valid, span_text(text));
-	json_object_set_new(object, key, memory_got(json_string(valid)));
+	object_set(object, key, text_json(span_text(text)));
 }
 
 static void put_number(json_t *object, const char *key, int64_t number)
 {
-	json_object_set_new(object, key, json_integer(number));
+	object_set(object, key, json_integer(number));
 }
 
 static json_t *who(const char *database, const char *user, const char *application, const char *address)
@@ -44,9 +38,9 @@ void top_print_json(const struct top_view *view, FILE *to)
 		put_number(row, "lent", p->lent);
 		put_number(row, "idle", p->idle);
 		put_number(row, "waiting", p->waiting);
-		json_object_set_new(row, "limit", p->limit > 0 ? json_integer(p->limit) : json_null());
-		json_object_set_new(row, "longest_wait", json_real(p->longest_wait));
-		json_array_append_new(pools, row);
+		object_set(row, "limit", p->limit > 0 ? json_integer(p->limit) : json_null());
+		object_set(row, "longest_wait", json_real(p->longest_wait));
+		array_append(pools, row);
 	}
 	for (size_t i = 0; i < view->origin_count; i++) {
 		const struct top_origin *o = &view->origins[i];
@@ -56,7 +50,7 @@ void top_print_json(const struct top_view *view, FILE *to)
 		put_number(row, "clients", o->clients);
 		put_number(row, "lent", o->lent);
 		put_number(row, "waiting", o->waiting);
-		json_array_append_new(origins, row);
+		array_append(origins, row);
 	}
 	for (size_t i = 0; i < view->lease_count; i++) {
 		const struct top_lease *l = &view->leases[i];
@@ -67,10 +61,10 @@ void top_print_json(const struct top_view *view, FILE *to)
 		put_number(row, "process", l->process);
 		put(row, "state", l->state);
 		put(row, "statement", l->statement);
-		json_object_set_new(row, "age", l->age >= 0 ? json_real(l->age) : json_null());
+		object_set(row, "age", l->age >= 0 ? json_real(l->age) : json_null());
 		put_number(row, "waiting", l->waiting);
-		json_object_set_new(row, "behind", l->behind ? json_integer(l->behind) : json_null());
-		json_array_append_new(leases, row);
+		object_set(row, "behind", l->behind ? json_integer(l->behind) : json_null());
+		array_append(leases, row);
 	}
 	for (size_t i = 0; i < view->leak_count; i++) {
 		json_t *row = memory_got(json_object());
@@ -79,13 +73,13 @@ void top_print_json(const struct top_view *view, FILE *to)
 		put(row, "who", view->leaks[i].who);
 		put(row, "evidence", view->leaks[i].evidence);
 		put(row, "cure", view->leaks[i].cure);
-		json_array_append_new(leaks, row);
+		array_append(leaks, row);
 	}
 	put(document, "server", kinds[view->kind]);
-	json_object_set_new(document, "leaks", leaks);
-	json_object_set_new(document, "pools", pools);
-	json_object_set_new(document, "origins", origins);
-	json_object_set_new(document, "leases", leases);
+	object_set(document, "leaks", leaks);
+	object_set(document, "pools", pools);
+	object_set(document, "origins", origins);
+	object_set(document, "leases", leases);
 	json_dumpf(document, to, JSON_INDENT(2));
 	fputc('\n', to);
 	json_decref(document);
