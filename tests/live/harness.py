@@ -15,6 +15,7 @@ Every wait is bounded. Every process started here is ended by its own process id
 """
 import contextlib
 import inspect
+import json
 import multiprocessing
 import os
 import pathlib
@@ -531,6 +532,23 @@ def takes(seconds):
         method.takes = seconds
         return method
     return mark
+
+
+class Ran:
+    """What one run of a command said."""
+
+    def __init__(self, done):
+        self.status = done.returncode
+        self.bytes = done.stdout
+        self.out = done.stdout.decode()         # an exception here: it printed what is no UTF-8
+        self.err = done.stderr.decode()
+
+    @property
+    def json(self):
+        return json.loads(self.out)
+
+    def __repr__(self):
+        return f"status {self.status}\n{self.out[-3000:]}\n{self.err[-3000:]}"
 
 
 class Story(unittest.TestCase):

@@ -1,5 +1,4 @@
 """What the stories of pgweir stress share: running it, and reading what it says."""
-import json
 import os
 import pathlib
 import shutil
@@ -8,28 +7,12 @@ import socket
 import subprocess
 import threading
 
-from harness import Story, free_port, live, wait_until
+from harness import Ran, Story, free_port, live, wait_until
 
 STATUS = {"fine": 0, "failed": 1, "usage": 2, "not_so": 3, "leak": 4, "interrupted": 130}
 # Rests are short here, and what is opened is few: what leaks does so at once.
 SHORT = ("--baseline", "1s", "--warm-for", "300ms", "--ramp", "300ms", "--hold", "500ms", "--burst-for", "300ms", "--drain", "300ms",
          "--settle", "1s", "--sample", "100ms", "--timeout", "5s")
-
-
-class Ran:
-    """What one run said."""
-
-    def __init__(self, done):
-        self.status = done.returncode
-        self.out = done.stdout.decode()         # an exception here: the tool printed what is no UTF-8
-        self.err = done.stderr.decode()
-
-    @property
-    def json(self):
-        return json.loads(self.out)
-
-    def __repr__(self):
-        return f"status {self.status}\n{self.out[-3000:]}\n{self.err[-3000:]}"
 
 
 class Stressing(Story):

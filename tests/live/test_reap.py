@@ -12,6 +12,7 @@ import socket
 import subprocess
 import time
 
+import harness
 import wire
 from harness import Story, live, wait_until
 from wire import query
@@ -21,25 +22,10 @@ STATUS = {"done": 0, "failed": 1, "usage": 2, "stayed": 3, "candidates": 4}
 SCOPE = ("--everyone",)
 
 
-class Ran:
-    """What one run said."""
-
-    def __init__(self, done):
-        self.status = done.returncode
-        self.bytes = done.stdout
-        self.out = done.stdout.decode()         # an exception here: the tool printed what is no UTF-8
-        self.err = done.stderr.decode()
-
-    @property
-    def json(self):
-        return json.loads(self.out)
-
+class Ran(harness.Ran):
     @property
     def audit(self):
         return [json.loads(line) for line in self.err.splitlines() if line.startswith("{")]
-
-    def __repr__(self):
-        return f"status {self.status}\n{self.out}\n{self.err}"
 
 
 class Reaping(Story):
