@@ -18,6 +18,7 @@
 
 #include "base/check.h"
 #include "base/text.h"
+#include "serve/catalogs.h"
 #include "serve/channel.h"
 void channel_step(struct channel *channel, enum event_kind kind)
 {
@@ -101,6 +102,7 @@ void channel_bury(struct channel *channel)
 	params_drop(channel->applied);
 	params_drop(channel->reported);
 	params_drop(channel->base);
+	catalogs_fini(channel);
 	remains_fini(&channel->remains);
 	prepared_free(channel->prepared);
 	free(channel->addresses);

@@ -255,9 +255,8 @@ static void login_over(struct channel *channel)
 			channel_break(channel, "out of memory");
 		return;
 	}
-	timer_clear(&channel->worker->timers, &channel->timer);
-	channel->state = CHANNEL_IDLE;
-	channel_step(channel, EVENT_SERVER_READY);
+	channel->state = CHANNEL_GREETING;
+	channel_settle(channel);
 }
 
 size_t channel_login_bytes(struct channel *channel, struct span bytes)

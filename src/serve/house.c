@@ -6,6 +6,7 @@
 #include "base/check.h"
 #include "io/clock.h"
 #include "io/file.h"
+#include "serve/catalogs.h"
 #include "serve/mail.h"
 #include "serve/survey.h"
 #include "serve/worker.h"
@@ -58,8 +59,9 @@ struct house *house_new(const struct house_setup *setup)
 	house->core = core_new(&core);
 	house->params = params_book_new();
 	house->statements = statement_book_new(setup->config->manner == MANNER_PGBOUNCER ? "PGBOUNCER_" : "PGWEIR_");
+	house->catalogs = catalogs_new();
 	house->workers = calloc(setup->workers, sizeof *house->workers);
-	if (!house->lock || !house->core || !house->params || !house->statements || !house->workers)
+	if (!house->lock || !house->core || !house->params || !house->statements || !house->catalogs || !house->workers)
 		goto refused;
 	core_rules_of(setup->config, &rules);
 	core_set_rules(house->core, &rules, clock_now(), &none);
@@ -93,6 +95,7 @@ void house_free(struct house *house)
 	survey_fini(house);
 	origins_fini(&house->origins);
 	house_welcomes_fini(house);
+	catalogs_free(house->catalogs);
 	statement_book_free(house->statements);
 	params_book_free(house->params);
 	config_drop(house->config);

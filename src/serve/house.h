@@ -15,6 +15,7 @@
 /* What all threads share. The lock is short: nobody does anything under it but ask the core or take a counted reference. */
 struct worker;
 struct keeper;
+struct catalogs;
 struct letter_listeners;
 #define HOUSE_LISTENERS 64
 
@@ -27,6 +28,7 @@ struct house {
 
 	struct params_book *params;
 	struct statement_book *statements;
+	struct catalogs *catalogs; /* see serve/catalogs.h */
 	uint8_t process_random[32];
 	struct worker **workers;
 	uint32_t worker_count;

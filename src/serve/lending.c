@@ -475,7 +475,7 @@ void channel_settle(struct channel *channel)
 			channel_log(channel, LOG_WARNING, "connect_query failed: %s", channel->problem);
 		channel->setup_failed = false;
 		channel->applied_doubtful = false;
-		if (!remains_learn_base(channel))
+		if (!remains_learn_base(channel) || !remains_learn_catalog(channel))
 			break;
 		timer_clear(&channel->worker->timers, &channel->timer);
 		channel->state = CHANNEL_IDLE;

@@ -7,6 +7,7 @@
 #include "base/check.h"
 #include "base/hash.h"
 #include "base/text.h"
+#include "serve/catalogs.h"
 #include "serve/monitor.h"
 #include "serve/worker.h"
 
@@ -77,6 +78,7 @@ static void view_free(struct pool_view *view)
 {
 	if (!view)
 		return;
+	catalogs_part(view);
 	free(view->database_name);
 	free(view->user);
 	free(view);
@@ -247,6 +249,7 @@ static void reconnect_changed(struct worker *worker, const struct config *before
 		if (!leads_elsewhere(config_database(before, name), config_database(worker->config, name)))
 			continue;
 		pool_forget(worker, view);
+		catalogs_forget(house->catalogs, view->database_id);
 		event.database = view->database_id;
 		worker_step(worker, &event);
 	}

@@ -6,6 +6,7 @@
 
 #include "base/check.h"
 #include "base/text.h"
+#include "serve/catalogs.h"
 #include "serve/channel.h"
 #include "serve/relay.h"
 
@@ -272,6 +273,9 @@ static void take_own(struct channel *channel, uint32_t tag)
 	case TAG_QUESTION:
 		remains_answered(channel);
 		break;
+	case TAG_CATALOG:
+		catalogs_answered(channel);
+		break;
 	case TAG_CORRECTION:
 		remains_corrected(channel);
 		break;
@@ -319,11 +323,14 @@ static enum step take_reply(struct channel *channel, struct span whole, struct f
 		step = take_error(channel, whole, whole.length == FRAME_HEADER + (size_t)frame.body, &reply);
 		break;
 	case 'C':
-		if (tag_may_matter(&frame))
+		if (tag_may_matter(&frame) && !(ours && reply.entry.tag == TAG_CATALOG))
 			take_tag(channel, body, ours);
 		break;
 	case 'D':
-		if (ours && channel->remains.asked && reply.entry.tag == TAG_QUESTION && !remains_row(channel, body))
+		if (ours && reply.entry.tag == TAG_CATALOG)
+			catalogs_row(channel, body);
+		else if (ours && channel->remains.asked && reply.entry.tag == TAG_QUESTION &&
+			!remains_row(channel, body))
 			return breach(channel, "the server gave no answer to a question");
 		break;
 	case 'Z':

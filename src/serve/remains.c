@@ -24,6 +24,7 @@
 
 #include "base/check.h"
 #include "base/text.h"
+#include "serve/catalogs.h"
 #include "serve/channel.h"
 #include "serve/relay.h"
 
@@ -81,6 +82,8 @@ void remains_mark(struct channel *channel, uint32_t marks)
 	/* Numbers of sequences are everybody's habit; asking for them again is not. */
 	if (view->tells_numbers && (marks & (LOOK_SEQUENCE | LOOK_INSERT | LOOK_UNKNOWN)))
 		pin(channel, PIN_SEQUENCE);
+	if (marks & LOOK_DEFINES)
+		catalogs_change(channel);
 	if (marks & LOOK_FOR_GOOD)
 		pin(channel, PIN_FOR_GOOD);
 	if (marks & LOOK_UNNAMED)
@@ -136,7 +139,8 @@ static void add_names(struct channel *channel, const struct look *look)
 			ok = add_name(channel, &r->set, name, "");
 			break;
 		case LOOK_NAME_CALL:
-			ok = add_name(channel, &r->called, name, "");
+			if (look->marks & LOOK_UNKNOWN)
+				ok = add_name(channel, &r->called, name, "");
 			break;
 		case LOOK_NAME_RESET:
 		case LOOK_NAME_RESET_LOCAL:
@@ -154,6 +158,13 @@ static void add_names(struct channel *channel, const struct look *look)
 		r->refused = true;
 }
 
+void remains_name(struct channel *channel, const struct look *look)
+{
+	if (look->marks & LOOK_UNNAMED)
+		pin(channel, PIN_UNSEEN);
+	add_names(channel, look);
+}
+
 static void take_look(struct guest *guest, struct span text, const struct look *look)
 {
 	struct channel *channel = guest->channel;
@@ -166,6 +177,17 @@ static void take_look(struct guest *guest, struct span text, const struct look *
 	add_names(channel, look);
 }
 
+/* What lies beneath the words; of functions whose names are there it is known what they do. */
+static void look_beneath(struct guest *guest, const struct catalog *catalog, struct span text, struct look *look)
+{
+	if (catalog) {
+		(void)catalog_look(catalog, text, look);
+	} else {
+		look->marks |= LOOK_UNKNOWN;
+		guest->channel->remains.blind = true;
+	}
+}
+
 void remains_look(struct guest *guest, struct span text, bool whole)
 {
 	struct look look;
@@ -173,6 +195,7 @@ void remains_look(struct guest *guest, struct span text, bool whole)
 	if (!remains_matter(guest))
 		return;
 	look_at(text, &look);
+	look_beneath(guest, catalogs_see(guest), text, &look);
 	/* What is not here yet may say anything. */
 	if (!whole)
 		look.marks |= LOOK_UNKNOWN | LOOK_UNNAMED | LOOK_INSERT;
@@ -183,19 +206,22 @@ void remains_look(struct guest *guest, struct span text, bool whole)
 
 void remains_look_statement(struct guest *guest, struct statement *statement)
 {
+	const struct catalog *catalog;
 	struct look look;
 	uint32_t marks;
 
 	if (!remains_matter(guest))
 		return;
+	catalog = catalogs_see(guest);
 	marks = statement_marks(statement);
 	/* Most say nothing but INSERT, and only these have names or statements of their own. */
-	if (!(marks & ~LOOK_INSERT)) {
+	if (!(marks & ~(uint32_t)LOOK_INSERT) && catalog && !statement_touches(statement, catalog)) {
 		if (marks)
 			remains_mark(guest->channel, marks);
 		return;
 	}
 	look_at(statement_text(statement), &look);
+	look_beneath(guest, catalog, statement_text(statement), &look);
 	take_look(guest, statement_text(statement), &look);
 }
 
@@ -335,6 +361,19 @@ bool remains_learn_base(struct channel *channel)
 	return false;
 }
 
+bool remains_learn_catalog(struct channel *channel)
+{
+	const struct pool_view *view = channel_view(channel);
+
+	if (view->rules.transparency != TRANSPARENCY_FULL || view->rules.mode == POOL_SESSION)
+		return true;
+	if (!catalogs_read(channel, CATALOG_FIRST))
+		return true;
+	/* It is logged in, and PostgreSQL bounds the rest. */
+	timer_clear(&channel->worker->timers, &channel->timer);
+	return false;
+}
+
 static bool ask(struct channel *channel)
 {
 	struct remains *r = &channel->remains;
@@ -382,13 +421,25 @@ bool remains_settle(struct channel *channel)
 		return false;
 	}
 	/* A question would take the unnamed statement with it, and this one is nowhere else. */
-	if (r->asked || r->correcting || channel->guest->unnamed_long)
+	if (r->asked || r->correcting || r->reading.catalog || channel->guest->unnamed_long)
 		return false;
+	if (!catalogs_held(channel)) {
+		r->touched |= LOOK_UNKNOWN;
+		r->blind = true;
+	}
+	if (r->blind && catalogs_read(channel, CATALOG_BLIND))
+		return false;
+	if (r->blind) {
+		r->unsure = !catalogs_name(channel) || r->unsure;
+		r->blind = false;
+	}
 	if (r->touched && !r->failed) {
 		if (!ask(channel))
 			channel_break(channel, "out of memory");
 		return false;
 	}
+	if (remains_matter(channel->guest) && catalogs_read(channel, CATALOG_REFRESH))
+		return false;
 	return !r->touched && !r->pins;
 }
 
@@ -396,8 +447,9 @@ bool remains_wants(const struct channel *channel, const struct frame *frame)
 {
 	const struct track *track = &channel->track;
 
-	return channel->remains.asked && frame->type == 'D' && track->count > 0 &&
-		(track->ring[track->head].flags & TRACK_OURS) && track->ring[track->head].tag == TAG_QUESTION &&
+	return (channel->remains.asked || channel->remains.reading.catalog) && frame->type == 'D' && track->count > 0 &&
+		(track->ring[track->head].flags & TRACK_OURS) &&
+		(track->ring[track->head].tag == TAG_QUESTION || track->ring[track->head].tag == TAG_CATALOG) &&
 		track->ring[track->head].kind == TRACK_QUERY;
 }
 
@@ -485,17 +537,19 @@ bool remains_begin(struct channel *channel)
 bool remains_part(struct channel *channel)
 {
 	struct remains *r = &channel->remains;
-	bool left = r->touched || r->pins || r->asked || r->correcting || r->refused;
+	bool left = r->touched || r->pins || r->asked || r->correcting || r->refused || r->reading.catalog ||
+		r->blind || r->unsure;
 
 	if (is_pinned(r, PIN_FOR_GOOD))
 		channel->broken = true;
 	let_go(channel);
+	catalogs_leave(channel);
 	params_drop(r->set);
 	params_drop(r->called);
 	r->set = r->called = NULL;
 	forget_resets(r);
 	r->touched = r->prepared = r->pins = 0;
-	r->failed = r->refused = r->held = r->took_numbers = false;
+	r->blind = r->unsure = r->failed = r->refused = r->held = r->took_numbers = false;
 	r->statement_length = 0;
 	r->strange_numbers = true;
 	return left;

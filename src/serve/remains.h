@@ -1,6 +1,7 @@
 #ifndef PGWEIR_SERVE_REMAINS_H
 #define PGWEIR_SERVE_REMAINS_H
 
+#include "base/time.h"
 #include "session/question.h"
 #include "serve/texts.h"
 #include "wire/track.h"
@@ -12,11 +13,21 @@ struct guest;
 struct channel;
 struct statement;
 struct frame;
+struct catalog;
 
 /* Tags of our own queries in wire/track, so that their answers are told apart. */
 #define TAG_QUESTION   1
 #define TAG_CORRECTION 2
 #define TAG_NUMBERS    3
+#define TAG_CATALOG    4
+
+/* The catalogue is being read: see catalogs.c. */
+struct catalog_reading {
+	struct catalog *catalog; /* owned; NULL: it is not */
+	unsigned version;        /* it counts only if that is the one still */
+	time_us since;
+	bool failed;
+};
 
 /* A channel's; all zero is: nothing. */
 struct remains {
@@ -32,6 +43,11 @@ struct remains {
 	bool refused;         /* memory was: what was left is not known */
 	bool strange_numbers; /* currval would tell what somebody else took */
 	bool took_numbers;    /* the client may have taken some in this lease */
+	bool blind;   /* a statement was sent without knowledge of the catalogue, or with one that is outdated */
+	bool unsure;  /* ... and so the server is cleaned, whatever it says */
+	bool defines; /* a statement of this lease may have changed the catalogue */
+	unsigned seen_version; /* of what the catalogue says, when a statement of this lease was first looked at; 0: none was */
+	struct catalog_reading reading;
 	struct params *set, *called, *resets;
 	struct answer answer;
 	char statement[TEXT_BYTES_MAX]; /* that which was first suspected */
@@ -40,6 +56,9 @@ struct remains {
 
 /* Whether this client's session is followed. */
 bool remains_matter(const struct guest *);
+
+/* Settings to be asked for by name, and whether there are more. */
+void remains_name(struct channel *, const struct look *);
 
 /* A statement is about to be sent. `whole`: the text is all of it. */
 void remains_look(struct guest *, struct span text, bool whole);
@@ -76,6 +95,9 @@ void remains_describe(const struct remains *, char *out, size_t size);
 
 /* A new server is ready: what did its connect_query set? False: it is asked (or ends), and says so when it is done. */
 bool remains_learn_base(struct channel *);
+
+/* A new server is ready otherwise. False: it reads the catalogue first, and says so when it is done. */
+bool remains_learn_catalog(struct channel *);
 
 /* Before the first statement of a lease. False: memory refused. */
 bool remains_begin(struct channel *);

@@ -165,7 +165,11 @@ struct pool_view {
 	const struct database_settings *database; /* in the worker's configuration */
 	database_id database_id;
 	struct pool_rules rules;
-	bool tells_numbers;         /* somebody asks for currval or lastval */
+	bool tells_numbers;          /* somebody asks for currval or lastval */
+	struct catalog_place *place; /* of its database, and what is known there: see catalogs.c */
+	struct catalog *catalog;
+	unsigned catalog_version;
+	time_us catalog_again;
 	char *database_name, *user; /* as the core knows them; owned */
 	size_t next_host;
 	struct stat_counters stats, marked, last_period; /* marked: as they stood when the last stats_period ended */

@@ -261,9 +261,8 @@ static bool at_end(const struct scan *s)
 
 /* ---- names of settings ---- */
 
-static void add_name(struct scan *s, const char *name, enum look_name_kind kind)
+static void add_name_to(struct look *look, uint32_t *marks, const char *name, enum look_name_kind kind)
 {
-	struct look *look = s->look;
 	struct look_name *to = &look->names[look->count];
 	size_t i;
 
@@ -271,18 +270,28 @@ static void add_name(struct scan *s, const char *name, enum look_name_kind kind)
 		if (look->names[i].kind == kind && strcmp(look->names[i].name, name) == 0)
 			return;
 	if (look->count == LOOK_NAMES || strlen(name) >= sizeof to->name) {
-		*s->marks |= LOOK_UNNAMED;
+		*marks |= LOOK_UNNAMED;
 		return;
 	}
 	/* What is sent later has no names of its own by then. */
-	if (kind == LOOK_NAME_SET && s->marks == &look->prepared)
-		*s->marks |= LOOK_UNNAMED;
+	if (kind == LOOK_NAME_SET && marks == &look->prepared)
+		*marks |= LOOK_UNNAMED;
 	look->count++;
 	to->kind = kind;
 	for (i = 0; name[i]; i++)
 		to->name[i] = (char)(kind != LOOK_NAME_CALL && name[i] >= 'A' && name[i] <= 'Z' ? name[i] + 32
 												: name[i]);
 	to->name[i] = 0;
+}
+
+static void add_name(struct scan *s, const char *name, enum look_name_kind kind)
+{
+	add_name_to(s->look, s->marks, name, kind);
+}
+
+void look_add_setting(struct look *look, const char *name)
+{
+	add_name_to(look, &look->marks, name, LOOK_NAME_SET);
 }
 
 /* A setting that its transaction does not take back. */
@@ -369,11 +378,14 @@ static void judge_call(struct scan *s, const struct token *name, bool foreign, b
 		*s->marks |= marks;
 	if (marks || target || (!foreign && name->kind == TOKEN_WORD && name->whole && look_knows(name->text)))
 		return;
-	*s->marks |= LOOK_UNKNOWN;
-	if (name->whole)
+	if (name->whole && s->marks == &s->look->marks) {
+		*s->marks |= LOOK_CALLS;
 		add_name(s, name->text, LOOK_NAME_CALL);
-	else
-		*s->marks |= LOOK_UNNAMED;
+	} else {
+		*s->marks |= LOOK_UNKNOWN | (name->whole ? 0 : LOOK_UNNAMED);
+		if (name->whole)
+			add_name(s, name->text, LOOK_NAME_CALL);
+	}
 }
 
 /* Behind these a name with a parenthesis is no call: INSERT INTO t (a), AS t (a), COPY t (a), EXECUTE p (a), ::t(a). */
@@ -536,28 +548,28 @@ static const struct kind {
 	uint32_t marks;
 } kinds[] = {
 	{ "abort", 0 },
-	{ "alter", LOOK_TEMPORARY },
+	{ "alter", LOOK_TEMPORARY | LOOK_COMMAND },
 	{ "analyze", 0 },
 	{ "begin", 0 },
 	{ "call", LOOK_UNKNOWN },
 	{ "checkpoint", 0 },
 	{ "close", LOOK_CURSOR },
 	{ "cluster", 0 },
-	{ "comment", 0 },
+	{ "comment", LOOK_COMMAND },
 	{ "commit", 0 },
 	{ "copy", 0 },
-	{ "create", LOOK_TEMPORARY },
+	{ "create", LOOK_TEMPORARY | LOOK_COMMAND },
 	{ "deallocate", LOOK_PREPARE },
 	{ "declare", 0 },
 	{ "delete", 0 },
 	{ "discard", ASK_ALL },
 	{ "do", LOOK_UNKNOWN | LOOK_UNNAMED },
-	{ "drop", LOOK_TEMPORARY },
+	{ "drop", LOOK_TEMPORARY | LOOK_COMMAND },
 	{ "end", 0 },
 	{ "execute", LOOK_EXECUTE },
 	{ "explain", 0 },
 	{ "fetch", 0 },
-	{ "grant", 0 },
+	{ "grant", LOOK_COMMAND },
 	{ "insert", 0 },
 	{ "listen", LOOK_LISTEN },
 	{ "load", LOOK_FOR_GOOD },
@@ -566,11 +578,11 @@ static const struct kind {
 	{ "move", 0 },
 	{ "notify", 0 },
 	{ "prepare", LOOK_PREPARE },
-	{ "refresh", 0 },
-	{ "reindex", 0 },
+	{ "refresh", LOOK_COMMAND },
+	{ "reindex", LOOK_COMMAND },
 	{ "release", 0 },
 	{ "reset", 0 },
-	{ "revoke", 0 },
+	{ "revoke", LOOK_COMMAND },
 	{ "rollback", 0 },
 	{ "savepoint", 0 },
 	{ "select", 0 },
@@ -596,6 +608,19 @@ static const struct kind *kind_of(const char *word)
 	return bsearch(word, kinds, sizeof kinds / sizeof kinds[0], sizeof kinds[0], kind_order);
 }
 
+/* CREATE and ALTER of what no other statement means or can be led astray by. */
+static bool is_harmless_kind(const struct scan *s)
+{
+	static const char *const kinds_harmless[] = { "collation", "conversion", "database", "global", "group", "index",
+		"local", "publication", "role", "sequence", "statistics", "subscription", "system", "tablespace",
+		"temp", "temporary", "unique", "user" };
+
+	for (size_t i = 0; i < sizeof kinds_harmless / sizeof kinds_harmless[0]; i++)
+		if (is(s, kinds_harmless[i]))
+			return true;
+	return false;
+}
+
 static void take_statement(struct scan *s)
 {
 	const struct kind *kind = s->token->kind == TOKEN_WORD ? kind_of(s->token->text) : NULL;
@@ -619,7 +644,9 @@ static void take_statement(struct scan *s)
 	} else if (take(s, "prepare")) {
 		if (!is(s, "transaction"))
 			s->marks = &s->look->prepared;
-	} else if (take(s, "create")) {
+	} else if (take(s, "create") || take(s, "alter")) {
+		if (!is_harmless_kind(s))
+			*s->marks |= LOOK_DEFINES;
 		/* It runs a script. */
 		if (is(s, "extension"))
 			*s->marks |= LOOK_UNKNOWN;
@@ -642,4 +669,13 @@ void look_at(struct span text, struct look *look)
 	}
 	if (s.doubt)
 		look->marks |= LOOK_UNKNOWN;
+}
+
+void look_words(struct span text, void (*each)(void *context, const char *name), void *context)
+{
+	struct scan s = { .at = text.at, .end = text.at + text.length };
+
+	for (next_token(&s); s.token->kind != TOKEN_END; next_token(&s))
+		if (s.token->kind == TOKEN_WORD || s.token->kind == TOKEN_NAME)
+			each(context, s.token->text);
 }

@@ -23,8 +23,14 @@ enum look_mark {
 	LOOK_RESET_ALL = 1 << 10,
 	LOOK_UNNAMED = 1 << 11, /* it sets something and the text does not say what */
 	LOOK_EXECUTE = 1 << 12, /* EXECUTE: it does what a PREPARE before it said */
-	LOOK_UNKNOWN = 1 << 13, /* it runs what can not be seen: a function of the user's, DO, CALL */
-	LOOK_INSERT = 1 << 14   /* it makes rows, whose defaults may take numbers from sequences */
+	LOOK_UNKNOWN = 1 << 13, /* it runs what can not be seen: DO, CALL */
+	LOOK_INSERT = 1 << 14,  /* it makes rows, whose defaults may take numbers from sequences */
+	LOOK_CALLS = 1
+		<< 15, /* `names` says which functions it calls that are not PostgreSQL's own: as LOOK_UNKNOWN, unless it is
+				 * known what they do */
+	LOOK_DEFINES = 1
+		<< 16, /* it may change what the names of other statements mean: functions, triggers, views, tables */
+	LOOK_COMMAND = 1 << 17 /* event triggers may follow it */
 };
 
 #define LOOK_NAMES      16
@@ -44,6 +50,12 @@ struct look {
 
 /* `text` without the zero at its end. */
 void look_at(struct span text, struct look *);
+
+/* Every word and name of a text, as PostgreSQL's catalogue would have it and no longer than it would; in turn. */
+void look_words(struct span text, void (*each)(void *context, const char *name), void *context);
+
+/* A setting with a dot that must be asked for by name. */
+void look_add_setting(struct look *, const char *name);
 
 /* A word in front of a parenthesis that is no function, or one of PostgreSQL's own that leaves nothing behind; small letters. */
 bool look_knows(const char *word);

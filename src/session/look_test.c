@@ -21,6 +21,7 @@ static void holds(const struct row *rows, size_t count)
 
 	for (size_t i = 0; i < count; i++) {
 		look_at(span_text(rows[i].text), &look);
+		look.marks &= ~(uint32_t)(LOOK_COMMAND | LOOK_DEFINES);
 		if (look.marks != rows[i].marks)
 			fail_msg("%s: marks %x instead of %x", rows[i].text, look.marks, rows[i].marks);
 	}
@@ -87,7 +88,7 @@ static void what_a_session_holds_is_seen(void **state)
 		{ "SELECT pg_advisory_lock(1)", LOOK_LOCK }, { "SELECT pg_advisory_unlock_all()", LOOK_LOCK },
 		{ "SELECT pg_try_advisory_lock_shared(1, 2)", LOOK_LOCK }, { "LISTEN a", LOOK_LISTEN },
 		{ "UNLISTEN *", LOOK_LISTEN }, { "PREPARE a AS SELECT 1", LOOK_PREPARE },
-		{ "EXECUTE a (1)", LOOK_EXECUTE }, { "EXECUTE a(mine('X'))", LOOK_EXECUTE | LOOK_UNKNOWN },
+		{ "EXECUTE a (1)", LOOK_EXECUTE }, { "EXECUTE a(mine('X'))", LOOK_EXECUTE | LOOK_CALLS },
 		{ "EXECUTE a", LOOK_EXECUTE }, { "EXPLAIN ANALYZE EXECUTE a", LOOK_EXECUTE },
 		{ "CREATE TABLE t AS EXECUTE a", LOOK_TEMPORARY | LOOK_EXECUTE }, { "DEALLOCATE ALL", LOOK_PREPARE },
 		{ "SELECT nextval('s')", LOOK_SEQUENCE }, { "SELECT currval('s')", LOOK_CURRVAL },
@@ -97,12 +98,33 @@ static void what_a_session_holds_is_seen(void **state)
 static void what_can_not_be_seen_is_unknown(void **state)
 {
 	(void)state;
-	HOLDS({ "SELECT mine(1)", LOOK_UNKNOWN }, { "SELECT app.now()", LOOK_UNKNOWN },
-		{ "SELECT a[1:mine(2)]", LOOK_UNKNOWN }, { "SELECT \"Lower\"('x')", LOOK_UNKNOWN },
+	HOLDS({ "SELECT mine(1)", LOOK_CALLS }, { "SELECT app.now()", LOOK_CALLS },
+		{ "SELECT a[1:mine(2)]", LOOK_CALLS }, { "SELECT \"Lower\"('x')", LOOK_CALLS },
 		{ "DO $$ BEGIN PERFORM set_config('a', 'b', false); END $$", LOOK_UNKNOWN | LOOK_UNNAMED },
-		{ "CALL p()", LOOK_UNKNOWN }, { "FROBNICATE", LOOK_UNKNOWN },
-		{ "SELECT query_to_xml('SELECT 1', true, true, '')", LOOK_UNKNOWN },
+		{ "CALL p()", LOOK_UNKNOWN | LOOK_CALLS }, { "FROBNICATE", LOOK_UNKNOWN },
+		{ "SELECT query_to_xml('SELECT 1', true, true, '')", LOOK_UNKNOWN | LOOK_UNNAMED },
 		{ "CREATE EXTENSION x", LOOK_TEMPORARY | LOOK_UNKNOWN });
+}
+
+static void what_gives_names_another_meaning_is_seen(void **state)
+{
+	static const char *const defining[] = { "CREATE OR REPLACE FUNCTION f() RETURNS int LANGUAGE sql AS 'SELECT 1'",
+		"create trigger t before insert on u execute function f()", "CREATE TABLE t (a int)",
+		"ALTER TABLE t ENABLE TRIGGER u", "CREATE UNLOGGED TABLE t ()", "SELECT 1; CREATE VIEW v AS SELECT 1",
+		"CREATE POLICY p ON t" };
+	static const char *const not_defining[] = { "CREATE TEMP TABLE t ()", "CREATE UNIQUE INDEX i ON t (a)",
+		"ALTER ROLE joe SET x = 1", "DROP TABLE t", "SELECT 'CREATE TABLE'", "INSERT INTO t VALUES (1)" };
+	struct look look;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof defining / sizeof defining[0]; i++) {
+		look_at(span_text(defining[i]), &look);
+		assert_int_equal(look.marks & (LOOK_DEFINES | LOOK_COMMAND), LOOK_DEFINES | LOOK_COMMAND);
+	}
+	for (size_t i = 0; i < sizeof not_defining / sizeof not_defining[0]; i++) {
+		look_at(span_text(not_defining[i]), &look);
+		assert_int_equal(look.marks & LOOK_DEFINES, 0);
+	}
 }
 
 static void quotes_that_can_be_read_in_two_ways_are_not_believed(void **state)
@@ -216,6 +238,7 @@ int main(void)
 		cmocka_unit_test(what_changes_settings_is_seen),
 		cmocka_unit_test(what_a_session_holds_is_seen),
 		cmocka_unit_test(what_can_not_be_seen_is_unknown),
+		cmocka_unit_test(what_gives_names_another_meaning_is_seen),
 		cmocka_unit_test(quotes_that_can_be_read_in_two_ways_are_not_believed),
 		cmocka_unit_test(what_is_prepared_counts_when_it_is_executed),
 		cmocka_unit_test(names_are_told_as_postgresql_folds_them),

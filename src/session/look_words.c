@@ -116,6 +116,8 @@ static const struct call {
 	uint32_t marks;
 } calls[] = {
 	{ "currval", LOOK_CURRVAL },
+	{ "cursor_to_xml", LOOK_UNKNOWN },
+	{ "cursor_to_xmlschema", LOOK_UNKNOWN },
 	{ "dblink_connect", LOOK_FOR_GOOD },
 	{ "dblink_connect_u", LOOK_FOR_GOOD },
 	{ "lastval", LOOK_CURRVAL },
@@ -135,9 +137,14 @@ static const struct call {
 	{ "pg_start_backup", LOOK_FOR_GOOD },
 	{ "pg_try_advisory_lock", LOOK_LOCK },
 	{ "pg_try_advisory_lock_shared", LOOK_LOCK },
+	{ "query_to_xml", LOOK_UNKNOWN | LOOK_UNNAMED },
+	{ "query_to_xml_and_xmlschema", LOOK_UNKNOWN | LOOK_UNNAMED },
+	{ "query_to_xmlschema", LOOK_UNKNOWN | LOOK_UNNAMED },
 	{ "set_config", LOOK_SETTINGS },
 	{ "setseed", LOOK_FOR_GOOD },
 	{ "setval", LOOK_SEQUENCE },
+	{ "ts_rewrite", LOOK_UNKNOWN | LOOK_UNNAMED },
+	{ "ts_stat", LOOK_UNKNOWN | LOOK_UNNAMED },
 };
 /* clang-format on */
 

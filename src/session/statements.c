@@ -19,6 +19,7 @@
 #include "base/list.h"
 #include "base/text.h"
 #include "io/thread.h"
+#include "session/catalog.h"
 #include "session/look.h"
 
 #define BOOK_SLOTS 4096
@@ -30,7 +31,8 @@ struct shared {
 	struct shared *next;
 	uint64_t hash;
 	atomic_uint references;
-	atomic_uint marks; /* LOOKED: and those of the look */
+	atomic_uint marks;     /* LOOKED: and those of the look */
+	atomic_ullong beneath; /* a catalogue's id, and in the last bit whether it has anything of this text */
 	uint8_t bytes[];
 };
 
@@ -111,6 +113,7 @@ static struct shared *shared_make(struct statement_book *book, uint64_t hash, st
 	made->hash = hash;
 	atomic_init(&made->references, 1);
 	atomic_init(&made->marks, 0);
+	atomic_init(&made->beneath, 0);
 	book->count++;
 	book->bytes += sizeof *made + tail.length;
 	return made;
@@ -177,6 +180,21 @@ uint32_t statement_marks(struct statement *statement)
 		atomic_store_explicit(&shared->marks, marks, memory_order_relaxed);
 	}
 	return marks & ~LOOKED;
+}
+
+bool statement_touches(struct statement *statement, const struct catalog *catalog)
+{
+	struct shared *shared = shared_of(statement);
+	unsigned long long seen = atomic_load_explicit(&shared->beneath, memory_order_relaxed);
+	struct look look;
+
+	if (seen >> 1 != catalog_id(catalog)) {
+		look_at(statement_text(statement), &look);
+		seen = (unsigned long long)catalog_id(catalog) << 1 |
+			catalog_look(catalog, statement_text(statement), &look);
+		atomic_store_explicit(&shared->beneath, seen, memory_order_relaxed);
+	}
+	return seen & 1;
 }
 
 struct statement *statement_keep(struct statement *statement)

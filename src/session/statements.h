@@ -9,6 +9,7 @@
 
 /* What a Parse says, apart from its name; one object for equal texts and types. Thread-safe. */
 struct statement_book;
+struct catalog;
 struct statement {
 	uint32_t id; /* never 0; its name on servers is STATEMENT_PREFIX and this number */
 	uint32_t tail_length;
@@ -28,6 +29,9 @@ struct statement *statement_keep(struct statement *);
 
 /* The marks of a look at its text (session/look.h); looked at once. */
 uint32_t statement_marks(struct statement *);
+
+/* Whether something lies beneath its words (session/catalog.h); remembered for the catalogue that was asked last. */
+bool statement_touches(struct statement *, const struct catalog *);
 struct span statement_text(const struct statement *); /* without its zero */
 void statement_drop(struct statement *);
 

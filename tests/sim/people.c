@@ -198,12 +198,16 @@ static void compose_own(struct person *p, char *out, size_t size)
 		snprintf(out, size, "RESET %s /*%s*/", chance(800) ? setting_facts[i].name : "ALL", mine);
 		return;
 	}
-	switch (pick(4)) {
+	switch (pick(5)) {
 	case 0:
 		snprintf(out, size, "CREATE TEMP TABLE mine '%s'", mine);
 		break;
 	case 1:
 		snprintf(out, size, "DROP TABLE mine /*%s*/", mine);
+		break;
+	case 2:
+		p->touched[setting_find(span_text("app.tenant"))] = true;
+		snprintf(out, size, "INSERT trapped 't%u' /*%s*/", (unsigned)pick(4), mine);
 		break;
 	default:
 		snprintf(out, size, "TABLE mine /*%s*/", mine);

@@ -7,6 +7,7 @@
  *   COPY OUT n 'x'                n rows                       COPY IN k 'x'              k>0: fails at row k
  *   CREATE TEMP TABLE mine 'x'    the session's own            TABLE mine                 what is in it; an error without
  *   DROP TABLE mine               it is gone                   DISCARD SEQUENCES, the pooler's question (see answer_question)
+ *   INSERT trapped 'x'            a trigger sets app.tenant    WITH RECURSIVE kinds...    the pooler reads the catalogue
  *   BEGIN COMMIT ROLLBACK SHOW SET SET LOCAL RESET DISCARD ALL DEALLOCATE ALL, SELECT set_config(...),..., select 1 */
 #include "session.h"
 
@@ -400,6 +401,9 @@ enum verb {
 	VERB_RESET_ROLE,
 	VERB_SEQUENCES,
 	VERB_QUESTION,
+	VERB_TRAPPED,
+	VERB_LIMITS,
+	VERB_CATALOG,
 	VERB_BAD
 };
 
@@ -457,6 +461,13 @@ static void parse(const char *text, struct parsed *p)
 	*p = (struct parsed){ .verb = VERB_BAD };
 	if (!*at) {
 		p->verb = VERB_EMPTY;
+	} else if (strncmp(at, "SET LOCAL search_path=pg_catalog", 32) == 0 ||
+		strncmp(at, "SET LOCAL statement_timeout='", 29) == 0 || strcmp(at, "SET LOCAL jit=off") == 0) {
+		p->verb = VERB_LIMITS;
+		return;
+	} else if (strncmp(at, "WITH RECURSIVE kinds(", 21) == 0) {
+		p->verb = VERB_CATALOG;
+		return;
 	} else if (strncmp(at, "(SELECT '", 9) == 0) {
 		p->verb = VERB_QUESTION;
 		p->configs = at;
@@ -467,7 +478,9 @@ static void parse(const char *text, struct parsed *p)
 	} else if (word(&at, "update")) {
 		p->verb = sleep_call(&at, p) ? VERB_WRITE_SLEEP : VERB_BAD;
 	} else if (word(&at, "insert")) {
-		p->verb = literal(&at, p->text, sizeof p->text) ? VERB_INSERT : VERB_BAD;
+		p->verb = word(&at, "trapped") ? VERB_TRAPPED : VERB_INSERT;
+		if (!literal(&at, p->text, sizeof p->text))
+			p->verb = VERB_BAD;
 	} else if (word(&at, "fail")) {
 		p->verb = literal(&at, p->text, sizeof p->text) ? VERB_FAIL : VERB_BAD;
 	} else if (word(&at, "warn")) {
@@ -516,7 +529,8 @@ static void parse(const char *text, struct parsed *p)
 static bool returns_rows(const struct parsed *p)
 {
 	return p->verb == VERB_ROW || p->verb == VERB_ROWS || p->verb == VERB_SLEEP || p->verb == VERB_PARAMETER ||
-		p->verb == VERB_SHOW || p->verb == VERB_CONFIG || p->verb == VERB_TABLE || p->verb == VERB_QUESTION;
+		p->verb == VERB_SHOW || p->verb == VERB_CONFIG || p->verb == VERB_TABLE || p->verb == VERB_QUESTION ||
+		p->verb == VERB_CATALOG;
 }
 
 static void say_row_description(struct bytes *out)
@@ -761,6 +775,18 @@ static enum outcome run(struct session *s, const char *text, struct bytes *out, 
 		return DONE;
 	case VERB_QUESTION:
 		say_tag(out, "SELECT", answer_question(s, p.configs, out), true);
+		return DONE;
+	case VERB_TRAPPED:
+		set(s, setting_find(span_text("app.tenant")), span_text(p.text), false);
+		say_tag(out, "INSERT 0", 1, true);
+		return DONE;
+	case VERB_LIMITS:
+		say_tag(out, "SET", 0, false);
+		return DONE;
+	case VERB_CATALOG:
+		say_fields(out, (const char *const[3]){ "trapped", "s", "w" });
+		say_fields(out, (const char *const[3]){ "app.tenant", "", "s" });
+		say_tag(out, "SELECT", 2, true);
 		return DONE;
 	case VERB_TEMP:
 		if (s->mine[0]) {

@@ -1,0 +1,369 @@
+/* One place for each database. Its version grows whenever what it knows may be wrong or is new, and that is how workers and leases notice.
+ *
+ *   unknown --a server reads--> known --ten seconds--> read again: the same, or a new version
+ *      ^                          |
+ *      +-- CREATE or ALTER is sent: unknown until its transaction is over and the catalogue was read after that
+ *
+ * A reading counts only if the version is still the one it began with. A lease that looked at its statements while nothing was known, or
+ * with an earlier version than that at its end (its statement may have waited for the lock that the ALTER held), is blind: it reads for
+ * itself, and then asks about everything. When it may not read, since somebody is still changing things or too much was read of late, its server is
+ * cleaned before anybody else has it. */
+#include "serve/catalogs.h"
+
+#include <stdatomic.h>
+#include <stdlib.h>
+
+#include "base/check.h"
+#include "io/thread.h"
+#include "serve/channel.h"
+#include "serve/relay.h"
+
+#define READ_EVERY (10 * SECOND_US)
+#define READ_SHARE 200              /* ... and for no more than this part of the time */
+#define READ_BURST SECOND_US        /* after changes: as much at once, */
+#define READ_BUSY  10               /* and then for this part of the time */
+#define READ_LOST  (60 * SECOND_US) /* whoever began has not ended: somebody else may */
+
+struct catalog_place {
+	atomic_uint version;
+	unsigned defining;     /* leases that are changing it */
+	struct catalog *known; /* or what was, while it is not fresh */
+	bool fresh, reading, warned;
+	time_us began, again;
+	time_us spent; /* reading, less what time has made good since `began` */
+};
+
+struct catalogs {
+	struct lock *lock;
+	struct catalog_place **places; /* by database_id */
+	uint32_t capacity;
+};
+
+struct catalogs *catalogs_new(void)
+{
+	struct catalogs *made = calloc(1, sizeof *made);
+
+	if (!made)
+		return NULL;
+	made->lock = lock_new();
+	if (!made->lock) {
+		free(made);
+		return NULL;
+	}
+	return made;
+}
+
+void catalogs_free(struct catalogs *catalogs)
+{
+	if (!catalogs)
+		return;
+	for (uint32_t i = 0; i < catalogs->capacity; i++) {
+		if (catalogs->places[i])
+			catalog_drop(catalogs->places[i]->known);
+		free(catalogs->places[i]);
+	}
+	free(catalogs->places);
+	lock_free(catalogs->lock);
+	free(catalogs);
+}
+
+/* Under the lock. */
+static void make_unknown(struct catalog_place *place)
+{
+	place->fresh = false;
+	atomic_fetch_add(&place->version, 1);
+}
+
+void catalogs_forget(struct catalogs *catalogs, database_id id)
+{
+	lock_take(catalogs->lock);
+	if (id < catalogs->capacity && catalogs->places[id])
+		make_unknown(catalogs->places[id]);
+	lock_drop(catalogs->lock);
+}
+
+/* Under the lock. NULL: memory refused. */
+static struct catalog_place *place_of(struct catalogs *catalogs, database_id id)
+{
+	uint32_t capacity = catalogs->capacity ? catalogs->capacity : 4;
+	struct catalog_place **grown;
+
+	while (capacity <= id)
+		capacity *= 2;
+	if (capacity > catalogs->capacity) {
+		grown = realloc(catalogs->places, capacity * sizeof(struct catalog_place *));
+		if (!grown)
+			return NULL;
+		for (uint32_t i = catalogs->capacity; i < capacity; i++)
+			grown[i] = NULL;
+		catalogs->places = grown;
+		catalogs->capacity = capacity;
+	}
+	if (!catalogs->places[id]) {
+		catalogs->places[id] = calloc(1, sizeof **catalogs->places);
+		if (catalogs->places[id])
+			atomic_init(&catalogs->places[id]->version, 1);
+	}
+	return catalogs->places[id];
+}
+
+/* ---- a view's share ---- */
+
+static bool has_place(struct house *house, struct pool_view *view)
+{
+	if (view->place)
+		return true;
+	lock_take(house->catalogs->lock);
+	view->place = place_of(house->catalogs, view->database_id);
+	lock_drop(house->catalogs->lock);
+	return view->place != NULL;
+}
+
+static void renew(struct house *house, struct pool_view *view)
+{
+	struct catalog_place *place = view->place;
+
+	if (atomic_load(&place->version) == view->catalog_version)
+		return;
+	lock_take(house->catalogs->lock);
+	catalog_drop(view->catalog);
+	view->catalog_version = atomic_load(&place->version);
+	view->catalog = place->fresh && place->defining == 0 ? catalog_keep(place->known) : NULL;
+	view->catalog_again = place->again;
+	lock_drop(house->catalogs->lock);
+}
+
+void catalogs_part(struct pool_view *view)
+{
+	catalog_drop(view->catalog);
+	view->catalog = NULL;
+}
+
+const struct catalog *catalogs_see(struct guest *guest)
+{
+	struct channel *channel = guest->channel;
+	struct house *house = channel->worker->house;
+	struct pool_view *view = channel_view(channel);
+
+	if (!has_place(house, view))
+		return NULL;
+	renew(house, view);
+	if (channel->remains.seen_version == 0)
+		channel->remains.seen_version = view->catalog_version;
+	return view->catalog;
+}
+
+/* ---- changes ---- */
+
+void catalogs_change(struct channel *channel)
+{
+	struct house *house = channel->worker->house;
+	struct pool_view *view = channel_view(channel);
+
+	if (channel->remains.defines || !has_place(house, view))
+		return;
+	channel->remains.defines = true;
+	lock_take(house->catalogs->lock);
+	view->place->defining++;
+	make_unknown(view->place);
+	lock_drop(house->catalogs->lock);
+}
+
+static void end_change(struct channel *channel)
+{
+	struct house *house = channel->worker->house;
+	struct catalog_place *place = channel_view(channel)->place;
+
+	if (!channel->remains.defines)
+		return;
+	channel->remains.defines = false;
+	lock_take(house->catalogs->lock);
+	check(place->defining > 0);
+	place->defining--;
+	make_unknown(place);
+	lock_drop(house->catalogs->lock);
+}
+
+bool catalogs_held(struct channel *channel)
+{
+	struct pool_view *view = channel_view(channel);
+	unsigned seen = channel->remains.seen_version;
+
+	end_change(channel);
+	if (seen == 0 || !view->place)
+		return true;
+	channel->remains.seen_version = 0;
+	return seen == atomic_load(&view->place->version);
+}
+
+void catalogs_leave(struct channel *channel)
+{
+	end_change(channel);
+	channel->remains.seen_version = 0;
+}
+
+/* ---- reading ---- */
+
+/* Under the lock. */
+static bool must_read(const struct catalog_place *place, enum catalog_need need, time_us now)
+{
+	bool alone = !place->reading || now >= place->began + READ_LOST;
+
+	if (place->fresh)
+		return now >= place->again && alone;
+	if (need == CATALOG_FIRST && !place->known)
+		return true;
+	return place->defining == 0 && place->spent < READ_BURST && (need == CATALOG_BLIND || alone);
+}
+
+/* Whether this channel reads it now. */
+static bool is_due(struct channel *channel, enum catalog_need need, unsigned *version)
+{
+	struct house *house = channel->worker->house;
+	struct pool_view *view = channel_view(channel);
+	struct catalog_place *place;
+	time_us now = channel->worker->now;
+	bool due;
+
+	if (!has_place(house, view))
+		return false;
+	renew(house, view);
+	if (view->catalog && now < view->catalog_again)
+		return false;
+	place = view->place;
+	lock_take(house->catalogs->lock);
+	place->spent -= (now - place->began) / READ_BUSY;
+	if (place->spent < 0)
+		place->spent = 0;
+	due = must_read(place, need, now);
+	if (due) {
+		place->reading = true;
+		place->began = now;
+		*version = atomic_load(&place->version);
+	}
+	view->catalog_again = place->again;
+	lock_drop(house->catalogs->lock);
+	return due;
+}
+
+bool catalogs_read(struct channel *channel, enum catalog_need need)
+{
+	struct catalog_reading *reading = &channel->remains.reading;
+	const char *said = params_get(channel->reported, span_text("server_version"));
+	struct buf text = { 0 };
+	unsigned version = 0;
+	bool ok;
+
+	if (reading->catalog)
+		return true;
+	if (!is_due(channel, need, &version))
+		return false;
+	*reading = (struct catalog_reading){
+		.catalog = catalog_new(), .version = version, .since = channel->worker->now
+	};
+	ok = reading->catalog && catalog_write(said ? (int)strtol(said, NULL, 10) : 0, &text) &&
+		channel_ask(channel, buf_span(&text), TAG_CATALOG);
+	buf_fini(&text);
+	if (!ok)
+		channel_break(channel, "out of memory");
+	return true;
+}
+
+bool catalogs_name(struct channel *channel)
+{
+	struct house *house = channel->worker->house;
+	struct pool_view *view = channel_view(channel);
+	struct catalog *known = NULL;
+	struct look look = { 0 };
+	bool fresh = false;
+
+	if (!has_place(house, view))
+		return false;
+	lock_take(house->catalogs->lock);
+	if (view->place->known)
+		known = catalog_keep(view->place->known);
+	fresh = view->place->fresh;
+	lock_drop(house->catalogs->lock);
+	if (known)
+		catalog_names(known, &look);
+	remains_name(channel, &look);
+	catalog_drop(known);
+	return fresh;
+}
+
+void catalogs_row(struct channel *channel, struct span body)
+{
+	struct catalog_reading *reading = &channel->remains.reading;
+
+	if (reading->catalog && !catalog_row(reading->catalog, body))
+		reading->failed = true;
+}
+
+/* Put what was read in its place. True: it failed for the first time. */
+static bool enter(struct catalog_place *place, struct catalog_reading *reading, time_us now)
+{
+	time_us took = now - reading->since;
+	bool complain = false;
+
+	place->reading = false;
+	place->spent += took;
+	if (reading->version != atomic_load(&place->version))
+		return false;
+	place->again = now + (took * READ_SHARE > READ_EVERY ? took * READ_SHARE : READ_EVERY);
+	if (reading->failed) {
+		complain = !place->warned;
+		place->warned = true;
+		/* What was known stays; nobody could work if everything were suspected for good. */
+		if (!place->known)
+			place->known = catalog_new();
+		if (!place->known)
+			return complain;
+	} else {
+		place->warned = false;
+		if (place->fresh && catalog_equal(place->known, reading->catalog))
+			return false;
+		catalog_drop(place->known);
+		place->known = reading->catalog;
+		reading->catalog = NULL;
+	}
+	place->fresh = true;
+	atomic_fetch_add(&place->version, 1);
+	return complain;
+}
+
+void catalogs_answered(struct channel *channel)
+{
+	struct house *house = channel->worker->house;
+	struct catalog_reading *reading = &channel->remains.reading;
+	struct pool_view *view = channel_view(channel);
+	bool complain;
+
+	check(reading->catalog && view->place);
+	reading->failed = reading->failed || channel->setup_failed;
+	lock_take(house->catalogs->lock);
+	complain = enter(view->place, reading, channel->worker->now);
+	lock_drop(house->catalogs->lock);
+	if (complain)
+		channel_log(channel, LOG_WARNING,
+			"the catalogue could not be read (%s): what triggers, views and functions leave in a session is "
+			"not noticed until it can (see doc/transparency.md)",
+			channel->setup_failed ? channel->problem : "not what was asked for");
+	channel->setup_failed = false;
+	catalog_drop(reading->catalog);
+	*reading = (struct catalog_reading){ 0 };
+}
+
+void catalogs_fini(struct channel *channel)
+{
+	struct house *house = channel->worker->house;
+	struct catalog_reading *reading = &channel->remains.reading;
+
+	end_change(channel);
+	if (!reading->catalog)
+		return;
+	lock_take(house->catalogs->lock);
+	channel_view(channel)->place->reading = false;
+	lock_drop(house->catalogs->lock);
+	catalog_drop(reading->catalog);
+	*reading = (struct catalog_reading){ 0 };
+}

@@ -1,0 +1,272 @@
+/* Names in a table with open addressing: each word of a statement is looked up, so a miss must be cheap. */
+#include "session/catalog.h"
+
+#include <stdatomic.h>
+#include <stdlib.h>
+
+#include "base/check.h"
+#include "base/hash.h"
+#include "base/reader.h"
+#include "base/text.h"
+
+#define NAMES_MAX 65536 /* 4.7 MB; beyond it every name is one */
+
+/* What is there of it: by any use, and by statements that write. */
+struct entry {
+	char name[LOOK_NAME_BYTES]; /* empty: free */
+	uint16_t always, writing;
+};
+
+struct catalog {
+	atomic_uint references;
+	uint32_t id;
+	struct entry *table;
+	uint32_t capacity, count;
+	bool hides, overflows;              /* some name leaves something; not all names are here */
+	uint32_t always, writing, commands; /* whatever the names are */
+	char (*settings)[LOOK_NAME_BYTES];
+	uint32_t setting_count;
+	uint64_t digest; /* of all rows, in whatever order */
+};
+
+static atomic_uint last_id;
+
+struct catalog *catalog_new(void)
+{
+	struct catalog *made = calloc(1, sizeof *made);
+
+	if (!made)
+		return NULL;
+	atomic_init(&made->references, 1);
+	do
+		made->id = atomic_fetch_add_explicit(&last_id, 1, memory_order_relaxed) + 1;
+	while (made->id == 0);
+	return made;
+}
+
+struct catalog *catalog_keep(struct catalog *catalog)
+{
+	check(atomic_fetch_add_explicit(&catalog->references, 1, memory_order_relaxed) > 0);
+	return catalog;
+}
+
+void catalog_drop(struct catalog *catalog)
+{
+	if (!catalog || atomic_fetch_sub_explicit(&catalog->references, 1, memory_order_acq_rel) > 1)
+		return;
+	free(catalog->table);
+	free(catalog->settings);
+	free(catalog);
+}
+
+uint32_t catalog_id(const struct catalog *catalog)
+{
+	return catalog->id;
+}
+
+bool catalog_empty(const struct catalog *catalog)
+{
+	return !catalog->hides && !catalog->always && !catalog->writing && !catalog->commands;
+}
+
+bool catalog_equal(const struct catalog *a, const struct catalog *b)
+{
+	return a->digest == b->digest && a->count == b->count && a->setting_count == b->setting_count;
+}
+
+/* ---- rows ---- */
+
+static const struct letter {
+	char letter;
+	uint16_t marks;
+} letters[] = {
+	{ 's', LOOK_SETTINGS },
+	{ 't', LOOK_TEMPORARY },
+	{ 'c', LOOK_CURSOR },
+	{ 'l', LOOK_LOCK },
+	{ 'p', LOOK_PREPARE },
+	{ 'n', LOOK_LISTEN },
+	{ 'q', LOOK_CURRVAL },
+	{ 'g', LOOK_FOR_GOOD },
+	{ 'u', LOOK_UNNAMED | LOOK_SETTINGS },
+	{ 'x', LOOK_UNKNOWN },
+};
+
+/* 0: it is none of these. */
+static uint16_t marks_of(struct span text)
+{
+	uint16_t marks = 0;
+	size_t i, k;
+
+	for (i = 0; i < text.length; i++) {
+		for (k = 0; k < sizeof letters / sizeof letters[0] && letters[k].letter != text.at[i]; k++)
+			;
+		if (k == sizeof letters / sizeof letters[0])
+			return 0;
+		marks |= letters[k].marks;
+	}
+	return marks;
+}
+
+static struct entry *find(const struct catalog *catalog, struct span name)
+{
+	uint32_t at = (uint32_t)hash_bytes(name) & (catalog->capacity - 1);
+
+	while (catalog->table[at].name[0] && !span_is(name, catalog->table[at].name))
+		at = (at + 1) & (catalog->capacity - 1);
+	return &catalog->table[at];
+}
+
+static bool grow(struct catalog *catalog)
+{
+	struct catalog grown = { .capacity = catalog->capacity ? catalog->capacity * 2 : 16 };
+	uint32_t i;
+
+	if (catalog->count * 2 < catalog->capacity)
+		return true;
+	grown.table = calloc(grown.capacity, sizeof *grown.table);
+	if (!grown.table)
+		return false;
+	for (i = 0; i < catalog->capacity; i++)
+		if (catalog->table[i].name[0])
+			*find(&grown, span_text(catalog->table[i].name)) = catalog->table[i];
+	free(catalog->table);
+	catalog->table = grown.table;
+	catalog->capacity = grown.capacity;
+	return true;
+}
+
+static void copy_name(char to[LOOK_NAME_BYTES], struct span name)
+{
+	memcpy(to, name.at, name.length);
+	to[name.length] = 0;
+}
+
+static bool add_name(struct catalog *catalog, struct span name, uint16_t marks, bool always)
+{
+	struct entry *entry;
+
+	if (catalog->count == NAMES_MAX) {
+		*(always ? &catalog->always : &catalog->writing) |= marks;
+		catalog->overflows = true;
+		return true;
+	}
+	if (!grow(catalog))
+		return false;
+	entry = find(catalog, name);
+	if (!entry->name[0]) {
+		copy_name(entry->name, name);
+		catalog->count++;
+	}
+	*(always ? &entry->always : &entry->writing) |= marks;
+	catalog->hides = catalog->hides || marks;
+	return true;
+}
+
+/* More of them than a look can name, and what they are set to is not followed. */
+static bool add_setting(struct catalog *catalog, struct span name)
+{
+	void *grown;
+
+	if (catalog->setting_count == LOOK_NAMES)
+		return true;
+	grown = realloc(catalog->settings, (catalog->setting_count + 1) * sizeof *catalog->settings);
+	if (!grown)
+		return false;
+	catalog->settings = grown;
+	copy_name(catalog->settings[catalog->setting_count++], name);
+	return true;
+}
+
+bool catalog_row(struct catalog *catalog, struct span body)
+{
+	struct reader r = reader_of(body);
+	uint16_t columns = read_u16(&r), marks;
+	struct span part[3] = { 0 };
+	size_t i;
+
+	for (i = 0; i < 3; i++)
+		part[i] = read_bytes(&r, read_u32(&r));
+	if (!reader_done(&r) || columns != 3 || part[2].length != 1 || part[0].length >= LOOK_NAME_BYTES ||
+		memchr(part[0].at, 0, part[0].length))
+		return false;
+	catalog->digest += hash_bytes(body);
+	marks = marks_of(part[1]);
+	if (part[2].at[0] == 's')
+		return part[0].length > 0 && add_setting(catalog, part[0]);
+	if (part[2].at[0] == 'f')
+		return part[0].length > 0 && add_name(catalog, part[0], 0, true);
+	if (!marks || !memchr("rwd", part[2].at[0], 3))
+		return false;
+	if (part[2].at[0] == 'd')
+		catalog->commands |= marks;
+	else if (part[0].length == 0)
+		catalog->always |= marks;
+	else
+		return add_name(catalog, part[0], marks, part[2].at[0] == 'r');
+	return true;
+}
+
+/* ---- a look ---- */
+
+struct beneath {
+	const struct catalog *catalog;
+	uint32_t always, writing;
+	bool writes;
+};
+
+static void look_word(void *context, const char *word)
+{
+	static const char *const writers[] = { "insert", "update", "delete", "merge", "copy", "truncate" };
+	struct beneath *b = context;
+	struct span name = span_text(word);
+	const struct entry *entry;
+
+	for (size_t i = 0; i < sizeof writers / sizeof writers[0] && !b->writes; i++)
+		b->writes = strcmp(word, writers[i]) == 0;
+	if (!b->catalog->hides || name.length == 0)
+		return;
+	entry = find(b->catalog, name);
+	b->always |= entry->always;
+	b->writing |= entry->writing;
+}
+
+void catalog_names(const struct catalog *catalog, struct look *look)
+{
+	if (catalog->setting_count == LOOK_NAMES)
+		look->marks |= LOOK_UNNAMED;
+	for (uint32_t i = 0; i < catalog->setting_count; i++)
+		look_add_setting(look, catalog->settings[i]);
+}
+
+static bool knows_calls(const struct catalog *catalog, const struct look *look)
+{
+	for (unsigned i = 0; i < look->count; i++)
+		if (look->names[i].kind == LOOK_NAME_CALL &&
+			(catalog->count == 0 || !find(catalog, span_text(look->names[i].name))->name[0]))
+			return catalog->overflows;
+	return true;
+}
+
+bool catalog_look(const struct catalog *catalog, struct span text, struct look *look)
+{
+	struct beneath b = { .catalog = catalog, .always = catalog->always, .writing = catalog->writing };
+	uint32_t found;
+	bool sets;
+
+	found = (look->marks & LOOK_CALLS) && !knows_calls(catalog, look) ? LOOK_UNKNOWN : 0;
+	if (catalog_empty(catalog)) {
+		look->marks |= found;
+		return found != 0;
+	}
+	look_words(text, look_word, &b);
+	found |= b.always | (b.writes ? b.writing : 0) | (look->marks & LOOK_COMMAND ? catalog->commands : 0);
+	sets = found & (LOOK_SETTINGS | LOOK_UNKNOWN);
+	look->marks |= found;
+	if (sets)
+		catalog_names(catalog, look);
+	/* What an EXECUTE of it does later has no names of its own by then. */
+	if (look->marks & LOOK_PREPARE)
+		look->prepared |= found | (sets && catalog->setting_count > 0 ? LOOK_UNNAMED : 0);
+	return found != 0;
+}

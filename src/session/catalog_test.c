@@ -1,0 +1,252 @@
+/* What the catalogue says of names is found beneath the words of statements, and only there. (That PostgreSQL's catalogue says it is
+ * tried with a real one: tests/live/test_hidden.py.) */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+#include "base/text.h"
+#include "base/writer.h"
+#include "session/catalog.h"
+
+static bool row(struct catalog *catalog, const char *name, const char *letters, const char *when)
+{
+	const char *const values[] = { name, letters, when };
+	struct buf body = { 0 };
+	struct writer w = writer_to(&body);
+	bool ok;
+
+	write_u16(&w, 3);
+	for (int i = 0; i < 3; i++) {
+		write_u32(&w, (uint32_t)strlen(values[i]));
+		write_span(&w, span_text(values[i]));
+	}
+	ok = writer_ok(&w) && catalog_row(catalog, buf_span(&body));
+	buf_fini(&body);
+	return ok;
+}
+
+static struct catalog *shop(void)
+{
+	struct catalog *made = catalog_new();
+
+	assert_true(row(made, "orders", "s", "w"));
+	assert_true(row(made, "locking", "l", "r"));
+	assert_true(row(made, "lower", "t", "r"));
+	assert_true(row(made, "Mixed", "n", "r"));
+	assert_true(row(made, "app.last", "", "s"));
+	return made;
+}
+
+static uint32_t found(const struct catalog *catalog, const char *text, struct look *look)
+{
+	look_at(span_text(text), look);
+	look->marks &= LOOK_COMMAND | LOOK_PREPARE;
+	(void)catalog_look(catalog, span_text(text), look);
+	return look->marks & ~(uint32_t)(LOOK_COMMAND | LOOK_PREPARE);
+}
+
+static void a_name_is_found_wherever_it_stands(void **state)
+{
+	static const struct {
+		const char *text;
+		uint32_t marks;
+	} cases[] = {
+		{ "INSERT INTO orders VALUES (1)", LOOK_SETTINGS },
+		{ "insert into public.ORDERS select 1", LOOK_SETTINGS },
+		{ "WITH a AS (DELETE FROM \"orders\" RETURNING 1) SELECT 1", LOOK_SETTINGS },
+		{ "SELECT * FROM orders", 0 },
+		{ "SELECT * FROM locking", LOOK_LOCK },
+		{ "SELECT lower('x')", LOOK_TEMPORARY },
+		{ "SELECT * FROM mixed", 0 },
+		{ "SELECT * FROM \"Mixed\"", LOOK_LISTEN },
+		{ "INSERT INTO other VALUES ('orders', $$orders$$) -- orders", 0 },
+		{ "INSERT INTO other VALUES (1); SELECT 1 FROM locking", LOOK_LOCK },
+		{ "", 0 },
+	};
+	struct catalog *catalog = shop();
+	struct look look;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
+		if (found(catalog, cases[i].text, &look) != cases[i].marks)
+			fail_msg("%s: %x", cases[i].text, look.marks);
+	catalog_drop(catalog);
+}
+
+static void a_setting_with_a_dot_is_asked_for_by_name(void **state)
+{
+	struct catalog *catalog = shop();
+	struct look look;
+
+	(void)state;
+	(void)found(catalog, "INSERT INTO orders VALUES (1)", &look);
+	assert_int_equal(look.count, 1);
+	assert_string_equal(look.names[0].name, "app.last");
+	assert_int_equal(look.names[0].kind, LOOK_NAME_SET);
+	(void)found(catalog, "SELECT * FROM locking", &look);
+	assert_int_equal(look.count, 0);
+	catalog_drop(catalog);
+}
+
+static void a_function_that_is_not_known_may_do_anything(void **state)
+{
+	struct catalog *catalog = catalog_new();
+	struct look look;
+
+	(void)state;
+	look_at(span_text("SELECT mine(1)"), &look);
+	assert_true(catalog_look(catalog, span_text("SELECT mine(1)"), &look));
+	assert_int_equal(look.marks, LOOK_CALLS | LOOK_UNKNOWN);
+	assert_true(row(catalog, "mine", "", "f"));
+	assert_true(catalog_empty(catalog));
+	look_at(span_text("SELECT mine(1)"), &look);
+	assert_false(catalog_look(catalog, span_text("SELECT mine(1)"), &look));
+	look_at(span_text("SELECT mine(1), other(2)"), &look);
+	assert_true(catalog_look(catalog, span_text("SELECT mine(1), other(2)"), &look));
+	catalog_drop(catalog);
+}
+
+static void a_prepared_statement_leaves_it_when_it_is_executed(void **state)
+{
+	struct catalog *catalog = shop();
+	struct look look;
+
+	(void)state;
+	(void)found(catalog, "PREPARE p AS INSERT INTO orders VALUES (1)", &look);
+	assert_int_equal(look.prepared & (LOOK_SETTINGS | LOOK_UNNAMED), LOOK_SETTINGS | LOOK_UNNAMED);
+	catalog_drop(catalog);
+}
+
+static void operators_and_event_triggers_have_no_names(void **state)
+{
+	struct catalog *operators = catalog_new(), *commands = catalog_new();
+	struct look look;
+
+	(void)state;
+	assert_true(row(operators, "", "l", "r"));
+	assert_false(catalog_empty(operators));
+	assert_int_equal(found(operators, "SELECT 1", &look), LOOK_LOCK);
+	assert_true(row(commands, "", "x", "d"));
+	assert_int_equal(found(commands, "SELECT 1", &look), 0);
+	assert_int_equal(found(commands, "DROP TABLE a", &look), LOOK_UNKNOWN);
+	catalog_drop(operators);
+	catalog_drop(commands);
+}
+
+static void too_many_settings_are_one_that_is_not_named(void **state)
+{
+	struct catalog *catalog = catalog_new();
+	struct look look;
+	char name[16];
+
+	(void)state;
+	assert_true(row(catalog, "a", "s", "r"));
+	for (int i = 0; i < 100; i++) {
+		text_format(name, sizeof name, "app.s%d", i);
+		assert_true(row(catalog, name, "", "s"));
+	}
+	assert_int_equal(found(catalog, "SELECT a", &look), LOOK_SETTINGS | LOOK_UNNAMED);
+	catalog_drop(catalog);
+}
+
+static void a_thousand_names_are_all_found(void **state)
+{
+	struct catalog *catalog = catalog_new();
+	struct look look;
+	char name[32];
+
+	(void)state;
+	for (int i = 0; i < 1000; i++) {
+		text_format(name, sizeof name, "t%d", i);
+		assert_true(row(catalog, name, "s", "r"));
+	}
+	for (int i = 0; i < 2000; i++) {
+		text_format(name, sizeof name, "SELECT t%d", i);
+		assert_int_equal(found(catalog, name, &look), i < 1000 ? LOOK_SETTINGS : 0);
+	}
+	catalog_drop(catalog);
+}
+
+static void equal_answers_are_equal_in_any_order(void **state)
+{
+	struct catalog *a = catalog_new(), *b = catalog_new();
+
+	(void)state;
+	assert_true(row(a, "x", "s", "r") && row(a, "y", "t", "w"));
+	assert_true(row(b, "y", "t", "w") && row(b, "x", "s", "r"));
+	assert_true(catalog_equal(a, b));
+	assert_true(catalog_id(a) != catalog_id(b));
+	assert_true(row(b, "x", "t", "r"));
+	assert_false(catalog_equal(a, b));
+	catalog_drop(a);
+	catalog_drop(b);
+}
+
+static void what_was_not_asked_for_is_refused(void **state)
+{
+	struct catalog *catalog = catalog_new();
+	char name[100];
+
+	(void)state;
+	memset(name, 'n', sizeof name);
+	name[99] = 0;
+	assert_false(row(catalog, name, "s", "r"));
+	assert_false(row(catalog, "a", "?", "r"));
+	assert_false(row(catalog, "a", "", "r"));
+	assert_false(row(catalog, "a", "s", "z"));
+	assert_false(row(catalog, "a", "s", ""));
+	assert_false(row(catalog, "", "", "s"));
+	assert_false(catalog_row(catalog, span_of("\0\3\0\0\0\1", 6)));
+	assert_false(catalog_row(catalog, span_of("\0\1\xff\xff\xff\xff", 6)));
+	assert_true(catalog_empty(catalog));
+	catalog_drop(catalog);
+}
+
+static void the_question_names_its_own_schema_and_survives_either_reading_of_backslashes(void **state)
+{
+	struct buf text = { 0 };
+	const char *at;
+
+	(void)state;
+	assert_true(catalog_write(15, &text));
+	assert_true(buf_add(&text, "", 1));
+	at = (const char *)text.at + text.start;
+	assert_int_equal(strncmp(at, "SET LOCAL search_path=pg_catalog,pg_temp;", 41), 0);
+	assert_non_null(strstr(at, "pg_get_function_sqlbody"));
+	/* No backslash outside of E''. */
+	for (bool quoted = false, escapes = false; *at; at++) {
+		if (*at == '\'') {
+			if (!quoted && at[-1] != '\'')
+				escapes = at[-1] == 'E';
+			quoted = !quoted;
+		}
+		if (*at == '\\')
+			assert_true(quoted && (escapes || at[-1] == '\''));
+	}
+	buf_fini(&text);
+	assert_true(catalog_write(13, &text));
+	assert_true(buf_add(&text, "", 1));
+	assert_null(strstr((const char *)text.at + text.start, "pg_get_function_sqlbody"));
+	buf_fini(&text);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_name_is_found_wherever_it_stands),
+		cmocka_unit_test(a_setting_with_a_dot_is_asked_for_by_name),
+		cmocka_unit_test(a_function_that_is_not_known_may_do_anything),
+		cmocka_unit_test(a_prepared_statement_leaves_it_when_it_is_executed),
+		cmocka_unit_test(operators_and_event_triggers_have_no_names),
+		cmocka_unit_test(too_many_settings_are_one_that_is_not_named),
+		cmocka_unit_test(a_thousand_names_are_all_found),
+		cmocka_unit_test(equal_answers_are_equal_in_any_order),
+		cmocka_unit_test(what_was_not_asked_for_is_refused),
+		cmocka_unit_test(the_question_names_its_own_schema_and_survives_either_reading_of_backslashes),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

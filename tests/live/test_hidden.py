@@ -1,0 +1,243 @@
+"""What a statement leaves in its session without a word of it: by a trigger, a view, an operator, a policy, a domain, a cascade. Clients keep
+what is theirs and see nothing of others', exactly as in test_transparency, whose noise goes on here too."""
+import time
+
+import wire
+from harness import helper, live, on, wait_until
+from test_transparency import Transparent
+from wire import SYNC, bind, close, execute, parse
+
+SETS = "CREATE FUNCTION sets(t text) RETURNS bool LANGUAGE plpgsql AS $$BEGIN " \
+       "PERFORM set_config('app.tenant', t, false); RETURN true; END$$"
+TRIGGER = "CREATE FUNCTION noted() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN " \
+          "PERFORM set_config('app.tenant', coalesce(new.t, old.t), false); RETURN coalesce(new, old); END$$"
+
+
+class Hidden(Transparent):
+    """Each story has a PostgreSQL of its own: an operator makes every statement of its database a suspect."""
+
+    schema = ()
+
+    def setUp(self):
+        self.database = self.postgres(max_connections=40)
+        with self.database.admin("app") as admin:
+            for statement in self.schema:
+                admin.query(statement)
+            admin.query("GRANT ALL ON ALL TABLES IN SCHEMA public TO PUBLIC")
+        super().setUp()
+
+    @helper
+    def pooler(self, **options):
+        return super().pooler(pg=self.database, **options)
+
+    @helper
+    def mine(self, value, times=12):
+        """It holds on whichever server; the noise sees to it that nobody else has it."""
+        self.often("SELECT current_setting('app.tenant', true)", value, times)
+
+    @helper
+    def questions(self):
+        return int(self.proxy.pool()["total_questions"])
+
+
+class Ways(Hidden):
+    """Each by which a plain statement comes to run somebody's function."""
+
+    schema = (
+        SETS, TRIGGER,
+        "CREATE TABLE noted (t text)",
+        "CREATE TRIGGER noted AFTER INSERT OR UPDATE OR DELETE ON noted FOR EACH ROW EXECUTE FUNCTION noted()",
+        "CREATE VIEW setting AS SELECT sets('view')",
+        "CREATE VIEW over_noted AS SELECT * FROM noted",
+        "CREATE TABLE defaulted (a int, b bool DEFAULT sets('default'))",
+        "CREATE TABLE checked (a int CHECK (sets('check')))",
+        "CREATE DOMAIN watched AS int CHECK (sets('domain'))",
+        "CREATE TABLE domained (a watched)",
+        "CREATE TABLE secured (a int)",
+        "INSERT INTO secured VALUES (1)",
+        "ALTER TABLE secured ENABLE ROW LEVEL SECURITY",
+        "CREATE POLICY seen ON secured USING (sets('policy'))",
+        "CREATE TABLE parent (a int PRIMARY KEY)",
+        "CREATE TABLE child (a int REFERENCES parent ON DELETE CASCADE, t text DEFAULT 'cascade')",
+        "CREATE TRIGGER noted AFTER DELETE ON child FOR EACH ROW EXECUTE FUNCTION noted()",
+        "INSERT INTO parent VALUES (1)", "INSERT INTO child VALUES (1)",
+        "CREATE TABLE whole (a int, t text) PARTITION BY LIST (a)",
+        "CREATE TABLE part PARTITION OF whole FOR VALUES IN (1)",
+        "CREATE TRIGGER noted AFTER INSERT ON part FOR EACH ROW EXECUTE FUNCTION noted()",
+        "CREATE TABLE ruled (a int)",
+        "CREATE RULE ruled AS ON INSERT TO ruled DO ALSO SELECT sets('rule')",
+        "CREATE FUNCTION through() RETURNS int LANGUAGE sql AS 'SELECT 1 FROM setting'",
+        "CREATE FUNCTION stored() RETURNS bool LANGUAGE sql BEGIN ATOMIC SELECT set_config('app.tenant', 'atomic', false) IS NULL; END",
+        "CREATE FUNCTION lower(text, int) RETURNS text LANGUAGE sql AS 'SELECT lower($1) WHERE sets(''namesake'')'",
+    )
+
+    def a_setting_follows_its_client_by_whatever_way_it_came(self):
+        for statement, value in (
+                ("INSERT INTO noted VALUES ('trigger')", "trigger"),
+                ("INSERT INTO over_noted VALUES ('through a view')", "through a view"),
+                ("WITH gone AS (DELETE FROM noted RETURNING 1) SELECT count(*) FROM gone", None),
+                ("SELECT * FROM setting", "view"),
+                ("INSERT INTO defaulted (a) VALUES (1)", "default"),
+                ("INSERT INTO checked VALUES (1)", "check"),
+                ("SELECT 1::watched", "domain"),
+                ("INSERT INTO domained VALUES (1)", "domain"),
+                ("SELECT * FROM secured", "policy"),
+                ("DELETE FROM parent", "cascade"),
+                ("INSERT INTO whole VALUES (1, 'partition')", "partition"),
+                ("INSERT INTO ruled VALUES (1)", "rule"),
+                ("SELECT through()", "view"),
+                ("SELECT stored()", "atomic"),
+                ("SELECT lower('X', 1)", "namesake")):
+            with self.subTest(statement):
+                self.client.query("SET app.tenant = 'none yet'")
+                self.client.query(statement)
+                if value is None:
+                    value = self.client.value("SELECT current_setting('app.tenant')")
+                    self.assertNotEqual("none yet", value)
+                self.mine(value)
+                if live.kind != "direct":
+                    self.assertEqual([], self.pins())
+
+    def a_prepared_statement_is_looked_beneath_each_time_it_is_bound(self):
+        self.client.ask(parse("hidden", "INSERT INTO noted VALUES ($1)", (25,)), SYNC)
+        for value in ("one", "two", "three"):
+            self.client.ask(bind("", "hidden", (value,)), execute(), SYNC)
+            self.mine(value, 6)
+
+    @on("pgweir", why="PostgreSQL is not asked when there is no pooler")
+    def what_leaves_nothing_is_not_asked_about(self):
+        with self.database.admin("app") as admin:
+            admin.query("CREATE TABLE plain (a int, at timestamptz);"
+                        "CREATE FUNCTION stamped() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN UPDATE plain SET a = 2 "
+                        "WHERE a = 1; PERFORM set_config('app.tenant', 'x', true); new.at = now(); RETURN new; END$$;"
+                        "CREATE TRIGGER stamped BEFORE INSERT ON plain FOR EACH ROW EXECUTE FUNCTION stamped();"
+                        "CREATE FUNCTION twice(int) RETURNS int LANGUAGE sql AS 'SELECT $1 * 2';"
+                        "GRANT ALL ON plain TO PUBLIC")
+        proxy = self.pooler(settings={"pool_mode": "transaction", "default_pool_size": 2})
+        with proxy.client() as client:
+            client.query("SELECT 1")
+            before = int(proxy.pool()["total_questions"])
+            for _ in range(20):
+                client.query("INSERT INTO plain VALUES (1)")
+                client.query("SELECT twice(a) FROM plain LIMIT 1")
+                client.query("SELECT t FROM noted")
+            self.assertEqual(before, int(proxy.pool()["total_questions"]))
+            client.query("SELECT 1 FROM setting")
+            self.assertLess(before, int(proxy.pool()["total_questions"]))
+
+
+class Kinds(Hidden):
+    """What is left is told from what the body says, and pins as if the client had said it."""
+
+    schema = (
+        "CREATE TABLE locked (a int)",
+        "CREATE FUNCTION locks() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN PERFORM pg_advisory_lock(new.a); RETURN new; END$$",
+        "CREATE TRIGGER locks BEFORE INSERT ON locked FOR EACH ROW EXECUTE FUNCTION locks()",
+        "CREATE TABLE made (a int)",
+        "CREATE FUNCTION makes() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN CREATE TEMP TABLE IF NOT EXISTS mine "
+        "AS SELECT 7 AS a; RETURN new; END$$",
+        "CREATE TRIGGER makes BEFORE INSERT ON made FOR EACH ROW EXECUTE FUNCTION makes()",
+        "CREATE TABLE heard (a int)",
+        "CREATE FUNCTION hears() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN LISTEN hidden; RETURN new; END$$",
+        "CREATE TRIGGER hears BEFORE INSERT ON heard FOR EACH ROW EXECUTE FUNCTION hears()",
+        "CREATE TABLE run (what text)",
+        "CREATE FUNCTION runs() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN EXECUTE new.what; RETURN new; END$$",
+        "CREATE TRIGGER runs BEFORE INSERT ON run FOR EACH ROW EXECUTE FUNCTION runs()",
+    )
+
+    def a_lock_of_a_trigger_is_held_until_it_is_unlocked(self):
+        self.client.query("INSERT INTO locked VALUES (4711)")
+        self.holds("an advisory lock")
+        self.often("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid()", "1")
+        self.client.query("SELECT pg_advisory_unlock(4711)")
+        self.holds_nothing()
+
+    def a_temporary_table_of_a_trigger_stays_with_its_client(self):
+        self.client.query("INSERT INTO made VALUES (1)")
+        self.holds("a temporary table")
+        self.often("SELECT a FROM mine", "7")
+        self.client.query("DROP TABLE mine")
+        self.holds_nothing()
+
+    def a_listen_of_a_trigger_is_heard(self):
+        self.client.query("INSERT INTO heard VALUES (1)")
+        self.holds("LISTEN")
+        self.often("SELECT count(*) FROM pg_listening_channels()", "1", 6)
+        self.client.query("UNLISTEN *")
+        self.holds_nothing()
+
+    def what_runs_a_text_is_asked_about_everything(self):
+        self.client.query("INSERT INTO run VALUES ('SET work_mem = ''7MB''')")
+        self.often("SHOW work_mem", "7MB")
+        self.client.query("INSERT INTO run VALUES ('CREATE TEMP TABLE mine AS SELECT 8 AS a')")
+        self.holds("a temporary table")
+        self.often("SELECT a FROM mine", "8", 6)
+
+
+class Operators(Hidden):
+    schema = (SETS,
+              "CREATE FUNCTION sets_int(int) RETURNS bool LANGUAGE sql AS 'SELECT sets(''operator'')'",
+              "CREATE OPERATOR === (FUNCTION = sets_int, RIGHTARG = int)",
+              "CREATE TABLE logged (a int)",
+              "CREATE FUNCTION commanded() RETURNS event_trigger LANGUAGE plpgsql AS "
+              "$$BEGIN PERFORM set_config('app.tenant', 'command', false); END$$",
+              "CREATE EVENT TRIGGER commanded ON ddl_command_end EXECUTE FUNCTION commanded()")
+
+    def operators_and_event_triggers_are_known(self):
+        self.client.query("SELECT === 1")
+        self.mine("operator")
+        self.client.query("CREATE TABLE made_by_me (a int)")
+        self.mine("command")
+
+
+class Changes(Hidden):
+    schema = (SETS, TRIGGER, "CREATE TABLE later (t text)", "ALTER TABLE later OWNER TO app",
+              "ALTER FUNCTION noted OWNER TO app")
+
+    def a_trigger_is_known_as_soon_as_it_is_there(self):
+        with self.proxy.client() as other:
+            other.query("INSERT INTO later VALUES ('nobody notes it')")
+            self.assertFalse(other.value("SELECT current_setting('app.tenant', true)"))
+            self.client.query("CREATE TRIGGER noted AFTER INSERT ON later FOR EACH ROW EXECUTE FUNCTION noted()")
+            for value in ("first", "second"):
+                other.query(f"INSERT INTO later VALUES ('{value}')")
+                self.assertEqual(value, other.value("SELECT current_setting('app.tenant', true)"))
+                self.assertFalse(self.client.value("SELECT current_setting('app.tenant', true)"))
+
+    def a_statement_that_waits_for_the_change_is_known_too(self):
+        """It was looked at before the trigger was there, and runs when it is."""
+        with self.proxy.client() as other:
+            self.client.query("BEGIN")
+            self.client.query("CREATE TRIGGER noted AFTER INSERT ON later FOR EACH ROW EXECUTE FUNCTION noted()")
+            other.send(wire.query("INSERT INTO later VALUES ('it waited')"))
+            wait_until("it waits for the lock", lambda: self.database.value(
+                "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'") == "1")
+            self.client.query("COMMIT")
+            other.reply()
+            for _ in range(12):
+                self.assertEqual("it waited", other.value("SELECT current_setting('app.tenant', true)"))
+                time.sleep(0.004)
+
+    def a_named_statement_is_looked_at_again(self):
+        self.client.ask(parse("later", "INSERT INTO later VALUES ($1)", (25,)), SYNC)
+        self.client.ask(bind("", "later", ("unnoted",)), execute(), SYNC)
+        self.assertFalse(self.client.value("SELECT current_setting('app.tenant', true)"))
+        with self.proxy.client() as other:
+            other.query("CREATE TRIGGER noted AFTER INSERT ON later FOR EACH ROW EXECUTE FUNCTION noted()")
+        self.client.ask(bind("", "later", ("noted",)), execute(), SYNC)
+        self.mine("noted")
+
+
+@on("pgweir", why="there is nothing to read without a pooler")
+class Unreadable(Hidden):
+    schema = ("REVOKE SELECT ON pg_catalog.pg_trigger FROM PUBLIC",)
+
+    def a_catalogue_that_can_not_be_read_is_said_once_and_harms_nobody(self):
+        for _ in range(5):
+            self.assertEqual("1", self.client.value("SELECT 1"))
+        wait_until("it is said", lambda: "the catalogue could not be read" in self.proxy.log())
+        for _ in range(5):
+            with self.proxy.client() as other:
+                self.assertEqual("2", other.value("SELECT 2"))
+        self.assertEqual(1, self.proxy.log().count("the catalogue could not be read"))
+        self.assertIn("permission denied for table pg_trigger", self.proxy.log())
