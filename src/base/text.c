@@ -362,8 +362,7 @@ void secret_wipe(void *secret, size_t length)
 		explicit_bzero(secret, length);
 }
 
-/* How many bytes the character at the front has in well-formed UTF-8 (RFC 3629); 0: it is none. */
-static size_t utf8_length(struct span from)
+size_t text_utf8(struct span from)
 {
 	uint8_t c = from.at[0], next = from.length > 1 ? from.at[1] : 0;
 	size_t n = c < 0x80 ? 1 : c >= 0xc2 && c < 0xe0 ? 2 : c >= 0xe0 && c < 0xf0 ? 3 : c >= 0xf0 && c < 0xf5 ? 4 : 0;
@@ -387,7 +386,7 @@ size_t text_escape(char *out, size_t size, struct span from)
 	if (size == 0)
 		return 0;
 	while (from.length > 0) {
-		size_t n = utf8_length(from), wanted = n;
+		size_t n = text_utf8(from), wanted = n;
 		char escaped[8];
 		bool control = n == 1 && (from.at[0] < ' ' || from.at[0] == 0x7f);
 

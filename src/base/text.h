@@ -49,6 +49,9 @@ bool buf_add_identifier(struct buf *, struct span name, bool dotted);
  * Always terminated, cut at a whole character if too long. Returns the length written. */
 size_t text_escape(char *out, size_t size, struct span from);
 
+/* How many bytes the character at the front has in well-formed UTF-8 (RFC 3629); 0: it is none. Not for an empty span. */
+size_t text_utf8(struct span);
+
 /* A duration for people: "120 ms", "3.4 s", "2 min 5 s", "3 h 4 min". Returns out. */
 char *text_duration(char *out, size_t size, time_us duration);
 

@@ -230,3 +230,36 @@ void address_from_kernel(const struct sockaddr_storage *from, socklen_t length, 
 		break;
 	}
 }
+
+bool address_is_loopback(const struct address *a)
+{
+	static const uint8_t six[16] = { [15] = 1 }, mapped[12] = { [10] = 0xff, [11] = 0xff };
+
+	if (a->family == ADDRESS_IPV4)
+		return a->ip[0] == 127;
+	return a->family == ADDRESS_IPV6 &&
+		(memcmp(a->ip, six, sizeof six) == 0 ||
+			(memcmp(a->ip, mapped, sizeof mapped) == 0 && a->ip[12] == 127));
+}
+
+bool address_parse_place(const char *text, struct address *out)
+{
+	const char *colon = strrchr(text, ':');
+	size_t length = colon ? (size_t)(colon - text) : 0;
+	char host[80];
+	int64_t port;
+
+	*out = (struct address){ .family = ADDRESS_NONE };
+	if (!colon || length >= sizeof host || !text_to_i64(span_text(colon + 1), &port) || port < 0 || port > 65535)
+		return false;
+	if (length > 2 && text[0] == '[' && text[length - 1] == ']')
+		text_copy_span(host, sizeof host, span_of(text + 1, length - 2));
+	else
+		text_copy_span(host, sizeof host, span_of(text, length));
+	if (strcmp(host, "localhost") == 0)
+		text_copy(host, sizeof host, "127.0.0.1");
+	else if (strcmp(host, "*") == 0)
+		text_copy(host, sizeof host, "0.0.0.0");
+	/* An IPv6 address without brackets could as well end in the port. */
+	return address_parse(host, (uint16_t)port, out) && (out->family == ADDRESS_IPV6) == (text[0] == '[');
+}

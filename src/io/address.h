@@ -18,6 +18,10 @@ struct address {
 /* "127.0.0.1", "::1"; false when `text` is no numeric address. */
 bool address_parse(const char *text, uint16_t port, struct address *out);
 
+/* An address with its port: "127.0.0.1:6433", "[::1]:6433", "localhost:6433", "*:6433" (all of IPv4). Port 0: the kernel chooses. */
+bool address_parse_place(const char *text, struct address *out);
+bool address_is_loopback(const struct address *); /* of this machine only */
+
 /* The socket PostgreSQL would make in this folder ("/run/postgresql", "@abstract"). False: too long. */
 bool address_unix(const char *folder, uint16_t port, struct address *out);
 

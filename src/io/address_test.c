@@ -38,6 +38,35 @@ static void numeric_addresses_are_read_and_written(void **state)
 	assert_int_equal(a.scope, 1);
 }
 
+static void an_address_with_its_port_is_a_place(void **state)
+{
+	static const char *const bad[] = { "", ":", "6433", "127.0.0.1", "127.0.0.1:", "127.0.0.1:65536",
+		"127.0.0.1:-1", "::1:6433", "[::1]", "[127.0.0.1]:1", "[::1:1", "name.example:6433", ":6433" };
+	struct address a;
+	char text[ADDRESS_TEXT];
+
+	(void)state;
+	assert_true(address_parse_place("127.0.0.1:6433", &a));
+	assert_string_equal(address_text(&a, text), "127.0.0.1:6433");
+	assert_true(address_is_loopback(&a));
+	assert_true(address_parse_place("localhost:1", &a));
+	assert_string_equal(address_text(&a, text), "127.0.0.1:1");
+	assert_true(address_parse_place("[::1]:0", &a));
+	assert_string_equal(address_text(&a, text), "[::1]:0");
+	assert_true(address_is_loopback(&a));
+	assert_true(address_parse_place("*:6433", &a));
+	assert_string_equal(address_text(&a, text), "0.0.0.0:6433");
+	assert_false(address_is_loopback(&a));
+	assert_true(address_parse_place("10.0.0.1:6433", &a));
+	assert_false(address_is_loopback(&a));
+	assert_true(address_parse_place("[::ffff:127.0.0.1]:1", &a));
+	assert_true(address_is_loopback(&a));
+	assert_true(address_parse_place("[::]:1", &a));
+	assert_false(address_is_loopback(&a));
+	for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+		assert_false(address_parse_place(bad[i], &a));
+}
+
 static void unix_sockets_are_named_as_postgresql_does(void **state)
 {
 	struct address a;
@@ -118,6 +147,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(numeric_addresses_are_read_and_written),
+		cmocka_unit_test(an_address_with_its_port_is_a_place),
 		cmocka_unit_test(unix_sockets_are_named_as_postgresql_does),
 		cmocka_unit_test(the_way_to_the_kernel_and_back_loses_nothing),
 		cmocka_unit_test(time_goes_forward_and_reads_well),
