@@ -557,7 +557,7 @@ FILLS(pair_fields, list_columns);
 FILLS(pair_fields, state_columns);
 FILLS(pair_fields, sum_columns);
 
-static const struct show *find(const char *word)
+const struct show *show_find(const char *word)
 {
 	for (size_t i = 0; i < SHOWS; i++)
 		if (strcmp(shows[i].word, word) == 0)
@@ -570,7 +570,7 @@ static const struct show *find(const char *word)
 
 bool rows_known(const char *what, unsigned *parts)
 {
-	const struct show *show = find(what);
+	const struct show *show = show_find(what);
 
 	if (parts)
 		*parts = show ? show->parts : 0;
@@ -630,20 +630,26 @@ void rows_show(struct writer *w, const struct snapshot *snapshot, const char *wh
 
 void rows_answer(struct writer *w, const struct snapshot *snapshot, const char *what, const char *tag)
 {
-	const struct show *show = find(what);
-	struct pair pairs[PAIRS_MAX];
-	size_t count, mark, i;
+	const struct show *show = show_find(what);
+	size_t mark;
 
 	check(show != NULL);
 	describe(w, show);
-	count = show->make ? show->make(snapshot, pairs) : 0;
+	show_rows(w, snapshot, show);
+	mark = message_begin(w, 'C');
+	write_string(w, tag);
+	message_end(w, mark);
+}
+
+void show_rows(struct writer *w, const struct snapshot *snapshot, const struct show *show)
+{
+	struct pair pairs[PAIRS_MAX];
+	size_t count = show->make ? show->make(snapshot, pairs) : 0, i;
+
 	for (i = 0; i < count; i++)
 		put_row(w, show, pair_fields, &pairs[i]);
 	for (i = 0; i < sizeof show->sources / sizeof *show->sources && show->sources[i]; i++)
 		put_source(w, snapshot, show, show->sources[i]);
 	if (show->more)
 		show->more(w, snapshot, show);
-	mark = message_begin(w, 'C');
-	write_string(w, tag);
-	message_end(w, mark);
 }

@@ -72,6 +72,9 @@ static inline const void *member(const void *row, size_t offset)
 /* A DataRow with every column of the table. */
 void put_row(struct writer *, const struct show *, const struct field *, const void *row);
 
+const struct show *show_find(const char *word);                                /* NULL: there is no such SHOW */
+void show_rows(struct writer *, const struct snapshot *, const struct show *); /* DataRows of all its rows */
+
 #define LIST(pointer, number) \
 	.list = offsetof(struct snapshot, pointer), .count = offsetof(struct snapshot, number), \
 	.size = sizeof *((struct snapshot *)0)->pointer
