@@ -21,7 +21,7 @@ struct assignment {
 	char *key, *value;
 };
 
-#define SETTINGS_MAX 128
+#define SETTINGS_MAX 160
 
 struct config_private {
 	atomic_uint references;

@@ -117,6 +117,7 @@ struct config {
 	char *monitor_user, *monitor_dbname;
 	time_us monitor_interval; /* 0: no monitoring connection */
 	int server_budget;        /* 1: what it reads limits the servers */
+	char *http_listen, *http_tls_cert_file, *http_tls_key_file;
 
 	enum manner manner;
 	struct database_settings *databases; /* sorted by name, as are the users; each name once */

@@ -189,6 +189,9 @@ const struct setting schema_settings[] = {
 	ROW(monitor_dbname, TYPE_TEXT, "name", "", LIVE, "pgweir", "To which database it logs in; empty: one of the entries that lead to that server, or postgres."),
 	ROW(monitor_interval, TYPE_TIME, "s", "5", LIVE, "pgweir", "How often it reads who uses the server; 0: there is none.", .standard_pgbouncer = "0"),
 	ROW(server_budget, TYPE_WORD, "word", "auto", LIVE, "pgweir", "auto: no more servers than PostgreSQL has room for beside everybody else, as far as the monitoring connection tells; off: the other limits alone.", .words = budget_words, .standard_pgbouncer = "off"),
+	ROW(http_listen, TYPE_TEXT, "address:port", "", FIXED, "pgweir", "Where metrics, health and JSON are told over HTTP ([http.md](http.md)): 127.0.0.1:6433; empty: nowhere. Beyond this machine only with TLS."),
+	ROW(http_tls_cert_file, TYPE_TEXT, "path", "", FIXED, "pgweir", "The certificate of http_listen, with those that lead to its root, as PEM; makes it https."),
+	ROW(http_tls_key_file, TYPE_TEXT, "path", "", FIXED, "pgweir", "The private key of http_tls_cert_file."),
 };
 
 const size_t schema_settings_count = sizeof schema_settings / sizeof *schema_settings;

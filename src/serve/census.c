@@ -13,7 +13,8 @@
 #include "serve/worker.h"
 #include "session/tags.h"
 
-void census_begin(struct guest *guest, unsigned parts)
+/* NULL: memory refused. */
+static struct letter_census *letter_new(unsigned parts)
 {
 	struct letter_census *letter = calloc(1, sizeof *letter);
 
@@ -21,13 +22,34 @@ void census_begin(struct guest *guest, unsigned parts)
 		letter->snapshot = snapshot_new(parts);
 	if (!letter || !letter->snapshot) {
 		free(letter);
+		return NULL;
+	}
+	letter->letter.kind = LETTER_CENSUS;
+	return letter;
+}
+
+void census_begin(struct guest *guest, unsigned parts)
+{
+	struct letter_census *letter = letter_new(parts);
+
+	if (!letter) {
 		guest_complain(guest, SQLSTATE_OUT_OF_MEMORY, "out of memory", NULL, NULL);
 		return;
 	}
-	letter->letter.kind = LETTER_CENSUS;
 	letter->asker = guest_ref(guest);
 	desk_begin_waiting(guest);
 	worker_post(guest->worker, 0, &letter->letter);
+}
+
+bool census_ask(struct house *house, unsigned parts)
+{
+	struct letter_census *letter = letter_new(parts);
+
+	if (!letter)
+		return false;
+	letter->to_keeper = true;
+	mailbox_post(house->workers[0]->mailbox, &letter->letter);
+	return true;
 }
 
 /* ---- what the house knows ---- */
@@ -567,6 +589,10 @@ void census_visit(struct worker *worker, struct letter_census *letter)
 	}
 	finish_averages(snapshot, worker->config->stats_period);
 	letter->next = worker->house->worker_count + 1;
+	if (letter->to_keeper) {
+		mailbox_post(worker->house->keeper_mailbox, &letter->letter);
+		return;
+	}
 	if (!handle_none(letter->asker.client)) {
 		worker_post(worker, letter->asker.worker, &letter->letter);
 		return;
@@ -597,14 +623,7 @@ void census_tick(struct worker *worker)
 	if (worker->index != 0 || !worker->config->log_stats ||
 		worker->now < worker->born + worker->config->stats_period)
 		return;
-	letter = calloc(1, sizeof *letter);
-	if (!letter)
-		return;
-	letter->snapshot = snapshot_new(PART_STATS);
-	if (!letter->snapshot) {
-		free(letter);
-		return;
-	}
-	letter->letter.kind = LETTER_CENSUS;
-	worker_post(worker, 0, &letter->letter);
+	letter = letter_new(PART_STATS);
+	if (letter)
+		worker_post(worker, 0, &letter->letter);
 }

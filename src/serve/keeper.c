@@ -14,6 +14,7 @@
 #include "serve/mail.h"
 #include "serve/serve.h"
 #include "serve/survey.h"
+#include "serve/web.h"
 #include "serve/worker.h"
 
 #define FILE_MAX ((size_t)64 * 1024 * 1024)
@@ -23,7 +24,8 @@ struct keeper {
 	struct house *house;
 	struct loop *loop;
 	struct mailbox *mailbox;
-	bool quitting; /* SIGTERM or SIGINT was heard once: the next one means now */
+	struct web *web; /* NULL: there is none */
+	bool quitting;   /* SIGTERM or SIGINT was heard once: the next one means now */
 	bool done;
 };
 
@@ -86,7 +88,8 @@ static bool load(const struct serve_setup *setup, struct config **config, struct
 	free(text);
 	if (!*config)
 		return false;
-	if (load_users(*config, secrets, error, error_size) && hba_load(*config, secrets, error, error_size))
+	if (web_settings_fit(*config, error, error_size) && load_users(*config, secrets, error, error_size) &&
+		hba_load(*config, secrets, error, error_size))
 		return true;
 	config_drop(*config);
 	secrets_drop(*secrets);
@@ -246,6 +249,8 @@ static void read_mail(struct keeper *keeper)
 			survey_judge(keeper->house, letter, clock_now());
 		else if (letter->kind == LETTER_REAP)
 			survey_reaped(keeper->house, letter);
+		else if (letter->kind == LETTER_CENSUS)
+			web_deliver(keeper->web, (struct letter_census *)(void *)letter);
 		else
 			free(letter);
 	}
@@ -367,8 +372,14 @@ static int run(struct keeper *keeper, uint32_t workers)
 		}
 		started++;
 	}
+	if (!keeper->done && keeper->web && !web_start(keeper->web)) {
+		log_line(LOG_FATAL, "could not start a thread: %s", strerror(errno));
+		status = 1;
+		keeper->done = true;
+	}
 	while (!keeper->done)
 		keeper_turn(keeper);
+	web_stop(&keeper->web);
 	house_stop(house);
 	for (i = 0; i < started; i++)
 		thread_join(&house->workers[i]->thread);
@@ -447,6 +458,13 @@ int serve(const struct serve_setup *setup)
 		failed(error);
 		keeper.done = true;
 	}
+	if (!keeper.done && keeper.house->config->http_listen[0]) {
+		keeper.web = web_open(keeper.house, keeper.house->config, error, sizeof error);
+		if (!keeper.web) {
+			failed(error);
+			keeper.done = true;
+		}
+	}
 	user = setup->user ? setup->user : keeper.house->config->user;
 	if (!keeper.done && user && user[0] && process_user() == 0 && !process_become(user, error, sizeof error)) {
 		failed(error);
@@ -459,6 +477,7 @@ int serve(const struct serve_setup *setup)
 			keeper.house->config->client_limit_counts == LIMIT_ALL ? "all clients" : "busy clients");
 		status = run(&keeper, house.workers);
 	} else {
+		web_stop(&keeper.web);
 		house_stop(keeper.house);
 		for (uint32_t i = 0; i < house.workers; i++)
 			worker_run(keeper.house->workers[i]);

@@ -57,6 +57,7 @@ struct letter_census {
 	struct client_ref asker;
 	struct snapshot *snapshot; /* owned by the letter */
 	uint32_t next;             /* the worker to visit next */
+	bool to_keeper;            /* for the HTTP server, and no console */
 };
 
 enum command_kind { COMMAND_RELOAD, COMMAND_SET, COMMAND_SHUTDOWN };

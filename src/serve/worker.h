@@ -385,6 +385,7 @@ void desk_reply(struct guest *, const struct letter_reply *);
 void desk_reap(struct guest *, const struct reap_row *, size_t count, uint32_t more);
 void desk_left(struct guest *);
 void census_begin(struct guest *, unsigned parts);
+bool census_ask(struct house *, unsigned parts); /* it comes home to the keeper. False: memory refused */
 void census_visit(struct worker *, struct letter_census *);
 void census_tick(struct worker *);
 

@@ -1,0 +1,346 @@
+/* The HTTP server: a thread of its own, so that whoever looks can not slow those who are served. It owns its connections and the last
+ * snapshot, and never looks into the house: what it shows comes home to it as a census, as it does for the console.
+ *
+ *   reader --GET--> web ---------letter---> worker 0 -> worker 1 -> ... -> keeper --snapshot--> web --> all readers that wait
+ *                    |  one census at a time; what came home serves everybody for FRESH
+ *                    '-- nobody waits for one longer than PATIENCE: 503
+ *
+ * Only /readyz asks the core itself, for its totals, since it must tell the truth of this moment.
+ *
+ * It goes on while pgweir drains, and ends before the workers do. */
+#include "serve/web.h"
+
+#include <stdlib.h>
+
+#include "base/text.h"
+#include "io/clock.h"
+#include "io/file.h"
+#include "serve/web_access.h"
+#include "serve/worker.h"
+#include "view/json.h"
+
+#define FRESH    (500 * MILLISECOND_US)
+#define PATIENCE (2 * SECOND_US)
+#define PEM_MAX  ((size_t)1024 * 1024)
+
+struct web {
+	struct house *house;
+	struct http *http;
+	struct thread *thread;
+	struct access access;
+	time_us now;
+
+	struct snapshot *latest;
+	time_us latest_at;
+	bool asked;        /* a census is under way */
+	time_us answer_by; /* somebody waits for it, until then; 0: nobody does */
+
+	struct lock *lock;
+	struct snapshot *arrived; /* under the lock */
+	bool stopping;            /* under the lock */
+};
+
+/* ---- censuses ---- */
+
+static void take_arrived(struct web *web)
+{
+	struct snapshot *arrived;
+
+	lock_take(web->lock);
+	arrived = web->arrived;
+	web->arrived = NULL;
+	lock_drop(web->lock);
+	if (!arrived)
+		return;
+	snapshot_free(web->latest);
+	web->latest = arrived;
+	web->latest_at = web->now;
+	web->asked = false;
+	web->answer_by = 0;
+	http_resume(web->http);
+}
+
+/* The snapshot to answer from; NULL: it is not here yet. */
+static const struct snapshot *snapshot_for(struct web *web, unsigned parts)
+{
+	if (web->latest && (web->latest->parts & parts) == parts && web->now < web->latest_at + FRESH)
+		return web->latest;
+	if (!web->asked)
+		web->asked = census_ask(web->house, parts);
+	return NULL;
+}
+
+/* ---- what there is to see ---- */
+
+typedef bool write_fn(struct web *, const struct snapshot *, const struct caller *, struct http_reply *);
+
+static bool write_health(
+	struct web *web, const struct snapshot *snapshot, const struct caller *caller, struct http_reply *reply)
+{
+	(void)web;
+	(void)snapshot;
+	(void)caller;
+	reply->type = "text/plain; charset=utf-8";
+	return buf_format(&reply->body, "alive\n");
+}
+
+static bool write_ready(
+	struct web *web, const struct snapshot *snapshot, const struct caller *caller, struct http_reply *reply)
+{
+	struct totals_picture totals;
+
+	(void)snapshot;
+	(void)caller;
+	lock_take(web->house->lock);
+	core_totals(web->house->core, &totals);
+	lock_drop(web->house->lock);
+	reply->type = "text/plain; charset=utf-8";
+	if (totals.shutting_down || totals.paused)
+		reply->status = 503;
+	return buf_format(&reply->body, "%s\n", totals.shutting_down ? "draining" : totals.paused ? "paused" : "ready");
+}
+
+static bool write_snapshot(
+	struct web *web, const struct snapshot *snapshot, const struct caller *caller, struct http_reply *reply)
+{
+	(void)caller;
+	reply->type = "application/json";
+	return json_snapshot(&reply->body, snapshot, web->house->started_wall);
+}
+
+static bool write_session(
+	struct web *web, const struct snapshot *snapshot, const struct caller *caller, struct http_reply *reply)
+{
+	(void)web;
+	(void)snapshot;
+	reply->type = "application/json";
+	return access_write(&reply->body, caller);
+}
+
+static const struct route {
+	const char *path;
+	bool open;      /* to everybody on this machine */
+	unsigned parts; /* of a snapshot; 0: needs none */
+	write_fn *write;
+} routes[] = {
+	{ "/healthz", true, 0, write_health },
+	{ "/readyz", true, 0, write_ready },
+	{ "/api/session.json", false, 0, write_session },
+	{ "/api/snapshot.json", false, JSON_PARTS, write_snapshot },
+};
+
+static const struct route *find_route(const char *path)
+{
+	for (size_t i = 0; i < sizeof routes / sizeof *routes; i++)
+		if (strcmp(routes[i].path, path) == 0)
+			return &routes[i];
+	return NULL;
+}
+
+static enum http_verdict show(struct web *web, const struct route *route, const struct http_request *request,
+	const struct caller *caller, struct http_reply *reply)
+{
+	const struct snapshot *snapshot = NULL;
+
+	if (route->parts) {
+		snapshot = snapshot_for(web, route->parts);
+		if (!snapshot && web->now < request->since + PATIENCE) {
+			if (!web->answer_by || request->since + PATIENCE < web->answer_by)
+				web->answer_by = request->since + PATIENCE;
+			return HTTP_LATER;
+		}
+		if (!snapshot || snapshot->refused_memory) {
+			web_say(reply, 503, "error", snapshot ? "out of memory" : "the workers did not answer in time");
+			return HTTP_ANSWERED;
+		}
+	}
+	reply->status = 200;
+	if (!route->write(web, snapshot, caller, reply)) {
+		buf_fini(&reply->body);
+		web_say(reply, 503, "error", "out of memory");
+	}
+	return HTTP_ANSWERED;
+}
+
+static void change(
+	struct web *web, const struct http_request *request, const struct caller *caller, struct http_reply *reply)
+{
+	if (strcmp(request->path, "/login") == 0)
+		access_login(&web->access, request, web->now, reply);
+	else if (!caller->known)
+		access_refuse(reply);
+	else if (access_change_fits(caller, request, reply))
+		access_logout(&web->access, request, reply);
+}
+
+static enum http_verdict answer(void *context, const struct http_request *request, struct http_reply *reply)
+{
+	struct web *web = context;
+	const struct route *route = find_route(request->path);
+	bool changes = strcmp(request->path, "/login") == 0 || strcmp(request->path, "/logout") == 0;
+	bool gets = strcmp(request->method, "GET") == 0 || strcmp(request->method, "HEAD") == 0;
+	struct caller caller;
+
+	web->now = clock_now();
+	if (!access_fits(&web->access, request, reply))
+		return HTTP_ANSWERED;
+	if (!route && !changes) {
+		web_say(reply, 404, "error", "there is nothing here; doc/http.md says what is where");
+		return HTTP_ANSWERED;
+	}
+	if (route ? !gets : strcmp(request->method, "POST") != 0) {
+		web_say(reply, 405, "error", "this is not done here with this method");
+		http_reply_line(reply, "Allow", route ? "GET, HEAD" : "POST");
+		return HTTP_ANSWERED;
+	}
+	access_who(&web->access, request, web->now, &caller);
+	if (changes) {
+		change(web, request, &caller, reply);
+		return HTTP_ANSWERED;
+	}
+	if (!caller.known && !(route->open && caller.near)) {
+		access_refuse(reply);
+		return HTTP_ANSWERED;
+	}
+	return show(web, route, request, &caller, reply);
+}
+
+/* ---- life ---- */
+
+bool web_settings_fit(const struct config *config, char *error, size_t error_size)
+{
+	bool certificate = config->http_tls_cert_file[0], key = config->http_tls_key_file[0];
+	struct address address;
+
+	if (!config->http_listen[0])
+		return true;
+	if (!address_parse_place(config->http_listen, &address))
+		text_format(error, error_size,
+			"http_listen: found \"%.100s\", allowed: a numeric address, localhost or *, with a port: 127.0.0.1:6433, [::1]:6433",
+			config->http_listen);
+	else if (certificate != key)
+		text_format(error, error_size, "%s is not set: a certificate and its key go together",
+			certificate ? "http_tls_key_file" : "http_tls_cert_file");
+	else if (!address_is_loopback(&address) && !certificate)
+		text_format(error, error_size,
+			"http_listen: \"%.100s\" can be reached from other machines: set http_tls_cert_file and http_tls_key_file, or listen on 127.0.0.1",
+			config->http_listen);
+	else
+		return true;
+	return false;
+}
+
+static bool read_pem(const char *key, const char *path, char **text, char *error, size_t error_size)
+{
+	char reason[256];
+	size_t length;
+
+	if (!path[0] || file_read(path, PEM_MAX, text, &length, reason, sizeof reason))
+		return true;
+	text_format(error, error_size, "%s: %s", key, reason);
+	return false;
+}
+
+struct web *web_open(struct house *house, const struct config *config, char *error, size_t error_size)
+{
+	struct http_setup setup = { .answer = answer };
+	struct web *web = calloc(1, sizeof *web);
+	char *certificate = NULL, *key = NULL, where[ADDRESS_TEXT];
+
+	if (web)
+		web->lock = lock_new();
+	if (!web || !web->lock) {
+		free(web);
+		text_copy(error, error_size, "http_listen: out of memory");
+		return NULL;
+	}
+	web->house = web->access.house = house;
+	setup.context = web;
+	if (address_parse_place(config->http_listen, &setup.address) &&
+		read_pem("http_tls_cert_file", config->http_tls_cert_file, &certificate, error, error_size) &&
+		read_pem("http_tls_key_file", config->http_tls_key_file, &key, error, error_size)) {
+		setup.certificate = certificate;
+		setup.key = key;
+		web->http = http_open(&setup, error, error_size);
+	}
+	if (key)
+		secret_wipe(key, strlen(key));
+	web->access.secure = certificate != NULL;
+	web->access.loopback = address_is_loopback(&setup.address);
+	free(certificate);
+	free(key);
+	if (!web->http) {
+		web_stop(&web);
+		return NULL;
+	}
+	log_line(LOG_LOG, "listening on %s for %s", address_text(http_address(web->http), where),
+		web->access.secure ? "https" : "http");
+	return web;
+}
+
+static bool is_stopping(struct web *web)
+{
+	bool stopping;
+
+	lock_take(web->lock);
+	stopping = web->stopping;
+	lock_drop(web->lock);
+	return stopping;
+}
+
+static void run(void *context)
+{
+	struct web *web = context;
+
+	while (!is_stopping(web)) {
+		http_turn(web->http, web->answer_by);
+		web->now = clock_now();
+		take_arrived(web);
+		if (web->answer_by && web->now >= web->answer_by) {
+			web->answer_by = 0;
+			http_resume(web->http);
+		}
+	}
+}
+
+bool web_start(struct web *web)
+{
+	web->thread = thread_start(run, web, "http");
+	return web->thread != NULL;
+}
+
+void web_deliver(struct web *web, struct letter_census *letter)
+{
+	if (web) {
+		lock_take(web->lock);
+		snapshot_free(web->arrived);
+		web->arrived = letter->snapshot;
+		letter->snapshot = NULL;
+		lock_drop(web->lock);
+		http_wake(web->http);
+	}
+	snapshot_free(letter->snapshot);
+	free(letter);
+}
+
+void web_stop(struct web **at)
+{
+	struct web *web = *at;
+
+	*at = NULL;
+	if (!web)
+		return;
+	if (web->thread) {
+		lock_take(web->lock);
+		web->stopping = true;
+		lock_drop(web->lock);
+		http_wake(web->http);
+		thread_join(&web->thread);
+	}
+	http_close(&web->http);
+	snapshot_free(web->latest);
+	snapshot_free(web->arrived);
+	secret_wipe(&web->access, sizeof web->access);
+	lock_free(web->lock);
+	free(web);
+}

@@ -1,0 +1,274 @@
+/* Who may see what.
+ *
+ *   /metrics, /healthz, /readyz     anybody on this machine; from elsewhere a user
+ *   all else                        a user of admin_users or stats_users
+ *   what changes something          the same, with the token of his visit in a header
+ *
+ * A user proves himself with the password of auth_file, in clear, which is why a listener beyond loopback must have TLS. The password is
+ * always wanted: auth_type = trust or any says something about clients, whom the network or a socket's file may have sorted out
+ * already; everybody's browser can be made to ask us. Where there are rules (auth_hba_file), one that rejects him at the console does so
+ * here. A scraper may send it each time (Basic, RFC 7617); a browser gets a visit and a cookie.
+ *
+ * Pages of strangers run in the browser of whoever may come here. They can send us requests but not read the answers, unless their name was
+ * made to lead here, so at a loopback listener Host must be a name that no name server has. They can not send our cookie (SameSite), nor
+ * know the token that a change must bring. */
+#include "serve/web_access.h"
+
+#include <stdlib.h>
+
+#include "auth/basic.h"
+#include "auth/hba.h"
+#include "auth/login.h"
+#include "base/hash.h"
+#include "base/log.h"
+#include "base/text.h"
+#include "io/clock.h"
+#include "session/web.h"
+#include "view/json.h"
+
+#define COOKIE      "pgweir_visit"
+#define CSRF_HEADER "X-CSRF-Token"
+
+static struct span header(const struct http_request *request, const char *name)
+{
+	const char *value = http_header(request, name);
+
+	return span_text(value ? value : "");
+}
+
+void web_say(struct http_reply *reply, unsigned status, const char *key, const char *text)
+{
+	reply->status = status;
+	reply->type = "application/json";
+	buf_clear(&reply->body);
+	if (buf_add(&reply->body, "{", 1) && json_text(&reply->body, span_text(key)) && buf_add(&reply->body, ":", 1) &&
+		json_text(&reply->body, span_text(text)))
+		(void)buf_add(&reply->body, "}\n", 2);
+}
+
+static bool refuse(struct http_reply *reply, unsigned status, const char *text)
+{
+	web_say(reply, status, "error", text);
+	return false;
+}
+
+bool access_fits(const struct access *access, const struct http_request *request, struct http_reply *reply)
+{
+	struct span host = header(request, "Host"), origin = header(request, "Origin");
+
+	if (host.length == 0)
+		return refuse(reply, 400, "one Host header is needed");
+	if (access->loopback && !web_host_is_local(host))
+		return refuse(reply, 421, "this server is for this machine: ask localhost or 127.0.0.1");
+	if (strcmp(request->method, "POST") == 0 && origin.length > 0 && !web_origin_is(origin, host, access->secure))
+		return refuse(reply, 403, "this came from another page");
+	return true;
+}
+
+/* ---- who it is ---- */
+
+static bool rules_allow(
+	const struct config *config, const struct secrets *secrets, const struct address *peer, const char *user)
+{
+	const struct hba *hba = secrets ? secrets_hba(secrets) : NULL;
+	struct hba_peer who = { .ip_length = peer->family == ADDRESS_IPV6 ? 16 : 4 };
+	enum auth_method method;
+	unsigned line;
+
+	if (config->auth_type != AUTH_HBA)
+		return true;
+	memcpy(who.ip, peer->ip, who.ip_length);
+	return hba && hba_judge(hba, &who, span_text("pgweir"), span_text(user), &method, &line) == HBA_METHOD;
+}
+
+static bool is_listed(const struct config *config, const char *user, bool *admin)
+{
+	*admin = config_list_has(config->admin_users, span_text(user), false);
+	return *admin || config_list_has(config->stats_users, span_text(user), false);
+}
+
+static uint64_t hash_of(const struct secret *secret)
+{
+	return secret && secret->text ? hash_bytes(span_text(secret->text)) : 0;
+}
+
+static bool password_fits(struct house *house, const struct config *config, const struct secrets *secrets,
+	const char *user, const char *password)
+{
+	uint8_t random[64];
+	struct login_setup setup = {
+		.method = AUTH_PLAIN,
+		.user = span_text(user),
+		.secret = secrets ? secrets_find(secrets, span_text(user)) : NULL,
+		.mock_scram = secrets && secrets_mock_scram(secrets, span_text(user), house->process_random),
+		.scram_iterations = (uint32_t)config->scram_iterations,
+		.random = random,
+		.process = house->process_random,
+	};
+	struct buf request = { 0 };
+	struct writer w = writer_to(&request);
+	enum login_result result = LOGIN_FAILED;
+	struct login *login;
+
+	entropy_fill(random, sizeof random);
+	login = login_new(&setup, &w, &result);
+	if (login && result == LOGIN_MORE)
+		result = login_take(login, span_of(password, strlen(password) + 1), &w);
+	login_free(login);
+	secret_wipe(random, sizeof random);
+	buf_fini(&request);
+	return login && result == LOGIN_OK;
+}
+
+/* A password and a place on one of the lists. All is looked at whatever the first of it says, so that the answer takes the same time. */
+static bool proves(struct access *access, const struct http_request *request, const char *user, const char *password,
+	time_us now, bool *admin, uint64_t *secret)
+{
+	struct secrets *secrets;
+	struct config *config = house_config(access->house, &secrets);
+	char host[ADDRESS_TEXT], name[2 * VISIT_USER_MAX];
+	struct span address = span_text(address_host_text(&request->peer, host));
+	bool listed = is_listed(config, user, admin), fits = false;
+
+	if (visits_may_try(&access->visits, address, now)) {
+		fits = password_fits(access->house, config, secrets, user, password);
+		fits = fits && listed && rules_allow(config, secrets, &request->peer, user);
+		*secret = hash_of(secrets ? secrets_find(secrets, span_text(user)) : NULL);
+		if (!fits) {
+			visits_failed(&access->visits, address, now);
+			text_escape(name, sizeof name, span_text(user));
+			log_line(LOG_WARNING, "http: user \"%s\" at %s was refused", name, host);
+		}
+	}
+	config_drop(config);
+	secrets_drop(secrets);
+	return fits;
+}
+
+/* He was let in; is he still somebody? */
+static bool still_holds(
+	struct access *access, const struct http_request *request, const struct visit *visit, bool *admin)
+{
+	struct secrets *secrets;
+	struct config *config = house_config(access->house, &secrets);
+	const struct secret *secret = secrets ? secrets_find(secrets, span_text(visit->user)) : NULL;
+	bool holds = secret && hash_of(secret) == visit->secret && is_listed(config, visit->user, admin) &&
+		rules_allow(config, secrets, &request->peer, visit->user);
+
+	config_drop(config);
+	secrets_drop(secrets);
+	return holds;
+}
+
+void access_who(struct access *access, const struct http_request *request, time_us now, struct caller *caller)
+{
+	struct span token, cookies = header(request, "Cookie"), authorization = header(request, "Authorization");
+	const struct visit *visit = NULL;
+	struct basic basic;
+	uint64_t secret;
+
+	*caller = (struct caller){ .near = address_is_loopback(&request->peer) };
+	if (web_cookie(cookies, COOKIE, &token))
+		visit = visits_find(&access->visits, token, now);
+	if (visit && !still_holds(access, request, visit, &caller->admin)) {
+		visits_leave(&access->visits, token);
+		visit = NULL;
+	}
+	if (visit) {
+		caller->known = true;
+		text_copy(caller->user, sizeof caller->user, visit->user);
+		text_copy(caller->csrf, sizeof caller->csrf, visit->csrf);
+		return;
+	}
+	if (!basic_read(&basic, authorization))
+		return;
+	caller->known = proves(access, request, basic.user, basic.password, now, &caller->admin, &secret);
+	text_copy(caller->user, sizeof caller->user, basic.user);
+	basic_wipe(&basic);
+}
+
+void access_refuse(struct http_reply *reply)
+{
+	web_say(reply, 401, "error", "log in first: POST user and password to /login");
+	/* No browser is to ask for a password in a box of its own, as it would for Basic. */
+	http_reply_line(reply, "WWW-Authenticate", "Visit realm=\"pgweir\", login=\"/login\"");
+}
+
+bool access_change_fits(const struct caller *caller, const struct http_request *request, struct http_reply *reply)
+{
+	struct span token = header(request, CSRF_HEADER);
+
+	if (token.length == VISIT_TOKEN && caller->csrf[0] && secret_equal(token.at, caller->csrf, VISIT_TOKEN))
+		return true;
+	return refuse(
+		reply, 403, "the header " CSRF_HEADER " must have the token that /login and /api/session.json tell");
+}
+
+/* ---- coming and going ---- */
+
+bool access_write(struct buf *out, const struct caller *caller)
+{
+	return buf_format(out, "{\"user\":") && json_text(out, span_text(caller->user)) &&
+		buf_format(out, ",\"admin\":%s,\"csrf\":", caller->admin ? "true" : "false") &&
+		json_text(out, span_text(caller->csrf)) && buf_format(out, "}\n");
+}
+
+static void set_cookie(const struct access *access, struct http_reply *reply, const char *token)
+{
+	char value[200];
+
+	text_format(value, sizeof value, COOKIE "=%s; Path=/; HttpOnly; SameSite=Strict; Max-Age=%d%s", token,
+		*token ? (int)(VISIT_LONGEST / SECOND_US) : 0, access->secure ? "; Secure" : "");
+	http_reply_line(reply, "Set-Cookie", value);
+}
+
+void access_login(struct access *access, const struct http_request *request, time_us now, struct http_reply *reply)
+{
+	struct caller caller = { 0 };
+	const struct visit *visit;
+	char password[1024], host[ADDRESS_TEXT];
+	uint8_t random[VISIT_TOKEN];
+	uint64_t secret = 0;
+	bool proven;
+
+	if (!web_type_is(header(request, "Content-Type"), "application/x-www-form-urlencoded")) {
+		(void)refuse(
+			reply, 415, "a form is expected: application/x-www-form-urlencoded with user and password");
+		return;
+	}
+	if (!visits_may_try(&access->visits, span_text(address_host_text(&request->peer, host)), now)) {
+		(void)refuse(reply, 429, "too many wrong passwords came from this address; wait a minute");
+		http_reply_line(reply, "Retry-After", "60");
+		return;
+	}
+	if (!web_field(request->body, "user", caller.user, sizeof caller.user) ||
+		!web_field(request->body, "password", password, sizeof password)) {
+		(void)refuse(reply, 400, "a form with user and password is expected");
+		return;
+	}
+	proven = proves(access, request, caller.user, password, now, &caller.admin, &secret);
+	secret_wipe(password, sizeof password);
+	if (!proven) {
+		(void)refuse(reply, 403, "wrong password, or neither in admin_users nor in stats_users");
+		return;
+	}
+	entropy_fill(random, sizeof random);
+	visit = visits_enter(&access->visits, caller.user, secret, random, now);
+	secret_wipe(random, sizeof random);
+	text_copy(caller.csrf, sizeof caller.csrf, visit->csrf);
+	set_cookie(access, reply, visit->token);
+	log_line(LOG_LOG, "http: user \"%s\" at %s logged in", visit->user, host);
+	reply->type = "application/json";
+	if (!access_write(&reply->body, &caller))
+		(void)refuse(reply, 503, "out of memory");
+}
+
+void access_logout(struct access *access, const struct http_request *request, struct http_reply *reply)
+{
+	struct span token;
+
+	if (web_cookie(header(request, "Cookie"), COOKIE, &token))
+		visits_leave(&access->visits, token);
+	set_cookie(access, reply, "");
+	web_say(reply, 200, "state", "logged out");
+}

@@ -1,0 +1,43 @@
+#ifndef PGWEIR_SERVE_WEB_ACCESS_H
+#define PGWEIR_SERVE_WEB_ACCESS_H
+
+#include "io/http.h"
+#include "serve/house.h"
+#include "session/visits.h"
+
+/* Who may see what at the HTTP server, and how he proves who he is. */
+struct access {
+	struct house *house;
+	bool secure;   /* by TLS */
+	bool loopback; /* nobody but this machine can reach it */
+	struct visits visits;
+};
+
+struct caller {
+	bool near;  /* comes from this machine */
+	bool known; /* is a user of admin_users or stats_users, and has proved it */
+	bool admin;
+	char user[VISIT_USER_MAX], csrf[VISIT_TOKEN + 1]; /* csrf: empty without a visit */
+};
+
+/* A JSON object with one text in it. */
+void web_say(struct http_reply *, unsigned status, const char *key, const char *text);
+
+/* Whether this request may be looked at: it names this server, and a change comes from our own page. False: the reply says why not. */
+bool access_fits(const struct access *, const struct http_request *, struct http_reply *);
+
+/* Who asks. */
+void access_who(struct access *, const struct http_request *, time_us now, struct caller *);
+void access_refuse(struct http_reply *); /* somebody must log in first */
+
+/* Who changes something must say the token that no other page can know. False: the reply says so. */
+bool access_change_fits(const struct caller *, const struct http_request *, struct http_reply *);
+
+/* POST of a form with `user` and `password`: a visit begins. And it ends. */
+void access_login(struct access *, const struct http_request *, time_us now, struct http_reply *);
+void access_logout(struct access *, const struct http_request *, struct http_reply *);
+
+/* {"user","admin","csrf"} */
+bool access_write(struct buf *, const struct caller *);
+
+#endif

@@ -1,0 +1,385 @@
+"""The HTTP server: who may see what, JSON that agrees with the console, and readers that are rude, slow or many."""
+import base64
+import contextlib
+import http.client
+import json
+import socket
+import ssl
+import subprocess
+import urllib.parse
+
+import wire
+from harness import Pooler, Story, free_port, give_away, live, wait_until
+from wire import query
+
+ADMIN = ("admin", "let me, in & more")
+STATS = ("stats", "only looking")
+USERS = {"app": "", "other": "", ADMIN[0]: ADMIN[1], STATS[0]: STATS[1], "nobody": "no body"}
+
+
+class Answer:
+    def __init__(self, response):
+        self.status, self.body = response.status, response.read()
+        self.headers = {name.lower(): value for name, value in response.getheaders()}
+
+    @property
+    def text(self):
+        return self.body.decode()
+
+    @property
+    def json(self):
+        return json.loads(self.body)
+
+
+class Http(Story):
+    kinds = ("pgweir",)
+
+    def _pooler(self, **settings):
+        self.port = settings.pop("port", None) or free_port()
+        pooler = Pooler(settings={"http_listen": f"127.0.0.1:{self.port}", "auth_type": "any", **settings}, userlist=USERS)
+        self.keep(pooler)
+        pooler.start()
+        return pooler
+
+    def _ask(self, path, method="GET", body=None, port=None, connection=None, **headers):
+        own = connection or http.client.HTTPConnection("127.0.0.1", port or self.port, timeout=20 * wire.PATIENCE)
+        own.request(method, path, body, {name.replace("_", "-"): value for name, value in headers.items()})
+        answer = Answer(own.getresponse())
+        if not connection:
+            own.close()
+        return answer
+
+    def _login(self, user, password, **headers):
+        return self._ask("/login", "POST", urllib.parse.urlencode({"user": user, "password": password}),
+                         **{"Content_Type": "application/x-www-form-urlencoded", **headers})
+
+    def _cookie(self, who=ADMIN):
+        """A visit: its cookie and its token."""
+        answer = self._login(*who)
+        self.assertEqual(200, answer.status, answer.text)
+        return answer.headers["set-cookie"].split(";")[0], answer.json["csrf"]
+
+    def _raw(self, data, wait=5):
+        """What is answered to these bytes until the end or for a while."""
+        with socket.create_connection(("127.0.0.1", self.port), timeout=wait * wire.PATIENCE) as peer:
+            peer.sendall(data)
+            got = b""
+            with contextlib.suppress(OSError):
+                while piece := peer.recv(65536):
+                    got += piece
+            return got
+
+    # Health and readiness
+
+    def it_is_alive_and_ready_until_it_is_paused_or_drains(self):
+        pooler = self._pooler()
+        client = pooler.client()
+        client.query("SELECT 1")
+        self.assertEqual((200, "alive\n"), (self._ask("/healthz").status, self._ask("/healthz").text))
+        self.assertEqual((200, "ready\n"), (self._ask("/readyz").status, self._ask("/readyz").text))
+        console = pooler.console()
+        console.query("PAUSE")
+        self.assertEqual((503, "paused\n"), (self._ask("/readyz").status, self._ask("/readyz").text))
+        console.query("RESUME")
+        self.assertEqual(200, self._ask("/readyz").status)
+        cookie, _ = self._cookie()
+        console.query("SHUTDOWN WAIT_FOR_CLIENTS")
+        wait_until("it drains", lambda: self._ask("/readyz").status == 503)
+        self.assertEqual("draining\n", self._ask("/readyz").text)
+        self.assertEqual(200, self._ask("/healthz").status)
+        self.assertTrue(self._ask("/api/snapshot.json", Cookie=cookie).json["draining"])
+        console.close()
+        client.close()
+        self.assertEqual(0, pooler.wait())
+
+    # The snapshot
+
+    def the_snapshot_tells_what_the_console_tells(self):
+        pooler = self._pooler(default_pool_size=2, leak_interval=0.2)
+        holder = pooler.client(parameters={"application_name": 'quo"te\\ \x1b[31m'})
+        holder.query("BEGIN")
+        holder.query("SELECT 1 AS held")
+        waiters = []
+        for _ in range(2):
+            waiters.append(pooler.client())
+            waiters[-1].send(query("SELECT pg_sleep(60)"))
+        wait_until("one waits", lambda: pooler.pool()["cl_waiting"] == 1)
+        wait_until("origins are known", lambda: len(pooler.show("ORIGINS")) == 2)
+        cookie, _ = self._cookie(STATS)
+
+        def there():
+            got = self._ask("/api/snapshot.json", Cookie=cookie)
+            self.assertEqual("application/json", got.headers["content-type"])
+            return got.json if len(got.json["origins"]) == 2 and got.json["pools"][0]["cl_waiting"] == 1 else None
+        got = wait_until("the snapshot is of now", there)
+        for table in ("pools", "stats", "budget", "origins", "leases", "pins", "leaks", "reaps", "mem"):
+            rows = pooler.show(table)
+            self.assertEqual(len(rows), len(got[table]), table)
+            for shown, told in zip(rows, got[table]):
+                self.assertEqual(list(shown), list(told))
+        pool, shown = got["pools"][0], pooler.pool()
+        for key in ("database", "user", "cl_active", "cl_waiting", "sv_active", "sv_idle", "cl_total", "pool_mode"):
+            self.assertEqual(shown[key], pool[key], key)
+        lease = next(each for each in got["leases"] if each["state"] == "idle in transaction")
+        self.assertEqual('quo"te\\\\ \\x1b[31m', lease["application_name"])
+        self.assertIn("held", lease["statement"])
+        self.assertIsInstance(lease["age"], float)
+        self.assertIsNone(lease["pin"])
+        self.assertEqual(pooler.show("VERSION")[0]["version"], got["version"])
+        self.assertEqual((False, False, {}), (got["draining"], got["paused"], got["left_out"]))
+        self.assertGreater(got["time"], got["started"])
+        self.assertEqual(int(pooler.show("LISTS")[6]["items"]), got["clients"] + 1)    # the console that asks
+
+    # Who may see what
+
+    def only_a_user_sees_names_and_statements(self):
+        self._pooler()
+        for path in ("/api/snapshot.json", "/api/session.json"):
+            answer = self._ask(path)
+            self.assertEqual(401, answer.status)
+            self.assertNotIn("Basic", answer.headers["www-authenticate"])
+            self.assertEqual(401, self._ask(path, Cookie="pgweir_visit=" + 32 * "0").status)
+            self.assertEqual(401, self._ask(path, Cookie="pgweir_visit=").status)
+        for who in ((ADMIN[0], "wrong"), (ADMIN[0], ""), ("nobody", USERS["nobody"]), ("app", ""), ("nil", "x")):
+            self.assertEqual(403, self._login(*who).status, who)
+        basic = base64.b64encode(":".join(STATS).encode()).decode()
+        self.assertEqual(200, self._ask("/api/snapshot.json", Authorization=f"Basic {basic}").status)
+        self.assertEqual(401, self._ask("/api/snapshot.json", Authorization="Basic " + basic[:-4]).status)
+
+    def a_visit_has_a_cookie_and_a_token_and_ends(self):
+        pooler = self._pooler()
+        answer = self._login(*ADMIN)
+        self.assertEqual({"user": "admin", "admin": True}, {key: answer.json[key] for key in ("user", "admin")})
+        for word in ("HttpOnly", "SameSite=Strict", "Path=/", "Max-Age="):
+            self.assertIn(word, answer.headers["set-cookie"])
+        cookie, csrf = answer.headers["set-cookie"].split(";")[0], answer.json["csrf"]
+        self.assertNotIn(csrf, cookie)
+        other, other_csrf = self._cookie(STATS)
+        self.assertNotEqual(cookie, other)
+        self.assertEqual(answer.json, self._ask("/api/session.json", Cookie=f"a=b; {cookie}").json)
+        self.assertFalse(self._ask("/api/session.json", Cookie=other).json["admin"])
+        # Nobody is logged out but by his own page.
+        self.assertEqual(401, self._ask("/logout", "POST", X_CSRF_Token=csrf).status)
+        self.assertEqual(403, self._ask("/logout", "POST", Cookie=cookie).status)
+        self.assertEqual(403, self._ask("/logout", "POST", Cookie=cookie, X_CSRF_Token=other_csrf).status)
+        self.assertEqual(405, self._ask("/logout", Cookie=cookie, X_CSRF_Token=csrf).status)
+        self.assertEqual(200, self._ask("/api/session.json", Cookie=cookie).status)
+        self.assertEqual(200, self._ask("/logout", "POST", Cookie=cookie, X_CSRF_Token=csrf).status)
+        self.assertEqual(401, self._ask("/api/session.json", Cookie=cookie).status)
+        # A new password, or a place on no list any more, ends a visit.
+        pooler.userlist = {**USERS, STATS[0]: "another"}
+        pooler.write_files()
+        pooler.reload()
+        wait_until("the old password holds no more", lambda: self._ask("/api/session.json", Cookie=other).status == 401)
+        cookie, _ = self._cookie(ADMIN)
+        pooler.settings["admin_users"] = "app"
+        pooler.write_files()
+        pooler.reload()
+        wait_until("he is no admin any more", lambda: self._ask("/api/session.json", Cookie=cookie).status == 401)
+
+    def secrets_of_every_kind_are_checked(self):
+        self._pooler(auth_type="trust")
+        pooler = self.poolers[-1]
+        with self.pg.admin() as admin:
+            verifier = admin.value("SELECT rolpassword FROM pg_authid WHERE rolname = 'by_scram'")
+            md5 = "md5" + admin.value("SELECT md5('five' || 'by_md5')")
+        pooler.userlist = {**USERS, "by_scram": verifier, "by_md5": md5, "empty": ""}
+        pooler.settings["stats_users"] = "by_scram, by_md5, empty, absent"
+        pooler.write_files()
+        pooler.reload()
+        wait_until("md5", lambda: self._login("by_md5", "five").status == 200)
+        self.assertEqual(200, self._login("by_scram", "sea-salt").status)
+        # Whatever auth_type says: without a password nobody is let in here.
+        for who in (("by_md5", md5), ("by_scram", verifier), ("by_scram", "x"), ("empty", ""), ("empty", "x"), ("absent", "x")):
+            self.assertEqual(403, self._login(*who).status, who)
+
+    def guessing_ends_after_a_few_tries(self):
+        self._pooler()
+        said = [self._login(ADMIN[0], f"guess {i}").status for i in range(12)]
+        self.assertEqual([403] * 10 + [429] * 2, said)
+        self.assertEqual(429, self._login(*ADMIN).status)
+
+    def a_rule_that_rejects_at_the_console_does_so_here(self):
+        pooler = self._pooler()
+        (pooler.folder / "hba").write_text("host all stats 127.0.0.1/32 reject\nhost all all 127.0.0.1/32 scram-sha-256\n")
+        give_away(pooler.folder / "hba")
+        pooler.settings.update(auth_type="hba", auth_hba_file=pooler.folder / "hba")
+        pooler.write_files()
+        pooler.reload()
+        wait_until("the rules hold", lambda: self._login(*STATS).status == 403)
+        self.assertEqual(200, self._login(*ADMIN).status)
+
+    def another_s_page_can_neither_ask_nor_change(self):
+        self._pooler()
+        for host in (f"evil.example:{self.port}", "10.0.0.1", "localhost.evil.example", "a, b"):
+            for path in ("/metrics", "/healthz", "/api/snapshot.json"):
+                self.assertEqual(421, self._ask(path, Host=host).status, host)
+            self.assertEqual(421, self._login(*ADMIN, Host=host).status)
+        self.assertEqual(200, self._ask("/healthz", Host="localhost").status)
+        self.assertEqual(200, self._ask("/healthz", Host=f"[::1]:{self.port}").status)
+        self.assertEqual(403, self._login(*ADMIN, Origin="http://evil.example").status)
+        self.assertEqual(403, self._login(*ADMIN, Origin="null").status)
+        self.assertEqual(200, self._login(*ADMIN, Origin=f"http://127.0.0.1:{self.port}").status)
+        self.assertEqual(415, self._login(*ADMIN, Content_Type="text/plain").status)
+        self.assertIn(b" 400 ", self._raw(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nHost: evil.example\r\nConnection: close\r\n\r\n"))
+        self.assertIn(b" 400 ", self._raw(b"GET /healthz HTTP/1.0\r\n\r\n"))
+
+    def every_answer_forbids_what_pages_need_not(self):
+        self._pooler()
+        for path in ("/healthz", "/api/snapshot.json", "/nothing"):
+            headers = self._ask(path).headers
+            self.assertIn("default-src 'self'", headers["content-security-policy"])
+            self.assertIn("frame-ancestors 'none'", headers["content-security-policy"])
+            self.assertEqual(("nosniff", "no-store"), (headers["x-content-type-options"], headers["cache-control"]))
+            self.assertNotIn("access-control-allow-origin", headers)
+
+    # Rude ones
+
+    def garbage_is_answered_or_closed_and_harms_nobody(self):
+        pooler = self._pooler()
+        self.assertEqual(404, self._ask("/nothing").status)
+        self.assertEqual(404, self._ask("/../etc/passwd").status)
+        self.assertEqual(405, self._ask("/healthz", "DELETE").status)
+        self.assertEqual(405, self._ask("/login").status)
+        self.assertEqual(405, self._ask("/api/snapshot.json", "POST", "x").status)
+        self.assertEqual((200, b""), (self._ask("/healthz", "HEAD").status, self._ask("/healthz", "HEAD").body))
+        self.assertEqual(413, self._ask("/login", "POST", 5000 * "x", Content_Type="application/x-www-form-urlencoded").status)
+        for form in ("", "user=admin", "user=%zz&password=x", "user=a%00b&password=x", "password=x&user=" + 200 * "u", "&&==&&"):
+            self.assertEqual(400, self._ask("/login", "POST", form, Content_Type="application/x-www-form-urlencoded").status, form)
+        host = f"Host: 127.0.0.1:{self.port}\r\n".encode()
+        for data in (b"\0" * 1000, b"GET\r\n\r\n", b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" * 20, b"GET / HTTP/9.9\r\n\r\n",
+                     b"GET /" + 40000 * b"a" + b" HTTP/1.1\r\n" + host + b"\r\n",
+                     b"GET / HTTP/1.1\r\n" + host + b"A: " + 40000 * b"b" + b"\r\n\r\n",
+                     b"POST /login HTTP/1.1\r\n" + host + b"Content-Length: -5\r\n\r\n",
+                     b"POST /login HTTP/1.1\r\n" + host + b"Content-Length: 99999999999999999999999\r\n\r\n",
+                     b"POST /login HTTP/1.1\r\n" + host + b"Transfer-Encoding: chunked\r\n\r\nzz\r\n"):
+            self._raw(data, wait=1)
+        self.assertEqual(200, self._ask("/healthz").status)
+        self.assertEqual("1", pooler.client().value("SELECT 1"))
+
+    def who_never_reads_holds_little_and_others_are_answered(self):
+        pooler = self._pooler()
+        cookie, _ = self._cookie()
+        clients = [pooler.client(parameters={"application_name": f"{i} " + 50 * "x"}) for i in range(60)]
+        for client in clients:
+            client.query("SELECT 1")
+        before = pooler.memory_kb()
+        request = f"GET /api/snapshot.json HTTP/1.1\r\nHost: localhost\r\nCookie: {cookie}\r\n\r\n".encode()
+        peers = []
+        try:
+            for _ in range(40):
+                peer = socket.socket()
+                peer.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
+                peer.connect(("127.0.0.1", self.port))
+                peer.settimeout(0.2)
+                with contextlib.suppress(OSError):
+                    peer.sendall(200 * request)         # pipelined, and nothing is read
+                peers.append(peer)
+            self.assertEqual(200, self._ask("/healthz").status)
+            self.assertEqual(200, self._ask("/api/snapshot.json", Cookie=cookie).status)
+            self.assertEqual("1", clients[0].value("SELECT 1"))
+            self.assertLess(pooler.memory_kb() - before, 64 * 1024)
+        finally:
+            for peer in peers:
+                peer.close()
+        wait_until("all is well", lambda: self._ask("/readyz").status == 200)
+
+    def too_many_connections_are_closed_and_those_who_stay_are_answered(self):
+        self._pooler()
+        kept = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20 * wire.PATIENCE)
+        self.addCleanup(kept.close)
+        self.assertEqual(200, self._ask("/healthz", connection=kept).status)
+        peers = [socket.create_connection(("127.0.0.1", self.port), timeout=10) for _ in range(150)]
+        try:
+            self.assertEqual(200, self._ask("/healthz", connection=kept).status)
+        finally:
+            for peer in peers:
+                peer.close()
+
+        def answered():
+            with contextlib.suppress(OSError, http.client.HTTPException):
+                return self._ask("/healthz").status == 200
+        wait_until("newcomers are answered again", answered)
+
+    def fifty_readers_at_once_are_answered_while_clients_work(self):
+        pooler = self._pooler()
+        cookie, _ = self._cookie()
+        with self.pg.admin("app") as admin:
+            pgbench = [str(self.pg.programs / "pgbench"), "-h", "127.0.0.1", "-U", "app"]
+            subprocess.run([*pgbench, "-p", str(self.pg.port), "-i", "-q", "app"], check=True, capture_output=True,
+                           timeout=60 * wire.PATIENCE)
+            load = subprocess.Popen([*pgbench, "-p", str(pooler.port), "-n", "-S", "-c", "8", "-t", "1000", "app"],
+                                    stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+            try:
+                def read():
+                    own = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30 * wire.PATIENCE)
+                    said = {self._ask("/api/snapshot.json", connection=own, Cookie=cookie).status for _ in range(5)}
+                    own.close()
+                    return said
+                self.assertEqual([{200}] * 50, self.together(*[read] * 50, timeout=50))
+                output = load.communicate(timeout=60 * wire.PATIENCE)[0].decode()
+            finally:
+                if load.poll() is None:
+                    load.kill()
+                    load.wait(10)
+            self.assertEqual(0, load.returncode, output)
+            self.assertIn("8000/8000", output)
+            admin.query("DROP TABLE pgbench_accounts, pgbench_branches, pgbench_history, pgbench_tellers")
+
+    # What it refuses to begin with
+
+    def _refused_at_start(self, says, **settings):
+        pooler = Pooler(settings=settings, userlist=USERS)
+        pooler.expect_crash = True
+        self.keep(pooler)
+        pooler.launch()
+        self.assertEqual(1, pooler.wait(20 * wire.PATIENCE))
+        self.assertIn(says, pooler.log())
+
+    def it_is_not_opened_to_others_without_tls_nor_half_configured(self):
+        port = free_port()
+        self._refused_at_start("can be reached from other machines", http_listen=f"0.0.0.0:{port}")
+        self._refused_at_start("can be reached from other machines", http_listen=f"*:{port}")
+        self._refused_at_start('found "nonsense"', http_listen="nonsense")
+        self._refused_at_start("http_tls_key_file is not set", http_listen=f"127.0.0.1:{port}", http_tls_cert_file="cert")
+        self._refused_at_start("http_tls_cert_file: ", http_listen=f"127.0.0.1:{port}", http_tls_cert_file="absent",
+                               http_tls_key_file="absent")
+        with socket.socket() as taken:
+            taken.bind(("127.0.0.1", 0))
+            taken.listen()
+            self._refused_at_start("Address already in use", http_listen=f"127.0.0.1:{taken.getsockname()[1]}")
+
+    def a_reload_that_asks_for_such_a_thing_changes_nothing(self):
+        pooler = self._pooler()
+        pooler.settings["http_listen"] = f"0.0.0.0:{self.port}"
+        pooler.write_files()
+        error = self.refused(pooler.console().query, "RELOAD")
+        self.assertIn("can be reached from other machines", str(error.fields))
+        self.assertEqual(200, self._ask("/healthz").status)
+        self.refused(pooler.console().query, "SET http_listen = '127.0.0.1:1'", says="SET failed")
+
+    def with_tls_others_may_come_and_must_be_somebody(self):
+        folder = self.own_folder()
+        made = subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", "key.pem", "-out", "cert.pem",
+                               "-subj", "/CN=pgweir", "-addext", "subjectAltName=IP:127.0.0.1"], cwd=folder, capture_output=True,
+                              timeout=60 * wire.PATIENCE)
+        self.assertEqual(0, made.returncode, made.stderr)
+        for path in (folder, folder / "key.pem", folder / "cert.pem"):
+            give_away(path)
+        self._pooler(port=(port := free_port()), http_listen=f"0.0.0.0:{port}", http_tls_cert_file=folder / "cert.pem",
+                     http_tls_key_file=folder / "key.pem")
+        context = ssl.create_default_context(cafile=folder / "cert.pem")
+
+        def ask(path, **headers):
+            with contextlib.closing(http.client.HTTPSConnection("127.0.0.1", port, timeout=20 * wire.PATIENCE,
+                                                                context=context)) as connection:
+                return self._ask(path, connection=connection, **headers)
+        self.assertEqual(200, ask("/healthz", Host="db.example").status)
+        self.assertEqual(401, ask("/api/snapshot.json").status)
+        answer = ask("/login", method="POST", body=urllib.parse.urlencode({"user": STATS[0], "password": STATS[1]}),
+                     Content_Type="application/x-www-form-urlencoded")
+        self.assertEqual(200, answer.status)
+        self.assertIn("Secure", answer.headers["set-cookie"])
+        self.assertEqual(200, ask("/api/snapshot.json", Cookie=answer.headers["set-cookie"].split(";")[0]).status)
+        # Without TLS nothing is said.
+        self.assertNotIn(b"alive", self._raw(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n", wait=1))
