@@ -117,6 +117,7 @@ static void welcome(struct guest *guest, struct params *reported)
 	guest->requested = worker->now;
 	if (guest->pool != NO_POOL) {
 		worker->views[guest->pool]->stats.logins++;
+		meter_add(&worker->views[guest->pool]->times.login, worker->now - guest->connected);
 		habits_arrive(guest);
 		guest_park(guest);
 		guest_step(guest, EVENT_CLIENT_SETTLED);

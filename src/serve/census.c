@@ -171,8 +171,10 @@ static void visit_pools(struct worker *worker, struct snapshot *snapshot)
 		if (!known && id >= core_pools(house->core))
 			break;
 		row = known ? snapshot_pool(snapshot) : NULL;
-		if (row)
+		if (row) {
+			row->id = id;
 			fill_pool(worker, picture, view, row);
+		}
 	}
 	free(picture);
 }
@@ -273,6 +275,8 @@ static void visit_report(struct worker *worker, struct snapshot *snapshot)
 	if (report && (snapshot->parts & PART_LEAKS)) {
 		snapshot_leaks(snapshot, report->origins, report->origin_count, report->leaks, report->leak_count);
 		snapshot_reaps(snapshot, report->reaps, report->reap_count);
+		snapshot->reaped = report->reaped;
+		snapshot->noticed = report->noticed;
 	}
 	report_drop(report);
 }
@@ -444,8 +448,8 @@ static void add_lease(struct worker *worker, struct snapshot *snapshot, const st
 {
 	const struct guest *guest = channel->guest;
 	struct lease_row *row = snapshot_lease(snapshot);
+	const struct pool_row *pool = snapshot_pool_of(snapshot, channel->pool);
 	time_us since;
-	size_t i;
 
 	if (!row)
 		return;
@@ -459,10 +463,7 @@ static void add_lease(struct worker *worker, struct snapshot *snapshot, const st
 	row->transaction_age = channel->track.status != 'I' && channel->transaction_since
 		? worker->now - channel->transaction_since
 		: 0;
-	for (i = 0; i < snapshot->pool_count; i++)
-		if (strcmp(snapshot->pools[i].database, worker->views[channel->pool]->database_name) == 0 &&
-			strcmp(snapshot->pools[i].user, worker->views[channel->pool]->user) == 0)
-			row->waiting = snapshot->pools[i].clients_waiting;
+	row->waiting = pool ? pool->clients_waiting : 0;
 	if (channel->session)
 		text_copy(row->pin, sizeof row->pin, "pool_mode=session: the lease lasts as long as the client");
 	else if (channel->pinned)
@@ -485,8 +486,9 @@ static void counters_add(struct stat_counters *to, const struct stat_counters *f
 		a[i] = sign > 0 ? a[i] + b[i] : a[i] - b[i];
 }
 
-static void add_stats(struct worker *worker, struct snapshot *snapshot, const struct pool_view *view)
+static void add_stats(struct snapshot *snapshot, const struct pool_view *view)
 {
+	struct pool_row *pool = snapshot_pool_of(snapshot, view->id);
 	struct stats_row *row = NULL;
 	size_t i;
 
@@ -501,11 +503,38 @@ static void add_stats(struct worker *worker, struct snapshot *snapshot, const st
 	}
 	counters_add(&row->total, &view->stats, 1);
 	counters_add(&row->average, &view->last_period, 1);
-	for (i = 0; i < snapshot->pool_count; i++)
-		if (strcmp(snapshot->pools[i].database, view->database_name) == 0 &&
-			strcmp(snapshot->pools[i].user, view->user) == 0)
-			counters_add(&snapshot->pools[i].total, &view->stats, 1);
-	(void)worker;
+	if (!pool)
+		return;
+	counters_add(&pool->total, &view->stats, 1);
+	meter_merge(&pool->times.wait, &view->times.wait);
+	meter_merge(&pool->times.lease, &view->times.lease);
+	meter_merge(&pool->times.query, &view->times.query);
+	meter_merge(&pool->times.login, &view->times.login);
+}
+
+static void count_pin(struct snapshot *snapshot, const char *reason)
+{
+	struct pin_count *pin = snapshot->pins;
+
+	while (pin < snapshot->pins + snapshot->pin_count && strcmp(pin->reason, reason) != 0)
+		pin++;
+	check(pin < snapshot->pins + sizeof snapshot->pins / sizeof *snapshot->pins);
+	if (pin == snapshot->pins + snapshot->pin_count) {
+		snapshot->pin_count++;
+		text_copy(pin->reason, sizeof pin->reason, reason);
+	}
+	pin->leases++;
+}
+
+static void count_pins(struct snapshot *snapshot, const struct channel *channel)
+{
+	if (channel->session)
+		count_pin(snapshot, "session_mode");
+	if (channel->pinned)
+		count_pin(snapshot, "long_statement");
+	for (unsigned i = 0; channel->remains.pins && i < PINS; i++)
+		if (channel->remains.pins & (1u << i))
+			count_pin(snapshot, pin_word((enum pin)i));
 }
 
 static void visit_own(struct worker *worker, struct snapshot *snapshot)
@@ -527,9 +556,12 @@ static void visit_own(struct worker *worker, struct snapshot *snapshot)
 	for (i = 0; (snapshot->parts & PART_LEASES) && i < worker->channel_capacity; i++)
 		if (worker->channels[i] && worker->channels[i]->guest)
 			add_lease(worker, snapshot, worker->channels[i]);
+	for (i = 0; (snapshot->parts & PART_PINS) && i < worker->channel_capacity; i++)
+		if (worker->channels[i] && worker->channels[i]->guest)
+			count_pins(snapshot, worker->channels[i]);
 	for (i = 0; (snapshot->parts & PART_STATS) && i < worker->view_capacity; i++)
 		if (worker->views[i])
-			add_stats(worker, snapshot, worker->views[i]);
+			add_stats(snapshot, worker->views[i]);
 }
 
 /* Rates per second, and times per transaction, query and assignment. */

@@ -303,6 +303,7 @@ static void begin_lent(struct guest *guest)
 	habits_lent(guest);
 	view->stats.server_assignments++;
 	view->stats.wait_time += (uint64_t)(guest->worker->now - guest->wants_since);
+	meter_add(&view->times.wait, guest->worker->now - guest->wants_since);
 	timer_clear(&guest->worker->timers, &guest->timer);
 }
 

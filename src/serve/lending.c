@@ -223,6 +223,8 @@ void channel_part(struct channel *channel)
 	struct guest *guest = channel->guest;
 
 	if (guest) {
+		if (!channel->learning && !channel->checking)
+			meter_add(&channel_view(channel)->times.lease, channel->worker->now - channel->lent_since);
 		guest->cut_short = channel->body_left > 0 && channel->forward;
 		/* Its long statements are there under its own names: nobody else may find them. */
 		channel->broken = channel->broken || guest->long_names;

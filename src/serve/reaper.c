@@ -333,6 +333,7 @@ struct reaper {
 		time_us at, let_alone_until;
 	} ended[WATCHED];
 	size_t ended_next;
+	uint64_t ended_total, told_total;
 };
 
 struct reaper *reaper_new(void)
@@ -441,6 +442,10 @@ static void audit(struct reaper *reaper, struct letter_reap *letter)
 			continue;
 		reaper->list[reaper->next++ % KEPT_REAPS] = *row;
 		reaper->count += reaper->count < KEPT_REAPS;
+		if (strcmp(row->outcome, "told") == 0)
+			reaper->told_total++;
+		else
+			reaper->ended_total++;
 		log_line(LOG_WARNING, "reaper: client %u of origin %u (%s/%s \"%s\" at %s:%d) %s: %s for %s; %s%s",
 			row->client, row->who.origin, row->who.database, row->who.user, row->who.application_name,
 			row->who.address, row->who.port, row->outcome, row->reason,
@@ -477,4 +482,10 @@ size_t reaper_list(const struct reaper *reaper, struct reap_row *out, size_t cap
 	for (size_t i = 0; i < n; i++)
 		out[i] = reaper->list[(reaper->next - 1 - i) % KEPT_REAPS];
 	return n;
+}
+
+void reaper_totals(const struct reaper *reaper, uint64_t *ended, uint64_t *told)
+{
+	*ended = reaper->ended_total;
+	*told = reaper->told_total;
 }

@@ -62,4 +62,7 @@ void reaper_home(struct reaper *, struct house *, struct letter *);
 /* Those ended lately, the last first, for SHOW REAPS. Returns how many of `capacity`. */
 size_t reaper_list(const struct reaper *, struct reap_row *, size_t capacity);
 
+/* How many were ended, and how many were told, since the start. */
+void reaper_totals(const struct reaper *, uint64_t *ended, uint64_t *told);
+
 #endif

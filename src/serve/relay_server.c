@@ -214,6 +214,7 @@ static void take_ready(struct channel *channel, const struct track_reply *reply)
 	if (channel->query_since != 0 && !(reply->entry.flags & TRACK_OURS)) {
 		executing = worker->now - channel->query_since;
 		view->stats.query_time += (uint64_t)executing;
+		meter_add(&view->times.query, executing);
 		channel->query_since = track_quiet(&channel->track) ? 0 : worker->now;
 	}
 	if (channel->guest && !channel->learning && !channel->checking && !(reply->entry.flags & TRACK_OURS))

@@ -172,6 +172,7 @@ struct pool_view {
 	time_us catalog_again;
 	char *database_name, *user; /* as the core knows them; owned */
 	size_t next_host;
+	struct pool_times times;
 	struct stat_counters stats, marked, last_period; /* marked: as they stood when the last stats_period ended */
 };
 

@@ -17,10 +17,29 @@ static const char *const texts[PINS] = {
 	[PIN_UNASKED] = "the server could not be asked what is left",
 };
 
+static const char *const words[PINS] = {
+	[PIN_TEMPORARY] = "temporary",
+	[PIN_CURSOR] = "cursor",
+	[PIN_LOCK] = "advisory_lock",
+	[PIN_PREPARE] = "prepare",
+	[PIN_LISTEN] = "listen",
+	[PIN_SETTING] = "setting",
+	[PIN_UNSEEN] = "unseen_setting",
+	[PIN_SEQUENCE] = "sequence",
+	[PIN_FOR_GOOD] = "for_good",
+	[PIN_UNASKED] = "unasked",
+};
+
 const char *pin_text(enum pin pin)
 {
 	check(pin < PINS);
 	return texts[pin];
+}
+
+const char *pin_word(enum pin pin)
+{
+	check(pin < PINS);
+	return words[pin];
 }
 
 /* Marks that a question answers, its part, and the pin that a row of this kind is. */

@@ -24,6 +24,7 @@ enum pin {
 	PINS
 };
 const char *pin_text(enum pin);
+const char *pin_word(enum pin); /* in one word, for metrics */
 
 struct question {
 	uint32_t marks;              /* of looks: what may have been left */

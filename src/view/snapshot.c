@@ -169,3 +169,18 @@ void snapshot_reaps(struct snapshot *s, const struct reap_row *reaps, size_t cou
 {
 	s->reaps = copy(s, reaps, &s->reap_count, count, sizeof *reaps);
 }
+
+struct pool_row *snapshot_pool_of(struct snapshot *snapshot, uint32_t id)
+{
+	size_t low = 0, high = snapshot->pool_count;
+
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+
+		if (snapshot->pools[middle].id < id)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low < snapshot->pool_count && snapshot->pools[low].id == id ? &snapshot->pools[low] : NULL;
+}

@@ -6,6 +6,7 @@
 
 #include "base/buf.h"
 #include "base/histogram.h"
+#include "base/meter.h"
 #include "base/time.h"
 
 /* Everything that can be shown, at one moment, in plain values: no pointers into the living house. Workers add their parts one
@@ -19,7 +20,8 @@ enum snapshot_part {
 	PART_STATS = 8,
 	PART_LEASES = 16,
 	PART_LEAKS = 32, /* and origins: as they were when last looked at, see serve/survey.c */
-	PART_ALL = 63
+	PART_PINS = 64,  /* how many there are, by reason; the rows are in LEASES */
+	PART_ALL = 127
 };
 
 #define SNAPSHOT_NAME 64
@@ -71,7 +73,13 @@ struct stat_counters {
 	uint64_t questions, pins; /* servers asked what is left in their session; leases that were pinned */
 };
 
+/* How long things took. */
+struct pool_times {
+	struct meter wait, lease, query, login;
+};
+
 struct pool_row {
+	uint32_t id; /* the rows are in its order */
 	char database[SNAPSHOT_NAME], user[SNAPSHOT_NAME];
 	uint32_t clients, clients_active, clients_waiting, cancels_active, cancels_waiting; /* clients: logged in */
 	uint32_t servers_active, servers_active_cancel, servers_being_canceled, servers_idle, servers_used,
@@ -85,6 +93,7 @@ struct pool_row {
 	bool failing;
 	char failure[160];
 	struct stat_counters total;
+	struct pool_times times;
 };
 
 struct database_row {
@@ -220,7 +229,13 @@ struct snapshot {
 	size_t leak_count;
 	struct reap_row *reaps;
 	size_t reap_count;
+	struct pin_count {
+		char reason[20];
+		uint32_t leases; /* that are pinned for it; a lease may have several reasons */
+	} pins[16];
+	size_t pin_count;
 	/* totals */
+	uint64_t reaped, noticed; /* clients that the reaper ended, and told, since the start */
 	uint32_t clients_total, clients_login, clients_at_door, servers_total, names_cached, names_pending;
 	uint64_t door_waits, clients_max;
 	bool paused, suspended, shutting_down;
@@ -246,6 +261,9 @@ struct budget_row *snapshot_budget(struct snapshot *);
 struct stats_row *snapshot_stats(struct snapshot *);
 struct config_row *snapshot_setting(struct snapshot *);
 struct lease_row *snapshot_lease(struct snapshot *);
+
+/* The row of this pool; NULL: it is not there. */
+struct pool_row *snapshot_pool_of(struct snapshot *, uint32_t id);
 
 /* Copies of these lists, once. */
 void snapshot_leaks(struct snapshot *, const struct origin_row *, size_t, const struct leak_row *, size_t);
