@@ -5,9 +5,10 @@
 #include "config/schema.h"
 #include "core/leak.h"
 #include "tool/logs_errors.h"
+#include "view/metrics_table.h"
 
 /* Prints a page of doc/ from the table that the program itself goes by: "settings" from src/config/schema.c, "leaks" from
- * src/core/leak_patterns.c, "logs" from src/tool/logs_errors.c. Called by tools/gendoc, which compiles it. */
+ * src/core/leak_patterns.c, "logs" from src/tool/logs_errors.c, "metrics" from src/view/metrics_table.c. Called by tools/gendoc, which compiles it. */
 
 static const char head[] =
 	"# Settings\n"
@@ -307,6 +308,87 @@ static void print_logs_page(void)
 	}
 }
 
+static const char metrics_head[] =
+	"# Metrics\n"
+	"\n"
+	"<!-- Made by tools/gendoc from src/view/metrics_table.c and tools/gendoc.c; edit there. -->\n"
+	"\n"
+	"Where `http_listen` is set ([http.md](http.md)), `/metrics` tells them in Prometheus' text format 0.0.4, or as OpenMetrics 1.0.0 to who "
+	"prefers it.\n"
+	"\n"
+	"```yaml\n"
+	"scrape_configs:\n"
+	"  - job_name: pgweir\n"
+	"    static_configs:\n"
+	"      - targets: [127.0.0.1:6433]\n"
+	"```\n"
+	"\n"
+	"- Times are in seconds; counters begin at 0 with the process. A scrape within half a second of another tells the same.\n"
+	"- **Labels are bounded.** Lines of their own have the first hundred pools (and databases) that came to be, the hundred origins with the most "
+	"clients, and a hundred leaks; all others share a line in which every label is `(others)`. There numbers are added up; of ages the "
+	"largest is told.\n"
+	"- Names are told as the console shows them: control characters and what is not UTF-8 as `\\xNN`, a backslash as two.\n"
+	"- What is not known or does not apply has no line.\n"
+	"- A histogram has the buckets 0.1, 0.5, 1, 2.5, 5, 10, 25, 50, 100, 250 and 500 ms, 1, 2.5, 5, 10, 30 and 60 s, and 5 min.\n"
+	"- The `pgbouncer_` ones have the names, labels and meaning of Debian's prometheus-pgbouncer-exporter, so that its dashboards go on working. "
+	"Rates that it takes for gauges are counters here.\n";
+
+static const char *type_text(enum metric_type type)
+{
+	return type == METRIC_COUNTER ? "counter" : type == METRIC_GAUGE ? "gauge" : "histogram";
+}
+
+static void print_metric_labels(const struct metric *metric)
+{
+	const char *between = "";
+
+	for (size_t i = 0; i < METRIC_LABELS && metric->scope->labels[i].name; i++) {
+		printf("%s`%s`", between, metric->scope->labels[i].name);
+		between = ", ";
+	}
+	if (metric->more)
+		printf("%s`%.*s`", between, (int)strcspn(metric->more, "="), metric->more);
+}
+
+/* The values of the label that parts the rows of one name: "lent, idle". */
+static void print_more(size_t i)
+{
+	const char *name = metrics[i].name, *between = " One of ";
+
+	for (; i < metrics_count && strcmp(metrics[i].name, name) == 0 && metrics[i].more; i++) {
+		const char *value = strchr(metrics[i].more, '"') + 1;
+
+		printf("%s`%.*s`", between, (int)strcspn(value, "\""), value);
+		between = ", ";
+	}
+	if (*between == ',')
+		putchar('.');
+}
+
+static void print_metrics(const char *title, const char *prefix)
+{
+	printf("\n## %s\n\n| metric | type | labels | what |\n|---|---|---|---|\n", title);
+	for (size_t i = 0; i < metrics_count; i++) {
+		const struct metric *metric = &metrics[i];
+
+		if (strncmp(metric->name, prefix, strlen(prefix)) != 0 ||
+			(i > 0 && strcmp(metric->name, metrics[i - 1].name) == 0))
+			continue;
+		printf("| `%s` | %s | ", metric->name, type_text(metric->type));
+		print_metric_labels(metric);
+		printf(" | %s", metric->help);
+		print_more(i);
+		printf("%s |\n", metric->pgbouncer ? " Only when called as `pgbouncer`: promtool wants seconds." : "");
+	}
+}
+
+static void print_metrics_page(void)
+{
+	fputs(metrics_head, stdout);
+	print_metrics("Ours", "pgweir_");
+	print_metrics("As the exporter for PgBouncer has them", "pgbouncer_");
+}
+
 int main(int argc, char **argv)
 {
 	if (argc == 2 && strcmp(argv[1], "settings") == 0)
@@ -315,6 +397,8 @@ int main(int argc, char **argv)
 		print_leaks_page();
 	else if (argc == 2 && strcmp(argv[1], "logs") == 0)
 		print_logs_page();
+	else if (argc == 2 && strcmp(argv[1], "metrics") == 0)
+		print_metrics_page();
 	else
 		return 2;
 	return ferror(stdout) != 0;

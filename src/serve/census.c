@@ -92,6 +92,7 @@ static struct snapshot *visit_totals(struct worker *worker, struct snapshot *sna
 	core_totals(house->core, &totals);
 	lock_drop(house->lock);
 	snapshot->wall = clock_wall();
+	snapshot->started_wall = house->started_wall;
 	snapshot->pgbouncer = worker->config->manner == MANNER_PGBOUNCER;
 	text_copy(snapshot->version, sizeof snapshot->version, "pgweir " PGWEIR_VERSION);
 	snapshot->clients_total = atomic_load(&house->clients);

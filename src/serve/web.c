@@ -17,7 +17,9 @@
 #include "io/file.h"
 #include "serve/web_access.h"
 #include "serve/worker.h"
+#include "session/web.h"
 #include "view/json.h"
+#include "view/metrics.h"
 
 #define FRESH    (500 * MILLISECOND_US)
 #define PATIENCE (2 * SECOND_US)
@@ -72,25 +74,28 @@ static const struct snapshot *snapshot_for(struct web *web, unsigned parts)
 
 /* ---- what there is to see ---- */
 
-typedef bool write_fn(struct web *, const struct snapshot *, const struct caller *, struct http_reply *);
+struct showing {
+	const struct http_request *request;
+	const struct caller *caller;
+	const struct snapshot *snapshot; /* NULL: none is needed */
+};
 
-static bool write_health(
-	struct web *web, const struct snapshot *snapshot, const struct caller *caller, struct http_reply *reply)
+/* False: memory refused. */
+typedef bool write_fn(struct web *, const struct showing *, struct http_reply *);
+
+static bool write_health(struct web *web, const struct showing *showing, struct http_reply *reply)
 {
 	(void)web;
-	(void)snapshot;
-	(void)caller;
+	(void)showing;
 	reply->type = "text/plain; charset=utf-8";
 	return buf_format(&reply->body, "alive\n");
 }
 
-static bool write_ready(
-	struct web *web, const struct snapshot *snapshot, const struct caller *caller, struct http_reply *reply)
+static bool write_ready(struct web *web, const struct showing *showing, struct http_reply *reply)
 {
 	struct totals_picture totals;
 
-	(void)snapshot;
-	(void)caller;
+	(void)showing;
 	lock_take(web->house->lock);
 	core_totals(web->house->core, &totals);
 	lock_drop(web->house->lock);
@@ -100,21 +105,28 @@ static bool write_ready(
 	return buf_format(&reply->body, "%s\n", totals.shutting_down ? "draining" : totals.paused ? "paused" : "ready");
 }
 
-static bool write_snapshot(
-	struct web *web, const struct snapshot *snapshot, const struct caller *caller, struct http_reply *reply)
+static bool write_metrics(struct web *web, const struct showing *showing, struct http_reply *reply)
 {
-	(void)caller;
-	reply->type = "application/json";
-	return json_snapshot(&reply->body, snapshot, web->house->started_wall);
+	const char *accept = http_header(showing->request, "Accept");
+	enum metrics_form form = accept && web_wants_openmetrics(span_text(accept)) ? METRICS_OPEN : METRICS_TEXT;
+
+	(void)web;
+	reply->type = metrics_content_type(form);
+	return metrics_write(&reply->body, showing->snapshot, form);
 }
 
-static bool write_session(
-	struct web *web, const struct snapshot *snapshot, const struct caller *caller, struct http_reply *reply)
+static bool write_snapshot(struct web *web, const struct showing *showing, struct http_reply *reply)
 {
 	(void)web;
-	(void)snapshot;
 	reply->type = "application/json";
-	return access_write(&reply->body, caller);
+	return json_snapshot(&reply->body, showing->snapshot);
+}
+
+static bool write_session(struct web *web, const struct showing *showing, struct http_reply *reply)
+{
+	(void)web;
+	reply->type = "application/json";
+	return access_write(&reply->body, showing->caller);
 }
 
 static const struct route {
@@ -125,6 +137,7 @@ static const struct route {
 } routes[] = {
 	{ "/healthz", true, 0, write_health },
 	{ "/readyz", true, 0, write_ready },
+	{ "/metrics", true, METRICS_PARTS, write_metrics },
 	{ "/api/session.json", false, 0, write_session },
 	{ "/api/snapshot.json", false, JSON_PARTS, write_snapshot },
 };
@@ -140,22 +153,23 @@ static const struct route *find_route(const char *path)
 static enum http_verdict show(struct web *web, const struct route *route, const struct http_request *request,
 	const struct caller *caller, struct http_reply *reply)
 {
-	const struct snapshot *snapshot = NULL;
+	struct showing showing = { .request = request, .caller = caller };
 
 	if (route->parts) {
-		snapshot = snapshot_for(web, route->parts);
-		if (!snapshot && web->now < request->since + PATIENCE) {
+		showing.snapshot = snapshot_for(web, route->parts);
+		if (!showing.snapshot && web->now < request->since + PATIENCE) {
 			if (!web->answer_by || request->since + PATIENCE < web->answer_by)
 				web->answer_by = request->since + PATIENCE;
 			return HTTP_LATER;
 		}
-		if (!snapshot || snapshot->refused_memory) {
-			web_say(reply, 503, "error", snapshot ? "out of memory" : "the workers did not answer in time");
+		if (!showing.snapshot || showing.snapshot->refused_memory) {
+			web_say(reply, 503, "error",
+				showing.snapshot ? "out of memory" : "the workers did not answer in time");
 			return HTTP_ANSWERED;
 		}
 	}
 	reply->status = 200;
-	if (!route->write(web, snapshot, caller, reply)) {
+	if (!route->write(web, &showing, reply)) {
 		buf_fini(&reply->body);
 		web_say(reply, 503, "error", "out of memory");
 	}

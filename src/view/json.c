@@ -98,7 +98,7 @@ static const char *yes_or_no(bool yes)
 	return yes ? "true" : "false";
 }
 
-bool json_snapshot(struct buf *out, const struct snapshot *snapshot, time_us started_wall)
+bool json_snapshot(struct buf *out, const struct snapshot *snapshot)
 {
 	static const char *const tables[] = { "pools", "stats", "budget", "origins", "leases", "pins", "leaks", "reaps",
 		"mem" };
@@ -107,8 +107,8 @@ bool json_snapshot(struct buf *out, const struct snapshot *snapshot, time_us sta
 
 	ok = ok &&
 		buf_format(out, ",\n\"time\":%.3f,\"started\":%.3f,\"uptime\":%.3f,",
-			(double)snapshot->wall / SECOND_US, (double)started_wall / SECOND_US,
-			(double)(snapshot->wall - started_wall) / SECOND_US) &&
+			(double)snapshot->wall / SECOND_US, (double)snapshot->started_wall / SECOND_US,
+			(double)(snapshot->wall - snapshot->started_wall) / SECOND_US) &&
 		buf_format(out, "\"draining\":%s,\"paused\":%s,", yes_or_no(snapshot->shutting_down),
 			yes_or_no(snapshot->paused)) &&
 		buf_format(out,

@@ -16,6 +16,6 @@ bool json_rows(struct buf *, const struct snapshot *, const char *what, size_t m
 /* All that pages and scripts want at once: see doc/http.md. */
 #define JSON_ROWS_MOST 1000
 #define JSON_PARTS     (PART_POOLS | PART_STATS | PART_LEASES | PART_LEAKS)
-bool json_snapshot(struct buf *, const struct snapshot *, time_us started_wall);
+bool json_snapshot(struct buf *, const struct snapshot *);
 
 #endif

@@ -163,6 +163,8 @@ void snapshot_leaks(struct snapshot *s, const struct origin_row *origins, size_t
 {
 	s->origins = copy(s, origins, &s->origin_count, origin_count, sizeof *origins);
 	s->leaks = copy(s, leaks, &s->leak_count, leak_count, sizeof *leaks);
+	for (size_t i = 0; i < s->leak_count; i++)
+		s->leaks_lasting += s->leaks[i].ended_wall == 0;
 }
 
 void snapshot_reaps(struct snapshot *s, const struct reap_row *reaps, size_t count)

@@ -201,7 +201,7 @@ struct config_row {
 };
 
 struct snapshot {
-	time_us wall;
+	time_us wall, started_wall;
 	unsigned parts; /* which were asked for: enum snapshot_part */
 	bool pgbouncer; /* called by that name: VERSION and texts follow it */
 	char version[64];
@@ -227,6 +227,7 @@ struct snapshot {
 	size_t origin_count;
 	struct leak_row *leaks;
 	size_t leak_count;
+	uint32_t leaks_lasting; /* of them */
 	struct reap_row *reaps;
 	size_t reap_count;
 	struct pin_count {

@@ -3,10 +3,14 @@ import base64
 import contextlib
 import http.client
 import json
+import pathlib
+import re
 import socket
 import ssl
 import subprocess
 import urllib.parse
+
+from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
 import wire
 from harness import Pooler, Story, free_port, give_away, live, wait_until
@@ -86,6 +90,7 @@ class Http(Story):
         console.query("SHUTDOWN WAIT_FOR_CLIENTS")
         wait_until("it drains", lambda: self._ask("/readyz").status == 503)
         self.assertEqual("draining\n", self._ask("/readyz").text)
+        self.assertIn("\npgweir_draining 1\n", self._ask("/metrics").text)
         self.assertEqual(200, self._ask("/healthz").status)
         self.assertTrue(self._ask("/api/snapshot.json", Cookie=cookie).json["draining"])
         console.close()
@@ -129,6 +134,103 @@ class Http(Story):
         self.assertEqual((False, False, {}), (got["draining"], got["paused"], got["left_out"]))
         self.assertGreater(got["time"], got["started"])
         self.assertEqual(int(pooler.show("LISTS")[6]["items"]), got["clients"] + 1)    # the console that asks
+
+    # Metrics
+
+    def _metrics(self, **headers):
+        answer = self._ask("/metrics", **headers)
+        self.assertEqual(200, answer.status, answer.text)
+        return answer
+
+    def _values(self):
+        """{series: value} of the text format."""
+        lines = self._metrics().text.splitlines()
+        pairs = [line.rsplit(" ", 1) for line in lines if not line.startswith("#")]
+        values = {series: float(value) for series, value in pairs}
+        self.assertEqual(len(pairs), len(values))
+        return values
+
+    def _fresh(self, true):
+        """Metrics of which this holds; a picture serves for half a second."""
+        return wait_until("the metrics are of now", lambda: (values := self._values()) and true(values) and values)
+
+    def metrics_tell_what_the_console_tells(self):
+        pooler = self._pooler(default_pool_size=2, stats_period=1)
+        labels = '{database="app",user="app"}'
+        before = self._values()
+        self.assertEqual(0, before["pgweir_pools"])
+        self.assertNotIn(f"pgweir_pool_queries_total{labels}", before)
+        holder = pooler.client()
+        for _ in range(7):
+            holder.query("SELECT 1")
+        holder.query("BEGIN")
+        waiters = [pooler.client() for _ in range(3)]
+        for each in waiters:
+            each.send(query("SELECT pg_sleep(60)"))
+        wait_until("two wait", lambda: pooler.pool()["cl_waiting"] == 2)
+        during = self._fresh(lambda values: values.get(f"pgweir_pool_clients_waiting{labels}") == 2)
+        row, stats = pooler.pool(), next(each for each in pooler.show("STATS") if each["database"] == "app")
+        for metric, told in ((f"pgweir_pool_clients{labels}", row["cl_total"]),
+                             (f"pgbouncer_active_clients{labels}", row["cl_active"]),
+                             (f"pgbouncer_waiting_clients{labels}", row["cl_waiting"]),
+                             ('pgweir_pool_servers{database="app",user="app",state="lent"}', row["sv_active"]),
+                             ('pgweir_pool_servers{database="app",user="app",state="idle"}', row["sv_idle"]),
+                             (f"pgweir_pool_queries_total{labels}", stats["total_query_count"]),
+                             (f"pgweir_pool_transactions_total{labels}", stats["total_xact_count"]),
+                             (f"pgweir_pool_leases_total{labels}", stats["total_server_assignment_count"]),
+                             (f"pgweir_pool_wait_seconds_count{labels}", stats["total_server_assignment_count"]),
+                             (f"pgweir_pool_logins_total{labels}", stats["total_client_login_count"]),
+                             (f"pgweir_pool_login_seconds_count{labels}", stats["total_client_login_count"]),
+                             (f"pgweir_pool_received_bytes_total{labels}", stats["total_received"]),
+                             ('pgbouncer_requests_total{database="app"}', stats["total_query_count"]),
+                             ('pgbouncer_sent_bytes_total{database="app"}', stats["total_sent"]),
+                             ('pgbouncer_pool_size{database="app"}', 2), ("pgbouncer_databases", 2), ("pgbouncer_pools", 1),
+                             ("pgweir_clients", 4), ("pgweir_draining", 0), ("pgweir_paused", 0)):
+            self.assertEqual(float(told), during[metric], metric)
+        self.assertEqual(float(stats["total_wait_time"]) / 1e6, during[f"pgweir_pool_wait_seconds_sum{labels}"])
+        self.assertEqual(float(stats["total_query_time"]) / 1e6, during[f"pgweir_pool_query_seconds_sum{labels}"])
+        self.assertGreater(during[f"pgweir_pool_oldest_wait_seconds{labels}"], 0)
+        self.assertGreaterEqual(during[f"pgweir_pool_lease_seconds_count{labels}"], 7)
+        # Who waits is counted when it waits no more, and in the buckets where it belongs.
+        holder.query("ROLLBACK")
+        after = self._fresh(lambda values: values[f"pgweir_pool_clients_waiting{labels}"] == 1)
+        counts = [value for series, value in after.items() if series.startswith("pgweir_pool_wait_seconds_bucket")]
+        self.assertEqual(sorted(counts), counts)
+        self.assertEqual(after[f"pgweir_pool_wait_seconds_count{labels}"], counts[-1])
+        self.assertEqual(during[f"pgweir_pool_wait_seconds_count{labels}"] + 1, counts[-1])
+
+    def promtool_and_openmetrics_find_nothing_to_complain_of(self):
+        pooler = self._pooler(leak_interval=0.2, leak_quiet=0.5, leak_hold=0.8)
+        nasty = 'quo"te\\ \x1b[31m \n \u202e {}=,'
+        for parameters in ({"application_name": nasty}, {"application_name": ""}):
+            client = pooler.client(parameters=parameters)
+            client.query("BEGIN")
+            client.query("CREATE TEMPORARY TABLE mine (i int)")
+        pinned = pooler.client()
+        pinned.query("CREATE TEMPORARY TABLE kept (i int)")
+        values = self._fresh(lambda values: values["pgweir_leaks"] == 2 and values.get('pgweir_pins{reason="temporary"}'))
+        self.assertEqual(2, sum(1 for series in values if series.startswith("pgweir_leak_confidence_ratio")))
+        answer = self._metrics()
+        self.assertEqual("text/plain; version=0.0.4; charset=utf-8", answer.headers["content-type"])
+        checked = subprocess.run(["promtool", "check", "metrics"], input=answer.body, capture_output=True, timeout=20 * wire.PATIENCE)
+        self.assertEqual((0, b"", b""), (checked.returncode, checked.stdout, checked.stderr))
+        answer = self._metrics(Accept="application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.5,*/*;q=0.1")
+        self.assertEqual("application/openmetrics-text; version=1.0.0; charset=utf-8", answer.headers["content-type"])
+        families = {family.name: family for family in text_string_to_metric_families(answer.text)}
+        self.assertEqual("counter", families["pgweir_pool_queries"].type)
+        self.assertEqual("histogram", families["pgweir_pool_wait_seconds"].type)
+        told = {sample.labels["application_name"] for sample in families["pgweir_leak_clients"].samples}
+        self.assertEqual({each["application_name"] for each in pooler.show("LEAKS")}, told)
+        for family in families.values():
+            self.assertTrue(family.documentation, family.name)
+
+    def every_metric_stands_in_the_manual(self):
+        pooler = self._pooler(port=(port := free_port()), http_listen=f"localhost:{port}")
+        pooler.client().query("SELECT 1")
+        pages = pathlib.Path(__file__).resolve().parents[2] / "doc" / "metrics.md"
+        written = set(re.findall(r"^\| `(\w+)` \|", pages.read_text(), re.M))
+        told = set(re.findall(r"^# TYPE (\w+) ", self._metrics().text, re.M))
+        self.assertEqual(written, told | {"pgbouncer_query_microseconds_total"})
 
     # Who may see what
 
