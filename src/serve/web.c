@@ -18,6 +18,7 @@
 #include "serve/web_access.h"
 #include "serve/worker.h"
 #include "session/web.h"
+#include "view/chart.h"
 #include "view/json.h"
 #include "view/metrics.h"
 
@@ -36,6 +37,9 @@ struct web {
 	time_us latest_at;
 	bool asked;        /* a census is under way */
 	time_us answer_by; /* somebody waits for it, until then; 0: nobody does */
+
+	struct chart *chart;
+	time_us sample_at; /* when the next sample of it is due */
 
 	struct lock *lock;
 	struct snapshot *arrived; /* under the lock */
@@ -56,6 +60,10 @@ static void take_arrived(struct web *web)
 		return;
 	snapshot_free(web->latest);
 	web->latest = arrived;
+	if (web->now >= web->sample_at && (arrived->parts & CHART_PARTS) == CHART_PARTS && !arrived->refused_memory) {
+		chart_add(web->chart, arrived);
+		web->sample_at = web->now + CHART_INTERVAL;
+	}
 	web->latest_at = web->now;
 	web->asked = false;
 	web->answer_by = 0;
@@ -70,6 +78,24 @@ static const struct snapshot *snapshot_for(struct web *web, unsigned parts)
 	if (!web->asked)
 		web->asked = census_ask(web->house, parts);
 	return NULL;
+}
+
+/* A sample is taken from a census that somebody else asked for, if there is one. */
+static void see_to_sample(struct web *web)
+{
+	if (web->asked || web->now < web->sample_at)
+		return;
+	web->asked = census_ask(web->house, CHART_PARTS);
+	if (!web->asked)
+		web->sample_at = web->now + SECOND_US;
+}
+
+/* What comes home wakes us. */
+static time_us next_deadline(const struct web *web)
+{
+	if (web->asked)
+		return web->answer_by;
+	return web->answer_by && web->answer_by < web->sample_at ? web->answer_by : web->sample_at;
 }
 
 /* ---- what there is to see ---- */
@@ -122,6 +148,13 @@ static bool write_snapshot(struct web *web, const struct showing *showing, struc
 	return json_snapshot(&reply->body, showing->snapshot);
 }
 
+static bool write_history(struct web *web, const struct showing *showing, struct http_reply *reply)
+{
+	(void)showing;
+	reply->type = "application/json";
+	return chart_json(&reply->body, web->chart);
+}
+
 static bool write_session(struct web *web, const struct showing *showing, struct http_reply *reply)
 {
 	(void)web;
@@ -138,6 +171,7 @@ static const struct route {
 	{ "/healthz", true, 0, write_health },
 	{ "/readyz", true, 0, write_ready },
 	{ "/metrics", true, METRICS_PARTS, write_metrics },
+	{ "/api/history.json", false, 0, write_history },
 	{ "/api/session.json", false, 0, write_session },
 	{ "/api/snapshot.json", false, JSON_PARTS, write_snapshot },
 };
@@ -261,10 +295,12 @@ struct web *web_open(struct house *house, const struct config *config, char *err
 	struct web *web = calloc(1, sizeof *web);
 	char *certificate = NULL, *key = NULL, where[ADDRESS_TEXT];
 
-	if (web)
+	if (web) {
 		web->lock = lock_new();
-	if (!web || !web->lock) {
-		free(web);
+		web->chart = chart_new();
+	}
+	if (!web || !web->lock || !web->chart) {
+		web_stop(&web);
 		text_copy(error, error_size, "http_listen: out of memory");
 		return NULL;
 	}
@@ -307,9 +343,10 @@ static void run(void *context)
 	struct web *web = context;
 
 	while (!is_stopping(web)) {
-		http_turn(web->http, web->answer_by);
+		http_turn(web->http, next_deadline(web));
 		web->now = clock_now();
 		take_arrived(web);
+		see_to_sample(web);
 		if (web->answer_by && web->now >= web->answer_by) {
 			web->answer_by = 0;
 			http_resume(web->http);
@@ -352,6 +389,7 @@ void web_stop(struct web **at)
 		thread_join(&web->thread);
 	}
 	http_close(&web->http);
+	chart_free(web->chart);
 	snapshot_free(web->latest);
 	snapshot_free(web->arrived);
 	secret_wipe(&web->access, sizeof web->access);

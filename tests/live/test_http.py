@@ -13,7 +13,7 @@ import urllib.parse
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
 import wire
-from harness import Pooler, Story, free_port, give_away, live, wait_until
+from harness import Pooler, Story, free_port, give_away, takes, wait_until
 from wire import query
 
 ADMIN = ("admin", "let me, in & more")
@@ -134,6 +134,30 @@ class Http(Story):
         self.assertEqual((False, False, {}), (got["draining"], got["paused"], got["left_out"]))
         self.assertGreater(got["time"], got["started"])
         self.assertEqual(int(pooler.show("LISTS")[6]["items"]), got["clients"] + 1)    # the console that asks
+
+    @takes(90)
+    def the_history_grows_and_tells_rates(self):
+        pooler = self._pooler()
+        client = pooler.client()
+        client.query("SELECT 1")
+        cookie, _ = self._cookie(STATS)
+        self.assertEqual(401, self._ask("/api/history.json").status)
+
+        def samples(least):
+            told = self._ask("/api/history.json", Cookie=cookie).json
+            return told if len(told["times"]) >= least else None
+        first = wait_until("a sample", lambda: samples(1))
+        self.assertEqual((10, [None]), (first["interval"], first["process"]["queries_per_second"]))
+        for _ in range(100):
+            client.query("SELECT 1")
+        told = wait_until("another", lambda: samples(2), timeout=30)
+        lengths = {len(values) for series in (told["process"], *told["pools"]) for values in series.values() if isinstance(values, list)}
+        self.assertEqual({len(told["times"])}, lengths)
+        self.assertEqual(sorted(told["times"]), told["times"])
+        self.assertEqual((1, 1), (told["process"]["clients"][1], told["process"]["idle"][1]))
+        self.assertGreater(told["process"]["queries_per_second"][1], 0)
+        self.assertGreater(told["process"]["wait_p99"][1], 0)
+        self.assertEqual([("app", "app")], [(pool["database"], pool["user"]) for pool in told["pools"]])
 
     # Metrics
 
