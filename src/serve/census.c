@@ -231,17 +231,12 @@ static void add_user(struct worker *worker, struct snapshot *snapshot, const cha
 {
 	const struct config *config = worker->config;
 	const struct user_settings *from = config_user(config, span_text(name));
-	struct user_row *row;
 	uint32_t servers = 0, clients = 0;
-	size_t i;
+	bool is_new;
+	struct user_row *row = snapshot_user(snapshot, name, &is_new);
 
-	for (i = 0; i < snapshot->user_count; i++)
-		if (strcmp(snapshot->users[i].name, name) == 0)
-			return;
-	row = snapshot_user(snapshot);
-	if (!row)
+	if (!row || !is_new)
 		return;
-	text_copy(row->name, sizeof row->name, name);
 	row->pool_size = from ? from->pool_size : UNSET;
 	row->reserve_pool_size = from ? from->reserve_pool_size : UNSET;
 	row->mode = from && from->pool_mode != POOL_UNSET ? (int)from->pool_mode : -1;
@@ -490,18 +485,10 @@ static void counters_add(struct stat_counters *to, const struct stat_counters *f
 static void add_stats(struct snapshot *snapshot, const struct pool_view *view)
 {
 	struct pool_row *pool = snapshot_pool_of(snapshot, view->id);
-	struct stats_row *row = NULL;
-	size_t i;
+	struct stats_row *row = snapshot_stats(snapshot, view->database_name);
 
-	for (i = 0; i < snapshot->stats_count; i++)
-		if (strcmp(snapshot->stats[i].database, view->database_name) == 0)
-			row = &snapshot->stats[i];
-	if (!row) {
-		row = snapshot_stats(snapshot);
-		if (!row)
-			return;
-		text_copy(row->database, sizeof row->database, view->database_name);
-	}
+	if (!row)
+		return;
 	counters_add(&row->total, &view->stats, 1);
 	counters_add(&row->average, &view->last_period, 1);
 	if (!pool)

@@ -96,6 +96,19 @@ static bool take(struct answer *a, const char *kind, const char *name, const cha
 	return ok;
 }
 
+static void every_pin_has_a_text_and_a_word_of_its_own(void **state)
+{
+	(void)state;
+	for (unsigned i = 0; i < PINS; i++) {
+		assert_in_range(strlen(pin_word((enum pin)i)), 1, 19);
+		assert_int_equal(
+			strspn(pin_word((enum pin)i), "abcdefghijklmnopqrstuvwxyz_"), strlen(pin_word((enum pin)i)));
+		assert_true(strlen(pin_text((enum pin)i)) > 0);
+		for (unsigned j = 0; j < i; j++)
+			assert_string_not_equal(pin_word((enum pin)i), pin_word((enum pin)j));
+	}
+}
+
 static void rows_become_settings_and_pins(void **state)
 {
 	struct question q = { .marks = LOOK_SETTINGS | LOOK_TEMPORARY };
@@ -144,6 +157,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(only_what_may_be_there_is_asked_for),
+		cmocka_unit_test(every_pin_has_a_text_and_a_word_of_its_own),
 		cmocka_unit_test(rows_become_settings_and_pins),
 		cmocka_unit_test(a_privileged_setting_under_another_role_stays_where_it_is),
 		cmocka_unit_test(a_value_that_depends_on_the_encoding_stays_where_it_is),

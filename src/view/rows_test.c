@@ -623,14 +623,15 @@ static void a_console_that_was_listed_is_not_listed_twice(void **state)
 
 static void what_is_not_set_for_a_user_is_empty(void **state)
 {
-	struct user_row *row = snapshot_user(snapshot);
+	bool is_new;
+	struct user_row *row = snapshot_user(snapshot, "anna", &is_new);
 
 	(void)state;
 	assert_non_null(row);
 	*row = (struct user_row){
 		.name = "anna", .pool_size = -1, .reserve_pool_size = -1, .mode = -1, .max_connections = 1
 	};
-	row = snapshot_user(snapshot);
+	row = snapshot_user(snapshot, "bert", &is_new);
 	assert_non_null(row);
 	*row = (struct user_row){ .name = "bert",
 		.pool_size = 20,
@@ -650,12 +651,13 @@ static void lists_counts_what_there_is(void **state)
 	static const char *const lines[] = { "databases|2", "users|3", "peers|0", "pools|1", "peer_pools|0",
 		"free_clients|0", "used_clients|40", "login_clients|5", "free_servers|0", "used_servers|6",
 		"dns_names|7", "dns_zones|0", "dns_queries|0", "dns_pending|8" };
+	bool is_new;
 
 	(void)state;
 	assert_non_null(snapshot_database(snapshot));
 	assert_non_null(snapshot_pool(snapshot));
-	for (int i = 0; i < 3; i++)
-		assert_non_null(snapshot_user(snapshot));
+	for (int i = 0; i < 6; i++)
+		assert_non_null(snapshot_user(snapshot, (const char *[]){ "a", "b", "c" }[i % 3], &is_new));
 	snapshot->clients_total = 40;
 	snapshot->clients_login = 5;
 	snapshot->servers_total = 6;
@@ -706,7 +708,7 @@ static struct stat_counters counters(uint64_t first)
 
 static void statistics_are_totals_and_then_averages(void **state)
 {
-	struct stats_row *row = snapshot_stats(snapshot);
+	struct stats_row *row = snapshot_stats(snapshot, "shop");
 
 	(void)state;
 	assert_non_null(row);
@@ -733,7 +735,7 @@ static void totals_add_up_over_databases_and_times_are_weighed(void **state)
 		"avg_server_bytes|0", "avg_xact_time|175", "avg_query_time|40", "avg_wait_time|15",
 		"avg_ps_client_parse_count|0", "avg_ps_server_parse_count|0", "avg_ps_bind_count|0",
 		"avg_client_login_count|0" };
-	struct stats_row *row = snapshot_stats(snapshot);
+	struct stats_row *row = snapshot_stats(snapshot, "a");
 
 	(void)state;
 	assert_non_null(row);
@@ -746,7 +748,7 @@ static void totals_add_up_over_databases_and_times_are_weighed(void **state)
 			.query_time = 40,
 			.received = 20,
 			.wait_time = 10 } };
-	row = snapshot_stats(snapshot);
+	row = snapshot_stats(snapshot, "b");
 	assert_non_null(row);
 	*row = (struct stats_row){ .database = "b",
 		.total = counters(1000),
@@ -822,6 +824,64 @@ static void rows_keep_their_values_while_a_list_grows(void **state)
 	assert_false(snapshot->refused_memory);
 }
 
+static void a_name_stands_once_however_many_there_are(void **state)
+{
+	char name[100];
+	bool is_new;
+
+	(void)state;
+	for (int round = 0; round < 2; round++)
+		for (int i = 0; i < 3000; i++) {
+			struct user_row *user;
+
+			text_format(name, sizeof name, "user %d", i);
+			user = snapshot_user(snapshot, name, &is_new);
+			assert_int_equal(is_new, round == 0);
+			assert_string_equal(user->name, name);
+			snapshot_stats(snapshot, name)->total.queries++;
+		}
+	assert_int_equal(snapshot->user_count, 3000);
+	assert_int_equal(snapshot->stats_count, 3000);
+	assert_string_equal(snapshot->stats[2999].database, "user 2999");
+	for (int i = 0; i < 3000; i++)
+		assert_int_equal(snapshot->stats[i].total.queries, 2);
+	/* Cut, as rows have it. */
+	memset(name, 'x', sizeof name - 1);
+	name[99] = 0;
+	assert_non_null(snapshot_user(snapshot, name, &is_new));
+	assert_true(is_new);
+	name[80] = 0;
+	assert_int_equal(strlen(snapshot_user(snapshot, name, &is_new)->name), SNAPSHOT_NAME - 1);
+	assert_false(is_new);
+	assert_non_null(snapshot_user(snapshot, "", &is_new));
+	assert_true(is_new);
+}
+
+static void a_pool_is_found_by_its_number(void **state)
+{
+	(void)state;
+	assert_null(snapshot_pool_of(snapshot, 0));
+	for (uint32_t id = 1; id < 20; id += 2)
+		snapshot_pool(snapshot)->id = id;
+	for (uint32_t id = 0; id < 22; id++)
+		if (id % 2 && id < 20)
+			assert_int_equal(snapshot_pool_of(snapshot, id)->id, id);
+		else
+			assert_null(snapshot_pool_of(snapshot, id));
+}
+
+static struct user_row *add_anna(struct snapshot *to)
+{
+	bool is_new;
+
+	return snapshot_user(to, "anna", &is_new);
+}
+
+static struct stats_row *add_shop(struct snapshot *to)
+{
+	return snapshot_stats(to, "shop");
+}
+
 /* A list said to be so long that its next size cannot be asked for. */
 static void refused_memory_is_said_and_what_was_there_stays(void **state)
 {
@@ -842,8 +902,8 @@ static void refused_memory_is_said_and_what_was_there_stays(void **state)
 	REFUSES(servers, server_count, server_capacity, snapshot_server);
 	REFUSES(pools, pool_count, pool_capacity, snapshot_pool);
 	REFUSES(databases, database_count, database_capacity, snapshot_database);
-	REFUSES(users, user_count, user_capacity, snapshot_user);
-	REFUSES(stats, stats_count, stats_capacity, snapshot_stats);
+	REFUSES(users, user_count, user_capacity, add_anna);
+	REFUSES(stats, stats_count, stats_capacity, add_shop);
 	REFUSES(settings, setting_count, setting_capacity, snapshot_setting);
 }
 
@@ -926,6 +986,8 @@ int main(void)
 		STORY(settings_are_shown_in_their_order),
 		STORY(more_memory_than_an_int4_holds_is_its_largest),
 		STORY(rows_keep_their_values_while_a_list_grows),
+		STORY(a_name_stands_once_however_many_there_are),
+		STORY(a_pool_is_found_by_its_number),
 		STORY(refused_memory_is_said_and_what_was_there_stays),
 		STORY(what_does_not_apply_to_a_leak_is_null),
 		STORY(only_leases_with_a_reason_are_pins),

@@ -2,6 +2,9 @@
 
 #include <stdlib.h>
 
+#include "base/hash.h"
+#include "base/text.h"
+
 /* Lists that grow by half and never shrink: a snapshot is filled once, read once and thrown away. When memory is refused the
  * snapshot says so, keeps what it has, and its reader decides (the console answers with an error rather than with half a list). */
 
@@ -27,6 +30,8 @@ void snapshot_free(struct snapshot *snapshot)
 	free(snapshot->users);
 	free(snapshot->budgets);
 	free(snapshot->stats);
+	free(snapshot->user_places.rows);
+	free(snapshot->stats_places.rows);
 	free(snapshot->settings);
 	free(snapshot->leases);
 	free(snapshot->origins);
@@ -54,6 +59,103 @@ static void *grow(struct snapshot *snapshot, void *list, size_t *count, size_t *
 	(*count)++;
 	return list;
 }
+
+/* ---- lists in which a name stands once ----
+ *
+ * With ten thousand users, to look for each among those before would take seconds, and a worker does nothing else meanwhile. So the places
+ * of rows are found by a hash of the name, which is the first member of the row; a place holds the row's number and one more. */
+
+_Static_assert(offsetof(struct user_row, name) == 0 && offsetof(struct stats_row, database) == 0, "names come first");
+
+struct places {
+	struct snapshot_places *of;
+	const void *list;
+	size_t size; /* of a row */
+};
+
+static const char *name_at(const struct places *places, uint32_t row)
+{
+	return (const char *)places->list + (row - 1) * places->size;
+}
+
+/* Where this name stands, or where it would. */
+static uint32_t *place_of(const struct places *places, const char *name)
+{
+	size_t mask = places->of->capacity - 1, at = hash_bytes(span_text(name)) & mask;
+
+	while (places->of->rows[at] && strcmp(name_at(places, places->of->rows[at]), name) != 0)
+		at = (at + 1) & mask;
+	return &places->of->rows[at];
+}
+
+/* Room for one more; at most half of it is taken. */
+static bool make_places(struct snapshot *snapshot, const struct places *places, size_t count)
+{
+	struct snapshot_places before = *places->of;
+
+	if (2 * (count + 1) <= before.capacity)
+		return true;
+	places->of->capacity = before.capacity ? before.capacity * 2 : 2 * ROWS_SMALLEST;
+	places->of->rows = calloc(places->of->capacity, sizeof *places->of->rows);
+	if (!places->of->rows) {
+		*places->of = before;
+		snapshot->refused_memory = true;
+		return false;
+	}
+	for (size_t i = 0; i < before.capacity; i++)
+		if (before.rows[i])
+			*place_of(places, name_at(places, before.rows[i])) = before.rows[i];
+	free(before.rows);
+	return true;
+}
+
+/* The row of this name, cut as rows have it; a new one where there is none. NULL: memory refused. */
+static void *row_of_name(struct snapshot *s, struct snapshot_places *of, void **list, size_t *count, size_t *capacity,
+	size_t size, const char *name, bool *is_new)
+{
+	struct places places = { of, *list, size };
+	char cut[SNAPSHOT_NAME];
+	uint32_t *place;
+	void *grown;
+
+	text_copy(cut, sizeof cut, name);
+	if (!make_places(s, &places, *count))
+		return NULL;
+	place = place_of(&places, cut);
+	*is_new = *place == 0;
+	if (*place)
+		return (char *)*list + (*place - 1) * size;
+	grown = grow(s, *list, count, capacity, size);
+	if (!grown)
+		return NULL;
+	*list = grown;
+	*place = (uint32_t)*count;
+	memcpy((char *)grown + (*count - 1) * size, cut, sizeof cut);
+	return (char *)grown + (*count - 1) * size;
+}
+
+struct user_row *snapshot_user(struct snapshot *s, const char *name, bool *is_new)
+{
+	void *list = s->users,
+	     *row = row_of_name(
+		     s, &s->user_places, &list, &s->user_count, &s->user_capacity, sizeof *s->users, name, is_new);
+
+	s->users = list;
+	return row;
+}
+
+struct stats_row *snapshot_stats(struct snapshot *s, const char *database)
+{
+	bool is_new;
+	void *list = s->stats,
+	     *row = row_of_name(s, &s->stats_places, &list, &s->stats_count, &s->stats_capacity, sizeof *s->stats,
+		     database, &is_new);
+
+	s->stats = list;
+	return row;
+}
+
+/* ---- the others ---- */
 
 struct client_row *snapshot_client(struct snapshot *s)
 {
@@ -95,16 +197,6 @@ struct database_row *snapshot_database(struct snapshot *s)
 	return &list[s->database_count - 1];
 }
 
-struct user_row *snapshot_user(struct snapshot *s)
-{
-	struct user_row *list = grow(s, s->users, &s->user_count, &s->user_capacity, sizeof *list);
-
-	if (!list)
-		return NULL;
-	s->users = list;
-	return &list[s->user_count - 1];
-}
-
 struct budget_row *snapshot_budget(struct snapshot *s)
 {
 	struct budget_row *list = grow(s, s->budgets, &s->budget_count, &s->budget_capacity, sizeof *list);
@@ -113,16 +205,6 @@ struct budget_row *snapshot_budget(struct snapshot *s)
 		return NULL;
 	s->budgets = list;
 	return &list[s->budget_count - 1];
-}
-
-struct stats_row *snapshot_stats(struct snapshot *s)
-{
-	struct stats_row *list = grow(s, s->stats, &s->stats_count, &s->stats_capacity, sizeof *list);
-
-	if (!list)
-		return NULL;
-	s->stats = list;
-	return &list[s->stats_count - 1];
 }
 
 struct config_row *snapshot_setting(struct snapshot *s)

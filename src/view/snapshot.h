@@ -215,6 +215,10 @@ struct snapshot {
 	size_t database_count, database_capacity;
 	struct user_row *users;
 	size_t user_count, user_capacity;
+	struct snapshot_places {
+		uint32_t *rows;
+		size_t capacity;
+	} user_places, stats_places; /* by name: see snapshot.c */
 	struct budget_row *budgets;
 	size_t budget_count, budget_capacity;
 	struct stats_row *stats;
@@ -257,11 +261,13 @@ struct client_row *snapshot_client(struct snapshot *);
 struct server_row *snapshot_server(struct snapshot *);
 struct pool_row *snapshot_pool(struct snapshot *);
 struct database_row *snapshot_database(struct snapshot *);
-struct user_row *snapshot_user(struct snapshot *);
 struct budget_row *snapshot_budget(struct snapshot *);
-struct stats_row *snapshot_stats(struct snapshot *);
 struct config_row *snapshot_setting(struct snapshot *);
 struct lease_row *snapshot_lease(struct snapshot *);
+
+/* The row of this name, which is added where it is not there; NULL: memory is refused, likewise. */
+struct user_row *snapshot_user(struct snapshot *, const char *name, bool *is_new);
+struct stats_row *snapshot_stats(struct snapshot *, const char *database);
 
 /* The row of this pool; NULL: it is not there. */
 struct pool_row *snapshot_pool_of(struct snapshot *, uint32_t id);
