@@ -1,33 +1,22 @@
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdint.h>
-#include <stdlib.h>
-
-#include <cmocka.h>
-
-#include "base/text.h"
+#include "view/helper_test.h"
 #include "view/chart.h"
 
 static struct chart *chart;
-static struct snapshot *snapshot;
-static struct buf out;
 static time_us wall;
 
-static void forget(void)
+static int forget(void **state)
 {
 	chart_free(chart);
-	snapshot_free(snapshot);
-	buf_fini(&out);
+	chart = NULL;
+	return end(state);
 }
 
-static int begin_anew(void **state)
+static int begin_chart(void **state)
 {
-	(void)state;
-	forget();
+	chart_free(chart);
 	chart = chart_new();
-	snapshot = snapshot_new(CHART_PARTS);
 	wall = 1000 * SECOND_US;
-	return chart && snapshot ? 0 : -1;
+	return chart ? begin_anew(state) : -1;
 }
 
 static struct pool_row *add_pool(uint32_t id, uint32_t lent)
@@ -51,9 +40,8 @@ static void has(const char *part)
 {
 	buf_clear(&out);
 	assert_true(chart_json(&out, chart));
-	assert_true(buf_add(&out, "", 1));
-	if (!strstr((const char *)buf_span(&out).at, part))
-		fail_msg("there is no %s in\n%.3000s", part, (const char *)buf_span(&out).at);
+	if (!strstr(text(), part))
+		fail_msg("there is no %s in\n%.3000s", part, text());
 }
 
 static size_t count(const char *part)
@@ -151,15 +139,13 @@ static void a_name_is_a_text(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup(nothing_is_a_history_too, begin_anew),
-		cmocka_unit_test_setup(counters_become_rates_and_waits_a_quantile, begin_anew),
-		cmocka_unit_test_setup(an_hour_is_kept_and_no_more, begin_anew),
-		cmocka_unit_test_setup(a_pool_that_came_later_has_nothing_before, begin_anew),
-		cmocka_unit_test_setup(the_largest_pools_have_a_series_and_who_flickers_takes_nobodys, begin_anew),
-		cmocka_unit_test_setup(a_name_is_a_text, begin_anew),
+		cmocka_unit_test_setup(nothing_is_a_history_too, begin_chart),
+		cmocka_unit_test_setup(counters_become_rates_and_waits_a_quantile, begin_chart),
+		cmocka_unit_test_setup(an_hour_is_kept_and_no_more, begin_chart),
+		cmocka_unit_test_setup(a_pool_that_came_later_has_nothing_before, begin_chart),
+		cmocka_unit_test_setup(the_largest_pools_have_a_series_and_who_flickers_takes_nobodys, begin_chart),
+		cmocka_unit_test_setup(a_name_is_a_text, begin_chart),
 	};
-	int failed = cmocka_run_group_tests(tests, NULL, NULL);
 
-	forget();
-	return failed;
+	return cmocka_run_group_tests(tests, NULL, forget);
 }

@@ -1,31 +1,8 @@
 /* The tables of SHOW as JSON. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdint.h>
-#include <stdlib.h>
 
-#include <cmocka.h>
-
-#include "base/text.h"
+#include "view/helper_test.h"
 #include "view/json.h"
 
-static struct snapshot *snapshot;
-static struct buf out;
-
-static int begin_anew(void **state)
-{
-	(void)state;
-	buf_fini(&out);
-	snapshot_free(snapshot);
-	snapshot = snapshot_new(PART_ALL);
-	return snapshot ? 0 : -1;
-}
-
-static const char *text(void)
-{
-	assert_true(buf_add(&out, "", 1));
-	return (const char *)buf_span(&out).at;
-}
 
 static void a_text_of_whoever_is_a_string(void **state)
 {
@@ -112,9 +89,6 @@ int main(void)
 		cmocka_unit_test_setup(a_snapshot_has_every_table_and_says_how_much_it_left_out, begin_anew),
 	};
 
-	int failed = cmocka_run_group_tests(tests, NULL, NULL);
 
-	buf_fini(&out);
-	snapshot_free(snapshot);
-	return failed;
+	return cmocka_run_group_tests(tests, NULL, end);
 }

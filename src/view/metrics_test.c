@@ -1,34 +1,15 @@
 /* Metrics as they are written. What promtool says of them is asked by the live tests. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
 
-#include <cmocka.h>
-
-#include "base/text.h"
+#include "view/helper_test.h"
 #include "view/metrics.h"
 #include "view/metrics_table.h"
 
-static struct snapshot *snapshot;
-static struct buf out;
-
-static int begin_anew(void **state)
-{
-	(void)state;
-	buf_fini(&out);
-	snapshot_free(snapshot);
-	snapshot = snapshot_new(METRICS_PARTS);
-	return snapshot ? 0 : -1;
-}
 
 static const char *write_text(enum metrics_form form)
 {
 	buf_clear(&out);
 	assert_true(metrics_write(&out, snapshot, form));
-	assert_true(buf_add(&out, "", 1));
-	return (const char *)buf_span(&out).at;
+	return text();
 }
 
 static struct pool_row *add_pool(const char *database, const char *user)
@@ -42,25 +23,25 @@ static struct pool_row *add_pool(const char *database, const char *user)
 	return row;
 }
 
-static void has(const char *text, const char *line)
+static void has(const char *page, const char *line)
 {
-	const char *at = strstr(text, line);
+	const char *at = strstr(page, line);
 
-	if (!at || (at > text && at[-1] != '\n') || at[strlen(line)] != '\n')
-		fail_msg("there is no line %s in:\n%.6000s", line, text);
+	if (!at || (at > page && at[-1] != '\n') || at[strlen(line)] != '\n')
+		fail_msg("there is no line %s in:\n%.6000s", line, page);
 }
 
-static void has_not(const char *text, const char *part)
+static void has_not(const char *page, const char *part)
 {
-	if (strstr(text, part))
+	if (strstr(page, part))
 		fail_msg("there is %s", part);
 }
 
-static size_t count(const char *text, const char *part)
+static size_t count(const char *page, const char *part)
 {
 	size_t n = 0;
 
-	for (const char *at = text; (at = strstr(at, part)); at++)
+	for (const char *at = page; (at = strstr(at, part)); at++)
 		n++;
 	return n;
 }
@@ -68,7 +49,7 @@ static size_t count(const char *text, const char *part)
 static void a_pool_has_its_lines(void **state)
 {
 	struct pool_row *pool = add_pool("app", "web");
-	const char *text;
+	const char *page;
 
 	(void)state;
 	pool->servers_active = 3;
@@ -77,26 +58,26 @@ static void a_pool_has_its_lines(void **state)
 	pool->failing = true;
 	pool->total.queries = 18446744073709551615u;
 	pool->total.transaction_time = 2000001;
-	text = write_text(METRICS_TEXT);
-	has(text, "# HELP pgweir_pool_servers Servers of the pool, by what they do.");
-	has(text, "# TYPE pgweir_pool_servers gauge");
-	assert_int_equal(count(text, "# TYPE pgweir_pool_servers "), 1);
-	has(text, "pgweir_pool_servers{database=\"app\",user=\"web\",state=\"lent\"} 3");
-	has(text, "pgweir_pool_servers{database=\"app\",user=\"web\",state=\"idle\"} 2");
-	has(text, "pgweir_pool_oldest_wait_seconds{database=\"app\",user=\"web\"} 1.500000");
-	has(text, "pgweir_pool_failing{database=\"app\",user=\"web\"} 1");
-	has(text, "# TYPE pgweir_pool_queries_total counter");
-	has(text, "pgweir_pool_queries_total{database=\"app\",user=\"web\"} 18446744073709551615");
-	has(text, "pgweir_pool_transaction_seconds_total{database=\"app\",user=\"web\"} 2.000001");
-	has(text, "pgbouncer_requests_total{database=\"app\"} 18446744073709551615");
-	has(text, "pgweir_pools 1");
-	has_not(text, "(others)");
+	page = write_text(METRICS_TEXT);
+	has(page, "# HELP pgweir_pool_servers Servers of the pool, by what they do.");
+	has(page, "# TYPE pgweir_pool_servers gauge");
+	assert_int_equal(count(page, "# TYPE pgweir_pool_servers "), 1);
+	has(page, "pgweir_pool_servers{database=\"app\",user=\"web\",state=\"lent\"} 3");
+	has(page, "pgweir_pool_servers{database=\"app\",user=\"web\",state=\"idle\"} 2");
+	has(page, "pgweir_pool_oldest_wait_seconds{database=\"app\",user=\"web\"} 1.500000");
+	has(page, "pgweir_pool_failing{database=\"app\",user=\"web\"} 1");
+	has(page, "# TYPE pgweir_pool_queries_total counter");
+	has(page, "pgweir_pool_queries_total{database=\"app\",user=\"web\"} 18446744073709551615");
+	has(page, "pgweir_pool_transaction_seconds_total{database=\"app\",user=\"web\"} 2.000001");
+	has(page, "pgbouncer_requests_total{database=\"app\"} 18446744073709551615");
+	has(page, "pgweir_pools 1");
+	has_not(page, "(others)");
 }
 
 static void a_histogram_adds_up(void **state)
 {
 	struct pool_row *pool = add_pool("app", "web");
-	const char *text;
+	const char *page;
 
 	(void)state;
 	meter_add(&pool->times.wait, 50);
@@ -104,16 +85,16 @@ static void a_histogram_adds_up(void **state)
 	meter_add(&pool->times.wait, 3000);
 	meter_add(&pool->times.wait, SECOND_US);
 	meter_add(&pool->times.wait, 1000 * SECOND_US);
-	text = write_text(METRICS_TEXT);
-	has(text, "# TYPE pgweir_pool_wait_seconds histogram");
-	has(text, "pgweir_pool_wait_seconds_bucket{database=\"app\",user=\"web\",le=\"0.0001\"} 2");
-	has(text, "pgweir_pool_wait_seconds_bucket{database=\"app\",user=\"web\",le=\"0.0025\"} 2");
-	has(text, "pgweir_pool_wait_seconds_bucket{database=\"app\",user=\"web\",le=\"0.005\"} 3");
-	has(text, "pgweir_pool_wait_seconds_bucket{database=\"app\",user=\"web\",le=\"1.0\"} 4");
-	has(text, "pgweir_pool_wait_seconds_bucket{database=\"app\",user=\"web\",le=\"300.0\"} 4");
-	has(text, "pgweir_pool_wait_seconds_bucket{database=\"app\",user=\"web\",le=\"+Inf\"} 5");
-	has(text, "pgweir_pool_wait_seconds_sum{database=\"app\",user=\"web\"} 1001.003150");
-	has(text, "pgweir_pool_wait_seconds_count{database=\"app\",user=\"web\"} 5");
+	page = write_text(METRICS_TEXT);
+	has(page, "# TYPE pgweir_pool_wait_seconds histogram");
+	has(page, "pgweir_pool_wait_seconds_bucket{database=\"app\",user=\"web\",le=\"0.0001\"} 2");
+	has(page, "pgweir_pool_wait_seconds_bucket{database=\"app\",user=\"web\",le=\"0.0025\"} 2");
+	has(page, "pgweir_pool_wait_seconds_bucket{database=\"app\",user=\"web\",le=\"0.005\"} 3");
+	has(page, "pgweir_pool_wait_seconds_bucket{database=\"app\",user=\"web\",le=\"1.0\"} 4");
+	has(page, "pgweir_pool_wait_seconds_bucket{database=\"app\",user=\"web\",le=\"300.0\"} 4");
+	has(page, "pgweir_pool_wait_seconds_bucket{database=\"app\",user=\"web\",le=\"+Inf\"} 5");
+	has(page, "pgweir_pool_wait_seconds_sum{database=\"app\",user=\"web\"} 1001.003150");
+	has(page, "pgweir_pool_wait_seconds_count{database=\"app\",user=\"web\"} 5");
 }
 
 static void hostile_names_stay_inside_their_quotes(void **state)
@@ -121,27 +102,27 @@ static void hostile_names_stay_inside_their_quotes(void **state)
 	struct leak_row leak = {
 		.pattern = "L1", .user = "\xff\xc3", .application_name = "a\\x0a\"} 1\n", .confidence = 66
 	};
-	const char *text;
+	const char *page;
 
 	(void)state;
 	add_pool("new\nline", "quo\"te")->clients = 1;
 	add_pool("back\\slash", "\x1b[31m\t\x7f")->clients = 2;
 	add_pool("\xff\xfe\xc3", "\xe2\x80\xae")->clients = 3;
 	snapshot_leaks(snapshot, NULL, 0, &leak, 1);
-	text = write_text(METRICS_TEXT);
-	has(text, "pgweir_pool_clients{database=\"new\\\\x0aline\",user=\"quo\\\"te\"} 1");
-	has(text, "pgweir_pool_clients{database=\"back\\\\\\\\slash\",user=\"\\\\x1b[31m\\\\x09\\\\x7f\"} 2");
-	has(text, "pgweir_pool_clients{database=\"\\\\xff\\\\xfe\\\\xc3\",user=\"\xe2\x80\xae\"} 3");
-	has(text,
+	page = write_text(METRICS_TEXT);
+	has(page, "pgweir_pool_clients{database=\"new\\\\x0aline\",user=\"quo\\\"te\"} 1");
+	has(page, "pgweir_pool_clients{database=\"back\\\\\\\\slash\",user=\"\\\\x1b[31m\\\\x09\\\\x7f\"} 2");
+	has(page, "pgweir_pool_clients{database=\"\\\\xff\\\\xfe\\\\xc3\",user=\"\xe2\x80\xae\"} 3");
+	has(page,
 		"pgweir_leak_confidence_ratio{database=\"\",user=\"\xef\xbf\xbd\xef\xbf\xbd\",application_name=\"a\\\\x0a\\\"} 1\\n\","
 		"address=\"\",pattern=\"L1\",family=\"\"} 0.66");
-	for (const char *line = text; line && *line; line = strchr(line, '\n') ? strchr(line, '\n') + 1 : NULL)
+	for (const char *line = page; line && *line; line = strchr(line, '\n') ? strchr(line, '\n') + 1 : NULL)
 		assert_true(*line == '#' || strncmp(line, "pgweir_", 7) == 0 || strncmp(line, "pgbouncer_", 10) == 0);
 }
 
 static void beyond_a_hundred_pools_the_others_share_a_line(void **state)
 {
-	const char *text;
+	const char *page;
 	char name[20];
 
 	(void)state;
@@ -154,35 +135,35 @@ static void beyond_a_hundred_pools_the_others_share_a_line(void **state)
 		pool->oldest_wait = i * SECOND_US;
 		meter_add(&pool->times.wait, 1);
 	}
-	text = write_text(METRICS_TEXT);
-	assert_int_equal(count(text, "\npgweir_pool_clients{"), METRICS_NAMED + 1);
-	has(text, "pgweir_pool_clients{database=\"db99\",user=\"web\"} 2");
-	has(text, "pgweir_pool_clients{database=\"(others)\",user=\"(others)\"} 300");
-	has(text, "pgweir_pool_oldest_wait_seconds{database=\"(others)\",user=\"(others)\"} 249.000000");
-	has(text, "pgweir_pool_wait_seconds_count{database=\"(others)\",user=\"(others)\"} 150");
-	has(text, "pgbouncer_requests_total{database=\"(others)\"} 0");
-	has_not(text, "db100");
+	page = write_text(METRICS_TEXT);
+	assert_int_equal(count(page, "\npgweir_pool_clients{"), METRICS_NAMED + 1);
+	has(page, "pgweir_pool_clients{database=\"db99\",user=\"web\"} 2");
+	has(page, "pgweir_pool_clients{database=\"(others)\",user=\"(others)\"} 300");
+	has(page, "pgweir_pool_oldest_wait_seconds{database=\"(others)\",user=\"(others)\"} 249.000000");
+	has(page, "pgweir_pool_wait_seconds_count{database=\"(others)\",user=\"(others)\"} 150");
+	has(page, "pgbouncer_requests_total{database=\"(others)\"} 0");
+	has_not(page, "db100");
 }
 
 static void no_two_lines_have_the_same_labels(void **state)
 {
-	const char *text;
+	const char *page;
 
 	(void)state;
 	/* Names of which only what is told of them is the same, and one that calls itself the others. */
 	add_pool("same", "cut")->clients = 1;
 	add_pool("same", "cut")->clients = 2;
 	add_pool("(others)", "(others)")->clients = 4;
-	text = write_text(METRICS_TEXT);
-	has(text, "pgweir_pool_clients{database=\"same\",user=\"cut\"} 3");
-	has(text, "pgweir_pool_clients{database=\"(others)\",user=\"(others)\"} 4");
-	assert_int_equal(count(text, "\npgweir_pool_clients{"), 2);
+	page = write_text(METRICS_TEXT);
+	has(page, "pgweir_pool_clients{database=\"same\",user=\"cut\"} 3");
+	has(page, "pgweir_pool_clients{database=\"(others)\",user=\"(others)\"} 4");
+	assert_int_equal(count(page, "\npgweir_pool_clients{"), 2);
 }
 
 static void the_largest_origins_are_named(void **state)
 {
 	struct origin_row *rows = calloc(150, sizeof *rows);
-	const char *text;
+	const char *page;
 
 	(void)state;
 	for (uint32_t i = 0; i < 150; i++) {
@@ -191,11 +172,11 @@ static void the_largest_origins_are_named(void **state)
 	}
 	snapshot_leaks(snapshot, rows, 150, NULL, 0);
 	free(rows);
-	text = write_text(METRICS_TEXT);
-	has(text, "pgweir_origin_clients{database=\"\",user=\"\",application_name=\"app149\",address=\"\"} 150");
-	has(text, "pgweir_origin_clients{database=\"\",user=\"\",application_name=\"app50\",address=\"\"} 51");
-	has_not(text, "\"app49\"");
-	has(text,
+	page = write_text(METRICS_TEXT);
+	has(page, "pgweir_origin_clients{database=\"\",user=\"\",application_name=\"app149\",address=\"\"} 150");
+	has(page, "pgweir_origin_clients{database=\"\",user=\"\",application_name=\"app50\",address=\"\"} 51");
+	has_not(page, "\"app49\"");
+	has(page,
 		"pgweir_origin_clients{database=\"(others)\",user=\"(others)\",application_name=\"(others)\",address=\"(others)\"} 1275");
 }
 
@@ -203,7 +184,7 @@ static void what_is_not_known_or_is_over_has_no_line(void **state)
 {
 	struct leak_row leaks[2] = { { .pattern = "L1", .clients = 5 }, { .pattern = "L2", .ended_wall = 1 } };
 	struct budget_row *budget = snapshot_budget(snapshot);
-	const char *text;
+	const char *page;
 
 	(void)state;
 	budget->usable = -1;
@@ -211,24 +192,24 @@ static void what_is_not_known_or_is_over_has_no_line(void **state)
 	budget->port = 5432;
 	text_copy(budget->host, sizeof budget->host, "db.example");
 	snapshot_leaks(snapshot, NULL, 0, leaks, 2);
-	text = write_text(METRICS_TEXT);
-	has(text, "pgweir_budget_other_connections{host=\"db.example\",port=\"5432\"} 7");
-	has_not(text, "\npgweir_budget_usable_connections{");
-	has(text, "pgweir_leaks 1");
-	assert_int_equal(count(text, "\npgweir_leak_clients{"), 1);
-	has_not(text, "\npgweir_leak_exhausted_in_seconds{");
+	page = write_text(METRICS_TEXT);
+	has(page, "pgweir_budget_other_connections{host=\"db.example\",port=\"5432\"} 7");
+	has_not(page, "\npgweir_budget_usable_connections{");
+	has(page, "pgweir_leaks 1");
+	assert_int_equal(count(page, "\npgweir_leak_clients{"), 1);
+	has_not(page, "\npgweir_leak_exhausted_in_seconds{");
 }
 
 static void openmetrics_has_its_names_and_its_end(void **state)
 {
-	const char *text;
+	const char *page;
 
 	(void)state;
 	add_pool("app", "web");
-	text = write_text(METRICS_OPEN);
-	has(text, "# TYPE pgweir_pool_queries counter");
-	has(text, "pgweir_pool_queries_total{database=\"app\",user=\"web\"} 0");
-	assert_string_equal(text + strlen(text) - 6, "# EOF\n");
+	page = write_text(METRICS_OPEN);
+	has(page, "# TYPE pgweir_pool_queries counter");
+	has(page, "pgweir_pool_queries_total{database=\"app\",user=\"web\"} 0");
+	assert_string_equal(page + strlen(page) - 6, "# EOF\n");
 	has_not(write_text(METRICS_TEXT), "# EOF");
 }
 
@@ -284,9 +265,6 @@ int main(void)
 		cmocka_unit_test_setup(the_table_is_in_order, begin_anew),
 		cmocka_unit_test_setup(each_form_has_its_type, begin_anew),
 	};
-	int failed = cmocka_run_group_tests(tests, NULL, NULL);
 
-	buf_fini(&out);
-	snapshot_free(snapshot);
-	return failed;
+	return cmocka_run_group_tests(tests, NULL, end);
 }
