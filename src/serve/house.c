@@ -6,6 +6,7 @@
 #include "base/check.h"
 #include "io/clock.h"
 #include "io/file.h"
+#include "io/http.h"
 #include "serve/catalogs.h"
 #include "serve/mail.h"
 #include "serve/survey.h"
@@ -50,7 +51,9 @@ struct house *house_new(const struct house_setup *setup)
 	house->descriptor_limit = setup->descriptor_limit;
 	core.servers_max = (uint32_t)(setup->descriptor_limit / 4 < SERVERS_MOST ? setup->descriptor_limit / 4
 										 : SERVERS_MOST);
-	aside = setup->descriptor_limit > 4 * DESCRIPTORS_ASIDE ? DESCRIPTORS_ASIDE : setup->descriptor_limit / 4;
+	aside = DESCRIPTORS_ASIDE + (setup->config->http_listen[0] ? HTTP_CONNECTIONS : 0);
+	if (setup->descriptor_limit <= 4 * aside)
+		aside = setup->descriptor_limit / 4;
 	house->clients_aside = (uint32_t)(aside / 2);
 	house->clients_max = (uint32_t)(setup->descriptor_limit - aside - house->clients_aside);
 	atomic_init(&house->generation, 1);

@@ -121,6 +121,7 @@ static bool reload(struct keeper *keeper, char *error, size_t error_size)
 		return false;
 	}
 	log_set_level(level_of(keeper->setup, config));
+	web_tell_changes(keeper->house, config);
 	house_configure(keeper->house, config, secrets);
 	log_line(LOG_LOG, "configuration reloaded");
 	return true;

@@ -482,6 +482,11 @@ class Http(Story):
         error = self.refused(pooler.console().query, "RELOAD")
         self.assertIn("can be reached from other machines", str(error.fields))
         self.assertEqual(200, self._ask("/healthz").status)
+        pooler.settings["http_listen"] = f"127.0.0.1:{free_port()}"
+        pooler.write_files()
+        pooler.console().query("RELOAD")
+        self.assertIn("hold after a restart only", pooler.log())
+        self.assertEqual(200, self._ask("/healthz").status)
         self.refused(pooler.console().query, "SET http_listen = '127.0.0.1:1'", says="SET failed")
 
     def with_tls_others_may_come_and_must_be_somebody(self):
