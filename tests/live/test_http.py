@@ -514,3 +514,57 @@ class Http(Story):
         self.assertEqual(200, ask("/api/snapshot.json", Cookie=answer.headers["set-cookie"].split(";")[0]).status)
         # Without TLS nothing is said.
         self.assertNotIn(b"alive", self._raw(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n", wait=1))
+
+
+class Alerts(Story):
+    """What lies ready for Prometheus and Grafana: it is well formed, knows our metrics, and says what it should at the figures of
+    alerts.yml."""
+
+    kinds = ("pgweir",)
+    ROOT = pathlib.Path(__file__).resolve().parents[2]
+    RULES = ROOT / "etc" / "pgweir-alerts.yml"
+    DASHBOARD = ROOT / "etc" / "grafana-dashboard.json"
+
+    def _promtool(self, *arguments):
+        done = subprocess.run(["promtool", *map(str, arguments)], capture_output=True, text=True, timeout=60 * wire.PATIENCE)
+        self.assertEqual(0, done.returncode, done.stdout + done.stderr)
+        return done.stdout
+
+    def _expressions(self):
+        """Of every panel, with what Grafana puts in for its variables."""
+        for panel in json.loads(self.DASHBOARD.read_text())["panels"]:
+            for target in panel["targets"]:
+                yield re.sub(r"\$(instance|database|user)", ".*", target["expr"]).replace("$__rate_interval", "5m")
+
+    def the_rules_are_well_formed_and_each_says_what_to_do(self):
+        self.assertIn("SUCCESS: 13 rules found", self._promtool("check", "rules", self.RULES))
+        text = self.RULES.read_text()
+        for word in ("severity:", "summary:", "runbook: |"):
+            self.assertEqual(13, text.count(word), word)
+
+    def alerts_come_when_they_should_and_not_before(self):
+        rules = self.RULES.read_text()
+        runbooks = {name: text for name, text in re.findall(r"- alert: (\w+)\n.*?runbook: \|\n((?: {12}[^\n]*\n)+)", rules, re.S)}
+        story = (pathlib.Path(__file__).parent / "alerts.yml").read_text().replace("RULES]", f"{self.RULES}]")
+        story = re.sub(r"RUNBOOK (\w+)", lambda found: json.dumps(re.sub("^ {12}", "", runbooks[found[1]], flags=re.M)), story)
+        path = self.own_folder() / "alerts.yml"
+        path.write_text(story)
+        self.assertIn("SUCCESS", self._promtool("test", "rules", path))
+
+    def the_dashboard_s_questions_are_ones_that_prometheus_understands(self):
+        lines = ["groups:", "  - name: dashboard", "    rules:"]
+        for number, expression in enumerate(self._expressions()):
+            lines += [f"      - record: panel:{number}", f"        expr: {json.dumps(expression)}"]
+        path = self.own_folder() / "panels.yml"
+        path.write_text("\n".join(lines) + "\n")
+        self.assertIn("rules found", self._promtool("check", "rules", path))
+        panels = json.loads(self.DASHBOARD.read_text())["panels"]
+        self.assertEqual(len(panels), len({panel["id"] for panel in panels}))
+
+    def neither_asks_for_a_metric_that_there_is_not(self):
+        known = set(re.findall(r"^\| `(\w+)` \|", (self.ROOT / "doc" / "metrics.md").read_text(), re.M))
+        for text in (self.RULES.read_text(), self.DASHBOARD.read_text()):
+            asked = set(re.findall(r"\bpgweir_\w+", text))
+            self.assertGreater(len(asked), 8)
+            for name in asked:
+                self.assertIn(re.sub("_(bucket|sum|count)$", "", name), known)
