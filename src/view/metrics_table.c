@@ -27,28 +27,30 @@ static uint32_t leak_weight(const void *row)
 #define INSIDE(array, number) \
 	.list = offsetof(struct snapshot, array), .count = offsetof(struct snapshot, number), .size = sizeof *((struct snapshot *)0)->array, .inside = true
 
-static const struct metric_scope process = { "process", .inside = true, .one = true, .size = sizeof(struct snapshot) };
-static const struct metric_scope build = { "process", .inside = true, .one = true, .size = sizeof(struct snapshot),
-	.labels = { { "version", offsetof(struct snapshot, version), .raw = true } } };
-static const struct metric_scope pool = { "pool", ROWS(pools, pool_count), .labels = {
-	{ "database", offsetof(struct pool_row, database), .raw = true }, { "user", offsetof(struct pool_row, user), .raw = true } } };
-static const struct metric_scope pools_database = { "database", ROWS(pools, pool_count), .labels = {
-	{ "database", offsetof(struct pool_row, database), .raw = true } } };
-static const struct metric_scope database = { "database", ROWS(databases, database_count), .labels = {
-	{ "database", offsetof(struct database_row, name), .raw = true } } };
-static const struct metric_scope origin = { "origin", ROWS(origins, origin_count), .weight = origin_weight, .labels = {
-	{ "database", offsetof(struct origin_row, database) }, { "user", offsetof(struct origin_row, user) },
-	{ "application_name", offsetof(struct origin_row, application_name) }, { "address", offsetof(struct origin_row, address) } } };
-static const struct metric_scope leak = { "leak", ROWS(leaks, leak_count), .shown = leak_lasts, .weight = leak_weight, .labels = {
-	{ "database", offsetof(struct leak_row, database) }, { "user", offsetof(struct leak_row, user) },
-	{ "application_name", offsetof(struct leak_row, application_name) }, { "address", offsetof(struct leak_row, address) },
-	{ "pattern", offsetof(struct leak_row, pattern) }, { "family", offsetof(struct leak_row, family) } } };
-static const struct metric_scope server = { "PostgreSQL server", ROWS(budgets, budget_count), .labels = {
-	{ "host", offsetof(struct budget_row, host), .raw = true }, { "port", offsetof(struct budget_row, port), .number = true } } };
-static const struct metric_scope memory = { "kind", INSIDE(memory, memory_count), .labels = {
-	{ "kind", offsetof(struct memory_row, name) } } };
-static const struct metric_scope pin = { "reason", INSIDE(pins, pin_count), .labels = {
-	{ "reason", offsetof(struct pin_count, reason) } } };
+#define LABEL(NAME, ROW, MEMBER, ...) { .name = NAME, .offset = offsetof(struct ROW, MEMBER), __VA_ARGS__ }
+
+static const struct metric_scope process = { .inside = true, .one = true, .size = sizeof(struct snapshot) };
+static const struct metric_scope build = { .inside = true, .one = true, .size = sizeof(struct snapshot),
+	.labels = { LABEL("version", snapshot, version, .raw = true) } };
+static const struct metric_scope pool = { ROWS(pools, pool_count), .labels = {
+	LABEL("database", pool_row, database, .raw = true), LABEL("user", pool_row, user, .raw = true) } };
+static const struct metric_scope pools_database = { ROWS(pools, pool_count), .labels = {
+	LABEL("database", pool_row, database, .raw = true) } };
+static const struct metric_scope database = { ROWS(databases, database_count), .labels = {
+	LABEL("database", database_row, name, .raw = true) } };
+static const struct metric_scope origin = { ROWS(origins, origin_count), .weight = origin_weight, .labels = {
+	LABEL("database", origin_row, database), LABEL("user", origin_row, user),
+	LABEL("application_name", origin_row, application_name), LABEL("address", origin_row, address) } };
+static const struct metric_scope leak = { ROWS(leaks, leak_count), .shown = leak_lasts, .weight = leak_weight, .labels = {
+	LABEL("database", leak_row, database), LABEL("user", leak_row, user),
+	LABEL("application_name", leak_row, application_name), LABEL("address", leak_row, address),
+	LABEL("pattern", leak_row, pattern), LABEL("family", leak_row, family) } };
+static const struct metric_scope server = { ROWS(budgets, budget_count), .labels = {
+	LABEL("host", budget_row, host, .raw = true), LABEL("port", budget_row, port, .number = true) } };
+static const struct metric_scope memory = { INSIDE(memory, memory_count), .labels = {
+	LABEL("kind", memory_row, name) } };
+static const struct metric_scope pin = { INSIDE(pins, pin_count), .labels = {
+	LABEL("reason", pin_count, reason) } };
 
 #define PROCESS(NAME, TYPE, VALUE, MEMBER, HELP, ...) \
 	{ .name = NAME, .type = METRIC_##TYPE, .scope = &process, .value = VALUE_##VALUE, .offset = offsetof(struct snapshot, MEMBER), .help = HELP, __VA_ARGS__ }

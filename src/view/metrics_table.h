@@ -31,7 +31,6 @@ enum metric_fold { FOLD_SUM, FOLD_MOST, FOLD_LEAST };
 #define METRIC_LABELS 6
 
 struct metric_scope {
-	const char *name; /* for the page */
 	size_t list; /* offset into the snapshot: of the pointer to the rows, or of the rows themselves when `inside` */
 	size_t count; /* of the number of rows; ignored when `one` */
 	size_t size;
