@@ -227,7 +227,7 @@ static enum http_verdict answer(void *context, const struct http_request *reques
 	const struct route *route = find_route(request->path);
 	bool changes = strcmp(request->path, "/login") == 0 || strcmp(request->path, "/logout") == 0;
 	bool gets = strcmp(request->method, "GET") == 0 || strcmp(request->method, "HEAD") == 0;
-	struct caller caller;
+	struct caller caller = { .near = address_is_loopback(&request->peer) };
 
 	web->now = clock_now();
 	if (!access_fits(&web->access, request, reply))
@@ -241,12 +241,14 @@ static enum http_verdict answer(void *context, const struct http_request *reques
 		http_reply_line(reply, "Allow", route ? "GET, HEAD" : "POST");
 		return HTTP_ANSWERED;
 	}
+	if (route && route->open && caller.near)
+		return show(web, route, request, &caller, reply);
 	access_who(&web->access, request, web->now, &caller);
 	if (changes) {
 		change(web, request, &caller, reply);
 		return HTTP_ANSWERED;
 	}
-	if (!caller.known && !(route->open && caller.near)) {
+	if (!caller.known) {
 		access_refuse(reply);
 		return HTTP_ANSWERED;
 	}

@@ -167,7 +167,6 @@ void access_who(struct access *access, const struct http_request *request, time_
 	struct basic basic;
 	uint64_t secret;
 
-	*caller = (struct caller){ .near = address_is_loopback(&request->peer) };
 	if (web_cookie(cookies, COOKIE, &token))
 		visit = visits_find(&access->visits, token, now);
 	if (visit && !still_holds(access, request, visit, &caller->admin)) {

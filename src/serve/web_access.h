@@ -14,7 +14,7 @@ struct access {
 };
 
 struct caller {
-	bool near;  /* comes from this machine */
+	bool near;  /* comes from this machine; the others are filled in by access_who */
 	bool known; /* is a user of admin_users or stats_users, and has proved it */
 	bool admin;
 	char user[VISIT_USER_MAX], csrf[VISIT_TOKEN + 1]; /* csrf: empty without a visit */

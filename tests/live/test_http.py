@@ -1,8 +1,10 @@
 """The HTTP server: who may see what, JSON that agrees with the console, and readers that are rude, slow or many."""
 import base64
 import contextlib
+import ctypes
 import http.client
 import json
+import os
 import pathlib
 import re
 import socket
@@ -33,6 +35,31 @@ class Answer:
     @property
     def json(self):
         return json.loads(self.body)
+
+
+class _Halted:
+    """One thread of a process stands still while the block runs, if the kernel lets us (ptrace); `held` says so."""
+
+    SEIZE, INTERRUPT, DETACH, WALL = 0x4206, 0x4207, 17, 0x40000000
+
+    def __init__(self, pid, name):
+        self.held = False
+        for task in pathlib.Path(f"/proc/{pid}/task").iterdir():
+            if (task / "comm").read_text().strip() == name:
+                self.thread = int(task.name)
+        self.ptrace = ctypes.CDLL(None).ptrace
+        self.ptrace.argtypes = [ctypes.c_long, ctypes.c_long, ctypes.c_void_p, ctypes.c_void_p]
+        self.ptrace.restype = ctypes.c_long
+
+    def __enter__(self):
+        if self.ptrace(self.SEIZE, self.thread, None, None) == 0:
+            self.held = self.ptrace(self.INTERRUPT, self.thread, None, None) == 0
+            os.waitpid(self.thread, self.WALL)
+        return self
+
+    def __exit__(self, *_):
+        if self.held:
+            self.ptrace(self.DETACH, self.thread, None, None)
 
 
 class Http(Story):
@@ -452,6 +479,20 @@ class Http(Story):
             self.assertIn("8000/8000", output)
             admin.query("DROP TABLE pgbench_accounts, pgbench_branches, pgbench_history, pgbench_tellers")
 
+    def a_worker_that_hangs_delays_nobody_for_ever(self):
+        pooler = self._pooler(workers=1)
+        pooler.client().query("SELECT 1")
+        with _Halted(pooler.pid, "worker 0") as halted:
+            if not halted.held:
+                self.skipTest("threads of others may not be halted here")
+            self.assertEqual(200, self._ask("/healthz").status)
+            answers = self.together(*[lambda: self._ask("/metrics")] * 3)
+            self.assertEqual([503] * 3, [answer.status for answer in answers])
+            self.assertIn("did not answer in time", answers[0].text)
+            self.assertEqual(200, self._ask("/healthz").status)
+        wait_until("it goes on", lambda: self._ask("/metrics").status == 200)
+        self.assertEqual("1", pooler.client().value("SELECT 1"))
+
     # What it refuses to begin with
 
     def _refused_at_start(self, says, **settings):
@@ -474,6 +515,13 @@ class Http(Story):
             taken.bind(("127.0.0.1", 0))
             taken.listen()
             self._refused_at_start("Address already in use", http_listen=f"127.0.0.1:{taken.getsockname()[1]}")
+
+    def it_listens_on_ipv6_too(self):
+        port = free_port()
+        self._pooler(port=port, http_listen=f"[::1]:{port}")
+        with contextlib.closing(http.client.HTTPConnection("::1", port, timeout=20 * wire.PATIENCE)) as connection:
+            self.assertEqual(200, self._ask("/metrics", connection=connection).status)
+            self.assertEqual(421, self._ask("/metrics", connection=connection, Host="[2001:db8::1]").status)
 
     def a_reload_that_asks_for_such_a_thing_changes_nothing(self):
         pooler = self._pooler()
