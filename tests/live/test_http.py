@@ -142,7 +142,9 @@ class Http(Story):
         def there():
             got = self._ask("/api/snapshot.json", Cookie=cookie)
             self.assertEqual("application/json", got.headers["content-type"])
-            return got.json if len(got.json["origins"]) == 2 and got.json["pools"][0]["cl_waiting"] == 1 else None
+            # The consoles that were asked before may still be on their way out.
+            told = got.json
+            return told if (len(told["origins"]), told["pools"][0]["cl_waiting"], told["clients"]) == (2, 1, 3) else None
         got = wait_until("the snapshot is of now", there)
         for table in ("pools", "stats", "budget", "origins", "leases", "pins", "leaks", "reaps", "mem"):
             rows = pooler.show(table)
@@ -160,7 +162,6 @@ class Http(Story):
         self.assertEqual(pooler.show("VERSION")[0]["version"], got["version"])
         self.assertEqual((False, False, {}), (got["draining"], got["paused"], got["left_out"]))
         self.assertGreater(got["time"], got["started"])
-        self.assertEqual(int(pooler.show("LISTS")[6]["items"]), got["clients"] + 1)    # the console that asks
 
     @takes(90)
     def the_history_grows_and_tells_rates(self):
@@ -219,7 +220,7 @@ class Http(Story):
         for each in waiters:
             each.send(query("SELECT pg_sleep(60)"))
         wait_until("two wait", lambda: pooler.pool()["cl_waiting"] == 2)
-        during = self._fresh(lambda values: values.get(f"pgweir_pool_clients_waiting{labels}") == 2)
+        during = self._fresh(lambda values: values.get(f"pgweir_pool_clients_waiting{labels}") == 2 and values["pgweir_clients"] == 4)
         row, stats = pooler.pool(), next(each for each in pooler.show("STATS") if each["database"] == "app")
         for metric, told in ((f"pgweir_pool_clients{labels}", row["cl_total"]),
                              (f"pgbouncer_active_clients{labels}", row["cl_active"]),
@@ -236,7 +237,7 @@ class Http(Story):
                              ('pgbouncer_requests_total{database="app"}', stats["total_query_count"]),
                              ('pgbouncer_sent_bytes_total{database="app"}', stats["total_sent"]),
                              ('pgbouncer_pool_size{database="app"}', 2), ("pgbouncer_databases", 2), ("pgbouncer_pools", 1),
-                             ("pgweir_clients", 4), ("pgweir_draining", 0), ("pgweir_paused", 0)):
+                             ("pgweir_draining", 0), ("pgweir_paused", 0)):
             self.assertEqual(float(told), during[metric], metric)
         self.assertEqual(float(stats["total_wait_time"]) / 1e6, during[f"pgweir_pool_wait_seconds_sum{labels}"])
         self.assertEqual(float(stats["total_query_time"]) / 1e6, during[f"pgweir_pool_query_seconds_sum{labels}"])
