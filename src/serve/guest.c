@@ -203,9 +203,55 @@ void guest_refuse(struct guest *guest, const char *sqlstate, const char *message
 	guest_complain(guest, guest_is_bouncers(guest) ? SQLSTATE_PROTOCOL_VIOLATION : sqlstate, message, detail, hint);
 }
 
+char guest_status(const struct guest *guest)
+{
+	return guest->begun == BEGUN_NOT ? 'I' : guest->begun == BEGUN_WELL ? 'T' : 'E';
+}
+
+/* PostgreSQL's own limit, as the client has set it, in its way of saying it: milliseconds where no unit is. */
+static time_us own_transaction_limit(const struct guest *guest)
+{
+	const char *said = guest->wanted ? params_get(guest->wanted, span_text("idle_in_transaction_session_timeout"))
+					 : NULL;
+	int64_t milliseconds;
+	time_us limit;
+
+	if (!said)
+		return 0;
+	if (text_to_i64(span_text(said), &milliseconds))
+		return milliseconds > 0 && milliseconds <= INT32_MAX ? milliseconds * MILLISECOND_US : 0;
+	return text_to_duration(span_text(said), &limit) ? limit : 0;
+}
+
+/* How long it may rest; 0: for good. `*own`: that is the client's own limit. */
+static time_us rest_limit(const struct guest *guest, bool *own)
+{
+	const struct pool_rules *rules = &guest->worker->views[guest->pool]->rules;
+	time_us limit;
+
+	*own = false;
+	if (guest->begun == BEGUN_NOT)
+		return rules->client_idle_timeout;
+	limit = own_transaction_limit(guest);
+	*own = limit > 0 && (rules->idle_transaction_timeout == 0 || limit < rules->idle_transaction_timeout);
+	return *own ? limit : rules->idle_transaction_timeout;
+}
+
+/* It rested too long. */
+static void end_rest(struct guest *guest, bool own)
+{
+	if (guest->begun == BEGUN_NOT)
+		guest_refuse(guest, SQLSTATE_IDLE_SESSION_TIMEOUT, "client_idle_timeout", NULL, NULL);
+	else
+		guest_refuse(guest, SQLSTATE_IDLE_IN_TRANSACTION,
+			own ? "terminating connection due to idle-in-transaction timeout" : "idle transaction timeout",
+			NULL, NULL);
+}
+
 void guest_park(struct guest *guest)
 {
-	time_us idle = guest->worker->views[guest->pool]->rules.client_idle_timeout;
+	bool own;
+	time_us idle = rest_limit(guest, &own);
 
 	guest->state = GUEST_PARKED;
 	guest->noticed = false;
@@ -482,6 +528,7 @@ static void waited_too_long(struct guest *guest)
 void guest_rings(struct guest *guest)
 {
 	time_us now = guest->worker->now, limit;
+	bool own;
 
 	switch ((enum guest_state)guest->state) {
 	case GUEST_LOGIN:
@@ -513,9 +560,9 @@ void guest_rings(struct guest *guest)
 			arm_waiting(guest);
 		break;
 	case GUEST_PARKED:
-		limit = guest->worker->views[guest->pool]->rules.client_idle_timeout;
+		limit = rest_limit(guest, &own);
 		if (limit > 0 && now >= guest->requested + limit)
-			guest_refuse(guest, SQLSTATE_IDLE_SESSION_TIMEOUT, "client_idle_timeout", NULL, NULL);
+			end_rest(guest, own);
 		else if (limit > 0)
 			timer_set(&guest->worker->timers, &guest->timer, guest->requested + limit);
 		break;
@@ -603,6 +650,8 @@ static void cancel_waiting(struct guest *guest)
 	guest_send(guest);
 	if (guest->state == GUEST_ENDING)
 		return;
+	if (guest->begun == BEGUN_WELL)
+		guest->begun = BEGUN_FAILED;
 	guest_park(guest);
 	guest->skipping = guest->skip_query = true;
 	if (guest->collect)

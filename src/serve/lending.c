@@ -7,6 +7,7 @@
 #include "base/check.h"
 #include "base/text.h"
 #include "serve/channel.h"
+#include "serve/relay.h"
 
 /* ---- our own queries ---- */
 
@@ -121,7 +122,8 @@ bool channel_prepare(struct channel *channel)
 	if (!channel->unprepared)
 		return true;
 	channel->unprepared = false;
-	if ((differs(channel, guest->wanted) && !send_params(channel, guest->wanted)) || !remains_begin(channel)) {
+	if ((differs(channel, guest->wanted) && !send_params(channel, guest->wanted)) || !remains_begin(channel) ||
+		!relay_begin(channel)) {
 		guest_complain(guest, SQLSTATE_OUT_OF_MEMORY, "out of memory", NULL, NULL);
 		return false;
 	}

@@ -186,7 +186,8 @@ static void end_guest(
 	char detail[160];
 
 	explain(letter, candidate, target, detail, sizeof detail);
-	if (candidate->subject.in_block)
+	/* To a client that said BEGIN it is one, though no server has heard of it. */
+	if (candidate->subject.in_block || candidate->guest->begun != BEGUN_NOT)
 		guest_complain(candidate->guest, SQLSTATE_IDLE_IN_TRANSACTION,
 			"terminating connection: the leak guard ended an idle transaction", detail,
 			target->cure[0] ? target->cure : "End transactions before waiting for something else.");

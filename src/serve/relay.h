@@ -56,6 +56,16 @@ bool relay_close_excess(struct guest *);
 struct statement *relay_deallocated(struct guest *, struct span text, struct span *name);
 void relay_deallocate_text(struct guest *, struct statement *, char out[80]);
 
+/* The word in front of `text`, or nothing; then whether nothing but a semicolon is left. */
+struct span relay_take_word(struct span *text);
+bool relay_is_over(struct span text);
+
+/* The bytes of a BEGIN that is put off, or of the end of a transaction in which nothing was said: answered here. 0: it is something else. */
+size_t relay_put_off(struct guest *, struct span in);
+
+/* Before the first statement of a lease: BEGIN, if it was put off. False: memory refused. */
+bool relay_begin(struct channel *);
+
 /* A message that changes the unnamed statement (tag TAG_UNNAMED) was read by the server, or it was not. */
 void relay_unnamed_done(struct channel *, bool read);
 

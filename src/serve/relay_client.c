@@ -132,7 +132,7 @@ static enum step take_parked(struct guest *guest, struct span in, struct frame f
 	case 'S':
 		guest->skipping = guest->skip_query = false;
 		relay_header(outbox_room(o, FRAME_HEADER), 'Z', 1);
-		*outbox_room(o, 1) = 'I';
+		*outbox_room(o, 1) = (uint8_t)guest_status(guest);
 		return STEP_DISCARD;
 	case 'H': /* nothing waits to be flushed */
 	case 'd': /* what is left of a COPY that ended in an error: PostgreSQL ignores it too */
@@ -166,7 +166,7 @@ static enum step take_parked(struct guest *guest, struct span in, struct frame f
 			/* The very request that was cancelled while it waited; the error is said already. */
 			guest->skipping = guest->skip_query = false;
 			relay_header(outbox_room(o, FRAME_HEADER), 'Z', 1);
-			*outbox_room(o, 1) = 'I';
+			*outbox_room(o, 1) = (uint8_t)guest_status(guest);
 			return STEP_DISCARD;
 		}
 		guest->skip_query = false;
@@ -320,6 +320,11 @@ size_t relay_client(struct guest *guest, struct span in)
 			if (!guest->discarding)
 				outbox_add(to_server, in.at, n);
 			guest->body_left -= (uint32_t)n;
+			in = span_skip(in, n);
+			continue;
+		}
+		n = guest->channel || guest->collect ? 0 : relay_put_off(guest, in);
+		if (n > 0) {
 			in = span_skip(in, n);
 			continue;
 		}

@@ -19,8 +19,7 @@ static struct span skip_spaces(struct span text)
 	return text;
 }
 
-/* The word in front of `text`, or nothing. */
-static struct span take_word(struct span *text)
+struct span relay_take_word(struct span *text)
 {
 	struct span rest = skip_spaces(*text);
 	size_t n = 0;
@@ -32,6 +31,14 @@ static struct span take_word(struct span *text)
 		n++;
 	*text = span_skip(rest, n);
 	return span_of(rest.at, n);
+}
+
+bool relay_is_over(struct span text)
+{
+	text = skip_spaces(text);
+	if (text.length > 0 && text.at[0] == ';')
+		text = skip_spaces(span_skip(text, 1));
+	return text.length == 0;
 }
 
 /* A name as SQL reads it: "as it is", or folded to small letters. */
@@ -53,7 +60,7 @@ static bool take_name(struct span *text, char out[NAME_MAX_BYTES])
 		}
 		return false;
 	}
-	word = take_word(text);
+	word = relay_take_word(text);
 	if (word.length == 0 || word.length >= NAME_MAX_BYTES)
 		return false;
 	for (i = 0; i < word.length; i++)
@@ -69,10 +76,10 @@ static bool is_deallocate(struct span text, char name[NAME_MAX_BYTES])
 
 	text = skip_spaces(text);
 	if (text.length < 12 || (text.at[0] | 0x20) != 'd' ||
-		!text_equal_nocase(take_word(&text), span_text("deallocate")))
+		!text_equal_nocase(relay_take_word(&text), span_text("deallocate")))
 		return false;
 	before = text;
-	if (text_equal_nocase(take_word(&text), span_text("prepare"))) {
+	if (text_equal_nocase(relay_take_word(&text), span_text("prepare"))) {
 		before = text;
 		if (!take_name(&text, name))
 			return false;
@@ -83,10 +90,7 @@ static bool is_deallocate(struct span text, char name[NAME_MAX_BYTES])
 		if (skip_spaces(before).at[0] != '"' && strcmp(name, "all") == 0)
 			return false; /* its answer's tag says what it did */
 	}
-	text = skip_spaces(text);
-	if (text.length > 0 && text.at[0] == ';')
-		text = skip_spaces(span_skip(text, 1));
-	return text.length == 0;
+	return relay_is_over(text);
 }
 
 struct statement *relay_deallocated(struct guest *guest, struct span text, struct span *name)

@@ -280,6 +280,12 @@ static void take_own(struct channel *channel, uint32_t tag)
 	case TAG_CORRECTION:
 		remains_corrected(channel);
 		break;
+	case TAG_BEGIN:
+		/* One that has failed was meant to. */
+		channel->setup_failed = false;
+		if (channel->guest && channel->track.status == 'I')
+			channel_break(channel, "BEGIN began nothing");
+		break;
 	case TAG_NUMBERS:
 		channel->setup_failed = false;
 		break;

@@ -20,6 +20,7 @@ struct catalog;
 #define TAG_CORRECTION 2
 #define TAG_NUMBERS    3
 #define TAG_CATALOG    4
+#define TAG_BEGIN      5
 
 /* The catalogue is being read: see catalogs.c. */
 struct catalog_reading {

@@ -41,11 +41,15 @@ enum guest_state {
 	GUEST_ENDING /* nothing is read any more; buried at the end of the turn */
 };
 
+/* A BEGIN that no server has seen: see relay_begin.c. */
+enum begun { BEGUN_NOT, BEGUN_WELL, BEGUN_FAILED };
+
 struct collect; /* a message that is too long to wait for in the read buffer */
 
 struct guest {
 	enum party party;
 	uint8_t state; /* enum guest_state */
+	uint8_t begun; /* enum begun */
 	bool counted;  /* the core counts it: CLIENT_LEFT is owed */
 	bool named;    /* ... under its database and user */
 	bool admitted;
@@ -276,6 +280,7 @@ struct client_ref guest_ref(const struct guest *);
 void guest_who(const struct guest *, struct who_row *);
 struct span guest_secret(const struct guest *, uint8_t room[32]);
 void guest_log(const struct guest *, enum log_level, const char *format, ...) __attribute__((format(printf, 3, 4)));
+char guest_status(const struct guest *); /* of its transaction, while it holds no server: I, T or E */
 void guest_statements_fini(struct guest *);
 void guest_learned(struct guest *, struct channel *);
 

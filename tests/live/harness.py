@@ -630,7 +630,7 @@ class Holders:
         self.held = 0
 
     def take_one(self):
-        self.clients[self.held].query("BEGIN")
+        self.clients[self.held].begin()
         self.held += 1
 
     def release(self):

@@ -84,7 +84,7 @@ class Towards_clients(Story):
     def a_wrong_password_hurts_nobody_else(self):
         pooler = self.pooler(settings={"auth_type": "md5"}, userlist=self._userlist(PASSWORD))
         client = pooler.client(password=PASSWORD)
-        client.query("BEGIN")
+        client.begin()
         for _ in range(20):
             self.refused(pooler.client, password="wrong")
         self.assertEqual("T", client.simple("SELECT 1").status)
@@ -254,7 +254,7 @@ class Towards_servers(Story):
                              userlist=self._userlist("by_scram", secret))
         clients = [pooler.client(user="by_scram", password=password) for _ in range(3)]
         for client in clients:
-            client.query("BEGIN")
+            client.begin()
             self.assertEqual("by_scram", client.value("SELECT current_user"))
         self.refused(pooler.client, user="by_scram", password="wrong")
 

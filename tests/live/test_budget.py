@@ -65,7 +65,7 @@ class What_is_shown(Story):
         others = [direct(pg, each) for each in ("console", "console", "console", "cron")]
         clients = [pooler.client() for _ in range(3)]
         for client in clients:
-            client.query("BEGIN")
+            client.begin()
         clients[0].query("ROLLBACK")
         row = read_anew(pooler, pg, lambda row: row["lent"] == 2)
         self.assertEqual((20, RESERVED, 17), (row["max_connections"], row["reserved"], row["usable"]))
@@ -453,7 +453,7 @@ class Orphans(Story):
         inner = self.pooler(pg=pg, settings={"monitor_interval": 0})
         outer = self.pooler(pg=pg, settings=MONITORED, databases={"app": f"host=127.0.0.1 port={inner.port} dbname=app"})
         client = outer.client()
-        client.query("BEGIN")
+        client.begin()
         row = read_anew(outer, true=lambda row: row["state"] == "partial")
         self.assertIn("another pooler", row["problem"])
         self.assertIsNone(row["target"])
@@ -516,10 +516,10 @@ class Dead_peers(Story):
                                        "client_idle_timeout": 0})
         holder = pooler.client()
         visitors = [self._visitor(pooler, space, near, "client.value('SELECT 1')"),
-                    self._visitor(pooler, space, near, "client.query('BEGIN')")]
+                    self._visitor(pooler, space, near, "client.begin()")]
         for visitor in visitors:
             self.assertEqual("there\n", visitor.stdout.readline())
-        holder.query("BEGIN")
+        holder.begin()
         waiter = self._visitor(pooler, space, near, "", "client.send(wire.query('SELECT 1'))")
         self.assertEqual("there\n", waiter.stdout.readline())
 

@@ -72,7 +72,7 @@ class Shows(Story):
         pooler = self.pooler(settings={"default_pool_size": 1})
         idle, busy, waiting = (pooler.client(parameters={"application_name": name}) for name in ("resting", "working", "queueing"))
         idle.value("SELECT 1")
-        busy.query("BEGIN")
+        busy.begin()
         pid = busy.value("SELECT pg_backend_pid()")
         waiting.send(query("SELECT 1"))
 
@@ -109,7 +109,7 @@ class Shows(Story):
         before = row()
         for _ in range(3):
             client.query("SELECT 1")
-        client.query("BEGIN")
+        client.begin()
         client.query("SELECT 1")
         client.query("COMMIT")
         grew = lambda name: int(row()[name]) - int(before[name])
@@ -269,7 +269,7 @@ class Rights(Story):
         pooler = self.pooler(settings={"default_pool_size": 1, "query_wait_timeout": 60})
         holder, waiter = pooler.client(), pooler.client()
         self.assertEqual(1, len(pooler.console().query("SET query_wait_timeout = '1'").tags))
-        holder.query("BEGIN")
+        holder.begin()
         waiter.send(query("SELECT 1"))
         self.assertEqual("query_wait_timeout", waiter.expect_closed(timeout=10)[0].message)
 
@@ -281,7 +281,7 @@ class Commands(Story):
         pooler = self.pooler()
         busy, other = pooler.client(), pooler.client()
         other.value("SELECT 1")
-        busy.query("BEGIN")
+        busy.begin()
         console = pooler.console()
         console.send(query("PAUSE"))
         with self.assertRaises(wire.Late):
@@ -326,7 +326,7 @@ class Commands(Story):
     def reconnect_changes_servers_without_losing_anybody(self):
         pooler = self.pooler(settings={"default_pool_size": 2})
         held, free = pooler.client(), pooler.client()
-        held.query("BEGIN")
+        held.begin()
         pid = held.value("SELECT pg_backend_pid()")
         free_pid = free.value("SELECT pg_backend_pid()")
         self.assertEqual(["RECONNECT"], pooler.console().query("RECONNECT").tags)
@@ -354,8 +354,8 @@ class Commands(Story):
     def kill_drops_clients_and_servers_of_one_database(self):
         pooler = self.pooler()
         victim, bystander = pooler.client(), pooler.client(database="app2")
-        victim.query("BEGIN")
-        bystander.query("BEGIN")
+        victim.begin()
+        bystander.begin()
         self.assertEqual(["KILL"], pooler.console().query("KILL app").tags)
         victim.expect_closed()
         wait_until("its server is gone", lambda: self.pg.backends("app", "app") == 0)
@@ -368,8 +368,8 @@ class Commands(Story):
         pooler = self.pooler()
         victim = pooler.client(parameters={"application_name": "victim"})
         bystander = pooler.client(parameters={"application_name": "bystander"})
-        victim.query("BEGIN")
-        bystander.query("BEGIN")
+        victim.begin()
+        bystander.begin()
         for key in ("id", "ptr"):
             row = next(row for row in pooler.show("CLIENTS") if row["application_name"] == "victim")
             self.assertIn(key, row)
@@ -384,7 +384,7 @@ class Commands(Story):
         pooler = self.pooler(settings={"default_pool_size": 2})
         busy, other = pooler.client(), pooler.client()
         other.value("SELECT 1")
-        busy.query("BEGIN")
+        busy.begin()
         console = pooler.console()
         console.send(query("PAUSE"))
         wait_until("it is being paused", lambda: self.pg.backends("app") == 1)
@@ -407,13 +407,13 @@ class Commands(Story):
                     if each:
                         console.query(each)
                 clients = [pooler.client() for _ in range(3)]
-                clients[0].query("BEGIN")
-                clients[1].query("BEGIN")
-                clients[2].send(query("BEGIN"))
+                clients[0].begin()
+                clients[1].begin()
+                clients[2].send(query("BEGIN; SELECT 1"))
                 wait_until("the third waits", lambda: pooler.pool()["cl_waiting"] == 1, timeout=5)
                 self.assertEqual(2, self.pg.backends("app"))
                 clients[0].query("COMMIT")
-                self.assertEqual(["BEGIN"], clients[2].reply().tags)
+                self.assertEqual(["BEGIN", "SELECT 1"], clients[2].reply().tags)
                 pooler.stop()
 
     def set_of_what_cannot_change_changes_nothing(self):
@@ -428,7 +428,7 @@ class Ending(Story):
     def shutdown_ends_at_once(self):
         pooler = self.pooler()
         client = pooler.client()
-        client.query("BEGIN")
+        client.begin()
         console = pooler.console()
         console.send(query("SHUTDOWN"))
         self.assertIn(pooler.wait(10), (0, 1) if live.kind == "pgbouncer" else (0,))
@@ -439,7 +439,7 @@ class Ending(Story):
         pooler = self.pooler()
         busy, idle = pooler.client(), pooler.client()
         idle.value("SELECT 1")
-        busy.query("BEGIN")
+        busy.begin()
         self.assertEqual(["SHUTDOWN"], pooler.console().query("SHUTDOWN WAIT_FOR_SERVERS").tags)
         time.sleep(0.5)
         self.assertIsNone(pooler.process.poll(), "it did not wait")
@@ -475,7 +475,7 @@ class Ending(Story):
     def sigint_waits_for_transactions(self):
         pooler = self.pooler()
         busy = pooler.client()
-        busy.query("BEGIN")
+        busy.begin()
         pooler.process.send_signal(signal.SIGINT)
         time.sleep(0.5)
         self.assertIsNone(pooler.process.poll(), "it did not wait")
@@ -485,7 +485,7 @@ class Ending(Story):
     @on("pgweir")
     def sigquit_ends_at_once_with_zero(self):
         pooler = self.pooler()
-        pooler.client().query("BEGIN")
+        pooler.client().begin()
         pooler.process.send_signal(signal.SIGQUIT)
         self.assertEqual(0, pooler.wait(10))
 
@@ -519,7 +519,7 @@ class Crowded(Story):
         pooler = self.pooler(settings={"max_client_conn": 10, "default_pool_size": 2, "query_wait_timeout": 60})
         clients = [pooler.client() for _ in range(10)]
         for client in clients:
-            client.send(query("BEGIN"))
+            client.send(query("BEGIN; SELECT 1"))
         wait_until("all slots are taken", lambda: pooler.pool()["cl_waiting"] == 8)
         console = pooler.console()
         for what in ("POOLS", "CLIENTS", "SERVERS"):

@@ -298,7 +298,7 @@ class What_is_alive(DoctorStory):
 
     def a_transaction_left_open_is_named_with_its_statement_and_without_its_values(self):
         holder = self._app(application_name="billing")
-        holder.query("BEGIN")
+        holder.begin()
         holder.query("CREATE TABLE doctor_held (a text)")
         holder.query("INSERT INTO doctor_held VALUES ('hunter2')")
         time.sleep(10.5)
@@ -382,7 +382,7 @@ class What_is_alive(DoctorStory):
     def a_console_tells_of_waiting_clients_and_of_its_limit(self):
         pooler = self.pooler(settings={"default_pool_size": 1, "max_client_conn": 12, "client_limit_counts": "all"})
         holder, waiter = pooler.client(), pooler.client()
-        holder.query("BEGIN")
+        holder.begin()
         waiter.send(query("SELECT 1"))
         wait_until("a client waits", lambda: (pooler.pool() or {}).get("cl_waiting") == 1)
         time.sleep(1.2)
@@ -492,7 +492,7 @@ class Beside_a_real_pgbouncer(DoctorStory):
     def what_its_clients_abandon_is_found(self):
         pooler, console = self._pgbouncer()
         kept, leaving = pooler.client(), pooler.client()
-        kept.query("BEGIN")
+        kept.begin()
         leaving.send(query("SELECT pg_sleep(25)"))
         wait_until("it runs", lambda: self.pg.backends("app", extra="AND query LIKE '%pg_sleep(25)%' AND state = 'active'") == 1)
         leaving.close()
@@ -643,7 +643,7 @@ class Bad_input(DoctorStory):
     def hostile_names_and_statements_are_shown_and_not_obeyed(self):
         name = "\x1b[2J\u202eevil<script>"
         holder = self._app()
-        holder.query("BEGIN")
+        holder.begin()
         holder.query("SET application_name = U&'\\001B[2Jx'")
         holder.query("SELECT 1 AS \"\x1b]0;owned\x07\u202e\"")
         self._file("a/settings.py", SETTINGS.replace('"lfg"', repr("a'; DROP ROLE \x1b[2J\"")))

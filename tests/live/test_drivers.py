@@ -35,7 +35,7 @@ class Churn:
         try:
             with Client(self.pooler.address) as client:
                 while not self.ending.is_set():
-                    client.query("BEGIN")
+                    client.begin()
                     time.sleep(dice.uniform(0, 0.012))
                     client.query("COMMIT")
                     time.sleep(dice.uniform(0, 0.006))

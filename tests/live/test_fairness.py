@@ -134,7 +134,7 @@ class Limits(Story):
         pooler = self.pooler(settings={"default_pool_size": 4, "max_origin_servers": 2})
         holders = [pooler.client(parameters=GREEDY) for _ in range(2)]
         for holder in holders:
-            holder.query("BEGIN")
+            holder.begin()
         waits = [pooler.client(parameters=GREEDY) for _ in range(2)]
         for client in waits:
             client.send(query("SELECT 'served'"))
@@ -148,7 +148,7 @@ class Limits(Story):
         self.assertEqual("served", waits[0].reply().value)
         self.assertEqual("served", waits[1].reply().value)
         # A new limit by RELOAD.
-        holders[0].query("BEGIN")
+        holders[0].begin()
         waits[0].send(query("SELECT 'served'"))
         wait_until("one waits", lambda: pooler.pool()["cl_waiting"] == 1)
         self._reload(pooler, max_origin_servers=3)
@@ -159,9 +159,9 @@ class Limits(Story):
                              databases={"app": "dbname=app max_origin_servers=2", "app2": "dbname=app2"})
         holders = [pooler.client(parameters=GREEDY) for _ in range(2)]
         for holder in holders:
-            holder.query("BEGIN")
+            holder.begin()
         others = [pooler.client(parameters=GREEDY, database="app2") for _ in range(2)]
-        others[0].query("BEGIN")
+        others[0].begin()
         others[1].send(query("SELECT 'served'"))
         wait_until("one waits", lambda: pooler.pool(database="app2")["cl_waiting"] == 1)
         others[0].query("ROLLBACK")
@@ -171,7 +171,7 @@ class Limits(Story):
         pooler = self.pooler(settings={"default_pool_size": 2, "max_origin_servers": 1, "query_wait_timeout": 2})
         holder, waits = pooler.client(parameters=GREEDY), pooler.client(parameters=GREEDY)
         small = pooler.client(parameters=SMALL)
-        holder.query("BEGIN")
+        holder.begin()
         small.value("SELECT 1")
         waits.send(query("SELECT 1"))
         error, = waits.expect_closed()

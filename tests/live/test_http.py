@@ -129,7 +129,7 @@ class Http(Story):
     def the_snapshot_tells_what_the_console_tells(self):
         pooler = self._pooler(default_pool_size=2, leak_interval=0.2)
         holder = pooler.client(parameters={"application_name": 'quo"te\\ \x1b[31m'})
-        holder.query("BEGIN")
+        holder.begin()
         holder.query("SELECT 1 AS held")
         waiters = []
         for _ in range(2):
@@ -215,7 +215,7 @@ class Http(Story):
         holder = pooler.client()
         for _ in range(7):
             holder.query("SELECT 1")
-        holder.query("BEGIN")
+        holder.begin()
         waiters = [pooler.client() for _ in range(3)]
         for each in waiters:
             each.send(query("SELECT pg_sleep(60)"))
@@ -256,7 +256,7 @@ class Http(Story):
         nasty = 'quo"te\\ \x1b[31m \n \u202e {}=,'
         for parameters in ({"application_name": nasty}, {"application_name": ""}):
             client = pooler.client(parameters=parameters)
-            client.query("BEGIN")
+            client.begin()
             client.query("CREATE TEMPORARY TABLE mine (i int)")
         pinned = pooler.client()
         pinned.query("CREATE TEMPORARY TABLE kept (i int)")

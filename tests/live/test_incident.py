@@ -120,7 +120,7 @@ class T2_leaked_idle_clients(Story):
         pooler = self.pooler(settings={**WRITE_UP, "max_client_conn": 2, "default_pool_size": 2, "client_login_timeout": 20})
         busy = [pooler.client(), pooler.client()]
         for client in busy:
-            client.query("BEGIN")
+            client.begin()
         outside = Client(pooler.address, login=False, timeout=20)
         outside.send(wire.startup({"user": "app", "database": "app"}))
         with self.assertRaises(wire.Late):
@@ -136,7 +136,7 @@ class T2_leaked_idle_clients(Story):
     def who_waits_too_long_at_the_door_is_told_what_for(self):
         pooler = self.pooler(settings={**WRITE_UP, "max_client_conn": 1, "default_pool_size": 2, "client_login_timeout": 1})
         busy = pooler.client()
-        busy.query("BEGIN")
+        busy.begin()
         with self.assertRaises((wire.Refused, wire.Closed)) as caught:
             Client(pooler.address, timeout=15)
         self.assertIsInstance(caught.exception, wire.Refused, "closed without a word")
@@ -182,7 +182,7 @@ class T3_who_holds(Story):
         holders = [pooler.client() for _ in range(25)]
 
         def take(client):
-            return lambda: client.query("BEGIN", timeout=15)
+            return lambda: client.query("BEGIN; SELECT 1", timeout=15)
         self.together(*[take(client) for client in holders])
         waiter = pooler.client()
         waiter.send(query("SELECT 1"))
@@ -197,7 +197,7 @@ class T3_who_holds(Story):
         holders = [pooler.client(user=user, parameters={"application_name": name})
                    for user, name in (("app", "billing"), ("app", "billing"), ("other", "somebody else's"))]
         for client in holders:
-            client.query("BEGIN")
+            client.begin()
         waiter = pooler.client()
         waiter.send(query("SELECT 1"))
         error = waiter.expect_closed(timeout=15)[0]
@@ -260,7 +260,7 @@ class T4_abandoned_queries(Story):
             with self.subTest(leave):
                 pooler = self.pooler(settings={"default_pool_size": 1})
                 client = pooler.client()
-                client.query("BEGIN")
+                client.begin()
                 client.send(query("INSERT INTO written SELECT 1 FROM pg_sleep(40)"))
                 wait_until("it runs",
                            lambda: self.pg.backends("app", extra="AND state = 'active' AND query LIKE 'INSERT INTO written%'") == 1)
@@ -315,8 +315,8 @@ class Servers_that_end(Story):
     def a_killed_backend_costs_its_own_client_only(self):
         pooler = self.pooler(settings={"default_pool_size": 3})
         victim, other, idle = pooler.client(), pooler.client(), pooler.client()
-        victim.query("BEGIN")
-        other.query("BEGIN")
+        victim.begin()
+        other.begin()
         pid = victim.value("SELECT pg_backend_pid()")
         self.pg.value(f"SELECT pg_terminate_backend({pid})")
         errors = []
@@ -405,7 +405,7 @@ class Servers_that_end(Story):
         pooler = self.pooler(pg=pg, settings={"server_login_retry": 1, "query_wait_timeout": 30})
         idle, busy = pooler.client(), pooler.client()
         idle.value("SELECT 1")
-        busy.query("BEGIN")
+        busy.begin()
         pid = busy.value("SELECT pg_backend_pid()")
         os.kill(int(pid), signal.SIGKILL)           # the postmaster ends every backend and recovers
 

@@ -59,7 +59,7 @@ class The_ledger(Story):
     def a_hold_is_told_with_what_it_does(self):
         pooler = self.pooler(settings={**QUICK, "default_pool_size": 2})
         holder = pooler.client(parameters={"application_name": "billing"})
-        holder.query("BEGIN")
+        holder.begin()
         holder.query("SELECT 'secret', 17 /*route='%2Finvoice',traceparent='00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01'*/")
         holder.query("SELECT 2")
         row = self._origin(pooler, "billing", lent=1, in_transaction=1, holding=1)
@@ -113,7 +113,7 @@ class The_ledger(Story):
         name = "\x1b[2J<script>alert(1)</script>\t\x07"
         client = pooler.client(parameters={"application_name": name})
         client.query("SELECT 1 /* \x1b]0;owned\x07 */")
-        client.query("BEGIN")
+        client.begin()
         client.query("SELECT 2 /* \x1b]0;owned\x07 */")
         wait_until("it is seen", lambda: any("<script>" in row["application_name"] and row["statement"]
                                              for row in pooler.show("ORIGINS")))

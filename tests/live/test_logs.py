@@ -92,7 +92,7 @@ class Logs(Story):
     def pgweir_s_own_log_is_understood(self):
         pooler = self.pooler(settings={"default_pool_size": 1, "query_wait_timeout": 0.3})
         holder = pooler.client()
-        holder.query("BEGIN")
+        holder.begin()
         waiting = pooler.client()
         with contextlib.suppress(wire.Refused, wire.Closed, OSError):
             waiting.query("SELECT 1")

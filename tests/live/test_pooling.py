@@ -48,7 +48,7 @@ class Modes(Story):
     def a_transaction_keeps_its_server_to_its_end(self):
         pooler = self.pooler(settings={"default_pool_size": 3})
         client, others = pooler.client(), [pooler.client() for _ in range(5)]
-        client.query("BEGIN")
+        client.begin()
         pid = client.value("SELECT pg_backend_pid()")
         for other in others:
             self.assertNotEqual(pid, other.value("SELECT pg_backend_pid()"))
@@ -58,7 +58,7 @@ class Modes(Story):
     def a_failed_transaction_keeps_its_server_until_it_is_rolled_back(self):
         pooler = self.pooler(settings={"default_pool_size": 2})
         client, other = pooler.client(), pooler.client()
-        client.query("BEGIN")
+        client.begin()
         pid = client.value("SELECT pg_backend_pid()")
         self.assertEqual("E", client.simple("SELECT 1/0").status)
         self.assertNotEqual(pid, other.value("SELECT pg_backend_pid()"))
@@ -235,7 +235,7 @@ class Waiting(Story):
         with self.pg.admin("app") as admin:
             admin.query("DROP TABLE IF EXISTS served; CREATE TABLE served(n serial, who int);"
                         " GRANT ALL ON served TO PUBLIC; GRANT ALL ON SEQUENCE served_n_seq TO PUBLIC")
-        holder.query("BEGIN")
+        holder.begin()
         for number, waiter in enumerate(waiters):
             waiter.send(query(f"INSERT INTO served(who) VALUES ({number})"))
             wait_until(f"{number + 1} wait", lambda: pooler.pool()["cl_waiting"] == number + 1)
@@ -249,7 +249,7 @@ class Waiting(Story):
     def a_waiting_client_is_served_before_a_newcomer(self):
         pooler = self.pooler(settings={"default_pool_size": 1, **({"workers": 1} if live.kind == "pgweir" else {})})
         holder, waiter, newcomer = pooler.client(), pooler.client(), pooler.client()
-        holder.query("BEGIN")
+        holder.begin()
         waiter.send(query("SELECT clock_timestamp()::text, pg_sleep(0.1)"))
         wait_until("it waits", lambda: pooler.pool()["cl_waiting"] == 1)
         # The holder ends and asks again at once: it is a newcomer now, though the server is its last one.
@@ -306,7 +306,7 @@ class Waiting(Story):
     def a_waiter_that_leaves_leaves_nothing_behind(self):
         pooler = self.pooler(settings={"default_pool_size": 1})
         holder = pooler.client()
-        holder.query("BEGIN")
+        holder.begin()
         for number in range(10):
             leaver = pooler.client()
             leaver.send(query("SELECT 1"))
@@ -318,7 +318,7 @@ class Waiting(Story):
     def a_pipeline_sent_while_waiting_is_answered_whole(self):
         pooler = self.pooler(settings={"default_pool_size": 1})
         holder, waiter = pooler.client(), pooler.client()
-        holder.query("BEGIN")
+        holder.begin()
         waiter.send(b"".join(batch("SELECT $1::int", [n]) for n in range(50)))
         wait_until("it waits", lambda: pooler.pool()["cl_waiting"] == 1)
         waiter.send(b"".join(query(f"SELECT {n}") for n in range(50)))
@@ -352,7 +352,7 @@ class Timeouts(Story):
             self.skipTest("PgBouncer 1.18 counts the whole transaction")
         pooler = self.pooler(settings={"query_timeout": 2})
         client = pooler.client()
-        client.query("BEGIN")
+        client.begin()
         for _ in range(5):
             client.query("SELECT pg_sleep(0.1)")
             time.sleep(0.5)
@@ -361,14 +361,14 @@ class Timeouts(Story):
     def idle_transaction_timeout_ends_a_sleeping_transaction(self):
         pooler = self.pooler(settings={"idle_transaction_timeout": 1, "default_pool_size": 1})
         client, other = pooler.client(), pooler.client()
-        client.query("BEGIN")
+        client.begin()
         self._closed_with(client, "idle transaction timeout")
         self.assertEqual("1", other.value("SELECT 1"))
 
     def idle_transaction_timeout_spares_the_busy(self):
         pooler = self.pooler(settings={"idle_transaction_timeout": 2})
         client = pooler.client()
-        client.query("BEGIN")
+        client.begin()
         client.query("SELECT pg_sleep(3)")
         self.assertEqual(["COMMIT"], client.query("COMMIT").tags)
 
@@ -395,7 +395,7 @@ class Timeouts(Story):
         pooler = self.pooler(settings={"transaction_timeout": 1, "default_pool_size": 1})
         client, other = pooler.client(), pooler.client()
         with self.assertRaises((wire.Closed, wire.Refused)) as caught:
-            client.query("BEGIN")
+            client.begin()
             for _ in range(60):
                 client.query("SELECT pg_sleep(0.1)")
         if isinstance(caught.exception, wire.Refused):
@@ -422,8 +422,8 @@ class Timeouts(Story):
             self.skipTest("since PgBouncer 1.24")
         pooler = self.pooler(settings={"idle_transaction_timeout": 0}, users={"other": "idle_transaction_timeout=1"})
         mine, other = pooler.client(), pooler.client(user="other")
-        mine.query("BEGIN")
-        other.query("BEGIN")
+        mine.begin()
+        other.begin()
         self._closed_with(other, "idle transaction timeout")
         self.assertEqual(["COMMIT"], mine.query("COMMIT").tags)
 
@@ -437,7 +437,7 @@ class Timeouts(Story):
     def server_lifetime_closes_the_old_but_not_in_use(self):
         pooler = self.pooler(settings={"server_lifetime": 1, "default_pool_size": 1})
         client = pooler.client()
-        client.query("BEGIN")
+        client.begin()
         pid = client.value("SELECT pg_backend_pid()")
         time.sleep(2)
         self.assertEqual(pid, client.value("SELECT pg_backend_pid()"))
@@ -499,7 +499,7 @@ class Timeouts(Story):
     def who_is_queued_gets_a_notice_after_query_wait_notify(self):
         pooler = self.pooler(settings={"default_pool_size": 1, "query_wait_notify": 1})
         holder, waiter = pooler.client(), pooler.client()
-        holder.query("BEGIN")
+        holder.begin()
         waiter.send(query("SELECT 1"))
         time.sleep(2.5)
         holder.query("COMMIT")
@@ -622,7 +622,7 @@ class Reload(Story):
     def a_reload_changes_what_it_may_without_disturbing_anybody(self):
         pooler = self.pooler(settings={"default_pool_size": 1, "query_wait_timeout": 30})
         client = pooler.client()
-        client.query("BEGIN")
+        client.begin()
         pooler.settings["default_pool_size"] = 3
         pooler.databases["later"] = "dbname=app2"
         pooler.write_files()
@@ -637,7 +637,7 @@ class Reload(Story):
     def a_login_after_a_reload_waits_for_no_server(self):
         pooler = self.pooler(settings={"default_pool_size": 1, "workers": 1})
         busy = pooler.client()
-        busy.query("BEGIN")
+        busy.begin()
         for command in ("RELOAD", "SET query_timeout = 77"):
             with pooler.console() as console:
                 console.query(command)

@@ -437,7 +437,7 @@ class Pipelines(Story):
     def a_portal_of_a_transaction_lives_across_syncs(self):
         pooler = self.pooler()
         client = pooler.client()
-        client.query("BEGIN")
+        client.begin()
         first = client.ask(parse("", "SELECT generate_series(1, 4)"), bind("p", ""), execute("p", 2), SYNC)
         self.assertEqual([("1",), ("2",)], first.rows)
         self.assertEqual("T", first.status)
@@ -803,7 +803,7 @@ class Cancel(Story):
             self.skipTest("nobody waits there")
         pooler = self.pooler(settings={"default_pool_size": 1})
         holder, waiter = pooler.client(), pooler.client()
-        holder.query("BEGIN")
+        holder.begin()
         waiter.send(query("SELECT 1"))
         wait_until("it waits", lambda: pooler.pool()["cl_waiting"] == 1)
         waiter.cancel()
@@ -877,7 +877,7 @@ class Passing(Story):
 
     def a_client_notified_of_its_own_hears_it_in_transaction_mode(self):
         client = self.pooler().client()
-        client.query("BEGIN")
+        client.begin()
         client.query("LISTEN own")
         client.query("NOTIFY own, 'echo'")
         client.query("COMMIT")

@@ -77,7 +77,7 @@ class The_reaper_by_hand(Story):
     def it_works_when_every_server_is_taken(self):
         pooler = self.pooler(settings={**QUICK, "default_pool_size": 1, "max_client_conn": 2})
         holder = pooler.client(parameters={"application_name": "holder"})
-        holder.query("BEGIN")
+        holder.begin()
         waiter = pooler.client(parameters={"application_name": "waiter"})
         waiter.send(query("SELECT 'served'"))
         wait_until("it holds for long", lambda: any(row["application_name"] == "holder" and row["holding"] == "1"
@@ -109,7 +109,7 @@ class The_reaper_by_hand(Story):
         held["it listens"].query("LISTEN jobs")
         held["it may hold an advisory lock"].query("SELECT pg_advisory_lock(1)")
         held["it may hold a cursor WITH HOLD"].query("DECLARE c CURSOR WITH HOLD FOR SELECT 1")
-        held["it prepared a transaction"].query("BEGIN")
+        held["it prepared a transaction"].begin()
         held["it prepared a transaction"].query("PREPARE TRANSACTION 'x'")
         held["a COPY goes on"].send(query("COPY copied FROM STDIN"))
         held["a COPY goes on"].read_to(b"G", timeout=5)
@@ -209,7 +209,7 @@ class The_reaper_by_itself(Story):
         pooler = self.pooler(settings={**QUICK, "leak_action": "reclaim", "default_pool_size": 3, "query_wait_timeout": 60})
         holders = [pooler.client(parameters={"application_name": "holder"}) for _ in range(3)]
         for client in holders:
-            client.query("BEGIN")
+            client.begin()
             client.query("SELECT 1")
         waiter = pooler.client(parameters={"application_name": "waiter"}, timeout=60)
         waiter.send(query("SELECT 'served'"))

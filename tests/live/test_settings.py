@@ -104,7 +104,7 @@ class Servers(Story):
         """Take and give back `count` servers, oldest first; their pids in the order they came back."""
         clients = [pooler.client() for _ in range(count)]
         for client in clients:
-            client.query("BEGIN")
+            client.begin()
         pids = []
         for client in clients:
             pids.append(client.value("SELECT pg_backend_pid()"))
@@ -141,7 +141,7 @@ class Servers(Story):
         clients = [pooler.client() for _ in range(4)]
         families = set()
         for client in clients:
-            client.query("BEGIN")
+            client.begin()
             families.add(client.value("SELECT family(inet_client_addr())"))
         self.assertEqual({"4", "6"}, families)
 
@@ -183,7 +183,7 @@ class Servers(Story):
                              settings={"server_orphan_timeout": 3, "server_login_retry": 1})
         clients = [pooler.client() for _ in range(2)]
         for client in clients:
-            client.query("BEGIN")
+            client.begin()
         relay.cut()
         for client in clients:
             client.expect_closed()

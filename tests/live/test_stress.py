@@ -115,7 +115,7 @@ class Plain(Stressing):
                     waves += 1
                     for _ in range(4):
                         kept.append(wire.Client(self.pg.address, user="app", database="app"))
-                        kept[-1].query("BEGIN")
+                        kept[-1].begin()
                         kept[-1].query("SELECT 4711")
                     wait_until("the wave is over", lambda: ending.is_set() or self.pg.backends(
                         user="app", extra="AND application_name = 'stress'") == 0, timeout=20)

@@ -77,7 +77,7 @@ class Top(Story):
         """A pool of two: one idle in a transaction, one that sleeps, and one client that waits."""
         pooler = self.pooler(settings={"default_pool_size": 2, **settings})
         holder = pooler.client(parameters={"application_name": NASTY})
-        holder.query("BEGIN")
+        holder.begin()
         holder.query("SELECT 1 AS held_by_me")
         sleeper = pooler.client(parameters={"application_name": "sleeper"})
         sleeper.send(query("SELECT pg_sleep(60)"))
@@ -217,7 +217,7 @@ class Top(Story):
         try:
             wait_until("PgBouncer is up", lambda: b"process up" in log.read_bytes())
             with Client(("127.0.0.1", port), user="app", database="app", parameters={"application_name": "holder"}) as client:
-                client.query("BEGIN")
+                client.begin()
                 found = self._json(f"postgresql://admin@127.0.0.1:{port}/pgbouncer")
                 once = top("--once", f"postgresql://admin@127.0.0.1:{port}/pgbouncer").stdout.decode()
                 terminal = self._terminal(f"postgresql://admin@127.0.0.1:{port}/pgbouncer")

@@ -82,7 +82,7 @@ class Workers(Story):
         for pooler in self._each(settings={"default_pool_size": 2, "query_wait_timeout": 10}):
             clients = [pooler.client() for _ in range(16)]
             for holder in clients[:8]:
-                holder.query("BEGIN")
+                holder.begin()
                 for client in clients[8:]:
                     self.assertEqual("1", client.value("SELECT 1", timeout=8))
                 holder.query("COMMIT")

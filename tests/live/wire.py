@@ -451,6 +451,10 @@ class Client:
             raise reply.error
         return reply
 
+    def begin(self):
+        """A transaction that has begun at the server too: BEGIN alone takes none."""
+        return self.query("BEGIN; SELECT 1")
+
     def value(self, sql, timeout=None):
         return self.query(sql, timeout).value
 

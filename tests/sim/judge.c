@@ -86,6 +86,8 @@ void judge_statement(struct backend *b, const char *text)
 	int tag = tag_of(text);
 	struct person *p = person_of(tag);
 
+	if (!*text)
+		b->owner = -1;
 	if (!p)
 		return;
 	if (strcmp(p->database, b->database) != 0 || strcmp(p->user, b->user) != 0)
@@ -221,6 +223,15 @@ static bool contains(const char *text, const char *part)
 	return strstr(text, part) != NULL;
 }
 
+#define LAST_WORDS 700 /* bytes: a FATAL with all its fields */
+
+static time_us last_words_take(const struct wire *w)
+{
+	uint64_t window = w->pipes[0].window < w->pipes[1].window ? w->pipes[0].window : w->pipes[1].window;
+
+	return (3 + 2 * (time_us)(LAST_WORDS / (window ? window : 1))) * w->latency;
+}
+
 /* Whoever is ended by the leak guard rests, or pauses in a block; what it asked for may only have crossed the last words on their way. */
 static void judge_reaped(struct person *p, const char *sqlstate)
 {
@@ -229,9 +240,10 @@ static void judge_reaped(struct person *p, const char *sqlstate)
 		broken("the leak guard ends no operator", "c%u", p->id);
 	if (strcmp(sqlstate, "57P05") != 0 && strcmp(sqlstate, "25P03") != 0)
 		broken("who is ended is told why", "c%u: %s", p->id, sqlstate);
-	/* Longer ago than a way there and back, and a slow worker in between; and it heard what it was told when it was told. */
+	/* Longer ago than a way there and back (more of them where the last words do not go through at once), and a slow worker
+	 * in between; and it heard what it was told when it was told. */
 	if (!person_is_quiet(p) && !p->slow && !p->stopped && p->out.length == 0 && world.stalls == 0 &&
-		!p->end->wire->faulty && world.now > p->asked_at + 3 * p->end->wire->latency + 100 * MILLISECOND_US)
+		!p->end->wire->faulty && world.now > p->asked_at + last_words_take(p->end->wire) + 100 * MILLISECOND_US)
 		broken("the leak guard ends nobody who waits for an answer", "c%u waits since %lld us", p->id,
 			(long long)(world.now - p->asked_at));
 	if (person_is_quiet(p) && p->shadow->status != 'I' && strcmp(sqlstate, "57P05") == 0)

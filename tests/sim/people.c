@@ -409,6 +409,13 @@ static void by_either(struct person *p, const char *text)
 	}
 }
 
+/* Without its comment, as drivers say it: then the pooler puts a BEGIN off. */
+static void be_plain(char *text)
+{
+	if (chance(600))
+		*strchr(text, ' ') = 0;
+}
+
 static void converse(struct person *p)
 {
 	char text[700], mine[80];
@@ -417,6 +424,7 @@ static void converse(struct person *p)
 	if (p->in_block && p->block == 0) {
 		nonce(p, mine);
 		snprintf(text, sizeof text, chance(700) ? "COMMIT /*%s*/" : "ROLLBACK /*%s*/", mine);
+		be_plain(text);
 		by_either(p, text);
 		p->in_block = false;
 		return;
@@ -426,6 +434,7 @@ static void converse(struct person *p)
 	else if (!statement_mode && chance(p->blocks)) {
 		nonce(p, mine);
 		snprintf(text, sizeof text, "BEGIN /*%s*/", mine);
+		be_plain(text);
 		by_either(p, text);
 		p->in_block = true;
 		p->block = (unsigned)pick(5);
@@ -686,7 +695,8 @@ static bool shadow_goes_on(struct person *p, char type, struct span body)
 	if (!message_next(bytes_span(&p->asked), &next, &asked, &total))
 		return false;
 	if (is_cancellation(type, body) && !p->shadow->skipping && !p->shadow->copying &&
-		p->cancels_seen < p->cancels_sent && p->shadow->status == 'I' && strchr("QPBDEF", next)) {
+		p->cancels_seen < p->cancels_sent && (p->shadow->status == 'I' || p->shadow->untouched) &&
+		strchr("QPBDEF", next)) {
 		p->cancels_seen++;
 		session_take_cancelled(p->shadow, next, asked, &p->expected);
 	} else {

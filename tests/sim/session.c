@@ -651,6 +651,8 @@ static enum outcome run(struct session *s, const char *text, struct bytes *out, 
 			"current transaction is aborted, commands ignored until end of transaction block");
 		return FAILED;
 	}
+	if (p.verb != VERB_EMPTY)
+		s->untouched = false;
 	if (s->runs && tag_of(parameter && *parameter ? parameter : text) >= 0)
 		s->runs(s->who, parameter && *parameter ? parameter : text);
 	if (simple && returns_rows(&p) && p.verb != VERB_SLEEP && p.verb != VERB_CONFIG)
@@ -725,6 +727,10 @@ static enum outcome run(struct session *s, const char *text, struct bytes *out, 
 				transaction_begins(s);
 			s->status = 'T';
 			s->implicit = false;
+			s->untouched = !strchr(text, '/');
+			/* Whoever it is: its next statement has a name. */
+			if (s->runs && s->untouched)
+				s->runs(s->who, "");
 		} else {
 			say_error(out, 'N', "WARNING", "25001", "there is already a transaction in progress");
 		}
@@ -1276,6 +1282,8 @@ void session_take(struct session *s, char type, struct span body, struct bytes *
 	}
 	if (s->skipping && type != 'S')
 		return;
+	if (type != 'S' && type != 'C' && type != 'H')
+		s->untouched = false;
 	switch (type) {
 	case 'Q':
 		take_query(s, body, out);
@@ -1342,7 +1350,7 @@ void session_wake(struct session *s, bool cancelled, struct bytes *out)
 void session_take_cancelled(struct session *s, char type, struct span body, struct bytes *out)
 {
 	(void)body;
-	say_error(out, 'E', "ERROR", "57014", "canceling statement due to user request");
+	fails(s, out, "57014", "canceling statement due to user request");
 	if (type == 'Q' || type == 'F')
 		say_ready(out, s->status);
 	else

@@ -48,7 +48,8 @@ struct session {
 	char status;                   /* I T E */
 	bool implicit;                 /* in an implicit transaction */
 	bool skipping;                 /* until Sync */
-	uint8_t copying;               /* 1: asked for by Query, 2: by Execute */
+	bool untouched;  /* a plain BEGIN, and nothing since: the pooler may know more of it than PostgreSQL */
+	uint8_t copying; /* 1: asked for by Query, 2: by Execute */
 	unsigned copy_rows, copy_fails_at;
 	uint64_t copy_sum;
 	struct prepared statements[STATEMENTS_MAX];

@@ -1,0 +1,202 @@
+/* BEGIN takes no server. It is answered here and goes with the client's first statement, in the same send; a transaction in which nothing
+ * is said never needs one. Between BEGIN and the first statement applications think, and meanwhile others are served.
+ *
+ *   parked --BEGIN--> begun --any statement--> lent: BEGIN of ours, then the statement
+ *                     begun --COMMIT, ROLLBACK--> parked
+ *                     begun, waiting --cancel--> failed --any statement--> lent: a transaction that has failed, then the statement
+ *
+ * Only the plain words, alone in a Query or in a whole batch of the extended protocol (Parse, Bind, Describe, Execute, Sync), as drivers
+ * send them. With options, with something else in the same message, or towards a standby it goes at once. */
+#include <stdlib.h>
+
+#include "base/text.h"
+#include "serve/channel.h"
+#include "serve/guest.h"
+#include "serve/relay.h"
+
+enum word { WORD_NONE, WORD_BEGIN, WORD_START, WORD_COMMIT, WORD_ROLLBACK };
+
+/* More than these words need. */
+#define TEXT_MOST 64
+
+/* BEGIN [WORK | TRANSACTION], START TRANSACTION, and what ends them. */
+static enum word word_of(struct span text)
+{
+	static const struct {
+		const char *text;
+		enum word word;
+	} words[] = {
+		{ "begin", WORD_BEGIN },
+		{ "start", WORD_START },
+		{ "commit", WORD_COMMIT },
+		{ "end", WORD_COMMIT },
+		{ "rollback", WORD_ROLLBACK },
+		{ "abort", WORD_ROLLBACK },
+	};
+	struct span first = relay_take_word(&text), second = relay_take_word(&text);
+	bool transaction = text_equal_nocase(second, span_text("transaction"));
+
+	for (size_t i = 0; i < sizeof words / sizeof words[0]; i++) {
+		if (!text_equal_nocase(first, span_text(words[i].text)))
+			continue;
+		if (second.length > 0 && !transaction &&
+			(words[i].word == WORD_START || !text_equal_nocase(second, span_text("work"))))
+			return WORD_NONE;
+		if (words[i].word == WORD_START && !transaction)
+			return WORD_NONE;
+		return relay_is_over(text) ? words[i].word : WORD_NONE;
+	}
+	return WORD_NONE;
+}
+
+/* One message of a batch. False: it is not wholly here. */
+static bool take_frame(struct span *in, struct frame *frame, struct span *body)
+{
+	if (frame_peek(*in, frame) != FRAME_HERE || in->length < FRAME_HEADER + (size_t)frame->body)
+		return false;
+	*body = span_of(in->at + FRAME_HEADER, frame->body);
+	*in = span_skip(*in, FRAME_HEADER + (size_t)frame->body);
+	return true;
+}
+
+struct batch {
+	enum word word;
+	struct span tail; /* of its Parse; empty: it was a Query */
+	bool described;
+	size_t length; /* of all its messages */
+};
+
+static bool is_unnamed_bind(struct span body)
+{
+	struct span portal, name, rest;
+
+	/* No formats of parameters, and no parameters. */
+	return message_read_bind(body, &portal, &name, &rest) && portal.length == 0 && name.length == 0 &&
+		rest.length >= 4 && memcmp(rest.at, "\0\0\0\0", 4) == 0;
+}
+
+/* Parse, Bind, perhaps Describe, Execute and Sync, all without names. */
+static bool read_extended(struct span in, struct batch *out)
+{
+	struct span from = in, body, name;
+	struct frame frame;
+	char kind;
+
+	if (!take_frame(&in, &frame, &body) || frame.type != 'P' || body.length > TEXT_MOST ||
+		!message_read_parse(body, &name, &out->tail) || name.length > 0)
+		return false;
+	/* Query, its zero, and no types. */
+	out->word = word_of(span_of(out->tail.at, strlen((const char *)out->tail.at)));
+	if (out->word == WORD_NONE || memcmp(out->tail.at + out->tail.length - 2, "\0\0", 2) != 0)
+		return false;
+	if (!take_frame(&in, &frame, &body) || frame.type != 'B' || !is_unnamed_bind(body) ||
+		!take_frame(&in, &frame, &body))
+		return false;
+	out->described = frame.type == 'D';
+	if (out->described &&
+		(!message_read_target(body, &kind, &name) || kind != 'P' || name.length > 0 ||
+			!take_frame(&in, &frame, &body)))
+		return false;
+	if (frame.type != 'E' || body.length != 5 || body.at[0] != 0)
+		return false;
+	if (!take_frame(&in, &frame, &body) || frame.type != 'S' || body.length > 0)
+		return false;
+	out->length = (size_t)(in.at - from.at);
+	return true;
+}
+
+static bool read_batch(struct span in, struct batch *out)
+{
+	struct span from = in, body;
+	struct frame frame;
+
+	*out = (struct batch){ 0 };
+	if (in.length > 0 && in.at[0] == 'P')
+		return read_extended(in, out);
+	if (in.length == 0 || in.at[0] != 'Q' || !take_frame(&in, &frame, &body) || body.length == 0 ||
+		body.length > TEXT_MOST || memchr(body.at, 0, body.length) != body.at + body.length - 1)
+		return false;
+	out->word = word_of(span_of(body.at, body.length - 1));
+	out->length = (size_t)(in.at - from.at);
+	return out->word != WORD_NONE;
+}
+
+/* A transaction of a standby takes part in its conflicts from its BEGIN on. */
+static bool is_standby(const struct guest *guest)
+{
+	const char *said = guest->reported ? params_get(guest->reported, span_text("in_hot_standby")) : NULL;
+
+	return said && strcmp(said, "on") == 0;
+}
+
+static bool may_put_off(const struct guest *guest)
+{
+	const struct pool_rules *rules = &guest_view(guest)->rules;
+
+	return rules->mode == POOL_TRANSACTION && rules->transparency == TRANSPARENCY_FULL && !is_standby(guest);
+}
+
+static void answer(struct guest *guest, const struct batch *batch, const char *tag)
+{
+	struct outbox *o = &guest->worker->to_client;
+	size_t length = strlen(tag) + 1;
+	uint8_t *at;
+
+	if (batch->tail.length > 0) {
+		relay_empty(o, '1');
+		relay_empty(o, '2');
+	}
+	if (batch->described)
+		relay_empty(o, 'n');
+	at = relay_header(outbox_room(o, FRAME_HEADER + length), 'C', length);
+	memcpy(at, tag, length);
+	relay_header(outbox_room(o, FRAME_HEADER), 'Z', 1);
+	*outbox_room(o, 1) = (uint8_t)guest_status(guest);
+}
+
+/* As the server would have taken it: a Query drops the unnamed statement, a Parse without a name is it. */
+static bool keep_unnamed(struct guest *guest, const struct batch *batch)
+{
+	statement_drop(guest->unnamed);
+	guest->unnamed = NULL;
+	if (batch->tail.length > 0)
+		guest->unnamed = statement_take(guest->worker->house->statements, batch->tail);
+	return batch->tail.length == 0 || guest->unnamed;
+}
+
+size_t relay_put_off(struct guest *guest, struct span in)
+{
+	bool begins, failed = guest->begun == BEGUN_FAILED;
+	struct batch batch;
+
+	if (guest->skipping || guest->fatal_seen || guest->unnamed_long || guest->worker->config->disable_pqexec ||
+		!read_batch(in, &batch))
+		return 0;
+	begins = batch.word == WORD_BEGIN || batch.word == WORD_START;
+	if (begins ? guest->begun != BEGUN_NOT || !may_put_off(guest) : guest->begun == BEGUN_NOT)
+		return 0;
+	if (!keep_unnamed(guest, &batch))
+		return 0;
+	guest->requested = guest->worker->now;
+	habits_ask(guest);
+	guest_view(guest)->stats.queries++;
+	guest->begun = begins ? BEGUN_WELL : BEGUN_NOT;
+	if (begins)
+		answer(guest, &batch, batch.word == WORD_BEGIN ? "BEGIN" : "START TRANSACTION");
+	else
+		answer(guest, &batch, batch.word == WORD_COMMIT && !failed ? "COMMIT" : "ROLLBACK");
+	guest_park(guest);
+	return batch.length;
+}
+
+bool relay_begin(struct channel *channel)
+{
+	enum begun begun = channel->guest->begun;
+
+	channel->guest->begun = BEGUN_NOT;
+	if (begun == BEGUN_NOT)
+		return true;
+	/* There is no such savepoint; so it has failed, as it had for the client. */
+	return channel_ask(
+		channel, span_text(begun == BEGUN_WELL ? "BEGIN" : "BEGIN;ROLLBACK TO SAVEPOINT pgweir"), TAG_BEGIN);
+}
