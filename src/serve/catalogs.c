@@ -355,12 +355,15 @@ void catalogs_answered(struct channel *channel)
 
 void catalogs_fini(struct channel *channel)
 {
-	struct house *house = channel->worker->house;
 	struct catalog_reading *reading = &channel->remains.reading;
+	struct house *house;
 
+	if (!channel->remains.defines && !reading->catalog)
+		return; /* one that never came to be has no worker yet */
 	end_change(channel);
 	if (!reading->catalog)
 		return;
+	house = channel->worker->house;
 	lock_take(house->catalogs->lock);
 	channel_view(channel)->place->reading = false;
 	lock_drop(house->catalogs->lock);
