@@ -10,8 +10,6 @@
  * standard_conforming_strings), nothing that was read of it is believed: LOOK_UNKNOWN. */
 #include "session/look.h"
 
-#include <stdlib.h>
-
 #include "base/text.h"
 
 enum token_kind { TOKEN_END, TOKEN_WORD, TOKEN_NAME, TOKEN_STRING, TOKEN_NUMBER, TOKEN_SIGN };
@@ -34,6 +32,23 @@ struct scan {
 
 /* ---- tokens ---- */
 
+/* Letters as they are folded, digits, and what else a word may have behind its first byte; 0: the word is over. A table, since every byte of
+ * every statement comes by here. */
+/* clang-format off */
+static const uint8_t word_bytes[256] = {
+	['$'] = '$', ['_'] = '_',
+	['0'] = '0', '1', '2', '3', '4', '5', '6', '7', '8', '9',
+	['A'] = 'a', 'b', 'c', 'd', 'e', 'f', 'g', 'h', 'i', 'j', 'k', 'l', 'm', 'n', 'o', 'p', 'q', 'r', 's', 't', 'u', 'v', 'w',
+	'x', 'y', 'z',
+	['a'] = 'a', 'b', 'c', 'd', 'e', 'f', 'g', 'h', 'i', 'j', 'k', 'l', 'm', 'n', 'o', 'p', 'q', 'r', 's', 't', 'u', 'v', 'w',
+	'x', 'y', 'z',
+#define ROW(c) (c), (c) + 1, (c) + 2, (c) + 3, (c) + 4, (c) + 5, (c) + 6, (c) + 7
+	[0x80] = ROW(0x80), ROW(0x88), ROW(0x90), ROW(0x98), ROW(0xa0), ROW(0xa8), ROW(0xb0), ROW(0xb8),
+	ROW(0xc0), ROW(0xc8), ROW(0xd0), ROW(0xd8), ROW(0xe0), ROW(0xe8), ROW(0xf0), ROW(0xf8),
+#undef ROW
+};
+/* clang-format on */
+
 static bool is_blank(uint8_t c)
 {
 	return c == ' ' || (c >= '\t' && c <= '\r');
@@ -46,20 +61,12 @@ static bool is_digit(uint8_t c)
 
 static bool begins_word(uint8_t c)
 {
-	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_' || c >= 0x80;
-}
-
-/* Letters as they are folded, digits, and what else a word may have behind its first byte; 0: the word is over. */
-static uint8_t word_byte(uint8_t c)
-{
-	if ((c >= 'a' && c <= 'z') || c == '_' || is_digit(c) || c == '$' || c >= 0x80)
-		return c;
-	return c >= 'A' && c <= 'Z' ? c + 32 : 0;
+	return word_bytes[c] > '9'; /* no digit and no dollar */
 }
 
 static bool is_word(uint8_t c)
 {
-	return word_byte(c) != 0;
+	return word_bytes[c] != 0;
 }
 
 static bool next_is(const struct scan *s, size_t n, uint8_t c)
@@ -114,31 +121,33 @@ static void add_byte(struct token *token, size_t *n, uint8_t c)
 static void take_quoted(struct scan *s, enum token_kind kind, bool escapes)
 {
 	struct token *token = s->token;
-	uint8_t quote = *s->at++;
+	const uint8_t *at = s->at, *end = s->end;
+	uint8_t quote = *at++, c;
 	size_t n = 0;
 
 	token->kind = kind;
 	token->whole = true;
-	for (; s->at < s->end; s->at++) {
-		if (escapes && *s->at == '\\') {
+	for (; at < end; at++) {
+		c = *at;
+		if (c == quote) {
+			if (!escapes && kind == TOKEN_STRING && at[-1] == '\\')
+				s->doubt = true;
+			at++;
+			if (at == end || *at != quote)
+				break;
+		} else if (escapes && c == '\\') {
 			/* A trail byte of some client encodings looks like a backslash. */
-			if (s->at[-1] >= 0x80)
+			if (at[-1] >= 0x80)
 				s->doubt = true;
 			token->whole = false;
-			if (++s->at == s->end)
+			if (++at == end)
 				break;
 			continue;
 		}
-		if (*s->at == quote) {
-			if (!escapes && kind == TOKEN_STRING && s->at[-1] == '\\')
-				s->doubt = true;
-			s->at++;
-			if (s->at == s->end || *s->at != quote)
-				break;
-		}
-		add_byte(token, &n, *s->at);
+		add_byte(token, &n, c);
 	}
 	token->text[n] = 0;
+	s->at = at;
 }
 
 /* Where a dollar quote's tag (which has no dollar but at its ends) comes again; NULL: nowhere. Each byte is compared once. */
@@ -177,14 +186,19 @@ static void take_dollar(struct scan *s)
 static void take_word(struct scan *s)
 {
 	struct token *token = s->token;
+	const uint8_t *at = s->at; /* kept apart: what is written may lie anywhere, for all the compiler knows */
 	size_t n = 0;
 	uint8_t c;
 
 	token->kind = TOKEN_WORD;
 	token->whole = true;
-	for (; s->at < s->end && (c = word_byte(*s->at)) != 0; s->at++)
-		add_byte(token, &n, c);
+	for (; at < s->end && (c = word_bytes[*at]) != 0; at++)
+		if (n + 1 < sizeof token->text)
+			token->text[n++] = (char)c;
+		else
+			token->whole = false;
 	token->text[n] = 0;
+	s->at = at;
 	/* E'', B'', X'', N'' and U&'', U&"" */
 	if (n == 1 && next_is(s, 0, '\'') && strchr("ebxn", token->text[0])) {
 		take_quoted(s, TOKEN_STRING, token->text[0] == 'e');
@@ -242,7 +256,7 @@ static bool is_sign(const struct scan *s, uint8_t sign)
 
 static bool is(const struct scan *s, const char *word)
 {
-	return s->token->kind == TOKEN_WORD && strcmp(s->token->text, word) == 0;
+	return s->token->kind == TOKEN_WORD && s->token->text[0] == word[0] && strcmp(s->token->text, word) == 0;
 }
 
 /* If this is the word at hand, go on to the next token. */
@@ -467,7 +481,8 @@ static void take_rest(struct scan *s, bool update)
 		}
 		name = s->token;
 		judge_word(s, name, update);
-		s->inserts = strcmp(name->text, "insert") == 0 || strcmp(name->text, "merge") == 0;
+		s->inserts = (name->text[0] == 'i' && strcmp(name->text, "insert") == 0) ||
+			(name->text[0] == 'm' && strcmp(name->text, "merge") == 0);
 		foreign = dotted && !catalog;
 		catalog = !dotted && name->text[0] == 'p' && strcmp(name->text, "pg_catalog") == 0;
 		dotted = false;
@@ -543,69 +558,69 @@ static void take_reset(struct scan *s)
 
 #define ASK_ALL (LOOK_SETTINGS | LOOK_TEMPORARY | LOOK_CURSOR | LOOK_LOCK | LOOK_PREPARE | LOOK_LISTEN)
 
+/* The everyday ones first. */
 static const struct kind {
 	const char *word;
 	uint32_t marks;
+	enum { DOES_NOTHING, DOES_SET, DOES_RESET, DOES_DISCARD, DOES_PREPARE, DOES_DEFINE } does;
 } kinds[] = {
-	{ "abort", 0 },
-	{ "alter", LOOK_TEMPORARY | LOOK_COMMAND },
-	{ "analyze", 0 },
-	{ "begin", 0 },
-	{ "call", LOOK_UNKNOWN },
-	{ "checkpoint", 0 },
-	{ "close", LOOK_CURSOR },
-	{ "cluster", 0 },
-	{ "comment", LOOK_COMMAND },
-	{ "commit", 0 },
-	{ "copy", 0 },
-	{ "create", LOOK_TEMPORARY | LOOK_COMMAND },
-	{ "deallocate", LOOK_PREPARE },
-	{ "declare", 0 },
-	{ "delete", 0 },
-	{ "discard", ASK_ALL },
-	{ "do", LOOK_UNKNOWN | LOOK_UNNAMED },
-	{ "drop", LOOK_TEMPORARY | LOOK_COMMAND },
-	{ "end", 0 },
-	{ "execute", LOOK_EXECUTE },
-	{ "explain", 0 },
-	{ "fetch", 0 },
-	{ "grant", LOOK_COMMAND },
-	{ "insert", 0 },
-	{ "listen", LOOK_LISTEN },
-	{ "load", LOOK_FOR_GOOD },
-	{ "lock", 0 },
-	{ "merge", 0 },
-	{ "move", 0 },
-	{ "notify", 0 },
-	{ "prepare", LOOK_PREPARE },
-	{ "refresh", LOOK_COMMAND },
-	{ "reindex", LOOK_COMMAND },
-	{ "release", 0 },
-	{ "reset", 0 },
-	{ "revoke", LOOK_COMMAND },
-	{ "rollback", 0 },
-	{ "savepoint", 0 },
-	{ "select", 0 },
-	{ "set", 0 },
-	{ "show", 0 },
-	{ "start", 0 },
-	{ "table", 0 },
-	{ "truncate", 0 },
-	{ "unlisten", LOOK_LISTEN },
-	{ "update", 0 },
-	{ "vacuum", 0 },
-	{ "values", 0 },
-	{ "with", 0 },
+	{ "select", 0, DOES_NOTHING },
+	{ "insert", 0, DOES_NOTHING },
+	{ "update", 0, DOES_NOTHING },
+	{ "delete", 0, DOES_NOTHING },
+	{ "begin", 0, DOES_NOTHING },
+	{ "commit", 0, DOES_NOTHING },
+	{ "rollback", 0, DOES_NOTHING },
+	{ "with", 0, DOES_NOTHING },
+	{ "set", 0, DOES_SET },
+	{ "abort", 0, DOES_NOTHING },
+	{ "alter", LOOK_TEMPORARY | LOOK_COMMAND, DOES_DEFINE },
+	{ "analyze", 0, DOES_NOTHING },
+	{ "call", LOOK_UNKNOWN, DOES_NOTHING },
+	{ "checkpoint", 0, DOES_NOTHING },
+	{ "close", LOOK_CURSOR, DOES_NOTHING },
+	{ "cluster", 0, DOES_NOTHING },
+	{ "comment", LOOK_COMMAND, DOES_NOTHING },
+	{ "copy", 0, DOES_NOTHING },
+	{ "create", LOOK_TEMPORARY | LOOK_COMMAND, DOES_DEFINE },
+	{ "deallocate", LOOK_PREPARE, DOES_NOTHING },
+	{ "declare", 0, DOES_NOTHING },
+	{ "discard", ASK_ALL, DOES_DISCARD },
+	{ "do", LOOK_UNKNOWN | LOOK_UNNAMED, DOES_NOTHING },
+	{ "drop", LOOK_TEMPORARY | LOOK_COMMAND, DOES_NOTHING },
+	{ "end", 0, DOES_NOTHING },
+	{ "execute", LOOK_EXECUTE, DOES_NOTHING },
+	{ "explain", 0, DOES_NOTHING },
+	{ "fetch", 0, DOES_NOTHING },
+	{ "grant", LOOK_COMMAND, DOES_NOTHING },
+	{ "listen", LOOK_LISTEN, DOES_NOTHING },
+	{ "load", LOOK_FOR_GOOD, DOES_NOTHING },
+	{ "lock", 0, DOES_NOTHING },
+	{ "merge", 0, DOES_NOTHING },
+	{ "move", 0, DOES_NOTHING },
+	{ "notify", 0, DOES_NOTHING },
+	{ "prepare", LOOK_PREPARE, DOES_PREPARE },
+	{ "refresh", LOOK_COMMAND, DOES_NOTHING },
+	{ "reindex", LOOK_COMMAND, DOES_NOTHING },
+	{ "release", 0, DOES_NOTHING },
+	{ "reset", 0, DOES_RESET },
+	{ "revoke", LOOK_COMMAND, DOES_NOTHING },
+	{ "savepoint", 0, DOES_NOTHING },
+	{ "show", 0, DOES_NOTHING },
+	{ "start", 0, DOES_NOTHING },
+	{ "table", 0, DOES_NOTHING },
+	{ "truncate", 0, DOES_NOTHING },
+	{ "unlisten", LOOK_LISTEN, DOES_NOTHING },
+	{ "vacuum", 0, DOES_NOTHING },
+	{ "values", 0, DOES_NOTHING },
 };
-
-static int kind_order(const void *word, const void *row)
-{
-	return strcmp(word, ((const struct kind *)row)->word);
-}
 
 static const struct kind *kind_of(const char *word)
 {
-	return bsearch(word, kinds, sizeof kinds / sizeof kinds[0], sizeof kinds[0], kind_order);
+	for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++)
+		if (kinds[i].word[0] == word[0] && strcmp(kinds[i].word, word) == 0)
+			return &kinds[i];
+	return NULL;
 }
 
 /* CREATE and ALTER of what no other statement means or can be led astray by. */
@@ -621,6 +636,36 @@ static bool is_harmless_kind(const struct scan *s)
 	return false;
 }
 
+/* Behind the first word. */
+static void take_special(struct scan *s, const struct kind *kind)
+{
+	switch (kind->does) {
+	case DOES_SET:
+		take_set(s);
+		break;
+	case DOES_RESET:
+		take_reset(s);
+		break;
+	case DOES_DISCARD:
+		if (is(s, "all"))
+			*s->marks |= LOOK_RESET_ALL;
+		break;
+	case DOES_PREPARE:
+		if (!is(s, "transaction"))
+			s->marks = &s->look->prepared;
+		break;
+	case DOES_DEFINE:
+		if (!is_harmless_kind(s))
+			*s->marks |= LOOK_DEFINES;
+		/* It runs a script. */
+		if (is(s, "extension"))
+			*s->marks |= LOOK_UNKNOWN;
+		break;
+	case DOES_NOTHING:
+		break;
+	}
+}
+
 static void take_statement(struct scan *s)
 {
 	const struct kind *kind = s->token->kind == TOKEN_WORD ? kind_of(s->token->text) : NULL;
@@ -634,22 +679,9 @@ static void take_statement(struct scan *s)
 		*s->marks |= kind->marks;
 		update = word[0] == 'u' || word[0] == 'w' || word[0] == 'e' || word[0] == 'm' || word[0] == 'p';
 	}
-	if (take(s, "set")) {
-		take_set(s);
-	} else if (take(s, "reset")) {
-		take_reset(s);
-	} else if (take(s, "discard")) {
-		if (is(s, "all"))
-			*s->marks |= LOOK_RESET_ALL;
-	} else if (take(s, "prepare")) {
-		if (!is(s, "transaction"))
-			s->marks = &s->look->prepared;
-	} else if (take(s, "create") || take(s, "alter")) {
-		if (!is_harmless_kind(s))
-			*s->marks |= LOOK_DEFINES;
-		/* It runs a script. */
-		if (is(s, "extension"))
-			*s->marks |= LOOK_UNKNOWN;
+	if (kind && kind->does != DOES_NOTHING) {
+		next_token(s);
+		take_special(s, kind);
 	}
 	take_rest(s, update);
 }
