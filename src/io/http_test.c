@@ -80,7 +80,7 @@ static bool hear(int fd, const char *until, struct buf *out)
 			return true;
 		if (n > 0 && out)
 			assert_true(buf_add(out, piece, (size_t)n));
-		if (out && until && memmem(buf_span(out).at, out->length, until, strlen(until)))
+		if (out && until && out->length > 0 && memmem(buf_span(out).at, out->length, until, strlen(until)))
 			return false;
 		http_turn(http, clock_now() + 10 * MILLISECOND_US);
 	}

@@ -40,7 +40,7 @@ class The_reaper_by_hand(Story):
         ended = [row for row in rows if row["outcome"] == "ended"]
         self.assertEqual(2, len(ended))
         self.assertEqual(["it was used lately, or came back before"], [row["reason"] for row in rows if row["outcome"] == "stays"])
-        told = [client.expect_closed(timeout=5) for client in leaky[1:3]]
+        told = [client.expect_closed(timeout=15) for client in leaky[1:3]]
         for error, in told:
             self.assertEqual("57P05", error.sqlstate)
             self.assertIn("an administrator asked for it", error.detail)
@@ -85,7 +85,7 @@ class The_reaper_by_hand(Story):
         number = next(row["client"] for row in pooler.show("LEASES"))
         row, = self._reap(pooler.console(), f"REAP CLIENT {number}")
         self.assertEqual(("ended", "idle in transaction"), (row["outcome"], row["reason"]))
-        error, = holder.expect_closed(timeout=5)
+        error, = holder.expect_closed(timeout=15)
         self.assertEqual("25P03", error.sqlstate)
         self.assertEqual("served", waiter.reply(timeout=10).value)
 
@@ -112,7 +112,7 @@ class The_reaper_by_hand(Story):
         held["it prepared a transaction"].begin()
         held["it prepared a transaction"].query("PREPARE TRANSACTION 'x'")
         held["a COPY goes on"].send(query("COPY copied FROM STDIN"))
-        held["a COPY goes on"].read_to(b"G", timeout=5)
+        held["a COPY goes on"].read_to(b"G", timeout=15)
         held["a COPY goes on"].send(copy_data(b"row\n"))
         held["it works, or waits for an answer"].send(query("SELECT pg_sleep(30)"))
         held["it sent a statement too long to be looked at"].query("SELECT 1 " + "/* long */" * 50)
@@ -132,7 +132,7 @@ class The_reaper_by_hand(Story):
             for each in self._reap(console, f"REAP ORIGIN {row['id']}"):
                 got[each["application_name"]] = (each["outcome"], each["reason"])
         self.assertEqual({"plain": ("ended", "idle"), **{name: ("stays", reason) for name, reason in names.items()}}, got)
-        self.assertEqual("57P05", plain.expect_closed(timeout=5)[0].sqlstate)
+        self.assertEqual("57P05", plain.expect_closed(timeout=15)[0].sqlstate)
         half.send(query("SELECT 'the rest'")[7:])
         self.assertEqual("the rest", half.reply().value)
         console.query(f"UNPROTECT ORIGIN {self._origin(pooler, 'protected')}")
