@@ -5,12 +5,10 @@
 #include <string.h>
 
 #include "base/text.h"
+#include "cmd/serve.h"
 #include "io/file.h"
 #include "serve/serve.h"
 
-#define OVERRIDES_MAX 256
-
-static int command_serve(int argc, char **argv);
 static int command_tool(int argc, char **argv);
 static int command_help(int argc, char **argv);
 static int command_version(int argc, char **argv);
@@ -19,7 +17,7 @@ static const struct command {
 	const char *name, *arguments, *what;
 	int (*run)(int argc, char **argv);
 } commands[] = {
-	{ "serve", "FILE.ini [-o key=value]...",
+	{ "serve", "FILE.ini | URL [-o key=value]...",
 		"stand in front of PostgreSQL, in the foreground, logging to standard error", command_serve },
 	{ "reap", "URL [--idle AGE]... [--execute]",
 		"end sessions of any PostgreSQL that were left behind; without --execute, list them", command_tool },
@@ -42,27 +40,9 @@ static void print_commands(FILE *to)
 
 	fputs("pgweir: the guard in front of PostgreSQL's connections\n\n", to);
 	for (i = 0; i < COMMANDS; i++)
-		fprintf(to, "  pgweir %-8s %-32s %s\n", commands[i].name, commands[i].arguments, commands[i].what);
+		fprintf(to, "  pgweir %-8s %-36s %s\n", commands[i].name, commands[i].arguments, commands[i].what);
 	fputs("\nCalled as `pgbouncer` it takes PgBouncer's command line.\n"
-	      "Example:  pgweir serve pgweir.ini -o listen_port=6433\n",
-		to);
-}
-
-static void print_serve_help(FILE *to)
-{
-	fputs("pgweir serve FILE.ini [-o key=value]... [-v]...\n"
-	      "\n"
-	      "Reads FILE.ini (PgBouncer's format), listens, and serves until it is told to stop.\n"
-	      "\n"
-	      "  -o key=value   a setting that overrides the file; also -o databases.NAME='host=... port=...'\n"
-	      "                 and -o users.NAME='pool_mode=session'. May be given many times.\n"
-	      "  -v             say more in the log; twice: everything\n"
-	      "\n"
-	      "Signals: HUP reads the file again (all of it or, if it is bad, none); INT waits for running transactions;\n"
-	      "TERM waits for clients to leave; either a second time, or QUIT, ends at once; USR1 pauses, USR2 resumes.\n"
-	      "\n"
-	      "Example:  pgweir serve /etc/pgbouncer/pgbouncer.ini -o listen_port=6433\n"
-	      "Then:     psql -p 6433 -h 127.0.0.1 pgweir     (the console: SHOW HELP)\n",
+	      "Example:  pgweir serve postgresql://app:secret@db.example/app --listen 127.0.0.1:6432\n",
 		to);
 }
 
@@ -98,60 +78,6 @@ static int command_version(int argc, char **argv)
 	(void)argv;
 	printf("pgweir %s\n", PGWEIR_VERSION);
 	return 0;
-}
-
-/* Split key=value in place. */
-static bool take_override(char *text, struct config_override *out)
-{
-	char *equals = strchr(text, '=');
-
-	if (!equals || equals == text)
-		return false;
-	*equals = 0;
-	out->key = text;
-	out->value = equals + 1;
-	return true;
-}
-
-static int command_serve(int argc, char **argv)
-{
-	static const struct option options[] = { { "option", required_argument, NULL, 'o' },
-		{ "verbose", no_argument, NULL, 'v' }, { "help", no_argument, NULL, 'h' }, { 0 } };
-	static struct config_override overrides[OVERRIDES_MAX];
-	struct serve_setup setup = { .overrides = overrides, .manner = MANNER_PGWEIR };
-	int option;
-
-	while ((option = getopt_long(argc, argv, "o:vh", options, NULL)) != -1) {
-		switch (option) {
-		case 'o':
-			if (setup.override_count == OVERRIDES_MAX) {
-				fprintf(stderr, "pgweir serve: more than %d -o options\n", OVERRIDES_MAX);
-				return 1;
-			}
-			if (!take_override(optarg, &overrides[setup.override_count])) {
-				fprintf(stderr, "pgweir serve: -o wants key=value, not \"%s\"\n", optarg);
-				return 1;
-			}
-			setup.override_count++;
-			break;
-		case 'v':
-			setup.verbose++;
-			break;
-		case 'h':
-			print_serve_help(stdout);
-			return 0;
-		default:
-			fputs("Try: pgweir help serve\n", stderr);
-			return 1;
-		}
-	}
-	if (argc - optind != 1) {
-		fprintf(stderr, "pgweir serve: %s\nTry: pgweir help serve\n",
-			optind == argc ? "which FILE.ini?" : "one FILE.ini only");
-		return 1;
-	}
-	setup.file = argv[optind];
-	return serve(&setup);
 }
 
 static int as_pgbouncer(int argc, char **argv)

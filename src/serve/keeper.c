@@ -41,15 +41,19 @@ static bool read_file(void *context, const char *path, char **text, size_t *leng
 	return file_read(path, FILE_MAX, text, length, error, error_size);
 }
 
-/* The users of auth_file; NULL where there is no such file. */
-static bool load_users(const struct config *config, struct secrets **secrets, char *error, size_t error_size)
+/* The users of auth_file, else those that we were started with; NULL where there are neither. */
+static bool load_users(const struct serve_setup *setup, const struct config *config, struct secrets **secrets,
+	char *error, size_t error_size)
 {
 	char *text = NULL, reason[256];
 	size_t length = 0;
 
 	*secrets = NULL;
-	if (!config->auth_file || !config->auth_file[0])
-		return true;
+	if (!config->auth_file || !config->auth_file[0]) {
+		if (setup->users)
+			*secrets = secrets_parse(span_text(setup->users), error, error_size);
+		return !setup->users || *secrets;
+	}
 	if (!file_read(config->auth_file, FILE_MAX, &text, &length, reason, sizeof reason)) {
 		text_format(error, error_size, "auth_file: %s", reason);
 		return false;
@@ -88,7 +92,7 @@ static bool load(const struct serve_setup *setup, struct config **config, struct
 	free(text);
 	if (!*config)
 		return false;
-	if (web_settings_fit(*config, error, error_size) && load_users(*config, secrets, error, error_size) &&
+	if (web_settings_fit(*config, error, error_size) && load_users(setup, *config, secrets, error, error_size) &&
 		hba_load(*config, secrets, error, error_size))
 		return true;
 	config_drop(*config);

@@ -8,6 +8,7 @@ struct serve_setup {
 	const char *file; /* NULL: overrides alone */
 	const struct config_override *overrides;
 	size_t override_count;
+	const char *users; /* the text of an auth_file, where the configuration names none; NULL: there is none */
 	enum manner manner;
 	int verbose;      /* how often -v was given */
 	bool quiet;       /* -q: nothing on standard error once a log file is open */

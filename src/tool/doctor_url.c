@@ -3,96 +3,7 @@
 #include <stdlib.h>
 
 #include "base/text.h"
-
-/*   postgres://user:pass@host:5432/name?conn_max_age=600&options=-c%20statement_timeout%3D30000
- *   ------     ---- ---- ---- ---- ---- ---------------------------------------------------------
- *   scheme     all percent-encoded; the last @ before the first / ends the user's part
- *
- * The parts are borrowed spans until they are decoded into the fields. A password is never decoded or kept. */
-
-struct url {
-	struct span scheme, user, password, host, port, name, query;
-	bool has_password;
-};
-
-static struct span upto(struct span *rest, char end)
-{
-	const uint8_t *found = rest->length ? memchr(rest->at, end, rest->length) : NULL;
-	struct span before = *rest;
-
-	if (!found) {
-		*rest = span_of(rest->at + rest->length, 0);
-		return before;
-	}
-	before.length = (size_t)(found - rest->at);
-	*rest = span_skip(*rest, before.length + 1);
-	return before;
-}
-
-static bool split(struct span text, struct url *url)
-{
-	const uint8_t *at;
-	struct span rest, authority;
-
-	*url = (struct url){ 0 };
-	text = text_trim(text);
-	at = text.length ? memmem(text.at, text.length, "://", 3) : NULL;
-	if (!at)
-		return false;
-	url->scheme = span_of(text.at, (size_t)(at - text.at));
-	rest = span_skip(text, url->scheme.length + 3);
-	authority = upto(&rest, '?');
-	url->query = rest;
-	rest = authority;
-	authority = upto(&rest, '/');
-	url->name = rest;
-	at = authority.length ? memrchr(authority.at, '@', authority.length) : NULL;
-	if (at) {
-		struct span user = span_of(authority.at, (size_t)(at - authority.at));
-
-		authority = span_skip(authority, user.length + 1);
-		url->has_password = user.length && memchr(user.at, ':', user.length);
-		url->user = upto(&user, ':');
-		url->password = user;
-	}
-	if (authority.length && authority.at[0] == '[') {
-		authority = span_skip(authority, 1);
-		url->host = upto(&authority, ']');
-		upto(&authority, ':');
-		url->port = authority;
-	} else {
-		url->host = upto(&authority, ':');
-		url->port = authority;
-	}
-	return true;
-}
-
-static int hex(uint8_t c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	c |= 0x20;
-	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
-static void decode(struct span from, char *out, size_t size, bool plus_is_space)
-{
-	size_t n = 0;
-
-	for (size_t i = 0; i < from.length && n + 1 < size; i++) {
-		uint8_t c = from.at[i];
-
-		if (c == '%' && i + 2 < from.length && hex(from.at[i + 1]) >= 0 && hex(from.at[i + 2]) >= 0) {
-			c = (uint8_t)(hex(from.at[i + 1]) * 16 + hex(from.at[i + 2]));
-			i += 2;
-		} else if (c == '+' && plus_is_space) {
-			c = ' ';
-		}
-		if (c)
-			out[n++] = (char)c;
-	}
-	out[n] = 0;
-}
+#include "base/url.h"
 
 bool url_is_postgres(struct span text)
 {
@@ -100,12 +11,12 @@ bool url_is_postgres(struct span text)
 		"timescalegis", "django.db.backends.postgresql", NULL };
 	struct url url;
 
-	if (!split(text, &url))
+	if (!url_split(text, &url))
 		return false;
 	for (size_t i = 0; schemes[i]; i++) {
 		struct span plain = url.scheme;
 
-		plain = upto(&plain, '+');
+		plain = span_upto(&plain, '+');
 		if (text_equal_nocase(plain, span_text(schemes[i])))
 			return true;
 	}
@@ -168,15 +79,16 @@ static bool read_parameter(struct app_database *app, const char *key, const char
 bool url_read(struct span text, struct app_database *app, char *error, size_t error_size)
 {
 	struct url url;
+	struct span name, value;
 	int64_t port;
 
-	if (!split(text, &url)) {
+	if (!url_split(text, &url)) {
 		text_copy(error, error_size, "it has no scheme://");
 		return false;
 	}
-	decode(url.host, app->host, sizeof app->host, false);
-	decode(url.user, app->user, sizeof app->user, false);
-	decode(url.name, app->name, sizeof app->name, false);
+	url_decode(url.host, app->host, sizeof app->host, false);
+	url_decode(url.user, app->user, sizeof app->user, false);
+	url_decode(url.name, app->name, sizeof app->name, false);
 	if (url.port.length) {
 		if (!text_to_i64(url.port, &port) || port < 1 || port > 65535) {
 			text_copy(error, error_size,
@@ -185,12 +97,11 @@ bool url_read(struct span text, struct app_database *app, char *error, size_t er
 		}
 		app->port = (int)port;
 	}
-	while (url.query.length) {
-		struct span value = upto(&url.query, '&'), name = upto(&value, '=');
+	while (url_parameter(&url.query, &name, &value)) {
 		char key[64], decoded[512];
 
-		decode(name, key, sizeof key, true);
-		decode(value, decoded, sizeof decoded, true);
+		url_decode(name, key, sizeof key, true);
+		url_decode(value, decoded, sizeof decoded, true);
 		if (!read_parameter(app, key, decoded)) {
 			text_format(error, error_size, "its parameter %s is not a number that makes sense", key);
 			return false;
@@ -212,7 +123,7 @@ size_t url_for(struct span text, bool with_password, char *out, size_t size)
 	size_t n;
 	char before = '?';
 
-	if (!split(text, &url))
+	if (!url_split(text, &url))
 		return text_copy(out, size, "(a broken URL)");
 	n = text_format(out, size, "postgresql://%.*s", (int)url.user.length, (const char *)url.user.at);
 	if (url.has_password && with_password)
@@ -225,7 +136,7 @@ size_t url_for(struct span text, bool with_password, char *out, size_t size)
 		n += text_format(out + n, size - n, ":%.*s", (int)url.port.length, (const char *)url.port.at);
 	n += text_format(out + n, size - n, "/%.*s", (int)url.name.length, (const char *)url.name.at);
 	while (url.query.length) {
-		struct span part = upto(&url.query, '&'), value = part, key = upto(&value, '=');
+		struct span part = span_upto(&url.query, '&'), value = part, key = span_upto(&value, '=');
 
 		if (is_for_django(key) || (!with_password && (span_is(key, "password") || span_is(key, "sslpassword"))))
 			continue;
@@ -238,16 +149,16 @@ size_t url_for(struct span text, bool with_password, char *out, size_t size)
 bool options_next(struct span *at, char *name, size_t name_size, char *value, size_t value_size)
 {
 	while (at->length) {
-		struct span word = upto(at, ' '), left;
+		struct span word = span_upto(at, ' '), left;
 
 		if (span_is(word, "-c"))
-			word = upto(at, ' ');
+			word = span_upto(at, ' ');
 		else if (word.length > 2 && word.at[0] == '-' && (word.at[1] == 'c' || word.at[1] == '-'))
 			word = span_skip(word, 2);
 		else
 			continue;
 		left = word;
-		word = upto(&left, '=');
+		word = span_upto(&left, '=');
 		if (word.length == 0)
 			continue;
 		text_copy_span(name, name_size, word);
