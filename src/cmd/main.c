@@ -19,6 +19,9 @@ static const struct command {
 } commands[] = {
 	{ "serve", "FILE.ini | URL [-o key=value]...",
 		"stand in front of PostgreSQL, in the foreground, logging to standard error", command_serve },
+	{ "init", "URL [-o FILE.ini]", "write a commented ini with sizes that fit this PostgreSQL", command_tool },
+	{ "check", "FILE.ini [URL]", "say what an ini means, what differs from PgBouncer, what is dangerous",
+		command_tool },
 	{ "reap", "URL [--idle AGE]... [--execute]",
 		"end sessions of any PostgreSQL that were left behind; without --execute, list them", command_tool },
 	{ "doctor", "[URL | FILE | FOLDER]...",

@@ -100,7 +100,8 @@ static bool welcome(const struct serve_setup *setup, const struct from_url *from
 	fprintf(stderr,
 		"Servers are lent for one %s at a time, %d at most; clients log in as \"%s\" with %s.\n"
 		"  connect       psql 'postgresql://%s@%s%.*s%s:%d/%s'\n"
-		"  its console   psql 'postgresql://%s@%s%.*s%s:%d/pgweir' -c 'SHOW POOLS'\n",
+		"  its console   psql 'postgresql://%s@%s%.*s%s:%d/pgweir' -c 'SHOW POOLS'\n"
+		"  to keep it    pgweir init URL -o pgweir.ini\n",
 		modes[config->pool_mode], config->default_pool_size, user,
 		from->password ? "its own password" : "no password", user,
 		memchr(first.at, ':', first.length) ? "[" : "", (int)first.length, (const char *)first.at,

@@ -10,6 +10,11 @@
 /* Read a whole file into a malloc'ed, terminated text. False: `error` says which file and why; longer than `most` is an error. */
 bool file_read(const char *path, size_t most, char **text, size_t *length, char *error, size_t error_size);
 
+/* Write a whole file. `secret`: nobody else may read it. Without `replace` a file that is there is an error; with it, the new one takes its
+ * place at once, or nothing changes. False: `error` says which file and why. */
+bool file_write(
+	const char *path, const char *text, size_t length, bool secret, bool replace, char *error, size_t error_size);
+
 /* The paths of the regular files below a folder, each with a zero byte at its end, added to `paths`; sorted within each folder, at most
  * `most` of them. Neither hidden names nor links are followed, nor folders of other people's code (node_modules and the like). Returns
  * how many, -1: `error` says why it can not be read. *cut: there are more, or some folder can not be read. */

@@ -99,6 +99,10 @@ struct server_facts {
 	int version;        /* 150004 */
 	bool sees_all;      /* other users' sessions are not blanked out */
 	bool local;         /* on this machine, so that its cores are ours */
+	char host[128], user[64],
+		database[64]; /* host: as a pooler's file names it, else ""; as whom we asked, and where */
+	int port;
+	int role_limit, database_limit; /* CONNECTION LIMIT of those two; 0: none is known */
 	int max_connections, superuser_reserved, reserved;
 	bool max_connections_set;                                                      /* not the default of 100 */
 	time_us statement_timeout, idle_in_transaction_timeout, client_check_interval; /* 0: off */

@@ -1,11 +1,11 @@
 #include "tool/doctor_input.h"
 
-#include "auth/secrets.h"
 #include "base/text.h"
 #include "io/file.h"
 #include "tool/doctor_ask.h"
 #include "tool/doctor_console.h"
 #include "tool/doctor_django.h"
+#include "tool/doctor_file.h"
 #include "tool/doctor_scan.h"
 #include "tool/doctor_server.h"
 #include "tool/doctor_url.h"
@@ -165,12 +165,6 @@ static void read_url_setting(
 
 /* ---- a pooler's file ---- */
 
-static bool read_include(void *context, const char *path, char **text, size_t *length, char *error, size_t error_size)
-{
-	(void)context;
-	return file_read(path, FILE_MOST, text, length, error, error_size);
-}
-
 static void count_warning(void *context, const char *line)
 {
 	(void)line;
@@ -191,55 +185,6 @@ static bool looks_like_pgweir(const char *path, struct span text)
 	return strstr(slash ? slash : path, "pgweir") != NULL;
 }
 
-static void read_secrets(struct pooler_file *file)
-{
-	struct secrets *secrets;
-	const char *name;
-	char *text;
-	size_t length;
-
-	if (!*file->config->auth_file)
-		return;
-	if (!file_read(file->config->auth_file, FILE_MOST, &text, &length, file->secrets_problem,
-		    sizeof file->secrets_problem))
-		return;
-	secrets = secrets_parse(span_of(text, length), file->secrets_problem, sizeof file->secrets_problem);
-	secret_wipe(text, length);
-	free(text);
-	if (!secrets)
-		return;
-	file->secrets_read = true;
-	for (size_t i = 0; (name = secrets_name(secrets, i)); i++) {
-		const struct secret *secret = secrets_find(secrets, span_text(name));
-
-		file->secrets_plain += secret && secret->kind == SECRET_PLAIN;
-		file->secrets_md5 += secret && secret->kind == SECRET_MD5;
-		file->secrets_scram += secret && secret->kind == SECRET_SCRAM;
-	}
-	secrets_drop(secrets);
-}
-
-/* What the running process may open, where its pidfile leads to one. */
-static void read_descriptors(struct pooler_file *file)
-{
-	char path[64], error[128], *text, *at;
-	size_t length;
-	int64_t pid;
-
-	if (!*file->config->pidfile || !file_read(file->config->pidfile, 64, &text, &length, error, sizeof error))
-		return;
-	if (!text_to_i64(text_trim(span_of(text, length)), &pid) || pid <= 0)
-		pid = 0;
-	free(text);
-	text_format(path, sizeof path, "/proc/%lld/limits", (long long)pid);
-	if (pid == 0 || !file_read(path, FILE_MOST, &text, &length, error, sizeof error))
-		return;
-	at = strstr(text, "Max open files");
-	if (at)
-		file->descriptors = strtoull(at + strlen("Max open files"), NULL, 10);
-	free(text);
-}
-
 static void read_pooler_file(
 	struct doctor_inputs *inputs, struct doctor_facts *facts, const char *path, struct span text)
 {
@@ -252,7 +197,6 @@ static void read_pooler_file(
 	struct config_source source = { .file = path,
 		.text = text,
 		.manner = is_pgweir ? MANNER_PGWEIR : MANNER_PGBOUNCER,
-		.read_file = read_include,
 		.warn = count_warning,
 		.context = &warnings };
 
@@ -261,20 +205,15 @@ static void read_pooler_file(
 			"there are more poolers' files than the doctor looks at in one go");
 		return;
 	}
-	*file = (struct pooler_file){ .is_pgweir = is_pgweir };
-	text_copy(file->path, sizeof file->path, path);
-	file->config = config_parse(&source, input->said, sizeof input->said);
-	if (!file->config && strstr(input->said, "auth_type")) {
+	input->read = pooler_file_read(file, &source, input->said, sizeof input->said);
+	if (!input->read && strstr(input->said, "auth_type")) {
 		source.overrides = &trust;
 		source.override_count = 1;
-		file->config = config_parse(&source, input->said, sizeof input->said);
+		input->read = pooler_file_read(file, &source, input->said, sizeof input->said);
 	}
-	if (!file->config)
+	if (!input->read)
 		return;
 	facts->file_count++;
-	read_secrets(file);
-	read_descriptors(file);
-	input->read = true;
 	text_format(input->said, sizeof input->said, "read as %s: %zu database entries, pool_mode %s, auth_file %s%s",
 		is_pgweir ? "pgweir's" : "PgBouncer's", file->config->database_count,
 		file->config->pool_mode == POOL_SESSION               ? "session"

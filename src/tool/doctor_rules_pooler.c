@@ -1,4 +1,5 @@
 #include "base/text.h"
+#include "base/url.h"
 #include "tool/doctor_rules.h"
 
 /* Rules about a pooler: its file, and its console while it runs. */
@@ -269,5 +270,37 @@ void rule_pooler_full(const struct doctor_facts *facts, const struct doctor_rule
 	for (size_t i = 0; i < facts->server_count; i++) {
 		if (facts->servers[i].pooler_full)
 			find_full(rule, report, facts->servers[i].name, facts->servers[i].problem);
+	}
+}
+
+/* Whether every address in the list is this machine's own. */
+static bool only_loopback(const char *list)
+{
+	struct span rest = span_text(list);
+
+	while (rest.length) {
+		struct span word = text_trim(span_upto(&rest, ','));
+		char address[128];
+
+		text_copy_span(address, sizeof address, word);
+		if (word.length && strncmp(address, "127.", 4) != 0 && strcmp(address, "::1") != 0 &&
+			strcmp(address, "localhost") != 0)
+			return false;
+	}
+	return true;
+}
+
+void rule_open_door(const struct doctor_facts *facts, const struct doctor_rule *rule, struct doctor_report *report)
+{
+	for (size_t i = 0; i < facts->file_count; i++) {
+		const struct pooler_file *file = &facts->files[i];
+		const char *how = file->config->auth_type_text;
+		struct finding *finding;
+
+		if ((strcmp(how, "trust") != 0 && strcmp(how, "any") != 0) || only_loopback(file->config->listen_addr))
+			continue;
+		finding = find(report, rule, LEVEL_DANGER, "%s", file->path);
+		evidence(finding, "auth_type is %s, and listen_addr is %s.", how, file->config->listen_addr);
+		edit(finding, "%s, [pgbouncer]:  auth_type = scram-sha-256   or  listen_addr = 127.0.0.1", file->path);
 	}
 }

@@ -37,8 +37,20 @@ static int count_direct(const struct doctor_facts *facts, const struct server_fa
 	return pooled ? direct : 0;
 }
 
-/* The most servers that a file's pools may have, with one user for each database that forces none. */
-static int64_t most_servers(const struct config *config)
+/* Whether an entry leads to this server; where it is not known how the file would call the server, they all do. */
+static bool leads_to(const struct database_settings *database, const struct server_facts *server)
+{
+	if (!server || !*server->host)
+		return true;
+	for (size_t i = 0; i < database->host_count; i++) {
+		if (strcmp(database->hosts[i].name, server->host) == 0 && database->hosts[i].port == server->port)
+			return true;
+	}
+	return false;
+}
+
+/* The most servers that a file's pools may have there, with one user for each database that forces none. */
+static int64_t most_servers(const struct config *config, const struct server_facts *server)
 {
 	int64_t total = 0;
 
@@ -46,6 +58,8 @@ static int64_t most_servers(const struct config *config)
 		struct pool_rules rules;
 		int64_t most;
 
+		if (!leads_to(&config->databases[i], server))
+			continue;
 		config_pool_rules(config, &config->databases[i],
 			config->databases[i].user ? span_text(config->databases[i].user) : span_of("", 0), &rules);
 		most = (int64_t)rules.size + rules.reserve_size;
@@ -70,7 +84,7 @@ static void look_at_invariant(const struct doctor_facts *facts, const struct poo
 {
 	int direct = server ? count_direct(facts, server) : 0, slots = server ? server_usable(server) - direct : 87;
 	int processes = facts->poolers > 0 ? facts->poolers : 1;
-	int64_t total = most_servers(file->config) * processes;
+	int64_t total = most_servers(file->config, server) * processes;
 	bool breaks = total > slots;
 	struct finding *finding;
 
@@ -105,14 +119,73 @@ static void look_at_invariant(const struct doctor_facts *facts, const struct poo
 
 void rule_pools_exceed(const struct doctor_facts *facts, const struct doctor_rule *rule, struct doctor_report *report)
 {
-	const struct server_facts *server = NULL;
+	bool looked = false;
 
-	for (size_t i = 0; i < facts->server_count && !server; i++) {
-		if (facts->servers[i].reached)
-			server = &facts->servers[i];
+	/* Where the names of the servers are those of the file, each entry counts at its own; else the first answers for all. */
+	for (size_t s = 0; s < facts->server_count; s++) {
+		if (!facts->servers[s].reached || (looked && !*facts->servers[s].host))
+			continue;
+		looked = true;
+		for (size_t i = 0; i < facts->file_count; i++)
+			look_at_invariant(facts, &facts->files[i], &facts->servers[s], rule, report);
 	}
-	for (size_t i = 0; i < facts->file_count; i++)
-		look_at_invariant(facts, &facts->files[i], server, rule, report);
+	for (size_t i = 0; !looked && i < facts->file_count; i++)
+		look_at_invariant(facts, &facts->files[i], NULL, rule, report);
+}
+
+/* ---- PostgreSQL's own limits for a role and a database ---- */
+
+static void look_at_limits(const struct pooler_file *file, const struct database_settings *database,
+	const struct server_facts *server, const struct doctor_rule *rule, struct doctor_report *report)
+{
+	const char *user = database->user ? database->user : server->user;
+	bool own = strcmp(user, server->user) == 0;
+	int limit = own ? server->role_limit : 0;
+	struct pool_rules rules;
+	struct finding *finding;
+	char name[140];
+	int most;
+
+	if (strcmp(database->name, "*") != 0 &&
+		strcmp(database->dbname ? database->dbname : database->name, server->database) != 0)
+		return;
+	config_pool_rules(file->config, database, span_text(user), &rules);
+	most = rules.size + rules.reserve_size;
+	if (rules.database_connections_max > 0 && most > rules.database_connections_max)
+		most = rules.database_connections_max;
+	if (rules.user_connections_max > 0 && most > rules.user_connections_max)
+		most = rules.user_connections_max;
+	if (server->database_limit > 0 && (limit == 0 || server->database_limit < limit))
+		limit = server->database_limit;
+	if (limit == 0 || most <= limit)
+		return;
+	finding = find(report, rule, LEVEL_WARNING, "%s, database %s, user %s", file->path, database->name, user);
+	evidence(finding, "The pool may have %d servers; %s allows %d to ", most, server->name, limit);
+	if (limit == server->database_limit)
+		evidence(finding, "database %s.", server->database);
+	else
+		evidence(finding, "role %s.", user);
+	edit(finding, "%s, [pgbouncer]:  max_%s_connections = %d   or at PostgreSQL:  ALTER %s %s CONNECTION LIMIT %d;",
+		file->path, limit == server->database_limit ? "db" : "user", limit > 1 ? limit - 1 : limit,
+		limit == server->database_limit ? "DATABASE" : "ROLE",
+		sql_name(limit == server->database_limit ? server->database : user, name, sizeof name), most + 1);
+}
+
+void rule_limit_below_pool(
+	const struct doctor_facts *facts, const struct doctor_rule *rule, struct doctor_report *report)
+{
+	for (size_t s = 0; s < facts->server_count; s++) {
+		const struct server_facts *server = &facts->servers[s];
+
+		for (size_t i = 0; server->reached && i < facts->file_count; i++) {
+			const struct config *config = facts->files[i].config;
+
+			for (size_t d = 0; d < config->database_count; d++) {
+				if (leads_to(&config->databases[d], server))
+					look_at_limits(&facts->files[i], &config->databases[d], server, rule, report);
+			}
+		}
+	}
 }
 
 /* ---- you use, you need, you would need ---- */

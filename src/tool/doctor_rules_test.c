@@ -405,6 +405,22 @@ static void unnamed(bool bad)
 		text_copy(app()->application_name, 10, "web");
 }
 
+static void open_door(bool bad)
+{
+	ini(bad ? "auth_type = trust\nlisten_addr = 127.0.0.1, 0.0.0.0"
+		: "auth_type = trust\nlisten_addr = 127.0.0.1, ::1");
+}
+
+static void limit_below_pool(bool bad)
+{
+	struct server_facts *s = server(0);
+
+	ini("default_pool_size = 20\nreserve_pool_size = 5");
+	text_copy(s->user, sizeof s->user, "app");
+	text_copy(s->database, sizeof s->database, "shop");
+	s->role_limit = bad ? 24 : 25;
+}
+
 static const struct {
 	const char *number;
 	void (*make)(bool bad);
@@ -452,6 +468,8 @@ static const struct {
 	{ "D40", watched, LEVEL_DANGER },
 	{ "D41", named, LEVEL_DANGER },
 	{ "D42", demand, LEVEL_NOTE },
+	{ "D43", limit_below_pool, LEVEL_WARNING },
+	{ "D44", open_door, LEVEL_DANGER },
 };
 
 static const struct finding *look_for(const char *number)
@@ -502,6 +520,19 @@ static void an_application_is_counted_by_machine_and_process(void **state)
 	assert_string_equal(finding->evidence,
 		"It has 6 connections, 0 of them at work: 5 from 10.0.0.7 (2 processes here, 2 of one at most), 1 from 10.0.0.8.");
 	assert_non_null(strstr(finding->edit, "max_client_conn  of 15 at least"));
+	doctor_report_fini(&report);
+}
+
+static void entries_count_at_the_server_they_lead_to(void **state)
+{
+	(void)state;
+	ini("default_pool_size = 60\n[databases]\nother = host=10.0.0.9\n[pgbouncer]");
+	text_copy(server(0)->host, 128, "127.0.0.1");
+	text_copy(server(0)->host, 128, "10.0.0.9");
+	facts.servers[0].port = facts.servers[1].port = 5432;
+	assert_int_equal(look_for("D11")->level, LEVEL_NOTE);
+	facts.servers[0].host[0] = 0;
+	assert_int_equal(look_for("D11")->level, LEVEL_DANGER);
 	doctor_report_fini(&report);
 }
 
@@ -625,6 +656,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_teardown(each_rule_finds_its_fault_and_keeps_still_without_it, clear),
 		cmocka_unit_test_teardown(an_application_is_counted_by_machine_and_process, clear),
+		cmocka_unit_test_teardown(entries_count_at_the_server_they_lead_to, clear),
 		cmocka_unit_test_teardown(danger_comes_first, clear),
 		cmocka_unit_test(numbers_and_names_are_given_once),
 		cmocka_unit_test_teardown(pgweir_takes_what_pgbouncer_refuses, clear),

@@ -43,6 +43,11 @@ static const char rights_sql[] =
 	"SELECT (SELECT rolsuper FROM pg_roles WHERE rolname = current_user) OR pg_has_role('pg_read_all_stats', 'USAGE') AS sees_all,"
 	" inet_server_addr() IS NULL OR inet_server_addr() = inet_client_addr() AS local";
 
+static const char limits_sql[] =
+	"SELECT r.rolname AS user, d.datname AS database, greatest(r.rolconnlimit, 0) AS role_limit,"
+	" greatest(d.datconnlimit, 0) AS database_limit FROM pg_roles r, pg_database d"
+	" WHERE r.rolname = current_user AND d.datname = current_database()";
+
 static const char secrets_sql[] =
 	"SELECT count(*) FILTER (WHERE rolpassword LIKE 'SCRAM-SHA-256$%') AS scram, count(*) FILTER (WHERE rolpassword LIKE 'md5%') AS md5"
 	" FROM pg_authid WHERE rolcanlogin";
@@ -177,6 +182,14 @@ static void read_settings(struct server_facts *server, PGconn *connection)
 	if (rows) {
 		server->sees_all = is_true(rows, 0, "sees_all");
 		server->local = is_true(rows, 0, "local");
+		PQclear(rows);
+	}
+	rows = ask_server(connection, limits_sql, unseen, sizeof unseen);
+	if (rows) {
+		text_copy(server->user, sizeof server->user, cell(rows, 0, "user"));
+		text_copy(server->database, sizeof server->database, cell(rows, 0, "database"));
+		server->role_limit = (int)cell_number(rows, 0, "role_limit");
+		server->database_limit = (int)cell_number(rows, 0, "database_limit");
 		PQclear(rows);
 	}
 	/* Only superusers see secrets; nobody else needs to be told so. */

@@ -1,0 +1,127 @@
+#include <stdarg.h>
+#include <string.h>
+
+#include "base/text.h"
+#include "tool/check.h"
+#include "tool/doctor_rules.h"
+#include "tool/manual.h"
+#include "tool/table.h"
+
+#define LABEL 14
+
+static void line(FILE *to, const char *label, const char *format, ...) __attribute__((format(printf, 3, 4)));
+
+/* A label and a text of any length. What a file or a server chose as a name is in it, so nothing of it is obeyed. */
+static void line(FILE *to, const char *label, const char *format, ...)
+{
+	char text[1200], shown[2400];
+	va_list arguments;
+
+	va_start(arguments, format);
+	vsnprintf(text, sizeof text, format, arguments);
+	va_end(arguments);
+	show_text(shown, sizeof shown, 0, span_text(text));
+	fprintf(to, "  %-*s", LABEL - 2, label);
+	manual_wrap(to, shown, LABEL, LABEL);
+}
+
+static const char *mode_name(enum pool_mode mode)
+{
+	return mode == POOL_SESSION ? "session" : mode == POOL_TRANSACTION ? "transaction" : "statement";
+}
+
+static void show_door(const struct config *c, FILE *to)
+{
+	if (*c->listen_addr)
+		line(to, "listens", "on %s, port %d%s%s", c->listen_addr, c->listen_port,
+			*c->unix_socket_dir ? ", and on a unix socket in " : "", c->unix_socket_dir);
+	else
+		line(to, "listens", "on a unix socket in %s alone, number %d", c->unix_socket_dir, c->listen_port);
+}
+
+static void show_people(const struct pooler_file *file, FILE *to)
+{
+	const struct config *c = file->config;
+
+	if (file->secrets_read)
+		line(to, "clients", "auth_type %s; users in %s: %u with a password, %u with md5, %u with SCRAM",
+			c->auth_type_text, c->auth_file, file->secrets_plain, file->secrets_md5, file->secrets_scram);
+	else
+		line(to, "clients", "auth_type %s%s", c->auth_type_text,
+			*c->auth_file ? "" : "; there is no auth_file");
+	line(to, "",
+		c->client_limit_counts == LIMIT_BUSY
+			? "max_client_conn %d counts those that log in, wait or hold a server; idle ones are free"
+			: "max_client_conn %d counts all, idle ones too",
+		c->max_client_conn);
+	line(to, "console", "databases pgbouncer and pgweir; admin_users: %s; stats_users: %s",
+		*c->admin_users ? c->admin_users : "nobody", *c->stats_users ? c->stats_users : "nobody");
+}
+
+static void show_entry(const struct config *c, const struct database_settings *d, FILE *to)
+{
+	struct pool_rules rules;
+	char hosts[400] = "", limits[200] = "";
+	size_t n = 0;
+
+	config_pool_rules(c, d, d->user ? span_text(d->user) : span_of("", 0), &rules);
+	for (size_t i = 0; i < d->host_count; i++)
+		n += text_format(hosts + n, sizeof hosts - n, "%s%s", i ? ", " : "", d->hosts[i].name);
+	if (rules.database_connections_max > 0)
+		text_format(
+			limits, sizeof limits, "; %d at most for the whole database", rules.database_connections_max);
+	line(to, "database", "%s at %s port %d%s%s%s%s: %s pooling, %d servers for each user and %d in reserve%s",
+		d->name, hosts, d->hosts[0].port, d->dbname ? ", there " : "", d->dbname ? d->dbname : "",
+		d->user ? ", always as user " : "", d->user ? d->user : "", mode_name(rules.mode), rules.size,
+		rules.reserve_size, limits);
+}
+
+static void show_server(const struct server_facts *server, FILE *to)
+{
+	if (!server->reached)
+		line(to, "PostgreSQL", "%s NOT ASKED: %s", server->name, server->problem);
+	else
+		line(to, "PostgreSQL",
+			"%s, version %d: max_connections %d, %d reserved, %d usable with some head-room; %zu sessions now%s%s",
+			server->name, server->version / 10000, server->max_connections,
+			server->superuser_reserved + server->reserved, server_usable(server), server_sessions(server),
+			*server->problem ? "; " : "", server->problem);
+}
+
+void check_show_meaning(const struct doctor_facts *facts, const struct pooler_file *file, FILE *to)
+{
+	const struct config *c = file->config;
+
+	fprintf(to, "What it means\n");
+	show_door(c, to);
+	show_people(file, to);
+	for (size_t i = 0; i < c->database_count; i++)
+		show_entry(c, &c->databases[i], to);
+	if (c->database_count == 0)
+		line(to, "database", "none: nobody can connect to anything but the console");
+	if (c->query_wait_timeout > 0)
+		line(to, "waiting", "a client waits for a server for %.6g s at most",
+			(double)c->query_wait_timeout / 1e6);
+	else
+		line(to, "waiting", "a client waits for a server without end");
+	for (size_t i = 0; i < facts->server_count; i++)
+		show_server(&facts->servers[i], to);
+}
+
+void check_show_differences(const struct config *c, const struct config *like, FILE *to)
+{
+	struct setting_view here, there;
+	bool any = false;
+
+	for (size_t i = 0; like && config_view(c, i, &here) && config_view(like, i, &there); i++) {
+		if (strcmp(here.value, there.value) == 0)
+			continue;
+		if (!any)
+			fprintf(to, "\nWhat differs from PgBouncer with the same file\n");
+		any = true;
+		line(to, "", "%s is %s here, as PgBouncer has it: %s", here.key, *here.value ? here.value : "empty",
+			*there.value ? there.value : "empty");
+	}
+	if (any)
+		line(to, "", "Called as pgbouncer, pgweir does as PgBouncer (doc/differences.md).");
+}

@@ -1,0 +1,226 @@
+"""`pgweir init` and `pgweir check`: a file that fits its PostgreSQL, and what a file means."""
+import os
+import re
+import stat
+import subprocess
+
+from harness import HERE, Ran, Story, live
+
+INCIDENT = HERE.parent.parent / "examples/incident/pgbouncer.ini"
+
+
+def run(*arguments, password="", cwd=None):
+    environment = {**os.environ, "PGPASSFILE": "/nonexistent"}
+    environment.pop("PGPASSWORD", None)
+    if password:
+        environment["PGPASSWORD"] = password
+    return Ran(subprocess.run([live.bin, *map(str, arguments)], capture_output=True, timeout=50, env=environment, cwd=cwd))
+
+
+def value(ini, key):
+    return re.search(rf"^{key} = (.*)$", ini, re.MULTILINE).group(1)
+
+
+class Init(Story):
+    kinds = ("pgweir",)
+
+    def _url(self, user="by_scram:sea-salt", database="app", pg=None):
+        return f"postgresql://{user}@127.0.0.1:{(pg or self.pg).port}/{database}"
+
+    def _init(self, folder, *arguments, **options):
+        ran = run("init", self._url(**options), "-o", folder / "shop.ini", "--sample", "0.1", *arguments)
+        self.assertEqual(0, ran.status, ran)
+        return ran, (folder / "shop.ini").read_text()
+
+    def what_it_writes_is_checked_served_and_logged_in_to(self):
+        folder = self.own_folder()
+        ran, ini = self._init(folder)
+        self.assertIn("pgweir check", ran.out)
+        ran = run("check", folder / "shop.ini")
+        self.assertEqual(0, ran.status, ran)
+        self.assertIn("max_connections 120", ran.out)
+        pooler = self.pooler(databases={"app": "dbname=app"})      # its port and its end; the file is ours
+        pooler.stop()
+        pooler.command = lambda: [str(live.bin), "serve", str(folder / "shop.ini"), "-o", f"listen_port={pooler.port}"]
+        for path in (folder, *folder.iterdir()):
+            os.chown(path, os.stat(pooler.folder).st_uid, os.stat(pooler.folder).st_gid)
+        pooler.start()
+        client = pooler.client(user="by_scram", password="sea-salt")
+        self.assertEqual("by_scram", client.value("SELECT current_user"))
+
+    def the_list_of_users_is_readable_by_nobody_else(self):
+        folder = self.own_folder()
+        _, ini = self._init(folder)
+        self.assertNotIn("sea-salt", ini)
+        users = folder / "shop-users.txt"
+        self.assertEqual(str(users), value(ini, "auth_file"))
+        self.assertEqual(0o600, stat.S_IMODE(users.stat().st_mode))
+        self.assertIn('"by_scram" "sea-salt"', users.read_text())
+
+    def sizes_leave_room_for_those_who_do_not_come_through_it(self):
+        folder = self.own_folder()
+        pg = self.postgres(max_connections=40)
+        others = [pg.admin("app2") for _ in range(12)]
+        _, ini = self._init(folder, "--cores", "16", pg=pg)
+        # 40 - 3 reserved - 5 of head-room - 12
+        self.assertEqual("20", value(ini, "max_db_connections"))
+        self.assertEqual("20", value(ini, "default_pool_size"))
+        self.assertEqual("0", value(ini, "reserve_pool_size"))
+        self.assertRegex(ini, r";;\s+12  postgres@app2")
+        for other in others:
+            other.close()
+
+    def the_limit_of_a_role_is_the_size(self):
+        folder = self.own_folder()
+        with self.pg.admin() as admin:
+            admin.query("ALTER ROLE by_scram CONNECTION LIMIT 7")
+        try:
+            _, ini = self._init(folder, "--cores", "16")
+        finally:
+            with self.pg.admin() as admin:
+                admin.query("ALTER ROLE by_scram CONNECTION LIMIT -1")
+        self.assertEqual(["6", "6", "6"],
+                         [value(ini, key) for key in ("default_pool_size", "max_db_connections", "max_user_connections")])
+        self.assertIn("the role may have 7", ini)
+
+    def a_superuser_copies_the_secrets_of_all_roles(self):
+        folder = self.own_folder()
+        pg = self.postgres()
+        with pg.admin() as admin:
+            admin.query("CREATE ROLE chief SUPERUSER LOGIN PASSWORD 'of all'")
+        hba = pg.data / "pg_hba.conf"
+        hba.write_text("host all chief samehost scram-sha-256\n" + hba.read_text())
+        with pg.admin() as admin:
+            admin.query("SELECT pg_reload_conf()")
+        ran, ini = self._init(folder, user="chief:of%20all", pg=pg)
+        users = (folder / "shop-users.txt").read_text()
+        self.assertIn('"chief" "of all"', users)
+        self.assertRegex(users, r'"by_scram" "SCRAM-SHA-256\$4096:')
+        self.assertRegex(users, r'"by_md5" "md5[0-9a-f]{32}"')
+        self.assertIn("is a superuser", ini)
+
+    def what_is_there_is_not_written_over_unless_forced(self):
+        folder = self.own_folder()
+        (folder / "shop.ini").write_text("mine")
+        ran = run("init", self._url(), "-o", folder / "shop.ini", "--sample", "0.1")
+        self.assertEqual(1, ran.status, ran)
+        self.assertEqual("mine", (folder / "shop.ini").read_text())
+        self._init(folder, "--force")
+
+    def without_a_file_it_is_printed(self):
+        ran = run("init", self._url(), "--sample", "0.1")
+        self.assertEqual(0, ran.status, ran)
+        self.assertIn("[databases]\napp = host=127.0.0.1", ran.out)
+        self.assertIn("auth_file = users.txt is for you to write", ran.err)
+        self.assertNotIn("sea-salt", ran.out + ran.err)
+
+    def without_a_password_it_says_that_the_door_is_open(self):
+        _, ini = self._init(self.own_folder(), user="app")
+        self.assertEqual("trust", value(ini, "auth_type"))
+        self.assertIn("whoever reaches listen_addr is let in", ini)
+
+    def what_can_not_be_has_its_exit_status(self):
+        for arguments, status, says in (((), 2, "which PostgreSQL"), (("shop.ini",), 2, "no postgresql:// URL"),
+                                        ((self._url(), "--listen", "x"), 2, "ADDRESS:PORT"),
+                                        ((self._url(), "--ouptut", "x"), 2, "Did you mean --output?"),
+                                        ((self._url(database="pgweir"),), 2, "a pooler's console"),
+                                        (("postgresql://app@127.0.0.1:1/x",), 1, "127.0.0.1"),
+                                        ((self._url(user="by_scram:wrong"),), 1, "password")):
+            ran = run("init", *arguments)
+            self.assertEqual(status, ran.status, ran)
+            self.assertIn(says, ran.err)
+
+    def through_a_pooler_it_does_not_measure(self):
+        pooler = self.pooler()
+        ran = run("init", f"postgresql://app@127.0.0.1:{pooler.port}/app")
+        self.assertEqual(1, ran.status, ran)
+        self.assertIn("pooler", ran.err)
+
+
+class Check(Story):
+    kinds = ("pgweir",)
+
+    def _file(self, settings="", databases=None, users='"by_password" "clear text, spaced"\n'):
+        folder = self.own_folder()
+        (folder / "users.txt").write_text(users)
+        (folder / "shop.ini").write_text(
+            "[databases]\n" + (databases or f"app = host=127.0.0.1 port={self.pg.port}\n")
+            + f"[pgbouncer]\nlisten_addr = 127.0.0.1\nauth_type = scram-sha-256\nauth_file = {folder}/users.txt\n"
+            + "pool_mode = transaction\nquery_wait_timeout = 8\n" + settings)
+        return folder / "shop.ini"
+
+    def it_says_what_it_understood_and_asks_the_server_as_the_file_says(self):
+        ran = run("check", self._file("default_pool_size = 7\n"))
+        self.assertEqual(0, ran.status, ran)
+        words = " ".join(ran.out.split())
+        self.assertIn("transaction pooling, 7 servers for each user and 0 in reserve", words)
+        self.assertIn("max_connections 120, 3 reserved", words)
+        self.assertIn("client_limit_counts is busy here, as PgBouncer has it: all", words)
+
+    def sizes_beyond_the_server_are_danger(self):
+        ran = run("check", self._file("default_pool_size = 200\n"))
+        self.assertEqual(1, ran.status, ran)
+        self.assertIn("D11 pools-exceed-slots", ran.out)
+        self.assertEqual(0, run("check", self._file("default_pool_size = 3\n")).status)
+
+    def a_limit_of_a_database_is_held_against_the_pool(self):
+        with self.pg.admin() as admin:
+            admin.query("ALTER DATABASE app CONNECTION LIMIT 4")
+        try:
+            ran = run("check", self._file("default_pool_size = 7\n"))
+            strict = run("check", self._file("default_pool_size = 7\n"), "--strict")
+        finally:
+            with self.pg.admin() as admin:
+                admin.query("ALTER DATABASE app CONNECTION LIMIT -1")
+        self.assertEqual((0, 1), (ran.status, strict.status), ran)
+        self.assertIn("D43 limit-below-pool", ran.out)
+        self.assertIn("max_db_connections = 3", ran.out)
+
+    def an_open_door_is_danger(self):
+        ran = run("check", self._file("auth_type = any\nlisten_addr = *\n"), "--offline")
+        self.assertEqual(1, ran.status, ran)
+        self.assertIn("D44 open-door", ran.out)
+
+    def a_file_that_can_not_be_used_says_where(self):
+        for settings, says in (("pool_mod = session\n", 'did you mean "pool_mode"?'), ("default_pool_size = many\n", "allowed:"),
+                               ("auth_file = /nonexistent/users\n", "auth_file")):
+            ran = run("check", self._file(settings), "--offline")
+            self.assertEqual(2, ran.status, ran)
+            self.assertIn(says, ran.err)
+        self.assertEqual(2, run("check", "/nonexistent.ini").status)
+        self.assertEqual(2, run("check").status)
+
+    def a_server_that_does_not_answer_is_said_and_the_rest_is_checked(self):
+        ran = run("check", self._file(databases="app = host=127.0.0.1 port=1\n"))
+        self.assertEqual(0, ran.status, ran)
+        self.assertIn("NOT ASKED", ran.out)
+
+    def a_url_says_as_whom_to_ask(self):
+        path = self._file(users='"by_md5" "md5' + "0" * 32 + '"\n')
+        self.assertIn("NOT ASKED", run("check", path).out)
+        ran = run("check", path, f"postgresql://app@127.0.0.1:{self.pg.port}/app")
+        self.assertIn("max_connections 120", " ".join(ran.out.split()))
+
+    def entries_of_several_servers_count_at_their_own(self):
+        second = self.postgres(max_connections=20)
+        path = self._file("default_pool_size = 30\n", f"app = host=127.0.0.1 port={self.pg.port}\n"
+                          f"app2 = host=127.0.0.1 port={second.port} pool_size=10\n")
+        ran = run("check", path, "--cores", "64")
+        self.assertEqual(0, ran.status, ran)
+        self.assertIn("max_connections 20,", " ".join(ran.out.split()))
+
+    def options_win_as_they_do_for_serve(self):
+        ran = run("check", self._file(), "-o", "default_pool_size=9", "--offline")
+        self.assertIn("9 servers for each user", " ".join(ran.out.split()))
+
+    def what_does_nothing_is_named(self):
+        ran = run("check", self._file("pkt_buf = 8192\n"), "--offline")
+        self.assertEqual(0, ran.status, ran)
+        self.assertIn("pkt_buf is known, but not needed here", " ".join(ran.out.split()))
+
+    def the_ini_of_the_incident_gets_its_two_warnings(self):
+        ran = run("check", INCIDENT, "--offline", "-o", "auth_file=")
+        self.assertEqual(0, ran.status, ran)
+        self.assertIn("What differs from PgBouncer", ran.out)
+        for finding in ("D12 auth-md5", "D27 timeout-ladder", "0 of danger, 2 warnings"):
+            self.assertIn(finding, ran.out)
