@@ -5,10 +5,12 @@
 #include "config/schema.h"
 #include "core/leak.h"
 #include "tool/logs_errors.h"
+#include "tools/gendoc.h"
 #include "view/metrics_table.h"
 
 /* Prints a page of doc/ from the table that the program itself goes by: "settings" from src/config/schema.c, "leaks" from
- * src/core/leak_patterns.c, "logs" from src/tool/logs_errors.c, "metrics" from src/view/metrics_table.c. Called by tools/gendoc, which compiles it. */
+ * src/core/leak_patterns.c, "logs" from src/tool/logs_errors.c, "metrics" from src/view/metrics_table.c; "man PAGE" and "completion SHELL" from src/tool/manual_pages.c. Called by
+ * tools/gendoc, which compiles it. */
 
 static const char head[] =
 	"# Settings\n"
@@ -401,6 +403,10 @@ int main(int argc, char **argv)
 		print_logs_page();
 	else if (argc == 2 && strcmp(argv[1], "metrics") == 0)
 		print_metrics_page();
+	else if (argc == 3 && strcmp(argv[1], "man") == 0)
+		return print_man(argv[2]) ? ferror(stdout) != 0 : 2;
+	else if (argc == 3 && strcmp(argv[1], "completion") == 0)
+		return print_completion(argv[2]) ? ferror(stdout) != 0 : 2;
 	else
 		return 2;
 	return ferror(stdout) != 0;

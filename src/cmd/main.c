@@ -8,58 +8,53 @@
 #include "cmd/serve.h"
 #include "io/file.h"
 #include "serve/serve.h"
+#include "tool/manual.h"
 
 static int command_tool(int argc, char **argv);
 static int command_help(int argc, char **argv);
 static int command_version(int argc, char **argv);
 
 static const struct command {
-	const char *name, *arguments, *what;
+	const char *name;
 	int (*run)(int argc, char **argv);
 } commands[] = {
-	{ "serve", "FILE.ini | URL [-o key=value]...",
-		"stand in front of PostgreSQL, in the foreground, logging to standard error", command_serve },
-	{ "init", "URL [-o FILE.ini]", "write a commented ini with sizes that fit this PostgreSQL", command_tool },
-	{ "check", "FILE.ini [URL]", "say what an ini means, what differs from PgBouncer, what is dangerous",
-		command_tool },
-	{ "reap", "URL [--idle AGE]... [--execute]",
-		"end sessions of any PostgreSQL that were left behind; without --execute, list them", command_tool },
-	{ "doctor", "[URL | FILE | FOLDER]...",
-		"say what is wrong with an application's settings, its pooler and its PostgreSQL, and what to write instead",
-		command_tool },
-	{ "logs", "FILE... [--since WHEN]", "group, count and explain the errors of connections in logs", command_tool },
-	{ "top", "[URL]", "who holds the connections, live: of pgweir, PgBouncer or PostgreSQL", command_tool },
-	{ "stress", "URL [--postgres URL]...",
-		"open sockets in waves, and say whether database connections stay behind", command_tool },
-	{ "help", "[COMMAND]", "say this, or how one command is used", command_help },
-	{ "version", "", "print the version", command_version },
+	{ "serve", command_serve },
+	{ "init", command_tool },
+	{ "check", command_tool },
+	{ "top", command_tool },
+	{ "doctor", command_tool },
+	{ "reap", command_tool },
+	{ "logs", command_tool },
+	{ "stress", command_tool },
+	{ "help", command_help },
+	{ "version", command_version },
 };
 
 #define COMMANDS (sizeof commands / sizeof commands[0])
 
-static void print_commands(FILE *to)
+static int unknown_command(const char *word)
 {
-	size_t i;
+	const char *names[COMMANDS + 1] = { 0 }, *nearest;
 
-	fputs("pgweir: the guard in front of PostgreSQL's connections\n\n", to);
-	for (i = 0; i < COMMANDS; i++)
-		fprintf(to, "  pgweir %-8s %-36s %s\n", commands[i].name, commands[i].arguments, commands[i].what);
-	fputs("\nCalled as `pgbouncer` it takes PgBouncer's command line.\n"
-	      "Example:  pgweir serve postgresql://app:secret@db.example/app --listen 127.0.0.1:6432\n",
-		to);
+	for (size_t i = 0; i < COMMANDS; i++)
+		names[i] = commands[i].name;
+	nearest = text_nearest(word, names);
+	fprintf(stderr, "pgweir: there is no command \"%s\"", word);
+	if (nearest)
+		fprintf(stderr, "; did you mean \"%s\"?\n", nearest);
+	else
+		fputs("; see pgweir help\n", stderr);
+	return 1;
 }
 
 static int command_help(int argc, char **argv)
 {
-	static char option[] = "--help";
-
-	for (size_t i = 0; argc > 1 && i < COMMANDS; i++)
-		if (commands[i].run == command_tool && strcmp(argv[1], commands[i].name) == 0)
-			return command_tool(2, (char *[]){ argv[1], option, NULL });
-	if (argc > 1 && strcmp(argv[1], "serve") == 0)
-		print_serve_help(stdout);
+	if (argc > 1 && manual_find(argv[1]))
+		manual_help(argv[1], stdout);
+	else if (argc > 1)
+		return unknown_command(argv[1]);
 	else
-		print_commands(stdout);
+		manual_commands(stdout);
 	return 0;
 }
 
@@ -146,16 +141,13 @@ static int as_pgbouncer(int argc, char **argv)
 
 int main(int argc, char **argv)
 {
-	const char *slash = strrchr(argv[0], '/'), *name = slash ? slash + 1 : argv[0], *names[COMMANDS + 1] = { 0 },
-		   *nearest;
+	const char *slash = strrchr(argv[0], '/'), *name = slash ? slash + 1 : argv[0];
 	size_t i;
 
 	if (strcmp(name, "pgbouncer") == 0)
 		return as_pgbouncer(argc, argv);
-	if (argc < 2) {
-		print_commands(stdout);
-		return 0;
-	}
+	if (argc < 2)
+		return command_help(1, argv);
 	if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0)
 		return command_help(1, argv);
 	if (strcmp(argv[1], "--version") == 0 || strcmp(argv[1], "-V") == 0)
@@ -163,13 +155,6 @@ int main(int argc, char **argv)
 	for (i = 0; i < COMMANDS; i++) {
 		if (strcmp(argv[1], commands[i].name) == 0)
 			return commands[i].run(argc - 1, argv + 1);
-		names[i] = commands[i].name;
 	}
-	nearest = text_nearest(argv[1], names);
-	fprintf(stderr, "pgweir: there is no command \"%s\"", argv[1]);
-	if (nearest)
-		fprintf(stderr, "; did you mean \"%s\"?\n", nearest);
-	else
-		fputs("; see pgweir help\n", stderr);
-	return 1;
+	return unknown_command(argv[1]);
 }

@@ -10,32 +10,9 @@
 #include "config/from_url.h"
 #include "io/file.h"
 #include "serve/serve.h"
+#include "tool/manual.h"
 
 #define OVERRIDES_MAX 256
-
-void print_serve_help(FILE *to)
-{
-	fputs("pgweir serve FILE.ini [-o key=value]... [-v]...\n"
-	      "pgweir serve postgresql://user:password@host/database [--listen ADDRESS:PORT] [-o key=value]...\n"
-	      "\n"
-	      "Reads FILE.ini (PgBouncer's format), listens, and serves until it is told to stop. With a URL no file is\n"
-	      "needed: clients log in with the URL's user and password, and are pooled by transaction.\n"
-	      "\n"
-	      "  --listen ADDRESS:PORT   with a URL: where to listen; else 127.0.0.1:6432\n"
-	      "  -o key=value            a setting that wins; also -o databases.NAME='host=... port=...'\n"
-	      "                          and -o users.NAME='pool_mode=session'. May be given many times.\n"
-	      "  -v                      say more in the log; twice: everything\n"
-	      "\n"
-	      "What the URL leaves out is taken from PGUSER, PGPASSWORD, PGHOST, PGPORT and PGDATABASE. A password in a\n"
-	      "command line can be read by other users of the machine until pgweir has read it; PGPASSWORD can not.\n"
-	      "\n"
-	      "Signals: HUP reads the file again (all of it or, if it is bad, none); INT waits for running transactions;\n"
-	      "TERM waits for clients to leave; either a second time, or QUIT, ends at once; USR1 pauses, USR2 resumes.\n"
-	      "\n"
-	      "Example:  pgweir serve postgresql://app:secret@db.example/app --listen 127.0.0.1:6432\n"
-	      "Then:     psql postgresql://app:secret@127.0.0.1:6432/app\n",
-		to);
-}
 
 /* Split key=value in place. */
 static bool take_override(char *text, struct config_override *out)
@@ -61,7 +38,7 @@ static void hide_password(char *text)
 
 static int refuse(const char *what)
 {
-	fprintf(stderr, "pgweir serve: %s\nTry: pgweir help serve\n", what);
+	fprintf(stderr, "pgweir serve: %s\nTry: pgweir serve --help\n", what);
 	return 1;
 }
 
@@ -160,9 +137,11 @@ int command_serve(int argc, char **argv)
 		{ "listen", required_argument, NULL, OPTION_LISTEN }, { 0 } };
 	static struct config_override overrides[OVERRIDES_MAX];
 	struct serve_setup setup = { .overrides = overrides, .manner = MANNER_PGWEIR };
+	static char name[] = "pgweir serve"; /* what getopt begins its complaints with */
 	const char *listen = NULL;
 	int option;
 
+	argv[0] = name;
 	while ((option = getopt_long(argc, argv, "o:vh", options, NULL)) != -1) {
 		switch (option) {
 		case 'o':
@@ -180,13 +159,13 @@ int command_serve(int argc, char **argv)
 			setup.verbose++;
 			break;
 		case 'h':
-			print_serve_help(stdout);
+			manual_help("serve", stdout);
 			return 0;
 		case OPTION_LISTEN:
 			listen = optarg;
 			break;
 		default:
-			fputs("Try: pgweir help serve\n", stderr);
+			manual_unknown_option("serve", argv, optind);
 			return 1;
 		}
 	}

@@ -1,10 +1,7 @@
 #ifndef PGWEIR_CMD_SERVE_H
 #define PGWEIR_CMD_SERVE_H
 
-#include <stdio.h>
-
 /* `pgweir serve FILE.ini` and `pgweir serve URL`: returns the process's exit status. */
 int command_serve(int argc, char **argv);
-void print_serve_help(FILE *);
 
 #endif

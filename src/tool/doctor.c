@@ -8,6 +8,7 @@
 #include "tool/doctor_show.h"
 #include "tool/doctor_url.h"
 #include "tool/doctor_watch.h"
+#include "tool/manual.h"
 #include "tool/memory.h"
 #include "tool/table.h"
 
@@ -33,33 +34,6 @@ struct doctor_options {
 	double request_timeout;
 	bool wsgi;
 };
-
-static const char help[] =
-	"pgweir doctor [URL | FILE | FOLDER | NAME=URL | DATABASE_URL]...\n"
-	"\n"
-	"Says what is wrong with how an application reaches PostgreSQL, worst first: evidence, why it hurts, and the edit to make.\n"
-	"It changes nothing, and runs nothing of yours. Give it any of these, the more the better:\n"
-	"  postgresql://USER@HOST/DB     a live PostgreSQL (a superuser or a member of pg_read_all_stats sees most)\n"
-	"  postgresql://USER@HOST:6432/pgbouncer   the console of a running PgBouncer or pgweir\n"
-	"  pgbouncer.ini  pgweir.ini     a pooler's file\n"
-	"  settings.py  .env             Django's DATABASES; lines NAME=postgresql://...\n"
-	"  DATABASE_URL  NAME=URL        from the environment, or written here; a setting, not connected to\n"
-	"  any other FILE, or a FOLDER   source, scripts and prose, searched for what leaks and for remedies that do not help\n"
-	"\n"
-	"  --watch SECONDS       look at the one PostgreSQL every second for that long, and name the leaks that happen meanwhile\n"
-	"  --sample SECONDS      how long to count who is busy (2)\n"
-	"  --cores N             of the database's machine, where it is not this one\n"
-	"  --poolers N           processes that share the pooler's file\n"
-	"  --request-timeout S   after which the application gives up\n"
-	"  --tasks N --held N    tasks at once, and how many connections one of them holds at once\n"
-	"  --wsgi                the applications are served by WSGI, where their settings do not tell\n"
-	"  --json                one document\n"
-	"  --strict              warnings count as danger for the exit status\n"
-	"\n"
-	"Exit status: 0 no danger; 1 danger; 2 wrong usage, or something could not be read and no danger was found in the rest.\n"
-	"Every finding is explained in doc/doctor.md.\n"
-	"\n"
-	"Example:  pgweir doctor postgresql://postgres@localhost/postgres /etc/pgbouncer/pgbouncer.ini shop/settings.py\n";
 
 static bool read_positive(const char *text, double most, double *out)
 {
@@ -124,11 +98,11 @@ static bool read_options(int argc, char **argv, struct doctor_options *o, bool *
 			o->strict = true;
 			break;
 		case 'h':
-			fputs(help, stdout);
+			manual_help("doctor", stdout);
 			*helped = true;
 			return false;
 		default:
-			fputs("Try: pgweir doctor --help\n", stderr);
+			manual_unknown_option("doctor", argv, optind);
 			return false;
 		}
 	}

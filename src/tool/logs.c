@@ -8,6 +8,7 @@
 #include "tool/json.h"
 #include "tool/logs_errors.h"
 #include "tool/logs_read.h"
+#include "tool/manual.h"
 
 /* `pgweir logs`: what went wrong with connections, from what PostgreSQL, poolers and applications wrote about it. The safe form of
  * `tail -f | grep FATAL`:
@@ -25,23 +26,6 @@ struct options {
 	bool json;
 	time_us since;
 };
-
-static const char help[] =
-	"pgweir logs [--since WHEN] [--json] FILE...\n"
-	"\n"
-	"Groups, counts and explains the errors of connections in logs: of PostgreSQL (stderr with any log_line_prefix, csvlog,\n"
-	"jsonlog), PgBouncer, pgweir, and of Django, psycopg and other applications. Most frequent first: how often, since when,\n"
-	"the busiest minute, which database, user, address and application, what it means and what to do.\n"
-	"\n"
-	"  FILE            a log, also compressed by gzip; - is standard input\n"
-	"  --since WHEN    nothing older: 30m, 2h, 1d ago, or \"2026-11-25 10:00\" (UTC, or with +0100 behind)\n"
-	"  --json          one document\n"
-	"\n"
-	"A file may have any size; memory stays the same. Times are shown in UTC.\n"
-	"Exit status: 0 read, whatever was found; 1 something could not be read; 2 wrong usage.\n"
-	"Every error is explained in doc/logs.md.\n"
-	"\n"
-	"Example:  pgweir logs --since 1h /var/log/postgresql/*.log /var/log/pgbouncer.log\n";
 
 /* How long ago, or a time; a time without its zone is UTC, as all that we print. */
 static bool read_since(const char *text, time_us *since)
@@ -271,10 +255,10 @@ int main(int argc, char **argv)
 			o.json = true;
 			break;
 		case 'h':
-			fputs(help, stdout);
+			manual_help("logs", stdout);
 			return STATUS_READ;
 		default:
-			fputs("Try: pgweir logs --help\n", stderr);
+			manual_unknown_option("logs", argv, optind);
 			return STATUS_USAGE;
 		}
 	}

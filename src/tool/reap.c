@@ -1,8 +1,10 @@
+#include <getopt.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "base/text.h"
 #include "tool/connect.h"
+#include "tool/manual.h"
 #include "tool/reap.h"
 
 /* `pgweir reap`, the safe form of
@@ -135,10 +137,10 @@ int main(int argc, char **argv)
 	if (!reap_options_read(argc, argv, &options, error, sizeof error)) {
 		if (error[0])
 			fail(error, REAP_USAGE);
-		fputs("Try: pgweir reap --help\n", stderr);
+		manual_unknown_option("reap", argv, error[0] ? 0 : optind);
 		status = REAP_USAGE;
 	} else if (options.help) {
-		fputs(reap_help, stdout);
+		manual_help("reap", stdout);
 	} else if ((connection = connect(&options, &status)) != NULL) {
 		status = reap(connection, &options);
 		PQfinish(connection);

@@ -39,7 +39,6 @@ struct reap_options {
 /* Read the command line. False: `error` says what is wrong with it. The lists go with reap_options_fini. */
 bool reap_options_read(int argc, char **argv, struct reap_options *, char *error, size_t error_size);
 void reap_options_fini(struct reap_options *);
-extern const char reap_help[];
 
 enum reap_rule { RULE_NONE, RULE_IDLE, RULE_READING, RULE_WRITING, RULE_ACTIVE };
 

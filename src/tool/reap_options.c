@@ -11,33 +11,6 @@
 #define IDLE_DEFAULT           (600 * SECOND_US)
 #define IN_TRANSACTION_DEFAULT (300 * SECOND_US)
 
-const char reap_help[] =
-	"pgweir reap URL [which sessions] [--execute]\n"
-	"\n"
-	"Ends sessions of any PostgreSQL (12 or newer) that were left behind, and no others. Without --execute it only says which.\n"
-	"\n"
-	"Too old is (an age has its unit: 30s, 10m, 2h)\n"
-	"  --idle AGE                 idle, outside of a transaction, since AGE\n"
-	"  --idle-in-transaction AGE  idle in a transaction since AGE; if that has written, --writing-times (3) as long\n"
-	"  --active AGE               in the same statement since AGE: cancelled first, ended if that does not help\n"
-	"                             (with none of them, a dry run takes --idle 10m --idle-in-transaction 5m)\n"
-	"Of whom (each may be repeated; * stands for anything in an application's name)\n"
-	"  --user U  --database D  --application A  --address CIDR|local  --everyone\n"
-	"Who stays besides those that always do (superusers, replication, backups, locks: doc/reap.md has the list)\n"
-	"  --allow-application NAME   never this application\n"
-	"  --pooler CIDR|local        a pooler connects from there: its idle connections are meant to be idle\n"
-	"How\n"
-	"  --execute                  do it; needs an age, and --user, --database, --application, --address or --everyone\n"
-	"  --limit N                  at most N (20), those that block others first, then the oldest\n"
-	"  --pause AGE                between one and the next (200ms)\n"
-	"  --wait AGE                 for each to be gone (5s)\n"
-	"  --show-literals            statements as they are, with the values in them\n"
-	"  --json                     one document instead of tables\n"
-	"\n"
-	"Exit status: 0 nothing to do, or done; 1 failed; 2 wrong usage; 3 something stayed; 4 a dry run found something.\n"
-	"\n"
-	"Example:  pgweir reap postgresql://postgres@db.example/postgres --idle 10m --database shop --execute\n";
-
 /* clang-format off */
 static const struct option table[] = {
 	{ "idle",                required_argument, NULL, 'i' }, { "idle-in-transaction", required_argument, NULL, 't' },

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/text.h"
+#include "tool/manual.h"
 #include "tool/memory.h"
 #include "tool/stress_options.h"
 #include "tool/stress_run.h"
@@ -138,7 +139,7 @@ int main(int argc, char **argv)
 		return STRESS_USAGE;
 	}
 	if (plan.help) {
-		fputs(stress_help, stdout);
+		manual_help("stress", stdout);
 		return STRESS_FINE;
 	}
 	if (on_stdout(plan.json) + on_stdout(plan.html) + on_stdout(plan.junit) > 1)

@@ -8,32 +8,6 @@
 #include "base/text.h"
 #include "io/clock.h"
 
-const char stress_help[] =
-	"pgweir stress URL [how] --postgres URL [--console URL]\n"
-	"\n"
-	"Opens sockets in waves and looks, between the waves, at how many database connections stay behind.\n"
-	"URL: ws:// wss:// http:// https:// or postgresql://, on this machine (elsewhere only with --i-own-this-target)\n"
-	"\n"
-	"The load   --sockets N (50)  --waves N (3)  --burst N (a fifth more, at once)  --warm-up N (a tenth)\n"
-	"           --baseline 3s  --warm-for 2s  --ramp 2s  --hold 5s  --burst-for 2s  --drain 2s  --settle 5s\n"
-	"           --message TEXT   sent by each socket, {{i}} {{wave}} {{rand}} filled in (PostgreSQL: SQL, SELECT 1)\n"
-	"           --expect TEXT    that an answer must contain      --think 1s  --timeout 10s\n"
-	"           --header 'Name: value'  --subprotocol NAME  --insecure (any certificate)  --seed N\n"
-	"Abuse      --abuse MODE[=PERCENT]   reset leave silent stop-reading slow no-goodbye transaction, or chaos (10)\n"
-	"           --storm                  the burst is everybody cut off, and back at once\n"
-	"Look at    --postgres URL           pg_stat_activity, directly     --role NAME (whoever is no superuser)\n"
-	"           --console URL            the pooler's: SHOW POOLS, SHOW LEAKS\n"
-	"           --may-keep N             connections that the application's own pool may keep (0)  --sample 500ms\n"
-	"Results    --assert EXPRESSION      leaked leaked_per_100 confidence peak failed dropped wrong errors ...,\n"
-	"                                    p50_ p90_ p99_ p999_ max_ connect or reply; == != < <= > >= && || ! ( )\n"
-	"           --html FILE  --json FILE  --junit FILE   (- is standard output)    --quiet\n"
-	"\n"
-	"Exit status: 0 no leak, or the assertion holds; 1 could not be done; 2 wrong usage; 3 the assertion does not hold;\n"
-	"4 a leak, and nothing was asserted; 130 interrupted. Every figure and the report: doc/stress.md\n"
-	"\n"
-	"Example:  pgweir stress ws://127.0.0.1:8000/ws/chat/ --message '{\"type\": \"test\"}' --role lfg \\\n"
-	"            --postgres postgresql://postgres@127.0.0.1/lfg_prod --assert 'leaked==0 && p99_connect<200ms' --html leak.html\n";
-
 enum {
 	O_SOCKETS = 256,
 	O_WAVES,

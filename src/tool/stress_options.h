@@ -3,7 +3,6 @@
 
 #include "tool/stress.h"
 
-extern const char stress_help[];
 
 /* The command line of `pgweir stress`; texts are borrowed from it. False: `error`. */
 bool stress_options_read(int argc, char **argv, struct stress_plan *, char *error, size_t error_size);

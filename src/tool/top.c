@@ -7,6 +7,7 @@
 
 #include "base/text.h"
 #include "io/clock.h"
+#include "tool/manual.h"
 #include "tool/table.h"
 #include "tool/top_source.h"
 
@@ -28,26 +29,6 @@ struct options {
 	time_us interval;
 	const char *url;
 };
-
-static const char help[] =
-	"pgweir top [URL] [--interval 2s] [--ascii] [--once | --json]\n"
-	"\n"
-	"Who holds the connections: leaks in words, pools as bars with their last minutes, origins by what they hold, leases with\n"
-	"their statements, who waits behind whom. URL leads to one of these (default: what PGHOST and its like say):\n"
-	"  postgresql://admin@HOST:6432/pgweir      pgweir's console, which tells most\n"
-	"  postgresql://admin@HOST:6432/pgbouncer   PgBouncer's: no statements, no ages of leases\n"
-	"  postgresql://USER@HOST/DB                PostgreSQL itself (a member of pg_read_all_stats sees most)\n"
-	"\n"
-	"  --interval AGE   how often to look (2s)\n"
-	"  --ascii          no letters beyond ASCII; by itself where the locale has no others\n"
-	"  --once           print it once, without colours, and end\n"
-	"  --json           the same as one JSON document\n"
-	"\n"
-	"Keys: arrows choose; Enter goes into an origin, Esc back; Tab origins or leases; s sorts, w by who is waited for;\n"
-	"/ filters; r ends the chosen client, shown first (pgweir); p pauses; q ends. NO_COLOR is obeyed.\n"
-	"Exit status: 0; 1 nothing could be read (--once, --json); 2 wrong usage.\n"
-	"\n"
-	"Example:  pgweir top postgresql://admin@127.0.0.1:6432/pgweir\n";
 
 static int print_once(const struct options *o, struct top_source *source)
 {
@@ -312,10 +293,10 @@ int main(int argc, char **argv)
 				return usage_error("top", "--interval wants 200ms to 1h, not ", optarg);
 			break;
 		case 'h':
-			fputs(help, stdout);
+			manual_help("top", stdout);
 			return STATUS_FINE;
 		default:
-			fputs("Try: pgweir top --help\n", stderr);
+			manual_unknown_option("top", argv, optind);
 			return STATUS_USAGE;
 		}
 	}

@@ -336,7 +336,7 @@ class Usage(Stressing):
         self.assertEqual(0, ran.status)
         self.assertLessEqual(len(ran.out.splitlines()), 40)
         self.assertLessEqual(max(map(len, ran.out.splitlines())), 130)
-        self.assertIn("Example:", ran.out.splitlines()[-2])
+        self.assertIn("Example:", ran.out.splitlines()[-1])
 
     def mistakes_say_what_and_what_was_perhaps_meant(self):
         ws = "ws://127.0.0.1:9/"
