@@ -127,6 +127,16 @@ static void parameters_are_obeyed_named_or_refused(void **state)
 	assert_string_equal(error, "the URL: its parameter \"sslmod\" is unknown; did you mean \"sslmode\"?");
 }
 
+/* Whether TLS is built or not: what the URL asks for is set, or it is an error, and never left out. */
+static void a_wish_for_safety_is_never_dropped(void **state)
+{
+	(void)state;
+	if (READ(.url = "postgresql://app:p@h/d?sslmode=verify-full"))
+		assert_string_equal(override("server_tls_sslmode"), "verify-full");
+	else
+		assert_non_null(strstr(error, "sslmode can not be kept"));
+}
+
 static void no_error_repeats_the_password(void **state)
 {
 	(void)state;
@@ -155,6 +165,7 @@ int main(void)
 		cmocka_unit_test(without_a_password_it_listens_on_loopback_alone),
 		cmocka_unit_test(listen_takes_an_address_a_port_or_both),
 		cmocka_unit_test(parameters_are_obeyed_named_or_refused),
+		cmocka_unit_test(a_wish_for_safety_is_never_dropped),
 		cmocka_unit_test(no_error_repeats_the_password),
 	};
 
