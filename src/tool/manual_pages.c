@@ -187,7 +187,7 @@ const struct manual manuals[] = {
 		OPTIONS(check_options),
 		.statuses = "0 good; 1 something is dangerous; 2 the file can not be used, or wrong usage",
 		.example = "pgweir check /etc/pgweir/pgweir.ini && systemctl reload pgweir",
-		.see = "doc/doctor.md",
+		.see = "doc/sizing.md",
 		.operand = VALUE_FILE,
 	},
 	{
