@@ -178,6 +178,7 @@ void loop_free(struct loop *loop)
 	close(loop->wake);
 	close(loop->epoll);
 	free(loop->buffer);
+	free(loop->bench);
 	free(loop);
 }
 
@@ -192,11 +193,11 @@ void loop_settle(struct loop *loop)
 		return;
 	loop->lent = NULL;
 	if (loop->lent_block) {
-		block_consume(&s->unread, loop->lent_consumed);
+		block_consume(stream_unread_at(s), loop->lent_consumed);
 		return;
 	}
 	rest = span_skip(loop->lent_bytes, loop->lent_consumed);
-	if (rest.length > 0 && !block_add(&s->unread, rest.at, rest.length)) {
+	if (rest.length > 0 && !block_add(stream_unread_at(s), rest.at, rest.length)) {
 		/* What was read can be kept nowhere: this connection can not go on, the others can. */
 		s->error = ENOMEM;
 		s->flags |= FLAG_OVER | FLAG_FAILED;

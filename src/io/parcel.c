@@ -21,6 +21,7 @@ void parcel_free(struct parcel **at)
 	close(p->fd);
 	free(p->unread);
 	free(p->unsent);
+	tls_free(&p->tls);
 	free(p);
 }
 
@@ -37,6 +38,8 @@ struct stream *stream_attach(struct loop *loop, struct parcel **at, const struct
 	*at = NULL;
 	if (!s)
 		goto refused;
+	if (p->tls && !tls_has_bench(loop))
+		goto refused_stream;
 	if (!stream_pack_peer(s, &p->peer))
 		goto refused_stream;
 	s->flags = p->flags;
@@ -62,12 +65,15 @@ struct stream *stream_attach(struct loop *loop, struct parcel **at, const struct
 		socket_set_buffers(s->fd, options);
 		socket_set_tcp(s->fd, options);
 	}
-	s->unread = p->unread;
+	if (!p->tls)
+		s->unread = p->unread;
+	else
+		tls_arrive(s, &p->tls);
 	s->unsent = p->unsent;
 	free(p);
-	if (s->unread)
+	if (*stream_unread_at(s))
 		set_flag(s, FLAG_AGAIN);
-	if (s->unread || has_flag(s, FLAG_OVER | FLAG_FAILED | FLAG_ROOM))
+	if (*stream_unread_at(s) || has_flag(s, FLAG_OVER | FLAG_FAILED | FLAG_ROOM))
 		loop_queue(loop, s);
 	return s;
 
@@ -81,20 +87,21 @@ refused:
 struct parcel *stream_detach(struct stream **at)
 {
 	struct stream *s = *at;
+	struct block **unread = stream_unread_at(s);
 	struct parcel *p;
 
-	check(s->state == STREAM_OPEN);
+	check(s->state == STREAM_OPEN && (!s->secure || tls_is_open(s)));
 	p = calloc(1, sizeof *p);
 	if (!p)
 		return NULL;
 	if (s->loop->lent == s) {
-		size_t before = block_length(s->unread);
+		size_t before = block_length(*unread);
 		size_t rest = s->loop->lent_bytes.length - s->loop->lent_consumed;
 
 		/* like loop_settle, but a refusal leaves everything as it is */
 		if (!s->loop->lent_block && rest > 0) {
 			check(before == 0);
-			if (!block_add(&s->unread, s->loop->lent_bytes.at + s->loop->lent_consumed, rest)) {
+			if (!block_add(unread, s->loop->lent_bytes.at + s->loop->lent_consumed, rest)) {
 				free(p);
 				return NULL;
 			}
@@ -106,9 +113,13 @@ struct parcel *stream_detach(struct stream **at)
 	p->fd = s->fd;
 	p->flags = s->flags & FLAGS_MOVED;
 	p->error = s->error;
-	p->unread = s->unread;
+	if (s->secure)
+		p->tls = s->tls;
+	else
+		p->unread = s->unread;
 	p->unsent = s->unsent;
 	stream_unpack_peer(s, &p->peer);
+	s->secure = false;
 	s->unread = s->unsent = NULL;
 	s->fd = -1;
 	stream_die(s);

@@ -86,7 +86,11 @@ struct stream {
 		void *owner;
 		time_us deadline; /* FINISHING and LINGERING: the owner is forgotten */
 	};
-	struct block *unread, *unsent;
+	union {
+		struct block *unread;
+		struct tls *tls; /* when `secure`: it has the unread, and lies where a plain stream pays nothing for it */
+	};
+	struct block *unsent;
 	union { /* the peer, packed: see stream_peer */
 		uint8_t ip[16];
 		struct {
@@ -100,7 +104,8 @@ struct stream {
 	uint16_t error;
 	uint16_t flags;
 	uint8_t turn; /* low bits of the turn in which bytes were delivered last */
-	uint8_t family : 4, state : 4;
+	uint8_t family : 3, state : 4;
+	bool secure : 1;
 };
 
 struct parcel {
@@ -108,6 +113,7 @@ struct parcel {
 	uint16_t flags, error;
 	struct stream_options options; /* what its socket has, as far as is known; TCP_NODELAY it always has */
 	struct block *unread, *unsent;
+	struct tls *tls; /* NULL: plain */
 	struct address peer;
 };
 
@@ -154,7 +160,8 @@ struct loop {
 	struct link mailboxes;
 	struct address peer, local; /* answers of stream_peer and stream_local */
 	struct epoll_event events[LOOP_EVENTS];
-	uint8_t *buffer; /* LOOP_FRONT + LOOP_READ */
+	uint8_t *buffer;         /* LOOP_FRONT + LOOP_READ */
+	struct tls_bench *bench; /* once it has a stream with TLS */
 };
 
 /* What an epoll event is about: a pointer with a mark in its lowest bits. */
@@ -168,6 +175,13 @@ bool stream_pack_peer(struct stream *, const struct address *);
 void stream_unpack_peer(const struct stream *, struct address *out);
 bool stream_tell_epoll(struct stream *, int operation);
 void stream_die(struct stream *);
+
+/* For tls_stream.c: receive into, set the flags that follow from it, and return what recv did; send or queue these bytes as they are; say
+ * something to the owner. */
+ssize_t stream_receive(struct stream *, void *into, size_t room);
+bool stream_write_plain(struct stream *, const struct piece *, size_t count);
+bool stream_say(struct stream *, struct completion *out, enum completion_kind);
+bool stream_say_ended(struct stream *, struct completion *out);
 
 /* Put into this turn's queue, unless it is in a queue or has its turn just now. */
 void loop_queue(struct loop *, struct stream *);
@@ -188,6 +202,27 @@ bool stream_step(struct stream *, struct completion *out);
 /* The deadline of a stream_finish passed; or the loop ends. */
 void stream_drop(struct stream *);
 void stream_redial(struct stream *);
+
+/* ---- TLS (tls_stream.c): all for streams with `secure`, but for tls_free ---- */
+
+bool tls_connected(struct stream *);                    /* dialed, the socket is open. False: memory refused */
+bool tls_is_open(const struct stream *);                /* CONNECTED was said */
+bool tls_step(struct stream *, struct completion *out); /* not open yet: go on */
+ssize_t tls_receive(
+	struct stream *, uint8_t *into, size_t room); /* as stream_receive, decrypted; 0: nothing for the owner came */
+bool tls_write(struct stream *, const struct piece *, size_t count);
+void tls_goodbye(struct stream *);               /* tell the peer that nothing more is sent */
+void tls_leave(struct stream *);                 /* it is plain from now on */
+void tls_arrive(struct stream *, struct tls **); /* from another loop, and its bench is there */
+bool tls_has_bench(struct loop *);               /* makes it. False: memory refused */
+void tls_free(struct tls **);
+struct block **tls_unread(struct tls *);
+
+/* Where its unread bytes are. */
+static inline struct block **stream_unread_at(struct stream *s)
+{
+	return s->secure ? tls_unread(s->tls) : &s->unread;
+}
 
 /* ---- listeners (listen.c) ---- */
 

@@ -51,7 +51,7 @@ _Static_assert(sizeof(struct piece) == sizeof(struct iovec) &&
 
 bool stream_pack_peer(struct stream *s, const struct address *a)
 {
-	s->family = a->family & 15;
+	s->family = a->family & 7;
 	s->port = a->port;
 	s->scope = a->scope;
 	if (a->family != ADDRESS_UNIX) {
@@ -127,16 +127,17 @@ struct stream *stream_new(struct loop *loop, void *owner)
 static void drop_unread(struct stream *s)
 {
 	struct loop *loop = s->loop;
+	struct block **unread = stream_unread_at(s);
 
 	if (loop->lent == s) {
 		loop->lent = NULL;
 		if (loop->lent_block) {
-			loop->orphan = s->unread;
-			s->unread = NULL;
+			loop->orphan = *unread;
+			*unread = NULL;
 		}
 	}
-	free(s->unread);
-	s->unread = NULL;
+	free(*unread);
+	*unread = NULL;
 }
 
 /* Free what it holds but for the descriptor. From now on nobody hears of it. */
@@ -146,6 +147,8 @@ void stream_die(struct stream *s)
 
 	check(s->state != STREAM_DEAD);
 	drop_unread(s);
+	if (s->secure)
+		tls_leave(s);
 	free(s->unsent);
 	s->unsent = NULL;
 	if (s->family == ADDRESS_UNIX)
@@ -176,6 +179,8 @@ void stream_close(struct stream **at)
 	if (!s)
 		return;
 	check(s->state <= STREAM_ENDED);
+	if (s->secure && s->state == STREAM_OPEN && !s->unsent)
+		tls_goodbye(s);
 	stream_drop(s);
 }
 
@@ -288,7 +293,7 @@ size_t stream_unread(const struct stream *s)
 {
 	if (s->loop->lent == s)
 		return s->loop->lent_bytes.length - s->loop->lent_consumed;
-	return block_length(s->unread);
+	return block_length(s->secure ? *tls_unread(s->tls) : s->unread);
 }
 
 size_t stream_queued(const struct stream *s)
@@ -306,7 +311,7 @@ void stream_consume(struct stream *s, size_t n)
 	struct loop *loop = s->loop;
 
 	if (loop->lent != s) {
-		block_consume(&s->unread, n);
+		block_consume(stream_unread_at(s), n);
 		return;
 	}
 	check(n <= loop->lent_bytes.length - loop->lent_consumed);
@@ -446,6 +451,11 @@ static ssize_t send_pieces(struct stream *s, const struct piece *pieces, size_t 
 bool stream_write(struct stream *s, const struct piece *pieces, size_t count)
 {
 	check(s->state <= STREAM_ENDED && !has_flag(s, FLAG_SHUT_ASKED));
+	return s->secure ? tls_write(s, pieces, count) : stream_write_plain(s, pieces, count);
+}
+
+bool stream_write_plain(struct stream *s, const struct piece *pieces, size_t count)
+{
 	if (has_flag(s, FLAG_FAILED))
 		return true;
 	if (s->unsent || s->state == STREAM_DIALING)
@@ -479,6 +489,8 @@ void stream_shut(struct stream *s)
 	check(s->state <= STREAM_ENDED);
 	if (has_flag(s, FLAG_SHUT_ASKED))
 		return;
+	if (s->secure)
+		tls_goodbye(s);
 	set_flag(s, FLAG_SHUT_ASKED);
 	if (!s->unsent && s->state != STREAM_DIALING && !has_flag(s, FLAG_FAILED))
 		shut_now(s);
@@ -500,6 +512,10 @@ void stream_finish(struct stream **at, time_us limit)
 	}
 	loop = s->loop;
 	drop_unread(s);
+	if (s->secure) {
+		tls_goodbye(s);
+		tls_leave(s);
+	}
 	if (!s->unsent && !has_flag(s, FLAG_SHUT_DONE))
 		shut_now(s);
 	set_flag(s, FLAG_SHUT_ASKED | FLAG_READABLE);
@@ -541,7 +557,7 @@ void stream_event(struct stream *s, uint32_t events)
 		loop_queue(s->loop, s);
 }
 
-static bool say(struct stream *s, struct completion *out, enum completion_kind kind)
+bool stream_say(struct stream *s, struct completion *out, enum completion_kind kind)
 {
 	out->kind = kind;
 	out->stream = s;
@@ -549,11 +565,11 @@ static bool say(struct stream *s, struct completion *out, enum completion_kind k
 	return true;
 }
 
-static bool say_ended(struct stream *s, struct completion *out)
+bool stream_say_ended(struct stream *s, struct completion *out)
 {
 	s->state = STREAM_ENDED;
 	out->error = s->error;
-	return say(s, out, DONE_ENDED);
+	return stream_say(s, out, DONE_ENDED);
 }
 
 /* Lend bytes to the owner: our buffer's, or the stream's own block. */
@@ -567,10 +583,10 @@ static bool say_bytes(struct stream *s, struct completion *out, struct span byte
 	loop->lent_consumed = 0;
 	loop->lent_block = block;
 	out->bytes = bytes;
-	return say(s, out, DONE_BYTES);
+	return stream_say(s, out, DONE_BYTES);
 }
 
-static ssize_t receive(struct stream *s, void *into, size_t room)
+ssize_t stream_receive(struct stream *s, void *into, size_t room)
 {
 	ssize_t got;
 
@@ -598,20 +614,25 @@ static ssize_t receive(struct stream *s, void *into, size_t room)
 	return got;
 }
 
+static ssize_t receive(struct stream *s, uint8_t *into, size_t room)
+{
+	return s->secure ? tls_receive(s, into, room) : stream_receive(s, into, room);
+}
+
 static bool read_bytes_in(struct stream *s, struct completion *out)
 {
 	struct loop *loop = s->loop;
 	uint8_t *into = loop->buffer + LOOP_FRONT;
-	struct block *b = s->unread;
+	struct block **unread = stream_unread_at(s), *b = *unread;
 	ssize_t got;
 
 	if (block_length(b) > LOOP_FRONT) {
-		if (!block_reserve(&s->unread, LOOP_READ)) {
+		if (!block_reserve(unread, LOOP_READ)) {
 			s->error = ENOMEM;
 			set_flag(s, FLAG_OVER | FLAG_FAILED);
 			return false;
 		}
-		b = s->unread;
+		b = *unread;
 		got = receive(s, b->at + b->start + b->length, LOOP_READ);
 		if (got <= 0)
 			return false;
@@ -627,7 +648,7 @@ static bool read_bytes_in(struct stream *s, struct completion *out)
 		memcpy(into - tail, b->at + b->start, tail);
 		into -= tail;
 		got += (ssize_t)tail;
-		block_consume(&s->unread, tail);
+		block_consume(unread, tail);
 	}
 	return say_bytes(s, out, span_of(into, (size_t)got), false);
 }
@@ -639,7 +660,7 @@ static bool step_dialing(struct stream *s, struct completion *out)
 	socklen_t length = sizeof error;
 
 	if (has_flag(s, FLAG_OVER))
-		return say_ended(s, out);
+		return stream_say_ended(s, out);
 	if (!has_flag(s, FLAG_DIALED_NOW)) {
 		struct sockaddr_storage name;
 		socklen_t name_length = sizeof name;
@@ -664,13 +685,20 @@ static bool step_dialing(struct stream *s, struct completion *out)
 	if (error) {
 		s->error = (uint16_t)error;
 		set_flag(s, FLAG_OVER | FLAG_FAILED);
-		return say_ended(s, out);
+		return stream_say_ended(s, out);
 	}
 	s->state = STREAM_OPEN;
 	clear_flag(s, FLAG_DIALED_NOW | FLAG_BLOCKED);
 	if (!s->unsent && has_flag(s, FLAG_SHUT_ASKED))
 		shut_now(s);
-	return say(s, out, DONE_CONNECTED);
+	if (!s->secure)
+		return stream_say(s, out, DONE_CONNECTED);
+	if (!tls_connected(s)) {
+		s->error = ENOMEM;
+		set_flag(s, FLAG_OVER | FLAG_FAILED);
+		return stream_say_ended(s, out);
+	}
+	return tls_step(s, out);
 }
 
 /* Nobody owns it any more: send the rest, then wait for the peer's end. */
@@ -680,7 +708,7 @@ static bool step_leaving(struct stream *s)
 	if (s->state == STREAM_FINISHING && !s->unsent)
 		s->state = STREAM_LINGERING;
 	while (has_flag(s, FLAG_READABLE)) {
-		ssize_t got = receive(s, s->loop->buffer, LOOP_READ);
+		ssize_t got = stream_receive(s, s->loop->buffer, LOOP_READ);
 
 		if (got <= 0)
 			break;
@@ -700,15 +728,17 @@ static bool step_open(struct stream *s, struct completion *out)
 	struct loop *loop = s->loop;
 
 	flush(s);
+	if (s->secure && !tls_is_open(s))
+		return tls_step(s, out);
 	if (has_flag(s, FLAG_ROOM) && !s->unsent) {
 		clear_flag(s, FLAG_ROOM);
-		return say(s, out, DONE_ROOM);
+		return stream_say(s, out, DONE_ROOM);
 	}
 	if (has_flag(s, FLAG_PAUSED)) {
 		if (!has_flag(s, FLAG_HANGUP | FLAG_OVER) || has_flag(s, FLAG_TOLD))
 			return false;
 		set_flag(s, FLAG_TOLD);
-		return say(s, out, DONE_HANGUP);
+		return stream_say(s, out, DONE_HANGUP);
 	}
 	/* One that had its bytes in this turn lets the others go first: else two that resume each other never end it. */
 	if (s->turn == loop->turn && has_flag(s, FLAG_FULL | FLAG_AGAIN)) {
@@ -718,15 +748,24 @@ static bool step_open(struct stream *s, struct completion *out)
 	}
 	clear_flag(s, FLAG_FULL);
 	if (has_flag(s, FLAG_AGAIN)) {
+		const struct block *unread = *stream_unread_at(s);
+
 		clear_flag(s, FLAG_AGAIN);
-		if (s->unread)
-			return say_bytes(s, out, span_of(s->unread->at + s->unread->start, s->unread->length), true);
+		if (unread)
+			return say_bytes(s, out, span_of(unread->at + unread->start, unread->length), true);
 	}
-	while (has_flag(s, FLAG_READABLE) && !has_flag(s, FLAG_OVER))
+	while (has_flag(s, FLAG_READABLE) && !has_flag(s, FLAG_OVER)) {
 		if (read_bytes_in(s, out))
 			return true;
+		/* Much came, and nothing in it was for the owner: only with TLS. */
+		if (has_flag(s, FLAG_FULL)) {
+			clear_flag(s, FLAG_FULL);
+			loop_queue_later(loop, s);
+			return false;
+		}
+	}
 	if (has_flag(s, FLAG_OVER))
-		return say_ended(s, out);
+		return stream_say_ended(s, out);
 	return false;
 }
 

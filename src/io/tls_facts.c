@@ -1,0 +1,136 @@
+#include <openssl/evp.h>
+#include <openssl/x509v3.h>
+
+#include "base/text.h"
+#include "io/tls_private.h"
+
+/* What is known of a stream's TLS: for SHOW, for the log, and for those who judge who is at the other end. */
+
+bool stream_is_secure(const struct stream *s)
+{
+	return s->secure && s->tls->phase == TLS_OPEN;
+}
+
+const char *stream_trouble(const struct stream *s)
+{
+	return s->secure ? s->tls->trouble : NULL;
+}
+
+static X509 *certificate_of(const struct stream *s)
+{
+	return stream_is_secure(s) ? SSL_get0_peer_certificate(s->tls->ssl) : NULL;
+}
+
+/* The key exchange, as PgBouncer writes it. */
+static void describe_exchange(SSL *ssl, char *out, size_t size)
+{
+	int group = SSL_get_negotiated_group(ssl);
+	const char *name = group != NID_undef ? OBJ_nid2sn(group) : NULL;
+
+	out[0] = 0;
+	if (name)
+		text_format(out, size, "/ECDH=%s", name);
+}
+
+void stream_tls_facts(const struct stream *s, struct tls_facts *out)
+{
+	char exchange[40];
+	SSL *ssl;
+
+	*out = (struct tls_facts){ 0 };
+	if (!stream_is_secure(s))
+		return;
+	ssl = s->tls->ssl;
+	describe_exchange(ssl, exchange, sizeof exchange);
+	text_format(out->text, sizeof out->text, "%s/%s%s", SSL_get_version(ssl), SSL_get_cipher_name(ssl), exchange);
+	out->certificate = certificate_of(s) != NULL;
+	out->verified = out->certificate && s->tls->context->check != TLS_CHECK_NOTHING &&
+		s->tls->problem == X509_V_OK && SSL_get_verify_result(ssl) == X509_V_OK;
+	out->resumed = SSL_session_reused(ssl) == 1;
+}
+
+/* ---- names in the peer's certificate ---- */
+
+/* The n-th common name as UTF-8, to be freed by OPENSSL_free. A zero byte inside makes it nobody's. */
+static struct span common_name(const X509 *certificate, int *at, unsigned char **text)
+{
+	const X509_NAME *subject = X509_get_subject_name(certificate);
+	const X509_NAME_ENTRY *entry;
+	int length;
+
+	*text = NULL;
+	*at = X509_NAME_get_index_by_NID(subject, NID_commonName, *at);
+	if (*at < 0)
+		return span_of("", 0);
+	entry = X509_NAME_get_entry(subject, *at);
+	length = ASN1_STRING_to_UTF8(text, X509_NAME_ENTRY_get_data(entry));
+	if (length <= 0 || memchr(*text, 0, (size_t)length))
+		return span_of("", 0);
+	return span_of(*text, (size_t)length);
+}
+
+void stream_tls_name(const struct stream *s, char *out, size_t size)
+{
+	const X509 *certificate = certificate_of(s);
+	unsigned char *text = NULL;
+	int at = -1;
+
+	out[0] = 0;
+	if (certificate)
+		text_escape(out, size, common_name(certificate, &at, &text));
+	OPENSSL_free(text);
+}
+
+static bool is_among_names(const X509 *certificate, struct span name)
+{
+	GENERAL_NAMES *names = X509_get_ext_d2i(certificate, NID_subject_alt_name, NULL, NULL);
+	bool found = false;
+
+	for (int i = 0; !found && i < sk_GENERAL_NAME_num(names); i++) {
+		const GENERAL_NAME *one = sk_GENERAL_NAME_value(names, i);
+
+		if (one->type == GEN_DNS)
+			found = span_equal(name,
+				span_of(ASN1_STRING_get0_data(one->d.dNSName),
+					(size_t)ASN1_STRING_length(one->d.dNSName)));
+	}
+	GENERAL_NAMES_free(names);
+	return found;
+}
+
+bool stream_tls_is_named(const struct stream *s, struct span name)
+{
+	const X509 *certificate = certificate_of(s);
+	unsigned char *text;
+	int at = -1;
+	bool found = false;
+
+	if (!certificate || name.length == 0)
+		return false;
+	do {
+		found = span_equal(name, common_name(certificate, &at, &text));
+		OPENSSL_free(text);
+	} while (!found && at >= 0);
+	return found || is_among_names(certificate, name);
+}
+
+size_t stream_tls_binding(const struct stream *s, uint8_t out[TLS_BINDING])
+{
+	const EVP_MD *digest;
+	X509 *certificate;
+	unsigned length = 0;
+	int hash;
+
+	if (!stream_is_secure(s))
+		return 0;
+	certificate = s->tls->context->side == TLS_ACCEPTS ? SSL_get_certificate(s->tls->ssl) : certificate_of(s);
+	if (!certificate || X509_get_signature_info(certificate, &hash, NULL, NULL, NULL) != 1)
+		return 0;
+	/* RFC 5929: those that are broken are replaced. */
+	if (hash == NID_md5 || hash == NID_sha1)
+		hash = NID_sha256;
+	digest = EVP_get_digestbynid(hash);
+	if (!digest || EVP_MD_get_size(digest) > TLS_BINDING || X509_digest(certificate, digest, out, &length) != 1)
+		return 0;
+	return length;
+}

@@ -1,0 +1,554 @@
+#include <errno.h>
+#include <openssl/err.h>
+#include <openssl/x509v3.h>
+#include <stdlib.h>
+
+#include "base/text.h"
+#include "io/tls_private.h"
+
+/* One stream's TLS, between the stream's owner, who knows plain bytes, and its socket.
+ *
+ *    dialed:    ASKS -- connected: the request is sent --> ASKED -- 'S' --> SHAKES -- done: CONNECTED --> OPEN
+ *                                                            | 'N': CONNECTED, plain (optional), or ENDED
+ *    accepted:  stream_secure ----------------------------------------------> SHAKES
+ *                          any trouble, from anywhere but ASKS --> BROKEN: ENDED with EPROTO
+ *
+ *    socket -- recv --> bench->received -- SSL_read --> the loop's buffer, where a plain stream's bytes would be
+ *    owner -- pieces gathered to records -- SSL_write --> bench->out -- send --> socket, or s->unsent when it takes no more
+ *
+ * Reading.  What came is decrypted at once and to its end, so that nothing ever waits inside OpenSSL but the beginning of a record: the
+ *           kernel's "readable" is enough to go on by, and there is no SSL_pending to forget. A bench of received bytes makes
+ *           fewer plain bytes than a read buffer has room for, with the record that had waited.
+ * Writing.  OpenSSL writes into the bench, which never says "later"; so no operation of its own is ever half done, and none has to be
+ *           repeated. What the kernel does not take is queued as on a plain stream, as sealed records.
+ * Memory.   The bench belongs to the loop. An idle stream has its SSL and nothing else: OpenSSL gives its buffers back when they are
+ *           empty (SSL_MODE_RELEASE_BUFFERS).
+ * Errors.   OpenSSL's queue of errors is one for each thread: it is emptied before each operation, and read only after one that failed.
+ *
+ * Only the bytes are looked after here. Pausing, resuming, taking turns, finishing and lingering are stream.c's, as for everybody. */
+
+/* A bench of received bytes and one record that had begun before it are decrypted into one read buffer. */
+_Static_assert(BENCH_IN + SSL3_RT_MAX_ENCRYPTED_LENGTH <= LOOP_READ, "what is received at once fits when decrypted");
+
+/* ---- between OpenSSL and the bench ---- */
+
+static void send_out(struct tls_bench *bench)
+{
+	struct stream *s = bench->stream;
+	struct piece piece = { bench->out, bench->out_length };
+
+	bench->out_length = 0;
+	if (piece.length > 0 && !stream_write_plain(s, &piece, 1))
+		bench->refused = true;
+}
+
+static int bench_write(BIO *bio, const char *bytes, size_t n, size_t *taken)
+{
+	struct tls_bench *bench = ((struct tls *)BIO_get_data(bio))->bench;
+
+	BIO_clear_retry_flags(bio);
+	*taken = n;
+	while (n > 0) {
+		size_t room = BENCH_OUT - bench->out_length, part = n < room ? n : room;
+
+		memcpy(bench->out + bench->out_length, bytes, part);
+		bench->out_length += part;
+		bytes += part;
+		n -= part;
+		if (bench->out_length == BENCH_OUT)
+			send_out(bench);
+	}
+	return bench->refused ? -1 : 1;
+}
+
+static int bench_read(BIO *bio, char *into, size_t room, size_t *got)
+{
+	struct tls_bench *bench = ((struct tls *)BIO_get_data(bio))->bench;
+
+	BIO_clear_retry_flags(bio);
+	*got = room < bench->in_left ? room : bench->in_left;
+	if (*got == 0) {
+		BIO_set_retry_read(bio);
+		return -1;
+	}
+	memcpy(into, bench->in, *got);
+	bench->in += *got;
+	bench->in_left -= *got;
+	return 1;
+}
+
+static long bench_control(BIO *bio, int command, long number, void *at)
+{
+	(void)bio;
+	(void)number;
+	(void)at;
+	return command == BIO_CTRL_FLUSH; /* the bench is sent at the end of each step */
+}
+
+static BIO_METHOD *bench_method(void)
+{
+	static _Atomic(BIO_METHOD *) made;
+	BIO_METHOD *method = atomic_load(&made), *before = NULL;
+
+	if (method)
+		return method;
+	method = BIO_meth_new(BIO_TYPE_SOURCE_SINK | BIO_get_new_index(), "bench");
+	if (!method || BIO_meth_set_write_ex(method, bench_write) != 1 ||
+		BIO_meth_set_read_ex(method, bench_read) != 1 || BIO_meth_set_ctrl(method, bench_control) != 1) {
+		BIO_meth_free(method);
+		return NULL;
+	}
+	if (atomic_compare_exchange_strong(&made, &before, method))
+		return method;
+	BIO_meth_free(method); /* another thread was faster */
+	return before;
+}
+
+bool tls_has_bench(struct loop *loop)
+{
+	if (!loop->bench)
+		loop->bench = calloc(1, sizeof *loop->bench);
+	return loop->bench != NULL;
+}
+
+/* OpenSSL is about to work for this stream, on these received bytes. */
+static struct tls *begin_work(struct stream *s, struct span received)
+{
+	struct tls_bench *bench = s->loop->bench;
+
+	bench->stream = s;
+	bench->in = received.at;
+	bench->in_left = received.length;
+	bench->out_length = 0;
+	bench->refused = false;
+	s->tls->bench = bench;
+	ERR_clear_error();
+	return s->tls;
+}
+
+/* Nothing goes on. What OpenSSL has to say about it to the peer (an alert) is under way. */
+static void break_off(struct stream *s, int error, const char *trouble)
+{
+	struct tls *tls = s->tls;
+
+	free(tls->trouble);
+	tls->trouble = strdup(trouble);
+	tls->phase = TLS_BROKEN;
+	if (!has_flag(s, FLAG_FAILED | FLAG_OVER))
+		s->error = (uint16_t)error;
+	set_flag(s, FLAG_OVER | FLAG_HANGUP);
+	loop_queue(s->loop, s);
+}
+
+/* An operation returned `result`. True: it was done, or wants to read more. False: the end, noted. */
+static bool work_went_on(struct stream *s, int result, const char *what)
+{
+	struct tls *tls = s->tls;
+	struct tls_bench *bench = tls->bench;
+	char text[300], reason[200];
+	int error = SSL_get_error(tls->ssl, result);
+
+	if (result > 0)
+		return true;
+	if (bench->refused) {
+		ERR_clear_error();
+		break_off(s, ENOMEM, "out of memory");
+		return false;
+	}
+	switch (error) {
+	case SSL_ERROR_WANT_READ:
+		return true;
+	case SSL_ERROR_ZERO_RETURN: /* the peer said that it sends no more: as good as the socket's end */
+		if (!has_flag(s, FLAG_FAILED | FLAG_OVER))
+			s->error = 0;
+		set_flag(s, FLAG_OVER | FLAG_HANGUP);
+		return false;
+	default:
+		tls_reason(reason, sizeof reason, "the peer broke off", tls->problem);
+		text_format(text, sizeof text, "%s: %s", what, reason);
+		break_off(s, EPROTO, text);
+		return false;
+	}
+}
+
+/* ---- birth and death ---- */
+
+void tls_free(struct tls **at)
+{
+	struct tls *tls = *at;
+
+	*at = NULL;
+	if (!tls)
+		return;
+	if (tls->ssl) {
+		/* OpenSSL makes a session useless whose connection was not ended in good order; ours mostly end otherwise. */
+		SSL_set_shutdown(tls->ssl, SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN);
+		SSL_free(tls->ssl);
+	}
+	tls_context_drop(tls->context);
+	free(tls->unread);
+	free(tls->trouble);
+	free(tls);
+}
+
+static struct tls *tls_new(struct tls_context *context, const char *server)
+{
+	size_t length = strlen(server) + 1;
+	struct tls *tls = calloc(1, sizeof *tls + length);
+	BIO_METHOD *method = bench_method();
+	BIO *bio = NULL;
+
+	if (!tls || !method)
+		goto refused;
+	memcpy(tls->server, server, length);
+	tls->context = tls_context_keep(context);
+	tls->phase = TLS_SHAKES;
+	tls->ssl = SSL_new(context->ssl);
+	bio = BIO_new(method);
+	if (!tls->ssl || !bio)
+		goto refused;
+	BIO_set_data(bio, tls);
+	BIO_set_init(bio, 1);
+	SSL_set_bio(tls->ssl, bio, bio);
+	bio = NULL;
+	SSL_set_app_data(tls->ssl, tls);
+	return tls;
+
+refused:
+	BIO_free(bio);
+	tls_free(&tls);
+	ERR_clear_error();
+	return NULL;
+}
+
+/* Who must be at the other end. */
+static bool expect(struct tls *tls, const char *host)
+{
+	X509_VERIFY_PARAM *asked = SSL_get0_param(tls->ssl);
+	struct address numeric;
+	bool is_name = !address_parse(host, 0, &numeric) && host[0] != '/' && host[0] != '@';
+
+	if (is_name && SSL_set_tlsext_host_name(tls->ssl, host) != 1)
+		return false;
+	if (tls->context->check != TLS_CHECK_NAME)
+		return true;
+	if (!is_name)
+		return X509_VERIFY_PARAM_set1_ip_asc(asked, host) == 1;
+	X509_VERIFY_PARAM_set_hostflags(asked, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
+	return X509_VERIFY_PARAM_set1_host(asked, host, 0) == 1;
+}
+
+struct stream *stream_dial_tls(struct loop *loop, const struct address *to, const struct stream_options *options,
+	const struct tls_dial *dial, void *owner)
+{
+	static const unsigned char protocol[] = "\12postgresql";
+	struct stream *s;
+	struct tls *tls;
+	char server[400], where[ADDRESS_TEXT];
+
+	check(to->family != ADDRESS_UNIX);
+	text_format(server, sizeof server, "%s %s", dial->host, address_text(to, where));
+	tls = tls_has_bench(loop) ? tls_new(dial->context, server) : NULL;
+	if (!tls)
+		goto refused;
+	tls->phase = TLS_ASKS;
+	tls->request = dial->request;
+	tls->optional = dial->optional;
+	tls->direct = dial->request.length == 0;
+	SSL_set_connect_state(tls->ssl);
+	if (!expect(tls, dial->host) ||
+		(tls->direct && SSL_set_alpn_protos(tls->ssl, protocol, sizeof protocol - 1) != 0))
+		goto refused;
+	tls_sessions_offer(tls->context, tls->ssl, tls->server);
+	s = stream_dial(loop, to, options, owner);
+	if (!s) {
+		tls_free(&tls);
+		return NULL; /* errno says why */
+	}
+	s->tls = tls;
+	s->secure = true;
+	return s;
+
+refused:
+	ERR_clear_error();
+	tls_free(&tls);
+	errno = ENOMEM;
+	return NULL;
+}
+
+bool stream_secure(struct stream *s, struct tls_context *context, bool direct)
+{
+	struct tls *tls;
+
+	check(s->state == STREAM_OPEN && !s->secure && s->family != ADDRESS_UNIX && !s->unsent);
+	tls = tls_has_bench(s->loop) ? tls_new(context, "") : NULL;
+	if (!tls)
+		return false;
+	tls->direct = direct;
+	SSL_set_accept_state(tls->ssl);
+	tls->unread = s->unread; /* what of it is lent just now is added when that look is over */
+	s->tls = tls;
+	s->secure = true;
+	loop_queue(s->loop, s);
+	return true;
+}
+
+/* ---- reading ---- */
+
+/* Decrypt what lies on the bench, to its end. Returns how much there is; an end was noted. */
+static size_t decrypt(struct stream *s, uint8_t *into, size_t room)
+{
+	struct tls *tls = s->tls;
+	size_t total = 0, got;
+	int result;
+
+	do {
+		check(room > total);
+		got = 0;
+		result = SSL_read_ex(tls->ssl, into + total, room - total, &got);
+		total += got;
+	} while (result == 1);
+	(void)work_went_on(s, result, "TLS failed");
+	send_out(tls->bench);
+	check(tls->bench->in_left == 0 || has_flag(s, FLAG_OVER));
+	return total;
+}
+
+ssize_t tls_receive(struct stream *s, uint8_t *into, size_t room)
+{
+	struct tls_bench *bench = s->loop->bench;
+	ssize_t got = stream_receive(s, bench->received, BENCH_IN);
+
+	if (got <= 0)
+		return got;
+	begin_work(s, span_of(bench->received, (size_t)got));
+	return (ssize_t)decrypt(s, into, room);
+}
+
+/* ---- writing ---- */
+
+static bool encrypt(struct stream *s, const void *bytes, size_t length)
+{
+	size_t taken;
+
+	return length == 0 || work_went_on(s, SSL_write_ex(s->tls->ssl, bytes, length, &taken), "TLS failed");
+}
+
+/* Small pieces share a record, each of which costs 22 bytes and a turn of the cipher; of a long one each record is cut from where it lies. */
+bool tls_write(struct stream *s, const struct piece *pieces, size_t count)
+{
+	struct tls_bench *bench = s->loop->bench;
+	size_t gathered = 0;
+	bool ok = true;
+
+	if (s->tls->phase != TLS_OPEN || has_flag(s, FLAG_FAILED))
+		return true;
+	begin_work(s, span_of(NULL, 0));
+	for (size_t i = 0; ok && i < count; i++) {
+		struct span rest = span_of(pieces[i].at, pieces[i].length);
+
+		while (ok && rest.length > 0) {
+			size_t room = sizeof bench->gather - gathered, n = rest.length < room ? rest.length : room;
+
+			if (gathered == 0 && n == sizeof bench->gather) {
+				ok = encrypt(s, rest.at, n);
+			} else {
+				memcpy(bench->gather + gathered, rest.at, n);
+				gathered += n;
+				if (gathered == sizeof bench->gather) {
+					ok = encrypt(s, bench->gather, gathered);
+					gathered = 0;
+				}
+			}
+			rest = span_skip(rest, n);
+		}
+	}
+	ok = ok && encrypt(s, bench->gather, gathered);
+	send_out(bench);
+	secret_wipe(bench->gather, gathered);
+	return ok && !bench->refused;
+}
+
+/* ---- until it stands ---- */
+
+/* What OpenSSL has left when the handshake is done is the owner's first bytes. */
+static bool stand(struct stream *s, struct completion *out)
+{
+	struct tls *tls = s->tls;
+	const unsigned char *protocol;
+	unsigned protocol_length = 0;
+	size_t n;
+
+	SSL_get0_alpn_selected(tls->ssl, &protocol, &protocol_length);
+	if (tls->direct && protocol_length == 0) {
+		break_off(s, EPROTO, "direct TLS without the protocol's name (ALPN \"postgresql\")");
+		return false;
+	}
+	tls->phase = TLS_OPEN;
+	n = decrypt(s, s->loop->buffer, LOOP_READ);
+	if (n > 0 && !block_add(&tls->unread, s->loop->buffer, n))
+		break_off(s, ENOMEM, "out of memory");
+	if (tls->phase != TLS_OPEN)
+		return false;
+	if (n > 0)
+		set_flag(s, FLAG_AGAIN);
+	return stream_say(s, out, DONE_CONNECTED);
+}
+
+/* One step of the handshake, with these bytes. True: it stands, and that is said. */
+static bool shake(struct stream *s, struct span received, struct completion *out)
+{
+	struct tls *tls = begin_work(s, received);
+	int result = SSL_do_handshake(tls->ssl);
+	bool goes_on = work_went_on(s, result, "TLS handshake failed");
+	bool stands = goes_on && result == 1 && stand(s, out);
+
+	send_out(tls->bench);
+	return stands;
+}
+
+static bool step_shaking(struct stream *s, struct completion *out)
+{
+	struct tls *tls = s->tls;
+	struct block *early = tls->unread;
+
+	/* The first step needs nothing from the kernel: we are who speaks first, or have heard already. */
+	if (early || SSL_in_before(tls->ssl)) {
+		struct span heard = early ? span_of(early->at + early->start, early->length) : span_of(NULL, 0);
+		bool stands;
+
+		tls->unread = NULL;
+		clear_flag(s, FLAG_AGAIN);
+		stands = shake(s, heard, out);
+		free(early);
+		if (stands)
+			return true;
+	}
+	while (has_flag(s, FLAG_READABLE) && !has_flag(s, FLAG_OVER)) {
+		struct tls_bench *bench = s->loop->bench;
+		ssize_t got = stream_receive(s, bench->received, BENCH_IN);
+
+		if (got > 0 && shake(s, span_of(bench->received, (size_t)got), out))
+			return true;
+		if (has_flag(s, FLAG_FULL)) {
+			clear_flag(s, FLAG_FULL);
+			loop_queue_later(s->loop, s);
+			return false;
+		}
+	}
+	return false;
+}
+
+static void take_answer(struct stream *s, const uint8_t *bytes, ssize_t n)
+{
+	struct tls *tls = s->tls;
+
+	/* Bytes behind the answer were sent by somebody who did not wait for our handshake (CVE-2021-23222). */
+	if (n > 1)
+		break_off(s, EPROTO, "the server sent bytes in plain text behind its answer to the SSL request");
+	else if (bytes[0] == 'S')
+		tls->phase = TLS_SHAKES;
+	else if (bytes[0] == 'E')
+		break_off(s, EPROTO, "the server answered the SSL request with an error");
+	else if (bytes[0] != 'N')
+		break_off(s, EPROTO, "the server answered the SSL request with something that is no answer");
+	else if (!tls->optional)
+		break_off(s, EPROTO, "the server does not support SSL, but SSL was required");
+}
+
+/* The request is sent and one byte is to come. True: no, and it may stay plain. */
+static bool step_asked(struct stream *s, struct completion *out)
+{
+	uint8_t *bytes = s->loop->bench->received;
+
+	while (has_flag(s, FLAG_READABLE) && !has_flag(s, FLAG_OVER)) {
+		ssize_t got = stream_receive(s, bytes, 16);
+
+		clear_flag(s, FLAG_FULL);
+		if (got <= 0)
+			continue;
+		take_answer(s, bytes, got);
+		if (s->tls->phase == TLS_ASKED) {
+			tls_leave(s);
+			return stream_say(s, out, DONE_CONNECTED);
+		}
+		break;
+	}
+	return false;
+}
+
+struct block **tls_unread(struct tls *tls)
+{
+	return &tls->unread;
+}
+
+bool tls_is_open(const struct stream *s)
+{
+	return s->tls->phase == TLS_OPEN;
+}
+
+bool tls_connected(struct stream *s)
+{
+	struct tls *tls = s->tls;
+	struct piece piece = { tls->request.at, tls->request.length };
+
+	check(tls->phase == TLS_ASKS);
+	tls->phase = TLS_SHAKES;
+	if (piece.length == 0)
+		return true;
+	tls->phase = TLS_ASKED;
+	return stream_write_plain(s, &piece, 1);
+}
+
+bool tls_step(struct stream *s, struct completion *out)
+{
+	struct tls *tls = s->tls;
+
+	clear_flag(s, FLAG_ROOM); /* what was queued until now was not the owner's */
+	if (tls->phase == TLS_ASKED && step_asked(s, out))
+		return true;
+	if (tls->phase == TLS_SHAKES && step_shaking(s, out))
+		return true;
+	if (!has_flag(s, FLAG_OVER) || tls->phase == TLS_OPEN)
+		return false;
+	if (!tls->trouble && s->error == 0) {
+		s->error = EPROTO;
+		tls->trouble = strdup(tls->phase == TLS_ASKED
+				? "the server closed the connection instead of answering the SSL request"
+				: "the peer closed the connection in the middle of the TLS handshake");
+	}
+	return stream_say_ended(s, out);
+}
+
+void tls_arrive(struct stream *s, struct tls **at)
+{
+	s->tls = *at;
+	s->secure = true;
+	*at = NULL;
+}
+
+/* ---- the end ---- */
+
+void tls_goodbye(struct stream *s)
+{
+	struct tls *tls = s->tls;
+
+	if (tls->phase != TLS_OPEN || tls->said_goodbye || has_flag(s, FLAG_FAILED))
+		return;
+	tls->said_goodbye = true;
+	begin_work(s, span_of(NULL, 0));
+	(void)SSL_shutdown(tls->ssl);
+	ERR_clear_error();
+	send_out(tls->bench);
+}
+
+/* Plain from now on; what was not read is lost. */
+void tls_leave(struct stream *s)
+{
+	/* The peer of a broken one has more to say, which is thrown away so that our alert reaches it. */
+	if (s->tls->phase == TLS_BROKEN && s->error == EPROTO)
+		clear_flag(s, FLAG_OVER);
+	tls_free(&s->tls);
+	s->secure = false;
+	s->unread = NULL;
+}
