@@ -31,7 +31,7 @@ struct names {
 	size_t count, capacity;
 };
 
-enum rule_type { TYPE_LOCAL, TYPE_HOST, TYPE_ENCRYPTED, TYPE_PLAIN };
+enum rule_type { TYPE_LOCAL, TYPE_HOST, TYPE_TLS, TYPE_PLAIN, TYPE_GSS, TYPE_NO_GSS };
 enum rule_method { METHOD_REJECT, METHOD_PEER, METHOD_LOGIN };
 
 struct rule {
@@ -316,10 +316,10 @@ static const struct {
 } types[] = {
 	{ "local", TYPE_LOCAL },
 	{ "host", TYPE_HOST },
-	{ "hostssl", TYPE_ENCRYPTED },
+	{ "hostssl", TYPE_TLS },
 	{ "hostnossl", TYPE_PLAIN },
-	{ "hostgssenc", TYPE_ENCRYPTED },
-	{ "hostnogssenc", TYPE_PLAIN },
+	{ "hostgssenc", TYPE_GSS },
+	{ "hostnogssenc", TYPE_NO_GSS },
 };
 
 static const struct {
@@ -566,8 +566,9 @@ static bool address_fits(const struct rule *rule, const struct hba_peer *peer)
 {
 	if (rule->type == TYPE_LOCAL)
 		return peer->ip_length == 0;
-	/* Nothing is encrypted here yet. */
-	if (peer->ip_length == 0 || rule->type == TYPE_ENCRYPTED)
+	/* GSSAPI does not exist here. */
+	if (peer->ip_length == 0 || rule->type == TYPE_GSS || (rule->type == TYPE_TLS && !peer->encrypted) ||
+		(rule->type == TYPE_PLAIN && peer->encrypted))
 		return false;
 	if (rule->ip_length == 0)
 		return true;

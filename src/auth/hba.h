@@ -40,6 +40,7 @@ void hba_free(struct hba *);
 /* Who is at the other end. */
 struct hba_peer {
 	unsigned ip_length; /* 0: a unix socket */
+	bool encrypted;     /* TLS stands */
 	uint8_t ip[16];
 	const char *system_user; /* of a unix socket's peer; NULL: not known */
 };

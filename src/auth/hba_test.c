@@ -84,7 +84,7 @@ static struct hba *parse(const char *rules, const char *maps, bool lenient, char
 	return hba_parse(&source, error, 256);
 }
 
-/* "md5:3": the method and the line that decided. */
+/* "md5:3": the method and the line that decided. From a system user ("@anna"), an address, or one with TLS ("+127.0.0.1"). */
 static const char *judge(const struct hba *hba, const char *from, const char *database, const char *user)
 {
 	static const char *const methods[] = { "any", "trust", "password", "md5", "scram-sha-256" };
@@ -95,6 +95,8 @@ static const char *judge(const struct hba *hba, const char *from, const char *da
 
 	if (from[0] == '@')
 		peer.system_user = from + 1;
+	else if (from[0] == '+')
+		peer.encrypted = parse_ip(span_text(from + 1), peer.ip, &peer.ip_length);
 	else if (from[0])
 		assert_true(parse_ip(span_text(from), peer.ip, &peer.ip_length));
 	switch (hba_judge(hba, &peer, span_text(database), span_text(user), &method, &line)) {
@@ -145,6 +147,24 @@ static void the_first_rule_that_fits_decides(void **state)
 		judge(hba, "192.168.1.77", "shop", "carl"), "password:7"); /* of a file that the file names */
 	assert_string_equal(judge(hba, "192.168.2.77", "shop", "carl"), "none");
 	assert_string_equal(judge(hba, "::1", "shop", "carl"), "scram-sha-256:8");
+	hba_free(hba);
+}
+
+static void whether_tls_stands_makes_another_rule_fit(void **state)
+{
+	char error[256];
+	struct hba *hba = parse(
+		"hostgssenc all all all reject\nhostssl all anna all scram-sha-256\nhostnossl all all all md5\n"
+		"hostnogssenc all all ::1/128 trust\n",
+		NULL, false, error);
+
+	(void)state;
+	assert_string_equal(error, "");
+	assert_string_equal(judge(hba, "+127.0.0.1", "d", "anna"), "scram-sha-256:2");
+	assert_string_equal(judge(hba, "127.0.0.1", "d", "anna"), "md5:3");
+	assert_string_equal(judge(hba, "127.0.0.1", "d", "bert"), "md5:3");
+	assert_string_equal(judge(hba, "+127.0.0.1", "d", "bert"), "none");
+	assert_string_equal(judge(hba, "+::1", "d", "bert"), "trust:4");
 	hba_free(hba);
 }
 
@@ -244,6 +264,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_first_rule_that_fits_decides),
+		cmocka_unit_test(whether_tls_stands_makes_another_rule_fit),
 		cmocka_unit_test(a_map_says_who_may_be_whom),
 		cmocka_unit_test(what_is_wrong_is_said_with_file_and_line),
 		cmocka_unit_test(what_is_not_built_is_passed_over_where_pgbouncer_does_so),

@@ -15,6 +15,15 @@ enum manner { MANNER_PGWEIR, MANNER_PGBOUNCER }; /* under which name we were cal
 
 /* How much of a session follows its client from server to server when they change hands (doc/transparency.md). */
 enum transparency { TRANSPARENCY_UNSET = -1, TRANSPARENCY_OFF, TRANSPARENCY_PROTOCOL, TRANSPARENCY_FULL };
+/* Towards clients ALLOW and PREFER say the same, and so do the two VERIFYs; towards servers ALLOW says PREFER. */
+enum sslmode {
+	SSLMODE_DISABLE,
+	SSLMODE_ALLOW,
+	SSLMODE_PREFER,
+	SSLMODE_REQUIRE,
+	SSLMODE_VERIFY_CA,
+	SSLMODE_VERIFY_FULL
+};
 enum limit_counts { LIMIT_BUSY, LIMIT_ALL };
 
 /* -1 in a number and POOL_UNSET mean "not said here, ask the next wider". */
@@ -72,7 +81,7 @@ struct config {
 	char *unix_socket_dir, *unix_socket_group;
 	int unix_socket_mode;
 	char *auth_type_text; /* as written */
-	int auth_type;        /* enum auth_method of auth/login.h by number: any trust plain md5 scram hba */
+	int auth_type;        /* enum auth_method of auth/login.h by number: any trust plain md5 scram hba cert */
 	char *auth_hba_file, *auth_ident_file, *login_notify_message;
 	char *auth_file, *admin_users, *stats_users;
 	int scram_iterations;
@@ -98,8 +107,15 @@ struct config {
 	char *logfile, *pidfile, *user;
 	int tcp_defer_accept, tcp_keepalive, tcp_keepcnt, tcp_keepidle, tcp_keepintvl, tcp_socket_buffer,
 		tcp_user_timeout;
+	enum sslmode client_tls_sslmode, server_tls_sslmode;
+	char *client_tls_key_file, *client_tls_cert_file, *client_tls_ca_file;
+	char *client_tls_protocols, *client_tls_ciphers, *client_tls13_ciphers;
+	char *client_tls_ecdhcurve, *client_tls_dheparams;
+	char *server_tls_key_file, *server_tls_cert_file, *server_tls_ca_file;
+	char *server_tls_protocols, *server_tls_ciphers, *server_tls13_ciphers;
 	/* ours */
-	int workers; /* 0: one per core */
+	int server_tls_negotiation; /* 0: asked for as PostgreSQL has it, 1: direct */
+	int workers;                /* 0: one per core */
 	enum limit_counts client_limit_counts;
 	int64_t statement_text_max; /* bytes; longer statements stream through */
 	time_us server_orphan_timeout;

@@ -311,7 +311,7 @@ static void a_password_does_not_stand_in_an_error(void **state)
 static void what_is_known_but_not_built_is_a_warning(void **state)
 {
 	struct given g = {
-		.text = "[pgbouncer]\nserver_tls_sslmode = require\nclient_tls_sslmode = disable\nauth_hba_file =\npeer_id = 0\n"
+		.text = "[pgbouncer]\nauth_query = SELECT 1\nclient_tls_sslmode = disable\nauth_hba_file =\npeer_id = 0\n"
 			"so_reuseport = 1\n[databases]\napp = auth_user=x\n[peers]\n1 = host=/tmp\n"
 	};
 	struct config *c = parse(&g);
@@ -319,11 +319,11 @@ static void what_is_known_but_not_built_is_a_warning(void **state)
 
 	(void)state;
 	assert_string_equal(g.warnings,
-		"test.ini:2: server_tls_sslmode is known, but not built yet; ignored: connections to servers are not encrypted\n"
+		"test.ini:2: auth_query is known, but not built yet; ignored: only users of auth_file can log in\n"
 		"test.ini:6: so_reuseport is known, but not needed here; ignored: one process uses all cores, see workers\n"
 		"test.ini:10: [peers] is known, but not built yet; ignored: cancel requests are not passed to other processes\n"
 		"test.ini:8: auth_user is known, but not built yet; ignored: only users of auth_file can log in\n");
-	assert_string_equal(value_of(c, "server_tls_sslmode", &view), "require");
+	assert_string_equal(value_of(c, "auth_query", &view), "SELECT 1");
 	assert_false(view.reloadable);
 	config_drop(c);
 }

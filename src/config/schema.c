@@ -24,6 +24,13 @@ static const struct setting_word transparency_words[] = {
 	{ "full", TRANSPARENCY_FULL }, { "protocol", TRANSPARENCY_PROTOCOL }, { "off", TRANSPARENCY_OFF }, { NULL, 0 }
 };
 
+static const struct setting_word sslmodes[] = {
+	{ "disable", SSLMODE_DISABLE }, { "allow", SSLMODE_ALLOW }, { "prefer", SSLMODE_PREFER }, { "require", SSLMODE_REQUIRE },
+	{ "verify-ca", SSLMODE_VERIFY_CA }, { "verify-full", SSLMODE_VERIFY_FULL }, { NULL, 0 }
+};
+
+static const struct setting_word negotiations[] = { { "postgres", 0 }, { "direct", 1 }, { NULL, 0 } };
+
 static const struct setting_word limit_words[] = { { "busy", LIMIT_BUSY }, { "all", LIMIT_ALL }, { NULL, 0 } };
 
 static const struct setting_word abandoned_words[] = { { "auto", 0 }, { "cancel", 1 }, { "finish", 2 }, { NULL, 0 } };
@@ -55,8 +62,6 @@ static const struct setting_word balance_words[] = { { "round-robin", 0 }, { "di
 	{ .key = #name, .type = TYPE, .unit = UNIT, .standard = STANDARD, .reloadable = RELOAD, .since = SINCE, \
 	  .what = WHAT, .built = NOT_NEEDED, .lacking = LACKING, __VA_ARGS__ }
 
-#define NO_CLIENT_TLS "connections of clients are not encrypted"
-#define NO_SERVER_TLS "connections to servers are not encrypted"
 #define NO_LOOKUP     "only users of auth_file can log in"
 
 const struct setting schema_settings[] = {
@@ -74,15 +79,15 @@ const struct setting schema_settings[] = {
 	ROW(cancel_wait_timeout, TYPE_TIME, "s", "10", LIVE, "1.19.0", "Give up forwarding a cancel request after this; 0: never."),
 	ROW(client_idle_timeout, TYPE_TIME, "s", "0", LIVE, "1.0", "Close a client that has been idle and without a server for this long; 0: never."),
 	ROW(client_login_timeout, TYPE_TIME, "s", "60", LIVE, "1.0.3", "Close a client that has not logged in within this time; 0: never."),
-	LATER(client_tls13_ciphers, TYPE_TEXT, "list", "", LIVE, "1.25.0", "TLS 1.3 cipher suites towards clients.", NO_CLIENT_TLS),
-	LATER(client_tls_ca_file, TYPE_TEXT, "path", "", LIVE, "1.7", "Who signs the certificates of clients.", NO_CLIENT_TLS),
-	LATER(client_tls_cert_file, TYPE_TEXT, "path", "", LIVE, "1.7", "The certificate shown to clients.", NO_CLIENT_TLS),
-	LATER(client_tls_ciphers, TYPE_TEXT, "list", "default", LIVE, "1.7", "Ciphers of TLS 1.2 and older towards clients.", NO_CLIENT_TLS),
-	LATER(client_tls_dheparams, TYPE_TEXT, "word", "auto", LIVE, "1.7", "Parameters of the DHE key exchange: none, auto or legacy.", NO_CLIENT_TLS),
-	LATER(client_tls_ecdhcurve, TYPE_TEXT, "name", "auto", LIVE, "1.7", "The curve of the ECDH key exchange: none, auto or its name.", NO_CLIENT_TLS),
-	LATER(client_tls_key_file, TYPE_TEXT, "path", "", LIVE, "1.7", "The private key of client_tls_cert_file.", NO_CLIENT_TLS),
-	LATER(client_tls_protocols, TYPE_TEXT, "list", "secure", LIVE, "1.7", "Versions of TLS spoken with clients.", NO_CLIENT_TLS),
-	LATER(client_tls_sslmode, TYPE_TEXT, "word", "disable", LIVE, "1.7", "Whether clients may or must use TLS.", NO_CLIENT_TLS),
+	ROW(client_tls13_ciphers, TYPE_TEXT, "list", "", LIVE, "1.25.0", "Cipher suites of TLS 1.3 towards clients; empty: OpenSSL's own."),
+	ROW(client_tls_ca_file, TYPE_TEXT, "path", "", LIVE, "1.7", "Who signs the certificates of clients; with it they are asked for one."),
+	ROW(client_tls_cert_file, TYPE_TEXT, "path", "", LIVE, "1.7", "The certificate shown to clients, and behind it those that lead to its authority; read again on RELOAD."),
+	ROW(client_tls_ciphers, TYPE_TEXT, "list", "default", LIVE, "1.7", "Ciphers of TLS 1.2 and older towards clients: default, secure, fast, normal, all, or as OpenSSL writes them."),
+	ROW(client_tls_dheparams, TYPE_TEXT, "word", "auto", LIVE, "1.7", "Parameters of the DHE key exchange: auto, legacy, or none for no DHE."),
+	ROW(client_tls_ecdhcurve, TYPE_TEXT, "name", "auto", LIVE, "1.7", "Curves of the ECDH key exchange: auto, OpenSSL's names, or none for no ECDHE with TLS 1.2."),
+	ROW(client_tls_key_file, TYPE_TEXT, "path", "", LIVE, "1.7", "The private key of client_tls_cert_file; read again on RELOAD."),
+	ROW(client_tls_protocols, TYPE_TEXT, "list", "secure", LIVE, "1.7", "Versions of TLS spoken with clients: secure (1.2 and 1.3), all, or a list as tlsv1.2,tlsv1.3."),
+	ROW(client_tls_sslmode, TYPE_WORD, "word", "disable", LIVE, "1.7", "Whether clients may (allow, prefer) or must (require) use TLS, and must have a certificate of client_tls_ca_file (verify-ca, verify-full); [TLS](tls.md).", .words = sslmodes),
 	USELESS(conffile, TYPE_TEXT, "path", "", LIVE, "1.0", "The path of the configuration file.", "the file given on the command line is the one that RELOAD reads"),
 	ROW(default_pool_size, TYPE_INT, "servers", "20", LIVE, "1.0", "Most servers of one pool (database and user); 0: no limit."),
 	ROW(disable_pqexec, TYPE_BOOL, "0/1", "0", FIXED, "1.4", "Refuse the simple query protocol."),
@@ -132,13 +137,13 @@ const struct setting schema_settings[] = {
 	ROW(server_reset_query, TYPE_TEXT, "SQL", "DISCARD ALL", LIVE, "1.1", "Run when a client gives its server back in session mode."),
 	ROW(server_reset_query_always, TYPE_BOOL, "0/1", "0", LIVE, "1.6.1", "Run server_reset_query in every pool mode."),
 	ROW(server_round_robin, TYPE_BOOL, "0/1", "0", LIVE, "1.1", "Lend the server that has been idle the longest instead of the shortest."),
-	LATER(server_tls13_ciphers, TYPE_TEXT, "list", "", LIVE, "1.25.0", "TLS 1.3 cipher suites towards servers.", NO_SERVER_TLS),
-	LATER(server_tls_ca_file, TYPE_TEXT, "path", "", LIVE, "1.7", "Who signs the certificates of servers.", NO_SERVER_TLS),
-	LATER(server_tls_cert_file, TYPE_TEXT, "path", "", LIVE, "1.7", "The certificate shown to servers.", NO_SERVER_TLS),
-	LATER(server_tls_ciphers, TYPE_TEXT, "list", "default", LIVE, "1.7", "Ciphers of TLS 1.2 and older towards servers.", NO_SERVER_TLS),
-	LATER(server_tls_key_file, TYPE_TEXT, "path", "", LIVE, "1.7", "The private key of server_tls_cert_file.", NO_SERVER_TLS),
-	LATER(server_tls_protocols, TYPE_TEXT, "list", "secure", LIVE, "1.7", "Versions of TLS spoken with servers.", NO_SERVER_TLS),
-	LATER(server_tls_sslmode, TYPE_TEXT, "word", "prefer", LIVE, "1.7", "Whether to use TLS towards servers, as in libpq.", NO_SERVER_TLS),
+	ROW(server_tls13_ciphers, TYPE_TEXT, "list", "", LIVE, "1.25.0", "Cipher suites of TLS 1.3 towards servers; empty: OpenSSL's own."),
+	ROW(server_tls_ca_file, TYPE_TEXT, "path", "", LIVE, "1.7", "Who signs the certificates of servers; empty: the system's own authorities."),
+	ROW(server_tls_cert_file, TYPE_TEXT, "path", "", LIVE, "1.7", "The certificate shown to servers."),
+	ROW(server_tls_ciphers, TYPE_TEXT, "list", "default", LIVE, "1.7", "Ciphers of TLS 1.2 and older towards servers, as client_tls_ciphers."),
+	ROW(server_tls_key_file, TYPE_TEXT, "path", "", LIVE, "1.7", "The private key of server_tls_cert_file."),
+	ROW(server_tls_protocols, TYPE_TEXT, "list", "secure", LIVE, "1.7", "Versions of TLS spoken with servers, as client_tls_protocols."),
+	ROW(server_tls_sslmode, TYPE_WORD, "word", "prefer", LIVE, "1.7", "Whether to use TLS towards servers: not (disable), where they have it (allow, prefer), always (require), with a certificate of server_tls_ca_file (verify-ca) for their host (verify-full); [TLS](tls.md).", .words = sslmodes),
 	USELESS(service_name, TYPE_TEXT, "name", "", FIXED, "1.3.1", "The name as a Windows service.", "there are no Windows services here", .hidden = true),
 	USELESS(so_reuseport, TYPE_BOOL, "0/1", "0", FIXED, "1.12.0", "Let several processes share the TCP port.", "one process uses all cores, see workers"),
 	ROW(stats_period, TYPE_SECONDS, "s", "60", LIVE, "1.0", "The time over which averages are taken, and between lines of statistics in the log.", .least = 1, .most = 86400),
@@ -188,6 +193,7 @@ const struct setting schema_settings[] = {
 	ROW(monitor_user, TYPE_TEXT, "name", "", LIVE, "pgweir", "As whom the monitoring connection of each PostgreSQL server logs in; empty: auth_user, or a user whose password is known."),
 	ROW(monitor_dbname, TYPE_TEXT, "name", "", LIVE, "pgweir", "To which database it logs in; empty: one of the entries that lead to that server, or postgres."),
 	ROW(monitor_interval, TYPE_TIME, "s", "5", LIVE, "pgweir", "How often it reads who uses the server; 0: there is none.", .standard_pgbouncer = "0"),
+	ROW(server_tls_negotiation, TYPE_WORD, "word", "postgres", LIVE, "pgweir", "How TLS towards servers begins: postgres asks first; direct does not, and saves a round trip (PostgreSQL 17 and newer, with server_tls_sslmode = require or stricter).", .words = negotiations),
 	ROW(server_budget, TYPE_WORD, "word", "auto", LIVE, "pgweir", "auto: no more servers than PostgreSQL has room for beside everybody else, as far as the monitoring connection tells; off: the other limits alone.", .words = budget_words, .standard_pgbouncer = "off"),
 	ROW(http_listen, TYPE_TEXT, "address:port", "", FIXED, "pgweir", "Where metrics, health and JSON are told over HTTP ([http.md](http.md)): 127.0.0.1:6433; empty: nowhere. Beyond this machine only with TLS."),
 	ROW(http_tls_cert_file, TYPE_TEXT, "path", "", FIXED, "pgweir", "The certificate of http_listen, with those that lead to its root, as PEM; makes it https."),

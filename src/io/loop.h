@@ -17,7 +17,7 @@ struct listener; /* a listening socket, shared by all loops */
 struct mailbox;
 
 enum completion_kind {
-	/* A dialed stream is open. */
+	/* A dialed stream is open; or TLS stands on one that it was asked of (io/tls.h). */
 	DONE_CONNECTED,
 
 	/* `bytes`: everything unread, oldest first; borrowed until the next loop_next. Say with stream_consume how many

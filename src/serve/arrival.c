@@ -46,6 +46,13 @@ static struct hba_peer hba_peer_of(const struct worker *worker, const struct add
 	return who;
 }
 
+static enum client_tls tls_for(const struct worker *worker, const struct address *peer)
+{
+	if (!worker->tls.clients || peer->family == ADDRESS_UNIX)
+		return CLIENT_TLS_NEVER;
+	return worker->config->client_tls_sslmode >= SSLMODE_REQUIRE ? CLIENT_TLS_MUST : CLIENT_TLS_MAY;
+}
+
 void guest_arrive(struct worker *worker, struct parcel *parcel)
 {
 	struct guest *guest = calloc(1, sizeof *guest);
@@ -59,6 +66,7 @@ void guest_arrive(struct worker *worker, struct parcel *parcel)
 		.random = random,
 		.peer_host = host,
 		.peer = hba_peer_of(worker, parcel_peer(parcel), system_user),
+		.tls = tls_for(worker, parcel_peer(parcel)),
 		.local_owner = house_is_own_user(parcel_peer(parcel)),
 	};
 
@@ -158,6 +166,16 @@ void guest_learned(struct guest *guest, struct channel *channel)
 	params_drop(reported);
 }
 
+static void log_attempt(const struct guest *guest, const struct client_facts *facts)
+{
+	struct tls_facts tls;
+
+	stream_tls_facts(guest->stream, &tls);
+	guest_log(guest, LOG_LOG, "login attempt: db=%.*s user=%.*s tls=%s replication=no", (int)facts->database.length,
+		(const char *)facts->database.at, (int)facts->user.length, (const char *)facts->user.at,
+		tls.text[0] ? tls.text : "no");
+}
+
 static void proven(struct guest *guest)
 {
 	struct worker *worker = guest->worker;
@@ -167,9 +185,7 @@ static void proven(struct guest *guest)
 	bool unknown;
 
 	if (worker->config->log_connections)
-		guest_log(guest, LOG_LOG, "login attempt: db=%.*s user=%.*s tls=no replication=no",
-			(int)facts->database.length, (const char *)facts->database.at, (int)facts->user.length,
-			(const char *)facts->user.at);
+		log_attempt(guest, facts);
 	if (facts->console) {
 		guest->state = GUEST_CONSOLE;
 		guest->admin = facts->console_admin;
@@ -313,6 +329,22 @@ static void enter(struct guest *guest)
 	guest_knock(guest);
 }
 
+/* What waits to be sent are answers that nobody has read: then nobody speaks TLS there either. */
+static void begin_tls(struct guest *guest)
+{
+	struct worker *worker = guest->worker;
+
+	if (stream_queued(guest->stream) > 0 || !worker->tls.clients)
+		guest_end(guest, NULL, "TLS was asked for, and can not begin");
+	else if (!stream_secure(guest->stream, worker->tls.clients, client_facts(guest->login)->direct))
+		guest_end(guest, NULL, "out of memory");
+}
+
+void guest_secured(struct guest *guest)
+{
+	client_secured(guest->login);
+}
+
 static void follow(struct guest *guest, enum client_edge edge)
 {
 	struct worker *worker = guest->worker;
@@ -325,6 +357,9 @@ static void follow(struct guest *guest, enum client_edge edge)
 		return;
 	switch (edge) {
 	case CLIENT_MORE:
+		break;
+	case CLIENT_SECURE:
+		begin_tls(guest);
 		break;
 	case CLIENT_CANCEL:
 		if (cancel_locate(facts->cancel_process, &to, &slot) && to < worker->house->worker_count) {

@@ -64,7 +64,7 @@ bool errand_send(struct channel *channel, struct client_ref asker)
 	memcpy(errand->secret, channel->secret, channel->secret_length);
 	errand->secret_length = channel->secret_length;
 	timer_init(&errand->timer, PARTY_ERRAND);
-	errand->stream = stream_dial(worker->loop, &channel->address, &worker->server_options, errand);
+	errand->stream = tls_dial_server(worker, &channel->address, channel->host, errand);
 	if (!errand->stream) {
 		free(errand);
 		return false;

@@ -279,14 +279,17 @@ static void visit_report(struct worker *worker, struct snapshot *snapshot)
 
 /* ---- what a worker knows ---- */
 
-static void fill_addresses(
-	const struct stream *stream, char peer[112], int *port, char local[112], int *local_port, uint32_t *process)
+static void fill_addresses(const struct stream *stream, char peer[112], int *port, char local[112], int *local_port,
+	char tls[96], uint32_t *process)
 {
 	const struct address *address;
 	char text[ADDRESS_TEXT];
+	struct tls_facts facts;
 
 	if (!stream)
 		return;
+	stream_tls_facts(stream, &facts);
+	text_copy(tls, 96, facts.text);
 	address = stream_peer(stream);
 	text_copy(peer, 112, address_host_text(address, text));
 	*port = address->port;
@@ -348,7 +351,8 @@ static void add_client(struct worker *worker, struct snapshot *snapshot, const s
 		row->state = CLIENT_ACTIVE;
 		break;
 	}
-	fill_addresses(guest->stream, row->address, &row->port, row->local_address, &row->local_port, &row->process_id);
+	fill_addresses(guest->stream, row->address, &row->port, row->local_address, &row->local_port, row->tls,
+		&row->process_id);
 	row->connected_wall = wall_of(worker, snapshot, guest->connected);
 	row->requested_wall = wall_of(worker, snapshot, guest->requested);
 	row->wait = guest->state == GUEST_WAITING ? worker->now - guest->wants_since : 0;
@@ -384,7 +388,7 @@ static void add_server(struct worker *worker, struct snapshot *snapshot, const s
 	copy_name(snapshot, row->application_name, name);
 	row->state = states[channel->state];
 	row->canceling = channel->errands > 0;
-	fill_addresses(channel->stream, row->address, &row->port, row->local_address, &row->local_port, NULL);
+	fill_addresses(channel->stream, row->address, &row->port, row->local_address, &row->local_port, row->tls, NULL);
 	row->connected_wall = wall_of(worker, snapshot, channel->connected);
 	row->requested_wall = wall_of(worker, snapshot, channel->requested ? channel->requested : channel->connected);
 	row->id = channel->number;

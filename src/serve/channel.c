@@ -106,6 +106,7 @@ void channel_bury(struct channel *channel)
 	remains_fini(&channel->remains);
 	prepared_free(channel->prepared);
 	free(channel->addresses);
+	free(channel->host);
 	secret_wipe(channel->secret, sizeof channel->secret);
 	free(channel);
 }
@@ -283,18 +284,20 @@ void channel_ended(struct channel *channel, int error)
 	switch ((enum channel_state)channel->state) {
 	case CHANNEL_RESOLVING:
 	case CHANNEL_CONNECTING:
+		text_format(text, sizeof text, "connection to server at %s failed: %s",
+			address_text(&channel->address, where),
+			tls_why_ended(channel->stream, error, "connection closed"));
 		stream_close(&channel->stream);
 		if (channel->address_count > 0) {
 			channel_dial_next(channel);
 			return;
 		}
-		text_format(text, sizeof text, "connection to server at %s failed: %s",
-			address_text(&channel->address, where), error ? strerror(error) : "connection closed");
 		channel_dial_failed(channel, FAILURE_REFUSED, SQLSTATE_CANNOT_CONNECT, text);
 		return;
 	case CHANNEL_LOGIN:
 		text_format(text, sizeof text, "server at %s closed the connection during the login%s%s",
-			address_text(&channel->address, where), error ? ": " : "", error ? strerror(error) : "");
+			address_text(&channel->address, where), error ? ": " : "",
+			tls_why_ended(channel->stream, error, ""));
 		channel_dial_failed(channel, FAILURE_TEMPORARY, SQLSTATE_CONNECTION_FAILURE, text);
 		return;
 	case CHANNEL_GREETING:
@@ -302,7 +305,7 @@ void channel_ended(struct channel *channel, int error)
 	case CHANNEL_LENT:
 	case CHANNEL_CLEANING:
 		channel_log(channel, LOG_LOG, "closing because: server closed the connection%s%s", error ? ": " : "",
-			error ? strerror(error) : "");
+			tls_why_ended(channel->stream, error, ""));
 		break;
 	case CHANNEL_CLOSING:
 	default:

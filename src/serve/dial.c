@@ -44,8 +44,7 @@ void channel_dial_next(struct channel *channel)
 		channel->address = channel->addresses[0];
 		memmove(channel->addresses, channel->addresses + 1,
 			--channel->address_count * sizeof *channel->addresses);
-		channel->stream = stream_dial(
-			channel->worker->loop, &channel->address, &channel->worker->server_options, channel);
+		channel->stream = tls_dial_server(channel->worker, &channel->address, channel->host, channel);
 		if (channel->stream) {
 			channel->state = CHANNEL_CONNECTING;
 			return;
@@ -122,6 +121,11 @@ static void dial_host(struct channel *channel)
 	host = &database->hosts[view->next_host % database->host_count];
 	if (!database->hosts_stay)
 		view->next_host++;
+	channel->host = strdup(host->name);
+	if (!channel->host) {
+		channel_dial_failed(channel, FAILURE_TEMPORARY, SQLSTATE_OUT_OF_MEMORY, "out of memory");
+		return;
+	}
 	if (host->name[0] == '/' || host->name[0] == '@')
 		numeric = address_unix(host->name, host->port, &address);
 	else

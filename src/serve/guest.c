@@ -627,8 +627,19 @@ static bool is_dead_peer(int error)
 
 void guest_ended(struct guest *guest, int error)
 {
+	const struct config *config = guest->worker->config;
+	const char *trouble = stream_trouble(guest->stream);
+	char reason[320];
+
 	guest->peer_died = is_dead_peer(error);
-	guest_end(guest, NULL, guest->peer_died ? "client does not answer (dead peer)" : closed_by_client);
+	/* The line about the end says it too. */
+	if (trouble && !config->log_disconnections && config->log_pooler_errors)
+		guest_log(guest, LOG_WARNING, "%s", trouble);
+	text_copy(reason, sizeof reason,
+		guest->peer_died  ? "client does not answer (dead peer)"
+			: trouble ? trouble
+				  : closed_by_client);
+	guest_end(guest, NULL, reason);
 }
 
 /* ---- cancel requests ---- */

@@ -47,6 +47,7 @@ struct house *house_new(const struct house_setup *setup)
 	entropy_fill(house->process_random, sizeof house->process_random);
 	house->config = setup->config;
 	house->secrets = setup->secrets;
+	house->tls = setup->tls;
 	house->started_wall = clock_wall();
 	house->descriptor_limit = setup->descriptor_limit;
 	core.servers_max = (uint32_t)(setup->descriptor_limit / 4 < SERVERS_MOST ? setup->descriptor_limit / 4
@@ -103,6 +104,7 @@ void house_free(struct house *house)
 	params_book_free(house->params);
 	config_drop(house->config);
 	secrets_drop(house->secrets);
+	tls_pair_drop(&house->tls);
 	lock_free(house->lock);
 	free(house);
 }
@@ -117,6 +119,16 @@ struct config *house_config(struct house *house, struct secrets **secrets)
 		*secrets = house->secrets ? secrets_keep(house->secrets) : NULL;
 	lock_drop(house->lock);
 	return config;
+}
+
+struct tls_pair house_tls(struct house *house)
+{
+	struct tls_pair tls;
+
+	lock_take(house->lock);
+	tls = tls_pair_keep(&house->tls);
+	lock_drop(house->lock);
+	return tls;
 }
 
 static void tell_workers(struct house *house, enum letter_kind kind)
@@ -148,25 +160,29 @@ static void mail_effects(struct house *house, struct effects *effects)
 	effects_fini(effects);
 }
 
-void house_configure(struct house *house, struct config *config, struct secrets *secrets)
+void house_configure(struct house *house, struct config *config, struct secrets *secrets, struct tls_pair tls)
 {
 	struct effects effects = { 0 };
 	struct core_rules rules;
 	struct config *old;
 	struct secrets *old_secrets;
+	struct tls_pair old_tls;
 
 	core_rules_of(config, &rules);
 	lock_take(house->lock);
 	old = house->config;
 	old_secrets = house->secrets;
+	old_tls = house->tls;
 	house->config = config;
 	house->secrets = secrets;
+	house->tls = tls;
 	atomic_fetch_add(&house->generation, 1);
 	core_set_rules(house->core, &rules, clock_now(), &effects);
 	origins_weigh(&house->origins, config);
 	lock_drop(house->lock);
 	config_drop(old);
 	secrets_drop(old_secrets);
+	tls_pair_drop(&old_tls);
 	mail_effects(house, &effects);
 	tell_workers(house, LETTER_CONFIG);
 }

@@ -9,6 +9,7 @@
 #include "io/loop.h"
 #include "io/thread.h"
 #include "serve/origins.h"
+#include "serve/tls.h"
 #include "session/params.h"
 #include "session/statements.h"
 
@@ -24,6 +25,7 @@ struct house {
 	struct core *core;       /* under the lock */
 	struct config *config;   /* under the lock: take a reference with house_config */
 	struct secrets *secrets; /* under the lock, as config */
+	struct tls_pair tls;     /* likewise */
 	atomic_uint generation;  /* grows with every new configuration */
 
 	struct params_book *params;
@@ -56,6 +58,7 @@ struct house {
 struct house_setup {
 	struct config *config;   /* taken */
 	struct secrets *secrets; /* taken; may be NULL */
+	struct tls_pair tls;     /* taken */
 	uint32_t workers;        /* at least 1 */
 	uint64_t descriptor_limit;
 };
@@ -64,9 +67,10 @@ void house_free(struct house *);                     /* after every worker has s
 
 /* The configuration in force, counted for the caller. */
 struct config *house_config(struct house *, struct secrets **secrets);
+struct tls_pair house_tls(struct house *);
 
-/* Put a new configuration in force (takes both) and tell every worker. Effects of changed limits go by mail. */
-void house_configure(struct house *, struct config *, struct secrets *);
+/* Put a new configuration in force (takes all three) and tell every worker. Effects of changed limits go by mail. */
+void house_configure(struct house *, struct config *, struct secrets *, struct tls_pair);
 
 /* Tell every worker to end everything and leave its loop. */
 void house_stop(struct house *);

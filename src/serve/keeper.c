@@ -66,9 +66,9 @@ static bool load_users(const struct serve_setup *setup, const struct config *con
 	return *secrets != NULL;
 }
 
-/* Read the file, the user list and the rules: all of it, or nothing and the reason. */
-static bool load(const struct serve_setup *setup, struct config **config, struct secrets **secrets, char *error,
-	size_t error_size)
+/* Read the file, the user list, the rules, keys and certificates: all of it, or nothing and the reason. */
+static bool load(const struct serve_setup *setup, const struct tls_pair *tls_before, struct config **config,
+	struct secrets **secrets, struct tls_pair *tls, char *error, size_t error_size)
 {
 	struct config_source source = {
 		.file = setup->file,
@@ -93,7 +93,7 @@ static bool load(const struct serve_setup *setup, struct config **config, struct
 	if (!*config)
 		return false;
 	if (web_settings_fit(*config, error, error_size) && load_users(setup, *config, secrets, error, error_size) &&
-		hba_load(*config, secrets, error, error_size))
+		hba_load(*config, secrets, error, error_size) && tls_load(*config, tls_before, tls, error, error_size))
 		return true;
 	config_drop(*config);
 	secrets_drop(*secrets);
@@ -113,8 +113,11 @@ static bool reload(struct keeper *keeper, char *error, size_t error_size)
 {
 	struct config *config;
 	struct secrets *secrets;
+	struct tls_pair before = house_tls(keeper->house), tls;
+	bool loaded = load(keeper->setup, &before, &config, &secrets, &tls, error, error_size);
 
-	if (!load(keeper->setup, &config, &secrets, error, error_size)) {
+	tls_pair_drop(&before);
+	if (!loaded) {
 		log_line(LOG_ERROR, "RELOAD failed, nothing was changed: %s", error);
 		return false;
 	}
@@ -122,17 +125,25 @@ static bool reload(struct keeper *keeper, char *error, size_t error_size)
 		log_line(LOG_ERROR, "RELOAD failed, nothing was changed: %s", error);
 		config_drop(config);
 		secrets_drop(secrets);
+		tls_pair_drop(&tls);
 		return false;
 	}
 	log_set_level(level_of(keeper->setup, config));
 	web_tell_changes(keeper->house, config);
-	house_configure(keeper->house, config, secrets);
+	house_configure(keeper->house, config, secrets, tls);
 	log_line(LOG_LOG, "configuration reloaded");
 	return true;
 }
 
+/* Files are read again only for a setting that is about them: SET of another must not fail for their sake. */
+static bool is_about_tls(const char *key)
+{
+	return strncmp(key, "client_tls", 10) == 0 || strncmp(key, "server_tls", 10) == 0;
+}
+
 static bool set(struct keeper *keeper, const struct letter_command *command, char *error, size_t error_size)
 {
+	struct tls_pair before = house_tls(keeper->house), tls = { 0 };
 	struct secrets *secrets;
 	struct config *old = house_config(keeper->house, &secrets), *config;
 
@@ -144,12 +155,19 @@ static bool set(struct keeper *keeper, const struct letter_command *command, cha
 		config_drop(config);
 		config = NULL;
 	}
+	if (config && !is_about_tls(command->key)) {
+		tls = tls_pair_keep(&before);
+	} else if (config && !tls_load(config, &before, &tls, error, error_size)) {
+		config_drop(config);
+		config = NULL;
+	}
+	tls_pair_drop(&before);
 	if (!config) {
 		secrets_drop(secrets);
 		return false;
 	}
 	log_set_level(level_of(keeper->setup, config));
-	house_configure(keeper->house, config, secrets);
+	house_configure(keeper->house, config, secrets, tls);
 	return true;
 }
 
@@ -428,13 +446,14 @@ int serve(const struct serve_setup *setup)
 	signals_block();
 	entropy_fill(keys, sizeof keys);
 	hash_set_key(keys[0], keys[1]);
-	if (!load(setup, &config, &secrets, error, sizeof error))
+	if (!load(setup, NULL, &config, &secrets, &house.tls, error, sizeof error))
 		return failed(error);
 	log_set_sink(logfile_sink);
 	log_set_level(level_of(setup, config));
 	if (!logfile_open(config->logfile, !setup->quiet && !setup->daemon, error, sizeof error)) {
 		config_drop(config);
 		secrets_drop(secrets);
+		tls_pair_drop(&house.tls);
 		return failed(error);
 	}
 	house.config = config;
@@ -443,6 +462,7 @@ int serve(const struct serve_setup *setup)
 	if (!prepare_process(setup, config, error, sizeof error)) {
 		config_drop(config);
 		secrets_drop(secrets);
+		tls_pair_drop(&house.tls);
 		return failed(error);
 	}
 	keeper.loop = loop_new();
@@ -454,6 +474,7 @@ int serve(const struct serve_setup *setup)
 	keeper.house = house_new(&house);
 	config = NULL;
 	secrets = NULL;
+	house.tls = (struct tls_pair){ 0 };
 	if (!keeper.house) {
 		failed("out of memory or descriptors at the start");
 		goto out;
@@ -492,6 +513,7 @@ out:
 	house_free(keeper.house);
 	config_drop(config);
 	secrets_drop(secrets);
+	tls_pair_drop(&house.tls);
 	mailbox_free(keeper.mailbox);
 	loop_free(keeper.loop);
 	pidfile_remove();

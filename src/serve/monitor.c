@@ -172,8 +172,7 @@ static void dial_next(struct watch *watch)
 	while (watch->address_count > 0) {
 		watch->address = watch->addresses[0];
 		memmove(watch->addresses, watch->addresses + 1, --watch->address_count * sizeof *watch->addresses);
-		watch->stream = stream_dial(
-			watch->worker->loop, &watch->address, &watch->worker->server_options, watch);
+		watch->stream = tls_dial_server(watch->worker, &watch->address, watch->host, watch);
 		if (watch->stream) {
 			watch->state = WATCH_CONNECTING;
 			reckoning_tell(watch);
@@ -457,7 +456,7 @@ void monitor_ended(struct watch *watch, int error)
 		text_copy(text, sizeof text, watch->reading.problem);
 	else
 		text_format(text, sizeof text, "connection to server at %s: %s", address_text(&watch->address, where),
-			error ? strerror(error) : "closed by the server");
+			tls_why_ended(watch->stream, error, "closed by the server"));
 	fail(watch, text);
 }
 

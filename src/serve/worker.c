@@ -30,6 +30,7 @@ struct worker *worker_new(struct house *house, uint32_t index)
 	}
 	worker->now = worker->born = clock_now();
 	worker->config = house_config(house, &worker->secrets);
+	worker->tls = house_tls(house);
 	worker->generation = atomic_load(&house->generation);
 	timers_init(&worker->timers, worker->now);
 	timer_init(&worker->core_timer, UINT32_MAX);
@@ -60,6 +61,7 @@ void worker_free(struct worker *worker)
 	loop_free(worker->loop);
 	config_drop(worker->config);
 	secrets_drop(worker->secrets);
+	tls_pair_drop(&worker->tls);
 	free(worker);
 }
 
@@ -257,7 +259,9 @@ static void take_config(struct worker *worker)
 	const struct config *config;
 
 	secrets_drop(worker->secrets);
+	tls_pair_drop(&worker->tls);
 	worker->config = house_config(worker->house, &worker->secrets);
+	worker->tls = house_tls(worker->house);
 	worker->generation = atomic_load(&worker->house->generation);
 	config = worker->config;
 	worker->client_options = worker->server_options = house_stream_options(config);
@@ -517,6 +521,8 @@ static void take_guest(struct guest *guest, const struct completion *done)
 		guest_ended(guest, done->error);
 		break;
 	case DONE_CONNECTED:
+		guest_secured(guest);
+		break;
 	case DONE_ACCEPTED:
 	case DONE_SIGNAL:
 	default:

@@ -136,6 +136,7 @@ struct channel {
 	struct remains remains;
 	struct prepared *prepared;
 	struct timer timer;
+	char *host; /* as the configuration calls it */
 	struct address address;
 	struct address *addresses; /* still to be tried */
 	size_t address_count;
@@ -202,6 +203,7 @@ struct worker {
 	time_us now;
 	struct config *config;
 	struct secrets *secrets;
+	struct tls_pair tls;
 	unsigned generation;
 	struct timers timers;
 	struct timer core_timer;
@@ -252,6 +254,7 @@ void worker_post(struct worker *, uint32_t to, struct letter *);
 /* ---- guest.c ---- */
 
 void guest_arrive(struct worker *, struct parcel *);
+void guest_secured(struct guest *); /* TLS stands */
 void guest_bytes(struct guest *, struct span);
 void guest_room(struct guest *);
 void guest_hangup(struct guest *);

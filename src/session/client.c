@@ -16,7 +16,7 @@
 /* A password message: PostgreSQL itself allows 65535 bytes. */
 #define PROOF_BYTES_MAX 65536
 
-enum client_state { STATE_HELLO, STATE_ENTERING, STATE_PROVING, STATE_PROVEN, STATE_OVER };
+enum client_state { STATE_HELLO, STATE_SECURING, STATE_ENTERING, STATE_PROVING, STATE_PROVEN, STATE_OVER };
 
 struct client {
 	enum client_state state;
@@ -31,6 +31,8 @@ struct client {
 	char peer_host[160], system_user[128];
 	struct hba_peer peer;
 	bool local_owner;
+	enum client_tls tls;
+	bool secure;
 	uint32_t asked; /* the protocol asked for */
 	struct span unknown[8];
 	char unknown_texts[512];
@@ -48,6 +50,7 @@ struct client *client_new(const struct client_setup *setup)
 	client->secrets = setup->secrets ? secrets_keep(setup->secrets) : NULL;
 	client->book = setup->params;
 	client->local_owner = setup->local_owner;
+	client->tls = setup->tls;
 	memcpy(client->random, setup->random, sizeof client->random);
 	memcpy(client->process_random, setup->process_random, sizeof client->process_random);
 	text_copy(client->peer_host, sizeof client->peer_host, setup->peer_host);
@@ -236,6 +239,8 @@ static enum client_edge take_login(struct client *client, struct startup *startu
 	struct span key, value;
 	enum client_edge edge = CLIENT_ENTERS;
 
+	if (client->tls == CLIENT_TLS_MUST && !client->secure)
+		return refuse(client, out, SQLSTATE_INVALID_AUTHORIZATION, "SSL required");
 	client->asked = startup->protocol;
 	client->facts.protocol = startup->protocol >= STARTUP_PROTOCOL(3, 2) ? STARTUP_PROTOCOL(3, 2)
 									     : STARTUP_PROTOCOL(3, 0);
@@ -264,10 +269,44 @@ static enum client_edge take_login(struct client *client, struct startup *startu
 	return CLIENT_ENTERS;
 }
 
+/* SSLRequest or GSSENCRequest. */
+static enum client_edge take_request(struct client *client, const struct startup *startup, bool more, struct buf *out)
+{
+	bool ssl = startup->kind == STARTUP_SSL, yes = ssl && client->tls != CLIENT_TLS_NEVER;
+
+	/* Somebody between us and the client could have sent them, to be taken for the client's own once TLS stands (CVE-2021-3935). */
+	if (more)
+		return refuse(client, out, SQLSTATE_PROTOCOL_VIOLATION,
+			ssl ? "received unencrypted data after SSL request"
+			    : "received unencrypted data after GSSAPI encryption request");
+	if (client->secure)
+		return refuse(client, out, SQLSTATE_PROTOCOL_VIOLATION, "SSL request inside an encrypted connection");
+	if (!buf_add(out, yes ? "S" : "N", 1))
+		return CLIENT_GONE;
+	if (!yes)
+		return CLIENT_MORE;
+	client->state = STATE_SECURING;
+	return CLIENT_SECURE;
+}
+
+void client_secured(struct client *client)
+{
+	check(client->state == STATE_SECURING);
+	client->secure = client->peer.encrypted = true;
+	client->state = STATE_HELLO;
+}
+
+#define TLS_HANDSHAKE 0x16 /* the first byte of a TLS client; of a startup packet of 300 megabytes */
+
 static enum client_edge take_hello(struct client *client, struct span bytes, size_t *used, struct buf *out)
 {
 	struct startup startup;
 
+	if (bytes.length > 0 && bytes.at[0] == TLS_HANDSHAKE && client->tls != CLIENT_TLS_NEVER && !client->secure) {
+		client->facts.direct = true;
+		client->state = STATE_SECURING;
+		return CLIENT_SECURE;
+	}
 	startup_parse(bytes, &startup);
 	switch (startup.kind) {
 	case STARTUP_MORE:
@@ -278,12 +317,7 @@ static enum client_edge take_hello(struct client *client, struct span bytes, siz
 	case STARTUP_SSL:
 	case STARTUP_GSSENC:
 		*used = startup.length;
-		if (bytes.length > startup.length)
-			return refuse(client, out, SQLSTATE_PROTOCOL_VIOLATION,
-				startup.kind == STARTUP_SSL
-					? "received unencrypted data after SSL request"
-					: "received unencrypted data after GSSAPI encryption request");
-		return buf_add(out, "N", 1) ? CLIENT_MORE : CLIENT_GONE;
+		return take_request(client, &startup, bytes.length > startup.length, out);
 	case STARTUP_CANCEL:
 		*used = startup.length;
 		client->facts.cancel_process = startup.process_id;
@@ -451,6 +485,7 @@ enum client_edge client_take(struct client *client, struct span bytes, size_t *u
 		return take_hello(client, bytes, used, out);
 	case STATE_PROVING:
 		return take_proof(client, bytes, used, out);
+	case STATE_SECURING:
 	case STATE_ENTERING:
 	case STATE_PROVEN:
 	case STATE_OVER:

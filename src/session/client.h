@@ -11,19 +11,22 @@
  * follows (which pool, what the server reports) is said by those who know.
  *
  *   HELLO --startup--> [edge ENTERS] --admit--> PROVING --proof--> [edge PROVEN]
- *     | SSLRequest, GSSENCRequest: 'N', stay        |
+ *     | SSLRequest: 'S', [edge SECURE] --client_secured--> HELLO, once; or 'N', stay, as for GSSENCRequest
  *     | CancelRequest: [edge CANCEL]                +-- refused: [edge REFUSED] after the last words were written
  */
 struct secrets;
 
 enum client_edge {
-	CLIENT_MORE,    /* nothing to report; wait for more bytes */
+	CLIENT_MORE, /* nothing to report; wait for more bytes */
+	CLIENT_SECURE, /* 'S' was written: send it, begin TLS, then client_secured; `direct`: TLS began by itself, nothing was used */
 	CLIENT_CANCEL,  /* a cancel request: cancel_process and cancel_secret are set; close without an answer */
 	CLIENT_ENTERS,  /* a startup packet was understood: ask the door, then client_admit */
 	CLIENT_PROVEN,  /* user and database are set; the client is who it says */
 	CLIENT_REFUSED, /* the reason was written to `out`: send it, then close. `refusal` has it for the log */
 	CLIENT_GONE     /* close without a word */
 };
+
+enum client_tls { CLIENT_TLS_NEVER, CLIENT_TLS_MAY, CLIENT_TLS_MUST };
 
 struct client_setup {
 	struct config *config;   /* kept (counted) as long as the conversation lasts */
@@ -33,6 +36,7 @@ struct client_setup {
 	const uint8_t *random;         /* 64 fresh bytes, copied */
 	const char *peer_host;         /* for application_name_add_host; copied */
 	struct hba_peer peer;          /* for auth_type=hba; copied */
+	enum client_tls tls;
 	bool local_owner; /* a unix socket whose peer runs as we do: may be `pgbouncer` without a password */
 };
 
@@ -42,6 +46,9 @@ void client_free(struct client *);                      /* wipes */
 
 /* Feed unread bytes. `used` is how many are done with. */
 enum client_edge client_take(struct client *, struct span bytes, size_t *used, struct buf *out);
+
+/* TLS stands, as was asked for. */
+void client_secured(struct client *);
 
 /* The door is open: begin the proof. */
 enum client_edge client_admit(struct client *, struct buf *out);
@@ -56,6 +63,7 @@ struct client_facts {
 	uint32_t protocol;     /* the one in use: 3.0 or 3.2 */
 	bool console;          /* it asked for one of our own databases */
 	bool console_admin;    /* once PROVEN: may do more than SHOW */
+	bool direct;           /* with SECURE */
 	uint32_t cancel_process;
 	struct span cancel_secret;
 	const char *refusal;

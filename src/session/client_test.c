@@ -22,6 +22,7 @@ static struct secrets *secrets;
 static struct client *client;
 static struct buf out, said;
 static enum client_edge edge;
+static enum client_tls offered;
 static size_t portion; /* how many bytes arrive at a time */
 
 static struct config *make_config(const char *settings, enum manner manner)
@@ -59,7 +60,8 @@ static void connect_to(const char *settings, enum manner manner, bool local_owne
 		.process_random = process_random,
 		.random = random,
 		.peer_host = "10.0.0.7:4711",
-		.local_owner = local_owner };
+		.local_owner = local_owner,
+		.tls = offered };
 
 	hang_up();
 	config = make_config(settings, manner);
@@ -208,6 +210,75 @@ static void encryption_is_declined_and_the_login_goes_on(void **state)
 		assert_false(client_facts(client)->console);
 		assert_int_equal(client_facts(client)->protocol, STARTUP_PROTOCOL(3, 0));
 	}
+}
+
+static void encryption_is_agreed_to_once_and_then_the_login_goes_on(void **state)
+{
+	static const uint8_t ssl[] = { 0, 0, 0, 8, 4, 210, 22, 47 };
+
+	(void)state;
+	offered = CLIENT_TLS_MAY;
+	for (portion = 1; portion < 100; portion += 98) {
+		connect_to("auth_type = md5", MANNER_PGWEIR, false);
+		say(ssl, sizeof ssl);
+		assert_int_equal(edge, CLIENT_SECURE);
+		assert_false(client_facts(client)->direct);
+		assert_int_equal(out.length, 1);
+		assert_int_equal(*buf_span(&out).at, 'S');
+		buf_clear(&out);
+		client_secured(client);
+		STARTUP("user", "ada", "database", "shop");
+		assert_int_equal(edge, CLIENT_ENTERS);
+
+		connect_to("auth_type = md5", MANNER_PGWEIR, false);
+		say(ssl, sizeof ssl);
+		client_secured(client);
+		buf_clear(&out);
+		say(ssl, sizeof ssl);
+		is_refused("08P01", "SSL request inside an encrypted connection");
+	}
+	connect_to("", MANNER_PGWEIR, false);
+	portion = 100;
+	say("\0\0\0\10\4\322\26\57and a startup packet", 28);
+	is_refused("08P01", "received unencrypted data after SSL request");
+	offered = CLIENT_TLS_NEVER;
+}
+
+static void tls_that_begins_by_itself_is_known_by_its_first_byte(void **state)
+{
+	(void)state;
+	offered = CLIENT_TLS_MUST;
+	portion = 1;
+	connect_to("", MANNER_PGWEIR, false);
+	say("\26", 1);
+	assert_int_equal(edge, CLIENT_SECURE);
+	assert_true(client_facts(client)->direct);
+	assert_int_equal(out.length, 0);
+	assert_int_equal(said.length, 1); /* it is the handshake's */
+	offered = CLIENT_TLS_NEVER;
+	portion = 100;
+	connect_to("", MANNER_PGWEIR, false);
+	say("\26\3\1\2\0\1\0\1", 8);
+	is_refused("08P01", "invalid length of startup packet");
+}
+
+static void who_must_encrypt_and_does_not_is_refused_but_for_a_cancel(void **state)
+{
+	static const uint8_t cancel[] = { 0, 0, 0, 16, 4, 210, 22, 46, 0, 0, 0, 1, 1, 2, 3, 4 };
+
+	(void)state;
+	offered = CLIENT_TLS_MUST;
+	portion = 100;
+	connect_to("", MANNER_PGBOUNCER, false);
+	STARTUP("user", "ada", "database", "shop");
+	is_refused("08P01", "SSL required");
+	connect_to("", MANNER_PGWEIR, false);
+	STARTUP("user", "ada", "database", "shop");
+	is_refused("28000", "SSL required");
+	connect_to("", MANNER_PGWEIR, false);
+	say(cancel, sizeof cancel);
+	assert_int_equal(edge, CLIENT_CANCEL);
+	offered = CLIENT_TLS_NEVER;
 }
 
 /* Somebody on the way could have put them there (CVE-2021-23214 was of that kind). */
@@ -607,6 +678,9 @@ int main(void)
 #define STORY(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
 	const struct CMUnitTest stories[] = {
 		STORY(encryption_is_declined_and_the_login_goes_on),
+		STORY(encryption_is_agreed_to_once_and_then_the_login_goes_on),
+		STORY(tls_that_begins_by_itself_is_known_by_its_first_byte),
+		STORY(who_must_encrypt_and_does_not_is_refused_but_for_a_cancel),
 		STORY(bytes_behind_a_request_for_encryption_are_refused),
 		STORY(a_packet_that_is_too_long_is_refused_by_its_header),
 		STORY(a_cancel_request_says_whom_and_proves_it),

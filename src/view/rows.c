@@ -119,7 +119,7 @@ static const struct field client_fields[] = {
 	CLIENT(put_client_state, state), CLIENT(put_text, address), CLIENT(put_int, port),
 	CLIENT(put_text, local_address), CLIENT(put_int, local_port), CLIENT(put_wall, connected_wall),
 	CLIENT(put_wall, requested_wall), CLIENT(put_seconds, wait), CLIENT(put_microseconds, wait), { put_zero, 0 },
-	CLIENT(put_pointer, id), CLIENT(put_pointer, link_id), CLIENT(put_u32, process_id), { put_empty, 0 },
+	CLIENT(put_pointer, id), CLIENT(put_pointer, link_id), CLIENT(put_u32, process_id), CLIENT(put_text, tls),
 	CLIENT(put_text, application_name), CLIENT(put_u32, statements), CLIENT(put_u64, id),
 	{ put_zero, 0 }, { put_zero, 0 }, { put_zero, 0 }, { put_zero, 0 }, { put_zero, 0 }, { put_zero, 0 }, { put_zero, 0 },
 };
@@ -130,7 +130,7 @@ static const struct field server_fields[] = {
 	SERVER(put_server_state, state), SERVER(put_text, address), SERVER(put_int, port),
 	SERVER(put_text, local_address), SERVER(put_int, local_port), SERVER(put_wall, connected_wall),
 	SERVER(put_wall, requested_wall), { put_zero, 0 }, { put_zero, 0 }, SERVER(put_bit, close_needed),
-	SERVER(put_pointer, id), SERVER(put_pointer, link_id), SERVER(put_u32, process_id), { put_empty, 0 },
+	SERVER(put_pointer, id), SERVER(put_pointer, link_id), SERVER(put_u32, process_id), SERVER(put_text, tls),
 	SERVER(put_text, application_name), SERVER(put_u32, statements), SERVER(put_u64, id),
 	{ put_zero, 0 }, { put_zero, 0 }, { put_zero, 0 }, { put_zero, 0 }, { put_zero, 0 }, { put_zero, 0 }, { put_zero, 0 },
 };

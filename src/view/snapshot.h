@@ -32,6 +32,7 @@ struct client_row {
 	char user[SNAPSHOT_NAME], database[SNAPSHOT_NAME], application_name[SNAPSHOT_NAME];
 	enum client_state state;
 	char address[112], local_address[112]; /* "127.0.0.1", "unix" */
+	char tls[96];                          /* version/cipher/exchange; empty: plain */
 	int port, local_port;
 	time_us connected_wall, requested_wall;
 	time_us wait;
@@ -57,7 +58,7 @@ struct server_row {
 	char user[SNAPSHOT_NAME], database[SNAPSHOT_NAME], application_name[SNAPSHOT_NAME];
 	enum server_row_state state;
 	bool canceling;
-	char address[112], local_address[112];
+	char address[112], local_address[112], tls[96];
 	int port, local_port;
 	time_us connected_wall, requested_wall;
 	uint64_t id, link_id; /* 31 bits; link: the client that holds it, 0: none */

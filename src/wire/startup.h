@@ -20,6 +20,12 @@ enum startup_kind {
 	STARTUP_BAD       /* the layout is broken */
 };
 
+/* What we ask a server with: SSLRequest, whole. */
+#define STARTUP_SSL_REQUEST \
+	{ \
+		0, 0, 0, 8, 4, 210, 22, 47 \
+	}
+
 struct startup {
 	enum startup_kind kind;
 	size_t length;       /* of the whole packet, to consume */

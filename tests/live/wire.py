@@ -267,10 +267,13 @@ def md5_secret(user, password):
 
 
 class Client:
-    """One connection. `address` is (host, port) or the path of a unix socket."""
+    """One connection. `address` is (host, port) or the path of a unix socket.
+
+    tls     an ssl.SSLContext: ask for TLS, and speak it before anything else; with `direct`, do not ask
+    """
 
     def __init__(self, address, user="app", database="app", password=None, parameters=None,
-                 version=PROTOCOL_3_0, login=True, timeout=15, source=None):
+                 version=PROTOCOL_3_0, login=True, timeout=15, source=None, tls=None, direct=False):
         self.address = address
         self.timeout = timeout = timeout * PATIENCE
         self.pid = self.secret = None
@@ -288,18 +291,30 @@ class Client:
         else:
             self.socket = socket.create_connection(address, timeout=timeout, source_address=source)
             self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        if login:
-            try:
+        self.tls = tls
+        try:
+            if tls:
+                self.begin_tls(tls, direct)
+            if login:
                 self.login(user, database, password, parameters, version)
-            except BaseException:
-                self.socket.close()
-                raise
+        except BaseException:
+            self.socket.close()
+            raise
 
     def __enter__(self):
         return self
 
     def __exit__(self, *_):
         self.close()
+
+    def begin_tls(self, context, direct=False):
+        if not direct:
+            self.send(special(SSL_CODE))
+            answer = self.read_bytes(1)
+            if answer != b"S":
+                raise Closed(f"TLS was answered by {answer}")
+        self.socket.settimeout(self.timeout)
+        self.socket = context.wrap_socket(self.socket, server_hostname="localhost" if context.check_hostname else None)
 
     # Bytes
 
@@ -480,7 +495,7 @@ class Client:
         """Send a CancelRequest on a connection of its own and wait until that is closed."""
         pid = self.pid if pid is None else pid
         secret = self.secret if secret is None else secret
-        with Client(self.address, login=False, timeout=self.timeout) as other:
+        with Client(self.address, login=False, timeout=self.timeout, tls=self.tls) as other:
             other.send(cancel_request(pid, secret))
             return other.expect_closed()
 

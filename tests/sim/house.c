@@ -115,7 +115,7 @@ static void keeper_reads(void *who, uint64_t what)
 			config_drop(old);
 			reply->ok = config != NULL;
 			if (config)
-				house_configure(house, config, secrets);
+				house_configure(house, config, secrets, (struct tls_pair){ 0 });
 			else
 				secrets_drop(secrets);
 		}
@@ -258,7 +258,7 @@ void house_reload(void)
 	judge_limits(&limits);
 	cluster.readings = 0;
 	cluster.steady_at = 0;
-	house_configure(house, config, passwords ? user_list() : NULL);
+	house_configure(house, config, passwords ? user_list() : NULL, (struct tls_pair){ 0 });
 }
 
 static void log_to_story(enum log_level level, const char *line)

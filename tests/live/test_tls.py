@@ -1,0 +1,490 @@
+"""TLS, towards clients and towards PostgreSQL, with real certificates and real drivers."""
+import hashlib
+import os
+import shutil
+import socket
+import ssl
+import subprocess
+import threading
+import time
+
+import papers
+import wire
+from harness import Story, wait_until
+from wire import Client
+
+SIZE = 50 << 20     # of a COPY that is to be the same at the other end
+
+
+class Encrypted(Story):
+    """What the stories share: papers, a pooler with TLS, a PostgreSQL with TLS, psql."""
+
+    kinds = ("pgweir",)
+
+    def setUp(self):
+        super().setUp()
+        self.folder = self.own_folder()
+        self.authority = papers.Authority(self.folder)
+        self.server = self.authority.sign("server", "localhost", "DNS:localhost,IP:127.0.0.1")
+
+    def _towards_clients(self, sslmode="require", paper=None, **settings):
+        certificate, key = paper or self.server
+        return {"client_tls_sslmode": sslmode, "client_tls_cert_file": certificate, "client_tls_key_file": key, **settings}
+
+    def _encrypted_postgres(self, paper=None, **settings):
+        certificate, key = paper or self.server
+        return self.postgres(ssl="on", ssl_cert_file=certificate, ssl_key_file=key, **settings)
+
+    def _context(self, check=True, paper=None, alpn=None):
+        context = ssl.create_default_context(cafile=self.authority.certificate)
+        if not check:
+            context.check_hostname = False
+            context.verify_mode = ssl.CERT_NONE
+        if paper:
+            context.load_cert_chain(*paper)
+        if alpn:
+            context.set_alpn_protocols(alpn)
+        return context
+
+    def _psql(self, pooler, *words, sql="SELECT 7 * 6", host="localhost", user="app", database="app", stdin=None, **environment):
+        """(exit status, what it printed, what it complained)."""
+        conninfo = " ".join((f"host={host} hostaddr=127.0.0.1 port={pooler.port} user={user} dbname={database}",
+                             "connect_timeout=20", *words))
+        home = {"HOME": str(self.folder), "PATH": os.environ["PATH"], "LC_ALL": "C.UTF-8"}
+        done = subprocess.run(["psql", "-XAtqc", sql, conninfo], stdout=subprocess.PIPE, stderr=subprocess.PIPE, input=stdin,
+                              timeout=60 * wire.PATIENCE, env={**home, **environment})
+        return done.returncode, done.stdout.decode().strip(), done.stderr.decode().strip()
+
+    def _works(self, pooler, *words, **options):
+        status, said, complained = self._psql(pooler, *words, **options)
+        self.assertEqual((0, "42"), (status, said), complained)
+
+    def _fails(self, pooler, *words, says, **options):
+        status, _, complained = self._psql(pooler, *words, **options)
+        self.assertEqual(2, status)
+        self.assertRegex(complained, says)
+
+    def _tls_of(self, pooler, what="CLIENTS", **where):
+        rows = [row for row in pooler.show(what) if all(row[key] == value for key, value in where.items())]
+        return [row["tls"] for row in rows]
+
+
+class Listener:
+    """Stands between the pooler and PostgreSQL, passes everything on, and keeps what the pooler said on each connection."""
+
+    def __init__(self, to):
+        self.to, self.heard = to, []
+
+    def __enter__(self):
+        self.door = socket.create_server(("127.0.0.1", 0))
+        self.port = self.door.getsockname()[1]
+        threading.Thread(target=self._accept, daemon=True).start()
+        return self
+
+    def __exit__(self, *_):
+        self.door.close()
+
+    def _accept(self):
+        while True:
+            try:
+                one, _ = self.door.accept()
+            except OSError:
+                return
+            other = socket.create_connection(self.to, timeout=60)
+            self.heard.append(bytearray())
+            for source, sink, kept in ((one, other, self.heard[-1]), (other, one, None)):
+                threading.Thread(target=self._pass_on, args=(source, sink, kept), daemon=True).start()
+
+    def _pass_on(self, source, sink, kept):
+        try:
+            while data := source.recv(1 << 16):
+                if kept is not None:
+                    kept += data
+                sink.sendall(data)
+            sink.shutdown(socket.SHUT_WR)
+        except OSError:
+            pass
+
+
+class Clients(Encrypted):
+    def each_sslmode_meets_each_client_tls_sslmode(self):
+        root = f"sslrootcert={self.authority.certificate}"
+        for sslmode in ("disable", "allow", "prefer", "require"):
+            pooler = self.pooler(settings=self._towards_clients(sslmode))
+            for asked in ("disable", "allow", "prefer", "require", "verify-ca", "verify-full"):
+                if asked == "disable" and sslmode == "require":
+                    self._fails(pooler, f"sslmode={asked}", says="SSL required")
+                elif asked in ("require", "verify-ca", "verify-full") and sslmode == "disable":
+                    self._fails(pooler, f"sslmode={asked}", root, says="server does not support SSL, but SSL was required")
+                else:
+                    self._works(pooler, f"sslmode={asked}", root)
+            pooler.stop()
+
+    def show_and_the_log_tell_how_a_client_is_encrypted(self):
+        pooler = self.pooler(settings=self._towards_clients("prefer"))
+        with Client(pooler.address, tls=self._context()) as client, Client(pooler.address) as plain:
+            self.assertEqual("1", client.value("SELECT 1"))
+            self.assertEqual("1", plain.value("SELECT 1"))
+            said = sorted(self._tls_of(pooler, user="app"))
+            self.assertEqual("", said[0])
+            self.assertRegex(said[1], r"^TLSv1\.3/TLS_AES_256_GCM_SHA384/ECDH=")
+        self.assertRegex(pooler.log(), r"login attempt: db=app user=app tls=TLSv1\.3/TLS_AES_256_GCM_SHA384")
+        self.assertIn("login attempt: db=app user=app tls=no", pooler.log())
+
+    def a_certificate_that_is_not_good_is_noticed_by_psql(self):
+        root = f"sslrootcert={self.authority.certificate}"
+        stranger = papers.Authority(self.folder, "stranger")
+        pooler = self.pooler(settings=self._towards_clients())
+        self._works(pooler, "sslmode=verify-full", root)
+        self._works(pooler, "sslmode=verify-ca", root, host="elsewhere.example")
+        self._fails(pooler, "sslmode=verify-full", root, host="elsewhere.example", says="does not match host name")
+        self._fails(pooler, "sslmode=verify-ca", f"sslrootcert={stranger.certificate}", says="certificate verify failed")
+        wait_until("the client's alert is in the log", lambda: "TLS handshake failed: tlsv1 alert unknown ca" in pooler.log())
+        for paper in (stranger.sign("foreign", "localhost"), (stranger.certificate, self.folder / "stranger.key"),
+                      self.authority.sign("past", "localhost", time=papers.LONG_AGO)):
+            other = self.pooler(settings=self._towards_clients(paper=paper))
+            self._fails(other, "sslmode=verify-full", root, says="certificate verify failed")
+            self._works(other, "sslmode=require")
+            other.stop()
+
+    def a_certificate_of_the_client_is_wanted_by_verify_ca_and_verify_full(self):
+        good = self.authority.sign("app")
+        bad = papers.Authority(self.folder, "stranger").sign("impostor", "app")
+        past = self.authority.sign("former", "app", time=papers.LONG_AGO)
+        for sslmode in ("verify-ca", "verify-full"):
+            pooler = self.pooler(settings=self._towards_clients(sslmode, client_tls_ca_file=self.authority.certificate))
+            self._works(pooler, "sslmode=require", f"sslcert={good[0]} sslkey={good[1]}")
+            self._fails(pooler, "sslmode=require", says="certificate required")
+            self._fails(pooler, "sslmode=require", f"sslcert={bad[0]} sslkey={bad[1]}", says="unknown ca")
+            self._fails(pooler, "sslmode=require", f"sslcert={past[0]} sslkey={past[1]}", says="certificate expired")
+            self.assertRegex(pooler.log(), "TLS failed|TLS handshake failed: .*certificate")
+            pooler.stop()
+        pooler = self.pooler(settings=self._towards_clients("require", client_tls_ca_file=self.authority.certificate))
+        for paper in (good, bad, past):     # it is looked at, but not needed
+            self._works(pooler, "sslmode=require", f"sslcert={paper[0]} sslkey={paper[1]}")
+        self._works(pooler, "sslmode=require")
+
+    def plain_text_behind_the_request_is_refused(self):
+        pooler = self.pooler(settings=self._towards_clients())
+        with Client(pooler.address, login=False) as client:
+            client.send(wire.special(wire.SSL_CODE) + wire.startup({"user": "app", "database": "app"}))
+            error, = client.expect_closed()
+            self.assertEqual("received unencrypted data after SSL request", error.message)
+        with Client(pooler.address, login=False) as client:     # and what comes a moment later is no handshake
+            client.send(wire.special(wire.SSL_CODE))
+            self.assertEqual(b"S", client.read_bytes(1))
+            client.send(wire.startup({"user": "app", "database": "app"}))
+            client.expect_closed()
+        wait_until("it is said", lambda: "TLS handshake failed" in pooler.log())
+        with Client(pooler.address, login=False, tls=self._context()) as client:     # a second one, inside
+            client.send(wire.special(wire.SSL_CODE))
+            error, = client.expect_closed()
+            self.assertIn("inside an encrypted connection", error.message)
+
+    def direct_tls_names_its_protocol(self):
+        pooler = self.pooler(settings=self._towards_clients())
+        with Client(pooler.address, tls=self._context(alpn=["other", "postgresql"]), direct=True) as client:
+            self.assertEqual("postgresql", client.socket.selected_alpn_protocol())
+            self.assertEqual("1", client.value("SELECT 1"))
+        with self.assertRaises((wire.Closed, OSError)):
+            Client(pooler.address, tls=self._context(), direct=True)
+        wait_until("it is said", lambda: "direct TLS without the protocol's name" in pooler.log())
+        for direct in (True, False):
+            with self.assertRaisesRegex(OSError, "(?i)no application protocol"):
+                Client(pooler.address, tls=self._context(alpn=["http/1.1"]), direct=direct)
+
+    def a_handshake_that_stops_is_closed_in_time_and_holds_up_nobody(self):
+        pooler = self.pooler(settings=self._towards_clients(workers=1, client_login_timeout=2))
+        incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        half = self._context().wrap_bio(incoming, outgoing, server_hostname="localhost")
+        with self.assertRaises(ssl.SSLWantReadError):
+            half.do_handshake()
+        hello = outgoing.read()
+        stopped = []
+        for sent in (b"", hello[:3], hello[:40], hello):
+            client = Client(pooler.address, login=False)
+            self.addCleanup(client.close)
+            client.send(wire.special(wire.SSL_CODE))
+            self.assertEqual(b"S", client.read_bytes(1))
+            client.send(sent)
+            stopped.append(client)
+        for _ in range(5):
+            with Client(pooler.address, tls=self._context()) as client:
+                self.assertEqual("1", client.value("SELECT 1"))
+        for client in stopped:
+            with self.assertRaises(wire.Closed):
+                while True:
+                    client.read_bytes(1)
+        self.assertIn("client_login_timeout", pooler.log())
+
+    def a_cancel_comes_encrypted_or_not(self):
+        pooler = self.pooler(settings=self._towards_clients())
+        for tls in (self._context(), None):
+            with Client(pooler.address, tls=self._context()) as client:
+                client.tls = tls
+                client.send(wire.query("SELECT pg_sleep(60)"))
+                wait_until("it runs", lambda: self.pg.backends(extra="AND query LIKE '%pg_sleep(60)%' AND state = 'active'"))
+                client.cancel()
+                self.assertEqual("57014", client.reply().error.sqlstate)
+                self.assertEqual("1", client.value("SELECT 1"))
+
+    def a_session_can_be_resumed(self):
+        pooler = self.pooler(settings=self._towards_clients(workers=2))
+        context = self._context()
+        with Client(pooler.address, tls=context) as client:
+            self.assertEqual("1", client.value("SELECT 1"))
+            session = client.socket.session
+        again = socket.create_connection(pooler.address, timeout=10)
+        with again:
+            again.sendall(wire.special(wire.SSL_CODE))
+            self.assertEqual(b"S", again.recv(1))
+            secure = context.wrap_socket(again, server_hostname="localhost", session=session)
+            self.assertTrue(secure.session_reused)
+            secure.close()
+
+
+class Reloads(Encrypted):
+    def _reload(self, pooler):
+        with Client(pooler.address, user="admin", database="pgbouncer", tls=self._context(check=False)) as console:
+            return console.query("RELOAD")
+
+    def a_new_certificate_is_shown_to_newcomers_and_nobody_else_is_disturbed(self):
+        pooler = self.pooler(settings=self._towards_clients())
+        with Client(pooler.address, tls=self._context()) as old:
+            before = old.socket.getpeercert()["serialNumber"]
+            pooler.settings |= self._towards_clients(paper=self.authority.sign("second", "localhost", "DNS:localhost"))
+            pooler.write_files()
+            self._reload(pooler)
+            with Client(pooler.address, tls=self._context()) as new:
+                self.assertNotEqual(before, new.socket.getpeercert()["serialNumber"])
+                self.assertEqual("1", new.value("SELECT 1"))
+            self.assertEqual("1", old.value("SELECT 1"))
+
+    def what_is_wrong_is_named_and_changes_nothing(self):
+        pooler = self.pooler(settings=self._towards_clients())
+        with Client(pooler.address, tls=self._context()) as client:
+            before = client.socket.getpeercert()["serialNumber"]
+        scrap = self.folder / "scrap.pem"
+        scrap.write_text("nothing of the kind\n")
+        scrap.chmod(0o644)
+        hidden = self.folder / "hidden.key"
+        shutil.copy(self.server[1], hidden)     # ours, and for nobody else
+        hidden.chmod(0)
+        other = self.authority.sign("other", "localhost")
+        past = self.authority.sign("past", "localhost", time=papers.LONG_AGO)
+        wrongs = [
+            ((self.server[0], other[1]), {}, ("client_tls_key_file", "other.key", "does not match", "server.crt")),
+            (past, {}, ("client_tls_cert_file", "past.crt", "expired on Dec 31")),
+            ((scrap, self.server[1]), {}, ("client_tls_cert_file", "scrap.pem", "no certificate")),
+            ((self.server[0], scrap), {}, ("client_tls_key_file", "scrap.pem", "no private key")),
+            ((self.server[0], self.folder / "none"), {}, ("client_tls_key_file", "none", "No such file")),
+            ((self.server[0], hidden), {}, ("client_tls_key_file", "hidden.key", "ermission denied")),
+            (None, {"client_tls_ca_file": scrap}, ("client_tls_ca_file", "scrap.pem")),
+            (None, {"client_tls_protocols": "tlsv9"}, ("client_tls_protocols", "tlsv9")),
+            (None, {"server_tls_ca_file": scrap, "server_tls_sslmode": "verify-ca"}, ("server_tls_ca_file", "scrap.pem")),
+        ]
+        good = dict(pooler.settings)
+        for paper, more, words in wrongs:
+            pooler.settings = good | self._towards_clients(paper=paper) | more
+            pooler.write_files()
+            before_it = len(pooler.log())
+            self.refused(self._reload, pooler, says="RELOAD failed")
+            for word in words:
+                self.assertIn(word, pooler.log()[before_it:])
+            with Client(pooler.address, tls=self._context()) as client:
+                self.assertEqual(before, client.socket.getpeercert()["serialNumber"])
+        pooler.settings = good
+        pooler.write_files()
+        self._reload(pooler)
+
+    def a_start_with_wrong_papers_fails_and_one_with_old_papers_warns(self):
+        past = self.authority.sign("past", "localhost", time=papers.LONG_AGO)
+        pooler = self.pooler(settings=self._towards_clients(paper=past))
+        self.assertRegex(pooler.log(), r"WARNING.*client_tls_cert_file.*past\.crt.*expired on")
+        self._reload(pooler)        # it was so before: no reason to refuse anything else
+        pooler.stop()
+        from harness import Pooler
+        wrong = Pooler(settings=self._towards_clients(paper=(self.server[0], past[1])))
+        wrong.launch()
+        self.assertEqual(1, wrong.wait())
+        self.assertIn("does not match the certificate", wrong.log())
+
+    def set_changes_tls_too(self):
+        pooler = self.pooler(settings=self._towards_clients("allow"))
+        console = pooler.console()
+        console.query("SET client_tls_sslmode = 'require'")
+        wait_until("it is in force", lambda: self._psql(pooler, "sslmode=disable")[0] == 2)
+        self._works(pooler, "sslmode=require")
+        self.refused(console.query, "SET client_tls_protocols = 'ssl3'")
+        console.query("SET client_tls_sslmode = 'disable'")
+        wait_until("it is in force", lambda: self._psql(pooler, "sslmode=require")[0] == 2)
+        self._works(pooler, "sslmode=disable")
+
+
+class Servers(Encrypted):
+    def _pooler(self, pg, sslmode, host="localhost", **settings):
+        database = f"host={host} port={pg.port} dbname=app"
+        return self.pooler(pg=pg, databases={"app": database},
+                           settings={"server_tls_sslmode": sslmode, "query_wait_timeout": 5, "monitor_interval": 0, **settings})
+
+    def _encrypted(self, pooler):
+        with Client(pooler.address) as client:
+            return client.value("SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()")
+
+    def each_sslmode_meets_a_postgresql_with_tls(self):
+        pg = self._encrypted_postgres()
+        stranger = papers.Authority(self.folder, "stranger")
+        ours, theirs = {"server_tls_ca_file": self.authority.certificate}, {"server_tls_ca_file": stranger.certificate}
+        for sslmode, host, settings, outcome in (
+                ("disable", "localhost", {}, "f"), ("allow", "localhost", {}, "t"), ("prefer", "127.0.0.1", {}, "t"),
+                ("require", "127.0.0.1", theirs, "t"), ("verify-ca", "127.0.0.1", ours, "t"),
+                ("verify-ca", "127.0.0.1", theirs, "certificate verify failed: unable to get local issuer certificate"),
+                ("verify-full", "localhost", ours, "t"), ("verify-full", "127.0.0.1", ours, "t"),
+                ("verify-full", "localhost", theirs, "certificate verify failed")):
+            pooler = self._pooler(pg, sslmode, host, **settings)
+            if outcome in "tf":
+                self.assertEqual(outcome, self._encrypted(pooler))
+                self.assertEqual([outcome == "t"], [tls.startswith("TLSv1.3/") for tls in self._tls_of(pooler, "SERVERS")])
+            else:
+                self.refused(self._encrypted, pooler)
+                self.assertIn(outcome, pooler.log())
+                self.assertNotIn("process down", pooler.log())
+            pooler.stop()
+
+    def a_certificate_for_another_host_is_good_for_verify_ca_only(self):
+        pg = self._encrypted_postgres(self.authority.sign("elsewhere", "elsewhere.example"))
+        ours = {"server_tls_ca_file": self.authority.certificate}
+        self.assertEqual("t", self._encrypted(self._pooler(pg, "verify-ca", **ours)))
+        for host, says in (("localhost", "hostname mismatch"), ("127.0.0.1", "IP address mismatch")):
+            pooler = self._pooler(pg, "verify-full", host, **ours)
+            self.refused(self._encrypted, pooler)
+            self.assertIn(f"certificate verify failed: {says}", pooler.log())
+
+    def an_expired_or_self_signed_certificate_is_only_good_for_require(self):
+        stranger = papers.Authority(self.folder, "stranger")
+        for paper, says in ((self.authority.sign("past", "localhost", time=papers.LONG_AGO), "certificate has expired"),
+                            ((stranger.certificate, self.folder / "stranger.key"), "self-signed certificate")):
+            pg = self._encrypted_postgres(paper)
+            pooler = self._pooler(pg, "verify-ca", server_tls_ca_file=self.authority.certificate)
+            self.refused(self._encrypted, pooler)
+            self.assertIn(says, pooler.log())
+            self.assertEqual("t", self._encrypted(self._pooler(pg, "require")))
+
+    def a_postgresql_without_tls_is_good_for_prefer_only(self):
+        for sslmode in ("allow", "prefer"):
+            self.assertEqual("f", self._encrypted(self._pooler(self.pg, sslmode)))
+        for sslmode in ("require", "verify-ca", "verify-full"):
+            pooler = self._pooler(self.pg, sslmode, server_tls_ca_file=self.authority.certificate)
+            self.refused(self._encrypted, pooler)
+            self.assertIn("does not support SSL, but SSL was required", pooler.log())
+
+    def we_show_a_certificate_where_postgresql_wants_one(self):
+        app = self.authority.sign("app")
+        pg = self._encrypted_postgres(ssl_ca_file=self.authority.certificate)
+        hba = pg.data / "pg_hba.conf"
+        hba.write_text(hba.read_text().replace("host all app samehost trust", "hostssl all app samehost cert"))
+        pg.value("SELECT pg_reload_conf()")
+        pooler = self._pooler(pg, "require", server_tls_cert_file=app[0], server_tls_key_file=app[1])
+        self.assertEqual("t", self._encrypted(pooler))
+        self.refused(self._encrypted, self._pooler(pg, "require"))
+
+    def a_cancel_goes_to_postgresql_encrypted(self):
+        pg = self._encrypted_postgres()
+        with Listener(pg.address) as between:
+            pooler = self.pooler(pg=pg, databases={"app": f"host=localhost port={between.port} dbname=app"}, settings={
+                "server_tls_sslmode": "verify-full", "server_tls_ca_file": self.authority.certificate, "monitor_interval": 0})
+            with Client(pooler.address) as client:
+                client.send(wire.query("SELECT pg_sleep(60)"))
+                wait_until("it runs", lambda: pg.backends(extra="AND query LIKE '%pg_sleep(60)%' AND state = 'active'"))
+                client.cancel()
+                self.assertEqual("57014", client.reply().error.sqlstate)
+                self.assertEqual("1", client.value("SELECT 1"))
+            self.assertEqual(2, len(between.heard))     # the server, and the cancel
+            for heard in between.heard:
+                self.assertEqual(wire.special(wire.SSL_CODE), bytes(heard[:8]))
+                self.assertEqual(b"\x16\x03", bytes(heard[8:10]))
+
+    def a_server_that_says_more_than_yes_is_not_believed(self):
+        with socket.create_server(("127.0.0.1", 0)) as door:
+            door.settimeout(20)
+
+            def lie():
+                peer, _ = door.accept()
+                with peer:
+                    peer.settimeout(10)
+                    peer.recv(8)
+                    peer.sendall(b"S" + wire.message(b"E", b"SFATAL\0C53300\0Mtoo many lies\0\0"))
+                    time.sleep(0.5)
+            liar = threading.Thread(target=lie, daemon=True)
+            liar.start()
+            pooler = self.pooler(databases={"app": f"host=127.0.0.1 port={door.getsockname()[1]}"},
+                                 settings={"server_tls_sslmode": "require", "query_wait_timeout": 2, "monitor_interval": 0})
+            self.refused(pooler.client)
+            self.assertIn("in plain text behind its answer", pooler.log())
+            self.assertNotIn("too many lies", pooler.log())
+            liar.join(20)
+
+    def the_monitor_speaks_tls_as_well(self):
+        pg = self._encrypted_postgres()
+        pooler = self._pooler(pg, "require", monitor_interval=1, monitor_user="app")
+        self.assertEqual("t", self._encrypted(pooler))
+        wait_until("the monitor is encrypted", lambda: int(pg.value(
+            "SELECT count(*) FROM pg_stat_ssl JOIN pg_stat_activity USING (pid) WHERE ssl AND application_name LIKE '%monitor%'")))
+
+
+class Bytes(Encrypted):
+    def _copied(self, pooler, tls):
+        """50 MB in by COPY, compared by hash there, and out again, compared by hash here."""
+        line = b"".join(b"%d\t%s\n" % (n, hashlib.sha256(b"%d" % n).hexdigest().encode() * 15) for n in range(1000))
+        words = ("sslmode=require",) if tls else ("sslmode=disable",)
+        table = f"bulk_{'tls' if tls else 'plain'}"
+        rounds = SIZE // len(line) + 1
+        with open(self.folder / "bulk", "wb") as file:
+            for _ in range(rounds):
+                file.write(line)
+        expected = hashlib.sha256(line * rounds).hexdigest()
+        status, _, complained = self._psql(pooler, *words, sql=f"CREATE TABLE {table} (n int, t text)")
+        self.assertEqual(0, status, complained)
+        status, _, complained = self._psql(pooler, *words, sql=f"\\copy {table} FROM '{self.folder}/bulk'")
+        self.assertEqual(0, status, complained)
+        self.assertEqual((0, str(rounds * 1000), ""), self._psql(pooler, *words, sql=f"SELECT count(*) FROM {table}"))
+        status, _, complained = self._psql(pooler, *words, sql=f"\\copy {table} TO '{self.folder}/back'")
+        self.assertEqual(0, status, complained)
+        with open(self.folder / "back", "rb") as file:
+            self.assertEqual(expected, hashlib.file_digest(file, "sha256").hexdigest())
+
+    def fifty_megabytes_arrive_as_they_left(self):
+        pg = self._encrypted_postgres()
+        pooler = self.pooler(pg=pg, settings=self._towards_clients("allow", server_tls_sslmode="require"))
+        for tls in (True, False):
+            self._copied(pooler, tls)
+
+    def servers_move_between_workers(self):
+        pg = self._encrypted_postgres()
+        pooler = self.pooler(pg=pg, settings=self._towards_clients("allow", server_tls_sslmode="require", workers=2, default_pool_size=1))
+        clients = [Client(pooler.address, tls=self._context()) for _ in range(24)]   # more than one worker keeps to itself
+        try:
+            for round in range(30):
+                for number, client in enumerate(clients):
+                    self.assertEqual(f"{round} {number}", client.value(f"SELECT '{round} {number}'"))
+            moved = {row["remote_pid"] for row in pooler.show("SERVERS")}
+            self.assertEqual(1, len(moved))
+            self.assertEqual(1, pg.backends(user="app", database="app"))
+            big = clients[0].value("SELECT repeat('x', 3000000)")
+            self.assertEqual(3000000, len(big))
+        finally:
+            for client in clients:
+                client.close()
+
+    def a_client_that_does_not_read_is_waited_for(self):
+        pg = self._encrypted_postgres()
+        pooler = self.pooler(pg=pg, settings=self._towards_clients(server_tls_sslmode="require", workers=1))
+        with Client(pooler.address, tls=self._context(), timeout=60) as slow, Client(pooler.address, tls=self._context()) as other:
+            slow.send(wire.query("SELECT n, repeat(md5(n::text), 50) FROM generate_series(1, 20000) n"))
+            time.sleep(0.5)
+            for _ in range(20):
+                self.assertEqual("1", other.value("SELECT 1"))
+            reply = slow.reply()
+            self.assertEqual(20000, len(reply.rows))
+            for number, (n, text) in enumerate(reply.rows, 1):
+                self.assertEqual((str(number), hashlib.md5(b"%d" % number).hexdigest() * 50), (n, text))
