@@ -26,6 +26,8 @@ struct talk {
 	const struct secret *server_has, *client_has;
 	const uint8_t *client_key;
 	bool mock_scram;
+	const char *server_binding, *client_binding; /* NULL: no TLS on that side */
+	const char *listed; /* what somebody in between makes of the list of mechanisms; NULL: nothing */
 	uint64_t seed;
 	/* Bend message `bend_at` (0: none): cut to a length, or with `bent_byte` changed. */
 	unsigned bend_at;
@@ -86,6 +88,7 @@ static void run(struct talk *t)
 			      .user = span_text(t->user),
 			      .secret = t->server_has,
 			      .mock_scram = t->mock_scram,
+			      .binding = span_text(t->server_binding ? t->server_binding : ""),
 			      .scram_iterations = 4096,
 			      .random = random,
 			      .process = process },
@@ -94,6 +97,7 @@ static void run(struct talk *t)
 	p = proof_new(&(struct proof_setup){ .user = span_text(t->client_user ? t->client_user : t->user),
 		.secret = t->client_has,
 		.client_key = t->client_key,
+		.binding = span_text(t->client_binding ? t->client_binding : ""),
 		.random = random });
 	t->proof = PROOF_MORE;
 	t->messages = 0;
@@ -108,6 +112,10 @@ static void run(struct talk *t)
 		}
 		if (!next_body(t, &to_client, 'R', &body))
 			break;
+		if (t->listed && t->messages == 1) {
+			body.length = 4;
+			assert_true(buf_add(&body, t->listed, strlen(t->listed) + 1) && buf_add(&body, "", 1));
+		}
 		t->proof = proof_take(p, buf_span(&body), &up);
 		if (t->proof == PROOF_MORE && t->login == LOGIN_MORE && next_body(t, &to_server, 'p', &body))
 			t->login = login_take(l, buf_span(&body), &down);
@@ -223,6 +231,55 @@ static void passwords_of_any_letters_work_by_scram(void **state)
 		secret_fini(&same);
 		done(&t);
 	}
+}
+
+#define CERTIFICATE "the hash of the server's certificate"
+#define ANOTHER     "the hash of another's, who sits between"
+
+static void who_can_is_bound_to_the_channel_and_nobody_sits_between(void **state)
+{
+	static const struct {
+		const char *server, *client, *listed, *chosen; /* chosen: what the client sends then */
+		bool in;
+		const char *broken;
+	} cases[] = {
+		{ NULL, NULL, NULL, "SCRAM-SHA-256", true, "" },
+		{ CERTIFICATE, NULL, NULL, "SCRAM-SHA-256", true, "" }, /* a driver that can not */
+		{ NULL, CERTIFICATE, NULL, "SCRAM-SHA-256", true, "" }, /* a server that can not */
+		{ CERTIFICATE, CERTIFICATE, NULL, "SCRAM-SHA-256-PLUS", true, "" },
+		{ CERTIFICATE, ANOTHER, NULL, "SCRAM-SHA-256-PLUS", false, "SCRAM channel binding check failed" },
+		{ ANOTHER, CERTIFICATE, NULL, "SCRAM-SHA-256-PLUS", false, "SCRAM channel binding check failed" },
+		{ CERTIFICATE, CERTIFICATE, "SCRAM-SHA-256", "SCRAM-SHA-256", false,
+			"client supports SCRAM channel binding, but believes that it is not offered here: it is" },
+		{ NULL, CERTIFICATE, "SCRAM-SHA-256-PLUS", "SCRAM-SHA-256-PLUS", false,
+			"client selected an invalid SASL authentication mechanism" },
+	};
+	struct secret plain = secret("pencil"), scram = secret(SCRAM);
+
+	(void)state;
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		struct talk t = { .method = AUTH_SCRAM,
+			.user = "app",
+			.server_has = i % 2 ? &scram : &plain,
+			.client_has = &plain,
+			.server_binding = cases[i].server,
+			.client_binding = cases[i].client,
+			.listed = cases[i].listed,
+			.seed = i };
+		const uint8_t *at;
+
+		run(&t);
+		assert_int_equal(t.login, cases[i].in ? LOGIN_OK : LOGIN_BROKEN);
+		assert_int_equal(t.proof, cases[i].in ? PROOF_OK : PROOF_MORE);
+		assert_string_equal(t.broken, cases[i].broken);
+		assert_int_equal(t.has_key, cases[i].in);
+		at = memchr(buf_span(&t.transcript).at, 'p', t.transcript.length);
+		assert_non_null(at);
+		assert_memory_equal(at + 1, cases[i].chosen, strlen(cases[i].chosen) + 1);
+		done(&t);
+	}
+	secret_fini(&plain);
+	secret_fini(&scram);
 }
 
 /* What pass-through lives on: the key that a client's login leaves opens a server that has the same verifier. */
@@ -419,6 +476,8 @@ static void bent_messages_never_crash_and_never_prove_anything(void **state)
 			.server_has = method == AUTH_SCRAM ? &scram : &cached,
 			.client_has = method == AUTH_SCRAM ? &scram : &plain,
 			.client_key = key,
+			.server_binding = i % 2 ? CERTIFICATE : NULL,
+			.client_binding = i % 4 > 1 ? CERTIFICATE : NULL,
 			.seed = i,
 			.bend_at = 1 + (unsigned)rng_below(&bender, 6),
 			.bender = &bender };
@@ -428,8 +487,8 @@ static void bent_messages_never_crash_and_never_prove_anything(void **state)
 		if (t.login == LOGIN_BROKEN)
 			assert_true(strlen(t.broken) > 0);
 		/* Only a bent extension that nobody reads, or a bend beyond the last message, leaves both content;
-		 * by SCRAM every byte of the conversation is signed. */
-		if (method == AUTH_SCRAM && t.messages >= t.bend_at)
+		 * by SCRAM every byte of the conversation is signed, but for the mechanism that was offered and not chosen. */
+		if (method == AUTH_SCRAM && t.messages >= t.bend_at && !(t.bend_at == 1 && t.server_binding))
 			assert_false(t.login == LOGIN_OK && t.proof == PROOF_OK);
 		broken += t.login == LOGIN_BROKEN;
 		failed += t.login == LOGIN_FAILED;
@@ -448,6 +507,7 @@ int main(void)
 		cmocka_unit_test(the_right_password_gets_in_by_every_method),
 		cmocka_unit_test(a_wrong_password_does_not),
 		cmocka_unit_test(passwords_of_any_letters_work_by_scram),
+		cmocka_unit_test(who_can_is_bound_to_the_channel_and_nobody_sits_between),
 		cmocka_unit_test(the_recovered_key_opens_a_server),
 		cmocka_unit_test(a_stranger_is_not_told_from_a_wrong_password),
 		cmocka_unit_test(mock_salts_belong_to_names),

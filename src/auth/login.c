@@ -43,7 +43,10 @@ struct login {
 	const struct scram_verifier *verifier;
 	struct scram_verifier mock_verifier;
 	struct buf messages, nonce;
-	char flag; /* of channel binding: n or y */
+	uint8_t binding[SCRAM_BINDING_MAX];
+	size_t binding_length; /* 0: channel binding is not offered */
+	bool plus;             /* the client chose it */
+	char flag;             /* of channel binding: n, y or p */
 
 	bool has_key;
 	uint8_t client_key[SCRAM_KEY_LENGTH];
@@ -69,10 +72,11 @@ static void choose_salt(struct login *l, const uint8_t process[32])
 	memcpy(l->mock_verifier.stored_key, l->random + 32, SCRAM_KEY_LENGTH);
 }
 
-/* The request for SCRAM: a list of one mechanism. False: memory is refused. */
+/* The request for SCRAM: a list of one mechanism, or of two, the better one first. False: memory is refused. */
 static bool begin_scram(struct login *l, struct writer *w)
 {
-	static const char list[] = SCRAM_MECHANISM "\0";
+	static const char list[] = SCRAM_MECHANISM_PLUS "\0" SCRAM_MECHANISM "\0";
+	size_t skip = l->binding_length > 0 ? 0 : sizeof SCRAM_MECHANISM_PLUS;
 
 	if (!l->mock) {
 		l->verifier = secret_verifier(l->secret, l->salt, l->iterations);
@@ -82,7 +86,7 @@ static bool begin_scram(struct login *l, struct writer *w)
 		l->verifier = &l->mock_verifier;
 	}
 	l->state = STATE_FIRST;
-	write_request(w, REQUEST_SASL, span_of(list, sizeof list));
+	write_request(w, REQUEST_SASL, span_of(list + skip, sizeof list - skip));
 	return true;
 }
 
@@ -143,6 +147,10 @@ struct login *login_new(const struct login_setup *setup, struct writer *w, enum 
 	l->user_length = setup->user.length;
 	text_copy_span(l->user, setup->user.length + 1, setup->user);
 	memcpy(l->random, setup->random, sizeof l->random);
+	if (setup->binding.length > 0 && setup->binding.length <= sizeof l->binding) {
+		l->binding_length = setup->binding.length;
+		memcpy(l->binding, setup->binding.at, setup->binding.length);
+	}
 	if (l->method != AUTH_ANY && l->method != AUTH_TRUST)
 		choose_salt(l, setup->process);
 	*result = begin(l, l->secret ? l->secret->kind : SECRET_NONE, w);
@@ -263,26 +271,52 @@ static bool write_server_first(struct login *l, struct span client_nonce, struct
 	return true;
 }
 
-/* client-first (RFC 5802, section 7): "n,," or "y,,", then n=user (which is ignored: the startup packet said who), r=nonce. */
+/* The header of client-first: what the client thinks of channel binding. NULL: *rest is what follows it; else what is wrong.
+ *
+ * "y" says that we seem not to offer it. When we do, somebody has taken it off our list, and sits in between (RFC 5802, section 6). */
+static const char *take_header(struct login *l, struct span message, struct span *rest)
+{
+	struct span kind;
+
+	if (message.length < 2)
+		return MALFORMED;
+	l->flag = (char)message.at[0];
+	if (l->flag == 'p' && scram_take(&message, 'p', &kind)) {
+		if (l->binding_length == 0)
+			return "client requires SCRAM channel binding, but it is not supported";
+		if (!l->plus)
+			return "client chose SCRAM-SHA-256 without channel binding, but binds its message to the channel";
+		if (!span_is(kind, SCRAM_BINDING))
+			return "client requires an unsupported kind of SCRAM channel binding";
+	} else if ((l->flag == 'n' || l->flag == 'y') && message.at[1] == ',') {
+		if (l->flag == 'y' && l->binding_length > 0)
+			return "client supports SCRAM channel binding, but believes that it is not offered here: it is";
+		if (l->plus)
+			return "client chose SCRAM-SHA-256-PLUS, but does not bind its message to the channel";
+		message = span_skip(message, 2);
+	} else {
+		return MALFORMED;
+	}
+	if (message.length > 0 && message.at[0] == 'a')
+		return "client uses authorization identity, but it is not supported";
+	if (message.length == 0 || message.at[0] != ',')
+		return MALFORMED;
+	*rest = span_skip(message, 1);
+	return NULL;
+}
+
+/* client-first (RFC 5802, section 7): the header, then n=user (which is ignored: the startup packet said who), r=nonce. */
 static enum login_result take_first_message(struct login *l, struct span message, struct writer *w)
 {
 	struct span bare, rest, name, nonce;
+	const char *problem;
 
 	if (message.length > SCRAM_MESSAGE_MAX || memchr(message.at, 0, message.length))
 		return broken(l, MALFORMED);
-	if (message.length < 3 || message.at[1] != ',')
-		return broken(l,
-			message.length > 1 && message.at[0] == 'p' && message.at[1] == '='
-				? "client requires SCRAM channel binding, but it is not supported"
-				: MALFORMED);
-	l->flag = (char)message.at[0];
-	if (l->flag != 'n' && l->flag != 'y')
-		return broken(l, MALFORMED);
-	if (message.at[2] == 'a')
-		return broken(l, "client uses authorization identity, but it is not supported");
-	if (message.at[2] != ',')
-		return broken(l, MALFORMED);
-	rest = bare = span_skip(message, 3);
+	problem = take_header(l, message, &bare);
+	if (problem)
+		return broken(l, problem);
+	rest = bare;
 	if (rest.length > 0 && rest.at[0] == 'm')
 		return broken(l, "client requires an unsupported SCRAM extension");
 	if (!scram_take(&rest, 'n', &name) || !scram_take(&rest, 'r', &nonce))
@@ -306,7 +340,8 @@ static enum login_result take_first(struct login *l, struct span body, struct wr
 		return take_first_message(l, body, w);
 	if (!open_envelope(body, &mechanism, &empty, &message))
 		return broken(l, "invalid SASL initial response");
-	if (!span_is(mechanism, SCRAM_MECHANISM))
+	l->plus = l->binding_length > 0 && span_is(mechanism, SCRAM_MECHANISM_PLUS);
+	if (!l->plus && !span_is(mechanism, SCRAM_MECHANISM))
 		return broken(l, "client selected an invalid SASL authentication mechanism");
 	if (!empty)
 		return take_first_message(l, message, w);
@@ -350,19 +385,23 @@ static enum login_result judge(struct login *l, const uint8_t proof[SCRAM_KEY_LE
 
 static enum login_result take_final(struct login *l, struct span message, struct writer *w)
 {
-	struct span rest, binding, nonce;
+	struct span rest, channel, nonce;
 	uint8_t proof[SCRAM_KEY_LENGTH];
+	char expected[SCRAM_CHANNEL_LENGTH + 1];
 
 	if (message.length > SCRAM_MESSAGE_MAX || memchr(message.at, 0, message.length) ||
 		!split_proof(message, &rest, proof))
 		return broken(l, MALFORMED);
 	if (!buf_add(&l->messages, ",", 1) || !buf_add_span(&l->messages, rest))
 		return broken(l, "out of memory");
-	if (!scram_take(&rest, 'c', &binding) || !scram_take(&rest, 'r', &nonce))
+	if (!scram_take(&rest, 'c', &channel) || !scram_take(&rest, 'r', &nonce))
 		return broken(l, MALFORMED);
-	/* The channel flag once more, as base64 of "n,," or "y,,". */
-	if (!span_is(binding, l->flag == 'y' ? "eSws" : "biws"))
-		return broken(l, "unexpected SCRAM channel-binding attribute in client-final-message");
+	/* Bound to another certificate: somebody in between has one of his own. */
+	scram_channel_write(expected, l->flag, span_of(l->binding, l->binding_length));
+	if (!span_is(channel, expected))
+		return broken(l,
+			l->plus ? "SCRAM channel binding check failed"
+				: "unexpected SCRAM channel-binding attribute in client-final-message");
 	if (!span_equal(nonce, buf_span(&l->nonce)))
 		return broken(l, "invalid SCRAM response: nonce does not match");
 	return judge(l, proof, w);

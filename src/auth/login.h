@@ -31,6 +31,8 @@ struct login_setup {
 	bool mock_scram; /* unknown user under AUTH_MD5 or AUTH_PLAIN: play one with a SCRAM secret, see secrets_mock_scram */
 	uint32_t scram_iterations;
 	const uint8_t *random; /* 64 fresh random bytes: salts and nonces come from here */
+	struct span
+		binding; /* what ties it to this TLS connection (tls-server-end-point), copied; empty: there is nothing to tie it to */
 	const uint8_t *
 		process; /* 32 random bytes, the same for the life of the process: for mock exchanges and the salt of plain secrets */
 };

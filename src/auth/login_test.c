@@ -22,6 +22,8 @@ struct visit {
 	struct secret secret;
 };
 
+static struct span binding;
+
 static void begin(struct visit *v, enum auth_method method, const char *text)
 {
 	*v = (struct visit){ 0 };
@@ -33,6 +35,7 @@ static void begin(struct visit *v, enum auth_method method, const char *text)
 				     .secret = text ? &v->secret : NULL,
 				     .scram_iterations = 4096,
 				     .random = zeros,
+				     .binding = binding,
 				     .process = process },
 		&v->w, &v->result);
 	assert_non_null(v->login);
@@ -212,6 +215,60 @@ static void odd_first_messages_are_named(void **state)
 	}
 }
 
+/* A SASLInitialResponse of SCRAM-SHA-256-PLUS. */
+static size_t initial_bound(uint8_t *out, const char *message)
+{
+	size_t length = initial(out, message);
+
+	memmove(out + 18, out + 13, length - 13);
+	memcpy(out + 13, "-PLUS", 5);
+	return length + 5;
+}
+
+static void odd_bindings_are_named(void **state)
+{
+	static const struct {
+		bool plus;
+		const char *message, *problem;
+	} cases[] = {
+		{ true, "p=tls-server-end-point,,n=,r=" NONCE, NULL },
+		{ false, "n,,n=,r=" NONCE, NULL },
+		{ false, "p=tls-server-end-point,,n=,r=" NONCE,
+			"client chose SCRAM-SHA-256 without channel binding, but binds its message to the channel" },
+		{ true, "n,,n=,r=" NONCE,
+			"client chose SCRAM-SHA-256-PLUS, but does not bind its message to the channel" },
+		{ true, "y,,n=,r=" NONCE,
+			"client supports SCRAM channel binding, but believes that it is not offered here: it is" },
+		{ false, "y,,n=,r=" NONCE,
+			"client supports SCRAM channel binding, but believes that it is not offered here: it is" },
+		{ true, "p=tls-unique,,n=,r=" NONCE, "client requires an unsupported kind of SCRAM channel binding" },
+		{ true, "p=,,n=,r=" NONCE, "client requires an unsupported kind of SCRAM channel binding" },
+		{ true, "p=tls-server-end-point,a=admin,n=,r=" NONCE,
+			"client uses authorization identity, but it is not supported" },
+		{ true, "p=tls-server-end-point", "malformed SCRAM message" },
+		{ true, "p,,n=,r=" NONCE, "malformed SCRAM message" },
+	};
+	uint8_t body[256];
+	struct visit v;
+
+	(void)state;
+	binding = span_text("the hash of a certificate");
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		begin(&v, AUTH_SCRAM, NULL);
+		assert_out(&v, "R\0\0\0\x2a\0\0\0\x0aSCRAM-SHA-256-PLUS\0SCRAM-SHA-256\0", 43);
+		take(&v, body, cases[i].plus ? initial_bound(body, cases[i].message) : initial(body, cases[i].message));
+		assert_int_equal(v.result, cases[i].problem ? LOGIN_BROKEN : LOGIN_MORE);
+		if (cases[i].problem)
+			assert_string_equal(login_problem(v.login), cases[i].problem);
+		end(&v);
+	}
+	binding = span_of(NULL, 0);
+	begin(&v, AUTH_SCRAM, NULL);
+	take(&v, body, initial_bound(body, cases[0].message));
+	assert_string_equal(login_problem(v.login), "client selected an invalid SASL authentication mechanism");
+	end(&v);
+}
+
 static void odd_envelopes_are_named(void **state)
 {
 	uint8_t body[8192] = { 0 };
@@ -326,6 +383,7 @@ int main(void)
 		cmocka_unit_test(cleartext_passwords_are_whole_packets),
 		cmocka_unit_test(md5_is_answered_as_postgresql_answers_it),
 		cmocka_unit_test(odd_first_messages_are_named),
+		cmocka_unit_test(odd_bindings_are_named),
 		cmocka_unit_test(odd_envelopes_are_named),
 		cmocka_unit_test(a_client_may_wait_for_an_empty_challenge),
 		cmocka_unit_test(odd_final_messages_are_named),

@@ -17,7 +17,7 @@
  *   (nothing: AuthOk)      yes       yes     yes   yes
  *   cleartext              -         yes     -     -
  *   md5                    -         yes     yes   -
- *   SCRAM-SHA-256          -         yes     -     yes: pass-through
+ *   SCRAM-SHA-256(-PLUS)   -         yes     -     yes: pass-through
  *
  *   START --R10--> FIRST_SENT --R11--> FINAL_SENT --R12 and its signature fits--> PROVEN --R0--> done
  *     | R3, R5                                                                      ^
@@ -38,6 +38,9 @@ struct proof {
 	uint8_t client_key[SCRAM_KEY_LENGTH];
 	uint8_t server_key[SCRAM_KEY_LENGTH]; /* once known: the server's signature is checked with it */
 	uint8_t random[32];
+	uint8_t binding[SCRAM_BINDING_MAX];
+	size_t binding_length; /* 0: there is no TLS to bind to */
+	char flag;             /* n, y or p: see scram_header */
 	char nonce[BASE64_LENGTH(SCRAM_NONCE_BYTES) + 1];
 	struct buf messages; /* as AuthMessage wants them */
 	char problem[256];
@@ -55,6 +58,10 @@ struct proof *proof_new(const struct proof_setup *setup)
 	p->user_length = setup->user.length;
 	text_copy_span(p->user, setup->user.length + 1, setup->user);
 	memcpy(p->random, setup->random, sizeof p->random);
+	if (setup->binding.length > 0 && setup->binding.length <= sizeof p->binding) {
+		p->binding_length = setup->binding.length;
+		memcpy(p->binding, setup->binding.at, setup->binding.length);
+	}
 	p->kind = setup->secret ? setup->secret->kind : SECRET_NONE;
 	if ((p->kind == SECRET_PLAIN || p->kind == SECRET_MD5) &&
 		!buf_add_span(&p->text, span_text(setup->secret->text))) {
@@ -140,7 +147,8 @@ static enum proof_result answer_md5(struct proof *p, struct reader *r, struct wr
 /* SASLInitialResponse with client-first; its name is empty, as PostgreSQL takes it from the startup packet. */
 static enum proof_result begin_scram(struct proof *p, struct reader *r, struct writer *w)
 {
-	bool offered = false, ended = false;
+	bool offered = false, plus = false, ended = false;
+	const char *header;
 	size_t mark;
 
 	while (!ended && reader_ok(r)) {
@@ -148,20 +156,24 @@ static enum proof_result begin_scram(struct proof *p, struct reader *r, struct w
 
 		ended = mechanism.length == 0;
 		offered = offered || span_is(mechanism, SCRAM_MECHANISM);
+		plus = plus || (p->binding_length > 0 && span_is(mechanism, SCRAM_MECHANISM_PLUS));
 	}
 	if (!reader_done(r))
 		return fail(p, "malformed list of SASL mechanisms");
-	if (!offered)
+	if (!offered && !plus)
 		return fail(p, "the server offers no SASL mechanism that is supported (%s is)", SCRAM_MECHANISM);
 	if (p->kind != SECRET_PLAIN && !p->has_key)
 		return wrong_type(p, "SCRAM-SHA-256");
 	base64_write(p->nonce, p->random, SCRAM_NONCE_BYTES);
 	if (!buf_format(&p->messages, "n=,r=%s", p->nonce))
 		return fail(p, "out of memory");
+	/* "y": a server that did offer more than we were shown will know that its list was changed on the way. */
+	p->flag = plus ? 'p' : p->binding_length > 0 ? 'y' : 'n';
+	header = scram_header(p->flag);
 	mark = message_begin(w, 'p');
-	write_string(w, SCRAM_MECHANISM);
-	write_u32(w, (uint32_t)(3 + p->messages.length));
-	write_bytes(w, "n,,", 3);
+	write_string(w, plus ? SCRAM_MECHANISM_PLUS : SCRAM_MECHANISM);
+	write_u32(w, (uint32_t)(strlen(header) + p->messages.length));
+	write_bytes(w, header, strlen(header));
 	write_span(w, buf_span(&p->messages));
 	message_end(w, mark);
 	p->state = STATE_FIRST_SENT;
@@ -228,7 +240,7 @@ static const char *choose_keys(struct proof *p, const struct server_first *first
 static enum proof_result answer_challenge(struct proof *p, struct span message, struct writer *w)
 {
 	uint8_t client_key[SCRAM_KEY_LENGTH], sum[SCRAM_KEY_LENGTH];
-	char proof[BASE64_LENGTH(SCRAM_KEY_LENGTH) + 1];
+	char proof[BASE64_LENGTH(SCRAM_KEY_LENGTH) + 1], channel[SCRAM_CHANNEL_LENGTH + 1];
 	struct server_first first;
 	const char *problem = parse_server_first(p, message, &first);
 	size_t begin, mark;
@@ -237,9 +249,10 @@ static enum proof_result answer_challenge(struct proof *p, struct span message, 
 		problem = choose_keys(p, &first, client_key);
 	if (problem)
 		return fail(p, "%s", problem);
+	scram_channel_write(channel, p->flag, span_of(p->binding, p->binding_length));
 	begin = p->messages.length + 1 + message.length + 1;
 	if (!buf_add(&p->messages, ",", 1) || !buf_add_span(&p->messages, message) ||
-		!buf_add(&p->messages, ",c=biws,r=", 10) || !buf_add_span(&p->messages, first.nonce)) {
+		!buf_format(&p->messages, ",c=%s,r=", channel) || !buf_add_span(&p->messages, first.nonce)) {
 		secret_wipe(client_key, sizeof client_key);
 		return fail(p, "out of memory");
 	}

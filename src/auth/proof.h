@@ -18,6 +18,7 @@ struct proof_setup {
 	const struct secret *secret; /* NULL or SECRET_NONE: only trust works */
 	const uint8_t *client_key;   /* SCRAM pass-through key or NULL */
 	const uint8_t *random;       /* 32 fresh random bytes */
+	struct span binding;         /* as in login.h, from the server's certificate; copied */
 };
 
 struct proof;

@@ -1,6 +1,7 @@
 #include "auth/scram.h"
 
 #include "auth/saslprep.h"
+#include "base/check.h"
 #include "base/text.h"
 
 /* SCRAM in one picture; every arrow to the right is a hash that can not be undone:
@@ -138,4 +139,31 @@ bool scram_nonce_ok(struct span nonce)
 			return false;
 	}
 	return true;
+}
+
+const char *scram_header(char flag)
+{
+	switch (flag) {
+	case 'p':
+		return "p=" SCRAM_BINDING ",,";
+	case 'y':
+		return "y,,";
+	default:
+		return "n,,";
+	}
+}
+
+void scram_channel_write(char out[SCRAM_CHANNEL_LENGTH + 1], char flag, struct span binding)
+{
+	uint8_t bytes[sizeof "p=" SCRAM_BINDING ",," + SCRAM_BINDING_MAX];
+	const char *header = scram_header(flag);
+	size_t length = strlen(header);
+
+	check(binding.length <= SCRAM_BINDING_MAX);
+	memcpy(bytes, header, length);
+	if (flag == 'p' && binding.length > 0) {
+		memcpy(bytes + length, binding.at, binding.length);
+		length += binding.length;
+	}
+	base64_write(out, bytes, length);
 }

@@ -9,6 +9,9 @@
  * chapter): keys, proofs and the shape of messages. Private to auth/. */
 
 #define SCRAM_MECHANISM      "SCRAM-SHA-256"
+#define SCRAM_MECHANISM_PLUS "SCRAM-SHA-256-PLUS"   /* bound to the TLS connection */
+#define SCRAM_BINDING        "tls-server-end-point" /* RFC 5929, the only kind that PostgreSQL has */
+#define SCRAM_BINDING_MAX    64
 #define SCRAM_NONCE_BYTES    18  /* random bytes in a nonce of ours, as PostgreSQL has it */
 #define SCRAM_NONCE_MAX      512 /* of the other side's; drivers send 24 to 64 */
 #define SCRAM_MESSAGE_MAX    4096
@@ -37,6 +40,12 @@ bool scram_proof_fits(const uint8_t proof[SCRAM_KEY_LENGTH], const uint8_t store
 
 /* Take the attribute `name` ("r=...") off the front of a message, with the comma behind it. False: it is not there. */
 bool scram_take(struct span *message, char name, struct span *value);
+
+/* What a client thinks of channel binding (RFC 5802, section 6): 'n': it can not, 'y': it could, but we seem not to, 'p': bound. The
+ * header of client-first that says so; and attribute c= of client-final, which repeats it with the binding, in base64, terminated. */
+#define SCRAM_CHANNEL_LENGTH BASE64_LENGTH(sizeof "p=" SCRAM_BINDING ",," + SCRAM_BINDING_MAX)
+const char *scram_header(char flag);
+void scram_channel_write(char out[SCRAM_CHANNEL_LENGTH + 1], char flag, struct span binding);
 
 /* Printable ASCII without comma, not empty, not beyond SCRAM_NONCE_MAX (RFC 5802, section 7, "printable"). */
 bool scram_nonce_ok(struct span nonce);

@@ -342,7 +342,10 @@ static void begin_tls(struct guest *guest)
 
 void guest_secured(struct guest *guest)
 {
-	client_secured(guest->login);
+	uint8_t binding[TLS_BINDING];
+	struct client_channel channel = { .binding = span_of(binding, stream_tls_binding(guest->stream, binding)) };
+
+	client_secured(guest->login, &channel);
 }
 
 static void follow(struct guest *guest, enum client_edge edge)

@@ -179,10 +179,11 @@ refused:
 	worker_step(worker, &event);
 }
 
-struct server *dial_login(struct worker *worker, struct server_setup setup, const char *password)
+struct server *dial_login(
+	struct worker *worker, const struct stream *stream, struct server_setup setup, const char *password)
 {
 	struct secret forced = { 0 };
-	uint8_t random[32], key[SCRAM_KEY_LENGTH];
+	uint8_t random[32], key[SCRAM_KEY_LENGTH], binding[TLS_BINDING];
 	struct server *login;
 
 	if (password && secret_init(&forced, span_text(password)))
@@ -193,6 +194,7 @@ struct server *dial_login(struct worker *worker, struct server_setup setup, cons
 		setup.client_key = key;
 	entropy_fill(random, sizeof random);
 	setup.random = random;
+	setup.binding = span_of(binding, stream_tls_binding(stream, binding));
 	buf_clear(&worker->out);
 	login = server_login_new(&setup, &worker->out);
 	secret_fini(&forced);
@@ -230,7 +232,7 @@ void channel_connected(struct channel *channel)
 	if (database->application_name)
 		extra[setup.extra_count++] = (struct startup_pair){ span_text("application_name"),
 			span_text(database->application_name) };
-	channel->login = dial_login(worker, setup, database->password);
+	channel->login = dial_login(worker, channel->stream, setup, database->password);
 	piece = (struct piece){ buf_span(out).at, out->length };
 	if (!channel->login || !stream_write(channel->stream, &piece, 1)) {
 		channel_dial_failed(channel, FAILURE_TEMPORARY, SQLSTATE_OUT_OF_MEMORY, "out of memory");

@@ -297,7 +297,7 @@ void monitor_connected(struct watch *watch)
 	check(watch->state == WATCH_CONNECTING);
 	watch->state = WATCH_LOGIN;
 	(void)watch_candidate(watch, watch->candidate, &view, &password);
-	watch->login = dial_login(worker, setup, password);
+	watch->login = dial_login(worker, watch->stream, setup, password);
 	if (!watch->login || !send_out(watch))
 		fail(watch, "out of memory");
 }

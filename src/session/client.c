@@ -33,6 +33,8 @@ struct client {
 	bool local_owner;
 	enum client_tls tls;
 	bool secure;
+	uint8_t binding[64];
+	size_t binding_length;
 	uint32_t asked; /* the protocol asked for */
 	struct span unknown[8];
 	char unknown_texts[512];
@@ -289,9 +291,12 @@ static enum client_edge take_request(struct client *client, const struct startup
 	return CLIENT_SECURE;
 }
 
-void client_secured(struct client *client)
+void client_secured(struct client *client, const struct client_channel *channel)
 {
-	check(client->state == STATE_SECURING);
+	check(client->state == STATE_SECURING && channel->binding.length <= sizeof client->binding);
+	if (channel->binding.length > 0)
+		memcpy(client->binding, channel->binding.at, channel->binding.length);
+	client->binding_length = channel->binding.length;
 	client->secure = client->peer.encrypted = true;
 	client->state = STATE_HELLO;
 }
@@ -428,6 +433,7 @@ enum client_edge client_admit(struct client *client, struct buf *out)
 		.scram_iterations = (uint32_t)client->config->scram_iterations,
 		.random = client->random,
 		.process = client->process_random,
+		.binding = span_of(client->binding, client->binding_length),
 	};
 
 	check(client->state == STATE_ENTERING);

@@ -47,8 +47,11 @@ void client_free(struct client *);                      /* wipes */
 /* Feed unread bytes. `used` is how many are done with. */
 enum client_edge client_take(struct client *, struct span bytes, size_t *used, struct buf *out);
 
-/* TLS stands, as was asked for. */
-void client_secured(struct client *);
+/* TLS stands, as was asked for. What is known of it; copied. */
+struct client_channel {
+	struct span binding; /* see auth/login.h */
+};
+void client_secured(struct client *, const struct client_channel *);
 
 /* The door is open: begin the proof. */
 enum client_edge client_admit(struct client *, struct buf *out);

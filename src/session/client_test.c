@@ -226,13 +226,13 @@ static void encryption_is_agreed_to_once_and_then_the_login_goes_on(void **state
 		assert_int_equal(out.length, 1);
 		assert_int_equal(*buf_span(&out).at, 'S');
 		buf_clear(&out);
-		client_secured(client);
+		client_secured(client, &(struct client_channel){ 0 });
 		STARTUP("user", "ada", "database", "shop");
 		assert_int_equal(edge, CLIENT_ENTERS);
 
 		connect_to("auth_type = md5", MANNER_PGWEIR, false);
 		say(ssl, sizeof ssl);
-		client_secured(client);
+		client_secured(client, &(struct client_channel){ 0 });
 		buf_clear(&out);
 		say(ssl, sizeof ssl);
 		is_refused("08P01", "SSL request inside an encrypted connection");

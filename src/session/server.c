@@ -34,6 +34,7 @@ struct server *server_login_new(const struct server_setup *setup, struct buf *ou
 		.secret = setup->secret,
 		.client_key = setup->client_key,
 		.random = setup->random,
+		.binding = setup->binding,
 	};
 	struct server *server = calloc(1, sizeof *server);
 	struct writer w = writer_to(out);

@@ -19,6 +19,7 @@ struct server_setup {
 	const struct secret *secret;      /* borrowed until the login is over; NULL: none */
 	const uint8_t *client_key;        /* SCRAM pass-through, or NULL; copied */
 	const uint8_t *random;            /* 32 fresh bytes */
+	struct span binding;              /* of TLS, see auth/proof.h; empty: none */
 	const struct startup_pair *extra; /* more startup parameters */
 	size_t extra_count;
 	struct params_book *params;

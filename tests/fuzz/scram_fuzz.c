@@ -50,6 +50,7 @@ static void fuzz_login(unsigned choice, const struct secret *secret, struct read
 		.user = span_text("app"),
 		.secret = choice & 4 ? NULL : secret,
 		.mock_scram = choice & 8,
+		.binding = span_text(choice & 64 ? "certificate" : ""),
 		.scram_iterations = 1,
 		.random = zeros,
 		.process = zeros };
@@ -90,6 +91,7 @@ static void fuzz_proof(unsigned choice, const struct secret *secret, struct read
 	struct proof_setup setup = { .user = span_text("app"),
 		.secret = choice & 4 ? NULL : secret,
 		.client_key = choice & 8 ? zeros : NULL,
+		.binding = span_text(choice & 64 ? "certificate" : ""),
 		.random = zeros };
 	struct proof *p = proof_new(&setup);
 	enum proof_result result = PROOF_MORE;

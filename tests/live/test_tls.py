@@ -106,6 +106,49 @@ class Listener:
             pass
 
 
+class Eavesdropper(Listener):
+    """Speaks TLS with both sides. Without `plus`, he takes SCRAM-SHA-256-PLUS off the list on its way."""
+
+    def __init__(self, to, paper, plus):
+        super().__init__(to)
+        self.plus = plus
+        self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self.context.load_cert_chain(*paper)
+
+    def _accept(self):
+        while True:
+            try:
+                one, _ = self.door.accept()
+            except OSError:
+                return
+            threading.Thread(target=self._sit_between, args=(one,), daemon=True).start()
+
+    def _sit_between(self, one):
+        blind = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        blind.check_hostname, blind.verify_mode = False, ssl.CERT_NONE
+        try:
+            one.recv(8)
+            one.sendall(b"S")
+            one = self.context.wrap_socket(one, server_side=True)
+            other = Client(self.to, login=False, tls=blind).socket
+            other.sendall(one.recv(1 << 16))        # the startup packet
+            offer = other.recv(1 << 16)
+            if not self.plus:
+                self_made = offer[9:].replace(b"SCRAM-SHA-256-PLUS\0", b"")
+                offer = wire.message(b"R", offer[5:9] + self_made)
+            one.sendall(offer)
+            while True:
+                said = one.recv(1 << 16)
+                other.sendall(said)
+                answer = other.recv(1 << 16)
+                if not said or not answer:
+                    break
+                one.sendall(answer)
+            one.close()
+        except OSError:
+            pass
+
+
 class Clients(Encrypted):
     def each_sslmode_meets_each_client_tls_sslmode(self):
         root = f"sslrootcert={self.authority.certificate}"
@@ -430,6 +473,78 @@ class Servers(Encrypted):
         self.assertEqual("t", self._encrypted(pooler))
         wait_until("the monitor is encrypted", lambda: int(pg.value(
             "SELECT count(*) FROM pg_stat_ssl JOIN pg_stat_activity USING (pid) WHERE ssl AND application_name LIKE '%monitor%'")))
+
+
+class Bound(Encrypted):
+    """SCRAM-SHA-256-PLUS: the login is tied to the TLS connection."""
+
+    PASSWORD = "sea-salt"
+
+    def _login(self, pooler, *words, password=PASSWORD):
+        return self._psql(pooler, f"sslmode=require password={password}", *words, user="by_scram",
+                          sql="SELECT current_user")
+
+    def psql_insists_on_channel_binding_towards_us(self):
+        for secret in (self.PASSWORD, None):
+            with self.pg.admin() as admin:
+                stored = secret or admin.value("SELECT rolpassword FROM pg_authid WHERE rolname = 'by_scram'")
+            pooler = self.pooler(settings=self._towards_clients("allow", auth_type="scram-sha-256"), userlist={"by_scram": stored, "admin": "x"})
+            self.assertEqual((0, "by_scram", ""), self._login(pooler, "channel_binding=require"))
+            self.assertEqual((0, "by_scram", ""), self._login(pooler, "channel_binding=disable"))
+            status, _, complained = self._login(pooler, "channel_binding=require", password="wrong")
+            self.assertEqual(2, status)
+            self.assertIn("password authentication failed", complained)
+            status, _, complained = self._psql(pooler, f"sslmode=disable channel_binding=require password={self.PASSWORD}", user="by_scram")
+            self.assertIn("channel binding", complained)
+            pooler.stop()
+
+    def certificates_of_every_kind_bind(self):
+        kinds = {"rsa384": ("-newkey", "rsa:2048", "-sha384"), "ec512": ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-384", "-sha512")}
+        for name, words in kinds.items():
+            paper = self.folder / f"{name}.crt", self.folder / f"{name}.key"
+            papers.openssl("req", "-x509", *words, "-nodes", "-subj", "/CN=localhost", "-days", 10, "-keyout", paper[1], "-out", paper[0])
+            for path in paper:
+                papers.give_away(path)
+            pooler = self.pooler(settings=self._towards_clients("allow", paper=paper, auth_type="scram-sha-256"),
+                                 userlist={"by_scram": self.PASSWORD})
+            self.assertEqual((0, "by_scram", ""), self._login(pooler, "channel_binding=require"))
+            pooler.stop()
+        paper = self.folder / "ed.crt", self.folder / "ed.key"      # its signature has no hash of its own: nothing to bind by
+        papers.openssl("req", "-x509", "-newkey", "ed25519", "-nodes", "-subj", "/CN=localhost", "-days", 10, "-keyout", paper[1], "-out", paper[0])
+        for path in paper:
+            papers.give_away(path)
+        pooler = self.pooler(settings=self._towards_clients("allow", paper=paper, auth_type="scram-sha-256"), userlist={"by_scram": self.PASSWORD})
+        self.assertEqual((0, "by_scram", ""), self._login(pooler, "channel_binding=prefer"))
+        self.assertIn("channel binding", self._login(pooler, "channel_binding=require")[2])
+
+    def we_are_bound_towards_postgresql_also_by_pass_through(self):
+        pg = self._encrypted_postgres(log_min_messages="debug1")
+        with pg.admin() as admin:
+            stored = admin.value("SELECT rolpassword FROM pg_authid WHERE rolname = 'by_scram'")
+        for secret in (self.PASSWORD, stored):
+            pooler = self.pooler(pg=pg, userlist={"by_scram": secret}, settings=self._towards_clients(
+                "allow", auth_type="scram-sha-256", server_tls_sslmode="require", monitor_interval=0))
+            self.assertEqual((0, "by_scram", ""), self._login(pooler, "channel_binding=require"))
+            pooler.stop()
+        paper = papers.Authority(self.folder, "stranger").sign("between", "localhost")
+        for plus in (True, False):
+            with Eavesdropper(pg.address, paper, plus) as between:
+                pooler = self.pooler(pg=pg, userlist={"by_scram": self.PASSWORD}, settings={"server_tls_sslmode": "require",
+                                     "monitor_interval": 0}, databases={"app": f"host=127.0.0.1 port={between.port} dbname=app"})
+                error = self.refused(pooler.client, user="by_scram")
+                self.assertIn("channel binding", error.message)
+                pooler.stop()
+
+    def somebody_in_between_is_found_out(self):
+        """He has a certificate of his own, which nobody looked at, and passes everything on."""
+        paper = papers.Authority(self.folder, "stranger").sign("between", "localhost")
+        pooler = self.pooler(settings=self._towards_clients("allow", auth_type="scram-sha-256"), userlist={"by_scram": self.PASSWORD})
+        for plus, says in ((True, "SCRAM channel binding check failed"), (False, "believes that it is not offered here: it is")):
+            with Eavesdropper(pooler.address, paper, plus) as between:
+                status, _, complained = self._login(between, "channel_binding=prefer")
+                self.assertEqual(2, status)
+                self.assertIn(says, complained)
+        self.assertEqual((0, "by_scram", ""), self._login(pooler, "channel_binding=prefer"))
 
 
 class Bytes(Encrypted):

@@ -39,3 +39,10 @@ void stream_tls_facts(const struct stream *s, struct tls_facts *out)
 	(void)s;
 	*out = (struct tls_facts){ 0 };
 }
+
+size_t stream_tls_binding(const struct stream *s, uint8_t out[TLS_BINDING])
+{
+	(void)s;
+	(void)out;
+	return 0;
+}
