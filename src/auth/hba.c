@@ -32,7 +32,8 @@ struct names {
 };
 
 enum rule_type { TYPE_LOCAL, TYPE_HOST, TYPE_TLS, TYPE_PLAIN, TYPE_GSS, TYPE_NO_GSS };
-enum rule_method { METHOD_REJECT, METHOD_PEER, METHOD_LOGIN };
+enum rule_method { METHOD_REJECT, METHOD_PEER, METHOD_CERT, METHOD_LOGIN };
+enum rule_certificate { CERTIFICATE_NONE, CERTIFICATE_ANY, CERTIFICATE_OWN }; /* which one of the client's is wanted */
 
 struct rule {
 	unsigned line;
@@ -42,6 +43,7 @@ struct rule {
 	uint8_t ip[16], mask[16];
 	enum rule_method method;
 	enum auth_method login;
+	enum rule_certificate certificate;
 	char *map;
 };
 
@@ -333,6 +335,7 @@ static const struct {
 	{ "password", METHOD_LOGIN, AUTH_PLAIN },
 	{ "scram-sha-256", METHOD_LOGIN, AUTH_SCRAM },
 	{ "peer", METHOD_PEER, AUTH_TRUST },
+	{ "cert", METHOD_CERT, AUTH_TRUST },
 };
 
 static bool take_type(struct reading *r, const struct word *word, struct rule *rule)
@@ -361,11 +364,35 @@ static bool take_method(struct reading *r, struct span *line, struct rule *rule)
 		rule->login = methods[i].login;
 		if (rule->method == METHOD_PEER && rule->type != TYPE_LOCAL)
 			return fail(r, "peer is for local connections only");
+		if (rule->method == METHOD_CERT && rule->type != TYPE_TLS)
+			return fail(r, "cert is for hostssl connections only");
+		if (rule->method == METHOD_CERT)
+			rule->certificate = CERTIFICATE_OWN;
 		return true;
 	}
 	r->unsupported = true;
-	return fail(
-		r, "the method \"%.60s\" is not built: trust, reject, md5, password, scram-sha-256 or peer", word.text);
+	return fail(r, "the method \"%.60s\" is not built: trust, reject, md5, password, scram-sha-256, peer or cert",
+		word.text);
+}
+
+static bool may_be_mapped(const struct rule *rule)
+{
+	return rule->method == METHOD_PEER || rule->method == METHOD_CERT;
+}
+
+static bool take_clientcert(struct reading *r, const char *value, struct rule *rule)
+{
+	if (rule->type != TYPE_TLS)
+		return fail(r, "clientcert is for hostssl connections only");
+	if (strcmp(value, "verify-full") == 0)
+		rule->certificate = CERTIFICATE_OWN;
+	else if (strcmp(value, "verify-ca") != 0)
+		return fail(r, "clientcert=%.60s: it is verify-ca or verify-full", value);
+	else if (rule->method == METHOD_CERT)
+		return fail(r, "clientcert=verify-ca would weaken cert");
+	else
+		rule->certificate = CERTIFICATE_ANY;
+	return true;
 }
 
 static bool take_options(struct reading *r, struct span *line, struct rule *rule)
@@ -373,9 +400,14 @@ static bool take_options(struct reading *r, struct span *line, struct rule *rule
 	struct word word;
 
 	while (take_single(r, line, &word)) {
-		if (rule->method != METHOD_PEER || strncmp(word.text, "map=", 4) != 0 || !word.text[4])
+		if (strncmp(word.text, "clientcert=", 11) == 0) {
+			if (!take_clientcert(r, word.text + 11, rule))
+				return false;
+			continue;
+		}
+		if (!may_be_mapped(rule) || strncmp(word.text, "map=", 4) != 0 || !word.text[4])
 			return fail(r, "\"%.60s\" behind the method means nothing%s", word.text,
-				rule->method == METHOD_PEER ? ": map=NAME is all there is" : "");
+				may_be_mapped(rule) ? ": map=NAME is all there is" : "");
 		free(rule->map);
 		rule->map = strdup(word.text + 4);
 		if (!rule->map)
@@ -580,20 +612,67 @@ static bool address_fits(const struct rule *rule, const struct hba_peer *peer)
 	return true;
 }
 
-static bool peer_may_be(const struct hba *hba, const struct rule *rule, const char *system_user, struct span user)
+/* Whoever is called `name` outside may be `user` here. */
+static bool name_may_be(const struct hba *hba, const struct rule *rule, struct span name, struct span user)
 {
-	if (!system_user)
-		return false;
 	if (!rule->map)
-		return span_is(user, system_user);
+		return span_equal(user, name);
 	for (size_t i = 0; i < hba->mappings_count; i++) {
 		const struct mapping *m = &hba->mappings[i];
 
-		if (strcmp(m->map, rule->map) == 0 && strcmp(m->system_user, system_user) == 0 &&
+		if (strcmp(m->map, rule->map) == 0 && span_is(name, m->system_user) &&
 			(!m->user || span_is(user, m->user)))
 			return true;
 	}
 	return false;
+}
+
+/* Take the next of a certificate's names. */
+static bool next_name(struct span *names, struct span *name)
+{
+	const uint8_t *end = names->length > 0 ? memchr(names->at, 0, names->length) : NULL;
+
+	if (!end)
+		return false;
+	*name = span_of(names->at, (size_t)(end - names->at));
+	*names = span_skip(*names, name->length + 1);
+	return true;
+}
+
+bool hba_is_named(struct span names, struct span user)
+{
+	struct span name;
+
+	while (next_name(&names, &name))
+		if (span_equal(name, user))
+			return true;
+	return false;
+}
+
+static bool certificate_may_be(const struct hba *hba, const struct rule *rule, struct span names, struct span user)
+{
+	struct span name;
+
+	while (next_name(&names, &name))
+		if (name_may_be(hba, rule, name, user))
+			return true;
+	return false;
+}
+
+/* The rule fits; is its owner who he says, as far as his connection shows? */
+static enum hba_verdict look_at(
+	const struct hba *hba, const struct rule *rule, const struct hba_peer *peer, struct span user)
+{
+	if (rule->method == METHOD_REJECT)
+		return HBA_REJECT;
+	if (rule->method == METHOD_PEER &&
+		(!peer->system_user || !name_may_be(hba, rule, span_text(peer->system_user), user)))
+		return HBA_PEER_FAILED;
+	if (rule->certificate != CERTIFICATE_NONE && !peer->certificate)
+		return HBA_CERTIFICATE_MISSING;
+	if (rule->certificate == CERTIFICATE_OWN && !certificate_may_be(hba, rule, peer->names, user))
+		return HBA_CERTIFICATE_FAILED;
+	return HBA_METHOD;
 }
 
 enum hba_verdict hba_judge(const struct hba *hba, const struct hba_peer *peer, struct span database, struct span user,
@@ -608,11 +687,7 @@ enum hba_verdict hba_judge(const struct hba *hba, const struct hba_peer *peer, s
 			continue;
 		*line = rule->line;
 		*method = rule->login;
-		if (rule->method == METHOD_REJECT)
-			return HBA_REJECT;
-		if (rule->method == METHOD_PEER && !peer_may_be(hba, rule, peer->system_user, user))
-			return HBA_PEER_FAILED;
-		return HBA_METHOD;
+		return look_at(hba, rule, peer, user);
 	}
 	return HBA_NONE;
 }

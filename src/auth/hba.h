@@ -9,11 +9,11 @@
 /* The rules of auth_hba_file and the name maps of auth_ident_file, as one immutable value. The form is that of PostgreSQL's pg_hba.conf
  * (PostgreSQL's documentation, "The pg_hba.conf File", "User Name Maps"):
  *
- *   TYPE  DATABASE  USER  [ADDRESS]  METHOD  [map=NAME]
+ *   TYPE  DATABASE  USER  [ADDRESS]  METHOD  [map=NAME] [clientcert=verify-ca|verify-full]
  *
  * TYPE is local, host, hostssl, hostnossl, hostgssenc or hostnogssenc. DATABASE and USER are names, all, @FILE (names), and for databases
  * sameuser and replication; several are parted by commas, and a name in quotes is only a name. ADDRESS is all, ADDRESS/BITS, or
- * ADDRESS and MASK. METHOD is trust, reject, md5, password, scram-sha-256 or peer. The first rule that fits decides. */
+ * ADDRESS and MASK. METHOD is trust, reject, md5, password, scram-sha-256, peer or cert. The first rule that fits decides. */
 struct hba;
 
 struct hba_source {
@@ -43,13 +43,20 @@ struct hba_peer {
 	bool encrypted;     /* TLS stands */
 	uint8_t ip[16];
 	const char *system_user; /* of a unix socket's peer; NULL: not known */
+	bool certificate;        /* it has shown one that is good */
+	struct span names;       /* in that certificate: each has a zero byte at its end */
 };
+
+/* `user` is one of these names, letter by letter. */
+bool hba_is_named(struct span names, struct span user);
 
 enum hba_verdict {
 	HBA_NONE, /* no rule fits */
 	HBA_REJECT,
-	HBA_PEER_FAILED, /* the rule says peer, and this is somebody else */
-	HBA_METHOD       /* prove it by this method */
+	HBA_PEER_FAILED,         /* the rule says peer, and this is somebody else */
+	HBA_CERTIFICATE_MISSING, /* the rule wants a good one */
+	HBA_CERTIFICATE_FAILED,  /* it is somebody else's */
+	HBA_METHOD               /* prove it by this method */
 };
 
 /* `line`: of the rule that decided, 0: none did. */

@@ -84,18 +84,27 @@ static struct hba *parse(const char *rules, const char *maps, bool lenient, char
 	return hba_parse(&source, error, 256);
 }
 
-/* "md5:3": the method and the line that decided. From a system user ("@anna"), an address, or one with TLS ("+127.0.0.1"). */
+/* "md5:3": the method and the line that decided. From a system user ("@anna"), an address, or one with TLS ("+127.0.0.1"), or
+ * with a good certificate as well ("#anna": for this name, and anna.example). */
 static const char *judge(const struct hba *hba, const char *from, const char *database, const char *user)
 {
 	static const char *const methods[] = { "any", "trust", "password", "md5", "scram-sha-256" };
 	static char said[64];
+	char names[100];
+	size_t names_length;
 	struct hba_peer peer = { 0 };
 	enum auth_method method = AUTH_ANY;
 	unsigned line;
 
 	if (from[0] == '@')
 		peer.system_user = from + 1;
-	else if (from[0] == '+')
+	else if (from[0] == '#') {
+		names_length = text_format(names, sizeof names, "%s", from + 1) + 1;
+		names_length += text_format(names + names_length, sizeof names - names_length, "%s.example", from + 1) +
+			1;
+		peer.names = span_of(names, names_length);
+		peer.certificate = peer.encrypted = parse_ip(span_text("127.0.0.1"), peer.ip, &peer.ip_length);
+	} else if (from[0] == '+')
 		peer.encrypted = parse_ip(span_text(from + 1), peer.ip, &peer.ip_length);
 	else if (from[0])
 		assert_true(parse_ip(span_text(from), peer.ip, &peer.ip_length));
@@ -108,6 +117,12 @@ static const char *judge(const struct hba *hba, const char *from, const char *da
 		break;
 	case HBA_PEER_FAILED:
 		text_format(said, sizeof said, "stranger:%u", line);
+		break;
+	case HBA_CERTIFICATE_MISSING:
+		text_format(said, sizeof said, "uncertified:%u", line);
+		break;
+	case HBA_CERTIFICATE_FAILED:
+		text_format(said, sizeof said, "impostor:%u", line);
 		break;
 	case HBA_METHOD:
 		text_format(said, sizeof said, "%s:%u", methods[method], line);
@@ -168,6 +183,37 @@ static void whether_tls_stands_makes_another_rule_fit(void **state)
 	hba_free(hba);
 }
 
+static void a_certificate_is_who_it_names(void **state)
+{
+	char error[256];
+	struct hba *hba = parse("hostssl shop  all  all cert\n"
+				"hostssl store all  all cert map=staff\n"
+				"hostssl depot all  all md5 clientcert=verify-ca\n"
+				"hostssl vault all  all scram-sha-256 clientcert=verify-full\n"
+				"hostssl mint  all  all cert clientcert=verify-full map=staff\n"
+				"host    shop  all  all reject\n",
+		"staff anna boss\nstaff bert.example carl\n", false, error);
+
+	(void)state;
+	assert_string_equal(error, "");
+	assert_string_equal(judge(hba, "#anna", "shop", "anna"), "trust:1");
+	assert_string_equal(judge(hba, "#anna", "shop", "anna.example"), "trust:1");
+	assert_string_equal(judge(hba, "#anna", "shop", "ann"), "impostor:1");
+	assert_string_equal(judge(hba, "#anna", "shop", ""), "impostor:1");
+	assert_string_equal(judge(hba, "#anna", "shop", "boss"), "impostor:1");
+	assert_string_equal(judge(hba, "+127.0.0.1", "shop", "anna"), "uncertified:1");
+	assert_string_equal(judge(hba, "127.0.0.1", "shop", "anna"), "reject:6");
+	assert_string_equal(judge(hba, "#anna", "store", "boss"), "trust:2");
+	assert_string_equal(judge(hba, "#anna", "store", "anna"), "impostor:2"); /* a map is all there is */
+	assert_string_equal(judge(hba, "#bert", "store", "carl"), "trust:2");
+	assert_string_equal(judge(hba, "#anna", "depot", "whoever"), "md5:3");
+	assert_string_equal(judge(hba, "+127.0.0.1", "depot", "whoever"), "uncertified:3");
+	assert_string_equal(judge(hba, "#anna", "vault", "anna"), "scram-sha-256:4");
+	assert_string_equal(judge(hba, "#anna", "vault", "bert"), "impostor:4");
+	assert_string_equal(judge(hba, "#anna", "mint", "boss"), "trust:5");
+	hba_free(hba);
+}
+
 static void a_map_says_who_may_be_whom(void **state)
 {
 	char error[256];
@@ -190,6 +236,15 @@ static void what_is_wrong_is_said_with_file_and_line(void **state)
 	} cases[] = {
 		{ "\n\nhots all all all trust\n", NULL,
 			"hba.conf:3: \"hots\" is no type of connection: local, host, hostssl or hostnossl" },
+		{ "host all all all cert\n", NULL, "hba.conf:1: cert is for hostssl connections only" },
+		{ "host all all all md5 clientcert=verify-ca\n", NULL,
+			"hba.conf:1: clientcert is for hostssl connections only" },
+		{ "hostssl all all all md5 clientcert=1\n", NULL,
+			"hba.conf:1: clientcert=1: it is verify-ca or verify-full" },
+		{ "hostssl all all all cert clientcert=verify-ca\n", NULL,
+			"hba.conf:1: clientcert=verify-ca would weaken cert" },
+		{ "hostssl all all all md5 map=staff\n", NULL,
+			"hba.conf:1: \"map=staff\" behind the method means nothing" },
 		{ "host all all 10.0.0.0/33 trust\n", NULL, "hba.conf:1: \"33\" is no number of bits from 0 to 32" },
 		{ "host all all 10.0.0.0 trust\n", NULL, "hba.conf:1: \"trust\" is no mask for \"10.0.0.0\"" },
 		{ "host all all 10.0.0.0\n", NULL, "hba.conf:1: \"10.0.0.0\" has neither /BITS nor a mask behind it" },
@@ -208,7 +263,7 @@ static void what_is_wrong_is_said_with_file_and_line(void **state)
 		{ "host all all db.example trust\n", NULL,
 			"hba.conf:1: the address is neither all nor a number with its network, as 10.0.0.0/8 or ::1/128; host names are not built" },
 		{ "local all all pam\n", NULL,
-			"hba.conf:1: the method \"pam\" is not built: trust, reject, md5, password, scram-sha-256 or peer" },
+			"hba.conf:1: the method \"pam\" is not built: trust, reject, md5, password, scram-sha-256, peer or cert" },
 		{ "local all all peer\n", "a b\n",
 			"ident.conf:1: a map has three words: MAP SYSTEM-USER DATABASE-USER" },
 		{ "local all all peer\n", "\na b c d\n", "ident.conf:2: \"d\" is one word too many" },
@@ -265,6 +320,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_first_rule_that_fits_decides),
 		cmocka_unit_test(whether_tls_stands_makes_another_rule_fit),
+		cmocka_unit_test(a_certificate_is_who_it_names),
 		cmocka_unit_test(a_map_says_who_may_be_whom),
 		cmocka_unit_test(what_is_wrong_is_said_with_file_and_line),
 		cmocka_unit_test(what_is_not_built_is_passed_over_where_pgbouncer_does_so),

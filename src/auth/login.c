@@ -127,6 +127,7 @@ static enum login_result begin(struct login *l, enum secret_kind kind, struct wr
 		break;
 	case AUTH_SCRAM:
 	case AUTH_HBA: /* refused by login_new */
+	case AUTH_CERT:
 		break;
 	}
 	l->mock = kind != SECRET_PLAIN && kind != SECRET_SCRAM;
@@ -450,6 +451,7 @@ const char *login_refusal(const struct login *l)
 	case AUTH_PLAIN:
 	case AUTH_MD5:
 	case AUTH_HBA:
+	case AUTH_CERT:
 		break;
 	}
 	return "password authentication failed";

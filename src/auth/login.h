@@ -14,7 +14,8 @@ enum auth_method {
 	AUTH_PLAIN,
 	AUTH_MD5,
 	AUTH_SCRAM,
-	AUTH_HBA /* only as auth_type: a rule names one of the others */
+	AUTH_HBA, /* only as auth_type: a rule names one of the others */
+	AUTH_CERT /* likewise: TLS has proven it already, and who asks here has looked (hba_is_named) */
 };
 
 enum login_result {

@@ -13,7 +13,7 @@
 static const struct setting_word auth_types[] = {
 	/* The numbers of enum auth_method in auth/login.h, which stands beside us and is not included. */
 	{ "any", 0 }, { "trust", 1 }, { "plain", 2 }, { "md5", 3 }, { "scram-sha-256", 4 }, { "hba", 5 },
-	{ "cert", -1 }, { "ldap", -1 }, { "pam", -1 }, { NULL, 0 }
+	{ "cert", 6 }, { "ldap", -1 }, { "pam", -1 }, { NULL, 0 }
 };
 
 static const struct setting_word pool_modes[] = {
@@ -70,7 +70,7 @@ const struct setting schema_settings[] = {
 	LATER(auth_dbname, TYPE_TEXT, "name", "", LIVE, "1.19.0", "The database on which auth_query runs.", NO_LOOKUP),
 	ROW(auth_file, TYPE_TEXT, "path", "", LIVE, "1.0", "The file of users and their secrets; read again on RELOAD."),
 	ROW(auth_hba_file, TYPE_TEXT, "path", "", LIVE, "1.7", "The file of rules for auth_type=hba ([who may come in](hba.md)); read again on RELOAD."),
-	ROW(auth_ident_file, TYPE_TEXT, "path", "", LIVE, "1.23.0", "The file of name maps for peer rules of auth_hba_file; read again on RELOAD."),
+	ROW(auth_ident_file, TYPE_TEXT, "path", "", LIVE, "1.23.0", "The file of name maps for peer and cert rules of auth_hba_file; read again on RELOAD."),
 	LATER(auth_ldap_options, TYPE_TEXT, "string", "", LIVE, "1.25.0", "How to reach the directory for auth_type=ldap.", "no directory is asked"),
 	LATER(auth_query, TYPE_TEXT, "SQL", DEFAULT_AUTH_QUERY, LIVE, "1.6", "The query that finds the secret of a user who is not in auth_file.", NO_LOOKUP),
 	ROW(auth_type, TYPE_WORD, "word", "md5", LIVE, "1.0", "How clients prove who they are.", .words = auth_types),

@@ -79,11 +79,9 @@ struct tls_facts {
 };
 void stream_tls_facts(const struct stream *, struct tls_facts *);
 
-/* The peer's certificate is for exactly this name: its common name, or one of its DNS names. */
-bool stream_tls_is_named(const struct stream *, struct span name);
-
-/* The common name of the peer's certificate; "": none, or none that can be shown. */
-void stream_tls_name(const struct stream *, char *out, size_t size);
+/* Add the names in the peer's certificate, common names first, then DNS names, each with a zero byte at its end. False: memory refused. */
+struct buf;
+bool stream_tls_names(const struct stream *, struct buf *);
 
 /* What ties a login to this connection: tls-server-end-point (RFC 5929, section 4), a hash of the server's certificate. Returns its
  * length; 0: none can be had (a signature without a hash, a plain stream). */

@@ -51,67 +51,49 @@ void stream_tls_facts(const struct stream *s, struct tls_facts *out)
 
 /* ---- names in the peer's certificate ---- */
 
-/* The n-th common name as UTF-8, to be freed by OPENSSL_free. A zero byte inside makes it nobody's. */
-static struct span common_name(const X509 *certificate, int *at, unsigned char **text)
+/* A zero byte inside is there to deceive: such a name is nobody's. */
+static bool add_name(struct buf *out, const void *text, int length)
+{
+	if (length <= 0 || memchr(text, 0, (size_t)length))
+		return true;
+	return buf_add(out, text, (size_t)length) && buf_add(out, "", 1);
+}
+
+static bool add_common_names(const X509 *certificate, struct buf *out)
 {
 	const X509_NAME *subject = X509_get_subject_name(certificate);
-	const X509_NAME_ENTRY *entry;
-	int length;
+	bool ok = true;
 
-	*text = NULL;
-	*at = X509_NAME_get_index_by_NID(subject, NID_commonName, *at);
-	if (*at < 0)
-		return span_of("", 0);
-	entry = X509_NAME_get_entry(subject, *at);
-	length = ASN1_STRING_to_UTF8(text, X509_NAME_ENTRY_get_data(entry));
-	if (length <= 0 || memchr(*text, 0, (size_t)length))
-		return span_of("", 0);
-	return span_of(*text, (size_t)length);
+	for (int at = -1; ok && (at = X509_NAME_get_index_by_NID(subject, NID_commonName, at)) >= 0;) {
+		unsigned char *text = NULL;
+		int length = ASN1_STRING_to_UTF8(&text, X509_NAME_ENTRY_get_data(X509_NAME_get_entry(subject, at)));
+
+		ok = add_name(out, text, length);
+		OPENSSL_free(text);
+	}
+	return ok;
 }
 
-void stream_tls_name(const struct stream *s, char *out, size_t size)
-{
-	const X509 *certificate = certificate_of(s);
-	unsigned char *text = NULL;
-	int at = -1;
-
-	out[0] = 0;
-	if (certificate)
-		text_escape(out, size, common_name(certificate, &at, &text));
-	OPENSSL_free(text);
-}
-
-static bool is_among_names(const X509 *certificate, struct span name)
+static bool add_dns_names(const X509 *certificate, struct buf *out)
 {
 	GENERAL_NAMES *names = X509_get_ext_d2i(certificate, NID_subject_alt_name, NULL, NULL);
-	bool found = false;
+	bool ok = true;
 
-	for (int i = 0; !found && i < sk_GENERAL_NAME_num(names); i++) {
-		const GENERAL_NAME *one = sk_GENERAL_NAME_value(names, i);
+	for (int i = 0; ok && i < sk_GENERAL_NAME_num(names); i++) {
+		const GENERAL_NAME *name = sk_GENERAL_NAME_value(names, i);
 
-		if (one->type == GEN_DNS)
-			found = span_equal(name,
-				span_of(ASN1_STRING_get0_data(one->d.dNSName),
-					(size_t)ASN1_STRING_length(one->d.dNSName)));
+		if (name->type == GEN_DNS)
+			ok = add_name(out, ASN1_STRING_get0_data(name->d.dNSName), ASN1_STRING_length(name->d.dNSName));
 	}
 	GENERAL_NAMES_free(names);
-	return found;
+	return ok;
 }
 
-bool stream_tls_is_named(const struct stream *s, struct span name)
+bool stream_tls_names(const struct stream *s, struct buf *out)
 {
 	const X509 *certificate = certificate_of(s);
-	unsigned char *text;
-	int at = -1;
-	bool found = false;
 
-	if (!certificate || name.length == 0)
-		return false;
-	do {
-		found = span_equal(name, common_name(certificate, &at, &text));
-		OPENSSL_free(text);
-	} while (!found && at >= 0);
-	return found || is_among_names(certificate, name);
+	return !certificate || (add_common_names(certificate, out) && add_dns_names(certificate, out));
 }
 
 size_t stream_tls_binding(const struct stream *s, uint8_t out[TLS_BINDING])

@@ -344,8 +344,20 @@ void guest_secured(struct guest *guest)
 {
 	uint8_t binding[TLS_BINDING];
 	struct client_channel channel = { .binding = span_of(binding, stream_tls_binding(guest->stream, binding)) };
+	struct tls_facts facts;
+	struct buf names = { 0 };
+	bool ok = true;
 
-	client_secured(guest->login, &channel);
+	stream_tls_facts(guest->stream, &facts);
+	if (facts.verified) {
+		ok = stream_tls_names(guest->stream, &names);
+		channel.certificate = true;
+		channel.names = buf_span(&names);
+	}
+	ok = ok && client_secured(guest->login, &channel);
+	buf_fini(&names);
+	if (!ok)
+		guest_end(guest, NULL, "out of memory");
 }
 
 static void follow(struct guest *guest, enum client_edge edge)

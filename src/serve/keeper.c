@@ -136,9 +136,15 @@ static bool reload(struct keeper *keeper, char *error, size_t error_size)
 }
 
 /* Files are read again only for a setting that is about them: SET of another must not fail for their sake. */
-static bool is_about_tls(const char *key)
+static bool settle_tls(const struct config *config, const char *key, const struct tls_pair *before,
+	struct tls_pair *out, char *error, size_t error_size)
 {
-	return strncmp(key, "client_tls", 10) == 0 || strncmp(key, "server_tls", 10) == 0;
+	if (strncmp(key, "client_tls", 10) == 0 || strncmp(key, "server_tls", 10) == 0)
+		return tls_load(config, before, out, error, error_size);
+	if (!tls_agrees(config, error, error_size))
+		return false;
+	*out = tls_pair_keep(before);
+	return true;
 }
 
 static bool set(struct keeper *keeper, const struct letter_command *command, char *error, size_t error_size)
@@ -155,9 +161,7 @@ static bool set(struct keeper *keeper, const struct letter_command *command, cha
 		config_drop(config);
 		config = NULL;
 	}
-	if (config && !is_about_tls(command->key)) {
-		tls = tls_pair_keep(&before);
-	} else if (config && !tls_load(config, &before, &tls, error, error_size)) {
+	if (config && !settle_tls(config, command->key, &before, &tls, error, error_size)) {
 		config_drop(config);
 		config = NULL;
 	}

@@ -9,6 +9,9 @@ struct tls_pair {
 	struct tls_context *clients, *servers;
 };
 
+/* The settings of TLS agree with one another and with the rest. False: `error`. Asked by tls_load too. */
+bool tls_agrees(const struct config *, char *error, size_t error_size);
+
 /* From the settings' files. `before`: what is in force, or NULL at the start. False: `error`; nothing was made. */
 bool tls_load(
 	const struct config *, const struct tls_pair *before, struct tls_pair *out, char *error, size_t error_size);

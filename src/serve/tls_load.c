@@ -1,4 +1,5 @@
 /* From settings to contexts, by the keeper: all of it, or nothing and the reason. */
+#include "auth/login.h"
 #include "base/log.h"
 #include "base/text.h"
 #include "serve/tls.h"
@@ -72,23 +73,33 @@ static bool load_servers(const struct config *config, struct tls_pair *out, char
 		.dheparams = "",
 	};
 
-	if (config->server_tls_negotiation && config->server_tls_sslmode < SSLMODE_REQUIRE) {
-		text_format(error, error_size,
-			"server_tls_negotiation = direct: server_tls_sslmode must be require, verify-ca or verify-full, since a server "
-			"is not asked");
-		return false;
-	}
 	if (config->server_tls_sslmode == SSLMODE_DISABLE)
 		return true;
 	out->servers = tls_context_new(&setup, error, error_size);
 	return out->servers != NULL;
 }
 
+bool tls_agrees(const struct config *config, char *error, size_t error_size)
+{
+	if (config->server_tls_negotiation && config->server_tls_sslmode < SSLMODE_REQUIRE) {
+		text_format(error, error_size,
+			"server_tls_negotiation = direct: server_tls_sslmode must be require, verify-ca or verify-full, since a server "
+			"is not asked");
+		return false;
+	}
+	if (config->auth_type == AUTH_CERT && config->client_tls_sslmode < SSLMODE_VERIFY_CA) {
+		text_format(error, error_size, "auth_type = cert: client_tls_sslmode must be verify-full");
+		return false;
+	}
+	return true;
+}
+
 bool tls_load(const struct config *config, const struct tls_pair *before, struct tls_pair *out, char *error,
 	size_t error_size)
 {
 	*out = (struct tls_pair){ 0 };
-	if (load_clients(config, out, error, error_size) && load_servers(config, out, error, error_size) &&
+	if (tls_agrees(config, error, error_size) && load_clients(config, out, error, error_size) &&
+		load_servers(config, out, error, error_size) &&
 		is_certificate_in_time(
 			out->clients, before ? before->clients : NULL, before != NULL, error, error_size) &&
 		is_certificate_in_time(out->servers, before ? before->servers : NULL, before != NULL, error, error_size))

@@ -35,7 +35,8 @@ struct client {
 	bool secure;
 	uint8_t binding[64];
 	size_t binding_length;
-	uint32_t asked; /* the protocol asked for */
+	struct buf names; /* in its certificate */
+	uint32_t asked;   /* the protocol asked for */
 	struct span unknown[8];
 	char unknown_texts[512];
 	size_t unknown_count, unknown_used;
@@ -76,6 +77,7 @@ void client_free(struct client *client)
 	params_drop(client->facts.params);
 	free(client->user);
 	free(client->database);
+	buf_fini(&client->names);
 	secret_wipe(client, sizeof *client);
 	free(client);
 }
@@ -291,14 +293,19 @@ static enum client_edge take_request(struct client *client, const struct startup
 	return CLIENT_SECURE;
 }
 
-void client_secured(struct client *client, const struct client_channel *channel)
+bool client_secured(struct client *client, const struct client_channel *channel)
 {
 	check(client->state == STATE_SECURING && channel->binding.length <= sizeof client->binding);
 	if (channel->binding.length > 0)
 		memcpy(client->binding, channel->binding.at, channel->binding.length);
 	client->binding_length = channel->binding.length;
+	if (!buf_add_span(&client->names, channel->names))
+		return false;
+	client->peer.certificate = channel->certificate;
+	client->peer.names = buf_span(&client->names);
 	client->secure = client->peer.encrypted = true;
 	client->state = STATE_HELLO;
+	return true;
 }
 
 #define TLS_HANDSHAKE 0x16 /* the first byte of a TLS client; of a startup packet of 300 megabytes */
@@ -384,6 +391,14 @@ static enum client_edge settle_proof(struct client *client, enum login_result re
 	return CLIENT_PROVEN;
 }
 
+static enum client_edge refuse_certificate(struct client *client, struct buf *out)
+{
+	if (bouncer(client))
+		return refuse(client, out, SQLSTATE_INVALID_AUTHORIZATION, "TLS certificate name mismatch");
+	return refuse(client, out, SQLSTATE_INVALID_AUTHORIZATION,
+		"certificate authentication failed for user \"%.100s\"", client->user);
+}
+
 /* What auth_hba_file says. MORE: prove it by *method. */
 static enum client_edge ask_rules(struct client *client, enum auth_method *method, struct buf *out)
 {
@@ -410,6 +425,10 @@ static enum client_edge ask_rules(struct client *client, enum auth_method *metho
 	else if (verdict == HBA_REJECT)
 		refuse(client, out, SQLSTATE_INVALID_AUTHORIZATION,
 			bouncer(client) ? "login rejected" : "auth_hba_file rejects %s", who);
+	else if (verdict == HBA_CERTIFICATE_MISSING)
+		refuse(client, out, SQLSTATE_INVALID_AUTHORIZATION, "connection requires a valid client certificate");
+	else if (verdict == HBA_CERTIFICATE_FAILED)
+		refuse_certificate(client, out);
 	else if (bouncer(client))
 		refuse(client, out, SQLSTATE_INVALID_AUTHORIZATION, "unix socket login rejected");
 	else
@@ -441,6 +460,11 @@ enum client_edge client_admit(struct client *client, struct buf *out)
 		setup.method = AUTH_ANY;
 	if (setup.method == AUTH_HBA && ask_rules(client, &setup.method, out) == CLIENT_REFUSED)
 		return CLIENT_REFUSED;
+	if (setup.method == AUTH_CERT) {
+		if (!client->peer.certificate || !hba_is_named(client->peer.names, client->facts.user))
+			return refuse_certificate(client, out);
+		setup.method = AUTH_TRUST; /* whoever the file does not know stays outside */
+	}
 	if (client->unknown_count > 0 || client->asked != client->facts.protocol)
 		message_negotiate(&w, client->facts.protocol, client->unknown, client->unknown_count);
 	if (client->secrets) {

@@ -50,8 +50,10 @@ enum client_edge client_take(struct client *, struct span bytes, size_t *used, s
 /* TLS stands, as was asked for. What is known of it; copied. */
 struct client_channel {
 	struct span binding; /* see auth/login.h */
+	bool certificate;    /* the client has shown a good one, with these names: see auth/hba.h */
+	struct span names;
 };
-void client_secured(struct client *, const struct client_channel *);
+bool client_secured(struct client *, const struct client_channel *); /* false: memory refused */
 
 /* The door is open: begin the proof. */
 enum client_edge client_admit(struct client *, struct buf *out);

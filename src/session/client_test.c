@@ -226,13 +226,13 @@ static void encryption_is_agreed_to_once_and_then_the_login_goes_on(void **state
 		assert_int_equal(out.length, 1);
 		assert_int_equal(*buf_span(&out).at, 'S');
 		buf_clear(&out);
-		client_secured(client, &(struct client_channel){ 0 });
+		assert_true(client_secured(client, &(struct client_channel){ 0 }));
 		STARTUP("user", "ada", "database", "shop");
 		assert_int_equal(edge, CLIENT_ENTERS);
 
 		connect_to("auth_type = md5", MANNER_PGWEIR, false);
 		say(ssl, sizeof ssl);
-		client_secured(client, &(struct client_channel){ 0 });
+		assert_true(client_secured(client, &(struct client_channel){ 0 }));
 		buf_clear(&out);
 		say(ssl, sizeof ssl);
 		is_refused("08P01", "SSL request inside an encrypted connection");
@@ -241,6 +241,47 @@ static void encryption_is_agreed_to_once_and_then_the_login_goes_on(void **state
 	portion = 100;
 	say("\0\0\0\10\4\322\26\57and a startup packet", 28);
 	is_refused("08P01", "received unencrypted data after SSL request");
+	offered = CLIENT_TLS_NEVER;
+}
+
+static void a_certificate_is_enough_for_who_it_names_and_the_file_knows(void **state)
+{
+	static const uint8_t ssl[] = { 0, 0, 0, 8, 4, 210, 22, 47 };
+	static const struct {
+		const char *names;
+		size_t length;
+		bool good;
+		enum manner manner;
+		const char *user, *refusal; /* NULL: in */
+	} cases[] = {
+		{ "ada", 4, true, MANNER_PGWEIR, "ada", NULL },
+		{ "x\0ada", 6, true, MANNER_PGWEIR, "ada", NULL },
+		{ "ada", 4, false, MANNER_PGWEIR, "ada", "certificate authentication failed for user \"ada\"" },
+		{ "ada", 4, true, MANNER_PGWEIR, "boss", "certificate authentication failed for user \"boss\"" },
+		{ "", 0, true, MANNER_PGWEIR, "ada", "certificate authentication failed for user \"ada\"" },
+		{ "ada", 4, true, MANNER_PGBOUNCER, "boss", "TLS certificate name mismatch" },
+		{ "ghost", 6, true, MANNER_PGWEIR, "ghost", "password authentication failed for user \"ghost\"" },
+	};
+
+	(void)state;
+	offered = CLIENT_TLS_MUST;
+	portion = 100;
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		struct client_channel channel = { .certificate = cases[i].good,
+			.names = span_of(cases[i].names, cases[i].length) };
+
+		connect_to("auth_type = cert\nclient_tls_sslmode = verify-full", cases[i].manner, false);
+		say(ssl, sizeof ssl);
+		assert_true(client_secured(client, &channel));
+		buf_clear(&out);
+		STARTUP("user", cases[i].user, "database", "shop");
+		assert_int_equal(edge, CLIENT_ENTERS);
+		edge = client_admit(client, &out);
+		if (!cases[i].refusal)
+			assert_int_equal(edge, CLIENT_PROVEN);
+		else
+			assert_string_equal(client_facts(client)->refusal, cases[i].refusal);
+	}
 	offered = CLIENT_TLS_NEVER;
 }
 
@@ -679,6 +720,7 @@ int main(void)
 	const struct CMUnitTest stories[] = {
 		STORY(encryption_is_declined_and_the_login_goes_on),
 		STORY(encryption_is_agreed_to_once_and_then_the_login_goes_on),
+		STORY(a_certificate_is_enough_for_who_it_names_and_the_file_knows),
 		STORY(tls_that_begins_by_itself_is_known_by_its_first_byte),
 		STORY(who_must_encrypt_and_does_not_is_refused_but_for_a_cancel),
 		STORY(bytes_behind_a_request_for_encryption_are_refused),

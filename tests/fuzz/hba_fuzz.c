@@ -47,7 +47,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		.read_file = read_file,
 		.context = &names,
 		.parse_ip = parse_ip };
-	struct hba_peer peer = { .ip_length = size % 3 == 0 ? 0 : size % 3 == 1 ? 4 : 16, .system_user = "anna" };
+	struct hba_peer peer = { .ip_length = size % 3 == 0 ? 0
+			: size % 3 == 1                     ? 4
+							    : 16,
+		.system_user = "anna",
+		.encrypted = size & 4,
+		.certificate = size & 8,
+		.names = names };
 	char error[200] = "";
 	struct hba *hba = hba_parse(&source, error, sizeof error);
 	enum auth_method method;

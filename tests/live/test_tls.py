@@ -475,6 +475,64 @@ class Servers(Encrypted):
             "SELECT count(*) FROM pg_stat_ssl JOIN pg_stat_activity USING (pid) WHERE ssl AND application_name LIKE '%monitor%'")))
 
 
+class Certified(Encrypted):
+    """A client's certificate says who it is."""
+
+    def setUp(self):
+        super().setUp()
+        self.app, self.boss = self.authority.sign("app"), self.authority.sign("boss", "Boss of it all", "DNS:other,DNS:third")
+        self.foreign = papers.Authority(self.folder, "stranger").sign("foreign", "app")
+
+    def _with(self, paper):
+        return ("sslmode=require", f"sslcert={paper[0]} sslkey={paper[1]}") if paper else ("sslmode=require",)
+
+    def auth_type_cert_lets_in_whom_the_certificate_names(self):
+        pooler = self.pooler(settings=self._towards_clients("verify-full", client_tls_ca_file=self.authority.certificate,
+                                                            auth_type="cert"))
+        self._works(pooler, *self._with(self.app))
+        self._works(pooler, *self._with(self.boss), user="other")
+        self._fails(pooler, *self._with(self.app), user="other", says='certificate authentication failed for user "other"')
+        self._fails(pooler, *self._with(self.foreign), says="unknown ca")
+        self._fails(pooler, *self._with(None), says="certificate required")
+
+    def auth_type_cert_needs_its_settings(self):
+        from harness import Pooler
+        for sslmode in ("disable", "require"):
+            pooler = Pooler(settings=self._towards_clients(sslmode, auth_type="cert"))
+            pooler.launch()
+            self.assertEqual(1, pooler.wait())
+            self.assertIn("auth_type = cert: client_tls_sslmode must be verify-full", pooler.log())
+        pooler = self.pooler(settings=self._towards_clients("allow"))
+        self.refused(pooler.console().query, "SET auth_type = 'cert'")
+
+    def rules_tell_encrypted_from_plain_and_want_certificates(self):
+        rules = ("hostssl app  other all cert map=bosses\n"
+                 "hostssl app  third all scram-sha-256 clientcert=verify-full\n"
+                 "hostssl app  app   all trust clientcert=verify-ca\n"
+                 "hostssl app2 app   all trust\n"
+                 "hostnossl app2 other all trust\n"
+                 "local   all  all       trust\n")
+        maps = 'bosses "Boss of it all" other\n'
+        pooler = self.pooler(userlist={"app": "", "other": "", "third": "3", "admin": ""},
+                             files={"hba.conf": rules, "ident.conf": maps},
+                             settings=self._towards_clients("allow", client_tls_ca_file=self.authority.certificate))
+        pooler.settings |= {"auth_type": "hba", "auth_hba_file": pooler.folder / "hba.conf", "auth_ident_file": pooler.folder / "ident.conf"}
+        pooler.write_files()
+        pooler.console().query("RELOAD")
+        self._works(pooler, *self._with(self.boss), user="other")
+        self._fails(pooler, *self._with(self.app), user="other", says='certificate authentication failed for user "other"')
+        self._fails(pooler, *self._with(None), user="other", says="connection requires a valid client certificate")
+        self._works(pooler, *self._with(self.boss), "password=3", user="third")
+        self._fails(pooler, *self._with(self.boss), "password=4", user="third", says="password authentication failed")
+        self._fails(pooler, *self._with(self.app), "password=3", user="third", says="certificate authentication failed")
+        self._works(pooler, *self._with(self.boss))
+        self._fails(pooler, *self._with(self.foreign), says="connection requires a valid client certificate")
+        self._works(pooler, "sslmode=require", database="app2")
+        self._fails(pooler, "sslmode=disable", database="app2", says="no entry of auth_hba_file fits")
+        self._works(pooler, "sslmode=disable", database="app2", user="other")
+        self._fails(pooler, "sslmode=require", database="app2", user="other", says="no entry of auth_hba_file fits")
+
+
 class Bound(Encrypted):
     """SCRAM-SHA-256-PLUS: the login is tied to the TLS connection."""
 

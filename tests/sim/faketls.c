@@ -46,3 +46,10 @@ size_t stream_tls_binding(const struct stream *s, uint8_t out[TLS_BINDING])
 	(void)out;
 	return 0;
 }
+
+bool stream_tls_names(const struct stream *s, struct buf *out)
+{
+	(void)s;
+	(void)out;
+	return true;
+}
