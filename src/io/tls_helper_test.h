@@ -259,10 +259,12 @@ struct raw {
 	BIO *in, *out;
 };
 
-static inline void raw_init(struct raw *r, struct world *w, struct owner *o, struct tls_context *accepting)
+/* `version`: the newest that it speaks; 0: any. */
+static inline void raw_init(struct raw *r, struct world *w, struct owner *o, struct tls_context *accepting, int version)
 {
 	r->fd = raw_join(w, o);
 	r->context = SSL_CTX_new(TLS_client_method());
+	SSL_CTX_set_max_proto_version(r->context, version);
 	r->ssl = SSL_new(r->context);
 	r->in = BIO_new(BIO_s_mem());
 	r->out = BIO_new(BIO_s_mem());
@@ -317,6 +319,45 @@ static inline void raw_shake(struct raw *r, struct world *w, struct owner *o, si
 		raw_receive(r);
 	}
 	raw_send(r, w, step, true);
+}
+
+/* Seal these words and give them to the socket. */
+static inline void raw_say(struct raw *r, struct world *w, const char *words)
+{
+	assert_int_equal(SSL_write(r->ssl, words, (int)strlen(words)), strlen(words));
+	raw_send(r, w, 4096, false);
+}
+
+/* A loop with one stream B, and such a client at its other end. */
+struct scene {
+	struct tls_context *context;
+	struct world w;
+	struct owner b;
+	struct raw r;
+};
+
+static inline void scene_init(struct scene *c, const struct tls_setup *accepting, int version)
+{
+	c->context = context_of(accepting);
+	world_init(&c->w, ROAD_IPV4);
+	raw_init(&c->r, &c->w, &c->b, c->context, version);
+}
+
+/* And the handshake is over. */
+static inline void scene_open(struct scene *c, int version)
+{
+	struct tls_setup accepting = accepts();
+
+	scene_init(c, &accepting, version);
+	raw_shake(&c->r, &c->w, &c->b, 4096);
+}
+
+static inline void scene_fini(struct scene *c)
+{
+	owner_fini(&c->b);
+	raw_fini(&c->r);
+	tls_context_drop(c->context);
+	world_fini(&c->w);
 }
 
 #endif

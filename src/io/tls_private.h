@@ -53,13 +53,17 @@ struct tls {
 	uint8_t phase; /* enum tls_phase */
 	bool optional, direct;
 	bool said_goodbye;
-	int problem;   /* X509_V_OK, or what is wrong with the peer's certificate */
-	char server[]; /* dialed: host, a blank, address; the key of its tickets */
+	uint32_t chatter; /* bytes queued that OpenSSL had to say by itself, while there was something queued */
+	int problem;      /* X509_V_OK, or what is wrong with the peer's certificate */
+	char server[];    /* dialed: host, a blank, address; the key of its tickets */
 };
 
-/* One for each loop that has streams with TLS: where bytes are while OpenSSL works. Between two steps it is empty. */
-#define BENCH_IN  32768 /* what is received at once: less than a LOOP_READ when decrypted, with a record that waited */
-#define BENCH_OUT 65536
+/* ---- where OpenSSL works (tls_bench.c) ---- */
+
+/* One for each loop that has streams with TLS. Between two steps it is empty. A bench of received bytes and one record that had begun
+ * before them fit into a read buffer when decrypted; what a read buffer becomes when encrypted is sent at once. */
+#define BENCH_IN  (LOOP_READ - 20 * 1024)
+#define BENCH_OUT (LOOP_READ + 20 * 1024)
 
 struct tls_bench {
 	struct stream *stream; /* at work */
@@ -68,5 +72,19 @@ struct tls_bench {
 	bool refused; /* memory for what is to be sent */
 	uint8_t received[BENCH_IN], out[BENCH_OUT], gather[16384];
 };
+
+BIO_METHOD *tls_bench_method(void); /* NULL: memory refused */
+
+/* OpenSSL is about to work for this stream, on these received bytes. */
+struct tls *tls_begin_work(struct stream *, struct span received);
+
+/* An operation returned `result`. True: it was done, or wants to read more. False: the end, noted; `what` was being done. */
+bool tls_work_went_on(struct stream *, int result, const char *what);
+
+/* Send what was made, or queue it. */
+void tls_send_out(struct tls_bench *);
+
+/* Nothing goes on. What OpenSSL has to say about it to the peer (an alert) is under way. */
+void tls_break_off(struct stream *, int error, const char *trouble);
 
 #endif

@@ -23,153 +23,9 @@
  *           repeated. What the kernel does not take is queued as on a plain stream, as sealed records.
  * Memory.   The bench belongs to the loop. An idle stream has its SSL and nothing else: OpenSSL gives its buffers back when they are
  *           empty (SSL_MODE_RELEASE_BUFFERS).
- * Errors.   OpenSSL's queue of errors is one for each thread: it is emptied before each operation, and read only after one that failed.
+ * Errors.   See tls_bench.c.
  *
  * Only the bytes are looked after here. Pausing, resuming, taking turns, finishing and lingering are stream.c's, as for everybody. */
-
-/* A bench of received bytes and one record that had begun before it are decrypted into one read buffer. */
-_Static_assert(BENCH_IN + SSL3_RT_MAX_ENCRYPTED_LENGTH <= LOOP_READ, "what is received at once fits when decrypted");
-
-/* ---- between OpenSSL and the bench ---- */
-
-static void send_out(struct tls_bench *bench)
-{
-	struct stream *s = bench->stream;
-	struct piece piece = { bench->out, bench->out_length };
-
-	bench->out_length = 0;
-	if (piece.length > 0 && !stream_write_plain(s, &piece, 1))
-		bench->refused = true;
-}
-
-static int bench_write(BIO *bio, const char *bytes, size_t n, size_t *taken)
-{
-	struct tls_bench *bench = ((struct tls *)BIO_get_data(bio))->bench;
-
-	BIO_clear_retry_flags(bio);
-	*taken = n;
-	while (n > 0) {
-		size_t room = BENCH_OUT - bench->out_length, part = n < room ? n : room;
-
-		memcpy(bench->out + bench->out_length, bytes, part);
-		bench->out_length += part;
-		bytes += part;
-		n -= part;
-		if (bench->out_length == BENCH_OUT)
-			send_out(bench);
-	}
-	return bench->refused ? -1 : 1;
-}
-
-static int bench_read(BIO *bio, char *into, size_t room, size_t *got)
-{
-	struct tls_bench *bench = ((struct tls *)BIO_get_data(bio))->bench;
-
-	BIO_clear_retry_flags(bio);
-	*got = room < bench->in_left ? room : bench->in_left;
-	if (*got == 0) {
-		BIO_set_retry_read(bio);
-		return -1;
-	}
-	memcpy(into, bench->in, *got);
-	bench->in += *got;
-	bench->in_left -= *got;
-	return 1;
-}
-
-static long bench_control(BIO *bio, int command, long number, void *at)
-{
-	(void)bio;
-	(void)number;
-	(void)at;
-	return command == BIO_CTRL_FLUSH; /* the bench is sent at the end of each step */
-}
-
-static BIO_METHOD *bench_method(void)
-{
-	static _Atomic(BIO_METHOD *) made;
-	BIO_METHOD *method = atomic_load(&made), *before = NULL;
-
-	if (method)
-		return method;
-	method = BIO_meth_new(BIO_TYPE_SOURCE_SINK | BIO_get_new_index(), "bench");
-	if (!method || BIO_meth_set_write_ex(method, bench_write) != 1 ||
-		BIO_meth_set_read_ex(method, bench_read) != 1 || BIO_meth_set_ctrl(method, bench_control) != 1) {
-		BIO_meth_free(method);
-		return NULL;
-	}
-	if (atomic_compare_exchange_strong(&made, &before, method))
-		return method;
-	BIO_meth_free(method); /* another thread was faster */
-	return before;
-}
-
-bool tls_has_bench(struct loop *loop)
-{
-	if (!loop->bench)
-		loop->bench = calloc(1, sizeof *loop->bench);
-	return loop->bench != NULL;
-}
-
-/* OpenSSL is about to work for this stream, on these received bytes. */
-static struct tls *begin_work(struct stream *s, struct span received)
-{
-	struct tls_bench *bench = s->loop->bench;
-
-	bench->stream = s;
-	bench->in = received.at;
-	bench->in_left = received.length;
-	bench->out_length = 0;
-	bench->refused = false;
-	s->tls->bench = bench;
-	ERR_clear_error();
-	return s->tls;
-}
-
-/* Nothing goes on. What OpenSSL has to say about it to the peer (an alert) is under way. */
-static void break_off(struct stream *s, int error, const char *trouble)
-{
-	struct tls *tls = s->tls;
-
-	free(tls->trouble);
-	tls->trouble = strdup(trouble);
-	tls->phase = TLS_BROKEN;
-	if (!has_flag(s, FLAG_FAILED | FLAG_OVER))
-		s->error = (uint16_t)error;
-	set_flag(s, FLAG_OVER | FLAG_HANGUP);
-	loop_queue(s->loop, s);
-}
-
-/* An operation returned `result`. True: it was done, or wants to read more. False: the end, noted. */
-static bool work_went_on(struct stream *s, int result, const char *what)
-{
-	struct tls *tls = s->tls;
-	struct tls_bench *bench = tls->bench;
-	char text[300], reason[200];
-	int error = SSL_get_error(tls->ssl, result);
-
-	if (result > 0)
-		return true;
-	if (bench->refused) {
-		ERR_clear_error();
-		break_off(s, ENOMEM, "out of memory");
-		return false;
-	}
-	switch (error) {
-	case SSL_ERROR_WANT_READ:
-		return true;
-	case SSL_ERROR_ZERO_RETURN: /* the peer said that it sends no more: as good as the socket's end */
-		if (!has_flag(s, FLAG_FAILED | FLAG_OVER))
-			s->error = 0;
-		set_flag(s, FLAG_OVER | FLAG_HANGUP);
-		return false;
-	default:
-		tls_reason(reason, sizeof reason, "the peer broke off", tls->problem);
-		text_format(text, sizeof text, "%s: %s", what, reason);
-		break_off(s, EPROTO, text);
-		return false;
-	}
-}
 
 /* ---- birth and death ---- */
 
@@ -195,7 +51,7 @@ static struct tls *tls_new(struct tls_context *context, const char *server)
 {
 	size_t length = strlen(server) + 1;
 	struct tls *tls = calloc(1, sizeof *tls + length);
-	BIO_METHOD *method = bench_method();
+	BIO_METHOD *method = tls_bench_method();
 	BIO *bio = NULL;
 
 	if (!tls || !method)
@@ -295,6 +151,8 @@ bool stream_secure(struct stream *s, struct tls_context *context, bool direct)
 
 /* ---- reading ---- */
 
+#define CHATTER_MOST 65536
+
 /* Decrypt what lies on the bench, to its end. Returns how much there is; an end was noted. */
 static size_t decrypt(struct stream *s, uint8_t *into, size_t room)
 {
@@ -308,21 +166,37 @@ static size_t decrypt(struct stream *s, uint8_t *into, size_t room)
 		result = SSL_read_ex(tls->ssl, into + total, room - total, &got);
 		total += got;
 	} while (result == 1);
-	(void)work_went_on(s, result, "TLS failed");
-	send_out(tls->bench);
+	(void)tls_work_went_on(s, result, "TLS failed");
+	tls_send_out(tls->bench);
 	check(tls->bench->in_left == 0 || has_flag(s, FLAG_OVER));
 	return total;
+}
+
+/* OpenSSL answers some records by itself (a renegotiation is declined, new keys are confirmed). A peer that sends nothing else and reads no
+ * answer would have us queue them without end. */
+static void note_chatter(struct stream *s, size_t queued_before)
+{
+	size_t queued = block_length(s->unsent);
+
+	if (queued <= queued_before)
+		return;
+	s->tls->chatter = (queued_before > 0 ? s->tls->chatter : 0) + (uint32_t)(queued - queued_before);
+	if (s->tls->chatter > CHATTER_MOST)
+		tls_break_off(s, EPROTO, "the peer does not read what it is answered");
 }
 
 ssize_t tls_receive(struct stream *s, uint8_t *into, size_t room)
 {
 	struct tls_bench *bench = s->loop->bench;
+	size_t queued = block_length(s->unsent), plain;
 	ssize_t got = stream_receive(s, bench->received, BENCH_IN);
 
 	if (got <= 0)
 		return got;
-	begin_work(s, span_of(bench->received, (size_t)got));
-	return (ssize_t)decrypt(s, into, room);
+	tls_begin_work(s, span_of(bench->received, (size_t)got));
+	plain = decrypt(s, into, room);
+	note_chatter(s, queued);
+	return (ssize_t)plain;
 }
 
 /* ---- writing ---- */
@@ -331,7 +205,7 @@ static bool encrypt(struct stream *s, const void *bytes, size_t length)
 {
 	size_t taken;
 
-	return length == 0 || work_went_on(s, SSL_write_ex(s->tls->ssl, bytes, length, &taken), "TLS failed");
+	return length == 0 || tls_work_went_on(s, SSL_write_ex(s->tls->ssl, bytes, length, &taken), "TLS failed");
 }
 
 /* Small pieces share a record, each of which costs 22 bytes and a turn of the cipher; of a long one each record is cut from where it lies. */
@@ -343,7 +217,7 @@ bool tls_write(struct stream *s, const struct piece *pieces, size_t count)
 
 	if (s->tls->phase != TLS_OPEN || has_flag(s, FLAG_FAILED))
 		return true;
-	begin_work(s, span_of(NULL, 0));
+	tls_begin_work(s, span_of(NULL, 0));
 	for (size_t i = 0; ok && i < count; i++) {
 		struct span rest = span_of(pieces[i].at, pieces[i].length);
 
@@ -364,7 +238,7 @@ bool tls_write(struct stream *s, const struct piece *pieces, size_t count)
 		}
 	}
 	ok = ok && encrypt(s, bench->gather, gathered);
-	send_out(bench);
+	tls_send_out(bench);
 	secret_wipe(bench->gather, gathered);
 	return ok && !bench->refused;
 }
@@ -381,13 +255,13 @@ static bool stand(struct stream *s, struct completion *out)
 
 	SSL_get0_alpn_selected(tls->ssl, &protocol, &protocol_length);
 	if (tls->direct && protocol_length == 0) {
-		break_off(s, EPROTO, "direct TLS without the protocol's name (ALPN \"postgresql\")");
+		tls_break_off(s, EPROTO, "direct TLS without the protocol's name (ALPN \"postgresql\")");
 		return false;
 	}
 	tls->phase = TLS_OPEN;
 	n = decrypt(s, s->loop->buffer, LOOP_READ);
 	if (n > 0 && !block_add(&tls->unread, s->loop->buffer, n))
-		break_off(s, ENOMEM, "out of memory");
+		tls_break_off(s, ENOMEM, "out of memory");
 	if (tls->phase != TLS_OPEN)
 		return false;
 	if (n > 0)
@@ -398,12 +272,12 @@ static bool stand(struct stream *s, struct completion *out)
 /* One step of the handshake, with these bytes. True: it stands, and that is said. */
 static bool shake(struct stream *s, struct span received, struct completion *out)
 {
-	struct tls *tls = begin_work(s, received);
+	struct tls *tls = tls_begin_work(s, received);
 	int result = SSL_do_handshake(tls->ssl);
-	bool goes_on = work_went_on(s, result, "TLS handshake failed");
+	bool goes_on = tls_work_went_on(s, result, "TLS handshake failed");
 	bool stands = goes_on && result == 1 && stand(s, out);
 
-	send_out(tls->bench);
+	tls_send_out(tls->bench);
 	return stands;
 }
 
@@ -445,15 +319,15 @@ static void take_answer(struct stream *s, const uint8_t *bytes, ssize_t n)
 
 	/* Bytes behind the answer were sent by somebody who did not wait for our handshake (CVE-2021-23222). */
 	if (n > 1)
-		break_off(s, EPROTO, "the server sent bytes in plain text behind its answer to the SSL request");
+		tls_break_off(s, EPROTO, "the server sent bytes in plain text behind its answer to the SSL request");
 	else if (bytes[0] == 'S')
 		tls->phase = TLS_SHAKES;
 	else if (bytes[0] == 'E')
-		break_off(s, EPROTO, "the server answered the SSL request with an error");
+		tls_break_off(s, EPROTO, "the server answered the SSL request with an error");
 	else if (bytes[0] != 'N')
-		break_off(s, EPROTO, "the server answered the SSL request with something that is no answer");
+		tls_break_off(s, EPROTO, "the server answered the SSL request with something that is no answer");
 	else if (!tls->optional)
-		break_off(s, EPROTO, "the server does not support SSL, but SSL was required");
+		tls_break_off(s, EPROTO, "the server does not support SSL, but SSL was required");
 }
 
 /* The request is sent and one byte is to come. True: no, and it may stay plain. */
@@ -536,10 +410,10 @@ void tls_goodbye(struct stream *s)
 	if (tls->phase != TLS_OPEN || tls->said_goodbye || has_flag(s, FLAG_FAILED))
 		return;
 	tls->said_goodbye = true;
-	begin_work(s, span_of(NULL, 0));
+	tls_begin_work(s, span_of(NULL, 0));
 	(void)SSL_shutdown(tls->ssl);
 	ERR_clear_error();
-	send_out(tls->bench);
+	tls_send_out(tls->bench);
 }
 
 /* Plain from now on; what was not read is lost. */
