@@ -14,6 +14,7 @@ The same stories run against three things, so that a wrong test is found without
 Every wait is bounded. Every process started here is ended by its own process id.
 """
 import contextlib
+import fcntl
 import inspect
 import json
 import multiprocessing
@@ -103,6 +104,23 @@ def wait_until(what, true, timeout=10, every=0.02):
         if time.monotonic() > deadline:
             raise AssertionError(f"waited {timeout} s in vain: {what}")
         time.sleep(every)
+
+
+JDBC = "/usr/share/java/postgresql.jar"
+
+
+def node_folder():
+    """tests/live/node, with what its package-lock.json names."""
+    folder = HERE / "node"
+    installed, asked = folder / "node_modules" / ".package-lock.json", folder / "package-lock.json"
+    with open(asked) as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)        # two stories may want it at once
+        if not installed.exists() or installed.stat().st_mtime < asked.stat().st_mtime:
+            done = subprocess.run(["npm", "ci", "--no-audit", "--no-fund"], cwd=folder, timeout=150, stdin=subprocess.DEVNULL,
+                                  stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+            if done.returncode:
+                raise AssertionError(f"npm ci: {done.stdout.decode()}")
+    return folder
 
 
 def postgres_programs():

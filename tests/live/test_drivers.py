@@ -12,7 +12,7 @@ import threading
 import time
 
 import wire
-from harness import HERE, Story, full_only, live, on, takes, wait_until
+from harness import HERE, JDBC, Story, full_only, live, node_folder, on, takes, wait_until
 from wire import Client, query
 
 
@@ -529,23 +529,19 @@ class Programs(Driver_story):
 
     @takes(200)
     def node_postgres(self):
-        folder = HERE / "node"
-        installed = folder / "node_modules" / ".package-lock.json"
-        if not installed.exists() or installed.stat().st_mtime < (folder / "package-lock.json").stat().st_mtime:
-            self._run("npm", "ci", "--no-audit", "--no-fund", cwd=folder, timeout=150)
+        folder = node_folder()
         with Churn(self.proxy):
             self._told(self._run("node", folder / "stories.js"), self.OLD if live.kind == "pgbouncer" else ())
 
     @on(*PREPARED)
     @takes(120)
     def jdbc(self):
-        jar = next((path for path in ("/usr/share/java/postgresql.jar",) if os.path.exists(path)), None)
-        self.assertIsNotNone(jar, "no /usr/share/java/postgresql.jar: install libpostgresql-jdbc-java")
+        self.assertTrue(os.path.exists(JDBC), f"no {JDBC}: install libpostgresql-jdbc-java")
         build = live.folder / "java"
         if not build.exists():
-            self._run("javac", "-cp", jar, "-d", build, HERE / "java" / "Stories.java", timeout=100)
+            self._run("javac", "-cp", JDBC, "-d", build, HERE / "java" / "Stories.java", timeout=100)
         with Churn(self.proxy):
-            self._told(self._run("java", "-XX:TieredStopAtLevel=1", "-cp", f"{jar}:{build}", "Stories"))
+            self._told(self._run("java", "-XX:TieredStopAtLevel=1", "-cp", f"{JDBC}:{build}", "Stories"))
 
     @on(*PREPARED)
     @takes(120)

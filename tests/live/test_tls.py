@@ -1,4 +1,5 @@
 """TLS, towards clients and towards PostgreSQL, with real certificates and real drivers."""
+import asyncio
 import hashlib
 import os
 import shutil
@@ -10,7 +11,7 @@ import time
 
 import papers
 import wire
-from harness import Story, wait_until
+from harness import JDBC, Pooler, Story, node_folder, takes, wait_until
 from wire import Client
 
 SIZE = 50 << 20     # of a COPY that is to be the same at the other end
@@ -346,7 +347,6 @@ class Reloads(Encrypted):
         self.assertRegex(pooler.log(), r"WARNING.*client_tls_cert_file.*past\.crt.*expired on")
         self._reload(pooler)        # it was so before: no reason to refuse anything else
         pooler.stop()
-        from harness import Pooler
         wrong = Pooler(settings=self._towards_clients(paper=(self.server[0], past[1])))
         wrong.launch()
         self.assertEqual(1, wrong.wait())
@@ -496,7 +496,6 @@ class Certified(Encrypted):
         self._fails(pooler, *self._with(None), says="certificate required")
 
     def auth_type_cert_needs_its_settings(self):
-        from harness import Pooler
         for sslmode in ("disable", "require"):
             pooler = Pooler(settings=self._towards_clients(sslmode, auth_type="cert"))
             pooler.launch()
@@ -603,6 +602,123 @@ class Bound(Encrypted):
                 self.assertEqual(2, status)
                 self.assertIn(says, complained)
         self.assertEqual((0, "by_scram", ""), self._login(pooler, "channel_binding=prefer"))
+
+
+class Drivers(Encrypted):
+    """Each looks at the certificate, works, is cancelled, and works on."""
+
+    def setUp(self):
+        super().setUp()
+        pg = self._encrypted_postgres()
+        self.proxy = self.pooler(pg=pg, settings=self._towards_clients("require", server_tls_sslmode="require", default_pool_size=2))
+        self.root = str(self.authority.certificate)
+
+    def python_speaks_with_us(self):
+        import asyncpg
+        import psycopg
+        import psycopg2
+        words = f"host=localhost port={self.proxy.port} user=app dbname=app sslmode=verify-full sslrootcert={self.root}"
+        for driver, canceled in ((psycopg, psycopg.errors.QueryCanceled), (psycopg2, psycopg2.errors.QueryCanceled)):
+            connection = driver.connect(words)
+            try:
+                connection.autocommit = True
+                with connection.cursor() as cursor:
+                    cursor.execute("SELECT %s::int + 1", (41,))
+                    self.assertEqual(42, cursor.fetchone()[0])
+                    threading.Timer(0.5, connection.cancel).start()
+                    with self.assertRaises(canceled):
+                        cursor.execute("SELECT pg_sleep(60)")
+                    cursor.execute("SELECT repeat('x', 1000000)")
+                    self.assertEqual(1000000, len(cursor.fetchone()[0]))
+            finally:
+                connection.close()
+
+        async def speak():
+            connection = await asyncpg.connect(host="localhost", port=self.proxy.port, user="app", database="app",
+                                               ssl=self._context(), timeout=20)
+            try:
+                self.assertEqual(42, await connection.fetchval("SELECT $1::int + 1", 41))
+                with self.assertRaises(asyncio.TimeoutError):
+                    await connection.execute("SELECT pg_sleep(60)", timeout=0.5)
+                self.assertEqual(20000, len(await connection.fetch("SELECT n, md5(n::text) FROM generate_series(1, 20000) n")))
+            finally:
+                await connection.close()
+        asyncio.run(speak())
+
+    @takes(200)
+    def node_postgres_speaks_with_us(self):
+        script = f"""
+const {{ Client }} = require('pg'), fs = require('fs');
+(async () => {{
+    const client = new Client({{ host: 'localhost', port: {self.proxy.port}, user: 'app', database: 'app',
+                                 ssl: {{ ca: fs.readFileSync('{self.root}') }} }});
+    await client.connect();
+    const rows = await client.query('SELECT n, md5(n::text) FROM generate_series(1, $1::int) n', [20000]);
+    const encrypted = await client.query('SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()');
+    console.log(rows.rows.length, client.connection.stream.getProtocol(), encrypted.rows[0].ssl);
+    await client.end();
+}})();
+"""
+        done = subprocess.run(["node", "-e", script], cwd=node_folder(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=60)
+        self.assertEqual("20000 TLSv1.3 true", done.stdout.decode().strip())
+
+    @takes(120)
+    def jdbc_speaks_with_us(self):
+        program = self.folder / "Tls.java"
+        program.write_text("""
+import java.sql.*;
+public class Tls {
+    public static void main(String[] words) throws Exception {
+        try (Connection c = DriverManager.getConnection(words[0]); Statement s = c.createStatement()) {
+            s.setQueryTimeout(1);
+            String state = "none";
+            try { s.execute("SELECT pg_sleep(60)"); } catch (SQLException e) { state = e.getSQLState(); }
+            s.setQueryTimeout(0);
+            int rows = 0;
+            for (ResultSet r = s.executeQuery("SELECT md5(n::text) FROM generate_series(1, 20000) n"); r.next();) rows++;
+            System.out.println(state + " " + rows);
+        }
+    }
+}
+""")
+        url = f"jdbc:postgresql://localhost:{self.proxy.port}/app?user=app&sslmode=verify-full&sslrootcert={self.root}"
+        done = subprocess.run(["java", "-XX:TieredStopAtLevel=1", "-cp", JDBC, program, url], stdout=subprocess.PIPE,
+                              stderr=subprocess.STDOUT, timeout=100)
+        self.assertEqual("57014 20000", done.stdout.decode().strip())
+
+
+class Chains(Encrypted):
+    """A pooler behind a pooler: what PostgreSQL 15 itself can not do."""
+
+    def _chain(self, **front):
+        self.behind = self.pooler(settings=self._towards_clients("require", admin_users="app"))
+        return self.pooler(databases={"app": f"host=localhost port={self.behind.port} dbname=app"}, settings={
+            "server_tls_sslmode": "verify-full", "server_tls_ca_file": self.authority.certificate, "monitor_interval": 0, **front})
+
+    def servers_are_dialed_directly(self):
+        pooler = self._chain(server_tls_negotiation="direct")
+        with pooler.client() as client:
+            self.assertEqual("1", client.value("SELECT 1"))
+            client.send(wire.query("SELECT pg_sleep(60)"))
+            wait_until("it runs", lambda: self.pg.backends(extra="AND query LIKE '%pg_sleep(60)%' AND state = 'active'"))
+            client.cancel()
+            self.assertEqual("57014", client.reply().error.sqlstate)
+        self.assertRegex(self._tls_of(pooler, "SERVERS")[0], "^TLSv1.3/")
+
+    def a_direct_dial_wants_a_mode_that_does_not_ask(self):
+        pooler = Pooler(settings={"server_tls_negotiation": "direct"})
+        pooler.launch()
+        self.assertEqual(1, pooler.wait())
+        self.assertIn("server_tls_negotiation = direct: server_tls_sslmode must be", pooler.log())
+
+    def servers_that_gave_a_ticket_are_dialed_again(self):
+        pooler = self._chain(workers=2)
+        console = pooler.console()
+        with pooler.client() as client:
+            for _ in range(5):
+                self.assertEqual("1", client.value("SELECT 1"))
+                console.query("RECONNECT")
+        self.assertEqual("1", pooler.client().value("SELECT 1"))
 
 
 class Bytes(Encrypted):
