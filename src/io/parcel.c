@@ -90,7 +90,7 @@ struct parcel *stream_detach(struct stream **at)
 	struct block **unread = stream_unread_at(s);
 	struct parcel *p;
 
-	check(s->state == STREAM_OPEN && (!s->secure || tls_is_open(s)));
+	check(s->state == STREAM_OPEN && (!s->secure || tls_stood(s)));
 	p = calloc(1, sizeof *p);
 	if (!p)
 		return NULL;

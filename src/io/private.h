@@ -206,7 +206,7 @@ void stream_redial(struct stream *);
 /* ---- TLS (tls_stream.c): all for streams with `secure`, but for tls_free ---- */
 
 bool tls_connected(struct stream *);                    /* dialed, the socket is open. False: memory refused */
-bool tls_is_open(const struct stream *);                /* CONNECTED was said */
+bool tls_stood(const struct stream *);                  /* CONNECTED was said */
 bool tls_step(struct stream *, struct completion *out); /* not open yet: go on */
 ssize_t tls_receive(
 	struct stream *, uint8_t *into, size_t room); /* as stream_receive, decrypted; 0: nothing for the owner came */

@@ -728,7 +728,7 @@ static bool step_open(struct stream *s, struct completion *out)
 	struct loop *loop = s->loop;
 
 	flush(s);
-	if (s->secure && !tls_is_open(s))
+	if (s->secure && !tls_stood(s))
 		return tls_step(s, out);
 	if (has_flag(s, FLAG_ROOM) && !s->unsent) {
 		clear_flag(s, FLAG_ROOM);

@@ -52,6 +52,7 @@ struct tls {
 	struct span request;
 	uint8_t phase; /* enum tls_phase */
 	bool optional, direct;
+	bool stood; /* CONNECTED was said */
 	bool said_goodbye;
 	uint32_t chatter; /* bytes queued that OpenSSL had to say by itself, while there was something queued */
 	int problem;      /* X509_V_OK, or what is wrong with the peer's certificate */

@@ -201,11 +201,18 @@ ssize_t tls_receive(struct stream *s, uint8_t *into, size_t room)
 
 /* ---- writing ---- */
 
+/* False: it is broken off. */
 static bool encrypt(struct stream *s, const void *bytes, size_t length)
 {
 	size_t taken;
+	int result = length > 0 ? SSL_write_ex(s->tls->ssl, bytes, length, &taken) : 1;
 
-	return length == 0 || tls_work_went_on(s, SSL_write_ex(s->tls->ssl, bytes, length, &taken), "TLS failed");
+	if (result == 1)
+		return true;
+	/* A peer that has sent half a message of a handshake keeps OpenSSL from writing; ours never are in pieces, nor are honest ones. */
+	if (tls_work_went_on(s, result, "TLS failed"))
+		tls_break_off(s, EPROTO, "the peer sends a message of a handshake in pieces");
+	return false;
 }
 
 /* Small pieces share a record, each of which costs 22 bytes and a turn of the cipher; of a long one each record is cut from where it lies. */
@@ -237,10 +244,10 @@ bool tls_write(struct stream *s, const struct piece *pieces, size_t count)
 			rest = span_skip(rest, n);
 		}
 	}
-	ok = ok && encrypt(s, bench->gather, gathered);
+	if (ok)
+		(void)encrypt(s, bench->gather, gathered);
 	tls_send_out(bench);
-	secret_wipe(bench->gather, gathered);
-	return ok && !bench->refused;
+	return !bench->refused;
 }
 
 /* ---- until it stands ---- */
@@ -264,6 +271,7 @@ static bool stand(struct stream *s, struct completion *out)
 		tls_break_off(s, ENOMEM, "out of memory");
 	if (tls->phase != TLS_OPEN)
 		return false;
+	tls->stood = true;
 	if (n > 0)
 		set_flag(s, FLAG_AGAIN);
 	return stream_say(s, out, DONE_CONNECTED);
@@ -356,9 +364,9 @@ struct block **tls_unread(struct tls *tls)
 	return &tls->unread;
 }
 
-bool tls_is_open(const struct stream *s)
+bool tls_stood(const struct stream *s)
 {
-	return s->tls->phase == TLS_OPEN;
+	return s->tls->stood;
 }
 
 bool tls_connected(struct stream *s)

@@ -484,6 +484,34 @@ static void a_forged_record_ends_the_stream_after_what_came_before_it(void **sta
 	scene_fini(&c);
 }
 
+static void a_paused_stream_that_breaks_says_so_when_it_goes_on(void **state)
+{
+	struct scene c;
+	uint8_t sealed[4096];
+	int n;
+
+	(void)state;
+	scene_open(&c, 0);
+	c.b.pause_on_bytes = true;
+	c.b.appetite = 1;
+	assert_int_equal(SSL_write(c.r.ssl, "good", 4), 4);
+	assert_int_equal(SSL_write(c.r.ssl, "evil", 4), 4);
+	n = BIO_read(c.r.out, sealed, sizeof sealed);
+	sealed[n - 1] ^= 1;
+	assert_int_equal(send(c.r.fd, sealed, (size_t)n, 0), n);
+	until(&c.w, c.b.hangups == 1);
+	some_turns(&c.w);
+	assert_int_equal(c.b.ended, 0);
+	say_text(&c.b, "nobody hears this");
+	c.b.pause_on_bytes = false;
+	c.b.appetite = SIZE_MAX;
+	stream_resume(c.b.stream);
+	until(&c.w, c.b.ended);
+	assert_got(&c.b, "good");
+	assert_int_equal(c.b.error, EPROTO);
+	scene_fini(&c);
+}
+
 static void last_words_arrive_and_then_the_end(void **state)
 {
 	static uint8_t story[3 << 20];
@@ -549,6 +577,7 @@ int main(void)
 		cmocka_unit_test(whoever_closes_in_the_handshake_is_told_from_whoever_speaks_nonsense),
 		cmocka_unit_test(a_handshake_that_stops_holds_up_nobody),
 		cmocka_unit_test(a_forged_record_ends_the_stream_after_what_came_before_it),
+		cmocka_unit_test(a_paused_stream_that_breaks_says_so_when_it_goes_on),
 		cmocka_unit_test(last_words_arrive_and_then_the_end),
 		cmocka_unit_test(an_end_that_the_peer_announces_is_an_end_like_any),
 	};
