@@ -152,6 +152,26 @@ static void a_refused_client_hears_why(void **state)
 	scene_fini(&c);
 }
 
+static void a_server_hears_by_which_name_it_was_dialed(void **state)
+{
+	static const char *const hosts[] = { "localhost", "shop.example", "127.0.0.1", "::1" };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof hosts / sizeof *hosts; i++) {
+		struct tls_setup accepting = accepts(), dialing = dials();
+		struct pair p;
+		const char *heard;
+
+		pair_init(&p, &accepting, &dialing);
+		pair_dial(&p, hosts[i], false, false);
+		pair_shake(&p, false);
+		heard = SSL_get_servername(p.b.stream->tls->ssl, TLSEXT_NAMETYPE_host_name);
+		/* An address is no name (RFC 6066, section 3). */
+		assert_string_equal(heard ? heard : "", i < 2 ? hosts[i] : "");
+		pair_fini(&p);
+	}
+}
+
 static void a_server_that_is_dialed_again_is_resumed(void **state)
 {
 	struct tls_setup accepting = accepts(), dialing = dials();
@@ -267,6 +287,7 @@ int main(void)
 		cmocka_unit_test(the_server_is_looked_at_as_closely_as_was_asked),
 		cmocka_unit_test(a_client_shows_its_certificate),
 		cmocka_unit_test(a_refused_client_hears_why),
+		cmocka_unit_test(a_server_hears_by_which_name_it_was_dialed),
 		cmocka_unit_test(a_server_that_is_dialed_again_is_resumed),
 		cmocka_unit_test(what_is_wrong_with_a_file_is_said),
 		cmocka_unit_test(versions_and_ciphers_are_those_that_were_asked_for),

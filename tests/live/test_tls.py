@@ -278,13 +278,14 @@ class Clients(Encrypted):
         with Client(pooler.address, tls=context) as client:
             self.assertEqual("1", client.value("SELECT 1"))
             session = client.socket.session
-        again = socket.create_connection(pooler.address, timeout=10)
-        with again:
+        for resumed in (True, False):
+            again = socket.create_connection(pooler.address, timeout=10)
             again.sendall(wire.special(wire.SSL_CODE))
             self.assertEqual(b"S", again.recv(1))
-            secure = context.wrap_socket(again, server_hostname="localhost", session=session)
-            self.assertTrue(secure.session_reused)
-            secure.close()
+            with context.wrap_socket(again, server_hostname="localhost", session=session) as secure:
+                self.assertEqual(resumed, secure.session_reused)
+            with Client(pooler.address, user="admin", database="pgbouncer", tls=context) as console:
+                console.query("RELOAD")     # a ticket of before it is as good as none
 
 
 class Reloads(Encrypted):
