@@ -321,6 +321,20 @@ static inline void raw_shake(struct raw *r, struct world *w, struct owner *o, si
 	raw_send(r, w, step, true);
 }
 
+/* The client is done with its handshake, and has not sent the last of it. */
+static inline void raw_believes(struct raw *r, struct world *w)
+{
+	time_us give_up = clock_now() + 30 * SECOND_US;
+
+	while (SSL_do_handshake(r->ssl) != 1) {
+		assert_true(clock_now() < give_up);
+		ERR_clear_error();
+		raw_send(r, w, 4096, false);
+		world_turn(w);
+		raw_receive(r);
+	}
+}
+
 /* Seal these words and give them to the socket. */
 static inline void raw_say(struct raw *r, struct world *w, const char *words)
 {

@@ -91,10 +91,13 @@ class Listener:
                 one, _ = self.door.accept()
             except OSError:
                 return
-            other = socket.create_connection(self.to, timeout=60)
-            self.heard.append(bytearray())
-            for source, sink, kept in ((one, other, self.heard[-1]), (other, one, None)):
-                threading.Thread(target=self._pass_on, args=(source, sink, kept), daemon=True).start()
+            threading.Thread(target=self._sit_between, args=(one,), daemon=True).start()
+
+    def _sit_between(self, one):
+        other = socket.create_connection(self.to, timeout=60)
+        self.heard.append(bytearray())
+        threading.Thread(target=self._pass_on, args=(other, one, None), daemon=True).start()
+        self._pass_on(one, other, self.heard[-1])
 
     def _pass_on(self, source, sink, kept):
         try:
@@ -115,14 +118,6 @@ class Eavesdropper(Listener):
         self.plus = plus
         self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self.context.load_cert_chain(*paper)
-
-    def _accept(self):
-        while True:
-            try:
-                one, _ = self.door.accept()
-            except OSError:
-                return
-            threading.Thread(target=self._sit_between, args=(one,), daemon=True).start()
 
     def _sit_between(self, one):
         blind = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
