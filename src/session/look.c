@@ -593,7 +593,7 @@ static const struct kind {
 	{ "explain", 0, DOES_NOTHING },
 	{ "fetch", 0, DOES_NOTHING },
 	{ "grant", LOOK_COMMAND, DOES_NOTHING },
-	{ "listen", LOOK_LISTEN, DOES_NOTHING },
+	{ "listen", LOOK_LISTEN | LOOK_HEAR, DOES_NOTHING },
 	{ "load", LOOK_FOR_GOOD, DOES_NOTHING },
 	{ "lock", 0, DOES_NOTHING },
 	{ "merge", 0, DOES_NOTHING },

@@ -30,7 +30,8 @@ enum look_mark {
 				 * known what they do */
 	LOOK_DEFINES = 1
 		<< 16, /* it may change what the names of other statements mean: functions, triggers, views, tables */
-	LOOK_COMMAND = 1 << 17 /* event triggers may follow it */
+	LOOK_COMMAND = 1 << 17, /* event triggers may follow it */
+	LOOK_HEAR = 1 << 18     /* LISTEN itself: more may be heard from now on */
 };
 
 #define LOOK_NAMES      16

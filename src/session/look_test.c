@@ -86,7 +86,7 @@ static void what_a_session_holds_is_seen(void **state)
 		{ "CREATE VIEW \"pg_temp\".v AS SELECT 1", LOOK_TEMPORARY },
 		{ "DECLARE c CURSOR WITH HOLD FOR SELECT 1", LOOK_CURSOR }, { "CLOSE c", LOOK_CURSOR },
 		{ "SELECT pg_advisory_lock(1)", LOOK_LOCK }, { "SELECT pg_advisory_unlock_all()", LOOK_LOCK },
-		{ "SELECT pg_try_advisory_lock_shared(1, 2)", LOOK_LOCK }, { "LISTEN a", LOOK_LISTEN },
+		{ "SELECT pg_try_advisory_lock_shared(1, 2)", LOOK_LOCK }, { "LISTEN a", LOOK_LISTEN | LOOK_HEAR },
 		{ "UNLISTEN *", LOOK_LISTEN }, { "PREPARE a AS SELECT 1", LOOK_PREPARE },
 		{ "EXECUTE a (1)", LOOK_EXECUTE }, { "EXECUTE a(mine('X'))", LOOK_EXECUTE | LOOK_CALLS },
 		{ "EXECUTE a", LOOK_EXECUTE }, { "EXPLAIN ANALYZE EXECUTE a", LOOK_EXECUTE },

@@ -42,6 +42,9 @@ const char *pin_word(enum pin pin)
 	return words[pin];
 }
 
+#define TEXT_OF(number)  TEXT_OF_(number)
+#define TEXT_OF_(number) #number
+
 /* Marks that a question answers, its part, and the pin that a row of this kind is. */
 static const struct part {
 	uint32_t mark;
@@ -59,7 +62,9 @@ static const struct part {
 		"pid OPERATOR(pg_catalog.=) pg_catalog.pg_backend_pid() LIMIT 1)" },
 	{ LOOK_PREPARE, PIN_PREPARE, 'p',
 		"(SELECT 'p',NULL,NULL FROM pg_catalog.pg_prepared_statements WHERE from_sql LIMIT 1)" },
-	{ LOOK_LISTEN, PIN_LISTEN, 'n', "(SELECT 'n',NULL,NULL FROM pg_catalog.pg_listening_channels() LIMIT 1)" },
+	{ LOOK_LISTEN, PIN_LISTEN, 'n',
+		"(SELECT 'n',c,NULL FROM pg_catalog.pg_listening_channels() AS c LIMIT " TEXT_OF(
+			TOPICS_SHARED_MAX) "+1)" },
 };
 #define PARTS (sizeof parts / sizeof parts[0])
 
@@ -159,6 +164,7 @@ void answer_begin(struct answer *a, const struct question *q, struct params *emp
 void answer_fini(struct answer *a)
 {
 	params_drop(a->settings);
+	topics_fini(&a->topics);
 	*a = (struct answer){ 0 };
 }
 
@@ -204,6 +210,11 @@ bool answer_row(struct answer *a, struct span body)
 	case 'u':
 		a->pins |= 1u << PIN_UNSEEN;
 		return true;
+	case 'n':
+		a->pins |= 1u << PIN_LISTEN;
+		if (name.length > 0 && !topics_add(&a->topics, name))
+			a->refused = true;
+		return name.length > 0;
 	default:
 		break;
 	}

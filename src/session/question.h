@@ -4,6 +4,7 @@
 #include "base/buf.h"
 #include "session/look.h"
 #include "session/params.h"
+#include "session/topics.h"
 
 /* What a server is asked when a look found that something may be left in its session: one query, whose rows are a kind, a name and
  * a value. PostgreSQL knows what a transaction that was rolled back, a savepoint, ON COMMIT DROP or a trigger made of it; nobody has
@@ -41,6 +42,8 @@ struct answer {
 	uint32_t asked;          /* pins that the question can tell of: 1 << enum pin */
 	uint32_t pins;           /* those that are so */
 	struct params *settings; /* owned: what is set in the session, when settings_asked */
+	struct topics
+		topics; /* owned: what it LISTENs to, when PIN_LISTEN is among `asked`; cut at one more than are shared */
 	bool settings_asked, privileged, role, refused;
 };
 

@@ -125,6 +125,23 @@ static void rows_become_settings_and_pins(void **state)
 	answer_fini(&a);
 }
 
+static void what_it_listens_to_is_told_by_name(void **state)
+{
+	struct question q = { .marks = LOOK_LISTEN };
+	struct answer a;
+
+	(void)state;
+	assert_non_null(strstr(asked(LOOK_LISTEN, NULL, NULL), "pg_listening_channels() AS c LIMIT 256+1)"));
+	answer_begin(&a, &q, empty);
+	assert_true(take(&a, "n", "Jobs", NULL));
+	assert_true(take(&a, "n", "jobs", NULL));
+	assert_false(answer_row(&a, span_of("\0\3\0\0\0\1n\xff\xff\xff\xff\xff\xff\xff\xff", 15)));
+	answer_end(&a);
+	assert_int_equal(a.pins, 1 << PIN_LISTEN);
+	assert_true(a.topics.count == 2 && topics_has(&a.topics, span_text("Jobs")));
+	answer_fini(&a);
+}
+
 static void a_privileged_setting_under_another_role_stays_where_it_is(void **state)
 {
 	struct question q = { .marks = LOOK_SETTINGS };
@@ -159,6 +176,7 @@ int main(void)
 		cmocka_unit_test(only_what_may_be_there_is_asked_for),
 		cmocka_unit_test(every_pin_has_a_text_and_a_word_of_its_own),
 		cmocka_unit_test(rows_become_settings_and_pins),
+		cmocka_unit_test(what_it_listens_to_is_told_by_name),
 		cmocka_unit_test(a_privileged_setting_under_another_role_stays_where_it_is),
 		cmocka_unit_test(a_value_that_depends_on_the_encoding_stays_where_it_is),
 	};

@@ -324,6 +324,16 @@ bool message_read_parameter_status(struct span body, struct span *name, struct s
 	return reader_done(&r);
 }
 
+bool message_read_notification(struct span body, uint32_t *process_id, struct span *topic, struct span *payload)
+{
+	struct reader r = reader_of(body);
+
+	*process_id = read_u32(&r);
+	*topic = read_string(&r);
+	*payload = read_string(&r);
+	return reader_done(&r) && topic->length > 0;
+}
+
 bool message_read_backend_key(struct span body, uint32_t *process_id, struct span *secret)
 {
 	struct reader r = reader_of(body);

@@ -89,5 +89,6 @@ bool message_read_bind(struct span body, struct span *portal, struct span *state
 bool message_read_target(struct span body, char *kind, struct span *name);
 bool message_read_parameter_status(struct span body, struct span *name, struct span *value);
 bool message_read_backend_key(struct span body, uint32_t *process_id, struct span *secret);
+bool message_read_notification(struct span body, uint32_t *process_id, struct span *topic, struct span *payload);
 
 #endif

@@ -214,6 +214,13 @@ static void other_bodies_are_read_or_refused(void **state)
 	assert_true(process_id == 256 && span_is(a, "abcd"));
 	assert_false(message_read_backend_key(span_of("\0\0\1\0abc", 7), &process_id, &a));
 	assert_false(message_read_backend_key(span_of("\0\0", 2), &process_id, &a));
+	assert_true(message_read_notification(span_of("\0\0\1\0jobs\0go\0", 12), &process_id, &a, &b));
+	assert_true(process_id == 256 && span_is(a, "jobs") && span_is(b, "go"));
+	assert_true(message_read_notification(span_of("\0\0\1\0jobs\0\0", 10), &process_id, &a, &b));
+	assert_true(span_is(b, ""));
+	assert_false(message_read_notification(span_of("\0\0\1\0jobs\0go", 11), &process_id, &a, &b));
+	assert_false(message_read_notification(span_of("\0\0\1\0jobs\0go\0x", 13), &process_id, &a, &b));
+	assert_false(message_read_notification(span_of("\0\0\1\0\0go\0", 8), &process_id, &a, &b));
 }
 
 static int tear_down(void **state)

@@ -1,0 +1,243 @@
+/*  While nothing changes:
+ *
+ *    ear:     o1 o2 o3 ...        each goes to the client, or is held while a transaction of its own is open
+ *    server:  o3                  it listens too while it is lent; what it says is not passed on, but those with its own process id
+ *                                 are the client's own, and counted: so many of the last ones in `held` get the client's process id
+ *
+ *  The client LISTENs to something new, and its server heard that commit. From then on the server is asked for its notifications, until
+ *  a mark, sent by the ear once it hears the new topic too, has come from both sides:
+ *
+ *    ear:     o1 o2 o3 o4 MARK | n3 o5           held = o1..o4   later = n3 o5
+ *    server:      n1 o3 n2 o4 MARK               local = n1 o3 n2 o4, the first of them being the first new one
+ *
+ *  Both tell of one sequence, so the last notifications of old topics in `held` are those in `local`. The client has
+ *
+ *             o1 o2  n1 o3 n2 o4  n3 o5          held without those at its end, local, later
+ *
+ *  When `held` has fewer, because some went to the client before the server's first new one came, they are left out of `local`. */
+#include "session/hearing.h"
+
+#include <stdlib.h>
+
+#include "base/reader.h"
+#include "base/text.h"
+#include "wire/message.h"
+
+struct note {
+	struct note *next;
+	uint32_t process;
+	bool old; /* in `local`: the ear says it too */
+	size_t length;
+	uint8_t bytes[];
+};
+
+#define PROCESS_AT 5 /* in the message: behind type and length */
+
+/* ---- lists ---- */
+
+static void notes_fini(struct notes *n)
+{
+	struct note *note;
+
+	while ((note = n->first)) {
+		n->first = note->next;
+		free(note);
+	}
+	*n = (struct notes){ 0 };
+}
+
+static void notes_put(struct notes *n, struct note *note)
+{
+	*(n->first ? n->last : &n->first) = note;
+	n->last = &note->next;
+	n->count++;
+}
+
+struct hearing *hearing_new(void)
+{
+	return calloc(1, sizeof(struct hearing));
+}
+
+void hearing_free(struct hearing *h)
+{
+	if (!h)
+		return;
+	topics_fini(&h->shared);
+	topics_fini(&h->wanted);
+	notes_fini(&h->held);
+	notes_fini(&h->later);
+	notes_fini(&h->local);
+	free(h);
+}
+
+/* NULL: there is no room for it, which is counted. */
+static struct note *make(struct hearing *h, struct span message, uint32_t process)
+{
+	struct note *note = NULL;
+	size_t size = sizeof *note + message.length;
+
+	if (h->bytes + size <= HEARING_BYTES_MAX)
+		note = malloc(size);
+	if (!note) {
+		h->dropped++;
+		return NULL;
+	}
+	h->bytes += size;
+	*note = (struct note){ .process = process, .length = message.length };
+	memcpy(note->bytes, message.at, message.length);
+	return note;
+}
+
+static bool read_message(struct span message, uint32_t *process, struct span *topic, struct span *payload)
+{
+	return message.length > PROCESS_AT &&
+		message_read_notification(span_skip(message, PROCESS_AT), process, topic, payload);
+}
+
+/* ---- in ---- */
+
+void hearing_hold(struct hearing *h, struct span message, uint32_t server)
+{
+	struct span topic, payload;
+	struct note *note;
+	uint32_t process;
+
+	if (!read_message(message, &process, &topic, &payload))
+		return;
+	note = make(h, message, process);
+	if (note)
+		notes_put(h->marked_by_ear ? &h->later : &h->held, note);
+	else if (process == server && !h->marked_by_ear)
+		h->own_dropped++;
+}
+
+void hearing_mark_text(uint64_t token, char out[17])
+{
+	text_format(out, 17, "%016llx", (unsigned long long)token);
+}
+
+bool hearing_mark_read(struct span text, uint64_t *token)
+{
+	*token = 0;
+	for (size_t i = 0; i < text.length; i++) {
+		const char *digits = "0123456789abcdef", *at = strchr(digits, text.at[i]);
+
+		if (!at || text.at[i] == 0)
+			return false;
+		*token = *token << 4 | (uint64_t)(at - digits);
+	}
+	return text.length == 16;
+}
+
+enum heard hearing_take(struct hearing *h, struct span message, uint32_t server, const char *mark)
+{
+	struct span topic, payload;
+	struct note *note;
+	uint32_t process;
+	uint64_t token;
+	bool old;
+
+	if (!read_message(message, &process, &topic, &payload))
+		return HEARD_BROKEN;
+	if (span_is(topic, mark))
+		return hearing_mark_read(payload, &token) && token == h->token && h->state == HEARING_MOVES
+			? HEARD_MARK
+			: HEARD_NOTED;
+	if (h->state == HEARING_DIRECT)
+		return HEARD_DIRECT;
+	/* What comes behind the mark the ear says. */
+	if (h->marked_by_server)
+		return HEARD_NOTED;
+	old = topics_has(&h->shared, topic);
+	if (old && h->local.count == 0) {
+		h->own += process == server;
+		return HEARD_NOTED;
+	}
+	note = make(h, message, process);
+	if (note) {
+		note->old = old;
+		notes_put(&h->local, note);
+	}
+	return HEARD_NOTED;
+}
+
+/* ---- out ---- */
+
+bool hearing_is_empty(const struct hearing *h)
+{
+	return h->held.count == 0 && h->later.count == 0 && h->local.count == 0;
+}
+
+static bool put(struct note *note, bool is_own, uint32_t own, struct buf *out)
+{
+	uint8_t id[4] = { (uint8_t)(own >> 24), (uint8_t)(own >> 16), (uint8_t)(own >> 8), (uint8_t)own };
+
+	if (is_own)
+		memcpy(note->bytes + PROCESS_AT, id, sizeof id);
+	return buf_add(out, note->bytes, note->length);
+}
+
+/* The first `count` of what the ear said; of those by this process, the last ones are the client's own. */
+static bool write_held(struct hearing *h, size_t count, uint32_t process, uint32_t own, struct buf *out)
+{
+	size_t mine = h->own > h->own_dropped ? h->own - h->own_dropped : 0, alike = 0, i = 0;
+	struct note *note;
+	bool ok = true, is_own;
+
+	for (note = h->held.first; note && i < count; note = note->next, i++)
+		alike += note->process == process;
+	for (note = h->held.first, i = 0; ok && note && i < count; note = note->next, i++) {
+		is_own = note->process == process && alike <= mine;
+		alike -= note->process == process;
+		ok = put(note, is_own, own, out);
+	}
+	return ok;
+}
+
+bool hearing_write(struct hearing *h, uint32_t process, uint32_t own, struct buf *out)
+{
+	size_t old = 0, twice, said;
+	struct note *note;
+	bool ok;
+
+	for (note = h->local.first; note; note = note->next)
+		old += note->old;
+	twice = old < h->held.count ? old : h->held.count;
+	said = old - twice;
+	ok = write_held(h, h->held.count - twice, process, own, out);
+	for (note = h->local.first; ok && note; note = note->next) {
+		if (note->old && said > 0)
+			said--;
+		else
+			ok = put(note, note->process == process, own, out);
+	}
+	for (note = h->later.first; ok && note; note = note->next)
+		ok = put(note, false, own, out);
+	notes_fini(&h->held);
+	notes_fini(&h->local);
+	notes_fini(&h->later);
+	h->own = h->own_dropped = 0;
+	h->bytes = 0;
+	return ok;
+}
+
+void hearing_filter(struct hearing *h)
+{
+	struct note **at = &h->held.first, *note;
+	struct span topic, payload;
+	uint32_t process;
+
+	h->held.last = &h->held.first;
+	while ((note = *at)) {
+		check(read_message(span_of(note->bytes, note->length), &process, &topic, &payload));
+		if (topics_has(&h->shared, topic)) {
+			at = &note->next;
+			h->held.last = at;
+			continue;
+		}
+		*at = note->next;
+		h->held.count--;
+		h->bytes -= sizeof *note + note->length;
+		free(note);
+	}
+}
