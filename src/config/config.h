@@ -132,6 +132,7 @@ struct config {
 	int reap_pressure, reap_relief, reap_batch, reap_hourly, reap_share;
 	char *monitor_user, *monitor_dbname;
 	time_us monitor_interval; /* 0: no monitoring connection */
+	int shared_listen;
 	int server_budget;        /* 1: what it reads limits the servers */
 	char *http_listen, *http_tls_cert_file, *http_tls_key_file;
 

@@ -198,6 +198,7 @@ const struct setting schema_settings[] = {
 	ROW(http_listen, TYPE_TEXT, "address:port", "", FIXED, "pgweir", "Where metrics, health and JSON are told over HTTP ([http.md](http.md)): 127.0.0.1:6433; empty: nowhere. Beyond this machine only with TLS."),
 	ROW(http_tls_cert_file, TYPE_TEXT, "path", "", FIXED, "pgweir", "The certificate of http_listen, with those that lead to its root, as PEM; makes it https."),
 	ROW(http_tls_key_file, TYPE_TEXT, "path", "", FIXED, "pgweir", "The private key of http_tls_cert_file."),
+	ROW(shared_listen, TYPE_BOOL, "0/1", "1", LIVE, "pgweir", "1: with transparency = full, clients that LISTEN share one server connection for each database; 0: each keeps a server of its own (doc/transparency.md)."),
 };
 
 const size_t schema_settings_count = sizeof schema_settings / sizeof *schema_settings;

@@ -17,6 +17,7 @@
 #include "base/check.h"
 #include "base/text.h"
 #include "serve/guest.h"
+#include "serve/hearers.h"
 #include "serve/report.h"
 
 /* How long a client may take to read our last words. */
@@ -143,6 +144,7 @@ static void end(struct guest *guest, const struct complaint *complaint, const ch
 	if (guest->desk)
 		desk_left(guest);
 	habits_leave(guest);
+	hearer_leave(guest);
 	if (guest->channel)
 		channel_abandon(guest->channel);
 	guest->state = GUEST_ENDING;
@@ -415,7 +417,9 @@ void guest_returned(struct guest *guest)
 	guest->requested = guest->worker->now;
 	habits_returned(guest);
 	guest_park(guest);
-	stream_resume(guest->stream);
+	hearer_returned(guest);
+	if (guest->stream)
+		stream_resume(guest->stream);
 }
 
 /* Which origins hold servers of the guest's pool, as it was when all were last looked at; those of other users only as a count. */
@@ -610,6 +614,7 @@ void guest_room(struct guest *guest)
 		habits_stuck(guest->channel, false);
 		stream_resume(guest->channel->stream);
 	}
+	hearer_room(guest);
 }
 
 void guest_hangup(struct guest *guest)
@@ -696,7 +701,7 @@ bool guest_cancel(struct worker *worker, uint32_t slot, struct span secret, stru
 		return false;
 	if (channel->track.count == 1 && (channel->remains.asked || channel->remains.correcting))
 		return false; /* only a question of ours is running: the client's own is answered */
-	if (!channel->setting)
+	if (!channel->setting && !channel->telling)
 		return errand_send(channel, asker);
 	channel->cancel_wanted = true; /* ours is running; the client's comes next */
 	return false;

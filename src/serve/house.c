@@ -1,4 +1,5 @@
 /* What all threads share, and how it comes and goes. */
+#include "serve/ears.h"
 #include "serve/house.h"
 
 #include <stdlib.h>
@@ -58,6 +59,7 @@ struct house *house_new(const struct house_setup *setup)
 	house->clients_aside = (uint32_t)(aside / 2);
 	house->clients_max = (uint32_t)(setup->descriptor_limit - aside - house->clients_aside);
 	atomic_init(&house->generation, 1);
+	ears_names_init(house);
 	origins_init(&house->origins, setup->workers);
 	house->lock = lock_new();
 	house->core = core_new(&core);
@@ -100,6 +102,7 @@ void house_free(struct house *house)
 	origins_fini(&house->origins);
 	house_welcomes_fini(house);
 	catalogs_free(house->catalogs);
+	ears_names_fini(house);
 	statement_book_free(house->statements);
 	params_book_free(house->params);
 	config_drop(house->config);

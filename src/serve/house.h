@@ -19,6 +19,7 @@ struct keeper;
 struct catalogs;
 struct letter_listeners;
 #define HOUSE_LISTENERS 64
+#define HOUSE_EARS      256
 
 struct house {
 	struct lock *lock;
@@ -53,6 +54,9 @@ struct house {
 	struct listener *listeners[HOUSE_LISTENERS];
 	atomic_uint watchers[HOUSE_LISTENERS];
 	uint32_t listener_count;
+	char *ear_names[HOUSE_EARS]; /* under the lock: see serve/ears.h */
+	uint32_t ear_count;
+	char ear_mark[32]; /* the topic of marks, made anew with each process */
 };
 
 struct house_setup {

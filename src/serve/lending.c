@@ -7,7 +7,7 @@
 #include "base/check.h"
 #include "base/text.h"
 #include "serve/channel.h"
-#include "serve/relay.h"
+#include "serve/hearers.h"
 
 /* ---- our own queries ---- */
 
@@ -123,7 +123,7 @@ bool channel_prepare(struct channel *channel)
 		return true;
 	channel->unprepared = false;
 	if ((differs(channel, guest->wanted) && !send_params(channel, guest->wanted)) || !remains_begin(channel) ||
-		!relay_begin(channel)) {
+		!hearer_begin(channel) || !relay_begin(channel)) {
 		guest_complain(guest, SQLSTATE_OUT_OF_MEMORY, "out of memory", NULL, NULL);
 		return false;
 	}
@@ -235,7 +235,7 @@ void channel_part(struct channel *channel)
 	}
 	channel->guest = NULL;
 	channel->learning = channel->checking = channel->unprepared = channel->cancel_wanted = false;
-	channel->pinned = false;
+	channel->pinned = channel->telling = false;
 	if (remains_part(channel))
 		channel->dirty = true;
 	timer_clear(&channel->worker->timers, &channel->timer);
@@ -295,6 +295,18 @@ static void go_on_cleaning(struct channel *channel)
 			channel_close(channel, "out of memory");
 		return;
 	}
+	if (channel->listening && !channel->unlistening) {
+		channel->unlistening = true;
+		begin_cleaning(channel);
+		if (!channel_query(channel, span_text("UNLISTEN *")))
+			channel_close(channel, "out of memory");
+		return;
+	}
+	if (channel->unlistening && channel->setup_failed) {
+		channel_close(channel, "UNLISTEN failed");
+		return;
+	}
+	channel->listening = channel->unlistening = false;
 	if ((needs_reset(channel) || channel->dirty) && !channel->resetting) {
 		channel->resetting = true;
 		begin_cleaning(channel);
@@ -453,7 +465,7 @@ static void settle_lease(struct channel *channel)
 {
 	struct guest *guest = channel->guest;
 
-	if (channel->cancel_wanted && !channel->setting && !track_quiet(&channel->track)) {
+	if (channel->cancel_wanted && !channel->setting && !channel->telling && !track_quiet(&channel->track)) {
 		channel->cancel_wanted = false;
 		(void)errand_send(channel, (struct client_ref){ 0 });
 	}

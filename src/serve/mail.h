@@ -23,8 +23,10 @@ enum letter_kind {
 	LETTER_CANCELLED, /* to the worker of the connection that brought a cancel: it was delivered, or there was nothing to do */
 	LETTER_SURVEY, /* say what your clients do, and pass it on; the keeper judges it: see serve/survey.c */
 	LETTER_REAP,   /* look at these clients, and end those who may be ended: see serve/reaper.c */
-	LETTER_WAKE,   /* the core's next deadline may be nearer than it was */
-	LETTER_STOP    /* end: close everything and leave the loop */
+	LETTER_HEAR,   /* to the first worker, and what it says: see serve/ears.h */
+	LETTER_HEARD,
+	LETTER_WAKE, /* the core's next deadline may be nearer than it was */
+	LETTER_STOP  /* end: close everything and leave the loop */
 };
 
 struct letter_client {

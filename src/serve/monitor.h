@@ -15,6 +15,9 @@ void monitors_configure(struct worker *);
 void monitors_fini(struct worker *); /* says Terminate, and waits for nothing */
 void monitors_visit(struct worker *, struct snapshot *);
 
+/* How many other connections of ours there are at this server has changed (see serve/ears.h). */
+void monitors_recount(struct worker *, const char *host, uint16_t port);
+
 /* What the loop and the timers hand out. */
 struct watch;
 void monitor_connected(struct watch *);

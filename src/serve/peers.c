@@ -39,6 +39,7 @@ static void end(void *owner)
 		break;
 	case PARTY_ERRAND:
 	case PARTY_MONITOR:
+	case PARTY_EAR:
 		break; /* they have their own time limits */
 	}
 }

@@ -14,6 +14,7 @@
  *
  * Where our process ids are not PostgreSQL's (another pooler stands between), none of this can be known: that is noticed, and
  * nothing is concluded. */
+#include "serve/ears.h"
 #include "serve/watch.h"
 
 #include <stdlib.h>
@@ -62,7 +63,7 @@ void reckoning_tell(struct watch *watch)
 		.worker = watch->worker->index,
 		.instance = watch->instance,
 		.budget = budget(watch),
-		.aside = watch->stream != NULL,
+		.aside = (watch->stream != NULL) + ears_at(watch->worker, watch->host, watch->port),
 	};
 
 	worker_step(watch->worker, &event);
@@ -197,7 +198,8 @@ void reckoning_add(struct watch *watch)
 	struct owned *owned = owner_of(watch, backend);
 	struct tally *tally = &watch->tally;
 
-	if (backend->process_id == watch->process_id) {
+	if (backend->process_id == watch->process_id ||
+		ears_has(watch->worker, watch->host, watch->port, backend->process_id)) {
 		tally->self++;
 		return;
 	}

@@ -8,7 +8,7 @@
 #include "base/text.h"
 #include "serve/catalogs.h"
 #include "serve/channel.h"
-#include "serve/relay.h"
+#include "serve/hearers.h"
 
 /* Messages that a server may send at any time, and that say something about itself. */
 static enum step take_parameter(struct channel *channel, struct span body, bool ours)
@@ -242,6 +242,7 @@ static bool wants_whole(const struct channel *channel, const struct frame *frame
 	switch (frame->type) {
 	case 'Z':
 	case 'S':
+	case 'A':
 		return true;
 	case 'E':
 		return FRAME_HEADER + frame->body <= WHOLE_MAX;
@@ -289,6 +290,12 @@ static void take_own(struct channel *channel, uint32_t tag)
 	case TAG_NUMBERS:
 		channel->setup_failed = false;
 		break;
+	case TAG_LISTEN:
+		hearer_begun(channel);
+		break;
+	case TAG_MARK:
+		hearer_marked(channel);
+		break;
 	default:
 		if (channel->setting)
 			channel_set(channel); /* our SET: what follows is the client's */
@@ -308,6 +315,8 @@ static enum step take_reply(struct channel *channel, struct span whole, struct f
 		ours = channel->track.count > 0 && (channel->track.ring[channel->track.head].flags & TRACK_OURS);
 	else
 		ours = false;
+	if (frame.type == 'Z' && body.length == 1 && hearer_waits(channel, (char)body.at[0]))
+		return channel->guest ? STEP_WAIT : STEP_STOP;
 	reply = track_take(&channel->track, frame.type, frame.type == 'Z' && body.length == 1 ? (char)body.at[0] : 0);
 	if (reply.verdict == TRACK_BREACH)
 		return breach(channel, "the server answered what nobody asked");
@@ -346,13 +355,20 @@ static enum step take_reply(struct channel *channel, struct span whole, struct f
 		take_ready(channel, &reply);
 		if (!ours && !remains_ready(channel))
 			return breach(channel, "out of memory");
-		if (!ours && channel->remains.correcting)
-			step = STEP_DISCARD; /* it follows the correction */
+		if (!ours && (channel->remains.correcting || hearer_keeps_ready(channel)))
+			step = STEP_DISCARD; /* it follows the correction, or what is found out about LISTEN */
+		if (!channel->guest)
+			step = STEP_DISCARD;
 		if (refuses_block(channel)) {
 			guest_complain(channel->guest, SQLSTATE_FEATURE_NOT_SUPPORTED,
 				"transaction blocks not allowed in statement pooling mode", NULL, NULL);
 			return STEP_TAKEN;
 		}
+		break;
+	case 'A':
+		step = hearer_notification(channel, whole);
+		if (step == STEP_STOP)
+			return breach(channel, "the server sent a broken notification");
 		break;
 	case 'G':
 		/* Its client went away before the server asked for the data: nobody will ever send any. */
@@ -418,10 +434,10 @@ size_t relay_server(struct channel *channel, struct span in)
 			n = in.length;
 		}
 		step = take_reply(channel, span_of(in.at, n), frame);
-		if (step == STEP_STOP)
+		if (step != STEP_TAKEN)
 			break;
 		channel->body_left = (uint32_t)(FRAME_HEADER + (size_t)frame.body - n);
-		ready = ready || frame.type == 'Z';
+		ready = ready || frame.type == 'Z' || (frame.type == 'A' && channel->guest && channel->guest->hearer);
 		in = span_skip(in, n);
 	}
 	worker->views[channel->pool]->stats.sent += o->sent;

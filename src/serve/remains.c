@@ -26,17 +26,17 @@
 #include "base/text.h"
 #include "serve/catalogs.h"
 #include "serve/channel.h"
-#include "serve/relay.h"
+#include "serve/hearers.h"
 
 /* Marks after which the server must be asked. */
 #define ASKING \
 	(LOOK_SETTINGS | LOOK_TEMPORARY | LOOK_CURSOR | LOOK_LOCK | LOOK_PREPARE | LOOK_LISTEN | LOOK_UNKNOWN | \
-		LOOK_RESET | LOOK_RESET_ALL)
+		LOOK_RESET | LOOK_RESET_ALL | LOOK_HEAR)
 
 bool remains_matter(const struct guest *guest)
 {
 	return guest->pool != NO_POOL && relay_moves(guest) &&
-		guest_view(guest)->rules.transparency == TRANSPARENCY_FULL;
+		(guest_view(guest)->rules.transparency == TRANSPARENCY_FULL || guest->hearer);
 }
 
 /* ---- suspecting ---- */
@@ -63,6 +63,16 @@ static bool is_pinned(const struct remains *r, enum pin why)
 static void unpin(struct remains *r, enum pin why)
 {
 	r->pins &= ~(1u << why);
+}
+
+void remains_pin_listen(struct channel *channel)
+{
+	pin(channel, PIN_LISTEN);
+}
+
+void remains_unpin_listen(struct channel *channel)
+{
+	unpin(&channel->remains, PIN_LISTEN);
 }
 
 void remains_mark(struct channel *channel, uint32_t marks)
@@ -240,17 +250,18 @@ bool remains_hold(struct guest *guest, char type)
 	struct remains *r = &guest->channel->remains;
 	const struct track *track = &guest->channel->track;
 
-	if (!is_reset(r) || track_quiet(track) || !strchr("QPBDCEFS", type))
+	if (!strchr("QPBDCEFS", type))
 		return false;
 	/* In the middle of a batch what comes next is a part of it. */
-	if (track->open || track->skipping || track->copy_in)
+	if (!hearer_delays(guest) &&
+		(!is_reset(r) || track_quiet(track) || track->open || track->skipping || track->copy_in))
 		return false;
 	r->held = true;
 	stream_pause(guest->stream);
 	return true;
 }
 
-static void let_go(struct channel *channel)
+void remains_let_go(struct channel *channel)
 {
 	struct guest *guest = channel->guest;
 
@@ -314,7 +325,7 @@ bool remains_ready(struct channel *channel)
 	}
 	buf_fini(&text);
 	forget_resets(r);
-	let_go(channel);
+	remains_let_go(channel);
 	return ok;
 }
 
@@ -332,6 +343,8 @@ void remains_corrected(struct channel *channel)
 		return;
 	}
 	relay_report(guest, channel, o);
+	if (hearer_keeps_ready(channel))
+		return;
 	relay_header(outbox_room(o, FRAME_HEADER), 'Z', 1);
 	*outbox_room(o, 1) = (uint8_t)channel->track.status;
 }
@@ -438,6 +451,8 @@ bool remains_settle(struct channel *channel)
 			channel_break(channel, "out of memory");
 		return false;
 	}
+	if (!hearer_settle(channel))
+		return false;
 	if (remains_matter(channel->guest) && catalogs_read(channel, CATALOG_REFRESH))
 		return false;
 	return !r->touched && !r->pins;
@@ -480,6 +495,8 @@ static void take_answer(struct channel *channel)
 	struct answer *a = &r->answer;
 
 	answer_end(a);
+	if ((a->asked & 1u << PIN_LISTEN) && hearer_answered(channel, &a->topics))
+		a->pins &= ~(1u << PIN_LISTEN);
 	set_pins(channel, (r->pins & ~(a->asked | 1u << PIN_UNASKED)) | a->pins);
 	if (!is_pinned(r, PIN_PREPARE))
 		r->prepared = 0;
@@ -542,7 +559,7 @@ bool remains_part(struct channel *channel)
 
 	if (is_pinned(r, PIN_FOR_GOOD))
 		channel->broken = true;
-	let_go(channel);
+	remains_let_go(channel);
 	catalogs_leave(channel);
 	params_drop(r->set);
 	params_drop(r->called);

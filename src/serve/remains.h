@@ -21,6 +21,8 @@ struct catalog;
 #define TAG_NUMBERS    3
 #define TAG_CATALOG    4
 #define TAG_BEGIN      5
+#define TAG_LISTEN     6
+#define TAG_MARK       7
 
 /* The catalogue is being read: see catalogs.c. */
 struct catalog_reading {
@@ -90,6 +92,11 @@ bool remains_settle(struct channel *);
 /* The lease ends. True: what is left there is to be cleaned. */
 bool remains_part(struct channel *);
 void remains_fini(struct remains *);
+
+/* What it LISTENs to is not shared: it keeps its server; or now it is (see serve/handover.c). */
+void remains_pin_listen(struct channel *);
+void remains_unpin_listen(struct channel *);
+void remains_let_go(struct channel *); /* what remains_hold made wait may come now */
 
 /* The reasons of its pins, for people. */
 void remains_describe(const struct remains *, char *out, size_t size);

@@ -1,5 +1,6 @@
 /* Which monitors there are: one for each host and port that the configuration names, held by the first worker; and what SHOW BUDGET
  * shows of them. A monitor that a new configuration leaves as it was goes on undisturbed. */
+#include "serve/ears.h"
 #include "serve/watch.h"
 
 #include <stdlib.h>
@@ -176,6 +177,15 @@ void monitors_configure(struct worker *worker)
 	monitors->count = kept;
 }
 
+void monitors_recount(struct worker *worker, const char *host, uint16_t port)
+{
+	struct host at = { .name = (char *)(uintptr_t)host, .port = port };
+	struct watch *watch = worker->monitors ? find_watch(worker->monitors, &at) : NULL;
+
+	if (watch)
+		reckoning_tell(watch);
+}
+
 void monitors_fini(struct worker *worker)
 {
 	struct monitors *monitors = worker->monitors;
@@ -256,7 +266,8 @@ static void visit(struct watch *watch, struct snapshot *snapshot)
 	row->moving = picture.moving;
 	row->closing = picture.closing;
 	row->orphaned = picture.orphaned;
-	row->monitor = picture.aside;
+	row->listeners = ears_at(worker, watch->host, watch->port);
+	row->monitor = picture.aside > row->listeners ? picture.aside - row->listeners : 0;
 	row->waiting = picture.waiting;
 	row->target = picture.target ? (int)picture.target : -1;
 	row->full_since_wall = picture.full_since ? snapshot->wall - (worker->now - picture.full_since) : 0;

@@ -5,6 +5,8 @@
 #include "base/check.h"
 #include "base/text.h"
 #include "io/clock.h"
+#include "serve/ears.h"
+#include "serve/hearers.h"
 #include "serve/monitor.h"
 #include "serve/reaper.h"
 #include "serve/survey.h"
@@ -48,6 +50,8 @@ void worker_free(struct worker *worker)
 		return;
 	check(worker->guests.used == 0 && worker->channel_count == 0);
 	errands_fini(worker);
+	ears_fini(worker);
+	hearers_fini(worker);
 	monitors_fini(worker);
 	pool_views_fini(worker);
 	slots_fini(&worker->guests);
@@ -357,6 +361,7 @@ static void end_everything(struct worker *worker)
 		if (worker->channels[i])
 			channel_ended(worker->channels[i], 0);
 	errands_fini(worker);
+	ears_fini(worker);
 	monitors_fini(worker);
 	worker->effects.count = 0;
 }
@@ -400,6 +405,7 @@ static void take_letter(struct worker *worker, struct letter *letter)
 	case LETTER_RESOLVE:
 		if (monitor_asked((struct resolve_letter *)(void *)letter)) {
 			monitor_resolved(worker, (struct resolve_letter *)(void *)letter);
+			ears_resolved(worker, (struct resolve_letter *)(void *)letter);
 			free(letter);
 		} else {
 			channel_resolved(worker, (struct resolve_letter *)(void *)letter);
@@ -441,6 +447,13 @@ static void take_letter(struct worker *worker, struct letter *letter)
 		guest = slots_get(&worker->guests, ((struct letter_cancelled *)(void *)letter)->asker.client);
 		if (guest)
 			guest_end(guest, NULL, "cancel request");
+		free(letter);
+		break;
+	case LETTER_HEAR:
+		ears_take(worker, (struct letter_hear *)(void *)letter);
+		break;
+	case LETTER_HEARD:
+		hearers_take(worker, (struct letter_heard *)(void *)letter);
 		free(letter);
 		break;
 	case LETTER_WAKE:
@@ -574,6 +587,16 @@ static void take_monitor(struct watch *watch, const struct completion *done)
 		monitor_ended(watch, done->error);
 }
 
+static void take_ear(struct ear *ear, const struct completion *done)
+{
+	if (done->kind == DONE_CONNECTED)
+		ear_connected(ear);
+	else if (done->kind == DONE_BYTES)
+		ear_bytes(ear, done->bytes);
+	else if (done->kind == DONE_ENDED)
+		ear_ended(ear, done->error);
+}
+
 static void take(struct worker *worker, const struct completion *done)
 {
 	if (done->kind == DONE_ACCEPTED) {
@@ -592,6 +615,9 @@ static void take(struct worker *worker, const struct completion *done)
 		break;
 	case PARTY_MONITOR:
 		take_monitor(done->owner, done);
+		break;
+	case PARTY_EAR:
+		take_ear(done->owner, done);
 		break;
 	default:
 		check(false);
@@ -617,6 +643,8 @@ static void ring_timers(struct worker *worker)
 			channel_rings(link_owner(timer, struct channel, timer));
 		else if (timer->kind == PARTY_MONITOR)
 			monitor_rings(timer);
+		else if (timer->kind == PARTY_EAR)
+			ear_rings(timer);
 		else
 			errand_timer_rings(timer);
 		worker_perform(worker);
@@ -708,6 +736,10 @@ void worker_sweep(struct worker *worker)
 		case LETTER_REAP:
 			reaper_letter_free((struct letter_reap *)(void *)letter);
 			break;
+		case LETTER_HEAR:
+			ears_letter_free((struct letter_hear *)(void *)letter);
+			break;
+		case LETTER_HEARD:
 		case LETTER_EFFECT:
 		case LETTER_CANCEL:
 		case LETTER_CONFIG:

@@ -22,13 +22,14 @@
  *   relay   the bytes of a lease                           relay.c
  *   view    what this worker knows of a pool               pools.c
  *   errand  a connection that only carries a cancel        cancel.c
+ *   ear     the connections that hear for all clients that LISTEN (of the first worker)         ears.c, hearers.c
  *   monitor the connections that read what PostgreSQL is used for (of the first worker)    monitor.c
  *   desk    the console                                    desk.c, census.c
  *
  * Everything here is private to serve/ and belongs to one thread. */
 
 /* What a stream's owner pointer leads to. */
-enum party { PARTY_GUEST, PARTY_CHANNEL, PARTY_ERRAND, PARTY_MONITOR };
+enum party { PARTY_GUEST, PARTY_CHANNEL, PARTY_ERRAND, PARTY_MONITOR, PARTY_EAR };
 
 enum guest_state {
 	GUEST_LOGIN,    /* says hello, proves itself; `login` is set */
@@ -86,9 +87,10 @@ struct guest {
 	struct timer timer;
 	struct habits habits;
 	time_us connected, requested, wants_since;
-	time_us lost_since; /* LEARNING: when it first lost the server that it learned from; 0: not yet */
-	uint8_t secret[32]; /* the first four for protocol 3.0; see guest_secret */
-	struct desk *desk;  /* the console's state */
+	time_us lost_since;    /* LEARNING: when it first lost the server that it learned from; 0: not yet */
+	uint8_t secret[32];    /* the first four for protocol 3.0; see guest_secret */
+	struct desk *desk;     /* the console's state */
+	struct hearer *hearer; /* it LISTENs, or may: see hearers.h */
 };
 
 enum channel_state {
@@ -119,6 +121,9 @@ struct channel {
 	bool pinned;     /* holds statements too long to keep */
 	bool dirty;      /* its last client left something: DISCARD ALL before anybody else has it */
 	bool broken;     /* must not be lent again */
+	bool listening;  /* something was LISTENed to in its session */
+	bool unlistening,
+		telling; /* our UNLISTEN, and our LISTEN in front of the client's first message, are not answered yet */
 	bool said;       /* a statement was noted since the server was last idle */
 	bool cancel_wanted, in_transaction;
 	uint32_t body_left, batch, errands;
@@ -219,6 +224,8 @@ struct worker {
 	size_t dead_count, dead_capacity;
 	struct errand *errands;
 	struct monitors *monitors; /* see monitor.h; only the first worker has any */
+	struct ears *ears;         /* see ears.h; likewise */
+	struct board *boards;      /* by ear: who of this worker's clients hears what; see hearers.c */
 	struct outbox to_client, to_server;
 	struct buf out; /* what sessions say */
 	struct texts texts;

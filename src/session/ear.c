@@ -34,7 +34,7 @@ static enum ear_edge take_message(struct ear_talk *talk, char type, struct span 
 	case 'A':
 		talk->note = whole;
 		return message_read_notification(body, &talk->process, &talk->topic, &talk->payload)
-			? EAR_NOTE
+			? EAR_HEARD
 			: broken(talk, "the server sent a broken notification");
 	case 'E':
 		take_error(talk, body);

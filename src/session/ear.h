@@ -9,7 +9,7 @@
 
 enum ear_edge {
 	EAR_MORE,     /* wait for more bytes */
-	EAR_NOTE,     /* a NotificationResponse: call again with the rest */
+	EAR_HEARD,    /* a NotificationResponse: call again with the rest */
 	EAR_ANSWERED, /* the oldest query that was not answered yet is: call again with the rest */
 	EAR_BROKEN    /* a query was refused, or this is not PostgreSQL: `problem` */
 };
@@ -17,7 +17,7 @@ enum ear_edge {
 struct ear_talk {
 	bool refused;
 	char sqlstate[6], problem[160];
-	struct span note;           /* EAR_NOTE: all of it; borrowed from the bytes */
+	struct span note;           /* EAR_HEARD: all of it; borrowed from the bytes */
 	struct span topic, payload; /* likewise */
 	uint32_t process;
 };

@@ -48,9 +48,9 @@ static void notifications_come_between_answers_and_in_them(void **state)
 	message_ready(&w, 'I');
 	message_empty(&w, 'I');
 	message_ready(&w, 'I');
-	assert_int_equal(take(), EAR_NOTE);
+	assert_int_equal(take(), EAR_HEARD);
 	assert_true(talk.process == 7 && span_is(talk.topic, "jobs") && span_is(talk.payload, "1"));
-	assert_int_equal(take(), EAR_NOTE);
+	assert_int_equal(take(), EAR_HEARD);
 	assert_true(talk.process == 8 && span_is(talk.payload, "") && talk.note.length == 15 && talk.note.at[0] == 'A');
 	assert_int_equal(take(), EAR_ANSWERED);
 	assert_int_equal(take(), EAR_ANSWERED);
@@ -68,7 +68,7 @@ static void a_message_in_portions_is_waited_for(void **state)
 		assert_int_equal(ear_take(&talk, span_of(said.at, n), &used), EAR_MORE);
 		assert_int_equal(used, 0);
 	}
-	assert_int_equal(take(), EAR_NOTE);
+	assert_int_equal(take(), EAR_HEARD);
 }
 
 static void a_refusal_is_told_when_it_is_complete(void **state)

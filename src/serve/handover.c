@@ -1,0 +1,369 @@
+/* From a client's own server to the ear, and back.
+ *
+ *    LISTEN ... COMMIT -> ReadyForQuery is kept -> question: what does the session listen to?
+ *                            |  nothing new: it goes on to the client
+ *                            v
+ *         the server is told: LISTEN for the mark -> the ear is asked: hear this too, and send the mark
+ *                            |
+ *               the mark came from both -> all that both said, joined (session/hearing), then ReadyForQuery; the lease ends
+ *               the ear can not         -> the client keeps its server, which goes on telling it: a pin, as for anything else
+ *
+ * A server that is lent to a client with topics listens to them too, from before the client's first statement to the end of the lease
+ * (UNLISTEN *). So everything that SQL says about listening is PostgreSQL's own answer: pg_listening_channels(), UNLISTEN, savepoints, what
+ * is rolled back. And it tells which notifications the client sent itself, triggers included; if there are any, ReadyForQuery waits until
+ * the ear has them too.
+ *
+ * A LISTEN that no look can see (a function, DO) is found by the question, and goes the same way; only was its ReadyForQuery
+ * said before. Nothing is missed, since its server hears for it until the ear does. */
+#include <stdlib.h>
+
+#include "base/check.h"
+#include "base/text.h"
+#include "io/clock.h"
+#include "serve/channel.h"
+#include "serve/hearers.h"
+
+static bool is_shared(const struct guest *guest)
+{
+	return guest->hearer && guest->hearer->hearing->shared.count > 0;
+}
+
+/* NULL: memory refused. */
+static struct hearer *hearer_of(struct guest *guest)
+{
+	struct hearer *hearer = guest->hearer;
+
+	if (hearer)
+		return hearer;
+	hearer = calloc(1, sizeof *hearer);
+	if (hearer)
+		hearer->hearing = hearing_new();
+	if (!hearer || !hearer->hearing) {
+		free(hearer);
+		return NULL;
+	}
+	hearer->guest = guest;
+	hearer->can_share = ears_number(guest->worker->house, guest_view(guest), &hearer->ear);
+	if (!hearer->can_share || !guest->worker->config->shared_listen)
+		hearer->hearing->state = HEARING_DIRECT;
+	guest->hearer = hearer;
+	return hearer;
+}
+
+/* ---- what its server says ---- */
+
+enum step hearer_notification(struct channel *channel, struct span whole)
+{
+	struct guest *guest = channel->guest;
+	struct hearer *hearer;
+	uint8_t id[4];
+	uint32_t process, own;
+
+	if (!guest)
+		return STEP_DISCARD;
+	if (!guest->hearer && !remains_matter(guest))
+		return STEP_FORWARD;
+	hearer = hearer_of(guest);
+	if (!hearer)
+		return STEP_STOP;
+	switch (hearing_take(hearer->hearing, whole, channel->process_id, guest->worker->house->ear_mark)) {
+	case HEARD_BROKEN:
+		return STEP_STOP;
+	case HEARD_NOTED:
+		return STEP_DISCARD;
+	case HEARD_MARK:
+		hearer->hearing->marked_by_server = true;
+		return STEP_DISCARD;
+	case HEARD_DIRECT:
+		break;
+	}
+	/* Even while a question of ours is being answered. */
+	process = (uint32_t)whole.at[5] << 24 | (uint32_t)whole.at[6] << 16 | (uint32_t)whole.at[7] << 8 | whole.at[8];
+	own = cancel_process_id(guest->worker->index, guest->handle.slot);
+	if (process == channel->process_id)
+		process = own;
+	for (int i = 0; i < 4; i++)
+		id[i] = (uint8_t)(process >> (24 - 8 * i));
+	outbox_copy(&channel->worker->to_client, whole.at, FRAME_HEADER);
+	outbox_copy(&channel->worker->to_client, id, sizeof id);
+	outbox_copy(&channel->worker->to_client, whole.at + 9, whole.length - 9);
+	return STEP_DISCARD;
+}
+
+/* ---- the beginning of a lease ---- */
+
+bool hearer_begin(struct channel *channel)
+{
+	struct guest *guest = channel->guest;
+	struct buf text = { 0 };
+	bool ok;
+
+	if (!is_shared(guest))
+		return true;
+	ok = topics_write(&guest->hearer->hearing->shared, "LISTEN", &text) &&
+		channel_ask(channel, buf_span(&text), TAG_LISTEN);
+	channel->listening = channel->telling = true;
+	buf_fini(&text);
+	return ok;
+}
+
+void hearer_begun(struct channel *channel)
+{
+	channel->telling = false;
+	if (channel->setup_failed && channel->guest)
+		guest_complain(channel->guest, channel->sqlstate, channel->problem, NULL, NULL);
+	channel->setup_failed = false;
+}
+
+/* ---- ReadyForQuery ---- */
+
+/* May what it listens to have changed in this transaction? */
+static bool may_change(const struct channel *channel)
+{
+	const struct remains *r = &channel->remains;
+	const struct guest *guest = channel->guest;
+
+	if (!remains_matter(guest) || r->failed || guest->unnamed_long)
+		return false;
+	if (guest->hearer && guest->hearer->hearing->state == HEARING_SHARED && guest->hearer->hearing->local.count > 0)
+		return true;
+	return (r->touched & LOOK_HEAR) || ((r->touched & LOOK_LISTEN) && is_shared(guest));
+}
+
+static bool is_busy(const struct guest *guest)
+{
+	const struct hearing *h = guest->hearer ? guest->hearer->hearing : NULL;
+
+	return h && (h->ready_owed || h->state == HEARING_MARKS || h->state == HEARING_MOVES);
+}
+
+bool hearer_delays(const struct guest *guest)
+{
+	const struct track *track = &guest->channel->track;
+
+	if (is_busy(guest))
+		return true;
+	/* Its own notifications are the last ones that bear its server's process id only while nothing further is under way there. In the
+	 * middle of a batch what comes next is a part of it. */
+	return !track_quiet(track) && !track->open && !track->skipping && !track->copy_in &&
+		(is_shared(guest) || may_change(guest->channel));
+}
+
+static bool ask_to_wait(struct hearer *hearer)
+{
+	if (!hearer_ask(hearer, EAR_WAIT, NULL)) {
+		guest_complain(hearer->guest, SQLSTATE_OUT_OF_MEMORY, "out of memory", NULL, NULL);
+		return false;
+	}
+	hearer->hearing->state = HEARING_WAITS;
+	return true;
+}
+
+bool hearer_waits(struct channel *channel, char status)
+{
+	struct guest *guest = channel->guest;
+	struct hearing *h = guest && guest->hearer ? guest->hearer->hearing : NULL;
+	const struct track *track = &channel->track;
+
+	if (!h || status != 'I' || track->count == 0 || (track->ring[track->head].flags & TRACK_OURS))
+		return false;
+	if (h->state == HEARING_SHARED && h->own > 0 && !may_change(channel) && !ask_to_wait(guest->hearer))
+		return true;
+	if (h->state != HEARING_WAITS)
+		return false;
+	stream_pause(channel->stream);
+	return true;
+}
+
+bool hearer_keeps_ready(struct channel *channel)
+{
+	struct guest *guest = channel->guest;
+	struct hearer *hearer;
+
+	if (!guest || channel->track.status != 'I')
+		return false;
+	if (may_change(channel) && track_quiet(&channel->track) && (hearer = hearer_of(guest)) && hearer->can_share) {
+		hearer->hearing->ready_owed = true;
+		return true;
+	}
+	hearer = guest->hearer;
+	if (hearer && hearer->hearing->state == HEARING_PASSED)
+		hearer->hearing->state = HEARING_SHARED;
+	if (hearer && hearer->hearing->local.count == 0 && hearer->hearing->state == HEARING_SHARED)
+		hearer_say(hearer);
+	return false;
+}
+
+/* ---- what the question told ---- */
+
+bool hearer_answered(struct channel *channel, struct topics *topics)
+{
+	struct guest *guest = channel->guest;
+	struct hearer *hearer = guest->hearer;
+
+	channel->listening = channel->listening || topics->count > 0;
+	if (!hearer && topics->count == 0)
+		return false;
+	hearer = hearer_of(guest);
+	if (!hearer)
+		return false;
+	topics_fini(&hearer->hearing->wanted);
+	hearer->hearing->wanted = *topics;
+	*topics = (struct topics){ 0 };
+	hearer->hearing->changed = true;
+	return hearer->hearing->state != HEARING_DIRECT;
+}
+
+void hearer_fail(struct hearer *hearer, time_us missed)
+{
+	struct guest *guest = hearer->guest;
+	struct hearing *h = hearer->hearing;
+
+	if (h->shared.count > 0)
+		hearer->missed = missed ? missed : clock_wall();
+	hearer_rise(hearer, NULL);
+	topics_fini(&h->shared);
+	h->state = HEARING_DIRECT;
+	h->marked_by_ear = h->marked_by_server = false;
+	remains_pin_listen(guest->channel);
+	hearer_say(hearer);
+}
+
+static bool begin_marks(struct hearer *hearer)
+{
+	struct channel *channel = hearer->guest->channel;
+	struct buf text = { 0 };
+	struct topics mark = { 0 };
+	bool ok = topics_add(&mark, span_text(hearer->guest->worker->house->ear_mark)) &&
+		topics_write(&mark, "LISTEN", &text) && channel_ask(channel, buf_span(&text), TAG_MARK);
+
+	topics_fini(&mark);
+	buf_fini(&text);
+	channel->listening = true;
+	hearer->hearing->state = HEARING_MARKS;
+	return ok;
+}
+
+void hearer_marked(struct channel *channel)
+{
+	struct hearer *hearer = channel->guest ? channel->guest->hearer : NULL;
+	const char *encoding = hearer ? params_get(channel->guest->reported, span_text("client_encoding")) : NULL;
+	struct topics more = { 0 };
+	struct hearing *h;
+	bool ok = true, failed = channel->setup_failed;
+
+	channel->setup_failed = false;
+	if (!hearer || hearer->hearing->state != HEARING_MARKS)
+		return;
+	h = hearer->hearing;
+	for (size_t i = 0; ok && i < h->wanted.count; i++)
+		if (!topics_has(&h->shared, span_text(h->wanted.names[i])))
+			ok = topics_add(&more, span_text(h->wanted.names[i]));
+	if (h->shared.count == 0)
+		text_copy(hearer->encoding, sizeof hearer->encoding, encoding ? encoding : "");
+	/* What it has from the ear already is in another encoding than what it wants now. */
+	else if (encoding && strcmp(encoding, hearer->encoding) != 0)
+		failed = true;
+	h->state = HEARING_MOVES;
+	ok = ok && !failed && hearer_sit(hearer, &more) && hearer_ask(hearer, EAR_HEAR, &more);
+	topics_fini(&more);
+	if (!ok)
+		hearer_fail(hearer, 0);
+}
+
+static void finish(struct hearer *hearer)
+{
+	struct hearing *h = hearer->hearing;
+	struct topics before = h->shared;
+
+	h->shared = h->wanted;
+	h->wanted = (struct topics){ 0 };
+	topics_fini(&before);
+	h->marked_by_ear = h->marked_by_server = false;
+	h->state = HEARING_SHARED;
+	remains_unpin_listen(hearer->guest->channel);
+	hearer_say(hearer);
+}
+
+static bool wants_more(const struct hearing *h)
+{
+	bool more = false;
+
+	for (size_t i = 0; !more && i < h->wanted.count; i++)
+		more = !topics_has(&h->shared, span_text(h->wanted.names[i]));
+	return more;
+}
+
+/* What it listens to is known: `wanted`. */
+static void decide(struct hearer *hearer)
+{
+	struct guest *guest = hearer->guest;
+	struct hearing *h = hearer->hearing;
+	bool can_share = hearer->can_share && guest->worker->config->shared_listen &&
+		h->wanted.count <= TOPICS_SHARED_MAX;
+
+	h->changed = false;
+	if (h->wanted.count == 0)
+		h->state = HEARING_SHARED;
+	for (size_t i = h->shared.count; i-- > 0;)
+		if (!topics_has(&h->wanted, span_text(h->shared.names[i])))
+			topics_remove(&h->shared, i);
+	hearer_rise(hearer, &h->shared);
+	hearing_filter(h);
+	if (wants_more(h) || (h->local.count > 0 && h->shared.count > 0)) {
+		if (!can_share || !begin_marks(hearer))
+			hearer_fail(hearer, 0);
+	} else if (h->ready_owed && h->own > 0) {
+		(void)ask_to_wait(hearer);
+	} else {
+		hearer_say(hearer);
+	}
+}
+
+static bool is_needless(const struct hearer *hearer)
+{
+	const struct hearing *h = hearer->hearing;
+
+	return h->state == HEARING_SHARED && h->shared.count == 0 && !h->changed && !h->ready_owed && !hearer->missed &&
+		h->dropped == 0 && hearing_is_empty(h);
+}
+
+bool hearer_settle(struct channel *channel)
+{
+	struct guest *guest = channel->guest;
+	struct hearer *hearer = guest->hearer;
+	struct hearing *h;
+
+	if (!hearer)
+		return true;
+	h = hearer->hearing;
+	switch ((enum hearing_state)h->state) {
+	case HEARING_MARKS:
+	case HEARING_WAITS:
+		return false;
+	case HEARING_MOVES:
+		if (!h->marked_by_ear || !h->marked_by_server)
+			return false;
+		finish(hearer);
+		break;
+	case HEARING_PASSED:
+		h->state = HEARING_SHARED;
+		hearer_say(hearer);
+		break;
+	case HEARING_SHARED:
+	case HEARING_DIRECT:
+		if (h->changed)
+			decide(hearer);
+		else if (h->ready_owed || (!hearing_is_empty(h) && hearer_may_speak(guest)))
+			hearer_say(hearer);
+		break;
+	}
+	/* A word to the client may have been its end. */
+	if (channel->guest != guest)
+		return false;
+	if (h->state != HEARING_SHARED && h->state != HEARING_DIRECT)
+		return false;
+	if (is_needless(hearer))
+		hearer_leave(guest);
+	return true;
+}

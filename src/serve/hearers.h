@@ -1,0 +1,77 @@
+#ifndef PGWEIR_SERVE_HEARERS_H
+#define PGWEIR_SERVE_HEARERS_H
+
+#include "serve/ears.h"
+#include "serve/relay.h"
+
+/* This worker's clients that LISTEN and share an ear. hearers.c knows who hears what, and passes on what the ear says; handover.c is
+ * the other side, the server that a client is lent: what it says, and how a LISTEN there becomes the ear's. Which notification comes
+ * when is session/hearing's. */
+
+struct seat; /* one client at one topic */
+struct board;
+
+struct hearer {
+	struct guest *guest;
+	struct hearing *hearing;
+	uint32_t ear;
+	bool can_share; /* its database has an ear */
+	struct seat *seats;
+	char encoding[EARS_ENCODING]; /* the ear's */
+	time_us missed; /* wall: what was sent since then may be lost, and it is not told yet; 0: nothing */
+};
+
+/* ---- for the life of a client and of a lease ---- */
+
+void hearer_leave(struct guest *);    /* the client is being ended */
+void hearer_returned(struct guest *); /* it holds nothing any more */
+void hearer_room(struct guest *);     /* it took what waited for it */
+
+/* Before the client's first message: its server listens too, as long as it is lent. False: memory refused. */
+bool hearer_begin(struct channel *);
+void hearer_begun(struct channel *); /* ... and that was answered */
+
+/* The client's next message must wait until it is known who hears what. */
+bool hearer_delays(const struct guest *);
+
+/* A NotificationResponse from its server; whole. */
+enum step hearer_notification(struct channel *, struct span whole);
+
+/* A ReadyForQuery that ends a transaction must not be taken yet (the channel's stream is paused): the client's own notifications come
+ * first, and the ear has not said them yet. */
+bool hearer_waits(struct channel *, char status);
+
+/* It was taken, and the client is not to have it yet: true. Else what waited goes out in front of it. */
+bool hearer_keeps_ready(struct channel *);
+
+/* What its session LISTENs to, as the server was asked (takes the names). True: it will be shared, or pinned later. */
+bool hearer_answered(struct channel *, struct topics *);
+void hearer_marked(struct channel *); /* its server hears the mark */
+
+/* At the end of a transaction: may the lease end now? */
+bool hearer_settle(struct channel *);
+
+/* ---- for the worker ---- */
+
+void hearers_take(struct worker *, const struct letter_heard *);
+void hearers_fini(struct worker *);
+void hearers_count(const struct worker *, uint32_t *clients, uint32_t *topics);
+
+/* ---- between hearers.c and handover.c ---- */
+
+/* Everything that waits goes to the client now, then its ReadyForQuery if that is owed; then its messages flow again. */
+void hearer_say(struct hearer *);
+bool hearer_may_speak(const struct guest *);
+
+/* Take a seat at each of these topics, asleep until hearer_wake; leave those that are not in `kept` (NULL: all). False: memory refused. */
+bool hearer_sit(struct hearer *, const struct topics *);
+void hearer_wake(struct hearer *);
+void hearer_rise(struct hearer *, const struct topics *kept);
+
+/* Ask the ear; the answer bears hearing->token. Takes the topics (may be NULL). False: memory refused. */
+bool hearer_ask(struct hearer *, enum ear_wish, struct topics *);
+
+/* The ear will not hear what it was asked to: the client keeps its server. */
+void hearer_fail(struct hearer *, time_us missed);
+
+#endif

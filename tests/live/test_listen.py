@@ -1,0 +1,457 @@
+"""Clients that LISTEN share one connection to PostgreSQL for each database, and hear what they would hear from PostgreSQL: each
+notification once, in order, while idle too, their own before the next ReadyForQuery and under their own process id.
+
+What is PostgreSQL's own behaviour is also asked of it directly."""
+import threading
+import time
+
+import wire
+from harness import Story, helper, live, on, wait_until
+from wire import Client, SYNC, bind, execute, parse, query
+
+
+class Heard(Exception):
+    pass
+
+
+class Listening(Story):
+    kinds = ("pgweir", "direct")
+
+    def setUp(self):
+        super().setUp()
+        self.proxy = self.pooler(settings={"pool_mode": "transaction", "default_pool_size": 4, "server_round_robin": 1,
+                                           **self.more()})
+        self.admin = self.pg.admin("app")
+
+    @helper
+    def more(self):
+        return {}
+
+    @helper
+    def client(self, **options):
+        client = self.proxy.client(**options)
+        self.addCleanup(client.close)
+        return client
+
+    @helper
+    def listener(self, *topics, **options):
+        client = self.client(**options)
+        for topic in topics:
+            client.query(f'LISTEN "{topic}"')
+        return client
+
+    @helper
+    def say(self, topic, payload=""):
+        self.admin.query(f"SELECT pg_notify('{topic}', '{payload}')")
+
+    @helper
+    def hears(self, client, *expected, timeout=10):
+        """The next notifications are these payloads, and nothing else."""
+        told = []
+        while len(told) < len(expected):
+            kind, body = client.read(timeout)
+            if kind == b"A":
+                told.append(client.notifications[-1][2])
+            elif kind != b"N":
+                raise Heard(f"{kind} {body}")
+        self.assertEqual(list(expected), told)
+        del client.notifications[:]
+
+    @helper
+    def hears_nothing(self, *clients):
+        """What was sent until now would be here when an answer is."""
+        self.say("fence", "fence")
+        for client in clients:
+            client.query("SELECT 1")
+            self.assertEqual([], client.notifications)
+
+    @helper
+    def until_ready(self, client, *parts):
+        """All messages up to ReadyForQuery, notifications among them, as their kinds."""
+        if parts:
+            client.send(*parts)
+        kinds = ""
+        while not kinds.endswith("Z"):
+            kind, _ = client.read()
+            if kind not in b"NS":
+                kinds += kind.decode()
+        return kinds
+
+    @helper
+    def listeners(self):
+        return int(self.admin.value("SELECT count(*) FROM pg_stat_activity WHERE application_name = 'pgweir listener'"))
+
+    @helper
+    def shares(self):
+        """Nobody is pinned, and all of it is one connection."""
+        if live.kind != "direct":
+            wait_until("no pin", lambda: not self.proxy.show("PINS"))
+            self.assertEqual(1, self.listeners())
+
+
+class WhatIsHeard(Listening):
+    def a_listener_hears_while_it_is_idle(self):
+        client = self.listener("a")
+        self.shares()
+        for number in range(3):
+            self.say("a", f"heard {number}")
+        self.hears(client, "heard 0", "heard 1", "heard 2")
+        client.query("UNLISTEN *")
+        self.say("a", "not heard")
+        self.hears_nothing(client)
+
+    def a_listen_that_was_rolled_back_never_was(self):
+        client = self.listener("kept")
+        for end in ("ROLLBACK", "ROLLBACK TO s; COMMIT", "SELECT 1/0"):
+            client.query("BEGIN; SAVEPOINT s; LISTEN gone; UNLISTEN kept")
+            client.simple(end)
+            client.simple("ROLLBACK")
+            self.say("gone", "not heard")
+            self.say("kept", end[:3])
+            self.hears(client, end[:3])
+        self.assertEqual("kept", client.value("SELECT string_agg(c, ',') FROM pg_listening_channels() AS c"))
+
+    def savepoints_keep_what_they_keep(self):
+        client = self.client()
+        client.query("BEGIN")
+        client.query("LISTEN a")
+        client.query("SAVEPOINT s")
+        client.query("LISTEN b")
+        client.query("ROLLBACK TO s")
+        client.query("LISTEN c")
+        client.query("COMMIT")
+        self.assertEqual("a,c", client.value("SELECT string_agg(c, ',' ORDER BY c) FROM pg_listening_channels() AS c"))
+        for topic in "bca":
+            self.say(topic, topic)
+        self.hears(client, "c", "a")
+        self.shares()
+
+    def what_came_before_the_commit_is_not_heard_and_what_came_after_is(self):
+        client = self.client()
+        client.query("BEGIN")
+        client.query("LISTEN a")
+        self.say("a", "too early")
+        client.query("COMMIT")
+        self.say("a", "in time")
+        self.hears(client, "in time")
+
+    def its_own_come_before_ready_for_query_and_under_its_own_process_id(self):
+        client = self.listener("a")
+        for sql, kinds in (("NOTIFY a, 'one'", "CAZ"), ("BEGIN; NOTIFY a, 'one'; NOTIFY a, 'two'; COMMIT", "CCCCAAZ"),
+                           ("SELECT pg_notify('a', 'one')", "TDCAZ")):
+            self.assertEqual(kinds, self.until_ready(client, query(sql)))
+            self.assertTrue(all(note[0] == client.pid for note in client.notifications), client.notifications)
+            self.assertEqual("one", client.notifications[0][2])
+            del client.notifications[:]
+        self.assertEqual("12CAZ", self.until_ready(client, parse("", "NOTIFY a, 'x'"), bind("", ""), execute(), SYNC))
+        self.admin.query("""CREATE TABLE IF NOT EXISTS noted (); GRANT ALL ON noted TO PUBLIC;
+            CREATE OR REPLACE FUNCTION note() RETURNS trigger LANGUAGE plpgsql AS
+                $$BEGIN PERFORM pg_notify('a', 'from the trigger'); RETURN NEW; END$$;
+            CREATE OR REPLACE TRIGGER note BEFORE INSERT ON noted FOR EACH ROW EXECUTE FUNCTION note()""")
+        del client.notifications[:]
+        self.assertEqual("CAZ", self.until_ready(client, query("INSERT INTO noted DEFAULT VALUES")))
+        self.assertEqual([(client.pid, "a", "from the trigger")], client.notifications)
+
+    def its_own_are_heard_when_it_listens_in_the_same_transaction(self):
+        client = self.client()
+        self.assertEqual("CCAZ", self.until_ready(client, query("LISTEN a; NOTIFY a, 'own'")))
+        self.assertEqual([(client.pid, "a", "own")], client.notifications)
+        client.query("BEGIN")
+        client.query("NOTIFY b, 'own'")
+        client.query("LISTEN b")
+        self.assertEqual("CAZ", self.until_ready(client, query("COMMIT")))
+        self.assertEqual((client.pid, "b", "own"), client.notifications[-1])
+        self.shares()
+
+    def those_of_others_bear_another_process_id(self):
+        """Also those of a client that had the same server before."""
+        client, others = self.listener("a"), [self.client() for _ in range(3)]
+        for round in range(20):
+            for other in others:
+                other.query(f"NOTIFY a, '{round}'")
+                client.query("SELECT 1")
+        wait_until("all are heard", lambda: client.query("SELECT 1") and len(client.notifications) == 60)
+        self.assertNotIn(client.pid, [note[0] for note in client.notifications])
+        self.assertEqual([str(number // 3) for number in range(60)], [note[2] for note in client.notifications])
+
+    def notifications_wait_for_the_end_of_a_transaction(self):
+        client = self.listener("a")
+        client.query("BEGIN")
+        self.say("a", "one")
+        self.say("a", "two")
+        time.sleep(0.05)
+        self.assertEqual("TDCZ", self.until_ready(client, query("SELECT 1")))
+        self.assertEqual("CAAZ", self.until_ready(client, query("COMMIT")))
+        self.assertEqual(["one", "two"], [note[2] for note in client.notifications])
+
+    def pg_listening_channels_answers_for_the_client(self):
+        ask = "SELECT string_agg(c, ',' ORDER BY lower(c)) FROM pg_listening_channels() AS c"
+        one, two = self.listener("a", "B c"), self.listener("d")
+        for _ in range(6):
+            self.assertEqual("a,B c", one.value(ask))
+            self.assertEqual("d", two.value(ask))
+            self.assertIsNone(self.client().value(ask))
+        one.query("UNLISTEN a")
+        self.assertEqual("B c", one.value(ask))
+        one.query("DISCARD ALL")
+        self.assertIsNone(one.value(ask))
+        self.say("B c", "not heard")
+        self.hears_nothing(one)
+        self.shares()
+
+    def a_listen_that_nobody_sees_is_heard_all_the_same(self):
+        client = self.listener("old")
+        self.admin.query("CREATE OR REPLACE FUNCTION hear() RETURNS void LANGUAGE plpgsql AS 'BEGIN LISTEN hidden; END'")
+        client.query("SELECT hear()")
+        self.say("hidden", "one")
+        self.hears(client, "one")
+        self.shares()
+        self.say("old", "two")
+        self.say("hidden", "three")
+        self.hears(client, "two", "three")
+
+    def prepare_transaction_is_refused_after_listen(self):
+        client = self.client()
+        client.query("BEGIN; LISTEN a")
+        self.assertIn(client.simple("PREPARE TRANSACTION 'x'").error.sqlstate, ("0A000", "55000"))
+        self.say("a", "not heard")
+        self.hears_nothing(client)
+
+    def a_name_is_heard_as_it_is_written(self):
+        client = self.client()
+        client.query('LISTEN "It\'s ""quoted"""; LISTEN Folded')
+        self.say("Folded", "not heard")
+        self.admin.query("NOTIFY folded, 'one'")
+        self.admin.query("NOTIFY \"It's \"\"quoted\"\"\", 'two'")
+        self.hears(client, "one", "two")
+
+    def a_batch_hears_at_each_of_its_ends(self):
+        client = self.listener("a")
+        one = parse("", "SELECT pg_notify('a', 'x')") + bind("", "") + execute() + SYNC
+        client.send(one * 3)
+        self.assertEqual(["12DCAZ"] * 3, [self.until_ready(client) for _ in range(3)])
+
+    def nobody_hears_what_it_did_not_ask_for(self):
+        clients = [self.listener(f"topic{number % 4}") for number in range(12)]
+        quiet = [self.client() for _ in range(4)]
+        for number in range(8):
+            self.say(f"topic{number % 4}", f"{number}")
+        for number, client in enumerate(clients):
+            self.hears(client, f"{number % 4}", f"{number % 4 + 4}")
+        self.hears_nothing(*clients, *quiet)
+
+    @helper
+    def where(self):
+        host, port = self.proxy.address
+        return {"host": host, "port": port, "user": "app", "dbname": "app"}
+
+    def drivers_hear(self):
+        self.together(self.psycopg, self.asyncpg)
+
+    @helper
+    def psycopg(self):
+        import psycopg
+        with psycopg.connect(**self.where(), autocommit=True, prepare_threshold=None) as connection:
+            connection.execute("LISTEN driver")
+            told = []
+            connection.add_notify_handler(told.append)
+            for number in range(20):
+                connection.execute("SELECT pg_notify('driver', %s)", (str(number),))
+                self.assertEqual(number + 1, len(told))
+            self.assertEqual([str(number) for number in range(20)], [note.payload for note in told])
+            self.assertEqual({connection.info.backend_pid}, {note.pid for note in told})
+            self.say("driver", "while idle")
+            self.assertEqual("while idle", next(connection.notifies()).payload)
+
+    @helper
+    def asyncpg(self):
+        import asyncio
+
+        import asyncpg
+        where = self.where()
+
+        async def run():
+            told, all_told = [], asyncio.Event()
+
+            def take(_connection, pid, topic, payload):
+                told.append((pid, topic, payload))
+                if len(told) == 20:
+                    all_told.set()
+            connection = await asyncpg.connect(host=where["host"], port=where["port"], user="app", database="app", ssl=False)
+            await connection.add_listener("async", take)
+            for number in range(20):
+                await connection.execute(f"NOTIFY async, '{number}'")
+            await asyncio.wait_for(all_told.wait(), 10)
+            self.assertEqual([(connection.get_server_pid(), "async", str(number)) for number in range(20)], told)
+            await connection.close()
+        asyncio.run(run())
+
+
+class Sharing(Listening):
+    kinds = ("pgweir",)
+
+    def many_listeners_are_one_connection(self):
+        clients = [self.listener("a", f"own{number}") for number in range(40)]
+        self.shares()
+        self.say("a", "all")
+        self.say("own7", "one")
+        for number, client in enumerate(clients):
+            self.hears(client, *(["all", "one"] if number == 7 else ["all"]))
+        budget = self.proxy.show("BUDGET")[0]
+        self.assertEqual(int(budget["ours"]), int(budget["monitor"]) + int(budget["listeners"]) + sum(
+            int(budget[word]) for word in ("lent", "idle", "dialing", "cleaning", "moving", "closing", "orphaned")))
+        self.assertEqual(1, int(budget["listeners"]))
+        servers = int(self.admin.value("SELECT count(*) FROM pg_stat_activity WHERE usename = 'app'"))
+        self.assertLessEqual(servers, 5 + 1)
+
+    def two_workers_share_it_too(self):
+        self.proxy.stop()
+        self.proxy = self.pooler(settings={"pool_mode": "transaction", "default_pool_size": 4, "workers": 2})
+        clients = [self.listener("a") for _ in range(24)]
+        workers = {(client.pid - 1) >> 23 for client in clients}
+        self.assertEqual({0, 1}, workers)
+        self.shares()
+        for number in range(50):
+            self.say("a", f"{number}")
+        for client in clients:
+            self.hears(client, *[f"{number}" for number in range(50)])
+        for number, client in enumerate(clients):
+            client.query(f"LISTEN own{number}")
+            self.assertEqual("CAZ", self.until_ready(client, query(f"NOTIFY own{number}, 'own'")))
+            self.assertEqual((client.pid, f"own{number}", "own"), client.notifications[-1])
+
+    def five_hundred_listeners_hear_all_of_it_in_order(self):
+        clients = [self.client(timeout=60) for _ in range(500)]
+        for number, client in enumerate(clients):
+            client.send(query(f"LISTEN a; LISTEN group{number % 10}"))
+        for client in clients:
+            client.reply()
+        self.shares()
+        said = []
+        for number in range(60):
+            topic = "a" if number % 3 == 0 else f"group{number % 10}"
+            said.append((topic, f"{number}"))
+            self.say(topic, f"{number}")
+        for number, client in enumerate(clients):
+            self.hears(client, *[payload for topic, payload in said if topic in ("a", f"group{number % 10}")], timeout=60)
+
+    def a_listener_that_is_lost_is_told_and_hears_again(self):
+        clients = [self.listener("a") for _ in range(3)]
+        busy = self.listener("a")
+        busy.query("BEGIN")
+        for _ in range(3):
+            self.admin.query("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'pgweir listener'")
+            for client in clients:
+                self.told(client, "notifications may have been missed since 20")
+            self.say("a", "again")
+            for client in clients:
+                self.hears(client, "again")
+        self.assertEqual([], busy.notices)
+        busy.query("COMMIT")
+        self.assertIn("missed since", busy.notices[-1]["M"])
+        self.shares()
+
+    @helper
+    def told(self, client, words):
+        kind, _ = client.read()
+        self.assertEqual(b"N", kind)
+        notice = client.notices.pop()
+        self.assertEqual(("WARNING", "01000"), (notice["S"], notice["C"]))
+        self.assertIn(words, notice["M"])
+
+    def whoever_does_not_read_is_told_how_many_were_dropped(self):
+        deaf, other = self.listener("a"), self.listener("a")
+        payload, count = "x" * 7000, 1500
+        heard = threading.Thread(target=lambda: [other.read(60) for _ in range(count)])
+        heard.start()
+        for number in range(count):
+            self.say("a", f"{number:5}{payload}")
+        heard.join(60)
+        self.assertEqual(count, len(other.notifications))
+        deaf.socket.settimeout(30)
+        while not deaf.notices:
+            deaf.read(30)
+        dropped = int(deaf.notices[0]["M"].split()[0])
+        self.assertEqual(f"{dropped} notifications were dropped", deaf.notices[0]["M"])
+        self.assertEqual([f"{number:5}" for number in range(count - dropped)], [note[2][:5] for note in deaf.notifications])
+        self.assertGreater(dropped, 0)
+        del deaf.notifications[:]
+        self.say("a", "once more")
+        self.hears(deaf, "once more")
+
+    def what_is_too_much_for_a_transaction_is_counted(self):
+        client = self.listener("a")
+        client.query("BEGIN")
+        for number in range(60):
+            self.say("a", f"{number:3}" + "x" * 7000)
+        client.query("COMMIT")
+        dropped = int(client.notices[-1]["M"].split()[0])
+        self.assertEqual([f"{number:3}" for number in range(60 - dropped)], [note[2][:3] for note in client.notifications])
+        self.assertGreater(dropped, 0)
+
+    def a_server_that_is_given_back_listens_to_nothing(self):
+        client = self.listener("a")
+        client.query("SELECT 1")
+        for end in ("close", "drop", "vanish"):
+            gone = self.listener("a", "b")
+            gone.query("BEGIN; LISTEN c")
+            getattr(gone, end)()
+        others = [self.client() for _ in range(4)]
+        for other in others:
+            other.query("BEGIN")
+            self.assertEqual([], other.query("SELECT pg_listening_channels()").rows)
+        self.say("a", "heard")
+        self.say("b", "not heard")
+        for other in others:
+            other.query("COMMIT")
+        self.hears(client, "heard")
+        self.hears_nothing(client, *others)
+
+    def without_an_ear_the_client_keeps_its_server(self):
+        self.proxy.console().query("SET shared_listen = 0")
+        client = self.client()
+        self.assertEqual("CCAZ", self.until_ready(client, query("LISTEN a; NOTIFY a, 'own'")))
+        self.assertEqual((client.pid, "a", "own"), client.notifications.pop())
+        wait_until("a pin", lambda: [row["reason"] for row in self.proxy.show("PINS")] == ["LISTEN"])
+        self.assertEqual(0, self.listeners())
+        self.say("a", "heard")
+        self.hears(client, "heard")
+        self.proxy.console().query("SET shared_listen = 1")
+        client.query("LISTEN b")
+        self.shares()
+        self.say("b", "one")
+        self.say("a", "two")
+        self.hears(client, "one", "two")
+
+    def more_topics_than_are_shared_keep_the_server(self):
+        client = self.client()
+        client.query(";".join(f"LISTEN t{number}" for number in range(257)))
+        self.say("t256", "heard")
+        self.hears(client, "heard")
+        self.assertEqual(["LISTEN"], [row["reason"] for row in self.proxy.show("PINS")])
+        client.query("UNLISTEN t0")
+        self.shares()
+        self.say("t256", "again")
+        self.hears(client, "again")
+
+    def one_that_can_not_log_in_leaves_clients_with_their_servers(self):
+        self.admin.query("ALTER ROLE third CONNECTION LIMIT 1")
+        self.addCleanup(self.admin.query, "ALTER ROLE third CONNECTION LIMIT -1")
+        client = self.client(user="third")
+        client.query("LISTEN a")
+        self.assertEqual(["LISTEN"], [row["reason"] for row in self.proxy.show("PINS")])
+        self.say("a", "heard")
+        self.hears(client, "heard")
+        other = self.listener("a")
+        client.query("LISTEN a")
+        self.shares()
+        self.say("a", "again")
+        self.hears(client, "again")
+        self.hears(other, "again")
+
+    def the_connection_goes_a_while_after_the_last_listener(self):
+        client = self.listener("a")
+        self.assertEqual(1, self.listeners())
+        query_of = "SELECT query FROM pg_stat_activity WHERE application_name = 'pgweir listener'"
+        client.close()
+        wait_until("nobody is heard for", lambda: "UNLISTEN \"a\"" in self.admin.value(query_of))
