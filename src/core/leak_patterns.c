@@ -115,7 +115,7 @@ const struct leak_pattern leak_patterns[] = {
 		.cure = "Close the connection where its set-up fails, and look for that failure in the application's log." },
 	{ .number = "L22", .name = "a LISTEN per tab or module", .family = FAMILY_SERVER,
 		.cause = "Every subscriber opens a session of its own and does not close it when it leaves.",
-		.looks = "Idle, last statement LISTEN; in session mode with a server each, until the pool is full.",
+		.looks = "Idle, last statement LISTEN; in session mode, or with shared_listen = 0, with a server each, until the pool is full.",
 		.sign = "As L1, of clients whose last statement is a LISTEN.",
 		.cure = "Let one session listen for all and pass on what it hears; close it when the last subscriber leaves." },
 	{ .number = "L23", .name = "peers that vanish without a word", .family = FAMILY_CLIENT,

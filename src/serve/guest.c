@@ -404,10 +404,20 @@ void guest_lent(struct guest *guest, struct channel *channel, const struct effec
 			return;
 	}
 	begin_lent(guest);
-	if (guest->collect)
-		guest_bytes(guest, span_of(NULL, 0));
+	guest_resume(guest);
+}
+
+void guest_resume(struct guest *guest)
+{
+	guest_go_on(guest);
 	if (guest->stream)
 		stream_resume(guest->stream);
+}
+
+void guest_go_on(struct guest *guest)
+{
+	if (guest && guest->collect)
+		guest_bytes(guest, span_of(NULL, 0));
 }
 
 void guest_returned(struct guest *guest)

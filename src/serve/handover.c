@@ -8,10 +8,10 @@
  *               the mark came from both -> all that both said, joined (session/hearing), then ReadyForQuery; the lease ends
  *               the ear can not         -> the client keeps its server, which goes on telling it: a pin, as for anything else
  *
- * A server that is lent to a client with topics listens to them too, from before the client's first statement to the end of the lease
- * (UNLISTEN *). So everything that SQL says about listening is PostgreSQL's own answer: pg_listening_channels(), UNLISTEN, savepoints, what
- * is rolled back. And it tells which notifications the client sent itself, triggers included; if there are any, ReadyForQuery waits until
- * the ear has them too.
+ * A lease of a client with topics begins when the ear has said all that was sent before. The server that is lent listens to them too, from
+ * before the client's first statement to the end of the lease (UNLISTEN *). So everything that SQL says about listening is PostgreSQL's own
+ * answer: pg_listening_channels(), UNLISTEN, savepoints, what is rolled back. And it tells which notifications the client sent itself,
+ * triggers included; if there are any, ReadyForQuery waits until the ear has them too.
  *
  * A LISTEN that no look can see (a function, DO) is found by the question, and goes the same way; only was its ReadyForQuery
  * said before. Nothing is missed, since its server hears for it until the ear does. */
@@ -92,6 +92,36 @@ enum step hearer_notification(struct channel *channel, struct span whole)
 
 /* ---- the beginning of a lease ---- */
 
+static bool ask_to_wait(struct hearer *hearer)
+{
+	if (!hearer_ask(hearer, EAR_WAIT, NULL)) {
+		guest_complain(hearer->guest, SQLSTATE_OUT_OF_MEMORY, "out of memory", NULL, NULL);
+		return false;
+	}
+	hearer->hearing->state = HEARING_WAITS;
+	return true;
+}
+
+bool hearer_opens(struct guest *guest)
+{
+	struct hearing *h = guest->hearer ? guest->hearer->hearing : NULL;
+
+	if (!h || guest->channel->opened)
+		return false;
+	if (h->state == HEARING_SHARED && h->shared.count > 0 && !ask_to_wait(guest->hearer))
+		return true;
+	if (h->state == HEARING_WAITS) {
+		stream_pause(guest->stream);
+		return true;
+	}
+	guest->channel->opened = true;
+	if (h->state == HEARING_PASSED) {
+		h->state = HEARING_SHARED;
+		hearer_say(guest->hearer);
+	}
+	return guest->state != GUEST_LENT;
+}
+
 bool hearer_begin(struct channel *channel)
 {
 	struct guest *guest = channel->guest;
@@ -147,16 +177,6 @@ bool hearer_delays(const struct guest *guest)
 	 * middle of a batch what comes next is a part of it. */
 	return !track_quiet(track) && !track->open && !track->skipping && !track->copy_in &&
 		(is_shared(guest) || may_change(guest->channel));
-}
-
-static bool ask_to_wait(struct hearer *hearer)
-{
-	if (!hearer_ask(hearer, EAR_WAIT, NULL)) {
-		guest_complain(hearer->guest, SQLSTATE_OUT_OF_MEMORY, "out of memory", NULL, NULL);
-		return false;
-	}
-	hearer->hearing->state = HEARING_WAITS;
-	return true;
 }
 
 bool hearer_waits(struct channel *channel, char status)
@@ -224,7 +244,7 @@ void hearer_fail(struct hearer *hearer, time_us missed)
 	hearer_rise(hearer, NULL);
 	topics_fini(&h->shared);
 	h->state = HEARING_DIRECT;
-	h->marked_by_ear = h->marked_by_server = false;
+	h->marked_by_ear = h->marked_by_server = h->removes = false;
 	remains_pin_listen(guest->channel);
 	hearer_say(hearer);
 }
@@ -271,52 +291,42 @@ void hearer_marked(struct channel *channel)
 		hearer_fail(hearer, 0);
 }
 
+/* What it wants is what the ear hears for it. */
 static void finish(struct hearer *hearer)
 {
-	struct hearing *h = hearer->hearing;
-	struct topics before = h->shared;
-
-	h->shared = h->wanted;
-	h->wanted = (struct topics){ 0 };
-	topics_fini(&before);
-	h->marked_by_ear = h->marked_by_server = false;
-	h->state = HEARING_SHARED;
+	hearing_settle(hearer->hearing);
+	hearer_rise(hearer, &hearer->hearing->shared);
 	remains_unpin_listen(hearer->guest->channel);
 	hearer_say(hearer);
 }
 
-static bool wants_more(const struct hearing *h)
+static bool has_all(const struct topics *of, const struct topics *these)
 {
-	bool more = false;
+	bool all = true;
 
-	for (size_t i = 0; !more && i < h->wanted.count; i++)
-		more = !topics_has(&h->shared, span_text(h->wanted.names[i]));
-	return more;
+	for (size_t i = 0; all && i < these->count; i++)
+		all = topics_has(of, span_text(these->names[i]));
+	return all;
 }
 
-/* What it listens to is known: `wanted`. */
-static void decide(struct hearer *hearer)
+/* What it listens to is known: `wanted`. `passed`: all that was sent before is here. */
+static void decide(struct hearer *hearer, bool passed)
 {
 	struct guest *guest = hearer->guest;
 	struct hearing *h = hearer->hearing;
 	bool can_share = hearer->can_share && guest->worker->config->shared_listen &&
 		h->wanted.count <= TOPICS_SHARED_MAX;
 
-	h->changed = false;
-	if (h->wanted.count == 0)
-		h->state = HEARING_SHARED;
-	for (size_t i = h->shared.count; i-- > 0;)
-		if (!topics_has(&h->wanted, span_text(h->shared.names[i])))
-			topics_remove(&h->shared, i);
-	hearer_rise(hearer, &h->shared);
-	hearing_filter(h);
-	if (wants_more(h) || (h->local.count > 0 && h->shared.count > 0)) {
+	if (!h->removes && !has_all(&h->wanted, &h->shared))
+		hearing_remove(h);
+	if (!has_all(&h->shared, &h->wanted) || (h->local.count > 0 && h->shared.count > 0)) {
+		h->changed = false;
 		if (!can_share || !begin_marks(hearer))
 			hearer_fail(hearer, 0);
-	} else if (h->ready_owed && h->own > 0) {
+	} else if (h->own > 0 && !passed) {
 		(void)ask_to_wait(hearer);
 	} else {
-		hearer_say(hearer);
+		finish(hearer);
 	}
 }
 
@@ -348,12 +358,15 @@ bool hearer_settle(struct channel *channel)
 		break;
 	case HEARING_PASSED:
 		h->state = HEARING_SHARED;
-		hearer_say(hearer);
+		if (h->changed)
+			decide(hearer, true);
+		else
+			hearer_say(hearer);
 		break;
 	case HEARING_SHARED:
 	case HEARING_DIRECT:
 		if (h->changed)
-			decide(hearer);
+			decide(hearer, false);
 		else if (h->ready_owed || (!hearing_is_empty(h) && hearer_may_speak(guest)))
 			hearer_say(hearer);
 		break;

@@ -367,10 +367,13 @@ static void take_done(struct hearer *hearer)
 	struct channel *channel = hearer->guest->channel;
 
 	hearer->hearing->state = HEARING_PASSED;
-	if (hearer->hearing->ready_owed)
-		channel_settle(channel);
-	else
-		stream_resume(channel->stream);
+	if (channel->unprepared) {
+		guest_resume(hearer->guest);
+		return;
+	}
+	/* The one or the other goes on now: a ReadyForQuery that was not taken, or what is found out about LISTEN. */
+	stream_resume(channel->stream);
+	channel_settle(channel);
 }
 
 void hearers_take(struct worker *worker, const struct letter_heard *letter)
@@ -405,6 +408,8 @@ void hearers_take(struct worker *worker, const struct letter_heard *letter)
 		take_back(worker, letter);
 		break;
 	}
+	if (meant)
+		guest_go_on(guest);
 }
 
 void hearers_fini(struct worker *worker)

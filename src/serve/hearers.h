@@ -27,6 +27,10 @@ void hearer_leave(struct guest *);    /* the client is being ended */
 void hearer_returned(struct guest *); /* it holds nothing any more */
 void hearer_room(struct guest *);     /* it took what waited for it */
 
+/* Before that: the client's first message must wait (its stream is paused) until all that was sent before is here. What waits is said then,
+ * as on PostgreSQL, and so nothing that the server's last client sent can be taken for this one's. Or it was ended. */
+bool hearer_opens(struct guest *);
+
 /* Before the client's first message: its server listens too, as long as it is lent. False: memory refused. */
 bool hearer_begin(struct channel *);
 void hearer_begun(struct channel *); /* ... and that was answered */

@@ -153,6 +153,7 @@ void channel_lend(struct channel *channel, struct guest *guest, bool check_first
 	channel->statement_length = channel->opening_length = 0;
 	channel->said = false;
 	channel->unread_since = 0;
+	channel->opened = false;
 	channel->checking = check_first;
 	if (!check_first) {
 		begin_lease(channel);

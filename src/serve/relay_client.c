@@ -11,7 +11,7 @@
 #include <stdlib.h>
 
 #include "base/check.h"
-#include "serve/relay.h"
+#include "serve/hearers.h"
 
 /* PostgreSQL ends a session that sends a longer CopyFail. */
 #define FAIL_BYTES_MAX 9996
@@ -120,6 +120,14 @@ static enum step take_lent(struct guest *guest, struct span in, struct frame fra
 	return STEP_STOP;
 }
 
+/* The first message of a lease. */
+static enum step take_first(struct guest *guest, struct span in, struct frame frame)
+{
+	if (hearer_opens(guest))
+		return guest->state == GUEST_LENT ? STEP_WAIT : STEP_STOP;
+	return channel_prepare(guest->channel) ? take_lent(guest, in, frame) : STEP_STOP;
+}
+
 /* A message of a client that holds nothing: some are answered here, most need a server. */
 static enum step take_parked(struct guest *guest, struct span in, struct frame frame)
 {
@@ -183,9 +191,7 @@ static enum step take_parked(struct guest *guest, struct span in, struct frame f
 	if (!guest_want(guest))
 		return guest->state == GUEST_WAITING ? STEP_WAIT : STEP_STOP;
 	guest->worker->to_server.stream = guest->channel->stream;
-	if (!channel_prepare(guest->channel))
-		return STEP_STOP;
-	return take_lent(guest, in, frame);
+	return take_first(guest, in, frame);
 }
 
 static enum step take_message(struct guest *guest, struct span in, struct frame frame)
@@ -211,9 +217,7 @@ static enum step take_message(struct guest *guest, struct span in, struct frame 
 		return take_parked(guest, in, frame);
 	if (remains_hold(guest, frame.type))
 		return STEP_WAIT;
-	if (guest->channel->unprepared && !channel_prepare(guest->channel))
-		return STEP_STOP;
-	return take_lent(guest, in, frame);
+	return guest->channel->unprepared ? take_first(guest, in, frame) : take_lent(guest, in, frame);
 }
 
 static enum step begin_collect(struct guest *guest, struct frame frame)

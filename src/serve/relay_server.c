@@ -451,5 +451,6 @@ size_t relay_server(struct channel *channel, struct span in)
 	}
 	if (ready)
 		channel_settle(channel);
+	guest_go_on(channel->guest);
 	return length - in.length;
 }

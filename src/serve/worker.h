@@ -122,8 +122,9 @@ struct channel {
 	bool dirty;      /* its last client left something: DISCARD ALL before anybody else has it */
 	bool broken;     /* must not be lent again */
 	bool listening;  /* something was LISTENed to in its session */
+	bool opened;     /* LENT: the client has all that was sent before this lease: see hearer_opens */
 	bool unlistening,
-		telling; /* our UNLISTEN, and our LISTEN in front of the client's first message, are not answered yet */
+		telling; /* our UNLISTEN, our LISTEN in front of the client's first message: not answered yet */
 	bool said;       /* a statement was noted since the server was last idle */
 	bool cancel_wanted, in_transaction;
 	uint32_t body_left, batch, errands;
@@ -273,6 +274,11 @@ void guest_lent(struct guest *, struct channel *, const struct effect *);
 
 /* It needs a server. True: `guest->channel` is set now; false: it waits (its stream is paused). */
 bool guest_want(struct guest *);
+
+/* What it sent last is to be looked at again, and what follows. */
+void guest_resume(struct guest *);
+void guest_go_on(
+	struct guest *); /* ... only what is collected of a long message; the stream goes on by itself. NULL is fine */
 
 /* Its lease is over: it is parked, or what it does next when it was learning. */
 void guest_returned(struct guest *);

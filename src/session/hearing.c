@@ -14,7 +14,8 @@
  *
  *             o1 o2  n1 o3 n2 o4  n3 o5          held without those at its end, local, later
  *
- *  When `held` has fewer, because some went to the client before the server's first new one came, they are left out of `local`. */
+ *  When `held` has fewer, because some went to the client before the server's first new one came, they are left out of `local`.
+ */
 #include "session/hearing.h"
 
 #include <stdlib.h>
@@ -103,6 +104,8 @@ void hearing_hold(struct hearing *h, struct span message, uint32_t server)
 	uint32_t process;
 
 	if (!read_message(message, &process, &topic, &payload))
+		return;
+	if (h->removes && !topics_has(&h->wanted, topic))
 		return;
 	note = make(h, message, process);
 	if (note)
@@ -221,16 +224,17 @@ bool hearing_write(struct hearing *h, uint32_t process, uint32_t own, struct buf
 	return ok;
 }
 
-void hearing_filter(struct hearing *h)
+void hearing_remove(struct hearing *h)
 {
 	struct note **at = &h->held.first, *note;
 	struct span topic, payload;
 	uint32_t process;
 
+	h->removes = true;
 	h->held.last = &h->held.first;
 	while ((note = *at)) {
 		check(read_message(span_of(note->bytes, note->length), &process, &topic, &payload));
-		if (topics_has(&h->shared, topic)) {
+		if (topics_has(&h->wanted, topic)) {
 			at = &note->next;
 			h->held.last = at;
 			continue;
@@ -240,4 +244,13 @@ void hearing_filter(struct hearing *h)
 		h->bytes -= sizeof *note + note->length;
 		free(note);
 	}
+}
+
+void hearing_settle(struct hearing *h)
+{
+	topics_fini(&h->shared);
+	h->shared = h->wanted;
+	h->wanted = (struct topics){ 0 };
+	h->marked_by_ear = h->marked_by_server = h->changed = h->removes = false;
+	h->state = HEARING_SHARED;
 }

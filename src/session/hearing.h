@@ -28,7 +28,8 @@ struct notes {
 
 struct hearing {
 	uint8_t state;      /* enum hearing_state */
-	bool changed;       /* `wanted` is not what the ear hears for it */
+	bool changed;       /* `wanted` was told anew */
+	bool removes;       /* some of `shared` is not `wanted` any more */
 	bool ready_owed;    /* its ReadyForQuery waits */
 	bool marked_by_ear; /* the mark came from there */
 	bool marked_by_server;
@@ -69,7 +70,10 @@ bool hearing_write(struct hearing *, uint32_t process, uint32_t own, struct buf 
 /* Does anything wait? */
 bool hearing_is_empty(const struct hearing *);
 
-/* Forget what waits of topics that are not in `shared` any more. */
-void hearing_filter(struct hearing *);
+/* Some of `shared` is not `wanted` any more: what waits of that, or comes, it does not hear, as on PostgreSQL. */
+void hearing_remove(struct hearing *);
+
+/* `wanted` is `shared` from now on. */
+void hearing_settle(struct hearing *);
 
 #endif

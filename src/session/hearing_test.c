@@ -251,14 +251,38 @@ static void an_unlistened_topic_is_not_heard_at_the_commit(void **state)
 	struct hearing *h = hearing_of("a");
 
 	(void)state;
-	assert_true(topics_add(&h->shared, span_text("b")));
+	assert_true(topics_add(&h->shared, span_text("b")) && topics_add(&h->wanted, span_text("a")));
 	hold(h, 1, "b", "1");
 	hold(h, 1, "a", "1");
-	hold(h, 1, "b", "2");
-	topics_remove(&h->shared, 1);
-	hearing_filter(h);
+	hold(h, SERVER, "b", "2");
+	hearing_remove(h);
+	hold(h, 1, "b", "3");
 	hold(h, 1, "a", "2");
+	hearing_settle(h);
+	assert_true(h->shared.count == 1 && topics_has(&h->shared, span_text("a")));
 	assert_string_equal(told(h), "a1 by 1, a2 by 1");
+	hearing_free(h);
+}
+
+static void one_topic_goes_and_another_comes(void **state)
+{
+	struct hearing *h = hearing_of("b");
+
+	(void)state;
+	assert_true(topics_add(&h->shared, span_text("o")) && topics_add(&h->wanted, span_text("o")) &&
+		topics_add(&h->wanted, span_text("n")));
+	hold(h, 1, "o", "1");
+	hold(h, 1, "b", "too late");
+	take(h, 1, "n", "1");
+	hold(h, 1, "o", "2");
+	hearing_remove(h);
+	hold(h, 1, "b", "too late");
+	take(h, 1, "o", "2");
+	h->marked_by_ear = true;
+	hold(h, 1, "b", "too late");
+	hold(h, 1, "n", "2");
+	hearing_settle(h);
+	assert_string_equal(told(h), "o1 by 1, n1 by 1, o2 by 1, n2 by 1");
 	hearing_free(h);
 }
 
@@ -292,6 +316,7 @@ int main(void)
 		cmocka_unit_test(beyond_the_ceiling_is_counted),
 		cmocka_unit_test(of_the_dropped_none_gives_its_name_to_another),
 		cmocka_unit_test(an_unlistened_topic_is_not_heard_at_the_commit),
+		cmocka_unit_test(one_topic_goes_and_another_comes),
 		cmocka_unit_test(alone_with_its_server_everything_goes_straight_on),
 	};
 

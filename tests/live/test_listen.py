@@ -287,6 +287,127 @@ class WhatIsHeard(Listening):
         asyncio.run(run())
 
 
+class Everything(Listening):
+    """A speaker says numbers to topics, one after the other; clients come and go among the topics, within transactions and without, notify
+    themselves, roll back. What a client hears must be, of what was said while it certainly listened, each number once, in order; and
+    nothing that it did not listen to at any moment while that was said."""
+    TOPICS = ("red", "green", "blue", "white")
+
+    @helper
+    def more(self):
+        return {"workers": 2}
+
+    @helper
+    def speak(self):
+        with self.proxy.client() as speaker:
+            while not self.ending.is_set():
+                topic = self.dice[0].choice(self.TOPICS)
+                number = len(self.said)
+                began = time.monotonic()
+                speaker.query(f"SELECT pg_notify('{topic}', '{number}')")
+                self.said.append((topic, began, time.monotonic()))
+                time.sleep(0.001)
+
+    @helper
+    def live_a_life(self, dice):
+        """[topic, may hear from, certainly from, certainly to, may hear to] for each time that it listened, and what it heard."""
+        spans, open_spans, own = [], {}, 0
+        client = self.proxy.client(timeout=30)
+        self.addCleanup(client.close)
+
+        def close(topic, began):
+            span = open_spans.pop(topic, None)
+            if span:
+                span[3:] = began, time.monotonic()
+
+        def change(statements, wanted, commit):
+            began = time.monotonic()
+            for statement in statements:
+                client.query(statement)
+            if not commit:
+                return
+            now = time.monotonic()
+            for topic in list(open_spans):
+                if topic not in wanted:
+                    close(topic, began)
+            for topic in wanted - set(open_spans):
+                span = [topic, began, now, None, None]
+                open_spans[topic] = span
+                spans.append(span)
+
+        while not self.ending.is_set():
+            deed = dice.randrange(9)
+            topic = dice.choice(self.TOPICS)
+            listens = set(open_spans)
+            if deed < 2:
+                change([f"LISTEN {topic}"], listens | {topic}, True)
+            elif deed == 2:
+                change([f"UNLISTEN {topic}"], listens - {topic}, True)
+            elif deed == 3:
+                end = dice.choice(("COMMIT", "ROLLBACK"))
+                change(["BEGIN", f"LISTEN {topic}", "SELECT 1", end], listens | {topic}, end == "COMMIT")
+            elif deed == 4:
+                change(["BEGIN", f"UNLISTEN {topic}", "SAVEPOINT s", "UNLISTEN *", "ROLLBACK TO s", "COMMIT"], listens - {topic}, True)
+            elif deed == 5 and listens:
+                own += 1
+                topic = dice.choice(sorted(listens))
+                client.query(f"NOTIFY {topic}, 'own {own}'")
+                self.assertIn((client.pid, topic, f"own {own}"), client.notifications[-200:])
+            elif deed == 6:
+                change([f"UNLISTEN *; LISTEN {topic}"], {topic}, True)
+            elif deed == 7:
+                client.query("SELECT pg_sleep(0.002)")
+            else:
+                time.sleep(0.003)
+        wait = self.proxy.client()
+        for topic in self.TOPICS:
+            wait.query(f"NOTIFY {topic}, 'end'")
+        wait.close()
+        began = time.monotonic()
+        for topic in sorted(open_spans):
+            while not any(note[1:] == (topic, "end") for note in client.notifications):
+                client.read(10)
+        for topic in list(open_spans):
+            close(topic, began)
+        return client, spans, own
+
+    @helper
+    def judge(self, client, spans, own):
+        heard = [(topic, payload) for _, topic, payload in client.notifications if payload != "end"]
+        mine = [payload for pid, _, payload in client.notifications if pid == client.pid]
+        self.assertEqual([f"own {number + 1}" for number in range(own)], mine)
+        numbers = [int(payload) for _, payload in heard if payload.isdigit()]
+        for before, after in zip(numbers, numbers[1:]):
+            if before >= after:
+                told = [(number, *self.said[number]) for number in range(after - 1, before + 2)]
+                listened = [span for span in spans if span[1] - 0.02 < told[0][2] < span[4] + 0.02]
+                at = numbers.index(before)
+                self.fail(f"twice, or out of order: {numbers[at - 3:at + 4]} of {told}; it listened {listened}")
+        told = {int(payload): topic for topic, payload in heard if payload.isdigit()}
+        for number, (topic, began, ended) in enumerate(self.said):
+            if number % 50 == 0:
+                spans = [span for span in spans if span[4] >= began]
+            may = any(span[0] == topic and ended >= span[1] and began <= span[4] for span in spans)
+            must = any(span[0] == topic and began > span[2] and ended < span[3] for span in spans)
+            if number in told:
+                self.assertEqual((topic, True), (told[number], may), number)
+            elif must:
+                around = [(near, self.said[near][0], near in told) for near in range(max(0, number - 4), min(len(self.said), number + 5))]
+                listened = [span for span in spans if span[1] - 0.02 < began < span[4] + 0.02]
+                self.fail(f"{number} on {topic}, {began} to {ended}, was not heard; around {around}; it listened {listened}")
+        return len(told)
+
+    def is_heard_once_in_order_and_by_whom_it_concerns(self):
+        import random
+        self.said, self.ending = [], threading.Event()
+        self.dice = [random.Random(f"{live.seed} {number}") for number in range(9)]
+        threading.Timer(6, self.ending.set).start()
+        lives = self.together(self.speak, *[lambda dice=dice: self.live_a_life(dice) for dice in self.dice[1:]], timeout=60)[1:]
+        heard = [self.judge(*life) for life in lives]
+        self.assertGreater(len(self.said), 100)
+        self.assertGreater(sum(heard), 100)
+
+
 class Sharing(Listening):
     kinds = ("pgweir",)
 

@@ -124,6 +124,32 @@ const stories = {
     assert.strictEqual((await Promise.race([heard, late])).payload, 'high');
   }, { database: process.env.SESSION_DATABASE }), { database: process.env.SESSION_DATABASE }),
 
+  ...(process.env.TRANSPARENT ? { listeners_hear_in_transaction_mode: async () => {
+    const listeners = await Promise.all(Array.from({ length: 10 }, async (_, n) => {
+      const client = new Client({ connectionTimeoutMillis: 10000 });
+      const heard = [];
+      client.on('error', () => {});
+      client.on('notification', ({ channel, payload, processId }) => heard.push([channel, payload, processId === client.processID]));
+      await client.connect();
+      await client.query(`LISTEN node_all; LISTEN node_${n}`);
+      return { client, heard, n };
+    }));
+    try {
+      await withClient(async (speaker) => {
+        for (let n = 0; n < 10; n++) await speaker.query(`SELECT pg_notify('node_all', '${n}'), pg_notify('node_${n}', 'own')`);
+      });
+      for (const { client, heard, n } of listeners) {
+        await client.query(`NOTIFY node_${n}, 'last'`);
+        for (let wait = 0; heard.length < 12 && wait < 1000; wait++) await sleep(10);
+        const expected = Array.from({ length: 10 }, (_, number) => ['node_all', `${number}`, false]);
+        expected.splice(n + 1, 0, [`node_${n}`, 'own', false]);
+        assert.deepStrictEqual(heard, [...expected, [`node_${n}`, 'last', true]]);
+      }
+    } finally {
+      await Promise.all(listeners.map(({ client }) => client.end()));
+    }
+  } } : {}),
+
   a_pool_of_its_own_gets_along: async () => {
     const pool = new Pool({ max: 20, connectionTimeoutMillis: 10000 });
     pool.on('error', () => {});
