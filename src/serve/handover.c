@@ -164,7 +164,8 @@ static bool is_busy(const struct guest *guest)
 {
 	const struct hearing *h = guest->hearer ? guest->hearer->hearing : NULL;
 
-	return h && (h->ready_owed || h->state == HEARING_MARKS || h->state == HEARING_MOVES);
+	return h &&
+		(h->ready_owed || h->state == HEARING_MARKS || h->state == HEARING_MOVES || h->state == HEARING_FAILS);
 }
 
 bool hearer_delays(const struct guest *guest)
@@ -222,6 +223,7 @@ bool hearer_answered(struct channel *channel, struct topics *topics)
 	struct hearer *hearer = guest->hearer;
 
 	channel->listening = channel->listening || topics->count > 0;
+	topics_remove(topics, span_text(guest->worker->house->ear_mark));
 	if (!hearer && topics->count == 0)
 		return false;
 	hearer = hearer_of(guest);
@@ -234,34 +236,60 @@ bool hearer_answered(struct channel *channel, struct topics *topics)
 	return hearer->hearing->state != HEARING_DIRECT;
 }
 
-void hearer_fail(struct hearer *hearer, time_us missed)
+/* Its server tells it everything from now on. */
+static void go_direct(struct hearer *hearer)
 {
-	struct guest *guest = hearer->guest;
 	struct hearing *h = hearer->hearing;
 
-	if (h->shared.count > 0)
-		hearer->missed = missed ? missed : clock_wall();
-	hearer_rise(hearer, NULL);
 	topics_fini(&h->shared);
-	h->state = HEARING_DIRECT;
 	h->marked_by_ear = h->marked_by_server = h->removes = false;
-	remains_pin_listen(guest->channel);
+	remains_pin_listen(hearer->guest->channel);
 	hearer_say(hearer);
 }
 
-static bool begin_marks(struct hearer *hearer)
+/* Its server is to hear the mark, or not any more: the client may ask what its session listens to. */
+static bool ask_mark(struct channel *channel, const char *verb, uint32_t tag)
 {
-	struct channel *channel = hearer->guest->channel;
 	struct buf text = { 0 };
 	struct topics mark = { 0 };
-	bool ok = topics_add(&mark, span_text(hearer->guest->worker->house->ear_mark)) &&
-		topics_write(&mark, "LISTEN", &text) && channel_ask(channel, buf_span(&text), TAG_MARK);
+	bool ok = topics_add(&mark, span_text(channel->worker->house->ear_mark)) && topics_write(&mark, verb, &text) &&
+		channel_ask(channel, buf_span(&text), tag);
 
 	topics_fini(&mark);
 	buf_fini(&text);
 	channel->listening = true;
-	hearer->hearing->state = HEARING_MARKS;
 	return ok;
+}
+
+void hearer_fail(struct hearer *hearer, time_us missed)
+{
+	struct channel *channel = hearer->guest->channel;
+
+	hearer_rise(hearer, NULL);
+	if (hearer->hearing->shared.count > 0)
+		hearer->missed = missed ? missed : clock_wall();
+	hearer->hearing->state = HEARING_FAILS;
+	if (!ask_mark(channel, "UNLISTEN", TAG_FAILS))
+		channel_break(channel, "out of memory");
+}
+
+void hearer_failed(struct channel *channel)
+{
+	struct guest *guest = channel->guest;
+	struct hearer *hearer = guest ? guest->hearer : NULL;
+
+	channel->setup_failed = false;
+	if (!hearer || hearer->hearing->state != HEARING_FAILS)
+		return;
+	go_direct(hearer);
+	if (guest->hearer)
+		guest->hearer->hearing->state = HEARING_DIRECT;
+}
+
+static bool begin_marks(struct hearer *hearer)
+{
+	hearer->hearing->state = HEARING_MARKS;
+	return ask_mark(hearer->guest->channel, "LISTEN", TAG_MARK);
 }
 
 void hearer_marked(struct channel *channel)
@@ -294,10 +322,16 @@ void hearer_marked(struct channel *channel)
 /* What it wants is what the ear hears for it. */
 static void finish(struct hearer *hearer)
 {
+	struct guest *guest = hearer->guest;
+	struct channel *channel = guest->channel;
+
 	hearing_settle(hearer->hearing);
 	hearer_rise(hearer, &hearer->hearing->shared);
-	remains_unpin_listen(hearer->guest->channel);
+	remains_unpin_listen(channel);
 	hearer_say(hearer);
+	/* The lease goes on for another reason. */
+	if (channel->guest == guest && channel->remains.pins && !ask_mark(channel, "UNLISTEN", TAG_FAILS))
+		channel_break(channel, "out of memory");
 }
 
 static bool has_all(const struct topics *of, const struct topics *these)
@@ -350,6 +384,7 @@ bool hearer_settle(struct channel *channel)
 	switch ((enum hearing_state)h->state) {
 	case HEARING_MARKS:
 	case HEARING_WAITS:
+	case HEARING_FAILS:
 		return false;
 	case HEARING_MOVES:
 		if (!h->marked_by_ear || !h->marked_by_server)

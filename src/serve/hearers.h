@@ -51,6 +51,7 @@ bool hearer_keeps_ready(struct channel *);
 /* What its session LISTENs to, as the server was asked (takes the names). True: it will be shared, or pinned later. */
 bool hearer_answered(struct channel *, struct topics *);
 void hearer_marked(struct channel *); /* its server hears the mark */
+void hearer_failed(struct channel *); /* ... has said all that the ear may have said before it was lost */
 
 /* At the end of a transaction: may the lease end now? */
 bool hearer_settle(struct channel *);

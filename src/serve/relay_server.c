@@ -296,6 +296,9 @@ static void take_own(struct channel *channel, uint32_t tag)
 	case TAG_MARK:
 		hearer_marked(channel);
 		break;
+	case TAG_FAILS:
+		hearer_failed(channel);
+		break;
 	default:
 		if (channel->setting)
 			channel_set(channel); /* our SET: what follows is the client's */

@@ -23,6 +23,7 @@ struct catalog;
 #define TAG_BEGIN      5
 #define TAG_LISTEN     6
 #define TAG_MARK       7
+#define TAG_FAILS      8
 
 /* The catalogue is being read: see catalogs.c. */
 struct catalog_reading {

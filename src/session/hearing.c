@@ -152,6 +152,8 @@ enum heard hearing_take(struct hearing *h, struct span message, uint32_t server,
 	if (h->marked_by_server)
 		return HEARD_NOTED;
 	old = topics_has(&h->shared, topic);
+	if (old && h->state == HEARING_FAILS)
+		return HEARD_NOTED;
 	if (old && h->local.count == 0) {
 		h->own += process == server;
 		return HEARD_NOTED;
@@ -203,12 +205,15 @@ bool hearing_write(struct hearing *h, uint32_t process, uint32_t own, struct buf
 	struct note *note;
 	bool ok;
 
-	for (note = h->local.first; note; note = note->next)
+	/* When the ear was lost on the way, what it has not said is not known: nothing twice, and the loss is told. */
+	for (note = h->local.first; note && h->state != HEARING_FAILS; note = note->next)
 		old += note->old;
 	twice = old < h->held.count ? old : h->held.count;
 	said = old - twice;
 	ok = write_held(h, h->held.count - twice, process, own, out);
 	for (note = h->local.first; ok && note; note = note->next) {
+		if (note->old && h->state == HEARING_FAILS)
+			continue;
 		if (note->old && said > 0)
 			said--;
 		else

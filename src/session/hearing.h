@@ -13,7 +13,8 @@ enum hearing_state {
 	HEARING_PASSED, /* ... it did */
 	HEARING_MARKS,  /* its server is being told to listen for the mark */
 	HEARING_MOVES,  /* the mark is on its way to both sides */
-	HEARING_DIRECT  /* notifications come from its server alone, which it keeps */
+	HEARING_FAILS, /* the ear can not: its server is asked to say all that was sent before now, which the ear may have said */
+	HEARING_DIRECT /* notifications come from its server alone, which it keeps */
 };
 
 struct note; /* one NotificationResponse */

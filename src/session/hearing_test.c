@@ -286,6 +286,26 @@ static void one_topic_goes_and_another_comes(void **state)
 	hearing_free(h);
 }
 
+static void when_the_ear_is_lost_nothing_comes_twice(void **state)
+{
+	struct hearing *h = hearing_of("o");
+
+	(void)state;
+	h->state = HEARING_MOVES;
+	hold(h, 1, "o", "1");
+	hold(h, 1, "o", "2");
+	take(h, 1, "n", "1");
+	take(h, 1, "o", "2");
+	take(h, 1, "o", "3"); /* the ear was lost before it said this */
+	h->state = HEARING_FAILS;
+	take(h, 1, "o", "4");
+	take(h, 1, "n", "2");
+	assert_string_equal(told(h), "o1 by 1, o2 by 1, n1 by 1, n2 by 1");
+	h->state = HEARING_DIRECT;
+	assert_int_equal(take(h, 1, "o", "5"), HEARD_DIRECT);
+	hearing_free(h);
+}
+
 static void alone_with_its_server_everything_goes_straight_on(void **state)
 {
 	struct hearing *h = hearing_of(NULL);
@@ -317,6 +337,7 @@ int main(void)
 		cmocka_unit_test(of_the_dropped_none_gives_its_name_to_another),
 		cmocka_unit_test(an_unlistened_topic_is_not_heard_at_the_commit),
 		cmocka_unit_test(one_topic_goes_and_another_comes),
+		cmocka_unit_test(when_the_ear_is_lost_nothing_comes_twice),
 		cmocka_unit_test(alone_with_its_server_everything_goes_straight_on),
 	};
 

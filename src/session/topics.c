@@ -80,9 +80,13 @@ bool topics_has(const struct topics *t, struct span name)
 	return found;
 }
 
-void topics_remove(struct topics *t, size_t at)
+void topics_remove(struct topics *t, struct span name)
 {
-	check(at < t->count);
+	bool found;
+	size_t at = place_of(t, name, &found);
+
+	if (!found)
+		return;
 	free(t->names[at]);
 	t->count--;
 	memmove(t->names + at, t->names + at + 1, (t->count - at) * sizeof *t->names);

@@ -19,7 +19,7 @@ void topics_fini(struct topics *);
 bool topics_add(struct topics *, struct span name);
 bool topics_add_all(struct topics *, const struct topics *from);
 bool topics_has(const struct topics *, struct span name);
-void topics_remove(struct topics *, size_t at);
+void topics_remove(struct topics *, struct span name); /* if it is there */
 bool topics_equal(const struct topics *, const struct topics *);
 
 /* Append `verb "name";` for each: LISTEN or UNLISTEN. False: memory refused. */

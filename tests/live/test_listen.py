@@ -557,6 +557,7 @@ class Sharing(Listening):
         self.assertEqual("CCAZ", self.until_ready(client, query("LISTEN a; NOTIFY a, 'own'")))
         self.assertEqual((client.pid, "a", "own"), client.notifications.pop())
         wait_until("a pin", lambda: [row["reason"] for row in self.proxy.show("PINS")] == ["LISTEN"])
+        self.assertEqual([("a",)], client.query("SELECT pg_listening_channels()").rows)
         self.assertEqual(0, self.listeners())
         self.say("a", "heard")
         self.hears(client, "heard")
@@ -566,6 +567,25 @@ class Sharing(Listening):
         self.say("b", "one")
         self.say("a", "two")
         self.hears(client, "one", "two")
+
+    def a_client_that_keeps_its_server_for_another_reason_shares_too(self):
+        client = self.client()
+        client.query("CREATE TEMP TABLE mine ()")
+        client.query("LISTEN a")
+        self.assertEqual([("a",)], client.query("SELECT pg_listening_channels()").rows)
+        self.assertEqual(["a temporary table or other temporary object"], [row["reason"] for row in self.proxy.show("PINS")])
+        self.say("a", "one")
+        self.hears(client, "one")
+        self.assertEqual("CAZ", self.until_ready(client, query("NOTIFY a, 'own'")))
+        client.query("LISTEN b; UNLISTEN a")
+        self.say("a", "not heard")
+        self.say("b", "two")
+        del client.notifications[:]
+        self.hears(client, "two")
+        client.query("DROP TABLE mine")
+        self.shares()
+        self.say("b", "three")
+        self.hears(client, "three")
 
     def more_topics_than_are_shared_keep_the_server(self):
         client = self.client()
