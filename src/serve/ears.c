@@ -621,6 +621,11 @@ static void take_hear(struct ear *ear, struct letter_hear *letter)
 	     ok;
 
 	/* What it hears is in one encoding; without anybody it is free to choose another. */
+	if (ear->line.state == LINE_OPEN && HASH_COUNT(ear->topics) == 0 && !ear->sent &&
+		strcmp(ear->encoding, letter->encoding) != 0) {
+		line_close(&ear->line);
+		ear->heard_at = 0;
+	}
 	if (ear->line.state == LINE_CLOSED && HASH_COUNT(ear->topics) == 0)
 		text_copy(ear->encoding, sizeof ear->encoding, letter->encoding);
 	ok = !rests && strcmp(ear->encoding, letter->encoding) == 0;

@@ -104,22 +104,33 @@ static bool ask_to_wait(struct hearer *hearer)
 
 bool hearer_opens(struct guest *guest)
 {
-	struct hearing *h = guest->hearer ? guest->hearer->hearing : NULL;
+	struct hearer *hearer = guest->hearer;
 
-	if (!h || guest->channel->opened)
+	if (guest->channel->opened)
 		return false;
-	if (h->state == HEARING_SHARED && h->shared.count > 0 && !ask_to_wait(guest->hearer))
-		return true;
-	if (h->state == HEARING_WAITS) {
+	if (hearer->hearing->state == HEARING_SHARED && is_shared(guest)) {
+		hearer->opening = true;
+		if (!ask_to_wait(hearer))
+			return true;
+	}
+	if (hearer->opening) {
 		stream_pause(guest->stream);
 		return true;
 	}
 	guest->channel->opened = true;
-	if (h->state == HEARING_PASSED) {
-		h->state = HEARING_SHARED;
-		hearer_say(guest->hearer);
-	}
-	return guest->state != GUEST_LENT;
+	return false;
+}
+
+void hearer_opened(struct hearer *hearer)
+{
+	struct guest *guest = hearer->guest;
+
+	hearer->opening = false;
+	hearer->hearing->state = HEARING_SHARED;
+	guest->channel->opened = true;
+	hearer_say(hearer);
+	if (guest->channel)
+		guest_resume(guest);
 }
 
 bool hearer_begin(struct channel *channel)
@@ -172,12 +183,14 @@ bool hearer_delays(const struct guest *guest)
 {
 	const struct track *track = &guest->channel->track;
 
+	if (!guest->hearer && !(guest->channel->remains.touched & LOOK_HEAR))
+		return false; /* nearly everybody */
 	if (is_busy(guest))
 		return true;
 	/* Its own notifications are the last ones that bear its server's process id only while nothing further is under way there. In the
 	 * middle of a batch what comes next is a part of it. */
-	return !track_quiet(track) && !track->open && !track->skipping && !track->copy_in &&
-		(is_shared(guest) || may_change(guest->channel));
+	return !track->open && !track->skipping && !track->copy_in &&
+		(is_shared(guest) || may_change(guest->channel)) && track_readies(track) > 0;
 }
 
 bool hearer_waits(struct channel *channel, char status)
@@ -205,9 +218,11 @@ bool hearer_keeps_ready(struct channel *channel)
 		return false;
 	if (may_change(channel) && track_quiet(&channel->track) && (hearer = hearer_of(guest)) && hearer->can_share) {
 		hearer->hearing->ready_owed = true;
+		channel->opened = false;
 		return true;
 	}
 	hearer = guest->hearer;
+	channel->opened = false;
 	if (hearer && hearer->hearing->state == HEARING_PASSED)
 		hearer->hearing->state = HEARING_SHARED;
 	if (hearer && hearer->hearing->local.count == 0 && hearer->hearing->state == HEARING_SHARED)

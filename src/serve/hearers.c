@@ -367,8 +367,8 @@ static void take_done(struct hearer *hearer)
 	struct channel *channel = hearer->guest->channel;
 
 	hearer->hearing->state = HEARING_PASSED;
-	if (channel->unprepared) {
-		guest_resume(hearer->guest);
+	if (hearer->opening) {
+		hearer_opened(hearer);
 		return;
 	}
 	/* The one or the other goes on now: a ReadyForQuery that was not taken, or what is found out about LISTEN. */

@@ -16,6 +16,7 @@ struct hearer {
 	struct hearing *hearing;
 	uint32_t ear;
 	bool can_share; /* its database has an ear */
+	bool opening;   /* its next message waits: see hearer_opens */
 	struct seat *seats;
 	char encoding[EARS_ENCODING]; /* the ear's */
 	time_us missed; /* wall: what was sent since then may be lost, and it is not told yet; 0: nothing */
@@ -27,9 +28,11 @@ void hearer_leave(struct guest *);    /* the client is being ended */
 void hearer_returned(struct guest *); /* it holds nothing any more */
 void hearer_room(struct guest *);     /* it took what waited for it */
 
-/* Before that: the client's first message must wait (its stream is paused) until all that was sent before is here. What waits is said then,
- * as on PostgreSQL, and so nothing that the server's last client sent can be taken for this one's. Or it was ended. */
+/* In front of the first message of each transaction: it must wait (its stream is paused) until all that was sent before is here. What
+ * waits is said then, as on PostgreSQL, and so nothing that the server's last client sent can be taken for this one's. True: it waits, or was
+ * ended. */
 bool hearer_opens(struct guest *);
+void hearer_opened(struct hearer *); /* ... and it is */
 
 /* Before the client's first message: its server listens too, as long as it is lent. False: memory refused. */
 bool hearer_begin(struct channel *);

@@ -120,12 +120,14 @@ static enum step take_lent(struct guest *guest, struct span in, struct frame fra
 	return STEP_STOP;
 }
 
-/* The first message of a lease. */
-static enum step take_first(struct guest *guest, struct span in, struct frame frame)
+/* Perhaps the first message of a lease, or of a transaction. */
+static enum step take_next(struct guest *guest, struct span in, struct frame frame)
 {
-	if (hearer_opens(guest))
+	if (guest->hearer && hearer_opens(guest))
 		return guest->state == GUEST_LENT ? STEP_WAIT : STEP_STOP;
-	return channel_prepare(guest->channel) ? take_lent(guest, in, frame) : STEP_STOP;
+	if (guest->channel->unprepared && !channel_prepare(guest->channel))
+		return STEP_STOP;
+	return take_lent(guest, in, frame);
 }
 
 /* A message of a client that holds nothing: some are answered here, most need a server. */
@@ -191,7 +193,7 @@ static enum step take_parked(struct guest *guest, struct span in, struct frame f
 	if (!guest_want(guest))
 		return guest->state == GUEST_WAITING ? STEP_WAIT : STEP_STOP;
 	guest->worker->to_server.stream = guest->channel->stream;
-	return take_first(guest, in, frame);
+	return take_next(guest, in, frame);
 }
 
 static enum step take_message(struct guest *guest, struct span in, struct frame frame)
@@ -217,7 +219,7 @@ static enum step take_message(struct guest *guest, struct span in, struct frame 
 		return take_parked(guest, in, frame);
 	if (remains_hold(guest, frame.type))
 		return STEP_WAIT;
-	return guest->channel->unprepared ? take_first(guest, in, frame) : take_lent(guest, in, frame);
+	return take_next(guest, in, frame);
 }
 
 static enum step begin_collect(struct guest *guest, struct frame frame)

@@ -315,6 +315,8 @@ class Everything(Listening):
         spans, open_spans, own = [], {}, 0
         client = self.proxy.client(timeout=30)
         self.addCleanup(client.close)
+        if dice in self.dice[1:3]:
+            client.query("CREATE TEMP TABLE kept ()")       # and so it keeps its server
 
         def close(topic, began):
             span = open_spans.pop(topic, None)
@@ -358,7 +360,9 @@ class Everything(Listening):
             elif deed == 6:
                 change([f"UNLISTEN *; LISTEN {topic}"], {topic}, True)
             elif deed == 7:
-                client.query("SELECT pg_sleep(0.002)")
+                client.send(query("SELECT pg_sleep(0.002)"), wire.batch("SELECT 1") * 2, query("BEGIN; SELECT 1; ROLLBACK"))
+                for _ in range(4):
+                    self.assertEqual([], client.reply().errors)
             else:
                 time.sleep(0.003)
         wait = self.proxy.client()
@@ -597,6 +601,22 @@ class Sharing(Listening):
         self.shares()
         self.say("t256", "again")
         self.hears(client, "again")
+
+    def what_is_in_another_encoding_is_not_shared(self):
+        first = self.listener("a", parameters={"client_encoding": "LATIN1"})
+        self.shares()
+        other = self.listener("a", parameters={"client_encoding": "UTF8"})
+        self.assertEqual(["LISTEN"], [row["reason"] for row in self.proxy.show("PINS")])
+        self.say("a", "heard")
+        self.hears(first, "heard")
+        self.hears(other, "heard")
+        first.query("UNLISTEN a")
+        wait_until("nobody is heard for", lambda: "UNLISTEN" in self.admin.value(
+            "SELECT query FROM pg_stat_activity WHERE application_name = 'pgweir listener'"))
+        other.query("LISTEN b")
+        self.shares()
+        self.say("b", "again")
+        self.hears(other, "again")
 
     def one_that_can_not_log_in_leaves_clients_with_their_servers(self):
         self.admin.query("ALTER ROLE third CONNECTION LIMIT 1")
