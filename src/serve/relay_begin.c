@@ -173,7 +173,8 @@ size_t relay_put_off(struct guest *guest, struct span in)
 		!read_batch(in, &batch))
 		return 0;
 	begins = batch.word == WORD_BEGIN || batch.word == WORD_START;
-	if (begins ? guest->begun != BEGUN_NOT || !may_put_off(guest) : guest->begun == BEGUN_NOT)
+	/* Who listens hears what was sent before its BEGIN, and nothing more until its end: see handover.c. */
+	if (begins ? guest->begun != BEGUN_NOT || guest->hearer || !may_put_off(guest) : guest->begun == BEGUN_NOT)
 		return 0;
 	if (!keep_unnamed(guest, &batch))
 		return 0;
