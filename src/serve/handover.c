@@ -8,7 +8,7 @@
  *               the mark came from both -> all that both said, joined (session/hearing), then ReadyForQuery; the lease ends
  *               the ear can not         -> the client keeps its server, which goes on telling it: a pin, as for anything else
  *
- * A lease of a client with topics begins when the ear has said all that was sent before. The server that is lent listens to them too, from
+ * A transaction of a client with topics begins when the ear has said all that was sent before. The server that is lent listens to them too, from
  * before the client's first statement to the end of the lease (UNLISTEN *). So everything that SQL says about listening is PostgreSQL's own
  * answer: pg_listening_channels(), UNLISTEN, savepoints, what is rolled back. And it tells which notifications the client sent itself,
  * triggers included; if there are any, ReadyForQuery waits until the ear has them too.
