@@ -6,6 +6,7 @@
 #include "base/check.h"
 #include "base/text.h"
 #include "serve/channel.h"
+#include "serve/tls.h"
 
 void line_close(struct line *line)
 {
@@ -56,7 +57,7 @@ static enum line_edge dial_next(struct line *line)
 	while (line->address_count > 0) {
 		line->address = line->addresses[0];
 		memmove(line->addresses, line->addresses + 1, --line->address_count * sizeof *line->addresses);
-		line->stream = stream_dial(line->worker->loop, &line->address, &line->worker->server_options, line);
+		line->stream = tls_dial_server(line->worker, &line->address, line->host, line);
 		if (line->stream) {
 			line->state = LINE_CONNECTING;
 			return LINE_MORE;
@@ -83,6 +84,7 @@ enum line_edge line_dial(struct line *line, const char *host)
 	struct address address;
 
 	check(line->state == LINE_CLOSED);
+	line->host = host;
 	if (host[0] == '/' || host[0] == '@' ? address_unix(host, line->port, &address)
 					     : address_parse(host, line->port, &address))
 		return dial(line, &address, 1);
@@ -116,7 +118,7 @@ enum line_edge line_login(struct line *line, struct server_setup setup, const ch
 {
 	check(line->state == LINE_CONNECTING);
 	line->state = LINE_LOGIN;
-	line->login = dial_login(line->worker, setup, password);
+	line->login = dial_login(line->worker, line->stream, setup, password);
 	return line->login && line_send(line) ? LINE_MORE : no_memory(line);
 }
 
@@ -151,6 +153,6 @@ enum line_edge line_ended(struct line *line, int error)
 	/* Nobody is there to be told Terminate. */
 	line->state = LINE_CLOSED;
 	text_format(text, sizeof text, "connection to server at %s: %s", address_text(&line->address, where),
-		error ? strerror(error) : "closed by the server");
+		tls_why_ended(line->stream, error, "closed by the server"));
 	return line_fail(line, SQLSTATE_CONNECTION_FAILURE, text);
 }

@@ -13,6 +13,7 @@ struct line {
 	uint16_t port;
 	uint32_t number; /* by which the answer of a name lookup finds it; below 2^32, and other than those of monitors */
 	struct worker *worker;
+	const char *host; /* its owner's */
 	struct stream *stream;
 	struct server *login;
 	struct address address, *addresses;
