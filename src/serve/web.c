@@ -16,6 +16,7 @@
 #include "io/clock.h"
 #include "io/file.h"
 #include "serve/web_access.h"
+#include "serve/web_page.h"
 #include "serve/worker.h"
 #include "session/web.h"
 #include "view/chart.h"
@@ -162,6 +163,12 @@ static bool write_session(struct web *web, const struct showing *showing, struct
 	return access_write(&reply->body, showing->caller);
 }
 
+static bool write_page(struct web *web, const struct showing *showing, struct http_reply *reply)
+{
+	(void)web;
+	return page_write(page_find(showing->request->path), reply);
+}
+
 static const struct route {
 	const char *path;
 	bool open;      /* to everybody on this machine */
@@ -176,12 +183,15 @@ static const struct route {
 	{ "/api/snapshot.json", false, JSON_PARTS, write_snapshot },
 };
 
+/* To everybody from everywhere: it is where people log in. */
+static const struct route page = { .write = write_page };
+
 static const struct route *find_route(const char *path)
 {
 	for (size_t i = 0; i < sizeof routes / sizeof *routes; i++)
 		if (strcmp(routes[i].path, path) == 0)
 			return &routes[i];
-	return NULL;
+	return page_find(path) ? &page : NULL;
 }
 
 static enum http_verdict show(struct web *web, const struct route *route, const struct http_request *request,
@@ -241,7 +251,7 @@ static enum http_verdict answer(void *context, const struct http_request *reques
 		http_reply_line(reply, "Allow", route ? "GET, HEAD" : "POST");
 		return HTTP_ANSWERED;
 	}
-	if (route && route->open && caller.near)
+	if (route == &page || (route && route->open && caller.near))
 		return show(web, route, request, &caller, reply);
 	access_who(&web->access, request, web->now, &caller);
 	if (changes) {

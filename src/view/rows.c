@@ -157,7 +157,7 @@ static const struct column pool_columns[] = {
 	/* ours */
 	{ "sv_closing", INT4 }, { "sv_moving", INT4 }, { "sv_orphaned", INT4 }, { "cl_total", INT4 },
 	{ "oldest_lease_us", INT8 }, { "median_lease_us", INT8 }, { "failing", TEXT },
-	{ "total_questions", INT8 }, { "total_pins", INT8 },
+	{ "total_questions", INT8 }, { "total_pins", INT8 }, { "pool_size", INT4 },
 };
 
 static void put_failure(struct writer *, const void *, size_t, const struct show *);
@@ -172,7 +172,7 @@ static const struct field pool_fields[] = {
 	POOL(put_mode, mode), POOL(put_hosts, hosts_stay),
 	POOL(put_u32, servers_closing), POOL(put_u32, servers_moving), POOL(put_u32, servers_orphaned),
 	POOL(put_u32, clients), POOL(put_time, oldest_lease), POOL(put_time, median_lease), { put_failure, 0 },
-	POOL(put_u64, total.questions), POOL(put_u64, total.pins),
+	POOL(put_u64, total.questions), POOL(put_u64, total.pins), POOL(put_u32, size),
 };
 
 static const struct column budget_columns[] = {

@@ -193,7 +193,7 @@ static const struct expectation {
 		"database:25 user:25 cl_active:23 cl_waiting:23 cl_active_cancel_req:23 cl_waiting_cancel_req:23 "
 		"sv_active:23 sv_active_cancel:23 sv_being_canceled:23 sv_idle:23 sv_used:23 sv_tested:23 sv_login:23 "
 		"maxwait:23 maxwait_us:23 pool_mode:25 load_balance_hosts:25 sv_closing:23 sv_moving:23 sv_orphaned:23 "
-		"cl_total:23 oldest_lease_us:20 median_lease_us:20 failing:25 total_questions:20 total_pins:20",
+		"cl_total:23 oldest_lease_us:20 median_lease_us:20 failing:25 total_questions:20 total_pins:20 pool_size:23",
 		PART_POOLS | PART_STATS },
 	{ "budget",
 		"host:25 port:23 max_connections:23 reserved:23 usable:23 ours:23 lent:23 idle:23 dialing:23 cleaning:23 "
@@ -504,14 +504,15 @@ static void a_pool_is_shown_with_all_it_has(void **state)
 		.median_lease = 19,
 		.failing = true,
 		.failure = "no route to host",
-		.total = { .questions = 20, .pins = 21 } };
+		.total = { .questions = 20, .pins = 21 },
+		.size = 22 };
 	row = snapshot_pool(snapshot);
 	assert_non_null(row);
 	text_copy(row->failure, sizeof row->failure, "long ago");
 	show("pools");
 	assert_string_equal(line(0),
-		"shop|anna|1|2|3|4|5|6|7|8|9|10|11|12|13|transaction|disable|14|15|16|17|18000000|19|no route to host|20|21");
-	assert_string_equal(line(1), "||0|0|0|0|0|0|0|0|0|0|0|0|0|session|round-robin|0|0|0|0|0|0||0|0");
+		"shop|anna|1|2|3|4|5|6|7|8|9|10|11|12|13|transaction|disable|14|15|16|17|18000000|19|no route to host|20|21|22");
+	assert_string_equal(line(1), "||0|0|0|0|0|0|0|0|0|0|0|0|0|session|round-robin|0|0|0|0|0|0||0|0|0");
 }
 
 static void a_budget_shows_what_is_known_and_nothing_for_the_rest(void **state)
