@@ -380,6 +380,7 @@ static void run(void *context)
 
 bool web_start(struct web *web)
 {
+	web->sample_at = clock_now(); /* the last hour is wanted by those who were not there */
 	web->thread = thread_start(run, web, "http");
 	return web->thread != NULL;
 }

@@ -10,6 +10,7 @@ import re
 import socket
 import ssl
 import subprocess
+import time
 import urllib.parse
 
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
@@ -186,6 +187,15 @@ class Http(Story):
         self.assertGreater(told["process"]["queries_per_second"][1], 0)
         self.assertGreater(told["process"]["wait_p99"][1], 0)
         self.assertEqual([("app", "app")], [(pool["database"], pool["user"]) for pool in told["pools"]])
+
+    def the_history_begins_before_anybody_looks(self):
+        pooler = self._pooler()
+        pooler.client().query("SELECT 1")
+        time.sleep(1)
+        looked = time.time()
+        cookie, _ = self._cookie(STATS)
+        told = wait_until("a sample", lambda: self._ask("/api/history.json", Cookie=cookie).json["times"])
+        self.assertLess(told[0], looked - 0.01)
 
     # Metrics
 
