@@ -4,12 +4,13 @@
 import { clock, count, drawing, duration, element, say } from './words.js';
 
 const SPANS = [10, 30, 60], WIDTH = 360, HEIGHT = 60; // minutes: the shortest that holds all that is known
+const SEEN = 600; // moments that the page has seen itself
 
 const charts = [
 	{ title: 'Waiting', unit: count, lines: [{ of: 'waiting', name: 'clients', look: 'waits' }] },
 	{ title: 'Servers', unit: count, lines: [{ of: 'lent', name: 'lent', look: 'lent' }, { of: 'idle', name: 'idle', look: 'idle' }] },
 	{ title: 'Queries a second', unit: count, lines: [{ of: 'queries_per_second', name: '', look: 'asked' }] },
-	{ title: 'Wait of 99 in 100', unit: duration, lines: [{ of: 'wait_p99', name: 'at most', look: 'asked' }] },
+	{ title: 'Wait, 99 of 100', unit: duration, lines: [{ of: 'wait_p99', name: 'at most', look: 'asked' }] },
 ];
 
 // The lowest of 1, 2, 5, 10, 20, ... that nothing exceeds: a scale that does not jump about.
@@ -38,6 +39,15 @@ function path(times, values, x, y, down) {
 	return text;
 }
 
+function nearest(times, moment) {
+	let best = 0;
+	times.forEach((time, i) => {
+		if (Math.abs(time - moment) < Math.abs(times[best] - moment))
+			best = i;
+	});
+	return best;
+}
+
 export class Charts {
 	constructor(place) {
 		this.place = place;
@@ -55,83 +65,85 @@ export class Charts {
 		const paths = chart.lines.map((line) => ({ area: drawing('path', { class: `area ${line.look}` }),
 			line: drawing('path', { class: `line ${line.look}`, 'vector-effect': 'non-scaling-stroke' }) }));
 		const cursor = drawing('path', { class: 'cursor', 'vector-effect': 'non-scaling-stroke' });
-		const top = element('span', { class: 'top' }), now = element('span', { class: 'now' });
-		const legend = chart.lines.length > 1 ? element('span', { class: 'legend' }, ...chart.lines.flatMap((line) => [
+		const top = element('span', { class: 'top' }), now = chart.lines.map(() => element('b'));
+		const legend = element('span', { class: 'now' }, ...(chart.lines.length === 1 ? now : chart.lines.flatMap((line, i) => [
 			drawing('svg', { viewBox: '0 0 18 8', class: 'key', 'aria-hidden': 'true' }, drawing('path', { d: 'M0,4H18', class: `line ${line.look}` })),
-			line.name])) : '';
+			`${line.name} `, now[i]])));
 		const svg = drawing('svg', { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, preserveAspectRatio: 'none', role: 'img' },
 			...[1, 2, 3, 4].map((fifth) => drawing('path', { class: 'grid', d: `M${WIDTH * fifth / 5},0V${HEIGHT}`, 'vector-effect': 'non-scaling-stroke' })),
 			...paths.flatMap((each) => [each.area, each.line]), cursor);
-		const place = element('figure', {}, element('figcaption', {}, element('b', {}, chart.title), legend, now),
+		const place = element('figure', {}, element('figcaption', {}, element('span', {}, chart.title), legend),
 			element('div', { class: 'plot' }, svg, top));
 		return { chart, paths, cursor, top, now, svg, place };
 	}
 
-	// `live` is what is so at this moment: the end of every line that has one.
+	// `live` is what is so at this moment. What was seen while the page was looked at is finer than the server's samples, and takes their place.
 	update(history, series, live, name) {
-		this.times = [...history.times, live.time];
+		if (name !== this.name)
+			this.seen = [];
+		if (this.seen.at(-1)?.time !== live.time)
+			this.seen.push(live);
+		this.seen = this.seen.slice(-SEEN);
 		this.name = name;
 		this.end = live.time;
-		this.span = 60 * (SPANS.find((minutes) => this.end - this.times[0] <= 60 * minutes) ?? SPANS.at(-1));
-		this.values = {};
-		for (const chart of charts)
-			for (const { of } of chart.lines)
-				this.values[of] = [...(series?.[of] ?? history.times.map(() => null)), live[of] ?? null];
+		const sampled = history.times.map((time, i) => ({ time, i })).filter(({ time }) => time < this.seen[0].time);
+		this.known = {};
+		for (const { of } of charts.flatMap((chart) => chart.lines)) {
+			const at = (i) => series?.[of]?.[i] ?? null;
+			const points = !(of in live) ? history.times.map((time, i) => ({ time, value: at(i) })) :
+				[...sampled.map(({ time, i }) => ({ time, value: at(i) })), ...this.seen.map((each) => ({ time: each.time, value: each[of] }))];
+			this.known[of] = { times: points.map((each) => each.time), values: points.map((each) => each.value) };
+		}
+		const began = Math.min(history.times[0] ?? this.end, this.seen[0].time);
+		this.span = 60 * (SPANS.find((minutes) => this.end - began <= 60 * minutes) ?? SPANS.at(-1));
 		this.draw();
 	}
 
 	draw() {
-		const x = (time) => WIDTH * (1 - (this.end - time) / this.span);
-		const from = Math.max(0, this.times.findIndex((time) => time >= this.end - this.span)), times = this.times.slice(from);
+		const from = this.end - this.span, x = (time) => WIDTH * (time - from) / this.span;
 		for (const { chart, paths, cursor, top, now, svg } of this.figures) {
-			const all = chart.lines.map((line) => this.values[line.of].slice(from));
-			const most = Math.max(0, ...all.flat().filter((value) => value !== null));
+			const lines = chart.lines.map(({ of }) => {
+				const { times, values } = this.known[of], first = times.findIndex((time) => time >= from);
+				return first < 0 ? { times: [], values: [] } : { times: times.slice(first), values: values.slice(first) };
+			});
+			const most = Math.max(0, ...lines.flatMap((line) => line.values).filter((value) => value !== null));
 			const scale = ceiling(most || 1), y = (value) => HEIGHT - 1 - (HEIGHT - 4) * value / scale;
-			all.forEach((values, i) => {
+			lines.forEach(({ times, values }, i) => {
 				paths[i].line.setAttribute('d', path(times, values, x, y, false));
 				paths[i].area.setAttribute('d', path(times, values, x, y, true));
 			});
-			const at = this.cursor === null ? null : this.nearest(times);
-			const told = chart.lines.map((line, i) => {
-				const known = at === null ? all[i].findLast((value) => value !== null) : all[i][at];
-				return `${chart.lines.length > 1 ? `${line.name} ` : ''}${known === null || known === undefined ? '–' : chart.unit(known)}`;
-			}).join(', ');
-			cursor.setAttribute('d', at === null ? '' : `M${x(times[at]).toFixed(1)},0V${HEIGHT}`);
-			say(now, told);
+			const told = lines.map(({ times, values }, i) => {
+				const known = this.cursor === null ? values.findLast((value) => value !== null) : values[nearest(times, this.cursor)];
+				return known === null || known === undefined ? '–' : chart.unit(known);
+			});
+			cursor.setAttribute('d', this.cursor === null ? '' : `M${x(this.cursor).toFixed(1)},0V${HEIGHT}`);
+			told.forEach((each, i) => say(now[i], each));
 			say(top, chart.unit(scale));
-			svg.setAttribute('aria-label', `${chart.title}: ${told}, at most ${chart.unit(most)} in the last ${this.span / 60} minutes`);
+			svg.setAttribute('aria-label', `${chart.title}: ${told.map((each, i) => `${chart.lines[i].name} ${each}`).join(', ')}; at most ${chart.unit(most)} in the last ${this.span / 60} minutes`);
 			svg.dataset.most = most;
 		}
-		say(this.caption, `${this.name} · ${this.cursor === null ? `the last ${this.span / 60} minutes, until ${clock(this.end)}, a line for every ${this.span / 300} of them` :
-			`at ${clock(times[this.nearest(times)])}`}`);
-	}
-
-	nearest(times) {
-		let best = 0;
-		times.forEach((time, i) => {
-			if (Math.abs(time - this.cursor) < Math.abs(times[best] - this.cursor))
-				best = i;
-		});
-		return best;
+		say(this.caption, `${this.name} · ${this.cursor === null ? `the last ${this.span / 60} min, until ${clock(this.end)}; ` +
+			`a dotted line every ${this.span / 300}\u00a0min` : `at ${clock(this.cursor)}`}`);
 	}
 
 	move(cursor) {
 		this.cursor = cursor;
-		if (this.times)
+		if (this.known)
 			this.draw();
 	}
 
 	point(event) {
 		const plot = event.target.closest('.plot')?.getBoundingClientRect();
-		if (plot && this.times)
+		if (plot && this.known)
 			this.move(this.end - this.span * (1 - (event.clientX - plot.left) / plot.width));
 	}
 
 	pressed(event) {
-		if (!this.times || (event.key !== 'ArrowLeft' && event.key !== 'ArrowRight'))
+		if (!this.known || (event.key !== 'ArrowLeft' && event.key !== 'ArrowRight'))
 			return;
 		event.preventDefault();
-		const at = this.cursor === null ? this.times.length - 1 : this.nearest(this.times) + (event.key === 'ArrowLeft' ? -1 : 1);
-		this.move(this.times[Math.max(0, Math.min(this.times.length - 1, at))]);
+		const { times } = this.known.waiting, step = event.key === 'ArrowLeft' ? -1 : 1;
+		const at = this.cursor === null ? times.length - 1 : nearest(times, this.cursor) + step;
+		this.move(times[Math.max(0, Math.min(times.length - 1, at))]);
 	}
 }

@@ -55,6 +55,10 @@ function ending(leak, picture) {
 		`; it ends badly in ${duration(leak.exhausted_in)}, at ${clock(picture.time + leak.exhausted_in, false)}`;
 }
 
+export function held(leak) {
+	return leak.servers > 0 ? many(leak.servers, 'server') : many(leak.clients, 'client');
+}
+
 const gravity = { urgent: 0, growing: 1, low: 2 };
 
 export function worstFirst(leaks) {
@@ -104,8 +108,8 @@ export function headline(picture) {
 		return { level: 'bad', sentence: `Nobody waits, but no server of ${poolName(failing, picture)} can be opened: ${plain(failing.failing)}.`,
 			cure: '' };
 	if (leaks.length > 0)
-		return { level: leaks[0].severity === 'urgent' ? 'bad' : 'look', sentence: `Nobody waits, but ${originName(leaks[0])} leaks` +
-			`${ending(leaks[0], picture)}.`, cure: cureOf(leaks[0]), leak: leaks[0].id, origin: leaks[0].origin };
+		return { level: leaks[0].severity === 'urgent' ? 'bad' : 'look', sentence: `Nobody waits, but ${originName(leaks[0])} leaks ` +
+			`${held(leaks[0])}${ending(leaks[0], picture)}.`, cure: cureOf(leaks[0]), leak: leaks[0].id, origin: leaks[0].origin };
 	if (picture.draining)
 		return { level: 'look', sentence: `Nobody waits. pgweir drains: it ends when ${many(picture.clients, 'client has', 'clients have')} gone.`,
 			cure: '' };

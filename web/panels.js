@@ -1,8 +1,8 @@
 // What stands on the screen below the charts: five tables, and which columns each has.
 
-import { isIdle, lasting, poolName, wait } from './headline.js';
+import { held, isIdle, lasting, wait } from './headline.js';
 import { Table } from './table.js';
-import { clock, count, drawing, duration, element, many, originName, plain } from './words.js';
+import { clock, count, drawing, duration, element, originName, plain } from './words.js';
 
 // Lent is a full bar, idle one of half the height, free an empty frame: shapes, so that colour is not needed.
 function bar(pool) {
@@ -28,7 +28,7 @@ const gravity = ['low', 'growing', 'urgent'];
 
 // What somebody waits for by now has ended badly already.
 function ending(leak) {
-	return leak.ended ? 'over' : leak.exhausted_in !== null ? duration(leak.exhausted_in) : leak.severity === 'urgent' ? 'now' : '–';
+	return leak.ended ? 'over' : leak.exhausted_in > 1 ? duration(leak.exhausted_in) : leak.severity === 'urgent' ? 'now' : '–';
 }
 
 export function panels(state) {
@@ -39,11 +39,11 @@ export function panels(state) {
 		{ id: 'leaks', title: 'Who leaks', empty: 'Nobody, as far as can be told.', rows: (picture) => picture.leaks,
 			keyOf: (row) => row.id, sort: 'severity', mark: (row) => (row.ended ? 'over' : row.severity === 'urgent' ? 'bad' : 'leaks'),
 			columns: [
-				{ title: 'severity', narrow: true, first: 'down', value: (row) => (row.ended ? -1 : gravity.indexOf(row.severity)),
+				{ title: 'severity', first: 'down', value: (row) => (row.ended ? -1 : gravity.indexOf(row.severity)),
 					show: (row) => (row.ended ? 'over' : plain(row.severity)) },
 				{ ...name, show: (row) => originName(row) },
 				{ title: 'holds', narrow: true, kind: 'number', first: 'down', value: (row) => row.servers || row.clients,
-					show: (row) => (row.servers > 0 ? many(row.servers, 'server') : many(row.clients, 'client')) },
+					show: held },
 				number('a minute', (row) => row.growth_per_minute, { hint: 'how many more it holds each minute' }),
 				{ title: 'ends badly in', narrow: true, kind: 'number', first: 'up', hint: 'when what it takes is all that there is',
 					value: (row) => row.exhausted_in ?? Infinity, show: (row) => ending(row) },
@@ -62,7 +62,7 @@ export function panels(state) {
 		{ id: 'pools', title: 'Pools', empty: 'No pool yet.', rows: (picture) => picture.pools,
 			keyOf: (row) => `${row.database}\n${row.user}`, sort: 'waiting', mark: (row) => (row.failing ? 'bad' : row.cl_waiting > 0 ? 'waits' : ''),
 			columns: [
-				{ title: 'pool', narrow: true, value: (row) => poolName(row, state.picture) },
+				{ title: 'pool', narrow: true, value: (row) => plain(`${row.database}/${row.user}`) },
 				{ title: 'servers', narrow: true, first: 'down', value: (row) => row.sv_active / Math.max(1, row.pool_size ?? 1), show: bar },
 				number('lent', (row) => row.sv_active, { narrow: true, show: (row) => `${row.sv_active}/${row.pool_size ?? '–'}` }),
 				number('idle', (row) => row.sv_idle),

@@ -24,8 +24,10 @@ export function duration(seconds) {
 function inWords(seconds) {
 	if (seconds === null || seconds === undefined || Number.isNaN(Number(seconds)))
 		return '–';
-	if (seconds < 0.0005)
+	if (seconds <= 0)
 		return '0 s';
+	if (seconds < 0.001)
+		return `${Math.ceil(seconds * 1e6)} µs`;
 	if (seconds < 0.1)
 		return `${(seconds * 1000).toFixed(seconds < 0.01 ? 1 : 0)} ms`;
 	if (seconds < 10)

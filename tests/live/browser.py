@@ -26,7 +26,7 @@ def leak(pooler, holders, waiters, name="web", workers=1):
         client.query("SELECT 17 AS held_by_me FROM generate_series(1, 3)")
     for _ in range(workers):
         pooler.client(parameters={"application_name": "reports"}).send(query("SELECT pg_sleep(600), 'the monthly report'"))
-    wait_until("all are lent", lambda: pooler.pool()["sv_active"] == holders + workers)
+    wait_until("all are lent", lambda: pooler.pool()["sv_active"] == pooler.settings["default_pool_size"])
     waiting = []
     for number in range(waiters):
         waiting.append(pooler.client(parameters={"application_name": "shop" if number % 3 else name}))

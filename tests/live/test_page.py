@@ -4,6 +4,8 @@ import contextlib
 import http.client
 import pathlib
 import re
+import shutil
+import subprocess
 
 import wire
 from browser import USERS, http_settings
@@ -60,3 +62,11 @@ class Page(Story):
             self.assertEqual(404, self._ask(path)[0].status, path)
         self.assertEqual(405, self._ask("/app.js", "POST")[0].status)
         self.assertEqual((200, b""), (self._ask("/", "HEAD")[0].status, self._ask("/", "HEAD")[1]))
+
+    def the_first_line_says_what_is_wrong(self):
+        folder = self.own_folder()
+        shutil.copytree(WEB, folder / "web")
+        (folder / "web" / "package.json").write_text('{"type": "module"}')
+        done = subprocess.run(["node", str(pathlib.Path(__file__).parent / "node" / "headline.js"), str(folder / "web")], capture_output=True,
+                              text=True, timeout=30 * wire.PATIENCE)
+        self.assertEqual((0, "ok\n"), (done.returncode, done.stdout), done.stderr)

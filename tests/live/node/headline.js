@@ -1,0 +1,48 @@
+// What the dashboard's first line says, without a browser: node headline.js FOLDER, where the files of web/ lie as modules.
+
+const assert = require('node:assert');
+
+const pool = { database: 'app', user: 'app', cl_waiting: 0, sv_active: 0, sv_idle: 0, maxwait: 0, maxwait_us: 0, pool_size: 20, failing: '' };
+const lease = { origin: 1, user: 'app', database: 'app', application_name: 'web', addr: '10.0.0.7', state: 'idle in transaction', in_state: 41 };
+const leak = { id: 7, origin: 1, pattern: 'L9', name: 'a stream', family: 'server', severity: 'urgent', confidence: 90, clients: 18, servers: 18,
+	exhausted_in: null, ended: null, user: 'app', application_name: 'web', address: '10.0.0.7', cure: 'Close it.' };
+const picture = (more) => ({ time: 1e9, paused: false, draining: false, clients: 3, clients_max: 100, clients_at_door: 0, pools: [pool], leases: [],
+	leaks: [], ...more });
+const waits = { ...pool, cl_waiting: 12, maxwait: 7 };
+const times = (n, each) => Array.from({ length: n }, () => each);
+
+import(`${process.argv[2]}/headline.js`).then(({ headline, holders }) => {
+	const says = (more, level, sentence, cure) => {
+		const told = headline(picture(more)), plain = (text) => text.replaceAll('\u00a0', ' ');
+		assert.deepStrictEqual([told.level, plain(told.sentence)], [level, sentence]);
+		if (cure !== undefined)
+			assert.ok(cure ? told.cure.includes(cure) : told.cure === '', told.cure);
+	};
+	says({}, 'good', 'Nobody waits.', '');
+	says({ pools: [] }, 'good', 'Nobody waits.', '');
+	says({ pools: [waits], leases: [...times(18, lease), ...times(2, { ...lease, origin: 2, application_name: 'reports', state: 'executing' })],
+		leaks: [leak] }, 'bad', '12 clients wait for servers of app; web@10.0.0.7 holds 18 of 20, idle in transaction for 41 s.', 'Close it.');
+	// Another's leak is no cure for this.
+	says({ pools: [waits], leases: times(18, lease), leaks: [{ ...leak, origin: 5 }] }, 'bad',
+		'12 clients wait for servers of app; web@10.0.0.7 holds 18 of 20, idle in transaction for 41 s.', 'No leak is named yet');
+	// A queue that moves is no trouble.
+	says({ pools: [{ ...waits, cl_waiting: 1, maxwait: 0, maxwait_us: 20000 }], leases: times(3, { ...lease, state: 'executing', in_state: 0.5 }) }, 'look',
+		'1 client waits for servers of app, the longest for 20 ms; web@10.0.0.7 holds 3 of 20, executing for 0.5 s.', '');
+	// One ended long ago does not count.
+	says({ leaks: [{ ...leak, ended: '2026-11-26' }] }, 'good', 'Nobody waits.', '');
+	says({ leaks: [{ ...leak, severity: 'low' }] }, 'look', 'Nobody waits, but web@10.0.0.7 leaks 18 servers.', 'Close it.');
+	assert.match(headline(picture({ leaks: [{ ...leak, exhausted_in: 700 }] })).sentence.replaceAll('\u00a0', ' '),
+		/^Nobody waits, but web@10\.0\.0\.7 leaks 18 servers; it ends badly in 11 min, at \d\d:\d\d\.$/);
+	says({ pools: [{ ...waits, failing: 'no route to host' }] }, 'bad', '12 clients wait for servers of app; no server can be opened: no route to host.');
+	says({ pools: [{ ...pool, failing: 'no route to host' }] }, 'bad', 'Nobody waits, but no server of app can be opened: no route to host.');
+	says({ paused: true, pools: [waits] }, 'look', 'pgweir is paused: who asks for a server waits until RESUME. 12 clients wait.');
+	says({ draining: true }, 'look', 'Nobody waits. pgweir drains: it ends when 3 clients have gone.');
+	says({ clients_at_door: 4 }, 'bad', '4 clients wait to be let in: there is room for 100.');
+	// The pool whose clients wait longest, named with its user where the database has several.
+	says({ pools: [{ ...waits, cl_waiting: 30, maxwait: 1 }, { ...waits, user: 'other', maxwait: 9 }] }, 'bad',
+		'12 clients wait for servers of app/other; none of 20 servers is lent.');
+	// Names that turn or break the line are written out.
+	says({ pools: [{ ...waits, database: 'a\u202eb\n' }] }, 'bad', '12 clients wait for servers of a\\u{202e}b\\u{a}; none of 20 servers is lent.');
+	assert.deepStrictEqual(holders([lease, { ...lease, origin: 2 }, { ...lease, origin: 2 }]).map((each) => [each.origin, each.leases]), [[2, 2], [1, 1]]);
+	console.log('ok');
+});
