@@ -1,6 +1,6 @@
 // The first line: in one sentence what is wrong, and what cures it. Pure: a picture in, words out.
 
-import { duration, many, originName, plain, clock } from './words.js';
+import { count, duration, many, originName, plain, clock } from './words.js';
 
 const BRIEF = 1; // seconds that a client may wait without anything being wrong
 
@@ -82,7 +82,7 @@ function whoWaits(pool, picture) {
 	if (pool.failing)
 		sentence += `; no server can be opened: ${plain(pool.failing)}`;
 	else if (holder)
-		sentence += `; ${holder.name} holds ${holder.leases} of ${pool.pool_size ?? pool.sv_active}, ${whatItDoes(holder)}`;
+		sentence += `; ${holder.name} holds ${picture.left_out?.leases ? 'at least ' : ''}${count(holder.leases)} of ${count(pool.pool_size ?? pool.sv_active)}, ${whatItDoes(holder)}`;
 	else
 		sentence += `; none of ${many(pool.pool_size ?? 0, 'server')} is lent`;
 	if (!leak && wait(pool) >= BRIEF && holder && !pool.failing)
@@ -102,8 +102,8 @@ export function headline(picture) {
 	if (waiting.length > 0)
 		return whoWaits(waiting[0], picture);
 	if (picture.clients_at_door > 0)
-		return { level: 'bad', sentence: `${many(picture.clients_at_door, 'client waits', 'clients wait')} to be let in: ` +
-			`there is room for ${picture.clients_max}.`, cure: leaks[0] ? cureOf(leaks[0]) : '', leak: leaks[0]?.id };
+		return { level: 'bad', sentence: `${many(picture.clients_at_door, 'client waits', 'clients wait')} at the door: ` +
+			'as many are here as max_client_conn and open files allow.', cure: leaks[0] ? cureOf(leaks[0]) : '', leak: leaks[0]?.id };
 	if (failing)
 		return { level: 'bad', sentence: `Nobody waits, but no server of ${poolName(failing, picture)} can be opened: ${plain(failing.failing)}.`,
 			cure: '' };

@@ -112,12 +112,13 @@ export function build(place, state, open) {
 
 export function figures(picture) {
 	const sum = (of) => picture.pools.reduce((total, pool) => total + of(pool), 0);
+	const least = picture.left_out.pools ? '≥ ' : ''; // not all pools are told
 	const waiting = sum((pool) => pool.cl_waiting), longest = Math.max(0, ...picture.pools.filter((pool) => pool.cl_waiting > 0).map(wait));
 	return [
-		['waiting', count(waiting), waiting > 0 ? `the longest for ${duration(longest)}` : ''],
-		['lent', count(sum((pool) => pool.sv_active)), `of ${count(sum((pool) => pool.pool_size ?? 0))} servers`],
-		['idle', count(sum((pool) => pool.sv_idle)), 'servers'],
-		['clients', count(picture.clients), `of ${count(picture.clients_max)}`],
+		['waiting', least + count(waiting), waiting > 0 ? `the longest for ${duration(longest)}` : ''],
+		['lent', least + count(sum((pool) => pool.sv_active)), `of ${count(sum((pool) => pool.pool_size ?? 0))} servers`],
+		['idle', least + count(sum((pool) => pool.sv_idle)), 'servers'],
+		['clients', count(picture.clients), `room for ${count(picture.clients_max)}`],
 		['at the door', count(picture.clients_at_door), ''],
 		['leaks', count(lasting(picture).length), ''],
 		['queries/s', count(picture.stats.reduce((total, row) => total + row.avg_query_count, 0)), ''],

@@ -22,6 +22,8 @@ import(`${process.argv[2]}/headline.js`).then(({ headline, holders }) => {
 	says({ pools: [] }, 'good', 'Nobody waits.', '');
 	says({ pools: [waits], leases: [...times(18, lease), ...times(2, { ...lease, origin: 2, application_name: 'reports', state: 'executing' })],
 		leaks: [leak] }, 'bad', '12 clients wait for servers of app; web@10.0.0.7 holds 18 of 20, idle in transaction for 41 s.', 'Close it.');
+	says({ pools: [{ ...waits, pool_size: 3000 }], leases: times(1000, lease), left_out: { leases: 9 } }, 'bad',
+		'12 clients wait for servers of app; web@10.0.0.7 holds at least 1,000 of 3,000, idle in transaction for 41 s.');
 	// Another's leak is no cure for this.
 	says({ pools: [waits], leases: times(18, lease), leaks: [{ ...leak, origin: 5 }] }, 'bad',
 		'12 clients wait for servers of app; web@10.0.0.7 holds 18 of 20, idle in transaction for 41 s.', 'No leak is named yet');
@@ -37,7 +39,7 @@ import(`${process.argv[2]}/headline.js`).then(({ headline, holders }) => {
 	says({ pools: [{ ...pool, failing: 'no route to host' }] }, 'bad', 'Nobody waits, but no server of app can be opened: no route to host.');
 	says({ paused: true, pools: [waits] }, 'look', 'pgweir is paused: who asks for a server waits until RESUME. 12 clients wait.');
 	says({ draining: true }, 'look', 'Nobody waits. pgweir drains: it ends when 3 clients have gone.');
-	says({ clients_at_door: 4 }, 'bad', '4 clients wait to be let in: there is room for 100.');
+	says({ clients_at_door: 4 }, 'bad', '4 clients wait at the door: as many are here as max_client_conn and open files allow.');
 	// The pool whose clients wait longest, named with its user where the database has several.
 	says({ pools: [{ ...waits, cl_waiting: 30, maxwait: 1 }, { ...waits, user: 'other', maxwait: 9 }] }, 'bad',
 		'12 clients wait for servers of app/other; none of 20 servers is lent.');
