@@ -72,10 +72,10 @@ function answered(picture) {
 function unanswered(error) {
 	silentSince ??= Date.now();
 	const why = error instanceof Refused ? `pgweir says: ${error.message}` : error instanceof SyntaxError ? 'what it says is no JSON' : 'nothing came back';
-	const since = duration((Date.now() - silentSince) / 1000);
-	say($('silence'), `The server does not answer (${plain(why)}) for ${since}. ` +
+	$('silence').hidden = false; // first, so that what follows is heard
+	say($('silent'), `The server does not answer: ${plain(why)}.`);
+	say($('since'), `So it has been for ${duration((Date.now() - silentSince) / 1000)}. ` +
 		(state.picture ? `What is below is of ${clock(state.picture.time)}. ` : '') + 'It is asked again all the time.');
-	$('silence').hidden = false;
 	document.body.classList.add('stale');
 	say($('sentence'), state.picture ? $('sentence').textContent : 'Nothing is known yet.');
 	tellLink();

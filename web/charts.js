@@ -4,7 +4,7 @@
 import { clock, count, drawing, duration, element, say } from './words.js';
 
 const SPANS = [10, 30, 60], WIDTH = 360, HEIGHT = 60; // minutes: the shortest that holds all that is known
-const SEEN = 600; // moments that the page has seen itself
+const SEEN = 600, GAP = 15; // moments that the page has seen itself, and seconds after which it was away
 
 const charts = [
 	{ title: 'Waiting', unit: count, lines: [{ of: 'waiting', name: 'clients', look: 'waits' }] },
@@ -79,7 +79,7 @@ export class Charts {
 
 	// `live` is what is so at this moment. What was seen while the page was looked at is finer than the server's samples, and takes their place.
 	update(history, series, live, name) {
-		if (name !== this.name)
+		if (name !== this.name || live.time - this.seen.at(-1)?.time > GAP)
 			this.seen = [];
 		if (this.seen.at(-1)?.time !== live.time)
 			this.seen.push(live);

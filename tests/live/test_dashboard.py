@@ -143,6 +143,22 @@ class Dashboard(Story):
             wait_until("they are gone", lambda: self._figures()["waiting"] == "0")
             self.assertEqual(4, self.driver.execute_script(most))
 
+    @takes(60)
+    def charts_show_the_server_s_samples_of_the_time_that_the_page_was_away(self):
+        self._pooler()
+        with self._page() as driver:
+            points = driver.execute_async_script("""
+                const done = arguments[0], ten = [1000, 1010, 1020, 1030, 1040], five = [5, 5, 5, 5, 5];
+                import('/charts.js').then(({ Charts }) => {
+                    const place = document.createElement('div'), charts = new Charts(place);
+                    const look = (time) => {
+                        charts.update({ times: ten }, { waiting: five, lent: five, idle: five }, { time, waiting: 1, lent: 1, idle: 1 }, 'x');
+                        return place.querySelector('.line.waits').getAttribute('d').split(/[ML]/).length - 1;
+                    };
+                    done([1005, 1006, 1050].map(look));
+                });""")
+            self.assertEqual([2, 3, 6], points)
+
     @takes(120)
     def names_of_strangers_are_text_and_nothing_of_them_runs(self):
         pooler = self._pooler(databases={"app": "dbname=app", f"'{NASTY_DATABASE}'": "dbname=app"})
