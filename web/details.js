@@ -1,7 +1,7 @@
 // The details of one row: everything that SHOW tells of it, and what belongs to it. They live on while they are looked at; Esc leads back.
 
 import { Charts } from './charts.js';
-import { isIdle, leasesOf } from './headline.js';
+import { isIdle, leasesOf, wait } from './headline.js';
 import { duration, element, originName, plain, say } from './words.js';
 
 const seconds = new Set(['age', 'in_state', 'transaction_age', 'oldest', 'exhausted_in', 'oldest_quiet', 'oldest_hold', 'median_rest',
@@ -148,7 +148,8 @@ export class Details {
 	pools(row) {
 		const title = plain(`${row.database} (${row.user})`), own = this.chartsOf(row, title);
 		return [title, ...text('No server can be opened', row.failing), own.place,
-			...list('Leases', leasesOf(row, this.state.picture), lease, (each) => this.open('leases', keyOfLease(each))), facts(row)];
+			...list('Leases', leasesOf(row, this.state.picture), lease, (each) => this.open('leases', keyOfLease(each))),
+			facts({ ...row, maxwait: duration(wait(row)) }, ['maxwait_us', 'failing'])];
 	}
 
 	chartsOf(row, title) {
