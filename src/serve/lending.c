@@ -407,6 +407,12 @@ static bool may_cancel(const struct channel *channel)
 	return false;
 }
 
+/* Not only a question of ours is under way. */
+static bool owes_client(const struct track *track)
+{
+	return track->count > 0 && (!(track->ring[track->head].flags & TRACK_OURS) || track_readies(track) > 0);
+}
+
 void channel_abandon(struct channel *channel)
 {
 	struct guest *guest = channel->guest;
@@ -429,7 +435,7 @@ void channel_abandon(struct channel *channel)
 	if (!track_quiet(&channel->track)) {
 		if (may_cancel(channel) && channel->track.count > 0)
 			(void)errand_send(channel, (struct client_ref){ 0 });
-		else if (channel->track.count > 0)
+		else if (owes_client(&channel->track))
 			habits_abandoned(guest);
 		/* End a batch that was not ended; answered at once where it was. */
 		if (!track_push(&channel->track, TRACK_SYNC, TRACK_OURS, 0) || !stream_write(channel->stream, &sync, 1))
