@@ -187,31 +187,46 @@ static void take_look(struct guest *guest, struct span text, const struct look *
 	add_names(channel, look);
 }
 
-/* What lies beneath the words; of functions whose names are there it is known what they do. */
-static void look_beneath(struct guest *guest, const struct catalog *catalog, struct span text, struct look *look)
+/* What lies beneath the words; of functions whose names are there it is known what they do. Without a catalogue they may do anything. */
+static void look_beneath(const struct catalog *catalog, struct span text, struct look *look)
 {
-	if (catalog) {
+	if (catalog)
 		(void)catalog_look(catalog, text, look);
-	} else {
+	else if (look->marks & LOOK_CALLS)
 		look->marks |= LOOK_UNKNOWN;
-		guest->channel->remains.blind = true;
-	}
+}
+
+/* It was looked at without a catalogue: whatever its words are, the server is asked about everything. That it took numbers is for
+ * its words to say: nobody can ask about those, so whoever is suspected keeps the server, and here everybody would be. */
+static void note_blind(struct guest *guest, const struct catalog *catalog, struct span text)
+{
+	struct remains *r = &guest->channel->remains;
+
+	if (catalog)
+		return;
+	note_statement(r, text);
+	r->blind = true;
+	r->failed = false;
+	r->touched |= LOOK_UNKNOWN;
 }
 
 void remains_look(struct guest *guest, struct span text, bool whole)
 {
+	const struct catalog *catalog;
 	struct look look;
 
 	if (!remains_matter(guest))
 		return;
+	catalog = catalogs_see(guest);
 	look_at(text, &look);
-	look_beneath(guest, catalogs_see(guest), text, &look);
+	look_beneath(catalog, text, &look);
 	/* What is not here yet may say anything. */
 	if (!whole)
 		look.marks |= LOOK_UNKNOWN | LOOK_UNNAMED | LOOK_INSERT;
 	remains_numbers(guest, look.marks);
 	if (look.marks || look.prepared)
 		take_look(guest, text, &look);
+	note_blind(guest, catalog, text);
 }
 
 void remains_look_statement(struct guest *guest, struct statement *statement)
@@ -231,8 +246,9 @@ void remains_look_statement(struct guest *guest, struct statement *statement)
 		return;
 	}
 	look_at(statement_text(statement), &look);
-	look_beneath(guest, catalog, statement_text(statement), &look);
+	look_beneath(catalog, statement_text(statement), &look);
 	take_look(guest, statement_text(statement), &look);
+	note_blind(guest, catalog, statement_text(statement));
 }
 
 /* ---- RESET ---- */

@@ -402,7 +402,8 @@ static void judge_call(struct scan *s, const struct token *name, bool foreign, b
 	}
 }
 
-/* Behind these a name with a parenthesis is no call: INSERT INTO t (a), AS t (a), COPY t (a), EXECUTE p (a), ::t(a). */
+/* Behind these a name with a parenthesis is no call: INSERT INTO t (a), AS t (a), COPY t (a), EXECUTE p (a), TABLE t (a),
+ * TABLE IF NOT EXISTS t (a), REFERENCES t (a), ::t(a). */
 static bool leads_to_target(const struct token *token)
 {
 	if (token->kind == TOKEN_SIGN)
@@ -417,7 +418,11 @@ static bool leads_to_target(const struct token *token)
 	case 'c':
 		return strcmp(token->text, "copy") == 0;
 	case 'e':
-		return strcmp(token->text, "execute") == 0;
+		return strcmp(token->text, "execute") == 0 || strcmp(token->text, "exists") == 0;
+	case 'r':
+		return strcmp(token->text, "references") == 0;
+	case 't':
+		return strcmp(token->text, "table") == 0;
 	default:
 		return false;
 	}

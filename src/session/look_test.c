@@ -104,6 +104,10 @@ static void what_can_not_be_seen_is_unknown(void **state)
 		{ "CALL p()", LOOK_UNKNOWN | LOOK_CALLS }, { "FROBNICATE", LOOK_UNKNOWN },
 		{ "SELECT query_to_xml('SELECT 1', true, true, '')", LOOK_UNKNOWN | LOOK_UNNAMED },
 		{ "CREATE EXTENSION x", LOOK_TEMPORARY | LOOK_UNKNOWN });
+	/* A table that gets columns is no function that is called. */
+	HOLDS({ "CREATE TABLE t (id int)", LOOK_TEMPORARY },
+		{ "CREATE TABLE IF NOT EXISTS t (id int REFERENCES u (id))", LOOK_TEMPORARY },
+		{ "CREATE TABLE t (id int DEFAULT mine(1))", LOOK_TEMPORARY | LOOK_CALLS });
 }
 
 static void what_gives_names_another_meaning_is_seen(void **state)
