@@ -1,0 +1,180 @@
+"""A stream is played to one of two, and what came back is compared.
+
+Directly, the client waits at each WAIT until everything is answered: as many ReadyForQuery as it asked for, or silence where
+the protocol promises none. Through the pooler it waits for exactly as many messages as came directly, so that both are asked the same
+questions at the same points of the conversation, and nothing depends on how fast either is.
+
+What may differ, and nothing else:
+
+* the process id and key of BackendKeyData, and the process id of a notification;
+* when ParameterStatus and NotificationResponse come; what the client believes of the parameters at each ReadyForQuery may not;
+* numbers that PostgreSQL draws for the occasion: oids of what was made (they are numbered as they appear) and of pg_temp_N.
+"""
+import re
+import struct
+
+import streams
+import wire
+
+QUIET_SECONDS = 0.05
+ANSWER_SECONDS = 10
+FIRST_OWN_OID = 16384
+TEMPORARY = re.compile(rb"pg_(toast_)?temp_\d+")
+ASKS = b"QSF"                   # answered with ReadyForQuery
+
+# Said at the end of every stream: leave a COPY, a batch and a transaction that are open, and say that this is the end.
+FAREWELL = [streams.WAIT, streams.Message("CopyFail", wire.copy_fail("the end")), streams.Message("Sync", wire.SYNC), streams.WAIT,
+            streams.Message("Query SELECT 'the end'", wire.query("SELECT 'the end'")), streams.WAIT]
+
+
+class Heard:
+    """One answer: `messages` as (kind, body), and `at[n]` is the number of them that had come when the n-th WAIT was over.
+    `beliefs` has the parameters at each ReadyForQuery, the login's first."""
+
+    def __init__(self):
+        self.messages, self.at, self.beliefs, self.notified, self.late = [], [], [], [], False
+
+
+class Listener:
+    def __init__(self, address, stream, database):
+        self.heard = Heard()
+        self.oids = {}
+        self.over = False
+        self.ready = self.asked = 0
+        self.client = None
+        try:
+            self.client = wire.Client(address, user=stream.user, database=database, parameters=stream.login, timeout=ANSWER_SECONDS)
+            self.heard.beliefs.append(dict(self.client.parameters))
+        except wire.Refused as refused:
+            self.heard.messages.append((b"E", repr(sorted(refused.fields.items())).encode()))
+            self.over = True
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        """Say goodbye and wait until the other side has closed, so that a backend is gone with all it had."""
+        if not self.client:
+            return
+        try:
+            self.client.send(wire.TERMINATE)
+            self.client.expect_closed()
+        except (wire.Closed, wire.Late, OSError):
+            pass
+        self.client.socket.close()
+
+    def send(self, messages):
+        self.asked += sum(message.kind in ASKS for message in messages)
+        try:
+            self.client.send(*(message.data for message in messages))
+        except (wire.Closed, wire.Late):
+            pass                # reading tells
+
+    def read(self, timeout):
+        """One message; False when none came in time."""
+        try:
+            kind, body = self.client.read(timeout)
+        except wire.Late:
+            return False
+        except wire.Closed:
+            self.heard.messages.append((b"closed", b""))
+            self.over = True
+            return True
+        if kind == b"A":
+            self.heard.notified.append(body[4:])
+        elif kind == b"Z":
+            self.ready += 1
+            self.heard.beliefs.append(dict(self.client.parameters))
+        if kind not in b"AS":
+            self.heard.messages.append((kind, self.plain(kind, body)))
+        return True
+
+    def plain(self, kind, body):
+        """The message without what PostgreSQL draws for the occasion."""
+        if kind == b"T":
+            body = bytearray(body)
+            count, = struct.unpack_from("!h", body)
+            at = 2
+            for _ in range(count):
+                at = body.index(b"\0", at) + 1
+                self.number_oid(body, at)
+                self.number_oid(body, at + 6)
+                at += 18
+        elif kind == b"t":
+            body = bytearray(body)
+            for number in range(struct.unpack_from("!h", body)[0]):
+                self.number_oid(body, 2 + 4 * number)
+        return TEMPORARY.sub(rb"pg_temp_N", bytes(body))
+
+    def number_oid(self, body, at):
+        oid, = struct.unpack_from("!I", body, at)
+        if oid >= FIRST_OWN_OID:
+            struct.pack_into("!I", body, at, self.oids.setdefault(oid, FIRST_OWN_OID + len(self.oids)))
+
+
+def play(address, stream, database, after=None):
+    """Play `stream`; what was heard. With `after`, what was heard directly, wait for as many messages as came there."""
+    turns, turn = [], []
+    for each in stream.messages + FAREWELL:
+        if each is streams.WAIT:
+            turns.append(turn)
+            turn = []
+        else:
+            turn.append(each)
+    copies = any(b"COPY" in message.data for turn in turns for message in turn)
+    with Listener(address, stream, database) as listener:
+        for number, turn in enumerate(turns):
+            if listener.over:
+                break
+            listener.send(turn)
+            if after is None:
+                _read_all(listener, turn, copies)
+            elif not _read_as_many(listener, after.at[number] if number < len(after.at) else len(after.messages)):
+                listener.heard.late = True
+                break
+            listener.heard.at.append(len(listener.heard.messages))
+    return listener.heard
+
+
+def _read_all(listener, turn, copies):
+    """Read until nothing more can come: the last that was said asks for ReadyForQuery and all of those are there, or silence."""
+    while not listener.over:
+        complete = listener.ready >= listener.asked
+        if complete and (not turn or turn[-1].kind in ASKS):
+            return
+        if not listener.read(ANSWER_SECONDS if not complete and not copies else QUIET_SECONDS):
+            return
+
+
+def _read_as_many(listener, count):
+    while len(listener.heard.messages) < count and not listener.over:
+        if not listener.read(ANSWER_SECONDS):
+            return False
+    return True
+
+
+def difference(direct, pooled):
+    """None, or the first difference as lines to read."""
+    for number in range(max(len(direct.messages), len(pooled.messages))):
+        pair = [heard.messages[number] if number < len(heard.messages) else (b"nothing", b"") for heard in (direct, pooled)]
+        if pair[0] != pair[1]:
+            turn = sum(at <= number for at in direct.at)
+            before = [f"  both      {shown(*each)}" for each in direct.messages[max(0, number - 6):number]]
+            return [f"answer {number + 1}, after wait {turn}"] + before + [f"  direct    {shown(*pair[0])}", f"  pooled    {shown(*pair[1])}"]
+    if pooled.late:
+        return ["the pooler fell silent"]
+    for number, (ours, theirs) in enumerate(zip(direct.beliefs, pooled.beliefs)):
+        if ours != theirs:
+            other = [f"  {name}: direct {ours.get(name)!r}, pooled {theirs.get(name)!r}"
+                     for name in sorted(ours.keys() | theirs.keys()) if ours.get(name) != theirs.get(name)]
+            return [f"parameters at ReadyForQuery {number}"] + other
+    if direct.notified != pooled.notified:
+        return [f"notifications: direct {direct.notified}, pooled {pooled.notified}"]
+    return None
+
+
+def shown(kind, body):
+    if kind in (b"E", b"N"):
+        fields = wire.fields_of(body)
+        return f"{kind.decode()} " + " ".join(f"{key}={value!r}" for key, value in fields.items() if key not in "SV")
+    return f"{kind.decode()} {body[:160]!r}"
