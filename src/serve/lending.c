@@ -232,6 +232,7 @@ void channel_part(struct channel *channel)
 		/* Its long statements are there under its own names: nobody else may find them. */
 		channel->broken = channel->broken || guest->long_names;
 		guest->long_names = guest->unnamed_long = false;
+		pending_clear(guest);
 		guest->channel = NULL;
 	}
 	channel->guest = NULL;

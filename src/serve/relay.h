@@ -14,6 +14,9 @@
 #define TAG_LONG    UINT32_MAX
 #define TAG_UNNAMED (UINT32_MAX - 1)
 
+/* Of a Query or Execute that may run the UNLISTEN we made of a DEALLOCATE: the client is told that it was one. */
+#define TAG_DEALLOCATE (UINT32_MAX - 2)
+
 enum step {
 	STEP_FORWARD, /* the whole message goes on as it is, in whatever portions it comes */
 	STEP_DISCARD, /* the whole message goes nowhere */
@@ -40,14 +43,14 @@ bool relay_shares_statements(const struct guest *);
 /* What the server owes grew; fakes whose turn has come are answered at once. False: the client was ended. */
 bool relay_owe(struct guest *, enum track_kind, unsigned flags, uint32_t tag);
 
+/* The same for a Query, which drops the unnamed statement. */
+bool relay_owe_query(struct guest *, uint32_t tag);
+
 /* Say what is ours to say now, unless the server is in the middle of a message. */
 void relay_answer_fakes(struct channel *);
 
 void relay_note_request(struct guest *);
 void relay_note_statement(struct channel *, struct span text);
-
-/* The client's unnamed statement is gone, and so is the one on its server, or it is about to be. */
-void relay_forget_unnamed(struct guest *);
 
 /* Before an extended message: if it begins a batch, close what the server has too many of. False: the client was ended. */
 bool relay_close_excess(struct guest *);
@@ -66,8 +69,20 @@ size_t relay_put_off(struct guest *, struct span in);
 /* Before the first statement of a lease: BEGIN, if it was put off. False: memory refused. */
 bool relay_begin(struct channel *);
 
-/* A message that changes the unnamed statement (tag TAG_UNNAMED) was read by the server, or it was not. */
+/* A message that changes the unnamed statement (tag TAG_UNNAMED, or a Query) was read by the server, or it was not. */
 void relay_unnamed_done(struct channel *, bool read);
+
+/* What is under way to the client's names: see relay_pending.c. Each change goes with an entry on the track that has TRACK_NAMES, and is
+ * done (or never was) when that is. `name` is empty for the unnamed statement. */
+bool pending_add(struct guest *, struct span name, struct statement *after); /* False: the client was ended */
+void pending_done(struct guest *, bool happened);
+struct statement *pending_get(
+	const struct guest *, struct span name);             /* as what is sent now would find it; NULL: unknown */
+bool pending_has(const struct guest *, uint32_t id);         /* some name stands for it, or is about to */
+bool pending_unsure(const struct guest *, struct span name); /* that depends on the answer to an earlier batch */
+void pending_look_unnamed(struct guest *);                   /* at all that the unnamed statement may be */
+enum step pending_hold(struct guest *);                      /* the message at hand waits for the answer */
+void pending_resume(struct guest *);
 
 /* The client's name in the oldest Parse of a name in use that stands for this statement; NULL: there is none. */
 const char *relay_again(const struct guest *, uint32_t tag);

@@ -35,8 +35,7 @@ static enum step take_deallocate(struct guest *guest, struct statement *statemen
 	guest_view(guest)->stats.queries++;
 	guest->channel->reads_only = false;
 	guest->channel->batch++;
-	relay_forget_unnamed(guest);
-	if (!relay_owe(guest, TRACK_QUERY, 0, 0))
+	if (!relay_owe_query(guest, TAG_DEALLOCATE))
 		return STEP_STOP;
 	at = relay_header(outbox_room(&guest->worker->to_server, FRAME_HEADER + length), 'Q', length);
 	memcpy(at, text, length);
@@ -68,14 +67,7 @@ static enum step take_query(struct guest *guest, struct span in, struct frame fr
 		here == frame.body);
 	guest_view(guest)->stats.queries++;
 	channel->batch++;
-	if (relay_moves(guest))
-		relay_forget_unnamed(guest);
-	if (!relay_owe(guest, TRACK_QUERY, 0, 0))
-		return STEP_STOP;
-	/* PostgreSQL drops the unnamed statement, whoever left it there, unless it skips this: see relay_undo. */
-	if (!channel->track.skipping)
-		channel->unnamed = PREPARED_READY;
-	return STEP_FORWARD;
+	return relay_owe_query(guest, 0) ? STEP_FORWARD : STEP_STOP;
 }
 
 /* A message of a client that holds a server. */
@@ -95,7 +87,8 @@ static enum step take_lent(struct guest *guest, struct span in, struct frame fra
 		return relay_target(guest, in, frame);
 	case 'E':
 		relay_note_request(guest);
-		return relay_owe(guest, TRACK_EXECUTE, 0, 0) ? STEP_FORWARD : STEP_STOP;
+		return relay_owe(guest, TRACK_EXECUTE, 0, guest->deallocates ? TAG_DEALLOCATE : 0) ? STEP_FORWARD
+												   : STEP_STOP;
 	case 'S':
 		relay_note_request(guest);
 		guest_view(guest)->stats.queries++;
@@ -359,6 +352,7 @@ size_t relay_client(struct guest *guest, struct span in)
 void guest_statements_fini(struct guest *guest)
 {
 	end_collect(guest);
+	pending_clear(guest);
 	names_fini(&guest->names);
 	while (guest->again)
 		relay_again_over(guest, 0);

@@ -97,10 +97,10 @@ struct statement *relay_deallocated(struct guest *guest, struct span text, struc
 {
 	static _Thread_local char room[NAME_MAX_BYTES];
 
-	if (guest->names.count == 0 || !is_deallocate(text, room))
+	if ((guest->names.count == 0 && !guest->pending) || !is_deallocate(text, room))
 		return NULL;
 	*name = span_text(room);
-	return names_get(&guest->names, *name);
+	return pending_get(guest, *name);
 }
 
 /* The text that ends it on this server, where it is there; one that does nothing and succeeds where it is not. */

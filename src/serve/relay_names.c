@@ -2,7 +2,9 @@
  *
  *   Parse "q1"  -> statement 7 (text and types)    -> Parse "PGWEIR_7", or nothing where the server has it (a fake ParseComplete)
  *   Bind "q1"   -> [Parse "PGWEIR_7" of our own,]  -> Bind "PGWEIR_7"
- *   Close "q1"  -> the name is forgotten           -> nothing (a fake CloseComplete); the server keeps it for others */
+ *   Close "q1"  -> the name is forgotten           -> nothing (a fake CloseComplete); the server keeps it for others
+ *
+ * A name changes when the server has answered, or when the fake's turn has come: until then it is pending (relay_pending.c). */
 #include <stdlib.h>
 
 #include "base/check.h"
@@ -59,9 +61,13 @@ void relay_answer_fakes(struct channel *channel)
 	struct track_entry fake;
 
 	/* Not in the middle of a message. */
-	while (channel->body_left == 0 && track_fake(&channel->track, &fake))
-		if (channel->guest)
-			relay_empty(&channel->worker->to_client, fake.kind == TRACK_PARSE ? '1' : '3');
+	while (channel->body_left == 0 && track_fake(&channel->track, &fake)) {
+		if (!channel->guest)
+			continue;
+		relay_empty(&channel->worker->to_client, fake.kind == TRACK_PARSE ? '1' : '3');
+		if (fake.flags & TRACK_NAMES)
+			pending_done(channel->guest, true);
+	}
 }
 
 /* The replies to requests sent from here on belong to the answer of this request. */
@@ -148,12 +154,14 @@ static bool ensure_prepared(struct guest *guest, struct statement *statement)
  *
  * It lives until the next unnamed Parse or simple Query, also across Sync: a client may Parse, Sync, and Bind later (Go's lib/pq does
  * so for every query with arguments). By then it may hold another server, where the unnamed statement is somebody else's. So its text
- * is kept, and sent again when it is used on a server that had it from nobody or from another. */
+ * is kept, and sent again when it is used on a server that had it from nobody or from another. Once the server has read any change to
+ * it in this lease (channel->unnamed is READY), it has what the client believes, whatever follows. */
 
 /* The server will have what the guest believes, if it reads the message that is sent now. */
 static void unnamed_sent(struct channel *channel)
 {
-	channel->unnamed = PREPARED_PENDING;
+	if (channel->track.skipping)
+		return;
 	channel->unnamed_batch = channel->batch;
 	channel->unnamed_owed++;
 }
@@ -162,18 +170,55 @@ void relay_unnamed_done(struct channel *channel, bool read)
 {
 	if (channel->unnamed_owed > 0)
 		channel->unnamed_owed--;
-	if (!read)
-		channel->unnamed = PREPARED_NONE;
-	else if (channel->unnamed_owed == 0)
+	if (read)
 		channel->unnamed = PREPARED_READY;
+	if (channel->guest && channel->guest->names_held)
+		pending_resume(channel->guest);
 }
 
-void relay_forget_unnamed(struct guest *guest)
+/* What the unnamed statement is depends on the answer to an earlier batch. */
+static bool is_unnamed_unsure(const struct guest *guest)
 {
-	statement_drop(guest->unnamed);
-	guest->unnamed = NULL;
-	guest->unnamed_long = false;
+	const struct channel *channel = guest->channel;
+
+	if (!relay_moves(guest) || guest->unnamed_long || channel->unnamed == PREPARED_READY)
+		return false;
+	return channel->unnamed_owed > 0 ? channel->unnamed_batch != channel->batch
+					 : pending_unsure(guest, span_of("", 0));
+}
+
+static void end_long(struct guest *guest)
+{
+	guest->unnamed_long = guest->deallocates = false;
 	guest->channel->pinned = guest->long_names;
+}
+
+/* The unnamed statement becomes `after`, once the server has read the message that is owed next. At the front of a batch nothing can skip
+ * that, and a failure leaves none: see relay_undo. */
+static bool change_unnamed(struct guest *guest, struct statement *after, unsigned *flags)
+{
+	end_long(guest);
+	*flags = 0;
+	if (track_quiet(&guest->channel->track) && !guest->pending) {
+		statement_drop(guest->unnamed);
+		guest->unnamed = after ? statement_keep(after) : NULL;
+		return true;
+	}
+	*flags = TRACK_NAMES;
+	return pending_add(guest, span_of("", 0), after);
+}
+
+bool relay_owe_query(struct guest *guest, uint32_t tag)
+{
+	unsigned flags = 0;
+
+	if (relay_moves(guest) && (guest->unnamed || guest->pending)) {
+		if (!change_unnamed(guest, NULL, &flags))
+			return false;
+	} else if (relay_moves(guest)) {
+		end_long(guest);
+	}
+	return relay_owe(guest, TRACK_QUERY, flags, tag);
 }
 
 static bool ensure_unnamed(struct guest *guest)
@@ -184,7 +229,7 @@ static bool ensure_unnamed(struct guest *guest)
 	uint8_t *at;
 
 	if (!relay_moves(guest) || guest->unnamed_long || channel->unnamed == PREPARED_READY ||
-		(channel->unnamed == PREPARED_PENDING && channel->unnamed_batch == channel->batch))
+		channel->unnamed_owed > 0)
 		return true;
 	if (statement) {
 		if (!relay_owe(guest, TRACK_PARSE, TRACK_OURS, TAG_UNNAMED))
@@ -201,18 +246,16 @@ static bool ensure_unnamed(struct guest *guest)
 		at[0] = 'S';
 		at[1] = 0;
 	}
-	if (!channel->track.skipping)
-		unnamed_sent(channel);
+	unnamed_sent(channel);
 	return true;
 }
 
 /* A Parse of the client's own is sent as its unnamed statement. */
-static bool owe_unnamed(struct guest *guest)
+static bool owe_unnamed(struct guest *guest, unsigned flags)
 {
-	if (!relay_owe(guest, TRACK_PARSE, 0, TAG_UNNAMED))
+	if (!relay_owe(guest, TRACK_PARSE, flags, TAG_UNNAMED))
 		return false;
-	if (!guest->channel->track.skipping)
-		unnamed_sent(guest->channel);
+	unnamed_sent(guest->channel);
 	return true;
 }
 
@@ -228,14 +271,16 @@ static enum step parse_deallocate(struct guest *guest, struct statement *stateme
 	struct outbox *o = &guest->worker->to_server;
 	char text[80];
 	size_t length;
+	unsigned flags;
 	uint8_t *at;
 
 	relay_deallocate_text(guest, statement, text);
 	length = strlen(text) + 1;
 	names_remove(&guest->names, name);
 	relay_note_request(guest);
-	if (!owe_unnamed(guest))
+	if (!change_unnamed(guest, NULL, &flags) || !owe_unnamed(guest, flags))
 		return STEP_STOP;
+	guest->deallocates = true;
 	at = relay_header(outbox_room(o, FRAME_HEADER + 1 + length + 2), 'P', 1 + length + 2);
 	*at++ = 0;
 	memcpy(at, text, length);
@@ -246,17 +291,19 @@ static enum step parse_deallocate(struct guest *guest, struct statement *stateme
 static enum step parse_unnamed(struct guest *guest, struct span in, struct frame frame)
 {
 	size_t total = FRAME_HEADER + (size_t)frame.body;
+	struct statement *statement;
 	struct span name, tail;
+	unsigned flags = 0;
 
 	if (frame.body > guest->worker->config->statement_text_max) {
-		relay_forget_unnamed(guest);
+		if (!change_unnamed(guest, NULL, &flags))
+			return STEP_STOP;
 		guest->unnamed_long = true;
 		guest->channel->pinned = true;
 		remains_mark(guest->channel, LOOK_UNKNOWN | LOOK_UNNAMED);
 	} else {
 		if (in.length < total)
 			return total <= WHOLE_MAX ? STEP_WAIT : STEP_COLLECT;
-		relay_forget_unnamed(guest);
 		if (message_read_parse(span_of(in.at + FRAME_HEADER, frame.body), &name, &tail) &&
 			relay_shares_statements(guest)) {
 			struct span text = span_of(tail.at, strlen((const char *)tail.at)), ended_name;
@@ -267,16 +314,21 @@ static enum step parse_unnamed(struct guest *guest, struct span in, struct frame
 		}
 		if (message_read_parse(span_of(in.at + FRAME_HEADER, frame.body), &name, &tail)) {
 			say_tail(guest, tail.at, tail.length);
-			guest->unnamed = statement_take(guest->worker->house->statements, tail);
-			if (!guest->unnamed) {
+			statement = statement_take(guest->worker->house->statements, tail);
+			if (!statement) {
 				guest_complain(guest, SQLSTATE_OUT_OF_MEMORY, "out of memory", NULL, NULL);
 				return STEP_STOP;
 			}
-			remains_numbers(guest, statement_marks(guest->unnamed));
+			remains_numbers(guest, statement_marks(statement));
+			if (!change_unnamed(guest, statement, &flags))
+				return STEP_STOP;
+			statement_drop(statement);
+		} else if (!change_unnamed(guest, NULL, &flags)) {
+			return STEP_STOP;
 		}
 	}
 	relay_note_request(guest);
-	return owe_unnamed(guest) ? STEP_FORWARD : STEP_STOP;
+	return owe_unnamed(guest, flags) ? STEP_FORWARD : STEP_STOP;
 }
 
 /* More statements than the server is to keep: close those used longest ago. At the front of a batch, where no error can make the server
@@ -418,41 +470,47 @@ static enum step parse_again(
 static enum step parse_named(struct guest *guest, struct span whole, struct span name, struct span tail)
 {
 	struct channel *channel = guest->channel;
-	struct statement *statement = names_get(&guest->names, name);
+	struct statement *statement = pending_get(guest, name);
 	enum step step = STEP_TAKEN;
-	struct span other;
 
+	if (pending_unsure(guest, name))
+		return pending_hold(guest);
 	guest_view(guest)->stats.client_parses++;
 	say_tail(guest, tail.at, tail.length);
 	if (statement)
 		return parse_again(guest, whole, name, tail, statement);
 	statement = statement_take(guest->worker->house->statements, tail);
-	if (statement && names_find(&guest->names, statement->id, &other)) {
+	if (statement && pending_has(guest, statement->id)) {
 		statement_drop(statement);
 		statement = statement_take_apart(guest->worker->house->statements, tail);
 	}
-	if (!statement || !names_put(&guest->names, name, statement)) {
-		statement_drop(statement);
+	if (!statement) {
 		guest_complain(guest, SQLSTATE_OUT_OF_MEMORY, "out of memory", NULL, NULL);
 		return STEP_STOP;
 	}
 	remains_numbers(guest, statement_marks(statement));
+	if (!pending_add(guest, name, statement)) {
+		statement_drop(statement);
+		return STEP_STOP;
+	}
 	switch (prepared_look(channel->prepared, statement, channel->batch)) {
 	case PREPARED_READY:
 	case PREPARED_PENDING:
-		if (channel->track.status != 'E') {
-			if (!relay_owe(guest, TRACK_PARSE, TRACK_FAKE, statement->id))
+		if (channel->track.status != 'E' && track_readies(&channel->track) == 0) {
+			if (!relay_owe(guest, TRACK_PARSE, TRACK_FAKE | TRACK_NAMES, statement->id))
 				step = STEP_STOP;
 			break;
 		}
-		/* In an aborted block a Parse fails, and the server must say so. A ROLLBACK may be on its way, and then it must succeed. */
+		/* In an aborted block a Parse fails, and the server must say so. A ROLLBACK may be on its way, and then it must succeed;
+		 * or an error is. */
 		__attribute__((fallthrough));
 	case PREPARED_DOUBTFUL:
-		if (!send_close(guest, statement, TRACK_OURS, statement->id) || !send_parse(guest, statement, 0))
+		if (!send_close(guest, statement, TRACK_OURS, statement->id) ||
+			!send_parse(guest, statement, TRACK_NAMES))
 			step = STEP_STOP;
 		break;
 	case PREPARED_NONE:
-		if (!send_parse(guest, statement, 0))
+		if (!send_parse(guest, statement, TRACK_NAMES))
 			step = STEP_STOP;
 		break;
 	}
@@ -517,17 +575,19 @@ enum step relay_bind(struct guest *guest, struct span in, struct frame frame)
 			return STEP_WAIT;
 		name = span_of(NULL, 0); /* broken: PostgreSQL says so */
 	}
+	if (name.length > 0 ? pending_unsure(guest, name) : is_unnamed_unsure(guest))
+		return pending_hold(guest);
 	guest_view(guest)->stats.binds++;
 	relay_note_request(guest);
-	statement = name.length > 0 && relay_shares_statements(guest) ? names_get(&guest->names, name) : NULL;
+	statement = name.length > 0 && relay_shares_statements(guest) ? pending_get(guest, name) : NULL;
 	if (!statement || is_long(statement)) {
 		if (!statement && name.length > 0 && relay_shares_statements(guest) && is_reserved(guest, name))
 			return refuse_reserved(guest);
 		if (name.length == 0 && !ensure_unnamed(guest))
 			return STEP_STOP;
-		if (name.length == 0 && guest->unnamed)
-			remains_look_statement(guest, guest->unnamed);
-		else if (statement || guest->unnamed_long || (name.length > 0 && !relay_shares_statements(guest)))
+		if (name.length == 0)
+			pending_look_unnamed(guest);
+		if (statement || guest->unnamed_long || (name.length > 0 && !relay_shares_statements(guest)))
 			remains_mark(guest->channel, LOOK_UNKNOWN | LOOK_UNNAMED); /* nobody looked at it */
 		else if (name.length > 0)
 			remains_mark(guest->channel, LOOK_EXECUTE); /* made by SQL's PREPARE, or it is not there */
@@ -563,18 +623,20 @@ enum step relay_target(struct guest *guest, struct span in, struct frame frame)
 	char server_name[STATEMENT_NAME], kind;
 	struct span name;
 	enum track_kind owed;
+	unsigned flags;
 	uint8_t *at;
 
 	if (in.length < total && total <= WHOLE_MAX)
 		return STEP_WAIT;
-	relay_note_request(guest);
 	if (in.length < total || !message_read_target(span_of(in.at + FRAME_HEADER, frame.body), &kind, &name)) {
 		kind = 'P';
 		name = span_of(NULL, 0);
 	}
+	if (kind == 'S' && (name.length > 0 ? pending_unsure(guest, name) : describe && is_unnamed_unsure(guest)))
+		return pending_hold(guest);
+	relay_note_request(guest);
 	owed = !describe ? TRACK_CLOSE : kind == 'S' ? TRACK_DESCRIBE_STATEMENT : TRACK_DESCRIBE_PORTAL;
-	statement = kind == 'S' && name.length > 0 && relay_shares_statements(guest) ? names_get(&guest->names, name)
-										     : NULL;
+	statement = kind == 'S' && name.length > 0 && relay_shares_statements(guest) ? pending_get(guest, name) : NULL;
 	if (!statement) {
 		if (kind == 'S' && name.length > 0 && relay_shares_statements(guest)) {
 			if (is_reserved(guest, name))
@@ -587,11 +649,9 @@ enum step relay_target(struct guest *guest, struct span in, struct frame frame)
 			if (describe && !ensure_unnamed(guest))
 				return STEP_STOP;
 			if (!describe && relay_moves(guest)) {
-				relay_forget_unnamed(guest);
-				if (!relay_owe(guest, owed, 0, TAG_UNNAMED))
+				if (!change_unnamed(guest, NULL, &flags) || !relay_owe(guest, owed, flags, TAG_UNNAMED))
 					return STEP_STOP;
-				if (!guest->channel->track.skipping)
-					unnamed_sent(guest->channel);
+				unnamed_sent(guest->channel);
 				return STEP_FORWARD;
 			}
 		}
@@ -608,8 +668,9 @@ enum step relay_target(struct guest *guest, struct span in, struct frame frame)
 		return relay_owe(guest, owed, 0, describe ? 0 : TAG_LONG) ? STEP_FORWARD : STEP_STOP;
 	}
 	if (!describe) {
-		names_remove(&guest->names, name);
-		return relay_owe(guest, TRACK_CLOSE, TRACK_FAKE, 0) ? STEP_DISCARD : STEP_STOP;
+		if (!pending_add(guest, name, NULL))
+			return STEP_STOP;
+		return relay_owe(guest, TRACK_CLOSE, TRACK_FAKE | TRACK_NAMES, 0) ? STEP_DISCARD : STEP_STOP;
 	}
 	if (!ensure_prepared(guest, statement) || !relay_owe(guest, owed, 0, statement->id))
 		return STEP_STOP;

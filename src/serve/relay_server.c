@@ -94,21 +94,33 @@ static void keep_complaint(struct channel *channel, struct span body)
 	text_copy_span(channel->problem, sizeof channel->problem, fields.message);
 }
 
-/* A Parse that failed, or was skipped because of an error before it, made no statement. */
+/* A Parse that failed made no statement. Of the unnamed one it left nothing, so the server has what its client believes. */
+static void undo_failed(struct channel *channel, const struct track_entry *entry)
+{
+	struct guest *guest = channel->guest;
+
+	if (entry->kind == TRACK_QUERY || entry->kind == TRACK_FUNCTION || entry->kind == TRACK_SYNC)
+		return; /* its ReadyForQuery follows */
+	relay_undo(channel, entry);
+	if (entry->tag != TAG_UNNAMED || entry->kind != TRACK_PARSE || (entry->flags & TRACK_OURS))
+		return;
+	channel->unnamed = PREPARED_READY;
+	if (guest) {
+		statement_drop(guest->unnamed);
+		guest->unnamed = NULL;
+	}
+}
+
+/* What an error made the server skip never was. */
 void relay_undo(struct channel *channel, const struct track_entry *entry)
 {
 	struct guest *guest = channel->guest;
 	bool ours = entry->flags & TRACK_OURS;
 
-	if (entry->kind == TRACK_QUERY)
-		channel->unnamed = PREPARED_NONE; /* if it was skipped, the unnamed statement was not dropped */
+	if ((entry->flags & TRACK_NAMES) && guest)
+		pending_done(guest, false);
 	if (entry->tag == TAG_UNNAMED) {
 		relay_unnamed_done(channel, false);
-		/* Unless another was sent behind it, in a batch that is not skipped. */
-		if (entry->kind == TRACK_PARSE && !ours && guest && channel->unnamed_owed == 0) {
-			statement_drop(guest->unnamed);
-			guest->unnamed = NULL;
-		}
 		return;
 	}
 	/* A Close that was skipped: what is prepared there is not what was noted. */
@@ -123,8 +135,6 @@ void relay_undo(struct channel *channel, const struct track_entry *entry)
 		return; /* the name stays: using it is the error that it would be anyway */
 	if (!(entry->flags & TRACK_FAKE))
 		prepared_failed(channel->prepared, entry->tag);
-	if (!ours && guest)
-		names_remove_statement(&guest->names, entry->tag);
 }
 
 static enum step take_error(struct channel *channel, struct span whole, bool is_whole, const struct track_reply *reply)
@@ -140,7 +150,7 @@ static enum step take_error(struct channel *channel, struct span whole, bool is_
 	if (message_read_complaint(body, &fields) && span_is(fields.severity, "FATAL") && guest && channel->forward)
 		guest->fatal_seen = true;
 	name = span_of(NULL, 0);
-	renamed = guest && reply->owed && reply->entry.tag != 0 && reply->entry.tag < TAG_UNNAMED && is_whole &&
+	renamed = guest && reply->owed && reply->entry.tag != 0 && reply->entry.tag <= STATEMENT_ID_LAST && is_whole &&
 		names_find(&guest->names, reply->entry.tag, &name);
 	if (guest && reply->owed && is_whole && (reply->entry.flags & TRACK_AGAIN) &&
 		relay_again(guest, reply->entry.tag)) {
@@ -159,12 +169,21 @@ static enum step take_error(struct channel *channel, struct span whole, bool is_
 		}
 	}
 	if (reply->owed)
-		relay_undo(channel, &reply->entry);
+		undo_failed(channel, &reply->entry);
 	while (track_dropped(&channel->track, &dropped))
 		relay_undo(channel, &dropped);
 	if (ours && reply->entry.kind == TRACK_QUERY)
 		channel->setup_failed = true;
+	else if (reply->owed && !ours)
+		remains_failed(channel);
 	return renamed ? STEP_DISCARD : STEP_FORWARD;
+}
+
+static void add_text(struct outbox *o, char type, const char *text)
+{
+	size_t length = strlen(text) + 1;
+
+	memcpy(relay_header(outbox_room(o, FRAME_HEADER + length), type, length), text, length);
 }
 
 /* CommandComplete: a few tags say that the session was changed as a whole. */
@@ -190,15 +209,19 @@ static void take_tag(struct channel *channel, struct span body, bool ours)
 
 static bool tag_may_matter(const struct frame *frame)
 {
-	return frame->body == 4 || frame->body == 6 || frame->body == 12 || frame->body == 15;
+	return frame->body == 4 || frame->body == 6 || frame->body == 9 || frame->body == 12 || frame->body == 15;
 }
 
 static void finish_entry(struct channel *channel, const struct track_reply *reply)
 {
 	if (reply->finished && !reply->failed && (reply->entry.flags & TRACK_AGAIN) && channel->guest)
 		relay_again_over(channel->guest, reply->entry.tag);
+	if (reply->finished && !reply->failed && (reply->entry.flags & TRACK_NAMES) && channel->guest)
+		pending_done(channel->guest, true);
 	if (reply->finished && !reply->failed && reply->entry.tag == TAG_UNNAMED)
 		relay_unnamed_done(channel, true);
+	else if (reply->finished && reply->entry.kind == TRACK_QUERY && !(reply->entry.flags & TRACK_OURS))
+		channel->unnamed = PREPARED_READY; /* it has none, and neither has its client */
 	if (reply->finished && reply->entry.kind == TRACK_PARSE && !(reply->entry.flags & TRACK_AGAIN) &&
 		!reply->failed && reply->entry.tag != 0 && reply->entry.tag < TAG_UNNAMED)
 		prepared_done(channel->prepared, reply->entry.tag);
@@ -342,6 +365,11 @@ static enum step take_reply(struct channel *channel, struct span whole, struct f
 		step = take_error(channel, whole, whole.length == FRAME_HEADER + (size_t)frame.body, &reply);
 		break;
 	case 'C':
+		if (reply.entry.tag == TAG_DEALLOCATE && span_is(span_of(body.at, body.length - 1), "UNLISTEN")) {
+			add_text(&channel->worker->to_client, 'C', "DEALLOCATE");
+			step = STEP_DISCARD;
+			break;
+		}
 		if (tag_may_matter(&frame) && !(ours && reply.entry.tag == TAG_CATALOG))
 			take_tag(channel, body, ours);
 		break;

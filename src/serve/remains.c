@@ -295,6 +295,11 @@ void remains_tag(struct channel *channel, bool all)
 		unpin(&channel->remains, PIN_SEQUENCE);
 }
 
+void remains_failed(struct channel *channel)
+{
+	channel->remains.reset_seen = false;
+}
+
 bool remains_quiet(const struct channel *channel)
 {
 	const struct remains *r = &channel->remains;

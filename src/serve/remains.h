@@ -78,6 +78,7 @@ bool remains_hold(struct guest *, char type);
 /* What the server says: a tag that means SET, RESET or DISCARD; rows and the end of the answer to a question; and a ReadyForQuery to
  * the client's own. */
 void remains_tag(struct channel *, bool all);
+void remains_failed(struct channel *); /* an error takes back what its message, or batch, did before it */
 bool remains_wants(const struct channel *, const struct frame *); /* a row of an answer is looked at whole */
 bool remains_row(struct channel *, struct span body);             /* False: the server can not be trusted */
 void remains_answered(struct channel *);

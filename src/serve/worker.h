@@ -60,10 +60,12 @@ struct guest {
 	bool noticed;    /* it was told that it waits */
 	bool protocol_32, admin;
 	bool unnamed_long;
-	bool long_names; /* it has statements that were too long to keep: they live on its server alone */
-	bool halfway;    /* PARKED: a part of a message is here, and waits for the rest */
-	bool cut_short;  /* its server ended in the middle of a message to it: nothing more can be said */
-	bool fatal_seen; /* the server's FATAL went through: say nothing more */
+	bool deallocates; /* its unnamed statement is a DEALLOCATE that we wrote anew */
+	bool names_held;  /* its next message waits until it is known what its names are */
+	bool long_names;  /* it has statements that were too long to keep: they live on its server alone */
+	bool halfway;     /* PARKED: a part of a message is here, and waits for the rest */
+	bool cut_short;   /* its server ended in the middle of a message to it: nothing more can be said */
+	bool fatal_seen;  /* the server's FATAL went through: say nothing more */
 	bool cancel_wanted;
 	bool peer_died;      /* its network went away without a word */
 	uint32_t body_left;  /* bytes of the message at hand that are still to come */
@@ -84,6 +86,7 @@ struct guest {
 	struct names names;
 	struct again *again;       /* names in use that were sent once more, for the error's text; oldest first */
 	struct statement *unnamed; /* transaction mode: what its unnamed statement is, on whichever server */
+	struct pending *pending, *pending_last; /* what is under way to its names: see relay_pending.c */
 	struct timer timer;
 	struct habits habits;
 	time_us connected, requested, wants_since;
@@ -297,6 +300,7 @@ void guest_who(const struct guest *, struct who_row *);
 struct span guest_secret(const struct guest *, uint8_t room[32]);
 void guest_log(const struct guest *, enum log_level, const char *format, ...) __attribute__((format(printf, 3, 4)));
 char guest_status(const struct guest *); /* of its transaction, while it holds no server: I, T or E */
+void pending_clear(struct guest *); /* no answer to what is under way will come: see relay_pending.c */
 void guest_statements_fini(struct guest *);
 void guest_learned(struct guest *, struct channel *);
 

@@ -356,17 +356,6 @@ void names_remove(struct names *names, struct span name)
 		names_take_out(names, (uint32_t)(entry - names->table));
 }
 
-void names_remove_statement(struct names *names, uint32_t id)
-{
-	uint32_t i;
-
-	for (i = 0; i < names->capacity; i++)
-		if (names->table[i].name && names->table[i].statement->id == id) {
-			names_take_out(names, i);
-			return;
-		}
-}
-
 bool names_find(const struct names *names, uint32_t id, struct span *name)
 {
 	uint32_t i;

@@ -51,7 +51,6 @@ struct statement *names_get(const struct names *, struct span name); /* NULL: un
 bool names_put(struct names *, struct span name,
 	struct statement *);                         /* keeps it; the name must be unknown. False: memory refused */
 void names_remove(struct names *, struct span name); /* unknown is fine */
-void names_remove_statement(struct names *, uint32_t id);              /* the first name that stands for it */
 bool names_find(const struct names *, uint32_t id, struct span *name); /* the first name that stands for it */
 void names_fini(struct names *);                                       /* forget all; usable again */
 

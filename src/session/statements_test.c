@@ -104,7 +104,7 @@ static void the_name_of_a_statement_is_found_for_an_error(void **state)
 	assert_true(names_find(&names, statement->id, &name));
 	assert_true(span_is(name, "mine"));
 	assert_false(names_find(&names, statement->id + 1, &name));
-	names_remove_statement(&names, statement->id);
+	names_remove(&names, span_text("mine"));
 	assert_null(names_get(&names, span_text("mine")));
 	names_fini(&names);
 	statement_drop(statement);

@@ -160,7 +160,7 @@ bool track_push(struct track *t, enum track_kind kind, unsigned flags, uint32_t 
 	struct track_entry entry = { .kind = (uint8_t)kind, .flags = (uint8_t)flags, .tag = tag };
 
 	check(kind <= TRACK_COPY_END);
-	check((flags & ~(unsigned)(TRACK_OURS | TRACK_FAKE | TRACK_AGAIN)) == 0);
+	check((flags & ~(unsigned)(TRACK_OURS | TRACK_FAKE | TRACK_AGAIN | TRACK_NAMES)) == 0);
 	check(!(flags & TRACK_FAKE) || kind == TRACK_PARSE || kind == TRACK_CLOSE);
 	if (kind == TRACK_COPY_END && t->count == 0)
 		return true;

@@ -29,7 +29,7 @@ SETTINGS = {
     "intervalstyle": ("'postgres'", "'iso_8601'"),
     "application_name": ("'one'", "'it''s two'", "''"),
     "app.tenant": ("'t1'", "'t2'", "''"),
-    "app.user": ("'u1'", "'Ünicode'"),
+    "app.person": ("'u1'", "'Ünicode'"),
     "extra_float_digits": ("0", "3", "-2"),
     "bytea_output": ("'hex'", "'escape'"),
     "client_encoding": ("'UTF8'", "'LATIN1'"),
@@ -218,7 +218,7 @@ class Writer:
             ("SELECT set_config($1, $2, $3)", (name, plain, self.one("t", "f"))), (f"SHOW {name}", ()), (f"SHOW {name}", ()),
             (f"SELECT current_setting('{name}', true)", ()), ("RESET ALL", ()), ("SET TIME ZONE 'Europe/Rome'", ()),
             ("SET NAMES 'UTF8'", ()), ("SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL REPEATABLE READ", ()),
-            (f"SELECT {self.lane}.tenant('{self.one('f1', 'f2')}')", ()), (f"DO $$BEGIN SET app.user = 'by do'; END$$", ()))
+            (f"SELECT {self.lane}.tenant('{self.one('f1', 'f2')}')", ()), (f"DO $$BEGIN SET app.person = 'by do'; END$$", ()))
 
     def role(self):
         return (self.one("SET ROLE other", "SET ROLE app", "SET ROLE NONE", "RESET ROLE", "SET LOCAL ROLE other", "SET ROLE postgres",
@@ -234,7 +234,7 @@ class Writer:
             f"INSERT INTO {name} (id) VALUES ({self.small()})", f"SELECT * FROM {name} ORDER BY 1", f"SELECT * FROM {name} ORDER BY 1",
             f"DROP TABLE {name}", f"DROP VIEW IF EXISTS {name}", f"SELECT * FROM pg_temp.{name} ORDER BY 1", "DISCARD TEMP",
             f"CREATE TABLE pg_temp.{name} (id int)", f"ALTER TABLE {name} RENAME TO {self.one(*TEMPORARY)}",
-            f"CREATE FUNCTION pg_temp.f() RETURNS int LANGUAGE sql AS 'SELECT {self.small()}'", "SELECT pg_temp.f()"), ())
+            f"CREATE FUNCTION pg_temp.f() RETURNS int LANGUAGE sql AS 'SELECT {self.small()}'"), ())
 
     def cursor(self):
         name = self.one(*CURSORS, *CURSORS, "p1")
@@ -249,7 +249,7 @@ class Writer:
         return (self.one(
             f"PREPARE {name} AS SELECT {self.small()}", f"PREPARE {name} (int) AS SELECT $1 + 1", f"PREPARE {name} AS SELECT v FROM {self.lane}.t ORDER BY id",
             f"EXECUTE {name}", f"EXECUTE {name}", f"EXECUTE {name}({self.small()})", f"DEALLOCATE {name}", f"DEALLOCATE PREPARE {name}", "DEALLOCATE ALL",
-            "DEALLOCATE s1", 'DEALLOCATE "S 3"', f"EXPLAIN (COSTS OFF) EXECUTE {name}", f"CREATE TEMP TABLE tmp1 AS EXECUTE {name}",
+            f"EXPLAIN (COSTS OFF) EXECUTE {name}", f"CREATE TEMP TABLE tmp1 AS EXECUTE {name}",
             "SELECT name, statement, parameter_types FROM pg_prepared_statements WHERE from_sql ORDER BY 1"), ())
 
     def lock(self):
@@ -292,6 +292,8 @@ class Writer:
 
     def simple(self):
         sql, values, kind = self.statement()
+        if kind == "prepared" and self.chance(0.2):
+            sql = self.one("DEALLOCATE s1", 'DEALLOCATE "S 3"')     # alone: see doc/transparency.md
         self.query(self.filled(sql, values))
         if kind == "copying":
             self.copy_data()
@@ -320,18 +322,18 @@ class Writer:
 
     def copy_data(self):
         """What a client sends for COPY FROM STDIN: rows, or a mistake, and one of the ends."""
+        if self.chance(0.1):
+            self.sync()
         if self.chance(0.5):
             self.wait()
         for _ in range(self.small(3)):
             row = self.one(f"{self.dice.randint(31, 60)}\tcopied\n", f"{self.dice.randint(61, 90)}\n", "1\tduplicate\n", "not a number\n", "7", "\\.\n")
             self.say(f"CopyData {row!r}", wire.copy_data(row.encode()))
         if self.chance(0.1):
-            self.sync()
-        if self.chance(0.1):
             self.flush()
         if self.chance(0.75):
             self.say("CopyDone", wire.COPY_DONE)
-        elif self.chance(0.9):
+        else:
             self.say("CopyFail", wire.copy_fail("changed my mind"))
 
     def sync(self):

@@ -581,6 +581,36 @@ class Prepared(Story):
             self.assertEqual("2", client.run_prepared("gone").value)
             client.ask(close("S", "gone"), SYNC)
 
+    @on("pgweir", "direct")
+    def what_an_error_made_the_server_skip_never_was(self):
+        client = self.pooler().client()
+        client.prepare("kept", "SELECT 1")
+        client.send(execute("nowhere"), close("S", "kept"), parse("", "SELECT 7"), SYNC, bind("", "kept"), execute(), SYNC,
+                    bind("", ""), execute(), SYNC)
+        self.assertEqual("34000", client.reply().error.sqlstate)
+        self.assertEqual([("1",)], client.reply().rows)
+        self.assertEqual("26000", client.reply().error.sqlstate)
+
+    @on("pgweir", "direct")
+    def what_failed_in_the_batch_before_is_not_there(self):
+        client = self.pooler().client()
+        client.send(parse("never", "SELECT nothing"), SYNC, bind("", "never"), execute(), SYNC, query("BEGIN"), query("SELECT 1/0"),
+                    parse("", "SELECT 1"), SYNC, bind("", ""), execute(), SYNC, query("ROLLBACK"))
+        codes = [client.reply() for _ in range(7)]
+        self.assertEqual(["42703", "26000", None, "22012", "25P02", "26000", None],
+                         [reply.error and reply.error.sqlstate for reply in codes])
+
+    @on("pgweir", "direct")
+    def errors_and_tags_speak_of_the_clients_own_names(self):
+        client = self.pooler().client()
+        client.prepare("mine", "SELECT 1")
+        reply = client.ask(bind("", "mine", ["too many"]), close("S", "mine"), SYNC)
+        self.assertIn('prepared statement "mine" requires 0', reply.error.message)
+        client.send(parse("other", "SELECT 2"), SYNC, query("DEALLOCATE other"), parse("", "DEALLOCATE mine"), bind("", ""), execute(), SYNC)
+        self.assertEqual("1Z", client.reply().kinds)
+        self.assertEqual(["DEALLOCATE"], client.reply().tags)
+        self.assertEqual(["DEALLOCATE"], client.reply().tags)
+
     def more_statements_than_a_server_keeps_still_all_run(self):
         pooler = self.pooler(settings={"default_pool_size": 2, "max_prepared_statements": 10})
         clients = [pooler.client() for _ in range(3)]

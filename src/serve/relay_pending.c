@@ -1,0 +1,152 @@
+/* What is under way to a client's names for its prepared statements.
+ *
+ *   Parse "a", Close "a"  -> pending: "a" becomes 7, "a" is gone     names: as the server has answered so far
+ *   ParseComplete         -> names: "a" is 7
+ *   an error before them  -> the server skips both, and they never were
+ *
+ * Within a batch, what is sent behind a change may count on it: whatever skips one skips the other. A message of a later batch may not, since
+ * nobody knows yet whether the change was skipped; it waits in its client's stream for the answer, which the Sync before it makes
+ * come. The unnamed statement is one of the names here, the empty one; a Query takes it away. */
+#include <stdlib.h>
+
+#include "base/check.h"
+#include "base/text.h"
+#include "serve/relay.h"
+
+struct pending {
+	struct pending *next;
+	struct statement *after; /* counted; NULL: the name is gone */
+	uint32_t batch;
+	char name[];
+};
+
+bool pending_add(struct guest *guest, struct span name, struct statement *after)
+{
+	struct pending *made = malloc(sizeof *made + name.length + 1);
+
+	if (!made) {
+		guest_complain(guest, SQLSTATE_OUT_OF_MEMORY, "out of memory", NULL, NULL);
+		return false;
+	}
+	made->next = NULL;
+	made->after = after ? statement_keep(after) : NULL;
+	made->batch = guest->channel->batch;
+	text_copy_span(made->name, name.length + 1, name);
+	if (guest->pending_last)
+		guest->pending_last->next = made;
+	else
+		guest->pending = made;
+	guest->pending_last = made;
+	return true;
+}
+
+/* The last change to this name; NULL: none is under way. */
+static const struct pending *find_last(const struct guest *guest, struct span name)
+{
+	const struct pending *found = NULL, *at;
+
+	for (at = guest->pending; at; at = at->next)
+		if (span_is(name, at->name))
+			found = at;
+	return found;
+}
+
+struct statement *pending_get(const struct guest *guest, struct span name)
+{
+	const struct pending *last = find_last(guest, name);
+
+	if (last)
+		return last->after;
+	return name.length > 0 ? names_get(&guest->names, name) : guest->unnamed;
+}
+
+bool pending_unsure(const struct guest *guest, struct span name)
+{
+	const struct pending *last = find_last(guest, name);
+
+	return last && last->batch != guest->channel->batch;
+}
+
+bool pending_has(const struct guest *guest, uint32_t id)
+{
+	const struct pending *at = guest->pending;
+	struct span name;
+
+	while (at && (!at->after || at->after->id != id))
+		at = at->next;
+	return at || (names_find(&guest->names, id, &name) && pending_get(guest, name));
+}
+
+void pending_look_unnamed(struct guest *guest)
+{
+	const struct pending *at;
+
+	if (guest->unnamed)
+		remains_look_statement(guest, guest->unnamed);
+	for (at = guest->pending; at; at = at->next)
+		if (at->after && at->name[0] == 0)
+			remains_look_statement(guest, at->after);
+}
+
+static void apply(struct guest *guest, struct pending *change)
+{
+	struct span name = span_text(change->name);
+
+	if (name.length == 0) {
+		statement_drop(guest->unnamed);
+		guest->unnamed = change->after;
+		change->after = NULL;
+		return;
+	}
+	names_remove(&guest->names, name);
+	if (change->after && !names_put(&guest->names, name, change->after))
+		guest->channel->remains.refused = true;
+}
+
+static void let_go(struct guest *guest)
+{
+	if (!guest->names_held)
+		return;
+	guest->names_held = false;
+	if (guest->stream)
+		stream_resume(guest->stream);
+}
+
+static void pop(struct guest *guest, bool happened)
+{
+	struct pending *oldest = guest->pending;
+
+	guest->pending = oldest->next;
+	if (!guest->pending)
+		guest->pending_last = NULL;
+	if (happened)
+		apply(guest, oldest);
+	statement_drop(oldest->after);
+	free(oldest);
+}
+
+void pending_done(struct guest *guest, bool happened)
+{
+	check(guest->pending);
+	pop(guest, happened);
+	let_go(guest);
+}
+
+enum step pending_hold(struct guest *guest)
+{
+	guest->names_held = true;
+	stream_pause(guest->stream);
+	return STEP_WAIT;
+}
+
+void pending_resume(struct guest *guest)
+{
+	let_go(guest);
+}
+
+void pending_clear(struct guest *guest)
+{
+	while (guest->pending)
+		pop(guest, false);
+	let_go(guest);
+}
