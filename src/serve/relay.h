@@ -14,6 +14,9 @@
 #define TAG_LONG    UINT32_MAX
 #define TAG_UNNAMED (UINT32_MAX - 1)
 
+/* The number of a statement that is there for the sake of an error, and that nobody is given. */
+#define RELAY_ID_IN_USE 0u
+
 /* Of a Query or Execute that may run the UNLISTEN we made of a DEALLOCATE: the client is told that it was one. */
 #define TAG_DEALLOCATE (UINT32_MAX - 2)
 

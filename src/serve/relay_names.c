@@ -88,10 +88,19 @@ bool relay_moves(const struct guest *guest)
 	return guest->channel ? !guest->channel->session : guest_view(guest)->rules.mode != POOL_SESSION;
 }
 
+/* NULL: the one that is there for the sake of an error. */
+static size_t name_on_server(const struct guest *guest, const struct statement *statement, char out[STATEMENT_NAME])
+{
+	if (statement)
+		return statement_name(statement, out);
+	return text_format(
+		out, STATEMENT_NAME, "%s%u", statement_prefix(guest->worker->house->statements), RELAY_ID_IN_USE);
+}
+
 static bool send_close(struct guest *guest, const struct statement *statement, unsigned flags, uint32_t tag)
 {
 	char name[STATEMENT_NAME];
-	size_t length = statement_name(statement, name) + 1;
+	size_t length = name_on_server(guest, statement, name) + 1;
 	struct outbox *o = &guest->worker->to_server;
 	uint8_t *at;
 
@@ -106,7 +115,7 @@ static bool send_close(struct guest *guest, const struct statement *statement, u
 static void add_parse(struct guest *guest, const struct statement *statement, struct span tail)
 {
 	char name[STATEMENT_NAME];
-	size_t length = statement_name(statement, name) + 1;
+	size_t length = name_on_server(guest, statement, name) + 1;
 	struct outbox *o = &guest->worker->to_server;
 	uint8_t *at = relay_header(outbox_room(o, FRAME_HEADER + length), 'P', length + tail.length);
 
@@ -218,7 +227,11 @@ bool relay_owe_query(struct guest *guest, uint32_t tag)
 	} else if (relay_moves(guest)) {
 		end_long(guest);
 	}
-	return relay_owe(guest, TRACK_QUERY, flags, tag);
+	if (!relay_owe(guest, TRACK_QUERY, flags, tag))
+		return false;
+	/* It is a batch of its own: what follows may not count on it. */
+	guest->channel->batch++;
+	return true;
 }
 
 static bool ensure_unnamed(struct guest *guest)
@@ -446,8 +459,9 @@ void relay_again_over(struct guest *guest, uint32_t tag)
 	free(again);
 }
 
-/* The name is in use: the server must say so, in its own words and with what an error does to a transaction. The statement is there
- * already under our name, so sending the text with that name is that error, or an earlier one; relay_server puts the client's name into the text. */
+/* The name is in use: the server must say so, in its own words and with what an error does to a transaction. So the text is sent for a name
+ * that is surely in use there, as the empty statement is allowed even in an aborted block: that is the error, or an earlier one;
+ * relay_server puts the client's name into the text. */
 static enum step parse_again(
 	struct guest *guest, struct span whole, struct span name, struct span tail, struct statement *known)
 {
@@ -461,9 +475,12 @@ static enum step parse_again(
 		guest_complain(guest, SQLSTATE_OUT_OF_MEMORY, "out of memory", NULL, NULL);
 		return STEP_STOP;
 	}
-	if (!ensure_prepared(guest, known) || !relay_owe(guest, TRACK_PARSE, TRACK_AGAIN, known->id))
+	if (!send_close(guest, NULL, TRACK_OURS, 0) || !relay_owe(guest, TRACK_PARSE, TRACK_OURS, 0))
 		return STEP_STOP;
-	add_parse(guest, known, tail);
+	add_parse(guest, NULL, span_of("\0\0", 3));
+	if (!relay_owe(guest, TRACK_PARSE, TRACK_AGAIN, known->id))
+		return STEP_STOP;
+	add_parse(guest, NULL, tail);
 	return STEP_TAKEN;
 }
 

@@ -159,7 +159,8 @@ static enum step take_error(struct channel *channel, struct span whole, bool is_
 	}
 	if (renamed) {
 		text_format(server_name, sizeof server_name, "\"%s%u\"",
-			statement_prefix(channel->worker->house->statements), reply->entry.tag);
+			statement_prefix(channel->worker->house->statements),
+			reply->entry.flags & TRACK_AGAIN ? RELAY_ID_IN_USE : reply->entry.tag);
 		if (channel->forward) {
 			char quoted[256];
 

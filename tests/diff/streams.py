@@ -320,9 +320,9 @@ class Writer:
             sql = sql.replace(f"${number}", quoted)
         return sql
 
-    def copy_data(self):
-        """What a client sends for COPY FROM STDIN: rows, or a mistake, and one of the ends."""
-        if self.chance(0.1):
+    def copy_data(self, extended=False):
+        """What a client sends for COPY FROM STDIN: rows, or a mistake, and one of the ends. libpq says Sync before them."""
+        if extended and self.chance(0.1):
             self.sync()
         if self.chance(0.5):
             self.wait()
@@ -377,7 +377,7 @@ class Writer:
             self.describe("P", portal)
         self.execute(portal, self.one(0, 0, 0, 1, 2))
         if kind == "copying":
-            self.copy_data()
+            self.copy_data(extended=True)
         if self.chance(0.1):
             self.close(self.one("S", "P"), self.one(name, portal))
 
@@ -443,6 +443,18 @@ class Writer:
                      lambda: self.bind("", "unknown", ()), lambda: self.query(""))()
         if self.chance(0.7):
             self.sync()
+
+
+def is_well_formed(messages):
+    """Whether all data of a COPY is followed by an end: see doc/transparency.md for what becomes of it otherwise."""
+    open_copy = False
+    for message in messages:
+        if message is WAIT or message.kind == b"H":
+            continue
+        if open_copy and message.kind not in b"dcf":
+            return False
+        open_copy = message.kind == b"d"
+    return not open_copy
 
 
 def short(sql):

@@ -597,6 +597,12 @@ class Prepared(Story):
         client.send(parse("never", "SELECT nothing"), SYNC, bind("", "never"), execute(), SYNC, query("BEGIN"), query("SELECT 1/0"),
                     parse("", "SELECT 1"), SYNC, bind("", ""), execute(), SYNC, query("ROLLBACK"))
         codes = [client.reply() for _ in range(7)]
+        client.send(parse("", "SELECT 1"), SYNC)
+        client.reply()
+        client.send(query("SELECT 2"), describe("S", ""))
+        self.assertEqual("TDCZ", client.reply().kinds)
+        self.assertEqual("26000", client.read_to(b"E").error.sqlstate)
+        client.ask(SYNC)
         self.assertEqual(["42703", "26000", None, "22012", "25P02", "26000", None],
                          [reply.error and reply.error.sqlstate for reply in codes])
 
