@@ -8,6 +8,7 @@
 #include "io/clock.h"
 #include "io/file.h"
 #include "serve/guest.h"
+#include "serve/seats.h"
 #include "session/driver.h"
 
 static bool reserve_ending(struct worker *worker)
@@ -104,16 +105,37 @@ refused:
 	log_line(LOG_WARNING, "a connection was closed at once: out of memory or descriptors");
 }
 
+/* A session's client has its server from the login on, as at PostgreSQL, and is known by that server's process id. PgBouncer's users expect
+ * that a client which asks nothing takes none. */
+static bool takes_its_server(const struct guest *guest)
+{
+	return !guest_is_bouncers(guest) && guest->worker->views[guest->pool]->rules.mode == POOL_SESSION;
+}
+
+static uint32_t name_process(struct guest *guest)
+{
+	struct worker *worker = guest->worker;
+	uint8_t room[32];
+
+	if (!guest->channel || guest->channel->process_id == 0)
+		return cancel_process_id(worker->index, guest->handle.slot);
+	if (!seats_enter(worker->house->seats, guest->channel->process_id, guest_ref(guest), guest_secret(guest, room)))
+		return 0;
+	guest->seat = guest->channel->process_id;
+	return guest->seat;
+}
+
 static void welcome(struct guest *guest, struct params *reported)
 {
 	struct worker *worker = guest->worker;
 	const struct client_facts *facts = client_facts(guest->login);
+	uint32_t process;
 	uint8_t room[32];
 
 	buf_clear(&worker->out);
 	guest->protocol_32 = facts->protocol > (3u << 16);
-	if (!client_welcome(guest->login, reported, cancel_process_id(worker->index, guest->handle.slot),
-		    guest_secret(guest, room), &worker->out)) {
+	process = name_process(guest);
+	if (process == 0 || !client_welcome(guest->login, reported, process, guest_secret(guest, room), &worker->out)) {
 		guest_end(guest, NULL, "out of memory");
 		return;
 	}
@@ -138,7 +160,10 @@ static void welcome(struct guest *guest, struct params *reported)
 static void begin_learning(struct guest *guest)
 {
 	struct pool_view *view = guest->worker->views[guest->pool];
-	struct params *known = pool_welcome(guest->worker, view, client_facts(guest->login)->params);
+	time_us limit = view->rules.query_wait_timeout;
+	struct params *known = takes_its_server(guest)
+		? NULL
+		: pool_welcome(guest->worker, view, client_facts(guest->login)->params);
 
 	if (known) {
 		welcome(guest, known);
@@ -148,10 +173,14 @@ static void begin_learning(struct guest *guest)
 	guest->wanted = params_keep(client_facts(guest->login)->params);
 	guest->state = GUEST_LEARNING;
 	guest->wants_since = guest->worker->now;
+	if (takes_its_server(guest) && limit > 0)
+		timer_set(&guest->worker->timers, &guest->timer, guest->wants_since + limit);
+	else if (takes_its_server(guest))
+		timer_clear(&guest->worker->timers, &guest->timer);
 	guest_step(guest, EVENT_CLIENT_WANTS);
 }
 
-/* What the server reports for this client's parameters is known now. The lease ends. */
+/* What the server reports for this client's parameters is known now. The lease ends, unless it is a session's. */
 void guest_learned(struct guest *guest, struct channel *channel)
 {
 	struct pool_view *view = guest->worker->views[guest->pool];
@@ -161,8 +190,17 @@ void guest_learned(struct guest *guest, struct channel *channel)
 	pool_learn(guest->worker, view, guest->wanted, reported);
 	params_drop(guest->wanted);
 	guest->wanted = NULL;
-	channel_return(channel);
-	welcome(guest, reported);
+	if (takes_its_server(guest) && channel->session) {
+		channel->learning = false;
+		welcome(guest, reported);
+		if (guest->channel == channel) {
+			guest_lent(guest, channel, NULL);
+			channel_limits(channel);
+		}
+	} else {
+		channel_return(channel);
+		welcome(guest, reported);
+	}
 	params_drop(reported);
 }
 
@@ -364,6 +402,7 @@ static void follow(struct guest *guest, enum client_edge edge)
 {
 	struct worker *worker = guest->worker;
 	const struct client_facts *facts = client_facts(guest->login);
+	struct client_ref seated;
 	uint32_t to, slot;
 
 	if (edge != CLIENT_REFUSED)
@@ -377,7 +416,13 @@ static void follow(struct guest *guest, enum client_edge edge)
 		begin_tls(guest);
 		break;
 	case CLIENT_CANCEL:
-		if (cancel_locate(facts->cancel_process, &to, &slot) && to < worker->house->worker_count) {
+		if (seats_find(worker->house->seats, facts->cancel_process, facts->cancel_secret, &seated)) {
+			to = seated.worker;
+			slot = seated.client.slot;
+		} else if (!cancel_locate(facts->cancel_process, &to, &slot)) {
+			to = worker->house->worker_count;
+		}
+		if (to < worker->house->worker_count) {
 			struct letter_cancel *letter = calloc(1, sizeof *letter);
 
 			if (letter) {

@@ -19,6 +19,7 @@
 #include "serve/guest.h"
 #include "serve/hearers.h"
 #include "serve/report.h"
+#include "serve/seats.h"
 
 /* How long a client may take to read our last words. */
 #define FAREWELL_US (5 * SECOND_US)
@@ -141,6 +142,8 @@ static void end(struct guest *guest, const struct complaint *complaint, const ch
 			(void)stream_write(guest->stream, &piece, 1);
 		buf_fini(&words);
 	}
+	if (guest->seat)
+		seats_leave(worker->house->seats, guest->seat, guest_ref(guest));
 	if (guest->desk)
 		desk_left(guest);
 	habits_leave(guest);
@@ -560,6 +563,12 @@ void guest_rings(struct guest *guest)
 			NULL);
 		break;
 	case GUEST_LEARNING:
+		limit = guest->worker->views[guest->pool]->rules.query_wait_timeout;
+		if (guest->worker->views[guest->pool]->rules.mode == POOL_SESSION && limit > 0 &&
+			now >= guest->wants_since + limit && !guest_is_bouncers(guest)) {
+			waited_too_long(guest);
+			break;
+		}
 		guest_refuse(guest, SQLSTATE_CANNOT_CONNECT_NOW, "client_login_timeout (server down)",
 			"No server connection could be made in time for the first login of its kind.", NULL);
 		break;

@@ -10,6 +10,7 @@
 #include "io/http.h"
 #include "serve/catalogs.h"
 #include "serve/mail.h"
+#include "serve/seats.h"
 #include "serve/survey.h"
 #include "serve/worker.h"
 
@@ -66,8 +67,10 @@ struct house *house_new(const struct house_setup *setup)
 	house->params = params_book_new();
 	house->statements = statement_book_new(setup->config->manner == MANNER_PGBOUNCER ? "PGBOUNCER_" : "PGWEIR_");
 	house->catalogs = catalogs_new();
+	house->seats = seats_new();
 	house->workers = calloc(setup->workers, sizeof *house->workers);
-	if (!house->lock || !house->core || !house->params || !house->statements || !house->catalogs || !house->workers)
+	if (!house->lock || !house->core || !house->params || !house->statements || !house->catalogs || !house->seats ||
+		!house->workers)
 		goto refused;
 	core_rules_of(setup->config, &rules);
 	core_set_rules(house->core, &rules, clock_now(), &none);
@@ -103,6 +106,7 @@ void house_free(struct house *house)
 	house_welcomes_fini(house);
 	catalogs_free(house->catalogs);
 	ears_names_fini(house);
+	seats_free(house->seats);
 	statement_book_free(house->statements);
 	params_book_free(house->params);
 	config_drop(house->config);

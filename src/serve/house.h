@@ -17,6 +17,7 @@
 struct worker;
 struct keeper;
 struct catalogs;
+struct seats;
 struct letter_listeners;
 #define HOUSE_LISTENERS 64
 #define HOUSE_EARS      256
@@ -32,6 +33,7 @@ struct house {
 	struct params_book *params;
 	struct statement_book *statements;
 	struct catalogs *catalogs; /* see serve/catalogs.h */
+	struct seats *seats;       /* see serve/seats.h */
 	uint8_t process_random[32];
 	struct worker **workers;
 	uint32_t worker_count;

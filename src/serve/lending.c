@@ -514,7 +514,7 @@ void channel_settle(struct channel *channel)
 
 				timer_clear(&channel->worker->timers, &channel->timer);
 				begin_lease(channel);
-				if (guest->channel == channel && !channel->learning)
+				if (guest->channel == channel && !channel->learning && guest->state == GUEST_WAITING)
 					guest_lent(guest, channel, NULL);
 			}
 			break;

@@ -73,6 +73,7 @@ struct guest {
 	uint64_t group;      /* its user and address */
 	pool_id pool;
 	uint32_t number; /* for SHOW CLIENTS and KILL_CLIENT */
+	uint32_t seat;   /* the process id of its server, by which it is known; 0: it has an invented one */
 	struct handle handle;
 	struct worker *worker;
 	struct stream *stream;

@@ -18,7 +18,7 @@ import streams
 import wire
 
 QUIET_SECONDS = 0.02
-ANSWER_SECONDS = 10
+ANSWER_SECONDS = 20
 FIRST_OWN_OID = 16384
 DURING_COPY = re.compile(rb"(unexpected message type) 0x[0-9a-f]{2} ")
 TEMPORARY = re.compile(rb"pg_(toast_)?temp_\d+")

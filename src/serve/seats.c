@@ -1,0 +1,107 @@
+/* A table of chains by process id. It is as large as there are sessions, which PostgreSQL bounds; asked once for each login and cancel. */
+#include "serve/seats.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/check.h"
+#include "base/text.h"
+#include "core/effect.h"
+#include "io/thread.h"
+
+#define CHAINS 1024
+
+struct seat {
+	struct seat *next;
+	uint32_t process_id;
+	struct client_ref client;
+	size_t secret_length;
+	uint8_t secret[32];
+};
+
+struct seats {
+	struct lock *lock;
+	struct seat *chains[CHAINS];
+};
+
+struct seats *seats_new(void)
+{
+	struct seats *made = calloc(1, sizeof *made);
+
+	if (!made)
+		return NULL;
+	made->lock = lock_new();
+	if (!made->lock) {
+		free(made);
+		return NULL;
+	}
+	return made;
+}
+
+static void remove_seat(struct seat **at)
+{
+	struct seat *seat = *at;
+
+	*at = seat->next;
+	secret_wipe(seat->secret, sizeof seat->secret);
+	free(seat);
+}
+
+void seats_free(struct seats *seats)
+{
+	if (!seats)
+		return;
+	for (size_t i = 0; i < CHAINS; i++)
+		while (seats->chains[i])
+			remove_seat(&seats->chains[i]);
+	lock_free(seats->lock);
+	free(seats);
+}
+
+bool seats_enter(struct seats *seats, uint32_t process_id, struct client_ref client, struct span secret)
+{
+	struct seat *seat = calloc(1, sizeof *seat), **chain = &seats->chains[process_id % CHAINS];
+
+	if (!seat)
+		return false;
+	check(secret.length <= sizeof seat->secret);
+	seat->process_id = process_id;
+	seat->client = client;
+	seat->secret_length = secret.length;
+	memcpy(seat->secret, secret.at, secret.length);
+	lock_take(seats->lock);
+	seat->next = *chain;
+	*chain = seat;
+	lock_drop(seats->lock);
+	return true;
+}
+
+void seats_leave(struct seats *seats, uint32_t process_id, struct client_ref client)
+{
+	struct seat **at = &seats->chains[process_id % CHAINS];
+
+	lock_take(seats->lock);
+	while (*at &&
+		((*at)->process_id != process_id || (*at)->client.worker != client.worker ||
+			!handle_equal((*at)->client.client, client.client)))
+		at = &(*at)->next;
+	if (*at)
+		remove_seat(at);
+	lock_drop(seats->lock);
+}
+
+bool seats_find(struct seats *seats, uint32_t process_id, struct span secret, struct client_ref *client)
+{
+	const struct seat *seat;
+	bool found = false;
+
+	lock_take(seats->lock);
+	for (seat = seats->chains[process_id % CHAINS]; seat && !found; seat = seat->next) {
+		found = seat->process_id == process_id && seat->secret_length == secret.length &&
+			secret_equal(seat->secret, secret.at, secret.length);
+		if (found)
+			*client = seat->client;
+	}
+	lock_drop(seats->lock);
+	return found;
+}
