@@ -301,7 +301,7 @@ void guest_who(const struct guest *, struct who_row *);
 struct span guest_secret(const struct guest *, uint8_t room[32]);
 void guest_log(const struct guest *, enum log_level, const char *format, ...) __attribute__((format(printf, 3, 4)));
 char guest_status(const struct guest *); /* of its transaction, while it holds no server: I, T or E */
-void pending_clear(struct guest *); /* no answer to what is under way will come: see relay_pending.c */
+void pending_clear(struct guest *);      /* no answer to what is under way will come: see relay_pending.c */
 void guest_statements_fini(struct guest *);
 void guest_learned(struct guest *, struct channel *);
 

@@ -31,8 +31,8 @@ enum track_kind {
 };
 
 enum track_flag {
-	TRACK_OURS = 1, /* sent by us: every answer to it is kept from the client */
-	TRACK_FAKE = 2, /* never sent to the server: we answer it (PARSE: '1', CLOSE: '3') when its turn comes */
+	TRACK_OURS = 1,  /* sent by us: every answer to it is kept from the client */
+	TRACK_FAKE = 2,  /* never sent to the server: we answer it (PARSE: '1', CLOSE: '3') when its turn comes */
 	TRACK_AGAIN = 4, /* a Parse of a name in use, sent for the sake of its error: undoing it undoes nothing */
 	TRACK_NAMES = 8  /* the caller's own: it changes the client's names */
 };
