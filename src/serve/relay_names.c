@@ -355,6 +355,7 @@ bool relay_close_excess(struct guest *guest)
 	if (!relay_shares_statements(guest) || !track_quiet(&guest->channel->track))
 		return true;
 	while (ok && (statement = prepared_excess(guest->channel->prepared, most))) {
+		relay_note_request(guest); /* for the message at hand, though not all of it may be here */
 		ok = send_close(guest, statement, TRACK_OURS, statement->id);
 		statement_drop(statement);
 	}
