@@ -83,7 +83,7 @@ struct statement *pending_get(
 	const struct guest *, struct span name);             /* as what is sent now would find it; NULL: unknown */
 bool pending_has(const struct guest *, uint32_t id);         /* some name stands for it, or is about to */
 bool pending_unsure(const struct guest *, struct span name); /* that depends on the answer to an earlier batch */
-void pending_look_unnamed(struct guest *);                   /* at all that the unnamed statement may be */
+void pending_look_unnamed(struct guest *);                   /* at what a Bind sent now would run */
 enum step pending_hold(struct guest *);                      /* the message at hand waits for the answer */
 void pending_resume(struct guest *);
 

@@ -79,13 +79,11 @@ bool pending_has(const struct guest *guest, uint32_t id)
 
 void pending_look_unnamed(struct guest *guest)
 {
-	const struct pending *at;
+	/* Not at those before it: a RESET that is not run must not be made good. */
+	struct statement *last = pending_get(guest, span_of("", 0));
 
-	if (guest->unnamed)
-		remains_look_statement(guest, guest->unnamed);
-	for (at = guest->pending; at; at = at->next)
-		if (at->after && at->name[0] == 0)
-			remains_look_statement(guest, at->after);
+	if (last)
+		remains_look_statement(guest, last);
 }
 
 static void apply(struct guest *guest, struct pending *change)
