@@ -681,8 +681,7 @@ static void cancel_waiting(struct guest *guest)
 	/* Without having waited it would have been told so at once. */
 	if (guest->begun == BEGUN_FAILED) {
 		complaint.sqlstate = SQLSTATE_IN_FAILED_TRANSACTION;
-		complaint.message =
-			"current transaction is aborted, commands ignored until end of transaction block";
+		complaint.message = "current transaction is aborted, commands ignored until end of transaction block";
 	}
 	guest_step(guest, EVENT_CLIENT_GIVES_UP);
 	buf_clear(&guest->worker->out);
