@@ -678,11 +678,6 @@ static void cancel_waiting(struct guest *guest)
 	};
 	struct writer w;
 
-	/* Without having waited it would have been told so at once. */
-	if (guest->begun == BEGUN_FAILED) {
-		complaint.sqlstate = SQLSTATE_IN_FAILED_TRANSACTION;
-		complaint.message = "current transaction is aborted, commands ignored until end of transaction block";
-	}
 	guest_step(guest, EVENT_CLIENT_GIVES_UP);
 	buf_clear(&guest->worker->out);
 	w = writer_to(&guest->worker->out);
@@ -718,7 +713,9 @@ bool guest_cancel(struct worker *worker, uint32_t slot, struct span secret, stru
 		return false;
 	}
 	if (guest->state == GUEST_WAITING && !channel) {
-		cancel_waiting(guest);
+		/* In a transaction that has failed PostgreSQL would have answered at once, and a cancel come too late. */
+		if (guest->begun != BEGUN_FAILED)
+			cancel_waiting(guest);
 		return false;
 	}
 	if (guest->state != GUEST_LENT || track_quiet(&channel->track))

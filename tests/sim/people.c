@@ -677,14 +677,6 @@ static bool is_cancellation(char type, struct span body)
 		strcmp(error_field(body, 'M', code), "canceling statement due to user request") == 0;
 }
 
-/* A cancel of a client that waits in a transaction which has failed: it would have been told so without waiting. */
-static bool is_abort(char type, struct span body)
-{
-	char code[300];
-
-	return type == 'E' && strcmp(error_field(body, 'C', code), "25P02") == 0;
-}
-
 /* Let the shadow say something, if it has anything to say. `type` and `body` are what was heard. */
 static bool shadow_goes_on(struct person *p, char type, struct span body)
 {
@@ -786,8 +778,7 @@ static void hear_answer(struct person *p, char type, struct span body, struct sp
 		check(false);
 	/* The pooler says a cancellation in the words of PostgreSQL, without the place in its source. */
 	if (!span_equal(whole, span_of(p->expected.at + p->expected.start, total)) &&
-		!(is_cancellation(type, body) && is_cancellation(expected_type, expected)) &&
-		!(is_abort(type, body) && is_abort(expected_type, expected))) {
+		!(is_cancellation(type, body) && is_cancellation(expected_type, expected))) {
 		char text[300], why[400];
 
 		if (expected_type == 'E' || expected_type == 'N')
