@@ -313,6 +313,19 @@ struct secrets *secrets_parse(struct span text, char *error, size_t error_size)
 	return NULL;
 }
 
+struct secrets *secrets_one(struct span user, struct span secret)
+{
+	struct secrets *s = calloc(1, sizeof *s);
+
+	if (!s)
+		return NULL;
+	atomic_init(&s->references, 1);
+	if (add_user(s, user, secret))
+		return s;
+	secrets_free(s);
+	return NULL;
+}
+
 struct secrets *secrets_keep(struct secrets *s)
 {
 	check(atomic_fetch_add_explicit(&s->references, 1, memory_order_relaxed) > 0);

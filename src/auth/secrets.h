@@ -53,6 +53,9 @@ const struct secret *secrets_find(const struct secrets *, struct span user);
 /* The name of user `i` in the file's order, borrowed; NULL: there are not so many. For SHOW USERS. */
 const char *secrets_name(const struct secrets *, size_t i);
 
+/* A value with this one user, whose secret came from elsewhere. NULL: memory refused. */
+struct secrets *secrets_one(struct span user, struct span secret);
+
 /* What a user who is not there pretends to have, so that he can not be told from one who is: true with the share of SCRAM
  * secrets in the file, and always the same for one name in one process (`process` as in login.h). For login_setup.mock_scram. */
 bool secrets_mock_scram(const struct secrets *, struct span user, const uint8_t process[32]);

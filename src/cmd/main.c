@@ -136,6 +136,7 @@ static int as_pgbouncer(int argc, char **argv)
 		return 1;
 	}
 	setup.file = argv[optind];
+	serve_from_supervisor(&setup);
 	return serve(&setup);
 }
 

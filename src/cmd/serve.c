@@ -14,6 +14,17 @@
 
 #define OVERRIDES_MAX 256
 
+void serve_from_supervisor(struct serve_setup *setup)
+{
+	const char *process = getenv("LISTEN_PID"), *count = getenv("LISTEN_FDS");
+	int64_t number;
+
+	setup->notify_socket = getenv("NOTIFY_SOCKET");
+	if (process && count && text_to_i64(span_text(process), &number) && number == process_id() &&
+		text_to_i64(span_text(count), &number) && number > 0 && number <= 1024)
+		setup->sockets = (unsigned)number;
+}
+
 /* Split key=value in place. */
 static bool take_override(char *text, struct config_override *out)
 {
@@ -176,5 +187,6 @@ int command_serve(int argc, char **argv)
 	if (listen)
 		return refuse("--listen goes with a URL; a file has listen_addr and listen_port");
 	setup.file = argv[optind];
+	serve_from_supervisor(&setup);
 	return serve(&setup);
 }

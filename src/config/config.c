@@ -299,6 +299,28 @@ const struct database_settings *config_database(const struct config *c, struct s
 	return found ? found : find_database(c, span_text("*"));
 }
 
+bool config_auth_lookup(const struct config *c, struct span database, struct auth_lookup *out)
+{
+	const struct setting *row = schema_find(schema_settings, schema_settings_count, span_text("auth_query"));
+	const struct database_settings *entry = config_database(c, database);
+	bool console = span_is(database, "pgbouncer") || span_is(database, "pgweir");
+
+	*out = (struct auth_lookup){
+		.database = entry && entry->auth_dbname ? entry->auth_dbname : c->auth_dbname,
+		.user = entry && entry->auth_user ? entry->auth_user : c->auth_user,
+		.query = entry && entry->auth_query ? entry->auth_query : c->auth_query,
+		.search_path = c->auth_query_search_path,
+	};
+	if (!out->user[0] || !out->query[0] || (!entry && !console) || (console && !out->database[0]))
+		return false;
+	if (!out->database[0])
+		out->database = NULL;
+	if (!out->search_path[0])
+		out->search_path = strcmp(out->query, schema_standard(row, c->manner)) == 0 ? "pg_catalog, pg_temp"
+											    : NULL;
+	return true;
+}
+
 const struct user_settings *config_user(const struct config *c, struct span name)
 {
 	size_t low = 0, high = c->user_count;

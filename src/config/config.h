@@ -46,6 +46,7 @@ struct database_settings {
 	size_t host_count;     /* at least 1; a missing host= is unix_socket_dir, and /tmp where that is empty */
 	bool hosts_stay;       /* load_balance_hosts=disable */
 	char *user, *password; /* forced; NULL: the client's own */
+	char *auth_user, *auth_query, *auth_dbname; /* NULL: as the settings */
 	int pool_size, min_pool_size, reserve_pool_size, max_connections, max_client_connections, max_origin_servers;
 	enum pool_mode pool_mode;
 	enum transparency transparency;
@@ -84,6 +85,8 @@ struct config {
 	int auth_type;        /* enum auth_method of auth/login.h by number: any trust plain md5 scram hba cert */
 	char *auth_hba_file, *auth_ident_file, *login_notify_message;
 	char *auth_file, *admin_users, *stats_users;
+	char *auth_user, *auth_query, *auth_dbname, *auth_query_search_path;
+	time_us auth_query_keep, auth_query_keep_none, auth_query_timeout;
 	int scram_iterations;
 	enum pool_mode pool_mode;
 	int default_pool_size, min_pool_size, reserve_pool_size;
@@ -104,7 +107,8 @@ struct config {
 	int64_t max_packet_size;
 	int log_connections, log_disconnections, log_pooler_errors, log_stats, verbose;
 	time_us stats_period;
-	char *logfile, *pidfile, *user;
+	char *logfile, *pidfile, *user, *syslog_ident;
+	int syslog, syslog_facility, log_format; /* the facility by number; enum log_format of io/logline.h by number */
 	int tcp_defer_accept, tcp_keepalive, tcp_keepcnt, tcp_keepidle, tcp_keepintvl, tcp_socket_buffer,
 		tcp_user_timeout;
 	enum sslmode client_tls_sslmode, server_tls_sslmode;
@@ -178,6 +182,15 @@ bool config_view(const struct config *, size_t i, struct setting_view *out);
 /* The entry for a database a client asked for: its own or the "*" one; NULL: there is none. "pgbouncer" and "pgweir" never match. */
 const struct database_settings *config_database(const struct config *, struct span name);
 const struct user_settings *config_user(const struct config *, struct span name); /* NULL: none */
+
+/* Where the secret of a user is asked for who is not in auth_file: what the entry says beats the settings. The console has no entry; only
+ * auth_dbname can say where it asks. False: nowhere. Borrowed. */
+struct auth_lookup {
+	const char *database;     /* the entry of [databases] where it is asked; NULL: that of the client */
+	const char *user, *query; /* as whom, and what */
+	const char *search_path;  /* to be set for it; NULL: the user's own */
+};
+bool config_auth_lookup(const struct config *, struct span database, struct auth_lookup *out);
 
 /* What holds for a pool of this database entry and this user (user beats database beats global; the pool's user, so a forced one). */
 struct pool_rules {

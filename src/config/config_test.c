@@ -311,19 +311,18 @@ static void a_password_does_not_stand_in_an_error(void **state)
 static void what_is_known_but_not_built_is_a_warning(void **state)
 {
 	struct given g = {
-		.text = "[pgbouncer]\nauth_query = SELECT 1\nclient_tls_sslmode = disable\nauth_hba_file =\npeer_id = 0\n"
-			"so_reuseport = 1\n[databases]\napp = auth_user=x\n[peers]\n1 = host=/tmp\n"
+		.text = "[pgbouncer]\nauth_ldap_options = ldap\nclient_tls_sslmode = disable\nauth_hba_file =\npeer_id = 0\n"
+			"so_reuseport = 1\n[databases]\napp = pool_size=1\n[peers]\n1 = host=/tmp\n"
 	};
 	struct config *c = parse(&g);
 	struct setting_view view;
 
 	(void)state;
 	assert_string_equal(g.warnings,
-		"test.ini:2: auth_query is known, but not built yet; ignored: only users of auth_file can log in\n"
+		"test.ini:2: auth_ldap_options is known, but not built yet; ignored: no directory is asked\n"
 		"test.ini:6: so_reuseport is known, but not needed here; ignored: one process uses all cores, see workers\n"
-		"test.ini:10: [peers] is known, but not built yet; ignored: cancel requests are not passed to other processes\n"
-		"test.ini:8: auth_user is known, but not built yet; ignored: only users of auth_file can log in\n");
-	assert_string_equal(value_of(c, "auth_query", &view), "SELECT 1");
+		"test.ini:10: [peers] is known, but not built yet; ignored: cancel requests are not passed to other processes\n");
+	assert_string_equal(value_of(c, "auth_ldap_options", &view), "ldap");
 	assert_false(view.reloadable);
 	config_drop(c);
 }
@@ -564,8 +563,8 @@ static void set_makes_a_new_value_and_leaves_the_old(void **state)
 	assert_string_equal(error, "unknown setting \"default_pol_size\"; did you mean \"default_pool_size\"?");
 	assert_null(config_with(c, "listen_port", "9", error, sizeof error));
 	assert_string_equal(error, "listen_port can only be changed by a restart");
-	assert_null(config_with(c, "auth_query", "SELECT", error, sizeof error));
-	assert_string_equal(error, "auth_query is known, but not built yet");
+	assert_null(config_with(c, "auth_ldap_options", "x", error, sizeof error));
+	assert_string_equal(error, "auth_ldap_options is known, but not built yet");
 	assert_null(config_with(c, "default_pool_size", "many", error, sizeof error));
 	assert_string_equal(error, "default_pool_size: found \"many\", allowed: a whole number from 0 to 2147483647");
 	config_drop(c);

@@ -35,6 +35,15 @@ static const struct setting_word limit_words[] = { { "busy", LIMIT_BUSY }, { "al
 
 static const struct setting_word abandoned_words[] = { { "auto", 0 }, { "cancel", 1 }, { "finish", 2 }, { NULL, 0 } };
 
+/* RFC 5424, 6.2.1. */
+static const struct setting_word facility_words[] = {
+	{ "auth", 4 }, { "authpriv", 10 }, { "daemon", 3 }, { "user", 1 }, { "local0", 16 }, { "local1", 17 }, { "local2", 18 },
+	{ "local3", 19 }, { "local4", 20 }, { "local5", 21 }, { "local6", 22 }, { "local7", 23 }, { NULL, 0 }
+};
+
+/* The numbers of enum log_format in io/logline.h, which stands beside us and is not included. */
+static const struct setting_word log_formats[] = { { "pgbouncer", 0 }, { "logfmt", 1 }, { "json", 2 }, { NULL, 0 } };
+
 static const struct setting_word off_on[] = { { "off", 0 }, { "on", 1 }, { "0", 0 }, { "1", 1 }, { NULL, 0 } };
 static const struct setting_word action_words[] = { { "observe", ACTION_OBSERVE }, { "notice", ACTION_NOTICE }, { "reclaim", ACTION_RECLAIM }, { NULL, 0 } };
 static const struct setting_word budget_words[] = { { "off", 0 }, { "auto", 1 }, { NULL, 0 } };
@@ -62,19 +71,18 @@ static const struct setting_word balance_words[] = { { "round-robin", 0 }, { "di
 	{ .key = #name, .type = TYPE, .unit = UNIT, .standard = STANDARD, .reloadable = RELOAD, .since = SINCE, \
 	  .what = WHAT, .built = NOT_NEEDED, .lacking = LACKING, __VA_ARGS__ }
 
-#define NO_LOOKUP     "only users of auth_file can log in"
 
 const struct setting schema_settings[] = {
 	ROW(admin_users, TYPE_TEXT, "list", "", LIVE, "1.0", "Users who may do everything on the console."),
 	ROW(application_name_add_host, TYPE_BOOL, "0/1", "0", LIVE, "1.6", "Append the client's address to application_name when it logs in."),
-	LATER(auth_dbname, TYPE_TEXT, "name", "", LIVE, "1.19.0", "The database on which auth_query runs.", NO_LOOKUP),
+	ROW(auth_dbname, TYPE_TEXT, "name", "", LIVE, "1.19.0", "The database, by its name here, on which auth_query runs; empty: the one that the client asked for."),
 	ROW(auth_file, TYPE_TEXT, "path", "", LIVE, "1.0", "The file of users and their secrets; read again on RELOAD."),
 	ROW(auth_hba_file, TYPE_TEXT, "path", "", LIVE, "1.7", "The file of rules for auth_type=hba ([who may come in](hba.md)); read again on RELOAD."),
 	ROW(auth_ident_file, TYPE_TEXT, "path", "", LIVE, "1.23.0", "The file of name maps for peer and cert rules of auth_hba_file; read again on RELOAD."),
 	LATER(auth_ldap_options, TYPE_TEXT, "string", "", LIVE, "1.25.0", "How to reach the directory for auth_type=ldap.", "no directory is asked"),
-	LATER(auth_query, TYPE_TEXT, "SQL", DEFAULT_AUTH_QUERY, LIVE, "1.6", "The query that finds the secret of a user who is not in auth_file.", NO_LOOKUP),
+	ROW(auth_query, TYPE_TEXT, "SQL", DEFAULT_AUTH_QUERY, LIVE, "1.6", "The query that finds the secret of a user who is not in auth_file ([auth-query.md](auth-query.md)); empty: none is asked."),
 	ROW(auth_type, TYPE_WORD, "word", "md5", LIVE, "1.0", "How clients prove who they are.", .words = auth_types),
-	LATER(auth_user, TYPE_TEXT, "name", "", LIVE, "1.8", "The user who runs auth_query.", NO_LOOKUP),
+	ROW(auth_user, TYPE_TEXT, "name", "", LIVE, "1.8", "The user who runs auth_query; empty: only users of auth_file can log in."),
 	LATER(autodb_idle_timeout, TYPE_TIME, "s", "3600", LIVE, "1.3.1", "Forget a database that came from the * entry when it has been unused for this long; 0: never.", "databases of the * entry are kept"),
 	ROW(cancel_wait_timeout, TYPE_TIME, "s", "10", LIVE, "1.19.0", "Give up forwarding a cancel request after this; 0: never."),
 	ROW(client_idle_timeout, TYPE_TIME, "s", "0", LIVE, "1.0", "Close a client that has been idle and without a server for this long; 0: never."),
@@ -149,9 +157,9 @@ const struct setting schema_settings[] = {
 	ROW(stats_period, TYPE_SECONDS, "s", "60", LIVE, "1.0", "The time over which averages are taken, and between lines of statistics in the log.", .least = 1, .most = 86400),
 	ROW(stats_users, TYPE_TEXT, "list", "", LIVE, "1.0", "Users who may look at the console but change nothing."),
 	LATER(suspend_timeout, TYPE_TIME, "s", "10", LIVE, "1.2", "How long SUSPEND waits for connections to drain before it closes them.", "there is no SUSPEND yet"),
-	LATER(syslog, TYPE_BOOL, "0/1", "0", LIVE, "1.2", "Log to syslog too.", "the log goes to standard error or logfile"),
-	LATER(syslog_facility, TYPE_TEXT, "word", "daemon", LIVE, "1.2", "The facility for syslog.", "the log goes to standard error or logfile"),
-	LATER(syslog_ident, TYPE_TEXT, "name", "pgbouncer", LIVE, "1.4", "The program name for syslog.", "the log goes to standard error or logfile"),
+	ROW(syslog, TYPE_BOOL, "0/1", "0", LIVE, "1.2", "Log to syslog too."),
+	ROW(syslog_facility, TYPE_WORD, "word", "daemon", LIVE, "1.2", "The facility for syslog.", .words = facility_words),
+	ROW(syslog_ident, TYPE_TEXT, "name", "pgweir", LIVE, "1.4", "The program name for syslog.", .standard_pgbouncer = "pgbouncer"),
 	ROW(tcp_defer_accept, TYPE_INT, "s", "1", LIVE, "1.0", "Accept a connection only when its first bytes are there or after this time (TCP_DEFER_ACCEPT); 0: at once."),
 	ROW(tcp_keepalive, TYPE_BOOL, "0/1", "1", LIVE, "1.0", "Let the kernel probe idle TCP connections (SO_KEEPALIVE)."),
 	ROW(tcp_keepcnt, TYPE_INT, "count", "3", LIVE, "1.0", "Probes without an answer before a connection is given up (TCP_KEEPCNT); 0: the system's default.", .standard_pgbouncer = "0"),
@@ -190,6 +198,11 @@ const struct setting schema_settings[] = {
 	ROW(reap_batch, TYPE_INT, "clients", "10", LIVE, "pgweir", "Most clients that are ended for one leak at each leak_interval."),
 	ROW(reap_hourly, TYPE_INT, "clients", "500", LIVE, "pgweir", "Most clients that are ended in an hour."),
 	ROW(reap_share, TYPE_INT, "percent", "50", LIVE, "pgweir", "Most of one origin's quiet clients that are ended at each leak_interval; at least one.", .least = 1, .most = 100),
+	ROW(auth_query_keep, TYPE_TIME, "s", "30", LIVE, "pgweir", "How long what auth_query found is believed without asking again; RELOAD forgets it at once.", .standard_pgbouncer = "0"),
+	ROW(auth_query_keep_none, TYPE_TIME, "s", "3", LIVE, "pgweir", "... and that it found nobody.", .standard_pgbouncer = "0"),
+	ROW(auth_query_search_path, TYPE_TEXT, "list", "", LIVE, "pgweir", "The search_path under which auth_query runs; empty: pg_catalog for the query that is the default, else that of auth_user at PostgreSQL. No client can change it."),
+	ROW(auth_query_timeout, TYPE_TIME, "s", "10", LIVE, "pgweir", "How long auth_query may take; after that it is cancelled, and who waits for it is refused. 0: as long as client_login_timeout lets its client wait."),
+	ROW(log_format, TYPE_WORD, "word", "pgbouncer", LIVE, "pgweir", "How a line of the log is written: as PgBouncer does, or as logfmt or json for programs that read it.", .words = log_formats),
 	ROW(monitor_user, TYPE_TEXT, "name", "", LIVE, "pgweir", "As whom the monitoring connection of each PostgreSQL server logs in; empty: auth_user, or a user whose password is known."),
 	ROW(monitor_dbname, TYPE_TEXT, "name", "", LIVE, "pgweir", "To which database it logs in; empty: one of the entries that lead to that server, or postgres."),
 	ROW(monitor_interval, TYPE_TIME, "s", "5", LIVE, "pgweir", "How often it reads who uses the server; 0: there is none.", .standard_pgbouncer = "0"),
@@ -221,9 +234,9 @@ const struct setting schema_database_keys[] = {
 	KEY2("port", TYPE_PORT, "port", "5432", "1.0", "Its port, and the number in its unix socket's name.", DATABASE(hosts), .least = 1, .most = 65535),
 	KEY2("user", TYPE_TEXT, "name", "the client's", "1.0", "Log in to the server as this user for all clients: one pool.", DATABASE(user)),
 	KEY2("password", TYPE_TEXT, "secret", "auth_file's", "1.0", "The password of that user.", DATABASE(password)),
-	KEY_LATER("auth_user", TYPE_TEXT, "name", "auth_user", "1.6", "As the setting, for this database.", NO_LOOKUP),
-	KEY_LATER("auth_query", TYPE_TEXT, "SQL", "auth_query", "1.22.0", "As the setting, for this database.", NO_LOOKUP),
-	KEY_LATER("auth_dbname", TYPE_TEXT, "name", "auth_dbname", "1.19.0", "As the setting, for this database.", NO_LOOKUP),
+	KEY2("auth_user", TYPE_TEXT, "name", "auth_user", "1.6", "As the setting, for this database.", DATABASE(auth_user)),
+	KEY2("auth_query", TYPE_TEXT, "SQL", "auth_query", "1.22.0", "As the setting, for this database.", DATABASE(auth_query)),
+	KEY2("auth_dbname", TYPE_TEXT, "name", "auth_dbname", "1.19.0", "As the setting, for this database.", DATABASE(auth_dbname)),
 	KEY2("pool_size", TYPE_INT, "servers", "default_pool_size", "1.0", "Most servers of a pool of this database.", DATABASE(pool_size), .least = -1, .most = INT32_MAX),
 	KEY2("min_pool_size", TYPE_INT, "servers", "min_pool_size", "1.16.0", "As the setting, for this database.", DATABASE(min_pool_size), .least = -1, .most = INT32_MAX),
 	KEY2("reserve_pool_size", TYPE_INT, "servers", "reserve_pool_size", "1.24.0", "As the setting, for this database.", DATABASE(reserve_pool_size), .least = -1, .most = INT32_MAX, .alias = "reserve_pool"),

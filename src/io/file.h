@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include "base/log.h"
+#include "io/logline.h"
 
 /* Read a whole file into a malloc'ed, terminated text. False: `error` says which file and why; longer than `most` is an error. */
 bool file_read(const char *path, size_t most, char **text, size_t *length, char *error, size_t error_size);
@@ -30,6 +31,13 @@ bool logfile_open(const char *path, bool standard_error_too, char *error, size_t
 void logfile_close(void);
 void logfile_sink(
 	enum log_level, const char *line); /* for log_set_sink: "2026-11-23 12:46:43.857 UTC [pid] LEVEL line" */
+
+/* How file and standard error have it from now on. */
+void logfile_format(enum log_format);
+
+/* Each line to syslog as well: a datagram to `path`, which never waits; NULL: not any more. `facility`: its number (RFC 5424, 6.2.1). */
+#define SYSLOG_PATH "/dev/log"
+void logfile_syslog(const char *path, int facility, const char *ident);
 
 /* A pid file that must not exist yet, or whose process is gone. False: `error`. Removed by pidfile_remove if it is still ours. */
 bool pidfile_write(const char *path, char *error, size_t error_size);

@@ -4,6 +4,8 @@
 #include <pwd.h>
 #include <signal.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 
 #include "io/file.h"
@@ -438,6 +440,39 @@ static void a_daemon_leaves_its_parent_and_terminal(void **state)
 	assert_true(told.silent);
 }
 
+static void a_line_goes_to_syslog_and_nothing_waits_for_it(void **state)
+{
+	struct sockaddr_un name = { .sun_family = AF_UNIX };
+	int ear = socket(AF_UNIX, SOCK_DGRAM, 0);
+	char line[300], tail[60];
+	ssize_t n;
+
+	(void)state;
+	text_copy(name.sun_path, sizeof name.sun_path, in_folder("syslog"));
+	assert_int_equal(bind(ear, (struct sockaddr *)&name, sizeof name), 0);
+	assert_true(logfile_open(in_folder("log"), false, line, sizeof line));
+	logfile_syslog(name.sun_path, 16, "weir");
+	logfile_sink(LOG_WARNING, "words");
+	n = recv(ear, line, sizeof line - 1, MSG_DONTWAIT);
+	assert_true(n > 0);
+	line[n] = 0;
+	assert_memory_equal(line, "<132>", 5); /* local0 * 8 + warning */
+	text_format(tail, sizeof tail, " weir[%u]: WARNING words", (unsigned)getpid());
+	assert_string_equal(line + n - strlen(tail), tail);
+	/* Nobody reads: far more than a socket's queue holds. */
+	for (unsigned i = 0; i < 5000; i++)
+		logfile_sink(LOG_LOG, "a flood");
+	logfile_syslog(NULL, 0, "");
+	while (recv(ear, line, sizeof line, MSG_DONTWAIT) > 0)
+		;
+	logfile_sink(LOG_LOG, "not there");
+	assert_true(recv(ear, line, sizeof line, MSG_DONTWAIT) < 0);
+	logfile_close();
+	close(ear);
+	unlink(in_folder("log"));
+	unlink(in_folder("syslog"));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -453,6 +488,7 @@ int main(void)
 		cmocka_unit_test(the_limit_of_descriptors_is_raised_to_the_hard_one),
 		cmocka_unit_test(root_can_be_left_for_good),
 		cmocka_unit_test(a_daemon_leaves_its_parent_and_terminal),
+		cmocka_unit_test(a_line_goes_to_syslog_and_nothing_waits_for_it),
 	};
 
 	signals_block();

@@ -1,4 +1,5 @@
 #include <errno.h>
+#include <fcntl.h>
 #include <grp.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -171,6 +172,46 @@ struct listener *listener_open(const struct address *at, const struct listen_set
 refused:
 	listener_close(&l);
 	return NULL;
+}
+
+struct listener *listener_inherit(int fd, uint16_t port, const struct listen_setup *setup, char *error, size_t size)
+{
+	struct sockaddr_storage name;
+	socklen_t length = sizeof name;
+	int type = 0, listens = 0, flags;
+	socklen_t number = sizeof type;
+	struct listener *l;
+
+	if (getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &number) != 0 || type != SOCK_STREAM ||
+		getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &number) != 0 || !listens ||
+		getsockname(fd, (struct sockaddr *)&name, &length) != 0) {
+		text_format(error, size,
+			"descriptor %d, which was handed over at the start, is no stream socket that listens", fd);
+		return NULL;
+	}
+	l = calloc(1, sizeof *l);
+	if (!l) {
+		text_format(error, size, "%s", strerror(ENOMEM));
+		return NULL;
+	}
+	l->fd = fd;
+	address_from_kernel(&name, length, &l->address);
+	flags = fcntl(fd, F_GETFL);
+	if (flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) != 0 || fcntl(fd, F_SETFD, FD_CLOEXEC) != 0) {
+		refuse(error, size, &l->address, strerror(errno));
+		listener_close(&l);
+		return NULL;
+	}
+	if (l->address.family == ADDRESS_UNIX) {
+		if (l->address.port == 0)
+			l->address.port = port;
+	} else {
+		socket_set_number(fd, IPPROTO_TCP, TCP_NODELAY, 1);
+		socket_set_buffers(fd, &setup->options);
+		socket_set_tcp(fd, &setup->options);
+		l->options = setup->options;
+	}
+	return l;
 }
 
 const struct address *listener_address(const struct listener *l)

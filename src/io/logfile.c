@@ -7,6 +7,8 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
+#include <sys/un.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/text.h"
@@ -27,6 +29,9 @@
  * A file of our own is opened non-blocking. Standard error belongs to others too, so its mode is left alone: a pipe is
  * asked for room first, and given no more than it takes at once (PIPE_BUF); a socket takes MSG_DONTWAIT.
  *
+ * syslog is a third place. It is spoken to without syslog(3), which would wait, with everybody behind it, for a daemon that does not read;
+ * what it does not take at once is lost there, and only there.
+ *
  * One lock around everything: the log is no place for haste, and a line is short. */
 
 #define PATIENCE_MS 100
@@ -45,6 +50,13 @@ static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
 static struct target file = { .fd = -1 };
 static struct target standard_error = { .fd = STDERR_FILENO, .kind = TARGET_PIPE };
 static bool standard_error_wanted = true;
+static enum log_format format;
+static struct {
+	int fd; /* -1: none */
+	int facility;
+	char ident[64];
+	struct sockaddr_un name;
+} system_log = { .fd = -1 };
 
 static struct target target_of(int fd)
 {
@@ -136,7 +148,7 @@ static bool put(struct target *t, const char *line, size_t length)
 /* What was lost has to be said first, or nobody would know. */
 static bool put_losses(struct target *t)
 {
-	char line[256], when[40];
+	char line[400], when[40], words[160];
 	size_t n;
 
 	if (t->torn && !put(t, "\n", 1))
@@ -144,8 +156,11 @@ static bool put_losses(struct target *t)
 	t->torn = false;
 	if (t->lost == 0)
 		return true;
-	n = text_format(line, sizeof line, "%s [%u] WARNING %llu lines of this log could not be written: %s\n",
-		clock_text(clock_wall(), true, when), process_id(), (unsigned long long)t->lost, strerror(t->reason));
+	text_format(words, sizeof words, "%llu lines of this log could not be written: %s", (unsigned long long)t->lost,
+		strerror(t->reason));
+	n = logline_write(
+		line, sizeof line - 1, format, LOG_WARNING, clock_text(clock_wall(), true, when), process_id(), words);
+	line[n++] = '\n';
 	if (!put(t, line, n))
 		return false;
 	t->lost = 0;
@@ -158,14 +173,58 @@ static void put_line(struct target *t, const char *line, size_t length)
 		t->lost++;
 }
 
+void logfile_format(enum log_format wanted)
+{
+	pthread_mutex_lock(&mutex);
+	format = wanted;
+	pthread_mutex_unlock(&mutex);
+}
+
+void logfile_syslog(const char *path, int facility, const char *ident)
+{
+	pthread_mutex_lock(&mutex);
+	if (system_log.fd >= 0)
+		close(system_log.fd);
+	system_log.fd = -1;
+	if (path) {
+		system_log.name.sun_family = AF_UNIX;
+		text_copy(system_log.name.sun_path, sizeof system_log.name.sun_path, path);
+		text_copy(system_log.ident, sizeof system_log.ident, ident);
+		system_log.facility = facility;
+		system_log.fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	}
+	pthread_mutex_unlock(&mutex);
+}
+
+/* RFC 3164, as the C library writes it: "<30>Nov  6 12:46:43 pgweir[4711]: LOG words". Under the lock. */
+static void put_syslog(enum log_level level, const char *text, time_us wall)
+{
+	static const int severities[] = { 2, 3, 4, 6, 7, 7 }; /* critical, error, warning, informational, debug */
+	time_t seconds = (time_t)(wall / SECOND_US);
+	char line[LINE_MOST], when[32];
+	struct tm parts;
+	size_t n;
+
+	localtime_r(&seconds, &parts);
+	strftime(when, sizeof when, "%b %e %H:%M:%S", &parts);
+	n = text_format(line, sizeof line, "<%d>%s %s[%u]: %s %s", system_log.facility * 8 + severities[level], when,
+		system_log.ident, process_id(), log_level_name(level), text);
+	(void)sendto(system_log.fd, line, n, MSG_DONTWAIT | MSG_NOSIGNAL, (const struct sockaddr *)&system_log.name,
+		sizeof system_log.name);
+}
+
 void logfile_sink(enum log_level level, const char *text)
 {
 	char line[LINE_MOST], when[40];
-	size_t n = text_format(line, sizeof line - 1, "%s [%u] %s %s", clock_text(clock_wall(), true, when),
-		process_id(), log_level_name(level), text);
+	time_us wall = clock_wall();
+	size_t n;
 
-	line[n++] = '\n';
+	clock_text(wall, true, when);
 	pthread_mutex_lock(&mutex);
+	n = logline_write(line, sizeof line - 1, format, level, when, process_id(), text);
+	line[n++] = '\n';
+	if (system_log.fd >= 0)
+		put_syslog(level, text, wall);
 	if (file.fd >= 0)
 		put_line(&file, line, n);
 	if (standard_error_wanted || file.fd < 0)

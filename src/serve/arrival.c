@@ -8,6 +8,7 @@
 #include "io/clock.h"
 #include "io/file.h"
 #include "serve/guest.h"
+#include "serve/lookups.h"
 #include "serve/seats.h"
 #include "session/driver.h"
 
@@ -186,6 +187,11 @@ void guest_learned(struct guest *guest, struct channel *channel)
 	struct pool_view *view = guest->worker->views[guest->pool];
 	struct params *reported = params_keep(channel->reported);
 
+	if (guest->state == GUEST_ASKING) {
+		params_drop(reported);
+		lookup_lent(channel); /* what it learnt is that its session is as it should be */
+		return;
+	}
 	check(guest->state == GUEST_LEARNING && channel->guest == guest);
 	pool_learn(guest->worker, view, guest->wanted, reported);
 	params_drop(guest->wanted);
@@ -248,6 +254,8 @@ static void proven(struct guest *guest)
 			unknown ? "It has no entry in the [databases] section of the pooler's configuration." : NULL);
 		return;
 	}
+	if (facts->found)
+		lookup_keep(worker, view->id, facts->found);
 	guest->pool = view->id;
 	guest->named = true;
 	guest_step(guest, EVENT_CLIENT_NAMED);
@@ -442,10 +450,15 @@ static void follow(struct guest *guest, enum client_edge edge)
 	case CLIENT_ENTERS:
 		enter(guest);
 		break;
+	case CLIENT_ASKS:
+		lookup_ask(guest);
+		break;
 	case CLIENT_PROVEN:
 		proven(guest);
 		break;
 	case CLIENT_REFUSED:
+		if (facts->looked_up)
+			lookup_doubt(guest);
 		if (worker->config->log_pooler_errors)
 			guest_log(guest, LOG_WARNING, "pooler error: %s", facts->refusal);
 		guest_send(guest);
@@ -472,6 +485,16 @@ void guest_admitted(struct guest *guest)
 		stream_pause(guest->stream);
 		begin_learning(guest);
 	}
+}
+
+void guest_found(struct guest *guest, struct secrets *found, bool mock_scram)
+{
+	guest->state = GUEST_LOGIN;
+	guest->pool = NO_POOL;
+	buf_clear(&guest->worker->out);
+	follow(guest, client_found(guest->login, found, mock_scram, &guest->worker->out));
+	if (guest->state == GUEST_LOGIN && guest->stream && !guest->named)
+		stream_resume(guest->stream);
 }
 
 size_t guest_login_bytes(struct guest *guest, struct span bytes)

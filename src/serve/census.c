@@ -330,6 +330,7 @@ static void add_client(struct worker *worker, struct snapshot *snapshot, const s
 	copy_name(snapshot, row->application_name, name);
 	switch ((enum guest_state)guest->state) {
 	case GUEST_LOGIN:
+	case GUEST_ASKING:
 	case GUEST_LEARNING:
 		row->state = CLIENT_LOGIN;
 		break;

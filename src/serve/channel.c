@@ -20,6 +20,8 @@
 #include "base/text.h"
 #include "serve/catalogs.h"
 #include "serve/channel.h"
+#include "serve/lookups.h"
+
 void channel_step(struct channel *channel, enum event_kind kind)
 {
 	struct event event = {
@@ -176,6 +178,8 @@ void channel_rings(struct channel *channel)
 	case CHANNEL_LENT:
 		if (channel->checking)
 			channel_break(channel, "the server did not answer the check query in time");
+		else if (channel->guest->state == GUEST_ASKING)
+			lookup_late(channel);
 		else if (!channel_enforce_limits(channel))
 			channel_limits(channel);
 		break;
@@ -257,7 +261,9 @@ static void tell_guest(struct guest *guest, bool goes_on, const char *problem)
 		guest_lent(guest, NULL, NULL);
 		return;
 	}
-	if (guest->fatal_seen)
+	if (guest->state == GUEST_ASKING)
+		lookup_failed(guest, problem);
+	else if (guest->fatal_seen)
 		guest_end(guest, NULL, problem);
 	else
 		guest_complain(guest,
@@ -326,7 +332,8 @@ void channel_ended(struct channel *channel, int error)
 void channel_break(struct channel *channel, const char *problem)
 {
 	struct guest *guest = channel->guest;
-	bool goes_on = may_go_on(channel);
+	/* What makes one server useless for auth_query would do so to the next. */
+	bool goes_on = may_go_on(channel) && (!guest || guest->state != GUEST_ASKING || channel->checking);
 
 	channel_log(channel, LOG_WARNING, "%s", problem);
 	channel->broken = true;

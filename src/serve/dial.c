@@ -7,6 +7,7 @@
 #include "base/text.h"
 #include "io/clock.h"
 #include "serve/channel.h"
+#include "serve/lookups.h"
 
 void channel_dial_failed(struct channel *channel, enum server_failure failure, const char *sqlstate, const char *text)
 {
@@ -179,18 +180,21 @@ refused:
 	worker_step(worker, &event);
 }
 
-struct server *dial_login(
-	struct worker *worker, const struct stream *stream, struct server_setup setup, const char *password)
+struct server *dial_login(struct worker *worker, const struct stream *stream, struct server_setup setup,
+	const char *password, pool_id pool)
 {
+	struct secrets *found = NULL, *known = worker->secrets;
 	struct secret forced = { 0 };
 	uint8_t random[32], key[SCRAM_KEY_LENGTH], binding[TLS_BINDING];
 	struct server *login;
 
+	if (pool != NO_POOL && !(known && secrets_find(known, setup.user)))
+		known = found = lookup_secrets(worker, pool);
 	if (password && secret_init(&forced, span_text(password)))
 		setup.secret = &forced;
-	else if (worker->secrets)
-		setup.secret = secrets_find(worker->secrets, setup.user);
-	if (worker->secrets && secrets_get_client_key(worker->secrets, setup.user, key))
+	else if (known)
+		setup.secret = secrets_find(known, setup.user);
+	if (known && secrets_get_client_key(known, setup.user, key))
 		setup.client_key = key;
 	entropy_fill(random, sizeof random);
 	setup.random = random;
@@ -198,6 +202,7 @@ struct server *dial_login(
 	buf_clear(&worker->out);
 	login = server_login_new(&setup, &worker->out);
 	secret_fini(&forced);
+	secrets_drop(found);
 	secret_wipe(key, sizeof key);
 	return login;
 }
@@ -232,7 +237,9 @@ void channel_connected(struct channel *channel)
 	if (database->application_name)
 		extra[setup.extra_count++] = (struct startup_pair){ span_text("application_name"),
 			span_text(database->application_name) };
-	channel->login = dial_login(worker, channel->stream, setup, database->password);
+	/* The password is the forced user's; auth_user has a pool of its own here. */
+	channel->login = dial_login(worker, channel->stream, setup,
+		database->user && strcmp(database->user, view->user) == 0 ? database->password : NULL, channel->pool);
 	piece = (struct piece){ buf_span(out).at, out->length };
 	if (!channel->login || !stream_write(channel->stream, &piece, 1)) {
 		channel_dial_failed(channel, FAILURE_TEMPORARY, SQLSTATE_OUT_OF_MEMORY, "out of memory");

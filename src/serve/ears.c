@@ -441,7 +441,11 @@ void ear_connected(struct ear *ear)
 		return;
 	}
 	setup.user = span_text(view->user);
-	take_edge(ear, line_login(&ear->line, setup, view->database->password));
+	take_edge(ear,
+		line_login(&ear->line, setup,
+			view->database->user && strcmp(view->database->user, view->user) == 0 ? view->database->password
+											      : NULL,
+			ear->pools[ear->candidate % ear->pool_count]));
 }
 
 static void take_answer(struct ear *ear)

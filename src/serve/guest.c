@@ -3,6 +3,7 @@
  *   LOGIN -> AT_DOOR -> LOGIN -> LEARNING -> PARKED <--------+
  *     |        (admitted)  |   (first of its kind)  | wants      | its lease is over
  *     |                    |                        v            |
+ *     |  (auth_query: ASKING, and LOGIN again)
  *     |                    +-> CONSOLE           WAITING -----> LENT
  *     |                                             |  timeout     |
  *     +---------------------------------------------+--------------+--> ENDING, buried at the end of the turn
@@ -18,6 +19,7 @@
 #include "base/text.h"
 #include "serve/guest.h"
 #include "serve/hearers.h"
+#include "serve/lookups.h"
 #include "serve/report.h"
 #include "serve/seats.h"
 
@@ -48,6 +50,16 @@ static void name_origin(const struct guest *guest, struct event *event)
 	event->weight = guest->origin ? atomic_load(&guest->origin->weight) : 1;
 }
 
+/* Who has proven nothing yet can call himself anything: he takes his turns by his address. */
+static void name_stranger(const struct guest *guest, struct event *event)
+{
+	char address[ADDRESS_TEXT];
+	struct origin_name name = { .address = address_host_text(stream_peer(guest->stream), address) };
+
+	event->origin = event->group = origin_key(&name);
+	event->weight = 1;
+}
+
 void guest_step(struct guest *guest, enum event_kind kind)
 {
 	struct event event = {
@@ -60,7 +72,10 @@ void guest_step(struct guest *guest, enum event_kind kind)
 		.worker = guest->worker->index,
 	};
 
-	name_origin(guest, &event);
+	if (kind == EVENT_CLIENT_WANTS && guest->state == GUEST_ASKING)
+		name_stranger(guest, &event);
+	else
+		name_origin(guest, &event);
 	worker_step(guest->worker, &event);
 }
 
@@ -150,6 +165,7 @@ static void end(struct guest *guest, const struct complaint *complaint, const ch
 	hearer_leave(guest);
 	if (guest->channel)
 		channel_abandon(guest->channel);
+	lookup_leave(guest);
 	guest->state = GUEST_ENDING;
 	if (guest->counted)
 		guest_step(guest, EVENT_CLIENT_LEFT);
@@ -291,6 +307,10 @@ void guest_refused(struct guest *guest, const struct effect *effect)
 			"An origin is user, database, application_name at login and address.", NULL);
 		return;
 	case REFUSAL_FAILED:
+		if (guest->state == GUEST_ASKING) {
+			lookup_failed(guest, effect->text);
+			return;
+		}
 		if (guest_is_bouncers(guest) && guest->state == GUEST_WAITING) {
 			text_format(text, sizeof text,
 				"server login has been failing, cached error: %s (server_login_retry)", effect->text);
@@ -397,7 +417,7 @@ void guest_lent(struct guest *guest, struct channel *channel, const struct effec
 {
 	if (!channel) {
 		/* The server that was lent turned out dead before anything was sent: it wants again, and keeps its place. */
-		if (guest->state == GUEST_WAITING || guest->state == GUEST_LEARNING)
+		if (guest->state == GUEST_WAITING || guest->state == GUEST_LEARNING || guest->state == GUEST_ASKING)
 			guest_step(guest, EVENT_CLIENT_WANTS);
 		return;
 	}
@@ -550,6 +570,7 @@ void guest_rings(struct guest *guest)
 	switch ((enum guest_state)guest->state) {
 	case GUEST_LOGIN:
 	case GUEST_AT_DOOR:
+	case GUEST_ASKING:
 		limit = guest->worker->config->client_login_timeout;
 		if (guest->state == GUEST_AT_DOOR && !guest->counted && (limit == 0 || now < guest->connected + limit)) {
 			guest_knock(guest);
@@ -616,6 +637,7 @@ void guest_bytes(struct guest *guest, struct span bytes)
 		used = desk_bytes(guest, bytes);
 		break;
 	case GUEST_AT_DOOR:
+	case GUEST_ASKING:
 	case GUEST_LEARNING:
 	case GUEST_WAITING:
 	case GUEST_ENDING:

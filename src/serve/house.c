@@ -5,10 +5,12 @@
 #include <stdlib.h>
 
 #include "base/check.h"
+#include "base/text.h"
 #include "io/clock.h"
 #include "io/file.h"
 #include "io/http.h"
 #include "serve/catalogs.h"
+#include "serve/lookups.h"
 #include "serve/mail.h"
 #include "serve/seats.h"
 #include "serve/survey.h"
@@ -68,9 +70,10 @@ struct house *house_new(const struct house_setup *setup)
 	house->statements = statement_book_new(setup->config->manner == MANNER_PGBOUNCER ? "PGBOUNCER_" : "PGWEIR_");
 	house->catalogs = catalogs_new();
 	house->seats = seats_new();
+	house->lookups = lookups_new();
 	house->workers = calloc(setup->workers, sizeof *house->workers);
 	if (!house->lock || !house->core || !house->params || !house->statements || !house->catalogs || !house->seats ||
-		!house->workers)
+		!house->lookups || !house->workers)
 		goto refused;
 	core_rules_of(setup->config, &rules);
 	core_set_rules(house->core, &rules, clock_now(), &none);
@@ -107,6 +110,7 @@ void house_free(struct house *house)
 	catalogs_free(house->catalogs);
 	ears_names_fini(house);
 	seats_free(house->seats);
+	lookups_free(house->lookups);
 	statement_book_free(house->statements);
 	params_book_free(house->params);
 	config_drop(house->config);
@@ -255,6 +259,20 @@ bool house_listen(struct house *house, const struct address *address, const stru
 		return false;
 	house->listeners[house->listener_count++] = listener;
 	return true;
+}
+
+bool house_inherit(struct house *house, int fd, const struct listen_setup *setup, char *error, size_t error_size)
+{
+	struct listener *listener;
+
+	if (house->listener_count == HOUSE_LISTENERS) {
+		text_format(error, error_size, "more than %d sockets were handed over", HOUSE_LISTENERS);
+		return false;
+	}
+	listener = listener_inherit(fd, (uint16_t)house->config->listen_port, setup, error, error_size);
+	if (listener)
+		house->listeners[house->listener_count++] = listener;
+	return listener != NULL;
 }
 
 void house_watch(struct house *house, struct loop *loop, const struct letter_listeners *letter)

@@ -18,6 +18,7 @@ struct worker;
 struct keeper;
 struct catalogs;
 struct seats;
+struct lookups;
 struct letter_listeners;
 #define HOUSE_LISTENERS 64
 #define HOUSE_EARS      256
@@ -34,6 +35,7 @@ struct house {
 	struct statement_book *statements;
 	struct catalogs *catalogs; /* see serve/catalogs.h */
 	struct seats *seats;       /* see serve/seats.h */
+	struct lookups *lookups;   /* see serve/lookups.h */
 	uint8_t process_random[32];
 	struct worker **workers;
 	uint32_t worker_count;
@@ -89,6 +91,9 @@ void house_sweep(struct house *);
 
 /* Bind and listen; before the workers run. False: `error`. */
 bool house_listen(struct house *, const struct address *, const struct listen_setup *, char *error, size_t error_size);
+
+/* On a socket that was handed over. */
+bool house_inherit(struct house *, int fd, const struct listen_setup *, char *error, size_t error_size);
 
 /* Begin to accept on all listeners, in every worker; or stop: on TCP alone, or on `all`. */
 void house_open_doors(struct house *, bool watch, bool all);

@@ -10,6 +10,7 @@
 #include "base/text.h"
 #include "io/clock.h"
 #include "io/file.h"
+#include "io/supervisor.h"
 #include "serve/hba.h"
 #include "serve/mail.h"
 #include "serve/serve.h"
@@ -109,7 +110,15 @@ static enum log_level level_of(const struct serve_setup *setup, const struct con
 	return verbose >= 2 ? LOG_NOISE : verbose == 1 ? LOG_DEBUG : LOG_LOG;
 }
 
-static bool reload(struct keeper *keeper, char *error, size_t error_size)
+/* How the log speaks, and where else. */
+static void set_up_log(const struct serve_setup *setup, const struct config *config)
+{
+	log_set_level(level_of(setup, config));
+	logfile_format((enum log_format)config->log_format);
+	logfile_syslog(config->syslog ? SYSLOG_PATH : NULL, config->syslog_facility, config->syslog_ident);
+}
+
+static bool read_again(struct keeper *keeper, char *error, size_t error_size)
 {
 	struct config *config;
 	struct secrets *secrets;
@@ -128,7 +137,7 @@ static bool reload(struct keeper *keeper, char *error, size_t error_size)
 		tls_pair_drop(&tls);
 		return false;
 	}
-	log_set_level(level_of(keeper->setup, config));
+	set_up_log(keeper->setup, config);
 	web_tell_changes(keeper->house, config);
 	house_configure(keeper->house, config, secrets, tls);
 	log_line(LOG_LOG, "configuration reloaded");
@@ -145,6 +154,19 @@ static bool settle_tls(const struct config *config, const char *key, const struc
 		return false;
 	*out = tls_pair_keep(before);
 	return true;
+}
+
+static bool reload(struct keeper *keeper, char *error, size_t error_size)
+{
+	bool ok;
+
+	supervisor_say("RELOADING=1\nMONOTONIC_USEC=%lld", (long long)clock_now());
+	ok = read_again(keeper, error, error_size);
+	if (ok)
+		supervisor_say("READY=1\nSTATUS=Serving, configuration reloaded");
+	else
+		supervisor_say("READY=1\nSTATUS=Serving; RELOAD failed: %s", error);
+	return ok;
 }
 
 static bool set(struct keeper *keeper, const struct letter_command *command, char *error, size_t error_size)
@@ -170,7 +192,7 @@ static bool set(struct keeper *keeper, const struct letter_command *command, cha
 		secrets_drop(secrets);
 		return false;
 	}
-	log_set_level(level_of(keeper->setup, config));
+	set_up_log(keeper->setup, config);
 	house_configure(keeper->house, config, secrets, tls);
 	return true;
 }
@@ -187,10 +209,13 @@ static void shut_down(struct keeper *keeper, enum shutdown_mode mode)
 	struct event event = { .kind = EVENT_SHUTDOWN, .now = clock_now(), .mode = mode };
 
 	if (mode == SHUTDOWN_NOW || keeper->quitting) {
+		supervisor_say("STOPPING=1\nSTATUS=Shutting down");
 		keeper->done = true;
 		return;
 	}
 	keeper->quitting = true;
+	supervisor_say("STOPPING=1\nSTATUS=Shutting down: waiting for %s",
+		mode == SHUTDOWN_CLIENTS ? "clients to leave" : "servers to be free");
 	if (mode == SHUTDOWN_CLIENTS)
 		close_doors(keeper);
 	house_step(keeper->house, &event);
@@ -296,21 +321,32 @@ static void keeper_turn(struct keeper *keeper)
 
 /* ---- doors ---- */
 
-static bool listen_on(struct house *house, const struct address *address, const struct config *config, bool optional,
-	char *error, size_t error_size)
+static struct listen_setup listen_setup_of(const struct config *config)
 {
-	struct listen_setup setup = {
+	return (struct listen_setup){
 		.options = house_stream_options(config),
 		.backlog = config->listen_backlog,
 		.defer_accept = config->tcp_defer_accept,
 		.unix_mode = config->unix_socket_mode,
 		.unix_group = config->unix_socket_group,
 	};
+}
+
+static void tell_listening(const struct house *house, const char *whose)
+{
 	char where[ADDRESS_TEXT];
 
+	log_line(LOG_LOG, "listening on %s%s",
+		address_text(listener_address(house->listeners[house->listener_count - 1]), where), whose);
+}
+
+static bool listen_on(struct house *house, const struct address *address, const struct config *config, bool optional,
+	char *error, size_t error_size)
+{
+	struct listen_setup setup = listen_setup_of(config);
+
 	if (house_listen(house, address, &setup, error, error_size)) {
-		log_line(LOG_LOG, "listening on %s",
-			address_text(listener_address(house->listeners[house->listener_count - 1]), where));
+		tell_listening(house, "");
 		return true;
 	}
 	if (optional)
@@ -339,6 +375,21 @@ static bool listen_on_word(
 		return false;
 	}
 	return listen_on(house, &address, config, false, error, error_size);
+}
+
+/* Sockets that were handed over stand for listen_addr and unix_socket_dir. */
+static bool take_sockets(
+	struct house *house, unsigned count, const struct config *config, char *error, size_t error_size)
+{
+	struct listen_setup setup = listen_setup_of(config);
+
+	for (unsigned i = 0; i < count; i++) {
+		if (!house_inherit(house, SUPERVISOR_SOCKETS + (int)i, &setup, error, error_size))
+			return false;
+		tell_listening(house, " (handed over)");
+	}
+	house_open_doors(house, true, true);
+	return true;
 }
 
 static bool open_doors(struct house *house, const struct config *config, char *error, size_t error_size)
@@ -453,7 +504,7 @@ int serve(const struct serve_setup *setup)
 	if (!load(setup, NULL, &config, &secrets, &house.tls, error, sizeof error))
 		return failed(error);
 	log_set_sink(logfile_sink);
-	log_set_level(level_of(setup, config));
+	set_up_log(setup, config);
 	if (!logfile_open(config->logfile, !setup->quiet && !setup->daemon, error, sizeof error)) {
 		config_drop(config);
 		secrets_drop(secrets);
@@ -484,7 +535,8 @@ int serve(const struct serve_setup *setup)
 		goto out;
 	}
 	keeper.house->keeper_mailbox = keeper.mailbox;
-	if (!open_doors(keeper.house, keeper.house->config, error, sizeof error)) {
+	if (setup->sockets > 0 ? !take_sockets(keeper.house, setup->sockets, keeper.house->config, error, sizeof error)
+			       : !open_doors(keeper.house, keeper.house->config, error, sizeof error)) {
 		failed(error);
 		keeper.done = true;
 	}
@@ -505,7 +557,10 @@ int serve(const struct serve_setup *setup)
 			PGWEIR_VERSION, house.workers, (unsigned long long)house.descriptor_limit,
 			keeper.house->config->max_client_conn,
 			keeper.house->config->client_limit_counts == LIMIT_ALL ? "all clients" : "busy clients");
+		supervisor_open(setup->notify_socket);
+		supervisor_say("READY=1\nSTATUS=Serving with %u workers\nMAINPID=%u", house.workers, process_id());
 		status = run(&keeper, house.workers);
+		supervisor_close();
 	} else {
 		web_stop(&keeper.web);
 		house_stop(keeper.house);

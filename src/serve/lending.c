@@ -8,6 +8,7 @@
 #include "base/text.h"
 #include "serve/channel.h"
 #include "serve/hearers.h"
+#include "serve/lookups.h"
 
 /* ---- our own queries ---- */
 
@@ -72,6 +73,9 @@ static bool send_params(struct channel *channel, struct params *asked_for)
 
 	if (channel->applied_doubtful)
 		ok = ok && buf_format(&text, "RESET SESSION AUTHORIZATION;RESET ROLE;RESET ALL;");
+	/* A temporary table could stand in front of the catalogue. */
+	if (channel->guest->state == GUEST_ASKING)
+		ok = ok && buf_format(&text, "DISCARD TEMP;");
 	ok = ok && params_difference(have, wanted, &text);
 	if (ok && text.length > 0) {
 		ok = channel_query(channel, buf_span(&text));
@@ -141,7 +145,9 @@ void channel_lend(struct channel *channel, struct guest *guest, bool check_first
 	channel->state = CHANNEL_LENT;
 	channel->guest = guest;
 	guest->channel = channel;
-	channel->learning = guest->state == GUEST_LEARNING;
+	channel->learning = guest->state == GUEST_LEARNING || guest->state == GUEST_ASKING;
+	if (guest->state == GUEST_ASKING)
+		channel->applied_doubtful = true; /* the session is reset before it is asked for secrets */
 	channel->requested = channel->worker->now;
 	channel->query_since = 0;
 	channel->transaction_since = 0;
@@ -355,12 +361,14 @@ void channel_return(struct channel *channel)
 }
 
 /* May the running statement be cancelled without taking from its client what PostgreSQL would have given it? */
-static bool may_cancel(const struct channel *channel)
+static bool may_cancel(const struct guest *guest, const struct channel *channel)
 {
 	static const char *const readers[] = { "select ", "show ", "table ", "values ", "values(" };
 	char text[sizeof channel->statement + 1];
 	size_t i;
 
+	if (guest->state == GUEST_ASKING)
+		return true; /* the question is ours */
 	switch (channel->worker->config->abandoned_query) {
 	case 1:
 		return true;
@@ -434,7 +442,7 @@ void channel_abandon(struct channel *channel)
 	}
 	begin_cleaning(channel);
 	if (!track_quiet(&channel->track)) {
-		if (may_cancel(channel) && channel->track.count > 0)
+		if (may_cancel(guest, channel) && channel->track.count > 0)
 			(void)errand_send(channel, (struct client_ref){ 0 });
 		else if (owes_client(&channel->track))
 			habits_abandoned(guest);
@@ -457,7 +465,9 @@ void channel_set(struct channel *channel)
 		/* Nothing of it took effect, so what the server has now is not what was noted. */
 		channel->applied_doubtful = true;
 		channel->setup_failed = false;
-		if (guest)
+		if (guest && guest->state == GUEST_ASKING)
+			lookup_failed(guest, channel->problem);
+		else if (guest)
 			guest_complain(guest, channel->sqlstate, channel->problem, NULL, NULL);
 		return;
 	}

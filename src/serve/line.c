@@ -114,11 +114,11 @@ enum line_edge line_resolved(struct line *line, const struct resolve_letter *let
 	return line_fail(line, SQLSTATE_CANNOT_CONNECT, text);
 }
 
-enum line_edge line_login(struct line *line, struct server_setup setup, const char *password)
+enum line_edge line_login(struct line *line, struct server_setup setup, const char *password, pool_id pool)
 {
 	check(line->state == LINE_CONNECTING);
 	line->state = LINE_LOGIN;
-	line->login = dial_login(line->worker, line->stream, setup, password);
+	line->login = dial_login(line->worker, line->stream, setup, password, pool);
 	return line->login && line_send(line) ? LINE_MORE : no_memory(line);
 }
 

@@ -31,7 +31,7 @@ enum line_edge {
 /* Each may say LINE_FAILED. When it is connected (DONE_CONNECTED), say as whom with line_login. */
 enum line_edge line_dial(struct line *, const char *host);
 enum line_edge line_resolved(struct line *, const struct resolve_letter *);
-enum line_edge line_login(struct line *, struct server_setup, const char *password);
+enum line_edge line_login(struct line *, struct server_setup, const char *password, pool_id);
 enum line_edge line_bytes(struct line *, struct span bytes, size_t *used); /* LINE_LOGIN */
 enum line_edge line_ended(struct line *, int error);                       /* whatever its state was */
 enum line_edge line_fail(struct line *, const char *sqlstate, const char *problem);

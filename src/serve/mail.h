@@ -25,8 +25,9 @@ enum letter_kind {
 	LETTER_REAP,   /* look at these clients, and end those who may be ended: see serve/reaper.c */
 	LETTER_HEAR,   /* to the first worker, and what it says: see serve/ears.h */
 	LETTER_HEARD,
-	LETTER_WAKE, /* the core's next deadline may be nearer than it was */
-	LETTER_STOP  /* end: close everything and leave the loop */
+	LETTER_LOOKUP, /* what auth_query found, to a client who waited for it: see serve/lookups.c */
+	LETTER_WAKE,   /* the core's next deadline may be nearer than it was */
+	LETTER_STOP    /* end: close everything and leave the loop */
 };
 
 struct letter_client {

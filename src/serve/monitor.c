@@ -88,14 +88,6 @@ static void fail(struct watch *watch, const char *problem)
 
 /* ---- as whom ---- */
 
-static const char *auth_user(const struct config *config, struct setting_view *view)
-{
-	for (size_t i = 0; config_view(config, i, view); i++)
-		if (strcmp(view->key, "auth_user") == 0)
-			return view->value[0] ? view->value : NULL;
-	return NULL;
-}
-
 bool watch_is_at(const struct watch *watch, const struct database_settings *database)
 {
 	for (size_t i = 0; i < database->host_count; i++)
@@ -109,7 +101,7 @@ const char *watch_candidate(const struct watch *watch, unsigned n, struct settin
 {
 	const struct worker *worker = watch->worker;
 	const struct config *config = worker->config;
-	const char *name = auth_user(config, view);
+	const char *name = config->auth_user[0] ? config->auth_user : NULL;
 
 	*password = NULL;
 	if (n >= CANDIDATES_MAX)
@@ -297,7 +289,7 @@ void monitor_connected(struct watch *watch)
 	check(watch->state == WATCH_CONNECTING);
 	watch->state = WATCH_LOGIN;
 	(void)watch_candidate(watch, watch->candidate, &view, &password);
-	watch->login = dial_login(worker, watch->stream, setup, password);
+	watch->login = dial_login(worker, watch->stream, setup, password, NO_POOL);
 	if (!watch->login || !send_out(watch))
 		fail(watch, "out of memory");
 }

@@ -29,7 +29,7 @@ static void core_rules_of(const struct pool_view *view, struct core_pool_rules *
 				? user->max_client_connections
 				: config->max_user_client_connections),
 		.lifetime = rules->server_lifetime,
-		.keep_min = settings && settings->user,
+		.keep_min = settings && settings->user && strcmp(settings->user, view->user) == 0,
 		.fair = config->origin_fairness,
 		.origin_servers_max = (uint32_t)rules->origin_servers_max,
 	};
@@ -142,6 +142,13 @@ static bool view_is_of(const struct worker *worker, const struct pool_view *view
 struct pool_view *pool_view_for(struct worker *worker, struct span database, struct span user, bool *unknown)
 {
 	const struct database_settings *settings = config_database(worker->config, database);
+
+	return pool_view_as(worker, database, settings && settings->user ? span_text(settings->user) : user, unknown);
+}
+
+struct pool_view *pool_view_as(struct worker *worker, struct span database, struct span user, bool *unknown)
+{
+	const struct database_settings *settings = config_database(worker->config, database);
 	struct house *house = worker->house;
 	struct core_pool_rules pool_rules;
 	struct database_rules database_rules;
@@ -151,8 +158,6 @@ struct pool_view *pool_view_for(struct worker *worker, struct span database, str
 	*unknown = !settings;
 	if (!settings)
 		return NULL;
-	if (settings->user)
-		user = span_text(settings->user);
 	known = known_place(worker, database, user);
 	if (view_is_of(worker, *known, settings, database, user))
 		return *known;

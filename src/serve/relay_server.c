@@ -9,6 +9,7 @@
 #include "serve/catalogs.h"
 #include "serve/channel.h"
 #include "serve/hearers.h"
+#include "serve/lookups.h"
 
 /* Messages that a server may send at any time, and that say something about itself. */
 static enum step take_parameter(struct channel *channel, struct span body, bool ours)
@@ -173,7 +174,7 @@ static enum step take_error(struct channel *channel, struct span whole, bool is_
 		undo_failed(channel, &reply->entry);
 	while (track_dropped(&channel->track, &dropped))
 		relay_undo(channel, &dropped);
-	if (ours && reply->entry.kind == TRACK_QUERY)
+	if (ours && (reply->entry.kind == TRACK_QUERY || channel->learning))
 		channel->setup_failed = true;
 	else if (reply->owed && !ours)
 		remains_failed(channel);
@@ -273,7 +274,7 @@ static bool wants_whole(const struct channel *channel, const struct frame *frame
 	case 'C':
 		return tag_may_matter(frame);
 	case 'D':
-		return remains_wants(channel, frame);
+		return remains_wants(channel, frame) || lookup_wants(channel, frame);
 	default:
 		return false;
 	}
@@ -310,6 +311,9 @@ static void take_own(struct channel *channel, uint32_t tag)
 		channel->setup_failed = false;
 		if (channel->guest && channel->track.status == 'I')
 			channel_break(channel, "BEGIN began nothing");
+		break;
+	case TAG_LOOKUP:
+		lookup_answered(channel);
 		break;
 	case TAG_NUMBERS:
 		channel->setup_failed = false;
@@ -377,6 +381,8 @@ static enum step take_reply(struct channel *channel, struct span whole, struct f
 	case 'D':
 		if (ours && reply.entry.tag == TAG_CATALOG)
 			catalogs_row(channel, body);
+		else if (ours && reply.entry.tag == TAG_LOOKUP)
+			lookup_row(channel, body);
 		else if (ours && channel->remains.asked && reply.entry.tag == TAG_QUESTION &&
 			!remains_row(channel, body))
 			return breach(channel, "the server gave no answer to a question");
@@ -417,7 +423,7 @@ static enum step take_reply(struct channel *channel, struct span whole, struct f
 		channel->forward = false;
 	if (whole.length == FRAME_HEADER + (size_t)frame.body)
 		relay_answer_fakes(channel);
-	if (frame.type == 'Z' && ours && reply.entry.kind == TRACK_QUERY)
+	if (frame.type == 'Z' && ours && (reply.entry.kind == TRACK_QUERY || reply.entry.tag == TAG_LOOKUP))
 		take_own(channel, reply.entry.tag);
 	return STEP_TAKEN;
 }

@@ -24,6 +24,7 @@ struct catalog;
 #define TAG_LISTEN     6
 #define TAG_MARK       7
 #define TAG_FAILS      8
+#define TAG_LOOKUP     9
 
 /* The catalogue is being read: see catalogs.c. */
 struct catalog_reading {

@@ -10,10 +10,12 @@ struct serve_setup {
 	size_t override_count;
 	const char *users; /* the text of an auth_file, where the configuration names none; NULL: there is none */
 	enum manner manner;
-	int verbose;      /* how often -v was given */
-	bool quiet;       /* -q: nothing on standard error once a log file is open */
-	bool daemon;      /* -d */
-	const char *user; /* -u; NULL: the setting */
+	int verbose;               /* how often -v was given */
+	bool quiet;                /* -q: nothing on standard error once a log file is open */
+	bool daemon;               /* -d */
+	const char *user;          /* -u; NULL: the setting */
+	const char *notify_socket; /* where whoever started us wants to hear how we are; NULL: nowhere */
+	unsigned sockets;          /* so many listening sockets were handed over, from SUPERVISOR_SOCKETS on */
 };
 
 /* Returns the process's exit status. Problems before the log is open go to standard error. */

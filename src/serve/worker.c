@@ -7,6 +7,7 @@
 #include "io/clock.h"
 #include "serve/ears.h"
 #include "serve/hearers.h"
+#include "serve/lookups.h"
 #include "serve/monitor.h"
 #include "serve/reaper.h"
 #include "serve/survey.h"
@@ -147,7 +148,9 @@ static void perform_lend(struct worker *worker, const struct effect *effect)
 	struct guest *guest = slots_get(&worker->guests, effect->client.client);
 	struct channel *channel = channel_get(worker, effect->server);
 
-	bool wants = guest && (guest->state == GUEST_WAITING || guest->state == GUEST_LEARNING) && !guest->channel;
+	bool wants = guest &&
+		(guest->state == GUEST_WAITING || guest->state == GUEST_LEARNING || guest->state == GUEST_ASKING) &&
+		!guest->channel;
 
 	if (!channel || channel->state != CHANNEL_IDLE) {
 		/* It ended meanwhile, and the core was told; for the core that was the end of this lease, so the client wants again. */
@@ -344,7 +347,7 @@ static void end_everything(struct worker *worker)
 	worker->stop = true;
 	/* Those who wait first: what others give back must not be lent again. */
 	while ((guest = slots_next(&worker->guests, &slot)))
-		if (guest->state == GUEST_WAITING || guest->state == GUEST_LEARNING)
+		if (guest->state == GUEST_WAITING || guest->state == GUEST_LEARNING || guest->state == GUEST_ASKING)
 			guest_end(guest, &complaint, "shutting down");
 	slot = 0;
 	while ((guest = slots_next(&worker->guests, &slot)))
@@ -455,6 +458,9 @@ static void take_letter(struct worker *worker, struct letter *letter)
 	case LETTER_HEARD:
 		hearers_take(worker, (struct letter_heard *)(void *)letter);
 		free(letter);
+		break;
+	case LETTER_LOOKUP:
+		lookup_letter(worker, letter);
 		break;
 	case LETTER_WAKE:
 		worker_wake_core(worker);
@@ -738,6 +744,9 @@ void worker_sweep(struct worker *worker)
 			break;
 		case LETTER_HEAR:
 			ears_letter_free((struct letter_hear *)(void *)letter);
+			break;
+		case LETTER_LOOKUP:
+			lookup_letter_free(letter);
 			break;
 		case LETTER_HEARD:
 		case LETTER_EFFECT:

@@ -32,8 +32,9 @@
 enum party { PARTY_GUEST, PARTY_CHANNEL, PARTY_ERRAND, PARTY_MONITOR, PARTY_EAR };
 
 enum guest_state {
-	GUEST_LOGIN,    /* says hello, proves itself; `login` is set */
-	GUEST_AT_DOOR,  /* the core has not admitted it yet */
+	GUEST_LOGIN,   /* says hello, proves itself; `login` is set */
+	GUEST_AT_DOOR, /* the core has not admitted it yet */
+	GUEST_ASKING, /* auth_query is asked for its secret, by it (`asking` is set, with or without a lease) or by another */
 	GUEST_LEARNING, /* proven; waits for what the server reports, with or without a lease */
 	GUEST_PARKED,   /* holds nothing */
 	GUEST_WAITING,  /* the core knows that it wants a server; the stream is paused */
@@ -45,6 +46,7 @@ enum guest_state {
 /* A BEGIN that no server has seen: see relay_begin.c. */
 enum begun { BEGUN_NOT, BEGUN_WELL, BEGUN_FAILED };
 
+struct asking;  /* see lookups.c */
 struct collect; /* a message that is too long to wait for in the read buffer */
 
 struct guest {
@@ -79,6 +81,7 @@ struct guest {
 	struct stream *stream;
 	struct origin *origin; /* counted there; NULL: not (yet) */
 	struct client *login;  /* until it is parked */
+	struct asking *asking; /* it asks auth_query, for itself and others */
 	struct channel *channel;
 	struct params *wanted, *reported;
 	struct params *startup; /* what it asked for when it logged in: where RESET leads back to */
@@ -304,6 +307,8 @@ char guest_status(const struct guest *); /* of its transaction, while it holds n
 void pending_clear(struct guest *);      /* no answer to what is under way will come: see relay_pending.c */
 void guest_statements_fini(struct guest *);
 void guest_learned(struct guest *, struct channel *);
+/* What auth_query found (NULL: nobody; see client_found): on with the login. */
+void guest_found(struct guest *, struct secrets *found, bool mock_scram);
 
 /* ---- channel.c ---- */
 
@@ -376,6 +381,8 @@ void relay_report(struct guest *, struct channel *, struct outbox *);
 struct pool_view *pool_view(struct worker *, pool_id);
 /* The pool for a client of this user and database; NULL: there is no such database (refusal_missing) or memory. */
 struct pool_view *pool_view_for(struct worker *, struct span database, struct span user, bool *unknown);
+/* As this user, also where the entry forces another. */
+struct pool_view *pool_view_as(struct worker *, struct span database, struct span user, bool *unknown);
 void pool_views_fini(struct worker *);
 void pool_views_configure(struct worker *, const struct config *before); /* rules of all pools anew, told to the core */
 

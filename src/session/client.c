@@ -16,7 +16,15 @@
 /* A password message: PostgreSQL itself allows 65535 bytes. */
 #define PROOF_BYTES_MAX 65536
 
-enum client_state { STATE_HELLO, STATE_SECURING, STATE_ENTERING, STATE_PROVING, STATE_PROVEN, STATE_OVER };
+enum client_state {
+	STATE_HELLO,
+	STATE_SECURING,
+	STATE_ENTERING,
+	STATE_ASKING,
+	STATE_PROVING,
+	STATE_PROVEN,
+	STATE_OVER
+};
 
 struct client {
 	enum client_state state;
@@ -24,6 +32,8 @@ struct client {
 	struct secrets *secrets;
 	struct params_book *book;
 	struct login *login;
+	enum auth_method method; /* by which it proves itself */
+	bool mock_scram;
 	struct client_facts facts;
 	char *user, *database;
 	uint8_t random[64], process_random[32];
@@ -74,6 +84,7 @@ void client_free(struct client *client)
 	login_free(client->login);
 	config_drop(client->config);
 	secrets_drop(client->secrets);
+	secrets_drop(client->facts.found);
 	params_drop(client->facts.params);
 	free(client->user);
 	free(client->database);
@@ -380,11 +391,11 @@ static enum client_edge settle_proof(struct client *client, enum login_result re
 					  "stats_users",
 					  client->user);
 	}
-	if (client->secrets) {
+	if (client->secrets || facts->found) {
 		uint8_t key[SCRAM_KEY_LENGTH];
 
 		if (login_client_key(client->login, key))
-			secrets_put_client_key(client->secrets, facts->user, key);
+			secrets_put_client_key(facts->found ? facts->found : client->secrets, facts->user, key);
 		secret_wipe(key, sizeof key);
 	}
 	client->state = STATE_PROVEN;
@@ -442,12 +453,20 @@ static enum client_edge ask_rules(struct client *client, enum auth_method *metho
 	return CLIENT_REFUSED;
 }
 
-enum client_edge client_admit(struct client *client, struct buf *out)
+static const struct secret *own_secret(const struct client *client)
+{
+	if (client->facts.found)
+		return secrets_find(client->facts.found, client->facts.user);
+	return client->secrets ? secrets_find(client->secrets, client->facts.user) : NULL;
+}
+
+static enum client_edge begin_proof(struct client *client, struct buf *out)
 {
 	struct writer w = writer_to(out);
 	enum login_result result = LOGIN_FAILED;
 	struct login_setup setup = {
-		.method = (enum auth_method)client->config->auth_type,
+		.method = client->method,
+		.secret = own_secret(client),
 		.user = client->facts.user,
 		.scram_iterations = (uint32_t)client->config->scram_iterations,
 		.random = client->random,
@@ -455,28 +474,49 @@ enum client_edge client_admit(struct client *client, struct buf *out)
 		.binding = span_of(client->binding, client->binding_length),
 	};
 
-	check(client->state == STATE_ENTERING);
-	if (client->facts.console && client->local_owner && is_console_name(client->user))
-		setup.method = AUTH_ANY;
-	if (setup.method == AUTH_HBA && ask_rules(client, &setup.method, out) == CLIENT_REFUSED)
-		return CLIENT_REFUSED;
-	if (setup.method == AUTH_CERT) {
-		if (!client->peer.certificate || !hba_is_named(client->peer.names, client->facts.user))
-			return refuse_certificate(client, out);
-		setup.method = AUTH_TRUST; /* whoever the file does not know stays outside */
-	}
 	if (client->unknown_count > 0 || client->asked != client->facts.protocol)
 		message_negotiate(&w, client->facts.protocol, client->unknown, client->unknown_count);
-	if (client->secrets) {
-		setup.secret = secrets_find(client->secrets, client->facts.user);
+	if (client->facts.looked_up)
+		setup.mock_scram = !setup.secret && client->mock_scram;
+	else if (client->secrets)
 		setup.mock_scram = !setup.secret &&
 			secrets_mock_scram(client->secrets, client->facts.user, client->process_random);
-	}
 	client->login = login_new(&setup, &w, &result);
 	if (!client->login || !writer_ok(&w))
 		return out_of_memory(client, out);
 	client->state = STATE_PROVING;
 	return settle_proof(client, result, out);
+}
+
+enum client_edge client_admit(struct client *client, struct buf *out)
+{
+	struct auth_lookup where;
+
+	check(client->state == STATE_ENTERING);
+	client->method = (enum auth_method)client->config->auth_type;
+	if (client->facts.console && client->local_owner && is_console_name(client->user))
+		client->method = AUTH_ANY;
+	if (client->method == AUTH_HBA && ask_rules(client, &client->method, out) == CLIENT_REFUSED)
+		return CLIENT_REFUSED;
+	if (client->method == AUTH_CERT) {
+		if (!client->peer.certificate || !hba_is_named(client->peer.names, client->facts.user))
+			return refuse_certificate(client, out);
+		client->method = AUTH_TRUST; /* whoever is not known stays outside */
+	}
+	if (client->method == AUTH_ANY || own_secret(client) ||
+		!config_auth_lookup(client->config, client->facts.database, &where))
+		return begin_proof(client, out);
+	client->state = STATE_ASKING;
+	return CLIENT_ASKS;
+}
+
+enum client_edge client_found(struct client *client, struct secrets *found, bool mock_scram, struct buf *out)
+{
+	check(client->state == STATE_ASKING);
+	client->facts.looked_up = true;
+	client->facts.found = found ? secrets_keep(found) : NULL;
+	client->mock_scram = mock_scram;
+	return begin_proof(client, out);
 }
 
 static enum client_edge take_proof(struct client *client, struct span bytes, size_t *used, struct buf *out)
@@ -517,6 +557,7 @@ enum client_edge client_take(struct client *client, struct span bytes, size_t *u
 		return take_proof(client, bytes, used, out);
 	case STATE_SECURING:
 	case STATE_ENTERING:
+	case STATE_ASKING:
 	case STATE_PROVEN:
 	case STATE_OVER:
 		break;

@@ -10,7 +10,7 @@
 /* A client's login as a pure conversation: bytes in; bytes and edges out. It ends when the client has proven who it is; what
  * follows (which pool, what the server reports) is said by those who know.
  *
- *   HELLO --startup--> [edge ENTERS] --admit--> PROVING --proof--> [edge PROVEN]
+ *   HELLO --startup--> [edge ENTERS] --admit--> (ASKING [edge ASKS] --found-->) PROVING --proof--> [edge PROVEN]
  *     | SSLRequest: 'S', [edge SECURE] --client_secured--> HELLO, once; or 'N', stay, as for GSSENCRequest
  *     | CancelRequest: [edge CANCEL]                +-- refused: [edge REFUSED] after the last words were written
  */
@@ -21,6 +21,7 @@ enum client_edge {
 	CLIENT_SECURE, /* 'S' was written: send it, begin TLS, then client_secured; `direct`: TLS began by itself, nothing was used */
 	CLIENT_CANCEL,  /* a cancel request: cancel_process and cancel_secret are set; close without an answer */
 	CLIENT_ENTERS,  /* a startup packet was understood: ask the door, then client_admit */
+	CLIENT_ASKS,    /* its secret is not known here: ask auth_query (config_auth_lookup), then client_found */
 	CLIENT_PROVEN,  /* user and database are set; the client is who it says */
 	CLIENT_REFUSED, /* the reason was written to `out`: send it, then close. `refusal` has it for the log */
 	CLIENT_GONE     /* close without a word */
@@ -58,6 +59,9 @@ bool client_secured(struct client *, const struct client_channel *); /* false: m
 /* The door is open: begin the proof. */
 enum client_edge client_admit(struct client *, struct buf *out);
 
+/* What auth_query found: this user alone; NULL: nobody, who goes through the same motions, with a SCRAM secret or not. Kept (counted). */
+enum client_edge client_found(struct client *, struct secrets *found, bool mock_scram, struct buf *out);
+
 /* Say no in the right form (and what the log gets). Always returns CLIENT_REFUSED. */
 enum client_edge client_refuse(struct client *, const struct complaint *, struct buf *out);
 
@@ -72,6 +76,8 @@ struct client_facts {
 	uint32_t cancel_process;
 	struct span cancel_secret;
 	const char *refusal;
+	bool looked_up;        /* auth_query was asked */
+	struct secrets *found; /* ... and knew the user; owned by the conversation */
 };
 const struct client_facts *client_facts(const struct client *);
 

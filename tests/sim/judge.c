@@ -329,6 +329,15 @@ static void look_at_guest(struct worker *w, struct guest *g, struct tally *t)
 			broken("a server is lent to at most one client", "guest %u.%u", w->index, g->handle.slot);
 		t->lent++;
 		break;
+	case GUEST_ASKING:
+		/* Who waits for another's answer is no client that wants a server. */
+		if (!g->asking) {
+			if (g->channel)
+				broken("who holds nothing holds nothing", "guest %u.%u waits for auth_query", w->index,
+					g->handle.slot);
+			break;
+		}
+		__attribute__((fallthrough));
 	case GUEST_WAITING:
 	case GUEST_LEARNING:
 		if (g->channel && g->channel->guest != g)

@@ -1,0 +1,347 @@
+"""auth_query: users who are not in auth_file, whose secrets PostgreSQL is asked for."""
+import threading
+import time
+
+from harness import Peak, Story, helper, on, wait_until
+from wire import Client, Refused, md5_secret, startup
+
+BOTH = ("pgweir", "pgbouncer")
+
+
+class Asking(Story):
+    """Every test has a PostgreSQL of its own, where everybody must prove who he is, and a user `lookup` who may read secrets."""
+
+    kinds = BOTH
+
+    def setUp(self):
+        super().setUp()
+        self.pg = self.postgres(log_statement="all")
+        (self.pg.data / "pg_hba.conf").write_text("local all all trust\nhost all all samehost md5\n")
+        self.sql("CREATE ROLE lookup LOGIN PASSWORD 'look'",
+                 "SET password_encryption = 'scram-sha-256'; CREATE ROLE sara LOGIN PASSWORD 'sesame'",
+                 "SET password_encryption = 'md5'; CREATE ROLE mads LOGIN PASSWORD 'sesame'",
+                 "SELECT pg_reload_conf()")
+        self.sql("GRANT SELECT ON pg_authid TO lookup", "CREATE TABLE people (name text, secret text)",
+                 "GRANT SELECT ON people TO lookup", database="app")
+        self.sql("GRANT SELECT ON pg_authid TO lookup", database="app2")
+
+    @helper
+    def sql(self, *statements, database="postgres"):
+        with self.pg.admin(database) as admin:
+            for statement in statements:
+                admin.query(statement)
+
+    @helper
+    def asking(self, called="pgweir", settings=None, userlist=None, **options):
+        return self.pooler(pg=self.pg, called=called,
+                           settings={"auth_type": "md5", "auth_user": "lookup", **(settings or {})},
+                           userlist={"lookup": "look", "admin": "admin", "stats": "stats", **(userlist or {})}, **options)
+
+    @helper
+    def login(self, pooler, user="sara", password="sesame", **options):
+        return pooler.client(user=user, password=password, **options)
+
+    @helper
+    def asked(self, words="FROM pg_authid"):
+        """How often PostgreSQL ran the query."""
+        return sum(1 for line in self.pg.log_path.read_text().splitlines() if "execute <unnamed>" in line and words in line)
+
+
+class Who_comes_in(Asking):
+    def by_scram_and_by_md5_as_far_as_the_server(self):
+        for called in BOTH:
+            pooler = self.asking(called=called)
+            for user, auth in (("sara", [10, 11, 12, 0]), ("mads", [5, 0])):
+                with self.subTest(called=called, user=user):
+                    client = self.login(pooler, user)
+                    self.assertEqual(auth, client.auth)
+                    self.assertEqual(user, client.value("SELECT current_user"))
+                    self.refused(self.login, pooler, user, "wrong", says="authentication failed")
+
+    def by_a_plain_secret_from_a_table(self):
+        self.sql("INSERT INTO people VALUES ('sara', 'sesame')", database="app")
+        pooler = self.asking(settings={"auth_query": "SELECT name, secret FROM people WHERE name = $1"})
+        client = self.login(pooler)
+        self.assertEqual([5, 0], client.auth)
+        self.assertEqual("sara", client.value("SELECT current_user"))
+        self.refused(self.login, pooler, password="wrong")
+        for auth_type in ("plain", "scram-sha-256"):
+            pooler = self.asking(settings={"auth_query": "SELECT name, secret FROM people WHERE name = $1", "auth_type": auth_type})
+            self.assertEqual("sara", self.login(pooler).value("SELECT current_user"))
+
+    def a_name_is_a_parameter_and_no_part_of_the_query(self):
+        self.sql("CREATE ROLE \"o'hara'; --\" LOGIN PASSWORD 'sesame'")
+        pooler = self.asking()
+        self.assertEqual("o'hara'; --", self.login(pooler, "o'hara'; --").value("SELECT current_user"))
+
+    def nobody_whose_password_is_missing_or_over_and_none_can_be_told_from_a_wrong_one(self):
+        self.sql("CREATE ROLE nopass LOGIN", "CREATE ROLE late LOGIN PASSWORD 'sesame' VALID UNTIL '2001-01-01'",
+                 "CREATE ROLE shut NOLOGIN PASSWORD 'sesame'", "CREATE ROLE next LOGIN PASSWORD 'sesame' VALID UNTIL '2999-01-01'")
+        for called in BOTH:
+            pooler = self.asking(called=called)
+            self.login(pooler, "next")
+            seen = {}
+            for user, password in (("sara", "wrong"), ("nopass", "sesame"), ("nopass", ""), ("late", "sesame"),
+                                   ("shut", "sesame"), ("unknown", "sesame")):
+                client = Client(pooler.address, login=False)
+                self.addCleanup(client.close)
+                error = self.refused(client.login, user, "app", password)
+                client_kinds = [kind for kind, _ in client.seen]
+                seen[user, password] = (error.sqlstate, error.message.replace(user, "*"), client_kinds)
+            self.assertEqual(1, len(set(map(str, seen.values()))), seen)
+
+    def users_of_the_file_are_not_asked_for(self):
+        pooler = self.asking(userlist={"sara": "sesame", "mads": ""})
+        self.assertEqual("sara", self.login(pooler).value("SELECT current_user"))
+        self.refused(self.login, pooler, "mads")
+        self.assertEqual(0, self.asked())
+
+    def trust_still_wants_a_user_who_is_known(self):
+        pooler = self.asking(settings={"auth_type": "trust"})
+        self.assertEqual("mads", self.login(pooler, "mads").value("SELECT current_user"))
+        self.refused(self.login, pooler, "unknown")
+
+    def a_rule_of_the_hba_file_decides_before_anybody_is_asked(self):
+        pooler = self.asking(settings={"auth_type": "hba", "auth_hba_file": "hba"},
+                             files={"hba": "host all mads all reject\nhost all all all scram-sha-256\n"})
+        self.assertEqual("sara", self.login(pooler).value("SELECT current_user"))
+        before = self.asked()
+        self.refused(self.login, pooler, "mads")
+        self.assertEqual(before, self.asked())
+
+    def the_console_only_where_auth_dbname_says_where(self):
+        pooler = self.asking(settings={"admin_users": "sara"})
+        self.refused(self.login, pooler, database="pgbouncer")
+        pooler = self.asking(settings={"admin_users": "sara", "auth_dbname": "app"})
+        self.assertTrue(self.login(pooler, database="pgbouncer").query("SHOW POOLS").dicts())
+
+    def the_entry_of_a_database_beats_the_settings(self):
+        self.sql("CREATE ROLE deputy LOGIN PASSWORD 'look'", "GRANT pg_read_all_data TO deputy")
+        self.sql("INSERT INTO people VALUES ('sara', 'sesame')", database="app")
+        pooler = self.asking(
+            settings={"auth_user": "nobody_such", "auth_dbname": "app"}, userlist={"deputy": "look"},
+            databases={"app": "dbname=app auth_user=deputy auth_query='SELECT name, secret FROM people WHERE name = $1'",
+                       "app2": "dbname=app2 auth_user=deputy auth_dbname=app auth_query='SELECT name, secret FROM people WHERE name = $1'",
+                       "wrong": "dbname=app"})
+        self.assertEqual("sara", self.login(pooler).value("SELECT current_user"))
+        self.assertEqual("app2", self.login(pooler, database="app2").value("SELECT current_database()"))
+        self.assertEqual(1, self.asked("FROM people"))
+        self.refused(self.login, pooler, database="wrong")
+
+    def where_only_the_entry_for_all_databases_is(self):
+        pooler = self.asking(settings={"auth_dbname": "app"}, databases={"*": ""})
+        self.assertEqual("app2", self.login(pooler, database="app2").value("SELECT current_database()"))
+        self.assertEqual(0, self.pg.backends("lookup", "app2", extra="AND application_name <> 'pgweir monitor'"))
+        self.assertEqual(1, self.asked())
+        # Nobody learns which databases there are before he has proven who he is.
+        self.refused(self.login, pooler, database="no_such", password="wrong", says="authentication failed")
+
+    def a_forced_user_is_not_the_one_who_asks(self):
+        pooler = self.asking(databases={"app": "dbname=app user=mads password=sesame"})
+        self.assertEqual("mads", self.login(pooler).value("SELECT current_user"))
+        self.assertIn(("app", "lookup"), [(row["database"], row["user"])
+                                          for row in pooler.console(password="admin").query("SHOW POOLS").dicts()])
+
+
+class What_changes_meanwhile(Asking):
+    def a_user_is_made_changed_and_dropped(self):
+        for called in BOTH:
+            with self.subTest(called):
+                self.sql("DROP ROLE IF EXISTS nina")
+                pooler = self.asking(called=called, settings={"auth_query_keep_none": 0})
+                self.refused(self.login, pooler, "nina")
+                self.sql("CREATE ROLE nina LOGIN PASSWORD 'sesame'")
+                self.login(pooler, "nina").close()
+                self.sql("ALTER ROLE nina PASSWORD 'other'")
+
+                def in_by_the_new_one():
+                    try:
+                        self.login(pooler, "nina", "other").close()
+                        return True
+                    except Refused:
+                        return False
+                wait_until("the new password is known", in_by_the_new_one, every=0.3)
+                self.refused(self.login, pooler, "nina", "sesame")
+                self.sql("DROP ROLE nina")
+                pooler.reload()
+                wait_until("the dropped user is refused", lambda: self.is_refused(pooler, "nina", "other"), every=0.2)
+
+    @helper
+    def is_refused(self, pooler, user, password):
+        try:
+            self.login(pooler, user, password).close()
+            return False
+        except Refused:
+            return True
+
+    @on("pgweir")
+    def what_was_found_is_kept_until_a_reload(self):
+        pooler = self.asking(settings={"auth_query_keep": 1000, "auth_query_keep_none": 1000})
+        for _ in range(5):
+            self.login(pooler).close()
+            self.refused(self.login, pooler, "unknown")
+        self.assertEqual(2, self.asked())
+        pooler.reload()
+        wait_until("it is asked for anew", lambda: self.login(pooler).close() or self.asked() >= 3)
+        self.assertEqual("sara", self.login(pooler).value("SELECT current_user"))
+
+    @on("pgweir")
+    def under_the_name_of_pgbouncer_each_login_asks(self):
+        pooler = self.asking(called="pgbouncer")
+        for _ in range(3):
+            self.login(pooler).close()
+        self.assertEqual(3, self.asked())
+
+    @on("pgweir")
+    def a_client_that_is_in_gets_servers_after_a_reload_too(self):
+        pooler = self.asking()
+        client = self.login(pooler)
+        client.value("SELECT 1")
+        pooler.reload()
+        self.sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'sara'")
+        wait_until("its server is gone", lambda: self.pg.backends("sara") == 0)
+        self.assertEqual("sara", client.value("SELECT current_user"))
+
+
+class Who_means_harm(Asking):
+    def _hostile(self):
+        """mallory owns things that would make her know everybody's secret, were they ever looked into."""
+        self.sql("CREATE ROLE mallory LOGIN PASSWORD 'evil'", "GRANT CREATE ON DATABASE app TO mallory")
+        secret = md5_secret("sara", "mine")
+        self.sql(
+            "CREATE SCHEMA evil AUTHORIZATION mallory",
+            f"CREATE TABLE evil.pg_authid AS SELECT 'sara'::name AS rolname, '{secret}'::text AS rolpassword, true AS rolcanlogin,"
+            " NULL::timestamptz AS rolvaliduntil",
+            "CREATE FUNCTION public.secret_of(text) RETURNS TABLE (n text, s text) LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog"
+            " AS 'SELECT rolname::text, rolpassword::text FROM pg_authid WHERE rolname = $1'",
+            f"CREATE FUNCTION evil.secret_of(text) RETURNS TABLE (n text, s text) LANGUAGE sql AS 'SELECT ''sara'', ''{secret}'''",
+            "GRANT USAGE ON SCHEMA evil TO PUBLIC", "GRANT SELECT ON evil.pg_authid TO PUBLIC", database="app")
+
+    def no_search_path_of_a_client_decides_what_is_found(self):
+        self._hostile()
+        hostile = ({"search_path": "evil, pg_catalog"}, {"options": "-c search_path=evil,pg_catalog"})
+        for called in BOTH:
+            for query in (None, "SELECT n, s FROM secret_of($1)"):
+                settings = {"track_extra_parameters": "search_path", "ignore_startup_parameters": "", "auth_query": query}
+                pooler = self.asking(called=called, settings=settings)
+                for parameters in hostile:
+                    with self.subTest(called=called, query=query, parameters=parameters):
+                        self.refused(self.login, pooler, password="mine", parameters=parameters, says="authentication failed")
+                        client = self.login(pooler, parameters=parameters)
+                        # For its own work it has what it asked for.
+                        self.assertIn("evil", client.value("SHOW search_path"))
+
+    def nor_one_that_was_left_in_the_session(self):
+        self._hostile()
+        for mode in ("transaction", "session"):
+            for query in (None, "SELECT n, s FROM secret_of($1)"):
+                with self.subTest(mode=mode, query=query):
+                    pooler = self.asking(settings={"pool_mode": mode, "auth_query": query, "server_reset_query": "", "transparency": "off",
+                                                   "default_pool_size": 1})
+                    with Client(pooler.address, user="lookup", password="look") as client:
+                        client.query("SET search_path = evil, pg_catalog")
+                        client.query("CREATE TEMP TABLE IF NOT EXISTS pg_authid AS SELECT * FROM evil.pg_authid")
+                    self.refused(self.login, pooler, password="mine", says="authentication failed")
+                    self.assertEqual("sara", self.login(pooler).value("SELECT current_user"))
+
+    @on("pgweir")
+    def answers_that_are_none_are_refused_and_told_in_the_log(self):
+        cases = {"SELECT 'sara'": "two columns", "SELECT $1, 'a', 'b'": "two columns", "SELECT NULL, $1": "no name",
+                 "SELECT 'mads' || left($1, 0), 'a'": "another user", "SELECT $1, 'a' FROM generate_series(1,2)": "more than one row",
+                 "SELECT $1, repeat('x', 70000)": "failed", "SELECT nonsense": "failed", "BEGIN; SELECT 1": "failed",
+                 "SELECT 1/0 FROM pg_class WHERE relname <> $1": "division by zero", "COPY people FROM STDIN": "failed",
+                 "SELECT $1, ''; SELECT 1": "failed"}
+        for query, words in cases.items():
+            with self.subTest(query):
+                pooler = self.asking(settings={"auth_query": query, "auth_query_timeout": 2})
+                error = self.refused(self.login, pooler)
+                self.assertNotIn("nonsense", str(error.message))
+                self.assertIn("could not ask", error.message)
+                wait_until("the log says why", lambda: "auth_query for user \"sara\" failed" in pooler.log() and words in pooler.log())
+
+
+class Many_at_once(Asking):
+    SLOW = "SELECT rolname, rolpassword FROM pg_authid, pg_sleep(0.7) WHERE rolname = $1"
+
+    def two_hundred_logins_of_many_names(self):
+        names = [f"user{number}" for number in range(40)]
+        self.sql(*(f"CREATE ROLE {name} LOGIN PASSWORD 'sesame'" for name in names))
+        pooler = self.asking(settings={"auth_dbname": "app", "monitor_interval": 0}, databases={"app": "dbname=app pool_size=2 max_db_connections=20"})
+        with Peak(self.pg, database="app") as peak:
+            values = self.together(*(lambda name=name: self.login(pooler, name, timeout=60).value("SELECT current_user")
+                                     for name in names * 5), timeout=100)
+        self.assertEqual(names * 5, values)
+        self.assertLessEqual(peak.value, 20)
+
+    @on("pgweir")
+    def a_hundred_logins_of_one_name_ask_once(self):
+        for called in BOTH:
+            before = self.asked("pg_sleep")
+            pooler = self.asking(called=called, settings={"auth_query": self.SLOW, "workers": 2})
+            self.together(*([lambda: self.login(pooler, timeout=60)] * 100), timeout=60)
+            # Under PgBouncer's name nothing is kept: whoever comes when it has been answered asks again.
+            self.assertLessEqual(self.asked("pg_sleep") - before, 1 if called == "pgweir" else 4)
+
+    @on("pgweir")
+    def who_asks_for_others_may_go_away(self):
+        pooler = self.asking(settings={"auth_query": self.SLOW})
+        first = Client(pooler.address, login=False)
+        first.send(startup({"user": "sara", "database": "app"}))
+        wait_until("it asks", lambda: self.pg.backends("lookup", extra="AND query LIKE '%pg_sleep%' AND state = 'active'") == 1)
+        waiting = []
+        threads = [threading.Thread(target=lambda: waiting.append(self.login(pooler, timeout=30).value("SELECT 1"))) for _ in range(5)]
+        for thread in threads:
+            thread.start()
+        time.sleep(0.2)
+        first.drop()
+        for thread in threads:
+            thread.join(40)
+        self.assertEqual(["1"] * 5, waiting)
+
+    @on("pgweir")
+    def a_query_that_hangs_is_over_in_time_and_holds_up_nobody_else(self):
+        self.sql("INSERT INTO people VALUES ('sara', 'sesame')", database="app")
+        pooler = self.asking(settings={"auth_query": "SELECT name, secret FROM people WHERE name = $1", "auth_query_timeout": 1,
+                                       "max_db_connections": 6},
+                             userlist={"mads": "sesame"})
+        with self.pg.admin("app") as admin:
+            admin.query("BEGIN; LOCK TABLE people")
+            results = []
+
+            def fails():
+                try:
+                    self.login(pooler, timeout=30)
+                except Refused as error:
+                    results.append(error.message)
+            threads = [threading.Thread(target=fails) for _ in range(10)]
+            for thread in threads:
+                thread.start()
+            for _ in range(5):
+                self.assertEqual("mads", self.login(pooler, "mads").value("SELECT current_user"))
+            for thread in threads:
+                thread.join(30)
+            self.assertEqual(10, len(results))
+            self.assertEqual({"the pooler could not ask PostgreSQL for this user's password"}, set(results))
+            wait_until("PostgreSQL does not run it any more",
+                       lambda: self.pg.backends("lookup", extra="AND state = 'active'") == 0)
+            admin.query("ROLLBACK")
+        self.assertEqual("sara", self.login(pooler).value("SELECT current_user"))
+
+    @on("pgweir")
+    def when_the_asking_user_may_not_log_in_only_those_who_need_him_are_refused(self):
+        for called, words in (("pgweir", "could not ask PostgreSQL"), ("pgbouncer", "bouncer config error")):
+            pooler = self.asking(called=called, userlist={"lookup": "wrong", "mads": "sesame"})
+            for _ in range(3):
+                error = self.refused(self.login, pooler, says=words)
+                self.assertNotIn("lookup", f"{error.message}{error.fields}")
+            self.assertEqual("mads", self.login(pooler, "mads").value("SELECT current_user"))
+            self.assertIn("auth_query for user \"sara\" failed", pooler.log())
+
+    @on("pgweir")
+    def it_counts_as_any_server_does(self):
+        pooler = self.asking(settings={"auth_query": self.SLOW, "monitor_interval": 0}, databases={"app": "dbname=app max_db_connections=1"},
+                             userlist={"mads": "sesame"})
+        with Peak(self.pg, database="app") as peak:
+            self.together(lambda: self.login(pooler, timeout=30).value("SELECT 1"),
+                          lambda: self.login(pooler, "mads", timeout=30).value("SELECT 1"), timeout=40)
+        self.assertLessEqual(peak.value, 1)
