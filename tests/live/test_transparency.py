@@ -255,14 +255,14 @@ class Pins(Transparent):
             self.assertEqual("1", self.client.value("SELECT currval('s')"))
 
     def nobody_keeps_a_server_for_numbers_because_the_catalogue_is_not_known(self):
-        self.client.query("CREATE SEQUENCE s")
+        self.client.query("CREATE SEQUENCE nobody_took")
         for _ in range(12):             # whichever workers there are learn that somebody asks for numbers
             with self.proxy.client() as other:
-                other.simple("SELECT currval('s')")
-        self.client.query("BEGIN; CREATE TABLE made (id int)")
+                other.simple("SELECT currval('nobody_took')")
+        self.client.query("BEGIN; CREATE TABLE nobody_made (id int)")
         self.client.query("SELECT 1")
         self.client.extended("SELECT 2")
-        self.client.query("ROLLBACK; DROP SEQUENCE s")
+        self.client.query("ROLLBACK; DROP SEQUENCE nobody_took")
         time.sleep(0.05)
         self.holds_nothing()
 
