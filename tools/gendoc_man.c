@@ -259,12 +259,16 @@ static void setting(const struct setting *s)
 		s->reloadable ? "" : "; needs a restart");
 	text(line);
 	if (s->words) {
-		fputs("One of", stdout);
-		for (size_t i = 0; s->words[i].text; i++) {
+		size_t n = (size_t)snprintf(line, sizeof line, "One of");
+
+		for (size_t i = 0; s->words[i].text && n < sizeof line; i++) {
 			if (s->words[i].value >= 0)
-				printf("%s %s", i ? "," : "", s->words[i].text);
+				n += (size_t)snprintf(
+					line + n, sizeof line - n, "%s %s", i ? "," : "", s->words[i].text);
 		}
-		puts(".");
+		if (n < sizeof line)
+			snprintf(line + n, sizeof line - n, ".");
+		text(line);
 	}
 }
 
