@@ -51,7 +51,7 @@ static const struct setting_word budget_words[] = { { "off", 0 }, { "auto", 1 },
 static const struct setting_word balance_words[] = { { "round-robin", 0 }, { "disable", 1 }, { NULL, 0 } };
 
 #define DEFAULT_AUTH_QUERY \
-	"SELECT rolname, CASE WHEN rolvaliduntil < now() THEN NULL ELSE rolpassword END FROM pg_authid " \
+	"SELECT rolname, CASE WHEN rolvaliduntil < current_timestamp THEN NULL ELSE rolpassword END FROM pg_authid " \
 	"WHERE rolname=$1 AND rolcanlogin"
 
 #define LIVE  true  /* RELOAD and SET change it */
