@@ -13,6 +13,7 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 
+#include "base/array.h"
 #include "base/check.h"
 #include "io/thread.h"
 #include "serve/channel.h"
@@ -34,23 +35,14 @@ struct catalog_place {
 };
 
 struct catalogs {
-	struct lock *lock;
+	struct lock *lock;             /* first: see locked_new */
 	struct catalog_place **places; /* by database_id */
 	uint32_t capacity;
 };
 
 struct catalogs *catalogs_new(void)
 {
-	struct catalogs *made = calloc(1, sizeof *made);
-
-	if (!made)
-		return NULL;
-	made->lock = lock_new();
-	if (!made->lock) {
-		free(made);
-		return NULL;
-	}
-	return made;
+	return locked_new(sizeof(struct catalogs));
 }
 
 void catalogs_free(struct catalogs *catalogs)
@@ -85,20 +77,12 @@ void catalogs_forget(struct catalogs *catalogs, database_id id)
 /* Under the lock. NULL: memory refused. */
 static struct catalog_place *place_of(struct catalogs *catalogs, database_id id)
 {
-	uint32_t capacity = catalogs->capacity ? catalogs->capacity : 4;
-	struct catalog_place **grown;
+	struct catalog_place **places = array_reach(
+		catalogs->places, &catalogs->capacity, id, sizeof(struct catalog_place *));
 
-	while (capacity <= id)
-		capacity *= 2;
-	if (capacity > catalogs->capacity) {
-		grown = realloc(catalogs->places, capacity * sizeof(struct catalog_place *));
-		if (!grown)
-			return NULL;
-		for (uint32_t i = catalogs->capacity; i < capacity; i++)
-			grown[i] = NULL;
-		catalogs->places = grown;
-		catalogs->capacity = capacity;
-	}
+	if (!places)
+		return NULL;
+	catalogs->places = places;
 	if (!catalogs->places[id]) {
 		catalogs->places[id] = calloc(1, sizeof **catalogs->places);
 		if (catalogs->places[id])

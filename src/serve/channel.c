@@ -16,6 +16,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/array.h"
 #include "base/check.h"
 #include "base/text.h"
 #include "serve/catalogs.h"
@@ -65,19 +66,12 @@ struct channel *channel_get(struct worker *worker, server_id id)
 
 bool channel_place(struct worker *worker, struct channel *channel)
 {
-	uint32_t capacity = worker->channel_capacity ? worker->channel_capacity : 64;
-	struct channel **grown;
+	struct channel **channels = array_reach(
+		worker->channels, &worker->channel_capacity, channel->id.slot, sizeof *channels);
 
-	while (capacity <= channel->id.slot)
-		capacity *= 2;
-	if (capacity > worker->channel_capacity) {
-		grown = realloc(worker->channels, capacity * sizeof *grown);
-		if (!grown)
-			return false;
-		memset(grown + worker->channel_capacity, 0, (capacity - worker->channel_capacity) * sizeof *grown);
-		worker->channels = grown;
-		worker->channel_capacity = capacity;
-	}
+	if (!channels)
+		return false;
+	worker->channels = channels;
 	check(!worker->channels[channel->id.slot]);
 	worker->channels[channel->id.slot] = channel;
 	worker->channel_count++;

@@ -20,6 +20,7 @@
 
 #include <stdlib.h>
 
+#include "base/array.h"
 #include "base/check.h"
 #include "base/hash.h"
 #include "base/list.h"
@@ -48,7 +49,7 @@ struct entry {
 };
 
 struct lookups {
-	struct lock *lock;
+	struct lock *lock;                  /* first: see locked_new */
 	struct link buckets[BUCKETS], ages; /* oldest answer first */
 	uint32_t count, asked;
 	bool scram_seen, other_seen;
@@ -75,15 +76,10 @@ struct letter_lookup {
 
 struct lookups *lookups_new(void)
 {
-	struct lookups *made = calloc(1, sizeof *made);
+	struct lookups *made = locked_new(sizeof *made);
 
 	if (!made)
 		return NULL;
-	made->lock = lock_new();
-	if (!made->lock) {
-		free(made);
-		return NULL;
-	}
 	for (size_t i = 0; i < BUCKETS; i++)
 		link_init(&made->buckets[i]);
 	link_init(&made->ages);
@@ -523,22 +519,12 @@ void lookup_late(struct channel *channel)
 void lookup_keep(struct worker *worker, pool_id pool, struct secrets *found)
 {
 	struct lookups *lookups = worker->house->lookups;
-	uint32_t capacity = lookups->pool_capacity ? lookups->pool_capacity : 16;
-	struct secrets *old = NULL, **grown;
+	struct secrets *old = NULL, **pools;
 
 	lock_take(lookups->lock);
-	while (capacity <= pool)
-		capacity *= 2;
-	if (capacity > lookups->pool_capacity) {
-		grown = realloc(lookups->pools, capacity * sizeof(struct secrets *));
-		if (grown) {
-			for (uint32_t i = lookups->pool_capacity; i < capacity; i++)
-				grown[i] = NULL;
-			lookups->pools = grown;
-			lookups->pool_capacity = capacity;
-		}
-	}
-	if (pool < lookups->pool_capacity) {
+	pools = array_reach(lookups->pools, &lookups->pool_capacity, pool, sizeof(struct secrets *));
+	if (pools) {
+		lookups->pools = pools;
 		old = lookups->pools[pool];
 		lookups->pools[pool] = secrets_keep(found);
 	}

@@ -4,6 +4,7 @@
  * A view is made once and lives as long as the worker; a new configuration only renews what it says. */
 #include <stdlib.h>
 
+#include "base/array.h"
 #include "base/check.h"
 #include "base/hash.h"
 #include "base/text.h"
@@ -57,19 +58,11 @@ static void renew(struct worker *worker, struct pool_view *view)
 
 static bool place(struct worker *worker, struct pool_view *view)
 {
-	uint32_t capacity = worker->view_capacity ? worker->view_capacity : 16;
-	struct pool_view **grown;
+	struct pool_view **views = array_reach(worker->views, &worker->view_capacity, view->id, sizeof *views);
 
-	while (capacity <= view->id)
-		capacity *= 2;
-	if (capacity > worker->view_capacity) {
-		grown = realloc(worker->views, capacity * sizeof *grown);
-		if (!grown)
-			return false;
-		memset(grown + worker->view_capacity, 0, (capacity - worker->view_capacity) * sizeof *grown);
-		worker->views = grown;
-		worker->view_capacity = capacity;
-	}
+	if (!views)
+		return false;
+	worker->views = views;
 	worker->views[view->id] = view;
 	return true;
 }
@@ -324,19 +317,11 @@ static struct params *kind_of(struct params *wanted, const char **name)
 
 static struct welcomes *welcomes_of(struct house *house, pool_id id)
 {
-	uint32_t capacity = house->welcome_capacity ? house->welcome_capacity : 16;
-	struct welcomes *grown;
+	struct welcomes *welcomes = array_reach(house->welcomes, &house->welcome_capacity, id, sizeof *welcomes);
 
-	while (capacity <= id)
-		capacity *= 2;
-	if (capacity > house->welcome_capacity) {
-		grown = realloc(house->welcomes, capacity * sizeof *grown);
-		if (!grown)
-			return NULL;
-		memset(grown + house->welcome_capacity, 0, (capacity - house->welcome_capacity) * sizeof *grown);
-		house->welcomes = grown;
-		house->welcome_capacity = capacity;
-	}
+	if (!welcomes)
+		return NULL;
+	house->welcomes = welcomes;
 	return &house->welcomes[id];
 }
 

@@ -20,22 +20,13 @@ struct seat {
 };
 
 struct seats {
-	struct lock *lock;
+	struct lock *lock; /* first: see locked_new */
 	struct seat *chains[CHAINS];
 };
 
 struct seats *seats_new(void)
 {
-	struct seats *made = calloc(1, sizeof *made);
-
-	if (!made)
-		return NULL;
-	made->lock = lock_new();
-	if (!made->lock) {
-		free(made);
-		return NULL;
-	}
-	return made;
+	return locked_new(sizeof(struct seats));
 }
 
 static void remove_seat(struct seat **at)

@@ -32,7 +32,7 @@ struct params {
 #define TABLE_SLOTS 1024
 
 struct params_book {
-	struct lock *lock;
+	struct lock *lock; /* first: see locked_new */
 	uint64_t count, bytes;
 	struct params *table[TABLE_SLOTS];
 	struct params *empty;
@@ -135,12 +135,11 @@ static struct params *set_take(struct params_book *book, const struct param *lis
 
 struct params_book *params_book_new(void)
 {
-	struct params_book *book = calloc(1, sizeof *book);
+	struct params_book *book = locked_new(sizeof *book);
 
 	if (!book)
 		return NULL;
-	book->lock = lock_new();
-	book->empty = book->lock ? set_take(book, NULL, 0) : NULL;
+	book->empty = set_take(book, NULL, 0);
 	if (!book->empty) {
 		lock_free(book->lock);
 		free(book);

@@ -37,7 +37,7 @@ struct shared {
 };
 
 struct statement_book {
-	struct lock *lock;
+	struct lock *lock; /* first: see locked_new */
 	uint32_t last_id;
 	bool came_round;
 	uint64_t count, bytes;
@@ -52,15 +52,10 @@ static struct shared *shared_of(struct statement *statement)
 
 struct statement_book *statement_book_new(const char *prefix)
 {
-	struct statement_book *book = calloc(1, sizeof *book);
+	struct statement_book *book = locked_new(sizeof *book);
 
 	if (!book)
 		return NULL;
-	book->lock = lock_new();
-	if (!book->lock) {
-		free(book);
-		return NULL;
-	}
 	text_copy(book->prefix, sizeof book->prefix, prefix);
 	return book;
 }
