@@ -11,7 +11,7 @@ struct line {
 	enum party party;
 	uint8_t state; /* enum line_state */
 	uint16_t port;
-	uint32_t number; /* by which the answer of a name lookup finds it; below 2^32, and other than those of monitors */
+	uint32_t number; /* by which the answer of a name lookup finds it: those of monitors from 0, those of ears from 2^31 */
 	struct worker *worker;
 	const char *host; /* its owner's */
 	struct stream *stream;

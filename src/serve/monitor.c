@@ -1,15 +1,14 @@
-/* One monitoring connection to each PostgreSQL server:
+/* One monitoring connection to each PostgreSQL server: a line (line.h) that asks.
  *
- *   RESTING --> RESOLVING --> CONNECTING --> LOGIN --> IDLE <--> ASKED
- *      ^            |              |           |         |         |
- *      +------------+--------------+-----------+---------+---------+      (refused, lost, or no answer in time)
+ *   closed --> resolving --> connecting --> login --> open: idle <--> asked
+ *      ^           |              |           |         |         |
+ *      +-----------+--------------+-----------+---------+---------+      (refused, lost, or no answer in time)
  *
  * Every monitor_interval it asks who uses the server (session/monitor); reckoning.c makes something of the answer. It never
  * blocks, every wait has an end, and what does not work is tried again, gently: after a second, two ... fifteen, and once a minute
  * where nobody who is known may log in. What is missing is said once, until it is there again. */
 #include "serve/watch.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -40,22 +39,16 @@ void watch_tell(struct watch *watch, unsigned what, enum log_level level, const 
 	va_start(list, format);
 	vsnprintf(line, sizeof line, format, list);
 	va_end(list);
-	log_line(level, "monitor of %s:%u: %s", watch->host, watch->port, line);
+	log_line(level, "monitor of %s:%u: %s", watch->host, watch->line.port, line);
 }
 
 /* ---- one that does not work ---- */
 
 void watch_leave(struct watch *watch)
 {
-	stream_close(&watch->stream);
-	server_login_free(watch->login);
-	watch->login = NULL;
-	free(watch->addresses);
-	watch->addresses = NULL;
-	watch->address_count = 0;
-	watch->process_id = 0;
+	line_close(&watch->line);
+	watch->asked = false;
 	reckoning_drop(watch);
-	watch->state = WATCH_RESTING;
 }
 
 /* Wake to try again, or to stop believing in an old reading, whichever comes first. */
@@ -63,15 +56,15 @@ static void rest(struct watch *watch)
 {
 	time_us due = watch->retry_at, stale = reckoning_stale_at(watch);
 
-	if (stale > watch->worker->now && stale < due)
+	if (stale > watch->line.worker->now && stale < due)
 		due = stale;
-	timer_set(&watch->worker->timers, &watch->timer, due);
+	timer_set(&watch->line.worker->timers, &watch->timer, due);
 }
 
 static void try_later(struct watch *watch, time_us pause)
 {
 	watch_leave(watch);
-	watch->retry_at = watch->worker->now + pause;
+	watch->retry_at = watch->line.worker->now + pause;
 	rest(watch);
 	reckoning_tell(watch);
 }
@@ -91,7 +84,7 @@ static void fail(struct watch *watch, const char *problem)
 bool watch_is_at(const struct watch *watch, const struct database_settings *database)
 {
 	for (size_t i = 0; i < database->host_count; i++)
-		if (database->hosts[i].port == watch->port && strcmp(database->hosts[i].name, watch->host) == 0)
+		if (database->hosts[i].port == watch->line.port && strcmp(database->hosts[i].name, watch->host) == 0)
 			return true;
 	return false;
 }
@@ -99,7 +92,7 @@ bool watch_is_at(const struct watch *watch, const struct database_settings *data
 /* Number `n` of those who could log in to this server: a name, and the password of the entry that forces it or NULL. */
 const char *watch_candidate(const struct watch *watch, unsigned n, struct setting_view *view, const char **password)
 {
-	const struct worker *worker = watch->worker;
+	const struct worker *worker = watch->line.worker;
 	const struct config *config = worker->config;
 	const char *name = config->auth_user[0] ? config->auth_user : NULL;
 
@@ -157,35 +150,27 @@ static void refused(struct watch *watch, const char *sqlstate, const char *probl
 
 /* ---- connecting ---- */
 
-static void dial_next(struct watch *watch)
-{
-	char text[160], where[ADDRESS_TEXT];
+static void ask(struct watch *watch);
 
-	while (watch->address_count > 0) {
-		watch->address = watch->addresses[0];
-		memmove(watch->addresses, watch->addresses + 1, --watch->address_count * sizeof *watch->addresses);
-		watch->stream = tls_dial_server(watch->worker, &watch->address, watch->host, watch);
-		if (watch->stream) {
-			watch->state = WATCH_CONNECTING;
+static void take_edge(struct watch *watch, enum line_edge edge, bool in_login)
+{
+	switch (edge) {
+	case LINE_MORE:
+		if (watch->line.state == LINE_CONNECTING)
 			reckoning_tell(watch);
-			return;
-		}
+		break;
+	case LINE_READY:
+		watch->matched = watch->between = false;
+		ask(watch);
+		break;
+	case LINE_FAILED:
+		/* What is said in a login may be said to this user alone. */
+		if (in_login && strcmp(watch->line.sqlstate, SQLSTATE_OUT_OF_MEMORY) != 0)
+			refused(watch, watch->line.sqlstate, watch->line.problem);
+		else
+			fail(watch, watch->line.problem);
+		break;
 	}
-	text_format(text, sizeof text, "connection to server at %s failed: %s", address_text(&watch->address, where),
-		strerror(errno));
-	fail(watch, text);
-}
-
-static void dial(struct watch *watch, const struct address *addresses, size_t count)
-{
-	watch->addresses = malloc(count * sizeof *addresses);
-	if (!watch->addresses) {
-		fail(watch, "out of memory");
-		return;
-	}
-	memcpy(watch->addresses, addresses, count * sizeof *addresses);
-	watch->address_count = count;
-	dial_next(watch);
 }
 
 bool monitor_asked(const struct resolve_letter *letter)
@@ -198,46 +183,19 @@ void monitor_resolved(struct worker *worker, struct resolve_letter *letter)
 {
 	uint32_t number = (uint32_t)(uintptr_t)letter->context;
 	struct watch *watch = NULL;
-	char text[160];
 
 	for (uint32_t i = 0; worker->monitors && i < worker->monitors->count; i++)
-		if (worker->monitors->list[i]->number == number)
+		if (worker->monitors->list[i]->line.number == number)
 			watch = worker->monitors->list[i];
-	if (!watch || watch->state != WATCH_RESOLVING)
-		return;
-	if (letter->count > 0) {
-		dial(watch, letter->addresses, letter->count);
-		return;
-	}
-	text_format(text, sizeof text, "could not translate host name \"%s\" to address: %s", letter->name,
-		letter->problem);
-	fail(watch, text);
-}
-
-static void ask_name(struct watch *watch)
-{
-	struct resolve_letter *letter = calloc(1, sizeof *letter);
-
-	if (!letter) {
-		fail(watch, "out of memory");
-		return;
-	}
-	letter->letter.kind = LETTER_RESOLVE;
-	letter->to = watch->worker->mailbox;
-	letter->context = (void *)(uintptr_t)watch->number;
-	letter->port = watch->port;
-	text_copy(letter->name, sizeof letter->name, watch->host);
-	watch->state = WATCH_RESOLVING;
-	resolve(letter);
+	if (watch)
+		take_edge(watch, line_resolved(&watch->line, letter), false);
 }
 
 static void connect_now(struct watch *watch)
 {
-	struct worker *worker = watch->worker;
+	struct worker *worker = watch->line.worker;
 	struct setting_view view;
-	struct address address;
 	const char *password, *user = watch_candidate(watch, watch->candidate, &view, &password);
-	bool numeric;
 
 	if (!user) {
 		text_copy(watch->problem, sizeof watch->problem, "no user to log in as: set monitor_user");
@@ -254,27 +212,12 @@ static void connect_now(struct watch *watch)
 		return;
 	}
 	timer_set(&worker->timers, &watch->timer, worker->now + LOGIN_LIMIT);
-	if (watch->host[0] == '/' || watch->host[0] == '@')
-		numeric = address_unix(watch->host, watch->port, &address);
-	else
-		numeric = address_parse(watch->host, watch->port, &address);
-	if (numeric)
-		dial(watch, &address, 1);
-	else
-		ask_name(watch);
-}
-
-static bool send_out(struct watch *watch)
-{
-	struct buf *out = &watch->worker->out;
-	struct piece piece = { buf_span(out).at, out->length };
-
-	return out->length == 0 || stream_write(watch->stream, &piece, 1);
+	take_edge(watch, line_dial(&watch->line, watch->host), false);
 }
 
 void monitor_connected(struct watch *watch)
 {
-	struct worker *worker = watch->worker;
+	struct worker *worker = watch->line.worker;
 	struct startup_pair name = { span_text("application_name"), span_text(APPLICATION) };
 	struct setting_view view;
 	const char *password;
@@ -286,12 +229,8 @@ void monitor_connected(struct watch *watch)
 		.extra_count = 1,
 	};
 
-	check(watch->state == WATCH_CONNECTING);
-	watch->state = WATCH_LOGIN;
 	(void)watch_candidate(watch, watch->candidate, &view, &password);
-	watch->login = dial_login(worker, watch->stream, setup, password, NO_POOL);
-	if (!watch->login || !send_out(watch))
-		fail(watch, "out of memory");
+	take_edge(watch, line_login(&watch->line, setup, password, NO_POOL), false);
 }
 
 /* ---- a reading ---- */
@@ -328,26 +267,26 @@ static void say_what_lacks(struct watch *watch)
 static void reading_is_complete(struct watch *watch)
 {
 	if (watch->said & (SAID_FAILED | SAID_STALE | SAID_NOBODY))
-		log_line(LOG_LOG, "monitor of %s:%u: reads as user \"%s\"", watch->host, watch->port, watch->user);
+		log_line(LOG_LOG, "monitor of %s:%u: reads as user \"%s\"", watch->host, watch->line.port, watch->user);
 	watch->said &= ~(unsigned)(SAID_FAILED | SAID_STALE | SAID_NOBODY);
 	watch->pause = 0;
 	watch->problem[0] = '\0';
 	reckoning_end(watch);
 	say_what_lacks(watch);
-	watch->state = WATCH_IDLE;
-	timer_set(&watch->worker->timers, &watch->timer,
-		watch->asked_at + watch->worker->config->monitor_interval > watch->worker->now
-			? watch->asked_at + watch->worker->config->monitor_interval
-			: watch->worker->now + 1);
+	watch->asked = false;
+	timer_set(&watch->line.worker->timers, &watch->timer,
+		watch->asked_at + watch->line.worker->config->monitor_interval > watch->line.worker->now
+			? watch->asked_at + watch->line.worker->config->monitor_interval
+			: watch->line.worker->now + 1);
 	reckoning_tell(watch);
 }
 
 static void ask(struct watch *watch)
 {
-	struct worker *worker = watch->worker;
+	struct worker *worker = watch->line.worker;
 	struct writer w;
 
-	check(watch->state == WATCH_IDLE && !watch->owned);
+	check(watch->line.state == LINE_OPEN && !watch->asked && !watch->owned);
 	buf_clear(&worker->out);
 	w = writer_to(&worker->out);
 	monitor_ask(&w, &watch->reading);
@@ -355,42 +294,12 @@ static void ask(struct watch *watch)
 	watch->next.count = 0;
 	watch->asking_began = false;
 	watch->asked_at = worker->now;
-	watch->state = WATCH_ASKED;
-	if (!writer_ok(&w) || !send_out(watch)) {
+	watch->asked = true;
+	if (!writer_ok(&w) || !line_send(&watch->line)) {
 		fail(watch, "out of memory");
 		return;
 	}
 	timer_set(&worker->timers, &watch->timer, worker->now + ANSWER_LIMIT);
-}
-
-static size_t read_login(struct watch *watch, struct span bytes)
-{
-	const struct server_facts *facts;
-	enum server_edge edge;
-	size_t used;
-
-	buf_clear(&watch->worker->out);
-	edge = server_login_take(watch->login, bytes, &used, &watch->worker->out);
-	if (!send_out(watch)) {
-		fail(watch, "out of memory");
-		return 0;
-	}
-	facts = server_login_facts(watch->login);
-	if (edge == SERVER_REFUSED) {
-		char sqlstate[6], problem[160];
-
-		text_copy(sqlstate, sizeof sqlstate, facts->sqlstate);
-		text_copy(problem, sizeof problem, facts->problem);
-		refused(watch, sqlstate, problem);
-	} else if (edge == SERVER_READY) {
-		watch->process_id = facts->process_id;
-		server_login_free(watch->login);
-		watch->login = NULL;
-		watch->matched = watch->between = false;
-		watch->state = WATCH_IDLE;
-		ask(watch);
-	}
-	return used;
 }
 
 static size_t read_answer(struct watch *watch, struct span bytes)
@@ -419,48 +328,38 @@ static size_t read_answer(struct watch *watch, struct span bytes)
 
 void monitor_bytes(struct watch *watch, struct span bytes)
 {
-	size_t used = 0, n;
+	size_t used = 0;
 
-	do {
-		n = 0;
-		if (watch->state == WATCH_LOGIN)
-			n = read_login(watch, span_skip(bytes, used));
-		else if (watch->state == WATCH_ASKED)
-			n = read_answer(watch, span_skip(bytes, used));
-		else if (watch->state == WATCH_IDLE)
-			n = bytes.length - used; /* a notice, a changed parameter, its last words */
-		used += n;
-	} while (n > 0 && used < bytes.length);
-	if (watch->stream)
-		stream_consume(watch->stream, used);
+	if (watch->line.state == LINE_LOGIN)
+		take_edge(watch, line_bytes(&watch->line, bytes, &used), true);
+	if (watch->line.state == LINE_OPEN && watch->asked && used < bytes.length)
+		used += read_answer(watch, span_skip(bytes, used));
+	if (watch->line.state == LINE_OPEN && !watch->asked)
+		used = bytes.length; /* a notice, a changed parameter, its last words */
+	if (watch->line.stream)
+		stream_consume(watch->line.stream, used);
 }
 
 void monitor_ended(struct watch *watch, int error)
 {
-	char text[200], where[ADDRESS_TEXT];
+	bool refused_it = watch->line.state == LINE_OPEN && watch->asked && watch->reading.refused;
+	enum line_edge edge = line_ended(&watch->line, error);
 
-	if (watch->state == WATCH_CONNECTING && watch->address_count > 0) {
-		stream_close(&watch->stream);
-		dial_next(watch);
-		return;
-	}
-	if (watch->state == WATCH_ASKED && watch->reading.refused)
-		text_copy(text, sizeof text, watch->reading.problem);
-	else
-		text_format(text, sizeof text, "connection to server at %s: %s", address_text(&watch->address, where),
-			tls_why_ended(watch->stream, error, "closed by the server"));
-	fail(watch, text);
+	/* Its last words say more than the end. */
+	if (edge == LINE_FAILED && refused_it)
+		text_copy(watch->line.problem, sizeof watch->line.problem, watch->reading.problem);
+	take_edge(watch, edge, false);
 }
 
 void monitor_rings(struct timer *timer)
 {
 	struct watch *watch = link_owner(timer, struct watch, timer);
 
-	switch ((enum watch_state)watch->state) {
-	case WATCH_OFF:
-		break;
-	case WATCH_RESTING:
-		if (watch->worker->now >= watch->retry_at) {
+	switch ((enum line_state)watch->line.state) {
+	case LINE_CLOSED:
+		if (!watch->on)
+			break;
+		if (watch->line.worker->now >= watch->retry_at) {
 			connect_now(watch);
 			break;
 		}
@@ -469,16 +368,16 @@ void monitor_rings(struct timer *timer)
 		reckoning_tell(watch);
 		rest(watch);
 		break;
-	case WATCH_IDLE:
-		ask(watch);
-		break;
-	case WATCH_RESOLVING:
-	case WATCH_CONNECTING:
-	case WATCH_LOGIN:
+	case LINE_RESOLVING:
+	case LINE_CONNECTING:
+	case LINE_LOGIN:
 		fail(watch, "the login was not over in time");
 		break;
-	case WATCH_ASKED:
-		fail(watch, "there was no answer in time");
+	case LINE_OPEN:
+		if (watch->asked)
+			fail(watch, "there was no answer in time");
+		else
+			ask(watch);
 		break;
 	}
 }

@@ -30,7 +30,7 @@
 
 time_us reckoning_stale_at(const struct watch *watch)
 {
-	time_us limit = 3 * watch->worker->config->monitor_interval;
+	time_us limit = 3 * watch->line.worker->config->monitor_interval;
 
 	if (watch->read_at == 0)
 		return 0;
@@ -47,8 +47,8 @@ static int64_t budget(const struct watch *watch)
 	int64_t room = reckoning_usable(watch), others = (int64_t)watch->counted.others + watch->counted.elsewhere;
 	int64_t head_room = room / 20 > 1 ? room / 20 : 1;
 
-	if (!watch->worker->config->server_budget || watch->state == WATCH_OFF ||
-		watch->worker->now >= reckoning_stale_at(watch) || watch->between ||
+	if (!watch->line.worker->config->server_budget || !watch->on ||
+		watch->line.worker->now >= reckoning_stale_at(watch) || watch->between ||
 		!monitor_knows(&watch->last, MONITOR_SETTINGS))
 		return BUDGET_UNKNOWN;
 	room -= others + head_room;
@@ -59,14 +59,14 @@ void reckoning_tell(struct watch *watch)
 {
 	struct event event = {
 		.kind = EVENT_BUDGET,
-		.now = watch->worker->now,
-		.worker = watch->worker->index,
+		.now = watch->line.worker->now,
+		.worker = watch->line.worker->index,
 		.instance = watch->instance,
 		.budget = budget(watch),
-		.aside = (watch->stream != NULL) + ears_at(watch->worker, watch->host, watch->port),
+		.aside = (watch->line.stream != NULL) + ears_at(watch->line.worker, watch->host, watch->line.port),
 	};
 
-	worker_step(watch->worker, &event);
+	worker_step(watch->line.worker, &event);
 }
 
 /* ---- whose backends they are ---- */
@@ -88,7 +88,7 @@ static int past_by_process(const void *a, const void *b)
 /* Which servers the core counts, taken when the first row is there: what ended before the question was read is not among them. */
 bool reckoning_begin(struct watch *watch)
 {
-	struct house *house = watch->worker->house;
+	struct house *house = watch->line.worker->house;
 	struct totals_picture totals;
 	struct server_picture picture;
 	uint32_t slot = 0;
@@ -124,7 +124,7 @@ bool reckoning_begin(struct watch *watch)
 /* Process ids of several PostgreSQL servers may be the same; then the names tell. */
 static bool is_of_pool(const struct watch *watch, const struct owned *owned, const struct monitor_backend *backend)
 {
-	const struct pool_view *view = pool_view(watch->worker, owned->pool);
+	const struct pool_view *view = pool_view(watch->line.worker, owned->pool);
 	const char *database = view && view->database && view->database->dbname ? view->database->dbname
 		: view                                                          ? view->database_name
 										: "";
@@ -198,8 +198,8 @@ void reckoning_add(struct watch *watch)
 	struct owned *owned = owner_of(watch, backend);
 	struct tally *tally = &watch->tally;
 
-	if (backend->process_id == watch->process_id ||
-		ears_has(watch->worker, watch->host, watch->port, backend->process_id)) {
+	if (backend->process_id == watch->line.process_id ||
+		ears_has(watch->line.worker, watch->host, watch->line.port, backend->process_id)) {
 		tally->self++;
 		return;
 	}
@@ -243,8 +243,8 @@ static void prove_ends(struct watch *watch)
 		const struct owned *owned = &watch->owned[i];
 		struct event event = {
 			.kind = EVENT_SERVER_LOST,
-			.now = watch->worker->now,
-			.worker = watch->worker->index,
+			.now = watch->line.worker->now,
+			.worker = watch->line.worker->index,
 			.server = owned->id,
 			.proven = true,
 		};
@@ -253,8 +253,8 @@ static void prove_ends(struct watch *watch)
 			owned->since >= watch->asked_at)
 			continue;
 		log_line(LOG_DEBUG, "monitor of %s:%u: backend %u of a link that was cut is gone", watch->host,
-			watch->port, owned->process_id);
-		worker_step(watch->worker, &event);
+			watch->line.port, owned->process_id);
+		worker_step(watch->line.worker, &event);
 	}
 }
 

@@ -1,6 +1,7 @@
 #ifndef PGWEIR_SERVE_WATCH_H
 #define PGWEIR_SERVE_WATCH_H
 
+#include "serve/line.h"
 #include "serve/monitor.h"
 #include "session/monitor.h"
 
@@ -9,16 +10,6 @@
 
 #define WATCHES_MAX 64
 #define GROUPS      8 /* of others, by user and application; the rest is one more */
-
-enum watch_state {
-	WATCH_OFF, /* monitor_interval is 0 */
-	WATCH_RESTING,
-	WATCH_RESOLVING,
-	WATCH_CONNECTING,
-	WATCH_LOGIN,
-	WATCH_IDLE,
-	WATCH_ASKED
-};
 
 /* What was said already; a bit each. */
 enum said { SAID_NOBODY = 1, SAID_FAILED = 2, SAID_HIDDEN = 4, SAID_LACKING = 8, SAID_BETWEEN = 16, SAID_STALE = 32 };
@@ -61,26 +52,19 @@ struct tally {
 };
 
 struct watch {
-	enum party party;
-	uint8_t state; /* enum watch_state */
+	struct line line;
+	bool on;    /* monitor_interval is not 0 */
+	bool asked; /* LINE_OPEN: an answer is to come */
 	unsigned said;
 	bool wanted;     /* by the configuration at hand */
 	bool matched;    /* some of our servers were among its backends: their process ids are PostgreSQL's */
 	bool between;    /* none were, though there should have been some */
 	unsigned unseen; /* readings in a row of which that is true */
 	bool asking_began;
-	uint32_t number;
-	struct worker *worker;
 	instance_id instance;
 	char *host, *database, *user;
-	uint16_t port;
 	unsigned candidate; /* which of those who could log in is tried */
-	struct stream *stream;
-	struct server *login;
 	struct timer timer;
-	struct address address, *addresses;
-	size_t address_count;
-	uint32_t process_id;
 	time_us pause, retry_at, asked_at, read_at; /* read_at: when the last complete reading was asked for; 0: none */
 	struct reading reading, last;               /* being read; complete */
 	struct tally tally, counted;                /* likewise */

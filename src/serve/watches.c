@@ -20,11 +20,7 @@ bool instance_name(const struct database_settings *database, char out[INSTANCE_N
 
 static void watch_free(struct watch *watch)
 {
-	struct piece terminate = { "X\0\0\0\4", 5 };
-
-	timer_clear(&watch->worker->timers, &watch->timer);
-	if (watch->stream && watch->state >= WATCH_IDLE)
-		(void)stream_write(watch->stream, &terminate, 1);
+	timer_clear(&watch->line.worker->timers, &watch->timer);
 	watch_leave(watch);
 	free(watch->past.list);
 	free(watch->next.list);
@@ -41,11 +37,11 @@ static struct watch *watch_new(struct worker *worker, const struct host *host)
 
 	if (!watch)
 		return NULL;
-	watch->party = PARTY_MONITOR;
-	watch->worker = worker;
-	watch->port = host->port;
+	watch->line.party = PARTY_MONITOR;
+	watch->line.worker = worker;
+	watch->line.port = host->port;
 	watch->host = strdup(host->name);
-	watch->number = worker->monitors->numbers++;
+	watch->line.number = worker->monitors->numbers++;
 	timer_init(&watch->timer, PARTY_MONITOR);
 	if (!watch->host) {
 		free(watch);
@@ -61,7 +57,7 @@ static struct watch *watch_new(struct worker *worker, const struct host *host)
 static struct watch *find_watch(const struct monitors *monitors, const struct host *host)
 {
 	for (uint32_t i = 0; i < monitors->count; i++)
-		if (monitors->list[i]->port == host->port && strcmp(monitors->list[i]->host, host->name) == 0)
+		if (monitors->list[i]->line.port == host->port && strcmp(monitors->list[i]->host, host->name) == 0)
 			return monitors->list[i];
 	return NULL;
 }
@@ -90,7 +86,7 @@ static void want(struct worker *worker, const struct host *host)
 /* The database to log in to: what monitor_dbname says, or the first entry that leads there and has a name. */
 static const char *database_of(const struct watch *watch)
 {
-	const struct config *config = watch->worker->config;
+	const struct config *config = watch->line.worker->config;
 
 	if (config->monitor_dbname[0])
 		return config->monitor_dbname;
@@ -111,12 +107,12 @@ static bool same(const char *a, const char *b)
 /* Go on as before when nothing changed for it; else begin anew. */
 static void watch_configure(struct watch *watch)
 {
-	struct worker *worker = watch->worker;
+	struct worker *worker = watch->line.worker;
 	struct setting_view view;
 	const char *database = database_of(watch), *password, *user = watch_candidate(watch, 0, &view, &password);
 	bool on = worker->config->monitor_interval > 0;
 
-	if (on && watch->state >= WATCH_IDLE && same(watch->database, database) &&
+	if (on && watch->line.state == LINE_OPEN && same(watch->database, database) &&
 		(!worker->config->monitor_user[0] || same(watch->user, user))) {
 		reckoning_tell(watch); /* server_budget may be another */
 		return;
@@ -130,9 +126,9 @@ static void watch_configure(struct watch *watch)
 		free(watch->database);
 		watch->database = strdup(database);
 	}
-	watch->state = on && watch->database ? WATCH_RESTING : WATCH_OFF;
+	watch->on = on && watch->database;
 	watch->retry_at = worker->now;
-	if (watch->state == WATCH_RESTING)
+	if (watch->on)
 		timer_set(&worker->timers, &watch->timer, worker->now);
 	reckoning_tell(watch);
 }
@@ -140,12 +136,12 @@ static void watch_configure(struct watch *watch)
 static void unwanted(struct watch *watch)
 {
 	struct event event = { .kind = EVENT_BUDGET,
-		.now = watch->worker->now,
-		.worker = watch->worker->index,
+		.now = watch->line.worker->now,
+		.worker = watch->line.worker->index,
 		.instance = watch->instance,
 		.budget = BUDGET_UNKNOWN };
 
-	worker_step(watch->worker, &event);
+	worker_step(watch->line.worker, &event);
 	watch_free(watch);
 }
 
@@ -200,17 +196,14 @@ void monitors_fini(struct worker *worker)
 
 static const char *state_word(const struct watch *watch)
 {
-	switch ((enum watch_state)watch->state) {
-	case WATCH_OFF:
-		return "off";
-	case WATCH_RESTING:
-		return watch->candidate == 0 && watch->said & SAID_NOBODY ? "nobody" : "failed";
-	case WATCH_RESOLVING:
-	case WATCH_CONNECTING:
-	case WATCH_LOGIN:
+	switch ((enum line_state)watch->line.state) {
+	case LINE_CLOSED:
+		return !watch->on ? "off" : watch->candidate == 0 && watch->said & SAID_NOBODY ? "nobody" : "failed";
+	case LINE_RESOLVING:
+	case LINE_CONNECTING:
+	case LINE_LOGIN:
 		return "login";
-	case WATCH_IDLE:
-	case WATCH_ASKED:
+	case LINE_OPEN:
 		break;
 	}
 	return watch->problem[0] ? "partial" : "reads";
@@ -247,7 +240,7 @@ static void list_others(const struct watch *watch, struct budget_row *row)
 
 static void visit(struct watch *watch, struct snapshot *snapshot)
 {
-	struct worker *worker = watch->worker;
+	struct worker *worker = watch->line.worker;
 	struct budget_row *row = snapshot_budget(snapshot);
 	struct instance_picture picture;
 
@@ -257,7 +250,7 @@ static void visit(struct watch *watch, struct snapshot *snapshot)
 	check(core_instance_picture(worker->house->core, watch->instance, &picture));
 	lock_drop(worker->house->lock);
 	text_copy(row->host, sizeof row->host, watch->host);
-	row->port = watch->port;
+	row->port = watch->line.port;
 	row->ours = picture.servers + picture.aside;
 	row->lent = picture.lent;
 	row->idle = picture.idle;
@@ -266,7 +259,7 @@ static void visit(struct watch *watch, struct snapshot *snapshot)
 	row->moving = picture.moving;
 	row->closing = picture.closing;
 	row->orphaned = picture.orphaned;
-	row->listeners = ears_at(worker, watch->host, watch->port);
+	row->listeners = ears_at(worker, watch->host, watch->line.port);
 	row->monitor = picture.aside > row->listeners ? picture.aside - row->listeners : 0;
 	row->waiting = picture.waiting;
 	row->target = picture.target ? (int)picture.target : -1;
