@@ -3,7 +3,7 @@
 
 #include "serve/worker.h"
 
-/* What the parts of a client's life share: arrival.c (until it is parked for the first time), guest.c (everything after). Their promises
+/* What the parts of a client's life share: arrival.c (until it is parked for the first time), guest.c (everything after), waiting.c (what is said to those who wait). Their promises
  * to the rest are in worker.h. */
 
 /* Tell the core. */
@@ -14,6 +14,10 @@ bool guest_is_bouncers(const struct guest *);
 
 /* Send what lies in worker->out, and empty it. */
 void guest_send(struct guest *);
+
+/* It waits: say so, and why (waiting.c); or end it, since query_wait_timeout is over. */
+void guest_notice_wait(struct guest *);
+void guest_waited_too_long(struct guest *);
 
 /* It holds nothing from now on. */
 void guest_park(struct guest *);
