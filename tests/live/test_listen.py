@@ -528,10 +528,12 @@ class Sharing(Listening):
         self.hears(deaf, "once more")
 
     def what_is_too_much_for_a_transaction_is_counted(self):
-        client = self.listener("a")
+        client, witness = self.listener("a"), self.listener("a")
         client.query("BEGIN")
         for number in range(60):
-            self.say("a", f"{number:3}" + "x" * 7000)
+            payload = f"{number:3}" + "x" * 7000
+            self.say("a", payload)
+            self.hears(witness, payload, timeout=30)        # so the shared connection has read it
         client.query("COMMIT")
         self.say("a", "end")
         while not client.notifications or client.notifications[-1][2] != "end":

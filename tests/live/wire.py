@@ -13,6 +13,7 @@ import hashlib
 import hmac
 import os
 import secrets
+import select
 import socket
 import struct
 import time
@@ -394,6 +395,10 @@ class Client:
 
     def reply(self, timeout=None):
         return self.read_to(b"Z", timeout)
+
+    def readable(self):
+        """Something has arrived, or the end."""
+        return bool(self.inbox) or bool(select.select([self.socket], [], [], 0)[0])
 
     def expect_closed(self, timeout=None):
         """Read on until end of file; the errors that came before it."""
