@@ -25,7 +25,7 @@
  *   pool app/web size N min N reserve N lifetime 1h user_servers N user_clients N forced fair origin_servers N at db1
  *   instance db1 budget N|unknown aside N              what was read of that PostgreSQL server; without a word: what is so there
  *   client 1 enters [on worker 1] · named [app/web] · settled · logs in [app/web] [on worker 1] (all three)
- *          · wants a server [of app/web] [since 3s] · gives up · leaves
+ *          · wants a server [of app/web] [since 3s] · gives up · drops a database · leaves
  *          · enters, logs in: also [of origin billing [at 10.0.0.7] [weighs N]]
  *   clients 1..100 ...                                 each of them the same; effects are counted: "admit x200"
  *   server 1 ready · cleaning · arrives · closing · lost · cut (lost, not proven) · full [for its role|for its database]
@@ -210,6 +210,7 @@ static const char *const reasons[] = {
 	[CLOSE_PAUSE] = "pause",
 	[CLOSE_KILL] = "kill",
 	[CLOSE_RECONNECT] = "reconnect",
+	[CLOSE_VACATED] = "vacated",
 	[CLOSE_SHRINK] = "shrink",
 	[CLOSE_SHUTDOWN] = "shutdown",
 };
@@ -389,6 +390,12 @@ static bool client_does(struct story *t, uint32_t n)
 	} else if (take(t, "gives") || take(t, "give")) {
 		take(t, "up");
 		event.kind = EVENT_CLIENT_GIVES_UP;
+		feed(t, event);
+	} else if (take(t, "drops")) {
+		take(t, "a");
+		take(t, "database");
+		event.kind = EVENT_VACATE;
+		event.pool = p->pool;
 		feed(t, event);
 	} else if (take(t, "leaves") || take(t, "leave")) {
 		event.kind = EVENT_CLIENT_LEFT;

@@ -51,7 +51,7 @@ static void answer_later(struct core *core, const struct event *event)
 
 /* ---- servers of a database, or all ---- */
 
-static void close_idle(struct core *core, struct pool *pool, enum close_reason reason)
+void pool_close_idle(struct core *core, struct pool *pool, enum close_reason reason)
 {
 	struct link *idle = &pool->by_state[SERVER_IDLE];
 
@@ -63,7 +63,7 @@ static void close_all_idle(struct core *core, database_id id, enum close_reason 
 {
 	for (uint32_t i = 0; i < core->pools_count; i++) {
 		if (concerns(core->pools[i], id))
-			close_idle(core, core->pools[i], reason);
+			pool_close_idle(core, core->pools[i], reason);
 	}
 }
 

@@ -110,6 +110,7 @@ static step_function *const steps[] = {
 	[EVENT_SERVER_FAILED] = dial_failed,
 	[EVENT_SERVER_CLOSING] = lend_closing,
 	[EVENT_SERVER_LOST] = lend_lost,
+	[EVENT_VACATE] = vacate,
 	[EVENT_PAUSE] = command,
 	[EVENT_RESUME] = command,
 	[EVENT_KILL] = command,

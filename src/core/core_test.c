@@ -689,6 +689,9 @@ static void operator_acts(struct world *w)
 	enum event_kind command = commands[rng_below(&w->rng, sizeof(commands) / sizeof(commands[0]))];
 
 	ask(w, command, rng_chance(&w->rng, 300) ? NO_DATABASE : database);
+	if (rng_chance(&w->rng, 300))
+		feed(w, (uint32_t)rng_below(&w->rng, WORKERS),
+			(struct event){ .kind = EVENT_VACATE, .pool = w->people[rng_below(&w->rng, PEOPLE)].pool });
 }
 
 static void time_passes(struct world *w, time_us most)

@@ -222,6 +222,7 @@ static void forget_named(struct core *core, pool_id id)
 	pool->user->clients--;
 	if (pool->clients == 0 && pool->is_keeper)
 		tick_hurry(core, tick_pool_due(core, pool));
+	vacate_left(core, pool);
 }
 
 /* It entered, and came as far as `stage`. */

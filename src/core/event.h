@@ -46,6 +46,7 @@ enum event_kind {
 	EVENT_SERVER_FAILED, /* server: the dial or its login failed; `failure`, `sqlstate`, `text`. Its slot is free */
 	EVENT_SERVER_CLOSING, /* server: we said Terminate; it counts until LOST */
 	EVENT_SERVER_LOST, /* server: its end is known (`proven`), or only its link is cut: then it stays counted for orphan_timeout */
+	EVENT_VACATE, /* pool: a client of it may drop a database; see vacate.c */
 	/* people */
 	EVENT_PAUSE,
 	EVENT_RESUME,

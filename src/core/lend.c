@@ -23,6 +23,8 @@ static enum close_reason must_close(struct core *core, const struct server *s)
 		return pool->database->kill_paused ? CLOSE_KILL : CLOSE_PAUSE;
 	if (s->close_needed)
 		return CLOSE_RECONNECT;
+	if (pool_vacated(core, pool))
+		return CLOSE_VACATED;
 	if (pool_over(pool))
 		return CLOSE_SHRINK;
 	if (lifetime_over(core, s))

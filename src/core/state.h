@@ -39,12 +39,13 @@ enum scope_kind { SCOPE_ALL, SCOPE_DATABASE, SCOPE_USER, SCOPE_INSTANCE };
 #define SCOPES ((unsigned)SCOPE_INSTANCE + 1)
 
 struct scope {
-	uint32_t max;      /* 0: no limit */
-	uint32_t servers;  /* counted now, in every state */
-	uint32_t aside;    /* more of ours that are in no pool: they count against `max` too */
-	uint32_t leaving;  /* of them: closing or orphaned */
-	uint32_t idle;     /* of them */
-	struct link pools; /* pool.scope_links[kind] */
+	uint32_t max;         /* 0: no limit */
+	uint32_t servers;     /* counted now, in every state */
+	uint32_t aside;       /* more of ours that are in no pool: they count against `max` too */
+	uint32_t leaving;     /* of them: closing or orphaned */
+	uint32_t idle;        /* of them */
+	struct link pools;    /* pool.scope_links[kind] */
+	time_us vacate_until; /* SCOPE_INSTANCE: see vacate.c */
 };
 
 struct database {
@@ -399,7 +400,13 @@ void porches_open(struct core *);
 time_us porches_due(const struct core *);
 void porches_free(struct core *);
 
+/* vacate.c: room for who drops a database. */
+bool pool_vacated(const struct core *, const struct pool *); /* a server of it that nobody holds closes */
+void vacate(struct core *, const struct event *);
+void vacate_left(struct core *, struct pool *); /* a client of it has */
+
 /* commands.c: what people ask for. */
+void pool_close_idle(struct core *, struct pool *, enum close_reason);
 bool pool_paused(const struct core *, const struct pool *);
 void command(struct core *, const struct event *);
 void command_shutdown(struct core *, const struct event *);

@@ -75,6 +75,15 @@ void remains_unpin_listen(struct channel *channel)
 	unpin(&channel->remains, PIN_LISTEN);
 }
 
+/* PostgreSQL refuses while other sessions are in the database, and servers of ours are such where no client of ours is. */
+static void vacate_databases(struct channel *channel)
+{
+	struct worker *worker = channel->worker;
+	struct event event = { .kind = EVENT_VACATE, .now = worker->now, .pool = channel->pool };
+
+	worker_step(worker, &event);
+}
+
 void remains_mark(struct channel *channel, uint32_t marks)
 {
 	struct remains *r = &channel->remains;
@@ -94,6 +103,8 @@ void remains_mark(struct channel *channel, uint32_t marks)
 		pin(channel, PIN_SEQUENCE);
 	if (marks & LOOK_DEFINES)
 		catalogs_change(channel);
+	if (marks & LOOK_DATABASE)
+		vacate_databases(channel);
 	if (marks & LOOK_FOR_GOOD)
 		pin(channel, PIN_FOR_GOOD);
 	if (marks & LOOK_UNNAMED)

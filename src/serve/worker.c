@@ -183,6 +183,7 @@ static void perform_close(struct worker *worker, const struct effect *effect)
 		[CLOSE_PAUSE] = "pause mode",
 		[CLOSE_KILL] = "database killed",
 		[CLOSE_RECONNECT] = "reconnect",
+		[CLOSE_VACATED] = "nobody is in its database, which may be dropped",
 		[CLOSE_SHRINK] = "more servers than the limits allow",
 		[CLOSE_SHUTDOWN] = "shutting down",
 	};

@@ -567,7 +567,7 @@ static void take_reset(struct scan *s)
 static const struct kind {
 	const char *word;
 	uint32_t marks;
-	enum { DOES_NOTHING, DOES_SET, DOES_RESET, DOES_DISCARD, DOES_PREPARE, DOES_DEFINE } does;
+	enum { DOES_NOTHING, DOES_SET, DOES_RESET, DOES_DISCARD, DOES_PREPARE, DOES_DEFINE, DOES_DROP } does;
 } kinds[] = {
 	{ "select", 0, DOES_NOTHING },
 	{ "insert", 0, DOES_NOTHING },
@@ -592,7 +592,7 @@ static const struct kind {
 	{ "declare", 0, DOES_NOTHING },
 	{ "discard", ASK_ALL, DOES_DISCARD },
 	{ "do", LOOK_UNKNOWN | LOOK_UNNAMED, DOES_NOTHING },
-	{ "drop", LOOK_TEMPORARY | LOOK_COMMAND, DOES_NOTHING },
+	{ "drop", LOOK_TEMPORARY | LOOK_COMMAND, DOES_DROP },
 	{ "end", 0, DOES_NOTHING },
 	{ "execute", LOOK_EXECUTE, DOES_NOTHING },
 	{ "explain", 0, DOES_NOTHING },
@@ -659,7 +659,13 @@ static void take_special(struct scan *s, const struct kind *kind)
 		if (!is(s, "transaction"))
 			s->marks = &s->look->prepared;
 		break;
+	case DOES_DROP:
+		if (is(s, "database"))
+			*s->marks |= LOOK_DATABASE;
+		break;
 	case DOES_DEFINE:
+		if (is(s, "database"))
+			*s->marks |= LOOK_DATABASE;
 		if (!is_harmless_kind(s))
 			*s->marks |= LOOK_DEFINES;
 		/* It runs a script. */

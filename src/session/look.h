@@ -31,7 +31,8 @@ enum look_mark {
 	LOOK_DEFINES = 1
 		<< 16, /* it may change what the names of other statements mean: functions, triggers, views, tables */
 	LOOK_COMMAND = 1 << 17, /* event triggers may follow it */
-	LOOK_HEAR = 1 << 18     /* LISTEN itself: more may be heard from now on */
+	LOOK_HEAR = 1 << 18,    /* LISTEN itself: more may be heard from now on */
+	LOOK_DATABASE = 1 << 19 /* it makes, alters or drops a database, in which nobody else may be */
 };
 
 #define LOOK_NAMES      16

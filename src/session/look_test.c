@@ -131,6 +131,21 @@ static void what_gives_names_another_meaning_is_seen(void **state)
 	}
 }
 
+static void what_needs_a_database_for_itself_is_seen(void **state)
+{
+	struct look look;
+
+	(void)state;
+	look_at(span_text("SELECT 1; Drop /* it */ DATABASE IF EXISTS test_app"), &look);
+	assert_true(look.marks & LOOK_DATABASE);
+	look_at(span_text("CREATE DATABASE a TEMPLATE b"), &look);
+	assert_true(look.marks & LOOK_DATABASE);
+	look_at(span_text("ALTER DATABASE a RENAME TO b"), &look);
+	assert_true(look.marks & LOOK_DATABASE);
+	look_at(span_text("DROP TABLE database; SELECT 'DROP DATABASE a'"), &look);
+	assert_false(look.marks & LOOK_DATABASE);
+}
+
 static void quotes_that_can_be_read_in_two_ways_are_not_believed(void **state)
 {
 	(void)state;
@@ -243,6 +258,7 @@ int main(void)
 		cmocka_unit_test(what_a_session_holds_is_seen),
 		cmocka_unit_test(what_can_not_be_seen_is_unknown),
 		cmocka_unit_test(what_gives_names_another_meaning_is_seen),
+		cmocka_unit_test(what_needs_a_database_for_itself_is_seen),
 		cmocka_unit_test(quotes_that_can_be_read_in_two_ways_are_not_believed),
 		cmocka_unit_test(what_is_prepared_counts_when_it_is_executed),
 		cmocka_unit_test(names_are_told_as_postgresql_folds_them),

@@ -337,6 +337,65 @@ class Degrees(Story):
             self.assertEqual("11MB", second.value("SHOW work_mem"))
 
 
+class Databases(Story):
+    """DROP DATABASE, RENAME and TEMPLATE are refused while somebody is in the database: a client, and not a server of ours without one."""
+    kinds = ("pgweir", "direct")
+
+    def setUp(self):
+        super().setUp()
+        self.proxy = self.pooler(databases={"*": ""}, userlist={"postgres": "", "admin": ""})
+        self.client = self.proxy.client(user="postgres", database="postgres", timeout=60)
+        self.addCleanup(self.clear)
+        self.clear()
+        self.client.query("CREATE DATABASE fresh")
+
+    @helper
+    def clear(self):
+        with self.pg.admin(timeout=60) as admin:
+            for name in ("fresh", "fresher", "copy"):
+                admin.query(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+
+    @helper
+    def visit(self, name):
+        """A client that was there, and is not any more."""
+        with wire.Client(self.proxy.address, user="postgres", database=name) as visitor:
+            self.assertEqual("1", visitor.value("SELECT 1"))
+
+    @helper
+    def done(self, sql, before):
+        """Within PostgreSQL's five seconds, or a few times that where the machine is slower."""
+        for _ in range(6):
+            self.client.send(query(sql))
+            before()
+            errors = self.client.reply().errors
+            if not errors or errors[0].sqlstate != "55006":
+                break
+        self.assertEqual([], errors, sql)
+
+    def one_whose_clients_have_left_is_dropped_renamed_and_copied(self):
+        for name, sql in (("fresh", "CREATE DATABASE copy TEMPLATE fresh"), ("fresh", "ALTER DATABASE fresh RENAME TO fresher"),
+                          ("fresher", "DROP DATABASE fresher"), ("copy", "DROP DATABASE copy")):
+            self.visit(name)
+            self.done(sql, before=lambda: None)
+        self.assertEqual("0", self.client.value("SELECT count(*) FROM pg_database WHERE datname LIKE 'fresh%' OR datname = 'copy'"))
+
+    def one_with_a_client_is_refused_as_by_postgresql(self):
+        there = self.proxy.client(user="postgres", database="fresh")
+        there.query("SELECT 1")
+        self.refused(self.client.query, "DROP DATABASE fresh", sqlstate="55006", says="is being accessed by other users")
+        self.assertEqual("1", there.value("SELECT 1"))
+
+    def the_last_client_may_leave_while_postgresql_waits(self):
+        there = self.proxy.client(user="postgres", database="fresh")
+        there.query("SELECT 1")
+
+        def leave():
+            wait_until("the statement is there", lambda: self.pg.value(
+                "SELECT count(*) FROM pg_stat_activity WHERE query = 'DROP DATABASE fresh'") == "1")
+            there.close()
+        self.done("DROP DATABASE fresh", before=leave)
+
+
 class Drivers(Transparent):
     """What drivers do with a session, unchanged, in transaction mode. (node-postgres and JDBC: test_drivers.)"""
 
