@@ -33,6 +33,10 @@ class Results(unittest.TextTestResult):
         self.outcome = self.outcome or outcome
         self.text += text
 
+    def stopTestRun(self):
+        super().stopTestRun()
+        self.file.close()
+
     def write(self, name):
         self.file.write(json.dumps([name, self.outcome or "passed", self.text]) + "\n")
         self.outcome, self.text = None, ""
