@@ -36,6 +36,7 @@ struct web {
 
 	struct snapshot *latest;
 	time_us latest_at;
+	struct buf picture; /* /api/snapshot.json of `latest`, once somebody asked for it: fifty who look cost little more than one */
 	bool asked;        /* a census is under way */
 	time_us answer_by; /* somebody waits for it, until then; 0: nobody does */
 
@@ -61,6 +62,7 @@ static void take_arrived(struct web *web)
 		return;
 	snapshot_free(web->latest);
 	web->latest = arrived;
+	buf_fini(&web->picture);
 	if (web->now >= web->sample_at && (arrived->parts & CHART_PARTS) == CHART_PARTS && !arrived->refused_memory) {
 		chart_add(web->chart, arrived);
 		web->sample_at = web->now + CHART_INTERVAL;
@@ -144,9 +146,12 @@ static bool write_metrics(struct web *web, const struct showing *showing, struct
 
 static bool write_snapshot(struct web *web, const struct showing *showing, struct http_reply *reply)
 {
-	(void)web;
 	reply->type = "application/json";
-	return json_snapshot(&reply->body, showing->snapshot);
+	if (!web->picture.length && !json_snapshot(&web->picture, showing->snapshot)) {
+		buf_fini(&web->picture);
+		return false;
+	}
+	return buf_add_span(&reply->body, buf_span(&web->picture));
 }
 
 static bool write_history(struct web *web, const struct showing *showing, struct http_reply *reply)
@@ -417,6 +422,7 @@ void web_stop(struct web **at)
 	chart_free(web->chart);
 	snapshot_free(web->latest);
 	snapshot_free(web->arrived);
+	buf_fini(&web->picture);
 	secret_wipe(&web->access, sizeof web->access);
 	lock_free(web->lock);
 	free(web);

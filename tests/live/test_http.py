@@ -163,6 +163,10 @@ class Http(Story):
         self.assertEqual(pooler.show("VERSION")[0]["version"], got["version"])
         self.assertEqual((False, False, {}), (got["draining"], got["paused"], got["left_out"]))
         self.assertGreater(got["time"], got["started"])
+        # What was told once is not told for ever.
+        late = pooler.client()
+        wait_until("it tells of who came since", lambda: self._ask("/api/snapshot.json", Cookie=cookie).json["clients"] == 4)
+        late.close()
 
     @takes(90)
     def the_history_grows_and_tells_rates(self):
