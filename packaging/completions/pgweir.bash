@@ -37,7 +37,7 @@ _pgweir() {
 			return
 			;;
 		esac
-		options="--output --listen --sample --cores --force --help"
+		options="--output --listen --sample --cores --force --json --help"
 		;;
 	check)
 		case $before in
@@ -51,7 +51,7 @@ _pgweir() {
 			return
 			;;
 		esac
-		options="--option --offline --cores --poolers --strict --help"
+		options="--option --offline --cores --poolers --strict --json --help"
 		;;
 	top)
 		case $before in

@@ -30,7 +30,7 @@ struct options {
 	struct config_override overrides[OVERRIDES_MAX];
 	size_t override_count;
 	int cores, poolers;
-	bool offline, strict;
+	bool offline, strict, json;
 	const char *file, *url;
 };
 
@@ -50,7 +50,7 @@ static enum status read_options(int argc, char **argv, struct options *o, bool *
 	static const struct option table[] = { { "option", required_argument, NULL, 'o' },
 		{ "offline", no_argument, NULL, 'f' }, { "cores", required_argument, NULL, 'c' },
 		{ "poolers", required_argument, NULL, 'p' }, { "strict", no_argument, NULL, 's' },
-		{ "help", no_argument, NULL, 'h' }, { 0 } };
+		{ "json", no_argument, NULL, 'j' }, { "help", no_argument, NULL, 'h' }, { 0 } };
 	int option;
 	char *equals;
 
@@ -74,6 +74,9 @@ static enum status read_options(int argc, char **argv, struct options *o, bool *
 			break;
 		case 's':
 			o->strict = true;
+			break;
+		case 'j':
+			o->json = true;
 			break;
 		case 'h':
 			manual_help("check", stdout);
@@ -124,7 +127,7 @@ static bool read_config(struct pooler_file *file, const struct options *o, struc
 	return pooler_file_read(file, &source, error, error_size);
 }
 
-static void show_warnings(struct warnings *warnings)
+static void show_warnings(const struct warnings *warnings)
 {
 	char shown[2000];
 	struct span rest = buf_span(&warnings->text);
@@ -140,7 +143,6 @@ static void show_warnings(struct warnings *warnings)
 		manual_wrap(stdout, shown, 4, 4);
 		rest = span_skip(rest, length + (end ? 1 : 0));
 	}
-	buf_fini(&warnings->text);
 }
 
 /* ---- what is dangerous ---- */
@@ -157,7 +159,7 @@ static void keep_own(struct doctor_report *report, const char *path)
 	report->count = kept;
 }
 
-static enum status judge(struct doctor_facts *facts, const struct options *o)
+static enum status judge(struct doctor_facts *facts, const struct options *o, struct checked *checked)
 {
 	struct doctor_inputs nothing = { 0 };
 	struct doctor_report report = { 0 };
@@ -165,11 +167,17 @@ static enum status judge(struct doctor_facts *facts, const struct options *o)
 
 	doctor_look(facts, &report);
 	keep_own(&report, facts->files[0].path);
-	puts("\nWhat is dangerous, or worth a word");
-	show_report(&nothing, &report, stdout);
 	status = report_count(&report, LEVEL_DANGER) || (o->strict && report_count(&report, LEVEL_WARNING))
 		? STATUS_DANGER
 		: STATUS_GOOD;
+	checked->report = &report;
+	checked->exit_status = (int)status;
+	if (o->json) {
+		check_show_json(checked, stdout);
+	} else {
+		puts("\nWhat is dangerous, or worth a word");
+		show_report(&nothing, &report, stdout);
+	}
 	doctor_report_fini(&report);
 	return status;
 }
@@ -178,8 +186,9 @@ static enum status check_text(struct doctor_facts *facts, const struct options *
 {
 	struct pooler_file *file = &facts->files[0], other = { 0 };
 	struct warnings warnings = { 0 };
+	struct checked checked = { .facts = facts, .file = file };
 	char error[600], unseen[600];
-	bool differs;
+	enum status status = STATUS_USAGE;
 
 	if (!read_config(file, o, text, MANNER_PGWEIR, &warnings, error, sizeof error)) {
 		buf_fini(&warnings.text);
@@ -188,23 +197,29 @@ static enum status check_text(struct doctor_facts *facts, const struct options *
 		return STATUS_USAGE;
 	}
 	facts->file_count = 1;
-	differs = read_config(&other, o, text, MANNER_PGBOUNCER, NULL, unseen, sizeof unseen);
+	if (read_config(&other, o, text, MANNER_PGBOUNCER, NULL, unseen, sizeof unseen))
+		checked.like = other.config;
 	if (!o->offline)
 		check_ask_servers(facts, file, o->url);
 	for (size_t i = 0; i < facts->server_count; i++) {
 		if (facts->cores == 0 && facts->servers[i].local)
 			facts->cores = (int)cores_count();
 	}
-	check_show_meaning(facts, file, stdout);
-	check_show_differences(file->config, differs ? other.config : NULL, stdout);
-	config_drop(other.config);
-	show_warnings(&warnings);
+	checked.ignored = buf_span(&warnings.text);
+	if (!o->json) {
+		check_show_meaning(facts, file, stdout);
+		check_show_differences(file->config, checked.like, stdout);
+		show_warnings(&warnings);
+	}
 	if (*file->config->auth_file && !file->secrets_read) {
 		show_text(unseen, sizeof unseen, 0, span_text(file->secrets_problem));
 		fprintf(stderr, "pgweir check: auth_file: %s\n", unseen);
-		return STATUS_USAGE;
+	} else {
+		status = judge(facts, o, &checked);
 	}
-	return judge(facts, o);
+	config_drop(other.config);
+	buf_fini(&warnings.text);
+	return status;
 }
 
 int main(int argc, char **argv)

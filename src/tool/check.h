@@ -3,7 +3,7 @@
 
 #include <stdio.h>
 
-#include "tool/doctor_facts.h"
+#include "tool/doctor_rules.h"
 
 /* What `pgweir check` and `pgweir init` share: asking the PostgreSQL servers of a configuration, and saying what it means. */
 
@@ -17,5 +17,18 @@ void check_show_meaning(const struct doctor_facts *, const struct pooler_file *,
 /* What would be other with PgBouncer: settings whose values differ between the two, `like` being the same file read as PgBouncer's
  * (NULL: it is none). */
 void check_show_differences(const struct config *, const struct config *like, FILE *);
+
+/* The same and more, as one JSON document. */
+struct checked {
+	const struct doctor_facts *facts;
+	const struct pooler_file *file;
+	const struct config *like;          /* as in check_show_differences */
+	struct span ignored;                /* lines: what is in the file and does nothing here */
+	const struct doctor_report *report; /* of the file alone */
+	int exit_status;
+};
+void check_show_json(const struct checked *, FILE *);
+
+const char *check_mode_name(enum pool_mode);
 
 #endif

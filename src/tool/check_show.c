@@ -3,7 +3,6 @@
 
 #include "base/text.h"
 #include "tool/check.h"
-#include "tool/doctor_rules.h"
 #include "tool/manual.h"
 #include "tool/table.h"
 
@@ -25,7 +24,7 @@ static void line(FILE *to, const char *label, const char *format, ...)
 	manual_wrap(to, shown, LABEL, LABEL);
 }
 
-static const char *mode_name(enum pool_mode mode)
+const char *check_mode_name(enum pool_mode mode)
 {
 	return mode == POOL_SESSION ? "session" : mode == POOL_TRANSACTION ? "transaction" : "statement";
 }
@@ -72,7 +71,7 @@ static void show_entry(const struct config *c, const struct database_settings *d
 			limits, sizeof limits, "; %d at most for the whole database", rules.database_connections_max);
 	line(to, "database", "%s at %s port %d%s%s%s%s: %s pooling, %d servers for each user and %d in reserve%s",
 		d->name, hosts, d->hosts[0].port, d->dbname ? ", there " : "", d->dbname ? d->dbname : "",
-		d->user ? ", always as user " : "", d->user ? d->user : "", mode_name(rules.mode), rules.size,
+		d->user ? ", always as user " : "", d->user ? d->user : "", check_mode_name(rules.mode), rules.size,
 		rules.reserve_size, limits);
 }
 

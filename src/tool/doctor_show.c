@@ -102,10 +102,22 @@ static json_t *finding_json(const struct finding *finding)
 	return json;
 }
 
+void report_json(json_t *document, const struct doctor_report *report)
+{
+	json_t *findings = memory_got(json_array());
+
+	for (size_t i = 0; i < report->count; i++)
+		array_append(findings, finding_json(&report->findings[i]));
+	object_set(document, "findings", findings);
+	object_set(document, "danger", json_integer((json_int_t)report_count(report, LEVEL_DANGER)));
+	object_set(document, "warnings", json_integer((json_int_t)report_count(report, LEVEL_WARNING)));
+	object_set(document, "notes", json_integer((json_int_t)report_count(report, LEVEL_NOTE)));
+	object_set(document, "complete", json_boolean(!report->refused));
+}
+
 void show_report_json(const struct doctor_inputs *inputs, const struct doctor_report *report, int exit_status, FILE *to)
 {
-	json_t *document = memory_got(json_object()), *read = memory_got(json_array()),
-	       *findings = memory_got(json_array());
+	json_t *document = memory_got(json_object()), *read = memory_got(json_array());
 	char *text;
 
 	for (size_t i = 0; i < inputs->count; i++) {
@@ -117,14 +129,8 @@ void show_report_json(const struct doctor_inputs *inputs, const struct doctor_re
 		object_set(input, "read", json_boolean(inputs->at[i].read));
 		array_append(read, input);
 	}
-	for (size_t i = 0; i < report->count; i++)
-		array_append(findings, finding_json(&report->findings[i]));
 	object_set(document, "inputs", read);
-	object_set(document, "findings", findings);
-	object_set(document, "danger", json_integer((json_int_t)report_count(report, LEVEL_DANGER)));
-	object_set(document, "warnings", json_integer((json_int_t)report_count(report, LEVEL_WARNING)));
-	object_set(document, "notes", json_integer((json_int_t)report_count(report, LEVEL_NOTE)));
-	object_set(document, "complete", json_boolean(!report->refused));
+	report_json(document, report);
 	object_set(document, "exit_status", json_integer(exit_status));
 	text = memory_got(json_dumps(document, JSON_INDENT(2) | JSON_ENSURE_ASCII));
 	fprintf(to, "%s\n", text);

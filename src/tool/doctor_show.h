@@ -10,6 +10,10 @@
 void show_report(const struct doctor_inputs *, const struct doctor_report *, FILE *);
 void show_report_json(const struct doctor_inputs *, const struct doctor_report *, int exit_status, FILE *);
 
+/* Its findings and how many there are of each level, set in a document of jansson's. */
+struct json_t;
+void report_json(struct json_t *document, const struct doctor_report *);
+
 /* How many findings there are of a level. */
 size_t report_count(const struct doctor_report *, enum finding_level);
 

@@ -29,7 +29,7 @@ struct options {
 	char listen_address[256], listen_port[16];
 	double sample;
 	int cores;
-	bool force;
+	bool force, json;
 };
 
 static bool read_positive(const char *text, double most, double *out)
@@ -62,7 +62,7 @@ static enum status read_options(int argc, char **argv, struct options *o, bool *
 	static const struct option table[] = { { "output", required_argument, NULL, 'o' },
 		{ "listen", required_argument, NULL, 'l' }, { "sample", required_argument, NULL, 's' },
 		{ "cores", required_argument, NULL, 'c' }, { "force", no_argument, NULL, 'f' },
-		{ "help", no_argument, NULL, 'h' }, { 0 } };
+		{ "json", no_argument, NULL, 'j' }, { "help", no_argument, NULL, 'h' }, { 0 } };
 	double number;
 	int option;
 
@@ -88,6 +88,9 @@ static enum status read_options(int argc, char **argv, struct options *o, bool *
 			break;
 		case 'f':
 			o->force = true;
+			break;
+		case 'j':
+			o->json = true;
 			break;
 		case 'h':
 			manual_help("init", stdout);
@@ -238,6 +241,9 @@ static enum status write_out(const struct options *o, const struct init_wish *wi
 	if (strpbrk(wish->access->password, "\r\n") || !reads_back(text, error, sizeof error)) {
 		show_text(shown, sizeof shown, 0, span_text(error));
 		fprintf(stderr, "pgweir init: a name or the password can not stand in a file: %s\n", shown);
+	} else if (!o->output && o->json) {
+		init_show_json(wish, NULL, text, stdout);
+		status = STATUS_WRITTEN;
 	} else if (!o->output) {
 		fwrite(text.at, 1, text.length, stdout);
 		fprintf(stderr,
@@ -247,10 +253,14 @@ static enum status write_out(const struct options *o, const struct init_wish *wi
 	} else if (file_write(wish->users_path, (const char *)buf_span(&users).at, users.length, true, o->force, error,
 			   sizeof error) &&
 		file_write(o->output, (const char *)text.at, text.length, false, o->force, error, sizeof error)) {
-		printf("%s  written: %d servers and %d in reserve for each user, %d at most\n%s  written: %u user%s; nobody else may read it\n"
-		       "Next:  pgweir check %s && pgweir serve %s\n",
-			o->output, wish->plan->pool, wish->plan->reserve, wish->plan->most, wish->users_path,
-			wish->access->other_count + 1, wish->access->other_count ? "s" : "", o->output, o->output);
+		if (o->json)
+			init_show_json(wish, o->output, text, stdout);
+		else
+			printf("%s  written: %d servers and %d in reserve for each user, %d at most\n%s  written: %u user%s; nobody else may read it\n"
+			       "Next:  pgweir check %s && pgweir serve %s\n",
+				o->output, wish->plan->pool, wish->plan->reserve, wish->plan->most, wish->users_path,
+				wish->access->other_count + 1, wish->access->other_count ? "s" : "", o->output,
+				o->output);
 		status = STATUS_WRITTEN;
 	} else {
 		fprintf(stderr, "pgweir init: %s (--force writes over what is there)\n", error);

@@ -1,6 +1,8 @@
 #ifndef PGWEIR_TOOL_INIT_H
 #define PGWEIR_TOOL_INIT_H
 
+#include <stdio.h>
+
 #include "base/buf.h"
 #include "tool/init_plan.h"
 
@@ -24,5 +26,8 @@ struct init_wish {
 /* The ini, with the reason for each size; and the list of users that goes with it. */
 void init_write_ini(const struct init_wish *, struct buf *);
 void init_write_users(const struct init_wish *, struct buf *);
+
+/* Sizes, figures and places as one JSON document; `output`: NULL where no file was written. */
+void init_show_json(const struct init_wish *, const char *output, struct span ini, FILE *);
 
 #endif

@@ -20,6 +20,7 @@ static const struct manual_option init_options[] = {
 	{ "--sample SECONDS", "how long to count who is busy (2)", NULL, VALUE_TEXT, false },
 	{ "--cores N", "of the database's machine, where it is not this one", NULL, VALUE_TEXT, false },
 	{ "--force", "write over files that are there", NULL, VALUE_NONE, false },
+	{ "--json", "sizes, what they follow from, and the ini, as one document", NULL, VALUE_NONE, false },
 };
 
 static const struct manual_option check_options[] = {
@@ -28,6 +29,7 @@ static const struct manual_option check_options[] = {
 	{ "--cores N", "of the database's machine, where it is not this one", NULL, VALUE_TEXT, false },
 	{ "--poolers N", "processes that share this file's limits", NULL, VALUE_TEXT, false },
 	{ "--strict", "warnings count as danger for the exit status", NULL, VALUE_NONE, false },
+	{ "--json", "the same as one document; what ends with 2 is told on standard error", NULL, VALUE_NONE, true },
 };
 
 static const struct manual_option reap_options[] = {

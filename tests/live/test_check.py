@@ -1,4 +1,5 @@
 """`pgweir init` and `pgweir check`: a file that fits its PostgreSQL, and what a file means."""
+import json
 import os
 import re
 import stat
@@ -114,6 +115,20 @@ class Init(Story):
         self.assertIn("auth_file = users.txt is for you to write", ran.err)
         self.assertNotIn("sea-salt", ran.out + ran.err)
 
+    def as_a_document_it_has_the_sizes_of_the_file_and_no_secret(self):
+        folder = self.own_folder()
+        ran, ini = self._init(folder, "--cores", "4", "--json")
+        told = json.loads(ran.out)
+        self.assertEqual((str(folder / "shop.ini"), str(folder / "shop-users.txt"), 1), (told["file"], told["auth_file"], told["users"]))
+        self.assertEqual(ini, told["ini"])
+        for key, size in told["sizes"].items():
+            self.assertEqual(value(ini, key), str(size), key)
+        self.assertEqual((120, 3, 4, None), tuple(told["server"][key] for key in ("max_connections", "reserved", "cores", "role_limit")))
+        printed = json.loads(run("init", self._url(), "--sample", "0.1", "--json").out)
+        self.assertEqual((None, None), (printed["file"], printed["auth_file"]))
+        self.assertIn("[pgbouncer]\n", printed["ini"])
+        self.assertNotIn("sea-salt", ran.out + json.dumps(printed))
+
     def without_a_password_it_says_that_the_door_is_open(self):
         _, ini = self._init(self.own_folder(), user="app")
         self.assertEqual("trust", value(ini, "auth_type"))
@@ -217,6 +232,29 @@ class Check(Story):
         ran = run("check", self._file("pkt_buf = 8192\n"), "--offline")
         self.assertEqual(0, ran.status, ran)
         self.assertIn("pkt_buf is known, but not needed here", " ".join(ran.out.split()))
+
+    def as_a_document_it_says_the_same(self):
+        path = self._file("default_pool_size = 200\npkt_buf = 8192\n", f"app = host=127.0.0.1 port={self.pg.port}\n"
+                          "far = host=127.0.0.1 port=1 pool_mode=session max_db_connections=4 user=by_password\n")
+        words, ran = run("check", path), run("check", path, "--json")
+        self.assertEqual((1, 1, ""), (words.status, ran.status, ran.err), ran)
+        told = json.loads(ran.out)
+        self.assertEqual((str(path), 1, True), (told["file"], told["exit_status"], told["complete"]))
+        self.assertEqual((8, 1, 0), tuple(told["meaning"][key] for key in ("query_wait_timeout", "users_plain", "users_md5")))
+        near, far = told["meaning"]["databases"]
+        self.assertEqual((200, "transaction", None), (near["pool_size"], near["pool_mode"], near["max_db_connections"]))
+        self.assertEqual(("session", 4, "by_password"), (far["pool_mode"], far["max_db_connections"], far["user"]))
+        asked, silent = told["servers"]
+        self.assertEqual((True, 120, 3), (asked["reached"], asked["max_connections"], asked["reserved"]))
+        self.assertFalse(silent["reached"])
+        self.assertIn("busy", {each["key"]: each["pgweir"] for each in told["differences"]}["client_limit_counts"])
+        self.assertRegex(told["ignored"][0], "pkt_buf is known, but not needed here")
+        self.assertEqual(re.findall(r"^\w+ +(D\d+)", words.out, re.MULTILINE), [each["number"] for each in told["findings"]])
+        self.assertIn("D11", [each["number"] for each in told["findings"]])
+        self.assertIn(f'{told["danger"]} of danger, {told["warnings"]} warnings, {told["notes"]} notes', words.out)
+        ran = run("check", self._file("pool_mod = session\n"), "--offline", "--json")
+        self.assertEqual((2, ""), (ran.status, ran.out))
+        self.assertIn("pool_mode", ran.err)
 
     def the_ini_of_the_incident_gets_its_two_warnings(self):
         ran = run("check", INCIDENT, "--offline", "-o", "auth_file=")
