@@ -204,7 +204,7 @@ const struct manual manuals[] = {
 			"NO_COLOR is obeyed.",
 		.words = top_words,
 		OPTIONS(top_options),
-		.last = "Keys: arrows choose; Enter into an origin, Esc back; Tab origins or leases; s sorts, w by who is "
+		.last = "Keys: arrows choose; Enter into an origin or lease, Esc back; Tab origins or leases; s sorts, w by who is "
 			"waited for; / filters; r ends the chosen client, shown first (pgweir); p pauses; q ends.",
 		.statuses = "0 fine; 1 nothing could be read; 2 wrong usage",
 		.example = "pgweir top postgresql://admin@127.0.0.1:6432/pgweir",

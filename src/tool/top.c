@@ -17,7 +17,7 @@
  *
  *     top_source    the console of pgweir or PgBouncer, or PostgreSQL itself
  *     top_model.h   what is known at one moment
- *     top_page      its layout, which knows no terminal
+ *     top_page      its layout, which knows no terminal; top_lease: the page of one lease
  *     top_json      for scripts
  *
  * Nothing is changed at the server, but by `r` and its confirmation. */
@@ -88,6 +88,7 @@ static void draw(struct top *top)
 	top->screen.keys = top->doomed ? "y end it   any other key: no"
 		: top->filtering       ? "type what to look for; Enter keeps it, Esc shows all"
 		: top->paused          ? "paused: p goes on   q end"
+		: top->screen.in_lease ? "Esc back  r reap  p pause  q end"
 				       : keys;
 	top_page_fini(&top->page);
 	top_lay(&top->page, &top->view, &top->past, &top->screen);
@@ -126,7 +127,8 @@ static void begin_reap(struct top *top)
 			top->view.kind == TOP_POSTGRESQL
 				? "with PostgreSQL itself: pgweir reap URL, which lists first"
 				: "PgBouncer has no REAP: look at its PostgreSQL with pgweir reap URL");
-	} else if (top->screen.list != TOP_LEASES || top->page.chosen_client == 0) {
+	} else if (top->screen.in_lease ? top->page.rows == 0
+					: top->screen.list != TOP_LEASES || top->page.chosen_client == 0) {
 		text_copy(top->message, sizeof top->message, "choose a lease first: Tab");
 	} else if (top_source_reap(top->source, top->page.chosen_client, false, top->message, sizeof top->message)) {
 		top->doomed = top->page.chosen_client;
@@ -167,6 +169,11 @@ static bool take_key(struct top *top, int key)
 	}
 	if (top->seen)
 		top->message[0] = 0;
+	/* Inside of a lease there is no list to walk through. */
+	if (screen->in_lease && key != 'q' && key != 'r' && key != 'p') {
+		screen->in_lease = key != 27 && key != KEY_LEFT && key != KEY_BACKSPACE;
+		return true;
+	}
 	switch (key) {
 	case 'q':
 		return false;
@@ -190,6 +197,10 @@ static bool take_key(struct top *top, int key)
 			screen->drilled = true;
 			screen->list = TOP_LEASES;
 			screen->chosen = 0;
+		} else if (screen->list == TOP_LEASES && top->page.rows > 0) {
+			screen->lease.client = top->page.chosen_client;
+			screen->lease.process = top->page.chosen_process;
+			screen->in_lease = true;
 		}
 		break;
 	case 27:

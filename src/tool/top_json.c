@@ -61,7 +61,10 @@ void top_print_json(const struct top_view *view, FILE *to)
 		put_number(row, "process", l->process);
 		put(row, "state", l->state);
 		put(row, "statement", l->statement);
+		object_set(row, "first_statement", l->first[0] ? text_json(span_text(l->first)) : json_null());
+		object_set(row, "pin", l->pin[0] ? text_json(span_text(l->pin)) : json_null());
 		object_set(row, "age", l->age >= 0 ? json_real(l->age) : json_null());
+		object_set(row, "in_state", l->in_state >= 0 ? json_real(l->in_state) : json_null());
 		put_number(row, "waiting", l->waiting);
 		object_set(row, "behind", l->behind ? json_integer(l->behind) : json_null());
 		array_append(leases, row);

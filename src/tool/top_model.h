@@ -31,10 +31,10 @@ struct top_lease {
 	int64_t client, origin; /* pgweir's client; elsewhere 0 */
 	int64_t process;        /* of PostgreSQL */
 	char database[TOP_NAME], user[TOP_NAME], application[TOP_NAME], address[TOP_NAME];
-	char state[32], statement[300];
-	double age;     /* seconds; below 0: not told */
-	int waiting;    /* how many wait behind it: for its pool, or for its locks */
-	int64_t behind; /* the process that it waits for, or 0 */
+	char state[32], statement[300], first[300], pin[TOP_NAME];
+	double age, in_state; /* seconds; below 0: not told */
+	int waiting;          /* how many wait behind it: for its pool, or for its locks */
+	int64_t behind;       /* the process that it waits for, or 0 */
 };
 
 struct top_leak {
@@ -76,6 +76,8 @@ struct top_screen {
 	char filter[TOP_NAME]; /* part of any name, statement or state; "" shows all */
 	struct top_origin of;  /* leases of this origin alone, where `drilled` */
 	bool drilled;
+	struct top_lease lease; /* this one alone, where `in_lease`: told by client and process */
+	bool in_lease;
 	size_t chosen; /* row of the list */
 	const char *from, *message, *keys;
 };

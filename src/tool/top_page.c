@@ -4,7 +4,7 @@
 #include "base/text.h"
 #include "tool/memory.h"
 #include "tool/table.h"
-#include "tool/top_model.h"
+#include "tool/top_lay.h"
 
 /* From top to bottom: the title, leaks in words, pools as bars, the list with its chosen row, and the keys. Everything a stranger chose
  * goes through `cell`, which makes it safe and cuts it to its width. Below NARROW letters there are no bars and no columns, only words. */
@@ -44,8 +44,7 @@ static void cut(char *text, int width)
 	}
 }
 
-__attribute__((format(printf, 4, 5))) static void say(
-	struct top_page *page, const struct top_screen *screen, enum top_style style, const char *format, ...)
+void lay_say(struct top_page *page, const struct top_screen *screen, enum top_style style, const char *format, ...)
 {
 	struct top_line *line = new_line(page, style);
 	va_list list;
@@ -56,8 +55,7 @@ __attribute__((format(printf, 4, 5))) static void say(
 	cut(line->text, screen->width);
 }
 
-/* A stranger's text in `width` letters, filled with blanks. ASCII screens get ? for other letters. Returns out. */
-static const char *cell(char out[600], const struct top_screen *screen, const char *text, int width)
+const char *lay_cell(char out[600], const struct top_screen *screen, const char *text, int width)
 {
 	size_t length = show_sql(out, 600 - 200, (size_t)width, span_text(text)), used;
 
@@ -76,17 +74,16 @@ static const char *cell(char out[600], const struct top_screen *screen, const ch
 	return out;
 }
 
-/* The same without blanks behind it. */
-static const char *word(char out[600], const struct top_screen *screen, const char *text)
+const char *lay_word(char out[600], const struct top_screen *screen, const char *text)
 {
-	size_t length = strlen(cell(out, screen, text, 120));
+	size_t length = strlen(lay_cell(out, screen, text, 120));
 
 	while (length > 0 && out[length - 1] == ' ')
 		out[--length] = 0;
 	return out;
 }
 
-static const char *age_text(char out[40], double seconds)
+const char *lay_age(char out[40], double seconds)
 {
 	if (seconds < 0)
 		text_copy(out, 40, "-");
@@ -123,6 +120,18 @@ void top_past_add(struct top_past *past, const struct top_view *view)
 	}
 }
 
+/* The most in this one of so many columns, which share the samples among them. */
+static int peak(const struct top_track *track, int column, int columns)
+{
+	int most = 0;
+
+	for (int i = column * track->used / columns; i < (column + 1) * track->used / columns; i++) {
+		if (track->samples[i] > most)
+			most = track->samples[i];
+	}
+	return most;
+}
+
 static const char *spark(char out[TOP_SAMPLES * 4], const struct top_past *past, const struct top_pool *pool,
 	const struct top_screen *screen, int width)
 {
@@ -134,23 +143,22 @@ static const char *spark(char out[TOP_SAMPLES * 4], const struct top_past *past,
 	out[0] = 0;
 	for (size_t t = 0; t < past->count; t++) {
 		const struct top_track *track = &past->tracks[t];
-		int most = pool->limit > 1 ? pool->limit : 1, from = track->used > width ? track->used - width : 0;
+		int most = pool->limit > 1 ? pool->limit : 1, columns = track->used < width ? track->used : width;
 
 		if (strcmp(track->database, pool->database) != 0 || strcmp(track->user, pool->user) != 0)
 			continue;
-		for (int i = from; i < track->used; i++) {
+		for (int i = 0; i < track->used; i++) {
 			if (track->samples[i] > most)
 				most = track->samples[i];
 		}
-		for (int i = from; i < track->used; i++)
+		for (int i = 0; i < columns; i++)
 			length += text_copy(out + length, (size_t)TOP_SAMPLES * 4 - length,
-				(screen->ascii ? rough : fine)[track->samples[i] * 7 / most]);
+				(screen->ascii ? rough : fine)[peak(track, i, columns) * 7 / most]);
 	}
 	return out;
 }
 
-/* A stranger's text on several lines, two blanks before each, broken between words where there are any. */
-static void lay_wrapped(
+void lay_wrapped(
 	struct top_page *page, const struct top_screen *screen, enum top_style style, const char *text, int most)
 {
 	char words[1000];
@@ -170,7 +178,7 @@ static void lay_wrapped(
 			for (size_t i = at; i < at + n; i++)
 				words[i] = (uint8_t)words[i] < 0x80 ? words[i] : '?';
 		}
-		say(page, screen, style, "  %.*s", (int)n, words + at);
+		lay_say(page, screen, style, "  %.*s", (int)n, words + at);
 		at += n + (words[at + n] == ' ');
 	}
 }
@@ -185,12 +193,12 @@ static void lay_leaks(struct top_page *page, const struct top_view *view, const 
 	for (size_t i = 0; i < view->leak_count && i < 3; i++) {
 		const struct top_leak *leak = &view->leaks[i];
 
-		say(page, screen, STYLE_LEAK, "%s %s", leak->title, word(who, screen, leak->who));
+		lay_say(page, screen, STYLE_LEAK, "%s %s", leak->title, lay_word(who, screen, leak->who));
 		lay_wrapped(page, screen, STYLE_LEAK, leak->evidence, lines);
 		lay_wrapped(page, screen, STYLE_PLAIN, leak->cure, lines);
 	}
 	if (view->leak_count > 3)
-		say(page, screen, STYLE_LEAK, "and %zu more", view->leak_count - 3);
+		lay_say(page, screen, STYLE_LEAK, "and %zu more", view->leak_count - 3);
 }
 
 static const char *bar(char out[400], const struct top_pool *pool, const struct top_screen *screen, int width)
@@ -234,8 +242,8 @@ static void lay_pools(
 
 		text_format(whole, sizeof whole, "%s/%s", pool->database, pool->user);
 		if (screen->width < NARROW) {
-			say(page, screen, style, "%s", cell(name, screen, whole, screen->width));
-			say(page, screen, style, " %d of %d, %d wait", pool->lent, pool->limit, pool->waiting);
+			lay_say(page, screen, style, "%s", lay_cell(name, screen, whole, screen->width));
+			lay_say(page, screen, style, " %d of %d, %d wait", pool->lent, pool->limit, pool->waiting);
 			continue;
 		}
 		limit[0] = wait[0] = 0;
@@ -243,14 +251,14 @@ static void lay_pools(
 			text_format(limit, sizeof limit, " of %d", pool->limit);
 		if (pool->waiting > 0)
 			text_format(wait, sizeof wait, ", %d waiting (%.1f s)", pool->waiting, pool->longest_wait);
-		say(page, screen, style, "%s [%s] %s %d lent, %d idle%s%s",
-			cell(name, screen, whole, screen->width / 4),
+		lay_say(page, screen, style, "%s [%s] %s %d lent, %d idle%s%s",
+			lay_cell(name, screen, whole, screen->width / 4),
 			bar(bars, pool, screen, 20 < screen->width / 5 ? 20 : screen->width / 5),
 			spark(sparks, past, pool, screen, screen->width >= 100 ? 20 : 8), pool->lent, pool->idle, limit,
 			wait);
 	}
 	if (view->pool_count > most)
-		say(page, screen, STYLE_FAINT, "and %zu more pools", view->pool_count - most);
+		lay_say(page, screen, STYLE_FAINT, "and %zu more pools", view->pool_count - most);
 }
 
 /* ------------------------------------------------------------------------- the list */
@@ -315,12 +323,13 @@ static void lay_origin(
 
 	text_format(where, sizeof where, "%s/%s", o->database, o->user);
 	if (screen->width < NARROW)
-		say(page, screen, style, "%4d %s", o->lent,
-			cell(a, screen, o->application[0] ? o->application : where, screen->width - 5));
+		lay_say(page, screen, style, "%4d %s", o->lent,
+			lay_cell(a, screen, o->application[0] ? o->application : where, screen->width - 5));
 	else
-		say(page, screen, style, "%6d %6d %7d  %s %s %s", o->lent, o->waiting, o->clients,
-			cell(a, screen, o->application[0] ? o->application : "-", screen->width / 4),
-			cell(b, screen, where, screen->width / 4), cell(c, screen, o->address, screen->width / 6));
+		lay_say(page, screen, style, "%6d %6d %7d  %s %s %s", o->lent, o->waiting, o->clients,
+			lay_cell(a, screen, o->application[0] ? o->application : "-", screen->width / 4),
+			lay_cell(b, screen, where, screen->width / 4),
+			lay_cell(c, screen, o->address, screen->width / 6));
 }
 
 static void lay_lease(
@@ -329,17 +338,17 @@ static void lay_lease(
 	char a[600], b[600], c[600], age[40], behind[40] = "";
 	int rest = screen->width - 30 - screen->width / 5 - 20;
 
-	age_text(age, l->age);
+	lay_age(age, l->age);
 	if (l->behind)
 		text_format(behind, sizeof behind, "waits for %lld: ", (long long)l->behind);
 	if (screen->width < NARROW)
-		say(page, screen, style, "%s %s", age,
-			cell(a, screen, l->application[0] ? l->application : l->user, screen->width));
+		lay_say(page, screen, style, "%s %s", age,
+			lay_cell(a, screen, l->application[0] ? l->application : l->user, screen->width));
 	else
-		say(page, screen, style, "%7lld %12s %5d  %s %s %s%s", (long long)l->process, age, l->waiting,
-			cell(a, screen, l->application[0] ? l->application : l->user, screen->width / 5),
-			cell(b, screen, l->state, 19), behind,
-			cell(c, screen, l->statement,
+		lay_say(page, screen, style, "%7lld %12s %5d  %s %s %s%s", (long long)l->process, age, l->waiting,
+			lay_cell(a, screen, l->application[0] ? l->application : l->user, screen->width / 5),
+			lay_cell(b, screen, l->state, 19), behind,
+			lay_cell(c, screen, l->statement,
 				rest < 5             ? 5
 					: rest > 300 ? 300
 						     : rest));
@@ -350,8 +359,8 @@ static void lay_detail(struct top_page *page, const struct top_screen *screen, c
 {
 	char a[600], b[600], c[600], d[600];
 
-	say(page, screen, STYLE_FAINT, "%s/%s \"%s\" at %s", word(a, screen, l->database), word(b, screen, l->user),
-		word(c, screen, l->application), word(d, screen, l->address));
+	lay_say(page, screen, STYLE_FAINT, "%s/%s \"%s\" at %s", lay_word(a, screen, l->database),
+		lay_word(b, screen, l->user), lay_word(c, screen, l->application), lay_word(d, screen, l->address));
 	lay_wrapped(page, screen, STYLE_FAINT, l->statement, 4);
 }
 
@@ -374,12 +383,12 @@ static void lay_list(struct top_page *page, struct top_view *view, struct top_sc
 		screen->chosen = page->rows ? page->rows - 1 : 0;
 	if (screen->filter[0])
 		text_format(filter, sizeof filter, ", with \"%s\"",
-			cell(shown, screen, screen->filter, (int)letters(screen->filter)));
-	say(page, screen, STYLE_TITLE, "%zu %s%s%s by %s%s", page->rows, leases ? "lease" : "origin",
+			lay_cell(shown, screen, screen->filter, (int)letters(screen->filter)));
+	lay_say(page, screen, STYLE_TITLE, "%zu %s%s%s by %s%s", page->rows, leases ? "lease" : "origin",
 		page->rows == 1 ? "" : "s", screen->drilled ? " of one origin" : "", sorts[leases][screen->sort],
 		filter);
 	if (screen->width >= NARROW)
-		say(page, screen, STYLE_FAINT, "%s",
+		lay_say(page, screen, STYLE_FAINT, "%s",
 			leases ? "process          age  wait  application, state, statement"
 			       : "  lent   wait clients  application, database/user, address");
 	/* The keys, and five lines for what is chosen. */
@@ -426,21 +435,25 @@ void top_lay(struct top_page *page, struct top_view *view, const struct top_past
 		idle += view->pools[i].idle;
 		waiting += view->pools[i].waiting;
 	}
-	say(page, screen, STYLE_TITLE, "%d lent, %d idle, %d waiting  %s %s", lent, idle, waiting, kinds[view->kind],
-		cell(from, screen, screen->from ? screen->from : "", 60));
+	lay_say(page, screen, STYLE_TITLE, "%d lent, %d idle, %d waiting  %s %s", lent, idle, waiting,
+		kinds[view->kind], lay_cell(from, screen, screen->from ? screen->from : "", 60));
 	if (screen->message && screen->message[0])
-		say(page, screen, STYLE_LEAK, "%s",
-			cell(from, screen, screen->message, screen->width > 390 ? 390 : screen->width));
-	lay_leaks(page, view, screen);
-	lay_pools(page, view, past, screen);
-	lay_list(page, view, screen);
+		lay_say(page, screen, STYLE_LEAK, "%s",
+			lay_cell(from, screen, screen->message, screen->width > 390 ? 390 : screen->width));
+	if (screen->in_lease) {
+		lay_one_lease(page, view, screen);
+	} else {
+		lay_leaks(page, view, screen);
+		lay_pools(page, view, past, screen);
+		lay_list(page, view, screen);
+	}
 	if (!screen->keys)
 		return;
 	while (page->count + 1 < (size_t)screen->height)
 		new_line(page, STYLE_PLAIN);
 	if (screen->height > 0 && page->count >= (size_t)screen->height)
 		page->count = (size_t)screen->height - 1;
-	say(page, screen, STYLE_TITLE, "%s", screen->keys);
+	lay_say(page, screen, STYLE_TITLE, "%s", screen->keys);
 }
 
 void top_page_fini(struct top_page *page)

@@ -76,11 +76,13 @@ static void every_size_holds_its_lines_and_no_control_character(void **state)
 	top_past_add(&past, &view);
 	for (int width = 1; width < 300; width += width < 60 ? 1 : 37) {
 		for (int height = 1; height < 60; height += 7) {
-			for (int how = 0; how < 4; how++) {
+			for (int how = 0; how < 6; how++) {
 				struct top_screen screen = { .width = width,
 					.height = height,
 					.ascii = how & 1,
-					.list = how >> 1,
+					.list = how >> 1 ? TOP_LEASES : TOP_ORIGINS,
+					.in_lease = how >> 1 == 2,
+					.lease = { .client = 10, .process = 100 },
 					.keys = "q end" };
 				struct top_page page;
 
@@ -152,12 +154,83 @@ static void going_into_an_origin_shows_its_leases_and_the_filter_narrows_them(vo
 	top_view_fini(&view);
 }
 
+/* What the page of the lease of this client and process says. */
+static void lay_lease_page(struct top_page *page, struct top_view *view, int64_t client, int64_t process)
+{
+	static struct top_past past;
+	struct top_screen screen = {
+		.width = 120, .height = 40, .in_lease = true, .lease = { .client = client, .process = process }
+	};
+
+	top_lay(page, view, &past, &screen);
+}
+
+static void a_lease_tells_all_of_itself_and_who_waits_behind_it(void **state)
+{
+	struct top_view view = view_new();
+	struct top_page page;
+
+	(void)state;
+	text_copy(view.leases[0].first, sizeof view.leases[0].first, "BEGIN");
+	text_copy(view.leases[0].pin, sizeof view.leases[0].pin, "temporary");
+	view.leases[0].in_state = 12;
+	lay_lease_page(&page, &view, 10, 100);
+	assert_int_equal(page.rows, 1);
+	assert_int_equal(page.chosen_client, 10);
+	assert_non_null(line_with(&page, "state        executing for 12"));
+	assert_non_null(line_with(&page, "pinned by    temporary"));
+	assert_non_null(line_with(&page, "  BEGIN"));
+	assert_non_null(line_with(&page, "2 wait for a server of its pool"));
+	assert_non_null(line_with(&page, "     2 \\x1b[31mred  shop/app at 10.0.0.2"));
+	assert_null(line_with(&page, "10.0.0.1")); /* waits for nothing */
+	top_page_fini(&page);
+	/* Both have to be so: numbers are given again. */
+	lay_lease_page(&page, &view, 10, 101);
+	assert_int_equal(page.rows, 0);
+	assert_non_null(line_with(&page, "this lease is over"));
+	top_page_fini(&page);
+	/* PostgreSQL knows whose lock it is. */
+	view.kind = TOP_POSTGRESQL;
+	view.leases[1].behind = 100;
+	view.leases[0].waiting = 1;
+	lay_lease_page(&page, &view, 10, 100);
+	assert_non_null(line_with(&page, "1 waits for its locks"));
+	assert_non_null(line_with(&page, "    101 "));
+	top_page_fini(&page);
+	lay_lease_page(&page, &view, 11, 101);
+	assert_non_null(line_with(&page, "it waits for a lock of process 100"));
+	top_page_fini(&page);
+	top_view_fini(&view);
+}
+
+static void the_past_of_a_pool_is_told_in_few_letters_and_its_peak_is_not_lost(void **state)
+{
+	static struct top_past past;
+	struct top_view view = view_new();
+	struct top_screen screen = { .width = 120, .height = 40, .ascii = true };
+	struct top_page page;
+
+	(void)state;
+	for (int i = 0; i < TOP_SAMPLES + 10; i++) {
+		view.pools[1].lent = 0;
+		view.pools[1].waiting = i == 12 ? 4 : 0;
+		top_past_add(&past, &view);
+	}
+	top_lay(&page, &view, &past, &screen);
+	/* Ten of a hundred are forgotten; the third of those that are left shares its letter with others. */
+	assert_non_null(line_with(&page, "] #___________________ 0 lent"));
+	top_page_fini(&page);
+	top_view_fini(&view);
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(every_size_holds_its_lines_and_no_control_character),
 		cmocka_unit_test(who_holds_most_and_whose_pool_waits_comes_first),
 		cmocka_unit_test(going_into_an_origin_shows_its_leases_and_the_filter_narrows_them),
+		cmocka_unit_test(a_lease_tells_all_of_itself_and_who_waits_behind_it),
+		cmocka_unit_test(the_past_of_a_pool_is_told_in_few_letters_and_its_peak_is_not_lost),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -102,7 +102,10 @@ static void read_leases(struct top_view *view, const PGresult *rows)
 		TAKE(lease->address, "addr");
 		TAKE(lease->state, "state");
 		TAKE(lease->statement, *cell(rows, i, "statement") ? "statement" : "first_statement");
+		TAKE(lease->first, "first_statement");
+		TAKE(lease->pin, "pin");
 		lease->age = cell_real(rows, i, "age");
+		lease->in_state = cell_real(rows, i, "in_state");
 		lease->waiting = (int)cell_number(rows, i, "waiting");
 	}
 }
@@ -162,7 +165,7 @@ static void read_clients(struct top_view *view, const PGresult *rows)
 		TAKE(lease->address, "addr");
 		TAKE(lease->state, "state");
 		lease->process = cell_number(rows, i, "remote_pid");
-		lease->age = -1;
+		lease->age = lease->in_state = -1;
 		lease->waiting = waiting_for_pool(view, lease);
 	}
 }
@@ -278,11 +281,12 @@ static bool look_at_server(struct top_source *source, struct top_view *view, cha
 		TAKE(lease->statement, "statement");
 		lease->process = cell_number(rows, i, "pid");
 		lease->age = cell_real(rows, i, "age");
+		lease->in_state = cell_real(rows, i, "in_state");
 		lease->behind = cell_number(rows, i, "behind");
 		if (waits && lease->age > pool->longest_wait)
 			pool->longest_wait = lease->age;
-		if (strncmp(lease->state, "idle in", 7) == 0 && cell_real(rows, i, "in_state") > LONG_IDLE)
-			tell_sign(view, lease, cell_real(rows, i, "in_state"));
+		if (strncmp(lease->state, "idle in", 7) == 0 && lease->in_state > LONG_IDLE)
+			tell_sign(view, lease, lease->in_state);
 	}
 	for (size_t i = 0; i < view->lease_count; i++) {
 		for (size_t other = 0; other < view->lease_count; other++)

@@ -106,6 +106,11 @@ class Top(Story):
         terminal.shows("3 origins by name")
         terminal.keys("/", "sleeper", "Enter", "Enter")
         terminal.shows("1 lease of one origin", "pg_sleep(?)")
+        terminal.keys("Enter")
+        screen = terminal.shows("lease of process", "application  sleeper", "executing for", "pg_sleep(?)", "1 waits for a server of its pool")
+        self.assertRegex(screen, r"1 waiter +app/app at 127\.0\.0\.1")
+        terminal.keys("Escape")
+        terminal.shows("1 lease of one origin")
         terminal.keys("Escape", "/", "Escape", "w")
         terminal.shows("leases by who waits behind them")
         terminal.keys("q")
@@ -201,6 +206,10 @@ class Top(Story):
         terminal.shows("idle in transaction", f"waits for {holder.pid}: SELECT * FROM locked", "LOCK locked")
         terminal.keys("r")
         terminal.shows("pgweir reap URL")
+        terminal.keys("/", "LOCK", "Enter", "Enter")
+        self.assertRegex(terminal.shows("lease of process", "1 waits for its locks"), r" waiter: SELECT \* FROM locked")
+        terminal.keys("Escape", "/", "Escape", "/", "waiter", "Enter", "Enter")
+        terminal.shows(f"it waits for a lock of process {holder.pid}", "0 wait for its locks")
 
     def debian_s_pgbouncer_shows_pools_and_who_has_a_server(self):
         port = free_port()
