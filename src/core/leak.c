@@ -306,6 +306,9 @@ static void remember(
 		.abandoned = (uint32_t)facts->abandoned,
 		.locks = (uint32_t)facts->session_locks,
 		.cancels = (uint32_t)facts->cancels,
+		.left_soon = (uint32_t)facts->left_soon,
+		.left_alike = (uint32_t)facts->left_alike,
+		.left_unused = (uint32_t)facts->left_unused,
 		.executing_ms = (uint32_t)(facts->executing_time / MILLISECOND_US),
 		.in_block_ms = (uint32_t)(facts->in_block_time / MILLISECOND_US),
 	};

@@ -35,6 +35,7 @@ struct leak_facts {
 	uint32_t silent;    /* ... never asked anything since their login */
 	uint32_t once;      /* ... had exactly one burst */
 	uint32_t listeners; /* ... whose last statement was a LISTEN (in session mode they hold their server) */
+	uint32_t django;    /* ... that began as Django's connections do */
 	uint32_t in_block;  /* clients that are idle in a transaction at this moment */
 	uint32_t holding;   /* of them: for leak_hold at least */
 	uint32_t failed;    /* of those: in a block that an error has failed, so that only a ROLLBACK can follow */
@@ -46,10 +47,13 @@ struct leak_facts {
 	uint64_t logins_while_quiet; /* logins while at least leak_siblings clients of the origin were quiet */
 	uint64_t reused;             /* clients that began a second burst */
 	uint64_t transactions;
-	uint64_t cancels;                      /* clients that went away in the middle of a statement or a block */
-	uint64_t abandoned;                    /* statements whose client went away and that went on at PostgreSQL */
-	uint64_t dead_peers;                   /* clients whose network went away without a word */
-	uint64_t session_locks;                /* session advisory locks taken in transaction mode */
+	uint64_t left_soon;     /* clients that left within half of leak_quiet after their only burst */
+	uint64_t left_alike;    /* ... which had begun with the statement that most of those that stay began with */
+	uint64_t left_unused;   /* clients that left after a rest of leak_quiet, having had one burst at most */
+	uint64_t cancels;       /* clients that went away in the middle of a statement or a block */
+	uint64_t abandoned;     /* statements whose client went away and that went on at PostgreSQL */
+	uint64_t dead_peers;    /* clients whose network went away without a word */
+	uint64_t session_locks; /* session advisory locks taken in transaction mode */
 	time_us executing_time, in_block_time; /* of its leases */
 	struct spread gaps;                    /* rests that ended: how long a client that comes back was away */
 	struct spread lifetimes;               /* of clients that left */

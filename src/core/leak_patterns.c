@@ -29,11 +29,12 @@ const struct leak_pattern leak_patterns[] = {
 	{ .number = "L4", .name = "a task cancelled while its thread works", .family = FAMILY_CLIENT,
 		.cause = "The task that awaits sync_to_async is cancelled; the thread finishes afterwards, and nobody is there to close its connection.",
 		.looks = "As L1; the births follow cancelled requests.",
-		.cure = "Use database_sync_to_async, which closes in a finally, for everything that touches the ORM. On the wire it is L1, and is reported as that." },
+		.sign = "As L1, of Django under a known ASGI server, where others that began with the same statement are closed as soon as they have done their work: it keeps no connections, and these were forgotten.",
+		.cure = "Use database_sync_to_async, which closes in a finally, for everything that touches the ORM." },
 	{ .number = "L5", .name = "a thread of the program's own ends without closing its connection", .family = FAMILY_CLIENT,
 		.cause = "threading.Thread, ThreadPoolExecutor and the executors of libraries give every thread its own connection; nobody calls connections.close_all() when it ends.",
 		.looks = "Idle clients, one for each thread that ever was, the oldest of them days old.",
-		.sign = "As L1, slowly: less than six a minute, from a program that is no known ASGI server; or of any speed with asyncpg.",
+		.sign = "As L1, slowly: less than six a minute, from a program that is no known ASGI server; of any speed with asyncpg; or of Django under an ASGI server, where others, with other statements, are closed as soon as they have done their work.",
 		.cure = "End the work of every thread with connections.close_all() (or the close of your driver) in a finally." },
 	{ .number = "L6", .name = "a connection per greenlet (gevent, eventlet)", .family = FAMILY_CLIENT,
 		.cause = "Thread-local becomes greenlet-local: every greenlet opens a connection of its own and dies with it open.",
@@ -185,6 +186,15 @@ static bool is(const struct leak_pattern *pattern, const char *number)
 	return pattern && strcmp(pattern->number, number) == 0;
 }
 
+/* Under an ASGI server Django either keeps the connections of all requests (L1) or of none. Where others of this program are closed as soon
+ * as they have done their work, it is none; those that stay then are of requests that were cut short, if those that are closed began
+ * in the same way, and else of threads that no request waits for. What garbage collection closes, it closes late. */
+static bool is_closed_elsewhere(const struct signs *signs, const struct leak_facts *facts)
+{
+	return facts->django * 10 >= facts->quiet * 9 && signs->left_soon >= 5 &&
+		signs->left_soon > 2 * signs->left_unused;
+}
+
 const struct leak_pattern *pattern_of_clients(
 	const struct signs *signs, const struct leak_facts *facts, const struct leak_pattern *present)
 {
@@ -205,6 +215,8 @@ const struct leak_pattern *pattern_of_clients(
 		return leak_pattern_of("L3");
 	if (is(present, "L3") && !signs->sprouts)
 		return present;
+	if (facts->runtime == RUNTIME_ASGI && is_closed_elsewhere(signs, facts))
+		return leak_pattern_of(signs->left_alike * 4 >= signs->left_soon ? "L4" : "L5");
 	if (!number)
 		number = HINT(clients_by_driver, facts->driver);
 	if (number)

@@ -319,6 +319,9 @@ void signs_read(const struct origin_memory *memory, const struct leak_rules *rul
 		signs->abandoned = grown(then->abandoned, (uint32_t)facts->abandoned);
 		signs->locks = grown(then->locks, (uint32_t)facts->session_locks);
 		signs->cancels = grown(then->cancels, (uint32_t)facts->cancels);
+		signs->left_soon = grown(then->left_soon, (uint32_t)facts->left_soon);
+		signs->left_alike = grown(then->left_alike, (uint32_t)facts->left_alike);
+		signs->left_unused = grown(then->left_unused, (uint32_t)facts->left_unused);
 	}
 	if (course->leak || signs->sprouts)
 		signs->unused_trend = trend_of(&memory->history, sample_unused);

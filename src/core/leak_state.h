@@ -14,6 +14,7 @@ struct sample {
 	uint32_t clients, unused, holding, unread;     /* as they were; `unused`: quiet, and never came back */
 	uint32_t logins, beside, reused, transactions; /* `beside`: logins beside quiet siblings */
 	uint32_t dead, abandoned, locks, cancels;
+	uint32_t left_soon, left_alike, left_unused;
 	uint32_t executing_ms, in_block_ms;
 };
 
@@ -143,6 +144,7 @@ struct signs {
 	uint32_t beat_size;
 	/* Lately, that is in the last ten minutes at a period of 5 s. */
 	uint32_t dead, abandoned, locks, cancels;
+	uint32_t left_soon, left_alike, left_unused;
 	/* Growth, by the shortest history that tells it. */
 	struct trend unused_trend, holding_trend, unread_trend;
 	bool silence; /* see leak_signs.c */

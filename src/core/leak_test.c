@@ -154,6 +154,35 @@ static void what_kind_of_program_it_is_decides_between_equal_signs(void **state)
 	}
 }
 
+/* Five are lost for each look, of Django under an ASGI server; `soon` leave at once, `alike` of them after the same statement, and `unused`
+ * after a rest. */
+static void assert_named_beside(void **state, uint32_t soon, uint32_t alike, uint32_t unused, const char *number)
+{
+	struct bench *b;
+
+	end(state);
+	begin(state);
+	b = *state;
+	b->facts.runtime = RUNTIME_ASGI;
+	b->facts.driver = DRIVER_LIBPQ;
+	for (unsigned i = 0; i < 14; i++) {
+		b->facts.left_soon += soon;
+		b->facts.left_alike += alike;
+		b->facts.left_unused += unused;
+		b->facts.django += 5;
+		lose(b, 5, true);
+	}
+	assert_leak(b, number);
+}
+
+static void what_is_closed_beside_the_lost_ones_tells_why_they_are(void **state)
+{
+	assert_named_beside(state, 0, 0, 0, "L1");
+	assert_named_beside(state, 1, 1, 0, "L4");
+	assert_named_beside(state, 3, 0, 0, "L5"); /* those that are closed had other work */
+	assert_named_beside(state, 1, 1, 4, "L1"); /* what garbage collection closes, it closes late as well */
+}
+
 static void a_steady_stream_is_no_clump(void **state)
 {
 	struct bench *b = *state;
@@ -847,6 +876,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		STORY(clients_that_ask_once_and_are_left_are_told_within_a_minute),
 		STORY(what_kind_of_program_it_is_decides_between_equal_signs),
+		STORY(what_is_closed_beside_the_lost_ones_tells_why_they_are),
 		STORY(a_steady_stream_is_no_clump),
 		STORY(few_and_slow_ones_of_an_unknown_program_are_threads),
 		STORY(growth_that_stops_while_the_program_works_is_a_pool_of_threads),

@@ -56,6 +56,22 @@ static void end_pause(struct guest *guest, struct share *share)
 	spread_add(&share->facts.blocks, pause);
 }
 
+/* It went away of its own accord after one burst at most. At once: what it came for was done, and somebody closed it. */
+static void note_leaving(const struct guest *guest, struct share *share)
+{
+	const struct habits *habits = &guest->habits;
+	time_us quiet = guest->worker->config->leak_quiet, rest = guest->worker->now - habits->rest_since;
+
+	if (habits->bursts > 1 || !habits->rest_since || guest->peer_died)
+		return;
+	share->facts.left_unused += rest >= quiet;
+	if (habits->bursts == 0 || rest > quiet / 2)
+		return;
+	share->facts.left_soon++;
+	share->facts.left_alike += habits->first &&
+		strncmp(habits->first->at, share->voted, sizeof share->voted - 1) == 0;
+}
+
 void habits_leave(struct guest *guest)
 {
 	struct share *share = share_of(guest);
@@ -71,6 +87,7 @@ void habits_leave(struct guest *guest)
 	if (channel && channel->guest == guest && !track_idle(&channel->track))
 		share->facts.cancels++;
 	share->facts.dead_peers += guest->peer_died;
+	note_leaving(guest, share);
 }
 
 void habits_fini(struct guest *guest)
@@ -188,7 +205,10 @@ static void remember(struct guest *guest, struct share *share, struct span raw)
 		share->facts.session_locks++;
 	if (!text)
 		return;
-	if (!habits->first) {
+	if (!habits->first || habits->sets_up) {
+		habits->django |= !habits->first && (marks & TEXT_ZONE);
+		habits->sets_up = marks & TEXT_SETS;
+		texts_drop(texts, habits->first);
 		intern_keep(text);
 		habits->first = text;
 	}

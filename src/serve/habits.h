@@ -15,13 +15,16 @@ struct habits {
 	time_us waited, executing, in_block;
 	uint64_t received, sent; /* bytes */
 	uint32_t bursts, transactions;
-	struct text *first, *last; /* statements, as serve/texts.h keeps them */
-	time_us marked;            /* by the reaper, and it has not moved since; 0: it is not */
-	uint8_t marks;             /* MARK_...: what it may hold on the server that it is lent */
-	bool listens;              /* the last one was a LISTEN */
-	bool arrived;              /* its login is complete, and counted */
-	bool told;                 /* it was sent a notice that it looks forgotten */
-	bool exempt;               /* it asked for pgweir.no_reap */
+	struct text *first,
+		*last;  /* statements, as serve/texts.h keeps them; `first` is no SET where anything followed */
+	time_us marked; /* by the reaper, and it has not moved since; 0: it is not */
+	uint8_t marks;  /* MARK_...: what it may hold on the server that it is lent */
+	bool listens;   /* the last one was a LISTEN */
+	bool sets_up;   /* so far it has only SET something */
+	bool django;    /* it began as Django's connections do */
+	bool arrived;   /* its login is complete, and counted */
+	bool told;      /* it was sent a notice that it looks forgotten */
+	bool exempt;    /* it asked for pgweir.no_reap */
 };
 
 /* Its login is complete. */

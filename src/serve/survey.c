@@ -88,7 +88,8 @@ static void forget_moment(struct share *share)
 	struct leak_facts *facts = &share->facts;
 
 	facts->clients = facts->parked = facts->waiting = facts->lent = facts->quiet = facts->silent = 0;
-	facts->once = facts->listeners = facts->in_block = facts->holding = facts->failed = facts->unread = 0;
+	facts->once = facts->listeners = facts->django = facts->in_block = facts->holding = facts->failed =
+		facts->unread = 0;
 	facts->oldest_quiet = facts->oldest_hold = facts->oldest_unread = 0;
 	facts->session_mode = false;
 	share->votes = 0;
@@ -125,6 +126,7 @@ static void look_at_rest(struct worker *worker, struct share *share, const struc
 	facts->silent += guest->habits.bursts == 0;
 	facts->once += guest->habits.bursts == 1;
 	facts->listeners += guest->habits.listens;
+	facts->django += guest->habits.django;
 	note_oldest(&facts->oldest_quiet, age);
 	if (guest->habits.bursts < 2)
 		vote(share, guest->habits.first);
@@ -195,6 +197,7 @@ static void add_facts(struct leak_facts *to, const struct leak_facts *from)
 	to->silent += from->silent;
 	to->once += from->once;
 	to->listeners += from->listeners;
+	to->django += from->django;
 	to->in_block += from->in_block;
 	to->holding += from->holding;
 	to->failed += from->failed;
@@ -207,6 +210,9 @@ static void add_facts(struct leak_facts *to, const struct leak_facts *from)
 	to->logins_while_quiet += from->logins_while_quiet;
 	to->reused += from->reused;
 	to->transactions += from->transactions;
+	to->left_soon += from->left_soon;
+	to->left_alike += from->left_alike;
+	to->left_unused += from->left_unused;
 	to->cancels += from->cancels;
 	to->abandoned += from->abandoned;
 	to->dead_peers += from->dead_peers;

@@ -89,6 +89,14 @@ class The_ledger(Story):
         client.reply()
         self.assertEqual("SELECT ? + $1::int, ?", self._origin(pooler, "prepared", quiet=1, transactions=2)["statement"])
 
+    def the_statement_told_is_no_setting_that_a_driver_begins_with(self):
+        pooler = self.pooler(settings=QUICK)
+        client = pooler.client(parameters={"application_name": "django"})
+        client.query("SET TIME ZONE 'UTC'")
+        client.query("SELECT 1 AS one")
+        client.query("SELECT 2")
+        self.assertEqual("SELECT ? AS one", self._origin(pooler, "django", quiet=1, transactions=3)["statement"])
+
     def a_client_that_reads_nothing_is_told(self):
         pooler = self.pooler(settings=QUICK)
         client = pooler.client(parameters={"application_name": "deaf"})
