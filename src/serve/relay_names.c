@@ -560,8 +560,13 @@ enum step relay_parse(struct guest *guest, struct span in, struct frame frame)
 		size_t here = in.length < total ? in.length - FRAME_HEADER : frame.body;
 		const uint8_t *zero = here > 0 ? memchr(in.at + FRAME_HEADER, 0, here) : NULL;
 
+		size_t said = zero ? here - (size_t)(zero + 1 - (in.at + FRAME_HEADER)) : 0;
+		const uint8_t *end = said > 0 ? memchr(zero + 1, 0, said) : NULL;
+
 		if (zero)
-			say_tail(guest, zero + 1, here - (size_t)(zero + 1 - (in.at + FRAME_HEADER)));
+			say_tail(guest, zero + 1, said);
+		if (end && !relay_moves(guest))
+			remains_look_reset(guest, span_of(zero + 1, (size_t)(end - (zero + 1))));
 		relay_note_request(guest);
 		return relay_owe(guest, TRACK_PARSE, 0, 0) ? STEP_FORWARD : STEP_STOP;
 	}

@@ -195,6 +195,7 @@ static void take_tag(struct channel *channel, struct span body, bool ours)
 	bool reset = body.length == 6 && memcmp(body.at, "RESET", 6) == 0;
 	bool set = body.length == 4 && memcmp(body.at, "SET", 4) == 0;
 	bool followed = channel->guest && !ours && remains_matter(channel->guest);
+	bool corrected = channel->guest && !ours && remains_corrects(channel->guest);
 	/* Else a SET stays on the server, as with PgBouncer. */
 	bool undone = channel_view(channel)->rules.transparency != TRANSPARENCY_OFF;
 
@@ -203,9 +204,9 @@ static void take_tag(struct channel *channel, struct span body, bool ours)
 		if (channel->guest && !ours)
 			names_fini(&channel->guest->names);
 	}
-	if (followed && (all || set || reset))
+	if (corrected && (all || set || reset))
 		remains_tag(channel, all);
-	else if (all || (((set && undone) || reset) && !channel->setting))
+	if (!followed && (all || (((set && undone) || reset) && !channel->setting)))
 		channel->applied_doubtful = true;
 }
 

@@ -39,6 +39,14 @@ bool remains_matter(const struct guest *guest)
 		(guest_view(guest)->rules.transparency == TRANSPARENCY_FULL || guest->hearer);
 }
 
+bool remains_corrects(const struct guest *guest)
+{
+	return remains_matter(guest) ||
+		(guest->pool != NO_POOL && !relay_moves(guest) &&
+			guest_view(guest)->rules.transparency == TRANSPARENCY_FULL && guest->startup &&
+			params_count(guest->startup) > 0);
+}
+
 /* ---- suspecting ---- */
 
 static void set_pins(struct channel *channel, uint32_t pins)
@@ -146,30 +154,19 @@ static bool add_name(struct channel *channel, struct params **set, const char *n
 	return params_put(set, span_text(name), span_text(value));
 }
 
-static void add_names(struct channel *channel, const struct look *look)
+static void add_resets(struct channel *channel, const struct look *look)
 {
 	struct remains *r = &channel->remains;
 	struct params *startup = channel->guest->startup;
 	bool ok = true, was_reset = is_reset(r);
 
 	for (unsigned i = 0; ok && i < look->count; i++) {
-		const char *name = look->names[i].name;
+		enum look_name_kind kind = look->names[i].kind;
 
-		switch (look->names[i].kind) {
-		case LOOK_NAME_SET:
-			ok = add_name(channel, &r->set, name, "");
-			break;
-		case LOOK_NAME_CALL:
-			if (look->marks & LOOK_UNKNOWN)
-				ok = add_name(channel, &r->called, name, "");
-			break;
-		case LOOK_NAME_RESET:
-		case LOOK_NAME_RESET_LOCAL:
-			if (startup && params_get(startup, span_text(name)))
-				ok = add_name(channel, &r->resets, name,
-					look->names[i].kind == LOOK_NAME_RESET_LOCAL ? "true" : "false");
-			break;
-		}
+		if ((kind == LOOK_NAME_RESET || kind == LOOK_NAME_RESET_LOCAL) && startup &&
+			params_get(startup, span_text(look->names[i].name)))
+			ok = add_name(channel, &r->resets, look->names[i].name,
+				kind == LOOK_NAME_RESET_LOCAL ? "true" : "false");
 	}
 	if ((look->marks & LOOK_RESET_ALL) && startup && params_count(startup) > 0)
 		r->reset_all = true;
@@ -177,6 +174,22 @@ static void add_names(struct channel *channel, const struct look *look)
 		r->before = track_readies(&channel->track);
 	if (!ok)
 		r->refused = true;
+}
+
+static void add_names(struct channel *channel, const struct look *look)
+{
+	struct remains *r = &channel->remains;
+	bool ok = true;
+
+	for (unsigned i = 0; ok && i < look->count; i++) {
+		if (look->names[i].kind == LOOK_NAME_SET)
+			ok = add_name(channel, &r->set, look->names[i].name, "");
+		else if (look->names[i].kind == LOOK_NAME_CALL && (look->marks & LOOK_UNKNOWN))
+			ok = add_name(channel, &r->called, look->names[i].name, "");
+	}
+	if (!ok)
+		r->refused = true;
+	add_resets(channel, look);
 }
 
 void remains_name(struct channel *channel, const struct look *look)
@@ -221,13 +234,26 @@ static void note_blind(struct guest *guest, const struct catalog *catalog, struc
 	r->touched |= LOOK_UNKNOWN;
 }
 
+void remains_look_reset(struct guest *guest, struct span text)
+{
+	struct look look;
+
+	if (!remains_corrects(guest))
+		return;
+	look_at(text, &look);
+	if (look.marks & (LOOK_RESET | LOOK_RESET_ALL))
+		add_resets(guest->channel, &look);
+}
+
 void remains_look(struct guest *guest, struct span text, bool whole)
 {
 	const struct catalog *catalog;
 	struct look look;
 
-	if (!remains_matter(guest))
+	if (!remains_matter(guest)) {
+		remains_look_reset(guest, text);
 		return;
+	}
 	catalog = catalogs_see(guest);
 	look_at(text, &look);
 	look_beneath(catalog, text, &look);

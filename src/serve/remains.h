@@ -62,11 +62,15 @@ struct remains {
 /* Whether this client's session is followed. */
 bool remains_matter(const struct guest *);
 
+/* Whether a RESET is to lead this client back to what it asked for at its login: in session mode too, where all else stays on its server. */
+bool remains_corrects(const struct guest *);
+
 /* Settings to be asked for by name, and whether there are more. */
 void remains_name(struct channel *, const struct look *);
 
 /* A statement is about to be sent. `whole`: the text is all of it. */
 void remains_look(struct guest *, struct span text, bool whole);
+void remains_look_reset(struct guest *, struct span text); /* for RESET alone */
 void remains_look_statement(struct guest *, struct statement *);
 void remains_mark(struct channel *, uint32_t marks); /* that can not be looked at */
 

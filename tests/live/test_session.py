@@ -92,6 +92,37 @@ class Indistinguishable(Story):
             self.assertEqual(expected, second.value(sql), sql)
         self.assertEqual("55000", second.simple("SELECT lastval()").error.sqlstate)
 
+    def reset_leads_back_to_what_the_login_asked_for(self):
+        asked = {"options": "-c work_mem=3MB", "DateStyle": "Postgres, MDY", "application_name": "mine"}
+        client = self.proxy.client(parameters=asked)
+        for reset in ("RESET work_mem", "RESET ALL", "DISCARD ALL", "SET work_mem TO DEFAULT"):
+            client.query("SET work_mem = '5MB'; SET maintenance_work_mem = '6MB'")
+            client.query(reset)
+            self.assertEqual("3MB", client.value("SHOW work_mem"), reset)
+            self.assertEqual("64MB" if "ALL" in reset else "6MB", client.value("SHOW maintenance_work_mem"), reset)
+        client.query("SET datestyle = 'ISO'; SET application_name = 'other'")
+        client.query("RESET ALL")
+        told = client.parameters
+        self.assertEqual(("Postgres, MDY", "mine"), (told.get("DateStyle"), told.get("application_name")))
+        self.assertEqual("Postgres, MDY", client.value("SHOW datestyle"))
+
+    def reset_in_a_transaction_that_rolls_back_was_none(self):
+        client = self.proxy.client(parameters={"options": "-c work_mem=3MB"})
+        client.query("SET work_mem = '5MB'")
+        client.query("BEGIN")
+        client.query("RESET work_mem")
+        self.assertEqual("3MB", client.value("SHOW work_mem"))
+        client.query("ROLLBACK")
+        self.assertEqual("5MB", client.value("SHOW work_mem"))
+        self.refused(client.query, "RESET nosuch_setting")
+        self.assertEqual("5MB", client.value("SHOW work_mem"))
+
+    def reset_by_the_extended_protocol_leads_back_too(self):
+        client = self.proxy.client(parameters={"options": "-c work_mem=3MB"})
+        client.query("SET work_mem = '5MB'")
+        client.extended("RESET work_mem")
+        self.assertEqual("3MB", client.value("SHOW work_mem"))
+
     def fatal_errors_are_the_servers_own(self):
         client = self.proxy.client()
         self.pg.value(f"SELECT pg_terminate_backend({client.pid})")
