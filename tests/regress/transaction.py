@@ -16,7 +16,8 @@ NOISE_CLIENTS = 3
 SMALL = ["temp", "guc", "prepare", "advisory_lock", "async", "combocid", "prepared_xacts", "psql", "plancache", "rangefuncs", "namespace",
          "polymorphism"]
 KNOWN = {"sequence": "the first currval of a pool, in another transaction than its nextval, is an error: doc/transparency.md",
-         "stats": "a login is no session at PostgreSQL: pg_stat_database.sessions counts servers"}
+         "temp": "a server that was used may have a schema of temporary objects; it is empty",
+         "stats": "each server flushes its own statistics, and pg_stat_database.sessions counts servers, not logins"}
 
 
 class Noise:
