@@ -19,6 +19,14 @@ def fetch(package, member, cache, wanted="*"):
     found = sorted(cache.glob(f"*/{member}"))
     if found:
         return found[-1]
+    if not list((cache / "src").glob(f"{package}_*.orig.tar.*")):
+        download(package, cache)
+    tar = next((cache / "src").glob(f"{package}_*.orig.tar.*"))
+    subprocess.run(["tar", "xf", str(tar), "-C", str(cache), "--wildcards", wanted], check=True, timeout=300)
+    return sorted(cache.glob(f"*/{member}"))[-1]
+
+
+def download(package, cache):
     for folder in ("lists/partial", "archives/partial", "src"):
         (cache / folder).mkdir(parents=True, exist_ok=True)
     (cache / "sources.list").write_text(
@@ -30,6 +38,3 @@ def fetch(package, member, cache, wanted="*"):
         for arguments in (["update"], ["source", "--download-only", "--tar-only", package]):
             if subprocess.run(apt + arguments, cwd=cache / "src", stdout=log, stderr=log, timeout=600).returncode:
                 raise Unavailable(f"the source of {package} could not be fetched: see {cache}/log")
-    tar = next((cache / "src").glob(f"{package}_*.orig.tar.*"))
-    subprocess.run(["tar", "xf", str(tar), "-C", str(cache), "--wildcards", wanted], check=True, timeout=300)
-    return fetch(package, member, cache, wanted)

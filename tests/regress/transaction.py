@@ -2,54 +2,18 @@
 servers change hands. First through the pooler, then directly, with the same database before it; what the direct run left is the
 state for the next.
 """
-import random
-import threading
-
 import harness
 import source
-import wire
+from noise import Noise
 from suite import Suite, groups_of
 from verdicts import Verdicts
 
-NOISE_CLIENTS = 3
 # Each makes a state of the session that follows its client or pins it; beside test_setup they need no other file's tables.
 SMALL = ["temp", "guc", "prepare", "advisory_lock", "async", "combocid", "prepared_xacts", "psql", "plancache", "rangefuncs", "namespace",
          "polymorphism"]
 KNOWN = {"sequence": "the first currval of a pool, in another transaction than its nextval, is an error: doc/transparency.md",
          "temp": "a server that was used may have a schema of temporary objects; it is empty",
          "stats": "each server flushes its own statistics, and pg_stat_database.sessions counts servers, not logins"}
-
-
-class Noise:
-    """Clients of the same user and database whose short transactions make servers change hands, and who look after their own."""
-
-    def __init__(self, address, rate, seed):
-        self.address, self.pause, self.seed = address, NOISE_CLIENTS / rate if rate else 0, seed
-        self.ending, self.failures, self.threads = threading.Event(), [], []
-
-    def __enter__(self):
-        if self.pause:
-            self.threads = [threading.Thread(target=self._work, args=(n,), daemon=True) for n in range(NOISE_CLIENTS)]
-        for thread in self.threads:
-            thread.start()
-        return self
-
-    def _work(self, number):
-        dice = random.Random(self.seed + number)
-        try:
-            with wire.Client(self.address, user="postgres", database="regression", timeout=120) as client:
-                while not self.ending.wait(dice.uniform(0, 2 * self.pause)):
-                    client.query("BEGIN")
-                    client.query("SELECT 1")
-                    client.query("COMMIT")
-        except Exception as failure:        # noqa: told with the file's outcome
-            if not self.ending.is_set():
-                self.failures.append(repr(failure))
-
-    def __exit__(self, *_):
-        self.ending.set()
-        for thread in self.threads:
-            thread.join(130)
 
 
 def through_pooler(suite, name, asked):
@@ -59,7 +23,7 @@ def through_pooler(suite, name, asked):
                 "server_round_robin": int(asked.round_robin)}
     with harness.Pooler(suite.pg, settings=settings, databases={"regression": "dbname=regression"},
                         userlist={"postgres": "", "admin": ""}) as pooler:
-        with Noise(pooler.address, asked.rate, asked.seed) as noise:
+        with Noise(pooler.address, asked.rate, asked.seed, "regression") as noise:
             text = suite.psql(name, "127.0.0.1", pooler.port)
         if noise.failures:
             text += b"*** noise: " + noise.failures[0].encode() + b"\n"
