@@ -1,8 +1,9 @@
 """A stream is played to one of two, and what came back is compared.
 
-Directly, the client waits at each WAIT until everything is answered: as many ReadyForQuery as it asked for, or silence where
-the protocol promises none. Through the pooler it waits for exactly as many messages as came directly, so that both are asked the same
-questions at the same points of the conversation, and nothing depends on how fast either is.
+Directly, the client waits at each WAIT until everything is answered: as many ReadyForQuery as it asked for, or silence while
+PostgreSQL says that it waits for the client: a COPY swallows a Sync, and behind an error a Query is passed over. Through the
+pooler it waits for exactly as many messages as came directly, so that both are asked the same questions at the same points of the
+conversation, and nothing depends on how fast either is.
 
 What may differ, and nothing else:
 
@@ -14,11 +15,13 @@ What may differ, and nothing else:
 """
 import re
 import struct
+import time
 
 import streams
 import wire
 
-QUIET_SECONDS = 0.02
+QUIET_SECONDS = 0.01
+SILENCES = 2                    # of QUIET_SECONDS, each with the backend waiting for its client
 ANSWER_SECONDS = 20
 FIRST_OWN_OID = 16384
 IN_ABORTED_BLOCK = re.compile(rb"\0L\d+\0Rexec_\w+\0")
@@ -118,8 +121,9 @@ class Listener:
             struct.pack_into("!I", body, at, self.oids.setdefault(oid, FIRST_OWN_OID + len(self.oids)))
 
 
-def play(address, stream, database, after=None):
-    """Play `stream`; what was heard. With `after`, what was heard directly, wait for as many messages as came there."""
+def play(address, stream, database, waits=None, after=None):
+    """Play `stream`; what was heard. Directly, `waits(pid)` says whether that backend waits for its client. With `after`, what was heard
+    directly, wait for as many messages as came there."""
     turns, turn = [], []
     for each in stream.messages + FAREWELL:
         if each is streams.WAIT:
@@ -127,14 +131,13 @@ def play(address, stream, database, after=None):
             turn = []
         else:
             turn.append(each)
-    copies = any(b"COPY" in message.data for turn in turns for message in turn)
     with Listener(address, stream, database) as listener:
         for number, turn in enumerate(turns):
             if listener.over:
                 break
             listener.send(turn)
             if after is None:
-                _read_all(listener, turn, copies)
+                _read_all(listener, turn, waits)
             elif not _read_as_many(listener, after.at[number] if number < len(after.at) else len(after.messages)):
                 listener.heard.late = True
                 break
@@ -142,14 +145,23 @@ def play(address, stream, database, after=None):
     return listener.heard
 
 
-def _read_all(listener, turn, copies):
-    """Read until nothing more can come: the last that was said asks for ReadyForQuery and all of those are there, or silence."""
+def _read_all(listener, turn, waits):
+    """Read until nothing more can come: the last that was said asks for ReadyForQuery and all of those are there, or the backend has
+    been silent and waiting for its client, more than once, since it may not have been woken yet by what was sent."""
+    silent, deadline = 0, time.monotonic() + ANSWER_SECONDS
     while not listener.over:
-        complete = listener.ready >= listener.asked
-        if complete and (not turn or turn[-1].kind in ASKS):
+        if listener.ready >= listener.asked and (not turn or turn[-1].kind in ASKS):
             return
-        if not listener.read(ANSWER_SECONDS if not complete and not copies else QUIET_SECONDS):
-            return
+        if listener.read(QUIET_SECONDS):
+            silent = 0
+        elif waits(listener.client.pid):
+            silent += 1
+            if silent == SILENCES:
+                return
+        else:
+            silent = 0
+            if time.monotonic() > deadline:
+                raise wire.Late("PostgreSQL does not answer, and does not wait for its client")
 
 
 def _read_as_many(listener, count):
