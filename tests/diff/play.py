@@ -11,6 +11,7 @@ What may differ, and nothing else:
 * when ParameterStatus and NotificationResponse come; what the client believes of the parameters at each ReadyForQuery may not;
 * which line of PostgreSQL's source refuses a message in an aborted block: that of a Parse of ours before it may be first;
 * which message it was that came during a COPY, in the error about it: one of ours may have come before it;
+* the schema of a PL/pgSQL function in the context of a message: it is there or not by the search_path of who used it first in a server;
 * numbers that PostgreSQL draws for the occasion: oids of what was made (they are numbered as they appear) and of pg_temp_N.
 """
 import re
@@ -26,6 +27,7 @@ ANSWER_SECONDS = 20
 FIRST_OWN_OID = 16384
 IN_ABORTED_BLOCK = re.compile(rb"\0L\d+\0Rexec_\w+\0")
 DURING_COPY = re.compile(rb"(unexpected message type) 0x[0-9a-f]{2} ")
+OF_SCHEMA = re.compile(rb"(PL/pgSQL function )lane\d+\.")
 TEMPORARY = re.compile(rb"pg_(toast_)?temp_\d+")
 ASKS = b"QSF"                   # answered with ReadyForQuery
 
@@ -113,6 +115,8 @@ class Listener:
                 self.number_oid(body, 2 + 4 * number)
         elif kind == b"E" and b"\0C25P02\0" in body:
             body = IN_ABORTED_BLOCK.sub(b"\0", body)
+        if kind in b"EN":
+            body = OF_SCHEMA.sub(rb"\1", bytes(body))
         return DURING_COPY.sub(rb"\1 N ", TEMPORARY.sub(rb"pg_temp_N", bytes(body)))
 
     def number_oid(self, body, at):
