@@ -202,6 +202,13 @@ static struct database_settings unset_database(char *name, unsigned line)
 		.line = line };
 }
 
+#define PORT_STANDARD 5432
+
+struct ports {
+	uint16_t list[HOSTS_MAX];
+	size_t count;
+};
+
 static bool read_hosts(
 	struct config *c, const struct assignment *a, struct database_settings *d, struct span text, const char *inside)
 {
@@ -210,6 +217,8 @@ static bool read_hosts(
 
 	for (size_t i = 0; i < text.length; i++)
 		count += text.at[i] == ',';
+	if (count > HOSTS_MAX)
+		return build_fail(c, a, "%s: host: more than %u in a list", inside, HOSTS_MAX);
 	d->hosts = arena_take(&c->private->arena, count * sizeof *d->hosts);
 	if (!d->hosts)
 		return refused(c);
@@ -230,21 +239,48 @@ static bool read_hosts(
 	return true;
 }
 
-static bool read_port(struct config *c, const struct assignment *a, const struct setting *row, const char *text,
-	const char *inside, uint16_t *port)
+/* One port for all hosts, or one for each, in their order; as in libpq, one that is left out is the standard one. */
+static bool read_ports(struct config *c, const struct assignment *a, const struct setting *row, const char *text,
+	const char *inside, struct ports *ports)
 {
-	int64_t value;
+	struct span rest = span_text(text);
+	bool last;
 
-	if (!text_to_i64(span_text(text), &value) || value < row->least || value > row->most)
+	ports->count = 0;
+	do {
+		const uint8_t *comma = rest.length ? memchr(rest.at, ',', rest.length) : NULL;
+		struct span word = text_trim(span_of(rest.at, comma ? (size_t)(comma - rest.at) : rest.length));
+		int64_t value = PORT_STANDARD;
+
+		last = !comma;
+		if (ports->count == HOSTS_MAX)
+			return build_fail(c, a, "%s: port: more than %u in a list", inside, HOSTS_MAX);
+		if ((word.length > 0 || (last && ports->count == 0)) &&
+			(!text_to_i64(word, &value) || value < row->least || value > row->most))
+			return build_fail(c, a,
+				"%s: port: found \"%.100s\", allowed: a whole number from 1 to 65535, or a list of as many as there are hosts",
+				inside, text);
+		ports->list[ports->count++] = (uint16_t)value;
+		if (comma)
+			rest = span_skip(rest, (size_t)(comma - rest.at) + 1);
+	} while (!last);
+	return true;
+}
+
+static bool give_ports(struct config *c, const struct assignment *a, struct database_settings *d, const char *inside,
+	const struct ports *ports)
+{
+	if (ports->count != 1 && ports->count != d->host_count)
 		return build_fail(
-			c, a, "%s: port: found \"%.100s\", allowed: a whole number from 1 to 65535", inside, text);
-	*port = (uint16_t)value;
+			c, a, "%s: port: a list of %zu, but there are %zu hosts", inside, ports->count, d->host_count);
+	for (size_t i = 0; i < d->host_count; i++)
+		d->hosts[i].port = ports->list[ports->count == 1 ? 0 : i];
 	return true;
 }
 
 /* One key of a database's line. */
 static bool set_database_key(struct config *c, const struct assignment *a, struct database_settings *d, struct span key,
-	const char *value, const char *inside, uint16_t *port)
+	const char *value, const char *inside, struct ports *ports)
 {
 	const struct setting *row = schema_find(schema_database_keys, schema_database_keys_count, key);
 	char name[128];
@@ -256,7 +292,7 @@ static bool set_database_key(struct config *c, const struct assignment *a, struc
 	if (row->type == TYPE_HOSTS)
 		return read_hosts(c, a, d, span_text(value), inside);
 	if (row->type == TYPE_PORT)
-		return read_port(c, a, row, value, inside, port);
+		return read_ports(c, a, row, value, inside, ports);
 	if (row->built != BUILT)
 		warn_unbuilt(c, a, row);
 	return read_value(c, a, inside, row, value, d);
@@ -266,7 +302,7 @@ static bool read_database(struct config *c, const struct assignment *a, struct d
 {
 	struct span list = span_text(a->value), key;
 	char *value = arena_take(&c->private->arena, list.length + 1), inside[160];
-	uint16_t port = 5432;
+	struct ports ports = { .list = { PORT_STANDARD }, .count = 1 };
 	enum pair_result result;
 	const char *problem;
 
@@ -279,7 +315,7 @@ static bool read_database(struct config *c, const struct assignment *a, struct d
 		return build_fail(c, a, "database \"%s\": this name is reserved for the console", a->key);
 	*d = unset_database(a->key, a->line);
 	while ((result = pair_take(&list, &key, value, &problem)) == PAIR_TAKEN) {
-		if (!set_database_key(c, a, d, key, value, inside, &port))
+		if (!set_database_key(c, a, d, key, value, inside, &ports))
 			return false;
 	}
 	if (result == PAIR_BAD)
@@ -292,8 +328,8 @@ static bool read_database(struct config *c, const struct assignment *a, struct d
 			return refused(c);
 		d->host_count = 1;
 	}
-	for (size_t i = 0; i < d->host_count; i++)
-		d->hosts[i].port = port;
+	if (!give_ports(c, a, d, inside, &ports))
+		return false;
 	if (d->password && !d->user)
 		warn(c, a, "%s: password= without user= is not used", inside);
 	return true;

@@ -30,6 +30,8 @@ enum limit_counts { LIMIT_BUSY, LIMIT_ALL };
 #define UNSET      (-1)
 #define POOL_UNSET ((enum pool_mode) - 1)
 
+#define HOSTS_MAX  32 /* of one database */
+
 struct host {
 	char *name; /* name, address, "/dir" or "@abstract" */
 	uint16_t port;

@@ -265,9 +265,17 @@ static void errors_say_where_and_what_and_what_is_allowed(void **state)
 		{ "[databases]\napp = pool_size=many",
 			"test.ini:2: database \"app\": pool_size: found \"many\", allowed: a whole number from -1 to 2147483647" },
 		{ "[databases]\napp = port=0",
-			"test.ini:2: database \"app\": port: found \"0\", allowed: a whole number from 1 to 65535" },
+			"test.ini:2: database \"app\": port: found \"0\", allowed: a whole number from 1 to 65535, or a list of as many as there are hosts" },
 		{ "[databases]\napp = host=a,,b",
 			"test.ini:2: database \"app\": host: found an empty name in \"a,,b\"" },
+		{ "[databases]\napp = host=a,b,c port=1,2",
+			"test.ini:2: database \"app\": port: a list of 2, but there are 3 hosts" },
+		{ "[databases]\napp = port=1,2 host=a",
+			"test.ini:2: database \"app\": port: a list of 2, but there are 1 hosts" },
+		{ "[databases]\napp = host=a,b port=1,x",
+			"test.ini:2: database \"app\": port: found \"1,x\", allowed: a whole number from 1 to 65535, or a list of as many as there are hosts" },
+		{ "[databases]\napp = host=a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a",
+			"test.ini:2: database \"app\": host: more than 32 in a list" },
 		{ "[databases]\napp = user=", "test.ini:2: database \"app\": the value is empty at \"user\"" },
 		{ "[databases]\npgbouncer =",
 			"test.ini:2: database \"pgbouncer\": this name is reserved for the console" },
@@ -427,6 +435,22 @@ static void databases_are_found_by_name_or_by_the_star(void **state)
 	assert_string_equal(config_database(c, span_text("db10"))->name, "db10");
 	assert_null(config_database(c, span_text("pgbouncer")));
 	assert_null(config_database(c, span_text("pgweir")));
+	config_drop(c);
+}
+
+static void each_host_may_have_a_port_of_its_own(void **state)
+{
+	struct given g = {
+		.text = "[databases]\nall = host=a,b port=7\neach = port='7, 8,' host=a,b,c\nnone = host=a,b\n"
+	};
+	struct config *c = parse(&g);
+
+	(void)state;
+	assert_int_equal(config_database(c, span_text("all"))->hosts[1].port, 7);
+	assert_int_equal(config_database(c, span_text("each"))->hosts[0].port, 7);
+	assert_int_equal(config_database(c, span_text("each"))->hosts[1].port, 8);
+	assert_int_equal(config_database(c, span_text("each"))->hosts[2].port, 5432);
+	assert_int_equal(config_database(c, span_text("none"))->hosts[1].port, 5432);
 	config_drop(c);
 }
 
@@ -663,6 +687,7 @@ int main(void)
 		cmocka_unit_test(included_files_continue_the_section),
 		cmocka_unit_test(options_beat_the_file_and_are_named_in_errors),
 		cmocka_unit_test(databases_are_found_by_name_or_by_the_star),
+		cmocka_unit_test(each_host_may_have_a_port_of_its_own),
 		cmocka_unit_test(an_entry_says_all_its_keys),
 		cmocka_unit_test(a_database_without_a_host_is_in_the_socket_directory),
 		cmocka_unit_test(users_beat_databases_beat_the_rest),

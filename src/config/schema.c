@@ -230,8 +230,8 @@ const size_t schema_settings_count = sizeof schema_settings / sizeof *schema_set
 
 const struct setting schema_database_keys[] = {
 	KEY2("dbname", TYPE_TEXT, "name", "the entry's name", "1.0", "The database's name on the server.", DATABASE(dbname)),
-	KEY2("host", TYPE_HOSTS, "list", "unix_socket_dir", "1.0", "Where the server is: names, addresses, /directories or @abstract sockets; several take turns.", DATABASE(hosts)),
-	KEY2("port", TYPE_PORT, "port", "5432", "1.0", "Its port, and the number in its unix socket's name.", DATABASE(hosts), .least = 1, .most = 65535),
+	KEY2("host", TYPE_HOSTS, "list", "unix_socket_dir", "1.0", "Where the server is: names, addresses, /directories or @abstract sockets; several, with commas between, take turns ([failover](failover.md)).", DATABASE(hosts)),
+	KEY2("port", TYPE_PORT, "port", "5432", "1.0", "Its port, and the number in its unix socket's name; of several hosts one for all, or a list of as many.", DATABASE(hosts), .least = 1, .most = 65535),
 	KEY2("user", TYPE_TEXT, "name", "the client's", "1.0", "Log in to the server as this user for all clients: one pool.", DATABASE(user)),
 	KEY2("password", TYPE_TEXT, "secret", "auth_file's", "1.0", "The password of that user.", DATABASE(password)),
 	KEY2("auth_user", TYPE_TEXT, "name", "auth_user", "1.6", "As the setting, for this database.", DATABASE(auth_user)),
@@ -245,7 +245,7 @@ const struct setting schema_database_keys[] = {
 	KEY2("transparency", TYPE_WORD, "word", "transparency", "pgweir", "As the setting, for this database.", DATABASE(transparency), .words = transparency_words),
 	KEY2("query_wait_timeout", TYPE_SECONDS, "s", "query_wait_timeout", "after 1.25", "As the setting, for this database, in whole seconds.", DATABASE(query_wait_timeout)),
 	KEY2("leak_action", TYPE_WORD, "word", "leak_action", "pgweir", "As the setting, for this database.", DATABASE(leak_action), .words = action_words),
-	KEY2("load_balance_hosts", TYPE_WORD, "word", "round-robin", "1.24.0", "disable: stay with one host until it fails.", DATABASE(hosts_stay), .words = balance_words),
+	KEY2("load_balance_hosts", TYPE_WORD, "word", "round-robin", "1.24.0", "Which of several hosts a new server is at: they take turns (round-robin), or one is kept until it fails (disable).", DATABASE(hosts_stay), .words = balance_words),
 	KEY2("max_db_connections", TYPE_INT, "servers", "max_db_connections", "1.6", "As the setting, for this database.", DATABASE(max_connections), .least = -1, .most = INT32_MAX),
 	KEY2("max_db_client_connections", TYPE_INT, "clients", "max_db_client_connections", "1.24.0", "As the setting, for this database.", DATABASE(max_client_connections), .least = -1, .most = INT32_MAX),
 	KEY2("max_origin_servers", TYPE_INT, "servers", "max_origin_servers", "pgweir", "As the setting, for this database.", DATABASE(max_origin_servers), .least = -1, .most = INT32_MAX),

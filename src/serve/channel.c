@@ -102,6 +102,7 @@ void channel_bury(struct channel *channel)
 	remains_fini(&channel->remains);
 	prepared_free(channel->prepared);
 	free(channel->addresses);
+	free(channel->tries);
 	free(channel->host);
 	secret_wipe(channel->secret, sizeof channel->secret);
 	free(channel);
@@ -128,6 +129,8 @@ void channel_bytes(struct channel *channel, struct span bytes)
 	switch ((enum channel_state)channel->state) {
 	case CHANNEL_LOGIN:
 		used = channel_login_bytes(channel, bytes);
+		if (channel->state < CHANNEL_LOGIN)
+			return; /* another host is tried: the stream is another one */
 		/* What came with the last message of the login is already the connected server's. */
 		if (channel->stream && channel->state != CHANNEL_LOGIN && used < bytes.length)
 			used += relay_server(channel, span_skip(bytes, used));
@@ -167,7 +170,7 @@ void channel_rings(struct channel *channel)
 	case CHANNEL_LOGIN:
 		text_format(text, sizeof text, "connection to server at %s failed: timeout (server_connect_timeout)",
 			address_text(&channel->address, where));
-		channel_dial_failed(channel, FAILURE_REFUSED, SQLSTATE_CANNOT_CONNECT, text);
+		channel_host_failed(channel, FAILURE_REFUSED, SQLSTATE_CANNOT_CONNECT, text);
 		break;
 	case CHANNEL_LENT:
 		if (channel->checking)
@@ -287,18 +290,13 @@ void channel_ended(struct channel *channel, int error)
 		text_format(text, sizeof text, "connection to server at %s failed: %s",
 			address_text(&channel->address, where),
 			tls_why_ended(channel->stream, error, "connection closed"));
-		stream_close(&channel->stream);
-		if (channel->address_count > 0) {
-			channel_dial_next(channel);
-			return;
-		}
-		channel_dial_failed(channel, FAILURE_REFUSED, SQLSTATE_CANNOT_CONNECT, text);
+		channel_host_failed(channel, FAILURE_REFUSED, SQLSTATE_CANNOT_CONNECT, text);
 		return;
 	case CHANNEL_LOGIN:
 		text_format(text, sizeof text, "server at %s closed the connection during the login%s%s",
 			address_text(&channel->address, where), error ? ": " : "",
 			tls_why_ended(channel->stream, error, ""));
-		channel_dial_failed(channel, FAILURE_TEMPORARY, SQLSTATE_CONNECTION_FAILURE, text);
+		channel_host_failed(channel, FAILURE_TEMPORARY, SQLSTATE_CONNECTION_FAILURE, text);
 		return;
 	case CHANNEL_GREETING:
 	case CHANNEL_IDLE:

@@ -22,12 +22,15 @@ bool channel_reserve_grave(struct worker *);
 /* The dial or the login is over, in vain; the channel is forgotten. */
 void channel_dial_failed(struct channel *, enum server_failure, const char *sqlstate, const char *text);
 
+/* It failed at this address; others are tried, if that can help. The problem's text may be the login's own. */
+void channel_host_failed(struct channel *, enum server_failure, const char *sqlstate, const char *text);
+
 /* Begin a login at PostgreSQL, on this stream, with the user's secret: `password`, if it is not NULL, else what auth_file knows, else
  * what auth_query found for this pool (NO_POOL: for none). The setup needs no secret, key, random or binding of its own. What to send
  * is in worker->out. NULL: no memory. The caller owns the result. */
 struct server *dial_login(struct worker *, const struct stream *, struct server_setup, const char *password, pool_id);
 
-/* Try the next address, or fail. */
+/* Try the next address; there is one. */
 void channel_dial_next(struct channel *);
 size_t channel_login_bytes(struct channel *, struct span);
 

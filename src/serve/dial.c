@@ -1,5 +1,5 @@
-/* From the core's wish for a server to its first ReadyForQuery: find the host, connect, log in, run connect_query. A host that has
- * several addresses is tried at each of them before the dial counts as failed. */
+/* From the core's wish for a server to its first ReadyForQuery: find the host, connect, log in, run connect_query. All hosts of
+ * its database are tried (hosts.c), and all addresses of each, before the dial counts as failed. */
 #include <errno.h>
 #include <stdlib.h>
 
@@ -7,54 +7,92 @@
 #include "base/text.h"
 #include "io/clock.h"
 #include "serve/channel.h"
+#include "serve/hosts.h"
 #include "serve/lookups.h"
 
+/* The end of a dial, told to the core. */
+static void give_up(struct channel *channel, struct event *event)
+{
+	event->kind = EVENT_SERVER_FAILED;
+	event->now = channel->worker->now;
+	event->server = channel->id;
+	event->worker = channel->worker->index;
+	/* A server that was there before will be there again: who is logged in waits for it, as long as query_wait_timeout lets him. */
+	if (event->failure == FAILURE_REFUSED && strcmp(event->sqlstate, SQLSTATE_CANNOT_CONNECT) == 0 &&
+		pool_is_known(channel->worker, channel->pool))
+		event->failure = FAILURE_TEMPORARY;
+	channel_log(channel, event->failure == FAILURE_REFUSED ? LOG_WARNING : LOG_LOG, "server login failed: %s (%s)",
+		event->text, event->sqlstate);
+	channel_forget(channel);
+	worker_step(channel->worker, event);
+}
+
 void channel_dial_failed(struct channel *channel, enum server_failure failure, const char *sqlstate, const char *text)
+{
+	struct event event = { .failure = failure, .sqlstate = sqlstate, .text = text };
+
+	give_up(channel, &event);
+}
+
+/* Nothing remains of the connection that was tried. */
+static void leave_host(struct channel *channel)
+{
+	struct piece terminate = { "X\0\0\0\4", 5 };
+
+	if (channel->stream && channel->state == CHANNEL_GREETING)
+		(void)stream_write(channel->stream, &terminate, 1);
+	stream_close(&channel->stream);
+	server_login_free(channel->login);
+	channel->login = NULL;
+	channel->state = CHANNEL_RESOLVING;
+}
+
+static void dial_host(struct channel *channel);
+
+void channel_host_failed(struct channel *channel, enum server_failure failure, const char *sqlstate, const char *text)
 {
 	static const enum full_of limits[] = {
 		[LIMIT_OF_SERVER] = FULL_SERVER, [LIMIT_OF_ROLE] = FULL_ROLE, [LIMIT_OF_DATABASE] = FULL_DATABASE
 	};
-	struct event event = {
-		.kind = EVENT_SERVER_FAILED,
-		.now = channel->worker->now,
-		.server = channel->id,
-		.worker = channel->worker->index,
-		.failure = failure,
-		.sqlstate = sqlstate,
-		.text = text,
-	};
+	const struct database_settings *database = channel_view(channel)->database;
+	struct event failed = { .failure = failure, .sqlstate = sqlstate, .text = text };
+	bool on;
 
 	if (failure == FAILURE_FULL && channel->login)
-		event.full = limits[server_login_facts(channel->login)->limit];
-	/* A server that was there before will be there again: who is logged in waits for it, as long as query_wait_timeout lets him. */
-	if (failure == FAILURE_REFUSED && strcmp(sqlstate, SQLSTATE_CANNOT_CONNECT) == 0 &&
-		pool_is_known(channel->worker, channel->pool))
-		event.failure = FAILURE_TEMPORARY;
-	channel_log(channel, failure == FAILURE_REFUSED ? LOG_WARNING : LOG_LOG, "server login failed: %s (%s)", text,
-		sqlstate);
-	channel_forget(channel);
-	worker_step(channel->worker, &event);
+		failed.full = limits[server_login_facts(channel->login)->limit];
+	on = tries_failed(channel, database, &failed);
+	leave_host(channel);
+	if (on && channel->address_count > 0) {
+		channel_dial_next(channel);
+	} else if (on && tries_next(channel, database)) {
+		free(channel->addresses);
+		channel->addresses = NULL;
+		dial_host(channel);
+	} else {
+		tries_amount(channel, &failed);
+		give_up(channel, &failed);
+	}
 }
 
 void channel_dial_next(struct channel *channel)
 {
-	const char *problem = "no address";
+	struct worker *worker = channel->worker;
 	char text[160], where[ADDRESS_TEXT];
 
-	while (channel->address_count > 0) {
-		channel->address = channel->addresses[0];
-		memmove(channel->addresses, channel->addresses + 1,
-			--channel->address_count * sizeof *channel->addresses);
-		channel->stream = tls_dial_server(channel->worker, &channel->address, channel->host, channel);
-		if (channel->stream) {
-			channel->state = CHANNEL_CONNECTING;
-			return;
-		}
-		problem = strerror(errno);
+	check(channel->address_count > 0);
+	channel->address = channel->addresses[0];
+	memmove(channel->addresses, channel->addresses + 1, --channel->address_count * sizeof *channel->addresses);
+	/* As in libpq, each address has its own time. */
+	if (worker->config->server_connect_timeout > 0)
+		timer_set(&worker->timers, &channel->timer, worker->now + worker->config->server_connect_timeout);
+	channel->stream = tls_dial_server(worker, &channel->address, channel->host, channel);
+	if (channel->stream) {
+		channel->state = CHANNEL_CONNECTING;
+		return;
 	}
 	text_format(text, sizeof text, "connection to server at %s failed: %s", address_text(&channel->address, where),
-		problem);
-	channel_dial_failed(channel, FAILURE_REFUSED, SQLSTATE_CANNOT_CONNECT, text);
+		strerror(errno));
+	channel_host_failed(channel, FAILURE_REFUSED, SQLSTATE_CANNOT_CONNECT, text);
 }
 
 static bool take_addresses(struct channel *channel, const struct address *list, size_t count)
@@ -96,7 +134,7 @@ void channel_resolved(struct worker *worker, struct resolve_letter *letter)
 		if (letter->count == 0) {
 			text_format(text, sizeof text, "could not translate host name \"%s\" to address: %s",
 				letter->name, letter->problem);
-			channel_dial_failed(channel, FAILURE_REFUSED, SQLSTATE_CANNOT_CONNECT, text);
+			channel_host_failed(channel, FAILURE_REFUSED, SQLSTATE_CANNOT_CONNECT, text);
 		} else if (!take_addresses(channel, letter->addresses, letter->count)) {
 			channel_dial_failed(channel, FAILURE_TEMPORARY, SQLSTATE_OUT_OF_MEMORY, "out of memory");
 		} else {
@@ -119,9 +157,13 @@ static void dial_host(struct channel *channel)
 			"the database is not in the configuration any more");
 		return;
 	}
-	host = &database->hosts[view->next_host % database->host_count];
-	if (!database->hosts_stay)
-		view->next_host++;
+	host = tries_host(channel, database);
+	if (!host) {
+		channel_dial_failed(
+			channel, FAILURE_TEMPORARY, SQLSTATE_ADMIN_SHUTDOWN, "the configuration has other hosts now");
+		return;
+	}
+	free(channel->host);
 	channel->host = strdup(host->name);
 	if (!channel->host) {
 		channel_dial_failed(channel, FAILURE_TEMPORARY, SQLSTATE_OUT_OF_MEMORY, "out of memory");
@@ -170,8 +212,10 @@ void channel_dial(struct worker *worker, const struct effect *effect)
 	timer_init(&channel->timer, PARTY_CHANNEL);
 	if (!channel->prepared || !channel_place(worker, channel))
 		goto refused;
-	if (worker->config->server_connect_timeout > 0)
-		timer_set(&worker->timers, &channel->timer, worker->now + worker->config->server_connect_timeout);
+	if (view->database && !tries_begin(channel, view->database)) {
+		channel_dial_failed(channel, FAILURE_TEMPORARY, SQLSTATE_OUT_OF_MEMORY, "out of memory");
+		return;
+	}
 	dial_host(channel);
 	return;
 refused:
@@ -261,6 +305,7 @@ static void login_over(struct channel *channel)
 	channel->reported = params_keep(facts->reported);
 	server_login_free(channel->login);
 	channel->login = NULL;
+	tries_end(channel, database);
 	(void)track_take(&channel->track, 'Z', 'I');
 	if (database && database->connect_query) {
 		channel->state = CHANNEL_GREETING;
@@ -297,9 +342,12 @@ size_t channel_login_bytes(struct channel *channel, struct span bytes)
 		if (strcmp(facts->sqlstate, SQLSTATE_TOO_MANY_CONNECTIONS) == 0 ||
 			strcmp(facts->sqlstate, SQLSTATE_CONFIGURATION_LIMIT) == 0)
 			failure = FAILURE_FULL;
-		else if (strcmp(facts->sqlstate, SQLSTATE_CANNOT_CONNECT_NOW) == 0)
+		else if (strcmp(facts->sqlstate, SQLSTATE_CANNOT_CONNECT_NOW) == 0 ||
+			strcmp(facts->sqlstate, SQLSTATE_ADMIN_SHUTDOWN) == 0 ||
+			strcmp(facts->sqlstate, SQLSTATE_CRASH_SHUTDOWN) == 0)
 			failure = FAILURE_TEMPORARY;
-		channel_dial_failed(channel, failure, facts->sqlstate, facts->problem);
+		channel_host_failed(channel, failure, facts->sqlstate, facts->problem);
+		return bytes.length;
 	}
 	return used;
 }

@@ -107,6 +107,7 @@ void house_free(struct house *house)
 	survey_fini(house);
 	origins_fini(&house->origins);
 	house_welcomes_fini(house);
+	house_hosts_fini(house);
 	catalogs_free(house->catalogs);
 	ears_names_fini(house);
 	seats_free(house->seats);

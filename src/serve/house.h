@@ -54,6 +54,8 @@ struct house {
 	atomic_bool stopping;
 	struct welcomes *welcomes; /* by pool id, under the lock: see serve/pools.c */
 	uint32_t welcome_capacity;
+	struct hosts **hosts; /* likewise: see serve/hosts.c */
+	uint32_t hosts_capacity;
 	atomic_uint numbers; /* the last number given to a client or server, for people: see house_number */
 	struct listener *listeners[HOUSE_LISTENERS];
 	atomic_uint watchers[HOUSE_LISTENERS];

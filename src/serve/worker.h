@@ -153,6 +153,7 @@ struct channel {
 	struct address address;
 	struct address *addresses; /* still to be tried */
 	size_t address_count;
+	struct tries *tries; /* until it is logged in: see hosts.c */
 	uint32_t process_id;
 	uint8_t secret[SERVER_SECRET_MAX];
 	size_t secret_length;
@@ -189,7 +190,6 @@ struct pool_view {
 	unsigned catalog_version;
 	time_us catalog_again;
 	char *database_name, *user; /* as the core knows them; owned */
-	size_t next_host;
 	struct pool_times times;
 	struct stat_counters stats, marked, last_period; /* marked: as they stood when the last stats_period ended */
 };
@@ -392,6 +392,7 @@ void pool_learn(struct worker *, struct pool_view *, struct params *wanted, stru
 void pool_forget(struct worker *, struct pool_view *);
 bool pool_is_known(struct worker *, pool_id); /* some login to it has succeeded before */
 void house_welcomes_fini(struct house *);
+void house_hosts_fini(struct house *); /* see hosts.c */
 
 /* ---- cancel.c ---- */
 

@@ -1,0 +1,27 @@
+#ifndef PGWEIR_SERVE_HOSTS_H
+#define PGWEIR_SERVE_HOSTS_H
+
+#include "serve/worker.h"
+
+/* The hosts of a database, one after the other: see the essay in hosts.c. A channel has `tries` from tries_begin until tries_end, or
+ * until it is buried. */
+
+/* False: memory refused. */
+bool tries_begin(struct channel *, const struct database_settings *);
+
+/* Where it is tried now; NULL: the configuration has other hosts by now. */
+const struct host *tries_host(const struct channel *, const struct database_settings *);
+
+/* What failed there (failure, full, sqlstate, text). True: it is worth while to try other addresses and hosts. */
+bool tries_failed(struct channel *, const struct database_settings *, const struct event *failed);
+
+/* On to the next host. False: that was the last one. */
+bool tries_next(struct channel *, const struct database_settings *);
+
+/* What all failures together amount to, for the core; borrowed. */
+void tries_amount(const struct channel *, struct event *);
+
+/* It is logged in. */
+void tries_end(struct channel *, const struct database_settings *);
+
+#endif
