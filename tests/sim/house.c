@@ -173,8 +173,13 @@ static struct config *configure(void)
 	if (world.plain)
 		limits.query_wait_timeout = 0, limits.login_timeout = 3000 * SECOND_US;
 #define LINE(...) n += (size_t)snprintf(text + n, sizeof text - n, __VA_ARGS__)
-	LINE("[databases]\napp = host=10.0.0.1 port=5432\nnamed = host=%s port=5432\n",
-		fixed.two_names ? "db.sim" : "10.0.0.1");
+	/* At 10.0.0.254 nobody is. What is at several hosts is bounded by no budget. */
+	LINE("[databases]\napp = host=10.0.0.1 port=5432\nnamed = host=%s\n",
+		!fixed.two_names      ? "10.0.0.1"
+			: world.plain ? "db.sim"
+			: chance(500) ? "db.sim"
+			: chance(500) ? "10.0.0.254,db.sim,10.0.0.1 port=,5432,5432"
+				      : "10.0.0.1,10.0.0.254 load_balance_hosts=disable");
 	LINE("sess = host=10.0.0.1 port=5432 pool_mode=session\nstat = host=10.0.0.1 port=5432 pool_mode=statement%s\n",
 		chance(300) ? " connect_query='select 1'" : "");
 	LINE("[pgbouncer]\nlisten_port=6432\nunix_socket_dir=\npool_mode=transaction\n");
