@@ -28,7 +28,7 @@
  *          · wants a server [of app/web] [since 3s] · gives up · drops a database · leaves
  *          · enters, logs in: also [of origin billing [at 10.0.0.7] [weighs N]]
  *   clients 1..100 ...                                 each of them the same; effects are counted: "admit x200"
- *   server 1 ready · cleaning · arrives · closing · lost · cut (lost, not proven) · full [for its role|for its database]
+ *   server 1 ready · cleaning · arrives · closing · unfit · lost · cut (lost, not proven) · full [for its role|for its database]
  *          · starting · refused CODE TEXT
  *   operator 1 pauses · resumes · kills · reconnects · waits · disables · enables [app] · hangs up
  *   shutdown servers|clients|now
@@ -211,6 +211,7 @@ static const char *const reasons[] = {
 	[CLOSE_KILL] = "kill",
 	[CLOSE_RECONNECT] = "reconnect",
 	[CLOSE_VACATED] = "vacated",
+	[CLOSE_UNFIT] = "unfit",
 	[CLOSE_SHRINK] = "shrink",
 	[CLOSE_SHUTDOWN] = "shutdown",
 };
@@ -470,6 +471,8 @@ static void tell_server(struct story *t)
 			event.worker = number(t);
 	} else if (take(t, "closing")) {
 		event.kind = EVENT_SERVER_CLOSING;
+	} else if (take(t, "unfit")) {
+		event.kind = EVENT_SERVER_UNFIT;
 	} else if (take(t, "lost")) {
 		event.kind = EVENT_SERVER_LOST;
 		event.proven = true;

@@ -32,6 +32,9 @@ enum limit_counts { LIMIT_BUSY, LIMIT_ALL };
 
 #define HOSTS_MAX  32 /* of one database */
 
+/* Which servers suit a database: libpq's target_session_attrs. */
+enum target { TARGET_ANY, TARGET_READ_WRITE, TARGET_READ_ONLY, TARGET_PRIMARY, TARGET_STANDBY, TARGET_PREFER_STANDBY };
+
 struct host {
 	char *name; /* name, address, "/dir" or "@abstract" */
 	uint16_t port;
@@ -45,9 +48,10 @@ struct database_settings {
 	char *name;   /* "*" for the fallback entry */
 	char *dbname; /* on the server; NULL: the name the client asked for */
 	struct host *hosts;
-	size_t host_count;     /* at least 1; a missing host= is unix_socket_dir, and /tmp where that is empty */
-	bool hosts_stay;       /* load_balance_hosts=disable */
-	char *user, *password; /* forced; NULL: the client's own */
+	size_t host_count; /* at least 1; a missing host= is unix_socket_dir, and /tmp where that is empty */
+	bool hosts_stay;   /* load_balance_hosts=disable */
+	enum target target;
+	char *user, *password;                      /* forced; NULL: the client's own */
 	char *auth_user, *auth_query, *auth_dbname; /* NULL: as the settings */
 	int pool_size, min_pool_size, reserve_pool_size, max_connections, max_client_connections, max_origin_servers;
 	enum pool_mode pool_mode;

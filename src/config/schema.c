@@ -48,6 +48,15 @@ static const struct setting_word off_on[] = { { "off", 0 }, { "on", 1 }, { "0", 
 static const struct setting_word action_words[] = { { "observe", ACTION_OBSERVE }, { "notice", ACTION_NOTICE }, { "reclaim", ACTION_RECLAIM }, { NULL, 0 } };
 static const struct setting_word budget_words[] = { { "off", 0 }, { "auto", 1 }, { NULL, 0 } };
 
+static const struct setting_word target_words[] = {
+	{ "any", TARGET_ANY },
+	{ "read-write", TARGET_READ_WRITE },
+	{ "read-only", TARGET_READ_ONLY },
+	{ "primary", TARGET_PRIMARY },
+	{ "standby", TARGET_STANDBY },
+	{ "prefer-standby", TARGET_PREFER_STANDBY },
+	{ NULL, 0 },
+};
 static const struct setting_word balance_words[] = { { "round-robin", 0 }, { "disable", 1 }, { NULL, 0 } };
 
 #define DEFAULT_AUTH_QUERY \
@@ -246,6 +255,7 @@ const struct setting schema_database_keys[] = {
 	KEY2("query_wait_timeout", TYPE_SECONDS, "s", "query_wait_timeout", "after 1.25", "As the setting, for this database, in whole seconds.", DATABASE(query_wait_timeout)),
 	KEY2("leak_action", TYPE_WORD, "word", "leak_action", "pgweir", "As the setting, for this database.", DATABASE(leak_action), .words = action_words),
 	KEY2("load_balance_hosts", TYPE_WORD, "word", "round-robin", "1.24.0", "Which of several hosts a new server is at: they take turns (round-robin), or one is kept until it fails (disable).", DATABASE(hosts_stay), .words = balance_words),
+	KEY2("target_session_attrs", TYPE_WORD, "word", "any", "pgweir", "Which of its hosts' servers suit, as in libpq ([failover](failover.md)).", DATABASE(target), .words = target_words),
 	KEY2("max_db_connections", TYPE_INT, "servers", "max_db_connections", "1.6", "As the setting, for this database.", DATABASE(max_connections), .least = -1, .most = INT32_MAX),
 	KEY2("max_db_client_connections", TYPE_INT, "clients", "max_db_client_connections", "1.24.0", "As the setting, for this database.", DATABASE(max_client_connections), .least = -1, .most = INT32_MAX),
 	KEY2("max_origin_servers", TYPE_INT, "servers", "max_origin_servers", "pgweir", "As the setting, for this database.", DATABASE(max_origin_servers), .least = -1, .most = INT32_MAX),

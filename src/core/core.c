@@ -109,6 +109,7 @@ static step_function *const steps[] = {
 	[EVENT_SERVER_ARRIVED] = lend_arrived,
 	[EVENT_SERVER_FAILED] = dial_failed,
 	[EVENT_SERVER_CLOSING] = lend_closing,
+	[EVENT_SERVER_UNFIT] = lend_unfit,
 	[EVENT_SERVER_LOST] = lend_lost,
 	[EVENT_VACATE] = vacate,
 	[EVENT_PAUSE] = command,

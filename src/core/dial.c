@@ -14,12 +14,14 @@
  *              the target by one and asks on at once; the state ends when nobody waits for more. A neighbour that rests and
  *              counts against the same limit makes room; for a pool that has no server at all also one that comes free, in
  *              turns as between hungry pools.
- *   TEMPORARY  it starts up or shuts down: the same pauses, clients wait.
+ *   TEMPORARY  it starts up or shuts down, or no host is what is wanted: pauses as before, but of a second at most; clients wait.
  *   REFUSED    anything else. A pool without a live server can not serve, so its waiters are told, and so is everybody
  *              who comes within login_retry; with live servers they go on waiting. */
 
 #define PAUSE_LEAST (100 * MILLISECOND_US)
 #define PAUSE_MOST  (5 * SECOND_US)
+#define PAUSE_AWAY \
+	SECOND_US /* the most while it starts, shuts down or moves to another host: it may be there any moment */
 
 bool dial_wanted(const struct pool *pool)
 {
@@ -201,13 +203,13 @@ static void refuse_all(struct core *core, struct pool *pool)
 }
 
 /* Longer each time, but once for all dials that failed together. */
-static void pause_dialing(struct core *core, struct pool *pool)
+static void pause_dialing(struct core *core, struct pool *pool, time_us most)
 {
 	if (core->now < pool->retry_at)
 		return;
 	pool->pause = pool->pause ? pool->pause * 2 : PAUSE_LEAST;
-	if (pool->pause > PAUSE_MOST)
-		pool->pause = PAUSE_MOST;
+	if (pool->pause > most)
+		pool->pause = most;
 	pool->retry_at = core->now + pool->pause;
 }
 
@@ -218,7 +220,7 @@ static void failure_full(struct core *core, struct pool *pool)
 		core->full_pools++;
 	}
 	pool->full_target = pool_live(pool) ? pool_live(pool) : 1;
-	pause_dialing(core, pool);
+	pause_dialing(core, pool, PAUSE_MOST);
 	limits_relieve(core, pool);
 }
 
@@ -246,7 +248,7 @@ void dial_failed(struct core *core, const struct event *event)
 			failure_full(core, pool);
 			break;
 		case FAILURE_TEMPORARY:
-			pause_dialing(core, pool);
+			pause_dialing(core, pool, PAUSE_AWAY);
 			break;
 		case FAILURE_REFUSED:
 			pool->retry_at = core->now + core->rules.login_retry;

@@ -49,6 +49,7 @@ enum close_reason {
 	CLOSE_KILL,
 	CLOSE_RECONNECT, /* RECONNECT or the database's configuration changed */
 	CLOSE_VACATED,   /* somebody may want to drop its database, and nobody is in it */
+	CLOSE_UNFIT,     /* its worker said so */
 	CLOSE_SHRINK,    /* more servers than the limits now allow */
 	CLOSE_SHUTDOWN
 };

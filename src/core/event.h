@@ -45,6 +45,7 @@ enum event_kind {
 	EVENT_SERVER_ARRIVED, /* server: came by mail to `worker` (answers MOVE) -> LEND, or it is idle there */
 	EVENT_SERVER_FAILED, /* server: the dial or its login failed; `failure`, `sqlstate`, `text`. Its slot is free */
 	EVENT_SERVER_CLOSING, /* server: we said Terminate; it counts until LOST */
+	EVENT_SERVER_UNFIT, /* server: it is not what its pool wants any more -> CLOSE now if nobody holds it, else when it is given back */
 	EVENT_SERVER_LOST, /* server: its end is known (`proven`), or only its link is cut: then it stays counted for orphan_timeout */
 	EVENT_VACATE, /* pool: a client of it may drop a database; see vacate.c */
 	/* people */

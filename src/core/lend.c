@@ -22,7 +22,7 @@ static enum close_reason must_close(struct core *core, const struct server *s)
 	if (pool_paused(core, pool))
 		return pool->database->kill_paused ? CLOSE_KILL : CLOSE_PAUSE;
 	if (s->close_needed)
-		return CLOSE_RECONNECT;
+		return s->unfit ? CLOSE_UNFIT : CLOSE_RECONNECT;
 	if (pool_vacated(core, pool))
 		return CLOSE_VACATED;
 	if (pool_over(pool))
@@ -309,6 +309,17 @@ void lend_closing(struct core *core, const struct event *event)
 	s->close_told = true;
 	server_enter(core, s, SERVER_CLOSING);
 	lend_rescue(core, s->pool);
+}
+
+void lend_unfit(struct core *core, const struct event *event)
+{
+	struct server *s = server_of(core, event->server);
+
+	if (!s || s->close_needed || s->state == SERVER_CLOSING || s->state == SERVER_ORPHANED)
+		return;
+	s->close_needed = s->unfit = true;
+	if (s->state == SERVER_IDLE)
+		server_close(core, s, CLOSE_UNFIT);
 }
 
 void lend_lost(struct core *core, const struct event *event)

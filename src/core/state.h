@@ -107,6 +107,7 @@ struct server {
 	struct line *line;     /* LENT and then CLEANING: of whom; MOVING: for whom. Or NULL */
 	struct pool *room_for; /* CLOSING: the pool for which it makes room, or NULL */
 	bool close_needed;
+	bool unfit;      /* ... because it is not what its pool wants */
 	bool close_told; /* EFFECT_CLOSE was said */
 	bool used;       /* it has served a lease */
 	bool rested;     /* it lay idle since it was last proven */
@@ -332,6 +333,7 @@ void lend_ready(struct core *, const struct event *);
 void lend_cleaning(struct core *, const struct event *);
 void lend_arrived(struct core *, const struct event *);
 void lend_closing(struct core *, const struct event *);
+void lend_unfit(struct core *, const struct event *);
 void lend_lost(struct core *, const struct event *);
 
 /* dial.c: opening servers, failing to, and keeping the least. */

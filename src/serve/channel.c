@@ -22,6 +22,7 @@
 #include "serve/catalogs.h"
 #include "serve/channel.h"
 #include "serve/lookups.h"
+#include "serve/suits.h"
 
 void channel_step(struct channel *channel, enum event_kind kind)
 {
@@ -130,14 +131,16 @@ void channel_bytes(struct channel *channel, struct span bytes)
 	case CHANNEL_LOGIN:
 		used = channel_login_bytes(channel, bytes);
 		if (channel->state < CHANNEL_LOGIN)
-			return; /* another host is tried: the stream is another one */
+			break;
 		/* What came with the last message of the login is already the connected server's. */
 		if (channel->stream && channel->state != CHANNEL_LOGIN && used < bytes.length)
 			used += relay_server(channel, span_skip(bytes, used));
 		break;
-	case CHANNEL_CLOSING:
 	case CHANNEL_RESOLVING:
 	case CHANNEL_CONNECTING:
+		used = 0;
+		break;
+	case CHANNEL_CLOSING:
 		used = bytes.length;
 		break;
 	case CHANNEL_GREETING:
@@ -150,6 +153,8 @@ void channel_bytes(struct channel *channel, struct span bytes)
 		used = bytes.length;
 		break;
 	}
+	if (channel->state < CHANNEL_LOGIN)
+		return; /* another host is tried, on another stream */
 	if (channel->stream)
 		stream_consume(channel->stream, used < bytes.length ? used : bytes.length);
 }
@@ -185,7 +190,9 @@ void channel_rings(struct channel *channel)
 		channel_ended(channel, 0);
 		break;
 	case CHANNEL_GREETING:
-		channel_break(channel, "connect_query did not end in time, or left a transaction open");
+		channel_break(channel,
+			channel->asking_nature ? "it did not say in time what it is"
+					       : "connect_query did not end in time, or left a transaction open");
 		break;
 	case CHANNEL_IDLE:
 	case CHANNEL_CLEANING:
@@ -390,5 +397,6 @@ void channel_take(struct worker *worker, struct letter *mail)
 		channel_bury(channel);
 		return;
 	}
+	leave_late(channel);
 	channel_step(channel, EVENT_SERVER_ARRIVED);
 }

@@ -32,6 +32,8 @@ struct server *dial_login(struct worker *, const struct stream *, struct server_
 
 /* Try the next address; there is one. */
 void channel_dial_next(struct channel *);
+/* It is logged in, and is what its database wants. */
+void channel_greet(struct channel *);
 size_t channel_login_bytes(struct channel *, struct span);
 
 /* Client and server go their own ways; the caller sees to both. */

@@ -9,6 +9,7 @@
 #include "serve/channel.h"
 #include "serve/hosts.h"
 #include "serve/lookups.h"
+#include "serve/suits.h"
 
 /* The end of a dial, told to the core. */
 static void give_up(struct channel *channel, struct event *event)
@@ -41,9 +42,14 @@ static void leave_host(struct channel *channel)
 
 	if (channel->stream && channel->state == CHANNEL_GREETING)
 		(void)stream_write(channel->stream, &terminate, 1);
+	if (channel->state == CHANNEL_GREETING) {
+		track_fini(&channel->track);
+		track_init(&channel->track);
+	}
 	stream_close(&channel->stream);
 	server_login_free(channel->login);
 	channel->login = NULL;
+	channel->process_id = 0;
 	channel->state = CHANNEL_RESOLVING;
 }
 
@@ -296,7 +302,6 @@ void channel_connected(struct channel *channel)
 static void login_over(struct channel *channel)
 {
 	const struct server_facts *facts = server_login_facts(channel->login);
-	const struct database_settings *database = channel_view(channel)->database;
 
 	channel->process_id = facts->process_id;
 	memcpy(channel->secret, facts->secret, facts->secret_length);
@@ -305,15 +310,22 @@ static void login_over(struct channel *channel)
 	channel->reported = params_keep(facts->reported);
 	server_login_free(channel->login);
 	channel->login = NULL;
-	tries_end(channel, database);
+	channel->state = CHANNEL_GREETING;
 	(void)track_take(&channel->track, 'Z', 'I');
+	if (suits_at_login(channel))
+		channel_greet(channel);
+}
+
+void channel_greet(struct channel *channel)
+{
+	const struct database_settings *database = channel_view(channel)->database;
+
+	tries_end(channel, database);
 	if (database && database->connect_query) {
-		channel->state = CHANNEL_GREETING;
 		if (!channel_query(channel, span_text(database->connect_query)))
 			channel_break(channel, "out of memory");
 		return;
 	}
-	channel->state = CHANNEL_GREETING;
 	channel_settle(channel);
 }
 

@@ -27,8 +27,11 @@ struct hosts {
 
 struct tries {
 	uint8_t order[HOSTS_MAX];
-	size_t count, at; /* order[at] is tried now */
+	size_t count, at;    /* order[at] is tried now */
+	unsigned generation; /* of the configuration they are from */
 	/* What the dial amounts to, if the rest fails as well. */
+	bool unsuited; /* a host was there and did not suit */
+	bool take_any; /* prefer-standby: there is none, so the second time around any will do */
 	enum server_failure failure;
 	enum full_of full;
 	char sqlstate[6], text[160];
@@ -83,6 +86,7 @@ bool tries_begin(struct channel *channel, const struct database_settings *databa
 		free(tries);
 		return false;
 	}
+	tries->generation = worker->generation;
 	channel->tries = tries;
 	return true;
 }
@@ -134,6 +138,9 @@ bool tries_failed(struct channel *channel, const struct database_settings *datab
 	}
 	/* Every one of them has its say, as long as there is room. */
 	text_format(tries->text + length, sizeof tries->text - length, "%s%s", length ? "; " : "", failed->text);
+	/* What failed is not what a new configuration asks for: that is tried next. */
+	if (database && tries->generation != channel->worker->generation)
+		tries->failure = FAILURE_TEMPORARY;
 	if (!database || database->host_count != tries->count)
 		return false;
 	if (!is_final(database, failed->failure, failed->sqlstate))
@@ -170,7 +177,22 @@ bool tries_next(struct channel *channel, const struct database_settings *databas
 
 	remember(channel, database, true);
 	tries->at++;
+	if (tries->at == tries->count && tries->unsuited && !tries->take_any &&
+		database->target == TARGET_PREFER_STANDBY) {
+		tries->take_any = true;
+		tries->at = 0;
+	}
 	return tries->at < tries->count;
+}
+
+void tries_unsuited(struct channel *channel)
+{
+	channel->tries->unsuited = true;
+}
+
+bool tries_take_any(const struct channel *channel)
+{
+	return channel->tries->take_any;
 }
 
 void tries_amount(const struct channel *channel, struct event *event)
@@ -186,8 +208,21 @@ void tries_amount(const struct channel *channel, struct event *event)
 void tries_end(struct channel *channel, const struct database_settings *database)
 {
 	remember(channel, database, false);
+	channel->host_at = channel->tries->order[channel->tries->at];
 	free(channel->tries);
 	channel->tries = NULL;
+}
+
+void hosts_note_failed(struct channel *channel)
+{
+	struct house *house = channel->worker->house;
+	struct hosts *hosts;
+
+	lock_take(house->lock);
+	hosts = channel->pool < house->hosts_capacity ? house->hosts[channel->pool] : NULL;
+	if (hosts && channel->host_at < hosts->count)
+		hosts->failed[channel->host_at] = channel->worker->now;
+	lock_drop(house->lock);
 }
 
 void house_hosts_fini(struct house *house)

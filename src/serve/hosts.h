@@ -21,7 +21,14 @@ bool tries_next(struct channel *, const struct database_settings *);
 /* What all failures together amount to, for the core; borrowed. */
 void tries_amount(const struct channel *, struct event *);
 
+/* It is there, but not what is wanted. */
+void tries_unsuited(struct channel *);
+bool tries_take_any(const struct channel *); /* nobody suits, and nobody need (prefer-standby) */
+
 /* It is logged in. */
 void tries_end(struct channel *, const struct database_settings *);
+
+/* Later: its host is not what is wanted any more. */
+void hosts_note_failed(struct channel *);
 
 #endif

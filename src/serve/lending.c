@@ -9,6 +9,7 @@
 #include "serve/channel.h"
 #include "serve/hearers.h"
 #include "serve/lookups.h"
+#include "serve/suits.h"
 
 /* ---- our own queries ---- */
 
@@ -343,6 +344,8 @@ static void go_on_cleaning(struct channel *channel)
 			return;
 		}
 	}
+	if (!suits_clean(channel))
+		return;
 	if (channel->errands > 0)
 		begin_cleaning(channel);
 	channel->rolling_back = channel->resetting = false;
@@ -503,7 +506,7 @@ void channel_settle(struct channel *channel)
 		return;
 	switch ((enum channel_state)channel->state) {
 	case CHANNEL_GREETING:
-		if (!track_idle(&channel->track))
+		if (!track_idle(&channel->track) || !suits_settle(channel))
 			break;
 		if (channel->setup_failed)
 			channel_log(channel, LOG_WARNING, "connect_query failed: %s", channel->problem);

@@ -26,6 +26,7 @@ enum letter_kind {
 	LETTER_HEAR,   /* to the first worker, and what it says: see serve/ears.h */
 	LETTER_HEARD,
 	LETTER_LOOKUP, /* what auth_query found, to a client who waited for it: see serve/lookups.c */
+	LETTER_LEAVE,  /* close what is connected there: see serve/suits.h */
 	LETTER_WAKE,   /* the core's next deadline may be nearer than it was */
 	LETTER_STOP    /* end: close everything and leave the loop */
 };

@@ -213,8 +213,9 @@ static bool leads_elsewhere(const struct database_settings *a, const struct data
 
 	if (!a || !b)
 		return a != b;
-	if (a->host_count != b->host_count || text_differs(a->dbname, b->dbname) || text_differs(a->user, b->user) ||
-		text_differs(a->password, b->password) || text_differs(a->connect_query, b->connect_query) ||
+	if (a->host_count != b->host_count || a->target != b->target || text_differs(a->dbname, b->dbname) ||
+		text_differs(a->user, b->user) || text_differs(a->password, b->password) ||
+		text_differs(a->connect_query, b->connect_query) ||
 		text_differs(a->client_encoding, b->client_encoding) || text_differs(a->datestyle, b->datestyle) ||
 		text_differs(a->timezone, b->timezone) || text_differs(a->application_name, b->application_name))
 		return true;

@@ -10,6 +10,7 @@
 #include "serve/channel.h"
 #include "serve/hearers.h"
 #include "serve/lookups.h"
+#include "serve/suits.h"
 
 /* Messages that a server may send at any time, and that say something about itself. */
 static enum step take_parameter(struct channel *channel, struct span body, bool ours)
@@ -23,6 +24,7 @@ static enum step take_parameter(struct channel *channel, struct span body, bool 
 		return STEP_STOP;
 	if (!params_put(&channel->reported, name, value))
 		return STEP_STOP;
+	suits_parameter(channel, name, value);
 	if (!guest || ours || channel->learning || remains_quiet(channel))
 		return STEP_DISCARD; /* relay_report tells the client what differs */
 	remains_mark(channel, LOOK_SETTINGS);
@@ -148,6 +150,8 @@ static enum step take_error(struct channel *channel, struct span whole, bool is_
 	bool ours = reply->owed && (reply->entry.flags & TRACK_OURS), renamed;
 
 	keep_complaint(channel, body);
+	if (reply->owed && !ours)
+		suits_error(channel, span_text(channel->sqlstate));
 	if (message_read_complaint(body, &fields) && span_is(fields.severity, "FATAL") && guest && channel->forward)
 		guest->fatal_seen = true;
 	name = span_of(NULL, 0);
@@ -275,7 +279,8 @@ static bool wants_whole(const struct channel *channel, const struct frame *frame
 	case 'C':
 		return tag_may_matter(frame);
 	case 'D':
-		return remains_wants(channel, frame) || lookup_wants(channel, frame);
+		return remains_wants(channel, frame) || lookup_wants(channel, frame) ||
+			(channel->asking_nature && channel->track.count == 1);
 	default:
 		return false;
 	}
@@ -318,6 +323,8 @@ static void take_own(struct channel *channel, uint32_t tag)
 		break;
 	case TAG_NUMBERS:
 		channel->setup_failed = false;
+		break;
+	case TAG_NATURE:
 		break;
 	case TAG_LISTEN:
 		hearer_begun(channel);
@@ -384,6 +391,8 @@ static enum step take_reply(struct channel *channel, struct span whole, struct f
 			catalogs_row(channel, body);
 		else if (ours && reply.entry.tag == TAG_LOOKUP)
 			lookup_row(channel, body);
+		else if (ours && reply.entry.tag == TAG_NATURE)
+			suits_row(channel, body);
 		else if (ours && channel->remains.asked && reply.entry.tag == TAG_QUESTION &&
 			!remains_row(channel, body))
 			return breach(channel, "the server gave no answer to a question");

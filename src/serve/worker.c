@@ -10,6 +10,7 @@
 #include "serve/lookups.h"
 #include "serve/monitor.h"
 #include "serve/reaper.h"
+#include "serve/suits.h"
 #include "serve/survey.h"
 #include "serve/worker.h"
 
@@ -184,6 +185,7 @@ static void perform_close(struct worker *worker, const struct effect *effect)
 		[CLOSE_KILL] = "database killed",
 		[CLOSE_RECONNECT] = "reconnect",
 		[CLOSE_VACATED] = "nobody is in its database, which may be dropped",
+		[CLOSE_UNFIT] = "it is not what target_session_attrs or its host's name asks for any more",
 		[CLOSE_SHRINK] = "more servers than the limits allow",
 		[CLOSE_SHUTDOWN] = "shutting down",
 	};
@@ -462,6 +464,9 @@ static void take_letter(struct worker *worker, struct letter *letter)
 		break;
 	case LETTER_LOOKUP:
 		lookup_letter(worker, letter);
+		break;
+	case LETTER_LEAVE:
+		leave_letter(worker, letter);
 		break;
 	case LETTER_WAKE:
 		worker_wake_core(worker);
@@ -758,6 +763,7 @@ void worker_sweep(struct worker *worker)
 		case LETTER_KILL:
 		case LETTER_LISTENERS:
 		case LETTER_CANCELLED:
+		case LETTER_LEAVE:
 		case LETTER_WAKE:
 		case LETTER_STOP:
 		default:

@@ -13,6 +13,7 @@
 #include "session/cancel.h"
 #include "session/client.h"
 #include "session/server.h"
+#include "session/suit.h"
 #include "wire/track.h"
 
 /* One thread's share of the house: its clients, the servers it holds, and how they are joined.
@@ -126,10 +127,12 @@ struct channel {
 	bool resetting, rolling_back;
 	bool reads_only; /* the running statement certainly only reads */
 	bool pinned;     /* holds statements too long to keep */
-	bool dirty;      /* its last client left something: DISCARD ALL before anybody else has it */
-	bool broken;     /* must not be lent again */
-	bool listening;  /* something was LISTENed to in its session */
-	bool opened;     /* LENT: the client has all that was sent before this lease: see hearer_opens */
+	bool doubtful;   /* it may not be what its database wants: see suits.c */
+	bool asking_nature;
+	bool dirty;     /* its last client left something: DISCARD ALL before anybody else has it */
+	bool broken;    /* must not be lent again */
+	bool listening; /* something was LISTENed to in its session */
+	bool opened;    /* LENT: the client has all that was sent before this lease: see hearer_opens */
 	bool unlistening,
 		telling; /* our UNLISTEN, our LISTEN in front of the client's first message: not answered yet */
 	bool said;       /* a statement was noted since the server was last idle */
@@ -154,6 +157,8 @@ struct channel {
 	struct address *addresses; /* still to be tried */
 	size_t address_count;
 	struct tries *tries; /* until it is logged in: see hosts.c */
+	uint8_t host_at;     /* which of its database's hosts */
+	struct nature nature;
 	uint32_t process_id;
 	uint8_t secret[SERVER_SECRET_MAX];
 	size_t secret_length;
@@ -207,6 +212,18 @@ struct outbox {
 	uint8_t scratch[OUTBOX_SCRATCH];
 };
 
+/* An address that servers must not be at any more: see suits.h. The last few are kept for those that are in the mail. */
+#define LEFT_KEPT 8
+struct leave {
+	database_id database; /* NO_DATABASE: of all whose host has this name */
+	char host[256];
+	struct address address;
+};
+struct left {
+	struct leave what;
+	time_us when; /* 0: none */
+};
+
 struct worker {
 	struct house *house;
 	uint32_t index;
@@ -234,6 +251,8 @@ struct worker {
 	struct monitors *monitors; /* see monitor.h; only the first worker has any */
 	struct ears *ears;         /* see ears.h; likewise */
 	struct board *boards;      /* by ear: who of this worker's clients hears what; see hearers.c */
+	struct left left[LEFT_KEPT];
+	uint32_t left_next;
 	struct outbox to_client, to_server;
 	struct buf out; /* what sessions say */
 	struct texts texts;

@@ -1,8 +1,14 @@
 """Several hosts of one database: which is tried, which one suits, and what clients see when PostgreSQL moves from one to another."""
+import select
+import signal
 import socket
+import struct
+import subprocess
+import threading
+import time
 
 import wire
-from harness import Story, free_port, wait_until
+from harness import Postgres, Story, free_port, takes, user_options, wait_until
 
 ROUND = {"server_login_retry": 1, "default_pool_size": 6}
 
@@ -28,6 +34,105 @@ def spread(pooler, count, database="app"):
         client.query("ROLLBACK")
         client.close()
     return found
+
+
+REPLICATES = {"wal_level": "replica", "max_wal_senders": 8, "hot_standby": "on"}
+
+
+def primary(story):
+    """A cluster that others may copy."""
+    pg = Postgres(**REPLICATES)
+    story.addCleanup(pg.__exit__)
+    pg.create()
+    with open(pg.data / "pg_hba.conf", "a") as rules:
+        rules.write("local replication postgres trust\n")
+    pg.start()
+    return pg
+
+
+class Standby(Postgres):
+    """A hot standby of `primary`."""
+
+    def __init__(self, primary):
+        super().__init__(**REPLICATES)
+        self.primary = primary
+
+    def create(self):
+        self._run("pg_basebackup", "-h", self.primary.folder, "-p", self.primary.port, "-U", "postgres", "-D", self.data,
+                  "-R", "-X", "stream", "-c", "fast")
+
+    def promote(self):
+        self._run("pg_ctl", "promote", "-w", "-D", self.data)
+
+
+def standby(story, of):
+    pg = Standby(of)
+    story.addCleanup(pg.__exit__)
+    return pg.__enter__()
+
+
+class Old:
+    """A PostgreSQL that does not report what it is, as before version 14: a relay that leaves out two of its ParameterStatus messages."""
+
+    HIDDEN = (b"in_hot_standby\0", b"default_transaction_read_only\0")
+
+    def __init__(self, story, pg):
+        self.to, self.ends = pg.address, []
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self.listener.getsockname()[1]
+        story.addCleanup(self.stop)
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def stop(self):
+        for each in (self.listener, *self.ends):
+            with_shutdown(each)
+
+    def _accept(self):
+        while True:
+            try:
+                client, _ = self.listener.accept()
+                server = socket.create_connection(self.to, timeout=10)
+            except OSError:
+                return
+            self.ends += [client, server]
+            threading.Thread(target=self._carry, args=(client, server), daemon=True).start()
+
+    def _carry(self, client, server):
+        held = b""
+        plain = True        # PostgreSQL answers an SSLRequest with one byte
+        try:
+            while True:
+                ready, _, _ = select.select([client, server], [], [])
+                if client in ready:
+                    data = client.recv(65536)
+                    if not data:
+                        break
+                    if plain and data[4:8] == struct.pack("!i", wire.SSL_CODE):
+                        client.sendall(b"N")
+                        data = data[8:]
+                    plain = False
+                    server.sendall(data)
+                if server in ready:
+                    data = server.recv(65536)
+                    if not data:
+                        break
+                    held += data
+                    while len(held) >= 5 and len(held) > (size := struct.unpack("!i", held[1:5])[0]):
+                        message, held = held[:size + 1], held[size + 1:]
+                        if not (message[:1] == b"S" and message[5:].startswith(self.HIDDEN)):
+                            client.sendall(message)
+        except OSError:
+            pass
+        with_shutdown(client)
+        with_shutdown(server)
+
+
+def with_shutdown(each):
+    try:
+        each.shutdown(socket.SHUT_RDWR)
+    except OSError:
+        pass
+    each.close()
 
 
 class Which_host_is_tried(Story):
@@ -104,3 +209,85 @@ class What_a_list_may_say(Story):
         pooler.reload()
         wait_until("the log says why", lambda: "a list of 2, but there are 3 hosts" in pooler.log())
         self.assertEqual("1", pooler.client().value("SELECT 1"))
+
+
+class Which_server_suits(Story):
+    kinds = ("pgweir",)
+
+    def each_target_takes_what_libpq_would_take(self):
+        one = primary(self)
+        two = standby(self, one)
+        suits = {"any": {one.port, two.port}, "read-write": {one.port}, "primary": {one.port}, "read-only": {two.port},
+                 "standby": {two.port}, "prefer-standby": {two.port}}
+        old = [Old(self, one), Old(self, two)]
+        for name, servers in (("new", (one, two)), ("old", (old[0].port, old[1].port))):
+            pooler = self.pooler(pg=one, settings={**ROUND, "workers": 1}, databases={
+                target: hosts(*servers, more=f"target_session_attrs={target}") for target in suits})
+            for target, ports in suits.items():
+                self.assertEqual(ports, set(spread(pooler, 4, database=target)), f"{name} servers, {target}")
+            pooler.stop()
+
+    def prefer_standby_takes_the_primary_where_there_is_no_standby(self):
+        one, gone = self.postgres(), free_port()
+        pooler = self.pooler(pg=one, settings=ROUND, databases={
+            "app": hosts(gone, one, more="target_session_attrs=prefer-standby"),
+            "strict": hosts(gone, one, more="target_session_attrs=standby")})
+        self.assertEqual([one.port] * 3, spread(pooler, 3))
+        self.refused(lambda: pooler.client(database="strict").query("SELECT 1"), sqlstate="08001",
+                     says=f"server at 127.0.0.1:{one.port} is not in hot standby")
+
+    def a_primary_that_became_read_only_is_left_when_a_client_meets_that(self):
+        one, two = self.postgres(), self.postgres()
+        pooler = self.pooler(pg=one, settings={**ROUND, "workers": 2}, databases={
+            "app": hosts(one, two, more="load_balance_hosts=disable target_session_attrs=read-write")})
+        clients = [pooler.client() for _ in range(4)]
+        for pg in (one, two):
+            with pg.admin("app") as admin:
+                admin.query("CREATE TABLE t (a int); GRANT ALL ON t TO app")
+        for client in clients:
+            client.begin()
+        self.assertEqual({one.port}, {where(client) for client in clients})
+        for client in clients:
+            client.query("ROLLBACK")
+        with one.admin() as admin:
+            admin.query("ALTER SYSTEM SET default_transaction_read_only = on")
+            admin.query("SELECT pg_reload_conf()")
+        wait_until("it is read-only", lambda: one.value("SHOW default_transaction_read_only") == "on")
+
+        def moved():
+            try:
+                clients[0].query("INSERT INTO t VALUES (1)")
+            except wire.Refused as refusal:
+                self.assertEqual("25006", refusal.sqlstate)
+            return where(clients[0]) == two.port
+        wait_until("writing has gone to the other", moved)
+        wait_until("nobody is connected there any more", lambda: one.backends(user="app") == 0)
+        for client in clients:
+            self.assertEqual(two.port, where(client))
+            client.query("INSERT INTO t VALUES (2)")
+        self.assertIn("is read-only now", pooler.log())
+
+    def a_client_that_writes_in_a_read_only_transaction_moves_nobody(self):
+        one = self.postgres()
+        pooler = self.pooler(pg=one, settings={**ROUND, "default_pool_size": 1},
+                             databases={"app": hosts(one, more="target_session_attrs=primary")})
+        client = pooler.client()
+        client.query("CREATE TABLE t (a int)")
+        backend = client.value("SELECT pg_backend_pid()")
+        for _ in range(3):
+            client.query("BEGIN READ ONLY")
+            self.refused(client.query, "INSERT INTO t VALUES (1)", sqlstate="25006")
+            client.query("ROLLBACK")
+            self.refused(client.query, "BEGIN READ ONLY; INSERT INTO t VALUES (1)", sqlstate="25006")
+            client.query("ROLLBACK")
+        self.assertEqual(backend, client.value("SELECT pg_backend_pid()"))
+
+    def a_standby_that_is_promoted_is_left_by_who_wants_a_standby(self):
+        one = primary(self)
+        two, three = standby(self, one), standby(self, one)
+        pooler = self.pooler(pg=one, settings=ROUND, databases={
+            "app": hosts(two, three, more="load_balance_hosts=disable target_session_attrs=standby")})
+        client = pooler.client()
+        self.assertEqual(two.port, where(client))
+        two.promote()
+        wait_until("the other standby serves", lambda: where(client) == three.port)
