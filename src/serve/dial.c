@@ -67,6 +67,10 @@ void channel_host_failed(struct channel *channel, enum server_failure failure, c
 	if (failure == FAILURE_FULL && channel->login)
 		failed.full = limits[server_login_facts(channel->login)->limit];
 	on = tries_failed(channel, database, &failed);
+	/* Who does not suit is no trouble, and is met by every dial. */
+	if (on && database->host_count > 1)
+		channel_log(
+			channel, channel->state == CHANNEL_GREETING ? LOG_DEBUG : LOG_LOG, "%s; on to the next", text);
 	leave_host(channel);
 	if (on && channel->address_count > 0) {
 		channel_dial_next(channel);
@@ -80,18 +84,24 @@ void channel_host_failed(struct channel *channel, enum server_failure failure, c
 	}
 }
 
-void channel_dial_next(struct channel *channel)
+/* As in libpq, each address has its own time; and so has each name. */
+static void start_time(struct channel *channel)
 {
 	struct worker *worker = channel->worker;
+
+	if (worker->config->server_connect_timeout > 0)
+		timer_set(&worker->timers, &channel->timer, worker->now + worker->config->server_connect_timeout);
+}
+
+void channel_dial_next(struct channel *channel)
+{
 	char text[160], where[ADDRESS_TEXT];
 
 	check(channel->address_count > 0);
 	channel->address = channel->addresses[0];
 	memmove(channel->addresses, channel->addresses + 1, --channel->address_count * sizeof *channel->addresses);
-	/* As in libpq, each address has its own time. */
-	if (worker->config->server_connect_timeout > 0)
-		timer_set(&worker->timers, &channel->timer, worker->now + worker->config->server_connect_timeout);
-	channel->stream = tls_dial_server(worker, &channel->address, channel->host, channel);
+	start_time(channel);
+	channel->stream = tls_dial_server(channel->worker, &channel->address, channel->host, channel);
 	if (channel->stream) {
 		channel->state = CHANNEL_CONNECTING;
 		return;
@@ -126,6 +136,7 @@ static void ask_name(struct channel *channel, const struct host *host)
 	letter->port = host->port;
 	text_copy(letter->name, sizeof letter->name, host->name);
 	channel->state = CHANNEL_RESOLVING;
+	start_time(channel);
 	resolve(letter);
 }
 

@@ -418,10 +418,16 @@ void pool_forget(struct worker *worker, struct pool_view *view)
 bool pool_is_known(struct worker *worker, pool_id id)
 {
 	struct house *house = worker->house;
-	bool known;
+	const struct pool_view *view = worker->views[id], *other;
+	bool known, moves = view->database && (view->database->host_count > 1 || view->database->target != TARGET_ANY);
 
 	lock_take(house->lock);
 	known = id < house->welcome_capacity && house->welcomes[id].next > 0;
+	/* A database with several hosts is expected to move: then it was there for its users who are new, too. */
+	for (uint32_t i = 0; moves && !known && i < worker->view_capacity && i < house->welcome_capacity; i++) {
+		other = worker->views[i];
+		known = other && other->database_id == view->database_id && house->welcomes[i].next > 0;
+	}
 	lock_drop(house->lock);
 	return known;
 }

@@ -121,8 +121,8 @@ class Old:
                         message, held = held[:size + 1], held[size + 1:]
                         if not (message[:1] == b"S" and message[5:].startswith(self.HIDDEN)):
                             client.sendall(message)
-        except OSError:
-            pass
+        except (OSError, ValueError):
+            pass        # one of both, or the test, has ended
         with_shutdown(client)
         with_shutdown(server)
 
@@ -150,7 +150,7 @@ class Which_host_is_tried(Story):
         one, gone = self.postgres(), free_port()
         pooler = self.pooler(pg=one, settings=ROUND, databases={"app": hosts(gone, one)})
         self.assertEqual([one.port] * 6, spread(pooler, 6))
-        self.assertIn(f"127.0.0.1:{gone}", pooler.log(), "the log does not tell which host failed")
+        self.assertIn(f"connection to server at 127.0.0.1:{gone} failed: Connection refused; on to the next", pooler.log())
 
     def a_host_that_does_not_answer_leaves_time_for_the_next(self):
         one = self.postgres()
@@ -291,3 +291,115 @@ class Which_server_suits(Story):
         self.assertEqual(two.port, where(client))
         two.promote()
         wait_until("the other standby serves", lambda: where(client) == three.port)
+
+
+class Writer(threading.Thread):
+    """Writes rows one by one, each a transaction of its own; after an error it logs in again, as an application does."""
+
+    def __init__(self, pooler, name, ending):
+        super().__init__(daemon=True)
+        self.pooler, self.number, self.ending = pooler, name, ending
+        self.written, self.errors, self.login_errors, self.times = [], [], [], []
+        self.client = pooler.client(timeout=60)
+
+    def run(self):
+        row = 0
+        while not self.ending.is_set():
+            try:
+                if self.client is None:
+                    self.client = wire.Client(self.pooler.address, timeout=60)
+            except (wire.Refused, wire.Closed, wire.Late, OSError) as failure:
+                self.login_errors.append(str(failure))
+                return
+            row += 1
+            try:
+                self.client.query(f"INSERT INTO written VALUES ({self.number}, {row})", timeout=60)
+                self.written.append(row)
+                self.times.append(time.monotonic())
+            except (wire.Refused, wire.Closed, OSError) as failure:
+                self.errors.append(getattr(failure, "sqlstate", "closed"))
+                self.client.close()
+                self.client = None
+
+
+class Failover(Story):
+    kinds = ("pgweir",)
+
+    def _fail_over(self, how, attrs="target_session_attrs=primary"):
+        one = primary(self)
+        with one.admin("app") as admin:
+            admin.query("CREATE TABLE written (writer int, row int); GRANT ALL ON written TO PUBLIC")
+        two = standby(self, one)
+        pooler = self.pooler(pg=one, settings={**ROUND, "query_wait_timeout": 60, "default_pool_size": 8, "workers": 2},
+                             databases={"app": hosts(one, two, more=attrs)})
+        ending = threading.Event()
+        writers = [Writer(pooler, number, ending) for number in range(6)]
+        quiet = [pooler.client(timeout=60) for _ in range(12)]
+        for client in quiet:
+            self.assertEqual(one.port, where(client))
+        in_transaction = pooler.client(timeout=60)
+        in_transaction.begin()
+        in_transaction.query("INSERT INTO written VALUES (-1, 1)")
+        for writer in writers:
+            writer.start()
+        wait_until("all of them write", lambda: all(len(writer.written) > 20 for writer in writers))
+        wait_until("the standby has it all", lambda: two.value(
+            "SELECT count(*) > 0 FROM written", "app") == "t")
+
+        down = time.monotonic()
+        one.process.send_signal(how)
+        one.process.wait(60)
+        # Nobody is primary now. Those who were not in a transaction ask, one after the other, and so does a newcomer.
+        answers = []
+
+        def ask(client, number, **as_whom):
+            try:
+                client = client or wire.Client(pooler.address, timeout=60, **as_whom)
+                client.query(f"INSERT INTO written VALUES (100, {number})", timeout=60)
+                answers.append(where(client))
+            except (wire.Refused, wire.Closed, wire.Late) as failure:
+                answers.append(str(failure))
+        askers = [threading.Thread(target=ask, args=(client, number), daemon=True)
+                  for number, client in enumerate([*quiet, None, None])]
+        # One of them is a user who was never here before.
+        askers.append(threading.Thread(target=lambda: ask(None, 100, user="other"), daemon=True))
+        for asker in askers:
+            asker.start()
+        wait_until("they wait", lambda: (pooler.pool() or {}).get("cl_waiting", 0) >= len(askers) - 1)
+        wait_until("hosts were tried in vain", lambda: "is in hot standby" in pooler.log())
+        self.assertEqual([], answers)
+        promoted = time.monotonic()
+        two.promote()
+        for asker in askers:
+            asker.join(60 * wire.PATIENCE)
+        self.assertEqual([two.port] * len(askers), answers, "who was in no transaction noticed it")
+        wait_until("all of them write again", lambda: all(
+            writer.times and writer.times[-1] > promoted for writer in writers))
+        first = min(at for writer in writers for at in writer.times if at > promoted)
+        ending.set()
+        for writer in writers:
+            writer.join(60 * wire.PATIENCE)
+        print(f"# failover ({how.name}): first write {first - promoted:.2f} s after the promotion began, {first - down:.2f} s after the"
+              f" primary was told to end; {sum(len(writer.errors) for writer in writers)} of {len(writers)} busy writers had one statement"
+              " under way that failed", flush=True)
+        for writer in writers:
+            self.assertEqual([], writer.login_errors)
+            self.assertLessEqual(len(writer.errors), 1, "only what was under way may fail, once")
+            self.assertLessEqual(set(writer.errors), {"57P01", "57P02", "08006", "closed"}, "the errors are others than those of a lost connection")
+        with self.assertRaises((wire.Refused, wire.Closed)):
+            in_transaction.query("COMMIT")
+        self.assertEqual("0", two.value("SELECT count(*) FROM written WHERE writer = -1", "app"))
+        return two, writers
+
+    @takes(150)
+    def a_primary_that_is_shut_down_costs_only_what_was_under_way(self):
+        two, writers = self._fail_over(signal.SIGINT)
+        # A primary that shuts down sends everything to its standbys first.
+        for writer in writers:
+            with two.admin("app") as admin:
+                kept = {int(row[0]) for row in admin.query(f"SELECT row FROM written WHERE writer = {writer.number}").rows}
+            self.assertLessEqual(set(writer.written), kept, "an answered write is not there")
+
+    @takes(150)
+    def a_primary_that_crashes_costs_only_what_was_under_way(self):
+        self._fail_over(signal.SIGQUIT)
