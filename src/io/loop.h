@@ -182,7 +182,7 @@ struct letter *mailbox_take(struct mailbox *);
 
 /* ---- names ---- */
 
-/* Resolve a host name without blocking: a thread of its own asks the system. The letter comes back by mail with the answer.
+/* Resolve a host name without blocking: a thread of its own does it. The letter comes back by mail with the answer.
  * The asker allocates it (zeroed but for `letter.kind`, `name`, `port`) and frees it on arrival. */
 #define RESOLVE_MAX 16
 struct resolve_letter {
@@ -196,6 +196,40 @@ struct resolve_letter {
 	char problem[128];
 };
 void resolve(struct resolve_letter *);
+
+/* How, from now on; the name servers' addresses are read anew. Before the first call there is nothing to keep, and nobody to tell. */
+struct resolver_setup {
+	time_us max_ttl, nxdomain_ttl; /* the longest that an answer is kept; how long it is that there is none */
+	time_us zone_period;           /* between two looks at the serial numbers of zones; 0: none */
+	char resolv_conf[256];         /* "": the system's */
+	struct mailbox *to; /* who is told of addresses that names have lost (struct lost_letter); NULL: nobody */
+	uint32_t lost_kind;
+};
+void resolver_configure(const struct resolver_setup *);
+
+struct lost_letter {
+	struct letter letter;
+	char name[256];
+	struct address address; /* port 0 */
+};
+
+/* What is known, for SHOW. */
+#define RESOLVER_NAMES_MAX 256
+#define RESOLVER_ZONES_MAX 32
+struct resolver_facts {
+	struct name_fact {
+		char name[256], addresses[RESOLVE_MAX * 48]; /* with commas between */
+		time_us left;                                /* until it is looked up again */
+	} names[RESOLVER_NAMES_MAX];
+	struct zone_fact {
+		char name[256];
+		uint32_t serial, names;
+	} zones[RESOLVER_ZONES_MAX];
+	size_t name_count, zone_count;
+	uint32_t pending; /* look-ups under way */
+};
+void resolver_tell(struct resolver_facts *out); /* as it was a moment ago */
+
 void resolver_stop(void); /* at the end: waits for the thread; unanswered letters are posted with count 0 */
 
 #endif

@@ -1,27 +1,32 @@
-#include <netdb.h>
+#include <errno.h>
 #include <pthread.h>
 #include <stdlib.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
 
 #include "base/text.h"
+#include "io/clock.h"
+#include "io/names.h"
 #include "io/private.h"
 #include "io/thread.h"
 
-/* Names, asked for by a thread of its own, because the system's resolver blocks (and is the only one that knows all of
- * nsswitch.conf, /etc/hosts and the machine's own names).
+/* The resolver's thread: questions come in by a queue, what is done about them is names.c.
  *
- *    resolve(letter) -> queue -> the thread: getaddrinfo -> mailbox_post(letter->to)
+ *    resolve(letter) -> queue, eventfd -> the thread: names -> mailbox_post(letter->to)
  *
- * The thread begins with the first question. ADDRCONFIG is not asked for: it would leave out 127.0.0.1 and ::1 on a machine
- * without a network. Answers keep the system's order (RFC 6724), without repetitions. One question at a time: the askers
- * keep answers for a while (dns_max_ttl), so a queue forms only when the system's name service is in trouble. */
+ * The thread begins with the first question. Whoever asks waits for nothing but the queue's mutex, under which only pointers are moved; what SHOW
+ * is told lies under another one, under which it is copied. */
 
 static struct {
-	pthread_mutex_t mutex;
-	pthread_cond_t news;
+	pthread_mutex_t mutex; /* queue, thread, setup */
 	struct resolve_letter *first, *last;
 	struct thread *thread;
-	bool stopping;
-} resolver = { .mutex = PTHREAD_MUTEX_INITIALIZER, .news = PTHREAD_COND_INITIALIZER };
+	int wake;
+	bool stopping, setup_new;
+	struct resolver_setup setup;
+	pthread_mutex_t told;
+	struct resolver_facts facts; /* under `told` */
+} resolver = { .mutex = PTHREAD_MUTEX_INITIALIZER, .told = PTHREAD_MUTEX_INITIALIZER, .wake = -1 };
 
 static void answer_nothing(struct resolve_letter *r, const char *problem)
 {
@@ -30,88 +35,106 @@ static void answer_nothing(struct resolve_letter *r, const char *problem)
 	mailbox_post(r->to, &r->letter);
 }
 
-static void take_answer(struct resolve_letter *r, const struct addrinfo *found)
+static void wake_up(void)
 {
-	r->count = 0;
-	for (; found && r->count < RESOLVE_MAX; found = found->ai_next) {
-		struct address *a = &r->addresses[r->count];
-		struct sockaddr_storage name = { 0 };
-		bool known = false;
+	uint64_t one = 1;
 
-		if (found->ai_addrlen > sizeof name)
-			continue;
-		memcpy(&name, found->ai_addr, found->ai_addrlen);
-		address_from_kernel(&name, found->ai_addrlen, a);
-		if (a->family != ADDRESS_IPV4 && a->family != ADDRESS_IPV6)
-			continue;
-		a->port = r->port;
-		for (size_t i = 0; i < r->count && !known; i++)
-			known = address_equal(&r->addresses[i], a);
-		if (!known)
-			r->count++;
-	}
+	if (resolver.wake >= 0)
+		while (write(resolver.wake, &one, sizeof one) < 0 && errno == EINTR)
+			;
 }
 
-static void ask_system(struct resolve_letter *r)
+/* What came in since the last time. False: it is time to stop. */
+static bool read_queue(struct resolve_letter **questions, struct resolver_setup *setup, bool *setup_new)
 {
-	struct addrinfo want = { .ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM }, *found = NULL;
-	int result;
-
-	r->name[sizeof r->name - 1] = 0;
-	result = getaddrinfo(r->name, NULL, &want, &found);
-	if (result != 0) {
-		answer_nothing(r, result == EAI_SYSTEM ? "the system's resolver failed" : gai_strerror(result));
-		return;
-	}
-	take_answer(r, found);
-	freeaddrinfo(found);
-	if (r->count == 0) {
-		answer_nothing(r, "it has no IPv4 or IPv6 address");
-		return;
-	}
-	r->problem[0] = 0;
-	mailbox_post(r->to, &r->letter);
-}
-
-/* The next question, or NULL when it is time to stop. */
-static struct resolve_letter *next_question(void)
-{
-	struct resolve_letter *r = NULL;
+	bool stopping;
 
 	pthread_mutex_lock(&resolver.mutex);
-	while (!resolver.stopping && !resolver.first)
-		pthread_cond_wait(&resolver.news, &resolver.mutex);
-	if (!resolver.stopping) {
-		r = resolver.first;
-		resolver.first = (struct resolve_letter *)(void *)r->letter.next;
-		if (!resolver.first)
-			resolver.last = NULL;
+	stopping = resolver.stopping;
+	*questions = NULL;
+	if (!stopping) {
+		*questions = resolver.first;
+		resolver.first = resolver.last = NULL;
 	}
+	*setup_new = resolver.setup_new;
+	resolver.setup_new = false;
+	*setup = resolver.setup;
 	pthread_mutex_unlock(&resolver.mutex);
-	return r;
+	return !stopping;
 }
 
-static void run(void *unused)
+static void tell(const struct names *names, time_us now)
 {
-	struct resolve_letter *r;
+	pthread_mutex_lock(&resolver.told);
+	names_facts(names, &resolver.facts, now);
+	pthread_mutex_unlock(&resolver.told);
+}
 
-	(void)unused;
-	while ((r = next_question()))
-		ask_system(r);
+static void wait_for(struct names *names, struct pollfd *list, size_t *count)
+{
+	time_us wait;
+	uint64_t times;
+
+	*count = names_poll(names, list + 1, clock_now(), &wait);
+	list[0] = (struct pollfd){ .fd = resolver.wake, .events = POLLIN };
+	if (poll(list, *count + 1, (int)((wait + MILLISECOND_US - 1) / MILLISECOND_US)) < 0)
+		*count = 0; /* a signal */
+	else if (list[0].revents && read(resolver.wake, &times, sizeof times) < 0)
+		check(errno == EAGAIN || errno == EINTR);
+}
+
+static void run(void *argument)
+{
+	struct names *names = argument;
+	struct resolver_setup setup;
+	struct pollfd list[1 + NAMES_SOCKETS];
+	struct resolve_letter *questions;
+	size_t count = 0;
+	bool setup_new;
+
+	while (read_queue(&questions, &setup, &setup_new)) {
+		if (setup_new)
+			names_configure(names, &setup, clock_now());
+		while (questions) {
+			struct resolve_letter *r = questions;
+
+			questions = (struct resolve_letter *)(void *)r->letter.next;
+			names_ask(names, r, clock_now());
+		}
+		names_turn(names, list + 1, count, clock_now());
+		tell(names, clock_now());
+		wait_for(names, list, &count);
+	}
+	names_free(names);
 }
 
 _Static_assert(offsetof(struct resolve_letter, letter) == 0, "a letter is found from its link");
 
+/* Under the mutex. */
+static bool begin(void)
+{
+	struct names *names;
+
+	if (resolver.thread)
+		return true;
+	if (resolver.wake < 0)
+		resolver.wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	names = resolver.wake < 0 ? NULL : names_new();
+	if (!names)
+		return false;
+	resolver.setup_new = true;
+	resolver.thread = thread_start(run, names, "resolver");
+	if (!resolver.thread)
+		names_free(names);
+	return resolver.thread != NULL;
+}
+
 void resolve(struct resolve_letter *r)
 {
-	bool accepted = true;
+	bool accepted;
 
 	pthread_mutex_lock(&resolver.mutex);
-	if (!resolver.stopping && !resolver.thread) {
-		resolver.thread = thread_start(run, NULL, "resolver");
-		accepted = resolver.thread != NULL;
-	}
-	accepted = accepted && !resolver.stopping;
+	accepted = !resolver.stopping && begin();
 	if (accepted) {
 		r->letter.next = NULL;
 		if (resolver.last)
@@ -119,11 +142,27 @@ void resolve(struct resolve_letter *r)
 		else
 			resolver.first = r;
 		resolver.last = r;
-		pthread_cond_signal(&resolver.news);
+		wake_up();
 	}
 	pthread_mutex_unlock(&resolver.mutex);
 	if (!accepted)
 		answer_nothing(r, "the resolver is not running");
+}
+
+void resolver_configure(const struct resolver_setup *setup)
+{
+	pthread_mutex_lock(&resolver.mutex);
+	resolver.setup = *setup;
+	resolver.setup_new = true;
+	wake_up();
+	pthread_mutex_unlock(&resolver.mutex);
+}
+
+void resolver_tell(struct resolver_facts *out)
+{
+	pthread_mutex_lock(&resolver.told);
+	*out = resolver.facts;
+	pthread_mutex_unlock(&resolver.told);
 }
 
 void resolver_stop(void)
@@ -135,7 +174,7 @@ void resolver_stop(void)
 	resolver.stopping = true;
 	thread = resolver.thread;
 	resolver.thread = NULL;
-	pthread_cond_signal(&resolver.news);
+	wake_up();
 	pthread_mutex_unlock(&resolver.mutex);
 	thread_join(&thread);
 
@@ -143,6 +182,10 @@ void resolver_stop(void)
 	left = resolver.first;
 	resolver.first = resolver.last = NULL;
 	resolver.stopping = false; /* a later question begins anew */
+	resolver.setup = (struct resolver_setup){ 0 };
+	if (resolver.wake >= 0)
+		close(resolver.wake);
+	resolver.wake = -1;
 	pthread_mutex_unlock(&resolver.mutex);
 	while (left) {
 		struct resolve_letter *r = left;

@@ -83,6 +83,33 @@ static void visit_memory(struct worker *worker, struct snapshot *snapshot)
 	add_memory(snapshot, "statement", count, count ? bytes / count : 0, 0);
 }
 
+static void visit_names(struct snapshot *snapshot)
+{
+	struct resolver_facts *facts = calloc(1, sizeof *facts);
+
+	if (!facts)
+		return;
+	resolver_tell(facts);
+	snapshot->names_pending = facts->pending;
+	snapshot->dns_hosts = calloc(facts->name_count + 1, sizeof *snapshot->dns_hosts);
+	snapshot->dns_zones = calloc(facts->zone_count + 1, sizeof *snapshot->dns_zones);
+	for (size_t i = 0; snapshot->dns_hosts && i < facts->name_count; i++) {
+		struct dns_host_row *row = &snapshot->dns_hosts[snapshot->dns_host_count++];
+
+		text_copy(row->name, sizeof row->name, facts->names[i].name);
+		text_copy(row->addresses, sizeof row->addresses, facts->names[i].addresses);
+		row->left = facts->names[i].left;
+	}
+	for (size_t i = 0; snapshot->dns_zones && i < facts->zone_count; i++) {
+		struct dns_zone_row *row = &snapshot->dns_zones[snapshot->dns_zone_count++];
+
+		text_copy(row->name, sizeof row->name, facts->zones[i].name);
+		row->serial = facts->zones[i].serial;
+		row->names = facts->zones[i].names;
+	}
+	free(facts);
+}
+
 static struct snapshot *visit_totals(struct worker *worker, struct snapshot *snapshot)
 {
 	struct house *house = worker->house;
@@ -103,7 +130,7 @@ static struct snapshot *visit_totals(struct worker *worker, struct snapshot *sna
 	snapshot->clients_max = house->clients_max;
 	snapshot->paused = totals.paused;
 	snapshot->shutting_down = totals.shutting_down;
-	snapshot->names_cached = 0; /* names are asked for anew with every connection */
+	visit_names(snapshot);
 	visit_memory(worker, snapshot);
 	return snapshot;
 }

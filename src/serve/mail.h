@@ -25,10 +25,11 @@ enum letter_kind {
 	LETTER_REAP,   /* look at these clients, and end those who may be ended: see serve/reaper.c */
 	LETTER_HEAR,   /* to the first worker, and what it says: see serve/ears.h */
 	LETTER_HEARD,
-	LETTER_LOOKUP, /* what auth_query found, to a client who waited for it: see serve/lookups.c */
-	LETTER_LEAVE,  /* close what is connected there: see serve/suits.h */
-	LETTER_WAKE,   /* the core's next deadline may be nearer than it was */
-	LETTER_STOP    /* end: close everything and leave the loop */
+	LETTER_LOOKUP,       /* what auth_query found, to a client who waited for it: see serve/lookups.c */
+	LETTER_LEAVE,        /* close what is connected there: see serve/suits.h */
+	LETTER_LOST_ADDRESS, /* from the resolver, to the first worker: a name has it no more */
+	LETTER_WAKE,         /* the core's next deadline may be nearer than it was */
+	LETTER_STOP          /* end: close everything and leave the loop */
 };
 
 struct letter_client {

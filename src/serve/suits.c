@@ -9,10 +9,11 @@
  *
  * 25006 alone proves nothing: any client may begin a READ ONLY transaction and write. So it costs one question, and only the answer costs
  * connections. To leave an address is to close what is connected there for this database, each server when it comes free; the next dial begins
- * with another host. A server in the mail was connected before the address was left, which is remembered for as long as mail may take. */
+ * with another host. So it is with an address that a host's name has lost. A server in the mail was connected before the address was left, which is remembered for as long as mail may take. */
 #include "serve/suits.h"
 
 #include <stdlib.h>
+#include <strings.h>
 
 #include "base/check.h"
 #include "base/text.h"
@@ -150,12 +151,15 @@ struct letter_leave {
 
 static bool concerns(const struct leave *left, const struct channel *channel)
 {
+	struct address address = channel->address;
+
 	/* Before the login there is no telling where it ends up. */
-	if (channel->state <= CHANNEL_LOGIN || channel->state == CHANNEL_CLOSING ||
-		!address_equal(&channel->address, &left->address))
+	if (channel->state <= CHANNEL_LOGIN || channel->state == CHANNEL_CLOSING)
 		return false;
-	return left->database == NO_DATABASE ? channel->host && strcmp(channel->host, left->host) == 0
-					     : channel_view(channel)->database_id == left->database;
+	if (left->database != NO_DATABASE)
+		return channel_view(channel)->database_id == left->database && address_equal(&address, &left->address);
+	address.port = 0; /* a name has addresses without one */
+	return channel->host && strcasecmp(channel->host, left->host) == 0 && address_equal(&address, &left->address);
 }
 
 static void leave_here(struct worker *worker, const struct leave *left)
@@ -192,6 +196,35 @@ void leave_address(struct worker *worker, const struct leave *left)
 void leave_letter(struct worker *worker, struct letter *mail)
 {
 	leave_here(worker, &((struct letter_leave *)(void *)mail)->left);
+	free(mail);
+}
+
+void leave_configure(struct worker *worker)
+{
+	const struct config *config = worker->config;
+	struct resolver_setup setup = {
+		.max_ttl = config->dns_max_ttl,
+		.nxdomain_ttl = config->dns_nxdomain_ttl,
+		.zone_period = config->dns_zone_check_period,
+		.to = worker->mailbox,
+		.lost_kind = LETTER_LOST_ADDRESS,
+	};
+
+	text_copy(setup.resolv_conf, sizeof setup.resolv_conf, config->resolv_conf);
+	resolver_configure(&setup);
+}
+
+void leave_lost(struct worker *worker, struct letter *mail)
+{
+	struct lost_letter *letter = (struct lost_letter *)(void *)mail;
+	struct leave left = { .database = NO_DATABASE, .address = letter->address };
+	char where[ADDRESS_TEXT];
+
+	text_copy(left.host, sizeof left.host, letter->name);
+	log_line(LOG_LOG,
+		"host name \"%s\" has no longer the address %s: connections to it are closed when they are free",
+		left.host, address_host_text(&left.address, where));
+	leave_address(worker, &left);
 	free(mail);
 }
 

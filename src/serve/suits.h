@@ -24,6 +24,10 @@ void suits_error(struct channel *, struct span sqlstate);
 void leave_address(struct worker *, const struct leave *);
 void leave_letter(struct worker *, struct letter *);
 
+/* Names are looked up as the configuration says, and what they lose is left; only by the first worker. */
+void leave_configure(struct worker *);
+void leave_lost(struct worker *, struct letter *);
+
 /* It came by mail: was its address left meanwhile? */
 void leave_late(struct channel *);
 

@@ -278,8 +278,10 @@ static void take_config(struct worker *worker)
 	if (config->leak_interval != before->leak_interval || !timer_is_set(&worker->survey_timer))
 		survey_arm(worker);
 	pool_views_configure(worker, before);
-	if (worker->index == 0)
+	if (worker->index == 0) {
+		leave_configure(worker);
 		monitors_configure(worker);
+	}
 	peers_configure(worker);
 	config_drop(before);
 }
@@ -467,6 +469,9 @@ static void take_letter(struct worker *worker, struct letter *letter)
 		break;
 	case LETTER_LEAVE:
 		leave_letter(worker, letter);
+		break;
+	case LETTER_LOST_ADDRESS:
+		leave_lost(worker, letter);
 		break;
 	case LETTER_WAKE:
 		worker_wake_core(worker);
@@ -764,6 +769,7 @@ void worker_sweep(struct worker *worker)
 		case LETTER_LISTENERS:
 		case LETTER_CANCELLED:
 		case LETTER_LEAVE:
+		case LETTER_LOST_ADDRESS:
 		case LETTER_WAKE:
 		case LETTER_STOP:
 		default:

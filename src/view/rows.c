@@ -262,6 +262,22 @@ static void put_padded(struct writer *w, const void *row, size_t offset, const s
 	put_bytes(w, text);
 }
 
+static const struct column dns_host_columns[] = { { "hostname", TEXT }, { "ttl", INT8 }, { "addrs", TEXT } };
+static const struct field dns_host_fields[] = {
+	{ put_text, offsetof(struct dns_host_row, name) },
+	{ put_seconds, offsetof(struct dns_host_row, left) },
+	{ put_text, offsetof(struct dns_host_row, addresses) },
+};
+
+static const struct column dns_zone_columns[] = { { "zonename", TEXT }, { "serial", INT8 }, { "count", INT4 } };
+static const struct field dns_zone_fields[] = {
+	{ put_text, offsetof(struct dns_zone_row, name) },
+	{ put_u32, offsetof(struct dns_zone_row, serial) },
+	{ put_u32, offsetof(struct dns_zone_row, names) },
+};
+
+static const struct source dns_hosts = { LIST(dns_hosts, dns_host_count), .fields = dns_host_fields };
+static const struct source dns_zones = { LIST(dns_zones, dns_zone_count), .fields = dns_zone_fields };
 static const struct source pools = { LIST(pools, pool_count), .fields = pool_fields };
 static const struct source budgets = { LIST(budgets, budget_count), .fields = budget_fields };
 static const struct source databases = { LIST(databases, database_count), .fields = database_fields };
@@ -429,10 +445,10 @@ static size_t make_lists(const struct snapshot *snapshot, struct pair *pairs)
 	pair_number(&pairs[n++], "login_clients", snapshot->clients_login);
 	pair_number(&pairs[n++], "free_servers", 0);
 	pair_number(&pairs[n++], "used_servers", snapshot->servers_total);
-	pair_number(&pairs[n++], "dns_names", snapshot->names_cached);
-	pair_number(&pairs[n++], "dns_zones", 0);
-	pair_number(&pairs[n++], "dns_queries", 0);
-	pair_number(&pairs[n++], "dns_pending", snapshot->names_pending);
+	pair_number(&pairs[n++], "dns_names", snapshot->dns_host_count);
+	pair_number(&pairs[n++], "dns_zones", snapshot->dns_zone_count);
+	pair_number(&pairs[n++], "dns_queries", snapshot->names_pending);
+	pair_number(&pairs[n++], "dns_pending", 0);
 	check(n <= PAIRS_MAX);
 	return n;
 }
@@ -527,6 +543,8 @@ static const struct show shows[] = {
 	{ "clients", PART_CLIENTS, .columns = socket_columns, .column_count = LINE_COLUMNS, .sources = { &clients } },
 	{ "config", 0, COLUMNS(config_columns), .sources = { &settings } },
 	{ "databases", PART_POOLS, COLUMNS(database_columns), .sources = { &databases }, .more = more_databases },
+	{ "dns_hosts", 0, COLUMNS(dns_host_columns), .sources = { &dns_hosts } },
+	{ "dns_zones", 0, COLUMNS(dns_zone_columns), .sources = { &dns_zones } },
 	{ "lists", PART_POOLS, COLUMNS(list_columns), .make = make_lists },
 	{ "mem", 0, COLUMNS(memory_columns), .more = more_memory },
 	{ "pools", PART_POOLS | PART_STATS, COLUMNS(pool_columns), .sources = { &pools } },
@@ -547,6 +565,8 @@ FILLS(client_fields, socket_columns);
 FILLS(server_fields, socket_columns);
 FILLS(pool_fields, pool_columns);
 FILLS(budget_fields, budget_columns);
+FILLS(dns_host_fields, dns_host_columns);
+FILLS(dns_zone_fields, dns_zone_columns);
 FILLS(database_fields, database_columns);
 FILLS(user_fields, user_columns);
 FILLS(stats_fields, stats_columns);
@@ -580,9 +600,9 @@ bool rows_known(const char *what, unsigned *parts)
 
 const char *const *rows_names(void)
 {
-	static const char *const names[] = { "active_sockets", "budget", "clients", "config", "databases", "help",
-		"leaks", "leases", "lists", "mem", "origins", "pins", "pools", "reaps", "servers", "sockets", "state",
-		"stats", "stats_averages", "stats_totals", "totals", "users", "version", NULL };
+	static const char *const names[] = { "active_sockets", "budget", "clients", "config", "databases", "dns_hosts",
+		"dns_zones", "help", "leaks", "leases", "lists", "mem", "origins", "pins", "pools", "reaps", "servers",
+		"sockets", "state", "stats", "stats_averages", "stats_totals", "totals", "users", "version", NULL };
 
 	return names;
 }

@@ -195,6 +195,8 @@ static const struct expectation {
 		"maxwait:23 maxwait_us:23 pool_mode:25 load_balance_hosts:25 sv_closing:23 sv_moving:23 sv_orphaned:23 "
 		"cl_total:23 oldest_lease_us:20 median_lease_us:20 failing:25 total_questions:20 total_pins:20 pool_size:23",
 		PART_POOLS | PART_STATS },
+	{ "dns_hosts", "hostname:25 ttl:20 addrs:25", 0 },
+	{ "dns_zones", "zonename:25 serial:20 count:23", 0 },
 	{ "budget",
 		"host:25 port:23 max_connections:23 reserved:23 usable:23 ours:23 lent:23 idle:23 dialing:23 cleaning:23 "
 		"moving:23 closing:23 orphaned:23 monitor:23 others:23 free:23 target:23 orphans:23 cl_waiting:23 "
@@ -282,8 +284,8 @@ static void a_show_knows_which_parts_it_reads(void **state)
 
 static void what_there_is_not_is_not_known(void **state)
 {
-	static const char *const none[] = { "", "help", "CLIENTS", "client", "clientss", "fds", "dns_hosts",
-		"dns_zones", "peers", "peer_pools", "default_pool_size" };
+	static const char *const none[] = { "", "help", "CLIENTS", "client", "clientss", "fds", "peers", "peer_pools",
+		"default_pool_size" };
 	unsigned parts;
 
 	(void)state;
@@ -648,11 +650,26 @@ static void what_is_not_set_for_a_user_is_empty(void **state)
 	assert_string_equal(line(1), "bert|       20|        0|session|1|2|3|4");
 }
 
+static void names_are_shown_as_pgbouncer_shows_them(void **state)
+{
+	(void)state;
+	snapshot->dns_hosts = calloc(1, sizeof *snapshot->dns_hosts);
+	snapshot->dns_zones = calloc(1, sizeof *snapshot->dns_zones);
+	assert_true(snapshot->dns_hosts && snapshot->dns_zones);
+	snapshot->dns_host_count = snapshot->dns_zone_count = 1;
+	snapshot->dns_hosts[0] = (struct dns_host_row){ .name = "db.x", .addresses = "10.0.0.1,::1", .left = 7900000 };
+	snapshot->dns_zones[0] = (struct dns_zone_row){ .name = "x", .serial = 4294967295, .names = 1 };
+	show("dns_hosts");
+	assert_string_equal(line(0), "db.x|7|10.0.0.1,::1");
+	show("dns_zones");
+	assert_string_equal(line(0), "x|4294967295|1");
+}
+
 static void lists_counts_what_there_is(void **state)
 {
 	static const char *const lines[] = { "databases|2", "users|3", "peers|0", "pools|1", "peer_pools|0",
 		"free_clients|0", "used_clients|40", "login_clients|5", "free_servers|0", "used_servers|6",
-		"dns_names|7", "dns_zones|0", "dns_queries|0", "dns_pending|8" };
+		"dns_names|2", "dns_zones|1", "dns_queries|8", "dns_pending|0" };
 	bool is_new;
 
 	(void)state;
@@ -663,7 +680,11 @@ static void lists_counts_what_there_is(void **state)
 	snapshot->clients_total = 40;
 	snapshot->clients_login = 5;
 	snapshot->servers_total = 6;
-	snapshot->names_cached = 7;
+	snapshot->dns_hosts = calloc(2, sizeof *snapshot->dns_hosts);
+	snapshot->dns_zones = calloc(1, sizeof *snapshot->dns_zones);
+	assert_true(snapshot->dns_hosts && snapshot->dns_zones);
+	snapshot->dns_host_count = 2;
+	snapshot->dns_zone_count = 1;
 	snapshot->names_pending = 8;
 	show("lists");
 	assert_int_equal(answer.row_count, sizeof lines / sizeof *lines);
@@ -979,6 +1000,7 @@ int main(void)
 		STORY(the_console_is_listed_after_the_databases),
 		STORY(a_console_that_was_listed_is_not_listed_twice),
 		STORY(what_is_not_set_for_a_user_is_empty),
+		STORY(names_are_shown_as_pgbouncer_shows_them),
 		STORY(lists_counts_what_there_is),
 		STORY(what_is_paused_is_not_active),
 		STORY(statistics_are_totals_and_then_averages),

@@ -29,6 +29,8 @@ void snapshot_free(struct snapshot *snapshot)
 	free(snapshot->databases);
 	free(snapshot->users);
 	free(snapshot->budgets);
+	free(snapshot->dns_hosts);
+	free(snapshot->dns_zones);
 	free(snapshot->stats);
 	free(snapshot->user_places.rows);
 	free(snapshot->stats_places.rows);

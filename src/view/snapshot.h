@@ -114,6 +114,16 @@ struct user_row {
 	int max_connections, current_connections, max_client_connections, current_client_connections;
 };
 
+/* A host name that was looked up, and a zone whose serial number is watched. */
+struct dns_host_row {
+	char name[256], addresses[768];
+	time_us left; /* until it is looked up again */
+};
+struct dns_zone_row {
+	char name[256];
+	uint32_t serial, names;
+};
+
 /* One PostgreSQL server. What is not known is -1. */
 struct budget_row {
 	char host[256];
@@ -222,6 +232,10 @@ struct snapshot {
 	} user_places, stats_places; /* by name: see snapshot.c */
 	struct budget_row *budgets;
 	size_t budget_count, budget_capacity;
+	struct dns_host_row *dns_hosts; /* these two as whole lists, too */
+	size_t dns_host_count;
+	struct dns_zone_row *dns_zones;
+	size_t dns_zone_count;
 	struct stats_row *stats;
 	size_t stats_count, stats_capacity;
 	struct config_row *settings;
@@ -242,7 +256,7 @@ struct snapshot {
 	size_t pin_count;
 	/* totals */
 	uint64_t reaped, noticed; /* clients that the reaper ended, and told, since the start */
-	uint32_t clients_total, clients_login, clients_at_door, servers_total, names_cached, names_pending;
+	uint32_t clients_total, clients_login, clients_at_door, servers_total, names_pending;
 	uint64_t door_waits, clients_max;
 	bool paused, suspended, shutting_down;
 	/* memory, for SHOW MEM: what of, size of one, how many used and free */

@@ -1,14 +1,15 @@
 """Several hosts of one database: which is tried, which one suits, and what clients see when PostgreSQL moves from one to another."""
+import itertools
 import select
 import signal
 import socket
 import struct
-import subprocess
 import threading
 import time
 
 import wire
-from harness import Postgres, Story, free_port, takes, user_options, wait_until
+from harness import Postgres, Story, free_port, takes, wait_until
+from names import NameServer
 
 ROUND = {"server_login_retry": 1, "default_pool_size": 6}
 
@@ -403,3 +404,127 @@ class Failover(Story):
     @takes(150)
     def a_primary_that_crashes_costs_only_what_was_under_way(self):
         self._fail_over(signal.SIGQUIT)
+
+
+class Names(Story):
+    """Host names and their addresses: whoever may be asked for them, and what he answers."""
+    kinds = ("pgweir",)
+
+    def _cluster(self, address, port=None):
+        """One that listens at this address, so that two may have one port."""
+        pg = Postgres(listen_addresses=address)
+        if port:
+            pg.port, pg.socket_path = port, str(pg.folder / f".s.PGSQL.{port}")
+        self.addCleanup(pg.__exit__)
+        return pg.__enter__()
+
+    def _named(self, server, port, settings=None, name="db.weir.test"):
+        self.addCleanup(server.stop)
+        return self.pooler(settings={**ROUND, "resolv_conf": "resolv.conf", "monitor_interval": 0, **(settings or {})},
+                           databases={"app": f"host={name} port={port} dbname=app"}, files={"resolv.conf": server.resolv_conf()})
+
+    @staticmethod
+    def _at(client):
+        return client.value("SELECT host(inet_server_addr())")
+
+    def a_name_that_moves_takes_its_connections_along(self):
+        one = self._cluster("127.0.0.2")
+        two = self._cluster("127.0.0.3", one.port)
+        server = NameServer({"db.weir.test": ["127.0.0.2"]}, ttl=1)
+        pooler = self._named(server, one.port)
+        held, free = pooler.client(), pooler.client()
+        held.begin()
+        self.assertEqual(("127.0.0.2", "127.0.0.2"), (self._at(held), self._at(free)))
+        row, = pooler.show("DNS_HOSTS")
+        self.assertEqual(("db.weir.test", "127.0.0.2"), (row["hostname"], row["addrs"]))
+        server.hosts["db.weir.test"] = ["127.0.0.3"]
+        # Nobody asks for a connection meanwhile: it is noticed all the same.
+        wait_until("what was free is closed", lambda: one.backends(user="app") == 1)
+        self.assertEqual("127.0.0.3", self._at(free))
+        self.assertEqual("127.0.0.2", self._at(held), "a transaction was cut off")
+        held.query("COMMIT")
+        wait_until("the other is closed too", lambda: one.backends(user="app") == 0)
+        self.assertEqual("127.0.0.3", self._at(held))
+        self.assertIn('"db.weir.test" has no longer the address 127.0.0.2', pooler.log())
+        self.assertEqual("127.0.0.3", pooler.show("DNS_HOSTS")[0]["addrs"])
+        self.assertGreaterEqual(two.backends(user="app"), 1)
+
+    def a_new_serial_number_of_a_zone_is_enough_to_look_again(self):
+        one = self._cluster("127.0.0.2")
+        self._cluster("127.0.0.3", one.port)
+        server = NameServer({"db.weir.test": ["127.0.0.2"]}, ttl=3600, serials={"weir.test": 41})
+        pooler = self._named(server, one.port, settings={"dns_max_ttl": 3600, "dns_zone_check_period": "0.2"})
+        client = pooler.client()
+        self.assertEqual("127.0.0.2", self._at(client))
+        wait_until("the serial number is known", lambda: [
+            ("weir.test", "41", "1")] == [(row["zonename"], row["serial"], row["count"]) for row in pooler.show("DNS_ZONES")])
+        server.hosts["db.weir.test"] = ["127.0.0.3"]
+        server.serials["weir.test"] = 42
+        wait_until("it has moved", lambda: self._at(client) == "127.0.0.3")
+        self.assertEqual("42", pooler.show("DNS_ZONES")[0]["serial"])
+
+    def several_addresses_take_turns_and_one_that_is_dead_is_passed_over(self):
+        one = self._cluster("127.0.0.2")
+        self._cluster("127.0.0.3", one.port)
+        server = NameServer({"db.weir.test": ["127.0.0.2", "127.0.0.3", "127.0.0.9"]}, ttl=60)
+        pooler = self._named(server, one.port)
+        clients = [pooler.client() for _ in range(6)]
+        for client in clients:
+            client.begin()
+        found = [self._at(client) for client in clients]
+        self.assertEqual({"127.0.0.2", "127.0.0.3"}, set(found))
+
+    def an_answer_is_kept_and_so_is_that_there_is_none(self):
+        one = self._cluster("127.0.0.2")
+        server = NameServer({"db.weir.test": ["127.0.0.2"]}, ttl=3600)
+        pooler = self._named(server, one.port, settings={"dns_max_ttl": 3600, "dns_nxdomain_ttl": 3600, "server_login_retry": 0})
+        clients = [pooler.client() for _ in range(4)]
+        for client in clients:
+            client.begin()
+            self._at(client)
+        self.assertEqual(2, server.times_asked("db.weir.test"), "one question for each family")
+        pooler.databases["none"] = f"host=none.weir.test port={one.port} dbname=app"
+        pooler.write_files()
+        pooler.reload()
+        wait_until("the reload is over", lambda: any(row["name"] == "none" for row in pooler.show("DATABASES")))
+        for _ in range(3):
+            self.refused(lambda: pooler.client(database="none").query("SELECT 1"), sqlstate="08001", says="none.weir.test")
+        self.assertLessEqual(server.times_asked("none.weir.test"), 2)
+
+    def a_name_server_that_is_gone_takes_nobody_along(self):
+        one = self._cluster("127.0.0.2")
+        server = NameServer({"db.weir.test": ["127.0.0.2"]}, ttl=1)
+        pooler = self._named(server, one.port, settings={"dns_max_ttl": 1})
+        self.assertEqual("127.0.0.2", self._at(pooler.client()))
+        server.spoil = lambda answer: []
+        wait_until("what is known is old", lambda: pooler.show("DNS_HOSTS")[0]["ttl"] == "0")
+        pooler.console().query("RECONNECT app")
+        self.assertEqual("127.0.0.2", self._at(pooler.client()))
+
+    @takes(120)
+    def what_a_hostile_name_server_says_is_bounded(self):
+        one = self._cluster("127.0.0.2")
+        server = NameServer({"db.weir.test": ["127.0.0.2"] + [f"127.1.0.{n}" for n in range(1, 28)]}, ttl=2 ** 31 - 1)
+        pooler = self._named(server, one.port, settings={"dns_max_ttl": 1, "server_connect_timeout": 2})
+        spoils = (lambda answer: answer[:20], lambda answer: b"\xff" * 400, lambda answer: answer[:2] + b"\x85\x80\xff\xff\xff\xff" + answer[8:],
+                  lambda answer: answer[:12] + b"\xc0\x0c" * 20, lambda answer: answer + b"\0" * 3000, lambda answer: b"",
+                  lambda answer: bytes([answer[0] ^ 1]) + answer[1:])
+        wait_until("somebody is served", lambda: self._at(pooler.client()) == "127.0.0.2", timeout=40)
+        self.assertLessEqual(len(pooler.show("DNS_HOSTS")[0]["addrs"].split(",")), 16)
+        turn = itertools.count()
+
+        def spoil(answer):
+            first = next(turn) % len(spoils)
+            return [each(answer) for each in spoils[first:] + spoils[:first]]
+        server.spoil = spoil
+        asked = server.times_asked("db.weir.test")
+        wait_until("it was asked again and again", lambda: server.times_asked("db.weir.test") > asked + 3, timeout=50)
+        server.spoil = None
+        pooler.console().query("RECONNECT app")
+        self.assertEqual("127.0.0.2", self._at(pooler.client()))
+
+    def hosts_of_the_system_s_file_come_first(self):
+        server = NameServer({}, ttl=1)
+        pooler = self._named(server, self.pg.port, name="localhost")
+        self.assertEqual("1", pooler.client().value("SELECT 1"))
+        self.assertEqual(0, server.times_asked("localhost"))

@@ -1,0 +1,29 @@
+#ifndef PGWEIR_IO_NAMES_H
+#define PGWEIR_IO_NAMES_H
+
+#include <poll.h>
+
+#include "io/loop.h"
+
+/* What is known of host names, for one thread: the resolver's (resolve.c). Nothing in here blocks but the reading of /etc/hosts. */
+struct names;
+
+/* NULL: memory refused. */
+struct names *names_new(void);
+void names_free(struct names *); /* every question that waits is answered "stopped" */
+
+/* What holds from now on; /etc/resolv.conf (or what stands for it) is read anew. */
+void names_configure(struct names *, const struct resolver_setup *, time_us now);
+
+/* Takes the letter, and posts it when the answer is known, which may be at once. */
+void names_ask(struct names *, struct resolve_letter *, time_us now);
+
+/* What the thread is to wait for: fills in at most NAMES_SOCKETS. Then names_turn, with what poll() found. */
+#define NAMES_SOCKETS 16
+size_t names_poll(struct names *, struct pollfd *, time_us now, time_us *wait);
+void names_turn(struct names *, const struct pollfd *, size_t count, time_us now);
+
+/* For SHOW. */
+void names_facts(const struct names *, struct resolver_facts *, time_us now);
+
+#endif
