@@ -152,9 +152,7 @@ static void print_settings_page(void)
 		"`user=` in `[databases]` that one, whoever the client is.",
 		schema_user_keys, schema_user_keys_count);
 	print_unbuilt("Known, but not built yet",
-		"A file that sets one of these to something else than its default is read with a warning. `auth_type` may not be "
-		"`cert`, `ldap` or `pam` yet: that is an error.",
-		NOT_YET);
+		"A file that sets one of these to something else than its default is read with a warning.", NOT_YET);
 	print_unbuilt("Known, but not needed here", "Likewise; these will stay without effect.", NOT_NEEDED);
 }
 

@@ -5,6 +5,7 @@
 
 #include "base/buf.h"
 #include "base/check.h"
+#include "base/directory.h"
 #include "base/text.h"
 
 /* Reading is in three steps, each of which knows its line:
@@ -45,6 +46,7 @@ struct rule {
 	enum auth_method login;
 	enum rule_certificate certificate;
 	char *map;
+	char *options; /* see hba_options */
 };
 
 struct mapping {
@@ -336,6 +338,8 @@ static const struct {
 	{ "scram-sha-256", METHOD_LOGIN, AUTH_SCRAM },
 	{ "peer", METHOD_PEER, AUTH_TRUST },
 	{ "cert", METHOD_CERT, AUTH_TRUST },
+	{ "pam", METHOD_LOGIN, AUTH_PAM },
+	{ "ldap", METHOD_LOGIN, AUTH_LDAP },
 };
 
 static bool take_type(struct reading *r, const struct word *word, struct rule *rule)
@@ -371,7 +375,8 @@ static bool take_method(struct reading *r, struct span *line, struct rule *rule)
 		return true;
 	}
 	r->unsupported = true;
-	return fail(r, "the method \"%.60s\" is not built: trust, reject, md5, password, scram-sha-256, peer or cert",
+	return fail(r,
+		"the method \"%.60s\" is not built: trust, reject, md5, password, scram-sha-256, peer, cert, pam or ldap",
 		word.text);
 }
 
@@ -395,9 +400,61 @@ static bool take_clientcert(struct reading *r, const char *value, struct rule *r
 	return true;
 }
 
+/* As one word of base/directory.h, in quotes. */
+static bool add_option(struct buf *options, const char *word)
+{
+	bool ok = buf_add(options, " \"", 2);
+
+	for (; ok && *word; word++)
+		ok = buf_add(options, word, 1) && (*word != '"' || buf_add(options, word, 1));
+	return ok && buf_add(options, "\"", 1);
+}
+
+/* What belongs to pam or ldap. 1: taken, 0: it is something else, -1: r->problem. */
+static int take_own_option(struct reading *r, const struct word *word, struct rule *rule, struct buf *options)
+{
+	if (rule->method == METHOD_LOGIN && rule->login == AUTH_LDAP && strncmp(word->text, "ldap", 4) == 0)
+		return add_option(options, word->text) ? 1 : no_memory(r) - 1;
+	if (rule->method != METHOD_LOGIN || rule->login != AUTH_PAM || strncmp(word->text, "pamservice=", 11) != 0)
+		return 0;
+	/* It becomes the name of a file. */
+	if (!word->text[11] || strlen(word->text) > 11 + 63 || strchr(word->text, '/'))
+		return fail(r, "%.80s: it is the name of a file in /etc/pam.d", word->text) - 1;
+	free(rule->options);
+	rule->options = strdup(word->text + 11);
+	return rule->options ? 1 : no_memory(r) - 1;
+}
+
+static bool finish_ldap(struct reading *r, struct rule *rule, struct buf *options)
+{
+	struct directory directory;
+	char error[200];
+	bool ok = directory_parse(&directory, buf_span(options), error, sizeof error);
+
+	secret_wipe(&directory, sizeof directory);
+	if (!ok)
+		return fail(r, "ldap: %s", error);
+	rule->options = strndup((const char *)buf_span(options).at, options->length);
+	return rule->options ? true : no_memory(r);
+}
+
+static bool take_words(struct reading *r, struct span *line, struct rule *rule, struct buf *options);
+
 static bool take_options(struct reading *r, struct span *line, struct rule *rule)
 {
+	struct buf options = { 0 };
+	bool ok = take_words(r, line, rule, &options);
+
+	if (ok && rule->method == METHOD_LOGIN && rule->login == AUTH_LDAP)
+		ok = finish_ldap(r, rule, &options);
+	buf_wipe(&options);
+	return ok;
+}
+
+static bool take_words(struct reading *r, struct span *line, struct rule *rule, struct buf *options)
+{
 	struct word word;
+	int own;
 
 	while (take_single(r, line, &word)) {
 		if (strncmp(word.text, "clientcert=", 11) == 0) {
@@ -405,6 +462,11 @@ static bool take_options(struct reading *r, struct span *line, struct rule *rule
 				return false;
 			continue;
 		}
+		own = take_own_option(r, &word, rule, options);
+		if (own < 0)
+			return false;
+		if (own > 0)
+			continue;
 		if (!may_be_mapped(rule) || strncmp(word.text, "map=", 4) != 0 || !word.text[4])
 			return fail(r, "\"%.60s\" behind the method means nothing%s", word.text,
 				may_be_mapped(rule) ? ": map=NAME is all there is" : "");
@@ -428,6 +490,9 @@ static void rule_free(struct rule *rule)
 	names_free(&rule->databases);
 	names_free(&rule->users);
 	free(rule->map);
+	if (rule->options)
+		secret_wipe(rule->options, strlen(rule->options));
+	free(rule->options);
 }
 
 static bool take_rule(struct reading *r, struct span line)
@@ -569,6 +634,14 @@ void hba_free(struct hba *hba)
 	free(hba->mappings);
 	free(hba->rules);
 	free(hba);
+}
+
+const char *hba_options(const struct hba *hba, unsigned line)
+{
+	for (size_t i = 0; i < hba->count; i++)
+		if (hba->rules[i].line == line)
+			return hba->rules[i].options;
+	return NULL;
 }
 
 /* ---- judging ---- */

@@ -9,11 +9,11 @@
 /* The rules of auth_hba_file and the name maps of auth_ident_file, as one immutable value. The form is that of PostgreSQL's pg_hba.conf
  * (PostgreSQL's documentation, "The pg_hba.conf File", "User Name Maps"):
  *
- *   TYPE  DATABASE  USER  [ADDRESS]  METHOD  [map=NAME] [clientcert=verify-ca|verify-full]
+ *   TYPE  DATABASE  USER  [ADDRESS]  METHOD  [map=NAME] [clientcert=verify-ca|verify-full] [pamservice=NAME] [ldap...]
  *
  * TYPE is local, host, hostssl, hostnossl, hostgssenc or hostnogssenc. DATABASE and USER are names, all, @FILE (names), and for databases
  * sameuser and replication; several are parted by commas, and a name in quotes is only a name. ADDRESS is all, ADDRESS/BITS, or
- * ADDRESS and MASK. METHOD is trust, reject, md5, password, scram-sha-256, peer or cert. The first rule that fits decides. */
+ * ADDRESS and MASK. METHOD is trust, reject, md5, password, scram-sha-256, peer, cert, pam or ldap. The first rule that fits decides. */
 struct hba;
 
 struct hba_source {
@@ -58,6 +58,9 @@ enum hba_verdict {
 	HBA_CERTIFICATE_FAILED,  /* it is somebody else's */
 	HBA_METHOD               /* prove it by this method */
 };
+
+/* Of the rule in this line: for ldap as base/directory.h reads them, for pam the name of the service. NULL: it has none. */
+const char *hba_options(const struct hba *, unsigned line);
 
 /* `line`: of the rule that decided, 0: none did. */
 enum hba_verdict hba_judge(const struct hba *, const struct hba_peer *, struct span database, struct span user,

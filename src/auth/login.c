@@ -17,6 +17,7 @@
  *   PLAIN              cleartext, fails  cleartext    cleartext    cleartext
  *   MD5                md5, fails (*)    md5          md5          SCRAM
  *   SCRAM              SCRAM, fails      SCRAM        SCRAM, fails SCRAM
+ *   PAM, LDAP          cleartext, judged elsewhere, whatever the secret
  *
  *   (*) SCRAM where setup says so: a stranger must look like somebody.
  *
@@ -125,6 +126,11 @@ static enum login_result begin(struct login *l, enum secret_kind kind, struct wr
 		}
 		l->method = AUTH_SCRAM;
 		break;
+	case AUTH_PAM:
+	case AUTH_LDAP:
+		l->state = STATE_ANSWER;
+		write_request(w, REQUEST_CLEARTEXT, span_of("", 0));
+		return LOGIN_MORE;
 	case AUTH_SCRAM:
 	case AUTH_HBA: /* refused by login_new */
 	case AUTH_CERT:
@@ -140,7 +146,7 @@ struct login *login_new(const struct login_setup *setup, struct writer *w, enum 
 
 	if (!l)
 		return NULL;
-	check(setup->method <= AUTH_SCRAM);
+	check(setup->method != AUTH_HBA && setup->method != AUTH_CERT);
 	l->method = setup->method;
 	l->secret = setup->secret;
 	l->mock_scram = setup->mock_scram;
@@ -215,6 +221,11 @@ static bool cleartext_fits(struct login *l, struct span given)
 	return fits;
 }
 
+static bool is_elsewhere(const struct login *l)
+{
+	return l->method == AUTH_PAM || l->method == AUTH_LDAP;
+}
+
 static enum login_result take_answer(struct login *l, struct span body)
 {
 	struct reader r = reader_of(body);
@@ -228,11 +239,11 @@ static enum login_result take_answer(struct login *l, struct span body)
 		return broken(l, "password too long");
 	if (l->method == AUTH_MD5)
 		return finish(l, md5_fits(l, given) ? LOGIN_OK : LOGIN_FAILED);
-	if (!cleartext_fits(l, given))
+	if (!is_elsewhere(l) && !cleartext_fits(l, given))
 		return finish(l, LOGIN_FAILED);
 	if (!buf_add_span(&l->password, given))
 		return broken(l, "out of memory");
-	return finish(l, LOGIN_OK);
+	return finish(l, is_elsewhere(l) ? LOGIN_ELSEWHERE : LOGIN_OK);
 }
 
 /* ---- SCRAM */
@@ -447,6 +458,10 @@ const char *login_refusal(const struct login *l)
 		return "\"trust\" authentication failed";
 	case AUTH_SCRAM:
 		return "SASL authentication failed";
+	case AUTH_PAM:
+		return "PAM authentication failed";
+	case AUTH_LDAP:
+		return "LDAP authentication failed";
 	case AUTH_ANY:
 	case AUTH_PLAIN:
 	case AUTH_MD5:

@@ -14,15 +14,18 @@ enum auth_method {
 	AUTH_PLAIN,
 	AUTH_MD5,
 	AUTH_SCRAM,
-	AUTH_HBA, /* only as auth_type: a rule names one of the others */
-	AUTH_CERT /* likewise: TLS has proven it already, and who asks here has looked (hba_is_named) */
+	AUTH_HBA,  /* only as auth_type: a rule names one of the others */
+	AUTH_CERT, /* likewise: TLS has proven it already, and who asks here has looked (hba_is_named) */
+	AUTH_PAM,  /* a password in clear, which somebody else judges; who is unknown here may be known there */
+	AUTH_LDAP
 };
 
 enum login_result {
-	LOGIN_MORE,   /* wait for the client's next 'p' message */
-	LOGIN_OK,     /* proven; AuthenticationOk is not written here, the session does that */
-	LOGIN_FAILED, /* wrong password, unknown user, or a secret that this method can not check */
-	LOGIN_BROKEN  /* the client broke the protocol of the exchange: `login_problem` says how */
+	LOGIN_MORE,      /* wait for the client's next 'p' message */
+	LOGIN_OK,        /* proven; AuthenticationOk is not written here, the session does that */
+	LOGIN_ELSEWHERE, /* login_password is to be judged by PAM or LDAP; this conversation is over */
+	LOGIN_FAILED,    /* wrong password, unknown user, or a secret that this method can not check */
+	LOGIN_BROKEN     /* the client broke the protocol of the exchange: `login_problem` says how */
 };
 
 struct login_setup {
@@ -55,7 +58,7 @@ const char *login_refusal(const struct login *);
 /* After LOGIN_OK by SCRAM: the client key recovered from the proof. False otherwise. */
 bool login_client_key(const struct login *, uint8_t key[SCRAM_KEY_LENGTH]);
 
-/* After LOGIN_OK by a cleartext password: the password itself, borrowed; empty otherwise. */
+/* After LOGIN_ELSEWHERE, or LOGIN_OK by a cleartext password: the password itself, borrowed; empty otherwise. */
 struct span login_password(const struct login *);
 
 #endif

@@ -88,7 +88,8 @@ struct config {
 	char *unix_socket_dir, *unix_socket_group;
 	int unix_socket_mode;
 	char *auth_type_text; /* as written */
-	int auth_type;        /* enum auth_method of auth/login.h by number: any trust plain md5 scram hba cert */
+	int auth_type; /* enum auth_method of auth/login.h by number: any trust plain md5 scram hba cert pam ldap */
+	char *auth_ldap_options, *auth_pam_service;
 	char *auth_hba_file, *auth_ident_file, *login_notify_message;
 	char *auth_file, *admin_users, *stats_users;
 	char *auth_user, *auth_query, *auth_dbname, *auth_query_search_path;

@@ -240,9 +240,7 @@ static void errors_say_where_and_what_and_what_is_allowed(void **state)
 		{ "[pgbouncer]\nstats_period = 0",
 			"test.ini:2: stats_period: found \"0\", allowed: whole seconds without a unit, from 1 to 86400" },
 		{ "[pgbouncer]\nauth_type = guess",
-			"test.ini:2: auth_type: found \"guess\", allowed: any, trust, plain, md5, scram-sha-256, hba or cert" },
-		{ "[pgbouncer]\nauth_type = ldap",
-			"test.ini:2: auth_type: \"ldap\" is known, but not built yet; use any, trust, plain, md5, scram-sha-256, hba or cert" },
+			"test.ini:2: auth_type: found \"guess\", allowed: any, trust, plain, md5, scram-sha-256, hba, cert, pam or ldap" },
 		{ "[pgbouncer]\nsyslog = yes", "test.ini:2: syslog: found \"yes\", allowed: 0 or 1" },
 		{ "[pgbouncer]\norigin_weights = web",
 			"test.ini:2: origin_weights: found \"web\", allowed: a list such as web=4, my report=2, *=1: application_name and weight, from 1 to 100, * for all others" },
@@ -319,7 +317,7 @@ static void a_password_does_not_stand_in_an_error(void **state)
 static void what_is_known_but_not_built_is_a_warning(void **state)
 {
 	struct given g = {
-		.text = "[pgbouncer]\nauth_ldap_options = ldap\nclient_tls_sslmode = disable\nauth_hba_file =\npeer_id = 0\n"
+		.text = "[pgbouncer]\nserver_fast_close = 1\nclient_tls_sslmode = disable\nauth_hba_file =\npeer_id = 0\n"
 			"so_reuseport = 1\n[databases]\napp = pool_size=1\n[peers]\n1 = host=/tmp\n"
 	};
 	struct config *c = parse(&g);
@@ -327,10 +325,10 @@ static void what_is_known_but_not_built_is_a_warning(void **state)
 
 	(void)state;
 	assert_string_equal(g.warnings,
-		"test.ini:2: auth_ldap_options is known, but not built yet; ignored: no directory is asked\n"
+		"test.ini:2: server_fast_close is known, but not built yet; ignored: such servers are closed when their session ends\n"
 		"test.ini:6: so_reuseport is known, but not needed here; ignored: one process uses all cores, see workers\n"
 		"test.ini:10: [peers] is known, but not built yet; ignored: cancel requests are not passed to other processes\n");
-	assert_string_equal(value_of(c, "auth_ldap_options", &view), "ldap");
+	assert_string_equal(value_of(c, "server_fast_close", &view), "1");
 	assert_false(view.reloadable);
 	config_drop(c);
 }
@@ -587,8 +585,8 @@ static void set_makes_a_new_value_and_leaves_the_old(void **state)
 	assert_string_equal(error, "unknown setting \"default_pol_size\"; did you mean \"default_pool_size\"?");
 	assert_null(config_with(c, "listen_port", "9", error, sizeof error));
 	assert_string_equal(error, "listen_port can only be changed by a restart");
-	assert_null(config_with(c, "auth_ldap_options", "x", error, sizeof error));
-	assert_string_equal(error, "auth_ldap_options is known, but not built yet");
+	assert_null(config_with(c, "server_fast_close", "1", error, sizeof error));
+	assert_string_equal(error, "server_fast_close is known, but not built yet");
 	assert_null(config_with(c, "default_pool_size", "many", error, sizeof error));
 	assert_string_equal(error, "default_pool_size: found \"many\", allowed: a whole number from 0 to 2147483647");
 	config_drop(c);

@@ -13,7 +13,7 @@
 static const struct setting_word auth_types[] = {
 	/* The numbers of enum auth_method in auth/login.h, which stands beside us and is not included. */
 	{ "any", 0 }, { "trust", 1 }, { "plain", 2 }, { "md5", 3 }, { "scram-sha-256", 4 }, { "hba", 5 },
-	{ "cert", 6 }, { "ldap", -1 }, { "pam", -1 }, { NULL, 0 }
+	{ "cert", 6 }, { "pam", 7 }, { "ldap", 8 }, { NULL, 0 }
 };
 
 static const struct setting_word pool_modes[] = {
@@ -88,7 +88,7 @@ const struct setting schema_settings[] = {
 	ROW(auth_file, TYPE_TEXT, "path", "", LIVE, "1.0", "The file of users and their secrets; read again on RELOAD."),
 	ROW(auth_hba_file, TYPE_TEXT, "path", "", LIVE, "1.7", "The file of rules for auth_type=hba ([who may come in](hba.md)); read again on RELOAD."),
 	ROW(auth_ident_file, TYPE_TEXT, "path", "", LIVE, "1.23.0", "The file of name maps for peer and cert rules of auth_hba_file; read again on RELOAD."),
-	LATER(auth_ldap_options, TYPE_TEXT, "string", "", LIVE, "1.25.0", "How to reach the directory for auth_type=ldap.", "no directory is asked"),
+	ROW(auth_ldap_options, TYPE_TEXT, "string", "", LIVE, "1.25.0", "How to reach the directory for auth_type=ldap ([PAM and LDAP](ldap-pam.md))."),
 	ROW(auth_query, TYPE_TEXT, "SQL", DEFAULT_AUTH_QUERY, LIVE, "1.6", "The query that finds the secret of a user who is not in auth_file ([auth-query.md](auth-query.md)); empty: none is asked."),
 	ROW(auth_type, TYPE_WORD, "word", "md5", LIVE, "1.0", "How clients prove who they are.", .words = auth_types),
 	ROW(auth_user, TYPE_TEXT, "name", "", LIVE, "1.8", "The user who runs auth_query; empty: only users of auth_file can log in."),
@@ -211,6 +211,7 @@ const struct setting schema_settings[] = {
 	ROW(auth_query_keep_none, TYPE_TIME, "s", "3", LIVE, "pgweir", "... and that it found nobody.", .standard_pgbouncer = "0"),
 	ROW(auth_query_search_path, TYPE_TEXT, "list", "", LIVE, "pgweir", "The search_path under which auth_query runs; empty: pg_catalog for the query that is the default, else that of auth_user at PostgreSQL. No client can change it."),
 	ROW(auth_query_timeout, TYPE_TIME, "s", "10", LIVE, "pgweir", "How long auth_query may take; after that it is cancelled, and who waits for it is refused. 0: as long as client_login_timeout lets its client wait."),
+	ROW(auth_pam_service, TYPE_TEXT, "name", "", LIVE, "pgweir", "The service that PAM is asked for; empty: the program's name, pgweir or pgbouncer ([PAM and LDAP](ldap-pam.md))."),
 	ROW(log_format, TYPE_WORD, "word", "pgbouncer", LIVE, "pgweir", "How a line of the log is written: as PgBouncer does, or as logfmt or json for programs that read it.", .words = log_formats),
 	ROW(monitor_user, TYPE_TEXT, "name", "", LIVE, "pgweir", "As whom the monitoring connection of each PostgreSQL server logs in; empty: auth_user, or a user whose password is known."),
 	ROW(monitor_dbname, TYPE_TEXT, "name", "", LIVE, "pgweir", "To which database it logs in; empty: one of the entries that lead to that server, or postgres."),

@@ -10,6 +10,7 @@
 #include "serve/guest.h"
 #include "serve/lookups.h"
 #include "serve/seats.h"
+#include "serve/vouching.h"
 #include "session/driver.h"
 
 static bool reserve_ending(struct worker *worker)
@@ -453,6 +454,9 @@ static void follow(struct guest *guest, enum client_edge edge)
 	case CLIENT_ASKS:
 		lookup_ask(guest);
 		break;
+	case CLIENT_VOUCHES:
+		vouching_ask(guest);
+		break;
 	case CLIENT_PROVEN:
 		proven(guest);
 		break;
@@ -495,6 +499,12 @@ void guest_found(struct guest *guest, struct secrets *found, bool mock_scram)
 	follow(guest, client_found(guest->login, found, mock_scram, &guest->worker->out));
 	if (guest->state == GUEST_LOGIN && guest->stream && !guest->named)
 		stream_resume(guest->stream);
+}
+
+void guest_vouched(struct guest *guest, bool yes)
+{
+	buf_clear(&guest->worker->out);
+	follow(guest, client_vouched(guest->login, yes, &guest->worker->out));
 }
 
 size_t guest_login_bytes(struct guest *guest, struct span bytes)

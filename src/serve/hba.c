@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "auth/hba.h"
+#include "base/directory.h"
 #include "base/log.h"
 #include "base/text.h"
 #include "io/address.h"
@@ -57,6 +58,18 @@ static bool read_file(const char *key, const char *path, char **text, size_t *le
 	return false;
 }
 
+bool directory_agrees(const struct config *config, char *error, size_t error_size)
+{
+	struct directory directory;
+	char reason[200];
+	bool ok = directory_parse(&directory, span_text(config->auth_ldap_options), reason, sizeof reason);
+
+	secret_wipe(&directory, sizeof directory);
+	if (!ok)
+		text_format(error, error_size, "auth_type = ldap: auth_ldap_options: %s", reason);
+	return ok;
+}
+
 bool hba_load(const struct config *config, struct secrets **secrets, char *error, size_t error_size)
 {
 	struct hba_source source = { .name = config->auth_hba_file,
@@ -68,6 +81,8 @@ bool hba_load(const struct config *config, struct secrets **secrets, char *error
 	size_t length = 0, ident_length = 0;
 	struct hba *hba = NULL;
 
+	if (config->auth_type == AUTH_LDAP && !directory_agrees(config, error, error_size))
+		return false;
 	if (config->auth_type != AUTH_HBA)
 		return true;
 	if (!config->auth_hba_file[0]) {

@@ -8,4 +8,7 @@
  * `error`. */
 bool hba_load(const struct config *, struct secrets **, char *error, size_t error_size);
 
+/* auth_type=ldap: what auth_ldap_options says can be understood. */
+bool directory_agrees(const struct config *, char *error, size_t error_size);
+
 #endif

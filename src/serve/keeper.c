@@ -8,6 +8,7 @@
 #include "base/check.h"
 #include "base/hash.h"
 #include "base/text.h"
+#include "io/vouch.h"
 #include "io/clock.h"
 #include "io/file.h"
 #include "io/supervisor.h"
@@ -180,6 +181,10 @@ static bool set(struct keeper *keeper, const struct letter_command *command, cha
 	if (config && config->auth_type == AUTH_HBA && !secrets_hba(secrets)) {
 		text_format(
 			error, error_size, "auth_type = hba: write it and auth_hba_file into the file, then RELOAD");
+		config_drop(config);
+		config = NULL;
+	}
+	if (config && config->auth_type == AUTH_LDAP && !directory_agrees(config, error, error_size)) {
 		config_drop(config);
 		config = NULL;
 	}
@@ -464,6 +469,7 @@ static int run(struct keeper *keeper, uint32_t workers)
 	for (; i < workers; i++)
 		worker_run(house->workers[i]); /* it never ran: let it read the letter that ends it */
 	resolver_stop();
+	vouch_stop();
 	house_sweep(house);
 	read_mail(keeper);
 	return status;

@@ -8,6 +8,7 @@
 #include "serve/ears.h"
 #include "serve/hearers.h"
 #include "serve/lookups.h"
+#include "serve/vouching.h"
 #include "serve/monitor.h"
 #include "serve/reaper.h"
 #include "serve/suits.h"
@@ -473,6 +474,9 @@ static void take_letter(struct worker *worker, struct letter *letter)
 	case LETTER_LOST_ADDRESS:
 		leave_lost(worker, letter);
 		break;
+	case LETTER_VOUCH:
+		vouching_letter(worker, letter);
+		break;
 	case LETTER_WAKE:
 		worker_wake_core(worker);
 		free(letter);
@@ -758,6 +762,9 @@ void worker_sweep(struct worker *worker)
 			break;
 		case LETTER_LOOKUP:
 			lookup_letter_free(letter);
+			break;
+		case LETTER_VOUCH:
+			vouching_letter_free(letter);
 			break;
 		case LETTER_HEARD:
 		case LETTER_EFFECT:

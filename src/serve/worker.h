@@ -97,6 +97,7 @@ struct guest {
 	time_us connected, requested, wants_since;
 	time_us lost_since;    /* LEARNING: when it first lost the server that it learned from; 0: not yet */
 	uint8_t secret[32];    /* the first four for protocol 3.0; see guest_secret */
+	bool vouching;         /* LOGIN: PAM or a directory is asked about its password: see vouching.c */
 	struct desk *desk;     /* the console's state */
 	struct hearer *hearer; /* it LISTENs, or may: see hearers.h */
 };
@@ -328,6 +329,7 @@ void guest_statements_fini(struct guest *);
 void guest_learned(struct guest *, struct channel *);
 /* What auth_query found (NULL: nobody; see client_found): on with the login. */
 void guest_found(struct guest *, struct secrets *found, bool mock_scram);
+void guest_vouched(struct guest *, bool yes); /* what PAM or a directory said */
 
 /* ---- channel.c ---- */
 

@@ -22,6 +22,7 @@ enum client_state {
 	STATE_ENTERING,
 	STATE_ASKING,
 	STATE_PROVING,
+	STATE_VOUCHING,
 	STATE_PROVEN,
 	STATE_OVER
 };
@@ -33,6 +34,7 @@ struct client {
 	struct params_book *book;
 	struct login *login;
 	enum auth_method method; /* by which it proves itself */
+	unsigned rule;           /* the line of auth_hba_file that said so */
 	bool mock_scram;
 	struct client_facts facts;
 	char *user, *database;
@@ -362,23 +364,39 @@ static enum client_edge take_hello(struct client *client, struct span bytes, siz
 						 : "invalid startup packet layout: expected terminator as last byte");
 }
 
+static enum client_edge refuse_proof(struct client *client, struct buf *out)
+{
+	if (bouncer(client))
+		return refuse(client, out, SQLSTATE_INVALID_PASSWORD, "%s", login_refusal(client->login));
+	return refuse(
+		client, out, SQLSTATE_INVALID_PASSWORD, "password authentication failed for user \"%s\"", client->user);
+}
+
+static enum client_edge accept_proof(struct client *client, struct buf *out);
+
 static enum client_edge settle_proof(struct client *client, enum login_result result, struct buf *out)
 {
-	struct client_facts *facts = &client->facts;
-
 	switch (result) {
 	case LOGIN_MORE:
 		return CLIENT_MORE;
+	case LOGIN_ELSEWHERE:
+		client->state = STATE_VOUCHING;
+		return CLIENT_VOUCHES;
 	case LOGIN_BROKEN:
 		return refuse(client, out, SQLSTATE_PROTOCOL_VIOLATION, "%s", login_problem(client->login));
 	case LOGIN_FAILED:
-		if (bouncer(client))
-			return refuse(client, out, SQLSTATE_INVALID_PASSWORD, "%s", login_refusal(client->login));
-		return refuse(client, out, SQLSTATE_INVALID_PASSWORD, "password authentication failed for user \"%s\"",
-			client->user);
+		return refuse_proof(client, out);
 	case LOGIN_OK:
 		break;
 	}
+	return accept_proof(client, out);
+}
+
+/* It is who it says. */
+static enum client_edge accept_proof(struct client *client, struct buf *out)
+{
+	struct client_facts *facts = &client->facts;
+
 	if (facts->console) {
 		facts->console_admin = config_list_has(client->config->admin_users, facts->user, false) ||
 			(client->local_owner && is_console_name(client->user));
@@ -421,6 +439,7 @@ static enum client_edge ask_rules(struct client *client, enum auth_method *metho
 
 	if (hba)
 		verdict = hba_judge(hba, &client->peer, client->facts.database, client->facts.user, method, &line);
+	client->rule = line;
 	if (verdict == HBA_METHOD)
 		return CLIENT_MORE;
 	text_copy(host, sizeof host, client->peer.ip_length ? client->peer_host : "[local]");
@@ -503,8 +522,8 @@ enum client_edge client_admit(struct client *client, struct buf *out)
 			return refuse_certificate(client, out);
 		client->method = AUTH_TRUST; /* whoever is not known stays outside */
 	}
-	if (client->method == AUTH_ANY || own_secret(client) ||
-		!config_auth_lookup(client->config, client->facts.database, &where))
+	if (client->method == AUTH_ANY || client->method == AUTH_PAM || client->method == AUTH_LDAP ||
+		own_secret(client) || !config_auth_lookup(client->config, client->facts.database, &where))
 		return begin_proof(client, out);
 	client->state = STATE_ASKING;
 	return CLIENT_ASKS;
@@ -517,6 +536,33 @@ enum client_edge client_found(struct client *client, struct secrets *found, bool
 	client->facts.found = found ? secrets_keep(found) : NULL;
 	client->mock_scram = mock_scram;
 	return begin_proof(client, out);
+}
+
+void client_question(const struct client *client, struct client_question *question)
+{
+	const struct config *config = client->config;
+	bool ldap = client->method == AUTH_LDAP;
+	const char *options = ldap ? config->auth_ldap_options : config->auth_pam_service;
+
+	check(client->state == STATE_VOUCHING);
+	/* A rule with options of its own. */
+	if (client->rule && hba_options(secrets_hba(client->secrets), client->rule))
+		options = hba_options(secrets_hba(client->secrets), client->rule);
+	*question = (struct client_question){ client->method, login_password(client->login), options };
+}
+
+enum client_edge client_vouched(struct client *client, bool yes, struct buf *out)
+{
+	check(client->state == STATE_VOUCHING);
+	if (!yes)
+		return refuse_proof(client, out);
+	/* Its password may be what PostgreSQL asks for. */
+	if (!own_secret(client)) {
+		client->facts.found = secrets_one(client->facts.user, login_password(client->login));
+		if (!client->facts.found)
+			return out_of_memory(client, out);
+	}
+	return accept_proof(client, out);
 }
 
 static enum client_edge take_proof(struct client *client, struct span bytes, size_t *used, struct buf *out)
@@ -558,6 +604,7 @@ enum client_edge client_take(struct client *client, struct span bytes, size_t *u
 	case STATE_SECURING:
 	case STATE_ENTERING:
 	case STATE_ASKING:
+	case STATE_VOUCHING:
 	case STATE_PROVEN:
 	case STATE_OVER:
 		break;

@@ -11,6 +11,7 @@
  * follows (which pool, what the server reports) is said by those who know.
  *
  *   HELLO --startup--> [edge ENTERS] --admit--> (ASKING [edge ASKS] --found-->) PROVING --proof--> [edge PROVEN]
+ *                                                    (VOUCHING [edge VOUCHES] --vouched--> [edge PROVEN])
  *     | SSLRequest: 'S', [edge SECURE] --client_secured--> HELLO, once; or 'N', stay, as for GSSENCRequest
  *     | CancelRequest: [edge CANCEL]                +-- refused: [edge REFUSED] after the last words were written
  */
@@ -22,6 +23,7 @@ enum client_edge {
 	CLIENT_CANCEL,  /* a cancel request: cancel_process and cancel_secret are set; close without an answer */
 	CLIENT_ENTERS,  /* a startup packet was understood: ask the door, then client_admit */
 	CLIENT_ASKS,    /* its secret is not known here: ask auth_query (config_auth_lookup), then client_found */
+	CLIENT_VOUCHES, /* PAM or LDAP is to be asked about its password (client_question), then client_vouched */
 	CLIENT_PROVEN,  /* user and database are set; the client is who it says */
 	CLIENT_REFUSED, /* the reason was written to `out`: send it, then close. `refusal` has it for the log */
 	CLIENT_GONE     /* close without a word */
@@ -61,6 +63,15 @@ enum client_edge client_admit(struct client *, struct buf *out);
 
 /* What auth_query found: this user alone; NULL: nobody, who goes through the same motions, with a SCRAM secret or not. Kept (counted). */
 enum client_edge client_found(struct client *, struct secrets *found, bool mock_scram, struct buf *out);
+
+/* What is to be asked: all is borrowed until client_vouched or client_free. */
+struct client_question {
+	enum auth_method method; /* AUTH_PAM, AUTH_LDAP */
+	struct span password;
+	const char *options; /* PAM: the service's name, or empty; LDAP: see base/directory.h */
+};
+void client_question(const struct client *, struct client_question *);
+enum client_edge client_vouched(struct client *, bool yes, struct buf *out);
 
 /* Say no in the right form (and what the log gets). Always returns CLIENT_REFUSED. */
 enum client_edge client_refuse(struct client *, const struct complaint *, struct buf *out);

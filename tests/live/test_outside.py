@@ -1,0 +1,168 @@
+"""Logins that somebody else decides: PAM, and an LDAP directory (Debian's slapd)."""
+import contextlib
+import os
+import pathlib
+import socket
+import subprocess
+import threading
+import unittest
+
+from harness import Story, helper, wait_until
+from wire import Client
+
+PEOPLE = """dn: dc=test
+objectClass: dcObject
+objectClass: organization
+o: test
+dc: test
+
+dn: cn=app,dc=test
+objectClass: person
+cn: app
+sn: app
+userPassword: one
+"""
+
+
+@unittest.skipUnless(pathlib.Path("/usr/sbin/slapd").exists(), "slapd is not installed")
+class By_a_directory(Story):
+    kinds = ("pgweir",)
+
+    @helper
+    def directory(self):
+        """A slapd of our own; its port."""
+        pooler = self.begun()
+        folder = pooler.folder / "slapd"
+        folder.mkdir()
+        (folder / "data").mkdir()
+        (folder / "slapd.conf").write_text(
+            "include /etc/ldap/schema/core.schema\nmodulepath /usr/lib/ldap\nmoduleload back_mdb\n"
+            f"pidfile {folder}/pid\ndatabase mdb\nmaxsize 10485760\nsuffix dc=test\nrootdn cn=root,dc=test\nrootpw root\n"
+            f"directory {folder}/data\naccess to attrs=userPassword by anonymous auth by * none\naccess to * by * read\n")
+        (folder / "people").write_text(PEOPLE)
+        subprocess.run(["/usr/sbin/slapadd", "-f", folder / "slapd.conf", "-l", folder / "people"], check=True,
+                       capture_output=True, timeout=60)
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        child = subprocess.Popen(["/usr/sbin/slapd", "-d", "0", "-h", f"ldap://127.0.0.1:{port}", "-f", folder / "slapd.conf"],
+                                 stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        self.addCleanup(lambda: (child.kill(), child.wait()))
+
+        def listens():
+            with socket.socket() as s:
+                return s.connect_ex(("127.0.0.1", port)) == 0
+        wait_until("slapd listens", listens, timeout=60)
+        return pooler, port
+
+    @helper
+    def use(self, pooler, settings, rules=None):
+        pooler.settings |= settings
+        if rules is not None:
+            (pooler.folder / "hba.conf").write_text(rules)
+            pooler.settings |= {"auth_type": "hba", "auth_hba_file": pooler.folder / "hba.conf"}
+        pooler.write_files()
+        pooler.desk.query("RELOAD")
+
+    @helper
+    def begun(self, **settings):
+        """A pooler with a console that stays, whatever is asked of newcomers."""
+        pooler = self.pooler(userlist={"other": "two", "admin": "four"}, settings={"auth_type": "trust"} | settings)
+        pooler.desk = Client(pooler.address, user="admin", database="pgweir")
+        self.addCleanup(pooler.desk.close)
+        return pooler
+
+    @helper
+    def judge(self, pooler):
+        client = pooler.client(password="one")
+        self.assertEqual([3, 0], client.auth)
+        self.assertEqual("app", client.value("SELECT current_user"))
+        error = self.refused(pooler.client, password="two")
+        self.assertEqual(("28P01", 'password authentication failed for user "app"'), (error.sqlstate, error.message))
+        error = self.refused(pooler.client, user="nobody", password="two")
+        self.assertEqual(("28P01", 'password authentication failed for user "nobody"'), (error.sqlstate, error.message))
+
+    def by_the_name_by_a_search_and_by_a_rule(self):
+        pooler, port = self.directory()
+        at = f"ldapserver=127.0.0.1 ldapport={port} "
+        self.use(pooler, {"auth_type": "ldap", "auth_ldap_options": at + 'ldapprefix="cn=" ldapsuffix=", dc=test"'})
+        self.judge(pooler)
+        self.refused(pooler.client, user="app,dc=x", password="one", sqlstate="28P01")
+        self.assertIn("letters that mean something in a DN", pooler.log())
+        self.use(pooler, {"auth_ldap_options": at + "ldapbasedn=dc=test ldapsearchattribute=cn"})
+        self.judge(pooler)
+        self.assertIn("the search found no entry of the user", pooler.log())
+        self.use(pooler, {}, f"host all all all ldap ldapurl=ldap://127.0.0.1:{port}/dc=test?cn?sub\n")
+        self.judge(pooler)
+
+    def what_is_wrong_with_the_options_fails_the_reload(self):
+        pooler = self.begun()
+        pooler.settings |= {"auth_type": "ldap", "auth_ldap_options": "ldapserver=h ldapcolour=red"}
+        pooler.write_files()
+        error = self.refused(pooler.desk.query, "RELOAD")
+        self.assertIn('"ldapcolour" is no option', error.message + (error.hint or "") + (error.detail or ""))
+        self.assertEqual([0], pooler.client(user="other").auth)
+
+    def a_directory_that_says_nothing_holds_up_nobody_else(self):
+        listener = socket.create_server(("127.0.0.1", 0))
+        self.addCleanup(listener.close)
+        port = listener.getsockname()[1]
+        pooler = self.begun(workers=1)
+        self.use(pooler, {}, f"host all app all ldap ldapserver=127.0.0.1 ldapport={port} ldapprefix=cn=\n"
+                             "host all other all scram-sha-256\n")
+        refusals = []
+        asking = threading.Thread(target=lambda: refusals.append(self.refused(pooler.client, password="one")))
+        asking.start()
+        peer, _ = listener.accept()
+        self.addCleanup(peer.close)
+        self.assertTrue(peer.recv(1))
+        # The directory has the question and says nothing; this worker serves somebody else meanwhile.
+        self.assertEqual([10, 11, 12, 0], pooler.client(user="other", password="two").auth)
+        self.assertEqual([], refusals)
+        peer.sendall(b"\x30\x84\x7f\xff\xff\xff" + b"garbage" * 10)
+        with contextlib.suppress(OSError):      # it may have been hung up on for that already
+            peer.shutdown(socket.SHUT_WR)
+        asking.join(60)
+        self.assertEqual("28P01", refusals[0].sqlstate)
+        self.assertIn(f"LDAP ldap://127.0.0.1:{port}", pooler.log())
+
+    def a_client_that_leaves_meanwhile_leaves_nothing(self):
+        listener = socket.create_server(("127.0.0.1", 0))
+        self.addCleanup(listener.close)
+        pooler = self.begun()
+        self.use(pooler, {}, f"host all app all ldap ldapserver=127.0.0.1 ldapport={listener.getsockname()[1]} ldapprefix=cn=\n"
+                             "host all other all scram-sha-256\n")
+        child = subprocess.Popen(["psql", "-h", "127.0.0.1", "-p", str(pooler.address[1]), "-U", "app", "-c", "SELECT 1", "app"],
+                                 env=os.environ | {"PGPASSWORD": "one", "PGSSLMODE": "disable"}, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        peer, _ = listener.accept()
+        self.assertTrue(peer.recv(1))
+        child.kill()
+        child.wait()
+        peer.close()
+        self.assertEqual([10, 11, 12, 0], pooler.client(user="other", password="two").auth)
+
+
+@unittest.skipUnless(os.geteuid() == 0, "only root may name a service of PAM")
+class By_PAM(Story):
+    kinds = ("pgweir",)
+
+    @helper
+    def service(self, text):
+        path = pathlib.Path(f"/etc/pam.d/pgweir-test-{os.getpid()}-{threading.get_ident()}")
+        path.write_text(text)
+        self.addCleanup(path.unlink)
+        return path.name
+
+    def the_service_decides_by_password_and_account(self):
+        judge = pathlib.Path("/tmp") / f"pgweir-judge-{os.getpid()}"
+        judge.write_text('#!/bin/sh\ntest "$(cat | tr -d "\\000")" = one\n')
+        judge.chmod(0o755)
+        self.addCleanup(judge.unlink)
+        name = self.service(f"auth required pam_exec.so quiet expose_authtok {judge}\naccount required pam_permit.so\n")
+        pooler = self.pooler(settings={"auth_type": "pam", "auth_pam_service": name})
+        client = pooler.client(password="one")
+        self.assertEqual([3, 0], client.auth)
+        self.assertEqual("app", client.value("SELECT current_user"))
+        self.refused(pooler.client, password="two", sqlstate="28P01")
+        self.refused(pooler.client, user="nobody", password="two", sqlstate="28P01")
+        self.assertIn(f'PAM service "{name}": password:', pooler.log())
