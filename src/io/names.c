@@ -476,8 +476,9 @@ size_t names_poll(struct names *names, struct pollfd *list, time_us now, time_us
 		sooner(wait, now, now + (time_us)next->tv_sec * SECOND_US + next->tv_usec + 1);
 	bits = ares_getsock(names->channel, sockets, ARES_GETSOCK_MAXNUM);
 	for (int i = 0; i < ARES_GETSOCK_MAXNUM; i++) {
-		short events = (short)((ARES_GETSOCK_READABLE(bits, i) ? POLLIN : 0) |
-			(ARES_GETSOCK_WRITABLE(bits, i) ? POLLOUT : 0));
+		/* c-ares's own macros shift a signed 1 to the sign. */
+		unsigned readable = (unsigned)bits & 1u << i, writable = (unsigned)bits & 1u << (i + ARES_GETSOCK_MAXNUM);
+		short events = (short)((readable ? POLLIN : 0) | (writable ? POLLOUT : 0));
 
 		if (events)
 			list[count++] = (struct pollfd){ .fd = sockets[i], .events = events };
