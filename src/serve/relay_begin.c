@@ -195,6 +195,7 @@ bool relay_begin(struct channel *channel)
 	enum begun begun = channel->guest->begun;
 
 	channel->guest->begun = BEGUN_NOT;
+	channel->failing = begun == BEGUN_FAILED;
 	if (begun == BEGUN_NOT)
 		return true;
 	/* There is no such savepoint; so it has failed, as it had for the client. */

@@ -307,6 +307,7 @@ static enum step parse_unnamed(struct guest *guest, struct span in, struct frame
 	struct statement *statement;
 	struct span name, tail;
 	unsigned flags = 0;
+	bool changed;
 
 	if (frame.body > guest->worker->config->statement_text_max) {
 		if (!change_unnamed(guest, NULL, &flags))
@@ -333,9 +334,10 @@ static enum step parse_unnamed(struct guest *guest, struct span in, struct frame
 				return STEP_STOP;
 			}
 			remains_numbers(guest, statement_marks(statement));
-			if (!change_unnamed(guest, statement, &flags))
-				return STEP_STOP;
+			changed = change_unnamed(guest, statement, &flags);
 			statement_drop(statement);
+			if (!changed)
+				return STEP_STOP;
 		} else if (!change_unnamed(guest, NULL, &flags)) {
 			return STEP_STOP;
 		}
@@ -514,7 +516,7 @@ static enum step parse_named(struct guest *guest, struct span whole, struct span
 	switch (prepared_look(channel->prepared, statement, channel->batch)) {
 	case PREPARED_READY:
 	case PREPARED_PENDING:
-		if (channel->track.status != 'E' && track_readies(&channel->track) == 0) {
+		if (channel->track.status != 'E' && !channel->failing && track_readies(&channel->track) == 0) {
 			if (!relay_owe(guest, TRACK_PARSE, TRACK_FAKE | TRACK_NAMES, statement->id))
 				step = STEP_STOP;
 			break;

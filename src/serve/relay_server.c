@@ -314,7 +314,7 @@ static void take_own(struct channel *channel, uint32_t tag)
 		break;
 	case TAG_BEGIN:
 		/* One that has failed was meant to. */
-		channel->setup_failed = false;
+		channel->setup_failed = channel->failing = false;
 		if (channel->guest && channel->track.status == 'I')
 			channel_break(channel, "BEGIN began nothing");
 		break;
