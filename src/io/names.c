@@ -477,7 +477,8 @@ size_t names_poll(struct names *names, struct pollfd *list, time_us now, time_us
 	bits = ares_getsock(names->channel, sockets, ARES_GETSOCK_MAXNUM);
 	for (int i = 0; i < ARES_GETSOCK_MAXNUM; i++) {
 		/* c-ares's own macros shift a signed 1 to the sign. */
-		unsigned readable = (unsigned)bits & 1u << i, writable = (unsigned)bits & 1u << (i + ARES_GETSOCK_MAXNUM);
+		unsigned readable = (unsigned)bits & 1u << i,
+			 writable = (unsigned)bits & 1u << (i + ARES_GETSOCK_MAXNUM);
 		short events = (short)((readable ? POLLIN : 0) | (writable ? POLLOUT : 0));
 
 		if (events)

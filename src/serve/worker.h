@@ -115,13 +115,13 @@ enum channel_state {
 
 struct channel {
 	enum party party;
-	uint8_t state;   /* enum channel_state */
-	bool forward;    /* the rest of the message at hand goes to the client */
-	bool session;    /* LENT, CLEANING: the lease is a whole session\'s */
-	bool checking;   /* LENT: the check query is running before the client's first message */
-	bool learning;   /* LENT: only to learn what it reports for these parameters */
-	bool setting;    /* our SET is not answered yet */
-	bool failing;    /* LENT: a transaction that has failed is begun on it and not answered yet; see relay_begin.c */
+	uint8_t state; /* enum channel_state */
+	bool forward;  /* the rest of the message at hand goes to the client */
+	bool session;  /* LENT, CLEANING: the lease is a whole session\'s */
+	bool checking; /* LENT: the check query is running before the client's first message */
+	bool learning; /* LENT: only to learn what it reports for these parameters */
+	bool setting;  /* our SET is not answered yet */
+	bool failing;  /* LENT: a transaction that has failed is begun on it and not answered yet; see relay_begin.c */
 	bool unprepared; /* LENT: what channel_prepare sends was not sent yet */
 	uint8_t unnamed; /* enum prepared_state: is the unnamed statement on it what its guest believes? see relay_names.c */
 	bool setup_failed;
