@@ -187,7 +187,7 @@ static void visit_pools(struct worker *worker, struct snapshot *snapshot)
 	struct house *house = worker->house;
 	struct pool_picture *picture = malloc(sizeof *picture);
 	pool_id id;
-	bool known;
+	bool known, is_last;
 
 	for (id = 0; picture; id++) {
 		struct pool_view *view = pool_view(worker, id);
@@ -195,8 +195,9 @@ static void visit_pools(struct worker *worker, struct snapshot *snapshot)
 
 		lock_take(house->lock);
 		known = core_pool_picture(house->core, id, picture);
+		is_last = id >= core_pools(house->core);
 		lock_drop(house->lock);
-		if (!known && id >= core_pools(house->core))
+		if (!known && is_last)
 			break;
 		row = known ? snapshot_pool(snapshot) : NULL;
 		if (row) {
