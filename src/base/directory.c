@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/text.h"
+#include "base/url.h"
 
 /* Words of a line become fields; the URI is put together at the end, from ldapurl or from ldapscheme, ldapserver and ldapport. A user's name
  * goes into a DN and into a filter only if no letter of it means anything there: what was refused can not be escaped wrongly. */
@@ -40,14 +41,6 @@ static bool copy_whole(char *out, size_t size, const char *value, const char *na
 	return false;
 }
 
-static int hex_value(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	c |= 0x20;
-	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 /* A part of a URL without its %XX. */
 static bool decode(char *out, size_t size, const char *from, size_t length)
 {
@@ -57,12 +50,9 @@ static bool decode(char *out, size_t size, const char *from, size_t length)
 		int c = (unsigned char)from[i];
 
 		if (c == '%') {
-			int high = i + 2 < length ? hex_value(from[i + 1]) : -1;
-			int low = i + 2 < length ? hex_value(from[i + 2]) : -1;
-
-			if (high < 0 || low < 0 || (high == 0 && low == 0))
+			c = url_byte(span_of(from + i, length - i));
+			if (c <= 0)
 				return false;
-			c = high * 16 + low;
 			i += 2;
 		}
 		if (n + 1 >= size)

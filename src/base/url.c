@@ -62,15 +62,27 @@ static int hex(uint8_t c)
 	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
+int url_byte(struct span from)
+{
+	int high, low;
+
+	if (from.length < 3 || from.at[0] != '%')
+		return -1;
+	high = hex(from.at[1]);
+	low = hex(from.at[2]);
+	return high < 0 || low < 0 ? -1 : high * 16 + low;
+}
+
 void url_decode(struct span from, char *out, size_t size, bool plus_is_space)
 {
 	size_t n = 0;
 
 	for (size_t i = 0; i < from.length && n + 1 < size; i++) {
+		int decoded = url_byte(span_skip(from, i));
 		uint8_t c = from.at[i];
 
-		if (c == '%' && i + 2 < from.length && hex(from.at[i + 1]) >= 0 && hex(from.at[i + 2]) >= 0) {
-			c = (uint8_t)(hex(from.at[i + 1]) * 16 + hex(from.at[i + 2]));
+		if (decoded >= 0) {
+			c = (uint8_t)decoded;
 			i += 2;
 		} else if (c == '+' && plus_is_space) {
 			c = ' ';

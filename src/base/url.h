@@ -18,6 +18,9 @@ bool url_split(struct span text, struct url *);
 /* The next key=value of a query, still encoded. False: there is none left. */
 bool url_parameter(struct span *query, struct span *key, struct span *value);
 
+/* The byte that the %20 at the front stands for; -1: there is none. */
+int url_byte(struct span);
+
 /* Undo the %20s, into a terminated text that is cut at `size`; zero bytes are left out. */
 void url_decode(struct span from, char *out, size_t size, bool plus_is_space);
 

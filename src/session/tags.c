@@ -5,6 +5,7 @@
 #include <ctype.h>
 
 #include "base/text.h"
+#include "base/url.h"
 
 struct pair {
 	size_t begin, end; /* all of it, in the text */
@@ -98,22 +99,15 @@ void tags_read(struct span sql, struct tags *out)
 					out->values[i] = pair.value;
 }
 
-static int hex(uint8_t c)
-{
-	return c >= '0' && c <= '9'    ? c - '0'
-		: c >= 'a' && c <= 'f' ? c - 'a' + 10
-		: c >= 'A' && c <= 'F' ? c - 'A' + 10
-				       : -1;
-}
-
 /* Decoded; only printable ASCII goes through as it is, so that nothing can be hidden in it. */
 static size_t add(char *out, size_t size, size_t length, struct span value)
 {
 	for (size_t i = 0; i < value.length && length + 1 < size; i++) {
+		int decoded = url_byte(span_skip(value, i));
 		uint8_t c = value.at[i];
 
-		if (c == '%' && i + 2 < value.length && hex(value.at[i + 1]) >= 0 && hex(value.at[i + 2]) >= 0) {
-			c = (uint8_t)(hex(value.at[i + 1]) << 4 | hex(value.at[i + 2]));
+		if (decoded >= 0) {
+			c = (uint8_t)decoded;
 			i += 2;
 		}
 		out[length++] = c >= ' ' && c < 0x7f ? (char)c : '?';
@@ -150,7 +144,7 @@ void tags_trace(const struct tags *tags, char out[TRACE_ID])
 	if (value.length < 3 + TRACE_ID || value.at[2] != '-' || value.at[3 + TRACE_ID - 1] != '-')
 		return;
 	for (size_t i = 0; i < TRACE_ID - 1; i++) {
-		if (hex(value.at[3 + i]) < 0) {
+		if (!isxdigit(value.at[3 + i])) {
 			out[0] = 0;
 			return;
 		}
