@@ -77,6 +77,8 @@ void relay_unnamed_done(struct channel *, bool read);
 
 /* What is under way to the client's names: see relay_pending.c. Each change goes with an entry on the track that has TRACK_NAMES, and is
  * done (or never was) when that is. `name` is empty for the unnamed statement. */
+/* Room for one name more than those under way, each of which has its place: its client may believe in it before it is there. */
+bool pending_reserve(struct guest *);
 bool pending_add(struct guest *, struct span name, struct statement *after); /* False: the client was ended */
 void pending_done(struct guest *, bool happened);
 struct statement *pending_get(
@@ -84,6 +86,7 @@ struct statement *pending_get(
 bool pending_has(const struct guest *, uint32_t id);         /* some name stands for it, or is about to */
 bool pending_unsure(const struct guest *, struct span name); /* that depends on the answer to an earlier batch */
 void pending_look_unnamed(struct guest *);                   /* at what a Bind sent now would run */
+void pending_forget_names(struct guest *);                   /* all that are there, none that is under way */
 enum step pending_hold(struct guest *);                      /* the message at hand waits for the answer */
 void pending_resume(struct guest *);
 

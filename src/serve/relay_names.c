@@ -402,7 +402,7 @@ static enum step parse_long(struct guest *guest, struct span body)
 		return STEP_STOP;
 	if (name.length > 0 && !names_get(&guest->names, name)) {
 		marker = statement_take(guest->worker->house->statements, span_of("", 0));
-		ok = marker && names_put(&guest->names, name, marker);
+		ok = marker && pending_reserve(guest) && names_put(&guest->names, name, marker);
 		statement_drop(marker);
 		if (!ok) {
 			guest_complain(guest, SQLSTATE_OUT_OF_MEMORY, "out of memory", NULL, NULL);

@@ -17,21 +17,35 @@ struct pending {
 	struct pending *next;
 	struct statement *after; /* counted; NULL: the name is gone */
 	uint32_t batch;
-	char name[];
+	char *name;
 };
+
+bool pending_reserve(struct guest *guest)
+{
+	const struct pending *at;
+	uint32_t named = 1;
+
+	for (at = guest->pending; at; at = at->next)
+		named += at->after && *at->name;
+	return names_reserve(&guest->names, named);
+}
 
 bool pending_add(struct guest *guest, struct span name, struct statement *after)
 {
-	struct pending *made = malloc(sizeof *made + name.length + 1);
+	struct pending *made = malloc(sizeof *made);
+	char *copy = malloc(name.length + 1);
 
-	if (!made) {
+	if (!made || !copy || (after && name.length > 0 && !pending_reserve(guest))) {
+		free(made);
+		free(copy);
 		guest_complain(guest, SQLSTATE_OUT_OF_MEMORY, "out of memory", NULL, NULL);
 		return false;
 	}
 	made->next = NULL;
 	made->after = after ? statement_keep(after) : NULL;
 	made->batch = guest->channel->batch;
-	text_copy_span(made->name, name.length + 1, name);
+	made->name = copy;
+	text_copy_span(copy, name.length + 1, name);
 	if (guest->pending_last)
 		guest->pending_last->next = made;
 	else
@@ -97,8 +111,11 @@ static void apply(struct guest *guest, struct pending *change)
 		return;
 	}
 	names_remove(&guest->names, name);
-	if (change->after && !names_put(&guest->names, name, change->after))
-		guest->channel->remains.refused = true;
+	if (change->after) {
+		names_give(&guest->names, change->name, change->after);
+		change->name = NULL;
+		change->after = NULL;
+	}
 }
 
 static void let_go(struct guest *guest)
@@ -120,6 +137,7 @@ static void pop(struct guest *guest, bool happened)
 	if (happened)
 		apply(guest, oldest);
 	statement_drop(oldest->after);
+	free(oldest->name);
 	free(oldest);
 }
 
@@ -140,6 +158,14 @@ enum step pending_hold(struct guest *guest)
 void pending_resume(struct guest *guest)
 {
 	let_go(guest);
+}
+
+void pending_forget_names(struct guest *guest)
+{
+	if (guest->pending)
+		names_clear(&guest->names);
+	else
+		names_fini(&guest->names);
 }
 
 void pending_clear(struct guest *guest)

@@ -206,7 +206,7 @@ static void take_tag(struct channel *channel, struct span body, bool ours)
 	if (all || (body.length == 15 && memcmp(body.at, "DEALLOCATE ALL", 15) == 0)) {
 		prepared_forget(channel->prepared);
 		if (channel->guest && !ours)
-			names_fini(&channel->guest->names);
+			pending_forget_names(channel->guest);
 	}
 	if (corrected && (all || set || reset))
 		remains_tag(channel, all);

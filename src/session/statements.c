@@ -289,11 +289,15 @@ static void names_place(struct names *names, struct name_entry entry)
 	names->table[at] = entry;
 }
 
-static bool names_grow(struct names *names)
+bool names_reserve(struct names *names, uint32_t more)
 {
-	struct names grown = { .capacity = names->capacity ? names->capacity * 2 : 4, .count = names->count };
+	struct names grown = { .capacity = names->capacity, .count = names->count };
 	uint32_t i;
 
+	while (names->count + more > grown.capacity / 4 * 3)
+		grown.capacity = grown.capacity ? grown.capacity * 2 : 4;
+	if (grown.capacity == names->capacity)
+		return true;
 	grown.table = calloc(grown.capacity, sizeof *grown.table);
 	if (!grown.table)
 		return false;
@@ -305,20 +309,26 @@ static bool names_grow(struct names *names)
 	return true;
 }
 
-bool names_put(struct names *names, struct span name, struct statement *statement)
+void names_give(struct names *names, char *name, struct statement *statement)
 {
-	struct name_entry entry = { .statement = statement };
+	struct name_entry entry = { .name = name, .statement = statement };
 
-	check(!names_look(names, name));
-	if (names->count + 1 > names->capacity / 4 * 3 && !names_grow(names))
-		return false;
-	entry.name = malloc(name.length + 1);
-	if (!entry.name)
-		return false;
-	text_copy_span(entry.name, name.length + 1, name);
-	statement_keep(statement);
+	check(!names_look(names, span_text(name)) && names->count < names->capacity / 4 * 3);
 	names_place(names, entry);
 	names->count++;
+}
+
+bool names_put(struct names *names, struct span name, struct statement *statement)
+{
+	char *copy;
+
+	if (!names_reserve(names, 1))
+		return false;
+	copy = malloc(name.length + 1);
+	if (!copy)
+		return false;
+	text_copy_span(copy, name.length + 1, name);
+	names_give(names, copy, statement_keep(statement));
 	return true;
 }
 
@@ -363,7 +373,7 @@ bool names_find(const struct names *names, uint32_t id, struct span *name)
 	return false;
 }
 
-void names_fini(struct names *names)
+void names_clear(struct names *names)
 {
 	uint32_t i;
 
@@ -372,7 +382,14 @@ void names_fini(struct names *names)
 			continue;
 		free(names->table[i].name);
 		statement_drop(names->table[i].statement);
+		names->table[i] = (struct name_entry){ 0 };
 	}
+	names->count = 0;
+}
+
+void names_fini(struct names *names)
+{
+	names_clear(names);
 	free(names->table);
 	*names = (struct names){ 0 };
 }

@@ -49,9 +49,13 @@ struct names {
 
 struct statement *names_get(const struct names *, struct span name); /* NULL: unknown */
 bool names_put(struct names *, struct span name,
-	struct statement *);                         /* keeps it; the name must be unknown. False: memory refused */
-void names_remove(struct names *, struct span name); /* unknown is fine */
+	struct statement *);                       /* keeps it; the name must be unknown. False: memory refused */
+bool names_reserve(struct names *, uint32_t more); /* room for so many more, until names_fini. False: memory refused */
+void names_give(struct names *, char *name,
+	struct statement *); /* as names_put, in a reserved place; both are its own from now on */
+void names_remove(struct names *, struct span name);                   /* unknown is fine */
 bool names_find(const struct names *, uint32_t id, struct span *name); /* the first name that stands for it */
+void names_clear(struct names *);                                      /* forget all; what is reserved stays */
 void names_fini(struct names *);                                       /* forget all; usable again */
 
 /* ---- what a server has ---- */

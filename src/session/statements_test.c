@@ -3,6 +3,7 @@
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include <cmocka.h>
 
@@ -91,6 +92,31 @@ static void names_agree_with_a_plain_list(void **state)
 	}
 	names_fini(&names);
 	assert_int_equal(names.count, 0);
+}
+
+static void a_reserved_place_is_there_when_all_are_forgotten(void **state)
+{
+	enum { NAMES = 40 };
+	struct names names = { 0 };
+	const struct name_entry *table;
+	char name[16];
+	int i;
+
+	(void)state;
+	assert_true(names_reserve(&names, NAMES));
+	for (i = 0; i < NAMES / 2; i++) {
+		text_format(name, sizeof name, "q%d", i);
+		names_give(&names, strdup(name), take("select 1"));
+	}
+	names_clear(&names);
+	assert_null(names_get(&names, span_text("q0")));
+	table = names.table;
+	for (i = 0; i < NAMES; i++) {
+		text_format(name, sizeof name, "q%d", i);
+		names_give(&names, strdup(name), take("select 1"));
+	}
+	assert_ptr_equal(names.table, table);
+	names_fini(&names);
 }
 
 static void the_name_of_a_statement_is_found_for_an_error(void **state)
@@ -205,6 +231,7 @@ int main(void)
 		STORY(a_statement_is_looked_at_once_for_all),
 		STORY(equal_texts_are_one_statement),
 		STORY(names_agree_with_a_plain_list),
+		STORY(a_reserved_place_is_there_when_all_are_forgotten),
 		STORY(the_name_of_a_statement_is_found_for_an_error),
 		STORY(a_server_has_a_statement_only_once_it_said_so),
 		STORY(a_parse_that_failed_left_nothing),
