@@ -7,7 +7,7 @@ import subprocess
 import threading
 import unittest
 
-from harness import Story, helper, wait_until
+from harness import Story, free_port, helper, wait_until
 from wire import Client
 
 PEOPLE = """dn: dc=test
@@ -42,9 +42,7 @@ class By_a_directory(Story):
         (folder / "people").write_text(PEOPLE)
         subprocess.run(["/usr/sbin/slapadd", "-f", folder / "slapd.conf", "-l", folder / "people"], check=True,
                        capture_output=True, timeout=60)
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            port = free.getsockname()[1]
+        port = free_port()
         child = subprocess.Popen(["/usr/sbin/slapd", "-d", "0", "-h", f"ldap://127.0.0.1:{port}", "-f", folder / "slapd.conf"],
                                  stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         self.addCleanup(lambda: (child.kill(), child.wait()))

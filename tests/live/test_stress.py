@@ -16,7 +16,7 @@ import time
 import xml.etree.ElementTree
 
 import wire
-from harness import wait_until
+from harness import free_port, wait_until
 from stress import SHORT, STATUS, Hostile, Stressing
 
 
@@ -231,8 +231,7 @@ class Web(Stressing):
         self.assertGreater(seen["metrics"]["opened"], 5)
 
     def a_target_that_refuses_ends_the_run_with_its_reason(self):
-        with socket.create_server(("127.0.0.1", 0)) as spare:
-            port = spare.getsockname()[1]
+        port = free_port()
         for url in (f"ws://127.0.0.1:{port}/", f"http://127.0.0.1:{port}/", self._url(port=port)):
             ran = self._stress(url, *SHORT, "--sockets", 50)
             self.assertEqual(STATUS["failed"], ran.status, ran)
