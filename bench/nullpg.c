@@ -5,7 +5,9 @@
  * extended batch is answered at once with one canned row. What a pooler says
  * of its own accord is answered as PostgreSQL would: BEGIN, COMMIT and
  * ROLLBACK move the status of ReadyForQuery, SET of a reported parameter sends
- * ParameterStatus, RESET, DISCARD and DEALLOCATE have their tags.
+ * ParameterStatus, RESET, DISCARD and DEALLOCATE have their tags. What pgweir
+ * asks about the server and its session is answered in the right shape: a
+ * primary without functions, limits or anything left behind.
  *
  *	TABLE bulk_N      streams N megabytes (1,000,000 bytes) of rows
  *	COPY t FROM STDIN swallows rows until CopyDone
@@ -33,6 +35,7 @@ enum { READ_MAX = 256 * 1024, REPLY_MAX = 256 * 1024, REPLY_ROOM = 4096, MESSAGE
 enum statement_kind {
 	NOTHING,
 	ROW,
+	INQUIRY,
 	SET_CONFIG,
 	BEGIN,
 	COMMIT,
@@ -144,6 +147,31 @@ static void reply_error(struct worker *w, const char *sqlstate, const char *text
 	reply_close(w, start);
 }
 
+/* `count` columns of text, and one row of `values`, if there are any; as a Query is answered. */
+static void reply_table(struct worker *w, unsigned count, const char *const *values)
+{
+	static const uint8_t text_column[] = "?\0\0\0\0\0\0\0\0\0\0\x19\xff\xff\xff\xff\xff\xff\0";
+	uint8_t *start = reply_open(w, 'T');
+
+	be16_put(w->reply + w->reply_length, (uint16_t)count);
+	w->reply_length += 2;
+	for (unsigned i = 0; i < count; i++)
+		reply_bytes(w, text_column, sizeof(text_column));
+	reply_close(w, start);
+	if (values) {
+		start = reply_open(w, 'D');
+		be16_put(w->reply + w->reply_length, (uint16_t)count);
+		w->reply_length += 2;
+		for (unsigned i = 0; i < count; i++) {
+			be32_put(w->reply + w->reply_length, (uint32_t)strlen(values[i]));
+			w->reply_length += 4;
+			reply_bytes(w, values[i], strlen(values[i]));
+		}
+		reply_close(w, start);
+	}
+	reply_tag(w, values ? "SELECT 1" : "SELECT 0");
+}
+
 static void reply_columns(struct worker *w)
 {
 	static const uint8_t one_integer[] = "T\0\0\0\x21\0\1?column?\0\0\0\0\0\0\0\0\0\0\x17\0\4\xff\xff\xff\xff\0";
@@ -186,6 +214,7 @@ static enum statement_kind kind_of(const char *text)
 		{ "deallocate", DEALLOCATE },
 		{ "table", BULK },
 		{ "copy", COPY_IN },
+		{ "with", INQUIRY },
 	};
 
 	text += strspn(text, " \t\n;");
@@ -194,7 +223,34 @@ static enum statement_kind kind_of(const char *text)
 	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
 		if (keyword(text, words[i].word))
 			return words[i].kind == BULK && !strstr(text, "bulk_") ? ROW : words[i].kind;
-	return strstr(text, "set_config('") != NULL ? SET_CONFIG : ROW;
+	if (strstr(text, "set_config('") != NULL)
+		return SET_CONFIG;
+	return strstr(text, "pg_catalog.") != NULL ? INQUIRY : ROW;
+}
+
+/* Answer what pgweir asks of its own accord, told apart by words of its texts
+ * (src/session). An answer of another shape is that of a broken server to it. */
+static void answer_inquiry(struct worker *w, const char *text)
+{
+	static const struct {
+		const char *word;
+		unsigned columns;
+		const char *values[3]; /* NULL: no row */
+	} inquiries[] = {
+		{ "pg_is_in_recovery()", 2, { "f", "off" } },                   /* suit.c */
+		{ "superuser_reserved_connections", 3, { "10000", "0", "0" } }, /* monitor.c, and the next three */
+		{ "rolconnlimit", 2, { NULL } },
+		{ "datconnlimit", 2, { NULL } },
+		{ "pg_stat_activity", 6, { NULL } },
+	};
+	size_t i = 0;
+
+	while (i < sizeof(inquiries) / sizeof(inquiries[0]) && !strstr(text, inquiries[i].word))
+		i++;
+	if (i < sizeof(inquiries) / sizeof(inquiries[0]))
+		reply_table(w, inquiries[i].columns, inquiries[i].values[0] ? inquiries[i].values : NULL);
+	else
+		reply_table(w, 3, NULL); /* catalog_query.c, question.c: nothing to tell */
 }
 
 /* Answer `SET [SESSION|LOCAL] name {=|TO} value`, or what follows the quote of
@@ -315,6 +371,9 @@ static void execute(struct worker *w, struct conn *c, enum statement_kind kind, 
 			reply_columns(w);
 		reply_row(w);
 		reply_tag(w, "SELECT 1");
+		break;
+	case INQUIRY:
+		answer_inquiry(w, text);
 		break;
 	case BEGIN:
 		c->status = 'T';
@@ -466,6 +525,8 @@ static bool take_message(struct worker *w, struct conn *c, char type, char *body
 	case 'P':
 		second = body + strlen(body) + 1;
 		kind = second < body + length ? kind_of(second) : NOTHING;
+		if (kind == INQUIRY)
+			kind = ROW; /* a client's own: poolers ask by Query */
 		if (kind == BULK || kind == SET || kind == SET_CONFIG)
 			snprintf(c->text, sizeof(c->text), "%s", second);
 		if (*body == '\0')
