@@ -151,6 +151,10 @@ static void print_settings_page(void)
 		"A user's key beats the database's, which beats the setting. The user is the one who logs in to the server: with "
 		"`user=` in `[databases]` that one, whoever the client is.",
 		schema_user_keys, schema_user_keys_count);
+	print_entries("[peers]",
+		"The entry's name is the peer's `peer_id`, 1 to 16383; the list may name this process too, so that all can share it "
+		"([peers](peers.md)).",
+		schema_peer_keys, schema_peer_keys_count);
 	print_unbuilt("Known, but not built yet",
 		"A file that sets one of these to something else than its default is read with a warning.", NOT_YET);
 	print_unbuilt("Known, but not needed here", "Likewise; these will stay without effect.", NOT_NEEDED);

@@ -203,6 +203,7 @@ static struct database_settings unset_database(char *name, unsigned line)
 }
 
 #define PORT_STANDARD 5432
+#define PEER_PORT     6432
 
 struct ports {
 	uint16_t list[HOSTS_MAX];
@@ -393,29 +394,34 @@ static bool read_user(struct config *c, const struct assignment *a, struct user_
 	return true;
 }
 
-static bool read_peer(struct config *c, const struct assignment *a)
+static bool read_peer(struct config *c, const struct assignment *a, struct peer_settings *peer)
 {
 	struct span list = span_text(a->value), key;
-	char *value = arena_take(&c->private->arena, list.length + 1), name[128];
+	char *value = arena_take(&c->private->arena, list.length + 1), inside[40], name[128];
 	enum pair_result result;
 	const char *problem;
 	int64_t id;
 
 	if (!value)
 		return refused(c);
-	if (!text_to_i64(span_text(a->key), &id) || id < 1 || id > 16383)
-		return build_fail(c, a, "peer \"%.100s\": allowed: a whole number from 1 to 16383", a->key);
+	if (!text_to_i64(span_text(a->key), &id) || id < 1 || id > PEER_ID_MAX)
+		return build_fail(c, a, "peer \"%.100s\": allowed: a whole number from 1 to %d", a->key, PEER_ID_MAX);
+	text_format(inside, sizeof inside, "peer %d", (int)id);
+	*peer = (struct peer_settings){ .id = (int)id, .port = PEER_PORT, .pool_size = UNSET, .line = a->line };
 	while ((result = pair_take(&list, &key, value, &problem)) == PAIR_TAKEN) {
 		const struct setting *row = schema_find(schema_peer_keys, schema_peer_keys_count, key);
 
 		text_copy_span(name, sizeof name, key);
 		if (!row)
 			return fail_unknown(c, a, "key of a peer", name, schema_peer_keys, schema_peer_keys_count);
+		if (!read_value(c, a, inside, row, value, peer))
+			return false;
 	}
 	if (result == PAIR_BAD)
-		return build_fail(c, a, "peer %s: %s at \"%.*s\"", a->key, problem,
-			key.length > 40 ? 40 : (int)key.length, (const char *)key.at);
-	warn(c, a, "[peers] is known, but not built yet; ignored: %s", schema_peer_keys[0].lacking);
+		return build_fail(c, a, "%s: %s at \"%.*s\"", inside, problem, key.length > 40 ? 40 : (int)key.length,
+			(const char *)key.at);
+	if (!peer->host || !*peer->host)
+		return build_fail(c, a, "%s: host is missing: it says where the peer is", inside);
 	return true;
 }
 
@@ -498,6 +504,44 @@ static bool build_users(struct config *c)
 	return true;
 }
 
+static int compare_peers(const void *a, const void *b)
+{
+	const struct peer_settings *x = a, *y = b;
+
+	return (x->id > y->id) - (x->id < y->id);
+}
+
+/* In the journal's order, and by number, since "01" is "1". */
+static bool build_peers(struct config *c)
+{
+	struct config_private *p = c->private;
+	struct peer_settings peer, *old;
+
+	c->peers = arena_take(&p->arena, (p->journal_count + 1) * sizeof *c->peers);
+	if (!c->peers)
+		return refused(c);
+	for (size_t i = 0; i < p->journal_count; i++) {
+		const struct assignment *a = &p->journal[i];
+
+		if (a->section != SECTION_PEERS)
+			continue;
+		if (!read_peer(c, a, &peer))
+			return false;
+		if (c->peer_count == 0 && c->peer_id == 0)
+			warn(c, a, "[peers] is not used: peer_id is not set");
+		old = c->peers;
+		while (old < c->peers + c->peer_count && old->id != peer.id)
+			old++;
+		if (old == c->peers + c->peer_count)
+			c->peer_count++;
+		else if (a->origin == FROM_FILE)
+			warn(c, a, "peer %d stood before in line %u; this line holds", peer.id, old->line);
+		*old = peer;
+	}
+	qsort(c->peers, c->peer_count, sizeof *c->peers, compare_peers);
+	return true;
+}
+
 bool build_finish(struct config *c)
 {
 	struct config_private *p = c->private;
@@ -509,13 +553,11 @@ bool build_finish(struct config *c)
 
 		if (a->section == SECTION_SETTINGS && !set_setting(c, a))
 			return false;
-		if (a->section == SECTION_PEERS && !read_peer(c, a))
-			return false;
 	}
 	c->auth_type_text = (char *)(uintptr_t)p
 				    ->texts[schema_find(schema_settings, schema_settings_count, span_text("auth_type")) -
 					    schema_settings];
-	if (!build_databases(c) || !build_users(c))
+	if (!build_databases(c) || !build_users(c) || !build_peers(c))
 		return false;
 	complete_hosts(c);
 	return true;

@@ -104,7 +104,7 @@ static bool read_text(struct reading *r, const char *file, struct span text, uns
 	return good;
 }
 
-/* "databases.NAME" and "users.NAME" say their section; everything else is a setting, with or without "pgbouncer.". */
+/* "databases.NAME", "users.NAME" and "peers.ID" say their section; everything else is a setting, with or without "pgbouncer.". */
 static bool read_override(struct reading *r, const struct config_override *o)
 {
 	struct assignment a = { .section = SECTION_SETTINGS, .origin = FROM_OPTION };
@@ -115,6 +115,9 @@ static bool read_override(struct reading *r, const struct config_override *o)
 		key += 10;
 	} else if (strncmp(key, "users.", 6) == 0) {
 		a.section = SECTION_USERS;
+		key += 6;
+	} else if (strncmp(key, "peers.", 6) == 0) {
+		a.section = SECTION_PEERS;
 		key += 6;
 	} else if (strncmp(key, "pgbouncer.", 10) == 0) {
 		key += 10;
@@ -337,6 +340,23 @@ const struct user_settings *config_user(const struct config *c, struct span name
 			high = middle;
 	}
 	return NULL;
+}
+
+static int compare_peer(const void *id, const void *peer)
+{
+	int is = ((const struct peer_settings *)peer)->id, wanted = (int)*(const uint32_t *)id;
+
+	return (wanted > is) - (wanted < is);
+}
+
+const struct peer_settings *config_peer(const struct config *c, uint32_t id)
+{
+	return bsearch(&id, c->peers, c->peer_count, sizeof *c->peers, compare_peer);
+}
+
+int config_peer_size(const struct config *c, const struct peer_settings *peer)
+{
+	return peer->pool_size == UNSET ? c->default_pool_size : peer->pool_size;
 }
 
 /* The first of three that says something. */

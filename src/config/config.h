@@ -72,6 +72,16 @@ struct user_settings {
 	unsigned line;
 };
 
+/* A process that shares clients with us, where cancel requests go that are meant for it. */
+#define PEER_ID_MAX 16383
+struct peer_settings {
+	int id; /* 1 to PEER_ID_MAX */
+	char *host;
+	int port;
+	int pool_size; /* UNSET */
+	unsigned line;
+};
+
 /* One line of SHOW CONFIG; and how SET finds its key. */
 struct setting_view {
 	const char *key;
@@ -84,7 +94,8 @@ struct config {
 	/* [pgbouncer]; one field per setting that is built. The table in schema.c maps keys to fields. Texts are never NULL:
 	 * what is not set is empty. */
 	char *listen_addr;
-	int listen_port, listen_backlog;
+	int listen_port, listen_backlog, so_reuseport;
+	int peer_id; /* 0: alone */
 	char *unix_socket_dir, *unix_socket_group;
 	int unix_socket_mode;
 	char *auth_type_text; /* as written */
@@ -154,12 +165,14 @@ struct config {
 	size_t database_count;
 	struct user_settings *users;
 	size_t user_count;
+	struct peer_settings *peers; /* sorted by id, each once */
+	size_t peer_count;
 	char *file; /* where it was read from; NULL: none */
 
 	struct config_private *private; /* values of settings known but not built, counts, arena */
 };
 
-/* One `-o key=value`; "databases.NAME=..." and "users.NAME=..." set an entry of that section. */
+/* One `-o key=value`; "databases.NAME=...", "users.NAME=..." and "peers.ID=..." set an entry of that section. */
 struct config_override {
 	const char *key, *value;
 };
@@ -191,6 +204,8 @@ bool config_view(const struct config *, size_t i, struct setting_view *out);
 /* The entry for a database a client asked for: its own or the "*" one; NULL: there is none. "pgbouncer" and "pgweir" never match. */
 const struct database_settings *config_database(const struct config *, struct span name);
 const struct user_settings *config_user(const struct config *, struct span name); /* NULL: none */
+const struct peer_settings *config_peer(const struct config *, uint32_t id);      /* NULL: none */
+int config_peer_size(const struct config *, const struct peer_settings *); /* how many connections to it at most */
 
 /* Where the secret of a user is asked for who is not in auth_file: what the entry says beats the settings. The console has no entry; only
  * auth_dbname can say where it asks. False: nowhere. Borrowed. */

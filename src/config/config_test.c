@@ -286,6 +286,16 @@ static void errors_say_where_and_what_and_what_is_allowed(void **state)
 			"test.ini:2: user \"app\": query_timeout: found \"0.5\", allowed: whole seconds without a unit, from 0 to 2147483647" },
 		{ "[users]\napp = pool_size", "test.ini:2: user \"app\": expected key=value at \"pool_size\"" },
 		{ "[peers]\nx = host=a", "test.ini:2: peer \"x\": allowed: a whole number from 1 to 16383" },
+		{ "[peers]\n0 = host=a", "test.ini:2: peer \"0\": allowed: a whole number from 1 to 16383" },
+		{ "[peers]\n16384 = host=a", "test.ini:2: peer \"16384\": allowed: a whole number from 1 to 16383" },
+		{ "[peers]\n1 = port=6432", "test.ini:2: peer 1: host is missing: it says where the peer is" },
+		{ "[peers]\n1 = host=a port=0",
+			"test.ini:2: peer 1: port: found \"0\", allowed: a whole number from 1 to 65535" },
+		{ "[peers]\n1 = host=a pol_size=2",
+			"test.ini:2: unknown key of a peer \"pol_size\"; did you mean \"pool_size\"?" },
+		{ "[peers]\n1 = host=a port", "test.ini:2: peer 1: expected key=value at \"port\"" },
+		{ "[pgbouncer]\npeer_id = 16384",
+			"test.ini:2: peer_id: found \"16384\", allowed: a whole number from 0 to 16383" },
 		{ "[pgbouncer]\n%include nowhere.ini", "test.ini:2: %include nowhere.ini: No such file or directory" },
 		{ "[pgbouncer]\nnothing of the kind",
 			"test.ini:2: expected '=' after the key (a key with other letters than A-Z a-z 0-9 _ . - * needs single quotes)" },
@@ -314,20 +324,54 @@ static void a_password_does_not_stand_in_an_error(void **state)
 	}
 }
 
-static void what_is_known_but_not_built_is_a_warning(void **state)
+static void peers_are_known_by_their_number(void **state)
 {
 	struct given g = {
-		.text = "[pgbouncer]\nserver_fast_close = 1\nclient_tls_sslmode = disable\nauth_hba_file =\npeer_id = 0\n"
-			"so_reuseport = 1\n[databases]\napp = pool_size=1\n[peers]\n1 = host=/tmp\n"
+		.text = "[pgbouncer]\npeer_id = 2\nso_reuseport = 1\ndefault_pool_size = 7\n[peers]\n"
+			"10 = host=/tmp/ten\n2 = host=10.0.0.2 port=6433 pool_size=3\n012 = host=/tmp/other\n",
+		.overrides = { { "peers.3", "host=db.x pool_size=0" } },
 	};
+	struct config *c = parse(&g);
+
+	(void)state;
+	assert_string_equal(g.warnings, "test.ini:8: peer 10 stood before in line 6; this line holds\n");
+	assert_int_equal(c->peer_id, 2);
+	assert_int_equal(c->so_reuseport, 1);
+	assert_int_equal(c->peer_count, 3);
+	assert_null(config_peer(c, 0));
+	assert_null(config_peer(c, 1));
+	assert_null(config_peer(c, UINT32_MAX));
+	assert_string_equal(config_peer(c, 10)->host, "/tmp/other");
+	assert_int_equal(config_peer(c, 10)->port, 6432);
+	assert_int_equal(config_peer_size(c, config_peer(c, 10)), 7);
+	assert_int_equal(config_peer(c, 2)->port, 6433);
+	assert_int_equal(config_peer_size(c, config_peer(c, 2)), 3);
+	assert_string_equal(config_peer(c, 3)->host, "db.x");
+	assert_int_equal(config_peer_size(c, config_peer(c, 3)), 0);
+	config_drop(c);
+}
+
+static void peers_without_a_number_of_our_own_are_not_used(void **state)
+{
+	struct given g = { .text = "[peers]\n1 = host=/tmp\n" };
+	struct config *c = parse(&g);
+
+	(void)state;
+	assert_string_equal(g.warnings, "test.ini:2: [peers] is not used: peer_id is not set\n");
+	config_drop(c);
+}
+
+static void what_is_known_but_not_built_is_a_warning(void **state)
+{
+	struct given g = { .text = "[pgbouncer]\nserver_fast_close = 1\nclient_tls_sslmode = disable\nauth_hba_file =\n"
+				   "pkt_buf = 8192\n[databases]\napp = pool_size=1\n" };
 	struct config *c = parse(&g);
 	struct setting_view view;
 
 	(void)state;
 	assert_string_equal(g.warnings,
 		"test.ini:2: server_fast_close is known, but not built yet; ignored: such servers are closed when their session ends\n"
-		"test.ini:6: so_reuseport is known, but not needed here; ignored: one process uses all cores, see workers\n"
-		"test.ini:10: [peers] is known, but not built yet; ignored: cancel requests are not passed to other processes\n");
+		"test.ini:5: pkt_buf is known, but not needed here; ignored: buffers belong to workers, not to connections\n");
 	assert_string_equal(value_of(c, "server_fast_close", &view), "1");
 	assert_false(view.reloadable);
 	config_drop(c);
@@ -680,6 +724,8 @@ int main(void)
 		cmocka_unit_test(values_are_taken_in_their_units),
 		cmocka_unit_test(errors_say_where_and_what_and_what_is_allowed),
 		cmocka_unit_test(a_password_does_not_stand_in_an_error),
+		cmocka_unit_test(peers_are_known_by_their_number),
+		cmocka_unit_test(peers_without_a_number_of_our_own_are_not_used),
 		cmocka_unit_test(what_is_known_but_not_built_is_a_warning),
 		cmocka_unit_test(sections_continue_and_the_last_value_holds),
 		cmocka_unit_test(included_files_continue_the_section),

@@ -131,7 +131,7 @@ const struct setting schema_settings[] = {
 	ROW(max_user_client_connections, TYPE_INT, "clients", "0", LIVE, "1.24.0", "Most clients of one user; 0: no limit."),
 	ROW(max_user_connections, TYPE_INT, "servers", "0", LIVE, "1.6", "Most servers of one user over all his pools; 0: no limit."),
 	ROW(min_pool_size, TYPE_INT, "servers", "0", LIVE, "1.5", "Servers that a pool keeps even when idle, once it has a forced user or has had a client."),
-	LATER(peer_id, TYPE_INT, "number", "0", LIVE, "1.19.0", "The number of this process in a group of peers; 0: it is alone.", "one process uses all cores; cancel requests are not passed to other processes"),
+	ROW(peer_id, TYPE_INT, "number", "0", LIVE, "1.19.0", "The number of this process in a group of peers that pass cancel requests on to one another ([peers](peers.md)); 0: it is alone.", .most = PEER_ID_MAX),
 	ROW(pidfile, TYPE_TEXT, "path", "", FIXED, "1.0", "A file for the number of the process."),
 	USELESS(pkt_buf, TYPE_INT, "bytes", "4096", FIXED, "1.0", "The size of a connection's buffer.", "buffers belong to workers, not to connections"),
 	ROW(pool_mode, TYPE_WORD, "word", "session", LIVE, "1.0", "When a server comes back: at the end of the session, the transaction or the statement.", .words = pool_modes),
@@ -162,7 +162,7 @@ const struct setting schema_settings[] = {
 	ROW(server_tls_protocols, TYPE_TEXT, "list", "secure", LIVE, "1.7", "Versions of TLS spoken with servers, as client_tls_protocols."),
 	ROW(server_tls_sslmode, TYPE_WORD, "word", "prefer", LIVE, "1.7", "Whether to use TLS towards servers: not (disable), where they have it (allow, prefer), always (require), with a certificate of server_tls_ca_file (verify-ca) for their host (verify-full); [TLS](tls.md).", .words = sslmodes),
 	USELESS(service_name, TYPE_TEXT, "name", "", FIXED, "1.3.1", "The name as a Windows service.", "there are no Windows services here", .hidden = true),
-	USELESS(so_reuseport, TYPE_BOOL, "0/1", "0", FIXED, "1.12.0", "Let several processes share the TCP port.", "one process uses all cores, see workers"),
+	ROW(so_reuseport, TYPE_BOOL, "0/1", "0", FIXED, "1.12.0", "Let several processes share the TCP port ([peers](peers.md)); their unix sockets must differ."),
 	ROW(stats_period, TYPE_SECONDS, "s", "60", LIVE, "1.0", "The time over which averages are taken, and between lines of statistics in the log.", .least = 1, .most = 86400),
 	ROW(stats_users, TYPE_TEXT, "list", "", LIVE, "1.0", "Users who may look at the console but change nothing."),
 	LATER(suspend_timeout, TYPE_TIME, "s", "10", LIVE, "1.2", "How long SUSPEND waits for connections to drain before it closes them.", "there is no SUSPEND yet"),
@@ -231,11 +231,9 @@ const size_t schema_settings_count = sizeof schema_settings / sizeof *schema_set
 	{ .key = NAME, .type = TYPE, .unit = UNIT, .standard = STANDARD, .since = SINCE, .what = WHAT, .built = BUILT, \
 	  .reloadable = LIVE, .offset = offsetof(struct STRUCT, FIELD), \
 	  .size = sizeof ((struct STRUCT *)0)->FIELD, __VA_ARGS__ }
-#define KEY_LATER(NAME, TYPE, UNIT, STANDARD, SINCE, WHAT, LACKING) \
-	{ .key = NAME, .type = TYPE, .unit = UNIT, .standard = STANDARD, .since = SINCE, .what = WHAT, .built = NOT_YET, \
-	  .reloadable = LIVE, .lacking = LACKING }
 #define DATABASE(FIELD) database_settings, FIELD
 #define USER(FIELD)     user_settings, FIELD
+#define PEER(FIELD)     peer_settings, FIELD
 #define KEY2(NAME, TYPE, UNIT, STANDARD, SINCE, WHAT, ...) KEY(NAME, TYPE, UNIT, STANDARD, SINCE, WHAT, __VA_ARGS__)
 
 const struct setting schema_database_keys[] = {
@@ -286,12 +284,10 @@ const struct setting schema_user_keys[] = {
 
 const size_t schema_user_keys_count = sizeof schema_user_keys / sizeof *schema_user_keys;
 
-#define NO_PEERS "cancel requests are not passed to other processes"
-
 const struct setting schema_peer_keys[] = {
-	KEY_LATER("host", TYPE_TEXT, "name", "", "1.19.0", "Where the peer is.", NO_PEERS),
-	KEY_LATER("port", TYPE_INT, "port", "6432", "1.19.0", "Its port.", NO_PEERS),
-	KEY_LATER("pool_size", TYPE_INT, "count", "default_pool_size", "1.19.0", "Most connections to it.", NO_PEERS),
+	KEY2("host", TYPE_TEXT, "name", "", "1.19.0", "Where the peer is: a name, an address or the /directory of its unix socket.", PEER(host)),
+	KEY2("port", TYPE_INT, "port", "6432", "1.19.0", "Its port, and the number in its unix socket's name.", PEER(port), .least = 1, .most = 65535),
+	KEY2("pool_size", TYPE_INT, "count", "default_pool_size", "1.19.0", "Most cancel requests that are under way to it at once; others wait.", PEER(pool_size), .least = -1, .most = INT32_MAX),
 };
 
 const size_t schema_peer_keys_count = sizeof schema_peer_keys / sizeof *schema_peer_keys;

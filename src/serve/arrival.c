@@ -9,6 +9,7 @@
 #include "io/file.h"
 #include "serve/guest.h"
 #include "serve/lookups.h"
+#include "serve/peering.h"
 #include "serve/seats.h"
 #include "serve/vouching.h"
 #include "session/driver.h"
@@ -117,14 +118,17 @@ static bool takes_its_server(const struct guest *guest)
 static uint32_t name_process(struct guest *guest)
 {
 	struct worker *worker = guest->worker;
+	uint32_t process = guest->channel ? guest->channel->process_id : 0;
 	uint8_t room[32];
 
-	if (!guest->channel || guest->channel->process_id == 0)
-		return cancel_process_id(worker->index, guest->handle.slot);
-	if (!seats_enter(worker->house->seats, guest->channel->process_id, guest_ref(guest), guest_secret(guest, room)))
+	if (worker->config->peer_id > 0)
+		process = peering_name(guest);
+	if (process == 0)
+		return guest_process_id(guest);
+	if (!seats_enter(worker->house->seats, process, guest_ref(guest), guest_secret(guest, room)))
 		return 0;
-	guest->seat = guest->channel->process_id;
-	return guest->seat;
+	guest->seat = process;
+	return process;
 }
 
 static void welcome(struct guest *guest, struct params *reported)
@@ -411,8 +415,7 @@ static void follow(struct guest *guest, enum client_edge edge)
 {
 	struct worker *worker = guest->worker;
 	const struct client_facts *facts = client_facts(guest->login);
-	struct client_ref seated;
-	uint32_t to, slot;
+	const char *problem;
 
 	if (edge != CLIENT_REFUSED)
 		guest_send(guest);
@@ -425,28 +428,11 @@ static void follow(struct guest *guest, enum client_edge edge)
 		begin_tls(guest);
 		break;
 	case CLIENT_CANCEL:
-		if (seats_find(worker->house->seats, facts->cancel_process, facts->cancel_secret, &seated)) {
-			to = seated.worker;
-			slot = seated.client.slot;
-		} else if (!cancel_locate(facts->cancel_process, &to, &slot)) {
-			to = worker->house->worker_count;
-		}
-		if (to < worker->house->worker_count) {
-			struct letter_cancel *letter = calloc(1, sizeof *letter);
-
-			if (letter) {
-				letter->letter.kind = LETTER_CANCEL;
-				letter->slot = slot;
-				letter->secret_length = facts->cancel_secret.length;
-				memcpy(letter->secret, facts->cancel_secret.at, facts->cancel_secret.length);
-				letter->asker = guest_ref(guest);
-				worker_post(worker, to, &letter->letter);
-				/* As at PostgreSQL, its end tells the client that the signal was sent: not before. */
-				stream_pause(guest->stream);
-				break;
-			}
-		}
-		guest_end(guest, NULL, "cancel request");
+		problem = cancel_route(guest);
+		if (problem)
+			guest_end(guest, NULL, problem);
+		else /* as at PostgreSQL, its end tells the client that the signal was sent: not before */
+			stream_pause(guest->stream);
 		break;
 	case CLIENT_ENTERS:
 		enter(guest);

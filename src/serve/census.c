@@ -9,6 +9,7 @@
 #include "io/clock.h"
 #include "base/redact.h"
 #include "serve/monitor.h"
+#include "serve/peering.h"
 #include "serve/report.h"
 #include "serve/worker.h"
 #include "session/tags.h"
@@ -633,6 +634,7 @@ void census_visit(struct worker *worker, struct letter_census *letter)
 		visit_users(worker, snapshot);
 		visit_report(worker, snapshot);
 		monitors_visit(worker, snapshot);
+		peering_visit(worker, snapshot);
 	}
 	visit_own(worker, snapshot);
 	letter->next++;

@@ -114,6 +114,11 @@ struct span guest_secret(const struct guest *guest, uint8_t room[32])
 	return span_of(room, guest->protocol_32 ? sizeof guest->secret : 4);
 }
 
+uint32_t guest_process_id(const struct guest *guest)
+{
+	return guest->seat ? guest->seat : cancel_process_id(guest->worker->index, guest->handle.slot);
+}
+
 void guest_send(struct guest *guest)
 {
 	struct buf *out = &guest->worker->out;
@@ -605,7 +610,8 @@ static void cancel_waiting(struct guest *guest)
 		stream_resume(guest->stream);
 }
 
-bool guest_cancel(struct worker *worker, uint32_t slot, struct span secret, struct client_ref asker)
+bool guest_cancel(
+	struct worker *worker, uint32_t slot, uint32_t process_id, struct span secret, struct client_ref asker)
 {
 	struct guest *guest = slots_at(&worker->guests, slot);
 	struct channel *channel;
@@ -615,7 +621,8 @@ bool guest_cancel(struct worker *worker, uint32_t slot, struct span secret, stru
 	if (!guest)
 		return false;
 	own = guest_secret(guest, room);
-	if (own.length != secret.length || !secret_equal(own.at, secret.at, own.length))
+	if (guest_process_id(guest) != process_id || own.length != secret.length ||
+		!secret_equal(own.at, secret.at, own.length))
 		return false;
 	channel = guest->channel;
 	if (guest->desk) {

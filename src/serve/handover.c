@@ -79,7 +79,7 @@ enum step hearer_notification(struct channel *channel, struct span whole)
 	}
 	/* Even while a question of ours is being answered. */
 	process = (uint32_t)whole.at[5] << 24 | (uint32_t)whole.at[6] << 16 | (uint32_t)whole.at[7] << 8 | whole.at[8];
-	own = cancel_process_id(guest->worker->index, guest->handle.slot);
+	own = guest_process_id(guest);
 	if (process == channel->process_id)
 		process = own;
 	for (int i = 0; i < 4; i++)

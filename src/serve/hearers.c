@@ -238,8 +238,8 @@ static void flush(struct hearer *hearer, bool ready)
 {
 	struct guest *guest = hearer->guest;
 	struct buf out = { 0 };
-	bool ok = hearing_write(hearer->hearing, guest->channel ? guest->channel->process_id : 0,
-		cancel_process_id(guest->worker->index, guest->handle.slot), &out);
+	bool ok = hearing_write(
+		hearer->hearing, guest->channel ? guest->channel->process_id : 0, guest_process_id(guest), &out);
 	struct writer w;
 
 	warn(hearer, &out);

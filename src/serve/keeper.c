@@ -332,6 +332,7 @@ static struct listen_setup listen_setup_of(const struct config *config)
 		.options = house_stream_options(config),
 		.backlog = config->listen_backlog,
 		.defer_accept = config->tcp_defer_accept,
+		.reuse_port = config->so_reuseport,
 		.unix_mode = config->unix_socket_mode,
 		.unix_group = config->unix_socket_group,
 	};

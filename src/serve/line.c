@@ -57,7 +57,9 @@ static enum line_edge dial_next(struct line *line)
 	while (line->address_count > 0) {
 		line->address = line->addresses[0];
 		memmove(line->addresses, line->addresses + 1, --line->address_count * sizeof *line->addresses);
-		line->stream = tls_dial_server(line->worker, &line->address, line->host, line);
+		line->stream = line->plain
+			? stream_dial(line->worker->loop, &line->address, &line->worker->server_options, line)
+			: tls_dial_server(line->worker, &line->address, line->host, line);
 		if (line->stream) {
 			line->state = LINE_CONNECTING;
 			return LINE_MORE;

@@ -10,8 +10,9 @@ enum line_state { LINE_CLOSED, LINE_RESOLVING, LINE_CONNECTING, LINE_LOGIN, LINE
 struct line {
 	enum party party;
 	uint8_t state; /* enum line_state */
+	bool plain;    /* never with TLS: it leads to no PostgreSQL */
 	uint16_t port;
-	uint32_t number; /* by which the answer of a name lookup finds it: those of monitors from 0, those of ears from 2^31 */
+	uint32_t number; /* by which the answer of a name lookup finds it: those of monitors from 0, those of couriers from 2^30, of ears from 2^31 */
 	struct worker *worker;
 	const char *host; /* its owner's */
 	struct stream *stream;

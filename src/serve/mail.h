@@ -29,6 +29,7 @@ enum letter_kind {
 	LETTER_VOUCH,        /* what PAM or LDAP said of a client's password: see serve/vouching.c */
 	LETTER_LEAVE,        /* close what is connected there: see serve/suits.h */
 	LETTER_LOST_ADDRESS, /* from the resolver, to the first worker: a name has it no more */
+	LETTER_FORWARD,      /* to the first worker: a cancel request for a peer, see serve/peering.h */
 	LETTER_WAKE,         /* the core's next deadline may be nearer than it was */
 	LETTER_STOP          /* end: close everything and leave the loop */
 };
@@ -48,7 +49,7 @@ struct letter_cancel {
 	struct letter_cancel *next;
 	uint64_t turn;           /* in which it was read */
 	struct client_ref asker; /* the connection that brought it: it is closed when the cancel has been delivered */
-	uint32_t slot;
+	uint32_t slot, process_id;
 	uint8_t secret[256];
 	size_t secret_length;
 };

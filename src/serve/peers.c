@@ -40,6 +40,7 @@ static void end(void *owner)
 	case PARTY_ERRAND:
 	case PARTY_MONITOR:
 	case PARTY_EAR:
+	case PARTY_COURIER:
 		break; /* they have their own time limits */
 	}
 }

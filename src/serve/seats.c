@@ -9,7 +9,7 @@
 #include "core/effect.h"
 #include "io/thread.h"
 
-#define CHAINS 1024
+#define CHAINS 1024 /* as many as chain_of makes */
 
 struct seat {
 	struct seat *next;
@@ -23,6 +23,12 @@ struct seats {
 	struct lock *lock; /* first: see locked_new */
 	struct seat *chains[CHAINS];
 };
+
+/* Of a group of peers all have the same in the middle. */
+static uint32_t chain_of(uint32_t process_id)
+{
+	return (process_id * 2654435761u) >> 22;
+}
 
 struct seats *seats_new(void)
 {
@@ -51,7 +57,7 @@ void seats_free(struct seats *seats)
 
 bool seats_enter(struct seats *seats, uint32_t process_id, struct client_ref client, struct span secret)
 {
-	struct seat *seat = calloc(1, sizeof *seat), **chain = &seats->chains[process_id % CHAINS];
+	struct seat *seat = calloc(1, sizeof *seat), **chain = &seats->chains[chain_of(process_id)];
 
 	if (!seat)
 		return false;
@@ -69,7 +75,7 @@ bool seats_enter(struct seats *seats, uint32_t process_id, struct client_ref cli
 
 void seats_leave(struct seats *seats, uint32_t process_id, struct client_ref client)
 {
-	struct seat **at = &seats->chains[process_id % CHAINS];
+	struct seat **at = &seats->chains[chain_of(process_id)];
 
 	lock_take(seats->lock);
 	while (*at &&
@@ -87,7 +93,7 @@ bool seats_find(struct seats *seats, uint32_t process_id, struct span secret, st
 	bool found = false;
 
 	lock_take(seats->lock);
-	for (seat = seats->chains[process_id % CHAINS]; seat && !found; seat = seat->next) {
+	for (seat = seats->chains[chain_of(process_id)]; seat && !found; seat = seat->next) {
 		found = seat->process_id == process_id && seat->secret_length == secret.length &&
 			secret_equal(seat->secret, secret.at, secret.length);
 		if (found)

@@ -4,8 +4,8 @@
 #include "base/slots.h"
 #include "base/span.h"
 
-/* Clients that are known by the process id of their server, as in session mode: whom a cancel request means. Two PostgreSQL servers may
- * have processes of one id, so the secret decides. Thread-safe. */
+/* Clients that are known by another process id than that of their slot: of their server, as in session mode, or one that names this
+ * process among its peers. Whom a cancel request means. Several may have one id, so the secret decides. Thread-safe. */
 struct seats;
 struct client_ref;
 

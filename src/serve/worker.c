@@ -10,6 +10,7 @@
 #include "serve/lookups.h"
 #include "serve/vouching.h"
 #include "serve/monitor.h"
+#include "serve/peering.h"
 #include "serve/reaper.h"
 #include "serve/suits.h"
 #include "serve/survey.h"
@@ -54,6 +55,7 @@ void worker_free(struct worker *worker)
 	check(worker->guests.used == 0 && worker->channel_count == 0);
 	errands_fini(worker);
 	ears_fini(worker);
+	peering_fini(worker);
 	hearers_fini(worker);
 	monitors_fini(worker);
 	pool_views_fini(worker);
@@ -282,6 +284,7 @@ static void take_config(struct worker *worker)
 	if (worker->index == 0) {
 		leave_configure(worker);
 		monitors_configure(worker);
+		peering_configure(worker);
 	}
 	peers_configure(worker);
 	config_drop(before);
@@ -371,6 +374,7 @@ static void end_everything(struct worker *worker)
 			channel_ended(worker->channels[i], 0);
 	errands_fini(worker);
 	ears_fini(worker);
+	peering_fini(worker);
 	monitors_fini(worker);
 	worker->effects.count = 0;
 }
@@ -415,6 +419,7 @@ static void take_letter(struct worker *worker, struct letter *letter)
 		if (monitor_asked((struct resolve_letter *)(void *)letter)) {
 			monitor_resolved(worker, (struct resolve_letter *)(void *)letter);
 			ears_resolved(worker, (struct resolve_letter *)(void *)letter);
+			peering_resolved(worker, (struct resolve_letter *)(void *)letter);
 			free(letter);
 		} else {
 			channel_resolved(worker, (struct resolve_letter *)(void *)letter);
@@ -464,6 +469,9 @@ static void take_letter(struct worker *worker, struct letter *letter)
 	case LETTER_HEARD:
 		hearers_take(worker, (struct letter_heard *)(void *)letter);
 		free(letter);
+		break;
+	case LETTER_FORWARD:
+		peering_take(worker, (struct letter_forward *)(void *)letter);
 		break;
 	case LETTER_LOOKUP:
 		lookup_letter(worker, letter);
@@ -640,6 +648,9 @@ static void take(struct worker *worker, const struct completion *done)
 	case PARTY_EAR:
 		take_ear(done->owner, done);
 		break;
+	case PARTY_COURIER:
+		courier_take(done->owner, done);
+		break;
 	default:
 		check(false);
 	}
@@ -666,6 +677,8 @@ static void ring_timers(struct worker *worker)
 			monitor_rings(timer);
 		else if (timer->kind == PARTY_EAR)
 			ear_rings(timer);
+		else if (timer->kind == PARTY_COURIER)
+			courier_rings(timer);
 		else
 			errand_timer_rings(timer);
 		worker_perform(worker);
@@ -684,7 +697,8 @@ static void grant_cancels(struct worker *worker, uint64_t before)
 			continue;
 		}
 		*at = cancel->next;
-		if (!guest_cancel(worker, cancel->slot, span_of(cancel->secret, cancel->secret_length), cancel->asker))
+		if (!guest_cancel(worker, cancel->slot, cancel->process_id,
+			    span_of(cancel->secret, cancel->secret_length), cancel->asker))
 			guest_cancelled(worker, cancel->asker);
 		secret_wipe(cancel, sizeof *cancel);
 		free(cancel);

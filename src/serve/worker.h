@@ -24,13 +24,14 @@
  *   view    what this worker knows of a pool               pools.c
  *   errand  a connection that only carries a cancel        cancel.c
  *   ear     the connections that hear for all clients that LISTEN (of the first worker)         ears.c, hearers.c
+ *   courier a connection to a peer that carries a cancel there (of the first worker)            peering.c
  *   monitor the connections that read what PostgreSQL is used for (of the first worker)    monitor.c
  *   desk    the console                                    desk.c, census.c
  *
  * Everything here is private to serve/ and belongs to one thread. */
 
 /* What a stream's owner pointer leads to. */
-enum party { PARTY_GUEST, PARTY_CHANNEL, PARTY_ERRAND, PARTY_MONITOR, PARTY_EAR };
+enum party { PARTY_GUEST, PARTY_CHANNEL, PARTY_ERRAND, PARTY_MONITOR, PARTY_EAR, PARTY_COURIER };
 
 enum guest_state {
 	GUEST_LOGIN,   /* says hello, proves itself; `login` is set */
@@ -76,7 +77,7 @@ struct guest {
 	uint64_t group;      /* its user and address */
 	pool_id pool;
 	uint32_t number; /* for SHOW CLIENTS and KILL_CLIENT */
-	uint32_t seat;   /* the process id of its server, by which it is known; 0: it has an invented one */
+	uint32_t seat; /* the process id by which it is known among all, its server's or a peer's; 0: the one of its slot */
 	struct handle handle;
 	struct worker *worker;
 	struct stream *stream;
@@ -252,6 +253,7 @@ struct worker {
 	struct errand *errands;
 	struct monitors *monitors; /* see monitor.h; only the first worker has any */
 	struct ears *ears;         /* see ears.h; likewise */
+	struct peering *peering;   /* see peering.h; likewise */
 	struct board *boards;      /* by ear: who of this worker's clients hears what; see hearers.c */
 	struct left left[LEFT_KEPT];
 	uint32_t left_next;
@@ -317,12 +319,13 @@ void guest_goodbye(struct guest *); /* it said Terminate */
 void guest_complain(struct guest *, const char *sqlstate, const char *message, const char *detail, const char *hint);
 void guest_bury(struct guest *);
 /* True: a cancel is on its way to PostgreSQL, and `asker` is told when it has arrived. */
-bool guest_cancel(struct worker *, uint32_t slot, struct span secret, struct client_ref asker);
+bool guest_cancel(struct worker *, uint32_t slot, uint32_t process_id, struct span secret, struct client_ref asker);
 void guest_cancelled(struct worker *, struct client_ref asker); /* tell the connection that brought it */
 struct client_ref guest_ref(const struct guest *);
 /* Who it is, as a row shows it; it has a pool. */
 void guest_who(const struct guest *, struct who_row *);
 struct span guest_secret(const struct guest *, uint8_t room[32]);
+uint32_t guest_process_id(const struct guest *); /* as it was told */
 void guest_log(const struct guest *, enum log_level, const char *format, ...) __attribute__((format(printf, 3, 4)));
 char guest_status(const struct guest *); /* of its transaction, while it holds no server: I, T or E */
 void pending_clear(struct guest *);      /* no answer to what is under way will come: see relay_pending.c */

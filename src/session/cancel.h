@@ -23,4 +23,42 @@ static inline bool cancel_locate(uint32_t process_id, uint32_t *worker, uint32_t
 	return true;
 }
 
+/* In a group of peers the id names the process instead, as PgBouncer has it since 1.21, so that both understand each other's keys:
+ *
+ *      process id       secret
+ *      0  1  2  3       4  5  6  7   (8 ... 31 with protocol 3.2)
+ *      |  +--+  |       +-----+  |
+ *      |  peer  random  random   six random bits, then two: how often it may still be passed on
+ *      random; the first bit is 0
+ *
+ * The peer's number stands with its lower byte first. A client's key always says three hops; each process that passes it on takes one away,
+ * so that a request can not go round for ever where [peers] lead in a circle. */
+#define CANCEL_HOPS_MAX 3
+
+static inline uint32_t cancel_peer_process(uint32_t peer, uint16_t random)
+{
+	return (uint32_t)(random >> 8 & 0x7f) << 24 | (peer & 0xff) << 16 | (peer >> 8 & 0xff) << 8 | (random & 0xff);
+}
+
+/* The peer that such an id names; of any other id, some number. */
+static inline uint32_t cancel_peer(uint32_t process_id)
+{
+	return (process_id >> 16 & 0xff) | (process_id & 0xff00);
+}
+
+/* The key as its client has it, wherever it came from. Secrets have at least four bytes. */
+static inline void cancel_hops_fill(uint8_t *secret)
+{
+	secret[3] |= CANCEL_HOPS_MAX;
+}
+
+/* One hop less. False: there was none left. */
+static inline bool cancel_hop(uint8_t *secret)
+{
+	if ((secret[3] & CANCEL_HOPS_MAX) == 0)
+		return false;
+	secret[3]--;
+	return true;
+}
+
 #endif

@@ -8,7 +8,8 @@ static const struct manual_option serve_options[] = {
 	{ "--listen ADDRESS:PORT", "with a URL: where to listen; else 127.0.0.1:6432",
 		"An address, a port, or both; [::1]:6432 for IPv6, *:6432 for all addresses.", VALUE_TEXT, false },
 	{ "-o, --option KEY=VALUE", "a setting that wins; as often as needed",
-		"Also databases.NAME='host=... port=...' and users.NAME='pool_mode=session'.", VALUE_SETTING, false },
+		"Also databases.NAME='host=... port=...', users.NAME='pool_mode=session' and peers.ID='host=...'.",
+		VALUE_SETTING, false },
 	{ "-v, --verbose", "say more in the log; twice: everything", NULL, VALUE_NONE, false },
 };
 

@@ -276,6 +276,27 @@ static const struct field dns_zone_fields[] = {
 	{ put_u32, offsetof(struct dns_zone_row, names) },
 };
 
+static const struct column peer_columns[] = { { "peer_id", INT4 }, { "host", TEXT }, { "port", INT4 },
+	{ "pool_size", INT4 } };
+static const struct field peer_fields[] = {
+	{ put_int, offsetof(struct peer_row, id) },
+	{ put_text, offsetof(struct peer_row, host) },
+	{ put_int, offsetof(struct peer_row, port) },
+	{ put_int, offsetof(struct peer_row, pool_size) },
+};
+
+static const struct column peer_pool_columns[] = { { "peer_id", INT4 }, { "cl_active_cancel_req", INT4 },
+	{ "cl_waiting_cancel_req", INT4 }, { "sv_active_cancel", INT4 }, { "sv_login", INT4 } };
+static const struct field peer_pool_fields[] = {
+	{ put_int, offsetof(struct peer_pool_row, id) },
+	{ put_u32, offsetof(struct peer_pool_row, cancels_active) },
+	{ put_u32, offsetof(struct peer_pool_row, cancels_waiting) },
+	{ put_u32, offsetof(struct peer_pool_row, connections_active) },
+	{ put_u32, offsetof(struct peer_pool_row, connections_login) },
+};
+
+static const struct source peers = { LIST(peers, peer_count), .fields = peer_fields };
+static const struct source peer_pools = { LIST(peer_pools, peer_pool_count), .fields = peer_pool_fields };
 static const struct source dns_hosts = { LIST(dns_hosts, dns_host_count), .fields = dns_host_fields };
 static const struct source dns_zones = { LIST(dns_zones, dns_zone_count), .fields = dns_zone_fields };
 static const struct source pools = { LIST(pools, pool_count), .fields = pool_fields };
@@ -437,9 +458,9 @@ static size_t make_lists(const struct snapshot *snapshot, struct pair *pairs)
 
 	pair_number(&pairs[n++], "databases", snapshot->database_count + 1);
 	pair_number(&pairs[n++], "users", snapshot->user_count);
-	pair_number(&pairs[n++], "peers", 0);
+	pair_number(&pairs[n++], "peers", snapshot->peer_count);
 	pair_number(&pairs[n++], "pools", snapshot->pool_count);
-	pair_number(&pairs[n++], "peer_pools", 0);
+	pair_number(&pairs[n++], "peer_pools", snapshot->peer_pool_count);
 	pair_number(&pairs[n++], "free_clients", 0);
 	pair_number(&pairs[n++], "used_clients", snapshot->clients_total);
 	pair_number(&pairs[n++], "login_clients", snapshot->clients_login);
@@ -547,6 +568,8 @@ static const struct show shows[] = {
 	{ "dns_zones", 0, COLUMNS(dns_zone_columns), .sources = { &dns_zones } },
 	{ "lists", PART_POOLS, COLUMNS(list_columns), .make = make_lists },
 	{ "mem", 0, COLUMNS(memory_columns), .more = more_memory },
+	{ "peer_pools", 0, COLUMNS(peer_pool_columns), .sources = { &peer_pools } },
+	{ "peers", 0, COLUMNS(peer_columns), .sources = { &peers } },
 	{ "pools", PART_POOLS | PART_STATS, COLUMNS(pool_columns), .sources = { &pools } },
 	{ "servers", PART_SERVERS, .columns = socket_columns, .column_count = LINE_COLUMNS, .sources = { &servers } },
 	{ "sockets", PART_CLIENTS | PART_SERVERS, COLUMNS(socket_columns), .sources = { &client_sockets, &servers },
@@ -565,6 +588,8 @@ FILLS(client_fields, socket_columns);
 FILLS(server_fields, socket_columns);
 FILLS(pool_fields, pool_columns);
 FILLS(budget_fields, budget_columns);
+FILLS(peer_fields, peer_columns);
+FILLS(peer_pool_fields, peer_pool_columns);
 FILLS(dns_host_fields, dns_host_columns);
 FILLS(dns_zone_fields, dns_zone_columns);
 FILLS(database_fields, database_columns);
@@ -601,8 +626,9 @@ bool rows_known(const char *what, unsigned *parts)
 const char *const *rows_names(void)
 {
 	static const char *const names[] = { "active_sockets", "budget", "clients", "config", "databases", "dns_hosts",
-		"dns_zones", "help", "leaks", "leases", "lists", "mem", "origins", "pins", "pools", "reaps", "servers",
-		"sockets", "state", "stats", "stats_averages", "stats_totals", "totals", "users", "version", NULL };
+		"dns_zones", "help", "leaks", "leases", "lists", "mem", "origins", "peer_pools", "peers", "pins",
+		"pools", "reaps", "servers", "sockets", "state", "stats", "stats_averages", "stats_totals", "totals",
+		"users", "version", NULL };
 
 	return names;
 }

@@ -195,6 +195,9 @@ static const struct expectation {
 		"maxwait:23 maxwait_us:23 pool_mode:25 load_balance_hosts:25 sv_closing:23 sv_moving:23 sv_orphaned:23 "
 		"cl_total:23 oldest_lease_us:20 median_lease_us:20 failing:25 total_questions:20 total_pins:20 pool_size:23",
 		PART_POOLS | PART_STATS },
+	{ "peers", "peer_id:23 host:25 port:23 pool_size:23", 0 },
+	{ "peer_pools", "peer_id:23 cl_active_cancel_req:23 cl_waiting_cancel_req:23 sv_active_cancel:23 sv_login:23",
+		0 },
 	{ "dns_hosts", "hostname:25 ttl:20 addrs:25", 0 },
 	{ "dns_zones", "zonename:25 serial:20 count:23", 0 },
 	{ "budget",
@@ -284,8 +287,7 @@ static void a_show_knows_which_parts_it_reads(void **state)
 
 static void what_there_is_not_is_not_known(void **state)
 {
-	static const char *const none[] = { "", "help", "CLIENTS", "client", "clientss", "fds", "peers", "peer_pools",
-		"default_pool_size" };
+	static const char *const none[] = { "", "help", "CLIENTS", "client", "clientss", "fds", "default_pool_size" };
 	unsigned parts;
 
 	(void)state;
@@ -665,9 +667,26 @@ static void names_are_shown_as_pgbouncer_shows_them(void **state)
 	assert_string_equal(line(0), "x|4294967295|1");
 }
 
+static void peers_are_shown_as_pgbouncer_shows_them(void **state)
+{
+	(void)state;
+	snapshot->peers = calloc(1, sizeof *snapshot->peers);
+	snapshot->peer_pools = calloc(1, sizeof *snapshot->peer_pools);
+	assert_true(snapshot->peers && snapshot->peer_pools);
+	snapshot->peer_count = snapshot->peer_pool_count = 1;
+	snapshot->peers[0] = (struct peer_row){ .id = 7, .host = "/tmp/seven", .port = 6432, .pool_size = 20 };
+	snapshot->peer_pools[0] = (struct peer_pool_row){
+		.id = 7, .cancels_active = 1, .cancels_waiting = 2, .connections_active = 3, .connections_login = 4
+	};
+	show("peers");
+	assert_string_equal(line(0), "7|/tmp/seven|6432|20");
+	show("peer_pools");
+	assert_string_equal(line(0), "7|1|2|3|4");
+}
+
 static void lists_counts_what_there_is(void **state)
 {
-	static const char *const lines[] = { "databases|2", "users|3", "peers|0", "pools|1", "peer_pools|0",
+	static const char *const lines[] = { "databases|2", "users|3", "peers|3", "pools|1", "peer_pools|2",
 		"free_clients|0", "used_clients|40", "login_clients|5", "free_servers|0", "used_servers|6",
 		"dns_names|2", "dns_zones|1", "dns_queries|8", "dns_pending|0" };
 	bool is_new;
@@ -677,6 +696,8 @@ static void lists_counts_what_there_is(void **state)
 	assert_non_null(snapshot_pool(snapshot));
 	for (int i = 0; i < 6; i++)
 		assert_non_null(snapshot_user(snapshot, (const char *[]){ "a", "b", "c" }[i % 3], &is_new));
+	snapshot->peer_count = 3;
+	snapshot->peer_pool_count = 2;
 	snapshot->clients_total = 40;
 	snapshot->clients_login = 5;
 	snapshot->servers_total = 6;
@@ -1001,6 +1022,7 @@ int main(void)
 		STORY(a_console_that_was_listed_is_not_listed_twice),
 		STORY(what_is_not_set_for_a_user_is_empty),
 		STORY(names_are_shown_as_pgbouncer_shows_them),
+		STORY(peers_are_shown_as_pgbouncer_shows_them),
 		STORY(lists_counts_what_there_is),
 		STORY(what_is_paused_is_not_active),
 		STORY(statistics_are_totals_and_then_averages),

@@ -29,6 +29,8 @@ void snapshot_free(struct snapshot *snapshot)
 	free(snapshot->databases);
 	free(snapshot->users);
 	free(snapshot->budgets);
+	free(snapshot->peers);
+	free(snapshot->peer_pools);
 	free(snapshot->dns_hosts);
 	free(snapshot->dns_zones);
 	free(snapshot->stats);

@@ -124,6 +124,17 @@ struct dns_zone_row {
 	uint32_t serial, names;
 };
 
+/* A process that passes cancel requests on with us; and those that are under way to it, since there were any. */
+struct peer_row {
+	int id;
+	char host[256];
+	int port, pool_size;
+};
+struct peer_pool_row {
+	int id;
+	uint32_t cancels_active, cancels_waiting, connections_active, connections_login;
+};
+
 /* One PostgreSQL server. What is not known is -1. */
 struct budget_row {
 	char host[256];
@@ -232,7 +243,11 @@ struct snapshot {
 	} user_places, stats_places; /* by name: see snapshot.c */
 	struct budget_row *budgets;
 	size_t budget_count, budget_capacity;
-	struct dns_host_row *dns_hosts; /* these two as whole lists, too */
+	struct peer_row *peers; /* these and the next two as whole lists, too */
+	size_t peer_count;
+	struct peer_pool_row *peer_pools;
+	size_t peer_pool_count;
+	struct dns_host_row *dns_hosts;
 	size_t dns_host_count;
 	struct dns_zone_row *dns_zones;
 	size_t dns_zone_count;

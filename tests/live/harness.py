@@ -329,6 +329,8 @@ class Pooler:
     settings    [pgbouncer] keys; None leaves a default out
     databases   name -> connection string without host and port, or a whole string that has a host
     users       [users] section: name -> string
+    peers       [peers] section: id -> string
+    port        one that others listen on too
     userlist    name -> secret
     called      "pgweir" or "pgbouncer": the name it is started under
     """
@@ -336,14 +338,14 @@ class Pooler:
     READY_SECONDS = 10
 
     def __init__(self, pg=None, settings=None, databases=None, users=None, userlist=None, called="pgweir",
-                 files=None, overrides=(), nofile=None, environment=None):
+                 files=None, overrides=(), nofile=None, environment=None, peers=None, port=None):
         self.pg = pg or live.pg
         self.called = called
         self.nofile = nofile
         self.environment = environment or {}
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="pooler-", dir=live.folder))
         give_away(self.folder)
-        self.port = free_port()
+        self.port = port or free_port()
         self.settings = {
             "listen_addr": "127.0.0.1", "listen_port": self.port, "unix_socket_dir": self.folder,
             "auth_type": "trust", "auth_file": self.folder / "userlist.txt", "admin_users": "admin",
@@ -355,6 +357,7 @@ class Pooler:
         self.settings.update(settings or {})
         self.databases = databases or {name: f"dbname={name}" for name in DATABASES}
         self.users = users or {}
+        self.peers = peers or {}
         self.userlist = {"app": "", "other": "", "third": "", "admin": "", "stats": ""} if userlist is None else userlist
         self.overrides = list(overrides)
         self.log_path = self.folder / "log"
@@ -383,6 +386,8 @@ class Pooler:
         lines += [f"{key} = {value}" for key, value in self.settings.items() if value is not None]
         if self.users:
             lines += ["", "[users]"] + [f"{name} = {string}" for name, string in self.users.items()]
+        if self.peers:
+            lines += ["", "[peers]"] + [f"{name} = {string}" for name, string in self.peers.items()]
         return "\n".join(lines) + "\n"
 
     def write_files(self):
