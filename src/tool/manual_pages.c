@@ -99,7 +99,8 @@ static const struct manual_option stress_options[] = {
 	{ "--sockets N", "how many in a wave (50); --waves N (3)", NULL, VALUE_TEXT, false },
 	{ "--message TEXT", "what each sends; {{i}} {{wave}} {{rand}} are filled in",
 		"To PostgreSQL it is SQL: SELECT 1.", VALUE_TEXT, false },
-	{ "--abuse MODE[=PERCENT]", "reset leave silent stop-reading slow no-goodbye transaction, or chaos", NULL,
+	{ "--abuse MODE[=PERCENT]", "what some do wrong: reset, leave, slow ..., or chaos",
+		"reset, leave, silent, stop-reading, slow, no-goodbye, transaction; chaos is the first six.",
 		VALUE_TEXT, false },
 	{ "--storm", "the burst is everybody cut off, and back at once", NULL, VALUE_NONE, false },
 	{ "--postgres URL", "where to count connections: PostgreSQL, directly", NULL, VALUE_URL, false },
@@ -109,8 +110,8 @@ static const struct manual_option stress_options[] = {
 		"dropped wrong errors ..., and p50_ p90_ p99_ p999_ max_ before connect or reply; operators == != < <= > >= && || ! "
 		"( ). doc/stress.md has all.",
 		VALUE_TEXT, false },
-	{ "--html FILE", "one page with charts; - is standard output", "So it is for --json and --junit.", VALUE_FILE,
-		false },
+	{ "--html FILE", "one page with charts; - is standard output",
+		"So it is for --json, --junit, --csv and --metrics.", VALUE_FILE, false },
 	{ "--waves N", "how many waves (3)", NULL, VALUE_TEXT, true },
 	{ "--burst N", "more sockets than --sockets for a moment (a fifth more)", NULL, VALUE_TEXT, true },
 	{ "--warm-up N", "sockets of the warm-up before the first wave (a tenth)", NULL, VALUE_TEXT, true },
@@ -133,6 +134,9 @@ static const struct manual_option stress_options[] = {
 	{ "--may-keep N", "connections that the application's own pool may keep (0)", NULL, VALUE_TEXT, true },
 	{ "--json FILE", "the report as JSON", NULL, VALUE_FILE, true },
 	{ "--junit FILE", "the report as JUnit's XML", NULL, VALUE_FILE, true },
+	{ "--csv FILE", "the timeline as a table", NULL, VALUE_FILE, true },
+	{ "--metrics FILE", "the figures as Prometheus reads them", NULL, VALUE_FILE, true },
+	{ "--preflight", "only say what would cap the run, and open nothing", NULL, VALUE_NONE, true },
 	{ "--quiet", "nothing for people", NULL, VALUE_NONE, true },
 	{ "--i-own-this-target", "the target is not on this machine, and is yours", NULL, VALUE_NONE, true },
 };
@@ -261,12 +265,12 @@ const struct manual manuals[] = {
 		.name = "stress",
 		.arguments = "URL [how] --postgres URL [--console URL]",
 		.brief = "open sockets in waves; say whether connections stay behind",
-		.about = "Opens sockets in waves and looks, between the waves, at how many database connections stay behind. URL: "
-			 "ws:// wss:// http:// https:// or postgresql://, on this machine (elsewhere only with --i-own-this-target).",
+		.about = "Opens sockets in waves; looks, between them, at how many database connections stay behind. URL: "
+			 "ws[s]://, http[s]:// or postgresql://, on this machine.",
 		.more = "What is said at the end, which patterns are named, and every figure: doc/stress.md.",
 		OPTIONS(stress_options),
-		.statuses = "0 no leak, or the assertion holds; 1 could not be done; 2 wrong usage; 3 the assertion does not hold; 4 a "
-			    "leak; 130 interrupted",
+		.statuses = "0 no leak, or the assertion holds; 1 could not be done; 2 wrong usage; 3 it does not hold; 4 a leak; 130 "
+			    "interrupted",
 		.example = "pgweir stress ws://127.0.0.1:8000/ws/ --postgres postgresql://me@/shop",
 		.see = "doc/stress.md",
 		.operand = VALUE_URL,

@@ -7,6 +7,7 @@
 #include "tool/manual.h"
 #include "tool/memory.h"
 #include "tool/stress_options.h"
+#include "tool/stress_preflight.h"
 #include "tool/stress_run.h"
 
 /* `pgweir stress`: the founding write-up's websocket test as it should be. That one opened fifty sockets, waited for half a minute and
@@ -14,6 +15,7 @@
  * what stays behind when everybody has gone home.
  *
  *     stress_options, stress_url   the command line
+ *     stress_preflight             what caps the run, before it
  *     stress_schedule              which phase when                                              pure
  *     stress_load                  the visitors: who comes, asks, waits, misbehaves and leaves
  *     stress_web, stress_postgres  their two ways to the target: libwebsockets, libpq
@@ -22,7 +24,8 @@
  *     stress_verdict               is it a leak, how sure is that, which                         pure
  *     stress_metrics, _assert      figures by name, and what is claimed of them                  pure
  *     stress_run                   all of them, turn by turn
- *     stress_report, _html, _chart text, JSON, JUnit; the page */
+ *     stress_report, _export       text, JSON, JUnit; CSV, metrics                               pure
+ *     stress_html, _chart          the page                                                      pure */
 
 static int fail(const char *what, enum stress_status status)
 {
@@ -76,9 +79,15 @@ static bool outputs_write(struct output *outputs, size_t count, const struct str
 	return good;
 }
 
-static bool on_stdout(const char *path)
+/* How many of the reports are to be standard output. */
+static int on_stdout(const struct stress_plan *plan)
 {
-	return path && strcmp(path, "-") == 0;
+	const char *const paths[] = { plan->html, plan->json, plan->junit, plan->csv, plan->metrics };
+	int count = 0;
+
+	for (size_t i = 0; i < sizeof paths / sizeof paths[0]; i++)
+		count += paths[i] && strcmp(paths[i], "-") == 0;
+	return count;
 }
 
 static enum stress_status status_of(const struct stress_result *r)
@@ -96,19 +105,24 @@ static int stress(struct stress_plan *plan, struct assertion *assertion)
 {
 	struct stress_result *r = memory_new(1, sizeof *r);
 	struct output outputs[] = { { plan->html, report_html, NULL }, { plan->json, report_json, NULL },
-		{ plan->junit, report_junit, NULL } };
+		{ plan->junit, report_junit, NULL }, { plan->csv, report_csv, NULL },
+		{ plan->metrics, report_metrics, NULL } };
 	size_t count = sizeof outputs / sizeof outputs[0];
 	char error[3000] = "";
 	bool usage = false;
 	int status;
 
 	r->plan = plan;
-	if (!run_preflight(r, error, sizeof error) || !outputs_open(outputs, count, error, sizeof error) ||
-		!run_plan(r, &usage, error, sizeof error)) {
-		status = fail(error, usage ? STRESS_USAGE : STRESS_FAILED);
+	if (!outputs_open(outputs, count, error, sizeof error) || !preflight(r, &usage, error, sizeof error))
+		goto failed;
+	if (!plan->quiet)
+		preflight_print(r, plan->preflight ? stdout : stderr);
+	if (plan->preflight) {
 		free(r);
-		return status;
+		return STRESS_FINE;
 	}
+	if (!run_plan(r, &usage, error, sizeof error))
+		goto failed;
 	if (assertion) {
 		r->asserted = true;
 		r->answer = assertion_judge(assertion, &r->metrics);
@@ -116,12 +130,15 @@ static int stress(struct stress_plan *plan, struct assertion *assertion)
 	}
 	r->status = status_of(r);
 	if (!plan->quiet)
-		report_text(
-			r, on_stdout(plan->json) || on_stdout(plan->html) || on_stdout(plan->junit) ? stderr : stdout);
+		report_text(r, on_stdout(plan) ? stderr : stdout);
 	if (r->stopped[0] && plan->quiet)
 		fail(r->stopped, STRESS_FAILED);
 	status = outputs_write(outputs, count, r) ? r->status : STRESS_FAILED;
 	timeline_fini(&r->timeline);
+	free(r);
+	return status;
+failed:
+	status = fail(error, usage ? STRESS_USAGE : STRESS_FAILED);
 	free(r);
 	return status;
 }
@@ -142,8 +159,9 @@ int main(int argc, char **argv)
 		manual_help("stress", stdout);
 		return STRESS_FINE;
 	}
-	if (on_stdout(plan.json) + on_stdout(plan.html) + on_stdout(plan.junit) > 1)
-		return fail("only one of --json, --junit and --html can be standard output", STRESS_USAGE);
+	if (on_stdout(&plan) > 1)
+		return fail("only one of --json, --junit, --html, --csv and --metrics can be standard output",
+			STRESS_USAGE);
 	if (plan.assertion && !(assertion = assertion_parse(span_text(plan.assertion), error, sizeof error))) {
 		fprintf(stderr, "pgweir stress: --assert: %s\n", error);
 		return STRESS_USAGE;

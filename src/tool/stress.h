@@ -50,7 +50,7 @@ struct stress_plan {
 	const char *url;
 	char host[256], path[1000]; /* of a websocket's or HTTP URL */
 	int port;
-	bool tls, insecure, owned, storm, quiet, help;
+	bool tls, insecure, owned, storm, preflight, quiet, help;
 
 	const char *message, *expect, *subprotocol;
 	const char *headers[STRESS_HEADERS_MAX];
@@ -62,7 +62,7 @@ struct stress_plan {
 	uint64_t seed;
 
 	const char *postgres, *console, *role; /* where to look; NULL: not */
-	const char *assertion, *json, *junit, *html;
+	const char *assertion, *json, *junit, *html, *csv, *metrics;
 };
 
 /* What came of it, counted while it happens. One for each kind of phase. */

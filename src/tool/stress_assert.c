@@ -101,6 +101,11 @@ static bool read_name(struct parser *p, struct side *side)
 	if (length >= sizeof side->name)
 		return complain(p, from, "no figure has so long a name");
 	text_copy_span(side->name, sizeof side->name, span_of(p->text + from, length));
+	if (pattern_number(side->name, &side->value)) {
+		side->name[0] = 0;
+		side->unit = UNIT_PATTERN;
+		return true;
+	}
 	metric = metrics_find(&p->names, side->name, &nearest);
 	if (metric) {
 		side->unit = metric->unit;
@@ -173,10 +178,19 @@ static bool read_comparison(struct parser *p, enum comparison *out)
 	return complain(p, at, take(p, "=") ? "to compare, write ==" : "one of == != < <= > >= is wanted here");
 }
 
+/* One pattern is no more than another. */
+static bool can_be_compared(struct parser *p, const struct node *node)
+{
+	if (node->sides[0].unit != UNIT_PATTERN || node->comparison == EQUAL || node->comparison == NOT_EQUAL)
+		return true;
+	return complain(p, node->from, "patterns are compared with == and != alone");
+}
+
 /* A number without a unit takes a percentage's, but never a time's: some would read seconds there and others milliseconds. */
 static bool same_kind(struct parser *p, struct side sides[2], size_t from)
 {
-	static const char *const kinds[] = { "a count", "a time (write its unit: 200ms, 1.5s)", "a percentage" };
+	static const char *const kinds[] = { "a count", "a time (write its unit: 200ms, 1.5s)", "a percentage",
+		"a pattern (L1 to L28, none)" };
 	char words[160];
 
 	for (int i = 0; i < 2; i++) {
@@ -202,7 +216,7 @@ static bool compare(struct parser *p, size_t *out)
 	if (!read_side(p, &node.sides[0]) || !read_comparison(p, &node.comparison) || !read_side(p, &node.sides[1]))
 		return false;
 	node.length = p->at - node.from;
-	return same_kind(p, node.sides, node.from) && node_new(p, node, out);
+	return same_kind(p, node.sides, node.from) && can_be_compared(p, &node) && node_new(p, node, out);
 }
 
 static bool one(struct parser *p, size_t *out)

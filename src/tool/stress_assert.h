@@ -9,7 +9,7 @@
  *     either     = both { "||" both }
  *     both       = one { "&&" one }
  *     one        = "!" one | "(" either ")" | side ("==" | "!=" | "<" | "<=" | ">" | ">=") side
- *     side       = NAME | NUMBER [UNIT]         UNIT: us ms s m h d, or %
+ *     side       = NAME | PATTERN | NUMBER [UNIT]         UNIT: us ms s m h d, or %; PATTERN: L1 to L28, none
  *
  * Both sides of a comparison have the same kind: a time is never compared with a bare number. */
 

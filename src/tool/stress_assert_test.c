@@ -15,7 +15,7 @@ static struct stress_metrics figures(void)
 		const char *name;
 		double value;
 	} known[] = { { "leaked", 3 }, { "confidence", 97 }, { "p99_connect", 0.150 }, { "p50_reply", 1.5 },
-		{ "opened", 180 }, { "failed", 0 } };
+		{ "opened", 180 }, { "failed", 0 }, { "pattern", 3 } };
 
 	metrics_names(&m);
 	for (size_t i = 0; i < sizeof known / sizeof known[0]; i++) {
@@ -52,6 +52,18 @@ static void refused(const char *text, const char *because)
 		fail_msg("%s was taken", text);
 	if (!strstr(error, because))
 		fail_msg("%s: \"%s\" does not say \"%s\"", text, error, because);
+}
+
+static void a_pattern_is_named_and_never_measured(void **state)
+{
+	(void)state;
+	assert_int_equal(ASSERTION_HOLDS, judged("pattern == L3"));
+	assert_int_equal(ASSERTION_FAILS, judged("pattern == L1 || pattern == none"));
+	assert_int_equal(ASSERTION_HOLDS, judged("none != pattern && leaked > 0"));
+	refused("pattern == L99", "no figure is called 'L99'");
+	refused("pattern < L3", "compared with == and != alone");
+	refused("pattern == 3", "the right side a count");
+	refused("leaked == none", "the right side a pattern");
 }
 
 static void every_comparison_is_what_it_says(void **state)
@@ -177,6 +189,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(every_comparison_is_what_it_says),
+		cmocka_unit_test(a_pattern_is_named_and_never_measured),
 		cmocka_unit_test(a_time_has_its_unit),
 		cmocka_unit_test(a_percentage_may_leave_its_sign_out),
 		cmocka_unit_test(and_binds_closer_than_or_and_not_closest),

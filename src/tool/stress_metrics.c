@@ -8,6 +8,7 @@
 /* In the order of the table in doc/stress.md. */
 enum {
 	M_LEAKED,
+	M_PATTERN,
 	M_LEAKED_PER_100,
 	M_GROWTH_PER_WAVE,
 	M_CONFIDENCE,
@@ -34,6 +35,7 @@ _Static_assert(M_COUNT == STRESS_METRICS, "every figure has its place");
 
 static const struct stress_metric names[STRESS_METRICS] = {
 	{ .name = "leaked", .what = "connections left behind, beyond the baseline and --may-keep" },
+	{ .name = "pattern", .unit = UNIT_PATTERN, .what = "of doc/leaks.md, by which they leak" },
 	{ .name = "leaked_per_100", .what = "of them for each 100 sockets" },
 	{ .name = "growth_per_wave", .what = "more with each wave after the first" },
 	{ .name = "confidence", .unit = UNIT_PERCENT, .what = "in the verdict" },
@@ -106,6 +108,9 @@ void metrics_take(struct stress_metrics *m, const struct stress_tally *tally, co
 	}
 	if (v->kind != VERDICT_UNKNOWN) {
 		set(m, M_LEAKED, v->leaked);
+		set(m, M_PATTERN, v->kind == VERDICT_NONE ? PATTERN_NONE : PATTERN_UNNAMED);
+		if (v->pattern)
+			pattern_number(v->pattern->number, &m->at[M_PATTERN].value);
 		set(m, M_LEAKED_PER_100, v->per_100);
 		set(m, M_GROWTH_PER_WAVE, v->growth);
 		set(m, M_CONFIDENCE, v->confidence);
@@ -145,10 +150,24 @@ const struct stress_metric *metrics_find(const struct stress_metrics *m, const c
 	return NULL;
 }
 
+bool pattern_number(const char *name, double *out)
+{
+	int64_t number = PATTERN_NONE;
+
+	if (strcmp(name, "none") != 0 && (!leak_pattern_of(name) || !text_to_i64(span_text(name + 1), &number)))
+		return false;
+	*out = (double)number;
+	return true;
+}
+
 char *metric_text(char *out, size_t size, const struct stress_metric *m)
 {
 	if (!m->known)
 		text_copy(out, size, "unknown");
+	else if (m->unit == UNIT_PATTERN && m->value < 1)
+		text_copy(out, size, m->value < 0 ? "unnamed" : "none");
+	else if (m->unit == UNIT_PATTERN)
+		text_format(out, size, "L%.0f", m->value);
 	else if (m->unit == UNIT_TIME)
 		text_duration(out, size, (time_us)(m->value * (double)SECOND_US + 0.5));
 	else

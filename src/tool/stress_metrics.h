@@ -5,9 +5,12 @@
 
 /* The figures of a run by name, as --assert, JSON and JUnit use them. */
 
-enum stress_unit { UNIT_COUNT, UNIT_TIME, UNIT_PERCENT }; /* times in seconds */
+/* Times are in seconds. A pattern is the number in its name: 3 for L3, PATTERN_NONE without a leak. */
+enum stress_unit { UNIT_COUNT, UNIT_TIME, UNIT_PERCENT, UNIT_PATTERN };
+#define PATTERN_NONE    0
+#define PATTERN_UNNAMED (-1) /* a leak that nothing names */
 
-#define STRESS_METRICS 29
+#define STRESS_METRICS  30
 
 struct stress_metric {
 	const char *name;
@@ -29,7 +32,10 @@ void metrics_take(
 /* NULL: there is no such figure. `nearest` (may be NULL) gets the name that was perhaps meant, or NULL. */
 const struct stress_metric *metrics_find(const struct stress_metrics *, const char *name, const char **nearest);
 
-/* "12", "3.4 ms", "1.5 %", or "unknown". Returns out. */
+/* "L3", "none": false if no pattern is called so. */
+bool pattern_number(const char *name, double *out);
+
+/* "12", "3.4 ms", "1.5 %", "L3", or "unknown". Returns out. */
 char *metric_text(char *out, size_t size, const struct stress_metric *);
 
 #endif

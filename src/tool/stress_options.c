@@ -39,6 +39,9 @@ enum {
 	O_HTML,
 	O_JSON,
 	O_JUNIT,
+	O_CSV,
+	O_METRICS,
+	O_PREFLIGHT,
 	O_QUIET,
 	O_OWNED,
 };
@@ -58,8 +61,10 @@ static const struct option table[] = { { "sockets", required_argument, NULL, O_S
 	{ "console", required_argument, NULL, O_CONSOLE }, { "role", required_argument, NULL, O_ROLE },
 	{ "may-keep", required_argument, NULL, O_MAY_KEEP }, { "assert", required_argument, NULL, O_ASSERT },
 	{ "html", required_argument, NULL, O_HTML }, { "json", required_argument, NULL, O_JSON },
-	{ "junit", required_argument, NULL, O_JUNIT }, { "quiet", no_argument, NULL, O_QUIET },
-	{ "i-own-this-target", no_argument, NULL, O_OWNED }, { "help", no_argument, NULL, 'h' }, { 0 } };
+	{ "junit", required_argument, NULL, O_JUNIT }, { "csv", required_argument, NULL, O_CSV },
+	{ "metrics", required_argument, NULL, O_METRICS }, { "preflight", no_argument, NULL, O_PREFLIGHT },
+	{ "quiet", no_argument, NULL, O_QUIET }, { "i-own-this-target", no_argument, NULL, O_OWNED },
+	{ "help", no_argument, NULL, 'h' }, { 0 } };
 
 #define OPTIONS (sizeof table / sizeof table[0])
 
@@ -241,6 +246,10 @@ static bool read_option(int option, struct stress_plan *p, struct fault fault)
 		return read_text(option, &p->json, fault);
 	case O_JUNIT:
 		return read_text(option, &p->junit, fault);
+	case O_CSV:
+		return read_text(option, &p->csv, fault);
+	case O_METRICS:
+		return read_text(option, &p->metrics, fault);
 	case O_HEADER:
 		return read_header(p, fault);
 	case O_ABUSE:
@@ -257,6 +266,9 @@ static bool read_option(int option, struct stress_plan *p, struct fault fault)
 		return true;
 	case O_INSECURE:
 		p->insecure = true;
+		return true;
+	case O_PREFLIGHT:
+		p->preflight = true;
 		return true;
 	case O_QUIET:
 		p->quiet = true;

@@ -233,6 +233,30 @@ static json_t *clauses_json(const struct stress_result *r)
 	return array;
 }
 
+static json_t *metric_json(const struct stress_metric *m)
+{
+	char text[40];
+
+	if (!m->known)
+		return json_null();
+	return m->unit == UNIT_PATTERN ? json_string(metric_text(text, sizeof text, m)) : json_real(m->value);
+}
+
+static json_t *checks_json(const struct stress_result *r)
+{
+	json_t *array = memory_got(json_array());
+
+	for (size_t i = 0; i < r->check_count; i++) {
+		json_t *json = memory_got(json_object());
+
+		object_set(json, "what", json_string(r->checks[i].what));
+		object_set(json, "found", text_json(span_text(r->checks[i].found)));
+		object_set(json, "caps_at", r->checks[i].cap ? json_integer(r->checks[i].cap) : json_null());
+		array_append(array, json);
+	}
+	return array;
+}
+
 void report_json(const struct stress_result *r, FILE *to)
 {
 	json_t *json = memory_got(json_object()), *metrics = memory_got(json_object()),
@@ -247,10 +271,10 @@ void report_json(const struct stress_result *r, FILE *to)
 	object_set(json, "seed", json_integer((json_int_t)r->plan->seed));
 	object_set(json, "sockets_peak", json_integer(r->sockets_peak));
 	object_set(json, "status", json_integer(r->status));
+	object_set(json, "preflight", checks_json(r));
 	object_set(json, "verdict", verdict_json(r));
 	for (size_t i = 0; i < STRESS_METRICS; i++)
-		object_set(metrics, r->metrics.at[i].name,
-			r->metrics.at[i].known ? json_real(r->metrics.at[i].value) : json_null());
+		object_set(metrics, r->metrics.at[i].name, metric_json(&r->metrics.at[i]));
 	object_set(json, "metrics", metrics);
 	object_set(json, "assertion", r->asserted ? clauses_json(r) : json_null());
 	object_set(json, "phases", phases_json(&r->tally));

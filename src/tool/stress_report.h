@@ -11,8 +11,18 @@
 
 enum stress_status { STRESS_FINE, STRESS_FAILED, STRESS_USAGE, STRESS_NOT_SO, STRESS_LEAK, STRESS_INTERRUPTED = 130 };
 
+/* Something that was looked at before the run. */
+struct stress_check {
+	const char *what;
+	char found[300];
+	unsigned cap; /* sockets that it allows, where those are fewer than are wanted; 0: it caps nothing */
+};
+#define STRESS_CHECKS 10
+
 struct stress_result {
 	const struct stress_plan *plan;
+	struct stress_check checks[STRESS_CHECKS];
+	size_t check_count;
 	struct stress_schedule schedule;
 	struct stress_tally tally;
 	struct timeline timeline;
@@ -50,6 +60,10 @@ void report_text(const struct stress_result *, FILE *);
 
 /* One document, one object. */
 void report_json(const struct stress_result *, FILE *);
+
+/* The timeline, a row for each look; and the figures as Prometheus reads them. */
+void report_csv(const struct stress_result *, FILE *);
+void report_metrics(const struct stress_result *, FILE *);
 
 /* One test suite: "it could be done", "no connection leaks" and each comparison of the assertion are its cases. */
 void report_junit(const struct stress_result *, FILE *);

@@ -137,11 +137,12 @@ static void the_page_closes_what_it_opens(void **state)
 
 static void a_token_of_the_url_is_not_kept(void **state)
 {
-	void (*const writers[])(const struct stress_result *, FILE *) = { report_html, report_json, report_junit };
+	void (*const writers[])(const struct stress_result *, FILE *) = { report_html, report_json, report_junit,
+		report_csv, report_metrics };
 	struct stress_result *r = hostile_result();
 
 	(void)state;
-	for (size_t i = 0; i < 3; i++) {
+	for (size_t i = 0; i < 5; i++) {
 		char *text = rendered(writers[i], r);
 
 		assert_null(strstr(text, "secret"));
@@ -168,6 +169,45 @@ static void json_can_be_read_again(void **state)
 	result_free(r);
 }
 
+static void a_table_has_a_row_for_each_look_and_nothing_for_what_was_not_seen(void **state)
+{
+	struct stress_result *r = hostile_result();
+	char *text = rendered(report_csv, r);
+	size_t rows = 0, commas = 0;
+
+	(void)state;
+	for (const char *at = text; *at; at++) {
+		commas += *at == ',';
+		rows += *at == '\n';
+	}
+	assert_int_equal(1 + 80, rows);
+	assert_int_equal(12 * rows, commas);
+	assert_non_null(strstr(text, "\r\n1.500,hold,1,3,0,0,1,,,,,,\r\n"));
+	assert_non_null(strstr(text, "\r\n3.500,hold,1,7,0,0,,,,,,,\r\n"));
+	free(text);
+	result_free(r);
+}
+
+static void metrics_have_the_figures_that_are_known_and_no_others(void **state)
+{
+	struct stress_result *r = hostile_result();
+	char *text = rendered(report_metrics, r);
+
+	(void)state;
+	assert_non_null(strstr(text, "\npgweir_stress_leaked 55\n"));
+	assert_non_null(strstr(text, "\npgweir_stress_verdict{kind=\"growing\"} 1\n"));
+	assert_non_null(strstr(text, "\npgweir_stress_verdict{kind=\"none\"} 0\n"));
+	assert_non_null(strstr(text, "pattern=\"L3\"} 1\n"));
+	assert_non_null(strstr(text, "\npgweir_stress_connect_seconds_count 80\n"));
+	assert_non_null(strstr(text, "\npgweir_stress_connect_seconds_bucket{le=\"+Inf\"} 80\n"));
+	assert_non_null(strstr(text, "\npgweir_stress_asserted 0\n"));
+	assert_null(strstr(text, "pgweir_stress_p99_reply_seconds"));
+	assert_null(strstr(text, "pgweir_stress_waiting_peak"));
+	assert_string_equal("# EOF\n", text + strlen(text) - 6);
+	free(text);
+	result_free(r);
+}
+
 static void junit_counts_what_failed(void **state)
 {
 	struct stress_result *r = hostile_result();
@@ -189,15 +229,15 @@ static void junit_counts_what_failed(void **state)
 
 static void a_run_that_saw_nothing_still_has_a_report(void **state)
 {
-	void (*const writers[])(
-		const struct stress_result *, FILE *) = { report_text, report_html, report_json, report_junit };
+	void (*const writers[])(const struct stress_result *, FILE *) = { report_text, report_html, report_json,
+		report_junit, report_csv, report_metrics };
 	struct stress_result *r = calloc(1, sizeof *r);
 
 	(void)state;
 	assert_non_null(r);
 	r->plan = &plan;
 	metrics_take(&r->metrics, &r->tally, &r->timeline, &r->verdict);
-	for (size_t i = 0; i < 4; i++) {
+	for (size_t i = 0; i < 6; i++) {
 		char *text = rendered(writers[i], r);
 
 		assert_true(strlen(text) > 50);
@@ -230,6 +270,8 @@ int main(void)
 		cmocka_unit_test(the_page_closes_what_it_opens),
 		cmocka_unit_test(a_token_of_the_url_is_not_kept),
 		cmocka_unit_test(json_can_be_read_again),
+		cmocka_unit_test(a_table_has_a_row_for_each_look_and_nothing_for_what_was_not_seen),
+		cmocka_unit_test(metrics_have_the_figures_that_are_known_and_no_others),
 		cmocka_unit_test(junit_counts_what_failed),
 		cmocka_unit_test(a_run_that_saw_nothing_still_has_a_report),
 		cmocka_unit_test(troubles_are_counted_by_their_words_and_bounded),

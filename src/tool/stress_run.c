@@ -5,76 +5,13 @@
 
 #include "base/text.h"
 #include "io/clock.h"
-#include "io/file.h"
 #include "io/terminal.h"
 #include "tool/stress_load.h"
 #include "tool/stress_watch.h"
 
 /* The run itself: turn the load, take what the watch has seen, say where we are; over and over until the schedule ends. */
 
-#define OTHER_DESCRIPTORS 64 /* files, the library's own, PostgreSQL, the console */
-#define LINE_EVERY        (200 * MILLISECOND_US)
-
-/* How many ports this machine gives to outgoing connections; 0: not to be seen. */
-static unsigned ports_count(void)
-{
-	char *text, error[200], *rest;
-	size_t length;
-	long low, high;
-
-	if (!file_read("/proc/sys/net/ipv4/ip_local_port_range", 100, &text, &length, error, sizeof error))
-		return 0;
-	low = strtol(text, &rest, 10);
-	high = strtol(rest, NULL, 10);
-	free(text);
-	return high > low && high < 65536 && low > 0 ? (unsigned)(high - low + 1) : 0;
-}
-
-bool run_preflight(struct stress_result *r, char *error, size_t error_size)
-{
-	const struct stress_plan *plan = r->plan;
-	unsigned sockets = plan->sockets + plan->burst, ports = ports_count();
-	uint64_t wanted, allowed;
-	char note[400];
-
-	if (plan->warm_up > sockets)
-		sockets = plan->warm_up;
-	wanted = sockets + OTHER_DESCRIPTORS;
-	/* Twice as many: the goodbyes of those who leave overlap with the arrival of the next. */
-	allowed = descriptors_allow(2 * wanted);
-	if (allowed < wanted) {
-		text_format(error, error_size,
-			"%u sockets at once need %llu open files, and this process may have %llu: ulimit -Hn, LimitNOFILE= of its service, or fewer --sockets",
-			sockets, (unsigned long long)wanted, (unsigned long long)allowed);
-		return false;
-	}
-	if (ports > 0 && sockets > ports) {
-		text_format(error, error_size,
-			"%u sockets at once need as many ports, and this machine has %u for one target: sysctl net.ipv4.ip_local_port_range, or fewer --sockets",
-			sockets, ports);
-		return false;
-	}
-	if (ports > 0 && (uint64_t)sockets * plan->waves > ports) {
-		text_format(note, sizeof note,
-			"All waves together open more sockets than this machine has ports (%u); a port rests for a minute after its use, so later waves may be refused by this machine and not by the target.",
-			ports);
-		result_note(r, note);
-	}
-	return true;
-}
-
-static void note_fullness(struct stress_result *r)
-{
-	char note[200];
-
-	if (r->max_connections > 0 && r->plan->target == TARGET_POSTGRES && !r->plan->console &&
-		r->plan->sockets + r->plan->burst >= (unsigned)r->max_connections) {
-		text_format(note, sizeof note,
-			"PostgreSQL has %d places (max_connections), fewer than the sockets that are opened at once.",
-			r->max_connections);
-		result_note(r, note);
-	}
-}
+#define LINE_EVERY (200 * MILLISECOND_US)
 
 /* ---- saying where we are ---- */
 
@@ -243,7 +180,6 @@ bool run_plan(struct stress_result *r, bool *usage, char *error, size_t error_si
 	if (!watch)
 		return false;
 	r->max_connections = watch_max_connections(watch);
-	note_fullness(r);
 	load = load_new(r->plan, &r->tally, zero, error, error_size);
 	if (!load) {
 		watch_free(watch);

@@ -3,9 +3,6 @@
 
 #include "tool/stress_report.h"
 
-/* Whether this machine lets so many sockets be open; notes what else caps the run. False: `error`. */
-bool run_preflight(struct stress_result *, char *error, size_t error_size);
-
 /* The whole run, as result->plan says, until its end or Ctrl-C; the result has all but the assertion. False: it could not begin, `error`,
  * the user's mistake when *usage. */
 bool run_plan(struct stress_result *, bool *usage, char *error, size_t error_size);

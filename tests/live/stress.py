@@ -86,6 +86,8 @@ class Hostile:
     def _one(self, peer):
         peer.settimeout(20)
         try:
+            if peer.recv(1, socket.MSG_PEEK) == b"":
+                return  # the look whether anybody is there, before the run
             self.seen.append(self.answer(peer))
         except OSError as failure:
             self.seen.append(type(failure).__name__)
