@@ -67,6 +67,7 @@ complete -c pgweir -n '__fish_seen_subcommand_from stress' -l storm -d 'the burs
 complete -c pgweir -n '__fish_seen_subcommand_from stress' -l postgres -x -d 'where to count connections: PostgreSQL, directly'
 complete -c pgweir -n '__fish_seen_subcommand_from stress' -l console -x -d 'the pooler'\''s console: SHOW POOLS, SHOW LEAKS'
 complete -c pgweir -n '__fish_seen_subcommand_from stress' -l assert -x -d 'such as leaked==0 && p99_connect<200ms'
+complete -c pgweir -n '__fish_seen_subcommand_from stress' -l knee -x -d 'raise the load to --sockets until this does not hold any more'
 complete -c pgweir -n '__fish_seen_subcommand_from stress' -l html -r -F -d 'one page with charts; - is standard output'
 complete -c pgweir -n '__fish_seen_subcommand_from stress' -l waves -x -d 'how many waves (3)'
 complete -c pgweir -n '__fish_seen_subcommand_from stress' -l burst -x -d 'more sockets than --sockets for a moment (a fifth more)'

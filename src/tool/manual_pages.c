@@ -110,6 +110,9 @@ static const struct manual_option stress_options[] = {
 		"dropped wrong errors ..., and p50_ p90_ p99_ p999_ max_ before connect or reply; operators == != < <= > >= && || ! "
 		"( ). doc/stress.md has all.",
 		VALUE_TEXT, false },
+	{ "--knee EXPRESSION", "raise the load to --sockets until this does not hold any more",
+		"Such as 'p99_reply<200ms && errors==0'. Says the most sockets that are served so, and what stands in the way of more.",
+		VALUE_TEXT, false },
 	{ "--html FILE", "one page with charts; - is standard output",
 		"So it is for --json, --junit, --csv and --metrics.", VALUE_FILE, false },
 	{ "--waves N", "how many waves (3)", NULL, VALUE_TEXT, true },

@@ -23,6 +23,7 @@
  *     stress_timeline              what was so at the same time; plateaus                        pure
  *     stress_verdict               is it a leak, how sure is that, which                         pure
  *     stress_metrics, _assert      figures by name, and what is claimed of them                  pure
+ *     stress_knee, _climb          the largest load that is still served, and the search for it
  *     stress_run                   all of them, turn by turn
  *     stress_report, _export       text, JSON, JUnit; CSV, metrics                               pure
  *     stress_html, _chart          the page                                                      pure */
@@ -143,6 +144,19 @@ failed:
 	return status;
 }
 
+static bool knee_is_fine(const struct stress_plan *plan, char *error, size_t error_size)
+{
+	struct assertion *wanted;
+	bool good;
+
+	if (!plan->knee)
+		return true;
+	wanted = assertion_parse(span_text(plan->knee), error, error_size);
+	good = wanted && knee_can_be(wanted, error, error_size);
+	assertion_free(wanted);
+	return good;
+}
+
 int main(int argc, char **argv)
 {
 	struct stress_plan plan;
@@ -162,6 +176,10 @@ int main(int argc, char **argv)
 	if (on_stdout(&plan) > 1)
 		return fail("only one of --json, --junit, --html, --csv and --metrics can be standard output",
 			STRESS_USAGE);
+	if (!knee_is_fine(&plan, error, sizeof error)) {
+		fprintf(stderr, "pgweir stress: --knee: %s\n", error);
+		return STRESS_USAGE;
+	}
 	if (plan.assertion && !(assertion = assertion_parse(span_text(plan.assertion), error, sizeof error))) {
 		fprintf(stderr, "pgweir stress: --assert: %s\n", error);
 		return STRESS_USAGE;

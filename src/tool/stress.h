@@ -62,6 +62,7 @@ struct stress_plan {
 	uint64_t seed;
 
 	const char *postgres, *console, *role; /* where to look; NULL: not */
+	const char *knee;                      /* what must hold while the load is raised; NULL: it is not raised */
 	const char *assertion, *json, *junit, *html, *csv, *metrics;
 };
 
@@ -87,6 +88,10 @@ struct stress_tally {
 
 /* One more of this trouble. */
 void tally_trouble(struct stress_tally *, const char *text);
+
+/* What was counted apart, as well. */
+void tally_add(struct stress_tally_phase *sum, const struct stress_tally_phase *);
+void tally_merge(struct stress_tally *into, const struct stress_tally *from);
 
 /* All phases together. */
 struct stress_tally_phase tally_total(const struct stress_tally *);

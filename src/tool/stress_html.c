@@ -85,6 +85,34 @@ static void add_verdict(const struct stress_result *r, struct buf *out)
 	report_raw(out, "</section>\n");
 }
 
+static void add_knee(const struct stress_result *r, struct buf *out)
+{
+	const struct knee *k = &r->knee;
+	char words[600], connect[40], reply[40];
+
+	if (!r->plan->knee)
+		return;
+	knee_words(k, r->plan->knee, words, sizeof words);
+	around(out, "<section class=\"verdict open\"><p class=\"say\">", words, "</p>\n");
+	if (k->limit[0])
+		around(out, "<p>In the way: ", k->limit, "</p>\n");
+	if (r->stopped[0])
+		around(out, "<p><b>Ended early:</b> ", r->stopped, "</p>\n");
+	report_raw(out,
+		"</section>\n<section><h2>Level by level</h2><div class=\"scroll\"><table><tr><th>sockets</th><th>open p99</th><th>answer p99</th>"
+		"<th>errors</th><th>served as wanted</th></tr>\n");
+	for (unsigned i = 0; i < k->count; i++) {
+		const struct knee_level *l = &k->levels[i];
+
+		report_add(out, "<tr><td>%u</td><td>%s</td><td>%s</td><td>%llu</td><td class=\"%s\">", l->sockets,
+			text_duration(connect, sizeof connect, l->p99_connect),
+			text_duration(reply, sizeof reply, l->p99_reply), (unsigned long long)l->errors,
+			l->held ? "holds" : "fails");
+		around(out, "", l->held ? "yes" : l->why, "</td></tr>\n");
+	}
+	report_raw(out, "</table></div></section>\n");
+}
+
 static void add_tile(struct buf *out, const struct stress_result *r, const char *figure, const char *label)
 {
 	const struct stress_metric *m = metrics_find(&r->metrics, figure, NULL);
@@ -191,9 +219,13 @@ static void add_plan(const struct stress_result *r, struct buf *out)
 	char text[40];
 
 	report_raw(out, "<section><h2>How it was done</h2>\n");
-	report_add(out, "<p>%u wave%s of %u sockets, and %u more in a burst%s; %u in the warm-up.", p->waves,
-		p->waves == 1 ? "" : "s", p->sockets, p->burst,
-		p->storm ? ", in which all are cut off and come back at once" : "", p->warm_up);
+	if (p->knee)
+		report_add(out, "<p>%u levels of at most %u sockets; %u in the warm-up.", r->knee.count, p->sockets,
+			p->warm_up);
+	else
+		report_add(out, "<p>%u wave%s of %u sockets, and %u more in a burst%s; %u in the warm-up.", p->waves,
+			p->waves == 1 ? "" : "s", p->sockets, p->burst,
+			p->storm ? ", in which all are cut off and come back at once" : "", p->warm_up);
 	for (size_t i = 0; i < sizeof times / sizeof times[0]; i++)
 		report_add(out, "%s %s %s", i ? "," : " Times:", times[i].name,
 			text_duration(text, sizeof text, times[i].time));
@@ -222,7 +254,9 @@ void report_html(const struct stress_result *r, FILE *to)
 	around(&out, "<header><h1>pgweir stress</h1><p>", report_target(r->plan, target, sizeof target), " &middot; ");
 	around(&out, "", r->began, "");
 	report_add(&out, " &middot; %s</p></header>\n", text_duration(lasted, sizeof lasted, r->lasted));
-	add_verdict(r, &out);
+	add_knee(r, &out);
+	if (!r->plan->knee)
+		add_verdict(r, &out);
 	add_tiles(r, &out);
 	add_assertion(r, &out);
 	if (r->timeline.count > 1) {

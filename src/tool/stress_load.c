@@ -214,6 +214,9 @@ static void leave(struct visitor *v)
 {
 	bool rude = v->abuse == ABUSE_NO_GOODBYE || v->abuse == ABUSE_STOP_READING || cuts_itself_off(v);
 
+	/* An answer that had not come by then took at least so long. */
+	if (v->state == VISITOR_ASKING && v->abuse == ABUSE_NONE)
+		histogram_add(&tally_of(v->load)->reply, v->load->now > v->due ? v->load->now - v->due : 0);
 	if (v->state == VISITOR_OPENING || is_open(v)) {
 		way_close(v, v->abuse == ABUSE_RESET ? GOODBYE_RESET : rude ? GOODBYE_NONE : GOODBYE);
 		tally_of(v->load)->abused += rude;
@@ -311,6 +314,11 @@ void load_turn(struct load *l, const struct stress_step *step)
 			send_away(&l->visitors[i], step);
 	}
 	way_turn(l, TURN_US);
+}
+
+void load_count_in(struct load *l, struct stress_tally *tally)
+{
+	l->tally = tally;
 }
 
 unsigned load_open_count(const struct load *l)

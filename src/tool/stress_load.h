@@ -15,6 +15,9 @@ struct load *load_new(const struct stress_plan *, struct stress_tally *, time_us
 /* Do what is due at this step, and take what the network brings; for some milliseconds. */
 void load_turn(struct load *, const struct stress_step *);
 
+/* Count there from now on; borrowed for the rest of the load's life. */
+void load_count_in(struct load *, struct stress_tally *);
+
 /* How many visitors are connected. */
 unsigned load_open_count(const struct load *);
 

@@ -27,6 +27,7 @@ enum {
 	M_WRONG,
 	M_WRONG_PERCENT,
 	M_ERRORS,
+	M_KNEE,
 	M_CONNECT,
 	M_REPLY = M_CONNECT + 5,
 	M_COUNT = M_REPLY + 5
@@ -54,6 +55,7 @@ static const struct stress_metric names[STRESS_METRICS] = {
 	{ .name = "wrong", .what = "answers that were not the expected one" },
 	{ .name = "wrong_percent", .unit = UNIT_PERCENT, .what = "of the answers" },
 	{ .name = "errors", .what = "failed + dropped + wrong" },
+	{ .name = "knee", .what = "most sockets that are served as --knee wants" },
 	{ .name = "p50_connect", .unit = UNIT_TIME, .what = "half of the sockets were open within" },
 	{ .name = "p90_connect", .unit = UNIT_TIME, .what = "90 % of them" },
 	{ .name = "p99_connect", .unit = UNIT_TIME, .what = "99 % of them" },
@@ -134,6 +136,11 @@ void metrics_take(struct stress_metrics *m, const struct stress_tally *tally, co
 	set(m, M_ERRORS, (double)(all.failed + all.dropped + all.wrong));
 	set_times(m, M_CONNECT, &all.connect);
 	set_times(m, M_REPLY, &all.reply);
+}
+
+void metrics_take_knee(struct stress_metrics *m, unsigned sockets)
+{
+	set(m, M_KNEE, sockets);
 }
 
 const struct stress_metric *metrics_find(const struct stress_metrics *m, const char *name, const char **nearest)

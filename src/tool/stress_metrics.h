@@ -10,7 +10,7 @@ enum stress_unit { UNIT_COUNT, UNIT_TIME, UNIT_PERCENT, UNIT_PATTERN };
 #define PATTERN_NONE    0
 #define PATTERN_UNNAMED (-1) /* a leak that nothing names */
 
-#define STRESS_METRICS  30
+#define STRESS_METRICS  31
 
 struct stress_metric {
 	const char *name;
@@ -28,6 +28,9 @@ struct stress_metrics {
 void metrics_names(struct stress_metrics *);
 void metrics_take(
 	struct stress_metrics *, const struct stress_tally *, const struct timeline *, const struct stress_verdict *);
+
+/* The largest load that was served as wanted: known by its search alone. */
+void metrics_take_knee(struct stress_metrics *, unsigned sockets);
 
 /* NULL: there is no such figure. `nearest` (may be NULL) gets the name that was perhaps meant, or NULL. */
 const struct stress_metric *metrics_find(const struct stress_metrics *, const char *name, const char **nearest);

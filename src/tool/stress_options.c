@@ -36,6 +36,7 @@ enum {
 	O_ROLE,
 	O_MAY_KEEP,
 	O_ASSERT,
+	O_KNEE,
 	O_HTML,
 	O_JSON,
 	O_JUNIT,
@@ -60,11 +61,11 @@ static const struct option table[] = { { "sockets", required_argument, NULL, O_S
 	{ "storm", no_argument, NULL, O_STORM }, { "postgres", required_argument, NULL, O_POSTGRES },
 	{ "console", required_argument, NULL, O_CONSOLE }, { "role", required_argument, NULL, O_ROLE },
 	{ "may-keep", required_argument, NULL, O_MAY_KEEP }, { "assert", required_argument, NULL, O_ASSERT },
-	{ "html", required_argument, NULL, O_HTML }, { "json", required_argument, NULL, O_JSON },
-	{ "junit", required_argument, NULL, O_JUNIT }, { "csv", required_argument, NULL, O_CSV },
-	{ "metrics", required_argument, NULL, O_METRICS }, { "preflight", no_argument, NULL, O_PREFLIGHT },
-	{ "quiet", no_argument, NULL, O_QUIET }, { "i-own-this-target", no_argument, NULL, O_OWNED },
-	{ "help", no_argument, NULL, 'h' }, { 0 } };
+	{ "knee", required_argument, NULL, O_KNEE }, { "html", required_argument, NULL, O_HTML },
+	{ "json", required_argument, NULL, O_JSON }, { "junit", required_argument, NULL, O_JUNIT },
+	{ "csv", required_argument, NULL, O_CSV }, { "metrics", required_argument, NULL, O_METRICS },
+	{ "preflight", no_argument, NULL, O_PREFLIGHT }, { "quiet", no_argument, NULL, O_QUIET },
+	{ "i-own-this-target", no_argument, NULL, O_OWNED }, { "help", no_argument, NULL, 'h' }, { 0 } };
 
 #define OPTIONS (sizeof table / sizeof table[0])
 
@@ -240,6 +241,8 @@ static bool read_option(int option, struct stress_plan *p, struct fault fault)
 		return read_text(option, &p->role, fault);
 	case O_ASSERT:
 		return read_text(option, &p->assertion, fault);
+	case O_KNEE:
+		return read_text(option, &p->knee, fault);
 	case O_HTML:
 		return read_text(option, &p->html, fault);
 	case O_JSON:
@@ -362,7 +365,9 @@ static bool make_sense(struct stress_plan *p, struct fault fault, bool burst_giv
 		return complain(fault, "--expect wants --message: without a question there is no answer");
 	if (p->target == TARGET_POSTGRES && !p->message)
 		p->message = "SELECT 1";
-	if (!burst_given && !p->storm)
+	if (p->knee && (p->storm || (burst_given && p->burst > 0)))
+		return complain(fault, "--knee raises the load level by level: it has no --burst and no --storm");
+	if (!burst_given && !p->storm && !p->knee)
 		p->burst = p->sockets / 5;
 	if (!warm_up_given)
 		p->warm_up = p->sockets / 10 ? p->sockets / 10 : 1;

@@ -88,13 +88,38 @@ static void print_assertion(const struct stress_result *r, FILE *to)
 		fprintf(to, "  %s  %s   (%s)\n", words[r->clauses[i].answer], r->clauses[i].text, r->clauses[i].seen);
 }
 
-void report_text(const struct stress_result *r, FILE *to)
+static void print_knee(const struct stress_result *r, FILE *to)
+{
+	static const struct table_column columns[] = { { .title = "SOCKETS", .right = true },
+		{ .title = "CONNECT P99", .right = true }, { .title = "REPLY P99", .right = true },
+		{ .title = "ERRORS", .right = true }, { .title = "SERVED" } };
+	struct table *table = table_new(columns, sizeof columns / sizeof columns[0]);
+	char words[600];
+
+	knee_words(&r->knee, r->plan->knee, words, sizeof words);
+	fprintf(to, "%s\n", words);
+	if (r->knee.limit[0])
+		fprintf(to, "In the way: %s\n", r->knee.limit);
+	fputc('\n', to);
+	for (unsigned i = 0; i < r->knee.count; i++) {
+		const struct knee_level *l = &r->knee.levels[i];
+		char cells[4][40];
+
+		text_format(cells[0], sizeof cells[0], "%u", l->sockets);
+		text_duration(cells[1], sizeof cells[1], l->p99_connect);
+		text_duration(cells[2], sizeof cells[2], l->p99_reply);
+		text_format(cells[3], sizeof cells[3], "%llu", (unsigned long long)l->errors);
+		table_add(table, (const char *[]){ cells[0], cells[1], cells[2], cells[3], l->held ? "yes" : l->why });
+	}
+	table_print(table, to);
+	table_free(table);
+}
+
+static void print_verdict(const struct stress_result *r, FILE *to)
 {
 	const struct stress_verdict *v = &r->verdict;
 	char words[600];
 
-	if (r->stopped[0])
-		fprintf(to, "Ended early: %s\n", r->stopped);
 	verdict_words(v, r->plan, words, sizeof words);
 	fprintf(to, "%s\n", words);
 	if (v->kind != VERDICT_UNKNOWN)
@@ -105,6 +130,16 @@ void report_text(const struct stress_result *r, FILE *to)
 	if (v->pattern)
 		fprintf(to, "Cure: %s\n", v->pattern->cure);
 	print_waves(r, to);
+}
+
+void report_text(const struct stress_result *r, FILE *to)
+{
+	if (r->stopped[0])
+		fprintf(to, "Ended early: %s\n", r->stopped);
+	if (r->plan->knee)
+		print_knee(r, to);
+	else
+		print_verdict(r, to);
 	fputc('\n', to);
 	print_phases(r, to);
 	for (size_t i = 0; i < r->tally.trouble_count; i++)
@@ -233,6 +268,39 @@ static json_t *clauses_json(const struct stress_result *r)
 	return array;
 }
 
+static json_t *knee_json(const struct stress_result *r)
+{
+	const struct knee *k = &r->knee;
+	json_t *json = memory_got(json_object()), *levels = memory_got(json_array());
+	char words[600];
+
+	if (!r->plan->knee) {
+		json_decref(json);
+		json_decref(levels);
+		return json_null();
+	}
+	knee_words(k, r->plan->knee, words, sizeof words);
+	object_set(json, "words", text_json(span_text(words)));
+	object_set(json, "found", json_boolean(k->found));
+	object_set(json, "sockets", json_integer(k->good));
+	object_set(json, "broken_at", k->bad ? json_integer(k->bad) : json_null());
+	object_set(json, "limit", k->limit[0] ? text_json(span_text(k->limit)) : json_null());
+	for (unsigned i = 0; i < k->count; i++) {
+		const struct knee_level *l = &k->levels[i];
+		json_t *level = memory_got(json_object());
+
+		object_set(level, "sockets", json_integer(l->sockets));
+		object_set(level, "served", json_boolean(l->held));
+		object_set(level, "p99_connect", seconds_json(l->p99_connect));
+		object_set(level, "p99_reply", seconds_json(l->p99_reply));
+		object_set(level, "errors", json_integer((json_int_t)l->errors));
+		object_set(level, "why", text_json(span_text(l->why)));
+		array_append(levels, level);
+	}
+	object_set(json, "levels", levels);
+	return json;
+}
+
 static json_t *metric_json(const struct stress_metric *m)
 {
 	char text[40];
@@ -276,6 +344,7 @@ void report_json(const struct stress_result *r, FILE *to)
 	for (size_t i = 0; i < STRESS_METRICS; i++)
 		object_set(metrics, r->metrics.at[i].name, metric_json(&r->metrics.at[i]));
 	object_set(json, "metrics", metrics);
+	object_set(json, "knee", knee_json(r));
 	object_set(json, "assertion", r->asserted ? clauses_json(r) : json_null());
 	object_set(json, "phases", phases_json(&r->tally));
 	for (size_t i = 0; i < r->tally.trouble_count; i++)

@@ -5,7 +5,7 @@
 
 #include "base/text.h"
 #include "tool/memory.h"
-#include "tool/stress_assert.h"
+#include "tool/stress_knee.h"
 
 /* All that is known of a run, and its renderings. */
 
@@ -29,6 +29,7 @@ struct stress_result {
 	struct stress_verdict verdict;
 	struct stress_left left;
 	struct stress_metrics metrics;
+	struct knee knee; /* if plan->knee */
 
 	bool asserted;
 	enum assertion_answer answer;

@@ -6,7 +6,7 @@
 #include "base/text.h"
 #include "io/clock.h"
 #include "io/terminal.h"
-#include "tool/stress_load.h"
+#include "tool/stress_climb.h"
 #include "tool/stress_watch.h"
 
 /* The run itself: turn the load, take what the watch has seen, say where we are; over and over until the schedule ends. */
@@ -21,16 +21,30 @@ struct progress {
 	const struct stress_step *step;
 };
 
-static void progress_words(
-	const struct stress_result *r, const struct stress_step *step, unsigned open, char *out, size_t size)
+/* All that was counted so far. */
+static struct stress_tally_phase counted(const struct stress_result *r, const struct climb *climb)
 {
-	struct stress_tally_phase all = tally_total(&r->tally);
+	struct stress_tally_phase all = tally_total(&r->tally), level;
+
+	if (climb) {
+		level = climb_total(climb);
+		tally_add(&all, &level);
+	}
+	return all;
+}
+
+static void progress_words(const struct stress_result *r, const struct climb *climb, const struct stress_step *step,
+	unsigned open, char *out, size_t size)
+{
+	struct stress_tally_phase all = counted(r, climb);
 	const struct stress_reading *seen = r->timeline.count ? &r->timeline.samples[r->timeline.count - 1].reading
 							      : &stress_reading_unknown;
 	char wave[40] = "", time[40];
 	size_t n;
 
-	if (step->wave > 0)
+	if (step->wave > 0 && climb)
+		text_format(wave, sizeof wave, "%u sockets%s ", r->knee.next, r->knee.again ? " again" : "");
+	else if (step->wave > 0)
 		text_format(wave, sizeof wave, "wave %u/%u ", step->wave, r->plan->waves);
 	n = text_format(out, size, "%s%-8s  %u open", wave, stress_phase_names[step->phase], open);
 	if (seen->sessions != UNKNOWN)
@@ -47,8 +61,8 @@ static void progress_words(
 }
 
 /* One line that changes, where somebody watches; else a line for each step. */
-static void progress(
-	struct progress *p, const struct stress_result *r, const struct stress_step *step, unsigned open, time_us now)
+static void progress(struct progress *p, const struct stress_result *r, const struct climb *climb,
+	const struct stress_step *step, unsigned open, time_us now)
 {
 	char line[300];
 	bool stepped = p->step != step;
@@ -57,7 +71,7 @@ static void progress(
 		return;
 	p->step = step;
 	p->said = now;
-	progress_words(r, step, open, line, sizeof line);
+	progress_words(r, climb, step, open, line, sizeof line);
 	if (p->columns > 0)
 		fprintf(stderr, "\r\033[K%.*s", (int)p->columns - 1, line);
 	else
@@ -73,15 +87,17 @@ static void progress_end(const struct progress *p, const struct stress_result *r
 
 /* ---- the run ---- */
 
-static void take_sample(
-	struct stress_result *r, const struct stress_step *step, unsigned open, time_us now, struct watch *watch)
+static void take_sample(struct stress_result *r, struct climb *climb, const struct stress_step *step, unsigned open,
+	time_us now, struct watch *watch)
 {
 	struct stress_sample sample = { .at = now, .phase = step->phase, .wave = step->wave, .sockets = open };
 	struct stress_tally_phase all;
 
 	if (!watch_take(watch, &sample.reading))
 		return;
-	all = tally_total(&r->tally);
+	if (climb)
+		climb_saw(climb, &sample.reading);
+	all = counted(r, climb);
 	sample.failed = all.failed + all.dropped + all.wrong;
 	sample.answered = all.answered;
 	timeline_add(&r->timeline, &sample);
@@ -92,6 +108,8 @@ static bool hopeless(struct stress_result *r, const struct stress_step *before, 
 {
 	struct stress_tally_phase all;
 
+	if (r->plan->knee && r->knee.count > 0)
+		return false; /* to be refused is what is looked for */
 	if (!before || before == step || (before->phase != PHASE_WARM_UP && before->phase != PHASE_HOLD))
 		return false;
 	all = tally_total(&r->tally);
@@ -136,18 +154,31 @@ static void judge(struct stress_result *r, const struct watch *watch)
 	r->left = sessions_left(sessions, count, &r->schedule);
 	if (r->plan->postgres && !r->plan->console)
 		evidence.left = &r->left;
-	verdict_reach(&r->verdict, &evidence);
+	if (!r->plan->knee) /* whose waves differ in size, so that what they leave behind can not be compared */
+		verdict_reach(&r->verdict, &evidence);
 	metrics_take(&r->metrics, &r->tally, &r->timeline, &r->verdict);
+	if (r->plan->knee && r->knee.found)
+		metrics_take_knee(&r->metrics, r->knee.good);
+}
+
+/* Where we are; while the knee is looked for, the end of what is planned is the begin of the next level. */
+static const struct stress_step *step_at(const struct stress_result *r, struct climb *climb, time_us now)
+{
+	const struct stress_step *step = schedule_at(&r->schedule, now);
+
+	if (!step && climb && climb_next(climb))
+		step = schedule_at(&r->schedule, now);
+	return step;
 }
 
 static void run_loop(struct stress_result *r, struct load *load, struct watch *watch, time_us zero)
 {
 	struct progress said = { .columns = terminal_columns(stderr) };
+	struct climb *climb = r->plan->knee ? climb_new(r, load) : NULL;
 	const struct stress_step *before = NULL, *step;
 	time_us now = 0;
 
-	while (!terminal_interrupted() && (step = schedule_at(&r->schedule, now)) != NULL &&
-		!hopeless(r, before, step)) {
+	while (!terminal_interrupted() && (step = step_at(r, climb, now)) != NULL && !hopeless(r, before, step)) {
 		unsigned open;
 
 		before = step;
@@ -155,10 +186,11 @@ static void run_loop(struct stress_result *r, struct load *load, struct watch *w
 		open = load_open_count(load);
 		if (open > r->sockets_peak)
 			r->sockets_peak = open;
-		take_sample(r, step, open, now, watch);
-		progress(&said, r, step, open, now);
+		take_sample(r, climb, step, open, now, watch);
+		progress(&said, r, climb, step, open, now);
 		now = clock_now() - zero;
 	}
+	climb_end(&climb);
 	r->lasted = now;
 	r->interrupted = terminal_interrupted();
 	if (r->interrupted)

@@ -24,24 +24,29 @@ static void add(
 	s->ends += length;
 }
 
+void schedule_add_wave(
+	struct stress_schedule *s, const struct stress_plan *plan, unsigned wave, unsigned sockets, unsigned burst)
+{
+	unsigned all = sockets + burst;
+
+	add(s, PHASE_RAMP, wave, plan->ramp, 0, sockets);
+	add(s, PHASE_HOLD, wave, plan->hold, sockets, sockets);
+	if (burst > 0 || plan->storm)
+		add(s, PHASE_BURST, wave, plan->burst_for, all, all);
+	add(s, PHASE_DRAIN, wave, plan->drain, all, 0);
+	add(s, PHASE_SETTLE, wave, plan->settle, 0, 0);
+}
+
 void schedule_make(struct stress_schedule *s, const struct stress_plan *plan)
 {
-	unsigned all = plan->sockets + plan->burst;
-
 	*s = (struct stress_schedule){ 0 };
 	add(s, PHASE_BASELINE, 0, plan->baseline, 0, 0);
 	if (plan->warm_up > 0) {
 		add(s, PHASE_WARM_UP, 0, plan->warm_for, plan->warm_up, plan->warm_up);
 		add(s, PHASE_SETTLE, 0, plan->settle, 0, 0);
 	}
-	for (unsigned wave = 1; wave <= plan->waves; wave++) {
-		add(s, PHASE_RAMP, wave, plan->ramp, 0, plan->sockets);
-		add(s, PHASE_HOLD, wave, plan->hold, plan->sockets, plan->sockets);
-		if (plan->burst > 0 || plan->storm)
-			add(s, PHASE_BURST, wave, plan->burst_for, all, all);
-		add(s, PHASE_DRAIN, wave, plan->drain, plan->burst > 0 ? all : plan->sockets, 0);
-		add(s, PHASE_SETTLE, wave, plan->settle, 0, 0);
-	}
+	for (unsigned wave = 1; wave <= plan->waves && !plan->knee; wave++)
+		schedule_add_wave(s, plan, wave, plan->sockets, plan->burst);
 }
 
 const struct stress_step *schedule_at(const struct stress_schedule *s, time_us at)

@@ -19,7 +19,12 @@ struct stress_schedule {
 	time_us ends;
 };
 
+/* All of it; where the load is to be raised until it breaks, what comes before the first wave. */
 void schedule_make(struct stress_schedule *, const struct stress_plan *);
+
+/* One more wave at the end; at most STRESS_WAVES_MAX. */
+void schedule_add_wave(
+	struct stress_schedule *, const struct stress_plan *, unsigned wave, unsigned sockets, unsigned burst);
 
 /* The step at this time; NULL: the run is over. */
 const struct stress_step *schedule_at(const struct stress_schedule *, time_us at);

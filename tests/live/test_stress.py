@@ -18,7 +18,7 @@ import time
 import xml.etree.ElementTree
 
 import wire
-from harness import free_port, wait_until
+from harness import free_port, full_only, takes, wait_until
 from stress import SHORT, STATUS, Hostile, Stressing
 
 
@@ -211,6 +211,46 @@ class Plain(Stressing):
             self.assertEqual((0, b""), (checked.returncode, checked.stderr))
 
 
+class Knee(Stressing):
+    """The largest load that is still served: limits are set here, and must be found where they are."""
+
+    def _knee(self, *arguments, status="fine"):
+        """--knee counts errors alone here: a test machine's times are nobody's business."""
+        seen = self._measured(*arguments, "--warm-up", 1, "--knee", "errors==0", status=status, timeout=170)
+        knee = seen["knee"]
+        self.assertTrue(knee["found"], knee)
+        self.assertEqual(knee["sockets"], seen["metrics"]["knee"])
+        return knee
+
+    @takes(180)
+    def the_places_of_postgresql_are_the_knee(self):
+        pg = self.postgres(max_connections=10, superuser_reserved_connections=3)
+        knee = self._knee(self._url(port=pg.port), "--sockets", 32, "--assert", "knee <= 7 && knee >= 6")
+        self.assertIn("max_connections", knee["limit"])
+        self.assertLessEqual(knee["broken_at"], 8)
+        # A level that broke was tried twice.
+        broken = [level["sockets"] for level in knee["levels"] if not level["served"]]
+        self.assertEqual(2 * len(set(broken)), len(broken), knee)
+
+    @takes(120)
+    def a_load_that_is_borne_has_no_knee(self):
+        ran = self._stress(*SHORT, self._url(), "--sockets", 16, "--knee", "errors==0", "--html", "page.html", "--assert", "knee==16",
+                           "--postgres", self._url("postgres", "postgres"))
+        self.assertEqual(STATUS["fine"], ran.status, ran)
+        self.assertIn("No knee up to 16 sockets", ran.out)
+        self.assertNotIn("Leak", ran.out)
+        self.assertIn("Level by level", (self.folder / "page.html").read_text())
+
+    @full_only
+    @takes(180)
+    def a_pool_that_is_too_small_is_the_knee_of_a_pooler(self):
+        pooler = self.pooler(settings={"pool_mode": "transaction", "default_pool_size": 2, "query_wait_timeout": 1})
+        knee = self._knee(self._url(port=pooler.port), "--message", "SELECT pg_sleep(0.5)", "--think", "1ms", "--sockets", 32, "--hold",
+                          "3s", "--drain", "1s", "--console", f"postgresql://admin@127.0.0.1:{pooler.port}/pgbouncer")
+        self.assertLess(knee["sockets"], 16)
+        self.assertIn("query_wait_timeout", knee["limit"])
+
+
 class Web(Stressing):
     """Websockets and HTTP, against servers of this file."""
 
@@ -382,7 +422,9 @@ class Usage(Stressing):
                                 ((ws, "--header", "no colon"), "Name: value"), ((ws, "--header", "A: b\r\nC: d"), "Name: value"),
                                 (("http://127.0.0.1/", "--message", "x"), "asked with GET"), ((ws, "--role", "x"), "--postgres or --console"),
                                 ((ws, "--assert", "leakd==0"), "perhaps 'leaked'?"), ((ws, "--assert", "p99_connect<200"), "write its unit"),
-                                ((ws, "--json", "-", "--html", "-"), "only one of"), ((ws, "--assert", "pattern<L3"), "== and !="), (("postgresql://[",), "a URL is")):
+                                ((ws, "--json", "-", "--html", "-"), "only one of"), ((ws, "--assert", "pattern<L3"), "== and !="),
+                                ((ws, "--knee", "leaked==0"), "is not known while"), ((ws, "--knee", "errors=0"), "to compare, write =="),
+                                ((ws, "--knee", "errors==0", "--storm"), "level by level"), (("postgresql://[",), "a URL is")):
             ran = self._stress(*arguments)
             self.assertEqual(STATUS["usage"], ran.status, ran)
             self.assertIn(says, ran.err, arguments)
