@@ -425,6 +425,20 @@ static bool owes_client(const struct track *track)
 	return track->count > 0 && (!(track->ring[track->head].flags & TRACK_OURS) || track_readies(track) > 0);
 }
 
+/* Rows still come, and nobody reads them. PostgreSQL itself ends such a statement, and undoes it, as soon as it finds that it can not send
+ * (tcop/postgres.c, ProcessInterrupts: "connection to client lost"); what was under way when its client left may still have gone out. So from
+ * this many bytes on a cancel takes nothing from anybody that PostgreSQL would have kept, whatever the statement is. */
+#define UNHEARD_MAX (256 * 1024)
+
+void channel_unheard(struct channel *channel, size_t bytes)
+{
+	if (channel->unheard > UNHEARD_MAX || channel->worker->config->abandoned_query == 2)
+		return;
+	channel->unheard += (uint32_t)(bytes > UNHEARD_MAX ? UNHEARD_MAX + 1 : bytes);
+	if (channel->unheard > UNHEARD_MAX)
+		(void)errand_send(channel, (struct client_ref){ 0 });
+}
+
 void channel_abandon(struct channel *channel)
 {
 	struct guest *guest = channel->guest;
@@ -434,6 +448,7 @@ void channel_abandon(struct channel *channel)
 	outbox_hurry(channel->worker, channel->stream);
 	channel_part(channel);
 	channel->rolling_back = channel->resetting = false;
+	channel->unheard = 0;
 	check(guest);
 	if (channel->broken || halfway || channel->track.copy_in || channel->track.copy_both) {
 		channel_close(channel, "its client went away in the middle of a message");

@@ -364,6 +364,8 @@ static enum step take_reply(struct channel *channel, struct span whole, struct f
 	ours = ours || (reply.owed && (reply.entry.flags & TRACK_OURS));
 	channel->forward = channel->guest && !ours && !channel->learning && reply.verdict == TRACK_FORWARD &&
 		!(frame.type == 'E' && is_only_ours(channel));
+	if ((frame.type == 'D' || frame.type == 'd') && !ours && !channel->guest && channel->state == CHANNEL_CLEANING)
+		channel_unheard(channel, FRAME_HEADER + (size_t)frame.body);
 	switch (frame.type) {
 	case 'S':
 		step = take_parameter(channel, body, ours);

@@ -141,6 +141,7 @@ struct channel {
 	bool said;       /* a statement was noted since the server was last idle */
 	bool cancel_wanted, in_transaction;
 	uint32_t body_left, batch, errands;
+	uint32_t unheard; /* CLEANING: bytes of rows since its client left */
 	uint32_t unnamed_batch, unnamed_owed;
 	uint32_t number; /* for SHOW SERVERS */
 	server_id id;
@@ -357,6 +358,9 @@ void channel_return(struct channel *);
 
 /* The client is gone, in whatever state that leaves the server. */
 void channel_abandon(struct channel *);
+
+/* So many bytes of rows came that it would have had. */
+void channel_unheard(struct channel *, size_t bytes);
 
 /* A ReadyForQuery was answered, or an errand ended: see what comes next. */
 void channel_settle(struct channel *);

@@ -158,6 +158,18 @@ class Servers(Story):
         self.assertEqual("1", pooler.client().value("SELECT 1"))
 
     @on("pgweir")
+    def rows_that_nobody_reads_end_with_their_client(self):
+        """As at PostgreSQL itself, which ends a statement when it can not send: no words tell that a COPY only reads."""
+        pooler = self.pooler(settings={"default_pool_size": 1})
+        for statement in ("COPY (SELECT generate_series(1, 2000000000)) TO STDOUT", "SELECT generate_series(1, 2000000000), random()",
+                          "SELECT n FROM (SELECT generate_series(1, 2000000000) AS n) AS numbers"):
+            client = pooler.client()
+            client.send(query(statement))
+            self.assertIn(client.read()[0], (b"T", b"H"))
+            client.vanish()
+            self.assertEqual("1", pooler.client().value("SELECT 1"))
+
+    @on("pgweir")
     def abandoned_query_cancel_ends_a_writing_query_too(self):
         with self.pg.admin("app") as admin:
             admin.query("DROP TABLE IF EXISTS unwritten; CREATE TABLE unwritten(n int); GRANT ALL ON unwritten TO PUBLIC")
