@@ -25,10 +25,7 @@ struct server {
 
 struct server *server_login_new(const struct server_setup *setup, struct buf *out)
 {
-	struct startup_pair pairs[16] = {
-		{ span_text("user"), setup->user },
-		{ span_text("database"), setup->database },
-	};
+	struct startup_pair *pairs = calloc(2 + setup->extra_count, sizeof *pairs);
 	struct proof_setup proof = {
 		.user = setup->user,
 		.secret = setup->secret,
@@ -38,13 +35,18 @@ struct server *server_login_new(const struct server_setup *setup, struct buf *ou
 	};
 	struct server *server = calloc(1, sizeof *server);
 	struct writer w = writer_to(out);
-	size_t count = 2, i;
 
-	if (!server)
+	if (!server || !pairs) {
+		free(pairs);
+		free(server);
 		return NULL;
-	for (i = 0; i < setup->extra_count && count < sizeof pairs / sizeof pairs[0]; i++)
-		pairs[count++] = setup->extra[i];
-	message_startup(&w, STARTUP_PROTOCOL(3, 0), pairs, count);
+	}
+	pairs[0] = (struct startup_pair){ span_text("user"), setup->user };
+	pairs[1] = (struct startup_pair){ span_text("database"), setup->database };
+	for (size_t i = 0; i < setup->extra_count; i++)
+		pairs[2 + i] = setup->extra[i];
+	message_startup(&w, STARTUP_PROTOCOL(3, 0), pairs, 2 + setup->extra_count);
+	free(pairs);
 	server->proof = proof_new(&proof);
 	server->facts.reported = params_empty(setup->params);
 	if (!server->proof || !writer_ok(&w)) {

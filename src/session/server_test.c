@@ -45,6 +45,36 @@ static void call(void)
 	call_with("lovelace");
 }
 
+static void whatever_is_asked_for_goes_into_the_startup_packet(void **state)
+{
+	struct startup_pair extra[40];
+	char names[40][16];
+	struct server_setup setup = { .user = span_text("ada"),
+		.database = span_text("shop"),
+		.random = (const uint8_t[32]){ 1 },
+		.extra = extra,
+		.extra_count = 40,
+		.params = book };
+	struct startup startup;
+	struct span key, value;
+	size_t count = 0;
+
+	(void)state;
+	for (size_t i = 0; i < 40; i++) {
+		text_format(names[i], sizeof names[i], "setting_%zu", i);
+		extra[i] = (struct startup_pair){ span_text(names[i]), span_text(names[i] + 8) };
+	}
+	server_login_free(server);
+	buf_clear(&out);
+	server = server_login_new(&setup, &out);
+	assert_non_null(server);
+	startup_parse(buf_span(&out), &startup);
+	assert_int_equal(startup.kind, STARTUP_LOGIN);
+	while (startup_next(&startup, &key, &value))
+		assert_true(count++ < 2 || (span_is(key, names[count - 3]) && span_is(value, names[count - 3] + 8)));
+	assert_int_equal(count, 42);
+}
+
 /* What the server said arrives, in memory of just its size. */
 static enum server_edge arrive(void)
 {
@@ -363,6 +393,7 @@ int main(void)
 {
 #define STORY(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
 	const struct CMUnitTest stories[] = {
+		STORY(whatever_is_asked_for_goes_into_the_startup_packet),
 		STORY(we_say_who_we_are_and_learn_what_it_reports),
 		STORY(a_password_is_sent_when_it_is_asked_for),
 		STORY(the_servers_own_words_are_kept),
