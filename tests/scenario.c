@@ -153,15 +153,18 @@ static struct person *person(struct story *t, uint32_t n)
 }
 
 /* app/web -> its pool. */
+/* "app/web", or "app/web+replication" for its twin. */
 static pool_id pool_named(struct story *t, const char *text)
 {
 	struct pool_picture picture;
-	const char *slash = strchr(text, '/');
+	const char *slash = strchr(text, '/'), *twin = strstr(text, "+replication");
+	size_t length = twin ? (size_t)(twin - text) : strlen(text);
 
 	for (pool_id id = 0; slash && id < core_pools(t->core); id++) {
 		check(core_pool_picture(t->core, id, &picture));
 		if (span_equal(picture.database_name, span_of(text, (size_t)(slash - text))) &&
-			span_equal(picture.user, span_text(slash + 1)))
+			span_equal(picture.user, span_of(slash + 1, length - (size_t)(slash + 1 - text))) &&
+			picture.rules.replication == (twin != NULL))
 			return id;
 	}
 	wrong(t, "no such pool: %s", text);
@@ -682,6 +685,8 @@ static void tell_pool(struct story *t)
 			rules.keep_min = true;
 		else if (take(t, "fair"))
 			rules.fair = true;
+		else if (take(t, "replication"))
+			rules.replication = true;
 		else if (take(t, "origin_servers"))
 			rules.origin_servers_max = number(t);
 		else if (take(t, "at"))

@@ -657,13 +657,25 @@ static bool names_fit(const struct names *names, struct span name, struct span d
 				return true;
 			break;
 		case NAME_REPLICATION:
-			break; /* replication connections do not come this far */
+			break; /* see databases_fit */
 		case NAME_IS:
 			if (span_is(name, names->list[i].text))
 				return true;
 			break;
 		}
 	}
+	return false;
+}
+
+/* As at PostgreSQL, a connection for physical replication has no database. One for logical replication has. */
+static bool databases_fit(
+	const struct names *names, const struct hba_peer *peer, struct span database, struct span user)
+{
+	if (!peer->replication)
+		return names_fit(names, database, database, user);
+	for (size_t i = 0; i < names->count; i++)
+		if (names->list[i].kind == NAME_REPLICATION)
+			return true;
 	return false;
 }
 
@@ -755,7 +767,7 @@ enum hba_verdict hba_judge(const struct hba *hba, const struct hba_peer *peer, s
 	for (size_t i = 0; i < hba->count; i++) {
 		const struct rule *rule = &hba->rules[i];
 
-		if (!address_fits(rule, peer) || !names_fit(&rule->databases, database, database, user) ||
+		if (!address_fits(rule, peer) || !databases_fit(&rule->databases, peer, database, user) ||
 			!names_fit(&rule->users, user, database, user))
 			continue;
 		*line = rule->line;

@@ -41,6 +41,7 @@ void hba_free(struct hba *);
 struct hba_peer {
 	unsigned ip_length; /* 0: a unix socket */
 	bool encrypted;     /* TLS stands */
+	bool replication; /* it asks for physical replication: only the word replication means it, whatever its database is called */
 	uint8_t ip[16];
 	const char *system_user; /* of a unix socket's peer; NULL: not known */
 	bool certificate;        /* it has shown one that is good */

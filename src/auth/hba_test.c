@@ -85,7 +85,7 @@ static struct hba *parse(const char *rules, const char *maps, bool lenient, char
 }
 
 /* "md5:3": the method and the line that decided. From a system user ("@anna"), an address, or one with TLS ("+127.0.0.1"), or
- * with a good certificate as well ("#anna": for this name, and anna.example). */
+ * with a good certificate as well ("#anna": for this name, and anna.example); for physical replication ("~127.0.0.1"). */
 static const char *judge(const struct hba *hba, const char *from, const char *database, const char *user)
 {
 	static const char *const methods[] = { "any", "trust", "password", "md5", "scram-sha-256" };
@@ -106,6 +106,8 @@ static const char *judge(const struct hba *hba, const char *from, const char *da
 		peer.certificate = peer.encrypted = parse_ip(span_text("127.0.0.1"), peer.ip, &peer.ip_length);
 	} else if (from[0] == '+')
 		peer.encrypted = parse_ip(span_text(from + 1), peer.ip, &peer.ip_length);
+	else if (from[0] == '~')
+		peer.replication = parse_ip(span_text(from + 1), peer.ip, &peer.ip_length);
 	else if (from[0])
 		assert_true(parse_ip(span_text(from), peer.ip, &peer.ip_length));
 	switch (hba_judge(hba, &peer, span_text(database), span_text(user), &method, &line)) {
@@ -162,6 +164,24 @@ static void the_first_rule_that_fits_decides(void **state)
 		judge(hba, "192.168.1.77", "shop", "carl"), "password:7"); /* of a file that the file names */
 	assert_string_equal(judge(hba, "192.168.2.77", "shop", "carl"), "none");
 	assert_string_equal(judge(hba, "::1", "shop", "carl"), "scram-sha-256:8");
+	hba_free(hba);
+}
+
+static void physical_replication_fits_its_own_word_alone(void **state)
+{
+	char error[256];
+	struct hba *hba = parse("host all all 127.0.0.1/32 trust\nhost \"replication\" bert 127.0.0.1/32 trust\n"
+				"host shop,replication bert all md5\nhost shop replication ::1/128 trust\n",
+		NULL, false, error);
+
+	(void)state;
+	assert_string_equal(error, "");
+	assert_string_equal(judge(hba, "~127.0.0.1", "replication", "bert"), "md5:3");
+	assert_string_equal(judge(hba, "~127.0.0.1", "shop", "bert"), "md5:3");
+	assert_string_equal(judge(hba, "~127.0.0.1", "replication", "anna"), "none");
+	assert_string_equal(judge(hba, "127.0.0.1", "replication", "bert"), "trust:1");
+	assert_string_equal(judge(hba, "::1", "replication", "bert"), "none");
+	assert_string_equal(judge(hba, "::1", "shop", "bert"), "md5:3");
 	hba_free(hba);
 }
 
@@ -326,6 +346,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_first_rule_that_fits_decides),
+		cmocka_unit_test(physical_replication_fits_its_own_word_alone),
 		cmocka_unit_test(whether_tls_stands_makes_another_rule_fit),
 		cmocka_unit_test(a_certificate_is_who_it_names),
 		cmocka_unit_test(a_map_says_who_may_be_whom),

@@ -34,6 +34,7 @@ static void audit_server(const struct core *core, const struct server *s)
 	}
 	if (s->state == SERVER_IDLE) {
 		check(!s->close_needed && !s->close_told && s->rested);
+		check(!s->pool->rules.replication);
 		check(!pool_paused(core, s->pool));
 		check(!pool_over(s->pool));
 	}
@@ -333,6 +334,8 @@ void core_audit(const struct core *core)
 		audit_scope(&core->instances[i]->scope, SCOPE_INSTANCE);
 	}
 	audit_scope(&core->nowhere, SCOPE_INSTANCE);
+	for (uint32_t i = 0; i < core->pools_count; i++)
+		audit_scope(&core->pools[i]->pair, SCOPE_PAIR);
 	check(core->nowhere.max == 0 && core->nowhere.aside == 0);
 	audit_clients(core);
 	audit_porches(core);

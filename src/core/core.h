@@ -46,7 +46,11 @@ struct core_pool_rules {
 	bool keep_min;                               /* the user is forced: min_size holds without clients too */
 	bool fair;                   /* groups and origins take turns; else first come, first served, whoever it is */
 	uint32_t origin_servers_max; /* lent at once to one origin of this pool; 0: no limit */
-	instance_id instance;        /* where its servers are; NO_INSTANCE: at several, or it is not known */
+	/* For replication: a pool of its own beside the other of this database and user; `size` and `reserve` are the same for both, and
+	 * bound both together. None of its servers rests: each serves one lease, and closes where nobody wants it. It can not be
+	 * changed later. */
+	bool replication;
+	instance_id instance; /* where its servers are; NO_INSTANCE: at several, or it is not known */
 };
 pool_id core_pool(struct core *, database_id, struct span user, const struct core_pool_rules *);
 void core_set_pool_rules(struct core *, pool_id, const struct core_pool_rules *, time_us now, struct effects *);

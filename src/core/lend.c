@@ -60,6 +60,8 @@ void server_offer(struct core *core, struct server *s)
 		lease_open(core, s, next);
 	} else if (next) {
 		server_move(core, s, next);
+	} else if (s->pool->rules.replication) {
+		server_close(core, s, CLOSE_IDLE);
 	} else {
 		server_enter(core, s, SERVER_IDLE);
 		if (!s->rested)

@@ -130,6 +130,7 @@ static void take_rules(struct core *core, struct pool *pool, const struct core_p
 
 	pool->rules = *rules;
 	pool->user->scope.max = rules->user_servers_max;
+	pool->scopes[SCOPE_PAIR]->max = rules->size ? rules->size + rules->reserve : 0;
 	pool->user->clients_max = rules->user_clients_max;
 	if (keeper && !pool->is_keeper)
 		link_last(&core->keepers, &pool->keeper);
@@ -139,14 +140,14 @@ static void take_rules(struct core *core, struct pool *pool, const struct core_p
 	go_to_instance(core, pool, rules->instance);
 }
 
-static struct pool *pool_of_user(const struct database *database, const struct user *user)
+static struct pool *pool_of_user(const struct database *database, const struct user *user, bool replication)
 {
 	const struct link *pools = &user->scope.pools;
 
 	for (struct link *l = pools->next; l != pools; l = l->next) {
 		struct pool *pool = link_owner(l - SCOPE_USER, struct pool, scope_links);
 
-		if (pool->database == database)
+		if (pool->database == database && pool->rules.replication == replication)
 			return pool;
 	}
 	return NULL;
@@ -155,14 +156,15 @@ static struct pool *pool_of_user(const struct database *database, const struct u
 pool_id core_pool(struct core *core, database_id database, struct span name, const struct core_pool_rules *rules)
 {
 	struct user *user;
-	struct pool *pool;
+	struct pool *pool, *twin;
 
 	check(database < core->databases_count);
 	user = user_take(core, name);
-	pool = pool_of_user(core->databases[database], user);
+	check(rules != NULL);
+	pool = pool_of_user(core->databases[database], user, rules->replication);
 	if (pool)
 		return pool->id;
-	check(rules != NULL);
+	twin = pool_of_user(core->databases[database], user, !rules->replication);
 	pool = core_memory(sizeof(*pool) + core->setup.workers * sizeof(pool->at[0]));
 	pool->id = core->pools_count;
 	pool->database = core->databases[database];
@@ -171,6 +173,8 @@ pool_id core_pool(struct core *core, database_id database, struct span name, con
 	pool->scopes[SCOPE_ALL] = &core->scope;
 	pool->scopes[SCOPE_DATABASE] = &pool->database->scope;
 	pool->scopes[SCOPE_USER] = &user->scope;
+	scope_init(&pool->pair, 0);
+	pool->scopes[SCOPE_PAIR] = twin ? &twin->pair : &pool->pair;
 	for (unsigned i = 0; i < SCOPE_INSTANCE; i++)
 		link_last(&pool->scopes[i]->pools, &pool->scope_links[i]);
 	link_init(&pool->scope_links[SCOPE_INSTANCE]);
@@ -227,7 +231,7 @@ void core_set_rules(struct core *core, const struct core_rules *rules, time_us n
 void core_set_pool_rules(
 	struct core *core, pool_id id, const struct core_pool_rules *rules, time_us now, struct effects *effects)
 {
-	check(id < core->pools_count);
+	check(id < core->pools_count && core->pools[id]->rules.replication == rules->replication);
 	rules_begin(core, now, effects);
 	take_rules(core, core->pools[id], rules);
 	lines_limit(core, core->pools[id]);

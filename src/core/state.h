@@ -19,7 +19,8 @@
  *
  *   pool --- groups (hash), turns --- lines (one for each origin that waits here or holds servers) --- at[worker]: waiters
  *
- * A scope is a limit and what is counted against it; a pool is in four of them. */
+ * A scope is a limit and what is counted against it; a pool is in five of them, one of which it shares only with its twin for
+ * replication. */
 
 #define uthash_fatal(text)              check(!text)
 #define uthash_malloc(size)             core_memory(size)
@@ -35,7 +36,8 @@ unsigned core_hash(const void *key, size_t length);
 #define SERVER_STATES ((unsigned)SERVER_ORPHANED + 1)
 #define DIALS_AT_ONCE 8 /* of one pool */
 
-enum scope_kind { SCOPE_ALL, SCOPE_DATABASE, SCOPE_USER, SCOPE_INSTANCE };
+/* SCOPE_PAIR: the two pools of one database and user, where there is one for replication; else a pool has it alone. */
+enum scope_kind { SCOPE_ALL, SCOPE_DATABASE, SCOPE_USER, SCOPE_PAIR, SCOPE_INSTANCE };
 #define SCOPES ((unsigned)SCOPE_INSTANCE + 1)
 
 struct scope {
@@ -190,6 +192,7 @@ struct pool {
 	struct database *database;
 	struct user *user;
 	struct core_pool_rules rules;
+	struct scope pair;            /* of the first of the two */
 	struct scope *scopes[SCOPES]; /* that of a pool without an instance is core.nowhere */
 	struct link scope_links[SCOPES];
 	struct link hungry; /* core.hungry: needs a server and only a shared limit forbids it */

@@ -112,7 +112,9 @@ refused:
  * that a client which asks nothing takes none. */
 static bool takes_its_server(const struct guest *guest)
 {
-	return !guest_is_bouncers(guest) && guest->worker->views[guest->pool]->rules.mode == POOL_SESSION;
+	const struct pool_view *view = guest->worker->views[guest->pool];
+
+	return view->replication || (!guest_is_bouncers(guest) && view->rules.mode == POOL_SESSION);
 }
 
 static uint32_t name_process(struct guest *guest)
@@ -217,12 +219,15 @@ void guest_learned(struct guest *guest, struct channel *channel)
 
 static void log_attempt(const struct guest *guest, const struct client_facts *facts)
 {
+	static const char *const kinds[] = {
+		[REPLICATION_NONE] = "no", [REPLICATION_LOGICAL] = "database", [REPLICATION_PHYSICAL] = "yes"
+	};
 	struct tls_facts tls;
 
 	stream_tls_facts(guest->stream, &tls);
-	guest_log(guest, LOG_LOG, "login attempt: db=%.*s user=%.*s tls=%s replication=no", (int)facts->database.length,
+	guest_log(guest, LOG_LOG, "login attempt: db=%.*s user=%.*s tls=%s replication=%s", (int)facts->database.length,
 		(const char *)facts->database.at, (int)facts->user.length, (const char *)facts->user.at,
-		tls.text[0] ? tls.text : "no");
+		tls.text[0] ? tls.text : "no", kinds[facts->replication]);
 }
 
 static void proven(struct guest *guest)
@@ -245,7 +250,9 @@ static void proven(struct guest *guest)
 			welcome(guest, NULL);
 		return;
 	}
-	view = pool_view_for(worker, facts->database, facts->user, &unknown);
+	guest->replication = (uint8_t)facts->replication;
+	view = guest->replication ? pool_view_replication(worker, facts->database, facts->user, &unknown)
+				  : pool_view_for(worker, facts->database, facts->user, &unknown);
 	if (!view) {
 		if (unknown && guest_is_bouncers(guest))
 			text_format(text, sizeof text, "no such database: %.*s", (int)facts->database.length,

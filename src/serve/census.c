@@ -183,6 +183,28 @@ static void fill_pool(
 	}
 }
 
+/* Connections for replication have a pool of their own, made after the other: it is no row of its own, since user and database are its
+ * name. */
+static void add_replication(struct snapshot *snapshot, const struct pool_picture *picture)
+{
+	uint32_t active = picture->clients > picture->waiting ? picture->clients - picture->waiting : 0;
+	struct pool_row *row = snapshot->pools;
+
+	while (row < snapshot->pools + snapshot->pool_count &&
+		(!span_is(picture->database_name, row->database) || !span_is(picture->user, row->user)))
+		row++;
+	if (row == snapshot->pools + snapshot->pool_count)
+		return;
+	row->clients += picture->clients;
+	row->clients_waiting += picture->waiting;
+	row->clients_active += active;
+	row->servers_active += picture->lent;
+	row->servers_login += picture->dialing;
+	row->servers_moving += picture->moving;
+	row->servers_closing += picture->closing;
+	row->servers_orphaned += picture->orphaned;
+}
+
 static void visit_pools(struct worker *worker, struct snapshot *snapshot)
 {
 	struct house *house = worker->house;
@@ -200,7 +222,9 @@ static void visit_pools(struct worker *worker, struct snapshot *snapshot)
 		lock_drop(house->lock);
 		if (!known && is_last)
 			break;
-		row = known ? snapshot_pool(snapshot) : NULL;
+		row = known && !picture->rules.replication ? snapshot_pool(snapshot) : NULL;
+		if (known && picture->rules.replication)
+			add_replication(snapshot, picture);
 		if (row) {
 			row->id = id;
 			fill_pool(worker, picture, view, row);
@@ -387,6 +411,7 @@ static void add_client(struct worker *worker, struct snapshot *snapshot, const s
 	row->requested_wall = wall_of(worker, snapshot, guest->requested);
 	row->wait = guest->state == GUEST_WAITING ? worker->now - guest->wants_since : 0;
 	row->id = guest->number;
+	row->replication = guest->replication;
 	row->statements = guest->names.count;
 	if (guest->channel) {
 		row->link_id = guest->channel->number;
@@ -423,6 +448,7 @@ static void add_server(struct worker *worker, struct snapshot *snapshot, const s
 	row->requested_wall = wall_of(worker, snapshot, channel->requested ? channel->requested : channel->connected);
 	row->id = channel->number;
 	row->link_id = channel->guest ? channel->guest->number : 0;
+	row->replication = channel->guest ? channel->guest->replication : 0;
 	row->process_id = channel->process_id;
 	row->statements = (uint32_t)prepared_count(channel->prepared);
 	lock_take(worker->house->lock);

@@ -22,6 +22,7 @@
 #include "serve/catalogs.h"
 #include "serve/channel.h"
 #include "serve/lookups.h"
+#include "serve/replication.h"
 #include "serve/suits.h"
 
 void channel_step(struct channel *channel, enum event_kind kind)
@@ -212,6 +213,10 @@ void channel_close(struct channel *channel, const char *reason)
 	check(!channel->guest);
 	if (channel->state == CHANNEL_CLOSING)
 		return;
+	if (channel->replication && channel->state == CHANNEL_IDLE) {
+		replication_failed(channel, SQLSTATE_ADMIN_SHUTDOWN, reason); /* nothing was connected */
+		return;
+	}
 	if (channel->state <= CHANNEL_LOGIN) {
 		channel_dial_failed(channel, FAILURE_TEMPORARY, SQLSTATE_ADMIN_SHUTDOWN, reason);
 		return;
@@ -362,9 +367,9 @@ void channel_give(struct channel *channel, uint32_t to)
 	struct letter_server *letter = calloc(1, sizeof *letter);
 
 	check(channel->state == CHANNEL_IDLE && !channel->guest && channel->errands == 0);
-	if (letter)
+	if (letter && channel->stream)
 		letter->parcel = stream_detach(&channel->stream);
-	if (!letter || !letter->parcel) {
+	if (!letter || (!letter->parcel && !channel->replication)) {
 		free(letter);
 		channel_close(channel, "out of memory");
 		return;
@@ -388,10 +393,11 @@ void channel_take(struct worker *worker, struct letter *mail)
 		.proven = true };
 
 	channel->worker = worker;
-	channel->stream = stream_attach(worker->loop, &letter->parcel, &worker->server_options, channel);
+	if (letter->parcel)
+		channel->stream = stream_attach(worker->loop, &letter->parcel, &worker->server_options, channel);
 	free(letter);
-	if (!channel->stream || !pool_view(worker, channel->pool) || !channel_reserve_grave(worker) ||
-		!channel_place(worker, channel)) {
+	if ((!channel->stream && !channel->replication) || !pool_view(worker, channel->pool) ||
+		!channel_reserve_grave(worker) || !channel_place(worker, channel)) {
 		stream_close(&channel->stream);
 		worker_step(worker, &lost);
 		channel_bury(channel);

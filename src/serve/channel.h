@@ -30,6 +30,9 @@ void channel_host_failed(struct channel *, enum server_failure, const char *sqls
  * is in worker->out. NULL: no memory. The caller owns the result. */
 struct server *dial_login(struct worker *, const struct stream *, struct server_setup, const char *password, pool_id);
 
+/* Find its host, connect, log in. */
+void channel_begin_dial(struct channel *);
+
 /* Try the next address; there is one. */
 void channel_dial_next(struct channel *);
 /* It is logged in, and is what its database wants. */

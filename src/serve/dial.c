@@ -9,11 +9,18 @@
 #include "serve/channel.h"
 #include "serve/hosts.h"
 #include "serve/lookups.h"
+#include "serve/replication.h"
 #include "serve/suits.h"
 
 /* The end of a dial, told to the core. */
 static void give_up(struct channel *channel, struct event *event)
 {
+	if (channel->replication) {
+		channel_log(channel, channel->guest ? LOG_WARNING : LOG_LOG, "server login failed: %s (%s)",
+			event->text, event->sqlstate);
+		replication_failed(channel, event->sqlstate, event->text);
+		return;
+	}
 	event->kind = EVENT_SERVER_FAILED;
 	event->now = channel->worker->now;
 	event->server = channel->id;
@@ -200,6 +207,16 @@ static void dial_host(struct channel *channel)
 		channel_dial_failed(channel, FAILURE_TEMPORARY, SQLSTATE_OUT_OF_MEMORY, "out of memory");
 }
 
+void channel_begin_dial(struct channel *channel)
+{
+	const struct database_settings *database = channel_view(channel)->database;
+
+	if (database && !tries_begin(channel, database))
+		channel_dial_failed(channel, FAILURE_TEMPORARY, SQLSTATE_OUT_OF_MEMORY, "out of memory");
+	else
+		dial_host(channel);
+}
+
 void channel_dial(struct worker *worker, const struct effect *effect)
 {
 	struct channel *channel = calloc(1, sizeof *channel);
@@ -229,11 +246,10 @@ void channel_dial(struct worker *worker, const struct effect *effect)
 	timer_init(&channel->timer, PARTY_CHANNEL);
 	if (!channel->prepared || !channel_place(worker, channel))
 		goto refused;
-	if (view->database && !tries_begin(channel, view->database)) {
-		channel_dial_failed(channel, FAILURE_TEMPORARY, SQLSTATE_OUT_OF_MEMORY, "out of memory");
-		return;
-	}
-	dial_host(channel);
+	if (view->replication)
+		replication_dial(channel);
+	else
+		channel_begin_dial(channel);
 	return;
 refused:
 	if (channel)
@@ -273,7 +289,7 @@ void channel_connected(struct channel *channel)
 	struct worker *worker = channel->worker;
 	struct pool_view *view = channel_view(channel);
 	const struct database_settings *database = view->database;
-	struct startup_pair extra[4];
+	struct startup_pair extra[4], *more = NULL;
 	struct server_setup setup = { .user = span_text(view->user), .params = worker->house->params, .extra = extra };
 	struct buf *out = &worker->out;
 	struct piece piece;
@@ -298,9 +314,17 @@ void channel_connected(struct channel *channel)
 	if (database->application_name)
 		extra[setup.extra_count++] = (struct startup_pair){ span_text("application_name"),
 			span_text(database->application_name) };
+	if (channel->replication) {
+		more = replication_startup(channel, &setup);
+		if (!more) {
+			channel_dial_failed(channel, FAILURE_TEMPORARY, SQLSTATE_OUT_OF_MEMORY, "out of memory");
+			return;
+		}
+	}
 	/* The password is the forced user's; auth_user has a pool of its own here. */
 	channel->login = dial_login(worker, channel->stream, setup,
 		database->user && strcmp(database->user, view->user) == 0 ? database->password : NULL, channel->pool);
+	free(more);
 	piece = (struct piece){ buf_span(out).at, out->length };
 	if (!channel->login || !stream_write(channel->stream, &piece, 1)) {
 		channel_dial_failed(channel, FAILURE_TEMPORARY, SQLSTATE_OUT_OF_MEMORY, "out of memory");
@@ -323,7 +347,11 @@ static void login_over(struct channel *channel)
 	channel->login = NULL;
 	channel->state = CHANNEL_GREETING;
 	(void)track_take(&channel->track, 'Z', 'I');
-	if (suits_at_login(channel))
+	if (!suits_at_login(channel))
+		return;
+	if (channel->replication)
+		replication_ready(channel);
+	else
 		channel_greet(channel);
 }
 

@@ -479,7 +479,7 @@ void guest_rings(struct guest *guest)
 	case GUEST_LEARNING:
 		limit = guest->worker->views[guest->pool]->rules.query_wait_timeout;
 		if (guest->worker->views[guest->pool]->rules.mode == POOL_SESSION && limit > 0 &&
-			now >= guest->wants_since + limit && !guest_is_bouncers(guest)) {
+			now >= guest->wants_since + limit && (guest->replication || !guest_is_bouncers(guest))) {
 			guest_waited_too_long(guest);
 			break;
 		}

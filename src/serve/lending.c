@@ -9,6 +9,7 @@
 #include "serve/channel.h"
 #include "serve/hearers.h"
 #include "serve/lookups.h"
+#include "serve/replication.h"
 #include "serve/suits.h"
 
 /* ---- our own queries ---- */
@@ -141,6 +142,10 @@ void channel_lend(struct channel *channel, struct guest *guest, bool check_first
 {
 	const char *query = channel->worker->config->server_check_query;
 
+	if (channel->replication) {
+		replication_lend(channel, guest);
+		return;
+	}
 	check(channel->state == CHANNEL_IDLE && !channel->guest && !guest->channel);
 	check(track_idle(&channel->track) && !channel->track.suspect && !channel->broken);
 	channel->state = CHANNEL_LENT;
@@ -450,6 +455,10 @@ void channel_abandon(struct channel *channel)
 	channel->rolling_back = channel->resetting = false;
 	channel->unheard = 0;
 	check(guest);
+	if (channel->replication) {
+		channel_close(channel, "its client for replication went away");
+		return;
+	}
 	if (channel->broken || halfway || channel->track.copy_in || channel->track.copy_both) {
 		channel_close(channel, "its client went away in the middle of a message");
 		return;

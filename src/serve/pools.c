@@ -33,6 +33,7 @@ static void core_rules_of(const struct pool_view *view, struct core_pool_rules *
 		.keep_min = settings && settings->user && strcmp(settings->user, view->user) == 0,
 		.fair = config->origin_fairness,
 		.origin_servers_max = (uint32_t)rules->origin_servers_max,
+		.replication = view->replication,
 	};
 	*database = (struct database_rules){
 		.servers_max = (uint32_t)rules->database_connections_max,
@@ -48,11 +49,22 @@ static instance_id instance_of(struct house *house, const struct pool_view *view
 	return instance_name(view->database, name) ? core_instance(house->core, span_text(name)) : NO_INSTANCE;
 }
 
+/* A connection for replication is its client's, as it is, for as long as it lasts; what goes over it has no end that a limit could be for. */
+static void for_replication(struct pool_rules *rules)
+{
+	rules->mode = POOL_SESSION;
+	rules->transparency = TRANSPARENCY_OFF;
+	rules->min_size = 0;
+	rules->query_timeout = rules->transaction_timeout = rules->idle_transaction_timeout = 0;
+}
+
 static void renew(struct worker *worker, struct pool_view *view)
 {
 	view->database = config_database(worker->config, span_text(view->database_name));
 	if (view->database)
 		config_pool_rules(worker->config, view->database, span_text(view->user), &view->rules);
+	if (view->replication)
+		for_replication(&view->rules);
 	view->generation = worker->generation;
 }
 
@@ -77,13 +89,14 @@ static void view_free(struct pool_view *view)
 	free(view);
 }
 
-static struct pool_view *view_new(struct worker *worker, struct span database, struct span user)
+static struct pool_view *view_new(struct worker *worker, struct span database, struct span user, bool replication)
 {
 	struct pool_view *view = calloc(1, sizeof *view);
 
 	if (!view)
 		return NULL;
 	view->id = NO_POOL;
+	view->replication = replication;
 	view->database_name = strndup((const char *)database.at, database.length);
 	view->user = strndup((const char *)user.at, user.length);
 	if (!view->database_name || !view->user) {
@@ -106,7 +119,7 @@ struct pool_view *pool_view(struct worker *worker, pool_id id)
 	lock_take(worker->house->lock);
 	known = core_pool_picture(worker->house->core, id, &picture) &&
 		core_database_picture(worker->house->core, picture.database, &database);
-	view = known ? view_new(worker, picture.database_name, picture.user) : NULL;
+	view = known ? view_new(worker, picture.database_name, picture.user, picture.rules.replication) : NULL;
 	lock_drop(worker->house->lock);
 	if (!view)
 		return NULL;
@@ -126,20 +139,15 @@ static struct pool_view **known_place(struct worker *worker, struct span databas
 }
 
 static bool view_is_of(const struct worker *worker, const struct pool_view *view,
-	const struct database_settings *settings, struct span database, struct span user)
+	const struct database_settings *settings, struct span database, struct span user, bool replication)
 {
-	return view && view->generation == worker->generation && view->database == settings &&
-		span_equal(span_text(view->database_name), database) && span_equal(span_text(view->user), user);
+	return view && view->replication == replication && view->generation == worker->generation &&
+		view->database == settings && span_equal(span_text(view->database_name), database) &&
+		span_equal(span_text(view->user), user);
 }
 
-struct pool_view *pool_view_for(struct worker *worker, struct span database, struct span user, bool *unknown)
-{
-	const struct database_settings *settings = config_database(worker->config, database);
-
-	return pool_view_as(worker, database, settings && settings->user ? span_text(settings->user) : user, unknown);
-}
-
-struct pool_view *pool_view_as(struct worker *worker, struct span database, struct span user, bool *unknown)
+static struct pool_view *view_as(
+	struct worker *worker, struct span database, struct span user, bool replication, bool *unknown)
 {
 	const struct database_settings *settings = config_database(worker->config, database);
 	struct house *house = worker->house;
@@ -152,9 +160,9 @@ struct pool_view *pool_view_as(struct worker *worker, struct span database, stru
 	if (!settings)
 		return NULL;
 	known = known_place(worker, database, user);
-	if (view_is_of(worker, *known, settings, database, user))
+	if (view_is_of(worker, *known, settings, database, user, replication))
 		return *known;
-	view = view_new(worker, database, user);
+	view = view_new(worker, database, user, replication);
 	if (!view)
 		return NULL;
 	core_rules_of(view, &pool_rules, &database_rules, worker->config);
@@ -180,6 +188,32 @@ struct pool_view *pool_view_as(struct worker *worker, struct span database, stru
 	}
 	*known = view;
 	return view;
+}
+
+/* The user whom the entry forces, or this one. */
+static struct span user_there(const struct worker *worker, struct span database, struct span user)
+{
+	const struct database_settings *settings = config_database(worker->config, database);
+
+	return settings && settings->user ? span_text(settings->user) : user;
+}
+
+struct pool_view *pool_view_for(struct worker *worker, struct span database, struct span user, bool *unknown)
+{
+	return view_as(worker, database, user_there(worker, database, user), false, unknown);
+}
+
+struct pool_view *pool_view_replication(struct worker *worker, struct span database, struct span user, bool *unknown)
+{
+	/* The other one comes first, whose row of SHOW POOLS counts for both. */
+	if (!pool_view_for(worker, database, user, unknown))
+		return NULL;
+	return view_as(worker, database, user_there(worker, database, user), true, unknown);
+}
+
+struct pool_view *pool_view_as(struct worker *worker, struct span database, struct span user, bool *unknown)
+{
+	return view_as(worker, database, user, false, unknown);
 }
 
 /* A pool with a forced user and a minimum is kept filled before anybody logs in: it must exist for that. */

@@ -85,7 +85,7 @@ static struct reap_subject subject_of(const struct worker *worker, const struct 
 	subject.owes = !track_quiet(&channel->track) || guest->body_left > 0 || guest->halfway || guest->collect ||
 		channel->body_left > 0 || stream_queued(guest->stream) > 0 || channel->checking || channel->learning ||
 		channel->unprepared;
-	if (channel->track.copy_in || channel->track.copy_both)
+	if (channel->track.copy_in || channel->track.copy_both || channel->replication)
 		subject.marks |= MARK_COPY;
 	if (subject.owes)
 		return subject;

@@ -98,6 +98,7 @@ struct guest {
 	time_us connected, requested, wants_since;
 	time_us lost_since;    /* LEARNING: when it first lost the server that it learned from; 0: not yet */
 	uint8_t secret[32];    /* the first four for protocol 3.0; see guest_secret */
+	uint8_t replication;   /* enum replication */
 	bool vouching;         /* LOGIN: PAM or a directory is asked about its password: see vouching.c */
 	struct desk *desk;     /* the console's state */
 	struct hearer *hearer; /* it LISTENs, or may: see hearers.h */
@@ -132,10 +133,11 @@ struct channel {
 	bool pinned;     /* holds statements too long to keep */
 	bool doubtful;   /* it may not be what its database wants: see suits.c */
 	bool asking_nature;
-	bool dirty;     /* its last client left something: DISCARD ALL before anybody else has it */
-	bool broken;    /* must not be lent again */
-	bool listening; /* something was LISTENed to in its session */
-	bool opened;    /* LENT: the client has all that was sent before this lease: see hearer_opens */
+	bool dirty;       /* its last client left something: DISCARD ALL before anybody else has it */
+	bool broken;      /* must not be lent again */
+	bool replication; /* of a pool for that: see replication.c */
+	bool listening;   /* something was LISTENed to in its session */
+	bool opened;      /* LENT: the client has all that was sent before this lease: see hearer_opens */
 	bool unlistening,
 		telling; /* our UNLISTEN, our LISTEN in front of the client's first message: not answered yet */
 	bool said;       /* a statement was noted since the server was last idle */
@@ -193,6 +195,7 @@ struct pool_view {
 	const struct database_settings *database; /* in the worker's configuration */
 	database_id database_id;
 	struct pool_rules rules;
+	bool replication;            /* see replication.c */
 	bool tells_numbers;          /* somebody asks for currval or lastval */
 	struct catalog_place *place; /* of its database, and what is known there: see catalogs.c */
 	struct catalog *catalog;
@@ -410,6 +413,8 @@ void relay_report(struct guest *, struct channel *, struct outbox *);
 struct pool_view *pool_view(struct worker *, pool_id);
 /* The pool for a client of this user and database; NULL: there is no such database (refusal_missing) or memory. */
 struct pool_view *pool_view_for(struct worker *, struct span database, struct span user, bool *unknown);
+/* The one for its connections for replication. */
+struct pool_view *pool_view_replication(struct worker *, struct span database, struct span user, bool *unknown);
 /* As this user, also where the entry forces another. */
 struct pool_view *pool_view_as(struct worker *, struct span database, struct span user, bool *unknown);
 void pool_views_fini(struct worker *);

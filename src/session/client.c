@@ -197,11 +197,25 @@ static void note_unknown(struct client *client, struct span key)
 	client->unknown_used += key.length;
 }
 
-static bool means_no(struct span value)
+/* The first letters of a word are enough where they tell it from others, as for PostgreSQL's booleans. */
+static bool begins(const char *word, struct span value, size_t least)
 {
-	return span_is(value, "") || text_equal_nocase(value, span_text("false")) ||
-		text_equal_nocase(value, span_text("off")) || text_equal_nocase(value, span_text("no")) ||
-		span_is(value, "0");
+	return value.length >= least && value.length <= strlen(word) &&
+		text_equal_nocase(value, span_of(word, value.length));
+}
+
+static bool read_replication(struct span value, enum replication *out)
+{
+	if (span_is(value, "database")) {
+		*out = REPLICATION_LOGICAL;
+		return true;
+	}
+	*out = REPLICATION_NONE;
+	if (span_is(value, "") || span_is(value, "0") || begins("false", value, 1) || begins("no", value, 1) ||
+		begins("off", value, 2))
+		return true;
+	*out = REPLICATION_PHYSICAL;
+	return span_is(value, "1") || begins("true", value, 1) || begins("yes", value, 1) || begins("on", value, 2);
 }
 
 static enum client_edge take_parameter(struct client *client, struct span key, struct span value, struct buf *out)
@@ -225,10 +239,11 @@ static enum client_edge take_parameter(struct client *client, struct span key, s
 	if (span_is(key, "options"))
 		return CLIENT_ENTERS; /* read before the others, see take_login */
 	if (span_is(key, "replication")) {
-		if (means_no(value))
+		if (read_replication(value, &client->facts.replication))
 			return CLIENT_ENTERS;
-		return refuse(client, out, SQLSTATE_FEATURE_NOT_SUPPORTED,
-			"replication connections are not supported here: connect to PostgreSQL itself");
+		return refuse(client, out, SQLSTATE_INVALID_PARAMETER_VALUE,
+			"invalid value for parameter \"replication\": \"%.*s\"",
+			value.length > 60 ? 60 : (int)value.length, (const char *)value.at);
 	}
 	if (config_list_has(client->config->ignore_startup_parameters, key, true))
 		return CLIENT_ENTERS;
@@ -282,6 +297,9 @@ static enum client_edge take_login(struct client *client, struct startup *startu
 	client->facts.user = span_text(client->user);
 	client->facts.database = span_text(client->database);
 	client->facts.console = is_console_name(client->database);
+	if (client->facts.console && client->facts.replication != REPLICATION_NONE)
+		return refuse(client, out, SQLSTATE_FEATURE_NOT_SUPPORTED, "the console has nothing to replicate");
+	client->peer.replication = client->facts.replication == REPLICATION_PHYSICAL;
 	client->state = STATE_ENTERING;
 	return CLIENT_ENTERS;
 }

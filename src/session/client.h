@@ -29,6 +29,9 @@ enum client_edge {
 	CLIENT_GONE     /* close without a word */
 };
 
+/* Whether a connection is one for replication (PostgreSQL manual 55.4), and of which kind. */
+enum replication { REPLICATION_NONE, REPLICATION_LOGICAL, REPLICATION_PHYSICAL };
+
 enum client_tls { CLIENT_TLS_NEVER, CLIENT_TLS_MAY, CLIENT_TLS_MUST };
 
 struct client_setup {
@@ -81,9 +84,10 @@ struct client_facts {
 	struct span user, database;
 	struct params *params; /* what it asked for: settings of `options` and startup keys */
 	uint32_t protocol;     /* the one in use: 3.0 or 3.2 */
-	bool console;          /* it asked for one of our own databases */
-	bool console_admin;    /* once PROVEN: may do more than SHOW */
-	bool direct;           /* with SECURE */
+	enum replication replication;
+	bool console;       /* it asked for one of our own databases */
+	bool console_admin; /* once PROVEN: may do more than SHOW */
+	bool direct;        /* with SECURE */
 	uint32_t cancel_process;
 	struct span cancel_secret;
 	const char *refusal;

@@ -450,16 +450,40 @@ static void options_that_are_not_settings_are_refused(void **state)
 	assert_string_equal(asked("DateStyle"), "ISO");
 }
 
-static void replication_is_refused_but_its_no_is_not(void **state)
+static void replication_is_read_as_postgresql_reads_it(void **state)
 {
+	static const struct {
+		const char *said;
+		enum replication kind;
+	} cases[] = {
+		{ "", REPLICATION_NONE },
+		{ "0", REPLICATION_NONE },
+		{ "off", REPLICATION_NONE },
+		{ "of", REPLICATION_NONE },
+		{ "N", REPLICATION_NONE },
+		{ "fal", REPLICATION_NONE },
+		{ "1", REPLICATION_PHYSICAL },
+		{ "on", REPLICATION_PHYSICAL },
+		{ "TRUE", REPLICATION_PHYSICAL },
+		{ "t", REPLICATION_PHYSICAL },
+		{ "ye", REPLICATION_PHYSICAL },
+		{ "database", REPLICATION_LOGICAL },
+	};
+
 	(void)state;
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		connect_to("", MANNER_PGWEIR, false);
+		STARTUP("user", "ada", "replication", cases[i].said);
+		assert_int_equal(edge, CLIENT_ENTERS);
+		assert_int_equal(client_facts(client)->replication, cases[i].kind);
+		assert_null(asked("replication"));
+	}
 	connect_to("", MANNER_PGWEIR, false);
-	STARTUP("user", "ada", "replication", "off");
-	assert_int_equal(edge, CLIENT_ENTERS);
-	assert_null(asked("replication"));
+	STARTUP("user", "ada", "replication", "o");
+	is_refused("22023", "invalid value for parameter \"replication\": \"o\"");
 	connect_to("", MANNER_PGWEIR, false);
-	STARTUP("user", "ada", "replication", "database");
-	is_refused("0A000", "replication connections are not supported here: connect to PostgreSQL itself");
+	STARTUP("user", "ada", "database", "pgweir", "replication", "true");
+	is_refused("0A000", "the console has nothing to replicate");
 }
 
 static void the_clients_address_is_added_to_its_name_when_that_is_set(void **state)
@@ -730,7 +754,7 @@ int main(void)
 		STORY(an_unknown_parameter_is_carried_or_refused_by_manner),
 		STORY(options_are_parameters_and_lose_against_those_given_alone),
 		STORY(options_that_are_not_settings_are_refused),
-		STORY(replication_is_refused_but_its_no_is_not),
+		STORY(replication_is_read_as_postgresql_reads_it),
 		STORY(the_clients_address_is_added_to_its_name_when_that_is_set),
 		STORY(a_name_that_is_too_long_is_refused),
 		STORY(the_protocol_is_brought_down_to_what_we_speak),

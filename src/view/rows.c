@@ -115,7 +115,7 @@ static const struct column socket_columns[] = {
 
 #define CLIENT(put, name) { put, offsetof(struct client_row, name) }
 static const struct field client_fields[] = {
-	{ put_client_type, 0 }, CLIENT(put_text, user), CLIENT(put_text_or_null, database), { put_none, 0 },
+	{ put_client_type, 0 }, CLIENT(put_text, user), CLIENT(put_text_or_null, database), CLIENT(put_replication, replication),
 	CLIENT(put_client_state, state), CLIENT(put_text, address), CLIENT(put_int, port),
 	CLIENT(put_text, local_address), CLIENT(put_int, local_port), CLIENT(put_wall, connected_wall),
 	CLIENT(put_wall, requested_wall), CLIENT(put_seconds, wait), CLIENT(put_microseconds, wait), { put_zero, 0 },
@@ -126,7 +126,7 @@ static const struct field client_fields[] = {
 
 #define SERVER(put, name) { put, offsetof(struct server_row, name) }
 static const struct field server_fields[] = {
-	{ put_server_type, 0 }, SERVER(put_text, user), SERVER(put_text_or_null, database), { put_none, 0 },
+	{ put_server_type, 0 }, SERVER(put_text, user), SERVER(put_text_or_null, database), SERVER(put_replication, replication),
 	SERVER(put_server_state, state), SERVER(put_text, address), SERVER(put_int, port),
 	SERVER(put_text, local_address), SERVER(put_int, local_port), SERVER(put_wall, connected_wall),
 	SERVER(put_wall, requested_wall), { put_zero, 0 }, { put_zero, 0 }, SERVER(put_bit, close_needed),

@@ -336,6 +336,16 @@ static struct server_row *server(enum server_row_state how)
 	return row;
 }
 
+static void what_replicates_is_shown_as_that(void **state)
+{
+	(void)state;
+	client(CLIENT_ACTIVE)->replication = ROW_REPLICATION_LOGICAL;
+	server(SERVER_ROW_ACTIVE)->replication = ROW_REPLICATION_PHYSICAL;
+	show("sockets");
+	assert_non_null(strstr(line(0), "|logical|"));
+	assert_non_null(strstr(line(1), "|physical|"));
+}
+
 static void a_client_is_shown_with_all_it_has(void **state)
 {
 	struct client_row *row = client(CLIENT_WAITING);
@@ -1009,6 +1019,7 @@ int main(void)
 		STORY(a_show_knows_which_parts_it_reads),
 		STORY(what_there_is_not_is_not_known),
 		STORY(the_names_are_those_of_the_shows_and_help),
+		STORY(what_replicates_is_shown_as_that),
 		STORY(a_client_is_shown_with_all_it_has),
 		STORY(a_client_without_database_and_times_has_none),
 		STORY(a_number_is_written_whole),

@@ -28,6 +28,8 @@ enum snapshot_part {
 
 enum client_state { CLIENT_ACTIVE, CLIENT_IDLE, CLIENT_WAITING, CLIENT_LOGIN, CLIENT_AT_DOOR, CLIENT_CONSOLE };
 
+enum row_replication { ROW_REPLICATION_NONE, ROW_REPLICATION_LOGICAL, ROW_REPLICATION_PHYSICAL };
+
 struct client_row {
 	char user[SNAPSHOT_NAME], database[SNAPSHOT_NAME], application_name[SNAPSHOT_NAME];
 	enum client_state state;
@@ -41,6 +43,7 @@ struct client_row {
 	uint32_t process_id; /* the peer's, for a unix socket */
 	uint32_t statements; /* named prepared statements */
 	bool in_transaction;
+	int replication; /* enum row_replication */
 };
 
 enum server_row_state {
@@ -65,6 +68,7 @@ struct server_row {
 	uint32_t process_id;  /* PostgreSQL's */
 	uint32_t statements;
 	bool close_needed;
+	int replication; /* enum row_replication */
 };
 
 struct stat_counters {

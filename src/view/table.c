@@ -172,12 +172,12 @@ void put_empty(struct writer *w, const void *row, size_t offset, const struct sh
 	put_bytes(w, "");
 }
 
-void put_none(struct writer *w, const void *row, size_t offset, const struct show *show)
+void put_replication(struct writer *w, const void *row, size_t offset, const struct show *show)
 {
-	(void)row;
-	(void)offset;
+	static const char *const kinds[] = { "none", "logical", "physical" };
+
 	(void)show;
-	put_bytes(w, "none");
+	put_bytes(w, kinds[*(const int *)member(row, offset)]);
 }
 
 void put_mode(struct writer *w, const void *row, size_t offset, const struct show *show)

@@ -61,7 +61,7 @@ void put_null(struct writer *);
 
 /* The type of the member is in the name; every offset in the tables is made by a macro that names it. */
 put_fn put_text, put_text_or_null, put_int, put_known, put_known_time, put_u32, put_u64, put_pointer, put_time,
-	put_seconds, put_microseconds, put_wall, put_bit, put_yes_no, put_zero, put_empty, put_none, put_mode,
+	put_seconds, put_microseconds, put_wall, put_bit, put_yes_no, put_zero, put_empty, put_replication, put_mode,
 	put_hosts;
 
 static inline const void *member(const void *row, size_t offset)
