@@ -67,15 +67,17 @@ static void close_all_idle(struct core *core, database_id id, enum close_reason 
 	}
 }
 
-/* Every server that stays closes when it next comes free, wherever it is now. */
+/* Every server that stays closes when it next comes free, wherever it is now; one for replication never would, and closes now. */
 static void mark_all(struct core *core, database_id id)
 {
 	struct server *s;
 	uint32_t slot = 0;
 
 	while ((s = slots_next(&core->servers, &slot)) != NULL) {
-		if (concerns(s->pool, id) && s->state != SERVER_ORPHANED)
-			s->close_needed = true;
+		if (!concerns(s->pool, id) || s->state == SERVER_ORPHANED)
+			continue;
+		s->close_needed = true;
+		server_end_stream(core, s, CLOSE_RECONNECT);
 	}
 }
 

@@ -70,12 +70,13 @@ struct world {
 	struct person people[PEOPLE];
 	struct world_server servers[SERVERS];
 	struct mailbox mail[WORKERS];
-	pool_id pools[8];
+	pool_id pools[9];
 	database_id databases[4];
 	uint32_t pools_count, databases_count, generation;
 	uint32_t asked, answered;
-	uint32_t passed[8][GROUPS]
+	uint32_t passed[9][GROUPS]
 		       [GROUPS]; /* by pool: who stands and holds nothing; who was served meanwhile, how often */
+	bool replicates;         /* there are pools for that */
 	bool calm;               /* no faults and no people's whims any more */
 	uint32_t failing;        /* permille of dials that fail */
 };
@@ -574,6 +575,10 @@ static void server_acts(struct world *w, struct world_server *s)
 	}
 }
 
+/* Of each database: for two users, and in some worlds for the replication of the second. */
+#define USER_POOLS       3
+#define REPLICATION_POOL 2
+
 static struct core_pool_rules some_rules(struct world *w)
 {
 	static const time_us lifetimes[] = { 0, 50 * MILLISECOND_US, 3600 * SECOND_US, 3600 * SECOND_US };
@@ -632,6 +637,7 @@ static void rules_change(struct world *w)
 {
 	struct core_rules rules = some_core_rules(w);
 	struct core_pool_rules pool_rules = some_rules(w);
+	uint32_t chosen;
 	struct database_rules database_rules = {
 		.servers_max = rng_chance(&w->rng, 700) ? 2 + (uint32_t)rng_below(&w->rng, 6) : 0,
 		.clients_max = rng_chance(&w->rng, 100) ? 20 : 0
@@ -642,8 +648,9 @@ static void rules_change(struct world *w)
 		core_set_rules(w->core, &rules, w->now, &w->effects);
 		break;
 	case 1:
-		core_set_pool_rules(
-			w->core, w->pools[rng_below(&w->rng, w->pools_count)], &pool_rules, w->now, &w->effects);
+		chosen = (uint32_t)rng_below(&w->rng, w->pools_count);
+		pool_rules.replication = w->replicates && chosen % USER_POOLS == REPLICATION_POOL;
+		core_set_pool_rules(w->core, w->pools[chosen], &pool_rules, w->now, &w->effects);
 		break;
 	default:
 		core_set_database_rules(w->core, w->databases[rng_below(&w->rng, w->databases_count)], &database_rules,
@@ -732,13 +739,14 @@ static void anything(struct world *w)
 static void world_begin(struct world *w, uint64_t seed)
 {
 	static const char *const databases[] = { "a", "b", "c" };
-	static const char *const users[] = { "u", "v" };
+	static const char *const users[USER_POOLS] = { "u", "v", "v" }; /* one of them twice */
 	struct core_setup setup = { .workers = WORKERS, .servers_max = 24 };
 	struct core_rules rules;
 
 	memset(w, 0, sizeof(*w));
 	rng_seed(&w->rng, seed);
 	w->seed = seed;
+	w->replicates = seed % 3 == 0;
 	w->now = SECOND_US;
 	w->failing = (uint32_t)rng_below(&w->rng, 3) * 150;
 	w->core = core_new(&setup);
@@ -748,9 +756,10 @@ static void world_begin(struct world *w, uint64_t seed)
 		struct database_rules limit = { .servers_max = d == 1 ? 0 : 3 + d };
 
 		w->databases[w->databases_count++] = core_database(w->core, span_text(databases[d]), &limit);
-		for (unsigned u = 0; u < 2; u++) {
+		for (unsigned u = 0; u < (w->replicates ? USER_POOLS : REPLICATION_POOL); u++) {
 			struct core_pool_rules pool_rules = some_rules(w);
 
+			pool_rules.replication = u == REPLICATION_POOL;
 			w->pools[w->pools_count++] = core_pool(
 				w->core, w->databases[d], span_text(users[u]), &pool_rules);
 		}

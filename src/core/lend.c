@@ -23,6 +23,8 @@ static enum close_reason must_close(struct core *core, const struct server *s)
 		return pool->database->kill_paused ? CLOSE_KILL : CLOSE_PAUSE;
 	if (s->close_needed)
 		return s->unfit ? CLOSE_UNFIT : CLOSE_RECONNECT;
+	if (pool->rules.replication && s->used)
+		return CLOSE_IDLE; /* it was one client's */
 	if (pool_vacated(core, pool))
 		return CLOSE_VACATED;
 	if (pool_over(pool))
@@ -82,6 +84,12 @@ void server_tell_close(struct core *core, struct server *s, enum close_reason re
 	effect->pool = s->pool->id;
 	effect->reason = reason;
 	s->close_told = true;
+}
+
+void server_end_stream(struct core *core, struct server *s, enum close_reason reason)
+{
+	if (s->pool->rules.replication && s->state == SERVER_LENT && !s->close_told)
+		server_tell_close(core, s, reason);
 }
 
 void server_close(struct core *core, struct server *s, enum close_reason reason)
@@ -322,6 +330,7 @@ void lend_unfit(struct core *core, const struct event *event)
 	s->close_needed = s->unfit = true;
 	if (s->state == SERVER_IDLE)
 		server_close(core, s, CLOSE_UNFIT);
+	server_end_stream(core, s, CLOSE_UNFIT);
 }
 
 void lend_lost(struct core *core, const struct event *event)

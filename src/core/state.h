@@ -327,6 +327,7 @@ void link_by_since(struct link *list, struct link *, time_us since, size_t offse
 void server_offer(struct core *, struct server *);
 void server_tell_close(struct core *, struct server *, enum close_reason);
 void server_close(struct core *, struct server *, enum close_reason);
+void server_end_stream(struct core *, struct server *, enum close_reason); /* if it is lent for replication */
 void server_move(struct core *, struct server *, struct client *to);
 void lend_rescue(struct core *, struct pool *);
 void lend_wants(struct core *, const struct event *);

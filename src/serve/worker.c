@@ -196,7 +196,15 @@ static void perform_close(struct worker *worker, const struct effect *effect)
 
 	if (!channel)
 		return;
-	if (channel->guest)
+	if (channel->guest && channel->replication)
+		guest_complain(channel->guest,
+			worker->config->manner == MANNER_PGBOUNCER ? SQLSTATE_PROTOCOL_VIOLATION
+								   : SQLSTATE_ADMIN_SHUTDOWN,
+			worker->config->manner == MANNER_PGBOUNCER
+				? "database configuration changed"
+				: "terminating connection due to administrator command",
+			reasons[effect->reason], NULL);
+	else if (channel->guest)
 		channel_break(channel, reasons[effect->reason]);
 	else
 		channel_close(channel, reasons[effect->reason]);

@@ -322,6 +322,36 @@ class Connections(Replicating):
         self._replicates(pooler, "true")
         self.refused(self._replicates, pooler, "database", says="no entry of auth_hba_file fits")
 
+    def who_is_not_in_auth_file_is_asked_for_and_proven_by_scram_alone(self):
+        """Nobody here knows the password: what its client proved with opens the server, too."""
+        with self.primary.admin("app") as admin:
+            admin.query("CREATE FUNCTION known(asked text) RETURNS TABLE(who name, secret text) LANGUAGE sql SECURITY DEFINER AS"
+                        " 'SELECT rolname, rolpassword FROM pg_authid WHERE rolname = $1'")
+        pooler = self._pooler(userlist={"app": "x"}, settings={
+            "auth_type": "scram-sha-256", "auth_user": "app", "auth_dbname": "app", "auth_query": "SELECT who, secret FROM known($1)"})
+        self.refused(self._replicates, pooler, password="wrong", sqlstate="28P01")
+        client = self._replicates(pooler, password="sesame")
+        self.assertEqual("replicator", client.value("SELECT current_user"))
+        client = self._replicates(pooler, "true", password="sesame", database="replication")
+        self.assertEqual(1, len(client.query("IDENTIFY_SYSTEM").rows))
+
+    def reconnect_and_a_changed_entry_end_them(self):
+        for called in ("pgweir", "pgbouncer"):
+            pooler = self._pooler(called=called)
+            with pooler.console() as console:
+                client = self._replicates(pooler)
+                console.query("RECONNECT app")
+                error, = client.expect_closed()
+                self.assertEqual("57P01" if called == "pgweir" else "08P01", error.sqlstate)
+                client = self._replicates(pooler)
+                pooler.databases["app"] = "dbname=app connect_query='SELECT 1'"
+                pooler.write_files()
+                console.query("RELOAD")
+                self.assertEqual(1, len(client.expect_closed()))
+                wait_until("their servers are gone", lambda: self._walsenders() == 0)
+                self.assertEqual("1", self._replicates(pooler).value("SELECT 1"))
+            pooler.stop()
+
     def kill_and_shutdown_end_them(self):
         pooler = self._pooler()
         client = self._replicates(pooler)
