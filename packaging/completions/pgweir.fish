@@ -85,6 +85,7 @@ complete -c pgweir -n '__fish_seen_subcommand_from stress' -l sample -x -d 'how 
 complete -c pgweir -n '__fish_seen_subcommand_from stress' -l expect -x -d 'that an answer must contain'
 complete -c pgweir -n '__fish_seen_subcommand_from stress' -l header -x -d 'a line "Name: value" of each request; may be repeated'
 complete -c pgweir -n '__fish_seen_subcommand_from stress' -l subprotocol -x -d 'of the websocket'
+complete -c pgweir -n '__fish_seen_subcommand_from stress' -l prepared -d 'PostgreSQL: prepare the message once, then run it'
 complete -c pgweir -n '__fish_seen_subcommand_from stress' -l insecure -d 'take any certificate'
 complete -c pgweir -n '__fish_seen_subcommand_from stress' -l seed -x -d 'to repeat a run'
 complete -c pgweir -n '__fish_seen_subcommand_from stress' -l role -x -d 'count only this role'\''s connections (whoever is no superuser)'

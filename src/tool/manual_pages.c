@@ -100,7 +100,8 @@ static const struct manual_option stress_options[] = {
 	{ "--message TEXT", "what each sends; {{i}} {{wave}} {{rand}} are filled in",
 		"To PostgreSQL it is SQL: SELECT 1.", VALUE_TEXT, false },
 	{ "--abuse MODE[=PERCENT]", "what some do wrong: reset, leave, slow ..., or chaos",
-		"reset, leave, silent, stop-reading, slow, no-goodbye, transaction; chaos is the first six.",
+		"reset, leave, silent, stop-reading, slow, no-goodbye; chaos is all of these. For ws:// and postgresql:// come-and-go; for "
+		"postgresql:// transaction, state, cancel, copy.",
 		VALUE_TEXT, false },
 	{ "--storm", "the burst is everybody cut off, and back at once", NULL, VALUE_NONE, false },
 	{ "--postgres URL", "where to count connections: PostgreSQL, directly", NULL, VALUE_URL, false },
@@ -131,6 +132,7 @@ static const struct manual_option stress_options[] = {
 	{ "--expect TEXT", "that an answer must contain", NULL, VALUE_TEXT, true },
 	{ "--header TEXT", "a line \"Name: value\" of each request; may be repeated", NULL, VALUE_TEXT, true },
 	{ "--subprotocol NAME", "of the websocket", NULL, VALUE_TEXT, true },
+	{ "--prepared", "PostgreSQL: prepare the message once, then run it", NULL, VALUE_NONE, true },
 	{ "--insecure", "take any certificate", NULL, VALUE_NONE, true },
 	{ "--seed N", "to repeat a run", NULL, VALUE_TEXT, true },
 	{ "--role NAME", "count only this role's connections (whoever is no superuser)", NULL, VALUE_TEXT, true },

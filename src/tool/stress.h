@@ -34,7 +34,11 @@ enum stress_abuse {
 	ABUSE_STOP_READING, /* asks, and never reads the answer */
 	ABUSE_SLOW,         /* reads now and then only */
 	ABUSE_NO_GOODBYE,   /* leaves without a close frame, or a Terminate */
-	ABUSE_TRANSACTION,  /* PostgreSQL only: begins a transaction and rests in it */
+	ABUSE_COME_AND_GO,  /* websocket and PostgreSQL: leaves as soon as it is in, and is back at once */
+	ABUSE_TRANSACTION,  /* from here on PostgreSQL only: begins a transaction and rests in it */
+	ABUSE_STATE,        /* leaves a setting, a lock, a statement and a table in its session, and goes */
+	ABUSE_CANCEL,       /* asks, and has it cancelled */
+	ABUSE_COPY,         /* leaves in the middle of a COPY, from or to */
 	ABUSE_KINDS
 };
 extern const char *const stress_abuse_names[ABUSE_KINDS + 1]; /* ends with NULL */
@@ -44,13 +48,20 @@ extern const char *const stress_abuse_names[ABUSE_KINDS + 1]; /* ends with NULL 
 #define STRESS_HEADERS_MAX 16
 #define STRESS_TEXT        160 /* of anything short that is kept: errors, statements */
 
+/* Whether it can be done to this target. */
+static inline bool abuse_is_for(enum stress_abuse abuse, enum stress_target target)
+{
+	return abuse < ABUSE_COME_AND_GO || target == TARGET_POSTGRES ||
+		(abuse == ABUSE_COME_AND_GO && target == TARGET_WEBSOCKET);
+}
+
 /* The command line. Texts are borrowed from it. */
 struct stress_plan {
 	enum stress_target target;
 	const char *url;
 	char host[256], path[1000]; /* of a websocket's or HTTP URL */
 	int port;
-	bool tls, insecure, owned, storm, preflight, quiet, help;
+	bool tls, insecure, owned, storm, prepared, preflight, quiet, help;
 
 	const char *message, *expect, *subprotocol;
 	const char *headers[STRESS_HEADERS_MAX];

@@ -19,6 +19,7 @@
 
 #define TURN_US  (10 * MILLISECOND_US)
 #define GRACE_US (2 * SECOND_US)
+#define BACK_US  (100 * MILLISECOND_US) /* who comes and goes; sooner, and this machine would soon have no ports left */
 
 static bool way_open(struct visitor *v)
 {
@@ -121,12 +122,18 @@ static void visitor_open(struct visitor *v, time_us due)
 
 static bool cuts_itself_off(const struct visitor *v)
 {
-	return v->abuse == ABUSE_RESET || v->abuse == ABUSE_LEAVE;
+	return v->abuse == ABUSE_RESET || v->abuse == ABUSE_LEAVE || v->abuse == ABUSE_COPY;
+}
+
+/* Those say something else than --message. */
+static bool has_own_words(const struct visitor *v)
+{
+	return v->abuse == ABUSE_TRANSACTION || v->abuse == ABUSE_STATE || v->abuse == ABUSE_COPY;
 }
 
 static void plan_cut(struct visitor *v)
 {
-	if (cuts_itself_off(v) && v->cut_at == 0)
+	if ((cuts_itself_off(v) || v->abuse == ABUSE_CANCEL) && v->cut_at == 0)
 		v->cut_at = v->load->now + (time_us)(10 + rng_below(&v->load->rng, 90)) * MILLISECOND_US;
 }
 
@@ -180,7 +187,8 @@ void visitor_answered(struct visitor *v, bool right, const char *wrong)
 	l->now = clock_now() - l->zero;
 	histogram_add(&tally_of(l)->reply, l->now > v->due ? l->now - v->due : 0);
 	tally_of(l)->answered++;
-	if (!right || (l->expect_length > 0 && !v->expected)) {
+	v->cut_at = cuts_itself_off(v) ? v->cut_at : 0; /* what would be cancelled is done */
+	if (!right || (l->expect_length > 0 && !v->expected && !has_own_words(v) && v->abuse != ABUSE_CANCEL)) {
 		tally_of(l)->wrong++;
 		tally_trouble(l->tally, wrong && *wrong ? wrong : "an answer without the expected text");
 	}
@@ -203,23 +211,35 @@ void visitor_dropped(struct visitor *v, const char *why)
 }
 
 /* Cut off by itself; it comes back as people do who press reload. */
-static void cut(struct visitor *v, enum goodbye goodbye)
+static void cut(struct visitor *v, enum goodbye goodbye, time_us pause)
 {
 	way_close(v, goodbye);
 	tally_of(v->load)->abused++;
-	enter(v, VISITOR_AWAY, v->load->now + v->load->plan->think);
+	enter(v, VISITOR_AWAY, v->load->now + pause);
+}
+
+/* What it does in the middle of things. */
+static void misbehave(struct visitor *v)
+{
+	if (v->abuse != ABUSE_CANCEL) {
+		cut(v, v->abuse == ABUSE_RESET ? GOODBYE_RESET : GOODBYE_NONE, v->load->plan->think);
+	} else if (v->state == VISITOR_ASKING && postgres_cancel(v)) {
+		tally_of(v->load)->abused++;
+		v->cut_at = 0;
+	}
 }
 
 static void leave(struct visitor *v)
 {
 	bool rude = v->abuse == ABUSE_NO_GOODBYE || v->abuse == ABUSE_STOP_READING || cuts_itself_off(v);
+	bool abused = rude || (v->abuse == ABUSE_STATE && v->started);
 
 	/* An answer that had not come by then took at least so long. */
 	if (v->state == VISITOR_ASKING && v->abuse == ABUSE_NONE)
 		histogram_add(&tally_of(v->load)->reply, v->load->now > v->due ? v->load->now - v->due : 0);
 	if (v->state == VISITOR_OPENING || is_open(v)) {
 		way_close(v, v->abuse == ABUSE_RESET ? GOODBYE_RESET : rude ? GOODBYE_NONE : GOODBYE);
-		tally_of(v->load)->abused += rude;
+		tally_of(v->load)->abused += abused;
 	}
 	enter(v, VISITOR_AWAY, 0);
 }
@@ -258,13 +278,15 @@ static void visit(struct visitor *v, const struct stress_step *step, unsigned nu
 		break;
 	case VISITOR_RESTING:
 		if (v->cut_at && l->now >= v->cut_at)
-			cut(v, v->abuse == ABUSE_RESET ? GOODBYE_RESET : GOODBYE_NONE);
+			misbehave(v);
+		else if (v->abuse == ABUSE_COME_AND_GO)
+			cut(v, GOODBYE, BACK_US);
 		else if (l->plan->message && v->abuse != ABUSE_SILENT && l->now >= v->due)
 			way_ask(v);
 		break;
 	case VISITOR_ASKING:
 		if (v->cut_at && l->now >= v->cut_at)
-			cut(v, v->abuse == ABUSE_RESET ? GOODBYE_RESET : GOODBYE_NONE);
+			misbehave(v);
 		else if (l->now >= v->deadline && v->abuse != ABUSE_STOP_READING)
 			give_up(v);
 		break;
@@ -290,7 +312,7 @@ static void storm(struct load *l)
 		struct visitor *v = &l->visitors[i];
 
 		if (v->state == VISITOR_OPENING || is_open(v))
-			cut(v, GOODBYE_RESET);
+			cut(v, GOODBYE_RESET, 0);
 		enter(v, VISITOR_AWAY, 0);
 	}
 }

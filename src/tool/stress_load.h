@@ -45,7 +45,8 @@ struct visitor {
 	time_us cut_at;            /* ends like that at this time; 0: does not */
 	uint16_t matched;          /* letters of the expected text that have come */
 	bool expected;             /* all of it has */
-	bool started;              /* PostgreSQL: the statement under way begins its transaction */
+	bool started;              /* PostgreSQL: it has done to its session what it does but once */
+	bool preparing;            /* PostgreSQL: the message is being prepared, to be run then */
 	char refusal[STRESS_TEXT]; /* PostgreSQL: what the statement under way was refused with; "" until then */
 	void *connection;          /* the way's own */
 };
@@ -78,6 +79,7 @@ void web_end(struct load *);
 bool postgres_start(struct load *, char *error, size_t error_size);
 bool postgres_open(struct visitor *);
 bool postgres_ask(struct visitor *);
+bool postgres_cancel(struct visitor *); /* false: not now */
 void postgres_close(struct visitor *, enum goodbye);
 void postgres_turn(struct load *, time_us most);
 void postgres_end(struct load *);

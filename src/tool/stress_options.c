@@ -31,6 +31,7 @@ enum {
 	O_SEED,
 	O_ABUSE,
 	O_STORM,
+	O_PREPARED,
 	O_POSTGRES,
 	O_CONSOLE,
 	O_ROLE,
@@ -58,14 +59,15 @@ static const struct option table[] = { { "sockets", required_argument, NULL, O_S
 	{ "expect", required_argument, NULL, O_EXPECT }, { "header", required_argument, NULL, O_HEADER },
 	{ "subprotocol", required_argument, NULL, O_SUBPROTOCOL }, { "insecure", no_argument, NULL, O_INSECURE },
 	{ "seed", required_argument, NULL, O_SEED }, { "abuse", required_argument, NULL, O_ABUSE },
-	{ "storm", no_argument, NULL, O_STORM }, { "postgres", required_argument, NULL, O_POSTGRES },
-	{ "console", required_argument, NULL, O_CONSOLE }, { "role", required_argument, NULL, O_ROLE },
-	{ "may-keep", required_argument, NULL, O_MAY_KEEP }, { "assert", required_argument, NULL, O_ASSERT },
-	{ "knee", required_argument, NULL, O_KNEE }, { "html", required_argument, NULL, O_HTML },
-	{ "json", required_argument, NULL, O_JSON }, { "junit", required_argument, NULL, O_JUNIT },
-	{ "csv", required_argument, NULL, O_CSV }, { "metrics", required_argument, NULL, O_METRICS },
-	{ "preflight", no_argument, NULL, O_PREFLIGHT }, { "quiet", no_argument, NULL, O_QUIET },
-	{ "i-own-this-target", no_argument, NULL, O_OWNED }, { "help", no_argument, NULL, 'h' }, { 0 } };
+	{ "storm", no_argument, NULL, O_STORM }, { "prepared", no_argument, NULL, O_PREPARED },
+	{ "postgres", required_argument, NULL, O_POSTGRES }, { "console", required_argument, NULL, O_CONSOLE },
+	{ "role", required_argument, NULL, O_ROLE }, { "may-keep", required_argument, NULL, O_MAY_KEEP },
+	{ "assert", required_argument, NULL, O_ASSERT }, { "knee", required_argument, NULL, O_KNEE },
+	{ "html", required_argument, NULL, O_HTML }, { "json", required_argument, NULL, O_JSON },
+	{ "junit", required_argument, NULL, O_JUNIT }, { "csv", required_argument, NULL, O_CSV },
+	{ "metrics", required_argument, NULL, O_METRICS }, { "preflight", no_argument, NULL, O_PREFLIGHT },
+	{ "quiet", no_argument, NULL, O_QUIET }, { "i-own-this-target", no_argument, NULL, O_OWNED },
+	{ "help", no_argument, NULL, 'h' }, { 0 } };
 
 #define OPTIONS (sizeof table / sizeof table[0])
 
@@ -267,6 +269,9 @@ static bool read_option(int option, struct stress_plan *p, struct fault fault)
 	case O_STORM:
 		p->storm = true;
 		return true;
+	case O_PREPARED:
+		p->prepared = true;
+		return true;
 	case O_INSECURE:
 		p->insecure = true;
 		return true;
@@ -352,9 +357,15 @@ static bool make_sense(struct stress_plan *p, struct fault fault, bool burst_giv
 		abuse += p->abuse[i];
 	if (abuse > 100)
 		return complain(fault, "--abuse: more than 100 percent of the visitors");
-	if (p->abuse[ABUSE_TRANSACTION] && p->target != TARGET_POSTGRES)
-		return complain(
-			fault, "--abuse transaction is for postgresql:// targets: nothing else has transactions");
+	for (unsigned i = 1; i < ABUSE_KINDS; i++) {
+		if (p->abuse[i] && !abuse_is_for((enum stress_abuse)i, p->target)) {
+			text_format(fault.text, fault.size, "--abuse %s is for %spostgresql:// targets",
+				stress_abuse_names[i], i == ABUSE_COME_AND_GO ? "ws:// and " : "");
+			return false;
+		}
+	}
+	if (p->prepared && p->target != TARGET_POSTGRES)
+		return complain(fault, "--prepared is for postgresql:// targets: nothing else has statements");
 	if (p->target == TARGET_HTTP && p->message)
 		return complain(fault, "--message is for ws:// and postgresql://; an HTTP target is asked with GET");
 	if (p->target != TARGET_WEBSOCKET && p->subprotocol)

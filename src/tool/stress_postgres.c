@@ -7,6 +7,7 @@
 #include "base/text.h"
 #include "io/terminal.h"
 #include "tool/memory.h"
+#include "tool/stress_cancel.h"
 #include "tool/stress_load.h"
 
 /* Visitors who speak PostgreSQL: the pooler can be tested with no application in front of it. libpq does the talking and never waits;
@@ -17,7 +18,17 @@
 struct postgres {
 	struct pollfd *waited;
 	struct visitor **whose;
+	struct cancels *cancels;
 };
+
+/* What each of them says instead of --message. The lock is one that nobody waits for, of its own for each visitor. */
+static const char rest_in_transaction[] = "BEGIN; SELECT 1";
+static const char leave_state[] =
+	"SET statement_timeout = '4711s'; SELECT pg_catalog.pg_try_advisory_lock(4711, {{i}});"
+	" PREPARE pgweir_stress_{{i}} AS SELECT 1; CREATE TEMPORARY TABLE pgweir_stress_{{i}} (line text)";
+static const char copy_out[] = "COPY (SELECT pg_catalog.generate_series(1, 1000000000)) TO STDOUT";
+static const char copy_in[] = "BEGIN; CREATE TEMPORARY TABLE pgweir_stress_copy (line text) ON COMMIT DROP;"
+			      " COPY pgweir_stress_copy FROM STDIN";
 
 bool postgres_start(struct load *l, char *error, size_t error_size)
 {
@@ -27,6 +38,7 @@ bool postgres_start(struct load *l, char *error, size_t error_size)
 	(void)error_size;
 	way->waited = memory_new(l->count, sizeof *way->waited);
 	way->whose = memory_new(l->count, sizeof *way->whose);
+	way->cancels = cancels_new();
 	l->way = way;
 	return true;
 }
@@ -62,7 +74,7 @@ bool postgres_open(struct visitor *v)
 	}
 	PQsetNoticeProcessor(connection, ignore_notice, NULL);
 	v->connection = connection;
-	v->started = v->expected = false;
+	v->started = v->preparing = v->expected = false;
 	return true;
 }
 
@@ -90,19 +102,51 @@ static void lose(struct visitor *v)
 		visitor_failed(v, words);
 }
 
-bool postgres_ask(struct visitor *v)
+bool postgres_cancel(struct visitor *v)
+{
+	struct postgres *way = v->load->way;
+
+	return cancels_send(way->cancels, v->connection);
+}
+
+/* What it has to say, and nothing where it has said it. */
+static const char *words_for(const struct visitor *v)
+{
+	switch (v->abuse) {
+	case ABUSE_TRANSACTION:
+		return v->started ? NULL : rest_in_transaction;
+	case ABUSE_STATE:
+		return v->started ? NULL : leave_state;
+	case ABUSE_COPY:
+		return v->serial % 2 ? copy_out : copy_in;
+	default:
+		return v->load->plan->message;
+	}
+}
+
+#define STATEMENT_NAME "pgweir_stress"
+
+static int send_words(struct visitor *v, const char *words)
 {
 	char message[MESSAGE_MAX];
 
-	if (v->abuse == ABUSE_TRANSACTION) {
-		if (v->started)
-			return true; /* and rests in it */
-		v->started = true;
-		text_copy(message, sizeof message, "BEGIN; SELECT 1");
-	} else {
-		visitor_fill(v, v->load->plan->message, message, sizeof message);
-	}
-	if (!PQsendQuery(v->connection, message)) {
+	if (v->load->plan->prepared && words == v->load->plan->message && v->started)
+		return PQsendQueryPrepared(v->connection, STATEMENT_NAME, 0, NULL, NULL, NULL, 0);
+	visitor_fill(v, words, message, sizeof message);
+	v->started = true;
+	if (!v->load->plan->prepared || words != v->load->plan->message)
+		return PQsendQuery(v->connection, message);
+	v->preparing = true;
+	return PQsendPrepare(v->connection, STATEMENT_NAME, message, 0, NULL);
+}
+
+bool postgres_ask(struct visitor *v)
+{
+	const char *words = words_for(v);
+
+	if (!words)
+		return true; /* and rests */
+	if (!send_words(v, words)) {
 		lose(v);
 		return false;
 	}
@@ -119,40 +163,85 @@ static void hear(struct visitor *v, const PGresult *result)
 	}
 }
 
+/* All rows that have come. False: not the last one. */
+static bool take_rows(struct visitor *v)
+{
+	char *row = NULL;
+	int length;
+
+	while ((length = PQgetCopyData(v->connection, &row, 1)) > 0) {
+		visitor_heard(v, span_of(row, (size_t)length));
+		PQfreemem(row);
+	}
+	return length < 0;
+}
+
+/* Some rows, and no end of them; whoever asks so goes away before it. False: nobody has rows to give. */
+static bool give_rows(struct visitor *v)
+{
+	if (v->abuse != ABUSE_COPY) {
+		postgres_close(v, GOODBYE);
+		visitor_dropped(v,
+			"COPY ... FROM STDIN wants rows, and there are none; what can be asked is COPY ... TO STDOUT");
+		return false;
+	}
+	PQputCopyData(v->connection, "a\nb\nc\n", 6);
+	PQflush(v->connection);
+	return true;
+}
+
+/* The end of what was asked. */
+static void finish(struct visitor *v)
+{
+	if (v->preparing && !v->refusal[0]) {
+		v->preparing = false;
+		if (!PQsendQueryPrepared(v->connection, STATEMENT_NAME, 0, NULL, NULL, NULL, 0))
+			lose(v);
+		return;
+	}
+	v->started = v->started && !v->preparing;
+	v->preparing = false;
+	visitor_answered(v, !v->refusal[0], v->refusal);
+}
+
+static void take_result(struct visitor *v, const PGresult *result)
+{
+	ExecStatusType status = PQresultStatus(result);
+	const char *state = PQresultErrorField(result, PG_DIAG_SQLSTATE);
+
+	if (status == PGRES_TUPLES_OK || status == PGRES_COMMAND_OK)
+		hear(v, result);
+	else if (v->abuse != ABUSE_CANCEL || !state || strcmp(state, "57014") != 0) /* query_canceled, as was wished */
+		text_copy(v->refusal, sizeof v->refusal, words_of(PQresultErrorMessage(result)));
+}
+
 static void advance(struct visitor *v)
 {
 	PGconn *connection = v->connection;
-	PGresult *result;
 
 	if (!PQconsumeInput(connection)) {
 		lose(v);
 		return;
 	}
-	while (v->state == VISITOR_ASKING && !PQisBusy(connection)) {
-		ExecStatusType status;
+	while (v->state == VISITOR_ASKING && v->connection && !PQisBusy(connection)) {
+		PGresult *result = PQgetResult(connection);
+		ExecStatusType status = PQresultStatus(result);
 
-		result = PQgetResult(connection);
 		if (!result) {
-			visitor_answered(v, !v->refusal[0], v->refusal);
-			return;
+			finish(v);
+			continue;
 		}
-		status = PQresultStatus(result);
-		if (status == PGRES_COPY_IN || status == PGRES_COPY_OUT || status == PGRES_COPY_BOTH) {
+		if (status == PGRES_COPY_OUT ? !take_rows(v) : status == PGRES_COPY_IN && give_rows(v)) {
 			PQclear(result);
-			postgres_close(v, GOODBYE);
-			visitor_dropped(v, "a COPY is none of what can be asked here");
-			return;
+			return; /* libpq gives this result again and again, until the COPY is over */
 		}
-		if (status != PGRES_TUPLES_OK && status != PGRES_COMMAND_OK)
-			text_copy(v->refusal, sizeof v->refusal, words_of(PQresultErrorMessage(result)));
-		hear(v, result);
+		if (status != PGRES_COPY_OUT && status != PGRES_COPY_IN)
+			take_result(v, result);
 		PQclear(result);
-		if (PQstatus(connection) == CONNECTION_BAD) {
+		if (v->connection && PQstatus(connection) == CONNECTION_BAD)
 			lose(v);
-			return;
-		}
 	}
-	if (PQstatus(connection) == CONNECTION_BAD)
+	if (v->connection && PQstatus(connection) == CONNECTION_BAD)
 		lose(v);
 }
 
@@ -220,6 +309,7 @@ void postgres_end(struct load *l)
 	for (unsigned i = 0; i < l->count; i++)
 		postgres_close(&l->visitors[i], GOODBYE);
 	free(way->waited);
+	cancels_free(way->cancels);
 	free(way->whose);
 	free(way);
 }

@@ -6,7 +6,7 @@
 const char *const stress_phase_names[PHASES] = { "baseline", "warm-up", "ramp", "hold", "burst", "drain", "settle" };
 
 const char *const stress_abuse_names[ABUSE_KINDS + 1] = { "none", "reset", "leave", "silent", "stop-reading", "slow",
-	"no-goodbye", "transaction", NULL };
+	"no-goodbye", "come-and-go", "transaction", "state", "cancel", "copy", NULL };
 
 static void trouble_add(struct stress_tally *t, const char *shown, uint64_t count)
 {

@@ -163,6 +163,44 @@ class Plain(Stressing):
                               "--role", "app", "--assert", "abused > 5 && leaked == 0 && waves == 3")
         self.assertGreater(max(sample["in_transaction"] for sample in seen["timeline"]), 0)
 
+    def cancels_reach_those_who_asked_for_them_and_nobody_else(self):
+        pooler = self.pooler(settings={"pool_mode": "transaction", "default_pool_size": 3})
+        # PostgreSQL itself says how many of them it has heard; the polite ones see it as wrong answers if one reaches them.
+        seen = self._measured(self._url(port=pooler.port), "--sockets", 12, "--hold", "2s", "--think", "50ms", "--abuse", "cancel=50", "--seed", 5,
+                              "--message", "SELECT pg_sleep(0.05)", "--postgres", self._url("postgres", "postgres"), "--role", "app",
+                              "--assert", "abused > 10 && errors == 0")
+        self.assertGreater(seen["metrics"]["answered"], 20)
+        log = self.pg.log_path.read_text(errors="replace")
+        self.assertIn("canceling statement due to user request", log)
+
+    def a_copy_that_is_left_in_the_middle_holds_nobody(self):
+        pooler = self.pooler(settings={"pool_mode": "transaction", "default_pool_size": 3})
+        self._measured(self._url(port=pooler.port), "--sockets", 9, "--hold", "1s", "--think", "50ms", "--abuse", "copy=60", "--seed", 5,
+                       "--postgres", self._url("postgres", "postgres"), "--role", "app", "--assert", "abused > 5 && errors == 0")
+        wait_until("no COPY goes on", lambda: self.pg.backends(user="app", extra="AND (state <> 'idle' OR query LIKE 'COPY (%' "
+                                                                                     "AND state = 'active')") == 0)
+
+    def what_a_session_leaves_behind_is_seen_by_nobody_behind_pgweir(self):
+        pooler = self.pooler(settings={"pool_mode": "transaction", "default_pool_size": 3})
+        seen = self._measured(self._url(port=pooler.port), "--sockets", 12, "--hold", "1s", "--think", "20ms", "--abuse", "state=40", "--seed", 5,
+                              "--message", "SHOW statement_timeout", "--expect", "0", "--assert", "wrong == 0 && abused > 3")
+        self.assertGreater(seen["metrics"]["answered"], 20)
+
+    def who_comes_and_goes_is_let_in_each_time(self):
+        seen = self._measured(self._url(), "--sockets", 4, "--waves", 1, "--hold", "2s", "--abuse", "come-and-go=100", "--postgres",
+                              self._url("postgres", "postgres"), "--assert", "errors == 0 && opened > 10 && leaked == 0")
+        self.assertGreater(seen["metrics"]["abused"], 10)
+
+    def a_message_can_be_prepared_and_can_be_a_copy(self):
+        pooler = self.pooler(settings={"pool_mode": "transaction", "default_pool_size": 2})
+        for more in (("--message", "SELECT 'x{{i}}'", "--expect", "x", "--prepared"),
+                     ("--message", "COPY (SELECT 'line ' || generate_series(1, 5000)) TO STDOUT", "--expect", "line 4999")):
+            seen = self._measured(self._url(port=pooler.port), "--sockets", 6, "--waves", 1, "--think", "50ms", *more, "--assert", "errors == 0")
+            self.assertGreater(seen["metrics"]["answered"], 12)
+        seen = self._measured(self._url(), "--sockets", 2, "--waves", 1, "--message", "SELECT nothing", "--prepared")
+        self.assertIn("does not exist", json.dumps(seen["errors"]))
+        self.assertEqual(seen["metrics"]["wrong"], seen["metrics"]["answered"])
+
     def a_pooler_is_on_the_timeline(self):
         pooler = self.pooler(settings={"pool_mode": "transaction", "default_pool_size": 3})
         console = f"postgresql://admin@127.0.0.1:{pooler.port}/pgbouncer"
@@ -418,7 +456,9 @@ class Usage(Stressing):
                                 ((ws, "--sockets", "0"), "from 1 to 100000"), ((ws, "--hold", "5"), "with its unit"),
                                 ((ws, "--abuse", "rest"), "perhaps reset?"), ((ws, "--abuse", "reset=101"), "1 to 100"),
                                 ((ws, "--abuse", "reset=60", "--abuse", "slow=50"), "more than 100 percent"),
-                                ((ws, "--abuse", "transaction"), "postgresql:// targets"), ((ws, "--expect", "x"), "wants --message"),
+                                ((ws, "--abuse", "transaction"), "postgresql:// targets"),
+                                (("http://127.0.0.1/", "--abuse", "come-and-go"), "ws:// and postgresql://"),
+                                ((ws, "--prepared"), "postgresql:// targets"), ((ws, "--expect", "x"), "wants --message"),
                                 ((ws, "--header", "no colon"), "Name: value"), ((ws, "--header", "A: b\r\nC: d"), "Name: value"),
                                 (("http://127.0.0.1/", "--message", "x"), "asked with GET"), ((ws, "--role", "x"), "--postgres or --console"),
                                 ((ws, "--assert", "leakd==0"), "perhaps 'leaked'?"), ((ws, "--assert", "p99_connect<200"), "write its unit"),
