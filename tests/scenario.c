@@ -23,6 +23,7 @@
  *                                                      what is not named goes back to its default: see rules_default
  *   database app servers N clients N
  *   pool app/web size N min N reserve N lifetime 1h user_servers N user_clients N forced fair origin_servers N at db1
+ *   instance db1 visit | left                           a server of a pool with several hosts asks for a place there; gives it back
  *   instance db1 budget N|unknown aside N              what was read of that PostgreSQL server; without a word: what is so there
  *   client 1 enters [on worker 1] · named [app/web] · settled · logs in [app/web] [on worker 1] (all three)
  *          · wants a server [of app/web] [since 3s] · gives up · drops a database · leaves
@@ -775,6 +776,7 @@ static void say_instance(struct story *t, instance_id id)
 	say_count(t, picture.servers, "servers");
 	say_count(t, picture.idle, "idle");
 	say_count(t, picture.aside, "aside");
+	say_count(t, picture.visitors, "visitors");
 	text_format(text, sizeof(text), picture.target ? "at most %u" : "no limit", picture.target);
 	say(t, text);
 }
@@ -789,7 +791,13 @@ static void tell_instance(struct story *t)
 		return;
 	}
 	while (t->words[t->at] && !t->wrong) {
-		if (take(t, "budget"))
+		if (take(t, "visit")) {
+			say(t, core_visit(t->core, event.instance) ? "there is room" : "there is no room");
+			return;
+		}
+		if (take(t, "left"))
+			event.kind = EVENT_VISITOR_LEFT;
+		else if (take(t, "budget"))
 			event.budget = take(t, "unknown") ? BUDGET_UNKNOWN : (int64_t)number(t);
 		else if (take(t, "aside"))
 			event.aside = number(t);

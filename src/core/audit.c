@@ -336,7 +336,7 @@ void core_audit(const struct core *core)
 	audit_scope(&core->nowhere, SCOPE_INSTANCE);
 	for (uint32_t i = 0; i < core->pools_count; i++)
 		audit_scope(&core->pools[i]->pair, SCOPE_PAIR);
-	check(core->nowhere.max == 0 && core->nowhere.aside == 0);
+	check(core->nowhere.max == 0 && core->nowhere.aside == 0 && core->nowhere.visitors == 0);
 	audit_clients(core);
 	audit_porches(core);
 	check(link_empty(&core->roomy));

@@ -103,11 +103,16 @@ struct instance_picture {
 	struct span name; /* owned by the core */
 	uint32_t servers, lent, idle, dialing, cleaning, moving, closing, orphaned;
 	uint32_t aside;     /* ours too, in no pool */
+	uint32_t visitors;  /* ours too, of pools that have several hosts */
 	uint32_t target;    /* the most that all of these may be; 0: no limit is known */
 	uint32_t waiting;   /* clients of these pools */
 	time_us full_since; /* PostgreSQL said 53300 to one of the pools, the first time since then; 0: not */
 };
 uint32_t core_instances(const struct core *);
+
+/* A pool that has several hosts is at none of these instances, and chooses one for each server when it dials. Then it asks here, and true: the
+ * server has a place there until EVENT_VISITOR_LEFT. False: there is no room. */
+bool core_visit(struct core *, instance_id);
 bool core_instance_picture(const struct core *, instance_id, struct instance_picture *out);
 
 struct server_picture {

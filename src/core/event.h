@@ -62,6 +62,8 @@ enum event_kind {
 	 * or more that many may be had, those aside among them: the limit of all pools there, but never below what they hold now, nor
 	 * so low that nobody could ask again. BUDGET_UNKNOWN: no such limit */
 	EVENT_BUDGET,
+	/* instance: a server that core_visit counted there is gone, or was never there */
+	EVENT_VISITOR_LEFT,
 	EVENT_TICK /* time passed: look at what is due (see core_deadline) */
 };
 

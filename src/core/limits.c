@@ -18,14 +18,19 @@
 
 #define TURN_LEAST (20 * MILLISECOND_US)
 
+static uint32_t counted(const struct scope *scope)
+{
+	return scope->servers + scope->aside + scope->visitors;
+}
+
 bool scope_full(const struct scope *scope)
 {
-	return scope->max && scope->servers + scope->aside >= scope->max;
+	return scope->max && counted(scope) >= scope->max;
 }
 
 static bool scope_over(const struct scope *scope)
 {
-	return scope->max && scope->servers + scope->aside - scope->leaving > scope->max;
+	return scope->max && counted(scope) - scope->leaving > scope->max;
 }
 
 bool pool_over(const struct pool *pool)
@@ -310,8 +315,9 @@ void limits_budget(struct core *core, const struct event *event)
 	scope->aside = event->aside;
 	scope->max = 0;
 	if (event->budget != BUDGET_UNKNOWN) {
-		least = (int64_t)scope->aside + (scope->servers ? scope->servers : 1);
+		least = (int64_t)scope->aside + scope->visitors + (scope->servers ? scope->servers : 1);
 		scope->max = (uint32_t)(event->budget > least ? event->budget : least);
+		scope->room = (uint32_t)event->budget;
 	}
 	for (struct link *l = scope->pools.next; l != &scope->pools; l = l->next) {
 		struct pool *pool = link_owner(l - SCOPE_INSTANCE, struct pool, scope_links);
@@ -323,6 +329,33 @@ void limits_budget(struct core *core, const struct event *event)
 		if (dial_wanted(pool))
 			limits_hunger(core, pool);
 	}
+	limits_turns(core);
+	tick_all_due(core);
+}
+
+/* ---- servers of pools that have several hosts ---- */
+
+/* They never take the place that is kept for one to ask with, but where nobody else is they may be the one. */
+bool core_visit(struct core *core, instance_id id)
+{
+	struct scope *scope;
+
+	check(id < core->instances_count);
+	scope = &core->instances[id]->scope;
+	if (scope->max && counted(scope) >= scope->room && scope->servers + scope->visitors > 0)
+		return false;
+	scope->visitors++;
+	return true;
+}
+
+void limits_visitor_left(struct core *core, const struct event *event)
+{
+	struct scope *scope;
+
+	check(event->instance < core->instances_count);
+	scope = &core->instances[event->instance]->scope;
+	check(scope->visitors > 0);
+	scope->visitors--;
 	limits_turns(core);
 	tick_all_due(core);
 }

@@ -106,9 +106,11 @@ bool core_instance_picture(const struct core *core, instance_id id, struct insta
 		return false;
 	instance = core->instances[id];
 	scope = &instance->scope;
-	*out = (struct instance_picture){
-		.name = instance->name, .servers = scope->servers, .aside = scope->aside, .target = scope->max
-	};
+	*out = (struct instance_picture){ .name = instance->name,
+		.servers = scope->servers,
+		.aside = scope->aside,
+		.visitors = scope->visitors,
+		.target = scope->max };
 	for (const struct link *l = scope->pools.next; l != &scope->pools; l = l->next) {
 		const struct pool *pool = link_owner(l - SCOPE_INSTANCE, struct pool, scope_links);
 

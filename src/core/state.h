@@ -41,10 +41,12 @@ enum scope_kind { SCOPE_ALL, SCOPE_DATABASE, SCOPE_USER, SCOPE_PAIR, SCOPE_INSTA
 #define SCOPES ((unsigned)SCOPE_INSTANCE + 1)
 
 struct scope {
-	uint32_t max;         /* 0: no limit */
-	uint32_t servers;     /* counted now, in every state */
-	uint32_t aside;       /* more of ours that are in no pool: they count against `max` too */
-	uint32_t leaving;     /* of them: closing or orphaned */
+	uint32_t max;      /* 0: no limit */
+	uint32_t servers;  /* counted now, in every state */
+	uint32_t aside;    /* more of ours that are in no pool: they count against `max` too */
+	uint32_t visitors; /* SCOPE_INSTANCE: and those of pools that have several hosts: see core_visit */
+	uint32_t room; /* SCOPE_INSTANCE, with a `max`: what was read, where `max` may be more for the sake of what is there */
+	uint32_t leaving;     /* of `servers`: closing or orphaned */
 	uint32_t idle;        /* of them */
 	struct link pools;    /* pool.scope_links[kind] */
 	time_us vacate_until; /* SCOPE_INSTANCE: see vacate.c */
@@ -370,6 +372,7 @@ void limits_freed(
 void limits_turns(struct core *);
 void limits_shrink(struct core *);
 void limits_budget(struct core *, const struct event *);
+void limits_visitor_left(struct core *, const struct event *);
 
 /* tick.c: what time brings. */
 void tick(struct core *, const struct event *);

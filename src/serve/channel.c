@@ -21,6 +21,7 @@
 #include "base/text.h"
 #include "serve/catalogs.h"
 #include "serve/channel.h"
+#include "serve/hosts.h"
 #include "serve/lookups.h"
 #include "serve/replication.h"
 #include "serve/suits.h"
@@ -85,6 +86,7 @@ void channel_forget(struct channel *channel)
 	struct worker *worker = channel->worker;
 
 	check(!channel->guest && channel_get(worker, channel->id) == channel);
+	host_leave(channel);
 	worker->channels[channel->id.slot] = NULL;
 	worker->channel_count--;
 	timer_clear(&worker->timers, &channel->timer);

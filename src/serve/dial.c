@@ -69,15 +69,15 @@ void channel_host_failed(struct channel *channel, enum server_failure failure, c
 	};
 	const struct database_settings *database = channel_view(channel)->database;
 	struct event failed = { .failure = failure, .sqlstate = sqlstate, .text = text };
-	bool on;
+	bool on, quiet;
 
 	if (failure == FAILURE_FULL && channel->login)
 		failed.full = limits[server_login_facts(channel->login)->limit];
 	on = tries_failed(channel, database, &failed);
-	/* Who does not suit is no trouble, and is met by every dial. */
+	/* Who does not suit is no trouble, and is met by every dial; so is a host that we know to have no room. */
+	quiet = channel->state == CHANNEL_GREETING || (failure == FAILURE_FULL && !channel->stream);
 	if (on && database->host_count > 1)
-		channel_log(
-			channel, channel->state == CHANNEL_GREETING ? LOG_DEBUG : LOG_LOG, "%s; on to the next", text);
+		channel_log(channel, quiet ? LOG_DEBUG : LOG_LOG, "%s; on to the next", text);
 	leave_host(channel);
 	if (on && channel->address_count > 0) {
 		channel_dial_next(channel);
@@ -174,6 +174,7 @@ static void dial_host(struct channel *channel)
 	const struct database_settings *database = view->database;
 	const struct host *host;
 	struct address address;
+	char text[160];
 	bool numeric;
 
 	if (!database) {
@@ -191,6 +192,12 @@ static void dial_host(struct channel *channel)
 	channel->host = strdup(host->name);
 	if (!channel->host) {
 		channel_dial_failed(channel, FAILURE_TEMPORARY, SQLSTATE_OUT_OF_MEMORY, "out of memory");
+		return;
+	}
+	if (!host_visit(channel, database, host)) {
+		text_format(text, sizeof text, "PostgreSQL at %s:%u has no room for more servers (server_budget)",
+			host->name, host->port);
+		channel_host_failed(channel, FAILURE_FULL, SQLSTATE_TOO_MANY_CONNECTIONS, text);
 		return;
 	}
 	if (host->name[0] == '/' || host->name[0] == '@')
@@ -239,6 +246,7 @@ void channel_dial(struct worker *worker, const struct effect *effect)
 	channel->pool = effect->pool;
 	channel->worker = worker;
 	channel->connected = worker->now;
+	channel->visits = NO_INSTANCE;
 	channel->prepared = prepared_new();
 	channel->applied = params_empty(worker->house->params);
 	channel->reported = params_empty(worker->house->params);

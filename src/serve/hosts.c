@@ -17,6 +17,7 @@
 #include "base/check.h"
 #include "base/text.h"
 #include "serve/channel.h"
+#include "serve/monitor.h"
 
 /* What all workers know of the hosts of one pool. */
 struct hosts {
@@ -99,6 +100,38 @@ const struct host *tries_host(const struct channel *channel, const struct databa
 	if (!database || database->host_count != tries->count || tries->at >= tries->count)
 		return NULL;
 	return &database->hosts[tries->order[tries->at]];
+}
+
+bool host_visit(struct channel *channel, const struct database_settings *database, const struct host *host)
+{
+	struct house *house = channel->worker->house;
+	char name[INSTANCE_NAME];
+	bool room;
+
+	host_leave(channel);
+	if (database->host_count == 1)
+		return true;
+	host_instance_name(host, name);
+	lock_take(house->lock);
+	channel->visits = core_instance(house->core, span_text(name));
+	room = core_visit(house->core, channel->visits);
+	lock_drop(house->lock);
+	if (!room)
+		channel->visits = NO_INSTANCE;
+	return room;
+}
+
+void host_leave(struct channel *channel)
+{
+	struct event event = { .kind = EVENT_VISITOR_LEFT,
+		.now = channel->worker->now,
+		.worker = channel->worker->index,
+		.instance = channel->visits };
+
+	if (channel->visits == NO_INSTANCE)
+		return;
+	channel->visits = NO_INSTANCE;
+	worker_step(channel->worker, &event);
 }
 
 /* How much a failure says about when it is worth to try again: that it is full beats that it will be there soon, that beats the rest. */

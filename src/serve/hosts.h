@@ -12,6 +12,11 @@ bool tries_begin(struct channel *, const struct database_settings *);
 /* Where it is tried now; NULL: the configuration has other hosts by now. */
 const struct host *tries_host(const struct channel *, const struct database_settings *);
 
+/* A place at the PostgreSQL server that is tried now, where the database has several: true, and it is this channel's until host_leave. False:
+ * there is no room (server_budget). A database with one host has its places from the core. */
+bool host_visit(struct channel *, const struct database_settings *, const struct host *);
+void host_leave(struct channel *);
+
 /* What failed there (failure, full, sqlstate, text). True: it is worth while to try other addresses and hosts. */
 bool tries_failed(struct channel *, const struct database_settings *, const struct event *failed);
 

@@ -9,6 +9,7 @@
 /* What is true of a PostgreSQL server in the core: its host and port. False: the pools of this entry are at several. */
 #define INSTANCE_NAME 300
 bool instance_name(const struct database_settings *, char out[INSTANCE_NAME]);
+void host_instance_name(const struct host *, char out[INSTANCE_NAME]);
 
 /* The configuration in force says anew which servers there are, and as whom to log in. Only by the first worker. */
 void monitors_configure(struct worker *);

@@ -42,9 +42,22 @@ int64_t reckoning_usable(const struct watch *watch)
 	return (int64_t)watch->last.connections_max - watch->last.reserved;
 }
 
+/* Those of pools with several hosts that have a place here count as ours; those that have none, since their database had one host when they
+ * were dialed, are as good as others. */
+static int64_t without_place(const struct watch *watch)
+{
+	struct house *house = watch->line.worker->house;
+	struct instance_picture picture = { 0 };
+
+	lock_take(house->lock);
+	check(core_instance_picture(house->core, watch->instance, &picture));
+	lock_drop(house->lock);
+	return watch->counted.elsewhere > picture.visitors ? watch->counted.elsewhere - picture.visitors : 0;
+}
+
 static int64_t budget(const struct watch *watch)
 {
-	int64_t room = reckoning_usable(watch), others = (int64_t)watch->counted.others + watch->counted.elsewhere;
+	int64_t room = reckoning_usable(watch), others = (int64_t)watch->counted.others + without_place(watch);
 	int64_t head_room = room / 20 > 1 ? room / 20 : 1;
 
 	if (!watch->line.worker->config->server_budget || !watch->on ||

@@ -44,8 +44,8 @@ struct group {
 
 /* What one reading amounts to. */
 struct tally {
-	uint32_t ours; /* backends of the pools that are counted here */
-	uint32_t elsewhere; /* of pools at several servers: they take places here, and are not counted against the limit here */
+	uint32_t ours;      /* backends of the pools that are counted here */
+	uint32_t elsewhere; /* of pools at several servers: they take places here: see core_visit */
 	uint32_t self, others, orphans;
 	struct group groups[GROUPS + 1];
 	size_t group_count;

@@ -8,11 +8,16 @@
 #include "base/check.h"
 #include "base/text.h"
 
+void host_instance_name(const struct host *host, char out[INSTANCE_NAME])
+{
+	text_format(out, INSTANCE_NAME, "%s:%u", host->name, host->port);
+}
+
 bool instance_name(const struct database_settings *database, char out[INSTANCE_NAME])
 {
 	if (!database || database->host_count != 1)
 		return false;
-	text_format(out, INSTANCE_NAME, "%s:%u", database->hosts[0].name, database->hosts[0].port);
+	host_instance_name(&database->hosts[0], out);
 	return true;
 }
 
@@ -47,7 +52,7 @@ static struct watch *watch_new(struct worker *worker, const struct host *host)
 		free(watch);
 		return NULL;
 	}
-	text_format(name, sizeof name, "%s:%u", host->name, host->port);
+	host_instance_name(host, name);
 	lock_take(worker->house->lock);
 	watch->instance = core_instance(worker->house->core, span_text(name));
 	lock_drop(worker->house->lock);
@@ -251,7 +256,8 @@ static void visit(struct watch *watch, struct snapshot *snapshot)
 	lock_drop(worker->house->lock);
 	text_copy(row->host, sizeof row->host, watch->host);
 	row->port = watch->line.port;
-	row->ours = picture.servers + picture.aside;
+	row->ours = picture.servers + picture.aside + picture.visitors;
+	row->visitors = picture.visitors;
 	row->lent = picture.lent;
 	row->idle = picture.idle;
 	row->dialing = picture.dialing;

@@ -164,6 +164,7 @@ struct channel {
 	size_t address_count;
 	struct tries *tries; /* until it is logged in: see hosts.c */
 	uint8_t host_at;     /* which of its database's hosts */
+	instance_id visits;  /* where it has a place as a server of a pool with several hosts; NO_INSTANCE: nowhere */
 	struct nature nature;
 	uint32_t process_id;
 	uint8_t secret[SERVER_SECRET_MAX];

@@ -182,6 +182,7 @@ static const struct column budget_columns[] = {
 	{ "target", INT4 }, { "orphans", INT4 }, { "cl_waiting", INT4 }, { "full_since", TEXT }, { "state", TEXT },
 	{ "problem", TEXT }, { "age_us", INT8 }, { "limits", TEXT }, { "others_by", TEXT },
 	{ "listeners", INT4 },
+	{ "visitors", INT4 },
 };
 
 #define BUDGET(put, name) { put, offsetof(struct budget_row, name) }
@@ -192,7 +193,7 @@ static const struct field budget_fields[] = {
 	BUDGET(put_u32, orphaned), BUDGET(put_u32, monitor), BUDGET(put_known, others), BUDGET(put_known, free),
 	BUDGET(put_known, target), BUDGET(put_known, orphans), BUDGET(put_u32, waiting), BUDGET(put_wall, full_since_wall),
 	BUDGET(put_text, state), BUDGET(put_text, problem), BUDGET(put_known_time, age), BUDGET(put_text, limits),
-	BUDGET(put_text, others_by), BUDGET(put_u32, listeners),
+	BUDGET(put_text, others_by), BUDGET(put_u32, listeners), BUDGET(put_u32, visitors),
 };
 
 static const struct column database_columns[] = {

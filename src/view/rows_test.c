@@ -203,7 +203,7 @@ static const struct expectation {
 	{ "budget",
 		"host:25 port:23 max_connections:23 reserved:23 usable:23 ours:23 lent:23 idle:23 dialing:23 cleaning:23 "
 		"moving:23 closing:23 orphaned:23 monitor:23 others:23 free:23 target:23 orphans:23 cl_waiting:23 "
-		"full_since:25 state:25 problem:25 age_us:20 limits:25 others_by:25 listeners:23",
+		"full_since:25 state:25 problem:25 age_us:20 limits:25 others_by:25 listeners:23 visitors:23",
 		0 },
 	{ "databases",
 		"name:25 host:25 port:23 database:25 force_user:25 pool_size:23 min_pool_size:23 reserve_pool_size:23 "
@@ -550,6 +550,7 @@ static void a_budget_shows_what_is_known_and_nothing_for_the_rest(void **state)
 		.orphaned = 7,
 		.monitor = 1,
 		.listeners = 2,
+		.visitors = 3,
 		.others = 12,
 		.free = 50,
 		.target = 81,
@@ -573,9 +574,9 @@ static void a_budget_shows_what_is_known_and_nothing_for_the_rest(void **state)
 	show("budget");
 	assert_string_equal(line(0),
 		"10.0.0.1|5432|100|3|97|37|2|3|4|5|6|7|7|1|12|50|81|2|9|2026-11-23 12:46:43 UTC|reads||1500000|role job: 2 of "
-		"2|cron: 12|2");
+		"2|cron: 12|2|3");
 	assert_string_equal(
-		line(1), "|0|(null)|(null)|(null)|0|0|0|0|0|0|0|0|0|(null)|(null)|(null)|(null)|0||||(null)|||0");
+		line(1), "|0|(null)|(null)|(null)|0|0|0|0|0|0|0|0|0|(null)|(null)|(null)|(null)|0||||(null)|||0|0");
 }
 
 static void setting(const char *key, const char *value, const char *standard, bool changeable)

@@ -145,7 +145,7 @@ struct budget_row {
 	int port;
 	int connections_max, reserved, usable; /* usable: what is not reserved */
 	/* Ours, all of them, and by what they do: the sum of those that follow. */
-	uint32_t ours, lent, idle, dialing, cleaning, moving, closing, orphaned, monitor, listeners;
+	uint32_t ours, lent, idle, dialing, cleaning, moving, closing, orphaned, monitor, listeners, visitors;
 	int others, free, target, orphans;
 	uint32_t waiting;        /* clients of its pools */
 	time_us full_since_wall; /* 0: PostgreSQL has not said 53300 */
