@@ -281,6 +281,18 @@ class Connections(Replicating):
         pooler = self._pooler(databases={"app": "host=127.0.0.1 port=1 dbname=app"})
         self.refused(self._replicates, pooler, sqlstate="08001", says="connection to server at 127.0.0.1:1 failed")
 
+    def of_several_hosts_it_goes_to_one_that_suits(self):
+        nobody = f"127.0.0.1,127.0.0.1 port=1,{self.primary.port}"
+        pooler = self._pooler(databases={
+            "app": f"host={nobody} dbname=app target_session_attrs=primary",
+            "reader": f"host={nobody} dbname=app target_session_attrs=standby"})
+        for kind in ("database", "true"):
+            client = self._replicates(pooler, kind)
+            self.assertEqual(1, len(client.query("IDENTIFY_SYSTEM").rows))
+        self.refused(self._replicates, pooler, database="reader", sqlstate="08001")
+        with Client(pooler.address) as client:
+            self.assertEqual("1", client.value("SELECT 1"))
+
     def a_cancel_ends_what_it_runs(self):
         pooler = self._pooler()
         client = self._replicates(pooler)
