@@ -24,6 +24,8 @@ COLUMNS = {
     "DATABASES": ("name host port database force_user pool_size min_pool_size reserve_pool_size server_lifetime pool_mode"
                   " load_balance_hosts max_connections current_connections max_client_connections"
                   " current_client_connections paused disabled").split(),
+    "PEERS": "peer_id host port pool_size".split(),
+    "PEER_POOLS": "peer_id cl_active_cancel_req cl_waiting_cancel_req sv_active_cancel sv_login".split(),
     "USERS": ("name pool_size reserve_pool_size pool_mode max_user_connections current_connections"
               " max_user_client_connections current_client_connections").split(),
     "STATS": ("database total_server_assignment_count total_xact_count total_query_count total_received total_sent total_xact_time"
@@ -39,7 +41,7 @@ COLUMNS = {
     "VERSION": "version".split(),
 }
 NUMBERS = {name for name in COLUMNS["POOLS"] if name.startswith(("cl_", "sv_", "maxwait"))} \
-    | {"port", "local_port", "wait", "wait_us", "close_needed", "remote_pid", "prepared_statements", "id", "items", "size", "used",
+    | {"peer_id", "port", "local_port", "wait", "wait_us", "close_needed", "remote_pid", "prepared_statements", "id", "items", "size", "used",
        "free", "memtotal", "paused", "disabled", "current_connections", "max_connections"}
 
 
@@ -60,7 +62,7 @@ class Shows(Story):
                 for name, oid in reply.columns:
                     if what == "STATS" and name != "database":
                         self.assertEqual(NUMERIC, oid, name)
-                    elif what in ("CLIENTS", "SERVERS", "POOLS", "DATABASES", "LISTS", "MEM") and name in NUMBERS:
+                    elif what in ("CLIENTS", "SERVERS", "POOLS", "DATABASES", "PEERS", "PEER_POOLS", "LISTS", "MEM") and name in NUMBERS:
                         self.assertEqual(INT4, oid, name)
 
     @on("pgweir")
