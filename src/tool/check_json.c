@@ -20,15 +20,20 @@ static json_t *seconds(time_us time)
 
 static json_t *entry_json(const struct config *config, const struct database_settings *d)
 {
-	json_t *json = memory_got(json_object()), *hosts = memory_got(json_array());
+	json_t *json = memory_got(json_object()), *hosts = memory_got(json_array()), *ports = memory_got(json_array());
 	struct pool_rules rules;
 
 	config_pool_rules(config, d, d->user ? span_text(d->user) : span_of("", 0), &rules);
-	for (size_t i = 0; i < d->host_count; i++)
+	for (size_t i = 0; i < d->host_count; i++) {
 		array_append(hosts, text_json(span_text(d->hosts[i].name)));
+		array_append(ports, json_integer(d->hosts[i].port));
+	}
 	object_set(json, "name", text_json(span_text(d->name)));
 	object_set(json, "hosts", hosts);
 	object_set(json, "port", json_integer(d->hosts[0].port));
+	object_set(json, "ports", ports);
+	object_set(json, "load_balance_hosts", json_string(d->hosts_stay ? "disable" : "round-robin"));
+	object_set(json, "target_session_attrs", json_string(target_word(d->target)));
 	object_set(json, "dbname", text_or_null(d->dbname));
 	object_set(json, "user", text_or_null(d->user));
 	object_set(json, "pool_mode", json_string(check_mode_name(rules.mode)));
@@ -45,6 +50,8 @@ static json_t *server_json(const struct server_facts *server)
 
 	object_set(json, "name", text_json(span_text(server->name)));
 	object_set(json, "reached", json_boolean(server->reached));
+	object_set(json, "hot_standby",
+		server->in_recovery == ANSWER_UNKNOWN ? json_null() : json_boolean(server->in_recovery == ANSWER_YES));
 	object_set(json, "problem", text_or_null(server->problem));
 	if (!server->reached)
 		return json;

@@ -65,14 +65,19 @@ static void show_entry(const struct config *c, const struct database_settings *d
 
 	config_pool_rules(c, d, d->user ? span_text(d->user) : span_of("", 0), &rules);
 	for (size_t i = 0; i < d->host_count; i++)
-		n += text_format(hosts + n, sizeof hosts - n, "%s%s", i ? ", " : "", d->hosts[i].name);
+		n += text_format(
+			hosts + n, sizeof hosts - n, "%s%s port %d", i ? ", " : "", d->hosts[i].name, d->hosts[i].port);
+	if (d->host_count > 1)
+		text_format(hosts + n, sizeof hosts - n, " (%s; %s%s)",
+			d->hosts_stay ? "the one that was good last" : "in turn",
+			d->target == TARGET_ANY ? "any that lets us in" : "wants ",
+			d->target == TARGET_ANY ? "" : target_word(d->target));
 	if (rules.database_connections_max > 0)
 		text_format(
 			limits, sizeof limits, "; %d at most for the whole database", rules.database_connections_max);
-	line(to, "database", "%s at %s port %d%s%s%s%s: %s pooling, %d servers for each user and %d in reserve%s",
-		d->name, hosts, d->hosts[0].port, d->dbname ? ", there " : "", d->dbname ? d->dbname : "",
-		d->user ? ", always as user " : "", d->user ? d->user : "", check_mode_name(rules.mode), rules.size,
-		rules.reserve_size, limits);
+	line(to, "database", "%s at %s%s%s%s%s: %s pooling, %d servers for each user and %d in reserve%s", d->name,
+		hosts, d->dbname ? ", there " : "", d->dbname ? d->dbname : "", d->user ? ", always as user " : "",
+		d->user ? d->user : "", check_mode_name(rules.mode), rules.size, rules.reserve_size, limits);
 }
 
 static void show_server(const struct server_facts *server, FILE *to)
@@ -81,8 +86,9 @@ static void show_server(const struct server_facts *server, FILE *to)
 		line(to, "PostgreSQL", "%s NOT ASKED: %s", server->name, server->problem);
 	else
 		line(to, "PostgreSQL",
-			"%s, version %d: max_connections %d, %d reserved, %d usable with some head-room; %zu sessions now%s%s",
-			server->name, server->version / 10000, server->max_connections,
+			"%s, version %d%s: max_connections %d, %d reserved, %d usable with some head-room; %zu sessions now%s%s",
+			server->name, server->version / 10000,
+			server->in_recovery == ANSWER_YES ? ", a hot standby" : "", server->max_connections,
 			server->superuser_reserved + server->reserved, server_usable(server), server_sessions(server),
 			*server->problem ? "; " : "", server->problem);
 }

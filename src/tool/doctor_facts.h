@@ -102,7 +102,8 @@ struct server_facts {
 	char host[128], user[64],
 		database[64]; /* host: as a pooler's file names it, else ""; as whom we asked, and where */
 	int port;
-	int role_limit, database_limit; /* CONNECTION LIMIT of those two; 0: none is known */
+	enum doctor_answer in_recovery, read_only; /* a hot standby; default_transaction_read_only */
+	int role_limit, database_limit;            /* CONNECTION LIMIT of those two; 0: none is known */
 	int max_connections, superuser_reserved, reserved;
 	bool max_connections_set;                                                      /* not the default of 100 */
 	time_us statement_timeout, idle_in_transaction_timeout, client_check_interval; /* 0: off */

@@ -37,6 +37,10 @@ const struct doctor_rule doctor_rules[] = {
 	{ "D22", "pool-and-max-age", "Django refuses to start: its own pool and persistent connections exclude each other.", rule_pool_and_age },
 	{ "D23", "need", "What the work needs is transactions per second times how long each holds its connection. Connections beyond that serve nobody, take slots from others and hide a leak; with fewer, clients wait.", rule_need },
 	{ "D42", "demand", "A pooler must have room for every connection that an application may open, and for twice as many while a deploy has the old and the new one side by side. A pool of servers need not.", rule_demand },
+	{ "D45", "standby-among-hosts", "Whoever is led to the standby is told 25006 with his first write, which no retry in the same session cures.", rule_standby_among },
+	{ "D46", "no-host-suits", "Clients wait as long as query_wait_timeout lets them, and are told nothing better.", rule_no_host_suits },
+	{ "D48", "two-primaries", "What is written to the one is not at the other: after a failover the old primary came back as one.", rule_two_primaries },
+	{ "D47", "host-missing", "As long as the other hosts serve, nobody notices; when one of those goes too, there is nobody left.", rule_host_missing },
 	{ "D24", "deadlock-floor", "When every task holds one connection and waits for another, none ever comes free.", rule_deadlock_floor },
 	{ "D25", "executor-threads", "Threads of the default executor keep a connection each, and Django's request signals never reach them: up to cores + 4 connections (32 at most) for each process, for hours.", rule_threads },
 	{ "D26", "no-transaction-guard", "A transaction that is left open holds its slot and its locks until somebody notices.", rule_no_transaction_guard },
@@ -52,6 +56,7 @@ const struct doctor_rule doctor_rules[] = {
 	{ "D36", "blind-stress-test", "What leaks shows in the database after the sockets have closed. A test that never looks there passes with any leak.", rule_blind_stress },
 	{ "D37", "sync-to-async", "Unlikely to be the leak: all consumers of a process share one thread and so one connection.", rule_sync_to_async },
 	{ "D38", "health-checks", "It decides whether a kept connection is tested before it is used again. It neither makes nor cures a leak.", rule_health_checks },
+	{ "D49", "slow-to-leave", "A host that is switched off answers nothing, and each new connection waits there for so long before the next host is tried.", rule_slow_to_leave },
 	{ "D39", "unnamed", "All sessions look alike in pg_stat_activity; when one application leaks, nobody can tell which.", rule_unnamed },
 };
 

@@ -74,6 +74,9 @@ struct route {
 };
 void find_route(const struct doctor_facts *, const struct app_database *, struct route *);
 
+/* A value of target_session_attrs, as it is written. */
+const char *target_word(enum target);
+
 /* Usable slots of a server: what is left of max_connections without the reserved ones and head-room (a tenth, at least 5). */
 int server_usable(const struct server_facts *);
 
@@ -95,6 +98,8 @@ rule_look rule_max_client_conn, rule_md5, rule_session_mode, rule_ladder, rule_d
 rule_look rule_watched, rule_named, rule_demand, rule_full, rule_near_limit, rule_in_transaction, rule_leaked,
 	rule_silent, rule_listeners, rule_abandoned, rule_advisory, rule_prepared, rule_one_address, rule_superuser,
 	rule_no_transaction_guard, rule_no_statement_guard, rule_dead_peers; /* doctor_rules_server.c */
+rule_look rule_standby_among, rule_no_host_suits, rule_host_missing, rule_two_primaries,
+	rule_slow_to_leave; /* doctor_rules_hosts.c */
 rule_look rule_pools_exceed, rule_limit_below_pool, rule_need, rule_pool_too_large,
 	rule_deadlock_floor; /* doctor_rules_size.c */
 

@@ -421,6 +421,49 @@ static void limit_below_pool(bool bad)
 	s->role_limit = bad ? 24 : 25;
 }
 
+/* The first host and the second, as they were found. */
+static void hosts(enum doctor_answer first, enum doctor_answer second)
+{
+	ini("server_connect_timeout = 3\n[databases]\nwide = host=db1,db2\n[pgbouncer]");
+	for (int i = 0; i < 2; i++) {
+		struct server_facts *s = server(0);
+
+		text_copy(s->host, sizeof s->host, i ? "db2" : "db1");
+		s->port = 5432;
+		s->in_recovery = i ? second : first;
+		s->read_only = ANSWER_NO;
+		s->reached = s->in_recovery != ANSWER_UNKNOWN;
+	}
+}
+
+static void standby_among(bool bad)
+{
+	hosts(ANSWER_NO, bad ? ANSWER_YES : ANSWER_NO);
+}
+
+static void no_host_suits(bool bad)
+{
+	hosts(ANSWER_NO, ANSWER_NO);
+	facts.files[0].config->databases[1].target = bad ? TARGET_STANDBY : TARGET_PREFER_STANDBY;
+}
+
+static void host_missing(bool bad)
+{
+	hosts(bad ? ANSWER_UNKNOWN : ANSWER_NO, ANSWER_NO);
+}
+
+static void two_primaries(bool bad)
+{
+	hosts(ANSWER_NO, bad ? ANSWER_NO : ANSWER_YES);
+	facts.files[0].config->databases[1].target = TARGET_PRIMARY;
+}
+
+static void slow_to_leave(bool bad)
+{
+	hosts(ANSWER_NO, ANSWER_NO);
+	facts.files[0].config->server_connect_timeout = bad ? 15 * SECOND_US : 3 * SECOND_US;
+}
+
 static const struct {
 	const char *number;
 	void (*make)(bool bad);
@@ -470,6 +513,11 @@ static const struct {
 	{ "D42", demand, LEVEL_NOTE },
 	{ "D43", limit_below_pool, LEVEL_WARNING },
 	{ "D44", open_door, LEVEL_DANGER },
+	{ "D45", standby_among, LEVEL_DANGER },
+	{ "D46", no_host_suits, LEVEL_DANGER },
+	{ "D47", host_missing, LEVEL_WARNING },
+	{ "D48", two_primaries, LEVEL_DANGER },
+	{ "D49", slow_to_leave, LEVEL_NOTE },
 };
 
 static const struct finding *look_for(const char *number)

@@ -44,7 +44,8 @@ static const char rights_sql[] =
 	" inet_server_addr() IS NULL OR inet_server_addr() = inet_client_addr() AS local";
 
 static const char limits_sql[] =
-	"SELECT r.rolname AS user, d.datname AS database, greatest(r.rolconnlimit, 0) AS role_limit,"
+	"SELECT pg_is_in_recovery() AS in_recovery, current_setting('default_transaction_read_only') = 'on' AS read_only,"
+	" r.rolname AS user, d.datname AS database, greatest(r.rolconnlimit, 0) AS role_limit,"
 	" greatest(d.datconnlimit, 0) AS database_limit FROM pg_roles r, pg_database d"
 	" WHERE r.rolname = current_user AND d.datname = current_database()";
 
@@ -186,6 +187,8 @@ static void read_settings(struct server_facts *server, PGconn *connection)
 	}
 	rows = ask_server(connection, limits_sql, unseen, sizeof unseen);
 	if (rows) {
+		server->in_recovery = is_true(rows, 0, "in_recovery") ? ANSWER_YES : ANSWER_NO;
+		server->read_only = is_true(rows, 0, "read_only") ? ANSWER_YES : ANSWER_NO;
 		text_copy(server->user, sizeof server->user, cell(rows, 0, "user"));
 		text_copy(server->database, sizeof server->database, cell(rows, 0, "database"));
 		server->role_limit = (int)cell_number(rows, 0, "role_limit");

@@ -5,7 +5,8 @@ import re
 import stat
 import subprocess
 
-from harness import HERE, Ran, Story, live
+from harness import HERE, Ran, Story, free_port, live, takes
+from test_failover import hosts, primary, standby
 
 INCIDENT = HERE.parent.parent / "examples/incident/pgbouncer.ini"
 
@@ -255,6 +256,35 @@ class Check(Story):
         ran = run("check", self._file("pool_mod = session\n"), "--offline", "--json")
         self.assertEqual((2, ""), (ran.status, ran.out))
         self.assertIn("pool_mode", ran.err)
+
+    @takes(120)
+    def several_hosts_are_asked_what_they_are(self):
+        one = primary(self)
+        two = standby(self, one)
+
+        def found(*servers, more=""):
+            ran = run("check", self._file(databases=f"app = {hosts(*servers, more=more)}\n", settings="server_connect_timeout = 3\n"),
+                      "--json")
+            told = json.loads(ran.out)
+            return told, {each["number"] for each in told["findings"]} & {"D45", "D46", "D47", "D48", "D49"}
+        told, numbers = found(one, two)
+        self.assertEqual([True, True], [each["reached"] for each in told["servers"]], told["servers"])
+        self.assertEqual({"D45"}, numbers)
+        self.assertEqual([False, True], [each["hot_standby"] for each in told["servers"]])
+        self.assertEqual(([one.port, two.port], "round-robin", "any"), tuple(
+            told["meaning"]["databases"][0][key] for key in ("ports", "load_balance_hosts", "target_session_attrs")))
+        gone = free_port()
+        for servers, more, numbers in (((one, two), "target_session_attrs=primary", set()),
+                                       ((one, two), "target_session_attrs=prefer-standby", set()),
+                                       ((one, self.pg), "target_session_attrs=standby", {"D46"}),
+                                       ((two,), "target_session_attrs=read-write", {"D46"}),
+                                       ((one, gone), "target_session_attrs=primary", {"D47"}),
+                                       ((one, self.pg), "target_session_attrs=primary", {"D48"})):
+            self.assertEqual(numbers, found(*servers, more=more)[1], (servers, more))
+        words = run("check", self._file(databases=f"app = {hosts(one, two, more='target_session_attrs=primary')}\n")).out
+        self.assertIn(f"127.0.0.1 port {one.port}, 127.0.0.1 port {two.port} (in turn; wants primary)", " ".join(words.split()))
+        self.assertIn("a hot standby", words)
+        self.assertIn("D49 slow-to-leave", words)
 
     def the_ini_of_the_incident_gets_its_two_warnings(self):
         ran = run("check", INCIDENT, "--offline", "-o", "auth_file=")
