@@ -64,6 +64,7 @@ struct stress_plan {
 	bool tls, insecure, owned, storm, prepared, preflight, quiet, help;
 
 	const char *message, *expect, *subprotocol;
+	const char *first, *values, *expect_match, *expect_json;
 	const char *headers[STRESS_HEADERS_MAX];
 	size_t header_count;
 

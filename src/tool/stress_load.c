@@ -5,6 +5,7 @@
 #include "base/check.h"
 #include "base/text.h"
 #include "io/clock.h"
+#include "io/file.h"
 #include "tool/memory.h"
 
 /*           due              opened            due             answered
@@ -17,9 +18,10 @@
  * A wait counts from when the step wanted it, not from when we came to it: a load that is late itself must not make its target look
  * quick. Who was refused does not knock again in the same wave, as it would be the load that never ends; who cut itself off does. */
 
-#define TURN_US  (10 * MILLISECOND_US)
-#define GRACE_US (2 * SECOND_US)
-#define BACK_US  (100 * MILLISECOND_US) /* who comes and goes; sooner, and this machine would soon have no ports left */
+#define VALUES_MAX (64 << 20)
+#define TURN_US    (10 * MILLISECOND_US)
+#define GRACE_US   (2 * SECOND_US)
+#define BACK_US    (100 * MILLISECOND_US) /* who comes and goes; sooner, and this machine would soon have no ports left */
 
 static bool way_open(struct visitor *v)
 {
@@ -65,6 +67,22 @@ static void enter(struct visitor *v, enum visitor_state state, time_us due)
 	v->load->open += is_open(v);
 }
 
+static bool read_values(struct load *l, char *error, size_t error_size)
+{
+	char *text, words[300];
+	size_t length;
+
+	if (!l->plan->values)
+		return true;
+	if (!file_read(l->plan->values, VALUES_MAX, &text, &length, error, error_size))
+		return false;
+	l->values = values_read(span_of(text, length), words, sizeof words);
+	free(text);
+	if (!l->values)
+		text_format(error, error_size, "%s, %s", l->plan->values, words);
+	return l->values != NULL;
+}
+
 struct load *load_new(
 	const struct stress_plan *plan, struct stress_tally *tally, time_us zero, char *error, size_t error_size)
 {
@@ -88,6 +106,11 @@ struct load *load_new(
 			k += plan->expect[i] == plan->expect[k];
 			l->failures[i] = (uint16_t)k;
 		}
+	}
+	l->expectation = expectation_new(plan, error, error_size);
+	if (!l->expectation || !read_values(l, error, error_size)) {
+		load_free(l);
+		return NULL;
 	}
 	if (plan->target == TARGET_POSTGRES ? postgres_start(l, error, error_size) : web_start(l, error, error_size))
 		return l;
@@ -158,6 +181,7 @@ void visitor_asked(struct visitor *v)
 	v->matched = 0;
 	v->expected = false;
 	v->refusal[0] = 0;
+	buf_clear(&v->answer);
 	v->deadline = l->now + l->plan->timeout;
 	tally_of(l)->asked++;
 	enter(v, VISITOR_ASKING, v->due);
@@ -168,6 +192,8 @@ void visitor_heard(struct visitor *v, struct span bytes)
 {
 	const struct load *l = v->load;
 
+	if (expectation_wants(l->expectation) && v->answer.length + bytes.length <= EXPECT_KEPT)
+		memory_got(buf_add_span(&v->answer, bytes) ? v : NULL);
 	if (l->expect_length == 0)
 		return;
 	for (size_t i = 0; i < bytes.length && !v->expected; i++) {
@@ -178,9 +204,30 @@ void visitor_heard(struct visitor *v, struct span bytes)
 	}
 }
 
+void visitor_parted(struct visitor *v)
+{
+	if (v->answer.length > 0 && v->answer.length < EXPECT_KEPT)
+		memory_got(buf_add(&v->answer, "\n", 1) ? v : NULL);
+}
+
+/* What --expect and its like say of the answer that is there. False: `why`. */
+static bool is_expected(const struct visitor *v, char *why, size_t why_size)
+{
+	const struct load *l = v->load;
+
+	if (has_own_words(v) || v->abuse == ABUSE_CANCEL)
+		return true;
+	if (l->expect_length > 0 && !v->expected) {
+		text_copy(why, why_size, "an answer without the expected text");
+		return false;
+	}
+	return expectation_met(l->expectation, buf_span(&v->answer), why, why_size);
+}
+
 void visitor_answered(struct visitor *v, bool right, const char *wrong)
 {
 	struct load *l = v->load;
+	char why[STRESS_TEXT] = "";
 
 	if (v->state != VISITOR_ASKING)
 		return; /* what nobody asked for */
@@ -188,9 +235,9 @@ void visitor_answered(struct visitor *v, bool right, const char *wrong)
 	histogram_add(&tally_of(l)->reply, l->now > v->due ? l->now - v->due : 0);
 	tally_of(l)->answered++;
 	v->cut_at = cuts_itself_off(v) ? v->cut_at : 0; /* what would be cancelled is done */
-	if (!right || (l->expect_length > 0 && !v->expected && !has_own_words(v) && v->abuse != ABUSE_CANCEL)) {
+	if (!right || !is_expected(v, why, sizeof why)) {
 		tally_of(l)->wrong++;
-		tally_trouble(l->tally, wrong && *wrong ? wrong : "an answer without the expected text");
+		tally_trouble(l->tally, wrong && *wrong ? wrong : why);
 	}
 	/* An HTTP visitor comes again with a connection of its own, the others keep theirs. */
 	enter(v, l->plan->target == TARGET_HTTP ? VISITOR_AWAY : VISITOR_RESTING, l->now + l->plan->think);
@@ -369,9 +416,24 @@ void load_free(struct load *l)
 		else
 			web_end(l);
 	}
+	for (unsigned i = 0; i < l->count; i++)
+		buf_fini(&l->visitors[i].answer);
+	expectation_free(l->expectation);
+	values_free(l->values);
 	free(l->failures);
 	free(l->visitors);
 	free(l);
+}
+
+/* The value that {{name}} stands for at the front of a template, and how long the name with its braces is. NULL: it is none. */
+static const char *value_of(const struct visitor *v, const char *template, size_t *skip)
+{
+	const char *end;
+
+	if (!v->load->values || strncmp(template, "{{", 2) != 0 || !(end = strstr(template, "}}")))
+		return NULL;
+	*skip = (size_t)(end - template) + 2;
+	return values_at(v->load->values, span_of(template + 2, *skip - 4), v->serial);
 }
 
 size_t visitor_fill(struct visitor *v, const char *template, char *out, size_t size)
@@ -380,6 +442,7 @@ size_t visitor_fill(struct visitor *v, const char *template, char *out, size_t s
 
 	while (*template && length + 1 < size) {
 		unsigned long long number;
+		const char *value;
 		size_t skip;
 
 		if (strncmp(template, "{{i}}", 5) == 0) {
@@ -391,6 +454,10 @@ size_t visitor_fill(struct visitor *v, const char *template, char *out, size_t s
 		} else if (strncmp(template, "{{rand}}", 8) == 0) {
 			number = rng_next(&v->load->rng) >> 32;
 			skip = 8;
+		} else if ((value = value_of(v, template, &skip)) != NULL) {
+			length += text_copy(out + length, size - length, value);
+			template += skip;
+			continue;
 		} else {
 			out[length++] = *template ++;
 			continue;

@@ -1,9 +1,12 @@
 #ifndef PGWEIR_TOOL_STRESS_LOAD_H
 #define PGWEIR_TOOL_STRESS_LOAD_H
 
+#include "base/buf.h"
 #include "base/rng.h"
 #include "base/span.h"
+#include "tool/stress_expect.h"
 #include "tool/stress_schedule.h"
+#include "tool/stress_values.h"
 
 /* The visitors of one run: who comes, asks, waits and leaves, and when. Memory and descriptors are bounded by the plan: one visitor for
  * each socket that is ever wanted at once. */
@@ -45,6 +48,8 @@ struct visitor {
 	time_us cut_at;            /* ends like that at this time; 0: does not */
 	uint16_t matched;          /* letters of the expected text that have come */
 	bool expected;             /* all of it has */
+	bool greeted, asks;        /* websocket: it has sent --first; it is to send its message */
+	struct buf answer;         /* what came of it, where it must be kept */
 	bool started;              /* PostgreSQL: it has done to its session what it does but once */
 	bool preparing;            /* PostgreSQL: the message is being prepared, to be run then */
 	char refusal[STRESS_TEXT]; /* PostgreSQL: what the statement under way was refused with; "" until then */
@@ -65,6 +70,8 @@ struct load {
 	struct rng rng;
 	uint16_t *failures; /* of the expected text, for the search that never looks back (Knuth, Morris, Pratt) */
 	size_t expect_length;
+	struct expectation *expectation;
+	struct values *values; /* NULL: none were given */
 	void *way;
 };
 
@@ -88,11 +95,12 @@ void postgres_end(struct load *);
 void visitor_opened(struct visitor *);
 void visitor_asked(struct visitor *);
 void visitor_heard(struct visitor *, struct span bytes);
+void visitor_parted(struct visitor *); /* what follows is another value of the same answer */
 void visitor_answered(struct visitor *, bool right, const char *wrong);
 void visitor_failed(struct visitor *, const char *why);  /* it did not get in */
 void visitor_dropped(struct visitor *, const char *why); /* it was in, and the target ended it */
 
-/* The message, its {{i}}, {{wave}} and {{rand}} filled in. Returns its length; it is cut at `size`. */
+/* The message, its {{i}}, {{wave}}, {{rand}} and {{name}}s of --values filled in. Returns its length; it is cut at `size`. */
 size_t visitor_fill(struct visitor *, const char *template, char *out, size_t size);
 
 #endif

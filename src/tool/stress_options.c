@@ -25,6 +25,10 @@ enum {
 	O_SAMPLE,
 	O_MESSAGE,
 	O_EXPECT,
+	O_EXPECT_MATCH,
+	O_EXPECT_JSON,
+	O_FIRST,
+	O_VALUES,
 	O_HEADER,
 	O_SUBPROTOCOL,
 	O_INSECURE,
@@ -56,7 +60,9 @@ static const struct option table[] = { { "sockets", required_argument, NULL, O_S
 	{ "drain", required_argument, NULL, O_DRAIN }, { "settle", required_argument, NULL, O_SETTLE },
 	{ "think", required_argument, NULL, O_THINK }, { "timeout", required_argument, NULL, O_TIMEOUT },
 	{ "sample", required_argument, NULL, O_SAMPLE }, { "message", required_argument, NULL, O_MESSAGE },
-	{ "expect", required_argument, NULL, O_EXPECT }, { "header", required_argument, NULL, O_HEADER },
+	{ "expect", required_argument, NULL, O_EXPECT }, { "expect-match", required_argument, NULL, O_EXPECT_MATCH },
+	{ "expect-json", required_argument, NULL, O_EXPECT_JSON }, { "first", required_argument, NULL, O_FIRST },
+	{ "values", required_argument, NULL, O_VALUES }, { "header", required_argument, NULL, O_HEADER },
 	{ "subprotocol", required_argument, NULL, O_SUBPROTOCOL }, { "insecure", no_argument, NULL, O_INSECURE },
 	{ "seed", required_argument, NULL, O_SEED }, { "abuse", required_argument, NULL, O_ABUSE },
 	{ "storm", no_argument, NULL, O_STORM }, { "prepared", no_argument, NULL, O_PREPARED },
@@ -233,6 +239,14 @@ static bool read_option(int option, struct stress_plan *p, struct fault fault)
 		return read_text(option, &p->message, fault);
 	case O_EXPECT:
 		return read_text(option, &p->expect, fault);
+	case O_EXPECT_MATCH:
+		return read_text(option, &p->expect_match, fault);
+	case O_EXPECT_JSON:
+		return read_text(option, &p->expect_json, fault);
+	case O_FIRST:
+		return read_text(option, &p->first, fault);
+	case O_VALUES:
+		return read_text(option, &p->values, fault);
 	case O_SUBPROTOCOL:
 		return read_text(option, &p->subprotocol, fault);
 	case O_POSTGRES:
@@ -372,7 +386,9 @@ static bool make_sense(struct stress_plan *p, struct fault fault, bool burst_giv
 		return complain(fault, "--subprotocol is for ws://");
 	if (p->target == TARGET_POSTGRES && p->header_count)
 		return complain(fault, "--header is for ws:// and http://");
-	if (p->target == TARGET_WEBSOCKET && p->expect && !p->message)
+	if (p->target != TARGET_WEBSOCKET && p->first)
+		return complain(fault, "--first is for ws://");
+	if (p->target == TARGET_WEBSOCKET && (p->expect || p->expect_match || p->expect_json) && !p->message)
 		return complain(fault, "--expect wants --message: without a question there is no answer");
 	if (p->target == TARGET_POSTGRES && !p->message)
 		p->message = "SELECT 1";

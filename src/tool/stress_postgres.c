@@ -157,9 +157,11 @@ bool postgres_ask(struct visitor *v)
 static void hear(struct visitor *v, const PGresult *result)
 {
 	for (int row = 0; row < PQntuples(result); row++) {
-		for (int column = 0; column < PQnfields(result); column++)
+		for (int column = 0; column < PQnfields(result); column++) {
+			visitor_parted(v);
 			visitor_heard(
 				v, span_of(PQgetvalue(result, row, column), (size_t)PQgetlength(result, row, column)));
+		}
 	}
 }
 

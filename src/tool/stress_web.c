@@ -94,6 +94,7 @@ bool web_open(struct visitor *v)
 		info.method = "GET";
 	info.alpn = "http/1.1";
 	v->connection = NULL;
+	v->greeted = v->asks = false;
 	if (!lws_client_connect_via_info(&info)) {
 		/* Usually an event has told why already. */
 		if (v->state == VISITOR_OPENING)
@@ -132,6 +133,7 @@ bool web_ask(struct visitor *v)
 	if (v->load->plan->target == TARGET_HTTP)
 		return true; /* it asked when it came */
 	v->due = v->due < v->load->now ? v->due : v->load->now;
+	v->asks = true;
 	lws_callback_on_writable(v->connection);
 	return true;
 }
@@ -182,23 +184,38 @@ static int request(struct visitor *v, struct lws *connection, void *in, size_t l
 	return 0;
 }
 
-static int write_message(struct visitor *v, struct lws *connection)
+static bool send_text(struct visitor *v, struct lws *connection, const char *template)
 {
 	static uint8_t message[LWS_PRE + MESSAGE_MAX];
-	size_t length;
+	size_t length = visitor_fill(v, template, (char *)message + LWS_PRE, MESSAGE_MAX);
 
-	if (v->state != VISITOR_RESTING || !v->load->plan->message)
+	if (lws_write(connection, message + LWS_PRE, length, LWS_WRITE_TEXT) >= (int)length)
+		return true;
+	let_go(connection, v);
+	visitor_dropped(v, "the message could not be sent");
+	return false;
+}
+
+static int write_message(struct visitor *v, struct lws *connection)
+{
+	const struct stress_plan *plan = v->load->plan;
+
+	if (v->state != VISITOR_RESTING)
 		return 0;
-	length = visitor_fill(v, v->load->plan->message, (char *)message + LWS_PRE, MESSAGE_MAX);
+	if (plan->first && !v->greeted) { /* one message for each time that it may be written */
+		v->greeted = true;
+		if (!send_text(v, connection, plan->first))
+			return -1;
+		lws_callback_on_writable(connection);
+		return 0;
+	}
+	if (!plan->message || !v->asks)
+		return 0;
+	v->asks = false;
 	visitor_asked(v);
 	if (v->abuse == ABUSE_STOP_READING)
 		lws_rx_flow_control(connection, 0);
-	if (lws_write(connection, message + LWS_PRE, length, LWS_WRITE_TEXT) < (int)length) {
-		let_go(connection, v);
-		visitor_dropped(v, "the message could not be sent");
-		return -1;
-	}
-	return 0;
+	return send_text(v, connection, plan->message) ? 0 : -1;
 }
 
 static void take_frame(struct visitor *v, struct lws *connection, struct span bytes)
@@ -330,6 +347,8 @@ static int web_event(struct lws *connection, enum lws_callback_reasons reason, v
 		return request(v, connection, in, length);
 	case LWS_CALLBACK_CLIENT_ESTABLISHED:
 		visitor_opened(v);
+		if (v->load->plan->first)
+			lws_callback_on_writable(connection);
 		return 0;
 	case LWS_CALLBACK_RAW_CONNECTED:
 		visitor_opened(v);

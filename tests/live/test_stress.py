@@ -146,6 +146,9 @@ class Plain(Stressing):
     def an_expected_text_is_looked_for_in_the_answer(self):
         seen = self._measured(self._url(), "--sockets", 4, "--waves", 1, "--message", "SELECT 'aab' || 'aabaac'", "--expect", "aabaac")
         self.assertEqual(0, seen["metrics"]["wrong"])
+        seen = self._measured(self._url(), "--sockets", 4, "--waves", 1, "--message", "SELECT 1, 'x' UNION ALL SELECT 2, 'y'", "--expect-match",
+                              "1\nx\n[0-9]")
+        self.assertEqual(0, seen["metrics"]["wrong"], seen["errors"])
         seen = self._measured(self._url(), "--sockets", 4, "--waves", 1, "--expect", "2")
         self.assertEqual(seen["metrics"]["answered"], seen["metrics"]["wrong"])
 
@@ -305,6 +308,31 @@ class Web(Stressing):
         # Whoever is still there when the drain's time is over is cut off, which a machine that is slow brings about now and then.
         self.assertGreater(server.seen.count("goodbye"), 0.8 * len(server.seen), server.seen)
 
+    def values_of_a_table_and_a_first_message_reach_the_server(self):
+        heard = []
+
+        def asked(peer):
+            accept_websocket(peer)
+            try:
+                while True:
+                    opcode, payload = read_frame(peer)
+                    if opcode == 8:
+                        peer.sendall(frame(8, payload))
+                        return "goodbye"
+                    heard.append(payload.decode())
+                    if not payload.startswith(b"hello"):
+                        peer.sendall(frame(1, b'{"user": {"name": "%s"}}' % payload))
+            except EndOfFile:
+                return "end of file"
+        (self.folder / "people.csv").write_text('name,token\nada,"1,2"\nbob,3\n')
+        with Hostile(asked) as server:
+            seen = self._measured(self._ws(server, "/ws/?n={{name}}"), "--sockets", 4, "--waves", 1, "--first", "hello {{token}}", "--message",
+                                  "{{name}}", "--values", "people.csv", "--expect-json", "user.name=ada", "--think", "100ms")
+        self.assertEqual({"hello 1,2", "hello 3", "ada", "bob"}, set(heard))
+        self.assertEqual(0, seen["metrics"]["failed"] + seen["metrics"]["dropped"], seen["errors"])
+        self.assertTrue(0 < seen["metrics"]["wrong"] < seen["metrics"]["answered"], seen["metrics"])
+        self.assertIn("bob", seen["errors"][0]["text"])
+
     def each_abuse_reaches_the_server_as_what_it_is(self):
         for abuse, seen_as in (("reset", "reset"), ("leave", "end of file"), ("no-goodbye", "end of file"), ("silent", "goodbye")):
             with Hostile(echo) as server:
@@ -458,7 +486,8 @@ class Usage(Stressing):
                                 ((ws, "--abuse", "reset=60", "--abuse", "slow=50"), "more than 100 percent"),
                                 ((ws, "--abuse", "transaction"), "postgresql:// targets"),
                                 (("http://127.0.0.1/", "--abuse", "come-and-go"), "ws:// and postgresql://"),
-                                ((ws, "--prepared"), "postgresql:// targets"), ((ws, "--expect", "x"), "wants --message"),
+                                ((ws, "--prepared"), "postgresql:// targets"),
+                                ((self._url(), "--first", "x"), "is for ws://"), ((ws, "--expect", "x"), "wants --message"),
                                 ((ws, "--header", "no colon"), "Name: value"), ((ws, "--header", "A: b\r\nC: d"), "Name: value"),
                                 (("http://127.0.0.1/", "--message", "x"), "asked with GET"), ((ws, "--role", "x"), "--postgres or --console"),
                                 ((ws, "--assert", "leakd==0"), "perhaps 'leaked'?"), ((ws, "--assert", "p99_connect<200"), "write its unit"),
