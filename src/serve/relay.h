@@ -46,8 +46,11 @@ bool relay_shares_statements(const struct guest *);
 /* What the server owes grew; fakes whose turn has come are answered at once. False: the client was ended. */
 bool relay_owe(struct guest *, enum track_kind, unsigned flags, uint32_t tag);
 
-/* The same for a Query, which drops the unnamed statement. */
-bool relay_owe_query(struct guest *, uint32_t tag);
+/* What goes with the unnamed statement, which every Query drops, if it succeeds: nothing; the statement `ended`; all of them, perhaps. */
+enum query_ends { QUERY_ENDS_NONE, QUERY_ENDS_ONE, QUERY_ENDS_ALL };
+
+/* The same for a Query. */
+bool relay_owe_query(struct guest *, enum query_ends, struct span ended);
 
 /* Say what is ours to say now, unless the server is in the middle of a message. */
 void relay_answer_fakes(struct channel *);
@@ -55,12 +58,19 @@ void relay_answer_fakes(struct channel *);
 void relay_note_request(struct guest *);
 void relay_note_statement(struct channel *, struct span text);
 
+/* A portal that may DEALLOCATE ALL is bound, or executed. False: the client was ended. */
+void relay_note_bound(struct guest *, struct span portal, struct statement *);
+bool relay_owe_execute(struct guest *, bool unnamed_portal);
+
 /* Before an extended message: if it begins a batch, close what the server has too many of. False: the client was ended. */
 bool relay_close_excess(struct guest *);
 
-/* The statement that this text would DEALLOCATE, and the client's name for it; NULL: it is something else. */
-struct statement *relay_deallocated(struct guest *, struct span text, struct span *name);
+/* Whether this text is DEALLOCATE of one name, which a statement of the client's may have. */
+bool relay_deallocates(const struct guest *, struct span text, struct span *name);
 void relay_deallocate_text(struct guest *, struct statement *, char out[80]);
+
+/* Whether one of the statements of this text may be DEALLOCATE ALL or DISCARD ALL. */
+bool relay_may_end_all(struct span text);
 
 /* The word in front of `text`, or nothing; then whether nothing but a semicolon is left. */
 struct span relay_take_word(struct span *text);
@@ -77,9 +87,17 @@ void relay_unnamed_done(struct channel *, bool read);
 
 /* What is under way to the client's names: see relay_pending.c. Each change goes with an entry on the track that has TRACK_NAMES, and is
  * done (or never was) when that is. `name` is empty for the unnamed statement. */
+enum pending_kind {
+	PENDING_NAME,
+	PENDING_QUERY,     /* the unnamed statement goes; and `name`, if the Query's statement succeeds */
+	PENDING_QUERY_ALL, /* the unnamed statement goes, and perhaps all others */
+	PENDING_ALL        /* perhaps all but the unnamed one go */
+};
 /* Room for one name more than those under way, each of which has its place: its client may believe in it before it is there. */
 bool pending_reserve(struct guest *);
 bool pending_add(struct guest *, struct span name, struct statement *after); /* False: the client was ended */
+bool pending_add_end(struct guest *, enum pending_kind, struct span name);   /* likewise */
+void pending_complete(struct guest *); /* the oldest is a PENDING_QUERY, and its statement has succeeded */
 void pending_done(struct guest *, bool happened);
 struct statement *pending_get(
 	const struct guest *, struct span name);             /* as what is sent now would find it; NULL: unknown */

@@ -30,12 +30,11 @@ static enum step take_deallocate(struct guest *guest, struct statement *statemen
 
 	relay_deallocate_text(guest, statement, text);
 	length = strlen(text) + 1;
-	names_remove(&guest->names, name);
 	relay_note_request(guest);
 	guest_view(guest)->stats.queries++;
 	guest->channel->reads_only = false;
 	guest->channel->batch++;
-	if (!relay_owe_query(guest, TAG_DEALLOCATE))
+	if (!relay_owe_query(guest, QUERY_ENDS_ONE, name))
 		return STEP_STOP;
 	at = relay_header(outbox_room(&guest->worker->to_server, FRAME_HEADER + length), 'Q', length);
 	memcpy(at, text, length);
@@ -46,6 +45,7 @@ static enum step take_query(struct guest *guest, struct span in, struct frame fr
 {
 	struct channel *channel = guest->channel;
 	size_t here = in.length - FRAME_HEADER < frame.body ? in.length - FRAME_HEADER : frame.body;
+	bool ends;
 
 	if (guest->worker->config->disable_pqexec) {
 		guest_complain(guest, SQLSTATE_INSUFFICIENT_PRIVILEGE, "PQexec disallowed", NULL, NULL);
@@ -56,18 +56,26 @@ static enum step take_query(struct guest *guest, struct span in, struct frame fr
 		return FRAME_HEADER + (size_t)frame.body <= WHOLE_MAX ? STEP_WAIT : STEP_COLLECT;
 	if (relay_shares_statements(guest) && here == frame.body && here > 0) {
 		struct span name;
-		struct statement *ended = relay_deallocated(guest, span_of(in.at + FRAME_HEADER, here - 1), &name);
 
-		if (ended)
-			return take_deallocate(guest, ended, name);
+		if (relay_deallocates(guest, span_of(in.at + FRAME_HEADER, here - 1), &name)) {
+			struct statement *ended = pending_get(guest, name);
+
+			if (pending_unsure(guest, name))
+				return pending_hold(guest);
+			if (ended)
+				return take_deallocate(guest, ended, name);
+		}
 	}
 	relay_note_request(guest);
 	relay_note_statement(channel, span_of(in.at + FRAME_HEADER, here));
 	remains_look(guest, span_of(in.at + FRAME_HEADER, here > 0 && here == frame.body ? here - 1 : here),
 		here == frame.body);
 	guest_view(guest)->stats.queries++;
+	ends = relay_shares_statements(guest) &&
+		(here < frame.body || relay_may_end_all(span_of(in.at + FRAME_HEADER, here > 0 ? here - 1 : 0)));
 	channel->batch++;
-	return relay_owe_query(guest, 0) ? STEP_FORWARD : STEP_STOP;
+	return relay_owe_query(guest, ends ? QUERY_ENDS_ALL : QUERY_ENDS_NONE, span_of("", 0)) ? STEP_FORWARD
+											       : STEP_STOP;
 }
 
 /* A message of a client that holds a server. */
@@ -87,8 +95,8 @@ static enum step take_lent(struct guest *guest, struct span in, struct frame fra
 		return relay_target(guest, in, frame);
 	case 'E':
 		relay_note_request(guest);
-		return relay_owe(guest, TRACK_EXECUTE, 0, guest->deallocates ? TAG_DEALLOCATE : 0) ? STEP_FORWARD
-												   : STEP_STOP;
+		return relay_owe_execute(guest, in.length > FRAME_HEADER && in.at[FRAME_HEADER] == 0) ? STEP_FORWARD
+												      : STEP_STOP;
 	case 'S':
 		relay_note_request(guest);
 		guest_view(guest)->stats.queries++;

@@ -1,9 +1,10 @@
 /* SQL's DEALLOCATE of a statement that was prepared by the protocol. The server knows it under our name, so the text must say that one.
- * psycopg 3 sends this whenever it has prepared more than it wants to keep.
+ * psycopg 3 sends this whenever it has prepared more than it wants to keep. And whether a text may DEALLOCATE all of them.
  *
  * A look at the first letter decides for nearly every statement that it is none of ours. */
 #include "base/text.h"
 #include "serve/relay.h"
+#include "session/look.h"
 
 #define NAME_MAX_BYTES 256
 
@@ -93,14 +94,33 @@ static bool is_deallocate(struct span text, char name[NAME_MAX_BYTES])
 	return relay_is_over(text);
 }
 
-struct statement *relay_deallocated(struct guest *guest, struct span text, struct span *name)
+bool relay_deallocates(const struct guest *guest, struct span text, struct span *name)
 {
 	static _Thread_local char room[NAME_MAX_BYTES];
 
 	if ((guest->names.count == 0 && !guest->pending) || !is_deallocate(text, room))
-		return NULL;
+		return false;
 	*name = span_text(room);
-	return pending_get(guest, *name);
+	return true;
+}
+
+bool relay_may_end_all(struct span text)
+{
+	struct span rest = skip_spaces(text), word;
+	struct look look;
+
+	if (rest.length == 0)
+		return false;
+	/* One statement with nothing in front of it: its first word says it. */
+	if (rest.at[0] != '-' && rest.at[0] != '/' && !memchr(rest.at, ';', rest.length)) {
+		if ((rest.at[0] | 0x20) != 'd')
+			return false;
+		word = relay_take_word(&rest);
+		return text_equal_nocase(word, span_text("deallocate")) ||
+			text_equal_nocase(word, span_text("discard"));
+	}
+	look_at(text, &look);
+	return look.marks & LOOK_PREPARE;
 }
 
 /* The text that ends it on this server, where it is there; one that does nothing and succeeds where it is not. */

@@ -217,21 +217,49 @@ static bool change_unnamed(struct guest *guest, struct statement *after, unsigne
 	return pending_add(guest, span_of("", 0), after);
 }
 
-bool relay_owe_query(struct guest *guest, uint32_t tag)
+bool relay_owe_query(struct guest *guest, enum query_ends ends, struct span ended)
 {
 	unsigned flags = 0;
 
-	if (relay_moves(guest) && (guest->unnamed || guest->pending)) {
+	if (ends != QUERY_ENDS_NONE) {
+		end_long(guest);
+		flags = TRACK_NAMES;
+		if (!pending_add_end(guest, ends == QUERY_ENDS_ALL ? PENDING_QUERY_ALL : PENDING_QUERY, ended))
+			return false;
+	} else if (relay_moves(guest) && (guest->unnamed || guest->pending)) {
 		if (!change_unnamed(guest, NULL, &flags))
 			return false;
 	} else if (relay_moves(guest)) {
 		end_long(guest);
 	}
-	if (!relay_owe(guest, TRACK_QUERY, flags, tag))
+	if (!relay_owe(guest, TRACK_QUERY, flags, ends == QUERY_ENDS_ONE ? TAG_DEALLOCATE : 0))
 		return false;
 	/* It is a batch of its own: what follows may not count on it. */
 	guest->channel->batch++;
 	return true;
+}
+
+void relay_note_bound(struct guest *guest, struct span portal, struct statement *statement)
+{
+	struct channel *channel = guest->channel;
+	bool ends = guest->unnamed_long || (statement && (statement_marks(statement) & LOOK_PREPARE));
+
+	if (!relay_shares_statements(guest))
+		return;
+	if (portal.length == 0)
+		channel->unnamed_portal_ends = ends;
+	else if (ends)
+		channel->portals_end = true;
+}
+
+bool relay_owe_execute(struct guest *guest, bool unnamed_portal)
+{
+	struct channel *channel = guest->channel;
+	bool ends = unnamed_portal ? channel->unnamed_portal_ends : channel->portals_end;
+
+	if (ends && !pending_add_end(guest, PENDING_ALL, span_of("", 0)))
+		return false;
+	return relay_owe(guest, TRACK_EXECUTE, ends ? TRACK_NAMES : 0, guest->deallocates ? TAG_DEALLOCATE : 0);
 }
 
 static bool ensure_unnamed(struct guest *guest)
@@ -321,10 +349,15 @@ static enum step parse_unnamed(struct guest *guest, struct span in, struct frame
 		if (message_read_parse(span_of(in.at + FRAME_HEADER, frame.body), &name, &tail) &&
 			relay_shares_statements(guest)) {
 			struct span text = span_of(tail.at, strlen((const char *)tail.at)), ended_name;
-			struct statement *ended = relay_deallocated(guest, text, &ended_name);
 
-			if (ended)
-				return parse_deallocate(guest, ended, ended_name);
+			if (relay_deallocates(guest, text, &ended_name)) {
+				struct statement *ended = pending_get(guest, ended_name);
+
+				if (pending_unsure(guest, ended_name))
+					return pending_hold(guest);
+				if (ended)
+					return parse_deallocate(guest, ended, ended_name);
+			}
 		}
 		if (message_read_parse(span_of(in.at + FRAME_HEADER, frame.body), &name, &tail)) {
 			say_tail(guest, tail.at, tail.length);
@@ -612,6 +645,7 @@ enum step relay_bind(struct guest *guest, struct span in, struct frame frame)
 			return STEP_STOP;
 		if (name.length == 0)
 			pending_look_unnamed(guest);
+		relay_note_bound(guest, portal, name.length == 0 ? pending_get(guest, name) : NULL);
 		if (statement || guest->unnamed_long || (name.length > 0 && !relay_shares_statements(guest)))
 			remains_mark(guest->channel, LOOK_UNKNOWN | LOOK_UNNAMED); /* nobody looked at it */
 		else if (name.length > 0)
@@ -626,6 +660,7 @@ enum step relay_bind(struct guest *guest, struct span in, struct frame frame)
 		return STEP_STOP;
 	say_tail(guest, statement->tail, statement->tail_length);
 	remains_look_statement(guest, statement);
+	relay_note_bound(guest, portal, statement);
 	length = statement_name(statement, server_name) + 1;
 	rest = frame.body - (portal.length + 1) - (name.length + 1);
 	at = relay_header(outbox_room(&guest->worker->to_server, FRAME_HEADER + portal.length + 1 + length), 'B',

@@ -255,6 +255,9 @@ static void take_ready(struct channel *channel, const struct track_reply *reply)
 			view->stats.transaction_time += (uint64_t)(worker->now - channel->transaction_since);
 		}
 		channel->transaction_since = track_quiet(&channel->track) ? 0 : worker->now;
+		/* Its portals are gone. */
+		if (track_quiet(&channel->track))
+			channel->unnamed_portal_ends = channel->portals_end = false;
 	}
 }
 
@@ -380,6 +383,8 @@ static enum step take_reply(struct channel *channel, struct span whole, struct f
 		step = take_error(channel, whole, whole.length == FRAME_HEADER + (size_t)frame.body, &reply);
 		break;
 	case 'C':
+		if (reply.entry.kind == TRACK_QUERY && reply.entry.tag == TAG_DEALLOCATE && channel->guest)
+			pending_complete(channel->guest);
 		if (reply.entry.tag == TAG_DEALLOCATE && span_is(span_of(body.at, body.length - 1), "UNLISTEN")) {
 			add_text(&channel->worker->to_client, 'C', "DEALLOCATE");
 			step = STEP_DISCARD;

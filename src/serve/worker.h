@@ -129,9 +129,10 @@ struct channel {
 	bool setup_failed;
 	bool applied_doubtful; /* something was SET or RESET behind our back */
 	bool resetting, rolling_back;
-	bool reads_only; /* the running statement certainly only reads */
-	bool pinned;     /* holds statements too long to keep */
-	bool doubtful;   /* it may not be what its database wants: see suits.c */
+	bool unnamed_portal_ends, portals_end; /* LENT: the unnamed portal, a named one may DEALLOCATE ALL */
+	bool reads_only;                       /* the running statement certainly only reads */
+	bool pinned;                           /* holds statements too long to keep */
+	bool doubtful;                         /* it may not be what its database wants: see suits.c */
 	bool asking_nature;
 	bool dirty;       /* its last client left something: DISCARD ALL before anybody else has it */
 	bool broken;      /* must not be lent again */

@@ -360,9 +360,6 @@ class Writer:
     def run(self, name="", portal=""):
         """A whole statement up to its Execute, with what some drivers put between."""
         sql, values, kind = self.statement()
-        if sql in ("DEALLOCATE ALL", "DISCARD ALL"):
-            self.query(sql)             # what follows it in a batch: see doc/transparency.md
-            return
         self.parse(name, sql)
         if self.chance(0.3):
             self.describe("S", name)

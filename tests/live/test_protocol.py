@@ -617,6 +617,53 @@ class Prepared(Story):
         self.assertEqual(["DEALLOCATE"], client.reply().tags)
         self.assertEqual(["DEALLOCATE"], client.reply().tags)
 
+    @on("pgweir", "direct")
+    def what_uses_a_name_behind_deallocate_all_finds_it_gone(self):
+        """All in one send: nothing is known of the answer yet when the name is used again."""
+        client = self.pooler().client()
+        for forget in ("DEALLOCATE ALL", "DISCARD ALL", "SELECT 'first'; DEALLOCATE ALL", "/* all */ deallocate all"):
+            with self.subTest(forget=forget):
+                client.prepare("mine", "SELECT 1")
+                client.send(query(forget), parse("mine", "SELECT 2"), bind("", "mine"), execute(), SYNC,
+                            query(forget), bind("", "mine"), execute(), SYNC, close("S", "mine"), SYNC)
+                self.assertIsNone(client.reply().error)
+                self.assertEqual("12DCZ", client.reply().kinds)
+                self.assertIsNone(client.reply().error)
+                self.assertEqual("26000", client.reply().error.sqlstate)
+                self.assertEqual("3Z", client.reply().kinds)
+
+    @on("pgweir", "direct")
+    def a_batch_that_deallocates_all_knows_no_name_from_before(self):
+        client = self.pooler().client()
+        for portal in ("", "p"):
+            client.prepare("mine", "SELECT 1")
+            client.prepare("all", "DEALLOCATE ALL")
+            client.send(bind(portal, "all"), execute(portal), parse("mine", "SELECT 2"), bind("", "mine"), execute(), SYNC,
+                        bind(portal, "mine"), execute(portal), SYNC, parse("", "DEALLOCATE ALL"), bind(portal, ""), execute(portal),
+                        SYNC, parse("mine", "SELECT 3"), describe("S", "mine"), SYNC, close("S", "mine"), SYNC)
+            self.assertEqual("2C12DCZ", client.reply().kinds)
+            self.assertEqual("2", client.reply().value)
+            self.assertEqual("12CZ", client.reply().kinds)
+            self.assertEqual("1tTZ", client.reply().kinds)
+            self.assertEqual("3Z", client.reply().kinds)
+
+    @on("pgweir", "direct")
+    def a_deallocate_that_fails_or_is_skipped_leaves_the_name(self):
+        client = self.pooler().client()
+        client.prepare("mine", "SELECT 1")
+        client.query("BEGIN")
+        self.assertEqual("22012", client.simple("SELECT 1/0").error.sqlstate)
+        self.assertEqual("25P02", client.simple("DEALLOCATE mine").error.sqlstate)
+        self.assertEqual("25P02", client.simple("DEALLOCATE ALL").error.sqlstate)
+        client.query("ROLLBACK")
+        client.send(bind("", "never"), query("DEALLOCATE mine"), query("DEALLOCATE ALL"), SYNC, bind("", "mine"), execute(), SYNC)
+        self.assertEqual("26000", client.reply().error.sqlstate)
+        self.assertEqual("1", client.reply().value)
+        client.send(query("DEALLOCATE mine"), query("DEALLOCATE mine"), parse("mine", "SELECT 2"), bind("", "mine"), execute(), SYNC)
+        self.assertEqual(["DEALLOCATE"], client.reply().tags)
+        self.assertEqual("26000", client.reply().error.sqlstate)
+        self.assertEqual("2", client.reply().value)
+
     def more_statements_than_a_server_keeps_still_all_run(self):
         pooler = self.pooler(settings={"default_pool_size": 2, "max_prepared_statements": 10})
         clients = [pooler.client() for _ in range(3)]
