@@ -182,6 +182,9 @@ static enum step take_error(struct channel *channel, struct span whole, bool is_
 		channel->setup_failed = true;
 	else if (reply->owed && !ours)
 		remains_failed(channel);
+	/* What it waits for may have been skipped. */
+	if (channel->track.skipping)
+		remains_let_go(channel);
 	return renamed ? STEP_DISCARD : STEP_FORWARD;
 }
 
@@ -426,6 +429,8 @@ static enum step take_reply(struct channel *channel, struct span whole, struct f
 			return breach(channel, "the server sent a broken notification");
 		break;
 	case 'G':
+		/* What waits for a RESET, or for what is heard, may be a part of the COPY. */
+		remains_let_go(channel);
 		/* Its client went away before the server asked for the data: nobody will ever send any. */
 		if (!channel->guest)
 			return breach(channel, "its client went away before a COPY began");

@@ -664,6 +664,21 @@ class Prepared(Story):
         self.assertEqual("26000", client.reply().error.sqlstate)
         self.assertEqual("2", client.reply().value)
 
+    @on("pgweir", "direct")
+    def what_waits_for_a_reset_that_is_skipped_or_copies_goes_on(self):
+        client = self.pooler().client(parameters={"options": "-c work_mem=9MB"})
+        for reset in ("DISCARD ALL", "RESET ALL", "RESET work_mem"):
+            with self.subTest(reset=reset):
+                client.send(bind("", "never"), execute(), query(reset), SYNC)
+                self.assertEqual("26000", client.reply().error.sqlstate)
+                self.assertEqual("9MB", client.value("SHOW work_mem"))
+        client.query("CREATE TEMP TABLE copied (n int)")
+        client.send(query("RESET work_mem; COPY copied FROM STDIN"), SYNC, copy_data(b"1\n"), COPY_DONE, query("SELECT count(*) FROM copied"))
+        self.assertEqual("CGCZ", client.reply().kinds)
+        self.assertEqual("1", client.reply().value)
+        client.query("DROP TABLE copied")
+        self.assertEqual("9MB", client.value("SHOW work_mem"))
+
     def more_statements_than_a_server_keeps_still_all_run(self):
         pooler = self.pooler(settings={"default_pool_size": 2, "max_prepared_statements": 10})
         clients = [pooler.client() for _ in range(3)]
