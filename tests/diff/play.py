@@ -8,10 +8,13 @@ conversation, and nothing depends on how fast either is.
 What may differ, and nothing else:
 
 * the process id and key of BackendKeyData, and the process id of a notification;
-* when ParameterStatus and NotificationResponse come; what the client believes of the parameters at each ReadyForQuery may not;
+* when ParameterStatus and NotificationResponse come; what the client believes of the parameters and what it has heard at each
+  ReadyForQuery may not. (What others NOTIFY is said while nothing is asked, so that it is a matter of the answers behind it.)
 * which line of PostgreSQL's source refuses a message in an aborted block: that of a Parse of ours before it may be first;
 * which message it was that came during a COPY, in the error about it: one of ours may have come before it;
 * the schema of a PL/pgSQL function in the context of a message: it is there or not by the search_path of who used it first in a server;
+* what PostgreSQL says of itself at DEBUG: its caches are filled or not by who had a server before;
+* a Bind with the wrong number of values in an aborted block, on a server that has not seen the statement yet: refused for the block;
 * numbers that PostgreSQL draws for the occasion: oids of what was made (they are numbered as they appear) and of pg_temp_N.
 """
 import re
@@ -38,10 +41,10 @@ FAREWELL = [streams.WAIT, streams.Message("CopyFail", wire.copy_fail("the end"))
 
 class Heard:
     """One answer: `messages` as (kind, body), and `at[n]` is the number of them that had come when the n-th WAIT was over.
-    `beliefs` has the parameters at each ReadyForQuery, the login's first."""
+    `beliefs` has the parameters at each ReadyForQuery, the login's first; `known` how many notifications had come by then."""
 
     def __init__(self):
-        self.messages, self.at, self.beliefs, self.notified, self.late = [], [], [], [], False
+        self.messages, self.at, self.beliefs, self.known, self.notified, self.late = [], [], [], [], [], False
 
 
 class Listener:
@@ -53,7 +56,7 @@ class Listener:
         self.client = None
         try:
             self.client = wire.Client(address, user=stream.user, database=database, parameters=stream.login, timeout=ANSWER_SECONDS)
-            self.heard.beliefs.append(dict(self.client.parameters))
+            self.believe()
         except wire.Refused as refused:
             self.heard.messages.append((b"E", repr(sorted(refused.fields.items())).encode()))
             self.over = True
@@ -71,6 +74,10 @@ class Listener:
         except (wire.Closed, wire.Late, OSError):
             pass
         self.client.socket.close()
+
+    def believe(self):
+        self.heard.beliefs.append(dict(self.client.parameters))
+        self.heard.known.append(len(self.heard.notified))
 
     def send(self, messages):
         self.asked += sum(message.kind in ASKS for message in messages)
@@ -93,8 +100,8 @@ class Listener:
             self.heard.notified.append(body[4:])
         elif kind == b"Z":
             self.ready += 1
-            self.heard.beliefs.append(dict(self.client.parameters))
-        if kind not in b"AS":
+            self.believe()
+        if kind not in b"AS" and not (kind == b"N" and b"\0VDEBUG" in body):
             self.heard.messages.append((kind, self.plain(kind, body)))
         return True
 
@@ -125,24 +132,35 @@ class Listener:
             struct.pack_into("!I", body, at, self.oids.setdefault(oid, FIRST_OWN_OID + len(self.oids)))
 
 
-def play(address, stream, database, waits=None, after=None):
-    """Play `stream`; what was heard. Directly, `waits(pid)` says whether that backend waits for its client. With `after`, what was heard
-    directly, wait for as many messages as came there."""
-    turns, turn = [], []
-    for each in stream.messages + FAREWELL:
+def _turns(messages):
+    """What is said up to each WAIT, and what others say before that, while the client has all its answers."""
+    turn, others = [], []
+    for each in messages:
         if each is streams.WAIT:
-            turns.append(turn)
-            turn = []
+            yield others, turn
+            turn, others = [], []
+        elif each.kind == streams.OTHERS:
+            if turn:
+                yield others, turn
+                turn, others = [], []
+            others.append(each.data)
         else:
             turn.append(each)
+
+
+def play(address, stream, database, others_say, waits=None, after=None, patience=ANSWER_SECONDS):
+    """Play `stream`; what was heard. Directly, `waits(pid)` says whether that backend waits for its client. With `after`, what was heard
+    directly, wait for as many messages as came there, each for `patience` at most."""
     with Listener(address, stream, database) as listener:
-        for number, turn in enumerate(turns):
+        for number, (others, turn) in enumerate(_turns(stream.messages + FAREWELL)):
             if listener.over:
                 break
+            for sql in others:
+                others_say(sql)
             listener.send(turn)
             if after is None:
                 _read_all(listener, turn, waits)
-            elif not _read_as_many(listener, after.at[number] if number < len(after.at) else len(after.messages)):
+            elif not _read_as_many(listener, after.at[number] if number < len(after.at) else len(after.messages), patience):
                 listener.heard.late = True
                 break
             listener.heard.at.append(len(listener.heard.messages))
@@ -168,18 +186,22 @@ def _read_all(listener, turn, waits):
                 raise wire.Late("PostgreSQL does not answer, and does not wait for its client")
 
 
-def _read_as_many(listener, count):
+def _read_as_many(listener, count, patience):
     while len(listener.heard.messages) < count and not listener.over:
-        if not listener.read(ANSWER_SECONDS):
+        if not listener.read(patience):
             return False
     return True
+
+
+def _is_refused_sooner(direct, pooled):
+    return direct[0] == pooled[0] == b"E" and b"\0C08P01\0Mbind message supplies" in direct[1] and b"\0C25P02\0" in pooled[1]
 
 
 def difference(direct, pooled):
     """None, or the first difference as lines to read."""
     for number in range(max(len(direct.messages), len(pooled.messages))):
         pair = [heard.messages[number] if number < len(heard.messages) else (b"nothing", b"") for heard in (direct, pooled)]
-        if pair[0] != pair[1]:
+        if pair[0] != pair[1] and not _is_refused_sooner(*pair):
             turn = sum(at <= number for at in direct.at)
             before = [f"  both      {shown(*each)}" for each in direct.messages[max(0, number - 6):number]]
             return [f"answer {number + 1}, after wait {turn}"] + before + [f"  direct    {shown(*pair[0])}", f"  pooled    {shown(*pair[1])}"]
@@ -191,7 +213,10 @@ def difference(direct, pooled):
                      for name in sorted(ours.keys() | theirs.keys()) if ours.get(name) != theirs.get(name)]
             return [f"parameters at ReadyForQuery {number}"] + other
     if direct.notified != pooled.notified:
-        return [f"notifications: direct {direct.notified}, pooled {pooled.notified}"]
+        return [f"notifications: direct {direct.notified}", f"               pooled {pooled.notified}"]
+    for number, pair in enumerate(zip(direct.known, pooled.known)):
+        if pair[0] != pair[1]:
+            return [f"notifications heard at ReadyForQuery {number}: direct {pair[0]}, pooled {pair[1]}"]
     return None
 
 
