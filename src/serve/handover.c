@@ -11,10 +11,10 @@
  * A transaction of a client with topics begins when the ear has said all that was sent before. The server that is lent listens to them too, from
  * before the client's first statement to the end of the lease (UNLISTEN *). So everything that SQL says about listening is PostgreSQL's own
  * answer: pg_listening_channels(), UNLISTEN, savepoints, what is rolled back. And it tells which notifications the client sent itself,
- * triggers included; if there are any, ReadyForQuery waits until the ear has them too.
+ * triggers included; if it told of any, by whomever, ReadyForQuery waits until the ear has them too.
  *
- * A LISTEN that no look can see (a function, DO) is found by the question, and goes the same way; only was its ReadyForQuery
- * said before. Nothing is missed, since its server hears for it until the ear does. */
+ * A LISTEN that no look can see (a word put together at run time) is found by the question, and goes the same way; only was its
+ * ReadyForQuery said before. Nothing is missed, since its server hears for it until the ear does. */
 #include <stdlib.h>
 
 #include "base/check.h"
@@ -23,7 +23,7 @@
 #include "serve/channel.h"
 #include "serve/hearers.h"
 
-static bool is_shared(const struct guest *guest)
+bool hearer_shares(const struct guest *guest)
 {
 	return guest->hearer && guest->hearer->hearing->shared.count > 0;
 }
@@ -108,7 +108,7 @@ bool hearer_opens(struct guest *guest)
 
 	if (guest->channel->opened)
 		return false;
-	if (hearer->hearing->state == HEARING_SHARED && is_shared(guest)) {
+	if (hearer->hearing->state == HEARING_SHARED && hearer_shares(guest)) {
 		hearer->opening = true;
 		if (!ask_to_wait(hearer))
 			return true;
@@ -139,7 +139,7 @@ bool hearer_begin(struct channel *channel)
 	struct buf text = { 0 };
 	bool ok;
 
-	if (!is_shared(guest))
+	if (!hearer_shares(guest))
 		return true;
 	ok = topics_write(&guest->hearer->hearing->shared, "LISTEN", &text) &&
 		channel_ask(channel, buf_span(&text), TAG_LISTEN);
@@ -168,7 +168,7 @@ static bool may_change(const struct channel *channel)
 		return false;
 	if (guest->hearer && guest->hearer->hearing->state == HEARING_SHARED && guest->hearer->hearing->local.count > 0)
 		return true;
-	return (r->touched & LOOK_HEAR) || ((r->touched & LOOK_LISTEN) && is_shared(guest));
+	return (r->touched & LOOK_HEAR) || ((r->touched & LOOK_LISTEN) && hearer_shares(guest));
 }
 
 static bool is_busy(const struct guest *guest)
@@ -189,8 +189,8 @@ bool hearer_delays(const struct guest *guest)
 		return true;
 	/* Its own notifications are the last ones that bear its server's process id only while nothing further is under way there. In the
 	 * middle of a batch what comes next is a part of it. */
-	return !track->open && !track->skipping && !track->copy_in &&
-		(is_shared(guest) || may_change(guest->channel)) && track_readies(track) > 0;
+	return !track->open && !track->skipping && !track_copies(track) &&
+		(hearer_shares(guest) || may_change(guest->channel)) && track_readies(track) > 0;
 }
 
 bool hearer_waits(struct channel *channel, char status)
@@ -201,7 +201,7 @@ bool hearer_waits(struct channel *channel, char status)
 
 	if (!h || status != 'I' || track->count == 0 || (track->ring[track->head].flags & TRACK_OURS))
 		return false;
-	if (h->state == HEARING_SHARED && h->own > 0 && !may_change(channel) && !ask_to_wait(guest->hearer))
+	if (h->state == HEARING_SHARED && h->told && !may_change(channel) && !ask_to_wait(guest->hearer))
 		return true;
 	if (h->state != HEARING_WAITS)
 		return false;
@@ -372,7 +372,7 @@ static void decide(struct hearer *hearer, bool passed)
 		h->changed = false;
 		if (!can_share || !begin_marks(hearer))
 			hearer_fail(hearer, 0);
-	} else if (h->own > 0 && !passed) {
+	} else if (h->told && !passed) {
 		(void)ask_to_wait(hearer);
 	} else {
 		finish(hearer);

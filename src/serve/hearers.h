@@ -38,6 +38,9 @@ void hearer_opened(struct hearer *); /* ... and it is */
 bool hearer_begin(struct channel *);
 void hearer_begun(struct channel *); /* ... and that was answered */
 
+/* The ear hears for it. */
+bool hearer_shares(const struct guest *);
+
 /* The client's next message must wait until it is known who hears what. */
 bool hearer_delays(const struct guest *);
 

@@ -430,7 +430,8 @@ static enum step take_reply(struct channel *channel, struct span whole, struct f
 		break;
 	case 'G':
 		/* What waits for a RESET, or for what is heard, may be a part of the COPY. */
-		remains_let_go(channel);
+		if (track_copies(&channel->track))
+			remains_let_go(channel);
 		/* Its client went away before the server asked for the data: nobody will ever send any. */
 		if (!channel->guest)
 			return breach(channel, "its client went away before a COPY began");

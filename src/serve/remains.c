@@ -170,6 +170,8 @@ static void add_resets(struct channel *channel, const struct look *look)
 	}
 	if ((look->marks & LOOK_RESET_ALL) && startup && params_count(startup) > 0)
 		r->reset_all = true;
+	if ((look->marks & LOOK_SET_BEHIND) || (was_reset && (look->marks & (LOOK_SETTINGS | LOOK_UNKNOWN))))
+		r->set_behind = true;
 	if (is_reset(r) && !was_reset)
 		r->before = track_readies(&channel->track);
 	if (!ok)
@@ -294,7 +296,7 @@ static void forget_resets(struct remains *r)
 {
 	params_drop(r->resets);
 	r->resets = NULL;
-	r->reset_all = r->reset_seen = false;
+	r->reset_all = r->reset_seen = r->set_behind = false;
 	r->before = 0;
 }
 
@@ -307,7 +309,7 @@ bool remains_hold(struct guest *guest, char type)
 		return false;
 	/* In the middle of a batch what comes next is a part of it. */
 	if (!hearer_delays(guest) &&
-		(!is_reset(r) || track_quiet(track) || track->open || track->skipping || track->copy_in))
+		(!is_reset(r) || track_quiet(track) || track->open || track->skipping || track_copies(track)))
 		return false;
 	r->held = true;
 	stream_pause(guest->stream);
@@ -344,6 +346,16 @@ bool remains_quiet(const struct channel *channel)
 	return (is_reset(r) && r->before == 0) || r->correcting;
 }
 
+/* What was set behind the RESET stays. */
+static bool write_unless_set(struct buf *text, const char *name)
+{
+	return buf_format(text,
+		       "CASE WHEN EXISTS (SELECT 1 FROM pg_catalog.pg_settings WHERE "
+		       "source OPERATOR(pg_catalog.=) 'session' AND pg_catalog.lower(name) OPERATOR(pg_catalog.=) "
+		       "pg_catalog.lower(") &&
+		buf_add_literal(text, span_text(name)) && buf_format(text, ")) THEN '' ELSE ");
+}
+
 static bool write_correction(struct channel *channel, struct buf *text)
 {
 	struct remains *r = &channel->remains;
@@ -357,9 +369,11 @@ static bool write_correction(struct channel *channel, struct buf *text)
 		local = r->reset_all ? "false" : params_get(r->resets, span_text(name));
 		if (!local)
 			continue;
-		ok = buf_format(text, "%spg_catalog.set_config(", text->length > 0 ? "," : "SELECT ") &&
-			buf_add_literal(text, span_text(name)) && buf_format(text, ",") &&
-			buf_add_literal(text, span_text(value)) && buf_format(text, ",%s)", local);
+		ok = buf_format(text, text->length > 0 ? "," : "SELECT ") &&
+			(!r->set_behind || write_unless_set(text, name)) &&
+			buf_format(text, "pg_catalog.set_config(") && buf_add_literal(text, span_text(name)) &&
+			buf_format(text, ",") && buf_add_literal(text, span_text(value)) &&
+			buf_format(text, ",%s)%s", local, r->set_behind ? " END" : "");
 	}
 	return ok;
 }

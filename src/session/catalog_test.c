@@ -61,7 +61,7 @@ static void a_name_is_found_wherever_it_stands(void **state)
 		{ "SELECT * FROM locking", LOOK_LOCK },
 		{ "SELECT lower('x')", LOOK_TEMPORARY },
 		{ "SELECT * FROM mixed", 0 },
-		{ "SELECT * FROM \"Mixed\"", LOOK_LISTEN },
+		{ "SELECT * FROM \"Mixed\"", LOOK_LISTEN | LOOK_HEAR },
 		{ "INSERT INTO other VALUES ('orders', $$orders$$) -- orders", 0 },
 		{ "INSERT INTO other VALUES (1); SELECT 1 FROM locking", LOOK_LOCK },
 		{ "", 0 },

@@ -156,6 +156,7 @@ enum heard hearing_take(struct hearing *h, struct span message, uint32_t server,
 		return HEARD_NOTED;
 	if (old && h->local.count == 0) {
 		h->own += process == server;
+		h->told = true;
 		return HEARD_NOTED;
 	}
 	note = make(h, message, process);
@@ -225,6 +226,7 @@ bool hearing_write(struct hearing *h, uint32_t process, uint32_t own, struct buf
 	notes_fini(&h->local);
 	notes_fini(&h->later);
 	h->own = h->own_dropped = 0;
+	h->told = false;
 	h->bytes = 0;
 	return ok;
 }

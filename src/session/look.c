@@ -309,9 +309,16 @@ void look_add_setting(struct look *look, const char *name)
 }
 
 /* A setting that its transaction does not take back. */
+static void add_settings(struct scan *s)
+{
+	if (*s->marks & (LOOK_RESET | LOOK_RESET_ALL))
+		*s->marks |= LOOK_SET_BEHIND;
+	*s->marks |= LOOK_SETTINGS;
+}
+
 static void add_set(struct scan *s, const char *name)
 {
-	*s->marks |= LOOK_SETTINGS;
+	add_settings(s);
 	if (strchr(name, '.'))
 		add_name(s, name, LOOK_NAME_SET);
 }
@@ -373,7 +380,7 @@ static void look_config(struct scan *outer)
 				return; /* it ends with the transaction */
 		}
 	}
-	*outer->marks |= LOOK_SETTINGS;
+	add_settings(outer);
 	if (!named)
 		*outer->marks |= LOOK_UNNAMED;
 	else if (strchr(name, '.'))
@@ -442,7 +449,7 @@ static void judge_word(struct scan *s, const struct token *token, bool update)
 		if (strncmp(word, "pg_temp", 7) == 0)
 			*s->marks |= LOOK_TEMPORARY;
 		else if (update && strcmp(word, "pg_settings") == 0)
-			*s->marks |= LOOK_SETTINGS; /* its rule calls set_config */
+			add_settings(s); /* its rule calls set_config */
 		break;
 	case 'h':
 		if (strcmp(word, "hold") == 0)
@@ -567,7 +574,7 @@ static void take_reset(struct scan *s)
 static const struct kind {
 	const char *word;
 	uint32_t marks;
-	enum { DOES_NOTHING, DOES_SET, DOES_RESET, DOES_DISCARD, DOES_PREPARE, DOES_DEFINE, DOES_DROP } does;
+	enum { DOES_NOTHING, DOES_SET, DOES_RESET, DOES_DISCARD, DOES_PREPARE, DOES_DEFINE, DOES_DROP, DOES_DO } does;
 } kinds[] = {
 	{ "select", 0, DOES_NOTHING },
 	{ "insert", 0, DOES_NOTHING },
@@ -591,7 +598,7 @@ static const struct kind {
 	{ "deallocate", LOOK_PREPARE, DOES_NOTHING },
 	{ "declare", 0, DOES_NOTHING },
 	{ "discard", ASK_ALL, DOES_DISCARD },
-	{ "do", LOOK_UNKNOWN | LOOK_UNNAMED, DOES_NOTHING },
+	{ "do", LOOK_UNKNOWN | LOOK_UNNAMED, DOES_DO },
 	{ "drop", LOOK_TEMPORARY | LOOK_COMMAND, DOES_DROP },
 	{ "end", 0, DOES_NOTHING },
 	{ "execute", LOOK_EXECUTE, DOES_NOTHING },
@@ -672,9 +679,20 @@ static void take_special(struct scan *s, const struct kind *kind)
 		if (is(s, "extension"))
 			*s->marks |= LOOK_UNKNOWN;
 		break;
+	case DOES_DO:
 	case DOES_NOTHING:
 		break;
 	}
+}
+
+/* In letters of any size. */
+static bool says(const uint8_t *at, const uint8_t *end, const char *word)
+{
+	size_t n = 0;
+
+	for (; at < end && word[n]; at++)
+		n = word_bytes[*at] == word[n] ? n + 1 : word_bytes[*at] == word[0];
+	return word[n] == 0;
 }
 
 static void take_statement(struct scan *s)
@@ -690,6 +708,9 @@ static void take_statement(struct scan *s)
 		*s->marks |= kind->marks;
 		update = word[0] == 'u' || word[0] == 'w' || word[0] == 'e' || word[0] == 'm' || word[0] == 'p';
 	}
+	/* In time: what is heard is settled before its ReadyForQuery. */
+	if (kind && kind->does == DOES_DO && says(s->at, s->end, "listen"))
+		*s->marks |= LOOK_LISTEN | LOOK_HEAR;
 	if (kind && kind->does != DOES_NOTHING) {
 		next_token(s);
 		take_special(s, kind);

@@ -68,6 +68,9 @@ static void what_changes_settings_is_seen(void **state)
 		{ "UPDATE pg_settings SET setting = 'x' WHERE name = 'work_mem'", LOOK_SETTINGS },
 		{ "RESET ALL", LOOK_SETTINGS | LOOK_RESET_ALL }, { "RESET x", LOOK_SETTINGS | LOOK_RESET },
 		{ "SET x TO DEFAULT", LOOK_SETTINGS | LOOK_RESET },
+		{ "RESET x; SET y = 1", LOOK_SETTINGS | LOOK_RESET | LOOK_SET_BEHIND },
+		{ "RESET ALL; SELECT set_config('x', 'y', false)", LOOK_SETTINGS | LOOK_RESET_ALL | LOOK_SET_BEHIND },
+		{ "SET y = 1; RESET ALL; SELECT 1", LOOK_SETTINGS | LOOK_RESET_ALL },
 		{ "SET TIME ZONE LOCAL", LOOK_SETTINGS | LOOK_RESET },
 		{ "SET SEED TO 0.5", LOOK_SETTINGS | LOOK_FOR_GOOD },
 		{ "DISCARD ALL",
@@ -101,6 +104,7 @@ static void what_can_not_be_seen_is_unknown(void **state)
 	HOLDS({ "SELECT mine(1)", LOOK_CALLS }, { "SELECT app.now()", LOOK_CALLS },
 		{ "SELECT a[1:mine(2)]", LOOK_CALLS }, { "SELECT \"Lower\"('x')", LOOK_CALLS },
 		{ "DO $$ BEGIN PERFORM set_config('a', 'b', false); END $$", LOOK_UNKNOWN | LOOK_UNNAMED },
+		{ "DO $$ BEGIN EXECUTE 'lLisTEN a'; END $$", LOOK_UNKNOWN | LOOK_UNNAMED | LOOK_LISTEN | LOOK_HEAR },
 		{ "CALL p()", LOOK_UNKNOWN | LOOK_CALLS }, { "FROBNICATE", LOOK_UNKNOWN },
 		{ "SELECT query_to_xml('SELECT 1', true, true, '')", LOOK_UNKNOWN | LOOK_UNNAMED },
 		{ "CREATE EXTENSION x", LOOK_TEMPORARY | LOOK_UNKNOWN });

@@ -430,6 +430,11 @@ bool track_quiet(const struct track *t)
 	return t->count == 0 && !t->open && !t->skipping;
 }
 
+bool track_copies(const struct track *t)
+{
+	return t->copy_in && find_mark(t) == 0;
+}
+
 void track_reset(struct track *t)
 {
 	char status = t->status;

@@ -109,6 +109,10 @@ static void expect_state(const struct track *t, const char *word)
 		holds = t->suspect;
 	else if (strcmp(word, "sound") == 0)
 		holds = !t->suspect;
+	else if (strcmp(word, "copies") == 0)
+		holds = track_copies(t);
+	else if (strcmp(word, "copied") == 0)
+		holds = t->copy_in && !track_copies(t);
 	else if (strcmp(word, "skipping") == 0)
 		holds = t->skipping;
 	else
@@ -288,6 +292,14 @@ static void a_simple_copy_in_ends_with_its_mark(void **state)
 	/* A client that does not wait. */
 	PLAY("+Q +c +Q -G -C -ZI. -C -ZI. idle sound");
 	PLAY("+Q +c +c -G -C -G -C -ZI. idle sound");
+}
+
+static void a_copy_is_over_for_its_client_when_the_end_was_sent(void **state)
+{
+	(void)state;
+	PLAY("+Q -G copies +S copies +c copied +Q copied -C -ZI. -C -ZI. idle sound");
+	PLAY("+Q +c -G copied -C -ZI. idle sound");
+	PLAY("+E -G copies +P copies -E. ~P skipping +S -ZI. idle");
 }
 
 static void a_sync_during_copy_in_is_never_answered(void **state)
@@ -572,6 +584,7 @@ int main(void)
 		cmocka_unit_test(fakes_are_answered_in_their_place),
 		cmocka_unit_test(a_fake_is_skipped_as_the_real_one_would_be),
 		cmocka_unit_test(a_simple_copy_in_ends_with_its_mark),
+		cmocka_unit_test(a_copy_is_over_for_its_client_when_the_end_was_sent),
 		cmocka_unit_test(a_sync_during_copy_in_is_never_answered),
 		cmocka_unit_test(a_failed_extended_copy_skips_to_the_sync_after_it),
 		cmocka_unit_test(a_failed_copy_with_a_sync_before_its_end_makes_suspect),

@@ -7,7 +7,7 @@ import time
 
 import wire
 from harness import Story, helper, live, on, wait_until
-from wire import Client, SYNC, bind, execute, parse, query
+from wire import COPY_DONE, FLUSH, Client, SYNC, bind, copy_data, copy_fail, execute, parse, query
 
 
 class Heard(Exception):
@@ -162,6 +162,40 @@ class WhatIsHeard(Listening):
         self.assertEqual("CAZ", self.until_ready(client, query("COMMIT")))
         self.assertEqual((client.pid, "b", "own"), client.notifications[-1])
         self.shares()
+
+    def its_own_are_heard_though_a_copy_runs_and_more_was_sent(self):
+        """What is sent behind the end of a COPY waits, as ever, for what the server says of the Query."""
+        client = self.client()
+        for end, kinds in ((COPY_DONE, "CCGCCAZ"), (copy_fail("no"), "CCGEZ")):
+            client.send(query("CREATE TEMP TABLE c (n int) ON COMMIT DROP; LISTEN a; COPY c FROM STDIN; NOTIFY a, 'own'"), SYNC,
+                        copy_data(b"1\n"), end, parse("", "SELECT 1"), SYNC)
+            self.assertEqual(kinds, self.until_ready(client))
+            self.assertEqual("1Z", self.until_ready(client))
+            client.query("UNLISTEN *")
+
+    def what_was_sent_while_a_batch_was_open_comes_before_its_end(self):
+        client = self.listener("a")
+        client.send(parse("", "SELECT 1"), bind("", ""), execute(), FLUSH)
+        self.assertEqual("12DC", client.read_to(b"C").kinds)
+        for number in range(50):
+            self.say("a", f"{number}")
+        client.ask(SYNC)
+        self.assertEqual([f"{number}" for number in range(50)], [told[2] for told in client.notifications])
+
+    def a_listen_within_do_or_a_function_is_heard_before_the_next_answer(self):
+        self.admin.query("CREATE OR REPLACE FUNCTION hear() RETURNS void LANGUAGE plpgsql AS 'BEGIN LISTEN a; END'")
+        for hidden in ("DO $$BEGIN EXECUTE 'LISTEN a'; END$$", "SELECT hear()"):
+            client = self.client()
+            client.send(query(hidden), query("NOTIFY a, 'own'"))
+            client.reply()
+            self.assertEqual("CAZ", self.until_ready(client))
+
+    def a_sync_alone_brings_what_was_sent_before_it(self):
+        client = self.listener("a")
+        for number in range(20):
+            self.say("a", f"{number}")
+            client.ask(SYNC)
+            self.assertEqual(number + 1, len(client.notifications))
 
     def those_of_others_bear_another_process_id(self):
         """Also those of a client that had the same server before."""

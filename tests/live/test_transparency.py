@@ -129,6 +129,16 @@ class Settings(Transparent):
             self.often("SHOW application_name", "me" if all_of_it else "other", 3)
             self.often("SHOW app.tenant", "first" if all_of_it else "second", 3)
             self.assertEqual("me" if all_of_it else "other", client.parameters["application_name"])
+        # What is set behind it is not undone.
+        client.query("RESET ALL; SET work_mem = '5MB'; SET application_name = 'other'")
+        self.often("SHOW work_mem", "5MB", 3)
+        self.often("SHOW app.tenant", "first", 3)
+        self.assertEqual("other", client.parameters["application_name"])
+        client.ask(parse("", "RESET ALL"), bind("", ""), execute(), parse("", "SELECT set_config('work_mem', '6MB', false)"),
+                   bind("", ""), execute(), SYNC)
+        self.often("SHOW work_mem", "6MB", 3)
+        self.often("SHOW application_name", "me", 3)
+        client.query("RESET work_mem")
         client.query("BEGIN")
         client.query("RESET work_mem")
         self.assertEqual("9MB", client.value("SHOW work_mem"))
