@@ -444,10 +444,11 @@ static enum step take_reply(struct channel *channel, struct span whole, struct f
 		outbox_add(&channel->worker->to_client, whole.at, whole.length);
 	else if (step == STEP_DISCARD)
 		channel->forward = false;
-	if (whole.length == FRAME_HEADER + (size_t)frame.body)
-		relay_answer_fakes(channel);
+	/* It may say the ReadyForQuery that waited for it, and what is answered here comes behind that. */
 	if (frame.type == 'Z' && ours && (reply.entry.kind == TRACK_QUERY || reply.entry.tag == TAG_LOOKUP))
 		take_own(channel, reply.entry.tag);
+	if (whole.length == FRAME_HEADER + (size_t)frame.body)
+		relay_answer_fakes(channel);
 	return STEP_TAKEN;
 }
 

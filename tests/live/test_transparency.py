@@ -7,7 +7,7 @@ import time
 import wire
 from harness import Story, helper, live, wait_until
 from test_drivers import Churn
-from wire import SYNC, bind, execute, parse, query
+from wire import SYNC, bind, close, execute, parse, query
 
 
 class Noise(Churn):
@@ -149,6 +149,9 @@ class Settings(Transparent):
     def a_reset_and_what_is_sent_right_behind_it(self):
         client = self.proxy.client(parameters={"options": "-c work_mem=9MB"})
         client.query("SET work_mem = '5MB'")
+        for behind, kinds in ((close("S", "none") + SYNC, "3Z"), (parse("known", "SELECT 1") + SYNC, "1Z"), (close("S", "known") + SYNC, "3Z")):
+            client.send(query("RESET work_mem"), behind)
+            self.assertEqual(["CZ", kinds], [client.reply().kinds, client.reply().kinds])
         client.send(query("RESET work_mem"), query("SHOW work_mem"))
         client.reply()
         self.assertEqual("9MB", client.reply().value)
