@@ -8,6 +8,7 @@
 #include "io/clock.h"
 #include "serve/channel.h"
 #include "serve/hosts.h"
+#include "serve/places.h"
 #include "serve/lookups.h"
 #include "serve/replication.h"
 #include "serve/suits.h"
@@ -299,6 +300,7 @@ void channel_connected(struct channel *channel)
 	const struct database_settings *database = view->database;
 	struct startup_pair extra[4], *more = NULL;
 	struct server_setup setup = { .user = span_text(view->user), .params = worker->house->params, .extra = extra };
+	struct place place;
 	struct buf *out = &worker->out;
 	struct piece piece;
 
@@ -310,6 +312,8 @@ void channel_connected(struct channel *channel)
 		return;
 	}
 	setup.database = span_text(database->dbname ? database->dbname : view->database_name);
+	if (place_of(database, view->database_name, &place) && strcmp(place.host, channel->host) == 0)
+		channel->place = place_key(&place);
 	if (database->client_encoding)
 		extra[setup.extra_count++] = (struct startup_pair){ span_text("client_encoding"),
 			span_text(database->client_encoding) };

@@ -22,6 +22,7 @@
 #include "io/clock.h"
 #include "serve/channel.h"
 #include "serve/line.h"
+#include "serve/places.h"
 #include "serve/watch.h"
 #include "session/ear.h"
 
@@ -47,7 +48,7 @@ struct ear {
 	struct line line;
 	uint32_t number;
 	bool said; /* that it can not log in */
-	char host[256], database[256];
+	struct place place;
 	struct timer timer;
 	pool_id pools[EAR_POOLS]; /* the last who listened first */
 	size_t pool_count, candidate;
@@ -66,30 +67,7 @@ struct ears {
 
 /* ---- which there are ---- */
 
-bool ears_number(struct house *house, const struct pool_view *view, uint32_t *out)
-{
-	const struct database_settings *database = view->database;
-	char name[1024];
-	uint32_t i = 0;
-
-	if (!database || database->host_count != 1)
-		return false;
-	text_format(name, sizeof name, "%s:%u/%s", database->hosts[0].name, database->hosts[0].port,
-		database->dbname ? database->dbname : view->database_name);
-	lock_take(house->lock);
-	while (i < house->ear_count && strcmp(house->ear_names[i], name) != 0)
-		i++;
-	if (i == house->ear_count && i < EARS_MAX) {
-		house->ear_names[i] = strdup(name);
-		house->ear_count += house->ear_names[i] != NULL;
-	}
-	*out = i;
-	i = house->ear_count;
-	lock_drop(house->lock);
-	return *out < i;
-}
-
-void ears_names_init(struct house *house)
+void ears_mark_init(struct house *house)
 {
 	uint64_t number;
 
@@ -97,44 +75,38 @@ void ears_names_init(struct house *house)
 	text_format(house->ear_mark, sizeof house->ear_mark, "_pgweir_%016llx", (unsigned long long)number);
 }
 
-void ears_names_fini(struct house *house)
-{
-	while (house->ear_count > 0)
-		free(house->ear_names[--house->ear_count]);
-}
-
 static void tell_budget(const struct ear *ear)
 {
-	monitors_recount(ear->line.worker, ear->host, ear->line.port);
+	monitors_recount(ear->line.worker, ear->place.host, ear->line.port);
+}
+
+static struct ear *ear_new(struct worker *worker, uint32_t number)
+{
+	struct ear *ear = calloc(1, sizeof *ear);
+
+	if (!ear)
+		return NULL;
+	ear->place = place_numbered(worker->house, number);
+	ear->line.party = PARTY_EAR;
+	ear->line.worker = worker;
+	ear->line.number = NUMBERS_FROM + number;
+	ear->line.port = ear->place.port;
+	ear->number = number;
+	ear->sent_last = &ear->sent;
+	ear->waiting_last = &ear->waiting;
+	timer_init(&ear->timer, PARTY_EAR);
+	return ear;
 }
 
 static struct ear *ear_of(struct worker *worker, const struct letter_hear *letter)
 {
-	struct pool_view *view = pool_view(worker, letter->pool);
-	struct ear *ear;
-
 	if (!worker->ears)
 		worker->ears = calloc(1, sizeof *worker->ears);
-	if (!worker->ears || worker->ears->list[letter->ear])
-		return worker->ears ? worker->ears->list[letter->ear] : NULL;
-	if (letter->wish != EAR_HEAR || !view || !view->database)
+	if (!worker->ears)
 		return NULL;
-	ear = calloc(1, sizeof *ear);
-	if (!ear)
-		return NULL;
-	ear->line.party = PARTY_EAR;
-	ear->line.worker = worker;
-	ear->line.number = NUMBERS_FROM + letter->ear;
-	ear->line.port = view->database->hosts[0].port;
-	ear->number = letter->ear;
-	text_copy(ear->host, sizeof ear->host, view->database->hosts[0].name);
-	text_copy(ear->database, sizeof ear->database,
-		view->database->dbname ? view->database->dbname : view->database_name);
-	ear->sent_last = &ear->sent;
-	ear->waiting_last = &ear->waiting;
-	timer_init(&ear->timer, PARTY_EAR);
-	worker->ears->list[letter->ear] = ear;
-	return ear;
+	if (!worker->ears->list[letter->ear] && (letter->wish == EAR_HEAR || letter->wish == EAR_MOVE))
+		worker->ears->list[letter->ear] = ear_new(worker, letter->ear);
+	return worker->ears->list[letter->ear];
 }
 
 /* ---- telling workers ---- */
@@ -156,7 +128,10 @@ static void tell(struct ear *ear, uint32_t to, struct letter_heard heard, struct
 static void answer(struct ear *ear, const struct letter_hear *asked, enum ear_word word)
 {
 	struct letter_heard heard = {
-		.word = word, .asker = asked->asker, .token = asked->token, .missed = ear->lost_wall
+		.word = word,
+		.asker = asked->asker,
+		.token = asked->token,
+		.missed = asked->wish == EAR_MOVE ? asked->missed : ear->lost_wall,
 	};
 
 	tell(ear, asked->asker.worker, heard, span_of(NULL, 0));
@@ -197,6 +172,13 @@ static struct letter_hear *take_first(struct letter_hear **first, struct letter_
 	return letter;
 }
 
+/* Whoever hears through it must be told, as soon as it hears. */
+static void note_lost(struct ear *ear, time_us since)
+{
+	if (!ear->lost_wall || since < ear->lost_wall)
+		ear->lost_wall = since;
+}
+
 /* It will not come to that. */
 static void give_up(struct ear *ear, struct letter_hear *letter)
 {
@@ -204,6 +186,8 @@ static void give_up(struct ear *ear, struct letter_hear *letter)
 		answer(ear, letter, EAR_FAILED);
 	else if (letter->wish == EAR_WAIT && letter->token)
 		answer(ear, letter, EAR_DONE);
+	else if (letter->wish == EAR_MOVE)
+		note_lost(ear, letter->missed);
 	ears_letter_free(letter);
 }
 
@@ -251,6 +235,24 @@ static bool drop_topic(struct ear *ear, const char *name, uint32_t worker)
 
 /* ---- its life ---- */
 
+/* Does the configuration lead this pool here? */
+static bool leads_here(const struct ear *ear, const struct pool_view *view)
+{
+	struct place place;
+
+	return view && place_of(view->database, view->database_name, &place) &&
+		place_key(&place) == place_key(&ear->place);
+}
+
+/* Nobody listens, and nobody will: it need not linger. */
+static bool is_left(const struct ear *ear)
+{
+	for (size_t i = 0; i < ear->pool_count; i++)
+		if (leads_here(ear, pool_view(ear->line.worker, ear->pools[i])))
+			return false;
+	return HASH_COUNT(ear->topics) == 0;
+}
+
 static void take_edge(struct ear *ear, enum line_edge edge);
 
 static void arm(struct ear *ear)
@@ -271,7 +273,7 @@ static void arm(struct ear *ear)
 		timer_set(timers, &ear->timer, now + LOGIN_LIMIT);
 		break;
 	case LINE_OPEN:
-		timer_set(timers, &ear->timer, now + (ear->sent ? ANSWER_LIMIT : PING_AFTER));
+		timer_set(timers, &ear->timer, now + (ear->sent ? ANSWER_LIMIT : is_left(ear) ? 0 : PING_AFTER));
 		break;
 	}
 }
@@ -283,13 +285,13 @@ static void fail(struct ear *ear, const char *sqlstate, const char *problem)
 
 	/* The same words again and again help nobody. */
 	if (heard || !ear->said)
-		log_line(LOG_WARNING, "listener of %s:%u/%s: %s (%s); trying again", ear->host, ear->line.port,
-			ear->database, problem, sqlstate);
+		log_line(LOG_WARNING, "listener of %s:%u/%s: %s (%s); trying again", ear->place.host, ear->line.port,
+			ear->place.database, problem, sqlstate);
 	ear->said = true;
 	line_close(&ear->line);
 	ear->talk = (struct ear_talk){ 0 };
-	if (heard && !ear->lost_wall && HASH_COUNT(ear->topics) > 0)
-		ear->lost_wall = clock_wall() - (ear->line.worker->now - ear->heard_at);
+	if (heard && HASH_COUNT(ear->topics) > 0)
+		note_lost(ear, clock_wall() - (ear->line.worker->now - ear->heard_at));
 	ear->candidate++;
 	/* What worked until now is tried again at once; what never did, with growing patience. */
 	ear->pause = heard ? 0 : ear->pause ? ear->pause * 2 : PAUSE_LEAST;
@@ -307,7 +309,7 @@ static void fail(struct ear *ear, const char *sqlstate, const char *problem)
 
 static void connect_now(struct ear *ear)
 {
-	take_edge(ear, line_dial(&ear->line, ear->host));
+	take_edge(ear, line_dial(&ear->line, ear->place.host));
 }
 
 static void begin_query(struct ear *ear, struct writer *w)
@@ -390,7 +392,8 @@ static void is_up(struct ear *ear)
 
 	ear->pause = 0;
 	if (ear->said)
-		log_line(LOG_LOG, "listener of %s:%u/%s: hears again", ear->host, ear->line.port, ear->database);
+		log_line(LOG_LOG, "listener of %s:%u/%s: hears again", ear->place.host, ear->line.port,
+			ear->place.database);
 	ear->said = false;
 	for (uint32_t i = 0; i < ear->line.worker->house->worker_count; i++)
 		tell(ear, i, back, span_of(NULL, 0));
@@ -399,9 +402,17 @@ static void is_up(struct ear *ear)
 		send_hear(ear, letter);
 }
 
-static const struct pool_view *candidate(const struct ear *ear)
+/* As whose user to log in; NULL: nobody is led here any more. */
+static const struct pool_view *candidate(struct ear *ear)
 {
-	return pool_view(ear->line.worker, ear->pools[ear->candidate % ear->pool_count]);
+	for (size_t i = 0; i < ear->pool_count; i++, ear->candidate++) {
+		const struct pool_view *view = pool_view(
+			ear->line.worker, ear->pools[ear->candidate % ear->pool_count]);
+
+		if (leads_here(ear, view))
+			return view;
+	}
+	return NULL;
 }
 
 static void take_edge(struct ear *ear, enum line_edge edge)
@@ -424,20 +435,20 @@ static void take_edge(struct ear *ear, enum line_edge edge)
 
 void ear_connected(struct ear *ear)
 {
-	const struct pool_view *view = ear->pool_count > 0 ? candidate(ear) : NULL;
+	const struct pool_view *view = candidate(ear);
 	struct startup_pair extra[] = {
 		{ span_text("application_name"), span_text(EARS_APPLICATION) },
 		{ span_text("client_encoding"), span_text(ear->encoding) },
 	};
 	struct server_setup setup = {
 		.params = ear->line.worker->house->params,
-		.database = span_text(ear->database),
+		.database = span_text(ear->place.database),
 		.extra = extra,
 		.extra_count = ear->encoding[0] ? 2 : 1,
 	};
 
-	if (!view || !view->database) {
-		fail(ear, SQLSTATE_UNDEFINED_DATABASE, "the database is not in the configuration any more");
+	if (!view) {
+		fail(ear, SQLSTATE_UNDEFINED_DATABASE, "the configuration leads nobody here any more");
 		return;
 	}
 	setup.user = span_text(view->user);
@@ -445,7 +456,7 @@ void ear_connected(struct ear *ear)
 		line_login(&ear->line, setup,
 			view->database->user && strcmp(view->database->user, view->user) == 0 ? view->database->password
 											      : NULL,
-			ear->pools[ear->candidate % ear->pool_count]));
+			view->id));
 }
 
 static void take_answer(struct ear *ear)
@@ -460,6 +471,8 @@ static void take_answer(struct ear *ear)
 		answer(ear, letter, EAR_FAILED);
 	else if (letter->wish == EAR_WAIT && letter->token)
 		answer(ear, letter, EAR_DONE);
+	else if (letter->wish == EAR_MOVE)
+		answer(ear, letter, EAR_MOVED);
 	else if (letter->wish == EAR_WAIT && !ear->heard_at)
 		is_up(ear);
 	ears_letter_free(letter);
@@ -552,7 +565,7 @@ static void ring_open(struct ear *ear)
 		fail(ear, SQLSTATE_CONNECTION_FAILURE, "there was no answer in time");
 		return;
 	}
-	if (HASH_COUNT(ear->topics) == 0 && now >= ear->idle_since + LINGER) {
+	if (is_left(ear) || (HASH_COUNT(ear->topics) == 0 && now >= ear->idle_since + LINGER)) {
 		line_close(&ear->line);
 		ear->heard_at = 0;
 		tell_budget(ear);
@@ -617,14 +630,9 @@ static bool knows_pool(const struct ear *ear, pool_id pool)
 	return false;
 }
 
-static void take_hear(struct ear *ear, struct letter_hear *letter)
+/* What it hears is in one encoding; without anybody it is free to choose another. */
+static void choose_encoding(struct ear *ear, const struct letter_hear *letter)
 {
-	/* Another user may be let in where those who were tried were not. */
-	bool rests = ear->line.state == LINE_CLOSED && ear->retry_at > ear->line.worker->now &&
-		knows_pool(ear, letter->pool),
-	     ok;
-
-	/* What it hears is in one encoding; without anybody it is free to choose another. */
 	if (ear->line.state == LINE_OPEN && HASH_COUNT(ear->topics) == 0 && !ear->sent &&
 		strcmp(ear->encoding, letter->encoding) != 0) {
 		line_close(&ear->line);
@@ -632,6 +640,16 @@ static void take_hear(struct ear *ear, struct letter_hear *letter)
 	}
 	if (ear->line.state == LINE_CLOSED && HASH_COUNT(ear->topics) == 0)
 		text_copy(ear->encoding, sizeof ear->encoding, letter->encoding);
+}
+
+static void take_hear(struct ear *ear, struct letter_hear *letter)
+{
+	/* Another user may be let in where those who were tried were not. */
+	bool rests = ear->line.state == LINE_CLOSED && ear->retry_at > ear->line.worker->now &&
+		knows_pool(ear, letter->pool),
+	     ok;
+
+	choose_encoding(ear, letter);
 	ok = !rests && strcmp(ear->encoding, letter->encoding) == 0;
 	for (size_t i = 0; ok && i < letter->topics.count; i++)
 		ok = want_topic(ear, letter->topics.names[i], letter->asker.worker);
@@ -649,6 +667,34 @@ static void take_hear(struct ear *ear, struct letter_hear *letter)
 		ear->candidate = 0;
 		connect_now(ear);
 	}
+}
+
+/* What others hear already, or heard until now: it is wanted, come what may. */
+static void take_move(struct ear *ear, struct letter_hear *letter)
+{
+	struct writer w;
+	bool ok;
+
+	choose_encoding(ear, letter);
+	ok = strcmp(ear->encoding, letter->encoding) == 0;
+	for (size_t i = 0; ok && i < letter->topics.count; i++)
+		ok = want_topic(ear, letter->topics.names[i], letter->asker.worker);
+	if (!ok) {
+		answer(ear, letter, EAR_REFUSED);
+		ears_letter_free(letter);
+		return;
+	}
+	add_pool(ear, letter->pool);
+	if (ear->line.state == LINE_OPEN) {
+		begin_query(ear, &w);
+		ear_listen(&w, &letter->topics, NULL, NULL);
+		send_for(ear, &w, letter);
+		return;
+	}
+	/* It will hear them with all the others, and says so to everybody then. */
+	give_up(ear, letter);
+	if (ear->line.state == LINE_CLOSED)
+		arm(ear);
 }
 
 static void take_drop(struct ear *ear, struct letter_hear *letter)
@@ -682,12 +728,17 @@ void ears_take(struct worker *worker, struct letter_hear *letter)
 	struct ear nowhere = { .line.worker = worker, .number = letter->ear };
 
 	if (!ear) {
+		if (letter->wish == EAR_MOVE)
+			answer(&nowhere, letter, EAR_REFUSED);
 		give_up(&nowhere, letter);
 		return;
 	}
 	switch (letter->wish) {
 	case EAR_HEAR:
 		take_hear(ear, letter);
+		break;
+	case EAR_MOVE:
+		take_move(ear, letter);
 		break;
 	case EAR_WAIT:
 		if (ear->line.state == LINE_OPEN && ear->heard_at)
@@ -701,6 +752,16 @@ void ears_take(struct worker *worker, struct letter_hear *letter)
 	}
 }
 
+void ears_configure(struct worker *worker)
+{
+	for (uint32_t i = 0; worker->ears && i < EARS_MAX; i++) {
+		struct ear *ear = worker->ears->list[i];
+
+		if (ear && !ear->sent && is_left(ear))
+			arm(ear);
+	}
+}
+
 uint32_t ears_at(const struct worker *worker, const char *host, uint16_t port)
 {
 	uint32_t count = 0;
@@ -708,7 +769,7 @@ uint32_t ears_at(const struct worker *worker, const char *host, uint16_t port)
 	for (uint32_t i = 0; worker->ears && i < EARS_MAX; i++) {
 		const struct ear *ear = worker->ears->list[i];
 
-		count += ear && ear->line.stream && ear->line.port == port && strcmp(ear->host, host) == 0;
+		count += ear && ear->line.stream && ear->line.port == port && strcmp(ear->place.host, host) == 0;
 	}
 	return count;
 }
@@ -718,7 +779,8 @@ bool ears_has(const struct worker *worker, const char *host, uint16_t port, uint
 	for (uint32_t i = 0; worker->ears && i < EARS_MAX; i++) {
 		const struct ear *ear = worker->ears->list[i];
 
-		if (ear && ear->line.process_id == process_id && ear->line.port == port && strcmp(ear->host, host) == 0)
+		if (ear && ear->line.process_id == process_id && ear->line.port == port &&
+			strcmp(ear->place.host, host) == 0)
 			return true;
 	}
 	return false;

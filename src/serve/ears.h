@@ -15,6 +15,7 @@
 /* What one letter asks of an ear. */
 enum ear_wish {
 	EAR_HEAR, /* these topics from now on, and send the mark -> EAR_MARKED, or EAR_FAILED and nothing of it */
+	EAR_MOVE, /* these topics, which another ear heard until now -> EAR_BACK, EAR_MOVED or EAR_REFUSED */
 	EAR_WAIT, /* -> EAR_DONE behind all that was sent before, or at once when the ear is not there */
 	EAR_DROP  /* none of this worker's clients wants these topics any more */
 };
@@ -23,20 +24,23 @@ struct letter_hear {
 	struct letter letter;
 	struct letter_hear *next;
 	enum ear_wish wish;
-	uint32_t ear;
+	uint32_t ear; /* the number of its place */
 	struct client_ref asker;
 	uint64_t token;
-	pool_id pool; /* as whose user, and where, to log in */
+	time_us missed; /* EAR_MOVE: since when nobody hears them; wall */
+	pool_id pool;   /* as whose user, and where, to log in */
 	struct topics topics;
 	char encoding[EARS_ENCODING]; /* of the client: all that an ear hears is in one */
 	bool marked;
 };
 
 enum ear_word {
-	EAR_NOTE,   /* `bytes`: a NotificationResponse */
-	EAR_MARKED, /* `token` */
-	EAR_DONE,   /* `token` */
-	EAR_FAILED, /* `token`; what was heard for the client is not heard any more if `missed` is not 0 */
+	EAR_NOTE,    /* `bytes`: a NotificationResponse */
+	EAR_MARKED,  /* `token` */
+	EAR_DONE,    /* `token` */
+	EAR_FAILED,  /* `token`; what was heard for the client is not heard any more if `missed` is not 0 */
+	EAR_MOVED,   /* what was moved is heard, and what was sent since `missed` may be lost */
+	EAR_REFUSED, /* what was moved can not be heard here */
 	EAR_BACK /* to all workers: it hears; if it was lost, what was sent since `missed` may be too, else that is 0 */
 };
 
@@ -51,13 +55,11 @@ struct letter_heard {
 	uint8_t bytes[];
 };
 
-/* The number of the ear of this pool's database, in any thread. False: its pools are at several PostgreSQL servers, or there are too
- * many ears. */
-bool ears_number(struct house *, const struct pool_view *, uint32_t *out);
-void ears_names_init(struct house *);
-void ears_names_fini(struct house *);
+void ears_mark_init(struct house *); /* the topic of marks */
 
 /* Only by the first worker, which owns them. */
+void ears_configure(
+	struct worker *); /* a new configuration is in force: where nobody is led any more nothing lingers */
 void ears_take(struct worker *, struct letter_hear *);
 void ears_fini(struct worker *);
 uint32_t ears_at(const struct worker *, const char *host, uint16_t port); /* how many connections there */

@@ -22,6 +22,7 @@
 #include "io/clock.h"
 #include "serve/channel.h"
 #include "serve/hearers.h"
+#include "serve/places.h"
 
 bool hearer_shares(const struct guest *guest)
 {
@@ -43,7 +44,8 @@ static struct hearer *hearer_of(struct guest *guest)
 		return NULL;
 	}
 	hearer->guest = guest;
-	hearer->can_share = ears_number(guest->worker->house, guest_view(guest), &hearer->ear);
+	hearer->can_share = place_number_of_server(guest->channel, &hearer->ear);
+	hearer->astray = true; /* until it is known that the configuration leads there */
 	if (!hearer->can_share || !guest->worker->config->shared_listen)
 		hearer->hearing->state = HEARING_DIRECT;
 	guest->hearer = hearer;
@@ -108,6 +110,11 @@ bool hearer_opens(struct guest *guest)
 
 	if (guest->channel->opened)
 		return false;
+	if (!hearer->opening) {
+		hearer_follow_server(guest->channel);
+		if (guest->state != GUEST_LENT)
+			return true;
+	}
 	if (hearer->hearing->state == HEARING_SHARED && hearer_shares(guest)) {
 		hearer->opening = true;
 		if (!ask_to_wait(hearer))
@@ -366,6 +373,10 @@ static void decide(struct hearer *hearer, bool passed)
 	bool can_share = hearer->can_share && guest->worker->config->shared_listen &&
 		h->wanted.count <= TOPICS_SHARED_MAX;
 
+	if (hearer_is_stranded(hearer)) {
+		hearer_fail(hearer, 0);
+		return;
+	}
 	if (!h->removes && !has_all(&h->wanted, &h->shared))
 		hearing_remove(h);
 	if (!has_all(&h->shared, &h->wanted) || (h->local.count > 0 && h->shared.count > 0)) {
@@ -415,7 +426,7 @@ bool hearer_settle(struct channel *channel)
 		break;
 	case HEARING_SHARED:
 	case HEARING_DIRECT:
-		if (h->changed)
+		if (h->changed || (h->state == HEARING_SHARED && hearer_is_stranded(hearer)))
 			decide(hearer, false);
 		else if (h->ready_owed || (!hearing_is_empty(h) && hearer_may_speak(guest)))
 			hearer_say(hearer);

@@ -50,6 +50,7 @@ static bool post(struct hearer *hearer, enum ear_wish wish, struct topics *topic
 	letter->ear = hearer->ear;
 	letter->asker = guest_ref(guest);
 	letter->token = hearer->hearing->token;
+	letter->missed = hearer->missed;
 	letter->pool = guest->pool;
 	text_copy(letter->encoding, sizeof letter->encoding, hearer->encoding);
 	if (topics) {
@@ -228,9 +229,15 @@ static void warn(struct hearer *hearer, struct buf *out)
 	if (hearer->missed) {
 		text_format(message, sizeof message, "notifications may have been missed since %s",
 			clock_text(hearer->missed, true, when));
-		complaint.detail = "The pooler's listening connection to PostgreSQL was lost.";
+		complaint.detail = hearer->moved
+			? "The pooler's configuration has led this database to another place meanwhile."
+			: "The pooler's listening connection to PostgreSQL was lost.";
+		complaint.hint = hearer_is_stranded(hearer)
+			? "No connection is shared there: the next statement goes on listening."
+			: NULL;
 		message_complaint(&w, &complaint);
 		hearer->missed = 0;
+		hearer->moved = false;
 	}
 }
 
@@ -264,7 +271,8 @@ void hearer_say(struct hearer *hearer)
 		remains_let_go(guest->channel);
 }
 
-void hearer_returned(struct guest *guest)
+/* What waits goes out, if it may. */
+static void speak(struct guest *guest)
 {
 	struct hearer *hearer = guest->hearer;
 
@@ -273,10 +281,25 @@ void hearer_returned(struct guest *guest)
 		flush(hearer, false);
 }
 
+void hearer_warn(struct hearer *hearer, time_us since, bool moved)
+{
+	if (!hearer->missed)
+		hearer->missed = since;
+	hearer->moved = hearer->moved || moved;
+	speak(hearer->guest);
+}
+
+void hearer_returned(struct guest *guest)
+{
+	if (guest->hearer)
+		hearer_follow(guest);
+	speak(guest);
+}
+
 void hearer_room(struct guest *guest)
 {
 	if (guest->hearer && guest->hearer->hearing->dropped > 0)
-		hearer_returned(guest);
+		speak(guest);
 }
 
 static bool is_plain(struct span bytes)
@@ -351,9 +374,8 @@ static void take_back(struct worker *worker, const struct letter_heard *letter)
 		if (!hearer || hearer->ear != letter->ear || !hearer->can_share)
 			continue;
 		if (letter->missed && hearer->hearing->shared.count > 0) {
-			if (!hearer->missed)
-				hearer->missed = letter->missed;
-			hearer_returned(guest);
+			hearer_warn(hearer, letter->missed, hearer->moving);
+			hearer->moving = false;
 		} else if (hearer->hearing->state == HEARING_DIRECT && guest->channel) {
 			hearer->hearing->changed = true;
 			channel_settle(guest->channel);
@@ -403,6 +425,11 @@ void hearers_take(struct worker *worker, const struct letter_heard *letter)
 		hearer_fail(hearer, letter->missed);
 		if (guest->channel)
 			channel_settle(guest->channel);
+		break;
+	case EAR_MOVED:
+	case EAR_REFUSED:
+		if (guest && guest->hearer && guest->hearer->ear == letter->ear)
+			hearer_take_moved(guest->hearer, letter);
 		break;
 	case EAR_BACK:
 		take_back(worker, letter);

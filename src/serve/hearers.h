@@ -15,8 +15,12 @@ struct hearer {
 	struct guest *guest;
 	struct hearing *hearing;
 	uint32_t ear;
-	bool can_share; /* its database has an ear */
-	bool opening;   /* its next message waits: see hearer_opens */
+	bool can_share;      /* its database has an ear */
+	bool astray;         /* `ear` is that of a server, and not what the configuration says: see moves.c */
+	bool moving;         /* its ear was asked, and has not said yet that it hears */
+	bool moved;          /* why it may have missed something */
+	unsigned generation; /* of the configuration by which `ear` was chosen */
+	bool opening;        /* its next message waits: see hearer_opens */
 	struct seat *seats;
 	char encoding[EARS_ENCODING]; /* the ear's */
 	time_us missed; /* wall: what was sent since then may be lost, and it is not told yet; 0: nothing */
@@ -62,13 +66,24 @@ void hearer_failed(struct channel *); /* ... has said all that the ear may have 
 /* At the end of a transaction: may the lease end now? */
 bool hearer_settle(struct channel *);
 
+/* ---- when a RELOAD leads its database elsewhere: moves.c ---- */
+
+void hearers_configure(struct worker *);
+void hearer_follow(struct guest *);             /* it holds nothing: to where the configuration leads */
+void hearer_follow_server(struct channel *);    /* ... its transaction begins: to where its server is */
+bool hearer_is_stranded(const struct hearer *); /* it listens, and no ear can hear for it */
+void hearer_take_moved(struct hearer *, const struct letter_heard *);
+
 /* ---- for the worker ---- */
 
 void hearers_take(struct worker *, const struct letter_heard *);
 void hearers_fini(struct worker *);
 void hearers_count(const struct worker *, uint32_t *clients, uint32_t *topics);
 
-/* ---- between hearers.c and handover.c ---- */
+/* ---- between hearers.c, handover.c and moves.c ---- */
+
+/* Tell it that something may be lost, as soon as it may speak. `moved`: because it was moved. */
+void hearer_warn(struct hearer *, time_us since, bool moved);
 
 /* Everything that waits goes to the client now, then its ReadyForQuery if that is owed; then its messages flow again. */
 void hearer_say(struct hearer *);

@@ -12,6 +12,7 @@
 #include "serve/catalogs.h"
 #include "serve/lookups.h"
 #include "serve/mail.h"
+#include "serve/places.h"
 #include "serve/seats.h"
 #include "serve/survey.h"
 #include "serve/worker.h"
@@ -62,7 +63,7 @@ struct house *house_new(const struct house_setup *setup)
 	house->clients_aside = (uint32_t)(aside / 2);
 	house->clients_max = (uint32_t)(setup->descriptor_limit - aside - house->clients_aside);
 	atomic_init(&house->generation, 1);
-	ears_names_init(house);
+	ears_mark_init(house);
 	origins_init(&house->origins, setup->workers);
 	house->lock = lock_new();
 	house->core = core_new(&core);
@@ -109,7 +110,7 @@ void house_free(struct house *house)
 	house_welcomes_fini(house);
 	house_hosts_fini(house);
 	catalogs_free(house->catalogs);
-	ears_names_fini(house);
+	places_fini(house);
 	seats_free(house->seats);
 	lookups_free(house->lookups);
 	statement_book_free(house->statements);

@@ -19,6 +19,7 @@ struct keeper;
 struct catalogs;
 struct seats;
 struct lookups;
+struct place;
 struct letter_listeners;
 #define HOUSE_LISTENERS 64
 #define HOUSE_EARS      256
@@ -60,8 +61,8 @@ struct house {
 	struct listener *listeners[HOUSE_LISTENERS];
 	atomic_uint watchers[HOUSE_LISTENERS];
 	uint32_t listener_count;
-	char *ear_names[HOUSE_EARS]; /* under the lock: see serve/ears.h */
-	uint32_t ear_count;
+	struct place *places[HOUSE_EARS]; /* under the lock: see serve/places.h */
+	uint32_t place_count;
 	char ear_mark[32]; /* the topic of marks, made anew with each process */
 };
 

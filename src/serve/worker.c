@@ -289,7 +289,9 @@ static void take_config(struct worker *worker)
 	if (config->leak_interval != before->leak_interval || !timer_is_set(&worker->survey_timer))
 		survey_arm(worker);
 	pool_views_configure(worker, before);
+	hearers_configure(worker);
 	if (worker->index == 0) {
+		ears_configure(worker);
 		leave_configure(worker);
 		monitors_configure(worker);
 		peering_configure(worker);

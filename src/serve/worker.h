@@ -159,7 +159,8 @@ struct channel {
 	struct remains remains;
 	struct prepared *prepared;
 	struct timer timer;
-	char *host; /* as the configuration calls it */
+	char *host;     /* as the configuration calls it */
+	uint64_t place; /* place_key of where it logged in; 0: its database is in several */
 	struct address address;
 	struct address *addresses; /* still to be tried */
 	size_t address_count;

@@ -680,3 +680,124 @@ class Sharing(Listening):
         query_of = "SELECT query FROM pg_stat_activity WHERE application_name = 'pgweir listener'"
         client.close()
         wait_until("nobody is heard for", lambda: "UNLISTEN \"a\"" in self.admin.value(query_of))
+
+
+class Moving(Listening):
+    """A RELOAD leads a database elsewhere: those who LISTEN there go along."""
+    kinds = ("pgweir",)
+
+    def setUp(self):
+        super().setUp()
+        self.there = self.pg.admin("app2")
+
+    @helper
+    def move(self, name="app", to="dbname=app2"):
+        self.proxy.databases[name] = to
+        self.proxy.write_files()
+        self.proxy.console().query("RELOAD")
+
+    @helper
+    def say_there(self, topic, payload=""):
+        self.there.query(f"SELECT pg_notify('{topic}', '{payload}')")
+
+    @helper
+    def warned(self, client):
+        """Its next message is the WARNING about what it may have missed."""
+        kind, _ = client.read(30)
+        self.assertEqual(b"N", kind)
+        notice = client.notices.pop()
+        self.assertEqual(("WARNING", "01000"), (notice["S"], notice["C"]))
+        self.assertIn("notifications may have been missed since 20", notice["M"])
+        self.assertIn("another", notice["D"])
+
+    @helper
+    def listeners_of(self, database):
+        return int(self.admin.value("SELECT count(*) FROM pg_stat_activity WHERE application_name = 'pgweir listener' "
+                                    f"AND datname = '{database}'"))
+
+    def whoever_is_idle_hears_there_after_a_warning(self):
+        clients = [self.listener("a") for _ in range(3)]
+        self.move()
+        for client in clients:
+            self.warned(client)
+        self.say("a", "not heard")
+        self.say_there("a", "heard")
+        for client in clients:
+            self.hears(client, "heard")
+        wait_until("the old connection is closed", lambda: self.listeners_of("app") == 0, timeout=90)
+        self.assertEqual(1, self.listeners_of("app2"))
+
+    def one_topic_more_does_not_wait_for_ever(self):
+        client = self.listener("a")
+        self.move()
+        client.query("LISTEN b", timeout=30)
+        wait_until("it is there", lambda: client.value("SELECT current_database()") == "app2")
+        wait_until("the warning", lambda: client.query("SELECT 1") and client.notices)
+        client.query("LISTEN c", timeout=30)
+        self.say_there("b", "one")
+        self.say_there("a", "two")
+        self.hears(client, "one", "two")
+        self.assertEqual("CAZ", self.until_ready(client, query("NOTIFY a, 'own'")))
+        self.assertEqual((client.pid, "a", "own"), client.notifications[-1])
+        self.shares()
+
+    def a_transaction_is_first_brought_to_its_end(self):
+        client = self.listener("a")
+        client.query("BEGIN")
+        client.query("LISTEN b")
+        self.move()
+        self.say("a", "still there")
+        self.assertEqual("app", client.value("SELECT current_database()"))
+        client.query("COMMIT")
+        self.assertEqual(["still there"], [note[2] for note in client.notifications])
+        del client.notifications[:]
+        self.warned(client)
+        self.say_there("b", "heard")
+        self.hears(client, "heard")
+        self.shares()
+
+    def what_is_not_moved_hears_on_without_a_word(self):
+        self.proxy.databases["stays"] = "dbname=app"
+        self.move("app", "dbname=app")
+        stays, moves = self.listener("a", database="stays"), self.listener("a")
+        self.shares()
+        self.move()
+        self.warned(moves)
+        self.say("a", "here")
+        self.say_there("a", "there")
+        self.hears(stays, "here")
+        self.hears(moves, "there")
+        self.assertEqual([], stays.notices)
+
+    def there_and_back_is_two_warnings(self):
+        client = self.listener("a")
+        for there, say in (("app2", self.say_there), ("app", self.say), ("app2", self.say_there)):
+            self.move(to=f"dbname={there}")
+            self.warned(client)
+            say("a", there)
+            self.hears(client, there)
+
+    def with_two_workers_too(self):
+        self.proxy.stop()
+        self.proxy = self.pooler(settings={"pool_mode": "transaction", "default_pool_size": 4, "workers": 2})
+        clients = [self.listener("a") for _ in range(16)]
+        self.assertEqual({0, 1}, {(client.pid - 1) >> 23 for client in clients})
+        self.move()
+        for client in clients:
+            self.warned(client)
+            client.query("LISTEN b", timeout=30)
+        self.say_there("b", "heard")
+        for client in clients:
+            self.hears(client, "heard")
+
+    def who_is_led_to_several_hosts_keeps_its_server_from_the_next_statement_on(self):
+        client = self.listener("a")
+        self.move(to=f"host=127.0.0.1,127.0.0.1 port={self.pg.port},{self.pg.port} dbname=app2")
+        self.warned(client)
+        client.query("SELECT 1", timeout=30)
+        wait_until("a pin", lambda: [row["reason"] for row in self.proxy.show("PINS")] == ["LISTEN"])
+        del client.notices[:]
+        self.say_there("a", "heard")
+        self.hears(client, "heard")
+        client.query("UNLISTEN a")
+        wait_until("no pin", lambda: not self.proxy.show("PINS"))
