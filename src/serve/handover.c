@@ -58,6 +58,7 @@ enum step hearer_notification(struct channel *channel, struct span whole)
 {
 	struct guest *guest = channel->guest;
 	struct hearer *hearer;
+	enum heard heard;
 	uint8_t id[4];
 	uint32_t process, own;
 
@@ -68,7 +69,10 @@ enum step hearer_notification(struct channel *channel, struct span whole)
 	hearer = hearer_of(guest);
 	if (!hearer)
 		return STEP_STOP;
-	switch (hearing_take(hearer->hearing, whole, channel->process_id, guest->worker->house->ear_mark)) {
+	hearer_bound(hearer);
+	heard = hearing_take(hearer->hearing, whole, channel->process_id, guest->worker->house->ear_mark);
+	hearer_count(hearer);
+	switch (heard) {
 	case HEARD_BROKEN:
 		return STEP_STOP;
 	case HEARD_NOTED:

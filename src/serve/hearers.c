@@ -166,6 +166,7 @@ void hearer_leave(struct guest *guest)
 	if (!hearer)
 		return;
 	hearer_rise(hearer, NULL);
+	hearer_uncount(hearer);
 	hearing_free(hearer->hearing);
 	free(hearer);
 	guest->hearer = NULL;
@@ -221,10 +222,14 @@ static void warn(struct hearer *hearer, struct buf *out)
 	if (hearer->hearing->dropped > 0) {
 		text_format(message, sizeof message, "%llu notifications were dropped",
 			(unsigned long long)hearer->hearing->dropped);
-		complaint.detail = "They came while this client did not read, or in a transaction of its own, "
-				   "and more waited for it than the pooler keeps.";
+		complaint.detail = hearer->crowded
+			? "They came while this client did not read, or in a transaction of its own, "
+			  "and more waited for all clients than the pooler keeps (listen_queue_max)."
+			: "They came while this client did not read, or in a transaction of its own, "
+			  "and more waited for it than the pooler keeps.";
 		message_complaint(&w, &complaint);
-		hearer->hearing->dropped = 0;
+		hearer->hearing->dropped = hearer->dropped_before = 0;
+		hearer->crowded = false;
 	}
 	if (hearer->missed) {
 		text_format(message, sizeof message, "notifications may have been missed since %s",
@@ -257,6 +262,8 @@ static void flush(struct hearer *hearer, bool ready)
 		guest_end(guest, NULL, "out of memory");
 	else
 		send(guest, buf_span(&out));
+	hearer->unread += out.length;
+	hearer_count(hearer);
 	buf_fini(&out);
 }
 
@@ -298,7 +305,10 @@ void hearer_returned(struct guest *guest)
 
 void hearer_room(struct guest *guest)
 {
-	if (guest->hearer && guest->hearer->hearing->dropped > 0)
+	if (!guest->hearer)
+		return;
+	hearer_count(guest->hearer);
+	if (guest->hearer->hearing->dropped > 0)
 		speak(guest);
 }
 
@@ -330,17 +340,27 @@ static void deliver(struct hearer *hearer, struct span message)
 		return;
 	}
 	if (h->state != HEARING_SHARED || !hearing_is_empty(h) || !hearer_may_speak(guest)) {
+		hearer_bound(hearer);
 		hearing_hold(h, message, guest->channel ? guest->channel->process_id : 0);
+		hearer_count(hearer);
 		return;
 	}
 	if (queued + message.length > HEARING_BYTES_MAX || (queued > 0 && h->dropped > 0)) {
 		h->dropped++;
 		return;
 	}
+	if (queued > 0 && message.length > hearer_queue_left(guest->worker)) {
+		h->dropped++;
+		hearer->crowded = true;
+		return;
+	}
 	if (h->dropped > 0 || hearer->missed)
 		flush(hearer, false);
-	if (guest->state != GUEST_ENDING)
-		send(guest, message);
+	if (guest->state == GUEST_ENDING)
+		return;
+	send(guest, message);
+	hearer->unread += message.length;
+	hearer_count(hearer);
 }
 
 /* ---- what the ear says ---- */

@@ -23,7 +23,10 @@ struct hearer {
 	bool opening;        /* its next message waits: see hearer_opens */
 	struct seat *seats;
 	char encoding[EARS_ENCODING]; /* the ear's */
-	time_us missed; /* wall: what was sent since then may be lost, and it is not told yet; 0: nothing */
+	size_t unread, counted; /* notifications in its stream; what the house has counted for it: see hearer_queue.c */
+	uint64_t dropped_before; /* of hearing->dropped, what was judged already */
+	bool crowded;            /* some was dropped because of all the others */
+	time_us missed;          /* wall: what was sent since then may be lost, and it is not told yet; 0: nothing */
 };
 
 /* ---- for the life of a client and of a lease ---- */
@@ -84,6 +87,12 @@ void hearers_count(const struct worker *, uint32_t *clients, uint32_t *topics);
 
 /* Tell it that something may be lost, as soon as it may speak. `moved`: because it was moved. */
 void hearer_warn(struct hearer *, time_us since, bool moved);
+
+/* The ceiling over all clients: before something may wait, and after it does or does not any more. */
+uint64_t hearer_queue_left(const struct worker *);
+void hearer_bound(struct hearer *);
+void hearer_count(struct hearer *);
+void hearer_uncount(struct hearer *);
 
 /* Everything that waits goes to the client now, then its ReadyForQuery if that is owed; then its messages flow again. */
 void hearer_say(struct hearer *);

@@ -63,7 +63,8 @@ struct house {
 	uint32_t listener_count;
 	struct place *places[HOUSE_EARS]; /* under the lock: see serve/places.h */
 	uint32_t place_count;
-	char ear_mark[32]; /* the topic of marks, made anew with each process */
+	_Atomic uint64_t listen_queued; /* bytes of notifications that wait for clients: see serve/hearer_queue.c */
+	char ear_mark[32];              /* the topic of marks, made anew with each process */
 };
 
 struct house_setup {

@@ -56,7 +56,11 @@ static void notes_put(struct notes *n, struct note *note)
 
 struct hearing *hearing_new(void)
 {
-	return calloc(1, sizeof(struct hearing));
+	struct hearing *h = calloc(1, sizeof *h);
+
+	if (h)
+		h->bytes_max = HEARING_BYTES_MAX;
+	return h;
 }
 
 void hearing_free(struct hearing *h)
@@ -77,7 +81,7 @@ static struct note *make(struct hearing *h, struct span message, uint32_t proces
 	struct note *note = NULL;
 	size_t size = sizeof *note + message.length;
 
-	if (h->bytes + size <= HEARING_BYTES_MAX)
+	if (h->bytes + size <= h->bytes_max)
 		note = malloc(size);
 	if (!note) {
 		h->dropped++;

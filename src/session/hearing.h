@@ -41,9 +41,9 @@ struct hearing {
 	bool told; /* its server told of something in this transaction that the ear says */
 	uint32_t own,
 		own_dropped; /* of those in `held`, how many it sent itself, as its server tells; and of these, how many are lost */
-	uint64_t token; /* of the mark or the question that is under way */
-	size_t bytes;
-	uint64_t dropped; /* since it was last told */
+	uint64_t token;          /* of the mark or the question that is under way */
+	size_t bytes, bytes_max; /* that wait; how many may, HEARING_BYTES_MAX at most */
+	uint64_t dropped;        /* since it was last told */
 };
 
 struct hearing *hearing_new(void); /* NULL: memory refused */

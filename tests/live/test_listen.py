@@ -578,6 +578,63 @@ class Sharing(Listening):
         self.assertEqual(sorted(heard), heard)
         self.assertGreater(dropped, 0)
 
+    def all_clients_together_have_a_ceiling(self):
+        self.proxy.console().query("SET listen_queue_max = 100000")
+        self.proxy.console().query("SET default_pool_size = 10")
+        clients, witness = [self.listener("a") for _ in range(6)], self.listener("a")
+        for client in clients:
+            client.query("BEGIN")
+        for number in range(20):
+            payload = f"{number:3}" + "x" * 7000
+            self.say("a", payload)
+            self.hears(witness, payload, timeout=30)
+        for client in clients:
+            client.query("COMMIT")
+        self.say("a", "end")
+        kept = 0
+        for client in clients:
+            while not client.notifications or client.notifications[-1][2] != "end":
+                client.read(30)
+            notices = [notice for notice in client.notices if "dropped" in notice["M"]]
+            self.assertIn("listen_queue_max", notices[0]["D"])
+            heard = [note[2][:3] for note in client.notifications[:-1]]
+            self.assertEqual(20, len(heard) + sum(int(notice["M"].split()[0]) for notice in notices))
+            self.assertEqual([f"{number:3}" for number in range(len(heard))], heard)
+            kept += len(heard)
+        self.assertTrue(6 <= kept <= 14, f"{kept} of 7 kB in 100 kB")
+        self.hears(witness, "end")
+        # It is given back: with clients who heard it all, and with those who left.
+        for way in ("COMMIT", "close"):
+            for client in clients:
+                del client.notifications[:], client.notices[:]
+            for client in clients[:3]:
+                client.query("BEGIN")
+            for number in range(3):
+                payload = f"{way}{number}" + "x" * 7000
+                self.say("a", payload)
+                self.hears(witness, payload, timeout=30)
+            for client in clients[:3]:
+                if way == "close":
+                    client.close()
+                    continue
+                client.query("COMMIT")
+                while len(client.notifications) < 3:
+                    client.read(30)
+                self.assertEqual([], client.notices)
+        last = clients[3]
+        while len(last.notifications) < 6:
+            last.read(30)
+        del last.notifications[:]
+        last.query("BEGIN")
+        for number in range(12):
+            payload = f"{number}" + "x" * 7000
+            self.say("a", payload)
+            self.hears(witness, payload, timeout=30)
+        last.query("COMMIT")
+        while len(last.notifications) < 12:
+            last.read(30)
+        self.assertEqual([], last.notices)
+
     def a_server_that_is_given_back_listens_to_nothing(self):
         client = self.listener("a")
         client.query("SELECT 1")
