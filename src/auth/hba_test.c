@@ -51,38 +51,73 @@ static bool parse_ip(struct span span, uint8_t ip[16], unsigned *length)
 	return true;
 }
 
-static bool read_file(void *context, const char *path, char **text, size_t *length, char *error, size_t size)
+/* Other files, by their paths. */
+static const struct {
+	const char *path, *text;
+} files[] = {
+	{ "team", "anna, bert # the team\n@more\n" },
+	{ "more", "carl\n" },
+	{ "round", "@round\n" },
+	{ "circle", "include circle\n" },
+	{ "etc/more.conf", "\nlocal more all trust\ninclude deep/deep.conf\nlocal last @names trust\n" },
+	{ "etc/deep/deep.conf", "local deep @names reject\n" },
+	{ "etc/deep/names", "anna\n" },
+	{ "etc/names", "bert\n" },
+	{ "etc/bad.conf", "# nothing\nlocal all\n" },
+	{ "etc/maps", "staff root \"all\"\n" },
+	{ "etc/d/1.conf", "local one all trust\n" },
+	{ "etc/d/2.conf", "local two all reject\n" },
+};
+
+static enum hba_file_read read_file(
+	void *context, const char *path, char **text, size_t *length, char *error, size_t size)
 {
 	(void)context;
-	if (strcmp(path, "team") == 0)
-		*text = strdup("anna, bert # the team\n@more\n");
-	else if (strcmp(path, "more") == 0)
-		*text = strdup("carl\n");
-	else if (strcmp(path, "round") == 0)
-		*text = strdup("@round\n");
-	else
-		*text = NULL;
-	if (!*text) {
-		text_format(error, size, "there is no such file");
-		return false;
+	if (strcmp(path, "etc/locked.conf") == 0) {
+		text_format(error, size, "it is locked");
+		return HBA_FILE_BAD;
 	}
-	*length = strlen(*text);
-	return true;
+	for (size_t i = 0; i < sizeof files / sizeof files[0]; i++) {
+		if (strcmp(files[i].path, path) != 0)
+			continue;
+		*text = strdup(files[i].text);
+		*length = strlen(*text);
+		return HBA_FILE_READ;
+	}
+	text_format(error, size, "there is no such file");
+	return HBA_FILE_MISSING;
 }
+
+static bool list_folder(void *context, const char *path, struct buf *names, char *error, size_t size)
+{
+	(void)context;
+	if (strcmp(path, "etc/d") == 0)
+		return buf_add(names, "1.conf\0002.conf", 14);
+	text_format(error, size, "there is no such folder");
+	return false;
+}
+
+static const char *base = "hba.conf";
+static bool roles_can_be_asked = true;
 
 static struct hba *parse(const char *rules, const char *maps, bool lenient, char error[256])
 {
 	struct hba_source source = { .text = span_text(rules),
-		.name = "hba.conf",
+		.name = base,
 		.ident_text = span_text(maps ? maps : ""),
 		.ident_name = maps ? "ident.conf" : NULL,
 		.warn = lenient ? warn : NULL,
 		.read_file = read_file,
+		.list_folder = list_folder,
+		.roles = roles_can_be_asked,
 		.parse_ip = parse_ip };
 
 	warnings[0] = error[0] = 0;
 	return hba_parse(&source, error, 256);
 }
+
+/* What is known of the peer beside that. */
+static struct hba_peer known;
 
 /* "md5:3": the method and the line that decided. From a system user ("@anna"), an address, or one with TLS ("+127.0.0.1"), or
  * with a good certificate as well ("#anna": for this name, and anna.example); for physical replication ("~127.0.0.1"). */
@@ -92,9 +127,9 @@ static const char *judge(const struct hba *hba, const char *from, const char *da
 	static char said[64];
 	char names[100];
 	size_t names_length;
-	struct hba_peer peer = { 0 };
+	struct hba_peer peer = known;
 	enum auth_method method = AUTH_ANY;
-	unsigned line;
+	unsigned rule;
 
 	if (from[0] == '@')
 		peer.system_user = from + 1;
@@ -110,24 +145,36 @@ static const char *judge(const struct hba *hba, const char *from, const char *da
 		peer.replication = parse_ip(span_text(from + 1), peer.ip, &peer.ip_length);
 	else if (from[0])
 		assert_true(parse_ip(span_text(from), peer.ip, &peer.ip_length));
-	switch (hba_judge(hba, &peer, span_text(database), span_text(user), &method, &line)) {
+	switch (hba_judge(hba, &peer, span_text(database), span_text(user), &method, &rule)) {
 	case HBA_NONE:
-		assert_int_equal(line, 0);
+		assert_int_equal(rule, 0);
 		return "none";
 	case HBA_REJECT:
-		text_format(said, sizeof said, "reject:%u", line);
+		text_format(said, sizeof said, "reject:%u", hba_line(hba, rule));
 		break;
 	case HBA_PEER_FAILED:
-		text_format(said, sizeof said, "stranger:%u", line);
+		text_format(said, sizeof said, "stranger:%u", hba_line(hba, rule));
 		break;
 	case HBA_CERTIFICATE_MISSING:
-		text_format(said, sizeof said, "uncertified:%u", line);
+		text_format(said, sizeof said, "uncertified:%u", hba_line(hba, rule));
 		break;
 	case HBA_CERTIFICATE_FAILED:
-		text_format(said, sizeof said, "impostor:%u", line);
+		text_format(said, sizeof said, "impostor:%u", hba_line(hba, rule));
+		break;
+	case HBA_ASK_HOST:
+		text_format(said, sizeof said, "host?:%u", hba_line(hba, rule));
+		break;
+	case HBA_ASK_ROLES:
+		text_format(said, sizeof said, "roles?:%u", hba_line(hba, rule));
+		break;
+	case HBA_HOST_UNKNOWN:
+		text_format(said, sizeof said, "no host:%u", hba_line(hba, rule));
+		break;
+	case HBA_ROLES_UNKNOWN:
+		text_format(said, sizeof said, "no roles:%u", hba_line(hba, rule));
 		break;
 	case HBA_METHOD:
-		text_format(said, sizeof said, "%s:%u", methods[method], line);
+		text_format(said, sizeof said, "%s:%u", methods[method], hba_line(hba, rule));
 		break;
 	}
 	return said;
@@ -275,13 +322,20 @@ static void what_is_wrong_is_said_with_file_and_line(void **state)
 		{ "local ,all all trust\n", NULL, "hba.conf:1: a comma behind \"local\" means nothing" },
 		{ "local all,,b all trust\n", NULL, "hba.conf:1: a comma without a word before it" },
 		{ "local all @nobody trust\n", NULL, "hba.conf:1: @nobody: there is no such file" },
-		{ "local all @round trust\n", NULL, "hba.conf:1: @round: files of names are nested deeper than 10" },
-		{ "local samerole all trust\n", NULL,
-			"hba.conf:1: samerole and samegroup are not built: they need to know PostgreSQL's roles. Name the databases" },
-		{ "local all +staff trust\n", NULL,
-			"hba.conf:1: +ROLE is not built: it needs to know PostgreSQL's roles. Name the users, or use @FILE" },
-		{ "host all all db.example trust\n", NULL,
-			"hba.conf:1: the address is neither all nor a number with its network, as 10.0.0.0/8 or ::1/128; host names are not built" },
+		{ "local all @round trust\n", NULL, "hba.conf:1: @round: files are nested deeper than 10" },
+		{ "host all all 10.0.0 trust\n", NULL,
+			"hba.conf:1: the address is all, samehost, samenet, a number with its network, as 10.0.0.0/8 or ::1/128, or a host name" },
+		{ "host all all db.example/24 trust\n", NULL,
+			"hba.conf:1: the address is all, samehost, samenet, a number with its network, as 10.0.0.0/8 or ::1/128, or a host name" },
+		{ "local \"/a(\" all trust\n", NULL, "hba.conf:1: \"/a(\": Unmatched ( or \\(" },
+		{ "local all /a*? trust\n", NULL, "hba.conf:1: \"/a*?\": non-greedy quantifiers are not built" },
+		{ "include\n", NULL, "hba.conf:1: behind include its file is missing" },
+		{ "include a b\n", NULL, "hba.conf:1: \"b\" is one word too many" },
+		{ "\ninclude none\n", NULL, "hba.conf:2: none: there is no such file" },
+		{ "include etc/bad.conf\n", NULL, "etc/bad.conf:2: the user is missing" },
+		{ "include_if_exists etc/locked.conf\n", NULL, "hba.conf:1: etc/locked.conf: it is locked" },
+		{ "include_dir etc/none\n", NULL, "hba.conf:1: etc/none: there is no such folder" },
+		{ "include circle\n", NULL, "circle:1: circle: files are nested deeper than 10" },
 		{ "local all all gss\n", NULL,
 			"hba.conf:1: the method \"gss\" is not built: trust, reject, md5, password, scram-sha-256, peer, cert, pam or ldap" },
 		{ "local all all pam pamservice=../x", NULL,
@@ -293,6 +347,8 @@ static void what_is_wrong_is_said_with_file_and_line(void **state)
 			"hba.conf:1: ldap: \"ldapcolour\" is no option of ldap" },
 		{ "local all all peer\n", "a b\n",
 			"ident.conf:1: a map has three words: MAP SYSTEM-USER DATABASE-USER" },
+		{ "local all all peer\n", "m /^(a b\n", "ident.conf:1: \"/^(a\": Unmatched ( or \\(" },
+		{ "local all all peer\n", "m /^a \\1\n", "ident.conf:1: \"\\1\" wants a (group), and \"/^a\" has none" },
 		{ "local all all peer\n", "\na b c d\n", "ident.conf:2: \"d\" is one word too many" },
 	};
 
@@ -306,18 +362,201 @@ static void what_is_wrong_is_said_with_file_and_line(void **state)
 	}
 }
 
-static void what_is_not_built_is_passed_over_where_pgbouncer_does_so(void **state)
+static void a_role_is_asked_for_only_when_all_else_fits(void **state)
 {
 	char error[256];
-	struct hba *hba = parse("local all +staff trust\nlocal all all scram-sha-256\n", NULL, true, error);
+	struct hba *hba = parse(
+		"host shop +staff 10.0.0.0/8 md5\nhost all +banned all reject\nhost samerole all all scram-sha-256\n"
+		"host all \"+odd\" all trust\nlocal all +staff,anna trust\n",
+		NULL, false, error);
+	struct roles *roles = roles_new();
 
 	(void)state;
 	assert_string_equal(error, "");
+	assert_string_equal(judge(hba, "10.1.2.3", "shop", "anna"), "roles?:1");
+	assert_string_equal(judge(hba, "10.1.2.3", "store", "anna"), "roles?:2");
+	assert_string_equal(judge(hba, "", "store", "anna"), "trust:5"); /* by name */
+	assert_string_equal(judge(hba, "", "store", "bert"), "roles?:5");
+	assert_true(roles_add(roles, span_text("anna")) && roles_add(roles, span_text("staff")));
+	known = (struct hba_peer){ .roles_known = HBA_KNOWN, .roles = roles };
+	assert_string_equal(judge(hba, "10.1.2.3", "shop", "anna"), "md5:1");
+	assert_string_equal(judge(hba, "127.0.0.1", "shop", "anna"), "none");
+	assert_string_equal(judge(hba, "127.0.0.1", "staff", "anna"), "scram-sha-256:3");
+	assert_string_equal(judge(hba, "127.0.0.1", "anna", "anna"), "scram-sha-256:3"); /* of itself it is one */
+	assert_string_equal(judge(hba, "127.0.0.1", "shop", "+odd"), "trust:4");
+	assert_string_equal(judge(hba, "", "shop", "bert"), "trust:5");
+	assert_true(roles_add(roles, span_text("banned")));
+	assert_string_equal(judge(hba, "127.0.0.1", "staff", "anna"), "reject:2");
+	known = (struct hba_peer){ 0 };
+	roles_drop(roles);
+	hba_free(hba);
+}
+
+/* Neither a rule that lets in fits by accident, nor is one that rejects passed by, nor one that asks for more. */
+static void what_can_not_be_known_ends_the_login(void **state)
+{
+	char error[256];
+	struct hba *hba = parse("host a +staff all md5\nhost b +banned all reject\nhostssl samegroup all all cert\n"
+				"host all all all trust\n",
+		NULL, false, error);
+
+	(void)state;
+	assert_string_equal(error, "");
+	known = (struct hba_peer){ .roles_known = HBA_UNKNOWABLE };
+	assert_string_equal(judge(hba, "10.1.2.3", "a", "anna"), "no roles:1");
+	assert_string_equal(judge(hba, "10.1.2.3", "b", "anna"), "no roles:2");
+	assert_string_equal(judge(hba, "#anna", "c", "anna"), "no roles:3");
+	assert_string_equal(judge(hba, "10.1.2.3", "c", "anna"), "trust:4");
+	known = (struct hba_peer){ 0 };
+	hba_free(hba);
+}
+
+static void a_host_is_known_by_its_name(void **state)
+{
+	char error[256];
+	struct hba *hba = parse(
+		"host all eve bad.example reject\nhost all all .Example md5\nhost all +staff db.other trust\n"
+		"host all all all scram-sha-256\n",
+		NULL, false, error);
+
+	(void)state;
+	assert_string_equal(error, "");
+	assert_string_equal(judge(hba, "10.1.2.3", "d", "anna"), "host?:2");
+	known = (struct hba_peer){ .host_known = HBA_KNOWN, .host = "shop.EXAMPLE" };
+	assert_string_equal(judge(hba, "10.1.2.3", "d", "anna"), "md5:2");
+	known.host = "Bad.example";
+	assert_string_equal(judge(hba, "10.1.2.3", "d", "eve"), "reject:1");
+	known.host = "db.other";
+	assert_string_equal(judge(hba, "10.1.2.3", "d", "anna"), "roles?:3");
+	known.host = "xdb.other";
+	assert_string_equal(judge(hba, "10.1.2.3", "d", "anna"), "scram-sha-256:4");
+	known.host = ".example";
+	assert_string_equal(judge(hba, "10.1.2.3", "d", "anna"), "scram-sha-256:4");
+	known.host = "";
+	assert_string_equal(judge(hba, "10.1.2.3", "d", "eve"), "scram-sha-256:4");
+	known.host_known = HBA_UNKNOWABLE;
+	assert_string_equal(judge(hba, "10.1.2.3", "d", "anna"), "scram-sha-256:4");
+	assert_string_equal(judge(hba, "10.1.2.3", "d", "eve"), "no host:1");
+	known = (struct hba_peer){ 0 };
+	hba_free(hba);
+}
+
+static void this_machine_and_its_networks_are_known(void **state)
+{
+	char error[256];
+	struct hba *hba = parse("host all all samehost trust\nhost all all samenet md5\n", NULL, false, error);
+
+	(void)state;
+	assert_string_equal(error, "");
+	assert_true(hba_wants_interfaces(hba));
+	assert_string_equal(judge(hba, "10.1.2.3", "d", "anna"), "none");
+	known.same_net = true;
+	assert_string_equal(judge(hba, "10.1.2.3", "d", "anna"), "md5:2");
+	known.same_host = true;
+	assert_string_equal(judge(hba, "10.1.2.3", "d", "anna"), "trust:1");
+	known = (struct hba_peer){ 0 };
+	hba_free(hba);
+}
+
+static void a_regular_expression_fits_databases_and_users(void **state)
+{
+	char error[256];
+	struct hba *hba = parse(
+		"local /^shop_[0-9]+$,other \"/^(anna|bert),?$\" trust\nlocal /x all reject\n", NULL, false, error);
+
+	(void)state;
+	assert_string_equal(error, "");
+	assert_string_equal(judge(hba, "", "shop_12", "anna"), "trust:1");
+	assert_string_equal(judge(hba, "", "other", "bert,"), "trust:1");
+	assert_string_equal(judge(hba, "", "shop_12", "carl"), "none");
+	assert_string_equal(judge(hba, "", "shop_1x", "anna"), "reject:2");
+	hba_free(hba);
+}
+
+static void what_a_map_captures_is_a_name_and_nothing_else(void **state)
+{
+	char error[256];
+	struct hba *hba = parse("local all all peer map=m\n",
+		"m /^(.*)@example\\.com$ \\1\nm /^adm-(.*)$ db_\\1_x\nm chief +staff\nm boss /^x\nm \\1 \\1\n", false,
+		error);
+	struct roles *roles = roles_new();
+
+	(void)state;
+	assert_string_equal(error, "");
+	assert_string_equal(judge(hba, "@anna@example.com", "d", "anna"), "trust:1");
+	assert_string_equal(judge(hba, "@anna@example.com", "d", "bert"), "stranger:1");
+	assert_string_equal(judge(hba, "@anna@example.com.evil", "d", "anna"), "stranger:1");
+	assert_string_equal(judge(hba, "@all@example.com", "d", "bert"), "stranger:1");
+	assert_string_equal(judge(hba, "@+staff@example.com", "d", "bert"), "stranger:1");
+	assert_string_equal(judge(hba, "@/.@example.com", "d", "bert"), "stranger:1");
+	assert_string_equal(judge(hba, "@adm-7", "d", "db_7_x"), "trust:1");
+	assert_string_equal(judge(hba, "@adm-7", "d", "db_7_"), "stranger:1");
+	assert_string_equal(judge(hba, "@boss", "d", "xavier"), "trust:1");
+	assert_string_equal(judge(hba, "@\\1", "d", "\\1"), "trust:1");
+	assert_string_equal(judge(hba, "@chief", "d", "anna"), "roles?:1");
+	known.roles_known = HBA_UNKNOWABLE;
+	assert_string_equal(judge(hba, "@chief", "d", "anna"), "no roles:1");
+	assert_true(roles_add(roles, span_text("staff")));
+	known = (struct hba_peer){ .roles_known = HBA_KNOWN, .roles = roles };
+	assert_string_equal(judge(hba, "@chief", "d", "anna"), "trust:1");
+	known = (struct hba_peer){ 0 };
+	roles_drop(roles);
+	hba_free(hba);
+}
+
+static void a_file_may_name_others_that_lie_beside_it(void **state)
+{
+	char error[256];
+	enum auth_method method;
+	unsigned rule;
+	struct hba_peer peer = { 0 };
+	struct hba *hba;
+
+	(void)state;
+	base = "etc/hba.conf";
+	hba = parse("include more.conf\ninclude_if_exists none.conf\ninclude_dir d\nlocal main all trust\n",
+		"include maps\n", false, error);
+	base = "hba.conf";
+	(void)hba;
+	assert_string_equal(error, "ident.conf:1: maps: there is no such file"); /* it lies elsewhere */
+	base = "etc/hba.conf";
+	hba = parse("include more.conf\ninclude_if_exists none.conf\ninclude_dir d\nlocal main all trust\n",
+		"include etc/maps\n", false, error);
+	base = "hba.conf";
+	assert_string_equal(error, "");
+	assert_string_equal(judge(hba, "", "more", "anna"), "trust:2");
+	assert_string_equal(judge(hba, "", "deep", "anna"), "reject:1");
+	assert_string_equal(judge(hba, "", "last", "bert"), "trust:4");
+	assert_string_equal(judge(hba, "", "last", "anna"), "none");
+	assert_string_equal(judge(hba, "", "one", "anna"), "trust:1");
+	assert_string_equal(judge(hba, "", "two", "anna"), "reject:1");
+	assert_string_equal(judge(hba, "", "main", "anna"), "trust:4");
+	assert_int_equal(hba_judge(hba, &peer, span_text("deep"), span_text("anna"), &method, &rule), HBA_REJECT);
+	assert_string_equal(hba_file(hba, rule), "etc/deep/deep.conf");
+	assert_int_equal(hba_judge(hba, &peer, span_text("main"), span_text("anna"), &method, &rule), HBA_METHOD);
+	assert_null(hba_file(hba, rule));
+	hba_free(hba);
+}
+
+static void what_needs_roles_needs_somebody_to_ask(void **state)
+{
+	char error[256];
+	struct hba *hba;
+
+	(void)state;
+	roles_can_be_asked = false;
+	assert_null(parse("local all +staff trust\n", NULL, false, error));
+	assert_string_equal(error, "hba.conf:1: +staff asks PostgreSQL for roles, which needs auth_user");
+	assert_null(parse("local samegroup all trust\n", NULL, false, error));
+	assert_string_equal(error, "hba.conf:1: samegroup asks PostgreSQL for roles, which needs auth_user");
+	hba = parse("local all +staff trust\nlocal all all scram-sha-256\n", NULL, true, error);
+	roles_can_be_asked = true;
+	assert_string_equal(error, "");
 	assert_string_equal(judge(hba, "", "d", "anna"), "scram-sha-256:2");
 	assert_string_equal(warnings,
-		"hba.conf:1: +ROLE is not built: it needs to know PostgreSQL's roles. Name the users, or use @FILE; this line is passed over\n");
+		"hba.conf:1: +staff asks PostgreSQL for roles, which needs auth_user; this line is passed over\n");
 	hba_free(hba);
-	/* What is broken is broken there too. */
+	/* What is broken is broken under the name pgbouncer too. */
 	assert_null(parse("local all\n", NULL, true, error));
 }
 
@@ -351,7 +590,14 @@ int main(void)
 		cmocka_unit_test(a_certificate_is_who_it_names),
 		cmocka_unit_test(a_map_says_who_may_be_whom),
 		cmocka_unit_test(what_is_wrong_is_said_with_file_and_line),
-		cmocka_unit_test(what_is_not_built_is_passed_over_where_pgbouncer_does_so),
+		cmocka_unit_test(a_role_is_asked_for_only_when_all_else_fits),
+		cmocka_unit_test(what_can_not_be_known_ends_the_login),
+		cmocka_unit_test(a_host_is_known_by_its_name),
+		cmocka_unit_test(this_machine_and_its_networks_are_known),
+		cmocka_unit_test(a_regular_expression_fits_databases_and_users),
+		cmocka_unit_test(what_a_map_captures_is_a_name_and_nothing_else),
+		cmocka_unit_test(a_file_may_name_others_that_lie_beside_it),
+		cmocka_unit_test(what_needs_roles_needs_somebody_to_ask),
 		cmocka_unit_test(one_bad_line_among_ten_thousand_is_found),
 	};
 

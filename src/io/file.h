@@ -22,8 +22,15 @@ bool file_write(
 struct buf;
 long folder_list(const char *path, size_t most, struct buf *paths, bool *cut, char *error, size_t error_size);
 
+/* The names, not paths, of the regular files in a folder (through links) that end in `suffix` and do not begin with a dot, each with a zero
+ * byte at its end, in the order of their bytes. False: `error` says why it can not be read, or that there are more than `most`. */
+bool folder_names(const char *path, const char *suffix, size_t most, struct buf *names, char *error, size_t error_size);
+
 /* 1: a folder, 0: something else, -1: nothing is there. */
 int path_is_folder(const char *path);
+
+/* Nothing is there; false also when that can not be told. */
+bool path_is_missing(const char *path);
 
 /* The log: standard error (path NULL or ""), and/or a file, opened to append. Opening again (reload) keeps the old one when the
  * new one can not be opened: false, `error`. A full disk never stops the process: lines that could not be written are counted and said later. */

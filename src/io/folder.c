@@ -80,6 +80,13 @@ long folder_list(const char *path, size_t most, struct buf *paths, bool *cut, ch
 	return (long)walk.count;
 }
 
+bool path_is_missing(const char *path)
+{
+	struct stat status;
+
+	return stat(path, &status) != 0 && errno == ENOENT;
+}
+
 int path_is_folder(const char *path)
 {
 	struct stat status;

@@ -189,6 +189,9 @@ struct resolve_letter {
 	struct letter letter;
 	struct mailbox *to;
 	void *context;
+	/* The other way: the first address is given, `name` is asked for. Count 1: known, and it has the address in turn; "": there is no
+	 * such name. Count 0: nobody can tell. */
+	bool backwards;
 	char name[256];
 	uint16_t port;
 	size_t count; /* 0: not found; `problem` says why */

@@ -58,7 +58,7 @@ struct names {
 	size_t count;
 	struct zone zones[RESOLVER_ZONES_MAX];
 	size_t zone_count;
-	uint32_t pending;
+	uint32_t pending, hosts_pending;
 	time_us now;
 };
 
@@ -122,20 +122,26 @@ static void tell_lost(const struct name *name, const struct address *address)
 	mailbox_post(name->names->setup.to, &letter->letter);
 }
 
+bool names_node_address(const struct ares_addrinfo_node *node, struct address *address)
+{
+	struct sockaddr_storage socket = { 0 };
+
+	if (node->ai_addrlen > sizeof socket)
+		return false;
+	memcpy(&socket, node->ai_addr, node->ai_addrlen);
+	address_from_kernel(&socket, (socklen_t)node->ai_addrlen, address);
+	return address->family == ADDRESS_IPV4 || address->family == ADDRESS_IPV6;
+}
+
 static time_us read_addresses(const struct ares_addrinfo *found, struct address *list, size_t *count)
 {
 	int ttl = INT32_MAX;
 
 	*count = 0;
 	for (const struct ares_addrinfo_node *node = found->nodes; node && *count < RESOLVE_MAX; node = node->ai_next) {
-		struct sockaddr_storage socket = { 0 };
 		struct address address;
 
-		if (node->ai_addrlen > sizeof socket)
-			continue;
-		memcpy(&socket, node->ai_addr, node->ai_addrlen);
-		address_from_kernel(&socket, (socklen_t)node->ai_addrlen, &address);
-		if (address.family != ADDRESS_IPV4 && address.family != ADDRESS_IPV6)
+		if (!names_node_address(node, &address))
 			continue;
 		address.port = 0;
 		if (has(list, *count, &address))
@@ -327,6 +333,10 @@ void names_ask(struct names *names, struct resolve_letter *letter, time_us now)
 	struct name *name;
 
 	names->now = now;
+	if (letter->backwards) {
+		names_host(names->open ? names->channel : NULL, letter, &names->hosts_pending);
+		return;
+	}
 	letter->name[sizeof letter->name - 1] = 0;
 	name = find(names, letter->name);
 	if (!name)

@@ -7,8 +7,10 @@
 #include "base/text.h"
 #include "io/clock.h"
 #include "io/file.h"
+#include "io/interfaces.h"
 #include "serve/guest.h"
 #include "serve/lookups.h"
+#include "serve/naming.h"
 #include "serve/peering.h"
 #include "serve/seats.h"
 #include "serve/vouching.h"
@@ -42,10 +44,14 @@ static void peer_text(const struct address *peer, char out[ADDRESS_TEXT])
 static struct hba_peer hba_peer_of(const struct worker *worker, const struct address *peer, char system_user[64])
 {
 	struct hba_peer who = { .ip_length = peer->family == ADDRESS_UNIX ? 0 : peer->family == ADDRESS_IPV4 ? 4 : 16 };
+	const struct hba *hba = secrets_hba(worker->secrets);
 
 	if (who.ip_length > 0)
 		memcpy(who.ip, peer->ip, who.ip_length);
-	else if (worker->config->auth_type == AUTH_HBA && peer->process != 0 && user_name(peer->user, system_user, 64))
+	if (who.ip_length > 0 && hba && hba_wants_interfaces(hba))
+		interfaces_compare(peer, &who.same_host, &who.same_net);
+	else if (who.ip_length == 0 && worker->config->auth_type == AUTH_HBA && peer->process != 0 &&
+		user_name(peer->user, system_user, 64))
 		who.system_user = system_user;
 	return who;
 }
@@ -444,8 +450,14 @@ static void follow(struct guest *guest, enum client_edge edge)
 	case CLIENT_ENTERS:
 		enter(guest);
 		break;
+	case CLIENT_ASKS_ROLES:
+		lookup_ask(guest, LOOKUP_ROLES);
+		break;
+	case CLIENT_ASKS_HOST:
+		naming_ask(guest);
+		break;
 	case CLIENT_ASKS:
-		lookup_ask(guest);
+		lookup_ask(guest, LOOKUP_SECRET);
 		break;
 	case CLIENT_VOUCHES:
 		vouching_ask(guest);
@@ -467,15 +479,21 @@ static void follow(struct guest *guest, enum client_edge edge)
 	}
 }
 
+/* What its login waited for is there, and said in `out`. */
+static void go_on(struct guest *guest, enum client_edge edge)
+{
+	follow(guest, edge);
+	if (guest->state == GUEST_LOGIN && guest->stream && !guest->named && !guest->naming)
+		stream_resume(guest->stream);
+}
+
 void guest_admitted(struct guest *guest)
 {
 	if (guest->state == GUEST_AT_DOOR || (guest->state == GUEST_LOGIN && !guest->named)) {
 		guest->admitted = true;
 		guest->state = GUEST_LOGIN;
 		buf_clear(&guest->worker->out);
-		follow(guest, client_admit(guest->login, &guest->worker->out));
-		if (guest->state == GUEST_LOGIN && guest->stream && !guest->named)
-			stream_resume(guest->stream);
+		go_on(guest, client_admit(guest->login, &guest->worker->out));
 		return;
 	}
 	if (guest->state == GUEST_LOGIN && guest->named) {
@@ -489,9 +507,21 @@ void guest_found(struct guest *guest, struct secrets *found, bool mock_scram)
 	guest->state = GUEST_LOGIN;
 	guest->pool = NO_POOL;
 	buf_clear(&guest->worker->out);
-	follow(guest, client_found(guest->login, found, mock_scram, &guest->worker->out));
-	if (guest->state == GUEST_LOGIN && guest->stream && !guest->named)
-		stream_resume(guest->stream);
+	go_on(guest, client_found(guest->login, found, mock_scram, &guest->worker->out));
+}
+
+void guest_told_roles(struct guest *guest, struct roles *roles)
+{
+	guest->state = GUEST_LOGIN;
+	guest->pool = NO_POOL;
+	buf_clear(&guest->worker->out);
+	go_on(guest, client_told_roles(guest->login, roles, &guest->worker->out));
+}
+
+void guest_told_host(struct guest *guest, const char *host)
+{
+	buf_clear(&guest->worker->out);
+	go_on(guest, client_told_host(guest->login, host, &guest->worker->out));
 }
 
 void guest_vouched(struct guest *guest, bool yes)

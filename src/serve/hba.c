@@ -11,7 +11,8 @@
 
 /* The files of auth_type=hba. A file that can not be read or is wrong changes nothing: RELOAD fails and the rules before it stay. */
 
-#define FILE_MOST (16 << 20)
+#define FILE_MOST  (16 << 20)
+#define FILES_MOST 1000 /* in one folder */
 
 static bool parse_ip(struct span span, uint8_t ip[16], unsigned *length)
 {
@@ -28,19 +29,29 @@ static bool parse_ip(struct span span, uint8_t ip[16], unsigned *length)
 	return true;
 }
 
-/* A file of names, beside the file of rules unless its path is whole. */
-static bool read_names(void *context, const char *path, char **text, size_t *length, char *error, size_t error_size)
+static enum hba_file_read read_other(
+	void *context, const char *path, char **text, size_t *length, char *error, size_t error_size)
 {
-	const char *rules = context, *slash = strrchr(rules, '/');
-	char whole[4096];
+	(void)context;
+	if (file_read(path, FILE_MOST, text, length, error, error_size))
+		return HBA_FILE_READ;
+	return path_is_missing(path) ? HBA_FILE_MISSING : HBA_FILE_BAD;
+}
 
-	if (path[0] == '/' || !slash)
-		return file_read(path, FILE_MOST, text, length, error, error_size);
-	if (text_format(whole, sizeof whole, "%.*s/%s", (int)(slash - rules), rules, path) >= sizeof whole - 1) {
-		text_format(error, error_size, "the path is too long");
-		return false;
-	}
-	return file_read(whole, FILE_MOST, text, length, error, error_size);
+static bool list_folder(void *context, const char *path, struct buf *names, char *error, size_t error_size)
+{
+	(void)context;
+	return folder_names(path, ".conf", FILES_MOST, names, error, error_size);
+}
+
+/* Somebody holds for some database as whom PostgreSQL can be asked. */
+static bool roles_can_be_asked(const struct config *config)
+{
+	bool can = config->auth_user[0] != 0;
+
+	for (size_t i = 0; i < config->database_count; i++)
+		can = can || (config->databases[i].auth_user && config->databases[i].auth_user[0]);
+	return can;
 }
 
 static void warn(const char *line)
@@ -74,8 +85,9 @@ bool hba_load(const struct config *config, struct secrets **secrets, char *error
 {
 	struct hba_source source = { .name = config->auth_hba_file,
 		.warn = config->manner == MANNER_PGBOUNCER ? warn : NULL,
-		.read_file = read_names,
-		.context = config->auth_hba_file,
+		.read_file = read_other,
+		.list_folder = list_folder,
+		.roles = roles_can_be_asked(config),
 		.parse_ip = parse_ip };
 	char *text = NULL, *ident = NULL, reason[400];
 	size_t length = 0, ident_length = 0;

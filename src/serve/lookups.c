@@ -1,4 +1,4 @@
-/* auth_query. A client whose name is not in auth_file waits for an answer, and the first of them asks:
+/* Questions about users. A client whose name is not in auth_file, or whose roles a rule must know, waits for an answer, and the first of them asks:
  *
  *   proof needs a secret --> kept and fresh? --yes----------------------------------------> go on with the proof
  *                                 | no
@@ -44,6 +44,7 @@ struct entry {
 	unsigned generation; /* of the configuration that was in force when it was asked */
 	time_us answered;
 	struct secrets *found; /* NULL: nobody */
+	struct roles *roles;   /* LOOKUP_ROLES */
 	struct client_ref *waiting;
 	size_t waiting_count, waiting_capacity;
 };
@@ -63,6 +64,7 @@ struct asking {
 	const char *problem; /* with a row */
 	bool row, secret;
 	struct buf text;
+	struct roles *roles;
 };
 
 enum outcome { OUTCOME_ANSWER, OUTCOME_AGAIN, OUTCOME_FAILED };
@@ -72,6 +74,7 @@ struct letter_lookup {
 	struct client_ref to;
 	enum outcome outcome;
 	struct secrets *found; /* counted */
+	struct roles *roles;   /* so are they */
 };
 
 struct lookups *lookups_new(void)
@@ -94,6 +97,7 @@ static void entry_free(struct lookups *lookups, struct entry *entry)
 	link_remove(&entry->age);
 	lookups->count--;
 	secrets_drop(entry->found);
+	roles_drop(entry->roles);
 	free(entry->waiting);
 	free(entry->user);
 	free(entry);
@@ -152,7 +156,8 @@ static struct entry *make(struct lookups *lookups, uint64_t scope, struct span u
 
 static bool is_fresh(const struct entry *entry, const struct worker *worker)
 {
-	time_us keep = entry->found ? worker->config->auth_query_keep : worker->config->auth_query_keep_none;
+	time_us keep = entry->found || entry->roles ? worker->config->auth_query_keep
+						    : worker->config->auth_query_keep_none;
 
 	return !entry->asked && !entry->doubted && entry->generation == worker->generation &&
 		worker->now < entry->answered + keep;
@@ -185,6 +190,10 @@ static bool where_of(const struct guest *guest, struct auth_lookup *where, uint6
 
 	if (!config_auth_lookup(guest->worker->config, database, where))
 		return false;
+	if (guest->looking_for == LOOKUP_ROLES) {
+		where->query = lookup_roles_query;
+		where->search_path = "pg_catalog, pg_temp";
+	}
 	parts[0] = where->database ? hash_bytes(span_text(where->database)) : hash_bytes(database);
 	parts[1] = hash_bytes(span_text(where->user));
 	parts[2] = hash_bytes(span_text(where->query));
@@ -195,8 +204,8 @@ static bool where_of(const struct guest *guest, struct auth_lookup *where, uint6
 /* ---- those who wait ---- */
 
 /* Everybody in the list hears of it, and the list is freed. */
-static void tell(
-	struct worker *worker, struct client_ref *waiting, size_t count, enum outcome outcome, struct secrets *found)
+static void tell(struct worker *worker, struct client_ref *waiting, size_t count, enum outcome outcome,
+	struct secrets *found, struct roles *roles)
 {
 	for (size_t i = 0; i < count; i++) {
 		struct letter_lookup *letter = calloc(1, sizeof *letter);
@@ -206,6 +215,7 @@ static void tell(
 		letter->to = waiting[i];
 		letter->outcome = outcome;
 		letter->found = found ? secrets_keep(found) : NULL;
+		letter->roles = roles ? roles_keep(roles) : NULL;
 		worker_post(worker, waiting[i].worker, &letter->letter);
 	}
 	free(waiting);
@@ -215,8 +225,15 @@ static void say_failed(struct guest *guest)
 {
 	guest_refuse(guest, SQLSTATE_CANNOT_CONNECT_NOW,
 		guest_is_bouncers(guest) ? "bouncer config error"
-					 : "the pooler could not ask PostgreSQL for this user's password",
+			: guest->looking_for == LOOKUP_ROLES
+			? "the pooler could not ask PostgreSQL for this user's roles"
+			: "the pooler could not ask PostgreSQL for this user's password",
 		NULL, guest_is_bouncers(guest) ? NULL : "Its log says why (auth_query).");
+}
+
+static const char *what_of(const struct guest *guest)
+{
+	return guest->looking_for == LOOKUP_ROLES ? "asking for the roles of" : "auth_query for";
 }
 
 void lookup_letter_free(struct letter *mail)
@@ -224,14 +241,19 @@ void lookup_letter_free(struct letter *mail)
 	struct letter_lookup *letter = (struct letter_lookup *)(void *)mail;
 
 	secrets_drop(letter->found);
+	roles_drop(letter->roles);
 	free(letter);
 }
 
-static void go_on(struct guest *guest, struct secrets *found)
+static void go_on(struct guest *guest, struct secrets *found, struct roles *roles)
 {
 	struct lookups *lookups = guest->worker->house->lookups;
 	bool mock;
 
+	if (guest->looking_for == LOOKUP_ROLES) {
+		guest_told_roles(guest, roles);
+		return;
+	}
 	lock_take(lookups->lock);
 	mock = lookups->scram_seen || !lookups->other_seen;
 	lock_drop(lookups->lock);
@@ -245,11 +267,11 @@ void lookup_letter(struct worker *worker, struct letter *mail)
 
 	if (guest && guest->state == GUEST_ASKING && !guest->asking) {
 		if (letter->outcome == OUTCOME_AGAIN)
-			lookup_ask(guest);
+			lookup_ask(guest, guest->looking_for);
 		else if (letter->outcome == OUTCOME_FAILED)
 			say_failed(guest);
 		else
-			go_on(guest, letter->found);
+			go_on(guest, letter->found, letter->roles);
 	}
 	lookup_letter_free(mail);
 }
@@ -259,19 +281,21 @@ void lookup_letter(struct worker *worker, struct letter *mail)
 static void asking_free(struct guest *guest)
 {
 	buf_wipe(&guest->asking->text);
+	roles_drop(guest->asking->roles);
 	free(guest->asking);
 	guest->asking = NULL;
 	params_drop(guest->wanted);
 	guest->wanted = NULL;
 }
 
-/* Its question is over. `found` is taken. */
-static void finish(struct guest *guest, enum outcome outcome, struct secrets *found)
+/* Its question is over. `found` and `roles` are taken. */
+static void finish(struct guest *guest, enum outcome outcome, struct secrets *found, struct roles *roles)
 {
 	struct worker *worker = guest->worker;
 	struct lookups *lookups = worker->house->lookups;
 	struct entry *entry = guest->asking->entry;
 	struct secrets *old = NULL;
+	struct roles *old_roles = NULL;
 	struct client_ref *waiting;
 	size_t count;
 
@@ -286,6 +310,8 @@ static void finish(struct guest *guest, enum outcome outcome, struct secrets *fo
 	if (outcome == OUTCOME_ANSWER) {
 		old = entry->found;
 		entry->found = found ? secrets_keep(found) : NULL;
+		old_roles = entry->roles;
+		entry->roles = roles ? roles_keep(roles) : NULL;
 		entry->answered = worker->now;
 		entry->doubted = false;
 		link_last(&lookups->ages, &entry->age);
@@ -300,18 +326,20 @@ static void finish(struct guest *guest, enum outcome outcome, struct secrets *fo
 	}
 	lock_drop(lookups->lock);
 	secrets_drop(old);
+	roles_drop(old_roles);
 	asking_free(guest);
-	tell(worker, waiting, count, outcome, found);
+	tell(worker, waiting, count, outcome, found, roles);
 	secrets_drop(found);
+	roles_drop(roles);
 }
 
 void lookup_failed(struct guest *guest, const char *problem)
 {
 	check(guest->state == GUEST_ASKING);
 	if (guest->asking) {
-		guest_log(guest, LOG_WARNING, "auth_query for user \"%s\" failed: %s", guest->user ? guest->user : "",
-			problem);
-		finish(guest, OUTCOME_FAILED, NULL);
+		guest_log(guest, LOG_WARNING, "%s user \"%s\" failed: %s", what_of(guest),
+			guest->user ? guest->user : "", problem);
+		finish(guest, OUTCOME_FAILED, NULL, NULL);
 	}
 	say_failed(guest);
 }
@@ -319,7 +347,7 @@ void lookup_failed(struct guest *guest, const char *problem)
 void lookup_leave(struct guest *guest)
 {
 	if (guest->asking)
-		finish(guest, OUTCOME_AGAIN, NULL);
+		finish(guest, OUTCOME_AGAIN, NULL, NULL);
 }
 
 static void begin(struct guest *guest, struct entry *entry, const struct auth_lookup *where)
@@ -345,12 +373,23 @@ static void begin(struct guest *guest, struct entry *entry, const struct auth_lo
 	guest_step(guest, EVENT_CLIENT_WANTS);
 }
 
-void lookup_ask(struct guest *guest)
+/* There is nobody to ask, or no more: it was taken out of the configuration meanwhile. */
+static void go_without(struct guest *guest)
+{
+	if (guest->looking_for == LOOKUP_ROLES)
+		guest_log(guest, LOG_WARNING,
+			"the roles of user \"%s\" can not be asked for: no auth_user holds for the database that it wants",
+			guest->user ? guest->user : "");
+	go_on(guest, NULL, NULL);
+}
+
+void lookup_ask(struct guest *guest, enum lookup_kind kind)
 {
 	struct worker *worker = guest->worker;
 	struct lookups *lookups = worker->house->lookups;
 	struct span user = client_facts(guest->login)->user;
 	struct secrets *found = NULL;
+	struct roles *roles = NULL;
 	struct asking *asking = calloc(1, sizeof *asking);
 	struct auth_lookup where;
 	struct entry *entry = NULL;
@@ -359,9 +398,10 @@ void lookup_ask(struct guest *guest)
 
 	stream_pause(guest->stream);
 	guest->state = GUEST_ASKING;
+	guest->looking_for = kind;
 	if (!where_of(guest, &where, &scope)) {
 		free(asking);
-		go_on(guest, NULL); /* it was taken out of the configuration meanwhile */
+		go_without(guest);
 		return;
 	}
 	lock_take(lookups->lock);
@@ -369,6 +409,7 @@ void lookup_ask(struct guest *guest)
 	if (entry && is_fresh(entry, worker)) {
 		known = true;
 		found = entry->found ? secrets_keep(entry->found) : NULL;
+		roles = entry->roles ? roles_keep(entry->roles) : NULL;
 	} else if (entry && entry->asked) {
 		waits = add_waiting(entry, guest_ref(guest));
 	} else if (asking && lookups->asked < ASKED_MOST && (entry || (entry = make(lookups, scope, user)))) {
@@ -384,10 +425,12 @@ void lookup_ask(struct guest *guest)
 	if (guest->asking) {
 		begin(guest, entry, &where);
 	} else if (known) {
-		go_on(guest, found);
+		go_on(guest, found, roles);
 		secrets_drop(found);
+		roles_drop(roles);
 	} else if (!waits) {
-		guest_log(guest, LOG_WARNING, "auth_query was not asked: too many logins wait for it");
+		guest_log(guest, LOG_WARNING, "%s user \"%s\" failed: too many logins wait for an answer",
+			what_of(guest), guest->user ? guest->user : "");
 		say_failed(guest);
 	}
 }
@@ -400,6 +443,7 @@ void lookup_doubt(struct guest *guest)
 	struct entry *entry;
 	uint64_t scope;
 
+	guest->looking_for = LOOKUP_SECRET;
 	if (!where_of(guest, &where, &scope))
 		return;
 	lock_take(lookups->lock);
@@ -430,6 +474,8 @@ void lookup_lent(struct channel *channel)
 	guest->asking->row = guest->asking->secret = false;
 	guest->asking->problem = NULL;
 	buf_wipe(&guest->asking->text);
+	roles_drop(guest->asking->roles);
+	guest->asking->roles = NULL;
 	lookup_write(&w, where.query, client_facts(guest->login)->user);
 	ok = writer_ok(&w) && track_push(&channel->track, TRACK_PARSE, TRACK_OURS, 0) &&
 		track_push(&channel->track, TRACK_BIND, TRACK_OURS, 0) &&
@@ -455,6 +501,19 @@ bool lookup_wants(const struct channel *channel, const struct frame *frame)
 		(track->ring[track->head].flags & TRACK_OURS) && track->ring[track->head].kind == TRACK_EXECUTE;
 }
 
+static void take_role(struct asking *asking, struct span body)
+{
+	struct span name;
+	const char *problem = lookup_read_role(body, &name);
+
+	if (!asking->roles)
+		asking->roles = roles_new();
+	if (!problem && (!asking->roles || !roles_add(asking->roles, name)))
+		problem = "there is no memory for so many";
+	if (!asking->problem)
+		asking->problem = problem;
+}
+
 void lookup_row(struct channel *channel, struct span body)
 {
 	struct guest *guest = channel->guest;
@@ -464,6 +523,10 @@ void lookup_row(struct channel *channel, struct span body)
 
 	if (!asking)
 		return;
+	if (guest->looking_for == LOOKUP_ROLES) {
+		take_role(asking, body);
+		return;
+	}
 	problem = lookup_read(body, client_facts(guest->login)->user, &secret);
 	if (asking->row)
 		problem = "it gave more than one row";
@@ -480,6 +543,7 @@ void lookup_answered(struct channel *channel)
 	struct guest *guest = channel->guest;
 	struct asking *asking = guest ? guest->asking : NULL;
 	struct secrets *found = NULL;
+	struct roles *roles;
 	char problem[200];
 
 	if (!asking)
@@ -502,10 +566,19 @@ void lookup_answered(struct channel *channel)
 		}
 		secrets_keep(found); /* it is finish's, and ours until the client has it */
 	}
-	finish(guest, OUTCOME_ANSWER, found);
+	roles = guest->looking_for == LOOKUP_ROLES && !asking->roles ? roles_new() : asking->roles;
+	asking->roles = NULL;
+	if (guest->looking_for == LOOKUP_ROLES && !roles) {
+		lookup_failed(guest, "out of memory");
+		return;
+	}
+	if (roles)
+		roles_keep(roles);
+	finish(guest, OUTCOME_ANSWER, found, roles);
 	channel_return(channel);
-	go_on(guest, found);
+	go_on(guest, found, roles);
 	secrets_drop(found);
+	roles_drop(roles);
 }
 
 void lookup_late(struct channel *channel)

@@ -4,14 +4,17 @@
 #include "serve/worker.h"
 #include "wire/frame.h"
 
-/* auth_query: the secrets of users who are not in auth_file, asked for at PostgreSQL. One question for each user at a time, whoever
- * else logs in as that user meanwhile; what was found is believed for a while. See the drawing in lookups.c. */
+/* What PostgreSQL is asked about users who log in: the secrets of those who are not in auth_file (auth_query), and roles, when a rule of
+ * auth_hba_file depends on them. One question for each user at a time, whoever else logs in as that user meanwhile; what was found is
+ * believed for a while. See the drawing in lookups.c. */
 
 struct lookups *lookups_new(void);
 void lookups_free(struct lookups *);
 
-/* The client's proof needs its secret: it waits (GUEST_ASKING), or goes on at once. */
-void lookup_ask(struct guest *);
+enum lookup_kind { LOOKUP_SECRET, LOOKUP_ROLES };
+
+/* The client's proof needs its secret, or a rule its roles: it waits (GUEST_ASKING), or goes on at once. */
+void lookup_ask(struct guest *, enum lookup_kind);
 
 /* Its password did not fit what was found: the next login asks again. */
 void lookup_doubt(struct guest *);

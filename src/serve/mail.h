@@ -26,6 +26,7 @@ enum letter_kind {
 	LETTER_HEAR,   /* to the first worker, and what it says: see serve/ears.h */
 	LETTER_HEARD,
 	LETTER_LOOKUP,       /* what auth_query found, to a client who waited for it: see serve/lookups.c */
+	LETTER_HOST,         /* the name of a client's host: see serve/naming.c */
 	LETTER_VOUCH,        /* what PAM or LDAP said of a client's password: see serve/vouching.c */
 	LETTER_LEAVE,        /* close what is connected there: see serve/suits.h */
 	LETTER_LOST_ADDRESS, /* from the resolver, to the first worker: a name has it no more */

@@ -73,12 +73,12 @@ static bool rules_allow(
 	const struct hba *hba = secrets ? secrets_hba(secrets) : NULL;
 	struct hba_peer who = { .ip_length = peer->family == ADDRESS_IPV6 ? 16 : 4 };
 	enum auth_method method;
-	unsigned line;
+	unsigned rule;
 
 	if (config->auth_type != AUTH_HBA)
 		return true;
 	memcpy(who.ip, peer->ip, who.ip_length);
-	return hba && hba_judge(hba, &who, span_text("pgweir"), span_text(user), &method, &line) == HBA_METHOD;
+	return hba && hba_judge(hba, &who, span_text("pgweir"), span_text(user), &method, &rule) == HBA_METHOD;
 }
 
 static bool is_listed(const struct config *config, const char *user, bool *admin)

@@ -8,6 +8,7 @@
 #include "serve/ears.h"
 #include "serve/hearers.h"
 #include "serve/lookups.h"
+#include "serve/naming.h"
 #include "serve/vouching.h"
 #include "serve/monitor.h"
 #include "serve/peering.h"
@@ -492,6 +493,9 @@ static void take_letter(struct worker *worker, struct letter *letter)
 	case LETTER_LOST_ADDRESS:
 		leave_lost(worker, letter);
 		break;
+	case LETTER_HOST:
+		naming_letter(worker, letter);
+		break;
 	case LETTER_VOUCH:
 		vouching_letter(worker, letter);
 		break;
@@ -786,6 +790,9 @@ void worker_sweep(struct worker *worker)
 			break;
 		case LETTER_LOOKUP:
 			lookup_letter_free(letter);
+			break;
+		case LETTER_HOST:
+			naming_letter_free(letter);
 			break;
 		case LETTER_VOUCH:
 			vouching_letter_free(letter);

@@ -83,7 +83,7 @@ struct guest {
 	struct stream *stream;
 	struct origin *origin; /* counted there; NULL: not (yet) */
 	struct client *login;  /* until it is parked */
-	struct asking *asking; /* it asks auth_query, for itself and others */
+	struct asking *asking; /* it asks PostgreSQL about its user, for itself and others */
 	struct channel *channel;
 	struct params *wanted, *reported;
 	struct params *startup; /* what it asked for when it logged in: where RESET leads back to */
@@ -99,6 +99,8 @@ struct guest {
 	time_us lost_since;    /* LEARNING: when it first lost the server that it learned from; 0: not yet */
 	uint8_t secret[32];    /* the first four for protocol 3.0; see guest_secret */
 	uint8_t replication;   /* enum replication */
+	uint8_t looking_for;   /* ASKING: enum lookup_kind */
+	bool naming;           /* LOGIN: the name of its host is looked up: see naming.c */
 	bool vouching;         /* LOGIN: PAM or a directory is asked about its password: see vouching.c */
 	struct desk *desk;     /* the console's state */
 	struct hearer *hearer; /* it LISTENs, or may: see hearers.h */
@@ -340,7 +342,9 @@ void guest_statements_fini(struct guest *);
 void guest_learned(struct guest *, struct channel *);
 /* What auth_query found (NULL: nobody; see client_found): on with the login. */
 void guest_found(struct guest *, struct secrets *found, bool mock_scram);
-void guest_vouched(struct guest *, bool yes); /* what PAM or a directory said */
+void guest_told_roles(struct guest *, struct roles *);  /* NULL: nobody can tell */
+void guest_told_host(struct guest *, const char *host); /* likewise */
+void guest_vouched(struct guest *, bool yes);           /* what PAM or a directory said */
 
 /* ---- channel.c ---- */
 

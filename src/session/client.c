@@ -20,6 +20,7 @@ enum client_state {
 	STATE_HELLO,
 	STATE_SECURING,
 	STATE_ENTERING,
+	STATE_JUDGING,
 	STATE_ASKING,
 	STATE_PROVING,
 	STATE_VOUCHING,
@@ -34,7 +35,7 @@ struct client {
 	struct params_book *book;
 	struct login *login;
 	enum auth_method method; /* by which it proves itself */
-	unsigned rule;           /* the line of auth_hba_file that said so */
+	unsigned rule;           /* of auth_hba_file, which said so */
 	bool mock_scram;
 	struct client_facts facts;
 	char *user, *database;
@@ -42,6 +43,8 @@ struct client {
 	uint8_t cancel_secret[256];
 	char peer_host[160], system_user[128];
 	struct hba_peer peer;
+	char host[256];
+	struct roles *roles;
 	bool local_owner;
 	enum client_tls tls;
 	bool secure;
@@ -87,6 +90,7 @@ void client_free(struct client *client)
 	config_drop(client->config);
 	secrets_drop(client->secrets);
 	secrets_drop(client->facts.found);
+	roles_drop(client->roles);
 	params_drop(client->facts.params);
 	free(client->user);
 	free(client->database);
@@ -446,20 +450,22 @@ static enum client_edge refuse_certificate(struct client *client, struct buf *ou
 		"certificate authentication failed for user \"%.100s\"", client->user);
 }
 
-/* What auth_hba_file says. MORE: prove it by *method. */
-static enum client_edge ask_rules(struct client *client, enum auth_method *method, struct buf *out)
+static enum client_edge refuse_unknown(struct client *client, const char *what, struct buf *out)
 {
-	const struct hba *hba = secrets_hba(client->secrets);
-	enum hba_verdict verdict = HBA_NONE;
-	char who[160], host[sizeof client->peer_host], *port;
-	unsigned line = 0;
-	size_t length;
+	char message[160];
+	struct complaint complaint = { .severity = SEVERITY_FATAL,
+		.sqlstate = SQLSTATE_CANNOT_CONNECT_NOW,
+		.message = bouncer(client) ? "bouncer config error" : message,
+		.hint = bouncer(client) ? NULL : "Its log says why." };
 
-	if (hba)
-		verdict = hba_judge(hba, &client->peer, client->facts.database, client->facts.user, method, &line);
-	client->rule = line;
-	if (verdict == HBA_METHOD)
-		return CLIENT_MORE;
+	text_format(message, sizeof message, "the pooler could not find out %s, which auth_hba_file asks for", what);
+	return client_refuse(client, &complaint, out);
+}
+
+static void refuse_by_rule(struct client *client, enum hba_verdict verdict, struct buf *out)
+{
+	char who[160], host[sizeof client->peer_host], *port;
+
 	text_copy(host, sizeof host, client->peer.ip_length ? client->peer_host : "[local]");
 	port = client->peer.ip_length ? strrchr(host, ':') : NULL;
 	if (port)
@@ -477,16 +483,41 @@ static enum client_edge ask_rules(struct client *client, enum auth_method *metho
 		refuse(client, out, SQLSTATE_INVALID_AUTHORIZATION, "connection requires a valid client certificate");
 	else if (verdict == HBA_CERTIFICATE_FAILED)
 		refuse_certificate(client, out);
+	else if (verdict == HBA_ROLES_UNKNOWN)
+		refuse_unknown(client, "this user's roles", out);
+	else if (verdict == HBA_HOST_UNKNOWN)
+		refuse_unknown(client, "the name of this client's host", out);
 	else if (bouncer(client))
 		refuse(client, out, SQLSTATE_INVALID_AUTHORIZATION, "unix socket login rejected");
 	else
 		refuse(client, out, SQLSTATE_INVALID_AUTHORIZATION, "peer authentication failed for user \"%.100s\"",
 			client->user);
+}
+
+/* What auth_hba_file says. MORE: prove it by client->method. */
+static enum client_edge ask_rules(struct client *client, struct buf *out)
+{
+	const struct hba *hba = secrets_hba(client->secrets);
+	enum hba_verdict verdict = HBA_NONE;
+	size_t length;
+
+	client->rule = 0;
+	if (hba)
+		verdict = hba_judge(
+			hba, &client->peer, client->facts.database, client->facts.user, &client->method, &client->rule);
+	if (verdict == HBA_METHOD)
+		return CLIENT_MORE;
+	if (verdict == HBA_ASK_ROLES || verdict == HBA_ASK_HOST) {
+		client->state = STATE_JUDGING;
+		return verdict == HBA_ASK_ROLES ? CLIENT_ASKS_ROLES : CLIENT_ASKS_HOST;
+	}
+	refuse_by_rule(client, verdict, out);
 	/* The log knows which line it was; the client does not. */
 	length = strlen(client->refusal);
-	if (line)
-		text_format(
-			client->refusal + length, sizeof client->refusal - length, " (line %u of auth_hba_file)", line);
+	if (client->rule)
+		text_format(client->refusal + length, sizeof client->refusal - length, " (line %u of %s)",
+			hba_line(hba, client->rule),
+			hba_file(hba, client->rule) ? hba_file(hba, client->rule) : "auth_hba_file");
 	return CLIENT_REFUSED;
 }
 
@@ -525,16 +556,19 @@ static enum client_edge begin_proof(struct client *client, struct buf *out)
 	return settle_proof(client, result, out);
 }
 
-enum client_edge client_admit(struct client *client, struct buf *out)
+/* It is admitted; how does it prove who it is? */
+static enum client_edge choose_proof(struct client *client, struct buf *out)
 {
 	struct auth_lookup where;
+	enum client_edge edge = CLIENT_MORE;
 
-	check(client->state == STATE_ENTERING);
 	client->method = (enum auth_method)client->config->auth_type;
 	if (client->facts.console && client->local_owner && is_console_name(client->user))
 		client->method = AUTH_ANY;
-	if (client->method == AUTH_HBA && ask_rules(client, &client->method, out) == CLIENT_REFUSED)
-		return CLIENT_REFUSED;
+	if (client->method == AUTH_HBA)
+		edge = ask_rules(client, out);
+	if (edge != CLIENT_MORE)
+		return edge;
 	if (client->method == AUTH_CERT) {
 		if (!client->peer.certificate || !hba_is_named(client->peer.names, client->facts.user))
 			return refuse_certificate(client, out);
@@ -545,6 +579,30 @@ enum client_edge client_admit(struct client *client, struct buf *out)
 		return begin_proof(client, out);
 	client->state = STATE_ASKING;
 	return CLIENT_ASKS;
+}
+
+enum client_edge client_admit(struct client *client, struct buf *out)
+{
+	check(client->state == STATE_ENTERING);
+	return choose_proof(client, out);
+}
+
+enum client_edge client_told_roles(struct client *client, struct roles *roles, struct buf *out)
+{
+	check(client->state == STATE_JUDGING && client->peer.roles_known == HBA_UNASKED);
+	client->roles = roles ? roles_keep(roles) : NULL;
+	client->peer.roles = client->roles;
+	client->peer.roles_known = roles ? HBA_KNOWN : HBA_UNKNOWABLE;
+	return choose_proof(client, out);
+}
+
+enum client_edge client_told_host(struct client *client, const char *host, struct buf *out)
+{
+	check(client->state == STATE_JUDGING && client->peer.host_known == HBA_UNASKED);
+	text_copy(client->host, sizeof client->host, host ? host : "");
+	client->peer.host = client->host;
+	client->peer.host_known = host ? HBA_KNOWN : HBA_UNKNOWABLE;
+	return choose_proof(client, out);
 }
 
 enum client_edge client_found(struct client *client, struct secrets *found, bool mock_scram, struct buf *out)
@@ -621,6 +679,7 @@ enum client_edge client_take(struct client *client, struct span bytes, size_t *u
 		return take_proof(client, bytes, used, out);
 	case STATE_SECURING:
 	case STATE_ENTERING:
+	case STATE_JUDGING:
 	case STATE_ASKING:
 	case STATE_VOUCHING:
 	case STATE_PROVEN:

@@ -11,7 +11,7 @@
  * follows (which pool, what the server reports) is said by those who know.
  *
  *   HELLO --startup--> [edge ENTERS] --admit--> (ASKING [edge ASKS] --found-->) PROVING --proof--> [edge PROVEN]
- *                                                    (VOUCHING [edge VOUCHES] --vouched--> [edge PROVEN])
+ *     |                    (JUDGING [edges ASKS_ROLES, ASKS_HOST] --told-->)       (VOUCHING [edge VOUCHES] --vouched--> [edge PROVEN])
  *     | SSLRequest: 'S', [edge SECURE] --client_secured--> HELLO, once; or 'N', stay, as for GSSENCRequest
  *     | CancelRequest: [edge CANCEL]                +-- refused: [edge REFUSED] after the last words were written
  */
@@ -20,13 +20,15 @@ struct secrets;
 enum client_edge {
 	CLIENT_MORE, /* nothing to report; wait for more bytes */
 	CLIENT_SECURE, /* 'S' was written: send it, begin TLS, then client_secured; `direct`: TLS began by itself, nothing was used */
-	CLIENT_CANCEL,  /* a cancel request: cancel_process and cancel_secret are set; close without an answer */
-	CLIENT_ENTERS,  /* a startup packet was understood: ask the door, then client_admit */
-	CLIENT_ASKS,    /* its secret is not known here: ask auth_query (config_auth_lookup), then client_found */
-	CLIENT_VOUCHES, /* PAM or LDAP is to be asked about its password (client_question), then client_vouched */
-	CLIENT_PROVEN,  /* user and database are set; the client is who it says */
-	CLIENT_REFUSED, /* the reason was written to `out`: send it, then close. `refusal` has it for the log */
-	CLIENT_GONE     /* close without a word */
+	CLIENT_CANCEL,     /* a cancel request: cancel_process and cancel_secret are set; close without an answer */
+	CLIENT_ENTERS,     /* a startup packet was understood: ask the door, then client_admit */
+	CLIENT_ASKS_ROLES, /* a rule of auth_hba_file depends on its roles: find them out, then client_told_roles */
+	CLIENT_ASKS_HOST,  /* ... on the name of its host: client_told_host */
+	CLIENT_ASKS,       /* its secret is not known here: ask auth_query (config_auth_lookup), then client_found */
+	CLIENT_VOUCHES,    /* PAM or LDAP is to be asked about its password (client_question), then client_vouched */
+	CLIENT_PROVEN,     /* user and database are set; the client is who it says */
+	CLIENT_REFUSED,    /* the reason was written to `out`: send it, then close. `refusal` has it for the log */
+	CLIENT_GONE        /* close without a word */
 };
 
 /* Whether a connection is one for replication (PostgreSQL manual 55.4), and of which kind. */
@@ -63,6 +65,10 @@ bool client_secured(struct client *, const struct client_channel *); /* false: m
 
 /* The door is open: begin the proof. */
 enum client_edge client_admit(struct client *, struct buf *out);
+
+/* What was found out for a rule; NULL: nobody can tell, and the log says why. Kept (counted); copied. */
+enum client_edge client_told_roles(struct client *, struct roles *, struct buf *out);
+enum client_edge client_told_host(struct client *, const char *host, struct buf *out);
 
 /* What auth_query found: this user alone; NULL: nobody, who goes through the same motions, with a SCRAM secret or not. Kept (counted). */
 enum client_edge client_found(struct client *, struct secrets *found, bool mock_scram, struct buf *out);

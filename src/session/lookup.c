@@ -34,6 +34,11 @@ void lookup_write(struct writer *w, const char *query, struct span user)
 	message_end(w, mark);
 }
 
+const char lookup_roles_query[] =
+	"WITH RECURSIVE found(id) AS (SELECT oid FROM pg_catalog.pg_roles WHERE rolname OPERATOR(pg_catalog.=) $1 "
+	"UNION SELECT roleid FROM pg_catalog.pg_auth_members JOIN found ON member OPERATOR(pg_catalog.=) id) "
+	"SELECT rolname FROM pg_catalog.pg_roles JOIN found ON oid OPERATOR(pg_catalog.=) id";
+
 /* NULL has no `at`. */
 static struct span read_value(struct reader *r)
 {
@@ -64,5 +69,18 @@ const char *lookup_read(struct span body, struct span user, struct span *secret)
 	if (value.length > 0 && memchr(value.at, 0, value.length))
 		return "it gave a secret with a zero byte";
 	*secret = value;
+	return NULL;
+}
+
+const char *lookup_read_role(struct span body, struct span *name)
+{
+	struct reader r = reader_of(body);
+	uint16_t columns = read_u16(&r);
+
+	*name = read_value(&r);
+	if (!reader_ok(&r) || columns != 1 || !reader_done(&r) || !name->at)
+		return "a row is not one name";
+	if (name->length > 0 && memchr(name->at, 0, name->length))
+		return "a name has a zero byte";
 	return NULL;
 }

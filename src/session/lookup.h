@@ -14,4 +14,9 @@ void lookup_write(struct writer *, const char *query, struct span user);
  * Borrowed from the body. What is wrong with the row, for the log; NULL: nothing. */
 const char *lookup_read(struct span body, struct span user, struct span *secret);
 
+/* What is asked about a user's roles, with the same parameter: itself and all it is a member of, also by others, whether it inherits or
+ * not; that a superuser may do everything counts for nothing, as in PostgreSQL's own pg_hba.conf. A row has one name. */
+extern const char lookup_roles_query[];
+const char *lookup_read_role(struct span body, struct span *name);
+
 #endif

@@ -2,6 +2,7 @@
 #include <stdlib.h>
 
 #include "auth/hba.h"
+#include "base/buf.h"
 #include "base/check.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -21,18 +22,50 @@ static void warn(const char *line)
 	check(line[0] != 0);
 }
 
-static bool read_file(void *context, const char *path, char **text, size_t *length, char *error, size_t size)
+/* Every other file is the same one. */
+static enum hba_file_read read_file(
+	void *context, const char *path, char **text, size_t *length, char *error, size_t size)
 {
 	const struct span *all = context;
 
-	(void)path;
 	if (size > 0)
 		error[0] = 0;
+	if (path[0] == '?')
+		return path[1] == '?' ? HBA_FILE_BAD : HBA_FILE_MISSING;
 	*text = malloc(all->length + 1);
 	check(*text);
 	memcpy(*text, all->at, all->length);
 	*length = all->length;
-	return true;
+	return HBA_FILE_READ;
+}
+
+static bool list_folder(void *context, const char *path, struct buf *names, char *error, size_t size)
+{
+	(void)context;
+	if (size > 0)
+		error[0] = 0;
+	return path[0] != '?' && buf_add(names, "a.conf\0b.conf", 14);
+}
+
+/* Whatever is not known ends in a question once, and never in a question about what is known. */
+static void judge(const struct hba *hba, struct hba_peer peer, const struct roles *roles, const char *host)
+{
+	enum auth_method method;
+	enum hba_verdict verdict;
+	unsigned rule;
+
+	while ((verdict = hba_judge(hba, &peer, span_text("d"), span_text("anna"), &method, &rule)) == HBA_ASK_HOST ||
+		verdict == HBA_ASK_ROLES) {
+		enum hba_known *known = verdict == HBA_ASK_HOST ? &peer.host_known : &peer.roles_known;
+
+		check(*known == HBA_UNASKED);
+		*known = (verdict == HBA_ASK_HOST ? host != NULL : roles != NULL) ? HBA_KNOWN : HBA_UNKNOWABLE;
+		peer.host = host;
+		peer.roles = roles;
+	}
+	check(verdict == HBA_NONE || hba_line(hba, rule) > 0);
+	check(verdict != HBA_ROLES_UNKNOWN || peer.roles_known == HBA_UNKNOWABLE);
+	check(verdict != HBA_HOST_UNKNOWN || peer.host_known == HBA_UNKNOWABLE);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -45,6 +78,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		.ident_name = "ident",
 		.warn = size & 1 ? warn : NULL,
 		.read_file = read_file,
+		.list_folder = list_folder,
+		.roles = !(size & 2),
 		.context = &names,
 		.parse_ip = parse_ip };
 	struct hba_peer peer = { .ip_length = size % 3 == 0 ? 0
@@ -56,12 +91,16 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		.names = names };
 	char error[200] = "";
 	struct hba *hba = hba_parse(&source, error, sizeof error);
-	enum auth_method method;
-	unsigned line;
+	struct roles *roles = roles_new();
 
 	check(hba || error[0]);
-	if (hba)
-		(void)hba_judge(hba, &peer, span_text("d"), span_text("anna"), &method, &line);
+	check(roles && roles_add(roles, span_text("anna")) && roles_add(roles, span_text("staff")));
+	if (hba) {
+		judge(hba, peer, NULL, NULL);
+		judge(hba, peer, roles, "db.example");
+		judge(hba, peer, roles, "");
+	}
+	roles_drop(roles);
 	hba_free(hba);
 	return 0;
 }

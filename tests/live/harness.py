@@ -396,9 +396,10 @@ class Pooler:
             "".join('"%s" "%s"\n' % (name.replace('"', '""'), secret.replace('"', '""'))
                     for name, secret in self.userlist.items()))
         for name, content in self.files.items():
+            (self.folder / name).parent.mkdir(exist_ok=True)
             (self.folder / name).write_text(content)
-        for path in self.folder.iterdir():
-            if path.is_file():
+        for path in self.folder.rglob("*"):
+            if path.is_file() or path.is_dir():
                 give_away(path)
 
     def command(self):

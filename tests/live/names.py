@@ -3,7 +3,7 @@ import socket
 import struct
 import threading
 
-A, SOA, AAAA = 1, 6, 28
+A, SOA, PTR, AAAA = 1, 6, 12, 28
 
 
 def labels(name):
@@ -11,10 +11,11 @@ def labels(name):
 
 
 class NameServer:
-    """`hosts`: name -> addresses; `serials`: zone -> number. `asked` counts what was asked, by (name, type)."""
+    """`hosts`: name -> addresses; `serials`: zone -> number; `pointers`: IPv4 address -> name. `asked` counts what was asked, by (name, type)."""
 
-    def __init__(self, hosts=None, ttl=1, serials=None):
+    def __init__(self, hosts=None, ttl=1, serials=None, pointers=None):
         self.hosts, self.ttl, self.serials = dict(hosts or {}), ttl, dict(serials or {})
+        self.pointers = {".".join(reversed(address.split("."))) + ".in-addr.arpa": name for address, name in (pointers or {}).items()}
         self.asked = {}
         self.spoil = None       # bytes -> list of bytes: what is sent instead of an answer
         self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
@@ -69,6 +70,8 @@ class NameServer:
         if kind == SOA and name in self.serials:
             records.append((SOA, labels("ns." + name) + labels("root." + name)
                             + struct.pack("!5I", self.serials[name], 60, 60, 60, 60)))
-        code = 0 if name in self.hosts or name in self.serials else 3
+        if kind == PTR and name in self.pointers:
+            records.append((PTR, labels(self.pointers[name])))
+        code = 0 if name in self.hosts or name in self.serials or name in self.pointers else 3
         return (packet[:2] + struct.pack("!5H", 0x8580 | code, 1, len(records), 0, 0) + question
                 + b"".join(b"\xc0\x0c" + struct.pack("!HHIH", type, 1, self.ttl, len(data)) + data for type, data in records))

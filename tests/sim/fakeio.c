@@ -15,6 +15,7 @@
 #include "base/check.h"
 #include "base/log.h"
 #include "base/text.h"
+#include "io/interfaces.h"
 #include "io/vouch.h"
 #include "io/clock.h"
 #include "io/file.h"
@@ -919,6 +920,13 @@ void resolver_stop(void)
 {
 	while (asked_count > 0)
 		answer(asked[--asked_count], false);
+}
+
+/* The simulated machine has no interfaces. */
+void interfaces_compare(const struct address *address, bool *host, bool *net)
+{
+	(void)address;
+	*host = *net = false;
 }
 
 /* Nobody in the simulator asks PAM or a directory. */
