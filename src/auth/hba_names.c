@@ -169,7 +169,7 @@ static enum fit name_fits(
 	case NAME_IS:
 		return span_is(name, one->text) ? FIT_YES : FIT_NO;
 	case NAME_REPLICATION:
-		break; /* replication connections do not come this far */
+		break; /* see databases_fit */
 	}
 	return FIT_NO;
 }

@@ -138,6 +138,7 @@ struct config {
 	char *server_tls_key_file, *server_tls_cert_file, *server_tls_ca_file;
 	char *server_tls_protocols, *server_tls_ciphers, *server_tls13_ciphers;
 	/* ours */
+	char *client_tls_crl_file, *server_tls_crl_file;
 	int server_tls_negotiation; /* 0: asked for as PostgreSQL has it, 1: direct */
 	int workers;                /* 0: one per core */
 	enum limit_counts client_limit_counts;

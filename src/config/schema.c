@@ -216,6 +216,8 @@ const struct setting schema_settings[] = {
 	ROW(monitor_user, TYPE_TEXT, "name", "", LIVE, "pgweir", "As whom the monitoring connection of each PostgreSQL server logs in; empty: auth_user, or a user whose password is known."),
 	ROW(monitor_dbname, TYPE_TEXT, "name", "", LIVE, "pgweir", "To which database it logs in; empty: one of the entries that lead to that server, or postgres."),
 	ROW(monitor_interval, TYPE_TIME, "s", "5", LIVE, "pgweir", "How often it reads who uses the server; 0: there is none.", .standard_pgbouncer = "0"),
+	ROW(client_tls_crl_file, TYPE_TEXT, "path", "", LIVE, "pgweir", "Which certificates of clients were revoked: a list (CRL, as PEM) of each authority in client_tls_ca_file; read again on RELOAD ([TLS](tls.md#revoked-certificates))."),
+	ROW(server_tls_crl_file, TYPE_TEXT, "path", "", LIVE, "pgweir", "The same for certificates of servers, with server_tls_sslmode = verify-ca or verify-full."),
 	ROW(server_tls_negotiation, TYPE_WORD, "word", "postgres", LIVE, "pgweir", "How TLS towards servers begins: postgres asks first; direct does not, and saves a round trip (PostgreSQL 17 and newer, with server_tls_sslmode = require or stricter).", .words = negotiations),
 	ROW(server_budget, TYPE_WORD, "word", "auto", LIVE, "pgweir", "auto: no more servers than PostgreSQL has room for beside everybody else, as far as the monitoring connection tells; off: the other limits alone.", .words = budget_words, .standard_pgbouncer = "off"),
 	ROW(http_listen, TYPE_TEXT, "address:port", "", FIXED, "pgweir", "Where metrics, health and JSON are told over HTTP ([http.md](http.md)): 127.0.0.1:6433; empty: nowhere. Beyond this machine only with TLS."),

@@ -27,6 +27,7 @@ struct tls_setup {
 	const char *prefix; /* of the settings' names, for errors: "client_tls" */
 	/* Paths; "": none. DIALS without ca_file takes the system's authorities. */
 	const char *key_file, *cert_file, *ca_file;
+	const char *crl_file;  /* certificates that were revoked; only where the peer's is looked at. May be NULL */
 	const char *protocols; /* "secure", "all", "legacy" or a list as "tlsv1.2,tlsv1.3" */
 	const char *ciphers; /* of TLS 1.2 and older: "default", "secure", "fast", "normal", "all" or as OpenSSL has it */
 	const char *suites;    /* of TLS 1.3; "": OpenSSL's own */

@@ -193,7 +193,79 @@ static bool load_authorities(
 	return ok;
 }
 
+/* ---- what was revoked ---- */
+
+/* One that is out of its time revokes everything: OpenSSL believes no certificate then. */
+static bool is_in_time(const X509_CRL *list, const struct pem *pem, char *error, size_t error_size)
+{
+	const ASN1_TIME *end = X509_CRL_get0_nextUpdate(list);
+
+	if (X509_cmp_current_time(X509_CRL_get0_lastUpdate(list)) > 0)
+		return fail(pem, error, error_size, "a list in it is not valid yet");
+	return !end || X509_cmp_current_time(end) > 0
+		? true
+		: fail(pem, error, error_size, "a list in it is out of date: fetch the authority's new one");
+}
+
+static bool take_revoked(struct tls_context *context, const struct pem *pem, char *error, size_t error_size)
+{
+	X509_STORE *store = SSL_CTX_get_cert_store(context->ssl);
+	X509_CRL *list;
+	unsigned count = 0;
+	bool ok = true;
+
+	while ((list = PEM_read_bio_X509_CRL(pem->bio, NULL, NULL, NULL))) {
+		ok = is_in_time(list, pem, error, error_size);
+		if (ok && X509_STORE_add_crl(store, list) != 1)
+			ok = fail_by_openssl(pem, error, error_size, "memory is refused");
+		X509_CRL_free(list);
+		if (!ok)
+			return false;
+		count++;
+	}
+	if (!is_end_of_pem())
+		return fail_by_openssl(pem, error, error_size, "a broken list of revoked certificates");
+	if (count == 0)
+		return fail(pem, error, error_size,
+			"there is no list of revoked certificates in it (X509 CRL as PEM is wanted)");
+	return X509_STORE_set_flags(store, X509_V_FLAG_CRL_CHECK | X509_V_FLAG_CRL_CHECK_ALL) == 1
+		? true
+		: fail_by_openssl(pem, error, error_size, "memory is refused");
+}
+
+static bool load_revoked(struct tls_context *context, const struct tls_setup *setup, char *error, size_t error_size)
+{
+	char key[40];
+	struct pem pem = { .key = key, .path = setup->crl_file };
+	bool ok;
+
+	text_format(key, sizeof key, "%s_crl_file", setup->prefix);
+	if (context->check == TLS_CHECK_NOTHING)
+		return fail(&pem, error, error_size,
+			setup->side == TLS_ACCEPTS ? "client_tls_ca_file is not set, so no certificate is looked at"
+						   : "server_tls_sslmode must be verify-ca or verify-full: else no "
+						     "certificate is looked at");
+	ok = pem_open(&pem, error, error_size) && take_revoked(context, &pem, error, error_size);
+	pem_close(&pem);
+	return ok;
+}
+
 /* ---- the whole ---- */
+
+static bool load_believed(struct tls_context *context, const struct tls_setup *setup, char *error, size_t error_size)
+{
+	char key[40];
+
+	text_format(key, sizeof key, "%s_ca_file", setup->prefix);
+	if (setup->ca_file[0])
+		return load_authorities(context, setup, key, error, error_size);
+	if (context->check != TLS_CHECK_NOTHING && SSL_CTX_set_default_verify_paths(context->ssl) != 1) {
+		text_format(
+			error, error_size, "%s is not set, and this system's own authorities can not be loaded", key);
+		return false;
+	}
+	return true;
+}
 
 bool tls_load_files(struct tls_context *context, const struct tls_setup *setup, char *error, size_t error_size)
 {
@@ -217,13 +289,6 @@ bool tls_load_files(struct tls_context *context, const struct tls_setup *setup, 
 	text_format(key, sizeof key, "%s_key_file", setup->prefix);
 	if (both && !load_key(context, setup, key, error, error_size))
 		return false;
-	text_format(key, sizeof key, "%s_ca_file", setup->prefix);
-	if (setup->ca_file[0])
-		return load_authorities(context, setup, key, error, error_size);
-	if (context->check != TLS_CHECK_NOTHING && SSL_CTX_set_default_verify_paths(context->ssl) != 1) {
-		text_format(
-			error, error_size, "%s is not set, and this system's own authorities can not be loaded", key);
-		return false;
-	}
-	return true;
+	return load_believed(context, setup, error, error_size) &&
+		(!setup->crl_file || !setup->crl_file[0] || load_revoked(context, setup, error, error_size));
 }

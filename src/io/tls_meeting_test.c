@@ -229,6 +229,13 @@ static void what_is_wrong_with_a_file_is_said(void **state)
 	write_paper("scrap", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n");
 	s = accepts(), s.cert_file = paper("scrap"), refuses(s, "client_tls_cert_file \"", "scrap");
 	s = accepts(), s.ca_file = paper("scrap"), refuses(s, "client_tls_ca_file \"", "scrap");
+	s = accepts(), s.crl_file = paper("scrap"),
+	refuses(s, "client_tls_crl_file \"", "client_tls_ca_file is not set");
+	s = dials(), s.crl_file = paper("scrap"),
+	refuses(s, "server_tls_crl_file \"", "must be verify-ca or verify-full");
+	s = dials(), s.check = TLS_CHECK_CHAIN, s.ca_file = paper("authority.crt"), s.crl_file = paper("scrap");
+	refuses(s, "server_tls_crl_file \"", "no list of revoked certificates in it");
+	s.crl_file = paper("nothing.crl"), refuses(s, "server_tls_crl_file: ", "nothing.crl");
 
 	s = accepts(), s.cert_file = paper("past.crt"), s.key_file = paper("past.key");
 	one = context_of(&s), other = context_of(&s);

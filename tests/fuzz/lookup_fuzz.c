@@ -1,4 +1,4 @@
-/* A row that answers auth_query: it comes from whoever is at the other end of the connection. */
+/* A row that answers auth_query, or the question for roles: it comes from whoever is at the other end of the connection. */
 #include "base/check.h"
 #include "session/lookup.h"
 
@@ -11,5 +11,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 	check(!problem || !secret.at);
 	check(!secret.at || secret.length == 0 || (secret.at >= data && secret.at + secret.length <= data + size));
+	problem = lookup_read_role(body, &secret);
+	check(problem || (secret.at && secret.at >= data && secret.at + secret.length <= data + size));
+	check(problem || secret.length == 0 || !memchr(secret.at, 0, secret.length));
 	return 0;
 }

@@ -46,6 +46,16 @@ class Authority:
                 "-addext", "basicConstraints=critical,CA:TRUE", "-out", self.folder / f"{name}.crt")
         self._give(name)
 
+    def revoke(self, *names, seconds=None):
+        """The path of a list of what this authority has revoked: these, and those before."""
+        openssl_here = ("ca", "-config", self.config, "-cert", self.certificate, "-keyfile", self.folder / f"{self.name}.key")
+        for name in names:
+            openssl(*openssl_here, "-revoke", self.folder / f"{name}.crt")
+        path = self.folder / f"{self.name}.crl"
+        openssl(*openssl_here, "-gencrl", *(("-crlsec", seconds) if seconds else ("-crldays", 30)), "-out", path)
+        give_away(path)
+        return path
+
     @property
     def certificate(self):
         return self.folder / f"{self.name}.crt"

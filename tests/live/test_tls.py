@@ -528,6 +528,80 @@ class Certified(Encrypted):
         self._fails(pooler, "sslmode=require", database="app2", user="other", says="no entry of auth_hba_file fits")
 
 
+class Revoked(Encrypted):
+    """Certificates that their authority has taken back."""
+
+    def _with(self, paper):
+        return ("sslmode=require", f"sslcert={paper[0]}", f"sslkey={paper[1]}")
+
+    def _console(self, pooler):
+        client = Client(pooler.socket_path, user="admin", database="pgbouncer")
+        self.addCleanup(client.close)
+        return client
+
+    def a_revoked_certificate_of_a_client_is_refused(self):
+        good, lost = self.authority.sign("app"), self.authority.sign("lost", common_name="app")
+        pooler = self.pooler(settings=self._towards_clients(
+            "verify-full", client_tls_ca_file=self.authority.certificate, client_tls_crl_file=self.authority.revoke()))
+        self._works(pooler, *self._with(good))
+        self._works(pooler, *self._with(lost))
+        self.authority.revoke("lost")
+        self._works(pooler, *self._with(lost))
+        self._console(pooler).query("RELOAD")
+        self._works(pooler, *self._with(good))
+        self._fails(pooler, *self._with(lost), says="certificate revoked")
+        self.assertIn("certificate revoked", pooler.log())
+
+    def a_rule_that_wants_a_certificate_wants_one_that_holds(self):
+        good, lost = self.authority.sign("app"), self.authority.sign("lost", common_name="app")
+        pooler = self.pooler(files={"hba.conf": "local all all trust\nhostssl app all all cert\nhost all all all trust\n"},
+                             settings=self._towards_clients("require", client_tls_ca_file=self.authority.certificate,
+                                                            client_tls_crl_file=self.authority.revoke("lost")))
+        pooler.settings |= {"auth_type": "hba", "auth_hba_file": pooler.folder / "hba.conf"}
+        pooler.write_files()
+        self._console(pooler).query("RELOAD")
+        self._works(pooler, *self._with(good))
+        self._fails(pooler, *self._with(lost), says="connection requires a valid client certificate")
+
+    def a_revoked_certificate_of_a_server_is_refused(self):
+        pg = self._encrypted_postgres(self.authority.sign("stolen", common_name="localhost"))
+
+        def dialed(sslmode, **settings):
+            return self.pooler(pg=pg, databases={"app": f"host=localhost port={pg.port} dbname=app"}, settings={
+                "server_tls_sslmode": sslmode, "monitor_interval": 0, "server_tls_ca_file": self.authority.certificate, **settings})
+        pooler = dialed("verify-full", server_tls_crl_file=self.authority.revoke())
+        self.assertEqual("7", pooler.client().value("SELECT 7"))
+        self.authority.revoke("stolen")
+        console = self._console(pooler)
+        console.query("RELOAD")
+        console.query("RECONNECT")
+        self.refused(lambda: pooler.client().query("SELECT 7"))
+        self.assertIn("certificate revoked", pooler.log())
+        pooler = dialed("verify-ca", server_tls_crl_file=self.authority.revoke())
+        self.refused(lambda: pooler.client().query("SELECT 7"))
+        self.assertIn("certificate revoked", pooler.log())
+
+    def a_list_that_is_no_help_fails_the_reload(self):
+        pooler = self.pooler(settings=self._towards_clients("require", client_tls_ca_file=self.authority.certificate))
+        console = self._console(pooler)
+        stranger = papers.Authority(self.own_folder(), "stranger")
+        for settings, says in (({"client_tls_crl_file": "/nowhere.crl"}, "client_tls_crl_file: "),
+                               ({"client_tls_crl_file": self.authority.certificate}, "no list of revoked certificates"),
+                               ({"client_tls_ca_file": "", "client_tls_crl_file": self.authority.revoke()}, "client_tls_ca_file is not set"),
+                               ({"server_tls_crl_file": self.authority.revoke()}, "must be verify-ca or verify-full")):
+            before = dict(pooler.settings)
+            pooler.settings |= settings
+            pooler.write_files()
+            error = self.refused(console.query, "RELOAD")
+            self.assertIn(says, error.message + (error.hint or "") + (error.detail or ""))
+            pooler.settings = before
+        # Where the list of an authority is missing, none of its certificates is believed.
+        pooler.settings |= {"client_tls_sslmode": "verify-ca", "client_tls_crl_file": stranger.revoke()}
+        pooler.write_files()
+        console.query("RELOAD")
+        self._fails(pooler, *self._with(self.authority.sign("app")), says="alert")
+
+
 class Bound(Encrypted):
     """SCRAM-SHA-256-PLUS: the login is tied to the TLS connection."""
 
