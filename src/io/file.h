@@ -72,6 +72,14 @@ bool process_words(uint32_t process, char *out, size_t size);
  * `user`: whose socket it is, even then; UINT32_MAX: unknown. */
 uint32_t process_of_peer(const uint8_t *ip, bool six, uint16_t port, uint32_t *user);
 
+/* What another process of this machine is made of at this moment: its threads, and its TCP connections to the address to which the one
+ * from `port` at the loopback address `ip` leads, which may be another process's. As costly as process_of_peer. False: it is gone, or is not
+ * ours to see, or has no such connection. */
+struct process_look {
+	uint32_t threads, connections;
+};
+bool process_look(uint32_t process, const uint8_t *ip, bool six, uint16_t port, struct process_look *);
+
 /* Leave root for this user (name or number). False: `error`. */
 bool process_become(const char *user, char *error, size_t error_size);
 

@@ -1,5 +1,6 @@
 #include "io/helper_test.h"
 
+#include <arpa/inet.h>
 #include <grp.h>
 #include <pwd.h>
 #include <signal.h>
@@ -372,6 +373,65 @@ static void the_limit_of_descriptors_is_raised_to_the_hard_one(void **state)
 	assert_int_equal(process_user(), geteuid());
 }
 
+static void wait_for_lock(void *lock)
+{
+	lock_take(lock);
+	lock_drop(lock);
+}
+
+/* A socket that listens on loopback, or one that is connected to `to`; `at` becomes its own address. */
+static int tcp_socket(const struct sockaddr_in *to, struct sockaddr_in *at)
+{
+	int fd = socket(AF_INET, SOCK_STREAM, 0);
+	socklen_t size = sizeof *at;
+
+	*at = (struct sockaddr_in){ .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	assert_true(fd >= 0);
+	if (to)
+		assert_int_equal(connect(fd, (const struct sockaddr *)to, sizeof *to), 0);
+	else
+		assert_true(bind(fd, (struct sockaddr *)at, sizeof *at) == 0 && listen(fd, 8) == 0);
+	assert_int_equal(getsockname(fd, (struct sockaddr *)at, &size), 0);
+	return fd;
+}
+
+static void a_process_is_seen_with_its_threads_and_connections(void **state)
+{
+	struct sockaddr_in here, there, elsewhere, own;
+	int listeners[] = { tcp_socket(NULL, &here), tcp_socket(NULL, &there) };
+	int clients[] = { tcp_socket(&here, &own), tcp_socket(&there, &elsewhere), tcp_socket(&here, &own),
+		tcp_socket(&here, &own) };
+	const uint8_t *ip = (const uint8_t *)&own.sin_addr;
+	struct process_look before, after;
+	struct lock *lock = lock_new();
+	struct thread *threads[3];
+	uint32_t user;
+
+	(void)state;
+	assert_int_equal(process_of_peer(ip, false, ntohs(own.sin_port), &user), getpid());
+	assert_int_equal(user, geteuid());
+	assert_true(process_look(process_id(), ip, false, ntohs(own.sin_port), &before));
+	assert_int_equal(before.connections, 3); /* not the one elsewhere */
+	lock_take(lock);
+	for (int i = 0; i < 3; i++)
+		threads[i] = thread_start(wait_for_lock, lock, "waiting");
+	assert_true(process_look(process_id(), ip, false, ntohs(own.sin_port), &after));
+	assert_int_equal(after.threads, before.threads + 3);
+	assert_int_equal(after.connections, 3);
+	lock_drop(lock);
+	for (int i = 0; i < 3; i++)
+		thread_join(&threads[i]);
+	lock_free(lock);
+	/* There is no such process; none of its connections leads there; and no such address. */
+	assert_false(process_look(0x7ffffff0, ip, false, ntohs(own.sin_port), &after));
+	assert_false(process_look(1, ip, false, ntohs(own.sin_port), &after));
+	for (size_t i = 0; i < sizeof clients / sizeof *clients; i++)
+		close(clients[i]);
+	assert_false(process_look(process_id(), ip, false, 1, &after));
+	close(listeners[0]);
+	close(listeners[1]);
+}
+
 static bool become_nobody(void)
 {
 	char error[200];
@@ -485,6 +545,7 @@ int main(void)
 		cmocka_unit_test(a_reader_of_standard_error_that_sleeps_stops_nobody),
 		cmocka_unit_test(a_line_goes_to_the_file_and_to_standard_error),
 		cmocka_unit_test(a_pid_file_belongs_to_a_living_process),
+		cmocka_unit_test(a_process_is_seen_with_its_threads_and_connections),
 		cmocka_unit_test(the_limit_of_descriptors_is_raised_to_the_hard_one),
 		cmocka_unit_test(root_can_be_left_for_good),
 		cmocka_unit_test(a_daemon_leaves_its_parent_and_terminal),

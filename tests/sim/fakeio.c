@@ -981,3 +981,13 @@ uint32_t process_of_peer(const uint8_t *ip, bool six, uint16_t port, uint32_t *u
 	*user = UINT32_MAX;
 	return 0;
 }
+
+bool process_look(uint32_t process, const uint8_t *ip, bool six, uint16_t port, struct process_look *out)
+{
+	(void)process;
+	(void)ip;
+	(void)six;
+	(void)port;
+	*out = (struct process_look){ 0 };
+	return false;
+}
