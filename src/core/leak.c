@@ -309,6 +309,8 @@ static void remember(
 		.left_soon = (uint32_t)facts->left_soon,
 		.left_alike = (uint32_t)facts->left_alike,
 		.left_unused = (uint32_t)facts->left_unused,
+		.process_threads = facts->process_threads,
+		.process_clients = facts->process_clients,
 		.executing_ms = (uint32_t)(facts->executing_time / MILLISECOND_US),
 		.in_block_ms = (uint32_t)(facts->in_block_time / MILLISECOND_US),
 	};

@@ -41,6 +41,9 @@ struct leak_facts {
 	uint32_t failed;    /* of those: in a block that an error has failed, so that only a ROLLBACK can follow */
 	uint32_t unread; /* clients that have not read a reply for leak_hold at least, their server waiting for them */
 	time_us oldest_quiet, oldest_hold, oldest_unread;
+	/* Of the process of one of its clients, where that can be seen: how many threads it has, and how many connections to us, those of other
+	 * origins too. 0: not known. */
+	uint32_t process_threads, process_clients;
 
 	/* Since it is known; these only grow. */
 	uint64_t logins, logouts;

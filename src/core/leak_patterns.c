@@ -15,7 +15,7 @@ const struct leak_pattern leak_patterns[] = {
 	{ .number = "L1", .name = "a connection per request, kept by a thread that is gone (ASGI)", .family = FAMILY_CLIENT,
 		.cause = "Under ASGI every request may run in a thread of its own. With CONN_MAX_AGE above 0 Django leaves the thread's connection open for the next request, and the thread never gets one.",
 		.looks = "Idle clients whose login, last statement and last change lie within a second, of all ages; in pg_stat_activity, without a pooler, the same of idle sessions.",
-		.sign = "Logins go on beside quiet siblings; each new client has one burst and is never heard of again. A known ASGI server, or at least six a minute of an unknown program.",
+		.sign = "Logins go on beside quiet siblings; each new client has one burst and is never heard of again. A known ASGI server, or at least six a minute of an unknown program. Where garbage collection ends most of them: Django under an ASGI server whose process can be seen to have more connections than threads, by leak_siblings at least, three times before many ended at once within two minutes.",
 		.cure = "Set CONN_MAX_AGE = 0 (or use Django's own pool), and DISABLE_SERVER_SIDE_CURSORS = True behind a pooler in transaction mode. Threads of your own (an executor, threading.Thread) must close their connections themselves, in a finally: see L5." },
 	{ .number = "L2", .name = "a request cut short never says that it ended (Django 5.0)", .family = FAMILY_CLIENT,
 		.cause = "A request whose browser went away is cancelled before it signals its end, on which the connection would have been closed.",
@@ -34,7 +34,7 @@ const struct leak_pattern leak_patterns[] = {
 	{ .number = "L5", .name = "a thread of the program's own ends without closing its connection", .family = FAMILY_CLIENT,
 		.cause = "threading.Thread, ThreadPoolExecutor and the executors of libraries give every thread its own connection; nobody calls connections.close_all() when it ends.",
 		.looks = "Idle clients, one for each thread that ever was, the oldest of them days old.",
-		.sign = "As L1, slowly: less than six a minute, from a program that is no known ASGI server; of any speed with asyncpg; or of Django under an ASGI server, where others, with other statements, are closed as soon as they have done their work.",
+		.sign = "As L1, slowly: less than six a minute, from a program that is no known ASGI server; of any speed with asyncpg; under an ASGI server, where its process can be seen to have a thread more for each, which lives; or of Django there, where others, with other statements, are closed as soon as they have done their work.",
 		.cure = "End the work of every thread with connections.close_all() (or the close of your driver) in a finally." },
 	{ .number = "L6", .name = "a connection per greenlet (gevent, eventlet)", .family = FAMILY_CLIENT,
 		.cause = "Thread-local becomes greenlet-local: every greenlet opens a connection of its own and dies with it open.",
@@ -215,6 +215,10 @@ const struct leak_pattern *pattern_of_clients(
 		return leak_pattern_of("L3");
 	if (is(present, "L3") && !signs->sprouts)
 		return present;
+	/* What began with threads of its own is not said to have lost them while no more come. */
+	if (facts->runtime == RUNTIME_ASGI &&
+		(signs->threaded || (is(present, "L5") && !signs->sprouts && !signs->teeth)))
+		return leak_pattern_of("L5");
 	if (facts->runtime == RUNTIME_ASGI && is_closed_elsewhere(signs, facts))
 		return leak_pattern_of(signs->left_alike * 4 >= signs->left_soon ? "L4" : "L5");
 	if (!number)

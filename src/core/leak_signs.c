@@ -135,6 +135,20 @@ static bool may_be_filling(uint32_t more, uint32_t revived)
 	return (uint64_t)more * more < 256 * ((uint64_t)revived + 4);
 }
 
+/* Whether threads came with the clients, of a process that has one for each: then each client has its own, which lives. Connections that
+ * requests left behind have none, and a program's other threads do not grow with them. */
+static bool came_with_threads(const struct sample *samples, unsigned count)
+{
+	const struct sample *first = samples, *last = &samples[count - 1];
+	uint32_t more;
+
+	while (first < last && !first->process_clients)
+		first++;
+	more = grown(first->process_clients, last->process_clients);
+	return more >= 5 && grown(first->process_threads, last->process_threads) * 4 >= more * 3 &&
+		last->process_threads >= last->process_clients;
+}
+
 static bool window_sprouts(const struct origin_memory *memory, const struct leak_rules *rules,
 	const struct leak_facts *facts, unsigned level, const struct sample *samples, unsigned count,
 	struct signs *signs)
@@ -175,6 +189,7 @@ static bool window_sprouts(const struct origin_memory *memory, const struct leak
 	signs->grown = more;
 	signs->expected = expected;
 	signs->window = last->at - first->at;
+	signs->threaded = came_with_threads(samples, count);
 	return true;
 }
 
@@ -197,6 +212,43 @@ static void read_births(const struct origin_memory *memory, const struct leak_ru
 				return;
 		}
 	}
+}
+
+/* What garbage collection makes of connections that nobody finds again: they are opened one by one, none comes back, and many of them
+ * end between two looks; three times at least. A pool that closes what it has too much of used it before; who closes one connection to open the
+ * next never has fewer for it; a job with a connection for each of its threads ends so as well. So it is asked for only of Django
+ * under an ASGI server, and only where its process has more connections than threads: there a thread opens each for itself
+ * (Django's pool uses its again), so more of them have lost theirs than leak_siblings. */
+static void read_teeth(const struct origin_memory *memory, const struct leak_rules *rules,
+	const struct leak_facts *facts, struct signs *signs)
+{
+	struct sample samples[HISTORY_LENGTH];
+	unsigned count = history_tail(&memory->history, 0, HISTORY_LENGTH, samples), teeth = 0, filled = 0;
+	uint32_t births, revived, left;
+
+	if (facts->runtime != RUNTIME_ASGI || facts->django * 10 < facts->quiet * 9 || count < 12)
+		return;
+	for (unsigned i = 1; i < count; i++) {
+		const struct sample *before = &samples[i - 1], *after = &samples[i];
+
+		filled += grown(before->logins, after->logins) > 0;
+		if (before->clients < after->clients + rules->siblings ||
+			before->process_clients < before->process_threads + rules->siblings ||
+			grown(before->left_unused, after->left_unused) * 2 < rules->siblings)
+			continue;
+		teeth++;
+		signs->tooth_clients = before->process_clients;
+		signs->tooth_threads = before->process_threads;
+	}
+	births = grown(samples[0].logins, samples[count - 1].logins);
+	revived = grown(samples[0].reused, samples[count - 1].reused);
+	left = grown(samples[0].left_unused, samples[count - 1].left_unused);
+	if (teeth < 3 || births < 24 || filled * 2 < count || revived * 12 > births || left * 3 < births)
+		return;
+	signs->teeth = true;
+	signs->births = births;
+	signs->revived = revived;
+	signs->window = samples[count - 1].at - samples[0].at;
 }
 
 /* Of the last ten minutes when they say something, for that is what a forecast should rest on; else of less, else of more. */
@@ -312,6 +364,8 @@ void signs_read(const struct origin_memory *memory, const struct leak_rules *rul
 	signs->rhythm = spread_count(&facts->gaps) >= 20 ? spread_quantile(&facts->gaps, 900) : 0;
 	read_clumps(&memory->clumps, rules, signs);
 	read_births(memory, rules, facts, signs);
+	if (!signs->sprouts)
+		read_teeth(memory, rules, facts, signs);
 	read_holds(memory, rules, facts, signs);
 	read_silence(memory, rules, facts, signs);
 	if (then) {

@@ -15,6 +15,7 @@ struct sample {
 	uint32_t logins, beside, reused, transactions; /* `beside`: logins beside quiet siblings */
 	uint32_t dead, abandoned, locks, cancels;
 	uint32_t left_soon, left_alike, left_unused;
+	uint32_t process_threads, process_clients; /* 0: not known */
 	uint32_t executing_ms, in_block_ms;
 };
 
@@ -122,13 +123,16 @@ struct origin_memory {
 struct signs {
 	time_us now, known; /* known: for how long */
 	/* The clients' side: the best window of the history. */
-	bool sprouts;      /* clients are opened beside quiet ones and then left, on and on */
-	bool even;         /* ... in clumps of one size */
-	uint32_t clump;    /* their usual size */
-	uint32_t births;   /* logins beside quiet siblings in that window */
-	uint32_t revived;  /* clients that came back in it */
-	uint32_t grown;    /* unused clients more */
-	uint32_t expected; /* clients that Little's law explains */
+	bool sprouts; /* clients are opened beside quiet ones and then left, on and on */
+	bool teeth; /* they are opened one by one, left, and ended many at once, again and again, with no thread to own them */
+	bool threaded;                         /* each came with a thread, which lives */
+	uint32_t tooth_clients, tooth_threads; /* of the process, before the last many ended */
+	bool even;                             /* ... in clumps of one size */
+	uint32_t clump;                        /* their usual size */
+	uint32_t births;                       /* logins beside quiet siblings in that window */
+	uint32_t revived;                      /* clients that came back in it */
+	uint32_t grown;                        /* unused clients more */
+	uint32_t expected;                     /* clients that Little's law explains */
 	time_us window;
 	time_us rhythm; /* after so long a client of this origin is usually back: 0 when nothing is known */
 	bool paused;    /* none was lost for six times what used to lie between two */

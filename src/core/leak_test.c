@@ -183,6 +183,101 @@ static void what_is_closed_beside_the_lost_ones_tells_why_they_are(void **state)
 	assert_named_beside(state, 1, 1, 4, "L1"); /* what garbage collection closes, it closes late as well */
 }
 
+/* Two come at each of four looks and are left; then all but two end. Their process has so many threads; 0: it can not be seen. */
+static void grow_a_tooth(struct bench *b, bool django, uint32_t threads)
+{
+	uint32_t gone;
+
+	for (unsigned i = 0; i < 4; i++) {
+		b->facts.django += django ? 2 : 0;
+		b->facts.process_clients = threads ? b->facts.clients + 2 : 0;
+		b->facts.process_threads = threads;
+		lose(b, 2, true);
+	}
+	gone = b->facts.clients - 2;
+	b->facts.clients = b->facts.parked = b->facts.quiet = b->facts.once = 2;
+	b->facts.django = django ? 2 : 0;
+	b->facts.process_clients = b->facts.process_threads = 0; /* so few are not looked at */
+	b->facts.logouts += gone;
+	b->facts.left_unused += gone;
+	look(b);
+}
+
+static void connections_that_only_garbage_collection_ends_are_told_by_their_teeth(void **state)
+{
+	struct bench *b = *state;
+
+	b->facts.runtime = RUNTIME_ASGI;
+	for (unsigned i = 0; i < 2; i++)
+		grow_a_tooth(b, true, 1);
+	assert_null(leak_of(b));
+	for (unsigned i = 0; i < 4; i++)
+		grow_a_tooth(b, true, 1);
+	assert_leak(b, "L1");
+	assert_int_equal(leak_of(b)->family, FAMILY_CLIENT);
+	assert_non_null(strstr(leak_of(b)->evidence, "ended at once"));
+	assert_non_null(strstr(leak_of(b)->evidence, "had 10 connections and threads: 1"));
+	assert_int_equal(b->news_count, 1);
+}
+
+static void assert_teeth_are_no_leak(void **state, bool django, uint32_t threads)
+{
+	struct bench *b;
+
+	end(state);
+	begin(state);
+	b = *state;
+	b->facts.runtime = RUNTIME_ASGI;
+	for (unsigned i = 0; i < 12; i++) {
+		grow_a_tooth(b, django, threads);
+		assert_null(leak_of(b));
+	}
+}
+
+static void teeth_of_what_is_not_django_are_nobodys_leak(void **state)
+{
+	assert_teeth_are_no_leak(state, false, 1);
+}
+
+static void teeth_of_clients_that_have_a_thread_each_are_nobodys_leak(void **state)
+{
+	assert_teeth_are_no_leak(state, true, 12);
+	/* And where the process can not be seen, nobody says that they have none. */
+	assert_teeth_are_no_leak(state, true, 0);
+}
+
+/* Five are lost for each look, of a process that has `threads` more with each, and `idle` that have nothing to do with it. */
+static void assert_named_with_threads(void **state, uint32_t threads, uint32_t idle, const char *number)
+{
+	struct bench *b;
+
+	end(state);
+	begin(state);
+	b = *state;
+	b->facts.runtime = RUNTIME_ASGI;
+	b->facts.driver = DRIVER_LIBPQ;
+	b->facts.process_threads = idle;
+	for (unsigned i = 0; i < 14; i++) {
+		b->facts.process_clients += 5;
+		b->facts.process_threads += threads;
+		lose(b, 5, true);
+	}
+	assert_leak(b, number);
+	/* No more come: nobody is told anything else. */
+	b->news_count = 0;
+	for (unsigned i = 0; i < 60; i++)
+		look(b);
+	assert_leak(b, number);
+}
+
+static void clients_that_came_with_a_thread_each_are_those_of_the_programs_own_threads(void **state)
+{
+	assert_named_with_threads(state, 5, 2, "L5");
+	assert_named_with_threads(state, 0, 2, "L1");
+	assert_named_with_threads(state, 0, 100, "L1"); /* a large pool of threads that does other things */
+	assert_named_with_threads(state, 2, 2, "L1");
+}
+
 static void a_steady_stream_is_no_clump(void **state)
 {
 	struct bench *b = *state;
@@ -877,6 +972,10 @@ int main(void)
 		STORY(clients_that_ask_once_and_are_left_are_told_within_a_minute),
 		STORY(what_kind_of_program_it_is_decides_between_equal_signs),
 		STORY(what_is_closed_beside_the_lost_ones_tells_why_they_are),
+		STORY(connections_that_only_garbage_collection_ends_are_told_by_their_teeth),
+		STORY(teeth_of_what_is_not_django_are_nobodys_leak),
+		STORY(teeth_of_clients_that_have_a_thread_each_are_nobodys_leak),
+		STORY(clients_that_came_with_a_thread_each_are_those_of_the_programs_own_threads),
 		STORY(a_steady_stream_is_no_clump),
 		STORY(few_and_slow_ones_of_an_unknown_program_are_threads),
 		STORY(growth_that_stops_while_the_program_works_is_a_pool_of_threads),

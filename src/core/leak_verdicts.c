@@ -47,7 +47,7 @@ static bool is_plateau(const struct leak_pattern *pattern)
 static void clients_evidence(
 	const struct signs *signs, const struct leak_rules *rules, const struct leak_facts *facts, struct verdict *v)
 {
-	char oldest[32], window[32], silent[48] = "", listen[48] = "", clumps[48] = "";
+	char oldest[32], window[32], silent[48] = "", listen[48] = "", clumps[48] = "", threads[64] = "";
 
 	text_duration(oldest, sizeof oldest, facts->oldest_quiet);
 	text_duration(window, sizeof window, signs->window);
@@ -57,13 +57,21 @@ static void clients_evidence(
 		text_format(listen, sizeof listen, ", %u after a LISTEN", facts->listeners);
 	if (signs->even)
 		text_format(clumps, sizeof clumps, " in clumps of %u", signs->clump);
+	if (facts->process_clients)
+		text_format(threads, sizeof threads, "; connections of its process: %u, threads: %u",
+			facts->process_clients, facts->process_threads);
 	/* Between two windows that show it, the last one's sentence stands. */
 	if (signs->sprouts)
 		text_format(v->evidence, sizeof v->evidence,
 			"%u of %u quiet clients asked at most once since their login%s%s; within %s %u logins came%s while at least %u were quiet, and "
-			"%u came back; the oldest has been quiet for %s",
+			"%u came back; the oldest has been quiet for %s%s",
 			facts->silent + facts->once, facts->quiet, silent, listen, window, signs->births, clumps,
-			rules->siblings, signs->revived, oldest);
+			rules->siblings, signs->revived, oldest, threads);
+	else if (signs->teeth)
+		text_format(v->evidence, sizeof v->evidence,
+			"within %s %u logins came, %u of them came back, and again and again many of the others were ended at once, long after their only "
+			"work, the last time when their process had %u connections and threads: %u",
+			window, signs->births, signs->revived, signs->tooth_clients, signs->tooth_threads);
 	else if (signs->paused)
 		text_format(v->evidence, sizeof v->evidence,
 			"%u of %u quiet clients asked at most once since their login%s%s; no more are being added; the oldest has been quiet for %s",
@@ -79,7 +87,7 @@ static void clients_verdict(const struct signs *signs, const struct leak_rules *
 	uint32_t left = is_plateau(present) ? facts->quiet : unused;
 	bool grows, at_limit;
 
-	v->begins = signs->sprouts;
+	v->begins = signs->sprouts || signs->teeth;
 	v->lasts = course->leak && left > rules->siblings && left > course->peak / 4;
 	if (!v->begins && !v->lasts)
 		return;

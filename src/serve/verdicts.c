@@ -13,7 +13,8 @@
 #define CHANGES_MAX    64
 #define SOUGHT_AT_ONCE 8
 #define ACTED_AT_ONCE  4
-#define LINES_AT_ONCE  10 /* of the log, for one look */
+#define LOOKED_AT_MOST 1000 /* quiet clients of an origin whose process is looked at */
+#define LINES_AT_ONCE  10   /* of the log, for one look */
 
 struct survey {
 	struct leak_book *book;
@@ -105,6 +106,36 @@ static void seek_processes(struct house *house, const struct letter_survey *lett
 	}
 }
 
+/* Under an ASGI server it says much whether threads came with the clients: see core/leak_signs.c. Where there are thousands, it has been
+ * said. Which process has gone, as workers that are recycled do, is sought anew. */
+static void look_at_process(
+	struct house *house, struct survey_row *row, const struct leak_rules *rules, unsigned *looked)
+{
+	struct leak_facts *facts = &row->facts;
+	struct process_look look;
+	uint32_t process = 0;
+
+	if (facts->quiet < rules->siblings || facts->quiet > LOOKED_AT_MOST || !row->peer_port ||
+		*looked == SOUGHT_AT_ONCE)
+		return;
+	lock_take(house->lock);
+	if (row->origin->number == row->number && row->origin->runtime == RUNTIME_ASGI)
+		process = row->origin->process_id;
+	lock_drop(house->lock);
+	if (!process)
+		return;
+	++*looked;
+	if (process_look(process, row->peer_ip, row->peer_is_six, row->peer_port, &look)) {
+		facts->process_threads = look.threads;
+		facts->process_clients = look.connections;
+		return;
+	}
+	lock_take(house->lock);
+	if (row->origin->number == row->number)
+		row->origin->process_sought = false;
+	lock_drop(house->lock);
+}
+
 /* What the origin could exhaust. */
 static void add_limits(
 	struct house *house, const struct config *config, struct survey_row *row, struct pool_picture *picture)
@@ -166,11 +197,13 @@ void survey_judge(struct house *house, struct letter *mail, time_us now)
 		.siblings = (uint32_t)config->leak_siblings,
 	};
 	size_t changes = 0, i;
+	unsigned looked = 0;
 
 	seek_processes(house, letter);
 	if (survey && picture) {
 		for (i = 0; i < letter->count; i++) {
 			add_limits(house, config, &letter->rows[i], picture);
+			look_at_process(house, &letter->rows[i], &rules, &looked);
 			survey->facts[i] = letter->rows[i].facts;
 		}
 		changes = leak_step(

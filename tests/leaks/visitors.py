@@ -5,6 +5,7 @@
     visitors.py leave URL       ask for a page, and leave before it is there; every fifth waits for it
     visitors.py stay URL        open an event stream and keep it open, one person after another
     visitors.py waves URL       ask many times at once, in waves that rise, and one by one between them and ever after
+    visitors.py crowd URL       ask thirty times at once, again and again
     visitors.py burst URL       sixty websockets at once, each with three questions; then all leave
     visitors.py chat URL        people of examples/chat: in waves, each writes once and waits for the answer
 """
@@ -80,7 +81,7 @@ async def waves(person, every):
 
 async def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=("get", "leave", "stay", "waves", "burst", "chat"))
+    parser.add_argument("what", choices=("get", "leave", "stay", "waves", "crowd", "burst", "chat"))
     parser.add_argument("url")
     parser.add_argument("--every", type=float, default=1)
     asked = parser.parse_args()
@@ -92,6 +93,10 @@ async def main():
         await one_after_another(lambda: (leave if next(turns) % 5 else fetch)(asked.url), asked.every)
     elif asked.what == "stay":
         await one_after_another(lambda: stay(asked.url), asked.every)
+    elif asked.what == "crowd":
+        async def crowd():
+            await asyncio.gather(*[fetch(asked.url) for _ in range(30)])
+        await one_after_another(crowd, asked.every)
     elif asked.what == "waves":
         await waves(lambda: fetch(asked.url), asked.every)
     elif asked.what == "chat":

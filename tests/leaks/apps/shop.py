@@ -1,7 +1,7 @@
 """A shop made with Django, in one file; five of its parts leak, each in its own way.
 
     uvicorn shop:asgi                 a page read by people; the context that it runs in is that of a newer Django
-    daphne shop:plain_asgi            the same without; /summary, /upload and the websocket
+    daphne shop:plain_asgi            the same without; /summary, /upload, /goods and the websocket
     uvicorn shop:hasty_asgi           an estimate, given up when its visitor leaves
     gunicorn -k gevent shop:wsgi      the same page in greenlets
     shop.py migrate | qcluster | queue SECONDS     its background jobs, with django-q
@@ -13,6 +13,7 @@ import concurrent.futures
 import multiprocessing
 import os
 import sys
+import threading
 import time
 
 from django.conf import settings
@@ -106,6 +107,24 @@ def upload(request):
     return JsonResponse({"accepted": True})
 
 
+# Not a leak: an import, with a thread and a connection for each supplier ------------------
+
+def deliver(number, all_delivered):
+    try:
+        time.sleep(0.3 * number)        # the suppliers answer one after another
+        list(Product.objects.filter(id=number))
+        all_delivered.wait(20)          # and what they sent is kept open until all is there
+    finally:
+        connections.close_all()
+
+
+def goods(request):
+    all_delivered = threading.Barrier(12)
+    for number in range(12):
+        threading.Thread(target=deliver, args=(number, all_delivered)).start()
+    return JsonResponse({"begun": True})
+
+
 # L4: an estimate, whose visitor may leave before it is there -----------------------------
 
 def reckon():
@@ -191,7 +210,7 @@ async def websocket(scope, receive, send):
 
 # ----------------------------------------------------------------------------------------
 
-urlpatterns = [path("page", page), path("summary", summary), path("upload", upload)]
+urlpatterns = [path("page", page), path("summary", summary), path("upload", upload), path("goods", goods)]
 pages = get_asgi_application()
 wsgi = get_wsgi_application()
 
