@@ -24,7 +24,7 @@ _pgweir() {
 			return
 			;;
 		esac
-		options="--listen --option --verbose --help"
+		options="--listen --option --verbose --reboot --daemon --help"
 		;;
 	init)
 		case $before in

@@ -102,9 +102,8 @@ static int as_pgbouncer(int argc, char **argv)
 			setup.quiet = true;
 			break;
 		case 'R':
-			fputs("pgbouncer: -R (takeover of a running process) is not built yet; stop the old process first\n",
-				stderr);
-			return 1;
+			setup.reboot = true;
+			break;
 		case 'u':
 			setup.user = optarg;
 			break;
@@ -118,6 +117,7 @@ static int as_pgbouncer(int argc, char **argv)
 			printf("%s [OPTION]... CONFIG\n"
 			       "  -d, --daemon         run in the background (needs a pidfile)\n"
 			       "  -q, --quiet          nothing on standard error\n"
+			       "  -R, --reboot         take the place of the process that runs with this file\n"
 			       "  -u, --user=USERNAME  become this user\n"
 			       "  -v, --verbose        say more (may be repeated)\n"
 			       "  -V, --version        print the version\n"

@@ -144,7 +144,8 @@ int command_serve(int argc, char **argv)
 {
 	enum { OPTION_LISTEN = 256 };
 	static const struct option options[] = { { "option", required_argument, NULL, 'o' },
-		{ "verbose", no_argument, NULL, 'v' }, { "help", no_argument, NULL, 'h' },
+		{ "verbose", no_argument, NULL, 'v' }, { "reboot", no_argument, NULL, 'R' },
+		{ "daemon", no_argument, NULL, 'd' }, { "help", no_argument, NULL, 'h' },
 		{ "listen", required_argument, NULL, OPTION_LISTEN }, { 0 } };
 	static struct config_override overrides[OVERRIDES_MAX];
 	struct serve_setup setup = { .overrides = overrides, .manner = MANNER_PGWEIR };
@@ -153,7 +154,7 @@ int command_serve(int argc, char **argv)
 	int option;
 
 	argv[0] = name;
-	while ((option = getopt_long(argc, argv, "o:vh", options, NULL)) != -1) {
+	while ((option = getopt_long(argc, argv, "o:vRdh", options, NULL)) != -1) {
 		switch (option) {
 		case 'o':
 			if (setup.override_count == OVERRIDES_MAX) {
@@ -168,6 +169,12 @@ int command_serve(int argc, char **argv)
 			break;
 		case 'v':
 			setup.verbose++;
+			break;
+		case 'R':
+			setup.reboot = true;
+			break;
+		case 'd':
+			setup.daemon = true;
 			break;
 		case 'h':
 			manual_help("serve", stdout);

@@ -48,6 +48,9 @@ void logfile_syslog(const char *path, int facility, const char *ident);
 
 /* A pid file that must not exist yet, or whose process is gone. False: `error`. Removed by pidfile_remove if it is still ours. */
 bool pidfile_write(const char *path, char *error, size_t error_size);
+
+/* The same, in the place of the file of a process that goes: it names us from one moment to the next, and is ours to remove. */
+bool pidfile_take_over(const char *path, char *error, size_t error_size);
 void pidfile_remove(void);
 
 /* Descriptors: raise the soft limit to the hard one; returns the limit now in force. */

@@ -348,10 +348,19 @@ static void a_pid_file_belongs_to_a_living_process(void **state)
 	put_file(path, "1\n", 2); /* somebody took it over: leave it to them */
 	pidfile_remove();
 	assert_int_equal(stat(path, &about), 0);
+	assert_true(pidfile_take_over(path, error, sizeof error)); /* though that one lives */
+	text_format(number, sizeof number, "%d\n", (int)getpid());
+	text = get_file(path);
+	assert_string_equal(text, number);
+	free(text);
+	pidfile_remove();
+	assert_int_equal(stat(path, &about), -1);
 	put_file(path, "", 0); /* as a machine that lost power may leave it */
 	assert_true(pidfile_write(path, error, sizeof error));
 	pidfile_remove();
 	assert_int_equal(stat(path, &about), -1);
+	assert_false(pidfile_take_over("/no/such/folder/pid", error, sizeof error));
+	assert_non_null(strstr(error, "/no/such/folder/pid"));
 	assert_false(pidfile_write("/no/such/folder/pid", error, sizeof error));
 	assert_string_equal(error, "could not write pid file \"/no/such/folder/pid\": No such file or directory");
 	assert_false(pidfile_write("/dev/full/x", error, sizeof error));

@@ -235,6 +235,43 @@ void listener_close(struct listener **at)
 	free(l);
 }
 
+/* ---- from process to process ---- */
+
+bool listener_send(const struct listener *l, struct stream *s, struct span bytes)
+{
+	_Alignas(struct cmsghdr) uint8_t control[CMSG_SPACE(sizeof l->fd)] = { 0 };
+	struct iovec piece = { (void *)(uintptr_t)bytes.at, bytes.length };
+	struct msghdr message = {
+		.msg_iov = &piece, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof control
+	};
+	struct cmsghdr *c = CMSG_FIRSTHDR(&message);
+
+	check(s->state == STREAM_OPEN && s->family == ADDRESS_UNIX && !s->secure && !s->unsent);
+	c->cmsg_level = SOL_SOCKET;
+	c->cmsg_type = SCM_RIGHTS;
+	c->cmsg_len = CMSG_LEN(sizeof l->fd);
+	memcpy(CMSG_DATA(c), &l->fd, sizeof l->fd);
+	return sendmsg(s->fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL) == (ssize_t)bytes.length;
+}
+
+int listener_descriptor(const struct listener *l)
+{
+	return l->fd;
+}
+
+void listener_own_file(struct listener *l, bool ours)
+{
+	struct stat file;
+
+	if (l->address.family != ADDRESS_UNIX || l->address.path[0] == '@')
+		return;
+	l->file = ours && lstat(l->address.path, &file) == 0 && S_ISSOCK(file.st_mode);
+	if (l->file) {
+		l->device = file.st_dev;
+		l->inode = file.st_ino;
+	}
+}
+
 /* ---- watches ---- */
 
 static bool watch_begin(struct watch *w)

@@ -162,7 +162,16 @@ struct listener *listener_inherit(int fd, uint16_t port, const struct listen_set
 const struct address *listener_address(const struct listener *); /* with the port the kernel chose */
 bool listener_watch(struct listener *, struct loop *);           /* DONE_ACCEPTED comes in this loop too */
 void listener_unwatch(struct listener *, struct loop *);
-void listener_close(struct listener **); /* all watchers must have unwatched; removes a unix socket's file */
+void listener_close(
+	struct listener **); /* all watchers must have unwatched; removes a unix socket's file, if that is ours */
+
+/* Send these bytes over an open, plain unix stream with nothing queued, and the listening socket with them: whoever receives it listens too.
+ * False: it was not taken at once; only stream_close is left. */
+bool listener_send(const struct listener *, struct stream *, struct span);
+int listener_descriptor(const struct listener *); /* its number, for people */
+
+/* Whose is the file of a unix socket from now on: ours, to be removed at the end, or somebody else's. */
+void listener_own_file(struct listener *, bool ours);
 
 /* ---- mail between threads ---- */
 

@@ -69,25 +69,47 @@ static bool refuse(char *error, size_t size, const char *path, const char *why)
 	return false;
 }
 
-bool pidfile_write(const char *path, char *error, size_t size)
+/* Kept whole: whoever removes it may stand in another folder. */
+static bool make_absolute(const char *path, char absolute[PATH_MAX], char *error, size_t size)
 {
-	char absolute[PATH_MAX], line[24], why[64];
+	char folder[PATH_MAX];
 	size_t n;
-	int fd;
 
 	if (path[0] == '/') {
-		if (text_copy(absolute, sizeof absolute, path) != strlen(path))
+		if (text_copy(absolute, PATH_MAX, path) != strlen(path))
 			return refuse(error, size, path, strerror(ENAMETOOLONG));
-	} else {
-		/* kept whole: whoever removes it may stand in another folder */
-		char folder[PATH_MAX];
-
-		if (!getcwd(folder, sizeof folder))
-			return refuse(error, size, path, strerror(errno));
-		n = text_format(absolute, sizeof absolute, "%.2000s/%.2000s", folder, path);
-		if (n != strlen(folder) + 1 + strlen(path))
-			return refuse(error, size, path, strerror(ENAMETOOLONG));
+		return true;
 	}
+	if (!getcwd(folder, sizeof folder))
+		return refuse(error, size, path, strerror(errno));
+	n = text_format(absolute, PATH_MAX, "%.2000s/%.2000s", folder, path);
+	return n == strlen(folder) + 1 + strlen(path) || refuse(error, size, path, strerror(ENAMETOOLONG));
+}
+
+/* Our number into the new file `at`; `path` is what it will be known by. */
+static bool write_number(int fd, const char *at, const char *path, char *error, size_t size)
+{
+	char line[24];
+	size_t n = text_format(line, sizeof line, "%d\n", (int)getpid());
+
+	errno = ENOSPC;
+	if (write(fd, line, n) != (ssize_t)n) {
+		refuse(error, size, path, strerror(errno));
+		close(fd);
+		unlink(at);
+		return false;
+	}
+	close(fd);
+	return true;
+}
+
+bool pidfile_write(const char *path, char *error, size_t size)
+{
+	char absolute[PATH_MAX], why[64];
+	int fd;
+
+	if (!make_absolute(path, absolute, error, size))
+		return false;
 	fd = open(absolute, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
 	if (fd < 0 && errno == EEXIST) {
 		pid_t other = pid_in(absolute);
@@ -102,15 +124,30 @@ bool pidfile_write(const char *path, char *error, size_t size)
 	}
 	if (fd < 0)
 		return refuse(error, size, path, strerror(errno));
-	n = text_format(line, sizeof line, "%d\n", (int)getpid());
-	errno = ENOSPC;
-	if (write(fd, line, n) != (ssize_t)n) {
+	if (!write_number(fd, absolute, path, error, size))
+		return false;
+	text_copy(our_pidfile, sizeof our_pidfile, absolute);
+	return true;
+}
+
+bool pidfile_take_over(const char *path, char *error, size_t size)
+{
+	char absolute[PATH_MAX], beside[PATH_MAX + 24];
+	int fd;
+
+	if (!make_absolute(path, absolute, error, size))
+		return false;
+	text_format(beside, sizeof beside, "%s.%d", absolute, (int)getpid());
+	fd = open(beside, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
+	if (fd < 0)
+		return refuse(error, size, path, strerror(errno));
+	if (!write_number(fd, beside, path, error, size))
+		return false;
+	if (rename(beside, absolute) != 0) {
 		refuse(error, size, path, strerror(errno));
-		close(fd);
-		unlink(absolute);
+		unlink(beside);
 		return false;
 	}
-	close(fd);
 	text_copy(our_pidfile, sizeof our_pidfile, absolute);
 	return true;
 }

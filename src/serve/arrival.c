@@ -442,7 +442,7 @@ static void follow(struct guest *guest, enum client_edge edge)
 		break;
 	case CLIENT_CANCEL:
 		problem = cancel_route(guest);
-		if (problem)
+		if (problem && !errand_forward(worker, facts->cancel_process, facts->cancel_secret, guest_ref(guest)))
 			guest_end(guest, NULL, problem);
 		else /* as at PostgreSQL, its end tells the client that the signal was sent: not before */
 			stream_pause(guest->stream);

@@ -46,6 +46,43 @@ static void end(struct errand *errand)
 		channel_settle(channel);
 }
 
+static struct errand *errand_new(
+	struct worker *worker, uint32_t process_id, struct span secret, struct client_ref asker)
+{
+	struct errand *errand = calloc(1, sizeof *errand);
+
+	if (!errand)
+		return NULL;
+	errand->party = PARTY_ERRAND;
+	errand->worker = worker;
+	errand->asker = asker;
+	errand->process_id = process_id;
+	memcpy(errand->secret, secret.at, secret.length);
+	errand->secret_length = secret.length;
+	timer_init(&errand->timer, PARTY_ERRAND);
+	return errand;
+}
+
+/* Its stream is dialed. */
+static void set_out(struct errand *errand)
+{
+	struct worker *worker = errand->worker;
+
+	errand->next = worker->errands;
+	if (errand->next)
+		errand->next->previous = errand;
+	worker->errands = errand;
+	if (worker->config->cancel_wait_timeout > 0)
+		timer_set(&worker->timers, &errand->timer, worker->now + worker->config->cancel_wait_timeout);
+}
+
+static bool stay(struct errand *errand)
+{
+	secret_wipe(errand->secret, sizeof errand->secret);
+	free(errand);
+	return false;
+}
+
 bool errand_send(struct channel *channel, struct client_ref asker)
 {
 	struct worker *worker = channel->worker;
@@ -53,29 +90,32 @@ bool errand_send(struct channel *channel, struct client_ref asker)
 
 	if (channel->errands > 0 || channel->secret_length == 0)
 		return false; /* one is on its way already */
-	errand = calloc(1, sizeof *errand);
+	errand = errand_new(worker, channel->process_id, span_of(channel->secret, channel->secret_length), asker);
 	if (!errand)
 		return false;
-	errand->party = PARTY_ERRAND;
-	errand->worker = worker;
 	errand->server = channel->id;
-	errand->asker = asker;
-	errand->process_id = channel->process_id;
-	memcpy(errand->secret, channel->secret, channel->secret_length);
-	errand->secret_length = channel->secret_length;
-	timer_init(&errand->timer, PARTY_ERRAND);
 	errand->stream = tls_dial_server(worker, &channel->address, channel->host, errand);
-	if (!errand->stream) {
-		free(errand);
-		return false;
-	}
-	errand->next = worker->errands;
-	if (errand->next)
-		errand->next->previous = errand;
-	worker->errands = errand;
+	if (!errand->stream)
+		return stay(errand);
+	set_out(errand);
 	channel->errands++;
-	if (worker->config->cancel_wait_timeout > 0)
-		timer_set(&worker->timers, &errand->timer, worker->now + worker->config->cancel_wait_timeout);
+	return true;
+}
+
+bool errand_forward(struct worker *worker, uint32_t process_id, struct span secret, struct client_ref asker)
+{
+	const struct address *to = &worker->house->forerunner;
+	struct errand *errand;
+
+	if (to->family == ADDRESS_NONE || secret.length > sizeof errand->secret || worker->stop)
+		return false;
+	errand = errand_new(worker, process_id, secret, asker);
+	if (!errand)
+		return false;
+	errand->stream = stream_dial(worker->loop, to, &worker->server_options, errand);
+	if (!errand->stream)
+		return stay(errand);
+	set_out(errand);
 	return true;
 }
 

@@ -7,6 +7,7 @@
 #include "base/check.h"
 #include "base/text.h"
 #include "serve/reaper.h"
+#include "serve/takeover.h"
 #include "serve/worker.h"
 #include "session/console.h"
 #include "view/rows.h"
@@ -88,18 +89,19 @@ static void done(struct guest *guest, const char *tag)
 
 /* ---- SHOW ---- */
 
-static void show_fake(struct guest *guest, const struct console_command *command)
+/* One row of one text. */
+static void answer_one(struct guest *guest, const char *name, const char *value)
 {
-	struct column column = { command->key, COLUMN_TEXT };
+	struct column column = { name, COLUMN_TEXT };
 	struct buf text = { 0 };
 	struct writer w = writer_to(&text);
 	size_t mark;
 
 	message_row_description(&w, &column, 1);
 	mark = message_row_begin(&w, 1);
-	message_row_text(&w, command->value);
+	message_row_text(&w, value);
 	message_row_end(&w, mark);
-	message_command_complete(&w, "SHOW");
+	message_command_complete(&w, guest->desk->command.tag);
 	finish(guest, &text);
 }
 
@@ -113,6 +115,26 @@ static void show_help(struct guest *guest)
 	struct writer w = writer_to(&text);
 
 	message_complaint(&w, &help);
+	message_command_complete(&w, "SHOW");
+	finish(guest, &text);
+}
+
+static void show_descriptors(struct guest *guest)
+{
+	struct buf text = { 0 };
+	struct writer w;
+
+	if (!guest->admin) {
+		complain(guest, SQLSTATE_INSUFFICIENT_PRIVILEGE, "admin access needed",
+			"SHOW FDS hands over sockets: not to users who are in stats_users only.");
+		return;
+	}
+	if (!forerunner_show(guest, &text)) {
+		buf_fini(&text);
+		guest_end(guest, NULL, "sockets could not be handed over");
+		return;
+	}
+	w = writer_to(&text);
 	message_command_complete(&w, "SHOW");
 	finish(guest, &text);
 }
@@ -145,6 +167,10 @@ static void show(struct guest *guest, const struct console_command *command)
 
 	if (strcmp(command->argument, "help") == 0) {
 		show_help(guest);
+		return;
+	}
+	if (strcmp(command->argument, "fds") == 0) {
+		show_descriptors(guest);
 		return;
 	}
 	if (!command->argument[0] || !rows_known(command->argument, &parts)) {
@@ -296,6 +322,7 @@ static void ask_keeper(struct guest *guest, enum command_kind kind)
 	letter->mode = command->shutdown == CONSOLE_SHUTDOWN_SERVERS ? SHUTDOWN_SERVERS
 		: command->shutdown == CONSOLE_SHUTDOWN_CLIENTS      ? SHUTDOWN_CLIENTS
 								     : SHUTDOWN_NOW;
+	letter->successor = command->numbers[0];
 	text_copy(letter->key, sizeof letter->key, command->key);
 	text_copy(letter->value, sizeof letter->value, command->value);
 	desk_begin_waiting(guest);
@@ -318,8 +345,16 @@ void desk_reply(struct guest *guest, const struct letter_reply *reply)
 		complain(guest, SQLSTATE_INVALID_PARAMETER_VALUE, reply->problem, NULL);
 		return;
 	}
+	if (!reply->ok && command->verb == VERB_SHUTDOWN) {
+		complain(guest, SQLSTATE_NOT_IN_STATE, reply->problem, NULL);
+		return;
+	}
 	if (!reply->ok) {
 		complain(guest, SQLSTATE_INVALID_PARAMETER_VALUE, "SET failed", reply->problem);
+		return;
+	}
+	if (command->shutdown == CONSOLE_SHUTDOWN_TAKEN_OVER) {
+		answer_one(guest, "back_door", reply->problem);
 		return;
 	}
 	if (command->verb == VERB_SET)
@@ -395,7 +430,7 @@ static void obey(struct guest *guest, struct span query)
 		show(guest, command);
 		break;
 	case VERB_FAKE_SHOW:
-		show_fake(guest, command);
+		answer_one(guest, command->key, command->value);
 		break;
 	case VERB_FAKE_SET:
 		message_complaint(&w, &ignored);
@@ -409,7 +444,8 @@ static void obey(struct guest *guest, struct span query)
 		ask_keeper(guest, COMMAND_RELOAD);
 		break;
 	case VERB_SHUTDOWN:
-		ask_keeper(guest, COMMAND_SHUTDOWN);
+		ask_keeper(guest,
+			command->shutdown == CONSOLE_SHUTDOWN_TAKEN_OVER ? COMMAND_TAKEN_OVER : COMMAND_SHUTDOWN);
 		break;
 	case VERB_REAP:
 		if (!reaper_ask(guest, command))

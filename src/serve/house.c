@@ -104,6 +104,7 @@ void house_free(struct house *house)
 	free(house->workers);
 	for (i = 0; i < house->listener_count; i++)
 		listener_close(&house->listeners[i]);
+	listener_close(&house->back_door);
 	core_free(house->core);
 	survey_fini(house);
 	origins_fini(&house->origins);
@@ -275,6 +276,12 @@ bool house_inherit(struct house *house, int fd, const struct listen_setup *setup
 	if (listener)
 		house->listeners[house->listener_count++] = listener;
 	return listener != NULL;
+}
+
+void house_take_listener(struct house *house, struct listener *listener)
+{
+	check(house->listener_count < HOUSE_LISTENERS);
+	house->listeners[house->listener_count++] = listener;
 }
 
 void house_watch(struct house *house, struct loop *loop, const struct letter_listeners *letter)

@@ -61,6 +61,10 @@ struct house {
 	struct listener *listeners[HOUSE_LISTENERS];
 	atomic_uint watchers[HOUSE_LISTENERS];
 	uint32_t listener_count;
+	struct listener *back_door;  /* see serve/takeover.h */
+	struct address forerunner;   /* its back door; family NONE: there is none. Set before the workers run */
+	atomic_uint workers_shut;    /* have shut the doors for a successor */
+	atomic_bool taken_over;      /* all have */
 	struct place *places[HOUSE_EARS]; /* under the lock: see serve/places.h */
 	uint32_t place_count;
 	_Atomic uint64_t listen_queued; /* bytes of notifications that wait for clients: see serve/hearer_queue.c */
@@ -98,6 +102,9 @@ bool house_listen(struct house *, const struct address *, const struct listen_se
 
 /* On a socket that was handed over. */
 bool house_inherit(struct house *, int fd, const struct listen_setup *, char *error, size_t error_size);
+
+/* One that listens already; taken. Before the workers run. */
+void house_take_listener(struct house *, struct listener *);
 
 /* Begin to accept on all listeners, in every worker; or stop: on TCP alone, or on `all`. */
 void house_open_doors(struct house *, bool watch, bool all);

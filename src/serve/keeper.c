@@ -16,6 +16,7 @@
 #include "serve/mail.h"
 #include "serve/serve.h"
 #include "serve/survey.h"
+#include "serve/takeover.h"
 #include "serve/web.h"
 #include "serve/worker.h"
 
@@ -29,6 +30,9 @@ struct keeper {
 	struct web *web; /* NULL: there is none */
 	bool quitting;   /* SIGTERM or SIGINT was heard once: the next one means now */
 	bool done;
+	struct takeover takeover; /* -R: the process whose place we take */
+	struct client_ref asker;  /* the successor's console, while the doors are being shut for it */
+	uint32_t successor;       /* its process id; 0: there is none */
 };
 
 static void warn(void *context, const char *line)
@@ -268,16 +272,63 @@ static void take_signal(struct keeper *keeper, int number)
 	}
 }
 
-/* ---- commands ---- */
+/* ---- a successor takes our place ---- */
 
-static void take_command(struct keeper *keeper, const struct letter_command *command)
+static struct letter_reply *reply_to(struct client_ref asker)
 {
 	struct letter_reply *reply = calloc(1, sizeof *reply);
 
 	check(reply);
 	reply->letter.kind = LETTER_REPLY;
-	reply->asker = command->asker;
+	reply->asker = asker;
 	reply->ok = true;
+	return reply;
+}
+
+/* False: `problem`. Else the answer comes when all doors are shut. */
+static bool begin_leaving(struct keeper *keeper, const struct letter_command *command, char *problem, size_t size)
+{
+	if (keeper->successor || keeper->quitting) {
+		text_copy(problem, size, "this process is about to end already");
+		return false;
+	}
+	if (!forerunner_begin(keeper->house, command, problem, size))
+		return false;
+	keeper->successor = command->successor;
+	keeper->asker = command->asker;
+	return true;
+}
+
+static void leave(struct keeper *keeper)
+{
+	struct house *house = keeper->house;
+	struct letter_reply *reply;
+
+	if (keeper->successor && forerunner_is_shut(house) && !atomic_exchange(&house->taken_over, true)) {
+		web_stop(&keeper->web); /* its port is the successor's now */
+		log_line(LOG_LOG,
+			"process %u has taken over and accepts all new connections; this one ends when its clients have left",
+			keeper->successor);
+		/* We are the one whom a supervisor hears, and from now on the successor is. */
+		supervisor_say("MAINPID=%u\nSTATUS=Taken over from process %u", keeper->successor, process_id());
+		supervisor_close();
+		reply = reply_to(keeper->asker);
+		if (house->back_door)
+			text_copy(reply->problem, sizeof reply->problem, listener_address(house->back_door)->path);
+		mailbox_post(house->workers[keeper->asker.worker]->mailbox, &reply->letter);
+	}
+	if (atomic_load(&house->taken_over) && forerunner_is_left(house) && !keeper->done) {
+		log_line(LOG_LOG, "the last client has left");
+		keeper->done = true;
+	}
+}
+
+/* ---- commands ---- */
+
+static void take_command(struct keeper *keeper, const struct letter_command *command)
+{
+	struct letter_reply *reply = reply_to(command->asker);
+
 	switch (command->command) {
 	case COMMAND_RELOAD:
 		reply->ok = reload(keeper, reply->problem, sizeof reply->problem);
@@ -288,6 +339,13 @@ static void take_command(struct keeper *keeper, const struct letter_command *com
 	case COMMAND_SHUTDOWN:
 		log_line(LOG_LOG, "SHUTDOWN command issued");
 		shut_down(keeper, command->mode);
+		break;
+	case COMMAND_TAKEN_OVER:
+		reply->ok = begin_leaving(keeper, command, reply->problem, sizeof reply->problem);
+		if (reply->ok) {
+			free(reply);
+			return;
+		}
 		break;
 	}
 	mailbox_post(keeper->house->workers[command->asker.worker]->mailbox, &reply->letter);
@@ -302,6 +360,8 @@ static void read_mail(struct keeper *keeper)
 			take_command(keeper, (const struct letter_command *)(void *)letter);
 		else if (letter->kind == LETTER_STOP)
 			keeper->done = true;
+		else if (letter->kind == LETTER_LEAVING)
+			leave(keeper);
 		if (letter->kind == LETTER_SURVEY)
 			survey_judge(keeper->house, letter, clock_now());
 		else if (letter->kind == LETTER_REAP)
@@ -346,11 +406,18 @@ static void tell_listening(const struct house *house, const char *whose)
 		address_text(listener_address(house->listeners[house->listener_count - 1]), where), whose);
 }
 
-static bool listen_on(struct house *house, const struct address *address, const struct config *config, bool optional,
+static bool listen_on(struct keeper *keeper, const struct address *address, const struct config *config, bool optional,
 	char *error, size_t error_size)
 {
+	struct house *house = keeper->house;
 	struct listen_setup setup = listen_setup_of(config);
+	struct listener *taken = takeover_listener(&keeper->takeover, address);
 
+	if (taken) {
+		house_take_listener(house, taken);
+		tell_listening(house, " (taken over)");
+		return true;
+	}
 	if (house_listen(house, address, &setup, error, error_size)) {
 		tell_listening(house, "");
 		return true;
@@ -361,7 +428,7 @@ static bool listen_on(struct house *house, const struct address *address, const 
 }
 
 static bool listen_on_word(
-	struct house *house, struct span word, const struct config *config, char *error, size_t error_size)
+	struct keeper *keeper, struct span word, const struct config *config, char *error, size_t error_size)
 {
 	struct address address;
 	char text[128];
@@ -370,17 +437,17 @@ static bool listen_on_word(
 	text_copy_span(text, sizeof text, word);
 	if (strcmp(text, "*") == 0 || strcmp(text, "localhost") == 0) {
 		check(address_parse(text[0] == '*' ? "0.0.0.0" : "127.0.0.1", port, &address));
-		if (!listen_on(house, &address, config, false, error, error_size))
+		if (!listen_on(keeper, &address, config, false, error, error_size))
 			return false;
 		check(address_parse(text[0] == '*' ? "::" : "::1", port, &address));
-		return listen_on(house, &address, config, true, error, error_size);
+		return listen_on(keeper, &address, config, true, error, error_size);
 	}
 	if (!address_parse(text, port, &address)) {
 		text_format(error, error_size,
 			"listen_addr: \"%s\" is no address; write numeric addresses, \"localhost\" or \"*\"", text);
 		return false;
 	}
-	return listen_on(house, &address, config, false, error, error_size);
+	return listen_on(keeper, &address, config, false, error, error_size);
 }
 
 /* Sockets that were handed over stand for listen_addr and unix_socket_dir. */
@@ -398,8 +465,9 @@ static bool take_sockets(
 	return true;
 }
 
-static bool open_doors(struct house *house, const struct config *config, char *error, size_t error_size)
+static bool open_doors(struct keeper *keeper, const struct config *config, char *error, size_t error_size)
 {
+	struct house *house = keeper->house;
 	struct span rest = span_text(config->listen_addr ? config->listen_addr : "");
 	struct address address;
 
@@ -408,7 +476,7 @@ static bool open_doors(struct house *house, const struct config *config, char *e
 		size_t n = comma ? (size_t)(comma - rest.at) : rest.length;
 		struct span word = text_trim(span_of(rest.at, n));
 
-		if (word.length > 0 && !listen_on_word(house, word, config, error, error_size))
+		if (word.length > 0 && !listen_on_word(keeper, word, config, error, error_size))
 			return false;
 		rest = span_skip(rest, comma ? n + 1 : n);
 	}
@@ -418,7 +486,7 @@ static bool open_doors(struct house *house, const struct config *config, char *e
 				config->unix_socket_dir);
 			return false;
 		}
-		if (!listen_on(house, &address, config, false, error, error_size))
+		if (!listen_on(keeper, &address, config, false, error, error_size))
 			return false;
 	}
 	if (house->listener_count == 0) {
@@ -476,9 +544,24 @@ static int run(struct keeper *keeper, uint32_t workers)
 	return status;
 }
 
-static bool prepare_process(
-	const struct serve_setup *setup, const struct config *config, char *error, size_t error_size)
+/* -R: the forerunner listens to its own user alone, so become that first. */
+static bool begin_takeover(
+	struct keeper *keeper, const struct config *config, const char *user, char *error, size_t error_size)
 {
+	struct listen_setup listen = listen_setup_of(config);
+
+	if (keeper->setup->sockets > 0) {
+		text_format(error, error_size, "-R does not go with sockets that were handed over (socket activation)");
+		return false;
+	}
+	if (process_user() == 0 && user && user[0] && !process_become(user, error, error_size))
+		return false;
+	return takeover_begin(&keeper->takeover, config, &listen, error, error_size);
+}
+
+static bool prepare_process(struct keeper *keeper, const struct config *config, char *error, size_t error_size)
+{
+	const struct serve_setup *setup = keeper->setup;
 	const char *user = setup->user ? setup->user : config->user;
 
 	if (setup->daemon && (!config->pidfile || !config->pidfile[0])) {
@@ -487,11 +570,50 @@ static bool prepare_process(
 	}
 	if (process_user() == 0 && (!user || !user[0]))
 		log_line(LOG_WARNING, "running as root: set `user` in the configuration to an account of its own");
+	if (setup->reboot && !begin_takeover(keeper, config, user, error, error_size))
+		return false;
 	if (setup->daemon && !process_daemon(error, error_size))
 		return false;
-	if (config->pidfile && config->pidfile[0] && !pidfile_write(config->pidfile, error, error_size))
+	/* The forerunner's pid file stays its own until we are ready. */
+	return keeper->takeover.line || !config->pidfile || !config->pidfile[0] ||
+		pidfile_write(config->pidfile, error, error_size);
+}
+
+/* From here on there is no way back: what fails is told, and we go on. */
+static bool finish_takeover(struct keeper *keeper, char *error, size_t error_size)
+{
+	const struct config *config = keeper->house->config;
+
+	if (!takeover_finish(&keeper->takeover, keeper->house, error, error_size))
 		return false;
+	if (config->pidfile && config->pidfile[0] && !pidfile_take_over(config->pidfile, error, error_size))
+		log_line(LOG_ERROR, "%s", error);
 	return true;
+}
+
+static bool open_web(struct keeper *keeper, bool optional, char *error, size_t error_size)
+{
+	if (!keeper->house->config->http_listen[0])
+		return true;
+	keeper->web = web_open(keeper->house, keeper->house->config, error, error_size);
+	if (!keeper->web && optional)
+		log_line(LOG_ERROR, "%s; going on without it", error);
+	return keeper->web || optional;
+}
+
+/* Everything through which anybody reaches us. */
+static bool open_all(struct keeper *keeper, char *error, size_t error_size)
+{
+	struct house *house = keeper->house;
+	unsigned sockets = keeper->setup->sockets;
+	bool taking_over = keeper->takeover.line != NULL;
+
+	if (sockets > 0 ? !take_sockets(house, sockets, house->config, error, error_size)
+			: !open_doors(keeper, house->config, error, error_size))
+		return false;
+	if (taking_over && !finish_takeover(keeper, error, error_size))
+		return false;
+	return open_web(keeper, taking_over, error, error_size);
 }
 
 int serve(const struct serve_setup *setup)
@@ -521,7 +643,7 @@ int serve(const struct serve_setup *setup)
 	house.config = config;
 	house.secrets = secrets;
 	house.workers = config->workers > 0 ? (uint32_t)config->workers : cores_count();
-	if (!prepare_process(setup, config, error, sizeof error)) {
+	if (!prepare_process(&keeper, config, error, sizeof error)) {
 		config_drop(config);
 		secrets_drop(secrets);
 		tls_pair_drop(&house.tls);
@@ -542,17 +664,9 @@ int serve(const struct serve_setup *setup)
 		goto out;
 	}
 	keeper.house->keeper_mailbox = keeper.mailbox;
-	if (setup->sockets > 0 ? !take_sockets(keeper.house, setup->sockets, keeper.house->config, error, sizeof error)
-			       : !open_doors(keeper.house, keeper.house->config, error, sizeof error)) {
+	if (!open_all(&keeper, error, sizeof error)) {
 		failed(error);
 		keeper.done = true;
-	}
-	if (!keeper.done && keeper.house->config->http_listen[0]) {
-		keeper.web = web_open(keeper.house, keeper.house->config, error, sizeof error);
-		if (!keeper.web) {
-			failed(error);
-			keeper.done = true;
-		}
 	}
 	user = setup->user ? setup->user : keeper.house->config->user;
 	if (!keeper.done && user && user[0] && process_user() == 0 && !process_become(user, error, sizeof error)) {
@@ -576,6 +690,7 @@ int serve(const struct serve_setup *setup)
 		house_sweep(keeper.house);
 	}
 out:
+	takeover_fini(&keeper.takeover);
 	house_free(keeper.house);
 	config_drop(config);
 	secrets_drop(secrets);

@@ -31,6 +31,7 @@ enum letter_kind {
 	LETTER_LEAVE,        /* close what is connected there: see serve/suits.h */
 	LETTER_LOST_ADDRESS, /* from the resolver, to the first worker: a name has it no more */
 	LETTER_FORWARD,      /* to the first worker: a cancel request for a peer, see serve/peering.h */
+	LETTER_LEAVING,      /* to the keeper: look whether this process may end, see serve/takeover.h */
 	LETTER_WAKE,         /* the core's next deadline may be nearer than it was */
 	LETTER_STOP          /* end: close everything and leave the loop */
 };
@@ -68,13 +69,14 @@ struct letter_census {
 	bool to_keeper;            /* for the HTTP server, and no console */
 };
 
-enum command_kind { COMMAND_RELOAD, COMMAND_SET, COMMAND_SHUTDOWN };
+enum command_kind { COMMAND_RELOAD, COMMAND_SET, COMMAND_SHUTDOWN, COMMAND_TAKEN_OVER };
 
 struct letter_command {
 	struct letter letter;
 	enum command_kind command;
 	struct client_ref asker;
 	enum shutdown_mode mode;
+	uint32_t successor; /* TAKEN_OVER: its process id */
 	char key[64], value[256];
 };
 
@@ -82,7 +84,7 @@ struct letter_reply {
 	struct letter letter;
 	struct client_ref asker;
 	bool ok;
-	char problem[512];
+	char problem[512]; /* TAKEN_OVER that is ok: the back door */
 };
 
 struct letter_kill {
@@ -95,6 +97,8 @@ struct letter_listeners {
 	struct letter letter;
 	bool watch; /* false: stop accepting on TCP (and on unix sockets too when `all`) */
 	bool all;
+	bool leaving; /* because of a successor: see serve/takeover.h */
+	struct client_ref asker;
 };
 
 #endif

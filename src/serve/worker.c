@@ -15,6 +15,7 @@
 #include "serve/reaper.h"
 #include "serve/suits.h"
 #include "serve/survey.h"
+#include "serve/takeover.h"
 #include "serve/worker.h"
 
 /* How many clients a worker may be ahead of the least busy one before it hands new ones over. */
@@ -390,6 +391,14 @@ static void end_everything(struct worker *worker)
 	worker->effects.count = 0;
 }
 
+static void take_listeners(struct worker *worker, const struct letter_listeners *letter)
+{
+	house_watch(worker->house, worker->loop, letter);
+	worker->doors_shut = !letter->watch;
+	if (letter->leaving)
+		forerunner_visit(worker, letter);
+}
+
 static void take_letter(struct worker *worker, struct letter *letter)
 {
 	struct letter_client *client;
@@ -465,7 +474,7 @@ static void take_letter(struct worker *worker, struct letter *letter)
 		take_kill(worker, (struct letter_kill *)(void *)letter);
 		break;
 	case LETTER_LISTENERS:
-		house_watch(worker->house, worker->loop, (const struct letter_listeners *)(void *)letter);
+		take_listeners(worker, (const struct letter_listeners *)(void *)letter);
 		free(letter);
 		break;
 	case LETTER_CANCELLED:
@@ -508,6 +517,7 @@ static void take_letter(struct worker *worker, struct letter *letter)
 		end_everything(worker);
 		break;
 	case LETTER_COMMAND: /* only the keeper gets these */
+	case LETTER_LEAVING:
 	default:
 		check(false);
 	}
@@ -712,7 +722,9 @@ static void grant_cancels(struct worker *worker, uint64_t before)
 		}
 		*at = cancel->next;
 		if (!guest_cancel(worker, cancel->slot, cancel->process_id,
-			    span_of(cancel->secret, cancel->secret_length), cancel->asker))
+			    span_of(cancel->secret, cancel->secret_length), cancel->asker) &&
+			!errand_forward(worker, cancel->process_id, span_of(cancel->secret, cancel->secret_length),
+				cancel->asker))
 			guest_cancelled(worker, cancel->asker);
 		secret_wipe(cancel, sizeof *cancel);
 		free(cancel);
@@ -745,6 +757,7 @@ void worker_turn(struct worker *worker)
 	if (!worker->stop)
 		ring_timers(worker);
 	bury(worker);
+	forerunner_look(worker);
 }
 
 bool worker_is_done(const struct worker *worker)
@@ -808,6 +821,7 @@ void worker_sweep(struct worker *worker)
 		case LETTER_CANCELLED:
 		case LETTER_LEAVE:
 		case LETTER_LOST_ADDRESS:
+		case LETTER_LEAVING:
 		case LETTER_WAKE:
 		case LETTER_STOP:
 		default:

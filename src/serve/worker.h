@@ -273,7 +273,7 @@ struct worker {
 	struct stream_options client_options, server_options;
 	struct letter_cancel *cancels; /* read, and not granted yet: see worker.c */
 	uint64_t turn;
-	bool stop;
+	bool stop, doors_shut;
 	atomic_uint client_count;
 	struct timer stats_timer, survey_timer, peers_timer;
 	struct pool_view *views_known[VIEWS_KNOWN]; /* what pool_view_for found last, by a hash of both names */
@@ -438,6 +438,8 @@ void house_hosts_fini(struct house *); /* see hosts.c */
 /* ---- cancel.c ---- */
 
 /* Cancel what this server is doing now for its client. */
+/* A cancel for nobody here, to the process whose place we took: it may be for a client of its. `asker` is told when it has arrived. */
+bool errand_forward(struct worker *, uint32_t process_id, struct span secret, struct client_ref asker);
 bool errand_send(struct channel *, struct client_ref asker); /* false: there is one already, or none could be sent */
 void errand_connected(struct errand *);
 void errand_ended(struct errand *);

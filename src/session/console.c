@@ -304,24 +304,6 @@ static bool parse_set(struct scanner *s, struct console_command *out)
 	return value(s, out->value, sizeof out->value);
 }
 
-static bool parse_shutdown(struct scanner *s, struct console_command *out)
-{
-	char how[64];
-
-	out->shutdown = CONSOLE_SHUTDOWN_NOW;
-	if (at_end(*s))
-		return true;
-	if (!argument(s, how, sizeof how))
-		return false;
-	if (text_equal_nocase(span_text(how), span_text("wait_for_servers")))
-		out->shutdown = CONSOLE_SHUTDOWN_SERVERS;
-	else if (text_equal_nocase(span_text(how), span_text("wait_for_clients")))
-		out->shutdown = CONSOLE_SHUTDOWN_CLIENTS;
-	else
-		return false;
-	return true;
-}
-
 /* A database or an id, or none; whether there must be one is the desk's to say, with a better message than "bad arguments". */
 static bool parse_target(struct scanner *s, struct console_command *out)
 {
@@ -364,6 +346,28 @@ static bool number(struct scanner *s, uint32_t *out)
 		value > INT32_MAX)
 		return false;
 	*out = (uint32_t)value;
+	return true;
+}
+
+static bool parse_shutdown(struct scanner *s, struct console_command *out)
+{
+	char how[64];
+
+	out->shutdown = CONSOLE_SHUTDOWN_NOW;
+	if (at_end(*s))
+		return true;
+	if (!argument(s, how, sizeof how))
+		return false;
+	if (text_equal_nocase(span_text(how), span_text("wait_for_servers")))
+		out->shutdown = CONSOLE_SHUTDOWN_SERVERS;
+	else if (text_equal_nocase(span_text(how), span_text("wait_for_clients")))
+		out->shutdown = CONSOLE_SHUTDOWN_CLIENTS;
+	else if (!text_equal_nocase(span_text(how), span_text("taken_over")))
+		return false;
+	else if (!number(s, &out->numbers[0]) || out->numbers[0] == 0)
+		return false;
+	else
+		out->shutdown = CONSOLE_SHUTDOWN_TAKEN_OVER;
 	return true;
 }
 
@@ -485,7 +489,7 @@ const char *console_help(void)
 	       "\tSHOW HELP|CONFIG|DATABASES|POOLS|CLIENTS|SERVERS|USERS|VERSION\n"
 	       "\tSHOW STATS|STATS_TOTALS|STATS_AVERAGES|TOTALS\n"
 	       "\tSHOW PEERS|PEER_POOLS|DNS_HOSTS|DNS_ZONES\n"
-	       "\tSHOW SOCKETS|ACTIVE_SOCKETS|LISTS|STATE|MEM|BUDGET\n"
+	       "\tSHOW SOCKETS|ACTIVE_SOCKETS|LISTS|STATE|MEM|BUDGET|FDS\n"
 	       "\tSHOW LEAKS|ORIGINS|LEASES|PINS|REAPS\n"
 	       "\tSET key = value\n"
 	       "\tRELOAD\n"

@@ -33,7 +33,12 @@ enum console_verb {
 enum console_reap { CONSOLE_REAP_LEAKED, CONSOLE_REAP_ORIGIN, CONSOLE_REAP_CLIENTS };
 #define CONSOLE_REAP_MAX 64
 
-enum console_shutdown { CONSOLE_SHUTDOWN_NOW, CONSOLE_SHUTDOWN_SERVERS, CONSOLE_SHUTDOWN_CLIENTS };
+enum console_shutdown {
+	CONSOLE_SHUTDOWN_NOW,
+	CONSOLE_SHUTDOWN_SERVERS,
+	CONSOLE_SHUTDOWN_CLIENTS,
+	CONSOLE_SHUTDOWN_TAKEN_OVER /* by the process numbers[0], which listens in our place */
+};
 
 struct console_command {
 	enum console_verb verb;

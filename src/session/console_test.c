@@ -336,6 +336,10 @@ static void shutdown_waits_for_whom_it_is_told(void **state)
 	assert_int_equal(parse("SHUTDOWN wait_for_servers;").shutdown, CONSOLE_SHUTDOWN_SERVERS);
 	assert_int_equal(parse("shutdown WAIT_FOR_CLIENTS").shutdown, CONSOLE_SHUTDOWN_CLIENTS);
 	assert_int_equal(parse("shutdown WAIT_FOR_CLIENTS").verb, VERB_SHUTDOWN);
+	assert_int_equal(parse("SHUTDOWN TAKEN_OVER 4711;").shutdown, CONSOLE_SHUTDOWN_TAKEN_OVER);
+	assert_int_equal(parse("SHUTDOWN TAKEN_OVER 4711;").numbers[0], 4711);
+	assert_int_equal(parse("SHUTDOWN TAKEN_OVER").verb, VERB_BAD);
+	assert_int_equal(parse("SHUTDOWN TAKEN_OVER 0").verb, VERB_BAD);
 	assert_true(parse("SHUTDOWN").admin_only);
 	is("SHUTDOWN WAIT_FOR_CLIENT", VERB_BAD);
 }

@@ -11,6 +11,12 @@ static const struct manual_option serve_options[] = {
 		"Also databases.NAME='host=... port=...', users.NAME='pool_mode=session' and peers.ID='host=...'.",
 		VALUE_SETTING, false },
 	{ "-v, --verbose", "say more in the log; twice: everything", NULL, VALUE_NONE, false },
+	{ "-R, --reboot", "take the place of the process that runs with FILE.ini",
+		"It is reached by its unix socket, and must be run by the same user. Its listening sockets are taken over, so that no "
+		"attempt to connect is refused. Its clients stay with it, whatever they are doing, and it ends when the last has "
+		"left; neither clients nor servers are carried over. A cancel request finds its client in either.",
+		VALUE_NONE, false },
+	{ "-d, --daemon", "go to the background; needs pidfile", NULL, VALUE_NONE, false },
 };
 
 static const struct manual_option init_options[] = {
@@ -155,7 +161,8 @@ static const struct manual_option stress_options[] = {
 const struct manual manuals[] = {
 	{
 		.name = "serve",
-		.arguments = "FILE.ini [-o KEY=VALUE]... [-v]...\nURL [--listen ADDRESS:PORT] [-o KEY=VALUE]...",
+		.arguments =
+			"FILE.ini [-o KEY=VALUE]... [-v]... [-R] [-d]\nURL [--listen ADDRESS:PORT] [-o KEY=VALUE]...",
 		.brief = "stand in front of PostgreSQL, in the foreground",
 		.about = "Reads FILE.ini (PgBouncer's format) and serves until it is told to stop. With a URL, "
 			 "postgresql://user:password@host/database, no file is needed: clients log in as the URL's user with "

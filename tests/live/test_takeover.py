@@ -1,0 +1,265 @@
+"""-R: a process takes the place of another, and nobody notices."""
+import os
+import signal
+import socket
+import subprocess
+import threading
+
+import psycopg
+
+import wire
+from harness import Pooler, Story, live, unprivileged, user_options, wait_until
+from wire import Client, query
+
+FDS = ("fd task user database addr port cancel link client_encoding std_strings datestyle timezone password"
+       " scram_client_key scram_server_key").split()
+
+
+class Successor:
+    """A process that takes the place of `pooler`'s, with the same files; `stop` ends what is left of both."""
+
+    def __init__(self, pooler, *options):
+        self.pooler = pooler
+        log = open(pooler.log_path, "ab")
+        command = pooler.command()
+        # `pgweir serve -R FILE.ini`, `pgbouncer -R FILE.ini`
+        command[-1 if pooler.called == "pgbouncer" else 2:0] = ["-R", *options]
+        environment = {**os.environ, **pooler.environment}
+        self.process = subprocess.Popen(command, stdout=log, stderr=log, stdin=subprocess.DEVNULL, cwd=pooler.folder,
+                                        start_new_session=True, env=environment, **user_options())
+        log.close()
+
+
+class Story_of_two(Story):
+    def _taken_over(self, pooler):
+        """The pooler's process becomes the successor; the forerunner's process is returned."""
+        forerunner, successor = pooler.process, Successor(pooler).process
+        self.addCleanup(self._end, forerunner)
+        pooler.process = successor
+        says = f"process {successor.pid} has taken over"
+        wait_until("it takes over", lambda: says in pooler.log() or successor.poll() is not None, timeout=20)
+        self.assertIsNone(successor.poll(), pooler.log()[-2000:])
+        wait_until("it is up", lambda: f"[{successor.pid}] LOG process up" in pooler.log(), timeout=20)
+        return forerunner
+
+    def _end(self, process):
+        if process.poll() is None:
+            process.kill()
+            process.wait(10)
+
+    def _ends(self, process):
+        self.assertEqual(0, process.wait(20 * wire.PATIENCE))
+
+
+class Taken_over(Story_of_two):
+    kinds = ("pgweir",)
+
+    def clients_go_on_where_they_are_and_new_ones_come_to_the_successor(self):
+        for called in ("pgweir", "pgbouncer"):
+            pooler = self.pooler(called=called, settings={"pidfile": "pid"})
+            pid_file = pooler.folder / "pid"
+            idle, busy, local = pooler.client(), pooler.client(), Client(pooler.socket_path)
+            idle.prepare("kept", "SELECT 'prepared before'")
+            busy.begin()
+            backend = busy.value("SELECT pg_backend_pid()")
+            self.assertEqual(str(pooler.pid), pid_file.read_text().strip())
+            forerunner = self._taken_over(pooler)
+            self.assertEqual(str(pooler.pid), pid_file.read_text().strip())
+            # Each of the old ones goes on, in its transaction and with its statements; new ones come by both roads.
+            self.assertEqual(backend, busy.value("SELECT pg_backend_pid()"))
+            busy.query("COMMIT")
+            self.assertEqual("prepared before", idle.run_prepared("kept").value)
+            self.assertEqual("1", local.value("SELECT 1"))
+            for where in (pooler.address, pooler.socket_path):
+                with Client(where) as client:
+                    self.assertEqual("2", client.value("SELECT 2"))
+            wait_until("the successor has none of them", lambda: not [row for row in pooler.show("CLIENTS") if row["database"] == "app"])
+            for client in (idle, busy):
+                client.close()
+            self.assertIsNone(forerunner.poll())
+            local.close()
+            self._ends(forerunner)
+            # What the last one leaves is the successor's.
+            self.assertTrue(os.path.exists(pooler.socket_path))
+            self.assertEqual(str(pooler.pid), pid_file.read_text().strip())
+            self.assertEqual([f".s.PGSQL.{pooler.port}"], [name for name in os.listdir(pooler.folder) if name.startswith(".s.")])
+            with Client(pooler.socket_path) as client:
+                self.assertEqual("3", client.value("SELECT 3"))
+            pooler.stop()
+            self.assertFalse(os.path.exists(pooler.socket_path) or pid_file.exists())
+
+    def a_load_of_a_real_driver_sees_no_error(self):
+        pooler = self.pooler(settings={"default_pool_size": 4})
+        where = f"host=127.0.0.1 port={pooler.port} user=app dbname=app connect_timeout=30"
+        done, ending, errors = [0] * 6, threading.Event(), []
+
+        def stays(number):
+            with psycopg.connect(where, autocommit=True) as connection:
+                while not ending.is_set():
+                    with connection.transaction():
+                        connection.execute("SELECT set_config('work_mem', '5MB', true)")
+                        assert connection.execute("SELECT %s::int", (number,)).fetchone() == (number,)
+                    done[number] += 1
+
+        def comes_and_goes(number):
+            while not ending.is_set():
+                with psycopg.connect(where, autocommit=True) as connection:
+                    assert connection.execute("SELECT %s::int", (number,)).fetchone() == (number,)
+                done[number] += 1
+
+        def kept(work, number):
+            try:
+                work(number)
+            except BaseException as error:
+                errors.append(repr(error))
+        threads = [threading.Thread(target=kept, args=(stays if number < 3 else comes_and_goes, number)) for number in range(6)]
+        for thread in threads:
+            thread.start()
+        try:
+            forerunners = []
+            for _ in range(3):
+                before = list(done)
+                wait_until("all work", lambda: errors or all(now > then for now, then in zip(done, before)), timeout=20)
+                forerunners.append(self._taken_over(pooler))
+            before = list(done)
+            wait_until("all still work", lambda: errors or all(now > then for now, then in zip(done, before)), timeout=20)
+        finally:
+            ending.set()
+            for thread in threads:
+                thread.join(40)
+        self.assertEqual([], errors)
+        for forerunner in forerunners:
+            self._ends(forerunner)
+
+    def a_cancel_finds_clients_of_every_process_before(self):
+        pooler = self.pooler()
+        sleeping = [pooler.client()]
+        forerunners = []
+        for _ in range(2):
+            forerunners.append(self._taken_over(pooler))
+            sleeping.append(pooler.client())
+        for client in sleeping:
+            client.send(query("SELECT pg_sleep(600)"))
+        wait_until("all three sleep", lambda: self.pg.value("SELECT count(*) FROM pg_stat_activity WHERE query ~ '^SELECT pg_sleep'") == "3")
+        for client in sleeping:
+            client.cancel()
+            reply = client.reply()
+            self.assertEqual("57014", reply.error.sqlstate)
+            client.close()
+        for forerunner in forerunners:
+            self._ends(forerunner)
+
+    def consoles_are_ended_so_that_who_watches_comes_to_the_successor(self):
+        pooler = self.pooler()
+        client, console = pooler.client(), pooler.console()
+        console.query("SHOW POOLS")
+        forerunner = self._taken_over(pooler)
+        kind, body = console.read()
+        self.assertEqual((b"E", "57P01"), (kind, wire.fields_of(body)["C"]))
+        console.expect_closed()
+        pooler.console().query("SHOW POOLS")
+        client.close()
+        self._ends(forerunner)
+
+    def a_successor_that_can_not_start_changes_nothing(self):
+        with socket.socket() as taken:
+            taken.bind(("127.0.0.1", 0))
+            taken.listen(1)
+            pooler = self.pooler(settings={"pidfile": "pid"})
+            client = pooler.client()
+            # Its file asks for what it can not have: it has the sockets by then.
+            pooler.settings["listen_addr"] = "127.0.0.1, 192.0.2.1"
+            pooler.write_files()
+            successor = Successor(pooler).process
+            self.addCleanup(self._end, successor)
+            self.assertEqual(1, successor.wait(20 * wire.PATIENCE))
+        self.assertIn("could not listen on 192.0.2.1", pooler.log())
+        self.assertEqual(str(pooler.pid), (pooler.folder / "pid").read_text().strip())
+        self.assertEqual("1", client.value("SELECT 1"))
+        for where in (pooler.address, pooler.socket_path):
+            with Client(where) as another:
+                self.assertEqual("1", another.value("SELECT 1"))
+
+    def where_nobody_runs_it_starts_as_always(self):
+        pooler = self.keep(Pooler())
+        pooler.write_files()
+        pooler.process = Successor(pooler).process
+        wait_until("it is up", lambda: "process up" in pooler.log())
+        self.assertIn("old process not found", pooler.log())
+        self.assertEqual("1", pooler.client().value("SELECT 1"))
+
+    def a_supervisor_is_told_who_the_main_process_is(self):
+        ear = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self.addCleanup(ear.close)
+        folder = self.own_folder()
+        os.chmod(folder, 0o777)
+        ear.bind(str(folder / "notify"))
+        os.chmod(folder / "notify", 0o777)
+        ear.settimeout(10 * wire.PATIENCE)
+        pooler = self.pooler(environment={"NOTIFY_SOCKET": str(folder / "notify")})
+        self.assertIn(f"MAINPID={pooler.pid}", ear.recv(4096).decode())
+        first = pooler.pid
+        forerunner = self._taken_over(pooler)
+        said = ear.recv(4096).decode() + ear.recv(4096).decode()
+        self.assertIn(f"Taken over from process {first}", said)
+        self.assertEqual(2, said.count(f"MAINPID={pooler.pid}"))
+        self.assertNotIn("STOPPING", said)
+        self._ends(forerunner)
+        pooler.process.send_signal(signal.SIGTERM)
+        self.assertIn("STOPPING=1", ear.recv(4096).decode())
+        self.assertEqual(0, pooler.wait())
+
+    def the_dashboard_is_the_successors(self):
+        import urllib.request
+        from harness import free_port
+        http = free_port()
+        pooler = self.pooler(settings={"http_listen": f"127.0.0.1:{http}"})
+        forerunner = self._taken_over(pooler)
+        with urllib.request.urlopen(f"http://127.0.0.1:{http}/metrics", timeout=10 * wire.PATIENCE) as answer:
+            self.assertIn("pgweir_", answer.read().decode())
+        self._ends(forerunner)
+
+
+class Descriptors(Story):
+    kinds = ("pgweir",)
+
+    def are_listed_with_pgbouncers_columns(self):
+        pooler = self.pooler(settings={"listen_addr": "127.0.0.1"})
+        reply = pooler.console().query("SHOW FDS")
+        self.assertEqual(FDS, reply.names)
+        self.assertEqual(["SHOW"], reply.tags)
+        rows = reply.dicts()
+        self.assertEqual({("pooler", "127.0.0.1", str(pooler.port)), ("pooler", "unix", str(pooler.port))},
+                         {(row["task"], row["addr"], row["port"]) for row in rows})
+        self.assertEqual({"fd": 23, "cancel": 20, "scram_client_key": 17},
+                         {name: oid for name, oid in reply.columns if name in ("fd", "cancel", "scram_client_key")})
+        self.refused(pooler.console(user="stats").query, "SHOW FDS", says="admin access needed")
+
+    def come_with_the_rows_to_the_user_that_runs_us_and_to_nobody_else(self):
+        pooler = self.pooler()
+        ask = ("import array, socket, struct, sys\n"
+               "s = socket.socket(socket.AF_UNIX); s.settimeout(30); s.connect(sys.argv[1])\n"
+               "body = struct.pack('!i', 3 << 16) + b'user\\0%s\\0database\\0pgbouncer\\0\\0' % sys.argv[2].encode()\n"
+               "s.sendall(struct.pack('!i', len(body) + 4) + body)\n"
+               "got = b''\n"
+               "while not got.endswith(b'Z\\0\\0\\0\\5I'): got += s.recv(4096)\n"
+               "s.sendall(b'Q' + struct.pack('!i', 13) + b'SHOW FDS\\0')\n"
+               "got, fds = b'', array.array('i')\n"
+               "while not got.endswith(b'Z\\0\\0\\0\\5I'):\n"
+               "    more, control, *_ = s.recvmsg(4096, 1024)\n"
+               "    got += more\n"
+               "    for level, kind, data in control: fds.frombytes(data)\n"
+               "print(len([1 for fd in fds if socket.socket(fileno=fd).getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)]))\n")
+
+        def count(name, **who):
+            done = subprocess.run(["python3", "-c", ask, pooler.socket_path, name], stdout=subprocess.PIPE, timeout=60, check=True, **who)
+            return int(done.stdout)
+        self.assertEqual(2, count("pgbouncer", **user_options()))
+        if unprivileged():
+            self.assertEqual(0, count("admin"))  # of another system user: the rows alone
+
+    def taken_over_by_nobody_is_refused(self):
+        console = self.pooler().console()
+        for words in ("SHUTDOWN TAKEN_OVER", "SHUTDOWN TAKEN_OVER 0", "SHUTDOWN TAKEN_OVER soon"):
+            self.refused(console.query, words, says="bad arguments")
+        self.assertEqual(["SHOW"], console.query("SHOW STATE").tags)
