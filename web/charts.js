@@ -16,7 +16,8 @@ const charts = [
 // The lowest of 1, 2, 5, 10, 20, ... that nothing exceeds: a scale that does not jump about.
 function ceiling(most) {
 	const power = 10 ** Math.floor(Math.log10(most));
-	return [1, 2, 5, 10].map((step) => step * power).find((each) => each >= most * 0.999);
+	// A line at the very edge would be taken for the frame.
+	return [1, 2, 5, 10, 20].map((step) => step * power).find((each) => each >= most * 1.05);
 }
 
 // Runs of what is known, as one path; a run of one sample is a short dash.

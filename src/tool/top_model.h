@@ -38,7 +38,7 @@ struct top_lease {
 };
 
 struct top_leak {
-	char title[TOP_NAME], who[200], evidence[400], cure[300];
+	char title[TOP_NAME], who[200], evidence[400], cure[600];
 };
 
 struct top_view {

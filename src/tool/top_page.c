@@ -158,27 +158,36 @@ static const char *spark(char out[TOP_SAMPLES * 4], const struct top_past *past,
 	return out;
 }
 
+/* How many bytes of a text fit into a line, at a word's end where there is one. */
+static size_t fit(const char *words, int width)
+{
+	size_t n = 0, space = 0;
+
+	for (int seen = 0; words[n] && (((uint8_t)words[n] & 0xc0) == 0x80 || seen++ < width); n++) {
+		if (words[n] == ' ')
+			space = n;
+	}
+	return words[n] && space > n / 2 ? space : n;
+}
+
 void lay_wrapped(
 	struct top_page *page, const struct top_screen *screen, enum top_style style, const char *text, int most)
 {
 	char words[1000];
 	size_t length = show_sql(words, sizeof words, 0, span_text(text)), at = 0;
-	int width = screen->width > 4 ? screen->width - 2 : 4;
+	int width = screen->width > 8 ? screen->width - 2 : 8;
 
 	for (int lines = 0; at < length && lines < most; lines++) {
-		size_t n = 0, space = 0;
+		size_t n = fit(words + at, width);
+		bool cut = words[at + n] && lines + 1 == most;
 
-		for (int seen = 0; words[at + n] && (((uint8_t)words[at + n] & 0xc0) == 0x80 || seen++ < width); n++) {
-			if (words[at + n] == ' ')
-				space = n;
-		}
-		if (words[at + n] && space > n / 2)
-			n = space;
+		if (cut)
+			n = fit(words + at, width - 4);
 		if (screen->ascii) {
 			for (size_t i = at; i < at + n; i++)
 				words[i] = (uint8_t)words[i] < 0x80 ? words[i] : '?';
 		}
-		lay_say(page, screen, style, "  %.*s", (int)n, words + at);
+		lay_say(page, screen, style, "  %.*s%s", (int)n, words + at, cut ? " ..." : "");
 		at += n + (words[at + n] == ' ');
 	}
 }

@@ -126,6 +126,28 @@ static void who_holds_most_and_whose_pool_waits_comes_first(void **state)
 	top_view_fini(&view);
 }
 
+static void a_cure_that_is_longer_than_its_lines_says_so(void **state)
+{
+	static struct top_past past;
+	struct top_view view = view_new();
+	struct top_screen screen = { .width = 40, .height = 40 };
+	struct top_page page;
+
+	(void)state;
+	text_copy(view.leaks[0].cure, sizeof view.leaks[0].cure,
+		"Close the connection in the thread that opened it, or give that thread none of its own to begin with.");
+	top_lay(&page, &view, &past, &screen);
+	assert_non_null(line_with(&page, "  Close the connection in the thread"));
+	assert_non_null(line_with(&page, "  that opened it, or give that ..."));
+	top_page_fini(&page);
+	screen.width = 120;
+	top_lay(&page, &view, &past, &screen);
+	assert_non_null(line_with(&page, "to begin with."));
+	assert_null(line_with(&page, "..."));
+	top_page_fini(&page);
+	top_view_fini(&view);
+}
+
 static void going_into_an_origin_shows_its_leases_and_the_filter_narrows_them(void **state)
 {
 	static struct top_past past;
@@ -228,6 +250,7 @@ int main(void)
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(every_size_holds_its_lines_and_no_control_character),
 		cmocka_unit_test(who_holds_most_and_whose_pool_waits_comes_first),
+		cmocka_unit_test(a_cure_that_is_longer_than_its_lines_says_so),
 		cmocka_unit_test(going_into_an_origin_shows_its_leases_and_the_filter_narrows_them),
 		cmocka_unit_test(a_lease_tells_all_of_itself_and_who_waits_behind_it),
 		cmocka_unit_test(the_past_of_a_pool_is_told_in_few_letters_and_its_peak_is_not_lost),
