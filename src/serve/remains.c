@@ -296,7 +296,7 @@ static void forget_resets(struct remains *r)
 {
 	params_drop(r->resets);
 	r->resets = NULL;
-	r->reset_all = r->reset_seen = r->set_behind = false;
+	r->reset_all = r->reset_seen = r->discarded = r->set_behind = false;
 	r->before = 0;
 }
 
@@ -330,13 +330,15 @@ void remains_let_go(struct channel *channel)
 void remains_tag(struct channel *channel, bool all)
 {
 	channel->remains.reset_seen = true;
-	if (all)
-		unpin(&channel->remains, PIN_SEQUENCE);
+	if (!all)
+		return;
+	channel->remains.discarded = true;
+	unpin(&channel->remains, PIN_SEQUENCE);
 }
 
 void remains_failed(struct channel *channel)
 {
-	channel->remains.reset_seen = false;
+	channel->remains.reset_seen = channel->remains.discarded;
 }
 
 bool remains_quiet(const struct channel *channel)

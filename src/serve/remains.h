@@ -44,6 +44,7 @@ struct remains {
 	bool failed;       /* the last one failed: not again before the client did something */
 	bool held;         /* the client's next message waits until it is known what a RESET did */
 	bool reset_all, reset_seen, correcting;
+	bool discarded;       /* DISCARD ALL was seen: it has committed, whatever fails behind it */
 	bool set_behind;      /* something may have been set behind a RESET, before what that led to is set again */
 	uint32_t before;      /* ReadyForQuery that come before a RESET's own answer */
 	bool refused;         /* memory was: what was left is not known */

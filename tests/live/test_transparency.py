@@ -149,6 +149,11 @@ class Settings(Transparent):
     def a_reset_and_what_is_sent_right_behind_it(self):
         client = self.proxy.client(parameters={"options": "-c work_mem=9MB"})
         client.query("SET work_mem = '5MB'")
+        # DISCARD ALL commits at once, a RESET is rolled back with what fails behind it.
+        for reset in ("DISCARD ALL", "RESET ALL"):
+            client.send(parse("", reset), bind("", ""), execute(), execute("nowhere"), SYNC)
+            self.assertEqual("12CEZ", client.reply().kinds)
+            self.often("SHOW work_mem", "9MB", 3)
         for behind, kinds in ((close("S", "none") + SYNC, "3Z"), (parse("known", "SELECT 1") + SYNC, "1Z"), (close("S", "known") + SYNC, "3Z")):
             client.send(query("RESET work_mem"), behind)
             self.assertEqual(["CZ", kinds], [client.reply().kinds, client.reply().kinds])
