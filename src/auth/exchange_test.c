@@ -25,7 +25,7 @@ struct talk {
 	const char *user, *client_user; /* NULL: the same */
 	const struct secret *server_has, *client_has;
 	const uint8_t *client_key;
-	bool mock_scram;
+	struct secret_mock mock;
 	const char *server_binding, *client_binding; /* NULL: no TLS on that side */
 	const char *listed; /* what somebody in between makes of the list of mechanisms; NULL: nothing */
 	uint64_t seed;
@@ -87,7 +87,7 @@ static void run(struct talk *t)
 	l = login_new(&(struct login_setup){ .method = t->method,
 			      .user = span_text(t->user),
 			      .secret = t->server_has,
-			      .mock_scram = t->mock_scram,
+			      .mock = t->mock,
 			      .binding = span_text(t->server_binding ? t->server_binding : ""),
 			      .scram_iterations = 4096,
 			      .random = random,
@@ -345,6 +345,44 @@ static void assert_same_shape(struct buf *a, struct buf *b)
 	}
 }
 
+/* A verifier with more iterations and a longer salt than ours is not told by them from a name that is not there. */
+static void a_stranger_has_the_iterations_and_salt_of_the_file(void **state)
+{
+	static const char file[] =
+		"\"app\" \"SCRAM-SHA-256$20000:MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDEyMzQ1Njc4OQ==$"
+		"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\"\n";
+	static const enum auth_method methods[] = { AUTH_MD5, AUTH_SCRAM };
+	char error[100];
+	struct secrets *secrets = secrets_parse(span_text(file), error, sizeof error);
+	struct secret wrong = secret("nope");
+
+	(void)state;
+	assert_non_null(secrets);
+	for (size_t m = 0; m < 2; m++) {
+		struct talk known = { .method = methods[m],
+			.user = "app",
+			.server_has = secrets_find(secrets, span_text("app")),
+			.client_has = &wrong,
+			.seed = 9 };
+		struct talk stranger = { .method = methods[m],
+			.user = "nobody",
+			.client_has = &wrong,
+			.seed = 9,
+			.mock = secrets_mock(secrets, span_text("nobody"), process) };
+
+		run(&known);
+		run(&stranger);
+		assert_int_equal(known.login, LOGIN_FAILED);
+		assert_int_equal(stranger.login, LOGIN_FAILED);
+		assert_same_shape(&known.transcript, &stranger.transcript);
+		assert_string_equal(known.refusal, stranger.refusal);
+		done(&known);
+		done(&stranger);
+	}
+	secret_fini(&wrong);
+	secrets_drop(secrets);
+}
+
 static void a_stranger_is_not_told_from_a_wrong_password(void **state)
 {
 	struct secret right = secret("pencil"), wrong = secret("nope"), scram = secret(SCRAM), none = secret("");
@@ -376,7 +414,7 @@ static void a_stranger_is_not_told_from_a_wrong_password(void **state)
 		assert_string_equal(known.refusal, empty.refusal);
 
 		run(&verifier);
-		stranger.mock_scram = true;
+		stranger.mock = secret_mock_like(&scram);
 		run(&stranger);
 		assert_int_equal(verifier.login, LOGIN_FAILED);
 		assert_int_equal(stranger.login, LOGIN_FAILED);
@@ -509,6 +547,7 @@ int main(void)
 		cmocka_unit_test(passwords_of_any_letters_work_by_scram),
 		cmocka_unit_test(who_can_is_bound_to_the_channel_and_nobody_sits_between),
 		cmocka_unit_test(the_recovered_key_opens_a_server),
+		cmocka_unit_test(a_stranger_has_the_iterations_and_salt_of_the_file),
 		cmocka_unit_test(a_stranger_is_not_told_from_a_wrong_password),
 		cmocka_unit_test(mock_salts_belong_to_names),
 		cmocka_unit_test(seeded_pairs_agree_or_refuse_as_they_should),

@@ -34,7 +34,7 @@ struct login {
 	enum auth_method method; /* as it is held: MD5 becomes SCRAM at the start */
 	enum login_state state;
 	bool mock; /* can not succeed */
-	bool mock_scram;
+	struct secret_mock like;
 	const struct secret *secret;
 	uint32_t iterations;
 	uint8_t random[64], salt[SCRAM_SALT_LENGTH];
@@ -66,10 +66,18 @@ static void choose_salt(struct login *l, const uint8_t process[32])
 {
 	uint8_t sum[SHA256_LENGTH];
 
+	size_t length = l->like.salt_length > 0 ? l->like.salt_length : sizeof l->salt, part;
+
 	sha256(sum, user_of(l), span_of(process, 32));
 	memcpy(l->salt, sum, sizeof l->salt);
-	l->mock_verifier = (struct scram_verifier){ .iterations = l->iterations, .salt_length = sizeof l->salt };
-	memcpy(l->mock_verifier.salt, l->salt, sizeof l->salt);
+	l->mock_verifier = (struct scram_verifier){
+		.iterations = l->like.iterations ? l->like.iterations : l->iterations, .salt_length = length
+	};
+	for (size_t at = 0; at < length; at += part) {
+		part = length - at < sizeof sum ? length - at : sizeof sum;
+		memcpy(l->mock_verifier.salt + at, sum, part);
+		sha256(sum, span_of(sum, sizeof sum), span_of(process, 32));
+	}
 	memcpy(l->mock_verifier.stored_key, l->random + 32, SCRAM_KEY_LENGTH);
 }
 
@@ -118,7 +126,7 @@ static enum login_result begin(struct login *l, enum secret_kind kind, struct wr
 		write_request(w, REQUEST_CLEARTEXT, span_of("", 0));
 		return LOGIN_MORE;
 	case AUTH_MD5:
-		if (kind != SECRET_SCRAM && (known || !l->mock_scram)) {
+		if (kind != SECRET_SCRAM && (known || !l->like.scram)) {
 			l->mock = kind == SECRET_NONE;
 			l->state = STATE_ANSWER;
 			write_request(w, REQUEST_MD5, span_of(l->random, MD5_SALT_LENGTH));
@@ -149,7 +157,7 @@ struct login *login_new(const struct login_setup *setup, struct writer *w, enum 
 	check(setup->method != AUTH_HBA && setup->method != AUTH_CERT);
 	l->method = setup->method;
 	l->secret = setup->secret;
-	l->mock_scram = setup->mock_scram;
+	l->like = setup->mock;
 	l->iterations = setup->scram_iterations ? setup->scram_iterations : 4096;
 	l->user_length = setup->user.length;
 	text_copy_span(l->user, setup->user.length + 1, setup->user);
@@ -204,8 +212,12 @@ static bool cleartext_fits(struct login *l, struct span given)
 
 	switch (kind) {
 	case SECRET_NONE:
-		if (!l->secret && l->mock_scram)
-			scram_fits(&l->mock_verifier, given); /* for the time that it takes */
+		/* For the time that it takes. */
+		if (!l->secret && l->like.scram)
+			scram_fits(&l->mock_verifier, given);
+		else
+			md5_hex(sum, given, user_of(l));
+		secret_wipe(sum, sizeof sum);
 		break;
 	case SECRET_PLAIN:
 		fits = given.length == strlen(l->secret->text) && secret_equal(given.at, l->secret->text, given.length);

@@ -27,6 +27,8 @@ struct entry {
 	_Atomic(uint8_t *) client_key;
 };
 
+#define SAMPLES 16
+
 struct secrets {
 	atomic_uint references;
 	struct entry *entries;
@@ -34,6 +36,7 @@ struct secrets {
 	uint32_t *table; /* index into entries plus one; 0: free */
 	size_t table_size;
 	struct hba *hba;
+	struct secret_mock samples[SAMPLES]; /* of SCRAM secrets, each as likely */
 };
 
 /* ---- one secret */
@@ -282,6 +285,26 @@ static const char *take_line(struct secrets *s, struct span line, struct buf *us
 	return add_user(s, buf_span(user), buf_span(secret)) ? NULL : "memory is refused";
 }
 
+struct secret_mock secret_mock_like(const struct secret *secret)
+{
+	struct scram_verifier *v = secret->kind == SECRET_SCRAM ? atomic_load(&secret->verifier) : NULL;
+
+	return v ? (struct secret_mock){ true, v->iterations, v->salt_length } : (struct secret_mock){ 0 };
+}
+
+/* Sixteen SCRAM secrets at even distances, or all. */
+static void take_samples(struct secrets *s)
+{
+	size_t wanted = s->scram_count < SAMPLES ? s->scram_count : SAMPLES, seen = 0, taken = 0;
+
+	for (size_t i = 0; taken < wanted && i < s->count; i++) {
+		if (s->entries[i].secret.kind != SECRET_SCRAM)
+			continue;
+		if (seen++ >= taken * s->scram_count / wanted)
+			s->samples[taken++] = secret_mock_like(&s->entries[i].secret);
+	}
+}
+
 struct secrets *secrets_parse(struct span text, char *error, size_t error_size)
 {
 	struct secrets *s = calloc(1, sizeof *s);
@@ -305,8 +328,10 @@ struct secrets *secrets_parse(struct span text, char *error, size_t error_size)
 	}
 	buf_wipe(&user);
 	buf_wipe(&secret);
-	if (!problem)
+	if (!problem) {
+		take_samples(s);
 		return s;
+	}
 	text_format(error, error_size, "line %u: %s", line_number, problem);
 	if (s)
 		secrets_free(s);
@@ -351,17 +376,21 @@ const struct secret *secrets_find(const struct secrets *s, struct span user)
 	return e ? &e->secret : NULL;
 }
 
-bool secrets_mock_scram(const struct secrets *s, struct span user, const uint8_t process[32])
+struct secret_mock secrets_mock(const struct secrets *s, struct span user, const uint8_t process[32])
 {
+	struct secret_mock mock = { 0 };
 	uint8_t sum[SHA256_LENGTH];
-	uint64_t choice;
+	uint64_t choice, other;
 
 	if (s->scram_count == 0)
-		return false;
+		return mock;
 	/* Not the hash that mock salts come from: those are shown to clients. */
 	hmac_sha256(sum, span_of(process, 32), user);
 	memcpy(&choice, sum, sizeof choice);
-	return choice % s->count < s->scram_count;
+	memcpy(&other, sum + sizeof choice, sizeof other);
+	mock = s->samples[other % (s->scram_count < SAMPLES ? s->scram_count : SAMPLES)];
+	mock.scram = choice % s->count < s->scram_count;
+	return mock;
 }
 
 void secrets_put_client_key(struct secrets *s, struct span user, const uint8_t key[SCRAM_KEY_LENGTH])

@@ -56,9 +56,18 @@ const char *secrets_name(const struct secrets *, size_t i);
 /* A value with this one user, whose secret came from elsewhere. NULL: memory refused. */
 struct secrets *secrets_one(struct span user, struct span secret);
 
-/* What a user who is not there pretends to have, so that he can not be told from one who is: true with the share of SCRAM
- * secrets in the file, and always the same for one name in one process (`process` as in login.h). For login_setup.mock_scram. */
-bool secrets_mock_scram(const struct secrets *, struct span user, const uint8_t process[32]);
+/* What a user who is not there pretends to have, so that he can not be told from one who is: a SCRAM secret, with the share of those in the
+ * file; iterations and the salt's length are those of some secret there, 0: those of verifiers that we make. Always the same for one name in
+ * one process (`process` as in login.h). For login_setup.mock. */
+struct secret_mock {
+	bool scram;
+	uint32_t iterations;
+	size_t salt_length;
+};
+struct secret_mock secrets_mock(const struct secrets *, struct span user, const uint8_t process[32]);
+
+/* Who is like this one, SCRAM or not. */
+struct secret_mock secret_mock_like(const struct secret *);
 
 /* Make a secret from its text ("md5...", "SCRAM-SHA-256$..." or plain); for [databases] password=. False: refused memory. */
 bool secret_init(struct secret *, struct span text);

@@ -76,7 +76,7 @@ static void the_last_line_about_a_user_holds(void **state)
 	(void)state;
 	assert_int_equal(find(s, "a")->kind, SECRET_PLAIN);
 	assert_string_equal(find(s, "a")->text, "new");
-	assert_false(secrets_mock_scram(s, span_text("stranger"), process));
+	assert_false(secrets_mock(s, span_text("stranger"), process).scram);
 	secrets_drop(s);
 }
 
@@ -215,6 +215,37 @@ static void a_single_secret_needs_no_list(void **state)
 	secret_fini(&secret);
 }
 
+static void strangers_pretend_the_shapes_of_the_file(void **state)
+{
+	struct buf file = { 0 };
+	struct secrets *s;
+	uint8_t process[32] = { 7 };
+	char name[32];
+	unsigned seen[4] = { 0 };
+
+	(void)state;
+	for (int i = 0; i < 300; i++)
+		assert_true(buf_format(&file,
+			"\"u%d\" \"SCRAM-SHA-256$%d:c2FsdHNhbHRzYWx0c2FsdA==$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=:"
+			"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\"\n",
+			i, 1000 * (1 + i / 100)));
+	assert_true(buf_add(&file, "", 1));
+	s = parse((const char *)buf_span(&file).at);
+	for (int i = 0; i < 900; i++) {
+		struct secret_mock mock;
+
+		text_format(name, sizeof name, "stranger%d", i);
+		mock = secrets_mock(s, span_text(name), process);
+		assert_true(mock.scram && mock.salt_length == 16);
+		assert_in_range(mock.iterations / 1000, 1, 3);
+		seen[mock.iterations / 1000]++;
+	}
+	for (int i = 1; i <= 3; i++)
+		assert_in_range(seen[i], 150, 500);
+	secrets_drop(s);
+	buf_fini(&file);
+}
+
 /* In a file where a quarter has SCRAM secrets, about a quarter of all strangers pretends to. */
 static void strangers_pretend_in_the_share_of_the_file(void **state)
 {
@@ -229,11 +260,11 @@ static void strangers_pretend_in_the_share_of_the_file(void **state)
 		bool first;
 
 		text_format(name, sizeof name, "stranger%d", i);
-		first = secrets_mock_scram(mixed, span_text(name), process);
-		assert_int_equal(secrets_mock_scram(mixed, span_text(name), process), first);
-		assert_false(secrets_mock_scram(none, span_text(name), process));
-		assert_false(secrets_mock_scram(empty, span_text(name), process));
-		assert_true(secrets_mock_scram(all, span_text(name), process));
+		first = secrets_mock(mixed, span_text(name), process).scram;
+		assert_int_equal(secrets_mock(mixed, span_text(name), process).scram, first);
+		assert_false(secrets_mock(none, span_text(name), process).scram);
+		assert_false(secrets_mock(empty, span_text(name), process).scram);
+		assert_true(secrets_mock(all, span_text(name), process).scram);
 		scram += first;
 	}
 	assert_in_range(scram, 400, 600);
@@ -281,6 +312,7 @@ int main(void)
 		cmocka_unit_test(client_keys_are_kept_with_their_users),
 		cmocka_unit_test(a_single_secret_needs_no_list),
 		cmocka_unit_test(strangers_pretend_in_the_share_of_the_file),
+		cmocka_unit_test(strangers_pretend_the_shapes_of_the_file),
 		cmocka_unit_test(no_mutation_of_a_file_breaks_the_reader),
 	};
 

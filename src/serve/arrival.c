@@ -502,12 +502,12 @@ void guest_admitted(struct guest *guest)
 	}
 }
 
-void guest_found(struct guest *guest, struct secrets *found, bool mock_scram)
+void guest_found(struct guest *guest, struct secrets *found, struct secret_mock mock)
 {
 	guest->state = GUEST_LOGIN;
 	guest->pool = NO_POOL;
 	buf_clear(&guest->worker->out);
-	go_on(guest, client_found(guest->login, found, mock_scram, &guest->worker->out));
+	go_on(guest, client_found(guest->login, found, mock, &guest->worker->out));
 }
 
 void guest_told_roles(struct guest *guest, struct roles *roles)

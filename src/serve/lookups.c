@@ -54,6 +54,7 @@ struct lookups {
 	struct link buckets[BUCKETS], ages; /* oldest answer first */
 	uint32_t count, asked;
 	bool scram_seen, other_seen;
+	struct secret_mock like; /* the last SCRAM secret that was found */
 	struct secrets **pools; /* by pool id: what its last login proved */
 	uint32_t pool_capacity;
 };
@@ -248,14 +249,15 @@ void lookup_letter_free(struct letter *mail)
 static void go_on(struct guest *guest, struct secrets *found, struct roles *roles)
 {
 	struct lookups *lookups = guest->worker->house->lookups;
-	bool mock;
+	struct secret_mock mock;
 
 	if (guest->looking_for == LOOKUP_ROLES) {
 		guest_told_roles(guest, roles);
 		return;
 	}
 	lock_take(lookups->lock);
-	mock = lookups->scram_seen || !lookups->other_seen;
+	mock = lookups->like;
+	mock.scram = lookups->scram_seen || !lookups->other_seen;
 	lock_drop(lookups->lock);
 	guest_found(guest, found, mock);
 }
@@ -316,10 +318,12 @@ static void finish(struct guest *guest, enum outcome outcome, struct secrets *fo
 		entry->doubted = false;
 		link_last(&lookups->ages, &entry->age);
 		if (found) {
-			bool scram = secrets_find(found, span_text(entry->user))->kind == SECRET_SCRAM;
+			struct secret_mock like = secret_mock_like(secrets_find(found, span_text(entry->user)));
 
-			lookups->scram_seen = lookups->scram_seen || scram;
-			lookups->other_seen = lookups->other_seen || !scram;
+			lookups->scram_seen = lookups->scram_seen || like.scram;
+			lookups->other_seen = lookups->other_seen || !like.scram;
+			if (like.scram)
+				lookups->like = like;
 		}
 	} else {
 		entry_free(lookups, entry);

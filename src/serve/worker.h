@@ -341,7 +341,7 @@ void pending_clear(struct guest *);      /* no answer to what is under way will 
 void guest_statements_fini(struct guest *);
 void guest_learned(struct guest *, struct channel *);
 /* What auth_query found (NULL: nobody; see client_found): on with the login. */
-void guest_found(struct guest *, struct secrets *found, bool mock_scram);
+void guest_found(struct guest *, struct secrets *found, struct secret_mock mock);
 void guest_told_roles(struct guest *, struct roles *);  /* NULL: nobody can tell */
 void guest_told_host(struct guest *, const char *host); /* likewise */
 void guest_vouched(struct guest *, bool yes);           /* what PAM or a directory said */

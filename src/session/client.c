@@ -36,7 +36,7 @@ struct client {
 	struct login *login;
 	enum auth_method method; /* by which it proves itself */
 	unsigned rule;           /* of auth_hba_file, which said so */
-	bool mock_scram;
+	struct secret_mock mock; /* of who was looked up in vain */
 	struct client_facts facts;
 	char *user, *database;
 	uint8_t random[64], process_random[32];
@@ -545,10 +545,9 @@ static enum client_edge begin_proof(struct client *client, struct buf *out)
 	if (client->unknown_count > 0 || client->asked != client->facts.protocol)
 		message_negotiate(&w, client->facts.protocol, client->unknown, client->unknown_count);
 	if (client->facts.looked_up)
-		setup.mock_scram = !setup.secret && client->mock_scram;
+		setup.mock = client->mock;
 	else if (client->secrets)
-		setup.mock_scram = !setup.secret &&
-			secrets_mock_scram(client->secrets, client->facts.user, client->process_random);
+		setup.mock = secrets_mock(client->secrets, client->facts.user, client->process_random);
 	client->login = login_new(&setup, &w, &result);
 	if (!client->login || !writer_ok(&w))
 		return out_of_memory(client, out);
@@ -605,12 +604,12 @@ enum client_edge client_told_host(struct client *client, const char *host, struc
 	return choose_proof(client, out);
 }
 
-enum client_edge client_found(struct client *client, struct secrets *found, bool mock_scram, struct buf *out)
+enum client_edge client_found(struct client *client, struct secrets *found, struct secret_mock mock, struct buf *out)
 {
 	check(client->state == STATE_ASKING);
 	client->facts.looked_up = true;
 	client->facts.found = found ? secrets_keep(found) : NULL;
-	client->mock_scram = mock_scram;
+	client->mock = mock;
 	return begin_proof(client, out);
 }
 

@@ -70,8 +70,8 @@ enum client_edge client_admit(struct client *, struct buf *out);
 enum client_edge client_told_roles(struct client *, struct roles *, struct buf *out);
 enum client_edge client_told_host(struct client *, const char *host, struct buf *out);
 
-/* What auth_query found: this user alone; NULL: nobody, who goes through the same motions, with a SCRAM secret or not. Kept (counted). */
-enum client_edge client_found(struct client *, struct secrets *found, bool mock_scram, struct buf *out);
+/* What auth_query found: this user alone; NULL: nobody, who goes through the same motions as `mock`. Kept (counted). */
+enum client_edge client_found(struct client *, struct secrets *found, struct secret_mock mock, struct buf *out);
 
 /* What is to be asked: all is borrowed until client_vouched or client_free. */
 struct client_question {

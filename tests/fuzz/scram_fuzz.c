@@ -49,7 +49,7 @@ static void fuzz_login(unsigned choice, const struct secret *secret, struct read
 	struct login_setup setup = { .method = methods[choice & 3],
 		.user = span_text("app"),
 		.secret = choice & 4 ? NULL : secret,
-		.mock_scram = choice & 8,
+		.mock = { .scram = choice & 8, .iterations = choice & 4 ? 1 : 0, .salt_length = choice & 8 ? SCRAM_SALT_MAX : 0 },
 		.binding = span_text(choice & 64 ? "certificate" : ""),
 		.scram_iterations = 1,
 		.random = zeros,
