@@ -32,7 +32,8 @@ struct login_setup {
 	enum auth_method method; /* AUTH_MD5 with a SCRAM secret becomes SCRAM, as PgBouncer does */
 	struct span user;
 	const struct secret *secret; /* borrowed during the conversation; NULL: unknown user */
-	struct secret_mock mock; /* unknown user: what to pretend; SCRAM or not under AUTH_MD5 and AUTH_PLAIN. See secrets_mock */
+	struct secret_mock
+		mock; /* unknown user: what to pretend; SCRAM or not under AUTH_MD5 and AUTH_PLAIN. See secrets_mock */
 	uint32_t scram_iterations;
 	const uint8_t *random; /* 64 fresh random bytes: salts and nonces come from here */
 	struct span

@@ -227,6 +227,30 @@ static const char *contradiction(const struct directory *d, const struct line *l
 	return NULL;
 }
 
+void directory_mask(struct span text, char *out, size_t size)
+{
+	static const char secret[] = "ldapbindpasswd";
+	char word[1024], error[100];
+	size_t n = 0;
+	int took;
+
+	*out = 0;
+	do {
+		struct span before = text;
+		bool hidden;
+
+		took = take_word(&text, word, sizeof word, error, sizeof error);
+		hidden = took != 0 && strncmp(word, secret, sizeof secret - 1) == 0;
+		before = text_trim(span_of(before.at, before.length - text.length));
+		if (took < 0)
+			n += text_format(out + n, size - n, "%s****", n ? " " : "");
+		else if (took > 0)
+			n += text_format(out + n, size - n, "%s%.*s%s", n ? " " : "", hidden ? 0 : (int)before.length,
+				(const char *)before.at, hidden ? "ldapbindpasswd=****" : "");
+		secret_wipe(word, sizeof word);
+	} while (took > 0);
+}
+
 bool directory_parse(struct directory *d, struct span text, char *error, size_t error_size)
 {
 	struct line line = { 0 };

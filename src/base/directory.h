@@ -25,6 +25,9 @@ struct directory {
 /* `text` is KEY=VALUE, parted by blanks; what is in double quotes may have blanks, and two of them there are one. False: `error`. */
 bool directory_parse(struct directory *, struct span text, char *error, size_t error_size);
 
+/* The same text with **** in place of the password, for everybody's eyes; cut if too long. What can not be read is left out to its end. */
+void directory_mask(struct span text, char *out, size_t size);
+
 /* The name that simple bind uses, and the filter of the search. False: this user's name has letters that mean something there, or it is
  * too long. */
 bool directory_name(const struct directory *, const char *user, char *out, size_t size);

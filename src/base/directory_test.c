@@ -108,6 +108,28 @@ static void what_can_not_be_meant_is_said(void **state)
 	}
 }
 
+static void the_password_is_shown_to_nobody(void **state)
+{
+	static const char *const cases[][2] = {
+		{ "", "" },
+		{ "ldapserver=h  ldapprefix=\"uid=\" ", "ldapserver=h ldapprefix=\"uid=\"" },
+		{ "ldapserver=h ldapbindpasswd=geheim ldaptls=1", "ldapserver=h ldapbindpasswd=**** ldaptls=1" },
+		{ "ldapbindpasswd=\"ge heim\"", "ldapbindpasswd=****" },
+		{ "\"ldapbindpasswd=ge heim\" a=b", "ldapbindpasswd=**** a=b" },
+		{ "ldap\"bind\"passwd=geheim", "ldapbindpasswd=****" },
+		{ "ldapbindpasswd geheim", "ldapbindpasswd=**** geheim" },
+		{ "a=b ldapbindpasswd=\"geheim", "a=b ****" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		directory_mask(span_text(cases[i][0]), text, sizeof text);
+		assert_string_equal(text, cases[i][1]);
+	}
+	directory_mask(span_text("ldapserver=h ldapbindpasswd=geheim"), text, 20);
+	assert_string_equal(text, "ldapserver=h ldapbi");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -116,6 +138,7 @@ int main(void)
 		cmocka_unit_test(a_url_says_all_of_it),
 		cmocka_unit_test(a_name_that_would_mean_something_is_refused),
 		cmocka_unit_test(what_can_not_be_meant_is_said),
+		cmocka_unit_test(the_password_is_shown_to_nobody),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

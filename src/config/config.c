@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "base/check.h"
+#include "base/directory.h"
 #include "base/text.h"
 #include "config/build.h"
 #include "config/ini.h"
@@ -254,7 +255,9 @@ bool config_view(const struct config *c, size_t i, struct setting_view *out)
 	*out = (struct setting_view){ .key = row->key,
 		.standard = schema_standard(row, c->manner),
 		.reloadable = row->reloadable && row->built == BUILT };
-	if (row->size > 0)
+	if (strcmp(row->key, "auth_ldap_options") == 0)
+		directory_mask(span_text(c->auth_ldap_options), out->value, sizeof out->value);
+	else if (row->size > 0)
 		value_write(row, c, out->value, sizeof out->value);
 	else
 		text_copy(out->value, sizeof out->value, c->private->texts[at]);

@@ -55,7 +55,7 @@ struct lookups {
 	uint32_t count, asked;
 	bool scram_seen, other_seen;
 	struct secret_mock like; /* the last SCRAM secret that was found */
-	struct secrets **pools; /* by pool id: what its last login proved */
+	struct secrets **pools;  /* by pool id: what its last login proved */
 	uint32_t pool_capacity;
 };
 

@@ -100,7 +100,8 @@ static bool password_fits(struct house *house, const struct config *config, cons
 		.method = AUTH_PLAIN,
 		.user = span_text(user),
 		.secret = secrets ? secrets_find(secrets, span_text(user)) : NULL,
-		.mock = secrets ? secrets_mock(secrets, span_text(user), house->process_random) : (struct secret_mock){ 0 },
+		.mock = secrets ? secrets_mock(secrets, span_text(user), house->process_random)
+				: (struct secret_mock){ 0 },
 		.scram_iterations = (uint32_t)config->scram_iterations,
 		.random = random,
 		.process = house->process_random,

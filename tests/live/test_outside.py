@@ -7,6 +7,8 @@ import subprocess
 import threading
 import unittest
 
+import papers
+import wire
 from harness import Story, free_port, helper, wait_until
 from wire import Client
 
@@ -29,21 +31,30 @@ class By_a_directory(Story):
     kinds = ("pgweir",)
 
     @helper
-    def directory(self):
-        """A slapd of our own; its port."""
-        pooler = self.begun()
+    def directory(self, encrypted=False, **options):
+        """A slapd of our own; its port, or with a certificate (then nothing is answered in clear) its port and that for ldaps."""
+        authority = papers.Authority(self.own_folder()) if encrypted else None
+        more, urls = "", ""
+        if encrypted:
+            paper = authority.sign("directory", alternatives="IP:127.0.0.1")
+            more = (f"TLSCACertificateFile {authority.certificate}\nTLSCertificateFile {paper[0]}\n"
+                    f"TLSCertificateKeyFile {paper[1]}\nsecurity tls=128\n")
+            options = {"environment": {"LDAPTLS_CACERT": str(authority.certificate)}} | options
+            ldaps = free_port()
+            urls = f" ldaps://127.0.0.1:{ldaps}"
+        pooler = self.begun(**options)
         folder = pooler.folder / "slapd"
         folder.mkdir()
         (folder / "data").mkdir()
         (folder / "slapd.conf").write_text(
             "include /etc/ldap/schema/core.schema\nmodulepath /usr/lib/ldap\nmoduleload back_mdb\n"
-            f"pidfile {folder}/pid\ndatabase mdb\nmaxsize 10485760\nsuffix dc=test\nrootdn cn=root,dc=test\nrootpw root\n"
+            f"pidfile {folder}/pid\n{more}database mdb\nmaxsize 10485760\nsuffix dc=test\nrootdn cn=root,dc=test\nrootpw root\n"
             f"directory {folder}/data\naccess to attrs=userPassword by anonymous auth by * none\naccess to * by * read\n")
         (folder / "people").write_text(PEOPLE)
         subprocess.run(["/usr/sbin/slapadd", "-f", folder / "slapd.conf", "-l", folder / "people"], check=True,
                        capture_output=True, timeout=60)
         port = free_port()
-        child = subprocess.Popen(["/usr/sbin/slapd", "-d", "0", "-h", f"ldap://127.0.0.1:{port}", "-f", folder / "slapd.conf"],
+        child = subprocess.Popen(["/usr/sbin/slapd", "-d", "0", "-h", f"ldap://127.0.0.1:{port}{urls}", "-f", folder / "slapd.conf"],
                                  stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         self.addCleanup(lambda: (child.kill(), child.wait()))
 
@@ -51,7 +62,7 @@ class By_a_directory(Story):
             with socket.socket() as s:
                 return s.connect_ex(("127.0.0.1", port)) == 0
         wait_until("slapd listens", listens, timeout=60)
-        return pooler, port
+        return (pooler, port, ldaps) if encrypted else (pooler, port)
 
     @helper
     def use(self, pooler, settings, rules=None):
@@ -63,9 +74,10 @@ class By_a_directory(Story):
         pooler.desk.query("RELOAD")
 
     @helper
-    def begun(self, **settings):
+    def begun(self, environment=None, **settings):
         """A pooler with a console that stays, whatever is asked of newcomers."""
-        pooler = self.pooler(userlist={"other": "two", "admin": "four"}, settings={"auth_type": "trust"} | settings)
+        pooler = self.pooler(userlist={"other": "two", "admin": "four"}, settings={"auth_type": "trust"} | settings,
+                             environment=environment)
         pooler.desk = Client(pooler.address, user="admin", database="pgweir")
         self.addCleanup(pooler.desk.close)
         return pooler
@@ -92,6 +104,65 @@ class By_a_directory(Story):
         self.assertIn("the search found no entry of the user", pooler.log())
         self.use(pooler, {}, f"host all all all ldap ldapurl=ldap://127.0.0.1:{port}/dc=test?cn?sub\n")
         self.judge(pooler)
+
+    def encrypted_by_ldaps_and_by_starttls(self):
+        pooler, port, ldaps = self.directory(encrypted=True)
+        simple = 'ldapserver=127.0.0.1 ldapprefix="cn=" ldapsuffix=", dc=test"'
+        self.use(pooler, {"auth_type": "ldap", "auth_ldap_options": f"{simple} ldapscheme=ldaps ldapport={ldaps}"})
+        self.judge(pooler)
+        self.use(pooler, {"auth_ldap_options": f"{simple} ldaptls=1 ldapport={port}"})
+        self.judge(pooler)
+        # In clear the directory judges nobody.
+        self.use(pooler, {"auth_ldap_options": f"{simple} ldapport={port}"})
+        self.refused(pooler.client, password="one", sqlstate="28P01")
+        self.assertIn("Confidentiality required", pooler.log())
+        self.use(pooler, {}, f"host all all all ldap ldapurl=ldaps://127.0.0.1:{ldaps}/dc=test?cn?sub\n")
+        self.judge(pooler)
+
+    def a_directory_with_another_name_or_an_unknown_authority_is_not_asked(self):
+        pooler, port, ldaps = self.directory(encrypted=True)
+        simple = 'ldapprefix="cn=" ldapsuffix=", dc=test"'
+        for options in (f"ldapscheme=ldaps ldapport={ldaps}", f"ldaptls=1 ldapport={port}"):
+            self.use(pooler, {"auth_type": "ldap", "auth_ldap_options": f"ldapserver=localhost {simple} {options}"})
+            self.refused(pooler.client, password="one", sqlstate="28P01")
+        pooler, port, ldaps = self.directory(encrypted=True, environment={})
+        for options in (f"ldapscheme=ldaps ldapport={ldaps}", f"ldaptls=1 ldapport={port}"):
+            self.use(pooler, {"auth_type": "ldap", "auth_ldap_options": f"ldapserver=127.0.0.1 {simple} {options}"})
+            self.refused(pooler.client, password="one", sqlstate="28P01")
+        self.assertIn("LDAP ldaps://127.0.0.1", pooler.log())
+        self.assertIn("StartTLS", pooler.log())
+
+    def the_console_shows_no_password_of_the_directory(self):
+        pooler = self.begun(auth_ldap_options='ldapserver=h ldapbasedn=dc=x ldapbindpasswd="ge heim"')
+        shown = pooler.desk.query("SHOW CONFIG").dicts()
+        self.assertEqual(["ldapserver=h ldapbasedn=dc=x ldapbindpasswd=****"],
+                         [row["value"] for row in shown if row["key"] == "auth_ldap_options"])
+        self.assertFalse([row for row in shown if "heim" in str(row.values())])
+
+    def a_full_queue_refuses_at_once_and_a_shutdown_waits_for_nobody(self):
+        listener = socket.create_server(("127.0.0.1", 0), backlog=200)
+        self.addCleanup(listener.close)
+        pooler = self.begun()
+        self.use(pooler, {}, f"host all app all ldap ldapserver=127.0.0.1 ldapport={listener.getsockname()[1]} ldapprefix=cn=\n"
+                             "host all other all scram-sha-256\n")
+        waiting = []
+        for _ in range(150):     # four are asked about, a hundred wait: whatever the order, some find no place
+            client = Client(pooler.address, login=False)
+            self.addCleanup(client.close)
+            client.send(wire.startup({"user": "app", "database": "app"}))
+            self.assertEqual(b"R", client.read()[0])
+            client.send(wire.message(b"p", wire.text("one")))
+            waiting.append(client)
+        wait_until("some are refused", lambda: "too many logins wait for an answer" in pooler.log())
+        self.assertEqual([10, 11, 12, 0], pooler.client(user="other", password="two").auth)
+        pooler.desk.send(wire.query("SHUTDOWN"))
+        self.assertEqual(0, pooler.wait(60))
+        for client in waiting:
+            kinds = []
+            with contextlib.suppress(wire.Closed):
+                while True:
+                    kinds.append(client.read()[0])
+            self.assertNotIn(b"Z", kinds)
 
     def what_is_wrong_with_the_options_fails_the_reload(self):
         pooler = self.begun()
