@@ -1,7 +1,11 @@
 """auth_query: users who are not in auth_file, whose secrets PostgreSQL is asked for."""
+import os
+import ssl
+import subprocess
 import threading
 import time
 
+import papers
 from harness import Peak, Story, helper, on, wait_until
 from wire import Client, Refused, md5_secret, startup
 
@@ -345,3 +349,80 @@ class Many_at_once(Asking):
             self.together(lambda: self.login(pooler, timeout=30).value("SELECT 1"),
                           lambda: self.login(pooler, "mads", timeout=30).value("SELECT 1"), timeout=40)
         self.assertLessEqual(peak.value, 1)
+
+
+class In_company(Asking):
+    """Users that PostgreSQL was asked for, and what else a login may be made of."""
+
+    kinds = ("pgweir",)
+
+    @helper
+    def encrypting(self, **settings):
+        self.authority = papers.Authority(self.own_folder())
+        certificate, key = self.authority.sign("server", "localhost", "DNS:localhost,IP:127.0.0.1")
+        return self.asking(settings={"client_tls_cert_file": certificate, "client_tls_key_file": key,
+                                     "client_tls_ca_file": self.authority.certificate, **settings})
+
+    @helper
+    def by_certificate(self, pooler, name, user):
+        context = ssl.create_default_context(cafile=self.authority.certificate)
+        context.load_cert_chain(*self.authority.sign(name))
+        context.check_hostname = False
+        return pooler.client(user=user, tls=context)
+
+    def a_certificate_names_who_is_then_asked_for(self):
+        pooler = self.encrypting(client_tls_sslmode="verify-full", auth_type="cert")
+        client = self.by_certificate(pooler, "mads", "mads")
+        self.assertEqual([0], client.auth)
+        self.assertEqual("mads", client.value("SELECT current_user"))   # the md5 secret that was found is enough there
+        self.assertEqual(1, self.asked())
+        self.refused(self.by_certificate, pooler, "nobody", "nobody", sqlstate="28P01")
+        asked = self.asked()
+        self.refused(self.by_certificate, pooler, "other", "mads", sqlstate="28000", says="certificate authentication failed")
+        self.assertEqual(asked, self.asked(), "PostgreSQL was asked for somebody whom the certificate does not name")
+
+    def a_rule_may_want_a_certificate_beside_the_password_that_is_asked_for(self):
+        pooler = self.encrypting(client_tls_sslmode="require")
+        (pooler.folder / "hba").write_text("local all all trust\nhostssl all all all scram-sha-256 clientcert=verify-full\n")
+        pooler.settings |= {"auth_type": "hba", "auth_hba_file": pooler.folder / "hba"}
+        pooler.write_files()
+        with Client(pooler.socket_path, user="admin", database="pgbouncer", password="admin") as console:
+            console.query("RELOAD")
+        context = ssl.create_default_context(cafile=self.authority.certificate)
+        context.check_hostname = False
+        self.refused(pooler.client, user="sara", password="sesame", tls=context, sqlstate="28000")
+        context.load_cert_chain(*self.authority.sign("sara"))
+        client = pooler.client(user="sara", password="sesame", tls=context)
+        self.assertEqual([10, 11, 12, 0], client.auth)
+        self.assertEqual("sara", client.value("SELECT current_user"))
+        self.refused(pooler.client, user="sara", password="wrong", tls=context, sqlstate="28P01")
+
+    def who_is_bound_to_the_channel_is_passed_through(self):
+        pooler = self.encrypting(client_tls_sslmode="require", auth_type="scram-sha-256")
+        for password, status in (("sesame", 0), ("wrong", 2)):
+            done = subprocess.run(
+                ["psql", "-XAtqc", "SELECT current_user", f"host=127.0.0.1 port={pooler.port} user=sara dbname=app "
+                 f"sslmode=require channel_binding=require password={password} connect_timeout=20"],
+                stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=60, env={"HOME": "/nowhere", "PATH": os.environ["PATH"]})
+            self.assertEqual((status, b"sara\n" if status == 0 else b""), (done.returncode, done.stdout), done.stderr)
+        self.assertIn(b"password authentication failed", done.stderr)
+
+    def those_who_listen_share_a_connection(self):
+        pooler = self.asking(settings={"pool_mode": "transaction", "transparency": "full", "default_pool_size": 1})
+        sara, mads = self.login(pooler), self.login(pooler, "mads")
+        for client in (sara, mads):
+            client.query('LISTEN "news"')
+        # Their pools have one server each, which nobody keeps.
+        self.assertEqual("sara", self.login(pooler).value("SELECT current_user"))
+        self.assertEqual("mads", self.login(pooler, "mads").value("SELECT current_user"))
+        self.sql("NOTIFY news, 'one'", database="app")
+        for client in (sara, mads):
+            wait_until("it is told", lambda client=client: client.query("SELECT 1") and client.notifications)
+            self.assertEqual(["one"], [payload for _, _, payload in client.notifications])
+        # A third user hears as well, who was asked for only now, and one who leaves takes nothing along.
+        sara.close()
+        third = self.login(pooler)
+        third.query('LISTEN "news"')
+        self.sql("NOTIFY news, 'two'", database="app")
+        for client in (mads, third):
+            wait_until("it is told", lambda client=client: client.query("SELECT 1") and "two" in str(client.notifications))
