@@ -529,6 +529,40 @@ static void add_lease(struct worker *worker, struct snapshot *snapshot, const st
 	add_words(row, channel);
 }
 
+/* What this client has done since its login. Its statements have lost their literals when they were kept. */
+static void add_to_ledger(struct worker *worker, struct snapshot *snapshot, const struct guest *guest)
+{
+	const struct habits *habits = &guest->habits;
+	const struct channel *channel = guest->channel && guest->channel->guest == guest ? guest->channel : NULL;
+	struct ledger_row *row = snapshot_ledger(snapshot);
+	time_us since;
+
+	if (!row)
+		return;
+	row->client = guest->number;
+	guest_who(guest, &row->who);
+	text_copy(row->state, sizeof row->state,
+		channel                                 ? lease_state(channel, &since)
+			: guest->state == GUEST_WAITING ? "waiting"
+							: "parked");
+	row->connected_wall = wall_of(worker, snapshot, guest->connected);
+	row->age = worker->now - guest->connected;
+	row->rest = habits->rest_since ? worker->now - habits->rest_since : 0;
+	row->bursts = habits->bursts;
+	row->transactions = habits->transactions;
+	row->waited = habits->waited;
+	row->executing = habits->executing;
+	row->in_block = habits->in_block;
+	row->sending = habits->sending + (channel && channel->unread_since ? worker->now - channel->unread_since : 0);
+	row->received = habits->received;
+	row->sent = habits->sent;
+	row->no_reap = habits->exempt;
+	if (habits->first)
+		text_escape(row->first, sizeof row->first, span_text(habits->first->at));
+	if (habits->last)
+		text_escape(row->last, sizeof row->last, span_text(habits->last->at));
+}
+
 /* Counters are plain numbers one after another: adding two sets of them is a loop. */
 #define COUNTERS (sizeof(struct stat_counters) / sizeof(uint64_t))
 
@@ -598,6 +632,10 @@ static void visit_own(struct worker *worker, struct snapshot *snapshot)
 		while ((guest = slots_next(&worker->guests, &slot)))
 			if (guest->state != GUEST_ENDING)
 				add_client(worker, snapshot, guest);
+	slot = 0;
+	while ((snapshot->parts & PART_LEDGER) && (guest = slots_next(&worker->guests, &slot)))
+		if (guest->state != GUEST_ENDING && guest->habits.arrived)
+			add_to_ledger(worker, snapshot, guest);
 	for (i = 0; (snapshot->parts & PART_SERVERS) && i < worker->channel_capacity; i++)
 		if (worker->channels[i])
 			add_server(worker, snapshot, worker->channels[i]);

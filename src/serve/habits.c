@@ -247,6 +247,8 @@ void habits_stuck(struct channel *channel, bool stuck)
 {
 	size_t queued = channel->guest && channel->guest->stream ? stream_queued(channel->guest->stream) : 0;
 
+	if (channel->guest && channel->unread_since && (!stuck || queued < channel->unread))
+		channel->guest->habits.sending += channel->worker->now - channel->unread_since;
 	if (!stuck || queued == 0)
 		channel->unread_since = 0;
 	else if (channel->unread_since == 0 || queued < channel->unread)

@@ -13,6 +13,7 @@ struct text;
 struct habits {
 	time_us rest_since; /* it came to rest: it owes nothing, is owed nothing, and no block is open; 0: it is at work */
 	time_us waited, executing, in_block;
+	time_us sending;         /* its server waited for it to read on */
 	uint64_t received, sent; /* bytes */
 	uint32_t bursts, transactions;
 	struct text *first,

@@ -350,6 +350,8 @@ size_t relay_client(struct guest *guest, struct span in)
 	if (guest->pool != NO_POOL) {
 		guest_view(guest)->stats.received += length - in.length;
 		guest_view(guest)->stats.sent += worker->to_client.sent;
+		guest->habits.received += length - in.length;
+		guest->habits.sent += worker->to_client.sent;
 	}
 	if (!outbox_end(&worker->to_client) && guest->state != GUEST_ENDING)
 		guest_end(guest, NULL, "out of memory");

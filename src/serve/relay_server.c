@@ -503,6 +503,8 @@ size_t relay_server(struct channel *channel, struct span in)
 		in = span_skip(in, n);
 	}
 	worker->views[channel->pool]->stats.sent += o->sent;
+	if (guest)
+		guest->habits.sent += o->sent;
 	if (!outbox_end(o) && guest && guest->state != GUEST_ENDING)
 		guest_end(guest, NULL, "out of memory");
 	if (step == STEP_STOP)

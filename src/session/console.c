@@ -490,7 +490,7 @@ const char *console_help(void)
 	       "\tSHOW STATS|STATS_TOTALS|STATS_AVERAGES|TOTALS\n"
 	       "\tSHOW PEERS|PEER_POOLS|DNS_HOSTS|DNS_ZONES\n"
 	       "\tSHOW SOCKETS|ACTIVE_SOCKETS|LISTS|STATE|MEM|BUDGET|FDS\n"
-	       "\tSHOW LEAKS|ORIGINS|LEASES|PINS|REAPS\n"
+	       "\tSHOW LEAKS|ORIGINS|LEDGER|LEASES|PINS|REAPS\n"
 	       "\tSET key = value\n"
 	       "\tRELOAD\n"
 	       "\tPAUSE [<db>]\n"

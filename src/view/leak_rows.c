@@ -102,6 +102,22 @@ static const struct field pin_fields[] = {
 	E(put_u32, who.origin), E(put_text, pin), E(put_duration, age), E(put_text_or_null, pin_statement),
 };
 
+static const struct column ledger_columns[] = {
+	{ "client", INT4 }, { "user", TEXT }, { "database", TEXT }, { "application_name", TEXT }, { "addr", TEXT },
+	{ "port", INT4 }, { "origin", INT4 }, { "state", TEXT }, { "connect_time", TEXT }, { "age", NUMERIC },
+	{ "rest", NUMERIC }, { "bursts", INT4 }, { "transactions", INT4 }, { "waiting_time", NUMERIC },
+	{ "executing_time", NUMERIC }, { "in_transaction_time", NUMERIC }, { "sending_time", NUMERIC },
+	{ "received", INT8 }, { "sent", INT8 }, { "first_statement", TEXT }, { "last_statement", TEXT }, { "no_reap", TEXT },
+};
+#define G(put, member) { put, offsetof(struct ledger_row, member) }
+static const struct field ledger_fields[] = {
+	G(put_u64, client), G(put_text, who.user), G(put_text, who.database), G(put_text, who.application_name), G(put_text, who.address),
+	G(put_int, who.port), G(put_u32, who.origin), G(put_text, state), G(put_wall, connected_wall), G(put_duration, age),
+	G(put_duration_or_null, rest), G(put_u32, bursts), G(put_u32, transactions), G(put_duration, waited),
+	G(put_duration, executing), G(put_duration, in_block), G(put_duration, sending),
+	G(put_u64, received), G(put_u64, sent), G(put_text_or_null, first), G(put_text_or_null, last), G(put_yes_no, no_reap),
+};
+
 static const struct column reap_columns[] = {
 	{ "at", TEXT }, { "client", INT4 }, { "origin", INT4 }, { "pattern", TEXT }, { "user", TEXT }, { "database", TEXT },
 	{ "application_name", TEXT }, { "addr", TEXT }, { "port", INT4 }, { "idle", NUMERIC }, { "outcome", TEXT },
@@ -125,11 +141,13 @@ static const struct source origins = { LIST(origins, origin_count), .fields = or
 static const struct source leases = { LIST(leases, lease_count), .fields = lease_fields };
 static const struct source pins = { LIST(leases, lease_count), .fields = pin_fields, .shown = lease_is_pinned };
 
+static const struct source ledger = { LIST(ledger, ledger_count), .fields = ledger_fields };
 static const struct source reaps = { LIST(reaps, reap_count), .fields = reap_fields };
 
 const struct show leak_shows[] = {
 	{ "leaks", PART_LEAKS, COLUMNS(leak_columns), .sources = { &leaks } },
 	{ "leases", PART_LEASES | PART_POOLS, COLUMNS(lease_columns), .sources = { &leases } },
+	{ "ledger", PART_LEDGER, COLUMNS(ledger_columns), .sources = { &ledger } },
 	{ "origins", PART_LEAKS, COLUMNS(origin_columns), .sources = { &origins } },
 	{ "pins", PART_LEASES | PART_POOLS, COLUMNS(pin_columns), .sources = { &pins } },
 	{ "reaps", PART_LEAKS, COLUMNS(reap_columns), .sources = { &reaps } },
@@ -140,4 +158,5 @@ FILLS(leak_fields, leak_columns);
 FILLS(origin_fields, origin_columns);
 FILLS(lease_fields, lease_columns);
 FILLS(pin_fields, pin_columns);
+FILLS(ledger_fields, ledger_columns);
 FILLS(reap_fields, reap_columns);

@@ -247,6 +247,11 @@ static const struct expectation {
 		"age:1700 in_state:1700 transaction_age:1700 waiting:23 first_statement:25 statement:25 route:25 trace_id:25 "
 		"pin:25",
 		PART_LEASES | PART_POOLS },
+	{ "ledger",
+		"client:23 user:25 database:25 application_name:25 addr:25 port:23 origin:23 state:25 connect_time:25 age:1700 "
+		"rest:1700 bursts:23 transactions:23 waiting_time:1700 executing_time:1700 in_transaction_time:1700 "
+		"sending_time:1700 received:20 sent:20 first_statement:25 last_statement:25 no_reap:25",
+		PART_LEDGER },
 	{ "origins",
 		"id:23 user:25 database:25 application_name:25 address:25 driver:25 process:25 process_id:23 clients:23 parked:23 "
 		"waiting:23 lent:23 quiet:23 silent:23 once:23 in_transaction:23 holding:23 unread:23 logins:20 logouts:20 "
@@ -1012,6 +1017,28 @@ static void only_leases_with_a_reason_are_pins(void **state)
 	assert_string_equal(answer.cells[0][6], "a reason");
 }
 
+static void a_client_at_work_has_no_rest(void **state)
+{
+	struct ledger_row *row;
+
+	(void)state;
+	row = snapshot_ledger(snapshot);
+	row->client = 7;
+	row->rest = 1500000;
+	row->sent = 5000000000;
+	text_copy(row->first, sizeof row->first, "SELECT ?");
+	snapshot_ledger(snapshot)->client = 8;
+	show("ledger");
+	assert_int_equal(answer.row_count, 2);
+	assert_string_equal(answer.cells[0][0], "7");
+	assert_string_equal(answer.cells[0][10], "1.500");
+	assert_string_equal(answer.cells[0][18], "5000000000");
+	assert_string_equal(answer.cells[0][19], "SELECT ?");
+	assert_string_equal(answer.cells[0][21], "no");
+	assert_null(answer.cells[1][10]);
+	assert_null(answer.cells[1][19]);
+}
+
 int main(void)
 {
 #define STORY(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
@@ -1049,6 +1076,7 @@ int main(void)
 		STORY(refused_memory_is_said_and_what_was_there_stays),
 		STORY(what_does_not_apply_to_a_leak_is_null),
 		STORY(only_leases_with_a_reason_are_pins),
+		STORY(a_client_at_work_has_no_rest),
 		STORY(freeing_nothing_is_fine),
 	};
 

@@ -38,6 +38,7 @@ void snapshot_free(struct snapshot *snapshot)
 	free(snapshot->stats_places.rows);
 	free(snapshot->settings);
 	free(snapshot->leases);
+	free(snapshot->ledger);
 	free(snapshot->origins);
 	free(snapshot->leaks);
 	free(snapshot->reaps);
@@ -229,6 +230,16 @@ struct lease_row *snapshot_lease(struct snapshot *s)
 		return NULL;
 	s->leases = list;
 	return &list[s->lease_count - 1];
+}
+
+struct ledger_row *snapshot_ledger(struct snapshot *s)
+{
+	struct ledger_row *list = grow(s, s->ledger, &s->ledger_count, &s->ledger_capacity, sizeof *list);
+
+	if (!list)
+		return NULL;
+	s->ledger = list;
+	return &list[s->ledger_count - 1];
 }
 
 /* A copy of the list; NULL when it is empty or memory is refused. */

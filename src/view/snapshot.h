@@ -21,7 +21,8 @@ enum snapshot_part {
 	PART_LEASES = 16,
 	PART_LEAKS = 32, /* and origins: as they were when last looked at, see serve/survey.c */
 	PART_PINS = 64,  /* how many there are, by reason; the rows are in LEASES */
-	PART_ALL = 127
+	PART_ALL = 127,
+	PART_LEDGER = 128 /* a row with words for each client, so only for who asks for it */
 };
 
 #define SNAPSHOT_NAME 64
@@ -209,6 +210,20 @@ struct lease_row {
 	char pin_statement[SNAPSHOT_WORDS]; /* which statement made it so */
 };
 
+/* What a client has done so far. */
+struct ledger_row {
+	uint64_t client; /* its number, as in CLIENTS */
+	struct who_row who;
+	char state[24]; /* parked, waiting, or that of its lease */
+	time_us connected_wall, age;
+	time_us rest; /* how long it has owed nothing and been owed nothing; 0: it is at work */
+	uint32_t bursts, transactions;
+	time_us waited, executing, in_block, sending; /* of what has ended; `sending` with what goes on */
+	uint64_t received, sent;                      /* bytes */
+	char first[SNAPSHOT_WORDS], last[SNAPSHOT_WORDS];
+	bool no_reap;
+};
+
 /* A client that the reaper looked at. */
 struct reap_row {
 	time_us wall;
@@ -261,6 +276,8 @@ struct snapshot {
 	size_t setting_count, setting_capacity;
 	struct lease_row *leases;
 	size_t lease_count, lease_capacity;
+	struct ledger_row *ledger;
+	size_t ledger_count, ledger_capacity;
 	struct origin_row *origins; /* these two are added as whole lists */
 	size_t origin_count;
 	struct leak_row *leaks;
@@ -298,6 +315,7 @@ struct database_row *snapshot_database(struct snapshot *);
 struct budget_row *snapshot_budget(struct snapshot *);
 struct config_row *snapshot_setting(struct snapshot *);
 struct lease_row *snapshot_lease(struct snapshot *);
+struct ledger_row *snapshot_ledger(struct snapshot *);
 
 /* The row of this name, which is added where it is not there; NULL: memory is refused, likewise. */
 struct user_row *snapshot_user(struct snapshot *, const char *name, bool *is_new);

@@ -43,6 +43,43 @@ class The_ledger(Story):
         row = self._origin(pooler, "shop", clients=4, quiet=4, once=2, silent=1, reused=1, logouts=1)
         self.assertGreater(float(row["oldest_quiet"]), 0.5)
 
+    def each_client_has_its_account(self):
+        pooler = self.pooler(settings={**QUICK, "default_pool_size": 1})
+        names = {"application_name": "accounts"}
+        worker = pooler.client(parameters={**names, "options": "-c pgweir.no_reap=on"})
+        waiter = pooler.client(parameters=names)
+        silent = pooler.client(parameters=names)
+
+        def ledger():
+            return {row["port"]: row for row in pooler.show("LEDGER") if row["application_name"] == "accounts"}
+
+        def row_of(client):
+            return ledger()[str(client.socket.getsockname()[1])]
+        worker.begin()
+        worker.query("SELECT 'secret', repeat('x', 5000)")
+        waiter.send(query("SELECT pg_sleep(0.1), 17"))
+        wait_until("one waits", lambda: row_of(waiter)["state"] == "waiting")
+        row = row_of(worker)
+        self.assertEqual(("idle in transaction", None), (row["state"], row["rest"]))
+        worker.query("COMMIT")
+        waiter.reply()
+        wait_until("both rest", lambda: all(row["state"] == "parked" for row in ledger().values()))
+        worker.value("SELECT 2")
+        row = row_of(worker)
+        self.assertEqual(("SELECT ?, repeat(?, ?)", "SELECT ?", "2", "yes"),
+                         (row["first_statement"], row["last_statement"], row["transactions"], row["no_reap"]))
+        self.assertGreater(int(row["sent"]), 5000)
+        self.assertGreater(int(row["received"]), 50)
+        self.assertGreater(float(row["in_transaction_time"]), 0)
+        self.assertEqual("0.000", row["waiting_time"])
+        row = row_of(waiter)
+        self.assertEqual(("1", "1", "no"), (row["bursts"], row["transactions"], row["no_reap"]))
+        self.assertGreater(float(row["waiting_time"]), 0)
+        self.assertGreaterEqual(float(row["executing_time"]), 0.1)
+        row = row_of(silent)
+        self.assertEqual(("0", "0", "0", None), (row["bursts"], row["transactions"], row["received"], row["first_statement"]))
+        self.assertGreater(float(row["rest"]), 0)
+
     def logins_while_siblings_are_quiet_are_counted(self):
         pooler = self.pooler(settings={**QUICK, "leak_siblings": 3})
         names = {"application_name": "leaky"}
@@ -103,6 +140,9 @@ class The_ledger(Story):
         client.send(query("SELECT repeat('x', 1000) FROM generate_series(1, 200000)"))
         self._origin(pooler, "deaf", lent=1, unread=1)
         self.assertEqual(["sending"], [each["state"] for each in pooler.show("LEASES")])
+        account, = [each for each in pooler.show("LEDGER") if each["application_name"] == "deaf"]
+        self.assertEqual("sending", account["state"])
+        self.assertGreater(float(account["sending_time"]), 0.5)
 
     def a_session_is_a_pin(self):
         pooler = self.pooler(settings={**QUICK, "pool_mode": "session"})
