@@ -23,7 +23,6 @@ class Account:
     confidence: str = ""
     peak: int = 0                   # of the evidence
     shy: bool = False               # it was not named, and need not be
-    near: bool = False              # it was called by a pattern that the wire cannot tell from its own
     wrong: list = dataclasses.field(default_factory=list)
 
     @property
@@ -75,8 +74,7 @@ class Verdicts:
                 account.wrong.append(f"the family {self.load.family} was never named, {told(row)}")
             elif self.named_after > NAMED_WITHIN:
                 account.wrong.append(f"its family was named only after {self.named_after:.0f} s")
-            account.near = row["pattern"] in self.load.near
-            if row["pattern"] != self.load.pattern and not account.near:
+            if row["pattern"] != self.load.pattern:
                 account.wrong.append(f"it is {self.load.pattern}, and was called {told(row)}")
         account.wrong += [f"somebody innocent was called {told(each)}" for each in self.rows.values() if not self.ours(each)]
 
@@ -101,7 +99,7 @@ def stories_table(accounts, markdown):
              f"{account.truth} ({account.family})" if account.family else account.truth,
              account.said if account.said_family is None else f"{account.said} ({account.said_family})",
              "" if account.after is None else f"{account.after:.0f} s",
-             "may be" if account.shy else "nearly" if account.near and account.right else "yes" if account.right else "NO"] for account in accounts]
+             "may be" if account.shy else "yes" if account.right else "NO"] for account in accounts]
     return table(head, rows, markdown)
 
 
@@ -122,11 +120,9 @@ def summary(accounts):
     leaks = [account for account in accounts if account.family]
     healthy = [account for account in accounts if not account.family]
     shy = sum(account.shy for account in leaks)
-    near = sum(account.near and account.right for account in leaks)
-    named = sum(account.right and not account.shy for account in leaks) - near
+    named = sum(account.right and not account.shy for account in leaks)
     false = sum(account.said != NOTHING for account in healthy)
-    return (f"{named} of {len(leaks)} leaks were named rightly" + (f", {near} by a pattern that cannot be told from theirs" if near else "")
-            + (f", {shy} may stay unnamed and did" if shy else "")
+    return (f"{named} of {len(leaks)} leaks were named rightly" + (f", {shy} may stay unnamed and did" if shy else "")
             + f"; {false} of {len(healthy)} healthy loads were called a leak")
 
 

@@ -32,7 +32,6 @@ class Load:
     names: tuple = ()               # other application_names that it goes by; JDBC says its name only after the login
     settings: dict = dataclasses.field(default_factory=dict)
     shy: bool = False               # a pooler may rightly take longer than a story to say so; it must say nothing else
-    near: tuple = ()                # patterns of its family that the wire cannot tell from it (doc/leaks.md, "What is not told")
     small: bool = False             # one of the few that ./test plays
     cured: bool = False
 
@@ -210,6 +209,9 @@ HEALTHY = [
          web("gunicorn", "-k", "uvicorn.workers.UvicornWorker", "-w", "8", "--max-requests", "4", "-b", "127.0.0.1:PORT", "shop:plain_asgi",
              visits="crowd", path="/page", every=3),
          lambda s: s.silent(2), 3, seconds=60),
+    Load("uvicorn-pooled", "psycopg 3 with psycopg_pool, under uvicorn", "a pool that grows with the threads that use it: all that is seen of L3",
+         web("uvicorn", "--port", "PORT", "--workers", "2", "--log-level", "warning", "pooled:app", visits="waves", path="/summary"),
+         silent(3), 8, seconds=60),
     Load("bursty-cron", "psql", "jobs that all start at once", script("cron.py", 5), lambda s: len(s.clients), 6, seconds=30, small=True),
     Load("used-in-turn", "psycopg 3 with psycopg_pool", "twelve connections, used in turn, each once in half a minute",
          script("steady.py", 2.5, "--uses", "some"), silent(8), 6, seconds=45),
