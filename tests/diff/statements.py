@@ -5,7 +5,9 @@ Everything lies in the schema of a lane, which one stream has for itself at a ti
 PostgreSQL itself answers differently each time: the time, a process id, an oid, a transaction id, or the order of rows of a table.
 """
 import random
+import re
 
+IS_RESET = re.compile("RESET|DISCARD ALL|SET .* TO DEFAULT$")
 STATEMENTS = ("", "", "s1", "s2", "S 3")
 PORTALS = ("", "", "p1", "p 2")
 CURSORS = ("c1", "c2")
@@ -87,7 +89,8 @@ class Statements:
 
     def __init__(self, seed, lane, number):
         self.dice, self.lane, self.number = random.Random(seed), lane, number
-        self.user, self.tastes, self.said_by_others = "", [], 0
+        self.user, self.login, self.tastes, self.said_by_others = "", {}, [], 0
+        self.was_reset = False      # in the message or batch that is being written
 
     def one(self, *of):
         return self.dice.choice(of)
@@ -247,4 +250,11 @@ class Statements:
     def statement(self):
         kinds, weights = zip(*self.tastes)
         kind = self.dice.choices(kinds, weights)[0] if any(weights) else "read"
-        return (*getattr(self, kind)(), kind)
+        sql, values = getattr(self, kind)()
+        # What sees a RESET in its own message or batch is told the server's value: see doc/transparency.md. What sets something there is welcome.
+        if self.was_reset:
+            name = self.dice.choice(list(SETTINGS))
+            sql, values, kind = f"SET {name} = {self.dice.choice(SETTINGS[name])}".replace("{lane}", self.lane), (), "setting"
+        elif self.login and IS_RESET.match(sql):
+            self.was_reset = True
+        return sql, values, kind

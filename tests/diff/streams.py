@@ -64,10 +64,11 @@ class Writer(Statements):
     def __init__(self, seed, lane, number):
         super().__init__(seed, lane, number)
         self.seed, self.messages = seed, []
+        self.bound = False      # the unnamed portal, in this batch: see is_well_formed
 
     def stream(self):
         self.user = self.one("app", "app", "app", "app", "app", "other", "third")
-        login = {key: value.replace("{lane}", self.lane) for key, value in self.one(*LOGINS).items()}
+        self.login = {key: value.replace("{lane}", self.lane) for key, value in self.one(*LOGINS).items()}
         # Some statements are rare in all streams; here each stream has its own taste, so that they meet.
         self.tastes = [(kind, self.one(0, 1, 1, 4) * weight) for kind, weight in self.KINDS]
         if not any(weight for _, weight in self.tastes):
@@ -75,10 +76,13 @@ class Writer(Statements):
         self.patience = self.one(1, 1, 0.6, 0.2)
         for _ in range(self.dice.randint(2, 14)):
             self.turn()
-        return Stream(self.seed, self.user, login, self.messages)
+        return Stream(self.seed, self.user, self.login, self.messages)
 
     def say(self, said, data):
         self.messages.append(Message(said, data))
+        self.bound = _binds(self.messages[-1], self.bound)
+        if self.messages[-1].kind in (b"Q", b"F", b"S"):
+            self.was_reset = False
 
     def wait(self):
         if self.messages and self.messages[-1] is not WAIT:
@@ -153,9 +157,13 @@ class Writer(Statements):
         self.say(f"Bind {portal!r} of {name!r} with {values!r}{' binary' if binary else ''}", wire.bind(portal, name, values, binary))
 
     def describe(self, kind, name):
+        if kind == "P" and not name and not self.bound:
+            name = "p1"
         self.say(f"Describe {kind} {name!r}", wire.describe(kind, name))
 
     def execute(self, portal, most=0):
+        if not portal and not self.bound:
+            portal = "p1"
         self.say(f"Execute {portal!r} {most or ''}".rstrip(), wire.execute(portal, most))
 
     def close(self, kind, name):
@@ -222,7 +230,7 @@ class Writer(Statements):
 
     def portal(self):
         """A portal read in parts."""
-        portal = self.one(*PORTALS)
+        portal = self.one("p1", "p 2") if self.chance(0.7) else ""
         rows = self.dice.randint(1, 8)
         block = self.chance(0.5)            # it lives until the transaction ends
         if block:
@@ -257,12 +265,21 @@ class Writer(Statements):
             self.sync()
 
 
+def _binds(message, bound):
+    """Whether the unnamed portal is bound in this batch, behind this message."""
+    return message.kind not in (b"Q", b"F", b"S") and (bound or message.data[:1] + message.data[5:6] == b"B\0")
+
+
 def is_well_formed(messages):
-    """Whether all data of a COPY is followed by an end: see doc/transparency.md for what becomes of it otherwise."""
-    open_copy = False
+    """Whether all data of a COPY is followed by an end: see doc/transparency.md for what becomes of it otherwise. And whether the unnamed
+    portal is one of a Bind in the same batch: that of a Query which failed in a block can be executed too, and PostgreSQL 15.18 crashes."""
+    open_copy = bound = False
     for message in messages:
         if message is WAIT or message.kind in (b"H", OTHERS):
             continue
+        if not bound and (message.data[:1] + message.data[5:6] == b"E\0" or message.data[:1] + message.data[5:7] == b"DP\0"):
+            return False
+        bound = _binds(message, bound)
         if open_copy and message.kind not in (b"d", b"c", b"f"):
             return False
         open_copy = message.kind == b"d"
