@@ -7,6 +7,7 @@
 
 #include "base/check.h"
 #include "fakeio.h"
+#include "serve/hearers.h"
 #include "serve/worker.h"
 
 /* For so long after a reload a server may still arrive that was dialed before it. */
@@ -159,7 +160,7 @@ void judge_backend(struct backend *fresh)
 	/* A login that broke off for want of memory is forgotten a moment before its backend is gone. */
 	if (world.memory && world.refused > 0)
 		return;
-	if (fresh->monitor)
+	if (fresh->monitor || fresh->aside)
 		return;
 	if (grace) {
 		const struct limits before = old_limits;
@@ -173,7 +174,7 @@ void judge_backend(struct backend *fresh)
 		bool same_database = strcmp(b->database, fresh->database) == 0,
 		     same_user = strcmp(b->user, fresh->user) == 0;
 
-		if (b == fresh || b->monitor || !counts(b))
+		if (b == fresh || b->monitor || b->aside || !counts(b))
 			continue;
 		pool += same_database && same_user;
 		database += same_database;
@@ -200,7 +201,7 @@ void judge_full(struct backend *fresh)
 {
 	unsigned ours = 0;
 
-	if (!limits.budget || fresh->monitor || world.memory)
+	if (!limits.budget || fresh->monitor || fresh->aside || world.memory)
 		return;
 	if (cluster.steady_at == 0 || world.now < cluster.steady_at + ANSWER_ARRIVES)
 		return;
@@ -320,6 +321,17 @@ struct tally {
 	unsigned with_origin;
 };
 
+/* Who hears what is being found out, between its transactions. */
+static bool waits_for_ear(const struct guest *g)
+{
+	const struct hearing *h = g->hearer ? g->hearer->hearing : NULL;
+
+	return h &&
+		(g->hearer->opening ||
+			(g->channel->remains.held &&
+				(h->ready_owed || (h->state != HEARING_SHARED && h->state != HEARING_DIRECT))));
+}
+
 static void look_at_guest(struct worker *w, struct guest *g, struct tally *t)
 {
 	t->guests++;
@@ -368,7 +380,7 @@ static void look_at_guest(struct worker *w, struct guest *g, struct tally *t)
 	if (g->state == GUEST_PARKED && g->stream && stream_is_paused(g->stream))
 		broken("who is parked is heard", "guest %u.%u is paused", w->index, g->handle.slot);
 	if (g->state == GUEST_LENT && g->stream && stream_is_paused(g->stream) && g->channel->stream &&
-		!(g->channel->remains.held && !track_quiet(&g->channel->track)) &&
+		!(g->channel->remains.held && !track_quiet(&g->channel->track)) && !waits_for_ear(g) &&
 		stream_queued(g->channel->stream) == 0 && !stream_is_broken(g->channel->stream))
 		broken("who is lent a server is heard", "guest %u.%u is paused, and nothing is queued for its server",
 			w->index, g->handle.slot);
@@ -386,9 +398,10 @@ static void look_at_channel(struct worker *w, struct channel *c, struct tally *t
 	if (c->state == CHANNEL_IDLE && (!track_idle(&c->track) || c->track.suspect || c->broken))
 		broken("a server is free only when it is proven free", "channel %u", c->id.slot);
 	if (c->state != CHANNEL_CLOSING && c->stream && stream_is_paused(c->stream) &&
+		!(c->guest && c->guest->hearer && c->guest->hearer->hearing->state == HEARING_WAITS) &&
 		(!c->guest || (stream_queued(c->guest->stream) == 0 && !stream_is_broken(c->guest->stream))))
-		broken("a server is read from unless its client is slow", "channel %u in state %u", c->id.slot,
-			c->state);
+		broken("a server is read from unless its client is slow, or waits for the ear",
+			"channel %u in state %u", c->id.slot, c->state);
 	if (!core_server_picture(house->core, c->id, &picture)) {
 		broken("the core knows every server", "channel %u.%u in state %u", c->id.slot, c->id.generation,
 			c->state);
@@ -685,7 +698,7 @@ void judge_rest(void)
 
 	core_totals(house->core, &totals);
 	for (struct backend *b = cluster.backends; b; b = b->next)
-		backends += counts(b) && !b->monitor;
+		backends += counts(b) && !b->monitor && !b->aside;
 	if (totals.clients != 0 || totals.lent != 0 || totals.waiting != 0)
 		broken("who leaves leaves nothing behind", "%u clients, %u leases, %u waiting", totals.clients,
 			totals.lent, totals.waiting);

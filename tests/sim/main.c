@@ -17,6 +17,7 @@
 #include "base/check.h"
 #include "fakeio.h"
 #include "house.h"
+#include "notes.h"
 #include "seeds.h"
 
 #define BATCH 20
@@ -104,6 +105,7 @@ static uint64_t play(uint64_t seed)
 	ways.user_count = 1 + (size_t)pick(3);
 	ways.prepared = house_prepares();
 	ways.transparent = house_is_transparent();
+	ways.listen = notes_begin() && ways.transparent;
 	ways.password = house_wants_passwords();
 	ways.span = chance(500) ? between(1, SECOND_US) : between(1, 20 * SECOND_US);
 	ways.leaves = world.plain ? 0 : (unsigned)pick(500);
@@ -132,6 +134,7 @@ static uint64_t play(uint64_t seed)
 	house_end();
 	people_end();
 	cluster_end();
+	notes_end();
 	fakeio_end();
 	print = world.print;
 	world_end();

@@ -16,6 +16,7 @@
 #include "base/check.h"
 #include "base/text.h"
 #include "judge.h"
+#include "notes.h"
 
 struct person *people;
 unsigned people_left;
@@ -440,10 +441,18 @@ static void converse(struct person *p)
 		p->block = (unsigned)pick(5);
 		return;
 	}
+	if (p->listens && chance(p->listens)) {
+		nonce(p, mine);
+		if (notes_compose(p, mine, text, sizeof text)) {
+			by_either(p, text);
+			return;
+		}
+	}
 	if (chance(p->sets)) {
 		if (!p->in_block && may_reset(p) && chance(150)) {
 			nonce(p, mine);
 			snprintf(text, sizeof text, chance(500) ? "DISCARD ALL /*%s*/" : "DEALLOCATE ALL /*%s*/", mine);
+			notes_discards(p);
 			ask(p, text);
 			return;
 		}
@@ -766,8 +775,12 @@ static void hear_answer(struct person *p, char type, struct span body, struct sp
 	}
 	if (type == 'N' &&
 		(strncmp(error_field(body, 'M', line), "No server connection available", 30) == 0 ||
-			strcmp(line, "this connection looks forgotten") == 0))
+			strcmp(line, "this connection looks forgotten") == 0 || notes_warned(p, line)))
 		return;
+	if (type == 'A') {
+		notes_heard(p, body);
+		return;
+	}
 	absorb_settings(p);
 	while (p->expected.length == 0) {
 		if (!shadow_goes_on(p, type, body))
@@ -802,6 +815,8 @@ static void hear_answer(struct person *p, char type, struct span body, struct sp
 	if (type == 'Z') {
 		compare_settings(p);
 		settle_shadow(p);
+		if (p->shadow->status == 'I')
+			notes_ready(p);
 		if (person_is_quiet(p)) {
 			p->copy_waits = false;
 			p->in_block = p->shadow->status != 'I';
@@ -1165,6 +1180,8 @@ static void person_new(enum person_kind kind)
 	p->sets = chance(400) ? (unsigned)pick(300) : 0;
 	p->big = chance(500) ? (unsigned)pick(400) : 0;
 	p->cancels = kind == PERSON_GOOD && chance(ways.cancels) ? (unsigned)pick(400) : 0;
+	if (ways.listen)
+		p->listens = chance(800) ? 200 + (unsigned)pick(700) : 0;
 	if (kind == PERSON_OPERATOR)
 		p->pipelined = 0;
 	if (kind == PERSON_GOOD) {

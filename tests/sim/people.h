@@ -9,6 +9,12 @@
 enum person_kind { PERSON_GOOD, PERSON_HOSTILE, PERSON_OPERATOR };
 enum person_state { PERSON_COMING, PERSON_GREETED, PERSON_TALKING, PERSON_GONE };
 
+/* What a client LISTENs to, and has heard: see notes.c. */
+struct listener {
+	uint32_t sure, before, unsure;
+	size_t since[TOPIC_MARK], next, skipped, own_due, own_seen;
+};
+
 struct person {
 	unsigned id;
 	enum person_kind kind;
@@ -35,8 +41,9 @@ struct person {
 	time_us asked_at;    /* when it last asked for anything */
 	time_us came, since; /* since: when it last heard or said anything */
 	uint64_t received;
+	struct listener ear;
 	/* Its ways: permille. */
-	unsigned extended, pipelined, named, blocks, copies, sleeps, cancels, leaves, fails, sets, big;
+	unsigned listens, extended, pipelined, named, blocks, copies, sleeps, cancels, leaves, fails, sets, big;
 	struct person *next;
 };
 
@@ -49,6 +56,7 @@ struct people_ways {
 	size_t database_count, user_count;
 	bool prepared;    /* named statements are shared */
 	bool transparent; /* whatever a session holds is its own */
+	bool listen;      /* some LISTEN */
 	bool password;
 	time_us span; /* over which they come */
 	unsigned leaves, cancels, slow;

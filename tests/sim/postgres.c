@@ -10,6 +10,7 @@
 
 #include "base/check.h"
 #include "judge.h"
+#include "notes.h"
 
 struct cluster cluster;
 
@@ -26,6 +27,11 @@ static void soon(struct backend *b, time_us delay)
 		return;
 	b->due = true;
 	world_after(delay, backend_runs, b, 0);
+}
+
+void backend_soon(struct backend *b)
+{
+	soon(b, 1);
 }
 
 static void backend_wakes(struct end *e)
@@ -90,6 +96,16 @@ static void statement_begins(void *who, const char *text)
 	judge_statement(who, text);
 }
 
+static void commits(void *who)
+{
+	notes_committed(who);
+}
+
+static void readies(void *who, struct bytes *out)
+{
+	notes_tell(who, out);
+}
+
 /* ---- login ---- */
 
 static void welcome(struct backend *b)
@@ -136,6 +152,8 @@ static void take_startup(struct backend *b, struct span packet)
 	/* Settings come after user and database; a session has them all from its first moment. */
 	b->session = session_new();
 	b->session->runs = statement_begins;
+	b->session->commits = commits;
+	b->session->readies = readies;
 	b->session->who = b;
 	while (at < end && *at) {
 		const char *key = at, *value = key + strlen(key) + 1;
@@ -149,6 +167,8 @@ static void take_startup(struct backend *b, struct span packet)
 			cluster.readings = 0;
 			cluster.steady_at = 0;
 		}
+		if (strcmp(key, "application_name") == 0 && strcmp(value, "pgweir listener") == 0)
+			b->aside = true;
 		if (strcmp(key, "user") == 0)
 			snprintf(b->user, sizeof b->user, "%s", value);
 		else if (strcmp(key, "database") == 0)

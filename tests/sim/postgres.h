@@ -18,6 +18,9 @@ struct backend {
 	uint32_t secret;
 	bool counted; /* it takes one of max_connections */
 	bool monitor; /* it calls itself a monitor: what it asks is answered in monitor.c */
+	bool aside;   /* it calls itself a listener: in no pool */
+	bool heeds;   /* it LISTENs to something */
+	size_t heard; /* of what was committed, up to where: see notes.c */
 	bool due;     /* it will run */
 	bool told_end;
 	uint64_t sleep; /* which one a wake-up is for */
@@ -39,6 +42,7 @@ struct cluster {
 };
 extern struct cluster cluster;
 
+void backend_soon(struct backend *); /* it has something to say */
 void cluster_begin(void);
 void cluster_end(void);
 

@@ -204,8 +204,37 @@ static void report_changes(struct session *s, struct bytes *out)
 	}
 }
 
+/* ---- topics ---- */
+
+static char mark_name[40]; /* the one name that is no client's */
+
+const char *topic_name(unsigned topic)
+{
+	static const char *const names[TOPIC_MARK] = { "t0", "t1", "t2", "t3", "t4", "t5", "t6", "t7" };
+
+	return topic < TOPIC_MARK ? names[topic] : mark_name;
+}
+
+static unsigned topic_of(const char *name)
+{
+	for (unsigned i = 0; i < TOPIC_MARK; i++)
+		if (strcmp(name, topic_name(i)) == 0)
+			return i;
+	text_copy(mark_name, sizeof mark_name, name);
+	return TOPIC_MARK;
+}
+
+static void notify(struct session *s, const char *name, const char *payload)
+{
+	check(s->said_count < SAID_MAX);
+	s->said[s->said_count].topic = topic_of(name);
+	text_copy(s->said[s->said_count++].payload, sizeof s->said[0].payload, payload);
+}
+
 static void ready(struct session *s, struct bytes *out)
 {
+	if (s->readies && s->status == 'I')
+		s->readies(s->who, out);
 	report_changes(s, out);
 	say_ready(out, s->status);
 }
@@ -223,6 +252,13 @@ static void transaction_ends(struct session *s, bool well)
 		text_copy(s->mine, sizeof s->mine, s->mine_saved);
 	}
 	memcpy(s->now, s->lasting, sizeof s->now);
+	if (well) {
+		s->listens = s->coming;
+		if (s->commits)
+			s->commits(s->who);
+	}
+	s->coming = s->listens;
+	s->said_count = 0;
 	s->status = 'I';
 	s->implicit = false;
 	memset(s->portals, 0, sizeof s->portals);
@@ -404,6 +440,10 @@ enum verb {
 	VERB_TRAPPED,
 	VERB_LIMITS,
 	VERB_CATALOG,
+	VERB_LISTEN,
+	VERB_UNLISTEN,
+	VERB_NOTIFY,
+	VERB_TELL,
 	VERB_BAD
 };
 
@@ -412,6 +452,7 @@ struct parsed {
 	unsigned n, width;
 	char text[600];
 	int setting;
+	char topic[100]; /* empty: all */
 	bool local;
 	const char *configs; /* set_config calls */
 };
@@ -444,6 +485,11 @@ static void parse_select(const char *at, struct parsed *p)
 		p->verb = VERB_QUESTION;
 		p->configs = at;
 		return;
+	} else if (strncmp(at, "pg_catalog.pg_notify(", 21) == 0) {
+		at += 21;
+		if (literal(&at, p->topic, sizeof p->topic) && sign(&at, ',') &&
+			literal(&at, p->text, sizeof p->text) && sign(&at, ')'))
+			p->verb = VERB_TELL;
 	} else if (strncmp(at, "pg_catalog.set_config(", 22) == 0) {
 		p->verb = VERB_CONFIG;
 		p->configs = at;
@@ -519,6 +565,13 @@ static void parse(const char *text, struct parsed *p)
 		p->verb = VERB_TABLE;
 	} else if (word(&at, "drop") && word(&at, "table") && word(&at, "mine")) {
 		p->verb = VERB_DROP;
+	} else if (word(&at, "listen")) {
+		p->verb = literal(&at, p->topic, sizeof p->topic) ? VERB_LISTEN : VERB_BAD;
+	} else if (word(&at, "unlisten")) {
+		p->verb = sign(&at, '*') || literal(&at, p->topic, sizeof p->topic) ? VERB_UNLISTEN : VERB_BAD;
+	} else if (word(&at, "notify")) {
+		if (literal(&at, p->topic, sizeof p->topic) && sign(&at, ',') && literal(&at, p->text, sizeof p->text))
+			p->verb = VERB_NOTIFY;
 	} else if (word(&at, "deallocate") && word(&at, "all")) {
 		p->verb = VERB_DEALLOCATE;
 	}
@@ -530,7 +583,7 @@ static bool returns_rows(const struct parsed *p)
 {
 	return p->verb == VERB_ROW || p->verb == VERB_ROWS || p->verb == VERB_SLEEP || p->verb == VERB_PARAMETER ||
 		p->verb == VERB_SHOW || p->verb == VERB_CONFIG || p->verb == VERB_TABLE || p->verb == VERB_QUESTION ||
-		p->verb == VERB_CATALOG;
+		p->verb == VERB_CATALOG || p->verb == VERB_TELL;
 }
 
 static void say_row_description(struct bytes *out)
@@ -624,6 +677,12 @@ static unsigned answer_question(struct session *s, const char *text, struct byte
 		say_fields(out, fields);
 		rows++;
 	}
+	for (unsigned i = 0; i <= TOPIC_MARK && strstr(text, "pg_listening_channels()"); i++) {
+		if (!(s->listens >> i & 1))
+			continue;
+		say_fields(out, (const char *const[3]){ "n", topic_name(i), NULL });
+		rows++;
+	}
 	if (strstr(text, "'t'") && s->mine[0]) {
 		say_fields(out, (const char *const[3]){ "t", NULL, NULL });
 		rows++;
@@ -653,7 +712,7 @@ static enum outcome run(struct session *s, const char *text, struct bytes *out, 
 	}
 	if (p.verb != VERB_EMPTY)
 		s->untouched = false;
-	if (s->runs && tag_of(parameter && *parameter ? parameter : text) >= 0)
+	if (s->runs && p.verb != VERB_TELL && tag_of(parameter && *parameter ? parameter : text) >= 0)
 		s->runs(s->who, parameter && *parameter ? parameter : text);
 	if (simple && returns_rows(&p) && p.verb != VERB_SLEEP && p.verb != VERB_CONFIG)
 		say_row_description(out);
@@ -770,6 +829,7 @@ static enum outcome run(struct session *s, const char *text, struct bytes *out, 
 		if (p.verb == VERB_DISCARD) {
 			memset(s->statements, 0, sizeof s->statements);
 			s->mine[0] = 0;
+			s->coming = 0;
 		}
 		say_tag(out, p.verb == VERB_DISCARD ? "DISCARD ALL" : "RESET", 0, false);
 		return DONE;
@@ -793,6 +853,23 @@ static enum outcome run(struct session *s, const char *text, struct bytes *out, 
 		say_fields(out, (const char *const[3]){ "trapped", "s", "w" });
 		say_fields(out, (const char *const[3]){ "app.tenant", "", "s" });
 		say_tag(out, "SELECT", 2, true);
+		return DONE;
+	case VERB_LISTEN:
+		s->coming |= 1u << topic_of(p.topic);
+		say_tag(out, "LISTEN", 0, false);
+		return DONE;
+	case VERB_UNLISTEN:
+		s->coming &= p.topic[0] ? ~(1u << topic_of(p.topic)) : 0;
+		say_tag(out, "UNLISTEN", 0, false);
+		return DONE;
+	case VERB_NOTIFY:
+		notify(s, p.topic, p.text);
+		say_tag(out, "NOTIFY", 0, false);
+		return DONE;
+	case VERB_TELL:
+		notify(s, p.topic, p.text);
+		say_row(out, "", 0);
+		say_tag(out, "SELECT", 1, true);
 		return DONE;
 	case VERB_TEMP:
 		if (s->mine[0]) {

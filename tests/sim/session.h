@@ -37,6 +37,13 @@ struct portal {
 };
 
 typedef void statement_runs(void *who, const char *text);
+typedef void transaction_commits(void *who);
+typedef void session_readies(void *who, struct bytes *out);
+
+/* What is LISTENed to: t0 and so on, and behind them the one other name that there is. */
+#define TOPIC_MARK 8
+#define SAID_MAX   16
+const char *topic_name(unsigned topic);
 
 struct session {
 	char now[SETTINGS][SETTING_BYTES];     /* in force */
@@ -60,8 +67,17 @@ struct session {
 	time_us sleeps; /* > 0: it waits for session_wake */
 	bool sleeps_in_execute, sleep_writes;
 	char sleeper[700];
+	/* Topics that are heard, and that will be after a commit; and what a commit will say to everybody. */
+	uint32_t listens, coming;
+	struct {
+		unsigned topic;
+		char payload[40];
+	} said[SAID_MAX];
+	unsigned said_count;
 	bool over; /* Terminate, or a fatal error */
 	statement_runs *runs;
+	transaction_commits *commits;
+	session_readies *readies; /* not in a block */
 	void *who;
 };
 

@@ -1,0 +1,234 @@
+/* See notes.h.
+ *
+ * Every NOTIFY has a payload of its own, so that a notification is found in the list of what was committed, in the order of commits. Of a
+ * client that is enough:
+ *   - it hears only what was committed, in its database, to a topic that it LISTENs to (or did when it last was ready);
+ *   - in the order of commits, each once;
+ *   - its own under its own process id and before its ReadyForQuery, others' under another;
+ *   - what it does not hear, though it hears a later one, a WARNING has told it of by its next ReadyForQuery. */
+#include "notes.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/check.h"
+
+struct committed {
+	unsigned topic;
+	int sender; /* -1: none of the clients */
+	uint32_t process;
+	char database[40], payload[40];
+};
+
+static struct committed *all;
+static size_t count, capacity;
+static bool some;
+
+/* The connection that listens for all is lost, again and again: else it rarely is in the very moment in which somebody says something. */
+static void lose(void *who, uint64_t until)
+{
+	(void)who;
+	if (world.now > (time_us)until)
+		return;
+	for (struct backend *b = cluster.backends; b; b = b->next)
+		if (b->aside && b->state == BACKEND_READY && chance(500))
+			backend_vanish(b);
+	world_after(between(1, 200 * MILLISECOND_US), lose, NULL, until);
+}
+
+bool notes_begin(void)
+{
+	struct rng own;
+
+	rng_seed(&own, world.seed ^ UINT64_C(0x4c495354454e));
+	all = NULL;
+	count = capacity = 0;
+	some = rng_next(&own) % 3 == 0;
+	if (some && !world.plain && rng_next(&own) % 2 == 0)
+		world_after(SECOND_US, lose, NULL, (uint64_t)(world.now + 30 * SECOND_US));
+	return some;
+}
+
+void notes_end(void)
+{
+	mine_free(all);
+	all = NULL;
+}
+
+/* ---- at PostgreSQL ---- */
+
+static void wake(void *who, uint64_t what)
+{
+	struct backend *b = who;
+
+	(void)what;
+	/* In the middle of something it reads them when it is ready. */
+	if (b->state == BACKEND_READY && b->session->status == 'I' && !b->session->implicit && !b->session->skipping &&
+		!session_sleeps(b->session) && !b->session->copying) {
+		notes_tell(b, &b->out);
+		backend_soon(b);
+	}
+}
+
+void notes_committed(struct backend *b)
+{
+	struct session *s = b->session;
+
+	/* It begins to listen with what this very transaction said. */
+	if (!b->heeds)
+		b->heard = count;
+	b->heeds = s->listens != 0;
+	for (unsigned i = 0; i < s->said_count; i++) {
+		if (count == capacity) {
+			capacity = capacity ? capacity * 2 : 64;
+			all = mine_grow(all, capacity * sizeof *all);
+		}
+		/* A client's begins as its tag does: see tag_of. */
+		all[count] = (struct committed){ .topic = s->said[i].topic,
+			.sender = s->said[i].topic < TOPIC_MARK ? (int)strtol(s->said[i].payload + 1, NULL, 10) : -1,
+			.process = b->process };
+		snprintf(all[count].database, sizeof all[count].database, "%s", b->database);
+		snprintf(all[count].payload, sizeof all[count].payload, "%s", s->said[i].payload);
+		story("pg: notification %zu: t%u, %s", count, s->said[i].topic, s->said[i].payload);
+		count++;
+	}
+	if (s->said_count == 0)
+		return;
+	for (struct backend *other = cluster.backends; other; other = other->next)
+		if (other != b && other->state == BACKEND_READY && other->heeds &&
+			strcmp(other->database, b->database) == 0)
+			world_after(between(cluster.think_least, cluster.think_most), wake, other, 0);
+}
+
+void notes_tell(struct backend *b, struct bytes *out)
+{
+	uint8_t body[100];
+	size_t n;
+
+	if (!b->heeds)
+		return;
+	for (; b->heard < count; b->heard++) {
+		const struct committed *note = &all[b->heard];
+
+		if (strcmp(note->database, b->database) != 0 || !(b->session->listens >> note->topic & 1))
+			continue;
+		for (n = 0; n < 4; n++)
+			body[n] = (uint8_t)(note->process >> (24 - 8 * n));
+		n += (size_t)snprintf((char *)body + n, sizeof body - n, "%s", topic_name(note->topic)) + 1;
+		n += (size_t)snprintf((char *)body + n, sizeof body - n, "%s", note->payload) + 1;
+		say_body(out, 'A', body, n);
+	}
+}
+
+/* ---- at the clients ---- */
+
+bool notes_compose(struct person *p, const char *nonce, char *out, size_t size)
+{
+	unsigned topic;
+
+	if (!some || strncmp(p->database, "sess", 4) == 0 || strncmp(p->database, "stat", 4) == 0)
+		return false;
+	topic = (unsigned)pick(2);
+	switch (pick(8)) {
+	case 0:
+	case 1:
+	case 2:
+		snprintf(out, size, "LISTEN t%u /*%s*/", topic, nonce);
+		break;
+	case 3:
+		if (chance(300)) {
+			p->ear.sure = 0;
+			snprintf(out, size, "UNLISTEN * /*%s*/", nonce);
+		} else {
+			p->ear.sure &= ~(1u << topic);
+			snprintf(out, size, "UNLISTEN t%u /*%s*/", topic, nonce);
+		}
+		break;
+	default:
+		snprintf(out, size, "NOTIFY t%u, '%s'", topic, nonce);
+		break;
+	}
+	return true;
+}
+
+void notes_discards(struct person *p)
+{
+	p->ear.sure = 0;
+}
+
+static bool is_meant(const struct person *p, size_t i)
+{
+	const struct committed *note = &all[i];
+
+	return note->topic < TOPIC_MARK && (p->ear.sure >> note->topic & 1) && i >= p->ear.since[note->topic] &&
+		strcmp(note->database, p->database) == 0;
+}
+
+void notes_heard(struct person *p, struct span body)
+{
+	static const char claim[] = "a listener hears what was said, once, in order, and under whose name";
+	struct listener *ear = &p->ear;
+	const char *topic = (const char *)body.at + 4, *payload = topic + strlen(topic) + 1;
+	uint32_t process = (uint32_t)body.at[0] << 24 | (uint32_t)body.at[1] << 16 | (uint32_t)body.at[2] << 8 |
+		body.at[3],
+		 own = (uint32_t)p->key[0] << 24 | (uint32_t)p->key[1] << 16 | (uint32_t)p->key[2] << 8 | p->key[3];
+	size_t i = 0;
+
+	story("c%u: hears %s, %s", p->id, topic, payload);
+	while (i < count && strcmp(all[i].payload, payload) != 0)
+		i++;
+	if (i == count || strcmp(topic_name(all[i].topic), topic) != 0 || strcmp(all[i].database, p->database) != 0)
+		broken(claim, "c%u hears %s, %s, which nobody said there", p->id, topic, payload);
+	if (i < ear->next)
+		broken(claim, "c%u hears %s a second time, or behind a later one", p->id, payload);
+	if ((all[i].sender == (int)p->id) != (process == own))
+		broken(claim, "c%u (process %u) hears %s of c%d under process %u", p->id, own, payload, all[i].sender,
+			process);
+	if (all[i].sender == (int)p->id && i < ear->own_due)
+		broken("what a client notifies itself comes before it is ready", "c%u hears %s later", p->id, payload);
+	if (!((p->shadow->listens | ear->before) >> all[i].topic & 1)) {
+		if (person_is_quiet(p))
+			broken("who does not listen hears nothing", "c%u hears %s, %s", p->id, topic, payload);
+		ear->unsure |= 1u << all[i].topic;
+	}
+	for (size_t k = ear->next; k < i && !ear->skipped; k++)
+		if (is_meant(p, k))
+			ear->skipped = k + 1;
+	ear->next = i + 1;
+}
+
+bool notes_warned(struct person *p, const char *message)
+{
+	if (strncmp(message, "notifications may have been missed since ", 41) != 0 &&
+		!strstr(message, " notifications were dropped"))
+		return false;
+	p->ear.skipped = 0;
+	for (unsigned i = 0; i < TOPIC_MARK; i++)
+		p->ear.since[i] = count;
+	return true;
+}
+
+void notes_ready(struct person *p)
+{
+	struct listener *ear = &p->ear;
+
+	if (!some)
+		return;
+	if (ear->unsure & ~(ear->before | p->shadow->listens))
+		broken("who does not listen hears nothing", "c%u heard something that it never LISTENed to", p->id);
+	if (ear->skipped)
+		broken("what is lost is told", "c%u heard nothing of %s", p->id, all[ear->skipped - 1].payload);
+	ear->unsure = 0;
+	ear->before = p->shadow->listens;
+	if (!person_is_quiet(p))
+		return;
+	for (size_t i = ear->own_seen > ear->next ? ear->own_seen : ear->next; i < count; i++)
+		if (is_meant(p, i) && all[i].sender == (int)p->id)
+			ear->own_due = i + 1;
+	ear->own_seen = count;
+	for (unsigned i = 0; i < TOPIC_MARK; i++)
+		if ((p->shadow->listens >> i & 1) && !(ear->sure >> i & 1))
+			ear->since[i] = count;
+	ear->sure = p->shadow->listens;
+}
