@@ -1,5 +1,7 @@
 """-R: a process takes the place of another, and nobody notices."""
+import contextlib
 import os
+import pathlib
 import signal
 import socket
 import subprocess
@@ -179,6 +181,29 @@ class Taken_over(Story_of_two):
         for where in (pooler.address, pooler.socket_path):
             with Client(where) as another:
                 self.assertEqual("1", another.value("SELECT 1"))
+
+    def a_daemon_takes_over_and_the_command_comes_back(self):
+        pooler = self.pooler(called="pgbouncer", settings={"pidfile": "pid", "logfile": "daemon.log"})
+        client, pid_file = pooler.client(), pooler.folder / "pid"
+        self.assertEqual(0, Successor(pooler, "-d").process.wait(20 * wire.PATIENCE))
+        wait_until("the pid file names another", lambda: pid_file.read_text().strip() != str(pooler.pid), timeout=20)
+        daemon = int(pid_file.read_text())
+        self.addCleanup(self._gone, daemon, str(pooler.ini))
+        with Client(pooler.socket_path) as another:
+            self.assertEqual("1", another.value("SELECT 1"))
+        self.assertEqual("1", client.value("SELECT 1"))
+        client.close()
+        self.assertEqual(0, pooler.wait(20 * wire.PATIENCE))
+        self.assertEqual(str(daemon), pid_file.read_text().strip())
+        os.kill(daemon, signal.SIGQUIT)
+        wait_until("the daemon has cleared up", lambda: not pid_file.exists() and not os.path.exists(pooler.socket_path), timeout=20)
+
+    @staticmethod
+    def _gone(process, ini):
+        """End it, if it still is what was started with this file."""
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            if ini in pathlib.Path(f"/proc/{process}/cmdline").read_text():
+                os.kill(process, signal.SIGKILL)
 
     def where_nobody_runs_it_starts_as_always(self):
         pooler = self.keep(Pooler())
