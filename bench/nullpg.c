@@ -60,6 +60,7 @@ struct conn {
 	enum phase phase; /* SKIPPING: after an error, until Sync */
 	char status;
 	bool copy_is_simple;
+	bool ends;          /* epoll said that the peer will send no more, and says it once */
 	uint64_t bulk_left; /* bytes of rows still to stream */
 	bool bulk_is_simple;
 	uint64_t skip; /* bytes of a CopyData still to swallow */
@@ -772,8 +773,10 @@ static bool conn_run(struct worker *w, struct conn *c)
 		}
 		if (c->bulk_left > 0 || c->out_length > 0)
 			continue;
-		if (got < READ_MAX)
+		if (got < READ_MAX && !c->ends)
 			return true; /* a short read: the next edge will tell */
+		if (c->ends)
+			continue;
 		return conn_later(w, c);
 	}
 }
@@ -790,6 +793,7 @@ static void *worker_main(void *argument)
 			struct conn *c = events[i].data.ptr;
 
 			w->reply_length = 0;
+			c->ends = c->ends || (events[i].events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR));
 			if (!conn_run(w, c))
 				conn_end(c);
 		}
