@@ -141,6 +141,7 @@ struct config {
 	char *client_tls_crl_file, *server_tls_crl_file;
 	int server_tls_negotiation; /* 0: asked for as PostgreSQL has it, 1: direct */
 	int workers;                /* 0: one per core */
+	int io_engine;              /* enum loop_engine of io/loop.h by number */
 	enum limit_counts client_limit_counts;
 	int64_t statement_text_max; /* bytes; longer statements stream through */
 	time_us server_orphan_timeout;

@@ -41,8 +41,9 @@ static const struct setting_word facility_words[] = {
 	{ "local3", 19 }, { "local4", 20 }, { "local5", 21 }, { "local6", 22 }, { "local7", 23 }, { NULL, 0 }
 };
 
-/* The numbers of enum log_format in io/logline.h, which stands beside us and is not included. */
+/* The numbers of enum log_format in io/logline.h and of enum loop_engine in io/loop.h, which stand beside us and are not included. */
 static const struct setting_word log_formats[] = { { "pgbouncer", 0 }, { "logfmt", 1 }, { "json", 2 }, { NULL, 0 } };
+static const struct setting_word engine_words[] = { { "epoll", 0 }, { "io_uring", 1 }, { NULL, 0 } };
 
 static const struct setting_word off_on[] = { { "off", 0 }, { "on", 1 }, { "0", 0 }, { "1", 1 }, { NULL, 0 } };
 static const struct setting_word action_words[] = { { "observe", ACTION_OBSERVE }, { "notice", ACTION_NOTICE }, { "reclaim", ACTION_RECLAIM }, { NULL, 0 } };
@@ -185,6 +186,7 @@ const struct setting schema_settings[] = {
 	ROW(verbose, TYPE_INT, "level", "0", LIVE, "1.0", "How much to log beyond the usual; 1: debugging, 2: noise.", .most = 9),
 
 	ROW(workers, TYPE_INT, "threads", "0", FIXED, "pgweir", "Threads that serve connections; 0: one per core.", .most = 256),
+	ROW(io_engine, TYPE_WORD, "word", "epoll", FIXED, "pgweir", "The kernel's interface for the bytes of connections; io_uring needs Linux 6.1 and leave to use it, else it is epoll, with a warning.", .words = engine_words),
 	ROW(client_limit_counts, TYPE_WORD, "word", "busy", LIVE, "pgweir", "Which clients max_client_conn counts: those that log in, wait or hold a server, or all.", .words = limit_words, .standard_pgbouncer = "all"),
 	ROW(statement_text_max, TYPE_BYTES, "bytes", "1048576", LIVE, "pgweir", "A longer prepared statement is not kept for other servers: it streams through, and its client keeps the server until it is closed.", .least = 0, .most = 1073741824),
 	ROW(server_orphan_timeout, TYPE_TIME, "s", "60", LIVE, "pgweir", "How long a server whose connection was cut still counts when PostgreSQL can not be asked whether it is gone."),

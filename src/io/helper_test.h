@@ -21,6 +21,21 @@
 /* What the tests of this folder share: an owner of streams that writes down what it is told, a door (listener) in the same
  * loop, and raw sockets of the kernel's for the other side, so that a test can be slow, rude or gone. */
 
+/* Each test program of loops and streams is built for each engine. */
+#ifndef TEST_ENGINE
+#define TEST_ENGINE ENGINE_EPOLL
+#endif
+
+static inline struct loop *test_loop(void)
+{
+	struct loop *loop = loop_new(TEST_ENGINE);
+
+	if (!loop && TEST_ENGINE == ENGINE_IO_URING && (errno == ENOSYS || errno == EPERM || errno == EINVAL))
+		skip(); /* forbidden here, or too old a kernel */
+	assert_non_null(loop);
+	return loop;
+}
+
 struct owner {
 	struct stream *stream;
 	struct buf got;
@@ -164,7 +179,7 @@ static inline void world_init(struct world *w, enum road road)
 	struct address at;
 	char error[256] = "";
 
-	*w = (struct world){ .loop = loop_new() };
+	*w = (struct world){ .loop = test_loop() };
 	assert_non_null(w->loop);
 	road_address(road, &at);
 	w->door = listener_open(&at, &setup, error, sizeof error);

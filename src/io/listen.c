@@ -12,6 +12,7 @@
 #include "base/text.h"
 #include "io/clock.h"
 #include "io/private.h"
+#include "io/ring.h"
 
 /* Listening sockets. One socket, watched by any number of loops:
  *
@@ -246,6 +247,7 @@ bool listener_send(const struct listener *l, struct stream *s, struct span bytes
 	};
 	struct cmsghdr *c = CMSG_FIRSTHDR(&message);
 
+	stream_push(s);
 	check(s->state == STREAM_OPEN && s->family == ADDRESS_UNIX && !s->secure && !s->unsent);
 	c->cmsg_level = SOL_SOCKET;
 	c->cmsg_type = SCM_RIGHTS;

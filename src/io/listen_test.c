@@ -195,7 +195,7 @@ static void every_newcomer_enters_one_of_two_loops(void **state)
 {
 	enum { people = 100 };
 	struct world w;
-	struct loop *second = loop_new();
+	struct loop *second = test_loop();
 	int fds[people];
 	unsigned arrived = 0;
 	time_us give_up = clock_now() + 30 * SECOND_US;
@@ -308,7 +308,7 @@ static void without_descriptors_the_door_waits_and_opens_again(void **state)
 
 static void signals_come_as_completions(void **state)
 {
-	struct loop *loop = loop_new();
+	struct loop *loop = test_loop();
 	struct completion done;
 	int expected[] = { SIGHUP, SIGTERM };
 	bool seen[2] = { 0 };
@@ -339,7 +339,7 @@ static void signals_come_as_completions(void **state)
 
 static void wait_ends_at_its_deadline_and_not_before(void **state)
 {
-	struct loop *loop = loop_new();
+	struct loop *loop = test_loop();
 	time_us deadline = clock_now() + 30 * MILLISECOND_US;
 
 	(void)state;
@@ -382,7 +382,7 @@ static void newcomers_have_the_options_of_the_door_unless_they_have_changed(void
 {
 	struct stream_options before = { .keepalive = true, .keepidle = 33, .user_timeout_ms = 5000 }, after = { 0 };
 	struct listen_setup setup = { .backlog = 5, .options = before };
-	struct loop *loop = loop_new();
+	struct loop *loop = test_loop();
 	struct listener *l;
 	struct address at;
 	struct stream *s;

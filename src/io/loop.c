@@ -10,8 +10,9 @@
 
 #include "io/clock.h"
 #include "io/private.h"
+#include "io/ring.h"
 
-/* One thread's loop over epoll.
+/* One thread's loop over epoll. Where there is a ring (io_uring), bytes go through that, and only the rest through epoll: see ring.c.
  *
  *                         epoll_wait
  *                             | events become flags of streams; no event outlives this call
@@ -48,7 +49,7 @@ static bool watch_descriptor(struct loop *loop, int fd, enum mark mark)
 	return epoll_ctl(loop->epoll, EPOLL_CTL_ADD, fd, &e) == 0;
 }
 
-struct loop *loop_new(void)
+struct loop *loop_new(enum loop_engine engine)
 {
 	struct loop *loop = calloc(1, sizeof *loop);
 	int why;
@@ -60,8 +61,15 @@ struct loop *loop_new(void)
 	if (loop->epoll < 0)
 		goto refused;
 	loop->wake = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-	if (loop->wake < 0 || !watch_descriptor(loop, loop->wake, MARK_WAKE))
+	if (loop->wake < 0)
 		goto refused;
+	if (engine == ENGINE_IO_URING) {
+		loop->ring = ring_new(loop);
+		if (!loop->ring)
+			goto refused;
+	} else if (!watch_descriptor(loop, loop->wake, MARK_WAKE)) {
+		goto refused;
+	}
 	loop->buffer = malloc(LOOP_FRONT + LOOP_READ);
 	if (!loop->buffer)
 		goto refused;
@@ -77,6 +85,7 @@ struct loop *loop_new(void)
 
 refused:
 	why = errno;
+	ring_free(&loop->ring);
 	if (loop->wake >= 0)
 		close(loop->wake);
 	if (loop->epoll >= 0)
@@ -84,6 +93,11 @@ refused:
 	free(loop);
 	errno = why;
 	return NULL;
+}
+
+enum loop_engine loop_engine(const struct loop *loop)
+{
+	return loop->ring ? ENGINE_IO_URING : ENGINE_EPOLL;
 }
 
 static void queue_add(struct queue *q, struct stream *s)
@@ -135,13 +149,19 @@ static void end_turn_of_now(struct loop *loop)
 	}
 }
 
+static void bury_one(struct loop *loop, struct stream *s)
+{
+	if (!loop->ring || !ring_buries(s))
+		free(s);
+}
+
 static void bury(struct loop *loop)
 {
 	struct stream *s;
 
 	while ((s = loop->grave)) {
 		loop->grave = s->next;
-		free(s);
+		bury_one(loop, s);
 	}
 }
 
@@ -170,9 +190,10 @@ void loop_free(struct loop *loop)
 		watch_free(link_owner(loop->watches.next, struct watch, place));
 	bury(loop);
 	while ((s = queue_take(&loop->ready)))
-		free(s);
+		bury_one(loop, s);
 	while ((s = queue_take(&loop->later)))
-		free(s);
+		bury_one(loop, s);
+	ring_free(&loop->ring);
 	if (loop->signals >= 0)
 		close(loop->signals);
 	close(loop->wake);
@@ -182,7 +203,7 @@ void loop_free(struct loop *loop)
 	free(loop);
 }
 
-void loop_settle(struct loop *loop)
+static void keep_unconsumed(struct loop *loop)
 {
 	struct stream *s = loop->lent;
 	struct span rest;
@@ -203,6 +224,13 @@ void loop_settle(struct loop *loop)
 		s->flags |= FLAG_OVER | FLAG_FAILED;
 		loop_queue(loop, s);
 	}
+}
+
+void loop_settle(struct loop *loop)
+{
+	keep_unconsumed(loop);
+	if (loop->ring)
+		ring_return(loop->ring);
 }
 
 /* Streams whose time is over. Returns when the next one's is, or 0. */
@@ -297,6 +325,30 @@ static void take_event(struct loop *loop, const struct epoll_event *e)
 	}
 }
 
+/* Sleep until the kernel has news. Returns how many of them are events of epoll. */
+static int wait_for_events(struct loop *loop, int timeout)
+{
+	int count;
+
+	if (!loop->ring)
+		return epoll_wait(loop->epoll, loop->events, LOOP_EVENTS, timeout);
+	ring_wait(loop->ring, timeout);
+	if (!ring_epoll_speaks(loop->ring))
+		return 0;
+	/* A listener is reported for as long as somebody is at its door, so only silence says that this was all. */
+	count = epoll_wait(loop->epoll, loop->events, LOOP_EVENTS, 0);
+	if (count == 0)
+		ring_epoll_said_all(loop->ring);
+	return count;
+}
+
+/* Something is to be said or done without news. */
+static bool is_busy(const struct loop *loop)
+{
+	return loop->ready.first || !link_empty(&loop->accepting) || loop->signals_waiting ||
+		(loop->ring && ring_epoll_speaks(loop->ring));
+}
+
 void loop_wait(struct loop *loop, time_us deadline)
 {
 	int count, timeout = 0;
@@ -306,8 +358,10 @@ void loop_wait(struct loop *loop, time_us deadline)
 	if (loop->now && loop->now->state != STREAM_DEAD && !(loop->now->flags & FLAG_QUEUED))
 		queue_add(&loop->ready, loop->now); /* the owner stopped before it had said all */
 	end_turn_of_now(loop);
-	bury(loop);
 	duty = duties(loop);
+	if (loop->ring)
+		ring_gather(loop->ring);
+	bury(loop);
 	loop->turn++;
 
 	/* those that had their share last time, behind those that had not */
@@ -320,7 +374,7 @@ void loop_wait(struct loop *loop, time_us deadline)
 		loop->later = (struct queue){ 0 };
 	}
 
-	if (!loop->ready.first && link_empty(&loop->accepting) && !loop->signals_waiting) {
+	if (!is_busy(loop)) {
 		timeout = milliseconds_until(sooner(deadline, duty));
 		if (timeout != 0) {
 			atomic_store(&loop->sleeping, true);
@@ -328,7 +382,7 @@ void loop_wait(struct loop *loop, time_us deadline)
 				timeout = 0;
 		}
 	}
-	count = epoll_wait(loop->epoll, loop->events, LOOP_EVENTS, timeout);
+	count = wait_for_events(loop, timeout);
 	if (atomic_load_explicit(&loop->sleeping, memory_order_relaxed))
 		atomic_store(&loop->sleeping, false);
 	check(count >= 0 || errno == EINTR);

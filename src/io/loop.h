@@ -52,7 +52,13 @@ struct completion {
 	struct listener *listener;
 };
 
-struct loop *loop_new(void);   /* NULL: the kernel refused; errno says why */
+/* The kernel's interface for the bytes of connections. What is rare is epoll's with both. */
+enum loop_engine { ENGINE_EPOLL, ENGINE_IO_URING };
+
+/* NULL: the kernel refused, or has no such engine (io_uring as it is used here needs Linux 6.1); errno says why. Loops of
+ * different engines may exchange parcels. */
+struct loop *loop_new(enum loop_engine);
+enum loop_engine loop_engine(const struct loop *);
 void loop_free(struct loop *); /* streams still in it are closed */
 
 /* Sleep until something happened, mail came, or `deadline` (0: none; in the past: only look). May return early with
@@ -91,7 +97,7 @@ const struct address *parcel_peer(const struct parcel *);
 
 void stream_set_owner(struct stream *, void *owner);
 void *stream_owner(const struct stream *);
-size_t stream_size(void); /* memory of one, without what waits in its queues */
+size_t stream_size(const struct loop *); /* memory of one, without what waits in its queues */
 
 /* The answer is borrowed until the same question is asked about any stream of this loop: copy what must stay.
  * The peer of an accepted unix socket has process and user, and the listener's port. The peer is known to the end, also

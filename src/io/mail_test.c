@@ -30,7 +30,7 @@ static void send_all(void *at)
 /* A lost wake-up would show as a wait that lasts to its deadline although letters were posted. */
 static void letters_of_four_threads_arrive_in_order_and_wake_the_sleeper(void **state)
 {
-	struct loop *loop = loop_new();
+	struct loop *loop = test_loop();
 	struct mailbox *box = mailbox_new(loop);
 	struct sender senders[SENDERS];
 	struct thread *threads[SENDERS];
@@ -99,7 +99,7 @@ static void play(void *at)
 
 static void no_wake_up_is_lost_between_two_sleepers(void **state)
 {
-	struct side a = { .loop = loop_new() }, b = { .loop = loop_new() };
+	struct side a = { .loop = test_loop() }, b = { .loop = test_loop() };
 	struct letter ball = { .kind = 1 };
 	struct thread *t;
 	struct letter *l;
@@ -124,7 +124,7 @@ static void no_wake_up_is_lost_between_two_sleepers(void **state)
 
 static void a_letter_that_is_not_taken_keeps_the_loop_awake(void **state)
 {
-	struct loop *loop = loop_new();
+	struct loop *loop = test_loop();
 	struct mailbox *box = mailbox_new(loop);
 	struct letter first = { .kind = 1 }, second = { .kind = 2 };
 	time_us began = clock_now();
@@ -240,8 +240,8 @@ static void a_stream_moves_between_threads_with_its_bytes_in_flight(void **state
 		}
 		traveller.parcel = done.parcel;
 
-		a.loop = loop_new();
-		b.loop = loop_new();
+		a.loop = test_loop();
+		b.loop = test_loop();
 		a.over = b.over = &over;
 		a.in = b.next = mailbox_new(a.loop);
 		b.in = a.next = mailbox_new(b.loop);
@@ -398,7 +398,7 @@ static struct resolve_letter *question(struct mailbox *to, const char *name)
 
 static void names_are_resolved_in_the_background(void **state)
 {
-	struct loop *loop = loop_new();
+	struct loop *loop = test_loop();
 	struct mailbox *box = mailbox_new(loop);
 	struct resolve_letter *r;
 	char host[ADDRESS_TEXT];
@@ -444,7 +444,7 @@ static void names_are_resolved_in_the_background(void **state)
 static void every_question_is_answered_even_when_the_resolver_stops(void **state)
 {
 	enum { questions = 200 };
-	struct loop *loop = loop_new();
+	struct loop *loop = test_loop();
 	struct mailbox *box = mailbox_new(loop);
 	unsigned unanswered = 0;
 

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "io/private.h"
+#include "io/ring.h"
 
 /* A stream between two loops. What it has of the kernel is its descriptor; the rest is a few words and the bytes that nobody has read or
  * taken yet. */
@@ -51,10 +52,12 @@ struct stream *stream_attach(struct loop *loop, struct parcel **at, const struct
 	if (s->family != ADDRESS_UNIX || p->unsent)
 		set_flag(s, FLAG_ARMED);
 	s->fd = p->fd;
-	if (!stream_tell_epoll(s, EPOLL_CTL_ADD)) {
+	if ((!loop->ring || p->unsent) && !stream_tell_epoll(s, EPOLL_CTL_ADD)) {
 		s->fd = -1;
 		goto refused_stream;
 	}
+	if (loop->ring)
+		ring_open(s, p->blocking);
 	if (options && s->family == ADDRESS_UNIX) {
 		socket_set_buffers(s->fd, options);
 	} else if (options && !socket_options_equal(options, &p->options)) {
@@ -87,6 +90,7 @@ refused:
 struct parcel *stream_detach(struct stream **at)
 {
 	struct stream *s = *at;
+	struct loop *loop = s->loop;
 	struct block **unread = stream_unread_at(s);
 	struct parcel *p;
 
@@ -109,7 +113,14 @@ struct parcel *stream_detach(struct stream **at)
 		}
 		loop_settle(s->loop);
 	}
-	check(epoll_ctl(s->loop->epoll, EPOLL_CTL_DEL, s->fd, NULL) == 0);
+	stream_push(s);
+	if (!loop->ring) {
+		check(epoll_ctl(loop->epoll, EPOLL_CTL_DEL, s->fd, NULL) == 0);
+	} else if (!ring_leave(s)) {
+		free(p);
+		return NULL;
+	}
+	p->blocking = loop->ring != NULL;
 	p->fd = s->fd;
 	p->flags = s->flags & FLAGS_MOVED;
 	p->error = s->error;

@@ -115,6 +115,7 @@ struct parcel {
 	struct block *unread, *unsent;
 	struct tls *tls; /* NULL: plain */
 	struct address peer;
+	bool blocking; /* its socket is */
 };
 
 #define set_flag(s, flag)   ((s)->flags |= (flag))
@@ -133,6 +134,7 @@ struct queue {
 
 struct loop {
 	int epoll, wake, signals;
+	struct ring *ring; /* ring.c; NULL: all is epoll's */
 	uint8_t turn;
 	atomic_bool sleeping; /* or about to: whoever posts a letter must wake us */
 
@@ -175,6 +177,9 @@ bool stream_pack_peer(struct stream *, const struct address *);
 void stream_unpack_peer(const struct stream *, struct address *out);
 bool stream_tell_epoll(struct stream *, int operation);
 void stream_die(struct stream *);
+
+/* For ring.c: give the kernel what is unsent. True: all of it was taken. */
+bool stream_flush(struct stream *);
 
 /* For tls_stream.c: receive into, set the flags that follow from it, and return what recv did; send or queue these bytes as they are; say
  * something to the owner. */

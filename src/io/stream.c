@@ -8,6 +8,7 @@
 #include "base/text.h"
 #include "io/clock.h"
 #include "io/private.h"
+#include "io/ring.h"
 
 /* One connection.
  *
@@ -81,9 +82,9 @@ void stream_unpack_peer(const struct stream *s, struct address *out)
 		text_copy(out->path, sizeof out->path, s->path);
 }
 
-size_t stream_size(void)
+size_t stream_size(const struct loop *loop)
 {
-	return sizeof(struct stream);
+	return sizeof(struct stream) + (loop->ring ? ring_part_size() : 0);
 }
 
 const struct address *stream_peer(const struct stream *s)
@@ -112,12 +113,18 @@ const struct address *stream_local(const struct stream *s)
 
 struct stream *stream_new(struct loop *loop, void *owner)
 {
-	struct stream *s = calloc(1, sizeof *s);
+	struct stream *s = calloc(1, stream_size(loop));
 
 	if (!s)
 		return NULL;
+	if (loop->ring && !ring_reserve(loop->ring)) {
+		free(s);
+		return NULL;
+	}
 	s->fd = -1;
 	s->loop = loop;
+	if (loop->ring)
+		ring_part_begin(s);
 	s->owner = owner;
 	link_last(&loop->streams, &s->place);
 	return s;
@@ -147,6 +154,8 @@ void stream_die(struct stream *s)
 
 	check(s->state != STREAM_DEAD);
 	drop_unread(s);
+	if (loop->ring)
+		ring_end(s);
 	if (s->secure)
 		tls_leave(s);
 	free(s->unsent);
@@ -165,10 +174,12 @@ void stream_die(struct stream *s)
 
 void stream_drop(struct stream *s)
 {
-	if (s->fd >= 0)
-		close(s->fd); /* the kernel takes it out of the epoll set */
-	s->fd = -1;
+	int fd = s->fd;
+
 	stream_die(s);
+	s->fd = -1;
+	if (fd >= 0)
+		close(fd); /* the kernel takes it out of the epoll set */
 }
 
 void stream_close(struct stream **at)
@@ -179,14 +190,16 @@ void stream_close(struct stream **at)
 	if (!s)
 		return;
 	check(s->state <= STREAM_ENDED);
+	stream_push(s);
 	if (s->secure && s->state == STREAM_OPEN && !s->unsent)
 		tls_goodbye(s);
+	stream_push(s);
 	stream_drop(s);
 }
 
 static uint32_t interest(const struct stream *s)
 {
-	return EPOLLIN | EPOLLRDHUP | EPOLLET | (has_flag(s, FLAG_ARMED) ? EPOLLOUT : 0);
+	return (s->loop->ring ? 0 : EPOLLIN) | EPOLLRDHUP | EPOLLET | (has_flag(s, FLAG_ARMED) ? EPOLLOUT : 0);
 }
 
 bool stream_tell_epoll(struct stream *s, int operation)
@@ -194,6 +207,8 @@ bool stream_tell_epoll(struct stream *s, int operation)
 	struct epoll_event e = { .events = interest(s), .data.ptr = s };
 
 	check(((uintptr_t)s & MARK_MASK) == 0);
+	if (s->loop->ring)
+		operation = ring_told_epoll(s) ? EPOLL_CTL_MOD : EPOLL_CTL_ADD;
 	return epoll_ctl(s->loop->epoll, operation, s->fd, &e) == 0;
 }
 
@@ -298,7 +313,7 @@ size_t stream_unread(const struct stream *s)
 
 size_t stream_queued(const struct stream *s)
 {
-	return block_length(s->unsent);
+	return s->loop->ring && ring_holds_unsent(s) ? 0 : block_length(s->unsent);
 }
 
 bool stream_is_paused(const struct stream *s)
@@ -334,19 +349,24 @@ void stream_resume(struct stream *s)
 		set_flag(s, FLAG_AGAIN);
 	if (has_flag(s, FLAG_AGAIN | FLAG_READABLE | FLAG_HANGUP | FLAG_OVER))
 		loop_queue(s->loop, s);
+	if (s->loop->ring)
+		ring_want(s);
 }
 
 /* ---- sending ---- */
 
-static void arm(struct stream *s, bool on)
+/* Epoll is to say when the kernel takes more, or need not any more. False: it can not. */
+static bool arm(struct stream *s, bool on)
 {
-	if (s->family != ADDRESS_UNIX || has_flag(s, FLAG_ARMED) == on)
-		return;
+	bool known = !s->loop->ring || ring_is_in_epoll(s);
+
+	if (known ? s->family != ADDRESS_UNIX || has_flag(s, FLAG_ARMED) == on : !on)
+		return true;
 	if (on)
 		set_flag(s, FLAG_ARMED);
 	else
 		clear_flag(s, FLAG_ARMED);
-	check(stream_tell_epoll(s, EPOLL_CTL_MOD));
+	return stream_tell_epoll(s, EPOLL_CTL_MOD);
 }
 
 /* Sending is over; what the peer still says is read to the end before the owner is told. */
@@ -355,7 +375,7 @@ static void send_failed(struct stream *s, int error)
 	free(s->unsent);
 	s->unsent = NULL;
 	clear_flag(s, FLAG_BLOCKED | FLAG_ROOM);
-	arm(s, false);
+	(void)arm(s, false);
 	if (has_flag(s, FLAG_FAILED))
 		return;
 	if (!has_flag(s, FLAG_OVER))
@@ -364,19 +384,26 @@ static void send_failed(struct stream *s, int error)
 	loop_queue(s->loop, s);
 }
 
+/* The kernel took less than it was given. */
+static void block(struct stream *s)
+{
+	set_flag(s, FLAG_BLOCKED);
+	if (!arm(s, true))
+		send_failed(s, errno);
+}
+
 static void shut_now(struct stream *s)
 {
 	set_flag(s, FLAG_SHUT_DONE);
 	(void)shutdown(s->fd, SHUT_WR); /* fails only if the connection is gone, and then reading says so */
 }
 
-/* Give the kernel what is unsent. True: all of it was taken. */
-static bool flush(struct stream *s)
+bool stream_flush(struct stream *s)
 {
 	struct block *b = s->unsent;
 	ssize_t sent;
 
-	if (!b || has_flag(s, FLAG_BLOCKED))
+	if (!b || has_flag(s, FLAG_BLOCKED) || (s->loop->ring && ring_holds_unsent(s)))
 		return false;
 	do {
 		sent = send(s->fd, b->at + b->start, b->length, MSG_DONTWAIT | MSG_NOSIGNAL);
@@ -390,11 +417,10 @@ static bool flush(struct stream *s)
 		block_consume(&s->unsent, (size_t)sent);
 	}
 	if (s->unsent) {
-		set_flag(s, FLAG_BLOCKED);
-		arm(s, true);
+		block(s);
 		return false;
 	}
-	arm(s, false);
+	(void)arm(s, false);
 	if (has_flag(s, FLAG_SHUT_ASKED) && !has_flag(s, FLAG_SHUT_DONE))
 		shut_now(s);
 	return true;
@@ -454,10 +480,23 @@ bool stream_write(struct stream *s, const struct piece *pieces, size_t count)
 	return s->secure ? tls_write(s, pieces, count) : stream_write_plain(s, pieces, count);
 }
 
+/* Nothing is to be sent before it but what waits for the end of the turn too. */
+static bool may_wait_for_the_turn(const struct stream *s)
+{
+	return s->state != STREAM_DIALING && (!s->unsent || ring_holds_unsent(s));
+}
+
 bool stream_write_plain(struct stream *s, const struct piece *pieces, size_t count)
 {
 	if (has_flag(s, FLAG_FAILED))
 		return true;
+	if (s->loop->ring && may_wait_for_the_turn(s)) {
+		if (ring_send(s, pieces, count))
+			return true;
+		ring_push(s);
+		if (has_flag(s, FLAG_FAILED))
+			return true;
+	}
 	if (s->unsent || s->state == STREAM_DIALING)
 		return queue_pieces(s, pieces, count, 0);
 	while (count > 0) {
@@ -473,8 +512,7 @@ bool stream_write_plain(struct stream *s, const struct piece *pieces, size_t cou
 			if ((size_t)sent < total) {
 				if (!queue_pieces(s, pieces, count, (size_t)sent))
 					return false;
-				set_flag(s, FLAG_BLOCKED);
-				arm(s, true);
+				block(s);
 				return true;
 			}
 		}
@@ -491,6 +529,7 @@ void stream_shut(struct stream *s)
 		return;
 	if (s->secure)
 		tls_goodbye(s);
+	stream_push(s);
 	set_flag(s, FLAG_SHUT_ASKED);
 	if (!s->unsent && s->state != STREAM_DIALING && !has_flag(s, FLAG_FAILED))
 		shut_now(s);
@@ -515,6 +554,11 @@ void stream_finish(struct stream **at, time_us limit)
 	if (s->secure) {
 		tls_goodbye(s);
 		tls_leave(s);
+	}
+	stream_push(s);
+	if (has_flag(s, FLAG_FAILED)) {
+		stream_drop(s);
+		return;
 	}
 	if (!s->unsent && !has_flag(s, FLAG_SHUT_DONE))
 		shut_now(s);
@@ -588,8 +632,10 @@ static bool say_bytes(struct stream *s, struct completion *out, struct span byte
 
 ssize_t stream_receive(struct stream *s, void *into, size_t room)
 {
-	ssize_t got;
+	ssize_t got = s->loop->ring ? ring_receive(s, into, room) : RING_ASK;
 
+	if (got != RING_ASK)
+		return got;
 	do {
 		got = recv(s->fd, into, room, MSG_DONTWAIT);
 	} while (got < 0 && errno == EINTR);
@@ -626,6 +672,12 @@ static bool read_bytes_in(struct stream *s, struct completion *out)
 	struct block **unread = stream_unread_at(s), *b = *unread;
 	ssize_t got;
 
+	if (loop->ring && !b && !s->secure) {
+		struct span bytes = ring_lend(s);
+
+		if (bytes.length > 0)
+			return say_bytes(s, out, bytes, false);
+	}
 	if (block_length(b) > LOOP_FRONT) {
 		if (!block_reserve(unread, LOOP_READ)) {
 			s->error = ENOMEM;
@@ -689,6 +741,8 @@ static bool step_dialing(struct stream *s, struct completion *out)
 	}
 	s->state = STREAM_OPEN;
 	clear_flag(s, FLAG_DIALED_NOW | FLAG_BLOCKED);
+	if (s->loop->ring)
+		ring_open(s, false);
 	if (!s->unsent && has_flag(s, FLAG_SHUT_ASKED))
 		shut_now(s);
 	if (!s->secure)
@@ -704,7 +758,7 @@ static bool step_dialing(struct stream *s, struct completion *out)
 /* Nobody owns it any more: send the rest, then wait for the peer's end. */
 static bool step_leaving(struct stream *s)
 {
-	flush(s);
+	stream_flush(s);
 	if (s->state == STREAM_FINISHING && !s->unsent)
 		s->state = STREAM_LINGERING;
 	while (has_flag(s, FLAG_READABLE)) {
@@ -727,7 +781,7 @@ static bool step_open(struct stream *s, struct completion *out)
 {
 	struct loop *loop = s->loop;
 
-	flush(s);
+	stream_flush(s);
 	if (s->secure && !tls_stood(s))
 		return tls_step(s, out);
 	if (has_flag(s, FLAG_ROOM) && !s->unsent) {
@@ -777,7 +831,7 @@ bool stream_step(struct stream *s, struct completion *out)
 	case STREAM_OPEN:
 		return step_open(s, out);
 	case STREAM_ENDED:
-		flush(s);
+		stream_flush(s);
 		return false;
 	case STREAM_FINISHING:
 	case STREAM_LINGERING:

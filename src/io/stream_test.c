@@ -226,7 +226,7 @@ static void a_paused_stream_does_not_collect_from_the_kernel(void **state)
 	tell_story(story, 0, sizeof story);
 	b.appetite = 100;
 	b.pause_on_bytes = true;
-	for (int i = 0; i < 200; i++) {
+	for (int i = 0; i < 120; i++) { /* together less than the least of what one read brings */
 		ssize_t n = send(fd, story + sent, sizeof story - sent, MSG_DONTWAIT);
 		unsigned before = b.deliveries;
 
@@ -361,6 +361,7 @@ static void a_slow_reader_gets_every_byte_and_room_is_told_at_the_end(void **sta
 
 		/* and it works again, without ROOM when all is taken at once */
 		say_text(&b, "more");
+		world_turn(&w);
 		assert_int_equal(recv(fd, in, 4, MSG_WAITALL), 4);
 		some_turns(&w);
 		assert_int_equal(b.rooms, 1);
@@ -517,16 +518,19 @@ static void a_hundred_streams_take_turns(void **state)
 	}
 	for (int i = 0; i < people; i++)
 		stream_resume(owners[i].stream);
-	for (unsigned round = 1; round <= 2; round++) {
+	for (unsigned round = 1, whole = 0; whole < people; round++) {
 		struct completion done;
 
 		loop_wait(w.loop, clock_now() + SECOND_US);
-		for (int i = 0; i < people; i++) {
-			assert_true(loop_next(w.loop, &done));
+		while (loop_next(w.loop, &done))
 			world_take(&w, &done);
-		}
-		assert_false(loop_next(w.loop, &done));
+		whole = 0;
 		for (int i = 0; i < people; i++) {
+			whole += owners[i].got.length == each;
+			assert_true(owners[i].deliveries <= round);
+			assert_true(owners[i].last_length <= LOOP_READ);
+			if (TEST_ENGINE != ENGINE_EPOLL || round > 2)
+				continue;
 			assert_int_equal(owners[i].deliveries, round);
 			assert_int_equal(owners[i].last_length, round == 1 ? LOOP_READ : each - LOOP_READ);
 		}
@@ -999,6 +1003,7 @@ static void run_out_of_memory(void)
 	assert_int_equal(send(to_modest, "alive?", 6, 0), 6);
 	until(&w, modest.got.length == 6);
 	say_text(&modest, "yes");
+	world_turn(&w);
 	assert_int_equal(recv(to_modest, in, 3, MSG_WAITALL), 3);
 	close(to_greedy);
 	close(to_writer);

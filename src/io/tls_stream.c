@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "base/text.h"
+#include "io/ring.h"
 #include "io/tls_private.h"
 
 /* One stream's TLS, between the stream's owner, who knows plain bytes, and its socket.
@@ -136,6 +137,7 @@ bool stream_secure(struct stream *s, struct tls_context *context, bool direct)
 {
 	struct tls *tls;
 
+	stream_push(s);
 	check(s->state == STREAM_OPEN && !s->secure && s->family != ADDRESS_UNIX && !s->unsent);
 	tls = tls_has_bench(s->loop) ? tls_new(context, "") : NULL;
 	if (!tls)

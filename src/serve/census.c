@@ -627,7 +627,7 @@ static void visit_own(struct worker *worker, struct snapshot *snapshot)
 	/* Nothing is kept in reserve: what is free went back to the allocator. */
 	add_memory(snapshot, "client", worker->guests.used, sizeof *guest, 0);
 	add_memory(snapshot, "server", worker->channel_count, sizeof(struct channel), 0);
-	add_memory(snapshot, "stream", worker->guests.used + worker->channel_count, stream_size(), 0);
+	add_memory(snapshot, "stream", worker->guests.used + worker->channel_count, stream_size(worker->loop), 0);
 	if (snapshot->parts & PART_CLIENTS)
 		while ((guest = slots_next(&worker->guests, &slot)))
 			if (guest->state != GUEST_ENDING)

@@ -649,7 +649,7 @@ int serve(const struct serve_setup *setup)
 		tls_pair_drop(&house.tls);
 		return failed(error);
 	}
-	keeper.loop = loop_new();
+	keeper.loop = loop_new(ENGINE_EPOLL);
 	keeper.mailbox = keeper.loop ? mailbox_new(keeper.loop) : NULL;
 	if (!keeper.mailbox || !loop_signals(keeper.loop)) {
 		failed("out of memory or descriptors at the start");

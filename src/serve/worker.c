@@ -21,6 +21,20 @@
 /* How many clients a worker may be ahead of the least busy one before it hands new ones over. */
 #define IMBALANCE 8
 
+/* A kernel that refuses io_uring refuses it to all workers alike, mostly: then that is said once. */
+static struct loop *open_loop(const struct worker *worker)
+{
+	enum loop_engine engine = (enum loop_engine)worker->config->io_engine;
+	struct loop *loop = loop_new(engine);
+
+	if (loop || engine == ENGINE_EPOLL)
+		return loop;
+	if (worker->index == 0 || loop_engine(worker->house->workers[worker->index - 1]->loop) == engine)
+		log_line(LOG_WARNING, "io_engine = io_uring, but the kernel refuses it (%s): using epoll",
+			strerror(errno));
+	return loop_new(ENGINE_EPOLL);
+}
+
 struct worker *worker_new(struct house *house, uint32_t index)
 {
 	struct worker *worker = calloc(1, sizeof *worker);
@@ -29,15 +43,17 @@ struct worker *worker_new(struct house *house, uint32_t index)
 		return NULL;
 	worker->house = house;
 	worker->index = index;
-	worker->loop = loop_new();
+	worker->config = house_config(house, &worker->secrets);
+	worker->loop = open_loop(worker);
 	worker->mailbox = worker->loop ? mailbox_new(worker->loop) : NULL;
 	if (!worker->mailbox) {
 		loop_free(worker->loop);
+		secrets_drop(worker->secrets);
+		config_drop(worker->config);
 		free(worker);
 		return NULL;
 	}
 	worker->now = worker->born = clock_now();
-	worker->config = house_config(house, &worker->secrets);
 	worker->tls = house_tls(house);
 	worker->generation = atomic_load(&house->generation);
 	timers_init(&worker->timers, worker->now);

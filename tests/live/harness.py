@@ -56,6 +56,7 @@ DATABASES = ("app", "app2")
 class Live:
     """What the runner was asked for; filled in before the first story runs."""
     bin = None
+    options = ()                # KEY=VALUE, for every pooler
     kind = "direct"             # pgweir, pgbouncer or direct
     quick = False
     sanitized = False           # built with a sanitizer: slower, and its memory is not the program's own
@@ -411,7 +412,7 @@ class Pooler:
             if not program.exists():
                 program.symlink_to(live.bin)
             return [str(program), str(self.ini)]
-        return [str(program), "serve", str(self.ini)] + [word for each in self.overrides for word in ("-o", each)]
+        return [str(program), "serve", str(self.ini)] + [word for each in (*live.options, *self.overrides) for word in ("-o", each)]
 
     def launch(self):
         """Start the process and do not wait for anything."""

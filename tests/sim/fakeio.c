@@ -164,7 +164,12 @@ void address_of_number(uint32_t host, uint16_t port, struct address *out)
 
 /* ---- loops ---- */
 
-struct loop *loop_new(void)
+enum loop_engine loop_engine(const struct loop *loop)
+{
+	return ENGINE_EPOLL;
+}
+
+struct loop *loop_new(enum loop_engine engine)
 {
 	struct loop *loop = mine_new(sizeof *loop);
 
@@ -537,7 +542,7 @@ struct stream *loop_ask_next(struct loop *loop)
 	return NULL;
 }
 
-size_t stream_size(void)
+size_t stream_size(const struct loop *loop)
 {
 	return sizeof(struct stream);
 }

@@ -306,7 +306,7 @@ void house_begin(void)
 	fixed.fair = chance(700);
 	fixed.transparent = chance(700);
 	fixed.origin_servers = of(0, 0, 1, 2);
-	keeper_loop = loop_new();
+	keeper_loop = loop_new(ENGINE_EPOLL);
 	keeper_mailbox = mailbox_new(keeper_loop);
 	setup.config = configure();
 	setup.secrets = passwords ? user_list() : NULL;
