@@ -219,7 +219,9 @@ class Pooler(Party):
         self.spawn(self.prefix + [self.path] + self.words + [stem + ".ini"] + self.extra, folder, core)
 
 
-def pgweir(path, workers):
+def pgweir(path, workers, engine="epoll"):
     name = "pgweir" if workers == 1 else "pgweir %d workers" % workers
+    if engine != "epoll":
+        name += " " + engine
     # It runs as whoever runs this, who alone may be able to reach a build folder.
-    return Pooler(name, path, ["serve"], ["-o", "workers=%d" % workers], drop=False)
+    return Pooler(name, path, ["serve"], ["-o", "workers=%d" % workers, "-o", "io_engine=" + engine], drop=False)
