@@ -15,6 +15,7 @@ What may differ, and nothing else:
 * the schema of a PL/pgSQL function in the context of a message: it is there or not by the search_path of who used it first in a server;
 * what PostgreSQL says of itself at DEBUG: its caches are filled or not by who had a server before;
 * a Bind with the wrong number of values in an aborted block, on a server that has not seen the statement yet: refused for the block;
+* a Describe of a statement without rows there: refused too, and the rest of the stream is left out;
 * numbers that PostgreSQL draws for the occasion: oids of what was made (they are numbered as they appear) and of pg_temp_N.
 """
 import re
@@ -193,6 +194,12 @@ def _read_as_many(listener, count, patience):
     return True
 
 
+def _is_refused_at_describe(heard, number, pair):
+    """In an aborted block; what follows can not be compared any more."""
+    statuses = [body for kind, body in heard.messages[:number] if kind == b"Z"]
+    return pair[0][0] == b"t" and pair[1][0] == b"E" and b"\0C25P02\0" in pair[1][1] and statuses[-1:] == [b"E"]
+
+
 def _is_refused_sooner(direct, pooled):
     return direct[0] == pooled[0] == b"E" and b"\0C08P01\0Mbind message supplies" in direct[1] and b"\0C25P02\0" in pooled[1]
 
@@ -201,6 +208,8 @@ def difference(direct, pooled):
     """None, or the first difference as lines to read."""
     for number in range(max(len(direct.messages), len(pooled.messages))):
         pair = [heard.messages[number] if number < len(heard.messages) else (b"nothing", b"") for heard in (direct, pooled)]
+        if _is_refused_at_describe(direct, number, pair):
+            return None
         if pair[0] != pair[1] and not _is_refused_sooner(*pair):
             turn = sum(at <= number for at in direct.at)
             before = [f"  both      {shown(*each)}" for each in direct.messages[max(0, number - 6):number]]
