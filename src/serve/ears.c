@@ -172,13 +172,6 @@ static struct letter_hear *take_first(struct letter_hear **first, struct letter_
 	return letter;
 }
 
-/* Whoever hears through it must be told, as soon as it hears. */
-static void note_lost(struct ear *ear, time_us since)
-{
-	if (!ear->lost_wall || since < ear->lost_wall)
-		ear->lost_wall = since;
-}
-
 /* It will not come to that. */
 static void give_up(struct ear *ear, struct letter_hear *letter)
 {
@@ -186,8 +179,6 @@ static void give_up(struct ear *ear, struct letter_hear *letter)
 		answer(ear, letter, EAR_FAILED);
 	else if (letter->wish == EAR_WAIT && letter->token)
 		answer(ear, letter, EAR_DONE);
-	else if (letter->wish == EAR_MOVE)
-		note_lost(ear, letter->missed);
 	ears_letter_free(letter);
 }
 
@@ -231,6 +222,21 @@ static bool drop_topic(struct ear *ear, const char *name, uint32_t worker)
 	HASH_DEL(ear->topics, topic);
 	free(topic);
 	return true;
+}
+
+/* It was lost, or could not come to be. What was moved here waits for the next time: nobody else hears it. */
+static void give_up_all(struct ear *ear)
+{
+	struct letter_hear *letter, *kept = NULL, **kept_last = &kept;
+
+	while ((letter = take_first(&ear->sent, &ear->sent_last)) ||
+		(letter = take_first(&ear->waiting, &ear->waiting_last)))
+		if (letter->wish == EAR_MOVE)
+			put_last(&kept_last, letter);
+		else
+			give_up(ear, letter);
+	while ((letter = take_first(&kept, &kept_last)))
+		put_last(&ear->waiting_last, letter);
 }
 
 /* ---- its life ---- */
@@ -280,7 +286,6 @@ static void arm(struct ear *ear)
 
 static void fail(struct ear *ear, const char *sqlstate, const char *problem)
 {
-	struct letter_hear *letter;
 	bool heard = ear->heard_at != 0;
 
 	/* The same words again and again help nobody. */
@@ -290,8 +295,8 @@ static void fail(struct ear *ear, const char *sqlstate, const char *problem)
 	ear->said = true;
 	line_close(&ear->line);
 	ear->talk = (struct ear_talk){ 0 };
-	if (heard && HASH_COUNT(ear->topics) > 0)
-		note_lost(ear, clock_wall() - (ear->line.worker->now - ear->heard_at));
+	if (heard && !ear->lost_wall && HASH_COUNT(ear->topics) > 0)
+		ear->lost_wall = clock_wall() - (ear->line.worker->now - ear->heard_at);
 	ear->candidate++;
 	/* What worked until now is tried again at once; what never did, with growing patience. */
 	ear->pause = heard ? 0 : ear->pause ? ear->pause * 2 : PAUSE_LEAST;
@@ -299,10 +304,7 @@ static void fail(struct ear *ear, const char *sqlstate, const char *problem)
 		ear->pause = PAUSE_MOST;
 	ear->heard_at = 0;
 	ear->retry_at = ear->line.worker->now + ear->pause;
-	while ((letter = take_first(&ear->sent, &ear->sent_last)))
-		give_up(ear, letter);
-	while ((letter = take_first(&ear->waiting, &ear->waiting_last)))
-		give_up(ear, letter);
+	give_up_all(ear);
 	tell_budget(ear);
 	arm(ear);
 }
@@ -354,6 +356,23 @@ static void send_hear(struct ear *ear, struct letter_hear *letter)
 	send_for(ear, &w, letter);
 }
 
+/* Its topics may be heard already, with all the others; then PostgreSQL says no more than that. Who left meanwhile wants none. */
+static void send_move(struct ear *ear, struct letter_hear *letter)
+{
+	struct topics still = { 0 };
+	struct writer w;
+	bool ok = true;
+
+	for (size_t i = 0; i < letter->topics.count; i++)
+		if (find_topic(ear, span_text(letter->topics.names[i])))
+			ok = ok && topics_add(&still, span_text(letter->topics.names[i]));
+	begin_query(ear, &w);
+	ear_listen(&w, &still, NULL, NULL);
+	topics_fini(&still);
+	w.bad = w.bad || !ok;
+	send_for(ear, &w, letter);
+}
+
 static void send_wait(struct ear *ear, struct letter_hear *letter)
 {
 	struct writer w;
@@ -399,7 +418,10 @@ static void is_up(struct ear *ear)
 		tell(ear, i, back, span_of(NULL, 0));
 	ear->lost_wall = 0;
 	while (ear->line.state == LINE_OPEN && (letter = take_first(&ear->waiting, &ear->waiting_last)))
-		send_hear(ear, letter);
+		if (letter->wish == EAR_MOVE)
+			send_move(ear, letter);
+		else
+			send_hear(ear, letter);
 }
 
 /* As whose user to log in; NULL: nobody is led here any more. */
@@ -672,7 +694,6 @@ static void take_hear(struct ear *ear, struct letter_hear *letter)
 /* What others hear already, or heard until now: it is wanted, come what may. */
 static void take_move(struct ear *ear, struct letter_hear *letter)
 {
-	struct writer w;
 	bool ok;
 
 	choose_encoding(ear, letter);
@@ -685,14 +706,11 @@ static void take_move(struct ear *ear, struct letter_hear *letter)
 		return;
 	}
 	add_pool(ear, letter->pool);
-	if (ear->line.state == LINE_OPEN) {
-		begin_query(ear, &w);
-		ear_listen(&w, &letter->topics, NULL, NULL);
-		send_for(ear, &w, letter);
+	if (ear->line.state == LINE_OPEN && ear->heard_at) {
+		send_move(ear, letter);
 		return;
 	}
-	/* It will hear them with all the others, and says so to everybody then. */
-	give_up(ear, letter);
+	put_last(&ear->waiting_last, letter);
 	if (ear->line.state == LINE_CLOSED)
 		arm(ear);
 }

@@ -15,7 +15,7 @@
 /* What one letter asks of an ear. */
 enum ear_wish {
 	EAR_HEAR, /* these topics from now on, and send the mark -> EAR_MARKED, or EAR_FAILED and nothing of it */
-	EAR_MOVE, /* these topics, which another ear heard until now -> EAR_BACK, EAR_MOVED or EAR_REFUSED */
+	EAR_MOVE, /* these topics, which another ear heard until now -> EAR_MOVED, when it hears them, or EAR_REFUSED */
 	EAR_WAIT, /* -> EAR_DONE behind all that was sent before, or at once when the ear is not there */
 	EAR_DROP  /* none of this worker's clients wants these topics any more */
 };

@@ -125,10 +125,10 @@ bool hearer_sit(struct hearer *hearer, const struct topics *topics)
 	return ok;
 }
 
-void hearer_wake(struct hearer *hearer)
+void hearer_wake(struct hearer *hearer, const struct topics *topics)
 {
 	for (struct seat *seat = hearer->seats; seat; seat = seat->next_of_client)
-		seat->awake = true;
+		seat->awake = seat->awake || !topics || topics_has(topics, span_text(seat->topic->name));
 }
 
 void hearer_rise(struct hearer *hearer, const struct topics *kept)
@@ -393,9 +393,10 @@ static void take_back(struct worker *worker, const struct letter_heard *letter)
 
 		if (!hearer || hearer->ear != letter->ear || !hearer->can_share)
 			continue;
+		if (hearer->moving)
+			continue; /* it will be told itself */
 		if (letter->missed && hearer->hearing->shared.count > 0) {
-			hearer_warn(hearer, letter->missed, hearer->moving);
-			hearer->moving = false;
+			hearer_warn(hearer, letter->missed, false);
 		} else if (hearer->hearing->state == HEARING_DIRECT && guest->channel) {
 			hearer->hearing->changed = true;
 			channel_settle(guest->channel);
@@ -432,7 +433,7 @@ void hearers_take(struct worker *worker, const struct letter_heard *letter)
 		if (!meant || hearer->hearing->state != HEARING_MOVES)
 			break;
 		hearer->hearing->marked_by_ear = true;
-		hearer_wake(hearer);
+		hearer_wake(hearer, NULL);
 		channel_settle(guest->channel);
 		break;
 	case EAR_DONE:

@@ -100,7 +100,7 @@ bool hearer_may_speak(const struct guest *);
 
 /* Take a seat at each of these topics, asleep until hearer_wake; leave those that are not in `kept` (NULL: all). False: memory refused. */
 bool hearer_sit(struct hearer *, const struct topics *);
-void hearer_wake(struct hearer *);
+void hearer_wake(struct hearer *, const struct topics *); /* those at these topics; NULL: all */
 void hearer_rise(struct hearer *, const struct topics *kept);
 
 /* Ask the ear; the answer bears hearing->token. Takes the topics (may be NULL). False: memory refused. */

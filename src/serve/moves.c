@@ -1,12 +1,13 @@
 /* From one ear to another, when a RELOAD leads a database to another host or name:
  *
- *    it holds nothing, and the configuration leads elsewhere  -> its seats are at the new ear from now on (EAR_MOVE)
- *       the ear hears that, now or when it is there           -> WARNING: what was sent meanwhile may be lost
+ *    it holds nothing, and the configuration leads elsewhere  -> its seats are at the new ear from now on, asleep (EAR_MOVE)
+ *       the ear hears that, now or when it is there           -> they are awake; WARNING: what was sent meanwhile may be lost
  *       it can not                                            -> WARNING, and with the next transaction the client keeps its server
  *
  * The mark that joins what ear and server say (handover.c) must come from one place. So while a transaction of the client's is open it
  * stays where its server is; and one that is lent a server elsewhere, because not every worker has heard of the RELOAD yet, goes there
- * first. Letters of a worker to the ears come in their order: what it asks behind a move is answered behind it. */
+ * first. Seats sleep until the new ear has answered, since it may still be saying what the old one has said: two places may be one database.
+ * Letters of a worker to the ears come in their order: what it asks behind a move is answered behind it. */
 #include "io/clock.h"
 #include "serve/channel.h"
 #include "serve/hearers.h"
@@ -30,7 +31,6 @@ static void move(struct hearer *hearer, uint32_t ear, time_us since)
 	ok = ok && hearer_sit(hearer, &topics) && hearer_ask(hearer, EAR_MOVE, &topics);
 	hearer->missed = 0;
 	topics_fini(&topics);
-	hearer_wake(hearer);
 	if (!ok)
 		guest_end(hearer->guest, NULL, "out of memory");
 }
@@ -99,12 +99,16 @@ void hearers_configure(struct worker *worker)
 
 void hearer_take_moved(struct hearer *hearer, const struct letter_heard *letter)
 {
+	bool was_moving = hearer->moving;
+
 	hearer->moving = false;
-	if (hearer->hearing->shared.count == 0)
+	if (!was_moving || hearer->hearing->shared.count == 0)
 		return;
 	if (letter->word == EAR_REFUSED) {
 		hearer->can_share = false;
 		hearer_rise(hearer, NULL);
 	}
+	/* What it LISTENs to besides, just now, waits for its mark. */
+	hearer_wake(hearer, &hearer->hearing->shared);
 	hearer_warn(hearer, letter->missed, true);
 }
