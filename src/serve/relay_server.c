@@ -435,8 +435,6 @@ static enum step take_reply(struct channel *channel, struct span whole, struct f
 		/* Its client went away before the server asked for the data: nobody will ever send any. */
 		if (!channel->guest)
 			return breach(channel, "its client went away before a COPY began");
-		/* A Sync that was sent along with the COPY is ignored: no answer to it will let the next message go. */
-		remains_let_go(channel);
 		break;
 	default:
 		break;

@@ -432,7 +432,14 @@ bool track_quiet(const struct track *t)
 
 bool track_copies(const struct track *t)
 {
-	return t->copy_in && find_mark(t) == 0;
+	uint32_t mark = t->copy_in ? find_mark(t) : 0;
+
+	if (mark == 0 || at(t, 0)->kind != TRACK_EXECUTE)
+		return t->copy_in && mark == 0;
+	for (uint32_t i = mark + 1; i < t->count; i++)
+		if (ends_batch(at(t, i)->kind))
+			return false;
+	return true;
 }
 
 void track_reset(struct track *t)

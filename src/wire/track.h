@@ -98,7 +98,8 @@ uint32_t track_readies(const struct track *);
 /* Nothing is owed and no Sync is awaited, in whatever transaction state. */
 bool track_quiet(const struct track *);
 
-/* COPY IN runs, and neither CopyDone nor CopyFail was sent yet: what is sent now belongs to it. */
+/* COPY IN runs, and neither CopyDone nor CopyFail was sent yet, or not the Sync behind that when it was begun by Execute (the server
+ * ignores one that was sent before): what is sent now belongs to it. */
 bool track_copies(const struct track *);
 
 /* Forget everything but the status; memory is given back. For a server that is lent anew: must be track_idle and not suspect (checked). */

@@ -299,6 +299,7 @@ static void a_copy_is_over_for_its_client_when_the_end_was_sent(void **state)
 	(void)state;
 	PLAY("+Q -G copies +S copies +c copied +Q copied -C -ZI. -C -ZI. idle sound");
 	PLAY("+Q +c -G copied -C -ZI. idle sound");
+	PLAY("+E +S -G copies +c copies +S copied -C. -ZI. idle sound");
 	PLAY("+E -G copies +P copies -E. ~P skipping +S -ZI. idle");
 }
 
