@@ -450,11 +450,19 @@ class Everything(Listening):
         return len(told)
 
     @helper
+    def end_when_enough_was_said(self):
+        """After six seconds; a loaded machine gets more of them."""
+        began = time.monotonic()
+        while time.monotonic() < began + 6 or (time.monotonic() < began + 40 and (
+                len(self.said) < 200 or (self.lossy and len(self.lost) < 5))):
+            time.sleep(0.1)
+        self.ending.set()
+
     def live_all(self, *others):
         import random
         self.said, self.ending = [], threading.Event()
         self.dice = [random.Random(f"{live.seed} {number}") for number in range(9)]
-        threading.Timer(6, self.ending.set).start()
+        threading.Thread(target=self.end_when_enough_was_said, daemon=True).start()
         lives = self.together(*others, self.speak, *[lambda dice=dice: self.live_a_life(dice) for dice in self.dice[1:]], timeout=60)
         heard = [self.judge(*life) for life in lives[len(others) + 1:]]
         self.assertGreater(len(self.said), 100)
