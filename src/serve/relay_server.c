@@ -174,6 +174,9 @@ static enum step take_error(struct channel *channel, struct span whole, bool is_
 			add_renamed(&channel->worker->to_client, whole, span_text(server_name), span_text(quoted));
 		}
 	}
+	/* A function's DEALLOCATE, of which nothing tells: it is to be sent again. */
+	if (renamed && strcmp(channel->sqlstate, SQLSTATE_UNDEFINED_STATEMENT) == 0)
+		(void)prepared_doubt(channel->prepared, reply->entry.tag);
 	if (reply->owed)
 		undo_failed(channel, &reply->entry);
 	while (track_dropped(&channel->track, &dropped))

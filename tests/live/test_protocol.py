@@ -680,6 +680,21 @@ class Prepared(Story):
         client.query("DROP TABLE copied")
         self.assertEqual("9MB", client.value("SHOW work_mem"))
 
+    @on("pgweir")
+    def what_a_function_deallocated_is_missed_once(self):
+        with self.pg.admin("app") as admin:
+            admin.query("CREATE OR REPLACE FUNCTION deallocates() RETURNS int LANGUAGE plpgsql AS $$BEGIN DEALLOCATE ALL; RETURN 1; END$$")
+            self.addCleanup(self.pg.value, "DROP FUNCTION IF EXISTS deallocates()", "app")
+        pooler = self.pooler(settings={"default_pool_size": 1})
+        one, other = pooler.client(), pooler.client()
+        one.prepare("mine", "SELECT 1")
+        self.assertEqual("1", other.value("SELECT deallocates()"))
+        one.send(bind("", "mine"), execute(), SYNC)
+        self.assertEqual("26000", one.reply().error.sqlstate)
+        for _ in range(2):
+            one.send(bind("", "mine"), execute(), SYNC)
+            self.assertEqual("1", one.reply().value)
+
     def more_statements_than_a_server_keeps_still_all_run(self):
         pooler = self.pooler(settings={"default_pool_size": 2, "max_prepared_statements": 10})
         clients = [pooler.client() for _ in range(3)]
