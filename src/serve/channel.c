@@ -401,6 +401,7 @@ void channel_take(struct worker *worker, struct letter *mail)
 	if ((!channel->stream && !channel->replication) || !pool_view(worker, channel->pool) ||
 		!channel_reserve_grave(worker) || !channel_place(worker, channel)) {
 		stream_close(&channel->stream);
+		host_leave(channel);
 		worker_step(worker, &lost);
 		channel_bury(channel);
 		return;
