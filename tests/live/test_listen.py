@@ -282,12 +282,12 @@ class WhatIsHeard(Listening):
     def a_copy_whose_data_was_sent_along_comes_to_its_end(self):
         """A Sync behind Execute is ignored while the server copies, so that nothing answers it."""
         client = self.listener("a")
-        client.query("CREATE TABLE IF NOT EXISTS copied (x text)")
-        self.addCleanup(self.admin.query, "DROP TABLE copied")
+        client.query("CREATE TABLE sent_along (x text)")
+        self.addCleanup(self.admin.query, "DROP TABLE sent_along")
         for number in range(20):
-            client.send(parse("", "COPY copied FROM STDIN"), bind("", ""), execute(), SYNC, copy_data(b"row\n"), COPY_DONE, SYNC)
+            client.send(parse("", "COPY sent_along FROM STDIN"), bind("", ""), execute(), SYNC, copy_data(b"row\n"), COPY_DONE, SYNC)
             self.assertEqual("12GCZ", self.until_ready(client))
-        self.assertEqual("20", client.value("SELECT count(*) FROM copied"))
+        self.assertEqual("20", client.value("SELECT count(*) FROM sent_along"))
 
     def drivers_hear(self):
         self.together(self.psycopg, self.asyncpg)
