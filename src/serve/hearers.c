@@ -199,17 +199,19 @@ bool hearer_may_speak(const struct guest *guest)
 	}
 }
 
-static void send(struct guest *guest, struct span bytes)
+/* False: the client was ended, and its hearer with it. */
+static bool send(struct guest *guest, struct span bytes)
 {
 	struct outbox *o = &guest->worker->to_client;
 	struct piece piece = { bytes.at, bytes.length };
 
 	if (bytes.length == 0 || !guest->stream)
-		return;
+		return true;
 	if (outbox_is_for(o, guest->stream))
 		outbox_copy(o, bytes.at, bytes.length);
 	else if (!stream_write(guest->stream, &piece, 1))
 		guest_end(guest, NULL, "out of memory");
+	return guest->state != GUEST_ENDING;
 }
 
 /* What was lost is told, never passed over in silence. */
@@ -258,12 +260,12 @@ static void flush(struct hearer *hearer, bool ready)
 	w = writer_to(&out);
 	if (ready)
 		message_ready(&w, 'I');
-	if (!ok || !writer_ok(&w))
+	if (!ok || !writer_ok(&w)) {
 		guest_end(guest, NULL, "out of memory");
-	else
-		send(guest, buf_span(&out));
-	hearer->unread += out.length;
-	hearer_count(hearer);
+	} else if (send(guest, buf_span(&out))) {
+		hearer->unread += out.length;
+		hearer_count(hearer);
+	}
 	buf_fini(&out);
 }
 
@@ -358,7 +360,8 @@ static void deliver(struct hearer *hearer, struct span message)
 		flush(hearer, false);
 	if (guest->state == GUEST_ENDING)
 		return;
-	send(guest, message);
+	if (!send(guest, message))
+		return;
 	hearer->unread += message.length;
 	hearer_count(hearer);
 }
