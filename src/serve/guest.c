@@ -630,8 +630,8 @@ bool guest_cancel(
 		return false;
 	}
 	if (guest->state == GUEST_WAITING && !channel) {
-		/* In a transaction that has failed PostgreSQL would have answered at once, and a cancel come too late. */
-		if (guest->begun != BEGUN_FAILED)
+		/* In a transaction that has failed, and to a Sync, PostgreSQL would have answered at once, and a cancel come too late. */
+		if (guest->begun != BEGUN_FAILED && !guest->only_syncs)
 			cancel_waiting(guest);
 		return false;
 	}

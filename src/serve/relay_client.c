@@ -194,6 +194,7 @@ static enum step take_parked(struct guest *guest, struct span in, struct frame f
 	/* No server is taken by a message that may never come. */
 	if (in.length < (total < WHOLE_MAX ? total : WHOLE_MAX))
 		return STEP_WAIT;
+	guest->only_syncs = frame.type == 'S';
 	if (!guest_want(guest))
 		return guest->state == GUEST_WAITING ? STEP_WAIT : STEP_STOP;
 	guest->worker->to_server.stream = guest->channel->stream;

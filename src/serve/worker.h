@@ -65,6 +65,7 @@ struct guest {
 	bool protocol_32, admin;
 	bool unnamed_long;
 	bool deallocates; /* its unnamed statement is a DEALLOCATE that we wrote anew */
+	bool only_syncs;  /* WAITING: with a Sync alone, which no cancel can reach */
 	bool names_held;  /* its next message waits until it is known what its names are */
 	bool long_names;  /* it has statements that were too long to keep: they live on its server alone */
 	bool halfway;     /* PARKED: a part of a message is here, and waits for the rest */
