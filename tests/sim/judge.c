@@ -194,7 +194,7 @@ void judge_backend(struct backend *fresh)
  *   - others and max_connections stood still while the monitor was answered twice, the second time longer ago than an answer
  *     takes to arrive and to be acted upon (so one interval is what it may be late),
  *   - every backend of ours is one that the core can know of: no link to one was cut or stalled,
- *   - and some pool has one there: where none has, one may always ask. */
+ *   - and some pool has one there: where none has, one may always ask, whoever monitors or listens there. */
 #define ANSWER_ARRIVES (2 * SECOND_US)
 
 void judge_full(struct backend *fresh)
@@ -208,7 +208,7 @@ void judge_full(struct backend *fresh)
 	for (struct backend *b = cluster.backends; b; b = b->next) {
 		if (backend_lives(b) && !counts(b))
 			return;
-		ours += backend_lives(b) && !b->monitor;
+		ours += backend_lives(b) && !b->monitor && !b->aside;
 	}
 	if (ours > 0)
 		broken("nobody is asked for more than there is room for",
