@@ -3,9 +3,8 @@
  * Every NOTIFY has a payload of its own, so that a notification is found in the list of what was committed, in the order of commits. Of a
  * client that is enough:
  *   - it hears only what was committed, in its database, to a topic that it LISTENs to (or did when it last was ready);
- *   - in the order of commits, each once; but what was said before its LISTEN was committed may come behind later ones of other topics;
- *   - its own under its own process id and before its ReadyForQuery, others' under another; but what is said just when the shared connection
- *     comes back may bear its server's;
+ *   - in the order of commits, each once;
+ *   - its own under its own process id and before its ReadyForQuery, others' under another;
  *   - what it does not hear, though it hears a later one, a WARNING has told it of by its next ReadyForQuery. */
 #include "notes.h"
 
@@ -17,8 +16,7 @@
 
 struct committed {
 	unsigned topic;
-	bool ear_is_new; /* a shared connection has just come back */
-	int sender;      /* -1: none of the clients */
+	int sender; /* -1: none of the clients */
 	uint32_t process;
 	char database[40], payload[40];
 };
@@ -60,17 +58,6 @@ void notes_end(void)
 
 /* ---- at PostgreSQL ---- */
 
-#define EAR_IS_NEW (20 * MILLISECOND_US)
-
-static bool is_ear_new(const char *database)
-{
-	for (const struct backend *b = cluster.backends; b; b = b->next)
-		if (b->aside && b->heeds && strcmp(b->database, database) == 0 &&
-			world.now < b->heeds_since + EAR_IS_NEW)
-			return true;
-	return false;
-}
-
 static void wake(void *who, uint64_t what)
 {
 	struct backend *b = who;
@@ -89,10 +76,8 @@ void notes_committed(struct backend *b)
 	struct session *s = b->session;
 
 	/* It begins to listen with what this very transaction said. */
-	if (!b->heeds) {
+	if (!b->heeds)
 		b->heard = count;
-		b->heeds_since = world.now;
-	}
 	b->heeds = s->listens != 0;
 	for (unsigned i = 0; i < s->said_count; i++) {
 		if (count == capacity) {
@@ -102,8 +87,7 @@ void notes_committed(struct backend *b)
 		/* A client's begins as its tag does: see tag_of. */
 		all[count] = (struct committed){ .topic = s->said[i].topic,
 			.sender = s->said[i].topic < TOPIC_MARK ? (int)strtol(s->said[i].payload + 1, NULL, 10) : -1,
-			.process = b->process,
-			.ear_is_new = is_ear_new(b->database) };
+			.process = b->process };
 		snprintf(all[count].database, sizeof all[count].database, "%s", b->database);
 		snprintf(all[count].payload, sizeof all[count].payload, "%s", s->said[i].payload);
 		story("pg: notification %zu: t%u, %s", count, s->said[i].topic, s->said[i].payload);
@@ -196,12 +180,12 @@ void notes_heard(struct person *p, struct span body)
 		i++;
 	if (i == count || strcmp(topic_name(all[i].topic), topic) != 0 || strcmp(all[i].database, p->database) != 0)
 		broken(claim, "c%u hears %s, %s, which nobody said there", p->id, topic, payload);
-	if (i < ear->next && (ear->sure >> all[i].topic & 1))
+	if (i < ear->next)
 		broken(claim, "c%u hears %s a second time, or behind a later one", p->id, payload);
-	if ((all[i].sender == (int)p->id) != (process == own) && !(process != own && all[i].ear_is_new))
+	if ((all[i].sender == (int)p->id) != (process == own))
 		broken(claim, "c%u (process %u) hears %s of c%d under process %u", p->id, own, payload, all[i].sender,
 			process);
-	if (all[i].sender == (int)p->id && i < ear->own_due && !all[i].ear_is_new)
+	if (all[i].sender == (int)p->id && i < ear->own_due)
 		broken("what a client notifies itself comes before it is ready", "c%u hears %s later", p->id, payload);
 	if (!((p->shadow->listens | ear->before) >> all[i].topic & 1)) {
 		if (person_is_quiet(p))
@@ -211,8 +195,7 @@ void notes_heard(struct person *p, struct span body)
 	for (size_t k = ear->next; k < i && !ear->skipped; k++)
 		if (is_meant(p, k))
 			ear->skipped = k + 1;
-	if (ear->next < i + 1)
-		ear->next = i + 1;
+	ear->next = i + 1;
 }
 
 bool notes_warned(struct person *p, const char *message)
