@@ -204,21 +204,45 @@ static bool write_held(struct hearing *h, size_t count, uint32_t process, uint32
 	return ok;
 }
 
+/* When the ear was lost on the way, or can not hear more, how far it has come is not known: so many of the last ones in `held` are the first
+ * old ones in `local`. */
+static size_t overlap(const struct hearing *h)
+{
+	const struct note *from, *a, *b;
+	size_t count = h->held.count;
+
+	for (from = h->held.first; from; from = from->next, count--) {
+		for (a = from, b = h->local.first; a && b; b = b->next) {
+			if (!b->old)
+				continue;
+			if (a->length != b->length || memcmp(a->bytes, b->bytes, a->length) != 0)
+				break;
+			a = a->next;
+		}
+		if (!a)
+			return count;
+	}
+	return 0;
+}
+
 bool hearing_write(struct hearing *h, uint32_t process, uint32_t own, struct buf *out)
 {
-	size_t old = 0, twice, said;
+	bool fails = h->state == HEARING_FAILS;
+	size_t old = 0, twice, said, left;
 	struct note *note;
 	bool ok;
 
-	/* When the ear was lost on the way, what it has not said is not known: nothing twice, and the loss is told. */
-	for (note = h->local.first; note && h->state != HEARING_FAILS; note = note->next)
+	for (note = h->local.first; note; note = note->next)
 		old += note->old;
-	twice = old < h->held.count ? old : h->held.count;
-	said = old - twice;
+	twice = fails ? overlap(h) : old < h->held.count ? old : h->held.count;
+	said = fails ? 0 : old - twice;
+	left = fails ? twice : old;
 	ok = write_held(h, h->held.count - twice, process, own, out);
 	for (note = h->local.first; ok && note; note = note->next) {
-		if (note->old && h->state == HEARING_FAILS)
+		/* What the ear has not said then is left out: nothing twice, and the loss is told. */
+		if (note->old && left == 0)
 			continue;
+		left -= note->old;
 		if (note->old && said > 0)
 			said--;
 		else

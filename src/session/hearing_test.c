@@ -300,7 +300,7 @@ static void when_the_ear_is_lost_nothing_comes_twice(void **state)
 	h->state = HEARING_FAILS;
 	take(h, 1, "o", "4");
 	take(h, 1, "n", "2");
-	assert_string_equal(told(h), "o1 by 1, o2 by 1, n1 by 1, n2 by 1");
+	assert_string_equal(told(h), "o1 by 1, n1 by 1, o2 by 1, n2 by 1");
 	h->state = HEARING_DIRECT;
 	assert_int_equal(take(h, 1, "o", "5"), HEARD_DIRECT);
 	hearing_free(h);
