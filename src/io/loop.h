@@ -24,7 +24,7 @@ enum completion_kind {
 	 * were used. */
 	DONE_BYTES,
 
-	/* A stream that had unsent bytes queued has sent them all. */
+	/* A stream that had unsent bytes queued has none any more: it has sent them all, or sending failed and they are dropped. */
 	DONE_ROOM,
 
 	/* While paused: the peer closed its sending side, or the connection broke; unread bytes may wait. Said once to each

@@ -775,7 +775,8 @@ void ring_push(struct stream *s)
 		return;
 	part->sends = false;
 	set_flag(s, FLAG_ROOM);
-	if (stream_flush(s) && !room)
+	stream_flush(s);
+	if (!s->unsent && !room)
 		clear_flag(s, FLAG_ROOM);
 }
 

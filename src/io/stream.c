@@ -369,12 +369,13 @@ static bool arm(struct stream *s, bool on)
 	return stream_tell_epoll(s, EPOLL_CTL_MOD);
 }
 
-/* Sending is over; what the peer still says is read to the end before the owner is told. */
+/* Sending is over; what the peer still says is read to the end before the owner is told. ROOM stays owed: an owner that paused may wait
+ * for it, and hear of nothing else. */
 static void send_failed(struct stream *s, int error)
 {
 	free(s->unsent);
 	s->unsent = NULL;
-	clear_flag(s, FLAG_BLOCKED | FLAG_ROOM);
+	clear_flag(s, FLAG_BLOCKED);
 	(void)arm(s, false);
 	if (has_flag(s, FLAG_FAILED))
 		return;

@@ -824,6 +824,38 @@ static void the_last_words_of_a_server_are_read_although_sending_failed(void **s
 	}
 }
 
+static void who_pauses_is_told_of_room_when_what_was_queued_is_lost(void **state)
+{
+	static uint8_t much[1000000];
+
+	(void)state;
+	for (int road = ROAD_IPV4; road <= ROAD_UNIX; road += 2) {
+		struct world w;
+		struct owner b;
+		int fd;
+
+		world_init(&w, (enum road)road);
+		fd = raw_join(&w, &b);
+		stream_pause(b.stream);
+		while (stream_queued(b.stream) == 0) {
+			assert_true(stream_write(b.stream, &(struct piece){ much, sizeof much }, 1));
+			some_turns(&w);
+		}
+		shutdown(fd, SHUT_WR);
+		until(&w, b.hangups == 1);
+		assert_int_equal(b.rooms, 0);
+		close(fd); /* unread bytes are there: a reset */
+		until(&w, b.rooms == 1);
+		some_turns(&w);
+		assert_int_equal(b.hangups, 1);
+		assert_int_equal(b.ended, 0);
+		stream_resume(b.stream);
+		until(&w, b.ended);
+		owner_fini(&b);
+		world_fini(&w);
+	}
+}
+
 static void a_reset_is_an_end_with_an_error(void **state)
 {
 	struct world w;
@@ -1078,6 +1110,7 @@ int main(void)
 		cmocka_unit_test(finish_gives_up_at_its_limit),
 		cmocka_unit_test(a_finished_stream_whose_peer_ended_already_is_gone_at_once),
 		cmocka_unit_test(the_last_words_of_a_server_are_read_although_sending_failed),
+		cmocka_unit_test(who_pauses_is_told_of_room_when_what_was_queued_is_lost),
 		cmocka_unit_test(a_reset_is_an_end_with_an_error),
 		cmocka_unit_test(shut_sends_the_queue_and_then_the_end_while_reading_goes_on),
 		cmocka_unit_test(options_reach_the_socket),

@@ -297,7 +297,8 @@ static void push_unsent(struct stream *s)
 	if (s->unsent.length == 0)
 		return;
 	if (s->end->error) {
-		bytes_take(&s->unsent, s->unsent.length); /* swallowed; its end will be told */
+		bytes_take(&s->unsent, s->unsent.length); /* swallowed; its end is told when it is not paused */
+		s->room_said_due = true;
 		return;
 	}
 	n = end_write(s->end, s->unsent.at + s->unsent.start, s->unsent.length);
