@@ -196,7 +196,8 @@ void ears_take(struct worker *worker, struct letter_hear *letter)
 		take_move(ear, letter);
 		break;
 	case EAR_WAIT:
-		if (ear->line.state == LINE_OPEN && ear->heard_at)
+		/* Also behind its first LISTEN, which may have been carried out already. */
+		if (ear->line.state == LINE_OPEN)
 			ear_send_wait(ear, letter);
 		else
 			ear_give_up(ear, letter);
