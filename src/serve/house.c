@@ -284,24 +284,33 @@ void house_take_listener(struct house *house, struct listener *listener)
 	house->listeners[house->listener_count++] = listener;
 }
 
-void house_watch(struct house *house, struct loop *loop, const struct letter_listeners *letter)
+void house_watch(struct house *house, struct loop *loop, uint64_t *watched, const struct letter_listeners *letter)
 {
 	uint32_t i;
 
 	for (i = 0; i < house->listener_count; i++) {
-		struct listener *listener = house->listeners[i];
+		uint64_t bit = UINT64_C(1) << i;
+		struct listener *listener;
 
-		if (!listener)
-			continue;
 		if (letter->watch) {
-			if (listener_watch(listener, loop))
+			listener = house->listeners[i];
+			if (!(*watched & bit) && listener && listener_watch(listener, loop)) {
+				*watched |= bit;
 				atomic_fetch_add(&house->watchers[i], 1);
-		} else if (letter->all || listener_address(listener)->family != ADDRESS_UNIX) {
-			listener_unwatch(listener, loop);
-			/* The last one closes it, so that newcomers are refused by the kernel and not left waiting. */
-			if (atomic_fetch_sub(&house->watchers[i], 1) == 1)
-				listener_close(&house->listeners[i]);
+			}
+			continue;
 		}
+		/* Without a watcher here it may be closed by another worker at this moment. */
+		if (!(*watched & bit))
+			continue;
+		listener = house->listeners[i];
+		if (!letter->all && listener_address(listener)->family == ADDRESS_UNIX)
+			continue;
+		listener_unwatch(listener, loop);
+		*watched &= ~bit;
+		/* The last one closes it, so that newcomers are refused by the kernel and not left waiting. */
+		if (atomic_fetch_sub(&house->watchers[i], 1) == 1)
+			listener_close(&house->listeners[i]);
 	}
 }
 

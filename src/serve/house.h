@@ -108,7 +108,7 @@ void house_take_listener(struct house *, struct listener *);
 
 /* Begin to accept on all listeners, in every worker; or stop: on TCP alone, or on `all`. */
 void house_open_doors(struct house *, bool watch, bool all);
-void house_watch(struct house *, struct loop *, const struct letter_listeners *);
+void house_watch(struct house *, struct loop *, uint64_t *watched, const struct letter_listeners *);
 
 /* A number for SHOW and KILL_CLIENT: positive, 31 bits, not given again before two billion others were. */
 uint32_t house_number(struct house *);

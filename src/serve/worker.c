@@ -409,7 +409,7 @@ static void end_everything(struct worker *worker)
 
 static void take_listeners(struct worker *worker, const struct letter_listeners *letter)
 {
-	house_watch(worker->house, worker->loop, letter);
+	house_watch(worker->house, worker->loop, &worker->watched, letter);
 	worker->doors_shut = !letter->watch;
 	if (letter->leaving)
 		forerunner_visit(worker, letter);

@@ -274,6 +274,7 @@ struct worker {
 	struct stream_options client_options, server_options;
 	struct letter_cancel *cancels; /* read, and not granted yet: see worker.c */
 	uint64_t turn;
+	uint64_t watched; /* the house's listeners that come in this worker's loop, a bit each */
 	bool stop, doors_shut;
 	atomic_uint client_count;
 	struct timer stats_timer, survey_timer, peers_timer;
