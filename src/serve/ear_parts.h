@@ -1,6 +1,9 @@
 #ifndef PGWEIR_SERVE_EAR_PARTS_H
 #define PGWEIR_SERVE_EAR_PARTS_H
 
+/* Refused memory is a result: whoever adds looks at `refused`. (Left alone, uthash ends the process.) */
+#define HASH_NONFATAL_OOM          1
+#define uthash_nonfatal_oom(entry) (refused = true)
 #include <uthash.h>
 
 #include "serve/ears.h"

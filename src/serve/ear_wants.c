@@ -90,6 +90,7 @@ bool ear_topic_want(struct ear *ear, const char *name, uint32_t worker)
 {
 	struct ear_topic *topic = ear_topic_find(ear, span_text(name));
 	size_t length = strlen(name);
+	bool refused = false;
 
 	if (!topic) {
 		topic = HASH_COUNT(ear->topics) < EARS_TOPICS_MAX ? calloc(1, sizeof *topic + length + 1) : NULL;
@@ -97,6 +98,10 @@ bool ear_topic_want(struct ear *ear, const char *name, uint32_t worker)
 			return false;
 		memcpy(topic->name, name, length);
 		HASH_ADD_KEYPTR(hh, ear->topics, topic->name, (unsigned)length, topic);
+		if (refused) {
+			free(topic);
+			return false;
+		}
 	}
 	topic->workers[worker / 64] |= UINT64_C(1) << (worker % 64);
 	return true;

@@ -8,6 +8,9 @@
 #include "serve/hearers.h"
 
 #include <stdlib.h>
+/* Refused memory is a result: whoever adds looks at `refused`. (Left alone, uthash ends the process.) */
+#define HASH_NONFATAL_OOM          1
+#define uthash_nonfatal_oom(entry) (refused = true)
 #include <uthash.h>
 
 #include "base/check.h"
@@ -92,6 +95,7 @@ static bool sit(struct hearer *hearer, const char *name)
 	struct topic_here *topic = board ? find(board, span_text(name)) : NULL;
 	struct seat *seat = board ? calloc(1, sizeof *seat) : NULL;
 	size_t length = strlen(name);
+	bool refused = false;
 
 	if (!seat)
 		return false;
@@ -103,6 +107,11 @@ static bool sit(struct hearer *hearer, const char *name)
 		}
 		memcpy(topic->name, name, length);
 		HASH_ADD_KEYPTR(hh, board->topics, topic->name, (unsigned)length, topic);
+		if (refused) {
+			free(topic);
+			free(seat);
+			return false;
+		}
 	}
 	seat->hearer = hearer;
 	seat->topic = topic;
