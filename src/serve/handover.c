@@ -196,7 +196,8 @@ bool hearer_delays(const struct guest *guest)
 
 	if (!guest->hearer && !(guest->channel->remains.touched & LOOK_HEAR))
 		return false; /* nearly everybody */
-	if (is_busy(guest))
+	/* Behind a correction it is found out what a DISCARD ALL has left of what it listens to. */
+	if (is_busy(guest) || guest->channel->remains.correcting)
 		return true;
 	/* Its own notifications are the last ones that bear its server's process id only while nothing further is under way there. In the
 	 * middle of a batch what comes next is a part of it. */

@@ -421,6 +421,7 @@ void remains_corrected(struct channel *channel)
 		return;
 	relay_header(outbox_room(o, FRAME_HEADER), 'Z', 1);
 	*outbox_room(o, 1) = (uint8_t)channel->track.status;
+	remains_let_go(channel);
 }
 
 /* ---- asking ---- */
