@@ -2,13 +2,9 @@
 #include <string.h>
 
 #include "base/check.h"
+#include "base/table.h"
 #include "base/text.h"
 #include "core/leak_state.h"
-
-/* Refused memory is a result: whoever adds looks at `refused`. (Left alone, uthash ends the process.) */
-#define HASH_NONFATAL_OOM          1
-#define uthash_nonfatal_oom(entry) (refused = true)
-#include <uthash.h>
 
 /* The book of leaks: what is remembered of each origin, which leaks there are, and when something is said about them.
  *

@@ -1,11 +1,7 @@
 #ifndef PGWEIR_SERVE_EAR_PARTS_H
 #define PGWEIR_SERVE_EAR_PARTS_H
 
-/* Refused memory is a result: whoever adds looks at `refused`. (Left alone, uthash ends the process.) */
-#define HASH_NONFATAL_OOM          1
-#define uthash_nonfatal_oom(entry) (refused = true)
-#include <uthash.h>
-
+#include "base/table.h"
 #include "serve/ears.h"
 #include "serve/line.h"
 #include "serve/places.h"

@@ -8,12 +8,9 @@
 #include "serve/hearers.h"
 
 #include <stdlib.h>
-/* Refused memory is a result: whoever adds looks at `refused`. (Left alone, uthash ends the process.) */
-#define HASH_NONFATAL_OOM          1
-#define uthash_nonfatal_oom(entry) (refused = true)
-#include <uthash.h>
 
 #include "base/check.h"
+#include "base/table.h"
 #include "base/text.h"
 #include "io/clock.h"
 #include "serve/channel.h"

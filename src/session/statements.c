@@ -9,14 +9,10 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 
-/* Refused memory is a result: whoever adds looks at `refused`. (Left alone, uthash ends the process.) */
-#define HASH_NONFATAL_OOM          1
-#define uthash_nonfatal_oom(entry) (refused = true)
-#include <uthash.h>
-
 #include "base/check.h"
 #include "base/hash.h"
 #include "base/list.h"
+#include "base/table.h"
 #include "base/text.h"
 #include "io/thread.h"
 #include "session/catalog.h"
