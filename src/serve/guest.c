@@ -553,9 +553,12 @@ void guest_room(struct guest *guest)
 
 void guest_hangup(struct guest *guest)
 {
-	/* A client that is served gets what it asked for, as from PostgreSQL; one that waits leaves nothing behind. */
+	/* A client that is served gets what it asked for, as from PostgreSQL; one that waits leaves nothing behind. Where the connection broke, what
+	 * was queued for it is gone, and its server must not wait for that to be read: what the client sent last may wait for the server. */
 	if (guest->state != GUEST_LENT)
 		guest_end(guest, NULL, closed_by_client);
+	else
+		guest_room(guest);
 }
 
 /* Its network went away without a word, or it did not answer for too long (see peers.c). */
