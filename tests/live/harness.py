@@ -24,6 +24,7 @@ import pathlib
 import pwd
 import queue
 import random
+import re
 import resource
 import shutil
 import signal
@@ -491,6 +492,11 @@ class Pooler:
             return self.log_path.read_text(errors="replace")
         except FileNotFoundError:
             return ""
+
+    def await_log(self, words=None, pattern=None):
+        """Wait until the log has `words`, or something that `pattern` fits: a line may be written behind what a client saw."""
+        wait_until(f"the log says {words or pattern!r}",
+                   lambda: words in self.log() if pattern is None else re.search(pattern, self.log()))
 
     def reload(self):
         """SIGHUP, and wait until the log has grown by something."""

@@ -339,7 +339,7 @@ class Many_at_once(Asking):
                 error = self.refused(self.login, pooler, says=words)
                 self.assertNotIn("lookup", f"{error.message}{error.fields}")
             self.assertEqual("mads", self.login(pooler, "mads").value("SELECT current_user"))
-            self.assertIn("auth_query for user \"sara\" failed", pooler.log())
+            pooler.await_log("auth_query for user \"sara\" failed")
 
     @on("pgweir")
     def it_counts_as_any_server_does(self):

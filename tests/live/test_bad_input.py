@@ -24,7 +24,7 @@ class Starting(Story):
         code = pooler.wait(timeout)
         self.assertGreater(code, 0, f"ended with {code}: {pooler.log()}")
         for word in words:
-            self.assertIn(str(word), pooler.log())
+            pooler.await_log(str(word))
         return pooler.log()
 
     def a_port_in_use_is_named(self):
@@ -77,7 +77,7 @@ class Starting(Story):
     def a_known_setting_that_is_not_built_yet_is_a_warning_that_names_it(self):
         pooler = self.pooler(settings={"pool_idle_timeout": 20, "auth_hba_file": "", "peer_id": 0, "so_reuseport": 0})
         self.assertEqual("1", pooler.client().value("SELECT 1"))
-        self.assertRegex(pooler.log(), r"(?i)warn.*pool_idle_timeout|pool_idle_timeout.*warn")
+        pooler.await_log(pattern=r"(?i)warn.*pool_idle_timeout|pool_idle_timeout.*warn")
 
     def an_override_beats_the_file_and_a_bad_one_is_named(self):
         pooler = self.pooler(settings={"default_pool_size": 3}, overrides=("default_pool_size=7",))

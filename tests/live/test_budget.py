@@ -112,7 +112,7 @@ class What_is_shown(Story):
         pooler = self.pooler()
         row = wait_until("it is tried", lambda: budget(pooler) if budget(pooler)["state"] == "nobody" else None)
         self.assertEqual((None, None, 0), (row["max_connections"], row["target"], row["monitor"]))
-        self.assertIn("GRANT pg_read_all_stats", pooler.log())
+        pooler.await_log("GRANT pg_read_all_stats")
         pooler.reload()
         self.assertEqual("1", pooler.client().value("SELECT 1"))
 

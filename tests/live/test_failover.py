@@ -151,7 +151,7 @@ class Which_host_is_tried(Story):
         one, gone = self.postgres(), free_port()
         pooler = self.pooler(pg=one, settings=ROUND, databases={"app": hosts(gone, one)})
         self.assertEqual([one.port] * 6, spread(pooler, 6))
-        self.assertIn(f"connection to server at 127.0.0.1:{gone} failed: Connection refused; on to the next", pooler.log())
+        pooler.await_log(f"connection to server at 127.0.0.1:{gone} failed: Connection refused; on to the next")
 
     def a_host_that_does_not_answer_leaves_time_for_the_next(self):
         one = self.postgres()
@@ -208,7 +208,7 @@ class What_a_list_may_say(Story):
         pooler = self.pooler()
         pooler.ini.write_text(pooler.ini_text().replace("[pgbouncer]", "odd = host=a,b,c port=1,2\n[pgbouncer]"))
         pooler.reload()
-        wait_until("the log says why", lambda: "a list of 2, but there are 3 hosts" in pooler.log())
+        pooler.await_log("a list of 2, but there are 3 hosts")
         self.assertEqual("1", pooler.client().value("SELECT 1"))
 
 
@@ -266,7 +266,7 @@ class Which_server_suits(Story):
         for client in clients:
             self.assertEqual(two.port, where(client))
             client.query("INSERT INTO t VALUES (2)")
-        self.assertIn("is read-only now", pooler.log())
+        pooler.await_log("is read-only now")
 
     def a_client_that_writes_in_a_read_only_transaction_moves_nobody(self):
         one = self.postgres()
@@ -367,7 +367,7 @@ class Failover(Story):
         for asker in askers:
             asker.start()
         wait_until("they wait", lambda: (pooler.pool() or {}).get("cl_waiting", 0) >= len(askers) - 1)
-        wait_until("hosts were tried in vain", lambda: "is in hot standby" in pooler.log())
+        pooler.await_log("is in hot standby")
         self.assertEqual([], answers)
         promoted = time.monotonic()
         two.promote()
@@ -447,7 +447,7 @@ class Names(Story):
         held.query("COMMIT")
         wait_until("the other is closed too", lambda: one.backends(user="app") == 0)
         self.assertEqual("127.0.0.3", self._at(held))
-        self.assertIn('"db.weir.test" has no longer the address 127.0.0.2', pooler.log())
+        pooler.await_log('"db.weir.test" has no longer the address 127.0.0.2')
         self.assertEqual("127.0.0.3", pooler.show("DNS_HOSTS")[0]["addrs"])
         self.assertGreaterEqual(two.backends(user="app"), 1)
 

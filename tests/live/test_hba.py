@@ -53,7 +53,7 @@ class Rules(Story):
         error = self.refused(pooler.client, user="other", password="two")
         self.assertEqual("28000", error.sqlstate)
         self.assertEqual('auth_hba_file rejects host "127.0.0.1", user "other", database "app"', error.message)
-        self.assertIn("line 5 of auth_hba_file", pooler.log())
+        pooler.await_log("line 5 of auth_hba_file")
 
     def whom_no_rule_fits_stays_outside(self):
         pooler = self._guarded()
@@ -127,7 +127,7 @@ class Under_the_name_pgbouncer(Rules):
         pooler = self._guarded()
         (pooler.folder / "hba.conf").write_text("local all +staff trust\nhost all all all trust\n")
         pooler.console().query("RELOAD")
-        self.assertIn("this line is passed over", pooler.log())
+        pooler.await_log("this line is passed over")
         self.assertEqual([0], pooler.client(user="other").auth)
 
     def hba_without_its_file_is_not_begun(self):
@@ -207,15 +207,15 @@ class Asked(Story):
         self.assertEqual([0], pooler.client().auth)
         error = self.refused(pooler.client, database="app2", sqlstate="57P03")
         self.assertEqual("the pooler could not ask PostgreSQL for this user's roles", error.message)
-        self.assertIn('asking for the roles of user "app" failed', pooler.log())
+        pooler.await_log('asking for the roles of user "app" failed')
         # The console has no database to ask.
         (pooler.folder / "hba.conf").write_text("host pgbouncer +banned all reject\nhost all all all trust\n")
         console = Client(pooler.address, user="admin", database="pgbouncer")
         console.query("RELOAD")
         self.refused(Client, pooler.address, user="admin", database="pgbouncer", sqlstate="57P03",
                      says="could not find out this user's roles")
-        self.assertIn('the roles of user "admin" can not be asked for', pooler.log())
-        self.assertIn("line 1 of auth_hba_file", pooler.log())
+        pooler.await_log('the roles of user "admin" can not be asked for')
+        pooler.await_log("line 1 of auth_hba_file")
 
     def a_host_comes_in_by_the_name_that_leads_back_to_it(self):
         server = NameServer({"db.weir.test": ["127.0.0.2"], "liar.weir.test": ["127.0.0.9"]},
@@ -232,14 +232,14 @@ class Asked(Story):
         self.assertEqual("app", login("127.0.0.2", database="app2").value("SELECT current_user"))
         # It says that it is liar.weir.test, which knows nothing of it; and one without a name.
         self.refused(login, "127.0.0.3", database="app2", sqlstate="28000", says="no entry of auth_hba_file fits")
-        self.assertIn("it is called liar.weir.test, which does not have its address", pooler.log())
+        pooler.await_log("it is called liar.weir.test, which does not have its address")
         self.refused(login, "127.0.0.4", sqlstate="28000", says="no entry of auth_hba_file fits")
         self.assertEqual([0], login("127.0.0.4", user="other").auth)
         # Nobody can tell: it is let in by no name, and may be the one that is rejected.
         server.spoil = lambda answer: [answer[:3] + bytes([answer[3] & 0xf0 | 2]) + answer[4:]]  # SERVFAIL
         self.refused(login, "127.0.0.2", sqlstate="28000", says="no entry of auth_hba_file fits")
         self.refused(login, "127.0.0.2", user="other", sqlstate="57P03", says="could not find out the name of this client's host")
-        self.assertIn("the name of its host can not be told", pooler.log())
+        pooler.await_log("the name of its host can not be told")
 
     def nobody_waits_for_a_name_server_that_is_silent(self):
         server = NameServer()
@@ -262,7 +262,7 @@ class Asked(Story):
                                    "rules/1.conf": "host /2$ all all reject\n", "rules/3.off": "host all all all trust\n"})
         self.assertEqual("app", pooler.client().value("SELECT current_user"))
         self.refused(pooler.client, database="app2", sqlstate="28000", says="auth_hba_file rejects")
-        self.assertIn(f"line 1 of {pooler.folder}/rules/1.conf", pooler.log())
+        pooler.await_log(f"line 1 of {pooler.folder}/rules/1.conf")
         self.refused(pooler.client, user="other", sqlstate="28000", says="no entry")
         self.assertEqual([0], Client(pooler.socket_path, user="app", database="app").auth)
         self.refused(Client, pooler.socket_path, user="other", database="app", sqlstate="28000", says="peer authentication failed")

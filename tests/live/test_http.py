@@ -516,7 +516,7 @@ class Http(Story):
         self.keep(pooler)
         pooler.launch()
         self.assertEqual(1, pooler.wait(20 * wire.PATIENCE))
-        self.assertIn(says, pooler.log())
+        pooler.await_log(says)
 
     def it_is_not_opened_to_others_without_tls_nor_half_configured(self):
         port = free_port()
@@ -548,7 +548,7 @@ class Http(Story):
         pooler.settings["http_listen"] = f"127.0.0.1:{free_port()}"
         pooler.write_files()
         pooler.console().query("RELOAD")
-        self.assertIn("hold after a restart only", pooler.log())
+        pooler.await_log("hold after a restart only")
         self.assertEqual(200, self._ask("/healthz").status)
         self.refused(pooler.console().query, "SET http_listen = '127.0.0.1:1'", says="SET failed")
 

@@ -166,7 +166,7 @@ class T2_leaked_idle_clients(Story):
             time.sleep(0.3)
             inside[0].cancel()
             self.assertEqual("57014", inside[0].reply(timeout=8).error.sqlstate, "a cancel found no descriptor")
-            self.assertRegex(pooler.log(), r"near the limit of open files .* wait at the door")
+            pooler.await_log(pattern=r"near the limit of open files .* wait at the door")
         finally:
             for client in inside:
                 client.close()

@@ -169,7 +169,7 @@ class The_ledger(Story):
             for value in row.values():
                 self.assertFalse(value and any(ord(c) < 32 for c in value), value)
         self.refused(pooler.client, user="\x1b[2Jnobody\x07", database="app", says="")
-        self.assertIn("?[2Jnobody?", pooler.log())
+        pooler.await_log("?[2Jnobody?")
         self.assertNotIn("\x1b", pooler.log())
 
     @takes(90)

@@ -98,10 +98,10 @@ class By_a_directory(Story):
         self.use(pooler, {"auth_type": "ldap", "auth_ldap_options": at + 'ldapprefix="cn=" ldapsuffix=", dc=test"'})
         self.judge(pooler)
         self.refused(pooler.client, user="app,dc=x", password="one", sqlstate="28P01")
-        self.assertIn("letters that mean something in a DN", pooler.log())
+        pooler.await_log("letters that mean something in a DN")
         self.use(pooler, {"auth_ldap_options": at + "ldapbasedn=dc=test ldapsearchattribute=cn"})
         self.judge(pooler)
-        self.assertIn("the search found no entry of the user", pooler.log())
+        pooler.await_log("the search found no entry of the user")
         self.use(pooler, {}, f"host all all all ldap ldapurl=ldap://127.0.0.1:{port}/dc=test?cn?sub\n")
         self.judge(pooler)
 
@@ -115,7 +115,7 @@ class By_a_directory(Story):
         # In clear the directory judges nobody.
         self.use(pooler, {"auth_ldap_options": f"{simple} ldapport={port}"})
         self.refused(pooler.client, password="one", sqlstate="28P01")
-        self.assertIn("Confidentiality required", pooler.log())
+        pooler.await_log("Confidentiality required")
         self.use(pooler, {}, f"host all all all ldap ldapurl=ldaps://127.0.0.1:{ldaps}/dc=test?cn?sub\n")
         self.judge(pooler)
 
@@ -129,8 +129,8 @@ class By_a_directory(Story):
         for options in (f"ldapscheme=ldaps ldapport={ldaps}", f"ldaptls=1 ldapport={port}"):
             self.use(pooler, {"auth_type": "ldap", "auth_ldap_options": f"ldapserver=127.0.0.1 {simple} {options}"})
             self.refused(pooler.client, password="one", sqlstate="28P01")
-        self.assertIn("LDAP ldaps://127.0.0.1", pooler.log())
-        self.assertIn("StartTLS", pooler.log())
+        pooler.await_log("LDAP ldaps://127.0.0.1")
+        pooler.await_log("StartTLS")
 
     def the_console_shows_no_password_of_the_directory(self):
         pooler = self.begun(auth_ldap_options='ldapserver=h ldapbasedn=dc=x ldapbindpasswd="ge heim"')
@@ -153,7 +153,7 @@ class By_a_directory(Story):
             self.assertEqual(b"R", client.read()[0])
             client.send(wire.message(b"p", wire.text("one")))
             waiting.append(client)
-        wait_until("some are refused", lambda: "too many logins wait for an answer" in pooler.log())
+        pooler.await_log("too many logins wait for an answer")
         self.assertEqual([10, 11, 12, 0], pooler.client(user="other", password="two").auth)
         pooler.desk.send(wire.query("SHUTDOWN"))
         self.assertEqual(0, pooler.wait(60))
@@ -193,7 +193,7 @@ class By_a_directory(Story):
             peer.shutdown(socket.SHUT_WR)
         asking.join(60)
         self.assertEqual("28P01", refusals[0].sqlstate)
-        self.assertIn(f"LDAP ldap://127.0.0.1:{port}", pooler.log())
+        pooler.await_log(f"LDAP ldap://127.0.0.1:{port}")
 
     def a_client_that_leaves_meanwhile_leaves_nothing(self):
         listener = socket.create_server(("127.0.0.1", 0))
@@ -234,4 +234,4 @@ class By_PAM(Story):
         self.assertEqual("app", client.value("SELECT current_user"))
         self.refused(pooler.client, password="two", sqlstate="28P01")
         self.refused(pooler.client, user="nobody", password="two", sqlstate="28P01")
-        self.assertIn(f'PAM service "{name}": password:', pooler.log())
+        pooler.await_log(f'PAM service "{name}": password:')

@@ -225,7 +225,7 @@ class Peers(Story):
         cancel_at(pooler, 0x77341288, b"\xaa\xbb\xcc\xdc")
         listener.setblocking(False)
         self.assertRaises(BlockingIOError, listener.accept)
-        self.assertIn("passed on too often", pooler.log())
+        pooler.await_log("passed on too often")
 
     def no_more_than_pool_size_are_under_way_and_the_others_wait(self):
         pooler, = self._group(1, start=False, cancel_wait_timeout=60)
@@ -259,7 +259,7 @@ class Peers(Story):
         pooler.start()
         calls = [lambda: cancel_at(pooler, 9 << 16, b"\0\0\0\3") for _ in range(3)]
         self.assertEqual([[], [], []], self.together(*calls))
-        self.assertIn("peer 9: cancel_wait_timeout is over", pooler.log())
+        pooler.await_log("peer 9: cancel_wait_timeout is over")
 
     # Peers that come and go
 
@@ -269,7 +269,7 @@ class Peers(Story):
         far = self._sleeper(group[1])
         group[1].stop()
         self.assertEqual([], cancel_at(group[0], far.pid, far.secret))
-        self.assertIn("a cancel request could not be passed on to peer 2", group[0].log())
+        group[0].await_log("a cancel request could not be passed on to peer 2")
         cancel_at(group[0], client.pid, client.secret)
         self._is_cancelled(client)
         group[1].log_path.unlink()
@@ -357,4 +357,4 @@ class Peers(Story):
         second = self.keep(Pooler(port=first.port))
         second.launch()
         self.assertEqual(1, second.wait())
-        self.assertIn("address in use", second.log())
+        second.await_log("address in use")

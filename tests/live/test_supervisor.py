@@ -106,7 +106,7 @@ class Handed_over(Story):
         with Client(path) as client:
             self.assertEqual("1", client.value("SELECT 1"))
         self.assertFalse(os.path.exists(pooler.socket_path))
-        self.assertIn("(handed over)", pooler.log())
+        pooler.await_log("(handed over)")
         pooler.stop()
         self.assertTrue(os.path.exists(path), "the file is his who made the socket")
 
@@ -115,7 +115,7 @@ class Handed_over(Story):
         pooler.deaf = str(pooler.port)
         pooler.launch()
         self.assertEqual(1, pooler.wait())
-        self.assertIn("no stream socket that listens", pooler.log())
+        pooler.await_log("no stream socket that listens")
 
     def those_for_another_process_are_left_alone(self):
         pooler = self.pooler(environment={"LISTEN_FDS": "1", "LISTEN_PID": "1"})

@@ -175,7 +175,7 @@ class Taken_over(Story_of_two):
             successor = Successor(pooler).process
             self.addCleanup(self._end, successor)
             self.assertEqual(1, successor.wait(20 * wire.PATIENCE))
-        self.assertIn("could not listen on 192.0.2.1", pooler.log())
+        pooler.await_log("could not listen on 192.0.2.1")
         self.assertEqual(str(pooler.pid), (pooler.folder / "pid").read_text().strip())
         self.assertEqual("1", client.value("SELECT 1"))
         for where in (pooler.address, pooler.socket_path):
@@ -209,8 +209,8 @@ class Taken_over(Story_of_two):
         pooler = self.keep(Pooler())
         pooler.write_files()
         pooler.process = Successor(pooler).process
-        wait_until("it is up", lambda: "process up" in pooler.log())
-        self.assertIn("old process not found", pooler.log())
+        pooler.await_log("process up")
+        pooler.await_log("old process not found")
         self.assertEqual("1", pooler.client().value("SELECT 1"))
 
     def a_supervisor_is_told_who_the_main_process_is(self):

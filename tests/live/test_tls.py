@@ -167,8 +167,8 @@ class Clients(Encrypted):
             said = sorted(self._tls_of(pooler, user="app"))
             self.assertEqual("", said[0])
             self.assertRegex(said[1], r"^TLSv1\.3/TLS_AES_256_GCM_SHA384/ECDH=")
-        self.assertRegex(pooler.log(), r"login attempt: db=app user=app tls=TLSv1\.3/TLS_AES_256_GCM_SHA384")
-        self.assertIn("login attempt: db=app user=app tls=no", pooler.log())
+        pooler.await_log(pattern=r"login attempt: db=app user=app tls=TLSv1\.3/TLS_AES_256_GCM_SHA384")
+        pooler.await_log("login attempt: db=app user=app tls=no")
 
     def a_certificate_that_is_not_good_is_noticed_by_psql(self):
         root = f"sslrootcert={self.authority.certificate}"
@@ -178,7 +178,7 @@ class Clients(Encrypted):
         self._works(pooler, "sslmode=verify-ca", root, host="elsewhere.example")
         self._fails(pooler, "sslmode=verify-full", root, host="elsewhere.example", says="does not match host name")
         self._fails(pooler, "sslmode=verify-ca", f"sslrootcert={stranger.certificate}", says="certificate verify failed")
-        wait_until("the client's alert is in the log", lambda: "TLS handshake failed: tlsv1 alert unknown ca" in pooler.log())
+        pooler.await_log("TLS handshake failed: tlsv1 alert unknown ca")
         for paper in (stranger.sign("foreign", "localhost"), (stranger.certificate, self.folder / "stranger.key"),
                       self.authority.sign("past", "localhost", time=papers.LONG_AGO)):
             other = self.pooler(settings=self._towards_clients(paper=paper))
@@ -196,7 +196,7 @@ class Clients(Encrypted):
             self._fails(pooler, "sslmode=require", says="certificate required")
             self._fails(pooler, "sslmode=require", f"sslcert={bad[0]} sslkey={bad[1]}", says="unknown ca")
             self._fails(pooler, "sslmode=require", f"sslcert={past[0]} sslkey={past[1]}", says="certificate expired")
-            self.assertRegex(pooler.log(), "TLS failed|TLS handshake failed: .*certificate")
+            pooler.await_log(pattern="TLS failed|TLS handshake failed: .*certificate")
             pooler.stop()
         pooler = self.pooler(settings=self._towards_clients("require", client_tls_ca_file=self.authority.certificate))
         for paper in (good, bad, past):     # it is looked at, but not needed
@@ -214,7 +214,7 @@ class Clients(Encrypted):
             self.assertEqual(b"S", client.read_bytes(1))
             client.send(wire.startup({"user": "app", "database": "app"}))
             client.expect_closed()
-        wait_until("it is said", lambda: "TLS handshake failed" in pooler.log())
+        pooler.await_log("TLS handshake failed")
         with Client(pooler.address, login=False, tls=self._context()) as client:     # a second one, inside
             client.send(wire.special(wire.SSL_CODE))
             error, = client.expect_closed()
@@ -227,7 +227,7 @@ class Clients(Encrypted):
             self.assertEqual("1", client.value("SELECT 1"))
         with self.assertRaises((wire.Closed, OSError)):
             Client(pooler.address, tls=self._context(), direct=True)
-        wait_until("it is said", lambda: "direct TLS without the protocol's name" in pooler.log())
+        pooler.await_log("direct TLS without the protocol's name")
         for direct in (True, False):
             with self.assertRaisesRegex(OSError, "(?i)no application protocol"):
                 Client(pooler.address, tls=self._context(alpn=["http/1.1"]), direct=direct)
@@ -254,7 +254,7 @@ class Clients(Encrypted):
             with self.assertRaises(wire.Closed):
                 while True:
                     client.read_bytes(1)
-        self.assertIn("client_login_timeout", pooler.log())
+        pooler.await_log("client_login_timeout")
 
     def a_cancel_comes_encrypted_or_not(self):
         pooler = self.pooler(settings=self._towards_clients())
@@ -340,13 +340,13 @@ class Reloads(Encrypted):
     def a_start_with_wrong_papers_fails_and_one_with_old_papers_warns(self):
         past = self.authority.sign("past", "localhost", time=papers.LONG_AGO)
         pooler = self.pooler(settings=self._towards_clients(paper=past))
-        self.assertRegex(pooler.log(), r"WARNING.*client_tls_cert_file.*past\.crt.*expired on")
+        pooler.await_log(pattern=r"WARNING.*client_tls_cert_file.*past\.crt.*expired on")
         self._reload(pooler)        # it was so before: no reason to refuse anything else
         pooler.stop()
         wrong = Pooler(settings=self._towards_clients(paper=(self.server[0], past[1])))
         wrong.launch()
         self.assertEqual(1, wrong.wait())
-        self.assertIn("does not match the certificate", wrong.log())
+        wrong.await_log("does not match the certificate")
 
     def set_changes_tls_too(self):
         pooler = self.pooler(settings=self._towards_clients("allow"))
@@ -386,7 +386,7 @@ class Servers(Encrypted):
                 self.assertEqual([outcome == "t"], [tls.startswith("TLSv1.3/") for tls in self._tls_of(pooler, "SERVERS")])
             else:
                 self.refused(self._encrypted, pooler)
-                self.assertIn(outcome, pooler.log())
+                pooler.await_log(outcome)
                 self.assertNotIn("process down", pooler.log())
             pooler.stop()
 
@@ -397,7 +397,7 @@ class Servers(Encrypted):
         for host, says in (("localhost", "hostname mismatch"), ("127.0.0.1", "IP address mismatch")):
             pooler = self._pooler(pg, "verify-full", host, **ours)
             self.refused(self._encrypted, pooler)
-            self.assertIn(f"certificate verify failed: {says}", pooler.log())
+            pooler.await_log(f"certificate verify failed: {says}")
 
     def an_expired_or_self_signed_certificate_is_only_good_for_require(self):
         stranger = papers.Authority(self.folder, "stranger")
@@ -406,7 +406,7 @@ class Servers(Encrypted):
             pg = self._encrypted_postgres(paper)
             pooler = self._pooler(pg, "verify-ca", server_tls_ca_file=self.authority.certificate)
             self.refused(self._encrypted, pooler)
-            self.assertIn(says, pooler.log())
+            pooler.await_log(says)
             self.assertEqual("t", self._encrypted(self._pooler(pg, "require")))
 
     def a_postgresql_without_tls_is_good_for_prefer_only(self):
@@ -415,7 +415,7 @@ class Servers(Encrypted):
         for sslmode in ("require", "verify-ca", "verify-full"):
             pooler = self._pooler(self.pg, sslmode, server_tls_ca_file=self.authority.certificate)
             self.refused(self._encrypted, pooler)
-            self.assertIn("does not support SSL, but SSL was required", pooler.log())
+            pooler.await_log("does not support SSL, but SSL was required")
 
     def we_show_a_certificate_where_postgresql_wants_one(self):
         app = self.authority.sign("app")
@@ -459,7 +459,7 @@ class Servers(Encrypted):
             pooler = self.pooler(databases={"app": f"host=127.0.0.1 port={door.getsockname()[1]}"},
                                  settings={"server_tls_sslmode": "require", "query_wait_timeout": 2, "monitor_interval": 0})
             self.refused(pooler.client)
-            self.assertIn("in plain text behind its answer", pooler.log())
+            pooler.await_log("in plain text behind its answer")
             self.assertNotIn("too many lies", pooler.log())
             liar.join(20)
 
@@ -496,7 +496,7 @@ class Certified(Encrypted):
             pooler = Pooler(settings=self._towards_clients(sslmode, auth_type="cert"))
             pooler.launch()
             self.assertEqual(1, pooler.wait())
-            self.assertIn("auth_type = cert: client_tls_sslmode must be verify-full", pooler.log())
+            pooler.await_log("auth_type = cert: client_tls_sslmode must be verify-full")
         pooler = self.pooler(settings=self._towards_clients("allow"))
         self.refused(pooler.console().query, "SET auth_type = 'cert'")
 
@@ -550,7 +550,7 @@ class Revoked(Encrypted):
         self._console(pooler).query("RELOAD")
         self._works(pooler, *self._with(good))
         self._fails(pooler, *self._with(lost), says="certificate revoked")
-        self.assertIn("certificate revoked", pooler.log())
+        pooler.await_log("certificate revoked")
 
     def a_rule_that_wants_a_certificate_wants_one_that_holds(self):
         good, lost = self.authority.sign("app"), self.authority.sign("lost", common_name="app")
@@ -576,10 +576,10 @@ class Revoked(Encrypted):
         console.query("RELOAD")
         console.query("RECONNECT")
         self.refused(lambda: pooler.client().query("SELECT 7"))
-        self.assertIn("certificate revoked", pooler.log())
+        pooler.await_log("certificate revoked")
         pooler = dialed("verify-ca", server_tls_crl_file=self.authority.revoke())
         self.refused(lambda: pooler.client().query("SELECT 7"))
-        self.assertIn("certificate revoked", pooler.log())
+        pooler.await_log("certificate revoked")
 
     def a_list_that_is_no_help_fails_the_reload(self):
         pooler = self.pooler(settings=self._towards_clients("require", client_tls_ca_file=self.authority.certificate))
@@ -779,7 +779,7 @@ class Chains(Encrypted):
         pooler = Pooler(settings={"server_tls_negotiation": "direct"})
         pooler.launch()
         self.assertEqual(1, pooler.wait())
-        self.assertIn("server_tls_negotiation = direct: server_tls_sslmode must be", pooler.log())
+        pooler.await_log("server_tls_negotiation = direct: server_tls_sslmode must be")
 
     def servers_that_gave_a_ticket_are_dialed_again(self):
         pooler = self._chain(workers=2)

@@ -74,16 +74,16 @@ class Url(Story):
         for name in ("app", "app2"):
             client = pooler.client(user="by_scram", password="sea-salt", database=name)
             self.assertEqual(name, client.value("SELECT current_database()"))
-        self.assertIn("every database of it", pooler.log())
+        pooler.await_log("every database of it")
 
     def without_a_password_the_door_is_open_on_this_machine_and_said_to_be(self):
         pooler = self._serve(user="app")
         self.assertEqual("app", pooler.client().value("SELECT current_user"))
-        self.assertIn("There is no password: whoever has an account on this machine can connect", pooler.log())
+        pooler.await_log("There is no password: whoever has an account on this machine can connect")
 
     def its_options_win_over_the_url(self):
         pooler = self._serve(arguments=["-o", "default_pool_size=3"])
-        self.assertIn("3 at most", pooler.log())
+        pooler.await_log("3 at most")
         console = pooler.client(user="by_scram", password="sea-salt", database="pgweir")
         rows = {row["key"]: row["value"] for row in console.query("SHOW CONFIG").dicts()}
         self.assertEqual("3", rows["default_pool_size"])

@@ -6,12 +6,12 @@ import concurrent.futures
 import harness
 import source
 from suite import Suite, groups_of
-from verdicts import Verdicts
+from verdicts import TEMPORARY, Verdicts
 
 # What DISCARD ALL leaves. With server_lifetime = 0 (--fresh) no server is used twice, and nothing is left to be known.
-KNOWN = {"guc": "a server that was used may have loaded plpgsql, which PostgreSQL forgets only with the session",
-         "temp": "a server that was used may have a schema of temporary objects; it is empty",
-         "stats": "a login is no session at PostgreSQL: pg_stat_database.sessions counts servers"}
+KNOWN = {"guc": ("a server that was used may have loaded plpgsql, which PostgreSQL forgets only with the session", ()),
+         "temp": ("a server that was used may have a schema of temporary objects; it is empty", TEMPORARY),
+         "stats": ("a login is no session at PostgreSQL: pg_stat_database.sessions counts servers", ())}
 
 
 def by_schedule(folder, asked, pooled):
