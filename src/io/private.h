@@ -178,6 +178,10 @@ void stream_unpack_peer(const struct stream *, struct address *out);
 bool stream_tell_epoll(struct stream *, int operation);
 void stream_die(struct stream *);
 
+/* Between stream.c, stream_dial.c and stream_send.c: is a dialed one open, or what went wrong; end the sending side now. */
+bool stream_step_dialing(struct stream *, struct completion *out);
+void stream_shut_now(struct stream *);
+
 /* For ring.c: give the kernel what is unsent. True: all of it was taken. */
 bool stream_flush(struct stream *);
 

@@ -1,11 +1,7 @@
 #include <errno.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <stdlib.h>
-#include <sys/uio.h>
 #include <unistd.h>
 
-#include "base/text.h"
 #include "io/clock.h"
 #include "io/private.h"
 #include "io/ring.h"
@@ -43,70 +39,10 @@
  * The size matters, there may be a million of these: the peer's address is packed, the local one asked for on demand. */
 
 _Static_assert(sizeof(struct stream) <= 88, "with malloc's 8 bytes a stream fills a chunk of 96");
-_Static_assert(sizeof(struct piece) == sizeof(struct iovec) &&
-		offsetof(struct piece, at) == offsetof(struct iovec, iov_base) &&
-		offsetof(struct piece, length) == offsetof(struct iovec, iov_len),
-	"a piece is an iovec by another name");
-
-/* ---- the peer's address ---- */
-
-bool stream_pack_peer(struct stream *s, const struct address *a)
-{
-	s->family = a->family & 7;
-	s->port = a->port;
-	s->scope = a->scope;
-	if (a->family != ADDRESS_UNIX) {
-		memcpy(s->ip, a->ip, sizeof s->ip);
-		return true;
-	}
-	s->process = a->process;
-	s->user = a->user;
-	s->path = NULL;
-	if (a->path[0]) {
-		s->path = strdup(a->path);
-		return s->path != NULL;
-	}
-	return true;
-}
-
-void stream_unpack_peer(const struct stream *s, struct address *out)
-{
-	*out = (struct address){ .family = s->family, .port = s->port, .scope = s->scope };
-	if (s->family != ADDRESS_UNIX) {
-		memcpy(out->ip, s->ip, sizeof out->ip);
-		return;
-	}
-	out->process = s->process;
-	out->user = s->user;
-	if (s->path)
-		text_copy(out->path, sizeof out->path, s->path);
-}
 
 size_t stream_size(const struct loop *loop)
 {
 	return sizeof(struct stream) + (loop->ring ? ring_part_size() : 0);
-}
-
-const struct address *stream_peer(const struct stream *s)
-{
-	stream_unpack_peer(s, &s->loop->peer);
-	return &s->loop->peer;
-}
-
-static void ask_local(const struct stream *s, struct address *out)
-{
-	struct sockaddr_storage at;
-	socklen_t length = sizeof at;
-
-	if (getsockname(s->fd, (struct sockaddr *)&at, &length) != 0)
-		length = 0;
-	address_from_kernel(&at, length, out);
-}
-
-const struct address *stream_local(const struct stream *s)
-{
-	ask_local(s, &s->loop->local);
-	return &s->loop->local;
 }
 
 /* ---- birth and death ---- */
@@ -212,85 +148,6 @@ bool stream_tell_epoll(struct stream *s, int operation)
 	return epoll_ctl(s->loop->epoll, operation, s->fd, &e) == 0;
 }
 
-/* The end is known without reading: ENDED with this error comes in the next turn. */
-static void fail(struct stream *s, int error)
-{
-	s->error = (uint16_t)error;
-	set_flag(s, FLAG_FAILED | FLAG_OVER);
-	loop_queue(s->loop, s);
-}
-
-static void begin_connect(struct stream *s)
-{
-	struct loop *loop = s->loop;
-	struct sockaddr_storage at;
-	struct address peer;
-	socklen_t length;
-
-	stream_unpack_peer(s, &peer);
-	length = address_to_kernel(&peer, &at);
-	link_remove(&s->place);
-	if (connect(s->fd, (struct sockaddr *)&at, length) == 0) {
-		set_flag(s, FLAG_DIALED_NOW);
-		loop_queue(loop, s);
-	} else if (errno == EAGAIN && s->family == ADDRESS_UNIX) {
-		/* Its queue is full, and no event will say when it is not: try again soon, as a blocking connect would. */
-		if (link_empty(&loop->redials) && loop->redial_at <= clock_now())
-			loop->redial_at = clock_now() + 10 * MILLISECOND_US;
-		link_last(&loop->redials, &s->place);
-		return;
-	} else if (errno != EINPROGRESS) {
-		link_last(&loop->streams, &s->place);
-		fail(s, errno);
-		return;
-	}
-	link_last(&loop->streams, &s->place);
-	if (!stream_tell_epoll(s, EPOLL_CTL_ADD)) {
-		clear_flag(s, FLAG_DIALED_NOW);
-		fail(s, errno);
-	}
-}
-
-void stream_redial(struct stream *s)
-{
-	begin_connect(s);
-}
-
-struct stream *stream_dial(
-	struct loop *loop, const struct address *to, const struct stream_options *options, void *owner)
-{
-	static const int families[] = { [ADDRESS_IPV4] = AF_INET, [ADDRESS_IPV6] = AF_INET6, [ADDRESS_UNIX] = AF_UNIX };
-	struct stream *s;
-	int why;
-
-	check(to->family >= ADDRESS_IPV4 && to->family <= ADDRESS_UNIX);
-	s = stream_new(loop, owner);
-	if (!s)
-		return NULL;
-	if (!stream_pack_peer(s, to)) {
-		errno = ENOMEM;
-		goto refused;
-	}
-	s->fd = socket(families[to->family], SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-	if (s->fd < 0)
-		goto refused;
-	socket_set_buffers(s->fd, options);
-	if (s->family != ADDRESS_UNIX) {
-		socket_set_number(s->fd, IPPROTO_TCP, TCP_NODELAY, 1);
-		socket_set_tcp(s->fd, options);
-		set_flag(s, FLAG_ARMED);
-	}
-	s->state = STREAM_DIALING;
-	begin_connect(s);
-	return s;
-
-refused:
-	why = errno;
-	stream_drop(s);
-	errno = why;
-	return NULL;
-}
-
 /* ---- the owner's small questions ---- */
 
 void stream_set_owner(struct stream *s, void *owner)
@@ -353,188 +210,7 @@ void stream_resume(struct stream *s)
 		ring_want(s);
 }
 
-/* ---- sending ---- */
-
-/* Epoll is to say when the kernel takes more, or need not any more. False: it can not. */
-static bool arm(struct stream *s, bool on)
-{
-	bool known = !s->loop->ring || ring_is_in_epoll(s);
-
-	if (known ? s->family != ADDRESS_UNIX || has_flag(s, FLAG_ARMED) == on : !on)
-		return true;
-	if (on)
-		set_flag(s, FLAG_ARMED);
-	else
-		clear_flag(s, FLAG_ARMED);
-	return stream_tell_epoll(s, EPOLL_CTL_MOD);
-}
-
-/* Sending is over; what the peer still says is read to the end before the owner is told. ROOM stays owed: an owner that paused may wait
- * for it, and hear of nothing else. */
-static void send_failed(struct stream *s, int error)
-{
-	free(s->unsent);
-	s->unsent = NULL;
-	clear_flag(s, FLAG_BLOCKED);
-	(void)arm(s, false);
-	if (has_flag(s, FLAG_FAILED))
-		return;
-	if (!has_flag(s, FLAG_OVER))
-		s->error = (uint16_t)error;
-	set_flag(s, FLAG_FAILED | FLAG_HANGUP | FLAG_READABLE);
-	loop_queue(s->loop, s);
-}
-
-/* The kernel took less than it was given. */
-static void block(struct stream *s)
-{
-	set_flag(s, FLAG_BLOCKED);
-	if (!arm(s, true))
-		send_failed(s, errno);
-}
-
-static void shut_now(struct stream *s)
-{
-	set_flag(s, FLAG_SHUT_DONE);
-	(void)shutdown(s->fd, SHUT_WR); /* fails only if the connection is gone, and then reading says so */
-}
-
-bool stream_flush(struct stream *s)
-{
-	struct block *b = s->unsent;
-	ssize_t sent;
-
-	if (!b || has_flag(s, FLAG_BLOCKED) || (s->loop->ring && ring_holds_unsent(s)))
-		return false;
-	do {
-		sent = send(s->fd, b->at + b->start, b->length, MSG_DONTWAIT | MSG_NOSIGNAL);
-	} while (sent < 0 && errno == EINTR);
-	if (sent < 0 && errno != EAGAIN) {
-		send_failed(s, errno);
-		return false;
-	}
-	if (sent > 0) {
-		stream_speaks(s);
-		block_consume(&s->unsent, (size_t)sent);
-	}
-	if (s->unsent) {
-		block(s);
-		return false;
-	}
-	(void)arm(s, false);
-	if (has_flag(s, FLAG_SHUT_ASKED) && !has_flag(s, FLAG_SHUT_DONE))
-		shut_now(s);
-	return true;
-}
-
-/* Queue what remains of these pieces after their first `skip` bytes. */
-static bool queue_pieces(struct stream *s, const struct piece *pieces, size_t count, size_t skip)
-{
-	size_t total = 0;
-
-	for (size_t i = 0; i < count; i++)
-		total += pieces[i].length;
-	if (total == skip)
-		return true;
-	if (!block_reserve(&s->unsent, total - skip))
-		return false;
-	set_flag(s, FLAG_ROOM);
-	for (size_t i = 0; i < count; i++) {
-		size_t part = skip < pieces[i].length ? skip : pieces[i].length;
-
-		skip -= part;
-		if (pieces[i].length > part)
-			check(block_add(&s->unsent, (const uint8_t *)pieces[i].at + part, pieces[i].length - part));
-	}
-	return true;
-}
-
-/* As many pieces as one call takes. Returns the bytes sent, or -1 after an error. */
-static ssize_t send_pieces(struct stream *s, const struct piece *pieces, size_t count)
-{
-	struct msghdr message = {
-		.msg_iov = (struct iovec *)(uintptr_t)pieces,
-		.msg_iovlen = count,
-	};
-	ssize_t sent;
-
-	do {
-		if (count == 1)
-			sent = send(s->fd, pieces->at, pieces->length, MSG_DONTWAIT | MSG_NOSIGNAL);
-		else
-			sent = sendmsg(s->fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
-	} while (sent < 0 && errno == EINTR);
-	stream_speaks(s);
-	if (sent >= 0)
-		return sent;
-	if (errno == EAGAIN)
-		return 0;
-	send_failed(s, errno);
-	return -1;
-}
-
-#define PIECES_PER_CALL 1024 /* the kernel's own bound, UIO_MAXIOV */
-
-bool stream_write(struct stream *s, const struct piece *pieces, size_t count)
-{
-	check(s->state <= STREAM_ENDED && !has_flag(s, FLAG_SHUT_ASKED));
-	return s->secure ? tls_write(s, pieces, count) : stream_write_plain(s, pieces, count);
-}
-
-/* Nothing is to be sent before it but what waits for the end of the turn too. */
-static bool may_wait_for_the_turn(const struct stream *s)
-{
-	return s->state != STREAM_DIALING && (!s->unsent || ring_holds_unsent(s));
-}
-
-bool stream_write_plain(struct stream *s, const struct piece *pieces, size_t count)
-{
-	if (has_flag(s, FLAG_FAILED))
-		return true;
-	if (s->loop->ring && may_wait_for_the_turn(s)) {
-		if (ring_send(s, pieces, count))
-			return true;
-		ring_push(s);
-		if (has_flag(s, FLAG_FAILED))
-			return true;
-	}
-	if (s->unsent || s->state == STREAM_DIALING)
-		return queue_pieces(s, pieces, count, 0);
-	while (count > 0) {
-		size_t some = count < PIECES_PER_CALL ? count : PIECES_PER_CALL, total = 0;
-		ssize_t sent;
-
-		for (size_t i = 0; i < some; i++)
-			total += pieces[i].length;
-		if (total > 0) {
-			sent = send_pieces(s, pieces, some);
-			if (sent < 0)
-				return true;
-			if ((size_t)sent < total) {
-				if (!queue_pieces(s, pieces, count, (size_t)sent))
-					return false;
-				block(s);
-				return true;
-			}
-		}
-		pieces += some;
-		count -= some;
-	}
-	return true;
-}
-
-void stream_shut(struct stream *s)
-{
-	check(s->state <= STREAM_ENDED);
-	if (has_flag(s, FLAG_SHUT_ASKED))
-		return;
-	if (s->secure)
-		tls_goodbye(s);
-	stream_push(s);
-	set_flag(s, FLAG_SHUT_ASKED);
-	if (!s->unsent && s->state != STREAM_DIALING && !has_flag(s, FLAG_FAILED))
-		shut_now(s);
-}
+/* ---- finishing ---- */
 
 void stream_finish(struct stream **at, time_us limit)
 {
@@ -562,7 +238,7 @@ void stream_finish(struct stream **at, time_us limit)
 		return;
 	}
 	if (!s->unsent && !has_flag(s, FLAG_SHUT_DONE))
-		shut_now(s);
+		stream_shut_now(s);
 	set_flag(s, FLAG_SHUT_ASKED | FLAG_READABLE);
 	clear_flag(s, FLAG_PAUSED);
 	s->state = s->unsent ? STREAM_FINISHING : STREAM_LINGERING;
@@ -706,56 +382,6 @@ static bool read_bytes_in(struct stream *s, struct completion *out)
 	return say_bytes(s, out, span_of(into, (size_t)got), false);
 }
 
-/* A dialed stream: is it open, or what went wrong? */
-static bool step_dialing(struct stream *s, struct completion *out)
-{
-	int error = 0;
-	socklen_t length = sizeof error;
-
-	if (has_flag(s, FLAG_OVER))
-		return stream_say_ended(s, out);
-	if (!has_flag(s, FLAG_DIALED_NOW)) {
-		struct sockaddr_storage name;
-		socklen_t name_length = sizeof name;
-
-		if (getsockopt(s->fd, SOL_SOCKET, SO_ERROR, &error, &length) != 0)
-			error = errno;
-		if (error == 0 && getpeername(s->fd, (struct sockaddr *)&name, &name_length) != 0) {
-			if (!has_flag(s, FLAG_HANGUP))
-				return false; /* not yet */
-			error = ECONNREFUSED;
-		}
-	}
-	/* A TCP socket can meet itself when nobody listens on a port that the kernel may also choose for it. */
-	if (error == 0 && s->family != ADDRESS_UNIX) {
-		struct address peer, local;
-
-		stream_unpack_peer(s, &peer);
-		ask_local(s, &local);
-		if (address_equal(&peer, &local))
-			error = ECONNREFUSED;
-	}
-	if (error) {
-		s->error = (uint16_t)error;
-		set_flag(s, FLAG_OVER | FLAG_FAILED);
-		return stream_say_ended(s, out);
-	}
-	s->state = STREAM_OPEN;
-	clear_flag(s, FLAG_DIALED_NOW | FLAG_BLOCKED);
-	if (s->loop->ring)
-		ring_open(s, false);
-	if (!s->unsent && has_flag(s, FLAG_SHUT_ASKED))
-		shut_now(s);
-	if (!s->secure)
-		return stream_say(s, out, DONE_CONNECTED);
-	if (!tls_connected(s)) {
-		s->error = ENOMEM;
-		set_flag(s, FLAG_OVER | FLAG_FAILED);
-		return stream_say_ended(s, out);
-	}
-	return tls_step(s, out);
-}
-
 /* Nobody owns it any more: send the rest, then wait for the peer's end. */
 static bool step_leaving(struct stream *s)
 {
@@ -828,7 +454,7 @@ bool stream_step(struct stream *s, struct completion *out)
 {
 	switch ((enum stream_state)s->state) {
 	case STREAM_DIALING:
-		return step_dialing(s, out);
+		return stream_step_dialing(s, out);
 	case STREAM_OPEN:
 		return step_open(s, out);
 	case STREAM_ENDED:
