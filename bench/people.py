@@ -198,7 +198,7 @@ class Pooler(Party):
                 return said.stdout.strip().splitlines()[0]
         return "unknown version"
 
-    def start(self, backend, folder, core=None, pool_size=20, auth="trust", secret="secret"):
+    def start(self, backend, folder, core=None, pool_size=20, auth="trust", secret="secret", lines=""):
         self.port = free_port()
         stem = os.path.join(folder, self.name.replace(" ", "-").replace("/", "-"))
         with open(stem + ".users", "w") as f:
@@ -212,8 +212,8 @@ class Pooler(Party):
                     "default_pool_size = %d\nmin_pool_size = %d\nmax_client_conn = 1100000\n"
                     "server_idle_timeout = 0\nserver_lifetime = 86400\nlisten_backlog = 4096\n"
                     "log_connections = 0\nlog_disconnections = 0\nlog_stats = 0\n"
-                    "ignore_startup_parameters = extra_float_digits\n"
-                    % (backend.port, self.port, auth, stem, pool_size, pool_size))
+                    "ignore_startup_parameters = extra_float_digits\n%s"
+                    % (backend.port, self.port, auth, stem, pool_size, pool_size, lines))
         for file in (stem + ".users", stem + ".ini"):
             os.chmod(file, 0o644)
         self.spawn(self.prefix + [self.path] + self.words + [stem + ".ini"] + self.extra, folder, core)
