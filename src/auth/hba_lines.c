@@ -159,7 +159,7 @@ bool lines_read(struct reading *r, struct span text, const char *name, line_take
 
 	r->name = name;
 	r->line = 1;
-	if (text.length >= 3 && memcmp(text.at, "\xef\xbb\xbf", 3) == 0)
+	if (span_begins(text, "\xef\xbb\xbf"))
 		text = span_skip(text, 3);
 	while (ok && text.length > 0) {
 		ok = take_logical(r, &text, &line, &lines) && take(r, buf_span(&line));

@@ -314,7 +314,7 @@ struct secrets *secrets_parse(struct span text, char *error, size_t error_size)
 
 	if (s)
 		atomic_init(&s->references, 1);
-	if (text.length >= 3 && memcmp(text.at, "\xef\xbb\xbf", 3) == 0)
+	if (span_begins(text, "\xef\xbb\xbf"))
 		text = span_skip(text, 3);
 	while (!problem && text.length > 0) {
 		const uint8_t *end = memchr(text.at, '\n', text.length);

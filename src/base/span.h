@@ -38,4 +38,11 @@ static inline bool span_is(struct span span, const char *text)
 	return span_equal(span, span_text(text));
 }
 
+static inline bool span_begins(struct span span, const char *text)
+{
+	size_t length = strlen(text);
+
+	return span.length >= length && memcmp(span.at, text, length) == 0;
+}
+
 #endif

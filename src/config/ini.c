@@ -16,7 +16,7 @@ void ini_init(struct ini *i, struct span text)
 {
 	*i = (struct ini){ .rest = text };
 	/* Editors on Windows begin with a byte order mark. */
-	if (text.length >= 3 && memcmp(text.at, "\xef\xbb\xbf", 3) == 0)
+	if (span_begins(text, "\xef\xbb\xbf"))
 		i->rest = span_skip(text, 3);
 }
 

@@ -65,20 +65,15 @@ static bool has(struct span raw, const char *words)
 	return memmem(raw.at, raw.length, words, strlen(words)) != NULL;
 }
 
-static bool begins(struct span raw, const char *words)
-{
-	return raw.length > strlen(words) && memcmp(raw.at, words, strlen(words)) == 0;
-}
-
 static unsigned marks_of(struct span raw)
 {
 	unsigned marks = 0;
 
 	if (raw.length > 6 && strncasecmp((const char *)raw.at, "listen", 6) == 0)
 		marks |= TEXT_LISTENS;
-	if (begins(raw, "SET ") || begins(raw, "SELECT set_config("))
+	if (span_begins(raw, "SET ") || span_begins(raw, "SELECT set_config("))
 		marks |= TEXT_SETS;
-	if (begins(raw, "SET TIME ZONE '") || begins(raw, "SELECT set_config('TimeZone', "))
+	if (span_begins(raw, "SET TIME ZONE '") || span_begins(raw, "SELECT set_config('TimeZone', "))
 		marks |= TEXT_ZONE;
 	if (has(raw, "pg_advisory_lock") || has(raw, "pg_try_advisory_lock"))
 		marks |= TEXT_LOCKS;

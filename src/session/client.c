@@ -394,26 +394,6 @@ static enum client_edge refuse_proof(struct client *client, struct buf *out)
 		client, out, SQLSTATE_INVALID_PASSWORD, "password authentication failed for user \"%s\"", client->user);
 }
 
-static enum client_edge accept_proof(struct client *client, struct buf *out);
-
-static enum client_edge settle_proof(struct client *client, enum login_result result, struct buf *out)
-{
-	switch (result) {
-	case LOGIN_MORE:
-		return CLIENT_MORE;
-	case LOGIN_ELSEWHERE:
-		client->state = STATE_VOUCHING;
-		return CLIENT_VOUCHES;
-	case LOGIN_BROKEN:
-		return refuse(client, out, SQLSTATE_PROTOCOL_VIOLATION, "%s", login_problem(client->login));
-	case LOGIN_FAILED:
-		return refuse_proof(client, out);
-	case LOGIN_OK:
-		break;
-	}
-	return accept_proof(client, out);
-}
-
 /* It is who it says. */
 static enum client_edge accept_proof(struct client *client, struct buf *out)
 {
@@ -440,6 +420,24 @@ static enum client_edge accept_proof(struct client *client, struct buf *out)
 	}
 	client->state = STATE_PROVEN;
 	return CLIENT_PROVEN;
+}
+
+static enum client_edge settle_proof(struct client *client, enum login_result result, struct buf *out)
+{
+	switch (result) {
+	case LOGIN_MORE:
+		return CLIENT_MORE;
+	case LOGIN_ELSEWHERE:
+		client->state = STATE_VOUCHING;
+		return CLIENT_VOUCHES;
+	case LOGIN_BROKEN:
+		return refuse(client, out, SQLSTATE_PROTOCOL_VIOLATION, "%s", login_problem(client->login));
+	case LOGIN_FAILED:
+		return refuse_proof(client, out);
+	case LOGIN_OK:
+		break;
+	}
+	return accept_proof(client, out);
 }
 
 static enum client_edge refuse_certificate(struct client *client, struct buf *out)

@@ -26,13 +26,6 @@ static struct span find(struct span text, const char *word)
 	return at ? span_skip(text, (size_t)(at - text.at)) : span_of(text.at, 0);
 }
 
-static bool begins(struct span text, const char *word)
-{
-	size_t length = strlen(word);
-
-	return text.length >= length && memcmp(text.at, word, length) == 0;
-}
-
 /* Up to one of these letters. */
 static struct span until(struct span text, const char *letters)
 {
@@ -62,7 +55,7 @@ static void take_quoted(struct span text, const char *word, struct span *out)
 /* An address without its port: 10.0.0.7(5123), 10.0.0.7:5123, [::1]:5123, unix(77):5432. */
 static struct span without_port(struct span address)
 {
-	if (begins(address, "["))
+	if (span_begins(address, "["))
 		return until(span_skip(address, 1), "]");
 	address = until(address, "(");
 	for (size_t i = address.length; i > 0; i--) {
@@ -93,7 +86,7 @@ static void classify(struct logs_line *line)
 		if (row >= 0)
 			line->error = row;
 		more = false;
-		if (begins(text, "connection to server ")) {
+		if (span_begins(text, "connection to server ")) {
 			struct span failed = find(text, " failed: ");
 
 			if (failed.length > 0) {
@@ -102,7 +95,7 @@ static void classify(struct logs_line *line)
 			}
 		}
 		for (size_t i = 0; !more && i < sizeof before / sizeof before[0]; i++) {
-			if (begins(text, before[i])) {
+			if (span_begins(text, before[i])) {
 				text = text_trim(span_skip(text, strlen(before[i])));
 				more = true;
 			}
@@ -141,8 +134,8 @@ static void take_postgres(struct logs_line *line, enum severity severity, struct
 	line->source = LOGS_POSTGRESQL;
 	line->severe = severity == SEVERITY_SEVERE;
 	line->address = without_port(line->address);
-	if (severity < SEVERITY_PLAIN || begins(message, "duration: ") || begins(message, "statement: ") ||
-		begins(message, "execute "))
+	if (severity < SEVERITY_PLAIN || span_begins(message, "duration: ") || span_begins(message, "statement: ") ||
+		span_begins(message, "execute "))
 		return;
 	line->text = message;
 	classify(line);
@@ -340,8 +333,8 @@ static bool read_pooler(struct span text, struct logs_line *line)
 		(severity_of(who) == SEVERITY_NONE && !span_is(who, "NOISE")))
 		return false;
 	rest = span_skip(rest, who.length + 1);
-	line->source = begins(rest, "C-0x") || begins(rest, "S-0x") ? LOGS_PGBOUNCER : LOGS_PGWEIR;
-	if (!begins(rest, "C-") && !begins(rest, "S-")) {
+	line->source = span_begins(rest, "C-0x") || span_begins(rest, "S-0x") ? LOGS_PGBOUNCER : LOGS_PGWEIR;
+	if (!span_begins(rest, "C-") && !span_begins(rest, "S-")) {
 		/* Nothing of one connection; the two write alike. */
 		line->source = LOGS_PGBOUNCER;
 		line->text = rest;
@@ -364,8 +357,8 @@ static bool read_pooler(struct span text, struct logs_line *line)
 		line->address = side == 'C' ? without_port(address) : span_of(address.at, 0);
 	}
 	line->text = text_trim(span_skip(rest, (size_t)(who.at - rest.at) + who.length));
-	line->severe = begins(line->text, "pooler error: ");
-	if (begins(line->text, "login attempt: "))
+	line->severe = span_begins(line->text, "pooler error: ");
+	if (span_begins(line->text, "login attempt: "))
 		line->text = span_of(line->text.at, 0);
 	classify(line);
 	return true;
