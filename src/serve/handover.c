@@ -386,8 +386,10 @@ static void decide(struct hearer *hearer, bool passed)
 		hearing_remove(h);
 	if (!has_all(&h->shared, &h->wanted) || (h->local.count > 0 && h->shared.count > 0)) {
 		h->changed = false;
-		if (!can_share || !begin_marks(hearer))
+		if (!can_share)
 			hearer_fail(hearer, 0);
+		else if (!begin_marks(hearer))
+			channel_break(guest->channel, "out of memory"); /* the half of it may have been sent */
 	} else if (h->told && !passed) {
 		(void)ask_to_wait(hearer);
 	} else {
