@@ -332,6 +332,15 @@ static bool waits_for_ear(const struct guest *g)
 				(h->ready_owed || (h->state != HEARING_SHARED && h->state != HEARING_DIRECT))));
 }
 
+/* What we asked ourselves, which may be several questions, is no matter of the client's. */
+static bool owes_client(const struct track *track)
+{
+	for (uint32_t i = 0; i < track->count; i++)
+		if (!(track->ring[(track->head + i) & (track->capacity - 1)].flags & TRACK_OURS))
+			return true;
+	return track->count == 0 && !track_quiet(track);
+}
+
 static void look_at_guest(struct worker *w, struct guest *g, struct tally *t)
 {
 	t->guests++;
@@ -374,8 +383,7 @@ static void look_at_guest(struct worker *w, struct guest *g, struct tally *t)
 	if (g->state == GUEST_PARKED && !g->habits.rest_since)
 		broken("who is parked rests", "guest %u.%u", w->index, g->handle.slot);
 	if (g->state == GUEST_LENT && g->habits.rest_since && g->channel && !g->channel->unprepared &&
-		!g->channel->checking && !track_quiet(&g->channel->track) &&
-		!(g->channel->track.count == 1 && (g->channel->track.ring[g->channel->track.head].flags & TRACK_OURS)))
+		!g->channel->checking && owes_client(&g->channel->track))
 		broken("who is owed an answer does not rest", "guest %u.%u", w->index, g->handle.slot);
 	if (g->state == GUEST_PARKED && g->stream && stream_is_paused(g->stream))
 		broken("who is parked is heard", "guest %u.%u is paused", w->index, g->handle.slot);
