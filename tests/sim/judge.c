@@ -137,7 +137,8 @@ void judge_cancelled(struct backend *b)
 	if (world.commands > 0 || limits.query_timeout > 0 || limits.transaction_timeout > 0 ||
 		limits.idle_transaction_timeout > 0)
 		return;
-	if (person_present(p) && p->cancels_sent == 0 && !p->fatal)
+	/* Nor of its own end, where memory was refused even to that word. */
+	if (person_present(p) && p->cancels_sent == 0 && !p->fatal && !(world.memory && world.refused > 0))
 		broken("a query is cancelled only by its own client", "c%d did not ask for it, and is still there",
 			tag);
 	if (p->cancels_sent == 0 && b->session->sleep_writes && b->session->status == 'I' && !p->fatal)
