@@ -156,6 +156,12 @@ bool hearer_begin(struct channel *channel)
 		channel_ask(channel, buf_span(&text), TAG_LISTEN);
 	channel->listening = channel->telling = true;
 	buf_fini(&text);
+	/* Nobody else hears for it any more: its server does, from its very first statement on. */
+	if (hearer_is_stranded(guest->hearer)) {
+		topics_fini(&guest->hearer->hearing->shared);
+		guest->hearer->hearing->state = HEARING_DIRECT;
+		remains_pin_listen(channel);
+	}
 	return ok;
 }
 
@@ -228,7 +234,8 @@ bool hearer_keeps_ready(struct channel *channel)
 
 	if (!guest || channel->track.status != 'I')
 		return false;
-	if (may_change(channel) && track_quiet(&channel->track) && (hearer = hearer_of(guest)) && hearer->can_share) {
+	if (may_change(channel) && track_quiet(&channel->track) && (hearer = hearer_of(guest)) &&
+		(hearer->can_share || hearer_is_stranded(hearer))) {
 		hearer->hearing->ready_owed = true;
 		channel->opened = false;
 		return true;

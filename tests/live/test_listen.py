@@ -865,6 +865,20 @@ class Moving(Listening):
         for client in clients:
             self.hears(client, "heard")
 
+    def whoever_is_led_to_several_hosts_hears_its_own_from_the_first_statement_on(self):
+        old, new = self.listener("a"), self.listener("a")
+        self.move(to=f"host=127.0.0.1,127.0.0.1 port={self.pg.port},{self.pg.port} dbname=app2")
+        for client in (old, new):
+            self.warned(client)
+        self.assertEqual("CAZ", self.until_ready(old, query("NOTIFY a, 'own'")))
+        self.assertEqual((old.pid, "a", "own"), old.notifications.pop())
+        self.assertEqual("CZ", self.until_ready(new, query("LISTEN b")))
+        self.assertEqual("CAZ", self.until_ready(new, query("NOTIFY b, 'own'")))
+        self.assertEqual((new.pid, "b", "own"), new.notifications.pop())
+        self.say_there("a", "heard")
+        for client in (old, new):
+            self.hears(client, "heard")
+
     def who_is_led_to_several_hosts_keeps_its_server_from_the_next_statement_on(self):
         client = self.listener("a")
         self.move(to=f"host=127.0.0.1,127.0.0.1 port={self.pg.port},{self.pg.port} dbname=app2")
