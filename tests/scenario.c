@@ -22,7 +22,7 @@
  *         orphan_timeout 60s round_robin on origin_clients N origin_login_rate N
  *                                                      what is not named goes back to its default: see rules_default
  *   database app servers N clients N
- *   pool app/web size N min N reserve N lifetime 1h user_servers N user_clients N forced fair origin_servers N at db1
+ *   pool app/web size N min N reserve N lifetime 1h user_servers N user_clients N forced fast_close fair origin_servers N at db1
  *   instance db1 visit | left                           a server of a pool with several hosts asks for a place there; gives it back
  *   instance db1 budget N|unknown aside N              what was read of that PostgreSQL server; without a word: what is so there
  *   client 1 enters [on worker 1] · named [app/web] · settled · logs in [app/web] [on worker 1] (all three)
@@ -220,7 +220,8 @@ static const char *const reasons[] = {
 	[CLOSE_SHUTDOWN] = "shutdown",
 };
 
-static const char *const kinds[] = { "admit", "refuse", "lend", "dial", "move", "close", "expel", "answer", "quit" };
+static const char *const kinds[] = { "admit", "refuse", "lend", "dial", "move", "close", "leave", "expel", "answer",
+	"quit" };
 
 static void effect_says(struct story *t, const struct effect *e, char *out, size_t size)
 {
@@ -255,6 +256,9 @@ static void effect_says(struct story *t, const struct effect *e, char *out, size
 		break;
 	case EFFECT_CLOSE:
 		text_format(out, size, "close server %u (%s)", server, reasons[e->reason]);
+		break;
+	case EFFECT_LEAVE:
+		text_format(out, size, "end the session of server %u (%s)", server, reasons[e->reason]);
 		break;
 	case EFFECT_EXPEL:
 		check(handle_none(e->client.client));
@@ -684,6 +688,8 @@ static void tell_pool(struct story *t)
 			rules.user_clients_max = number(t);
 		else if (take(t, "forced"))
 			rules.keep_min = true;
+		else if (take(t, "fast_close"))
+			rules.fast_close = true;
 		else if (take(t, "fair"))
 			rules.fair = true;
 		else if (take(t, "replication"))

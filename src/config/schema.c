@@ -148,7 +148,7 @@ const struct setting schema_settings[] = {
 	ROW(server_check_delay, TYPE_TIME, "s", "30", LIVE, "1.0", "A server that has been idle for longer is checked before it is lent."),
 	ROW(server_check_query, TYPE_CHECK_QUERY, "SQL", "<empty>", LIVE, "1.0", "The query for that check; <empty>: an empty query, nothing: no check."),
 	ROW(server_connect_timeout, TYPE_TIME, "s", "15", LIVE, "1.0", "Give up a connection to a server that has not logged in within this time; 0: never."),
-	LATER(server_fast_close, TYPE_BOOL, "0/1", "0", LIVE, "1.9.0", "In session mode, replace servers whose settings changed at the end of a transaction already.", "such servers are closed when their session ends"),
+	ROW(server_fast_close, TYPE_BOOL, "0/1", "0", LIVE, "1.9.0", "In session mode, a server that must close (RECONNECT, a database whose entry changed, an address that a name has lost) does so at the end of its client's transaction already, and the client is closed with it; 0: when the client leaves."),
 	ROW(server_idle_timeout, TYPE_TIME, "s", "600", LIVE, "1.0", "Close a server that has been idle for this long; 0: never."),
 	ROW(server_lifetime, TYPE_TIME, "s", "3600", LIVE, "1.0", "Close a server that is older than this when it is not lent; 0: use each once."),
 	ROW(server_login_retry, TYPE_TIME, "s", "15", LIVE, "1.0", "Wait this long after a failed connection before the next one is tried."),

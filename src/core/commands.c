@@ -67,7 +67,8 @@ static void close_all_idle(struct core *core, database_id id, enum close_reason 
 	}
 }
 
-/* Every server that stays closes when it next comes free, wherever it is now; one for replication never would, and closes now. */
+/* Every server that stays closes when it next comes free, wherever it is now; one for replication never would, and closes now; one for
+ * a session may not for hours: see server_hurry. */
 static void mark_all(struct core *core, database_id id)
 {
 	struct server *s;
@@ -77,7 +78,7 @@ static void mark_all(struct core *core, database_id id)
 		if (!concerns(s->pool, id) || s->state == SERVER_ORPHANED)
 			continue;
 		s->close_needed = true;
-		server_end_stream(core, s, CLOSE_RECONNECT);
+		server_hurry(core, s);
 	}
 }
 

@@ -44,7 +44,8 @@ struct core_pool_rules {
 	uint32_t user_servers_max, user_clients_max; /* over all pools of this user name; 0: no limit */
 	time_us lifetime;                            /* 0: each server serves one lease */
 	bool keep_min;                               /* the user is forced: min_size holds without clients too */
-	bool fair;                   /* groups and origins take turns; else first come, first served, whoever it is */
+	bool fast_close; /* a lent server that must close: between two transactions, and its client goes with it */
+	bool fair;       /* groups and origins take turns; else first come, first served, whoever it is */
 	uint32_t origin_servers_max; /* lent at once to one origin of this pool; 0: no limit */
 	/* For replication: a pool of its own beside the other of this database and user; `size` and `reserve` are the same for both, and
 	 * bound both together. None of its servers rests: each serves one lease, and closes where nobody wants it. It can not be

@@ -424,6 +424,9 @@ static void perform(struct world *w, const struct effect *e)
 	case EFFECT_CLOSE:
 		perform_close(w, e);
 		break;
+	case EFFECT_LEAVE:
+		check(!"no pool wants that");
+		break;
 	case EFFECT_EXPEL:
 		perform_expel(w, e);
 		break;

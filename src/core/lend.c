@@ -92,6 +92,21 @@ void server_end_stream(struct core *core, struct server *s, enum close_reason re
 		server_tell_close(core, s, reason);
 }
 
+void server_hurry(struct core *core, struct server *s)
+{
+	struct effect *effect;
+
+	check(s->close_needed);
+	server_end_stream(core, s, s->unfit ? CLOSE_UNFIT : CLOSE_RECONNECT);
+	if (!s->pool->rules.fast_close || s->state != SERVER_LENT || s->close_told || s->leave_told)
+		return;
+	effect = effect_add(core, EFFECT_LEAVE, s->worker);
+	effect->server = s->id;
+	effect->pool = s->pool->id;
+	effect->reason = s->unfit ? CLOSE_UNFIT : CLOSE_RECONNECT;
+	s->leave_told = true;
+}
+
 void server_close(struct core *core, struct server *s, enum close_reason reason)
 {
 	check(!s->close_told && s->holder == NULL);
@@ -330,7 +345,7 @@ void lend_unfit(struct core *core, const struct event *event)
 	s->close_needed = s->unfit = true;
 	if (s->state == SERVER_IDLE)
 		server_close(core, s, CLOSE_UNFIT);
-	server_end_stream(core, s, CLOSE_UNFIT);
+	server_hurry(core, s);
 }
 
 void lend_lost(struct core *core, const struct event *event)

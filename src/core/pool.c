@@ -228,6 +228,19 @@ void core_set_rules(struct core *core, const struct core_rules *rules, time_us n
 	rules_end(core);
 }
 
+/* Who must close and would wait for the end of a session need not any more, where fast_close is new. */
+static void hurry_all(struct core *core, struct pool *pool)
+{
+	const struct link *lent = &pool->by_state[SERVER_LENT];
+
+	for (struct link *l = lent->next; pool->rules.fast_close && l != lent; l = l->next) {
+		struct server *s = link_owner(l, struct server, link);
+
+		if (s->close_needed)
+			server_hurry(core, s);
+	}
+}
+
 void core_set_pool_rules(
 	struct core *core, pool_id id, const struct core_pool_rules *rules, time_us now, struct effects *effects)
 {
@@ -235,6 +248,7 @@ void core_set_pool_rules(
 	rules_begin(core, now, effects);
 	take_rules(core, core->pools[id], rules);
 	lines_limit(core, core->pools[id]);
+	hurry_all(core, core->pools[id]);
 	rules_end(core);
 }
 

@@ -113,6 +113,7 @@ struct server {
 	bool close_needed;
 	bool unfit;      /* ... because it is not what its pool wants */
 	bool close_told; /* EFFECT_CLOSE was said */
+	bool leave_told; /* EFFECT_LEAVE was */
 	bool used;       /* it has served a lease */
 	bool rested;     /* it lay idle since it was last proven */
 	time_us rested_since;
@@ -330,6 +331,7 @@ void server_offer(struct core *, struct server *);
 void server_tell_close(struct core *, struct server *, enum close_reason);
 void server_close(struct core *, struct server *, enum close_reason);
 void server_end_stream(struct core *, struct server *, enum close_reason); /* if it is lent for replication */
+void server_hurry(struct core *, struct server *); /* it must close: and soon, if it is lent and its pool wants that */
 void server_move(struct core *, struct server *, struct client *to);
 void lend_rescue(struct core *, struct pool *);
 void lend_wants(struct core *, const struct event *);

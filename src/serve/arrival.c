@@ -215,6 +215,7 @@ void guest_learned(struct guest *guest, struct channel *channel)
 		if (guest->channel == channel) {
 			guest_lent(guest, channel, NULL);
 			channel_limits(channel);
+			channel_settle(channel); /* it may have had to close while its client waited for the welcome */
 		}
 	} else {
 		channel_return(channel);

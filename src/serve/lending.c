@@ -368,6 +368,26 @@ void channel_return(struct channel *channel)
 	guest_returned(guest);
 }
 
+static void end_session(struct channel *channel, const char *reason)
+{
+	struct guest *guest = channel->guest;
+	bool bouncer = channel->worker->config->manner == MANNER_PGBOUNCER;
+
+	channel_part(channel);
+	channel_close(channel, reason);
+	guest_complain(guest, bouncer ? SQLSTATE_PROTOCOL_VIOLATION : SQLSTATE_ADMIN_SHUTDOWN,
+		bouncer ? "database configuration changed" : "terminating connection due to administrator command",
+		reason, NULL);
+}
+
+void channel_leave(struct channel *channel, const char *reason)
+{
+	if (channel->state != CHANNEL_LENT || !channel->session)
+		return;
+	channel->leaving = reason;
+	channel_settle(channel);
+}
+
 /* May the running statement be cancelled without taking from its client what PostgreSQL would have given it? */
 static bool may_cancel(const struct guest *guest, const struct channel *channel)
 {
@@ -514,11 +534,15 @@ static void settle_lease(struct channel *channel)
 		channel->cancel_wanted = false;
 		(void)errand_send(channel, (struct client_ref){ 0 });
 	}
-	if (channel->session || !track_idle(&channel->track) || channel->unprepared)
+	if ((channel->session && !channel->leaving) || !track_idle(&channel->track) || channel->unprepared)
 		return;
 	/* The rest of a message it is sending must not end up with somebody else. */
 	if (guest->body_left > 0 && !guest->discarding)
 		return;
+	if (channel->leaving) {
+		end_session(channel, channel->leaving);
+		return;
+	}
 	if (!remains_settle(channel) || channel->pinned)
 		return;
 	channel_return(channel);

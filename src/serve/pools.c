@@ -31,6 +31,7 @@ static void core_rules_of(const struct pool_view *view, struct core_pool_rules *
 				: config->max_user_client_connections),
 		.lifetime = rules->server_lifetime,
 		.keep_min = settings && settings->user && strcmp(settings->user, view->user) == 0,
+		.fast_close = config->server_fast_close && rules->mode == POOL_SESSION,
 		.fair = config->origin_fairness,
 		.origin_servers_max = (uint32_t)rules->origin_servers_max,
 		.replication = view->replication,

@@ -195,7 +195,7 @@ static void close_database(struct worker *worker, database_id database, const st
 			guest_refused(guest, effect);
 }
 
-static void perform_close(struct worker *worker, const struct effect *effect)
+static const char *close_text(enum close_reason reason)
 {
 	static const char *const reasons[] = {
 		[CLOSE_NONE] = "asked to close",
@@ -210,6 +210,12 @@ static void perform_close(struct worker *worker, const struct effect *effect)
 		[CLOSE_SHRINK] = "more servers than the limits allow",
 		[CLOSE_SHUTDOWN] = "shutting down",
 	};
+
+	return reasons[reason];
+}
+
+static void perform_close(struct worker *worker, const struct effect *effect)
+{
 	struct channel *channel = channel_get(worker, effect->server);
 
 	if (!channel)
@@ -221,11 +227,11 @@ static void perform_close(struct worker *worker, const struct effect *effect)
 			worker->config->manner == MANNER_PGBOUNCER
 				? "database configuration changed"
 				: "terminating connection due to administrator command",
-			reasons[effect->reason], NULL);
+			close_text(effect->reason), NULL);
 	else if (channel->guest)
-		channel_break(channel, reasons[effect->reason]);
+		channel_break(channel, close_text(effect->reason));
 	else
-		channel_close(channel, reasons[effect->reason]);
+		channel_close(channel, close_text(effect->reason));
 	if (effect->reason == CLOSE_RECONNECT)
 		pool_forget(worker, worker->views[channel->pool]);
 }
@@ -257,6 +263,11 @@ static void perform(struct worker *worker, const struct effect *effect)
 		break;
 	case EFFECT_CLOSE:
 		perform_close(worker, effect);
+		break;
+	case EFFECT_LEAVE:
+		channel = channel_get(worker, effect->server);
+		if (channel)
+			channel_leave(channel, close_text(effect->reason));
 		break;
 	case EFFECT_EXPEL:
 		if (handle_none(effect->client.client))

@@ -175,6 +175,7 @@ struct channel {
 	uint8_t secret[SERVER_SECRET_MAX];
 	size_t secret_length;
 	time_us connected, lent_since, query_since, quiet_since, transaction_since, requested;
+	const char *leaving; /* LENT: why it closes between two transactions, and its client with it; NULL: it does not */
 	char problem[160], sqlstate[6];
 	/* Of this lease's client: the beginning of the statement last sent (length 0: it was BEGIN, COMMIT or the like, or there
 	 * was none yet), and that of the first one since the server was last idle. */
@@ -364,6 +365,9 @@ void channel_lend(struct channel *, struct guest *, bool check);
 
 /* Just before the client's first message: bring its parameters into force, in the same send. False: the client was ended. */
 bool channel_prepare(struct channel *);
+
+/* It must close, for `reason`, a text that stays: now or when its client has ended its transaction, who goes with it (server_fast_close). */
+void channel_leave(struct channel *, const char *reason);
 
 /* The client is done with it, in good order. */
 void channel_return(struct channel *);

@@ -119,7 +119,6 @@ verbose|0|0..3|yes
 OTHER = {
     "autodb_idle_timeout": ("3600", "no"),
     "pool_idle_timeout": ("0", "no"),
-    "server_fast_close": ("0", "no"),
     "suspend_timeout": ("10", "no"),
     "conffile": ("", "no"),
     "sbuf_loopcnt": ("5", "no"),

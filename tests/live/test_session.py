@@ -140,3 +140,69 @@ class AsPgBouncer(Story):
         self.assertNotEqual(first.pid, second.pid)
         self.assertEqual(0, pooler.pool()["sv_active"])
         self.assertNotEqual(str(first.pid), first.value("SELECT pg_backend_pid()"))
+
+
+class FastClose(Story):
+    """server_fast_close: a server that must close does not wait for the end of a session."""
+    kinds = ("pgweir",)
+
+    def setUp(self):
+        super().setUp()
+        self.proxy = self.pooler(settings={"pool_mode": "session", "default_pool_size": 3, "server_fast_close": 1})
+
+    def _ends(self, client, message="terminating connection due to administrator command", sqlstate="57P01"):
+        error, = client.expect_closed()
+        self.assertEqual(("FATAL", sqlstate, message), (error.severity, error.sqlstate, error.message))
+
+    def who_rests_is_ended_at_once_and_comes_back_to_a_new_server(self):
+        client = self.proxy.client()
+        before = client.value("SELECT pg_backend_pid()")
+        self.proxy.console().query("RECONNECT app")
+        self._ends(client)
+        self.assertNotEqual(before, self.proxy.client().value("SELECT pg_backend_pid()"))
+        self.assertEqual(["WAIT_CLOSE"], self.proxy.console().query("WAIT_CLOSE app").tags)
+
+    def who_has_said_nothing_yet_is_ended_too(self):
+        client = self.proxy.client()
+        self.proxy.console().query("RECONNECT app")
+        self._ends(client)
+
+    def a_transaction_is_brought_to_its_end_first(self):
+        client = self.proxy.client()
+        client.query("BEGIN")
+        self.proxy.console().query("RECONNECT app")
+        self.assertEqual("2", client.value("SELECT 2"))
+        client.send(wire.query("COMMIT"))
+        self.assertEqual(["COMMIT"], client.reply().tags)
+        self._ends(client)
+
+    def a_reload_that_changes_the_entry_does_the_same(self):
+        changed, other = self.proxy.client(), self.proxy.client(database="app2")
+        self.proxy.databases["app"] = "dbname=app application_name=new"
+        self.proxy.write_files()
+        self.proxy.console().query("RELOAD")
+        self._ends(changed)
+        self.assertEqual("1", other.value("SELECT 1"))
+
+    def it_can_be_switched_on_for_those_who_wait_already(self):
+        pooler = self.pooler(settings={"pool_mode": "session"})
+        client, console = pooler.client(), pooler.console()
+        console.query("RECONNECT app")
+        self.assertEqual("1", client.value("SELECT 1"))     # as ever: when it leaves
+        console.query("SET server_fast_close = 1")
+        self._ends(client)
+
+    def transaction_mode_needs_no_such_thing(self):
+        pooler = self.pooler(settings={"server_fast_close": 1})
+        client = pooler.client()
+        client.query("BEGIN")
+        pooler.console().query("RECONNECT app")
+        client.query("COMMIT")
+        self.assertEqual("1", client.value("SELECT 1"))
+
+    def under_the_name_pgbouncer_the_text_is_its_own(self):
+        pooler = self.pooler(settings={"pool_mode": "session", "server_fast_close": 1}, called="pgbouncer")
+        client = pooler.client()
+        client.query("SELECT 1")
+        pooler.console().query("RECONNECT app")
+        self._ends(client, "database configuration changed", "08P01")
