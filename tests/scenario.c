@@ -19,9 +19,9 @@
  *
  *   machine workers 2 servers 100                      before all others; one worker and 1000 servers without it
  *   rules limit busy|all clients N idle_timeout 10m login_retry 15s check_delay 30s check on reserve_timeout 5s
- *         orphan_timeout 60s round_robin on origin_clients N origin_login_rate N
+ *         orphan_timeout 60s round_robin on origin_clients N origin_login_rate N pool_idle_timeout 0 autodb_idle_timeout 0
  *                                                      what is not named goes back to its default: see rules_default
- *   database app servers N clients N
+ *   database app servers N clients N automatic
  *   pool app/web size N min N reserve N lifetime 1h user_servers N user_clients N forced fast_close fair origin_servers N at db1
  *   instance db1 visit | left                           a server of a pool with several hosts asks for a place there; gives it back
  *   instance db1 budget N|unknown aside N              what was read of that PostgreSQL server; without a word: what is so there
@@ -220,8 +220,8 @@ static const char *const reasons[] = {
 	[CLOSE_SHUTDOWN] = "shutdown",
 };
 
-static const char *const kinds[] = { "admit", "refuse", "lend", "dial", "move", "close", "leave", "expel", "answer",
-	"quit" };
+static const char *const kinds[] = { "admit", "refuse", "lend", "dial", "move", "close", "leave", "forget", "expel",
+	"answer", "quit" };
 
 static void effect_says(struct story *t, const struct effect *e, char *out, size_t size)
 {
@@ -259,6 +259,10 @@ static void effect_says(struct story *t, const struct effect *e, char *out, size
 		break;
 	case EFFECT_LEAVE:
 		text_format(out, size, "end the session of server %u (%s)", server, reasons[e->reason]);
+		break;
+	case EFFECT_FORGET:
+		pool_name(t, e->pool, pool, sizeof(pool));
+		text_format(out, size, "forget %s%s", pool, t->setup.workers > 1 ? " on each worker" : "");
 		break;
 	case EFFECT_EXPEL:
 		check(handle_none(e->client.client));
@@ -633,6 +637,10 @@ static void tell_rules(struct story *t)
 			rules.check_on = strcmp(word(t), "on") == 0;
 		else if (take(t, "round_robin"))
 			rules.round_robin = strcmp(word(t), "on") == 0;
+		else if (take(t, "pool_idle_timeout"))
+			rules.pool_idle_timeout = duration(t);
+		else if (take(t, "autodb_idle_timeout"))
+			rules.autodb_idle_timeout = duration(t);
 		else if (take(t, "origin_clients"))
 			rules.origin_clients_max = number(t);
 		else if (take(t, "origin_login_rate"))
@@ -655,6 +663,8 @@ static void tell_database(struct story *t)
 			rules.servers_max = number(t);
 		else if (take(t, "clients"))
 			rules.clients_max = number(t);
+		else if (take(t, "automatic"))
+			rules.automatic = true;
 		else
 			wrong(t, "no such rule of a database: %s", word(t));
 	}

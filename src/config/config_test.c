@@ -363,16 +363,16 @@ static void peers_without_a_number_of_our_own_are_not_used(void **state)
 
 static void what_is_known_but_not_built_is_a_warning(void **state)
 {
-	struct given g = { .text = "[pgbouncer]\npool_idle_timeout = 1\nclient_tls_sslmode = disable\nauth_hba_file =\n"
+	struct given g = { .text = "[pgbouncer]\nsuspend_timeout = 1\nclient_tls_sslmode = disable\nauth_hba_file =\n"
 				   "pkt_buf = 8192\n[databases]\napp = pool_size=1\n" };
 	struct config *c = parse(&g);
 	struct setting_view view;
 
 	(void)state;
 	assert_string_equal(g.warnings,
-		"test.ini:2: pool_idle_timeout is known, but not built yet; ignored: empty pools stay\n"
+		"test.ini:2: suspend_timeout is known, but not built yet; ignored: there is no SUSPEND yet\n"
 		"test.ini:5: pkt_buf is known, but not needed here; ignored: buffers belong to workers, not to connections\n");
-	assert_string_equal(value_of(c, "pool_idle_timeout", &view), "1");
+	assert_string_equal(value_of(c, "suspend_timeout", &view), "1");
 	assert_false(view.reloadable);
 	config_drop(c);
 }
@@ -629,8 +629,8 @@ static void set_makes_a_new_value_and_leaves_the_old(void **state)
 	assert_string_equal(error, "unknown setting \"default_pol_size\"; did you mean \"default_pool_size\"?");
 	assert_null(config_with(c, "listen_port", "9", error, sizeof error));
 	assert_string_equal(error, "listen_port can only be changed by a restart");
-	assert_null(config_with(c, "pool_idle_timeout", "1", error, sizeof error));
-	assert_string_equal(error, "pool_idle_timeout is known, but not built yet");
+	assert_null(config_with(c, "suspend_timeout", "1", error, sizeof error));
+	assert_string_equal(error, "suspend_timeout is known, but not built yet");
 	assert_null(config_with(c, "default_pool_size", "many", error, sizeof error));
 	assert_string_equal(error, "default_pool_size: found \"many\", allowed: a whole number from 0 to 2147483647");
 	config_drop(c);

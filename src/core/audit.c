@@ -252,8 +252,10 @@ static void audit_promises(const struct core *core, const struct pool *pool)
 		check(core->deadline && core->deadline <= (due > core->now ? due : core->now));
 	check(pool->is_hungry == (pool->hungry.next != &pool->hungry));
 	check(pool->is_keeper == (pool->rules.min_size > 0));
-	check(pool->lease_times.count == pool->leases);
-	check(pool->waits.count == pool->leases + pool->count[SERVER_LENT]);
+	check((pool->lengths ? pool->lengths->leases.count : 0) == pool->leases);
+	check((pool->lengths ? pool->lengths->waits.count : 0) == pool->leases + pool->count[SERVER_LENT]);
+	check(pool->in_use == (pool->clients || pool->servers || pool->waiting || pool->kept));
+	check(!pool->in_use || !pool->forgotten);
 }
 
 static void audit_scope(const struct scope *scope, enum scope_kind kind)

@@ -77,6 +77,7 @@ void core_free(struct core *core)
 	porches_free(core);
 	for (uint32_t i = 0; i < core->pools_count; i++) {
 		lines_free(core->pools[i]);
+		free(core->pools[i]->lengths);
 		free(core->pools[i]);
 	}
 	free(core->pools);

@@ -24,6 +24,8 @@ struct core_rules {
 		orphan_timeout; /* 0: never / off (orphans: not counted at all) */
 	time_us check_delay;    /* 0: every server that rested is checked */
 	bool check_on;
+	time_us pool_idle_timeout;   /* a pool that nobody uses is forgotten after that; 0: never */
+	time_us autodb_idle_timeout; /* likewise, all pools of a database that nobody uses, if it is `automatic` */
 	uint32_t origin_clients_max; /* of one origin; 0: no limit */
 	uint32_t origin_login_rate;  /* logins of one origin each second, and so many at once; 0: no limit */
 };
@@ -33,6 +35,7 @@ void core_set_rules(struct core *, const struct core_rules *, time_us now, struc
  * core_set_database_rules). Lives as long as the core. */
 struct database_rules {
 	uint32_t servers_max, clients_max; /* 0: no limit */
+	bool automatic;                    /* it has no entry of its own but that of * */
 };
 database_id core_database(struct core *, struct span name, const struct database_rules *);
 database_id core_database_find(const struct core *, struct span name); /* NO_DATABASE */
@@ -81,7 +84,8 @@ struct pool_picture {
 	time_us oldest_lease_since; /* 0: nothing is lent */
 	time_us median_lease;
 	uint64_t leases, failures;
-	bool failing; /* the last dial failed and nothing lives */
+	bool forgotten; /* nobody has used it for long: it is not shown */
+	bool failing;   /* the last dial failed and nothing lives */
 	char failure[160], sqlstate[6];
 	time_us full_since; /* PostgreSQL said 53300 and our target is shrunk; 0: not */
 	uint32_t full_target;
@@ -95,6 +99,7 @@ struct database_picture {
 	struct database_rules rules;
 	uint32_t servers, clients;
 	bool paused, disabled, kill_paused;
+	bool forgotten; /* all its pools are, or it has none */
 };
 uint32_t core_databases(const struct core *);
 bool core_database_picture(const struct core *, database_id, struct database_picture *out);

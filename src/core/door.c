@@ -191,6 +191,7 @@ void door_named(struct core *core, const struct event *event)
 	}
 	c->named = pool->id;
 	pool->clients++;
+	pool_used(pool);
 	pool->database->clients++;
 	pool->user->clients++;
 	effect_for(core, EFFECT_ADMIT, c->ref)->pool = pool->id;
@@ -223,6 +224,7 @@ static void forget_named(struct core *core, pool_id id)
 	if (pool->clients == 0 && pool->is_keeper)
 		tick_hurry(core, tick_pool_due(core, pool));
 	vacate_left(core, pool);
+	pool_left(core, pool);
 }
 
 /* It entered, and came as far as `stage`. */

@@ -17,6 +17,7 @@ enum effect_kind {
 	EFFECT_CLOSE, /* server: say Terminate; `reason`; feed CLOSING (and LOST at its end). Once per server, but again when it then says READY. For KILL it may be lent, cleaning or dialing; for replication also lent */
 	EFFECT_LEAVE, /* server, `reason`: it must close and is lent to a whole session, which ends between two transactions. Once per server */
 	EFFECT_EXPEL, /* client: close it; `refusal` says why (KILL). Generation 0: every client of `database` on this worker, in whatever state */
+	EFFECT_FORGET, /* pool: nobody has used it for long: forget what was counted for it, and what its servers report. To every worker */
 	EFFECT_ANSWER, /* client (a console): its command on `database` is done, or not possible (`problem`, one of those below, or NULL) */
 	EFFECT_QUIT /* everything that shutdown waits for is gone */
 };

@@ -60,7 +60,9 @@ void lease_open(struct core *core, struct server *s, struct client *c)
 	c->server = s;
 	c->want = WANT_LENT;
 	core->lent++;
-	histogram_add(&pool->waits, waited);
+	if (!pool->lengths)
+		pool->lengths = core_memory(sizeof(*pool->lengths));
+	histogram_add(&pool->lengths->waits, waited);
 }
 
 void lease_close(struct core *core, struct server *s)
@@ -74,7 +76,7 @@ void lease_close(struct core *core, struct server *s)
 	check(length >= 0);
 	pool->leases++;
 	pool->median_lease = median_after(pool, length);
-	histogram_add(&pool->lease_times, length);
+	histogram_add(&pool->lengths->leases, length);
 	s->holder = NULL;
 	c->server = NULL;
 	c->pool = NULL;

@@ -106,6 +106,7 @@ struct server *server_new(struct core *core, struct pool *pool, uint32_t worker)
 	for (unsigned i = 0; i < SCOPES; i++)
 		pool->scopes[i]->servers++;
 	pool->servers++;
+	pool_used(pool);
 	ledger_add(core, s);
 	return s;
 }
@@ -174,6 +175,7 @@ void server_gone(struct core *core, struct server **taken)
 	}
 	slots_remove(&core->servers, s->id);
 	free(s);
+	pool_left(core, pool);
 }
 
 struct server *server_of(const struct core *core, server_id id)

@@ -145,6 +145,12 @@ void lines_free(struct pool *pool)
 	turns_fini(&pool->turns);
 }
 
+void lines_forget(struct pool *pool)
+{
+	while (pool->resting_count)
+		forget_longest(pool);
+}
+
 /* It is needed, or rests. */
 static inline void settle(struct line *line)
 {
@@ -266,6 +272,7 @@ void line_keep(struct core *core, struct client *c, struct line *line, time_us s
 	link_by_since(&line->kept, &c->in_line, since, offsetof(struct client, in_line));
 	line->kept_count++;
 	line->pool->kept++;
+	pool_used(line->pool);
 	core->waiting++;
 	settle(line);
 }
@@ -281,6 +288,7 @@ void line_unkeep(struct core *core, struct client *c)
 	line->kept_count--;
 	line->pool->kept--;
 	core->waiting--;
+	pool_left(core, line->pool);
 	settle(line);
 }
 

@@ -60,9 +60,12 @@ bool core_pool_picture(const struct core *core, pool_id id, struct pool_picture 
 		.failing = pool->failed && pool_live(pool) == 0,
 		.full_since = pool->full_since,
 		.full_target = pool->full_target,
-		.waits = pool->waits,
-		.lease_times = pool->lease_times,
+		.forgotten = pool->forgotten,
 	};
+	if (pool->lengths) {
+		out->waits = pool->lengths->waits;
+		out->lease_times = pool->lengths->leases;
+	}
 	text_copy(out->failure, sizeof(out->failure), pool->failure_text);
 	text_copy(out->sqlstate, sizeof(out->sqlstate), pool->sqlstate);
 	return true;
@@ -71,6 +74,16 @@ bool core_pool_picture(const struct core *core, pool_id id, struct pool_picture 
 uint32_t core_databases(const struct core *core)
 {
 	return core->databases_count;
+}
+
+static bool is_forgotten(const struct database *database)
+{
+	const struct link *pools = &database->scope.pools;
+
+	for (const struct link *l = pools->next; l != pools; l = l->next)
+		if (!link_owner(l - SCOPE_DATABASE, struct pool, scope_links)->forgotten)
+			return false;
+	return true;
 }
 
 bool core_database_picture(const struct core *core, database_id id, struct database_picture *out)
@@ -88,6 +101,7 @@ bool core_database_picture(const struct core *core, database_id id, struct datab
 		.paused = database->paused,
 		.disabled = database->disabled,
 		.kill_paused = database->kill_paused,
+		.forgotten = is_forgotten(database),
 	};
 	return true;
 }

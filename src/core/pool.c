@@ -190,7 +190,8 @@ pool_id core_pool(struct core *core, database_id database, struct span name, con
 	take_rules(core, pool, rules);
 	core->pools = array_grown(core->pools, core->pools_count, sizeof(struct pool *));
 	core->pools[core->pools_count++] = pool;
-	tick_hurry(core, dial_min_due(core, pool));
+	pool->unused_since = core->now;
+	tick_hurry(core, tick_pool_due(core, pool));
 	return pool->id;
 }
 

@@ -59,6 +59,8 @@ struct database {
 	struct scope scope;
 	uint32_t clients;
 	bool paused, disabled, kill_paused;
+	uint32_t pools_in_use; /* see forget.c */
+	time_us unused_since;  /* the last of its pools was left then */
 	UT_hash_handle hh;
 	char name_bytes[];
 };
@@ -212,7 +214,11 @@ struct pool {
 	time_us last_lifetime_close;
 	time_us median_lease;
 	uint64_t leases, failures;
-	struct histogram waits, lease_times;
+	struct lengths {
+		struct histogram waits, leases;
+	} * lengths;            /* NULL: nothing was lent yet */
+	bool in_use, forgotten; /* see forget.c */
+	time_us unused_since;
 
 	bool failed; /* the last dial failed */
 	enum server_failure failure;
@@ -324,6 +330,7 @@ bool line_admit(
 void lines_admit(struct core *);       /* of every line that has become roomy; servers are found for them */
 void lines_limit(struct core *, struct pool *); /* origin_servers_max has changed */
 void lines_free(struct pool *);
+void lines_forget(struct pool *); /* those that rest */
 void link_by_since(struct link *list, struct link *, time_us since, size_t offset);
 
 /* lend.c: what becomes of a server nobody holds, and of a client that wants one. */
@@ -383,6 +390,12 @@ time_us tick_pool_due(const struct core *, const struct pool *);
 void tick_all_due(struct core *);
 bool lifetime_over(const struct core *, const struct server *);
 time_us lifetime_due(const struct server *); /* 0: never by time alone */
+
+/* forget.c: pools that nobody uses. */
+void pool_used(struct pool *);                /* it has a client, a server or somebody who waits */
+void pool_left(struct core *, struct pool *); /* one of them is gone */
+time_us forget_due(const struct core *, const struct pool *);
+void forget_unused(struct core *, struct pool *); /* if that is due */
 
 /* door.c: clients coming and going. */
 struct client *client_find(const struct core *, struct client_ref);

@@ -9,6 +9,7 @@
  *   a waiter older than reserve_pool_timeout           -> DIAL from the reserve
  *   fewer servers than the least                       -> DIAL, one at a time
  *   an origin whose rate lets its next login in        -> ADMIT
+ *   a pool that nobody has used for long               -> FORGET
  *
  * The deadline is kept by lowering it: whoever makes something due calls tick_hurry with the time, which costs one comparison. Nothing
  * raises it but a TICK, which looks at every pool. So it is never too late; the audit computes it in full and compares. */
@@ -97,6 +98,7 @@ time_us tick_pool_due(const struct core *core, const struct pool *pool)
 		sooner(&due, lifetime_due(link_owner(l, struct server, link)));
 	sooner(&due, dial_due(core, pool));
 	sooner(&due, dial_min_due(core, pool));
+	sooner(&due, forget_due(core, pool));
 	return due;
 }
 
@@ -139,6 +141,8 @@ void tick(struct core *core, const struct event *event)
 	limits_turns(core);
 	for (uint32_t i = 0; i < core->pools_count; i++)
 		dial_keep_min(core, core->pools[i]);
+	for (uint32_t i = 0; i < core->pools_count; i++)
+		forget_unused(core, core->pools[i]);
 	porches_open(core);
 	core->deadline = 0;
 	tick_all_due(core);

@@ -53,6 +53,7 @@ void waiters_add(struct core *core, struct client *c, struct line *line, time_us
 	at->waiting++;
 	pool->waiting++;
 	core->waiting++;
+	pool_used(pool);
 	line_waits(core, line, worker, 1);
 }
 
@@ -76,6 +77,7 @@ void waiters_remove(struct core *core, struct client *c)
 	pool->waiting--;
 	core->waiting--;
 	line_waits(core, line, c->ref.worker, -1);
+	pool_left(core, pool);
 	/* The reserve opens for the oldest: when that one goes, the next one's time counts. */
 	if (pool->waiting && pool->rules.reserve)
 		tick_hurry(core, dial_due(core, pool));

@@ -164,7 +164,7 @@ static void the_median_lease_follows_what_leases_are_like(void **state)
 	assert_in_range(b->pool->median_lease, 100, 300);
 	lease(b, 0, 400);
 	assert_int_equal(b->pool->median_lease, 0);
-	assert_int_equal(b->pool->leases, b->pool->lease_times.count);
+	assert_int_equal(b->pool->leases, b->pool->lengths->leases.count);
 }
 
 int main(void)

@@ -213,7 +213,6 @@ static void visit_pools(struct worker *worker, struct snapshot *snapshot)
 	bool known, is_last;
 
 	for (id = 0; picture; id++) {
-		struct pool_view *view = pool_view(worker, id);
 		struct pool_row *row;
 
 		lock_take(house->lock);
@@ -222,12 +221,14 @@ static void visit_pools(struct worker *worker, struct snapshot *snapshot)
 		lock_drop(house->lock);
 		if (!known && is_last)
 			break;
+		if (known && picture->forgotten)
+			continue;
 		row = known && !picture->rules.replication ? snapshot_pool(snapshot) : NULL;
 		if (known && picture->rules.replication)
 			add_replication(snapshot, picture);
 		if (row) {
 			row->id = id;
-			fill_pool(worker, picture, view, row);
+			fill_pool(worker, picture, pool_view(worker, id), row);
 		}
 	}
 	free(picture);
@@ -576,11 +577,22 @@ static void counters_add(struct stat_counters *to, const struct stat_counters *f
 		a[i] = sign > 0 ? a[i] + b[i] : a[i] - b[i];
 }
 
+static bool counts_nothing(const struct stat_counters *counters)
+{
+	static const struct stat_counters nothing;
+
+	return memcmp(counters, &nothing, sizeof nothing) == 0;
+}
+
 static void add_stats(struct snapshot *snapshot, const struct pool_view *view)
 {
-	struct pool_row *pool = snapshot_pool_of(snapshot, view->id);
-	struct stats_row *row = snapshot_stats(snapshot, view->database_name);
+	struct pool_row *pool;
+	struct stats_row *row;
 
+	if (view->unused && counts_nothing(&view->stats))
+		return;
+	pool = snapshot_pool_of(snapshot, view->id);
+	row = snapshot_stats(snapshot, view->database_name);
 	if (!row)
 		return;
 	counters_add(&row->total, &view->stats, 1);

@@ -33,6 +33,8 @@ static void core_rules_of(const struct config *config, struct core_rules *rules)
 		.reserve_timeout = config->reserve_pool_timeout,
 		.orphan_timeout = config->server_orphan_timeout,
 		.check_on = config->server_check_on,
+		.pool_idle_timeout = config->pool_idle_timeout,
+		.autodb_idle_timeout = config->autodb_idle_timeout,
 		.origin_clients_max = (uint32_t)config->max_origin_clients,
 		.origin_login_rate = (uint32_t)config->origin_login_rate,
 	};

@@ -39,6 +39,7 @@ static void core_rules_of(const struct pool_view *view, struct core_pool_rules *
 	*database = (struct database_rules){
 		.servers_max = (uint32_t)rules->database_connections_max,
 		.clients_max = (uint32_t)clients,
+		.automatic = settings && strcmp(settings->name, "*") == 0,
 	};
 }
 
@@ -448,6 +449,20 @@ void pool_forget(struct worker *worker, struct pool_view *view)
 	}
 	lock_drop(house->lock);
 	welcomes_clear(&gone);
+}
+
+/* Counters begin anew. What its servers report was learnt from servers that have been gone for long. */
+void pool_unused(struct worker *worker, pool_id id)
+{
+	struct pool_view *view = id < worker->view_capacity ? worker->views[id] : NULL;
+
+	if (!view)
+		return;
+	view->stats = view->marked = view->last_period = (struct stat_counters){ 0 };
+	view->times = (struct pool_times){ 0 };
+	view->unused = true;
+	if (worker->index == 0)
+		pool_forget(worker, view);
 }
 
 bool pool_is_known(struct worker *worker, pool_id id)

@@ -269,6 +269,9 @@ static void perform(struct worker *worker, const struct effect *effect)
 		if (channel)
 			channel_leave(channel, close_text(effect->reason));
 		break;
+	case EFFECT_FORGET:
+		pool_unused(worker, effect->pool);
+		break;
 	case EFFECT_EXPEL:
 		if (handle_none(effect->client.client))
 			close_database(worker, effect->database, effect);

@@ -211,6 +211,7 @@ struct pool_view {
 	char *database_name, *user; /* as the core knows them; owned */
 	struct pool_times times;
 	struct stat_counters stats, marked, last_period; /* marked: as they stood when the last stats_period ended */
+	bool unused;                                     /* it was forgotten: not shown while these are all 0 */
 };
 
 /* What is to be sent to one side in one call: pieces of the read buffer, of shared statements, and of `scratch`. */
@@ -437,6 +438,8 @@ void pool_views_configure(struct worker *, const struct config *before); /* rule
 struct params *pool_welcome(struct worker *, struct pool_view *, struct params *wanted);
 void pool_learn(struct worker *, struct pool_view *, struct params *wanted, struct params *reported);
 void pool_forget(struct worker *, struct pool_view *);
+void pool_unused(
+	struct worker *, pool_id); /* nobody has used it for long (pool_idle_timeout): forget what was counted */
 bool pool_is_known(struct worker *, pool_id); /* some login to it has succeeded before */
 void house_welcomes_fini(struct house *);
 void house_hosts_fini(struct house *); /* see hosts.c */

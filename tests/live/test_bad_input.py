@@ -75,9 +75,9 @@ class Starting(Story):
         self._fails(pooler, "/no/such/userlist.txt")
 
     def a_known_setting_that_is_not_built_yet_is_a_warning_that_names_it(self):
-        pooler = self.pooler(settings={"pool_idle_timeout": 20, "auth_hba_file": "", "peer_id": 0, "so_reuseport": 0})
+        pooler = self.pooler(settings={"suspend_timeout": 20, "auth_hba_file": "", "peer_id": 0, "so_reuseport": 0})
         self.assertEqual("1", pooler.client().value("SELECT 1"))
-        pooler.await_log(pattern=r"(?i)warn.*pool_idle_timeout|pool_idle_timeout.*warn")
+        pooler.await_log(pattern=r"(?i)warn.*suspend_timeout|suspend_timeout.*warn")
 
     def an_override_beats_the_file_and_a_bad_one_is_named(self):
         pooler = self.pooler(settings={"default_pool_size": 3}, overrides=("default_pool_size=7",))

@@ -117,8 +117,6 @@ verbose|0|0..3|yes
 
 # Not so here: key -> (default, changeable). `no`: not built, or without a meaning here, and SET says so.
 OTHER = {
-    "autodb_idle_timeout": ("3600", "no"),
-    "pool_idle_timeout": ("0", "no"),
     "suspend_timeout": ("10", "no"),
     "conffile": ("", "no"),
     "sbuf_loopcnt": ("5", "no"),

@@ -260,3 +260,52 @@ class Surroundings(Story):
         more.chmod(0o644)
         pooler.start()
         self.assertEqual("app2", pooler.client(database="included").value("SELECT current_database()"))
+
+
+class Unused(Story):
+    """What nobody uses is forgotten, statistics and all."""
+    kinds = ("pgweir", "pgbouncer")
+
+    def _shown(self, pooler, name):
+        """In how many rows of SHOW POOLS and SHOW STATS a database is."""
+        return [sum(row["database"] == name for row in pooler.show(what)) for what in ("POOLS", "STATS")]
+
+    @on("pgweir", why="after 1.25")
+    def pool_idle_timeout_forgets_a_pool_when_its_last_server_is_gone_for_that_long(self):
+        pooler = self.pooler(settings={"pool_idle_timeout": 1, "server_idle_timeout": 1})
+        stays = pooler.client(database="app2")
+        stays.value("SELECT 1")
+        with pooler.client() as client:
+            for _ in range(20):
+                client.value("SELECT 1")
+            self.assertEqual([1, 1], self._shown(pooler, "app"))
+        wait_until("it is forgotten", lambda: self._shown(pooler, "app") == [0, 0], timeout=30)
+        self.assertEqual([1, 1], self._shown(pooler, "app2"))
+        client = pooler.client()
+        self.assertEqual("1", client.value("SELECT 1"))
+        row, = (row for row in pooler.show("STATS") if row["database"] == "app")
+        self.assertLess(int(row["total_query_count"]), 20)  # it began anew
+        self.assertEqual("1", stays.value("SELECT 1"))
+
+    @on("pgweir", why="after 1.25")
+    def pool_idle_timeout_is_off_unless_it_is_asked_for(self):
+        pooler = self.pooler(settings={"server_idle_timeout": 1})
+        with pooler.client() as client:
+            client.value("SELECT 1")
+        wait_until("its server is gone", lambda: pooler.pool()["sv_idle"] == 0, timeout=30)
+        time.sleep(2)
+        self.assertEqual([1, 1], self._shown(pooler, "app"))
+        pooler.console().query("SET pool_idle_timeout = 1")
+        wait_until("it is forgotten", lambda: self._shown(pooler, "app") == [0, 0], timeout=30)
+
+    def autodb_idle_timeout_forgets_a_database_that_has_no_entry_of_its_own(self):
+        pooler = self.pooler(settings={"autodb_idle_timeout": 1, "server_idle_timeout": 1},
+                             databases={"app": "dbname=app", "*": ""})
+        for database in ("app", "app2"):
+            with pooler.client(database=database) as client:
+                client.value("SELECT 1")
+                self.assertEqual([1, 1], self._shown(pooler, database))
+        wait_until("it is forgotten", lambda: self._shown(pooler, "app2") == [0, 0], timeout=30)
+        self.assertEqual([1, 1], self._shown(pooler, "app"))
+        self.assertEqual("1", pooler.client(database="app2").value("SELECT 1"))
+        self.assertEqual([1, 1], self._shown(pooler, "app2"))
