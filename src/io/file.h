@@ -75,6 +75,15 @@ bool process_words(uint32_t process, char *out, size_t size);
  * `user`: whose socket it is, even then; UINT32_MAX: unknown. */
 uint32_t process_of_peer(const uint8_t *ip, bool six, uint16_t port, uint32_t *user);
 
+/* The same for many, in one walk. `process` and `user` are the answers. */
+struct process_peer {
+	uint8_t ip[16];
+	bool six;
+	uint16_t port;
+	uint32_t process, user;
+};
+void processes_of_peers(struct process_peer *, size_t count);
+
 /* What another process of this machine is made of at this moment: its threads, and its TCP connections to the address to which the one
  * from `port` at the loopback address `ip` leads, which may be another process's. As costly as process_of_peer. False: it is gone, or is not
  * ours to see, or has no such connection. */

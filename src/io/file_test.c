@@ -404,6 +404,23 @@ static int tcp_socket(const struct sockaddr_in *to, struct sockaddr_in *at)
 	return fd;
 }
 
+/* Two connections of ours, and an address that has none. */
+static void ask_for_many(const uint8_t *ip, uint16_t own, uint16_t elsewhere)
+{
+	struct process_peer peers[3] = { { .port = elsewhere }, { .port = 1, .process = 4 }, { .port = own } };
+
+	for (size_t i = 0; i < 3; i++)
+		memcpy(peers[i].ip, ip, 4);
+	processes_of_peers(peers, 3);
+	for (size_t i = 0; i < 3; i += 2) {
+		assert_int_equal(peers[i].process, process_id());
+		assert_int_equal(peers[i].user, geteuid());
+	}
+	assert_int_equal(peers[1].process, 0);
+	assert_int_equal(peers[1].user, UINT32_MAX);
+	processes_of_peers(peers, 0);
+}
+
 static void a_process_is_seen_with_its_threads_and_connections(void **state)
 {
 	struct sockaddr_in here, there, elsewhere, own;
@@ -419,6 +436,7 @@ static void a_process_is_seen_with_its_threads_and_connections(void **state)
 	(void)state;
 	assert_int_equal(process_of_peer(ip, false, ntohs(own.sin_port), &user), getpid());
 	assert_int_equal(user, geteuid());
+	ask_for_many(ip, ntohs(own.sin_port), ntohs(elsewhere.sin_port));
 	assert_true(process_look(process_id(), ip, false, ntohs(own.sin_port), &before));
 	assert_int_equal(before.connections, 3); /* not the one elsewhere */
 	lock_take(lock);

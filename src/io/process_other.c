@@ -80,73 +80,35 @@ static bool next_tcp(FILE *table, struct tcp_line *line)
 	return false;
 }
 
-/* The socket that is bound to this address, from the kernel's table. False: it has none such. */
-static bool find_tcp(const uint8_t *ip, bool six, uint16_t port, struct tcp_line *line)
+/* An address as the table has it: words of four bytes as this machine has them in memory. */
+#define LOCAL_TEXT 48
+static void format_local(char out[LOCAL_TEXT], const uint8_t *ip, bool six, uint16_t port)
 {
-	FILE *table = open_tcp(six);
-	char wanted[48];
-	bool found = false;
 	size_t at = 0;
 
-	if (!table)
-		return false;
-	/* Words of four bytes as this machine has them in memory. */
 	for (size_t i = 0; i < (six ? 16 : 4); i += 4) {
 		uint32_t word;
 
 		memcpy(&word, ip + i, sizeof word);
-		at += text_format(wanted + at, sizeof wanted - at, "%08X", word);
+		at += text_format(out + at, LOCAL_TEXT - at, "%08X", word);
 	}
-	text_format(wanted + at, sizeof wanted - at, ":%04X", port);
+	text_format(out + at, LOCAL_TEXT - at, ":%04X", port);
+}
+
+/* The socket that is bound to this address, from the kernel's table. False: it has none such. */
+static bool find_tcp(const uint8_t *ip, bool six, uint16_t port, struct tcp_line *line)
+{
+	FILE *table = open_tcp(six);
+	char wanted[LOCAL_TEXT];
+	bool found = false;
+
+	if (!table)
+		return false;
+	format_local(wanted, ip, six, port);
 	while (!found && next_tcp(table, line))
 		found = line->inode > 0 && span_is(line->local, wanted);
 	fclose(table);
 	return found;
-}
-
-/* Does this process have the socket open? */
-static bool has_socket(const char *process, const char *socket)
-{
-	char path[300], target[64];
-	struct dirent *entry;
-	bool found = false;
-	DIR *folder;
-
-	text_format(path, sizeof path, "/proc/%.20s/fd", process);
-	folder = opendir(path);
-	if (!folder)
-		return false;
-	while (!found && (entry = readdir(folder))) {
-		ssize_t n = readlinkat(dirfd(folder), entry->d_name, target, sizeof target - 1);
-
-		target[n > 0 ? n : 0] = 0;
-		found = strcmp(target, socket) == 0;
-	}
-	closedir(folder);
-	return found;
-}
-
-uint32_t process_of_peer(const uint8_t *ip, bool six, uint16_t port, uint32_t *user)
-{
-	struct tcp_line line;
-	char socket[48];
-	struct dirent *entry;
-	int64_t process = 0, number;
-	DIR *folder;
-
-	*user = UINT32_MAX;
-	if (!find_tcp(ip, six, port, &line))
-		return 0;
-	*user = (uint32_t)line.user;
-	folder = opendir("/proc");
-	if (!folder)
-		return 0;
-	text_format(socket, sizeof socket, "socket:[%lld]", (long long)line.inode);
-	while (process == 0 && (entry = readdir(folder)))
-		if (text_to_i64(span_text(entry->d_name), &number) && number > 0 && has_socket(entry->d_name, socket))
-			process = number;
-	closedir(folder);
-	return (uint32_t)process;
 }
 
 static uint32_t count_threads(uint32_t process)
@@ -228,4 +190,103 @@ bool process_look(uint32_t process, const uint8_t *ip, bool six, uint16_t port, 
 		fclose(table);
 	free(inodes);
 	return out->connections > 0;
+}
+
+/* ---- whose sockets many are ---- */
+
+struct sought {
+	char local[LOCAL_TEXT];
+	int64_t inode; /* 0: not found */
+	struct process_peer *peer;
+};
+
+static int compare_locals(const void *a, const void *b)
+{
+	return strcmp(((const struct sought *)a)->local, ((const struct sought *)b)->local);
+}
+
+static int compare_sought(const void *a, const void *b)
+{
+	return compare_inodes(&((const struct sought *)a)->inode, &((const struct sought *)b)->inode);
+}
+
+/* Which inodes they are, and whose. How many were found. */
+static size_t seek_inodes(struct sought *list, size_t count, bool six)
+{
+	FILE *table = open_tcp(six);
+	struct tcp_line line;
+	struct sought key, *found;
+	size_t n = 0;
+
+	while (table && next_tcp(table, &line)) {
+		text_copy_span(key.local, sizeof key.local, line.local);
+		found = line.inode > 0 ? bsearch(&key, list, count, sizeof *list, compare_locals) : NULL;
+		if (!found || found->inode > 0)
+			continue;
+		found->inode = line.inode;
+		found->peer->user = (uint32_t)line.user;
+		n++;
+	}
+	if (table)
+		fclose(table);
+	return n;
+}
+
+/* Which of them, sorted by inode, this process has open. How many that nobody had yet. */
+static size_t give_to(uint32_t process, struct sought *list, size_t count)
+{
+	size_t open = 0, n = 0;
+	int64_t *inodes = list_sockets(process, &open);
+	struct sought key, *found;
+
+	for (size_t i = 0; i < open; i++) {
+		key.inode = inodes[i];
+		found = bsearch(&key, list, count, sizeof *list, compare_sought);
+		if (!found || found->peer->process > 0)
+			continue;
+		found->peer->process = process;
+		n++;
+	}
+	free(inodes);
+	return n;
+}
+
+void processes_of_peers(struct process_peer *peers, size_t count)
+{
+	struct sought *list = calloc(count + 1, sizeof *list);
+	struct dirent *entry;
+	size_t left = 0;
+	int64_t number;
+	DIR *folder;
+
+	for (size_t i = 0; i < count; i++) {
+		peers[i].process = 0;
+		peers[i].user = UINT32_MAX;
+		if (!list)
+			continue;
+		list[i].peer = &peers[i];
+		format_local(list[i].local, peers[i].ip, peers[i].six, peers[i].port);
+	}
+	if (!list)
+		return;
+	qsort(list, count, sizeof *list, compare_locals);
+	left = seek_inodes(list, count, false) + seek_inodes(list, count, true);
+	qsort(list, count, sizeof *list, compare_sought);
+	folder = left > 0 ? opendir("/proc") : NULL;
+	while (folder && left > 0 && (entry = readdir(folder)))
+		if (text_to_i64(span_text(entry->d_name), &number) && number > 0)
+			left -= give_to((uint32_t)number, list, count);
+	if (folder)
+		closedir(folder);
+	free(list);
+}
+
+uint32_t process_of_peer(const uint8_t *ip, bool six, uint16_t port, uint32_t *user)
+{
+	struct process_peer peer = { .six = six, .port = port };
+
+	memcpy(peer.ip, ip, six ? 16 : 4);
+	processes_of_peers(&peer, 1);
+	*user = peer.user;
+	return peer.process;
 }

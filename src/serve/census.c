@@ -324,6 +324,7 @@ static void visit_report(struct worker *worker, struct snapshot *snapshot)
 
 	if (report && (snapshot->parts & PART_LEAKS)) {
 		snapshot_leaks(snapshot, report->origins, report->origin_count, report->leaks, report->leak_count);
+		snapshot_breakdowns(snapshot, report->breakdowns, report->breakdown_count);
 		snapshot_reaps(snapshot, report->reaps, report->reap_count);
 		snapshot->reaped = report->reaped;
 		snapshot->noticed = report->noticed;

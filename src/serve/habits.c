@@ -25,11 +25,26 @@ static bool asked_no_reap(const struct guest *guest)
 			strcmp(value, "yes") == 0);
 }
 
+/* The first name in its certificate, if that can be believed. */
+static struct text *tls_name_of(const struct guest *guest)
+{
+	struct text *name = NULL;
+	struct tls_facts facts;
+	struct buf names = { 0 };
+
+	stream_tls_facts(guest->stream, &facts);
+	if (facts.verified && stream_tls_names(guest->stream, &names) && buf_span(&names).length > 0)
+		name = texts_name(&guest->worker->texts, span_text((const char *)buf_span(&names).at));
+	buf_fini(&names);
+	return name;
+}
+
 void habits_arrive(struct guest *guest)
 {
 	struct share *share = share_of(guest);
 
 	guest->habits.arrived = true;
+	guest->habits.tls_name = tls_name_of(guest);
 	guest->habits.exempt = asked_no_reap(guest);
 	guest->habits.rest_since = guest->worker->now;
 	if (!share)
@@ -94,7 +109,8 @@ void habits_fini(struct guest *guest)
 {
 	texts_drop(&guest->worker->texts, guest->habits.first);
 	texts_drop(&guest->worker->texts, guest->habits.last);
-	guest->habits.first = guest->habits.last = NULL;
+	texts_drop(&guest->worker->texts, guest->habits.tls_name);
+	guest->habits.first = guest->habits.last = guest->habits.tls_name = NULL;
 }
 
 void habits_ask(struct guest *guest)

@@ -17,15 +17,16 @@ struct habits {
 	uint64_t received, sent; /* bytes */
 	uint32_t bursts, transactions;
 	struct text *first,
-		*last;  /* statements, as serve/texts.h keeps them; `first` is no SET where anything followed */
-	time_us marked; /* by the reaper, and it has not moved since; 0: it is not */
-	uint8_t marks;  /* MARK_...: what it may hold on the server that it is lent */
-	bool listens;   /* the last one was a LISTEN */
-	bool sets_up;   /* so far it has only SET something */
-	bool django;    /* it began as Django's connections do */
-	bool arrived;   /* its login is complete, and counted */
-	bool told;      /* it was sent a notice that it looks forgotten */
-	bool exempt;    /* it asked for pgweir.no_reap */
+		*last;         /* statements, as serve/texts.h keeps them; `first` is no SET where anything followed */
+	struct text *tls_name; /* in its certificate, which leads to an authority of ours; NULL: there is none */
+	time_us marked;        /* by the reaper, and it has not moved since; 0: it is not */
+	uint8_t marks;         /* MARK_...: what it may hold on the server that it is lent */
+	bool listens;          /* the last one was a LISTEN */
+	bool sets_up;          /* so far it has only SET something */
+	bool django;           /* it began as Django's connections do */
+	bool arrived;          /* its login is complete, and counted */
+	bool told;             /* it was sent a notice that it looks forgotten */
+	bool exempt;           /* it asked for pgweir.no_reap */
 };
 
 /* Its login is complete. */

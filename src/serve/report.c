@@ -18,6 +18,7 @@ void report_drop(struct report *report)
 		return;
 	free(report->origins);
 	free(report->leaks);
+	free(report->breakdowns);
 	free(report->reaps);
 	free(report);
 }

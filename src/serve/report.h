@@ -11,6 +11,8 @@ struct report {
 	size_t origin_count;
 	struct leak_row *leaks;
 	size_t leak_count;
+	struct breakdown_row *breakdowns;
+	size_t breakdown_count;
 	struct reap_row *reaps;
 	size_t reap_count;
 	uint64_t reaped, noticed; /* since the start */

@@ -24,6 +24,7 @@ void survey_letter_free(struct letter *letter)
 	struct letter_survey *survey = (struct letter_survey *)(void *)letter;
 
 	free(survey->rows);
+	told_fini(&survey->told);
 	free(survey);
 }
 
@@ -281,6 +282,8 @@ void survey_visit(struct worker *worker, struct letter *mail)
 			break;
 		}
 		look_at_guest(worker, guest);
+		if (guest->habits.arrived && guest->state != GUEST_ENDING)
+			told_look(&letter->told, guest);
 	}
 	if (letter->worker < worker->house->worker_count)
 		worker_post(worker, letter->worker, &letter->letter);

@@ -1,6 +1,7 @@
 #ifndef PGWEIR_SERVE_SURVEY_H
 #define PGWEIR_SERVE_SURVEY_H
 
+#include "serve/breakdowns.h"
 #include "serve/house.h"
 #include "serve/mail.h"
 
@@ -27,6 +28,7 @@ struct letter_survey {
 	uint32_t slot;   /* the next of them */
 	struct survey_row *rows;
 	size_t count;
+	struct told told;
 };
 
 /* ---- at the workers ---- */

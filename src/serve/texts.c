@@ -112,6 +112,13 @@ struct text *texts_take(struct texts *texts, struct span raw, unsigned *marks)
 	return text;
 }
 
+struct text *texts_name(struct texts *texts, struct span name)
+{
+	if (name.length > TEXT_BYTES_MAX)
+		name.length = TEXT_BYTES_MAX;
+	return texts->intern.bytes > TEXTS_BYTES_MAX ? NULL : intern_take(&texts->intern, name);
+}
+
 void texts_drop(struct texts *texts, struct text *text)
 {
 	intern_drop(&texts->intern, text);

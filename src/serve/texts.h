@@ -29,6 +29,8 @@ void texts_fini(struct texts *); /* every text must have been dropped */
 
 /* The text of this statement, counted, and its marks. NULL: memory refused, or the ceiling is reached. */
 struct text *texts_take(struct texts *, struct span raw, unsigned *marks);
+/* A name, as it is, likewise. */
+struct text *texts_name(struct texts *, struct span name);
 void texts_drop(struct texts *, struct text *);
 
 #endif

@@ -20,6 +20,7 @@ struct survey {
 	struct leak_book *book;
 	struct reaper *reaper;
 	struct leak_facts *facts;
+	struct told_known known;
 	struct leak_change changes[CHANGES_MAX];
 	size_t next_leak; /* whose turn it is */
 };
@@ -53,6 +54,7 @@ void survey_fini(struct house *house)
 		leak_book_free(house->survey->book);
 		reaper_free(house->survey->reaper);
 		free(house->survey->facts);
+		told_known_fini(&house->survey->known);
 		free(house->survey);
 		house->survey = NULL;
 	}
@@ -210,6 +212,9 @@ void survey_judge(struct house *house, struct letter *mail, time_us now)
 			survey->book, &rules, now, survey->facts, letter->count, survey->changes, CHANGES_MAX);
 		report = report_make(house, survey->book, survey->reaper, letter, now);
 	}
+	if (report)
+		report->breakdowns = told_rows(
+			&letter->told, &survey->known, report->origins, report->origin_count, &report->breakdown_count);
 	for (i = 0; report && i < changes && i < LINES_AT_ONCE; i++)
 		report_log(&survey->changes[i], report);
 	if (changes > LINES_AT_ONCE)

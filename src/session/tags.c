@@ -116,18 +116,33 @@ static size_t add(char *out, size_t size, size_t length, struct span value)
 	return length;
 }
 
+static size_t add_action(const struct tags *tags, char *out, size_t size)
+{
+	size_t length = add(out, size, 0, tags->values[TAG_CONTROLLER]);
+
+	length = add(out, size, length, span_text("#"));
+	return add(out, size, length, tags->values[TAG_ACTION]);
+}
+
+size_t tags_value(const struct tags *tags, enum tag tag, char *out, size_t size)
+{
+	out[0] = 0;
+	if (tags->values[tag].length == 0)
+		return 0;
+	if (tag == TAG_ACTION && tags->values[TAG_CONTROLLER].length > 0)
+		return add_action(tags, out, size);
+	return add(out, size, 0, tags->values[tag]);
+}
+
 size_t tags_route(const struct tags *tags, char *out, size_t size)
 {
 	size_t length = 0;
 
 	out[0] = 0;
 	if (tags->values[TAG_ROUTE].length > 0)
-		return add(out, size, 0, tags->values[TAG_ROUTE]);
-	if (tags->values[TAG_CONTROLLER].length > 0 || tags->values[TAG_ACTION].length > 0) {
-		length = add(out, size, 0, tags->values[TAG_CONTROLLER]);
-		length = add(out, size, length, span_text("#"));
-		return add(out, size, length, tags->values[TAG_ACTION]);
-	}
+		return tags_value(tags, TAG_ROUTE, out, size);
+	if (tags->values[TAG_CONTROLLER].length > 0 || tags->values[TAG_ACTION].length > 0)
+		return add_action(tags, out, size);
 	if (tags->values[TAG_JOB].length > 0) {
 		length = add(out, size, 0, span_text("job "));
 		return add(out, size, length, tags->values[TAG_JOB]);

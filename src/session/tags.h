@@ -23,6 +23,9 @@ void tags_read(struct span sql, struct tags *out);
  * Returns the length. */
 size_t tags_route(const struct tags *, char *out, size_t size);
 
+/* One of them, likewise; an action with its controller, "cart#show". */
+size_t tags_value(const struct tags *, enum tag, char *out, size_t size);
+
 /* The trace id of a traceparent, 32 hexadecimal digits, or nothing. */
 #define TRACE_ID 33
 void tags_trace(const struct tags *, char out[TRACE_ID]);

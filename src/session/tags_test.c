@@ -27,6 +27,26 @@ static void both_forms_are_read(void **state)
 	expect_route("SELECT 1 /* a remark: nothing else */", "");
 }
 
+static void each_tag_has_its_value(void **state)
+{
+	struct tags tags;
+	char out[64];
+
+	(void)state;
+	tags_read(span_text("SELECT 1 /*controller:cart,action:show,job:Mailer%09x*/"), &tags);
+	assert_int_equal(tags_value(&tags, TAG_CONTROLLER, out, sizeof out), 4);
+	assert_string_equal(out, "cart");
+	tags_value(&tags, TAG_ACTION, out, sizeof out);
+	assert_string_equal(out, "cart#show");
+	tags_value(&tags, TAG_JOB, out, sizeof out);
+	assert_string_equal(out, "Mailer?x");
+	assert_int_equal(tags_value(&tags, TAG_ROUTE, out, sizeof out), 0);
+	assert_string_equal(out, "");
+	tags_read(span_text("SELECT 1 /*action:show*/"), &tags);
+	tags_value(&tags, TAG_ACTION, out, sizeof out);
+	assert_string_equal(out, "show");
+}
+
 static void what_is_in_quotes_is_no_comment(void **state)
 {
 	(void)state;
@@ -96,6 +116,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(both_forms_are_read),
+		cmocka_unit_test(each_tag_has_its_value),
 		cmocka_unit_test(what_is_in_quotes_is_no_comment),
 		cmocka_unit_test(what_strangers_write_does_no_harm),
 		cmocka_unit_test(the_trace_id_is_found),

@@ -101,7 +101,7 @@ static const char *yes_or_no(bool yes)
 bool json_snapshot(struct buf *out, const struct snapshot *snapshot)
 {
 	static const char *const tables[] = { "pools", "stats", "budget", "origins", "leases", "pins", "leaks", "reaps",
-		"mem" };
+		"mem", "breakdowns" };
 	uint64_t left_out[sizeof tables / sizeof *tables];
 	bool ok = buf_add(out, "{\"version\":", 11) && json_text(out, span_text(snapshot->version)), first = true;
 

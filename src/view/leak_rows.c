@@ -79,6 +79,20 @@ static const struct field origin_fields[] = {
 	O(put_text_or_null, route), O(put_text_or_null, statement), O(put_yes_no, is_protected), O(put_u32, weight),
 };
 
+static const struct column breakdown_columns[] = {
+	{ "origin", INT4 }, { "user", TEXT }, { "database", TEXT }, { "application_name", TEXT }, { "address", TEXT },
+	{ "by", TEXT }, { "value", TEXT }, { "clients", INT4 }, { "quiet", INT4 }, { "in_transaction", INT4 }, { "holding", INT4 },
+	{ "transactions", INT8 }, { "executing_time", NUMERIC }, { "in_transaction_time", NUMERIC },
+	{ "oldest_quiet", NUMERIC }, { "oldest_hold", NUMERIC }, { "trace_id", TEXT },
+};
+#define B(put, member) { put, offsetof(struct breakdown_row, member) }
+static const struct field breakdown_fields[] = {
+	B(put_u32, origin), B(put_text, user), B(put_text, database), B(put_text, application_name), B(put_text, address),
+	B(put_text, by), B(put_text, value), B(put_u32, clients), B(put_u32, quiet), B(put_u32, in_block), B(put_u32, holding),
+	B(put_u64, transactions), B(put_duration, executing_time), B(put_duration, in_block_time),
+	B(put_duration_or_null, oldest_quiet), B(put_duration_or_null, oldest_hold), B(put_text_or_null, trace),
+};
+
 static const struct column lease_columns[] = {
 	{ "client", INT4 }, { "server", INT4 }, { "user", TEXT }, { "database", TEXT }, { "application_name", TEXT },
 	{ "addr", TEXT }, { "port", INT4 }, { "origin", INT4 }, { "remote_pid", INT4 }, { "state", TEXT },
@@ -138,6 +152,7 @@ static bool lease_is_pinned(const void *row)
 
 static const struct source leaks = { LIST(leaks, leak_count), .fields = leak_fields };
 static const struct source origins = { LIST(origins, origin_count), .fields = origin_fields };
+static const struct source breakdowns = { LIST(breakdowns, breakdown_count), .fields = breakdown_fields };
 static const struct source leases = { LIST(leases, lease_count), .fields = lease_fields };
 static const struct source pins = { LIST(leases, lease_count), .fields = pin_fields, .shown = lease_is_pinned };
 
@@ -145,6 +160,7 @@ static const struct source ledger = { LIST(ledger, ledger_count), .fields = ledg
 static const struct source reaps = { LIST(reaps, reap_count), .fields = reap_fields };
 
 const struct show leak_shows[] = {
+	{ "breakdowns", PART_LEAKS, COLUMNS(breakdown_columns), .sources = { &breakdowns } },
 	{ "leaks", PART_LEAKS, COLUMNS(leak_columns), .sources = { &leaks } },
 	{ "leases", PART_LEASES | PART_POOLS, COLUMNS(lease_columns), .sources = { &leases } },
 	{ "ledger", PART_LEDGER, COLUMNS(ledger_columns), .sources = { &ledger } },
@@ -156,6 +172,7 @@ const size_t leak_shows_count = sizeof leak_shows / sizeof *leak_shows;
 
 FILLS(leak_fields, leak_columns);
 FILLS(origin_fields, origin_columns);
+FILLS(breakdown_fields, breakdown_columns);
 FILLS(lease_fields, lease_columns);
 FILLS(pin_fields, pin_columns);
 FILLS(ledger_fields, ledger_columns);

@@ -626,10 +626,10 @@ bool rows_known(const char *what, unsigned *parts)
 
 const char *const *rows_names(void)
 {
-	static const char *const names[] = { "active_sockets", "budget", "clients", "config", "databases", "dns_hosts",
-		"dns_zones", "help", "leaks", "leases", "ledger", "lists", "mem", "origins", "peer_pools", "peers",
-		"pins", "pools", "reaps", "servers", "sockets", "state", "stats", "stats_averages", "stats_totals",
-		"totals", "users", "version", NULL };
+	static const char *const names[] = { "active_sockets", "breakdowns", "budget", "clients", "config", "databases",
+		"dns_hosts", "dns_zones", "help", "leaks", "leases", "ledger", "lists", "mem", "origins", "peer_pools",
+		"peers", "pins", "pools", "reaps", "servers", "sockets", "state", "stats", "stats_averages",
+		"stats_totals", "totals", "users", "version", NULL };
 
 	return names;
 }

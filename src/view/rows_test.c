@@ -259,6 +259,11 @@ static const struct expectation {
 		"in_transaction_time:1700 oldest_quiet:1700 oldest_hold:1700 median_rest:1700 median_life:1700 route:25 "
 		"statement:25 protected:25 weight:23",
 		PART_LEAKS },
+	{ "breakdowns",
+		"origin:23 user:25 database:25 application_name:25 address:25 by:25 value:25 clients:23 quiet:23 "
+		"in_transaction:23 holding:23 transactions:20 executing_time:1700 in_transaction_time:1700 oldest_quiet:1700 "
+		"oldest_hold:1700 trace_id:25",
+		PART_LEAKS },
 	{ "pins",
 		"client:23 server:23 user:25 database:25 application_name:25 origin:23 reason:25 age:1700 statement:25",
 		PART_LEASES | PART_POOLS },
@@ -999,6 +1004,29 @@ static void what_does_not_apply_to_a_leak_is_null(void **state)
 	assert_string_equal(answer.cells[1][19], "/chat");
 }
 
+static void parts_of_an_origin_are_told_with_their_figures(void **state)
+{
+	static const struct breakdown_row rows[2] = {
+		{ .origin = 3, .by = "route", .value = "/chat", .clients = 9, .quiet = 8, .oldest_quiet = 1500000 },
+		{ .origin = 3, .by = "job", .value = "(other)", .holding = 1, .oldest_hold = SECOND_US, .trace = "0af7" },
+	};
+
+	(void)state;
+	snapshot_breakdowns(snapshot, rows, 2);
+	show("breakdowns");
+	assert_int_equal(answer.row_count, 2);
+	assert_string_equal(answer.cells[0][5], "route");
+	assert_string_equal(answer.cells[0][6], "/chat");
+	assert_string_equal(answer.cells[0][7], "9");
+	assert_string_equal(answer.cells[0][8], "8");
+	assert_string_equal(answer.cells[0][14], "1.500");
+	assert_null(answer.cells[0][15]);
+	assert_null(answer.cells[0][16]);
+	assert_null(answer.cells[1][14]);
+	assert_string_equal(answer.cells[1][15], "1.000");
+	assert_string_equal(answer.cells[1][16], "0af7");
+}
+
 static void only_leases_with_a_reason_are_pins(void **state)
 {
 	struct lease_row *lease;
@@ -1075,6 +1103,7 @@ int main(void)
 		STORY(a_pool_is_found_by_its_number),
 		STORY(refused_memory_is_said_and_what_was_there_stays),
 		STORY(what_does_not_apply_to_a_leak_is_null),
+		STORY(parts_of_an_origin_are_told_with_their_figures),
 		STORY(only_leases_with_a_reason_are_pins),
 		STORY(a_client_at_work_has_no_rest),
 		STORY(freeing_nothing_is_fine),

@@ -40,6 +40,7 @@ void snapshot_free(struct snapshot *snapshot)
 	free(snapshot->leases);
 	free(snapshot->ledger);
 	free(snapshot->origins);
+	free(snapshot->breakdowns);
 	free(snapshot->leaks);
 	free(snapshot->reaps);
 	free(snapshot);
@@ -262,6 +263,11 @@ void snapshot_leaks(struct snapshot *s, const struct origin_row *origins, size_t
 	s->leaks = copy(s, leaks, &s->leak_count, leak_count, sizeof *leaks);
 	for (size_t i = 0; i < s->leak_count; i++)
 		s->leaks_lasting += s->leaks[i].ended_wall == 0;
+}
+
+void snapshot_breakdowns(struct snapshot *s, const struct breakdown_row *breakdowns, size_t count)
+{
+	s->breakdowns = copy(s, breakdowns, &s->breakdown_count, count, sizeof *breakdowns);
 }
 
 void snapshot_reaps(struct snapshot *s, const struct reap_row *reaps, size_t count)

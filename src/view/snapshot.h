@@ -185,6 +185,17 @@ struct who_row {
 	uint32_t origin;
 };
 
+/* A part of an origin: its clients of one process, TLS name, route ... */
+struct breakdown_row {
+	uint32_t origin;
+	char user[SNAPSHOT_NAME], database[SNAPSHOT_NAME], application_name[SNAPSHOT_NAME], address[SNAPSHOT_NAME];
+	char by[12], value[128];
+	uint32_t clients, quiet, in_block, holding;
+	uint64_t transactions;
+	time_us executing_time, in_block_time, oldest_quiet, oldest_hold;
+	char trace[40]; /* of the oldest hold; empty: none, or not known */
+};
+
 struct leak_row {
 	uint32_t id, origin;
 	char pattern[8], name[80], family[12], severity[12];
@@ -278,8 +289,10 @@ struct snapshot {
 	size_t lease_count, lease_capacity;
 	struct ledger_row *ledger;
 	size_t ledger_count, ledger_capacity;
-	struct origin_row *origins; /* these two are added as whole lists */
+	struct origin_row *origins; /* these four are added as whole lists */
 	size_t origin_count;
+	struct breakdown_row *breakdowns;
+	size_t breakdown_count;
 	struct leak_row *leaks;
 	size_t leak_count;
 	uint32_t leaks_lasting; /* of them */
@@ -326,6 +339,7 @@ struct pool_row *snapshot_pool_of(struct snapshot *, uint32_t id);
 
 /* Copies of these lists, once. */
 void snapshot_leaks(struct snapshot *, const struct origin_row *, size_t, const struct leak_row *, size_t);
+void snapshot_breakdowns(struct snapshot *, const struct breakdown_row *, size_t);
 void snapshot_reaps(struct snapshot *, const struct reap_row *, size_t);
 
 #endif

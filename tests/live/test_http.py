@@ -147,7 +147,7 @@ class Http(Story):
             told = got.json
             return told if (len(told["origins"]), told["pools"][0]["cl_waiting"], told["clients"]) == (2, 1, 3) else None
         got = wait_until("the snapshot is of now", there)
-        for table in ("pools", "stats", "budget", "origins", "leases", "pins", "leaks", "reaps", "mem"):
+        for table in ("pools", "stats", "budget", "origins", "leases", "pins", "leaks", "reaps", "mem", "breakdowns"):
             rows = pooler.show(table)
             self.assertEqual(len(rows), len(got[table]), table)
             for shown, told in zip(rows, got[table]):

@@ -1,8 +1,14 @@
 """What pgweir keeps account of: who its clients are, what they do, and what they hold."""
+import os
+import pathlib
+import ssl
+import subprocess
+import sys
 import time
 
+import papers
 import wire
-from harness import Story, full_only, takes, wait_until
+from harness import Story, full_only, takes, user_options, wait_until
 from wire import Client, query
 
 QUICK = {"leak_interval": 0.2, "leak_quiet": 0.5, "leak_hold": 0.8}
@@ -219,3 +225,132 @@ class The_ledger(Story):
         self.assertEqual([], pooler.show("ORIGINS"))
         pooler.console().query("SET leak_interval = '0.2'")
         self._origin(pooler, "unseen", clients=1)
+
+
+# A process with so many clients, which stays until its standard input ends: address, port (0: the address is a path), how many.
+SOMEBODY = """
+import sys, wire
+address, port, many, name = sys.argv[1:]
+to = (address, int(port)) if int(port) else address
+held = [wire.Client(to, user="app", database="app", parameters={"application_name": name}) for _ in range(int(many))]
+for client in held:
+    client.value("SELECT 1")
+print("there", flush=True)
+sys.stdin.read()
+"""
+
+
+class Inside_an_origin(Story):
+    kinds = ("pgweir",)
+
+    def _somebody(self, to, many, name):
+        address, port = (to, 0) if isinstance(to, str) else to
+        process = subprocess.Popen([sys.executable, "-c", SOMEBODY, address, str(port), str(many), name], stdin=subprocess.PIPE,
+                                   stdout=subprocess.PIPE, env={**os.environ, "PYTHONPATH": str(pathlib.Path(__file__).parent)})
+        self.addCleanup(process.wait)
+        self.addCleanup(process.stdout.close)
+        self.addCleanup(process.stdin.close)
+        self.assertEqual(b"there\n", process.stdout.readline())
+        return process.pid
+
+    def _rows(self, pooler, name, by):
+        return {row["value"]: row for row in pooler.show("BREAKDOWNS") if (row["application_name"], row["by"]) == (name, by)}
+
+    def _await(self, pooler, name, by, wanted, column="clients"):
+        """Until the values and this figure of theirs are what is wanted; the rows."""
+        def rows():
+            found = self._rows(pooler, name, by)
+            return (found,) if {value: row[column] for value, row in found.items()} == wanted else None
+        try:
+            return wait_until(f"{name} by {by} is {wanted}", rows)[0]
+        except AssertionError:
+            print(self._rows(pooler, name, by))
+            raise
+
+    def processes_of_this_machine_are_told_apart(self):
+        pooler = self.pooler(settings=QUICK)
+        for name, to in (("unix", pooler.socket_path), ("tcp", pooler.address)):
+            here = [pooler.client(parameters={"application_name": name}) if name == "tcp" else
+                    Client(to, user="app", database="app", parameters={"application_name": name}) for _ in range(2)]
+            there = self._somebody(to, 3, name)
+
+            def counted():
+                rows = self._rows(pooler, name, "process")
+                return rows if sum(int(row["clients"]) for row in rows.values()) == 5 else None
+            rows = wait_until("all five are counted", counted)
+            if name == "tcp" and user_options():        # the pooler is another user, who may not read /proc of ours
+                self.assertEqual({f"(user {os.getuid()})": "5"}, {value: row["clients"] for value, row in rows.items()})
+            else:
+                numbers = {value.split()[0]: row for value, row in rows.items()}
+                self.assertEqual({str(os.getpid()): "2", str(there): "3"}, {pid: row["clients"] for pid, row in numbers.items()})
+                self.assertEqual("3", numbers[str(there)]["transactions"])
+                self.assertRegex(min(rows), r"^\d+ .*python")
+            for client in here:
+                client.close()
+
+    def tags_tell_which_part_of_the_code_it_is(self):
+        pooler = self.pooler(settings=QUICK)
+        names = {"application_name": "shop"}
+        said = ("/*controller='cart',action='show',route='%2Fcart'*/", "/*controller='cart',action='show',route='%2Fcart'*/",
+                "/*controller:cart,action:pay*/", "/*job:Mailer*/", "")
+        clients = [pooler.client(parameters=names) for _ in said]
+        for client, tags in zip(clients, said):
+            client.value("SELECT 1 /*route='%2Fbefore'*/")
+            client.value(f"SELECT 2 {tags}")
+        self._await(pooler, "shop", "route", {"/cart": "2"}, "quiet")
+        self._await(pooler, "shop", "controller", {"cart": "3"}, "quiet")
+        self._await(pooler, "shop", "action", {"cart#show": "2", "cart#pay": "1"})
+        rows = self._await(pooler, "shop", "job", {"Mailer": "1"})
+        self.assertEqual(("2", "0", None, None), tuple(rows["Mailer"][key] for key in
+                                                      ("transactions", "holding", "oldest_hold", "trace_id")))
+        self.assertGreater(float(self._rows(pooler, "shop", "route")["/cart"]["oldest_quiet"]), 0.5)
+        # A block counts for the statement that opened it, and its trace leads to the request.
+        holder = clients[4]
+        holder.begin()
+        holder.query("SELECT 3 /*route='%2Finvoice',traceparent='00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01'*/")
+        holder.query("SELECT 4 /*route='%2Fother'*/")
+        rows = self._await(pooler, "shop", "route", {"/cart": "0", "/invoice": "1"}, "holding")
+        row = rows["/invoice"]
+        self.assertEqual(("1", "0", "0af7651916cd43dd8448eb211c80319c"), (row["in_transaction"], row["quiet"], row["trace_id"]))
+        origin, = [each for each in pooler.show("ORIGINS") if each["application_name"] == "shop"]
+        self.assertEqual((origin["id"], "app", "app", "127.0.0.1"),
+                         (row["origin"], row["user"], row["database"], row["address"]))
+        holder.query("COMMIT")
+        clients[3].close()
+        self._await(pooler, "shop", "job", {})
+
+    def values_that_clients_choose_are_bounded_and_harmless(self):
+        pooler = self.pooler(settings=QUICK)
+        client = pooler.client(parameters={"application_name": "hostile"})
+        client.query(b"SELECT 1 /*route='\x1b[2J<script>%07%1b%ff" + b"x" * 90 + b"'*/")
+        row, = wait_until("it is shown", lambda: list(self._rows(pooler, "hostile", "route").values()))
+        self.assertRegex(row["value"], r"^\?\[2J<script>\?\?\?x+$")
+        self.assertEqual(63, len(row["value"]))
+        crowd = [pooler.client(parameters={"application_name": "crowd"}) for _ in range(40)]
+        for number, each in enumerate(crowd):
+            each.value(f"SELECT 1 /*route='%2F{number}'*/")
+        rows = wait_until("all are counted", lambda: (lambda found: found if sum(int(row["clients"]) for row in found.values()) == 40
+                                                      else None)(self._rows(pooler, "crowd", "route")))
+        self.assertEqual((33, "8"), (len(rows), rows["(other)"]["clients"]))
+
+    def the_name_in_a_certificate_is_one_of_them(self):
+        folder = self.own_folder()
+        authority = papers.Authority(folder)
+        certificate, key = authority.sign("server", "localhost", "DNS:localhost,IP:127.0.0.1")
+        pooler = self.pooler(settings={**QUICK, "client_tls_sslmode": "allow", "client_tls_cert_file": certificate,
+                                       "client_tls_key_file": key, "client_tls_ca_file": authority.certificate})
+        names = {"application_name": "shop"}
+        for who, many in (("billing.example", 2), ("\x1b[2Jweb", 1), (None, 1)):
+            context = ssl.create_default_context(cafile=authority.certificate)
+            if who:
+                context.load_cert_chain(*authority.sign(f"paper{many}", who))
+            for _ in range(many):
+                pooler.client(parameters=names, tls=context)
+        pooler.client(parameters=names)
+        rows = wait_until("both are counted", lambda: (lambda found: found if len(found) == 2 else None)(
+            self._rows(pooler, "shop", "tls_name")))
+        self.assertEqual("2", rows.pop("billing.example")["clients"])
+        value, = rows
+        self.assertRegex(value, r"^[ -~]*web$")
+        wait_until("all five are one origin", lambda: any(row["application_name"] == "shop" and row["clients"] == "5"
+                                                          for row in pooler.show("ORIGINS")))

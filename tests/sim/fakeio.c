@@ -1008,6 +1008,14 @@ uint32_t process_of_peer(const uint8_t *ip, bool six, uint16_t port, uint32_t *u
 	return 0;
 }
 
+void processes_of_peers(struct process_peer *peers, size_t count)
+{
+	for (size_t i = 0; i < count; i++) {
+		peers[i].process = 0;
+		peers[i].user = UINT32_MAX;
+	}
+}
+
 bool process_look(uint32_t process, const uint8_t *ip, bool six, uint16_t port, struct process_look *out)
 {
 	(void)process;

@@ -578,8 +578,8 @@ static void operate(struct person *p)
 {
 	static const char *const looks[] = { "SHOW POOLS", "SHOW CLIENTS", "SHOW SERVERS", "SHOW STATS",
 		"SHOW DATABASES", "SHOW USERS", "SHOW TOTALS", "SHOW CONFIG", "SHOW LISTS", "SHOW STATE", "SHOW MEM",
-		"SHOW VERSION", "SHOW HELP", "SHOW LEAKS", "SHOW ORIGINS", "SHOW LEASES", "SHOW PINS", "SHOW REAPS",
-		"REAP", "REAP DRY RUN ORIGIN 2", "nonsense", "" };
+		"SHOW VERSION", "SHOW HELP", "SHOW LEAKS", "SHOW ORIGINS", "SHOW BREAKDOWNS", "SHOW LEDGER",
+		"SHOW LEASES", "SHOW PINS", "SHOW REAPS", "REAP", "REAP DRY RUN ORIGIN 2", "nonsense", "" };
 	static const char *const acts[] = { "RELOAD", "RELOAD", "RELOAD", "RECONNECT", "PAUSE", "RESUME", "RESUME",
 		"PAUSE @", "RESUME @", "RECONNECT @", "KILL @", "RESUME @", "DISABLE @", "ENABLE @", "ENABLE @",
 		"WAIT_CLOSE @", "SET server_idle_timeout = 3", "REAP LEAKED", "REAP ORIGIN #", "REAP ORIGIN #",

@@ -1,0 +1,295 @@
+/* Whom an origin consists of.
+ *
+ *   at the worker:  guest --> process of a unix socket, TLS name, tags of its statement --> table
+ *                        \--> TCP from this machine: address ----------------------------> peers
+ *   at the keeper:  peers --> whose socket (one walk through /proc for all that are new) --> table --> rows
+ *
+ * A client is counted by the statement that it is at, else by the last one that it finished. Looking at one reads a few hundred bytes, so
+ * nothing is done for it on the path of a transaction. */
+#include "serve/breakdowns.h"
+
+#include <stdlib.h>
+
+#include "base/text.h"
+#include "io/file.h"
+#include "serve/worker.h"
+#include "session/tags.h"
+
+#define WORDS_AT_ONCE 256 /* processes whose command lines are read for one look */
+
+void told_fini(struct told *told)
+{
+	breakdowns_fini(&told->table);
+	free(told->peers);
+	*told = (struct told){ 0 };
+}
+
+void told_known_fini(struct told_known *known)
+{
+	free(known->owners);
+	*known = (struct told_known){ 0 };
+}
+
+/* ---- at the workers ---- */
+
+static void count(const struct guest *guest, struct breakdown_counts *counts)
+{
+	const struct worker *worker = guest->worker;
+	const struct channel *channel = guest->state == GUEST_LENT ? guest->channel : NULL;
+	const struct habits *habits = &guest->habits;
+	time_us age;
+
+	counts->clients = 1;
+	counts->transactions = habits->transactions;
+	counts->executing = habits->executing;
+	counts->in_block_time = habits->in_block;
+	if (habits->rest_since && guest->state != GUEST_WAITING) {
+		age = worker->now - habits->rest_since;
+		counts->quiet = age >= worker->config->leak_quiet;
+		counts->oldest_quiet = counts->quiet ? age : 0;
+	}
+	if (!channel || channel->track.status == 'I' || !track_quiet(&channel->track))
+		return;
+	age = worker->now - channel->quiet_since;
+	counts->in_block = 1;
+	counts->holding = age >= worker->config->leak_hold;
+	counts->oldest_hold = age;
+}
+
+static struct span words_of(const struct guest *guest)
+{
+	const struct channel *channel = guest->state == GUEST_LENT ? guest->channel : NULL;
+	const struct text *last = guest->habits.last;
+
+	if (channel && channel->said)
+		return channel->opening_length > 0 ? span_of(channel->opening, channel->opening_length)
+						   : span_of(channel->statement, channel->statement_length);
+	return last ? span_of(last->at, last->length) : span_of("", 0);
+}
+
+static void look_at_words(struct told *told, const struct guest *guest, struct breakdown_counts *counts)
+{
+	static const enum tag tag_of[BREAKDOWN_KINDS] = {
+		[BY_ROUTE] = TAG_ROUTE, [BY_CONTROLLER] = TAG_CONTROLLER, [BY_ACTION] = TAG_ACTION, [BY_JOB] = TAG_JOB
+	};
+	struct span words = words_of(guest);
+	char value[BREAKDOWN_VALUE];
+	struct tags tags;
+
+	if (words.length == 0 || !memmem(words.at, words.length, "/*", 2))
+		return;
+	tags_read(words, &tags);
+	if (counts->oldest_hold > 0)
+		tags_trace(&tags, counts->trace);
+	for (enum breakdown_by by = BY_ROUTE; by <= BY_JOB; by++) {
+		size_t length = tags_value(&tags, tag_of[by], value, sizeof value);
+
+		if (length > 0)
+			breakdowns_add(&told->table, guest->origin->number, by, span_of(value, length), counts);
+	}
+}
+
+static bool is_of_this_machine(const struct stream *stream)
+{
+	const struct address *peer = stream_peer(stream), *own = stream_local(stream);
+
+	return peer->family != ADDRESS_UNIX &&
+		(address_is_loopback(peer) ||
+			(peer->family == own->family && memcmp(peer->ip, own->ip, sizeof peer->ip) == 0));
+}
+
+static void add_peer(struct told *told, const struct guest *guest, const struct breakdown_counts *counts)
+{
+	const struct address *from = stream_peer(guest->stream);
+	struct told_peer *peer;
+
+	if (told->peer_count == told->peer_capacity) {
+		size_t capacity = told->peer_capacity ? 2 * told->peer_capacity : 64;
+		struct told_peer *more = told->peer_count < TOLD_PEERS_MAX
+			? realloc(told->peers, capacity * sizeof *more)
+			: NULL;
+
+		if (!more) {
+			breakdowns_add(&told->table, guest->origin->number, BY_PROCESS, span_of("", 0), counts);
+			return;
+		}
+		told->peers = more;
+		told->peer_capacity = capacity;
+	}
+	peer = &told->peers[told->peer_count++];
+	*peer = (struct told_peer){ .client = guest->number,
+		.origin = guest->origin->number,
+		.six = from->family == ADDRESS_IPV6,
+		.port = from->port,
+		.counts = *counts };
+	memcpy(peer->ip, from->ip, sizeof peer->ip);
+}
+
+static void add_process(struct breakdowns *table, uint32_t origin, uint32_t process, uint32_t user,
+	const struct breakdown_counts *counts)
+{
+	char value[32];
+
+	if (process > 0)
+		text_format(value, sizeof value, "%u", process);
+	else if (user != UINT32_MAX)
+		text_format(value, sizeof value, "(user %u)", user);
+	else
+		return;
+	breakdowns_add(table, origin, BY_PROCESS, span_text(value), counts);
+}
+
+void told_look(struct told *told, const struct guest *guest)
+{
+	struct breakdown_counts counts = { 0 };
+	const struct text *name = guest->habits.tls_name;
+	const struct address *peer;
+
+	if (!guest->origin || !guest->stream)
+		return;
+	count(guest, &counts);
+	peer = stream_peer(guest->stream);
+	if (peer->family == ADDRESS_UNIX)
+		add_process(&told->table, guest->origin->number, peer->process, peer->user, &counts);
+	else if (is_of_this_machine(guest->stream))
+		add_peer(told, guest, &counts);
+	if (name)
+		breakdowns_add(
+			&told->table, guest->origin->number, BY_TLS_NAME, span_of(name->at, name->length), &counts);
+	look_at_words(told, guest, &counts);
+}
+
+/* ---- at the keeper ---- */
+
+static int compare_peers(const void *a, const void *b)
+{
+	uint32_t one = ((const struct told_peer *)a)->client, other = ((const struct told_peer *)b)->client;
+
+	return one < other ? -1 : one > other;
+}
+
+/* The answers of the last look for those who were there, into `owners`; who is new, into `asked` with its place in `indices`. How many
+ * are new. */
+static size_t part(const struct told *told, const struct told_known *known, struct told_owner *owners,
+	struct process_peer *asked, size_t *indices)
+{
+	size_t unknown = 0, k = 0;
+
+	for (size_t i = 0; i < told->peer_count; i++) {
+		const struct told_peer *peer = &told->peers[i];
+
+		while (k < known->count && known->owners[k].client < peer->client)
+			k++;
+		if (k < known->count && known->owners[k].client == peer->client) {
+			owners[i] = known->owners[k];
+			continue;
+		}
+		asked[unknown] = (struct process_peer){ .six = peer->six, .port = peer->port };
+		memcpy(asked[unknown].ip, peer->ip, sizeof peer->ip);
+		indices[unknown++] = i;
+	}
+	return unknown;
+}
+
+/* Whose socket it is stays so as long as the client is connected, so each is sought once. */
+static void seek_owners(struct told *told, struct told_known *known)
+{
+	struct told_owner *owners = calloc(told->peer_count + 1, sizeof *owners);
+	struct process_peer *asked = calloc(told->peer_count + 1, sizeof *asked);
+	size_t *indices = calloc(told->peer_count + 1, sizeof *indices), unknown = 0;
+
+	if (told->peer_count > 0)
+		qsort(told->peers, told->peer_count, sizeof *told->peers, compare_peers);
+	if (owners && asked && indices) {
+		unknown = part(told, known, owners, asked, indices);
+		if (unknown > 0)
+			processes_of_peers(asked, unknown);
+		for (size_t i = 0; i < unknown; i++)
+			owners[indices[i]] = (struct told_owner){ .client = told->peers[indices[i]].client,
+				.process = asked[i].process,
+				.user = asked[i].user };
+		for (size_t i = 0; i < told->peer_count; i++)
+			add_process(&told->table, told->peers[i].origin, owners[i].process, owners[i].user,
+				&told->peers[i].counts);
+		told_known_fini(known);
+		*known = (struct told_known){ .owners = owners, .count = told->peer_count };
+		owners = NULL;
+	}
+	free(owners);
+	free(asked);
+	free(indices);
+}
+
+static void fill_value(const struct breakdown *from, struct breakdown_row *row, unsigned *looked)
+{
+	char words[sizeof row->value], clean[sizeof row->value];
+	int64_t process;
+
+	text_escape(clean, sizeof clean, span_text(from->value[0] ? from->value : "(other)"));
+	text_copy(row->value, sizeof row->value, clean);
+	if (from->by != BY_PROCESS || !text_to_i64(span_text(from->value), &process) || *looked == WORDS_AT_ONCE)
+		return;
+	++*looked;
+	if (!process_words((uint32_t)process, words, sizeof words))
+		return;
+	text_escape(clean, sizeof clean, span_text(words));
+	text_format(row->value, sizeof row->value, "%s %s", from->value, clean);
+}
+
+static void fill_row(
+	const struct breakdown *from, const struct origin_row *origin, struct breakdown_row *row, unsigned *looked)
+{
+	static const char *const words[BREAKDOWN_KINDS] = { [BY_PROCESS] = "process",
+		[BY_TLS_NAME] = "tls_name",
+		[BY_ROUTE] = "route",
+		[BY_CONTROLLER] = "controller",
+		[BY_ACTION] = "action",
+		[BY_JOB] = "job" };
+	const struct breakdown_counts *counts = &from->counts;
+
+	*row = (struct breakdown_row){
+		.origin = from->origin,
+		.clients = counts->clients,
+		.quiet = counts->quiet,
+		.in_block = counts->in_block,
+		.holding = counts->holding,
+		.transactions = counts->transactions,
+		.executing_time = counts->executing,
+		.in_block_time = counts->in_block_time,
+		.oldest_quiet = counts->oldest_quiet,
+		.oldest_hold = counts->oldest_hold,
+	};
+	text_copy(row->user, sizeof row->user, origin->user);
+	text_copy(row->database, sizeof row->database, origin->database);
+	text_copy(row->application_name, sizeof row->application_name, origin->application_name);
+	text_copy(row->address, sizeof row->address, origin->address);
+	text_copy(row->by, sizeof row->by, words[from->by]);
+	text_copy(row->trace, sizeof row->trace, counts->trace);
+	fill_value(from, row, looked);
+}
+
+struct breakdown_row *told_rows(struct told *told, struct told_known *known, const struct origin_row *origins,
+	size_t origin_count, size_t *count)
+{
+	const struct origin_row *origin = NULL;
+	struct breakdown_row *rows;
+	unsigned looked = 0;
+
+	*count = 0;
+	seek_owners(told, known);
+	breakdowns_sort(&told->table);
+	rows = told->table.count > 0 ? calloc(told->table.count, sizeof *rows) : NULL;
+	for (size_t i = 0; rows && i < told->table.count; i++) {
+		const struct breakdown *from = &told->table.rows[i];
+
+		if (!origin || origin->id != from->origin) {
+			origin = NULL;
+			for (size_t j = 0; !origin && j < origin_count; j++)
+				if (origins[j].id == from->origin)
+					origin = &origins[j];
+		}
+		if (origin)
+			fill_row(from, origin, &rows[(*count)++], &looked);
+	}
+	return rows;
+}
