@@ -89,15 +89,6 @@ static void look_at_words(struct told *told, const struct guest *guest, struct b
 	}
 }
 
-static bool is_of_this_machine(const struct stream *stream)
-{
-	const struct address *peer = stream_peer(stream), *own = stream_local(stream);
-
-	return peer->family != ADDRESS_UNIX &&
-		(address_is_loopback(peer) ||
-			(peer->family == own->family && memcmp(peer->ip, own->ip, sizeof peer->ip) == 0));
-}
-
 static void add_peer(struct told *told, const struct guest *guest, const struct breakdown_counts *counts)
 {
 	const struct address *from = stream_peer(guest->stream);
@@ -151,7 +142,7 @@ void told_look(struct told *told, const struct guest *guest)
 	peer = stream_peer(guest->stream);
 	if (peer->family == ADDRESS_UNIX)
 		add_process(&told->table, guest->origin->number, peer->process, peer->user, &counts);
-	else if (is_of_this_machine(guest->stream))
+	else if (guest->habits.local)
 		add_peer(told, guest, &counts);
 	if (name)
 		breakdowns_add(

@@ -39,12 +39,23 @@ static struct text *tls_name_of(const struct guest *guest)
 	return name;
 }
 
+static bool is_of_this_machine(const struct stream *stream)
+{
+	const struct address *peer = stream_peer(stream), *own;
+
+	if (peer->family == ADDRESS_UNIX || address_is_loopback(peer))
+		return peer->family != ADDRESS_UNIX;
+	own = stream_local(stream);
+	return peer->family == own->family && memcmp(peer->ip, own->ip, sizeof peer->ip) == 0;
+}
+
 void habits_arrive(struct guest *guest)
 {
 	struct share *share = share_of(guest);
 
 	guest->habits.arrived = true;
 	guest->habits.tls_name = tls_name_of(guest);
+	guest->habits.local = is_of_this_machine(guest->stream);
 	guest->habits.exempt = asked_no_reap(guest);
 	guest->habits.rest_since = guest->worker->now;
 	if (!share)

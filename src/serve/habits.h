@@ -27,6 +27,7 @@ struct habits {
 	bool arrived;          /* its login is complete, and counted */
 	bool told;             /* it was sent a notice that it looks forgotten */
 	bool exempt;           /* it asked for pgweir.no_reap */
+	bool local;            /* it came by TCP from this machine */
 };
 
 /* Its login is complete. */
