@@ -89,6 +89,8 @@ complete -c pgweir -n '__fish_seen_subcommand_from stress' -l expect-match -x -d
 complete -c pgweir -n '__fish_seen_subcommand_from stress' -l expect-json -x -d 'a field that an answer must have, such as user.name=ada'
 complete -c pgweir -n '__fish_seen_subcommand_from stress' -l first -x -d 'what each websocket sends once, when it is open'
 complete -c pgweir -n '__fish_seen_subcommand_from stress' -l values -r -F -d 'a CSV whose names are filled in as {{name}}, a row for each socket'
+complete -c pgweir -n '__fish_seen_subcommand_from stress' -l method -x -d 'of HTTP requests: GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS (GET; POST with --data)'
+complete -c pgweir -n '__fish_seen_subcommand_from stress' -l data -x -d 'the body of each HTTP request; filled in like a message'
 complete -c pgweir -n '__fish_seen_subcommand_from stress' -l header -x -d 'a line "Name: value" of each request; may be repeated'
 complete -c pgweir -n '__fish_seen_subcommand_from stress' -l subprotocol -x -d 'of the websocket'
 complete -c pgweir -n '__fish_seen_subcommand_from stress' -l prepared -d 'PostgreSQL: prepare the message once, then run it'

@@ -65,6 +65,7 @@ struct stress_plan {
 
 	const char *message, *expect, *subprotocol;
 	const char *first, *values, *expect_match, *expect_json;
+	const char *method, *data; /* of HTTP requests; NULL: as stress_method_of says, and no body */
 	const char *headers[STRESS_HEADERS_MAX];
 	size_t header_count;
 

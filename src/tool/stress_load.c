@@ -416,8 +416,10 @@ void load_free(struct load *l)
 		else
 			web_end(l);
 	}
-	for (unsigned i = 0; i < l->count; i++)
+	for (unsigned i = 0; i < l->count; i++) {
 		buf_fini(&l->visitors[i].answer);
+		buf_fini(&l->visitors[i].body);
+	}
 	expectation_free(l->expectation);
 	values_free(l->values);
 	free(l->failures);

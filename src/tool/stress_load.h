@@ -50,6 +50,7 @@ struct visitor {
 	bool expected;             /* all of it has */
 	bool greeted, asks;        /* websocket: it has sent --first; it is to send its message */
 	struct buf answer;         /* what came of it, where it must be kept */
+	struct buf body;           /* HTTP: what is still to be sent of its request */
 	bool started;              /* PostgreSQL: it has done to its session what it does but once */
 	bool preparing;            /* PostgreSQL: the message is being prepared, to be run then */
 	char refusal[STRESS_TEXT]; /* PostgreSQL: what the statement under way was refused with; "" until then */

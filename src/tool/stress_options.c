@@ -7,6 +7,7 @@
 
 #include "base/text.h"
 #include "io/clock.h"
+#include "tool/stress_request.h"
 
 enum {
 	O_SOCKETS = 256,
@@ -24,6 +25,8 @@ enum {
 	O_TIMEOUT,
 	O_SAMPLE,
 	O_MESSAGE,
+	O_METHOD,
+	O_DATA,
 	O_EXPECT,
 	O_EXPECT_MATCH,
 	O_EXPECT_JSON,
@@ -60,6 +63,7 @@ static const struct option table[] = { { "sockets", required_argument, NULL, O_S
 	{ "drain", required_argument, NULL, O_DRAIN }, { "settle", required_argument, NULL, O_SETTLE },
 	{ "think", required_argument, NULL, O_THINK }, { "timeout", required_argument, NULL, O_TIMEOUT },
 	{ "sample", required_argument, NULL, O_SAMPLE }, { "message", required_argument, NULL, O_MESSAGE },
+	{ "method", required_argument, NULL, O_METHOD }, { "data", required_argument, NULL, O_DATA },
 	{ "expect", required_argument, NULL, O_EXPECT }, { "expect-match", required_argument, NULL, O_EXPECT_MATCH },
 	{ "expect-json", required_argument, NULL, O_EXPECT_JSON }, { "first", required_argument, NULL, O_FIRST },
 	{ "values", required_argument, NULL, O_VALUES }, { "header", required_argument, NULL, O_HEADER },
@@ -202,6 +206,20 @@ static bool read_text(int option, const char **out, struct fault fault)
 	return true;
 }
 
+static bool read_method(struct stress_plan *plan, struct fault fault)
+{
+	char words[120];
+	const char *nearest;
+
+	plan->method = stress_method(optarg);
+	if (plan->method)
+		return true;
+	nearest = text_nearest(optarg, stress_methods);
+	text_format(words, sizeof words, "wants GET, HEAD, POST, PUT, PATCH, DELETE or OPTIONS%s%s%s",
+		nearest ? " (perhaps " : "", nearest ? nearest : "", nearest ? "?)" : "");
+	return refuse(fault, O_METHOD, words);
+}
+
 static bool read_option(int option, struct stress_plan *p, struct fault fault)
 {
 	switch (option) {
@@ -237,6 +255,10 @@ static bool read_option(int option, struct stress_plan *p, struct fault fault)
 		return read_time(option, 50 * MILLISECOND_US, &p->sample, fault);
 	case O_MESSAGE:
 		return read_text(option, &p->message, fault);
+	case O_METHOD:
+		return read_method(p, fault);
+	case O_DATA:
+		return read_text(option, &p->data, fault);
 	case O_EXPECT:
 		return read_text(option, &p->expect, fault);
 	case O_EXPECT_MATCH:
@@ -381,7 +403,15 @@ static bool make_sense(struct stress_plan *p, struct fault fault, bool burst_giv
 	if (p->prepared && p->target != TARGET_POSTGRES)
 		return complain(fault, "--prepared is for postgresql:// targets: nothing else has statements");
 	if (p->target == TARGET_HTTP && p->message)
-		return complain(fault, "--message is for ws:// and postgresql://; an HTTP target is asked with GET");
+		return complain(fault,
+			"--message is for ws:// and postgresql://; what an HTTP target is to be sent is --data (and --method)");
+	if (p->target != TARGET_HTTP && (p->method || p->data)) {
+		text_format(fault.text, fault.size, "--%s is for http://; what this target is to be sent is --message",
+			p->method ? "method" : "data");
+		return false;
+	}
+	if (p->data && strcmp(stress_method_of(p), "HEAD") == 0)
+		return complain(fault, "--method HEAD has no --data: it asks for the head of what GET would bring");
 	if (p->target != TARGET_WEBSOCKET && p->subprotocol)
 		return complain(fault, "--subprotocol is for ws://");
 	if (p->target == TARGET_POSTGRES && p->header_count)

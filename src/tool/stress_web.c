@@ -6,6 +6,7 @@
 #include "io/terminal.h"
 #include "tool/memory.h"
 #include "tool/stress_load.h"
+#include "tool/stress_request.h"
 
 /* Visitors who speak HTTP and websockets; libwebsockets does the talking (RFC 6455: masks, pings, fragments, close codes).
  *
@@ -91,7 +92,7 @@ bool web_open(struct visitor *v)
 	else if (v->abuse == ABUSE_SILENT)
 		info.method = "RAW"; /* connected, and says nothing */
 	else
-		info.method = "GET";
+		info.method = stress_method_of(plan);
 	info.alpn = "http/1.1";
 	v->connection = NULL;
 	v->greeted = v->asks = false;
@@ -172,10 +173,53 @@ static int add_headers(struct visitor *v, struct lws *connection, void *in, size
 	return 0;
 }
 
+/* The body is made here, as its length stands in front of it; it follows when it may be written. */
+static bool announce_body(struct visitor *v, struct lws *connection, void *in, size_t length)
+{
+	static char body[MESSAGE_MAX];
+	unsigned char **at = in, *end = *at + length;
+	const char *type = stress_type_of(v->load->plan);
+	size_t size = visitor_fill(v, v->load->plan->data, body, sizeof body);
+	char digits[24];
+	int count = (int)text_format(digits, sizeof digits, "%zu", size);
+
+	buf_clear(&v->body);
+	memory_got(buf_add(&v->body, body, size) ? v : NULL);
+	if (type &&
+		lws_add_http_header_by_token(connection, WSI_TOKEN_HTTP_CONTENT_TYPE, (const unsigned char *)type,
+			(int)strlen(type), at, end) != 0)
+		return false;
+	if (lws_add_http_header_by_token(
+		    connection, WSI_TOKEN_HTTP_CONTENT_LENGTH, (const unsigned char *)digits, count, at, end) != 0)
+		return false;
+	lws_client_http_body_pending(connection, 1);
+	lws_callback_on_writable(connection);
+	return true;
+}
+
+static int write_body(struct visitor *v, struct lws *connection)
+{
+	static uint8_t body[LWS_PRE + MESSAGE_MAX];
+	size_t length = v->body.length;
+
+	if (!v->load->plan->data || v->state != VISITOR_ASKING)
+		return 0;
+	lws_client_http_body_pending(connection, 0);
+	memcpy(body + LWS_PRE, buf_span(&v->body).at, length);
+	buf_fini(&v->body);
+	if (lws_write(connection, body + LWS_PRE, length, LWS_WRITE_HTTP_FINAL) >= (int)length)
+		return 0;
+	let_go(connection, v);
+	visitor_dropped(v, "the request's body could not be sent");
+	return -1;
+}
+
 /* Connected, and about to send the request. */
 static int request(struct visitor *v, struct lws *connection, void *in, size_t length)
 {
 	if (add_headers(v, connection, in, length) != 0)
+		return -1;
+	if (v->load->plan->data && !announce_body(v, connection, in, length))
 		return -1;
 	if (v->load->plan->target == TARGET_HTTP && v->state == VISITOR_OPENING) {
 		visitor_opened(v);
@@ -253,6 +297,11 @@ static int take_response(struct visitor *v, struct lws *connection)
 		text_format(words, sizeof words, "HTTP status %u", status);
 		let_go(connection, v);
 		visitor_answered(v, false, words);
+		return -1;
+	}
+	if (stress_is_bodiless(stress_method_of(v->load->plan), status)) {
+		let_go(connection, v);
+		visitor_answered(v, true, "");
 		return -1;
 	}
 	if (v->abuse == ABUSE_STOP_READING)
@@ -358,6 +407,8 @@ static int web_event(struct lws *connection, enum lws_callback_reasons reason, v
 	case LWS_CALLBACK_CLIENT_RECEIVE:
 		take_frame(v, connection, span_of(in, length));
 		return 0;
+	case LWS_CALLBACK_CLIENT_HTTP_WRITEABLE:
+		return write_body(v, connection);
 	case LWS_CALLBACK_ESTABLISHED_CLIENT_HTTP:
 		return take_response(v, connection);
 	case LWS_CALLBACK_RECEIVE_CLIENT_HTTP:

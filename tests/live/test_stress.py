@@ -458,6 +458,31 @@ class Web(Stressing):
         self.assertGreater(seen["metrics"]["opened"], 12)
         self.assertEqual(len(paths), len(set(paths)))
 
+    def an_http_target_is_sent_a_method_and_a_body(self):
+        seen = []
+
+        def take(peer):
+            head = read_request(peer)
+            length = int((re.search(rb"(?i)\r\ncontent-length: *(\d+)", head) or [0, 0])[1])
+            head, _, body = head.partition(b"\r\n\r\n")
+            body += read_exactly(peer, length - len(body))
+            kind = re.search(rb"(?i)\r\ncontent-type: *([^\r]+)", head)
+            seen.append((head.split(b" ")[0].decode(), kind and kind[1].decode(), body.decode()))
+            if seen[-1][0] in ("DELETE", "HEAD"):
+                peer.sendall(b"HTTP/1.1 204 No Content\r\n\r\n" if seen[-1][0] == "DELETE" else
+                             b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n")
+                return peer.recv(1)
+            peer.sendall(b"HTTP/1.1 201 Created\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
+            return "served"
+        for more, method, kind, body in ((("--data", '{"n": {{i}}}', "--expect-match", '^."n": [0-9]+.$'), "POST", "application/json", '{"n": 1}'),
+                                         (("--method", "DELETE"), "DELETE", None, ""), (("--method", "head"), "HEAD", None, "")):
+            seen.clear()
+            with Hostile(take) as server:
+                ran = self._measured(f"http://127.0.0.1:{server.port}/", "--sockets", 3, "--waves", 1, "--warm-up", 0, "--burst", 0, "--think",
+                                     "100ms", *more, "--assert", "errors == 0 && answered > 3")
+            self.assertEqual((method, kind), seen[0][:2], ran["errors"])
+            self.assertEqual(body, seen[0][2])
+
     def an_http_error_is_a_wrong_answer(self):
         def page(peer):
             read_request(peer)
@@ -489,7 +514,9 @@ class Usage(Stressing):
                                 ((ws, "--prepared"), "postgresql:// targets"),
                                 ((self._url(), "--first", "x"), "is for ws://"), ((ws, "--expect", "x"), "wants --message"),
                                 ((ws, "--header", "no colon"), "Name: value"), ((ws, "--header", "A: b\r\nC: d"), "Name: value"),
-                                (("http://127.0.0.1/", "--message", "x"), "asked with GET"), ((ws, "--role", "x"), "--postgres or --console"),
+                                (("http://127.0.0.1/", "--message", "x"), "is --data"), ((ws, "--data", "x"), "is --message"),
+                                (("http://127.0.0.1/", "--method", "PSOT"), "perhaps POST?"), ((ws, "--method", "GET"), "is for http://"),
+                                (("http://127.0.0.1/", "--method", "HEAD", "--data", "x"), "HEAD has no --data"), ((ws, "--role", "x"), "--postgres or --console"),
                                 ((ws, "--assert", "leakd==0"), "perhaps 'leaked'?"), ((ws, "--assert", "p99_connect<200"), "write its unit"),
                                 ((ws, "--json", "-", "--html", "-"), "only one of"), ((ws, "--assert", "pattern<L3"), "== and !="),
                                 ((ws, "--knee", "leaked==0"), "is not known while"), ((ws, "--knee", "errors=0"), "to compare, write =="),
