@@ -92,6 +92,7 @@ complete -c pgweir -n '__fish_seen_subcommand_from stress' -l values -r -F -d 'a
 complete -c pgweir -n '__fish_seen_subcommand_from stress' -l method -x -d 'of HTTP requests: GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS (GET; POST with --data)'
 complete -c pgweir -n '__fish_seen_subcommand_from stress' -l data -x -d 'the body of each HTTP request; filled in like a message'
 complete -c pgweir -n '__fish_seen_subcommand_from stress' -l header -x -d 'a line "Name: value" of each request; may be repeated'
+complete -c pgweir -n '__fish_seen_subcommand_from stress' -l source -x -d 'websockets and HTTP: the addresses to leave from, by turns'
 complete -c pgweir -n '__fish_seen_subcommand_from stress' -l subprotocol -x -d 'of the websocket'
 complete -c pgweir -n '__fish_seen_subcommand_from stress' -l prepared -d 'PostgreSQL: prepare the message once, then run it'
 complete -c pgweir -n '__fish_seen_subcommand_from stress' -l insecure -d 'take any certificate'

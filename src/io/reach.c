@@ -54,3 +54,23 @@ bool host_reach(const char *host, int port, time_us most, char *error, size_t er
 		text_copy(error, error_size, strerror(trouble));
 	return trouble == 0;
 }
+
+bool address_is_ours(const char *address, char *error, size_t error_size)
+{
+	const struct addrinfo hints = { .ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICHOST };
+	struct addrinfo *found = NULL;
+	int trouble = getaddrinfo(address, "0", &hints, &found), fd;
+
+	if (trouble != 0) {
+		text_copy(error, error_size, gai_strerror(trouble));
+		return false;
+	}
+	fd = socket(found->ai_family, found->ai_socktype | SOCK_CLOEXEC, found->ai_protocol);
+	trouble = fd < 0 || bind(fd, found->ai_addr, found->ai_addrlen) != 0 ? errno : 0;
+	if (fd >= 0)
+		close(fd);
+	freeaddrinfo(found);
+	if (trouble != 0)
+		text_copy(error, error_size, strerror(trouble));
+	return trouble == 0;
+}

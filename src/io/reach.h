@@ -10,4 +10,7 @@
  * so it is for tools. False: `error` says why. */
 bool host_reach(const char *host, int port, time_us most, char *error, size_t error_size);
 
+/* Whether a TCP connection may leave from this numeric address, as one of this machine's. False: `error` says why not. */
+bool address_is_ours(const char *address, char *error, size_t error_size);
+
 #endif

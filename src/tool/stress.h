@@ -46,6 +46,8 @@ extern const char *const stress_abuse_names[ABUSE_KINDS + 1]; /* ends with NULL 
 #define STRESS_WAVES_MAX   50
 #define STRESS_SOCKETS_MAX 100000
 #define STRESS_HEADERS_MAX 16
+#define STRESS_SOURCES_MAX 16
+#define STRESS_SOURCE_TEXT 64
 #define STRESS_TEXT        160 /* of anything short that is kept: errors, statements */
 
 /* Whether it can be done to this target. */
@@ -61,6 +63,9 @@ struct stress_plan {
 	const char *url;
 	char host[256], path[1000]; /* of a websocket's or HTTP URL */
 	int port;
+	char sources[STRESS_SOURCES_MAX][STRESS_SOURCE_TEXT]; /* addresses to leave from, by turns */
+	unsigned source_count;
+	bool portless; /* the target is a unix socket */
 	bool tls, insecure, owned, storm, prepared, preflight, quiet, help;
 
 	const char *message, *expect, *subprotocol;

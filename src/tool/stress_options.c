@@ -8,6 +8,7 @@
 #include "base/text.h"
 #include "io/clock.h"
 #include "tool/stress_request.h"
+#include "tool/stress_source.h"
 
 enum {
 	O_SOCKETS = 256,
@@ -34,6 +35,7 @@ enum {
 	O_VALUES,
 	O_HEADER,
 	O_SUBPROTOCOL,
+	O_SOURCE,
 	O_INSECURE,
 	O_SEED,
 	O_ABUSE,
@@ -67,17 +69,17 @@ static const struct option table[] = { { "sockets", required_argument, NULL, O_S
 	{ "expect", required_argument, NULL, O_EXPECT }, { "expect-match", required_argument, NULL, O_EXPECT_MATCH },
 	{ "expect-json", required_argument, NULL, O_EXPECT_JSON }, { "first", required_argument, NULL, O_FIRST },
 	{ "values", required_argument, NULL, O_VALUES }, { "header", required_argument, NULL, O_HEADER },
-	{ "subprotocol", required_argument, NULL, O_SUBPROTOCOL }, { "insecure", no_argument, NULL, O_INSECURE },
-	{ "seed", required_argument, NULL, O_SEED }, { "abuse", required_argument, NULL, O_ABUSE },
-	{ "storm", no_argument, NULL, O_STORM }, { "prepared", no_argument, NULL, O_PREPARED },
-	{ "postgres", required_argument, NULL, O_POSTGRES }, { "console", required_argument, NULL, O_CONSOLE },
-	{ "role", required_argument, NULL, O_ROLE }, { "may-keep", required_argument, NULL, O_MAY_KEEP },
-	{ "assert", required_argument, NULL, O_ASSERT }, { "knee", required_argument, NULL, O_KNEE },
-	{ "html", required_argument, NULL, O_HTML }, { "json", required_argument, NULL, O_JSON },
-	{ "junit", required_argument, NULL, O_JUNIT }, { "csv", required_argument, NULL, O_CSV },
-	{ "metrics", required_argument, NULL, O_METRICS }, { "preflight", no_argument, NULL, O_PREFLIGHT },
-	{ "quiet", no_argument, NULL, O_QUIET }, { "i-own-this-target", no_argument, NULL, O_OWNED },
-	{ "help", no_argument, NULL, 'h' }, { 0 } };
+	{ "subprotocol", required_argument, NULL, O_SUBPROTOCOL }, { "source", required_argument, NULL, O_SOURCE },
+	{ "insecure", no_argument, NULL, O_INSECURE }, { "seed", required_argument, NULL, O_SEED },
+	{ "abuse", required_argument, NULL, O_ABUSE }, { "storm", no_argument, NULL, O_STORM },
+	{ "prepared", no_argument, NULL, O_PREPARED }, { "postgres", required_argument, NULL, O_POSTGRES },
+	{ "console", required_argument, NULL, O_CONSOLE }, { "role", required_argument, NULL, O_ROLE },
+	{ "may-keep", required_argument, NULL, O_MAY_KEEP }, { "assert", required_argument, NULL, O_ASSERT },
+	{ "knee", required_argument, NULL, O_KNEE }, { "html", required_argument, NULL, O_HTML },
+	{ "json", required_argument, NULL, O_JSON }, { "junit", required_argument, NULL, O_JUNIT },
+	{ "csv", required_argument, NULL, O_CSV }, { "metrics", required_argument, NULL, O_METRICS },
+	{ "preflight", no_argument, NULL, O_PREFLIGHT }, { "quiet", no_argument, NULL, O_QUIET },
+	{ "i-own-this-target", no_argument, NULL, O_OWNED }, { "help", no_argument, NULL, 'h' }, { 0 } };
 
 #define OPTIONS (sizeof table / sizeof table[0])
 
@@ -220,6 +222,16 @@ static bool read_method(struct stress_plan *plan, struct fault fault)
 	return refuse(fault, O_METHOD, words);
 }
 
+static bool read_source(struct stress_plan *plan, struct fault fault)
+{
+	char words[200];
+
+	if (stress_sources_read(optarg, plan, words, sizeof words))
+		return true;
+	text_format(fault.text, fault.size, "--source wants %s", words);
+	return false;
+}
+
 static bool read_option(int option, struct stress_plan *p, struct fault fault)
 {
 	switch (option) {
@@ -255,6 +267,8 @@ static bool read_option(int option, struct stress_plan *p, struct fault fault)
 		return read_time(option, 50 * MILLISECOND_US, &p->sample, fault);
 	case O_MESSAGE:
 		return read_text(option, &p->message, fault);
+	case O_SOURCE:
+		return read_source(p, fault);
 	case O_METHOD:
 		return read_method(p, fault);
 	case O_DATA:
@@ -326,8 +340,8 @@ static bool read_option(int option, struct stress_plan *p, struct fault fault)
 	}
 }
 
-/* The hosts that libpq would take, one after another if there are several. */
-static bool postgres_is_here(const char *url, struct fault fault, bool *here)
+/* The hosts that libpq would take, one after another if there are several: whether all are here, and all are unix sockets. */
+static bool postgres_is_here(const char *url, struct fault fault, bool *here, bool *unix_only)
 {
 	PQconninfoOption *options;
 	char *words = NULL;
@@ -353,11 +367,13 @@ static bool postgres_is_here(const char *url, struct fault fault, bool *here)
 	if (!host || !*host)
 		host = getenv("PGHOSTADDR") ? getenv("PGHOSTADDR") : getenv("PGHOST");
 	*here = !service && !getenv("PGSERVICE");
+	*unix_only = *here;
 	while (host && *host && *here) {
 		size_t length = strcspn(host, ",");
 		char one[256];
 
 		text_copy_span(one, sizeof one, span_of(host, length));
+		*unix_only = *unix_only && (length == 0 || host[0] == '/' || host[0] == '@');
 		*here = length == 0 || stress_host_is_here(one); /* nothing between two commas: the unix socket */
 		host += length + (host[length] == ',');
 	}
@@ -370,7 +386,7 @@ static bool look_at_target(struct stress_plan *p, struct fault fault)
 	char shown[100];
 	bool here = stress_host_is_here(p->host);
 
-	if (p->target == TARGET_POSTGRES && !postgres_is_here(p->url, fault, &here))
+	if (p->target == TARGET_POSTGRES && !postgres_is_here(p->url, fault, &here, &p->portless))
 		return false;
 	if (here || p->owned)
 		return true;
@@ -416,6 +432,9 @@ static bool make_sense(struct stress_plan *p, struct fault fault, bool burst_giv
 		return complain(fault, "--subprotocol is for ws://");
 	if (p->target == TARGET_POSTGRES && p->header_count)
 		return complain(fault, "--header is for ws:// and http://");
+	if (p->target == TARGET_POSTGRES && p->source_count)
+		return complain(fault,
+			"--source is for ws:// and http://: libpq lets the kernel choose. By a unix socket no ports are needed at all");
 	if (p->target != TARGET_WEBSOCKET && p->first)
 		return complain(fault, "--first is for ws://");
 	if (p->target == TARGET_WEBSOCKET && (p->expect || p->expect_match || p->expect_json) && !p->message)

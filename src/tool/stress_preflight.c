@@ -7,6 +7,7 @@
 #include "io/file.h"
 #include "io/reach.h"
 #include "tool/connect.h"
+#include "tool/stress_source.h"
 
 /* Before the first socket is opened: what caps the run, with its number, since a cap that is found afterwards in the errors of ten thousand
  * sockets was found too late. What makes the run impossible ends it here; what will only be met by a part of the sockets may be what one
@@ -76,17 +77,28 @@ static bool look_at_descriptors(struct stress_result *r, char *error, size_t err
 
 static bool look_at_ports(struct stress_result *r, char *error, size_t error_size)
 {
-	unsigned sockets = most_sockets(r->plan), ports;
+	unsigned sockets = most_sockets(r->plan), sources = stress_source_count(r->plan), ports;
 	long low, high;
+	char words[200];
 
+	for (unsigned i = 0; i < r->plan->source_count; i++) {
+		if (!address_is_ours(r->plan->sources[i], words, sizeof words)) {
+			text_format(error, error_size,
+				"--source %s: %s. It must be an address of this machine: ip address shows them; all of 127.0.0.0/8 are",
+				r->plan->sources[i], words);
+			return false;
+		}
+	}
 	kernel_numbers("/proc/sys/net/ipv4/ip_local_port_range", &low, &high);
-	if (low <= 0 || high <= low || high > 65535)
+	if (r->plan->portless || low <= 0 || high <= low || high > 65535)
 		return true;
-	ports = (unsigned)(high - low + 1);
+	ports = (unsigned)(high - low + 1) * sources;
 	if (sockets > ports) {
 		text_format(error, error_size,
-			"%u sockets at once need as many ports, and this machine has %u for one target: sysctl net.ipv4.ip_local_port_range, or fewer --sockets",
-			sockets, ports);
+			"%u sockets at once need as many ports, and this machine has %u for one target%s: %ssysctl net.ipv4.ip_local_port_range, or fewer --sockets",
+			sockets, ports, sources > 1 ? " from these addresses" : "",
+			r->plan->target == TARGET_POSTGRES ? "a unix socket (it needs none), "
+							   : "--source with several addresses (127.0.0.1,127.0.0.2), ");
 		return false;
 	}
 	if ((uint64_t)sockets * r->plan->waves > ports)
@@ -94,7 +106,7 @@ static bool look_at_ports(struct stress_result *r, char *error, size_t error_siz
 			"%u for one target, fewer than all waves open; a port rests for a minute after its use, so later waves may be refused by this machine and not by the target",
 			ports);
 	else
-		found(r, "ports", 0, "%u for one target", ports);
+		found(r, "ports", 0, "%u for one target%s", ports, sources > 1 ? " from these addresses" : "");
 	return true;
 }
 

@@ -7,6 +7,7 @@
 #include "tool/memory.h"
 #include "tool/stress_load.h"
 #include "tool/stress_request.h"
+#include "tool/stress_source.h"
 
 /* Visitors who speak HTTP and websockets; libwebsockets does the talking (RFC 6455: masks, pings, fragments, close codes).
  *
@@ -78,6 +79,7 @@ bool web_open(struct visitor *v)
 		.local_protocol_name = "stress",
 		.opaque_user_data = v,
 		.pwsi = &connection,
+		.iface = stress_source_of(plan, v->serial),
 		.ssl_connection = LCCSCF_HTTP_NO_FOLLOW_REDIRECT, /* it might lead to somebody else's server */
 	};
 

@@ -375,6 +375,11 @@ class Web(Stressing):
         ran = self._stress(self._url(port=pooler.port), "--console", f"postgresql://admin@127.0.0.1:{pooler.port}/pgbouncer",
                            "--sockets", 30, "--burst", 0, "--preflight")
         self.assertRegex(ran.out, r"25 clients \(max_client_conn\).*\n +CAPS the run: at most 25 of 30 sockets")
+        self.assertRegex(ran.out, r" ports +\d+ for one target")
+        # By a unix socket nobody needs a port.
+        ran = self._stress(f"postgresql://app@/app?host={pooler.folder}&port={pooler.port}", "--preflight")
+        self.assertRegex(ran.out, "target +lets us log in")
+        self.assertNotIn(" ports ", ran.out)
         ran = self._stress(url, *watched, *SHORT, "--sockets", 20, "--waves", 1, "--json", "-")
         self.assertIn("PostgreSQL", [check["what"] for check in ran.json["preflight"] if (check["caps_at"] or 20) <= 16])
 
@@ -483,6 +488,23 @@ class Web(Stressing):
             self.assertEqual((method, kind), seen[0][:2], ran["errors"])
             self.assertEqual(body, seen[0][2])
 
+    def sockets_leave_from_several_addresses(self):
+        came_from = []
+
+        def page(peer):
+            came_from.append(peer.getpeername()[0])
+            read_request(peer)
+            peer.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+        with Hostile(page) as server:
+            ran = self._stress(f"http://127.0.0.1:{server.port}/", *SHORT, "--sockets", 6, "--waves", 1, "--warm-up", 0, "--burst", 0,
+                               "--source", "127.0.0.2,127.0.0.3", "--source", "127.0.0.7", "--assert", "errors == 0")
+        self.assertEqual(STATUS["fine"], ran.status, ran)
+        self.assertEqual({"127.0.0.2", "127.0.0.3", "127.0.0.7"}, set(came_from))
+        self.assertIn("from these addresses", ran.out + ran.err)
+        ran = self._stress("http://127.0.0.1:9/", "--source", "192.0.2.1")
+        self.assertEqual(STATUS["failed"], ran.status, ran)
+        self.assertIn("must be an address of this machine", ran.err)
+
     def an_http_error_is_a_wrong_answer(self):
         def page(peer):
             read_request(peer)
@@ -513,6 +535,7 @@ class Usage(Stressing):
                                 (("http://127.0.0.1/", "--abuse", "come-and-go"), "ws:// and postgresql://"),
                                 ((ws, "--prepared"), "postgresql:// targets"),
                                 ((self._url(), "--first", "x"), "is for ws://"), ((ws, "--expect", "x"), "wants --message"),
+                                ((ws, "--source", "eth0"), "numeric addresses"), ((self._url(), "--source", "127.0.0.2"), "unix socket"),
                                 ((ws, "--header", "no colon"), "Name: value"), ((ws, "--header", "A: b\r\nC: d"), "Name: value"),
                                 (("http://127.0.0.1/", "--message", "x"), "is --data"), ((ws, "--data", "x"), "is --message"),
                                 (("http://127.0.0.1/", "--method", "PSOT"), "perhaps POST?"), ((ws, "--method", "GET"), "is for http://"),
