@@ -19,11 +19,23 @@ static void cell(FILE *to, int value)
 		fprintf(to, ",%d", value);
 }
 
+/* Quotes are doubled. The word in front also keeps a name that begins with = from being a formula of a spreadsheet's. */
+static void name_cell(FILE *to, const char *name)
+{
+	fputs(",\"application_name ", to);
+	for (; *name; name++)
+		fprintf(to, *name == '"' ? "\"\"" : "%c", *name);
+	fputc('"', to);
+}
+
 void report_csv(const struct stress_result *r, FILE *to)
 {
 	fputs("at_seconds,phase,wave,sockets,answered,errors,sessions,idle,active,in_transaction,pooler_clients,pooler_waiting,"
-	      "pooler_servers\r\n",
+	      "pooler_servers",
 		to);
+	for (unsigned i = 0; i < r->names.count; i++)
+		name_cell(to, r->names.at[i]);
+	fputs("\r\n", to);
 	for (size_t i = 0; i < r->timeline.count; i++) {
 		const struct stress_sample *s = &r->timeline.samples[i];
 		const int seen[] = { s->reading.sessions, s->reading.idle, s->reading.active, s->reading.in_transaction,
@@ -33,6 +45,8 @@ void report_csv(const struct stress_result *r, FILE *to)
 			s->wave, s->sockets, (unsigned long long)s->answered, (unsigned long long)s->failed);
 		for (size_t k = 0; k < sizeof seen / sizeof seen[0]; k++)
 			cell(to, seen[k]);
+		for (unsigned k = 0; k < r->names.count; k++)
+			cell(to, s->reading.sessions == UNKNOWN ? UNKNOWN : s->reading.of_name[k]);
 		fputs("\r\n", to);
 	}
 }

@@ -1,5 +1,6 @@
 #include <stdlib.h>
 
+#include "tool/stress_names.h"
 #include "tool/stress_report.h"
 
 /* One page, to be mailed, archived by a CI job, opened years later without a network: everything is in it, and the policy in its head lets
@@ -43,6 +44,9 @@ static const char head[] =
 	".legend i{display:inline-block;width:14px;height:10px;border-radius:2px;margin-right:6px}i.sockets{background:var(--sockets)}\n"
 	"i.sessions{background:var(--sessions)}i.transaction{background:var(--transaction)}i.clients{background:var(--clients)}\n"
 	"i.waiting{background:var(--waiting)}i.servers{background:var(--servers)}i.rest{background:var(--rest);border:1px solid var(--rule)}\n"
+	".name0{stroke:#1d5fd1}.name1{stroke:#c96a00}.name2{stroke:#1a7f43}.name3{stroke:#c2255c}.name4{stroke:#7b3fc4}.name5{stroke:#0b8f9a}"
+	".name6{stroke:#a08000}.name7{stroke:#7a8494}i.name0{background:#1d5fd1}i.name1{background:#c96a00}i.name2{background:#1a7f43}"
+	"i.name3{background:#c2255c}i.name4{background:#7b3fc4}i.name5{background:#0b8f9a}i.name6{background:#a08000}i.name7{background:#7a8494}\n"
 	"i.before{background:var(--sockets)}i.left-behind{background:var(--bad)}\n"
 	"</style></head><body><main>\n";
 
@@ -263,6 +267,7 @@ void report_html(const struct stress_result *r, FILE *to)
 		report_raw(&out, "<section><h2>On one timeline</h2>\n");
 		chart_timeline(r, &out);
 		report_raw(&out, "</section>\n");
+		names_html(r, &out);
 	}
 	report_raw(&out, "<div class=\"two\">\n");
 	if (r->verdict.kind != VERDICT_UNKNOWN) {

@@ -4,6 +4,7 @@
 
 #include "base/text.h"
 #include "tool/json.h"
+#include "tool/stress_names.h"
 
 void result_note(struct stress_result *r, const char *note)
 {
@@ -142,6 +143,7 @@ void report_text(const struct stress_result *r, FILE *to)
 		print_verdict(r, to);
 	fputc('\n', to);
 	print_phases(r, to);
+	names_text(r, to);
 	for (size_t i = 0; i < r->tally.trouble_count; i++)
 		fprintf(to, "%s  %6llu x %s\n", i ? "" : "\nErrors\n", (unsigned long long)r->tally.troubles[i].count,
 			r->tally.troubles[i].text);
@@ -226,7 +228,21 @@ static json_t *verdict_json(const struct stress_result *r)
 	return json;
 }
 
-static json_t *timeline_json(const struct timeline *t)
+static json_t *names_json(const struct stress_names *names, const struct stress_reading *r)
+{
+	json_t *json;
+
+	if (r->sessions == UNKNOWN)
+		return json_null();
+	json = memory_got(json_object());
+	for (unsigned i = 0; i < names->count; i++) {
+		if (r->of_name[i] > 0)
+			object_set(json, names->at[i], json_integer(r->of_name[i]));
+	}
+	return json;
+}
+
+static json_t *timeline_json(const struct timeline *t, const struct stress_names *names)
 {
 	json_t *array = memory_got(json_array());
 
@@ -244,6 +260,7 @@ static json_t *timeline_json(const struct timeline *t)
 		object_set(json, "idle", known_json(s->reading.idle));
 		object_set(json, "active", known_json(s->reading.active));
 		object_set(json, "in_transaction", known_json(s->reading.in_transaction));
+		object_set(json, "by_application_name", names_json(names, &s->reading));
 		object_set(json, "pooler_clients", known_json(s->reading.clients));
 		object_set(json, "pooler_waiting", known_json(s->reading.waiting));
 		object_set(json, "pooler_servers", known_json(s->reading.servers));
@@ -352,7 +369,7 @@ void report_json(const struct stress_result *r, FILE *to)
 			json_pack("{s:o, s:I}", "text", memory_got(text_json(span_text(r->tally.troubles[i].text))),
 				"count", (json_int_t)r->tally.troubles[i].count));
 	object_set(json, "errors", troubles);
-	object_set(json, "timeline", timeline_json(&r->timeline));
+	object_set(json, "timeline", timeline_json(&r->timeline, &r->names));
 	text = memory_got(json_dumps(json, JSON_INDENT(1) | JSON_ENSURE_ASCII | JSON_REAL_PRECISION(9)));
 	fprintf(to, "%s\n", text);
 	free(text);

@@ -26,6 +26,7 @@ struct stress_result {
 	struct stress_schedule schedule;
 	struct stress_tally tally;
 	struct timeline timeline;
+	struct stress_names names; /* whose sessions are those of its readings */
 	struct stress_verdict verdict;
 	struct stress_left left;
 	struct stress_metrics metrics;

@@ -151,6 +151,7 @@ static void judge(struct stress_result *r, const struct watch *watch)
 		.settled = settled > 0 ? (unsigned)settled : 0,
 		.pooler_pattern = watch_pattern(watch) };
 
+	r->names = *watch_names(watch);
 	r->left = sessions_left(sessions, count, &r->schedule);
 	if (r->plan->postgres && !r->plan->console)
 		evidence.left = &r->left;

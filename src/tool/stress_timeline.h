@@ -7,9 +7,18 @@
 
 #define UNKNOWN (-1) /* nobody was asked, or nobody answered */
 
+/* The first application_names that were seen, in the order of their coming; see stress_names.h. */
+#define STRESS_NAMES     8
+#define STRESS_NAME_TEXT 64
+struct stress_names {
+	char at[STRESS_NAMES][STRESS_NAME_TEXT];
+	unsigned count;
+};
+
 /* What PostgreSQL and the pooler said, once. */
 struct stress_reading {
 	int sessions, idle, active, in_transaction; /* of the application, at PostgreSQL */
+	int of_name[STRESS_NAMES];                  /* of the sessions; nothing is known where those are UNKNOWN */
 	int clients, waiting, servers;              /* at the pooler */
 };
 extern const struct stress_reading stress_reading_unknown;

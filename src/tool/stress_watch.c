@@ -8,6 +8,7 @@
 #include "io/thread.h"
 #include "tool/connect.h"
 #include "tool/memory.h"
+#include "tool/stress_names.h"
 #include "tool/table.h"
 
 /*   main thread: the load                          this thread
@@ -25,7 +26,7 @@
 /* Ages and no times, so that PostgreSQL's clock and ours need not agree. $1: the role, or NULL for whoever is no superuser. */
 static const char look[] =
 	"SELECT a.state, (EXTRACT(EPOCH FROM pg_catalog.clock_timestamp() - a.backend_start) * 1000000)::bigint,"
-	" (EXTRACT(EPOCH FROM pg_catalog.clock_timestamp() - a.query_start) * 1000000)::bigint, pg_catalog.left(a.query, 1000)"
+	" (EXTRACT(EPOCH FROM pg_catalog.clock_timestamp() - a.query_start) * 1000000)::bigint, pg_catalog.left(a.query, 1000), a.application_name"
 	" FROM pg_catalog.pg_stat_activity a LEFT JOIN pg_catalog.pg_roles r ON r.oid = a.usesysid"
 	" WHERE a.backend_type = 'client backend' AND a.pid <> pg_catalog.pg_backend_pid()"
 	" AND CASE WHEN $1::text IS NULL THEN r.rolsuper IS NOT TRUE ELSE a.usename = $1::text END"
@@ -40,6 +41,7 @@ struct watch {
 
 	struct stress_session *sessions; /* the thread's, until it has ended */
 	size_t session_count;
+	struct stress_names names;
 	char pattern[8];
 
 	struct lock *lock; /* over what follows */
@@ -99,6 +101,7 @@ static void look_at_postgres(struct watch *w, struct stress_reading *reading)
 		struct stress_session *s = &w->sessions[w->session_count++];
 
 		take_session(s, rows, i, now);
+		reading->of_name[names_place(&w->names, PQgetvalue(rows, i, 4))]++;
 		reading->idle += s->state == SESSION_IDLE;
 		reading->active += s->state == SESSION_ACTIVE;
 		reading->in_transaction += s->state == SESSION_IN_TRANSACTION;
@@ -356,6 +359,11 @@ const struct stress_session *watch_sessions(const struct watch *w, size_t *count
 {
 	*count = w->plan->console ? 0 : w->session_count;
 	return w->sessions;
+}
+
+const struct stress_names *watch_names(const struct watch *w)
+{
+	return &w->names;
 }
 
 const char *watch_pattern(const struct watch *w)

@@ -17,11 +17,12 @@ bool watch_take(struct watch *, struct stress_reading *);
 /* What is known of PostgreSQL at the start: its max_connections, 0 unknown. */
 int watch_max_connections(const struct watch *);
 
-/* Stop looking. Afterwards: what it could not see, or lost sight of ("" if nothing); the sessions of the last look (none where a pooler's console was asked: they would be its servers), and the
- * number of the pattern that the pooler names. */
+/* Stop looking. Afterwards: what it could not see, or lost sight of ("" if nothing); the sessions of the last look (none where a pooler's console was asked: they would be its servers), the names
+ * that readings count by, and the number of the pattern that the pooler names. */
 void watch_stop(struct watch *);
 const char *watch_trouble(const struct watch *);
 const struct stress_session *watch_sessions(const struct watch *, size_t *count);
+const struct stress_names *watch_names(const struct watch *);
 const char *watch_pattern(const struct watch *);
 void watch_free(struct watch *);
 

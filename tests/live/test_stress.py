@@ -103,6 +103,7 @@ class Plain(Stressing):
         # One timeline: while the sockets are held, PostgreSQL has as many sessions.
         held = [sample for sample in seen["timeline"] if sample["phase"] == "hold" and sample["sockets"] == 15]
         self.assertTrue(any(sample["sessions"] == 15 for sample in held), held)
+        self.assertIn({"stress": 15}, [sample["by_application_name"] for sample in held])
 
     def what_a_wave_leaves_behind_is_counted_and_named(self):
         """Somebody forgets four sessions in each wave, in a transaction."""
@@ -137,6 +138,7 @@ class Plain(Stressing):
         self.assertAlmostEqual(4 / 12 * 100, verdict["leaked_per_100"], delta=1)
         self.assertLessEqual(verdict["leaked_per_100_low"], verdict["leaked_per_100"])
         self.assertEqual("SELECT ?", verdict["last_statement"], "values must not be kept")
+        self.assertEqual({"(no name)": 12}, seen["timeline"][-1]["by_application_name"])
 
     def a_statement_that_fails_is_an_error_with_its_words(self):
         seen = self._measured(self._url(), "--sockets", 4, "--waves", 1, "--message", "SELECT {{i}}/0", "--postgres",
@@ -242,7 +244,8 @@ class Plain(Stressing):
                        "timeline.csv", "--metrics", "run.prom", "--assert", "pattern == none && leaked == 0")
         with open(self.folder / "timeline.csv", newline="") as file:
             rows = list(csv.DictReader(file))
-        self.assertTrue(any(row["phase"] == "hold" and row["sockets"] == row["sessions"] == "5" for row in rows), rows)
+        self.assertTrue(any(row["phase"] == "hold" and row["sockets"] == row["sessions"] == row["application_name stress"] == "5" for row in rows),
+                        rows)
         self.assertEqual({""}, {row["pooler_clients"] for row in rows})
         metrics = (self.folder / "run.prom").read_text()
         self.assertIn("\npgweir_stress_leaked 0\n", metrics)
