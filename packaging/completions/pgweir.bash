@@ -105,7 +105,7 @@ _pgweir() {
 			return
 			;;
 		esac
-		options="--sockets --message --abuse --storm --postgres --console --assert --knee --html --waves --burst --warm-up --baseline --warm-for --ramp --hold --burst-for --drain --settle --think --timeout --sample --expect --expect-match --expect-json --first --values --method --data --header --source --subprotocol --prepared --insecure --seed --role --may-keep --json --junit --csv --metrics --preflight --quiet --i-own-this-target --help"
+		options="--sockets --message --abuse --postgres --console --assert --knee --html --waves --burst --storm --warm-up --baseline --warm-for --ramp --hold --burst-for --drain --settle --think --timeout --sample --expect --expect-match --expect-json --first --values --method --data --header --source --subprotocol --prepared --insecure --seed --role --may-keep --json --junit --csv --metrics --preflight --quiet --i-own-this-target --help"
 		;;
 	esac
 	case $word in

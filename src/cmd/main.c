@@ -32,6 +32,14 @@ static const struct command {
 
 #define COMMANDS (sizeof commands / sizeof commands[0])
 
+/* PgBouncer takes its file as the first word, and so do fingers. */
+static bool is_to_be_served(const char *word)
+{
+	size_t length = strlen(word);
+
+	return strstr(word, "://") || (length > 4 && strcmp(word + length - 4, ".ini") == 0);
+}
+
 static int unknown_command(const char *word)
 {
 	const char *names[COMMANDS + 1] = { 0 }, *nearest;
@@ -40,7 +48,9 @@ static int unknown_command(const char *word)
 		names[i] = commands[i].name;
 	nearest = text_nearest(word, names);
 	fprintf(stderr, "pgweir: there is no command \"%s\"", word);
-	if (nearest)
+	if (is_to_be_served(word))
+		fputs("; to serve it: pgweir serve, and this behind it\n", stderr);
+	else if (nearest)
 		fprintf(stderr, "; did you mean \"%s\"?\n", nearest);
 	else
 		fputs("; see pgweir help\n", stderr);

@@ -1,7 +1,9 @@
 /* pgweir serve: with a file, or with nothing but PostgreSQL's URL. */
 #include "cmd/serve.h"
 
+#include <errno.h>
 #include <getopt.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -45,6 +47,16 @@ static void hide_password(char *text)
 
 	if (url_split(span_text(text), &url) && url.password.length)
 		memset(text + (url.password.at - (const uint8_t *)text), '*', url.password.length);
+}
+
+static bool is_missing(const char *path)
+{
+	FILE *file = fopen(path, "re");
+
+	if (!file)
+		return errno == ENOENT;
+	fclose(file);
+	return false;
 }
 
 static int refuse(const char *what)
@@ -151,7 +163,8 @@ int command_serve(int argc, char **argv)
 	struct serve_setup setup = { .overrides = overrides, .manner = MANNER_PGWEIR };
 	static char name[] = "pgweir serve"; /* what getopt begins its complaints with */
 	const char *listen = NULL;
-	int option;
+	bool missing;
+	int option, status;
 
 	argv[0] = name;
 	while ((option = getopt_long(argc, argv, "o:vRdh", options, NULL)) != -1) {
@@ -195,5 +208,9 @@ int command_serve(int argc, char **argv)
 		return refuse("--listen goes with a URL; a file has listen_addr and listen_port");
 	setup.file = argv[optind];
 	serve_from_supervisor(&setup);
-	return serve(&setup);
+	missing = is_missing(setup.file);
+	status = serve(&setup);
+	if (status != 0 && missing)
+		fputs("To have one written: pgweir init URL -o FILE.ini\n", stderr);
+	return status;
 }

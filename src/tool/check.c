@@ -67,7 +67,10 @@ static enum status read_options(int argc, char **argv, struct options *o, bool *
 		case 'c':
 		case 'p':
 			if (!read_count(optarg, option == 'c' ? &o->cores : &o->poolers))
-				return (enum status)usage_error("check", "that is no number above 0: ", optarg);
+				return (enum status)usage_error("check",
+					option == 'c' ? "--cores wants a number above 0, not "
+						      : "--poolers wants a number above 0, not ",
+					optarg);
 			break;
 		case 'f':
 			o->offline = true;
@@ -92,6 +95,9 @@ static enum status read_options(int argc, char **argv, struct options *o, bool *
 		return (enum status)usage_error("check", "one file and one URL only, not also ", argv[optind + 2]);
 	o->file = argv[optind];
 	o->url = argv[optind + 1];
+	if (url_is_postgres(span_text(o->file)))
+		return (enum status)usage_error("check",
+			"FILE.ini comes first, a URL behind it; a server alone is looked at by pgweir doctor URL", "");
 	if (o->url && !url_is_postgres(span_text(o->url)))
 		return (enum status)usage_error("check", "the second word is no postgresql:// URL", "");
 	*ended = false;
@@ -236,7 +242,7 @@ int main(int argc, char **argv)
 		argv[0] = name;
 	status = read_options(argc, argv, &o, &ended);
 	if (!ended && !file_read(o.file, DOCTOR_FILE_MOST, &text, &length, error, sizeof error)) {
-		fprintf(stderr, "pgweir check: %s\n", error);
+		fprintf(stderr, "pgweir check: %s\nTo have one written: pgweir init URL -o FILE.ini\n", error);
 		status = STATUS_USAGE;
 		ended = true;
 	}

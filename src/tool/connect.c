@@ -115,24 +115,31 @@ static void explain(PGconn *connection, struct connect_error *error)
 		fail(error, CONNECT_FAILED, words, "Is PostgreSQL there, and is the address right?");
 }
 
+bool connect_reads(const char *url, struct connect_error *error)
+{
+	char *words = NULL;
+	PQconninfoOption *options = PQconninfoParse(url, &words);
+
+	if (!options) {
+		fail(error, CONNECT_BAD_URL, words ? words : "out of memory",
+			"A URL is postgresql://USER@HOST:PORT/DATABASE, or host=... port=... user=... dbname=...");
+		PQfreemem(words);
+		return false;
+	}
+	PQconninfoFree(options);
+	return true;
+}
+
 static PGconn *start(const char *url, const char *program, struct connect_error *error)
 {
 	/* The URL wins over what stands before it, and loses to what stands behind it. */
 	const char *const keys[] = { "fallback_application_name", "keepalives_idle", "keepalives_interval",
 		"keepalives_count", "tcp_user_timeout", "dbname", NULL };
 	const char *const values[] = { program, "5", "2", "3", "10000", url, NULL };
-	PQconninfoOption *options;
-	char *words = NULL;
 	PGconn *connection;
 
-	options = PQconninfoParse(url, &words);
-	if (!options) {
-		fail(error, CONNECT_BAD_URL, words ? words : "out of memory",
-			"A URL is postgresql://USER@HOST:PORT/DATABASE, or host=... port=... user=... dbname=...");
-		PQfreemem(words);
+	if (!connect_reads(url, error))
 		return NULL;
-	}
-	PQconninfoFree(options);
 	connection = PQconnectStartParams(keys, values, 1);
 	if (!connection || PQstatus(connection) == CONNECTION_BAD) {
 		fail(error, CONNECT_FAILED, connection ? PQerrorMessage(connection) : "out of memory", "");

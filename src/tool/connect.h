@@ -21,6 +21,9 @@ struct connect_error {
 	char text[2000]; /* what, where, and what to do next; lines without a newline at the end */
 };
 
+/* Whether a URL or "key=value ..." can be read at all, which needs no server. False: `error`. */
+bool connect_reads(const char *url, struct connect_error *error);
+
 /* Log in with a URL or "key=value ..." within `most`, as `program` in pg_stat_activity. Nothing is set in the session: it may be a pooler's
  * console, or a server that a pooler lends to others afterwards. NULL: `error`. */
 PGconn *connect_open(const char *url, const char *program, time_us most, struct connect_error *error);

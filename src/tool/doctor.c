@@ -53,14 +53,16 @@ static bool read_options(int argc, char **argv, struct doctor_options *o, bool *
 		{ "held", required_argument, NULL, 'm' }, { "wsgi", no_argument, NULL, 'g' },
 		{ "json", no_argument, NULL, 'j' }, { "strict", no_argument, NULL, 'x' },
 		{ "help", no_argument, NULL, 'h' }, { 0 } };
-	int option;
+	int option, which = 0;
 
 	*o = (struct doctor_options){ .sample = 2, .pace = 1 };
-	while ((option = getopt_long(argc, argv, "jh", table, NULL)) != -1) {
+	while ((option = getopt_long(argc, argv, "jh", table, &which)) != -1) {
 		double number = 0;
+		char words[80];
 
 		if (optarg && !read_positive(optarg, 1e6, &number)) {
-			usage_error("doctor", "that is no number above 0: ", optarg);
+			text_format(words, sizeof words, "--%s wants a number above 0, not ", table[which].name);
+			usage_error("doctor", words, optarg);
 			return false;
 		}
 		switch (option) {

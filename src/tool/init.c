@@ -80,7 +80,10 @@ static enum status read_options(int argc, char **argv, struct options *o, bool *
 		case 's':
 		case 'c':
 			if (!read_positive(optarg, 4096, &number))
-				return (enum status)usage_error("init", "that is no number above 0: ", optarg);
+				return (enum status)usage_error("init",
+					option == 's' ? "--sample wants a number above 0, not "
+						      : "--cores wants a number above 0, not ",
+					optarg);
 			if (option == 's')
 				o->sample = number;
 			else
@@ -105,7 +108,8 @@ static enum status read_options(int argc, char **argv, struct options *o, bool *
 			"init", optind == argc ? "which PostgreSQL? Give its URL" : "one URL only", "");
 	o->url = argv[optind];
 	if (!url_is_postgres(span_text(o->url)))
-		return (enum status)usage_error("init", "that is no postgresql:// URL", "");
+		return (enum status)usage_error(
+			"init", "that is no postgresql:// URL: one is postgresql://USER:PASSWORD@HOST/DATABASE", "");
 	if (url_is_console(o->url))
 		return (enum status)usage_error("init", "that is a pooler's console; give PostgreSQL's own URL", "");
 	*ended = false;
@@ -287,8 +291,7 @@ static enum status make(const struct options *o)
 
 	url_for(span_text(o->url), true, url, sizeof url);
 	if (!log_in(url, &access, error, sizeof error)) {
-		show_text(shown, sizeof shown, 0, span_text(error));
-		fprintf(stderr, "pgweir init: %s\n", shown);
+		show_lines(stderr, "pgweir init: ", error);
 		secret_wipe(url, sizeof url);
 		return STATUS_FAILED;
 	}

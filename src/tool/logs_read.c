@@ -82,7 +82,9 @@ bool logs_read(struct logs_count *count, const char *path, char *error, size_t e
 	int got, number = Z_OK;
 
 	if (!file) {
-		text_format(error, error_size, "%s: can not be opened: %s", path, strerror(errno ? errno : ENOMEM));
+		text_format(error, error_size,
+			"%s: can not be opened: %s (PostgreSQL's own SHOW log_directory says where its logs are; - is standard input)",
+			path, strerror(errno ? errno : ENOMEM));
 		return false;
 	}
 	gzbuffer(file, PIECE);
@@ -94,7 +96,10 @@ bool logs_read(struct logs_count *count, const char *path, char *error, size_t e
 		take_piece(&g, piece, (size_t)got, &begin);
 	if (g.length > 0)
 		hand_over(&g);
-	if (got < 0 || !gzeof(file)) {
+	if (got < 0 && errno == EISDIR) {
+		text_format(
+			error, error_size, "%s: it is a folder; name the files in it, such as %s/*.log", path, path);
+	} else if (got < 0 || !gzeof(file)) {
 		const char *why = gzerror(file, &number);
 
 		text_format(error, error_size, "%s: reading broke off: %s", path,

@@ -136,6 +136,20 @@ size_t show_utf8(char *out, size_t size, struct span from)
 	return length;
 }
 
+void show_lines(FILE *to, const char *before, const char *lines)
+{
+	while (*lines) {
+		size_t length = strcspn(lines, "\n");
+		char shown[1000];
+
+		show_text(shown, sizeof shown, 0, span_of(lines, length));
+		fprintf(to, "%s%s\n", before, shown);
+		before = "  ";
+		lines += length;
+		lines += strspn(lines, " \t\n");
+	}
+}
+
 int usage_error(const char *tool, const char *what, const char *detail)
 {
 	char shown[300];

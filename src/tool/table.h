@@ -19,6 +19,9 @@ size_t show_sql(char *out, size_t size, size_t most, struct span from);
 /* Valid UTF-8 in the same order, for JSON: what is none becomes U+FFFD. Always terminated. Returns the length. */
 size_t show_utf8(char *out, size_t size, struct span from);
 
+/* A few lines of text, each made safe, with `before` in front of the first. */
+void show_lines(FILE *, const char *before, const char *lines);
+
 /* `pgweir TOOL` was used wrongly: say what is wrong, with `detail` made safe, and where to read more. Returns the exit status for that: 2. */
 int usage_error(const char *tool, const char *what, const char *detail);
 

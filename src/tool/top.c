@@ -36,11 +36,11 @@ static int print_once(const struct options *o, struct top_source *source)
 	struct top_view view = { 0 };
 	struct top_screen screen = { .width = 110, .ascii = o->ascii, .from = source->from };
 	struct top_page page;
-	char problem[400], shown[600];
+	char problem[400];
 
 	if (!top_source_look(source, &view, problem, sizeof problem)) {
-		show_text(shown, sizeof shown, 0, span_text(problem));
-		fprintf(stderr, "pgweir top: %s\n", shown);
+		show_lines(stderr,
+			"pgweir top: ", source->trouble.trouble == CONNECT_FINE ? problem : source->trouble.text);
 		return STATUS_FAILED;
 	}
 	if (o->json) {
@@ -280,6 +280,7 @@ int main(int argc, char **argv)
 	static char name[] = "pgweir top"; /* what getopt begins its complaints with */
 	struct options o = { .interval = 2 * SECOND_US };
 	struct top_source source = { 0 };
+	struct connect_error bad;
 	int option, status;
 
 	setlocale(LC_ALL, "");
@@ -314,6 +315,10 @@ int main(int argc, char **argv)
 	if (argc - optind > 1)
 		return usage_error("top", "one URL only, and not also ", argv[optind + 1]);
 	source.url = optind < argc ? argv[optind] : "";
+	if (!connect_reads(source.url, &bad)) { /* nothing that one might wait for */
+		show_lines(stderr, "pgweir top: ", bad.text);
+		return STATUS_USAGE;
+	}
 	status = o.once ? print_once(&o, &source) : run_screen(&o, &source);
 	top_source_close(&source);
 	return status;

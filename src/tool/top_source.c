@@ -298,12 +298,11 @@ static bool look_at_server(struct top_source *source, struct top_view *view, cha
 
 static bool log_in(struct top_source *source, char *problem, size_t size)
 {
-	struct connect_error error = { .trouble = CONNECT_FINE };
 	char where[100];
 
-	source->connection = connect_open(source->url, "pgweir top", LOGIN_US, &error);
+	source->connection = connect_open(source->url, "pgweir top", LOGIN_US, &source->trouble);
 	if (!source->connection) {
-		first_line(problem, size, error.text);
+		first_line(problem, size, source->trouble.text);
 		return false;
 	}
 	text_format(where, sizeof where, "%.60s:%.10s", PQhost(source->connection), PQport(source->connection));

@@ -8,6 +8,7 @@
 struct top_source {
 	const char *url; /* borrowed */
 	PGconn *connection;
+	struct connect_error trouble; /* of the last login, whole; without a connection */
 	enum top_kind kind;
 	bool plain;     /* this console has no SHOW LEASES: it is not asked again, since it logs each refusal */
 	char from[120]; /* host and port, safe to be shown */

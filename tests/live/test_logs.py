@@ -165,7 +165,7 @@ class Logs(Story):
 
     def bad_usage_says_what_to_do(self):
         for arguments, status, words in (((), 2, "which FILE"), (("--since", "soon", "-"), 2, "--since wants"),
-                                         ((self.folder / "none",), 1, "can not be opened"), ((self.folder,), 1, "broke off"),
+                                         ((self.folder / "none",), 1, "can not be opened"), ((self.folder,), 1, "it is a folder; name the files in it"),
                                          (("--nonsense",), 2, "--help")):
             done = logs(*arguments, data=b"")
             self.assertEqual(status, done.returncode, arguments)

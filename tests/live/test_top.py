@@ -207,7 +207,7 @@ class Top(Story):
 
     def bad_usage_and_a_refusing_url_have_clear_words(self):
         for arguments, status, words in ((("--once", f"postgresql://app@127.0.0.1:{free_port()}/app"), 1, "refused"),
-                                         (("--interval", "1", "x"), 2, "--interval wants"), (("a", "b"), 2, "one URL"),
+                                         (("--interval", "1", "x"), 2, "--interval wants"), (("mysql://x",), 2, "A URL is postgresql://"), (("a", "b"), 2, "one URL"),
                                          (("--nonsense",), 2, "--help")):
             done = top(*arguments)
             self.assertEqual(status, done.returncode, done.stderr)
