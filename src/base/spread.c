@@ -15,6 +15,15 @@ void spread_merge(struct spread *into, const struct spread *from)
 		into->buckets[i] += from->buckets[i];
 }
 
+struct spread spread_since(const struct spread *now, const struct spread *from)
+{
+	struct spread since;
+
+	for (unsigned i = 0; i < SPREAD_BUCKETS; i++)
+		since.buckets[i] = now->buckets[i] - from->buckets[i];
+	return since;
+}
+
 uint64_t spread_count(const struct spread *spread)
 {
 	uint64_t count = 0;

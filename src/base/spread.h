@@ -13,6 +13,8 @@ struct spread {
 
 void spread_add(struct spread *, time_us value);
 void spread_merge(struct spread *into, const struct spread *from);
+/* `now` without what was there when `from` was taken. */
+struct spread spread_since(const struct spread *now, const struct spread *from);
 uint64_t spread_count(const struct spread *);
 
 /* What `permille` of 1000 values do not exceed, told within a factor of two (the bucket's upper bound); 0 when empty. */

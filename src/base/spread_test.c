@@ -33,6 +33,20 @@ static void extremes_have_their_place(void **state)
 	assert_int_equal(spread.buckets[SPREAD_BUCKETS - 1], 1);
 }
 
+static void what_came_since_is_told_apart(void **state)
+{
+	struct spread now = { 0 }, then, since;
+
+	(void)state;
+	spread_add(&now, 10);
+	then = now;
+	spread_add(&now, 10);
+	spread_add(&now, 1000);
+	since = spread_since(&now, &then);
+	assert_int_equal(spread_count(&since), 2);
+	assert_in_range(spread_quantile(&since, 500), 10, 20);
+}
+
 static void merging_adds(void **state)
 {
 	struct spread a = { 0 }, b = { 0 };
@@ -51,6 +65,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(quantiles_are_told_within_a_factor_of_two),
 		cmocka_unit_test(extremes_have_their_place),
+		cmocka_unit_test(what_came_since_is_told_apart),
 		cmocka_unit_test(merging_adds),
 	};
 

@@ -250,6 +250,28 @@ static void follow(struct leak_book *book, struct origin_memory *memory, enum tr
 		leak_end(book, course, signs->now, news);
 }
 
+/* What a restart ends did not end by itself: what was told as leaked says nothing, by the day on which somebody ended all of it, of how
+ * long this origin's clients live and how long its transactions rest. Else a leak that is restarted away again and again would become a
+ * habit, and be told later each time. Nearly all must go at once, while a leak lasts; nothing is forgotten of an origin that has none. */
+static void without_restarts(struct origin_memory *memory, struct leak_facts *facts)
+{
+	bool leaks = memory->courses[TRACK_CLIENTS].leak || memory->courses[TRACK_HOLDS].leak;
+	uint64_t gone = facts->logouts - memory->logouts;
+
+	if (leaks && memory->clients >= 3 && gone * 4 >= (uint64_t)memory->clients * 3) {
+		struct spread lifetimes = spread_since(&facts->lifetimes, &memory->last_lifetimes);
+		struct spread blocks = spread_since(&facts->blocks, &memory->last_blocks);
+
+		spread_merge(&memory->cut_lifetimes, &lifetimes);
+		spread_merge(&memory->cut_blocks, &blocks);
+	}
+	memory->clients = facts->clients;
+	memory->last_lifetimes = facts->lifetimes;
+	memory->last_blocks = facts->blocks;
+	facts->lifetimes = spread_since(&facts->lifetimes, &memory->cut_lifetimes);
+	facts->blocks = spread_since(&facts->blocks, &memory->cut_blocks);
+}
+
 static void recent_turn(struct recent *recent, const struct spread *now)
 {
 	if (++recent->age < RECENT_STEPS)
@@ -396,15 +418,17 @@ size_t leak_step(struct leak_book *book, const struct leak_rules *given, time_us
 	book->steps++;
 	for (size_t i = 0; i < count; i++) {
 		struct entry *entry = entry_of(book, rules, now, &facts[i]);
+		struct leak_facts own = facts[i];
 		struct signs signs;
 
 		if (!entry)
 			continue;
 		entry->memory.seen = book->steps;
-		remember(&entry->memory, rules, now, &facts[i]);
-		signs_read(&entry->memory, rules, now, &facts[i], &signs);
+		without_restarts(&entry->memory, &own);
+		remember(&entry->memory, rules, now, &own);
+		signs_read(&entry->memory, rules, now, &own, &signs);
 		for (unsigned track = 0; track < TRACKS; track++)
-			follow(book, &entry->memory, (enum track)track, &signs, rules, &facts[i], &news);
+			follow(book, &entry->memory, (enum track)track, &signs, rules, &own, &news);
 	}
 	forget(book, rules, now, &news);
 	return news.count;

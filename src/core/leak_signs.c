@@ -40,16 +40,6 @@ static uint32_t clients_needed(const struct leak_rules *rules, const struct leak
 	return needed > 2 * rules->siblings ? needed : 2 * rules->siblings;
 }
 
-/* `now` without what was there when `from` was taken. */
-static struct spread spread_since(const struct spread *now, const struct spread *from)
-{
-	struct spread since;
-
-	for (unsigned i = 0; i < SPREAD_BUCKETS; i++)
-		since.buckets[i] = now->buckets[i] - from->buckets[i];
-	return since;
-}
-
 /* Only what may have lasted between these two. */
 static struct spread spread_between(const struct spread *spread, time_us least, time_us most)
 {

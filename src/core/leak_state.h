@@ -113,6 +113,9 @@ struct origin_memory {
 	time_us known; /* since */
 	struct history history;
 	struct recent lifetimes, blocks;
+	/* Of the last look, and what has ended by restarts while it leaked, see without_restarts. */
+	struct spread last_lifetimes, last_blocks, cut_lifetimes, cut_blocks;
+	uint32_t clients;
 	struct rises rises, clumps; /* of what is held; of logins beside quiet siblings */
 	time_us busy_since, active; /* busy without a pause since; the last time anything happened; 0: never */
 	uint64_t transactions, logins, logouts;

@@ -497,6 +497,49 @@ static void a_leak_that_ends_is_said_to_have_ended_once(void **state)
 	assert_int_equal(b->news[b->news_count - 1].kind, LEAK_ENDED);
 }
 
+/* Holds as long as they may be; then everybody leaves, and it begins anew. How many looks it then takes until they are told. */
+static unsigned looks_after_leaving(struct bench *b, bool at_once)
+{
+	struct leak_facts *f = &b->facts;
+	unsigned looks = 0;
+
+	for (unsigned i = 0; i < 50; i++)
+		spread_add(&f->blocks, 10 * MILLISECOND_US);
+	hold(b, 5);
+	rest(b, 30);
+	assert_non_null(leak_of(b));
+	while (f->clients > 0) {
+		uint32_t gone = at_once ? f->clients : 1;
+
+		for (uint32_t i = 0; i < gone; i++)
+			spread_add(&f->blocks, f->oldest_hold);
+		f->logouts += gone;
+		f->clients -= gone;
+		f->lent -= gone;
+		f->servers_lent -= gone;
+		f->in_block -= gone;
+		f->holding -= gone;
+		look(b);
+	}
+	f->oldest_hold = 0;
+	rest(b, 20);
+	assert_null(leak_of(b));
+	hold(b, 5);
+	for (f->oldest_hold = rules.hold; !leak_of(b) && looks < 100; looks++)
+		rest(b, 1);
+	return looks;
+}
+
+static void what_a_restart_ends_is_no_habit(void **state)
+{
+	assert_in_range(looks_after_leaving(*state, true), 1, 4);
+}
+
+static void what_ends_one_by_one_is_a_habit(void **state)
+{
+	assert_in_range(looks_after_leaving(*state, false), 10, 99);
+}
+
 static void a_hold_that_comes_and_goes_does_not_flap(void **state)
 {
 	struct bench *b = *state;
@@ -989,6 +1032,8 @@ int main(void)
 		STORY(a_result_that_nobody_reads_is_told),
 		STORY(what_is_counted_is_told_and_ends_when_it_stops),
 		STORY(a_leak_that_ends_is_said_to_have_ended_once),
+		STORY(what_a_restart_ends_is_no_habit),
+		STORY(what_ends_one_by_one_is_a_habit),
 		STORY(a_hold_that_comes_and_goes_does_not_flap),
 		STORY(severity_follows_growth_and_who_waits),
 		STORY(the_forecast_is_what_is_left_by_the_slope),

@@ -47,6 +47,17 @@ static void make_report(struct rng *rng, struct play *play)
 	play->length = 60 * MIN;
 }
 
+/* All its processes end and begin again, by a clock or because they crash. */
+static void make_restarted(struct rng *rng, struct play *play)
+{
+	unsigned size = pick_count(rng, 5, 100);
+
+	healthy_pool(rng, play, rng_chance(rng, 600) ? size : pick_count(rng, 1, 5), size, pick_rate(rng, 0.1, 20));
+	play->restarts.least = pick_span(rng, 20 * S, 10 * MIN);
+	play->restarts.most = pick_count(rng, 1, 4) * play->restarts.least;
+	play->length = pick_span(rng, 30 * MIN, 120 * MIN);
+}
+
 /* Several processes behind one address, replaced one after another. */
 static void make_deploy(struct rng *rng, struct play *play)
 {
@@ -311,6 +322,7 @@ const struct kind healthy_kinds[] = {
 	{ "a nightly batch", NULL, FAMILY_CLIENT, 0, 20, make_batch },
 	{ "a long report", NULL, FAMILY_CLIENT, 0, 10, make_report },
 	{ "a rolling deploy", NULL, FAMILY_CLIENT, 0, 40, make_deploy },
+	{ "an application that is restarted", NULL, FAMILY_CLIENT, 0, 25, make_restarted },
 	{ "a tool for people", NULL, FAMILY_CLIENT, 0, 15, make_gui },
 	{ "a few tabs", NULL, FAMILY_CLIENT, 0, 10, make_tabs },
 	{ "listeners", NULL, FAMILY_CLIENT, 0, 10, make_listener },

@@ -88,6 +88,24 @@ static void make_l6(struct rng *rng, struct play *play)
 	trickle(rng, play, 0.05, 20);
 }
 
+/* It grows, falls by a restart, and grows again: what is done about a leak whose cause nobody has found. */
+static void be_restarted(struct rng *rng, struct play *play)
+{
+	const struct source *source = &play->sources[play->sources_count - 1];
+	time_us enough = (time_us)(80.0 / source->rate * 1e6) + 2 * MIN;
+
+	play->restarts = (struct range){ source->from + enough, source->from + pick_count(rng, 2, 5) * enough };
+	play->length = play->restarts.most + 5 * enough;
+}
+
+static void make_l1_restarted(struct rng *rng, struct play *play)
+{
+	play->driver = DRIVER_LIBPQ;
+	play->runtime = RUNTIME_ASGI;
+	trickle(rng, play, 0.05, 10);
+	be_restarted(rng, play);
+}
+
 static void make_l14(struct rng *rng, struct play *play)
 {
 	play->driver = DRIVER_NODE;
@@ -191,6 +209,14 @@ static void make_l9(struct rng *rng, struct play *play)
 
 	play->driver = drivers[rng_below(rng, 4)];
 	holders(rng, play, 0.02, 0.3, (struct range){ 4 * MIN, 60 * MIN });
+}
+
+static void make_l9_restarted(struct rng *rng, struct play *play)
+{
+	play->driver = DRIVER_LIBPQ;
+	holders(rng, play, 0.02, 0.3, (struct range){ 30 * MIN, 60 * MIN });
+	play->restarts = (struct range){ play->sources[play->sources_count - 1].from + 6 * MIN, 20 * MIN };
+	play->length += 60 * MIN;
 }
 
 static void make_l10(struct rng *rng, struct play *play)
@@ -312,11 +338,13 @@ static void make_l7(struct rng *rng, struct play *play)
 
 const struct kind leaking_kinds[] = {
 	{ "L1", "L1", FAMILY_CLIENT, 50, 30, make_l1 },
+	{ "L1 restarted", "L1", FAMILY_CLIENT, 50, 15, make_l1_restarted },
 	{ "L3", "L3", FAMILY_CLIENT, 50, 15, make_l3 },
 	{ "L5", "L5", FAMILY_CLIENT, 60, 20, make_l5 },
 	{ "L6", "L6", FAMILY_CLIENT, 30, 15, make_l6 },
 	{ "L7", "L7", FAMILY_NOT_US, 1, 1, make_l7 },
 	{ "L9", "L9", FAMILY_SERVER, 1, 15, make_l9 },
+	{ "L9 restarted", "L9", FAMILY_SERVER, 1, 8, make_l9_restarted },
 	{ "L10", "L10", FAMILY_SERVER, 6, 20, make_l10 },
 	{ "L11", "L11", FAMILY_SERVER, 1, 15, make_l11 },
 	{ "L12", "L12", FAMILY_SERVER, 1, 15, make_l12 },

@@ -33,7 +33,8 @@ enum act {
 	ACT_NOTICED,
 	ACT_IDLE,
 	ACT_OPEN,
-	ACT_CLOSE
+	ACT_CLOSE,
+	ACT_RESTART
 };
 
 struct happening {
@@ -69,7 +70,7 @@ struct stage {
 	uint32_t sizes[POOLS_MOST];
 	bool open[POOLS_MOST];
 	time_us lost[LOST_MOST];
-	unsigned lost_count;
+	unsigned lost_count, restarts, lost_since;
 	bool lost_before;
 	struct leak_facts facts; /* the counters */
 };
@@ -155,6 +156,7 @@ static bool is_quiet(const struct stage *s, const struct person *p)
 
 static void note_lost(struct stage *s)
 {
+	s->lost_since++;
 	if (s->now < s->play->found)
 		s->lost_before = true;
 	else if (s->lost_count < LOST_MOST)
@@ -505,6 +507,20 @@ static void close_pool(struct stage *s, uint32_t pool)
 			end_person(s, i);
 }
 
+/* Its processes end, in the middle of whatever they do, and begin again. */
+static void restart(struct stage *s)
+{
+	for (uint32_t i = 0; i < s->people_count; i++)
+		if (s->people[i].state != GONE)
+			end_person(s, i);
+	for (uint32_t i = 0; i < s->play->pools_count; i++)
+		if (s->open[i])
+			plan(s, s->now + 2 * SECOND_US, ACT_OPEN, i, 0);
+	s->restarts++;
+	s->lost_since = 0;
+	plan(s, s->now + draw(s->rng, s->play->restarts), ACT_RESTART, 0, 0);
+}
+
 static void happen(struct stage *s, const struct happening *h)
 {
 	struct person *p = h->who < s->people_count ? &s->people[h->who] : NULL;
@@ -525,6 +541,9 @@ static void happen(struct stage *s, const struct happening *h)
 		return;
 	case ACT_CLOSE:
 		close_pool(s, h->who);
+		return;
+	case ACT_RESTART:
+		restart(s);
 		return;
 	default:
 		break;
@@ -588,6 +607,8 @@ struct stage *stage_new(const struct play *play, const struct leak_rules *rules,
 	}
 	for (uint32_t i = 0; i < play->sources_count; i++)
 		plan(s, play->sources[i].from, ACT_SOURCE, i, 0);
+	if (play->restarts.most > 0)
+		plan(s, draw(rng, play->restarts), ACT_RESTART, 0, 0);
 	return s;
 }
 
@@ -671,4 +692,10 @@ time_us stage_lost(const struct stage *s, unsigned nth)
 bool stage_lost_before(const struct stage *s)
 {
 	return s->lost_before;
+}
+
+unsigned stage_restarts(const struct stage *s, unsigned *lost)
+{
+	*lost = s->lost_since;
+	return s->restarts;
 }

@@ -80,6 +80,7 @@ struct play {
 	struct app_pool pools[POOLS_MOST];
 	time_us pool_opens[POOLS_MOST], pool_opens_within[POOLS_MOST], pool_closes[POOLS_MOST]; /* closes 0: never */
 	unsigned pools_count;
+	struct range restarts; /* from one to the next: all clients are gone, and the pools open anew; 0: never */
 };
 
 struct stage;
@@ -96,6 +97,9 @@ time_us stage_lost(const struct stage *, unsigned nth);
 
 /* Whether any was lost before the detector saw it. */
 bool stage_lost_before(const struct stage *);
+
+/* How often it was restarted, and how many were lost since. */
+unsigned stage_restarts(const struct stage *, unsigned *lost);
 
 time_us draw(struct rng *, struct range);
 
