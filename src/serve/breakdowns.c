@@ -11,10 +11,12 @@
 #include <stdlib.h>
 
 #include "base/text.h"
+#include "io/clock.h"
 #include "io/file.h"
 #include "serve/worker.h"
 #include "session/tags.h"
 
+#define WALK_PAUSE    100 /* times as long as a walk through /proc took, before the next one */
 #define WORDS_AT_ONCE 256 /* processes whose command lines are read for one look */
 
 void told_fini(struct told *told)
@@ -171,7 +173,7 @@ static size_t part(const struct told *told, const struct told_known *known, stru
 
 		while (k < known->count && known->owners[k].client < peer->client)
 			k++;
-		if (k < known->count && known->owners[k].client == peer->client) {
+		if (k < known->count && known->owners[k].client == peer->client && known->owners[k].sought) {
 			owners[i] = known->owners[k];
 			continue;
 		}
@@ -182,28 +184,42 @@ static size_t part(const struct told *told, const struct told_known *known, stru
 	return unknown;
 }
 
-/* Whose socket it is stays so as long as the client is connected, so each is sought once. */
+/* False: it is too early for another walk. */
+static bool walk(struct told_known *known, struct process_peer *asked, size_t count)
+{
+	time_us began = clock_now();
+
+	if (began < known->walk_at)
+		return false;
+	processes_of_peers(asked, count);
+	known->walk_at = clock_now() + WALK_PAUSE * (clock_now() - began);
+	return true;
+}
+
+/* Whose socket it is stays so as long as the client is connected, so each is sought once. Who is still to be sought is in no row. */
 static void seek_owners(struct told *told, struct told_known *known)
 {
 	struct told_owner *owners = calloc(told->peer_count + 1, sizeof *owners);
 	struct process_peer *asked = calloc(told->peer_count + 1, sizeof *asked);
 	size_t *indices = calloc(told->peer_count + 1, sizeof *indices), unknown = 0;
+	bool walked;
 
 	if (told->peer_count > 0)
 		qsort(told->peers, told->peer_count, sizeof *told->peers, compare_peers);
 	if (owners && asked && indices) {
 		unknown = part(told, known, owners, asked, indices);
-		if (unknown > 0)
-			processes_of_peers(asked, unknown);
+		walked = unknown > 0 && walk(known, asked, unknown);
 		for (size_t i = 0; i < unknown; i++)
 			owners[indices[i]] = (struct told_owner){ .client = told->peers[indices[i]].client,
-				.process = asked[i].process,
-				.user = asked[i].user };
+				.process = walked ? asked[i].process : 0,
+				.user = walked ? asked[i].user : UINT32_MAX,
+				.sought = walked };
 		for (size_t i = 0; i < told->peer_count; i++)
 			add_process(&told->table, told->peers[i].origin, owners[i].process, owners[i].user,
 				&told->peers[i].counts);
-		told_known_fini(known);
-		*known = (struct told_known){ .owners = owners, .count = told->peer_count };
+		free(known->owners);
+		known->owners = owners;
+		known->count = told->peer_count;
 		owners = NULL;
 	}
 	free(owners);

@@ -5,7 +5,7 @@
 
 /* SHOW BREAKDOWNS: what is counted by core/breakdown.h as the letter of the survey (serve/survey.c) goes round, and who the processes are,
  * which the keeper finds out. */
-#define TOLD_PEERS_MAX 4096 /* TCP clients of this machine whose process is sought; others are counted without one */
+#define TOLD_PEERS_MAX 1024 /* TCP clients of this machine whose process is sought; others are counted without one */
 
 struct guest;
 struct breakdown_row;
@@ -37,8 +37,10 @@ void told_look(struct told *, const struct guest *);
 struct told_known {
 	struct told_owner {
 		uint32_t client, process, user;
+		bool sought;
 	} * owners; /* by client */
 	size_t count;
+	time_us walk_at; /* when /proc may be walked next, which takes long where many files are open: a hundredth of the time at most */
 };
 void told_known_fini(struct told_known *);
 
