@@ -246,6 +246,8 @@ bool hearer_keeps_ready(struct channel *channel)
 		hearer->hearing->state = HEARING_SHARED;
 	if (hearer && hearer->hearing->local.count == 0 && hearer->hearing->state == HEARING_SHARED)
 		hearer_say(hearer);
+	else if (hearer && hearer->hearing->state == HEARING_DIRECT && hearer->missed)
+		hearer_say(hearer); /* it became so while it could not be told */
 	return false;
 }
 
