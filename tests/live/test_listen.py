@@ -2,6 +2,8 @@
 notification once, in order, while idle too, their own before the next ReadyForQuery and under their own process id.
 
 What is PostgreSQL's own behaviour is also asked of it directly."""
+import os
+import signal
 import threading
 import time
 
@@ -843,6 +845,27 @@ class Moving(Listening):
         self.hears(stays, "here")
         self.hears(moves, "there")
         self.assertEqual([], stays.notices)
+
+    def one_database_under_two_names_tells_nothing_twice(self):
+        """The connection to which it is moved has still to say what the other has said already."""
+        other = f"host=localhost port={self.pg.port} dbname=app"
+        self.move("stays", other)
+        stays = self.listener("a", database="stays")
+        slow = int(self.admin.value("SELECT pid FROM pg_stat_activity WHERE application_name = 'pgweir listener'"))
+        moves = self.listener("a")
+        self.assertEqual(2, self.listeners())
+        os.kill(slow, signal.SIGSTOP)
+        try:
+            self.say("a", "once")
+            self.hears(moves, "once")
+            self.move("app", other)
+            wait_until("the connection that it leaves is closed", lambda: self.listeners() == 1)
+        finally:
+            os.kill(slow, signal.SIGCONT)
+        self.warned(moves)
+        self.say("a", "then")
+        self.hears(moves, "then")
+        self.hears(stays, "once", "then")
 
     def there_and_back_is_two_warnings(self):
         client = self.listener("a")
