@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "base/text.h"
 #include "fakeio.h"
+#include "notes.h"
 #include "serve/worker.h"
 #include "serve/reaper.h"
 #include "serve/survey.h"
@@ -174,7 +175,7 @@ static struct config *configure(void)
 		limits.query_wait_timeout = 0, limits.login_timeout = 3000 * SECOND_US;
 #define LINE(...) n += (size_t)snprintf(text + n, sizeof text - n, __VA_ARGS__)
 	/* At 10.0.0.254 nobody is. What is at several hosts is bounded by no budget. */
-	LINE("[databases]\napp = host=10.0.0.1 port=5432\nnamed = host=%s\n",
+	LINE("[databases]\napp = %s\nnamed = host=%s\n", notes_place(),
 		!fixed.two_names      ? "10.0.0.1"
 			: world.plain ? "db.sim"
 			: chance(500) ? "db.sim"
@@ -291,7 +292,7 @@ void house_begin(void)
 	fixed.prepared = of(2, 4, 20, 200);
 	fixed.prepares = true;
 	fixed.monitor_interval = chance(500) ? of(1, 1, 1, 5) : 0;
-	fixed.two_names = !house_is_monitored() || chance(300);
+	fixed.two_names = !house_is_monitored() || chance(300) || notes_move();
 	if (house_is_monitored()) {
 		/* Under two names one pool may wait for what idles under the other: there must be room for both. */
 		cluster.usual = !fixed.two_names && chance(700) ? (unsigned)between(6, 16) : 100;

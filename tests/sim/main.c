@@ -96,6 +96,7 @@ static uint64_t play(uint64_t seed)
 	world.plain = chance(300);
 	world.memory = !world.plain && chance(150);
 	cluster_begin();
+	notes_draw();
 	house_begin();
 	faults_begin();
 	ways.count = 3 + (unsigned)pick(chance(800) ? 25 : 70);

@@ -5,7 +5,8 @@
  *   - it hears only what was committed, in its database, to a topic that it LISTENs to (or did when it last was ready);
  *   - in the order of commits, each once;
  *   - its own under its own process id and before its ReadyForQuery, others' under another;
- *   - what it does not hear, though it hears a later one, a WARNING has told it of by its next ReadyForQuery. */
+ *   - what it does not hear, though it hears a later one, a WARNING has told it of by its next ReadyForQuery;
+ *   - where a RELOAD leads its database elsewhere, a WARNING stands between what it hears here and there. */
 #include "notes.h"
 
 #include <stdio.h>
@@ -13,17 +14,21 @@
 #include <string.h>
 
 #include "base/check.h"
+#include "house.h"
 
 struct committed {
 	unsigned topic;
 	int sender; /* -1: none of the clients */
 	uint32_t process;
+	int side; /* 1: in the database beyond */
 	char database[40], payload[40];
 };
 
 static struct committed *all;
 static size_t count, capacity;
-static bool some;
+static bool some, loses, moves;
+static struct rng dice;
+static unsigned place_count;
 
 /* The connection that listens for all is lost, again and again: else it rarely is in the very moment in which somebody says something. */
 static void lose(void *who, uint64_t until)
@@ -37,16 +42,51 @@ static void lose(void *who, uint64_t until)
 	world_after(between(1, 200 * MILLISECOND_US), lose, NULL, until);
 }
 
+/* While one of two connections that hear the same says it late. */
+static void move(void *who, uint64_t until)
+{
+	(void)who;
+	if (world.now > (time_us)until)
+		return;
+	for (struct backend *b = cluster.backends; b; b = b->next)
+		if (b->aside && b->state == BACKEND_READY && chance(500))
+			wire_stall(b->end->wire, between(1, 300 * MILLISECOND_US));
+	house_reload();
+	world_after(chance(500) ? between(1, 200 * MILLISECOND_US) : between(1, 3 * SECOND_US), move, NULL, until);
+}
+
+void notes_draw(void)
+{
+	rng_seed(&dice, world.seed ^ UINT64_C(0x4c495354454e));
+	some = rng_next(&dice) % 3 == 0;
+	loses = some && !world.plain && rng_next(&dice) % 2 == 0;
+	moves = some && !world.plain && rng_next(&dice) % 3 != 0;
+	place_count = rng_next(&dice) % 2 == 0 ? 2 : 5;
+}
+
+bool notes_move(void)
+{
+	return moves;
+}
+
+const char *notes_place(void)
+{
+	static const char *const places[] = { "host=10.0.0.1 port=5432", "host=db.sim", "host=10.0.0.1 dbname=beyond",
+		"host=db.sim dbname=beyond", "host=10.0.0.254,db.sim,10.0.0.1 port=,5432,5432" };
+
+	return places[moves ? rng_next(&dice) % place_count : 0];
+}
+
 bool notes_begin(void)
 {
-	struct rng own;
+	uint64_t until = (uint64_t)(world.now + 30 * SECOND_US);
 
-	rng_seed(&own, world.seed ^ UINT64_C(0x4c495354454e));
 	all = NULL;
 	count = capacity = 0;
-	some = rng_next(&own) % 3 == 0;
-	if (some && !world.plain && rng_next(&own) % 2 == 0)
-		world_after(SECOND_US, lose, NULL, (uint64_t)(world.now + 30 * SECOND_US));
+	if (loses)
+		world_after(SECOND_US, lose, NULL, until);
+	if (moves)
+		world_after(SECOND_US, move, NULL, until);
 	return some;
 }
 
@@ -87,7 +127,8 @@ void notes_committed(struct backend *b)
 		/* A client's begins as its tag does: see tag_of. */
 		all[count] = (struct committed){ .topic = s->said[i].topic,
 			.sender = s->said[i].topic < TOPIC_MARK ? (int)strtol(s->said[i].payload + 1, NULL, 10) : -1,
-			.process = b->process };
+			.process = b->process,
+			.side = b->beyond };
 		snprintf(all[count].database, sizeof all[count].database, "%s", b->database);
 		snprintf(all[count].payload, sizeof all[count].payload, "%s", s->said[i].payload);
 		story("pg: notification %zu: t%u, %s", count, s->said[i].topic, s->said[i].payload);
@@ -96,7 +137,7 @@ void notes_committed(struct backend *b)
 	if (s->said_count == 0)
 		return;
 	for (struct backend *other = cluster.backends; other; other = other->next)
-		if (other != b && other->state == BACKEND_READY && other->heeds &&
+		if (other != b && other->state == BACKEND_READY && other->heeds && other->beyond == b->beyond &&
 			strcmp(other->database, b->database) == 0)
 			world_after(between(cluster.think_least, cluster.think_most), wake, other, 0);
 }
@@ -111,7 +152,8 @@ void notes_tell(struct backend *b, struct bytes *out)
 	for (; b->heard < count; b->heard++) {
 		const struct committed *note = &all[b->heard];
 
-		if (strcmp(note->database, b->database) != 0 || !(b->session->listens >> note->topic & 1))
+		if (strcmp(note->database, b->database) != 0 || note->side != b->beyond ||
+			!(b->session->listens >> note->topic & 1))
 			continue;
 		for (n = 0; n < 4; n++)
 			body[n] = (uint8_t)(note->process >> (24 - 8 * n));
@@ -157,12 +199,20 @@ void notes_discards(struct person *p)
 	p->ear.sure = 0;
 }
 
+/* ... what was committed from here on. */
+static void hears_again(struct person *p, size_t from)
+{
+	p->ear.deaf = false;
+	for (unsigned i = 0; i < TOPIC_MARK; i++)
+		p->ear.since[i] = from;
+}
+
 static bool is_meant(const struct person *p, size_t i)
 {
 	const struct committed *note = &all[i];
 
 	return note->topic < TOPIC_MARK && (p->ear.sure >> note->topic & 1) && i >= p->ear.since[note->topic] &&
-		strcmp(note->database, p->database) == 0;
+		strcmp(note->database, p->database) == 0 && (!moves || note->side == p->ear.side);
 }
 
 void notes_heard(struct person *p, struct span body)
@@ -192,20 +242,33 @@ void notes_heard(struct person *p, struct span body)
 			broken("who does not listen hears nothing", "c%u hears %s, %s", p->id, topic, payload);
 		ear->unsure |= 1u << all[i].topic;
 	}
+	if (moves && ear->side != all[i].side) {
+		if (ear->side >= 0 && ear->sure && !ear->moved)
+			ear->skipped = i + 1;
+		ear->side = all[i].side;
+	}
+	ear->moved = false;
+	if (ear->deaf)
+		hears_again(p, i);
 	for (size_t k = ear->next; k < i && !ear->skipped; k++)
 		if (is_meant(p, k))
 			ear->skipped = k + 1;
 	ear->next = i + 1;
 }
 
-bool notes_warned(struct person *p, const char *message)
+bool notes_warned(struct person *p, struct span body)
 {
+	char message[300], hint[300];
+
+	error_field(body, 'M', message);
+	error_field(body, 'H', hint);
 	if (strncmp(message, "notifications may have been missed since ", 41) != 0 &&
 		!strstr(message, " notifications were dropped"))
 		return false;
 	p->ear.skipped = 0;
-	for (unsigned i = 0; i < TOPIC_MARK; i++)
-		p->ear.since[i] = count;
+	p->ear.moved = true;
+	hears_again(p, count);
+	p->ear.deaf = strstr(hint, "the next statement goes on listening") != NULL;
 	return true;
 }
 
@@ -223,12 +286,20 @@ void notes_ready(struct person *p)
 	ear->before = p->shadow->listens;
 	if (!person_is_quiet(p))
 		return;
-	for (size_t i = ear->own_seen > ear->next ? ear->own_seen : ear->next; i < count; i++)
-		if (is_meant(p, i) && all[i].sender == (int)p->id)
-			ear->own_due = i + 1;
+	for (size_t i = ear->own_seen > ear->next ? ear->own_seen : ear->next; i < count; i++) {
+		if (!is_meant(p, i) || all[i].sender != (int)p->id)
+			continue;
+		ear->own_due = i + 1;
+		/* It had a server, which listened before. */
+		if (ear->deaf)
+			hears_again(p, i);
+	}
 	ear->own_seen = count;
 	for (unsigned i = 0; i < TOPIC_MARK; i++)
 		if ((p->shadow->listens >> i & 1) && !(ear->sure >> i & 1))
 			ear->since[i] = count;
+	/* Whoever listened to nothing may have gone elsewhere without a word. */
+	if (!ear->sure)
+		ear->side = -1;
 	ear->sure = p->shadow->listens;
 }

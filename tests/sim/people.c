@@ -775,7 +775,7 @@ static void hear_answer(struct person *p, char type, struct span body, struct sp
 	}
 	if (type == 'N' &&
 		(strncmp(error_field(body, 'M', line), "No server connection available", 30) == 0 ||
-			strcmp(line, "this connection looks forgotten") == 0 || notes_warned(p, line)))
+			strcmp(line, "this connection looks forgotten") == 0 || notes_warned(p, body)))
 		return;
 	if (type == 'A') {
 		notes_heard(p, body);

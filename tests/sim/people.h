@@ -13,6 +13,9 @@ enum person_state { PERSON_COMING, PERSON_GREETED, PERSON_TALKING, PERSON_GONE }
 struct listener {
 	uint32_t sure, before, unsure;
 	size_t since[TOPIC_MARK], next, skipped, own_due, own_seen;
+	int side;   /* where it heard something last: see notes_place; -1: it is not known */
+	bool moved; /* a WARNING came since */
+	bool deaf;  /* until its next statement it hears nothing, as a WARNING has said */
 };
 
 struct person {

@@ -176,6 +176,10 @@ static void take_startup(struct backend *b, struct span packet)
 		else
 			session_start_with(b->session, span_text(key), span_text(value));
 	}
+	/* For all but notifications it is the same. */
+	b->beyond = strcmp(b->database, "beyond") == 0;
+	if (b->beyond)
+		snprintf(b->database, sizeof b->database, "app");
 	if (cluster.starting) {
 		last_words(b, "57P03", "the database system is starting up");
 		return;

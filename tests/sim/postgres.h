@@ -20,6 +20,7 @@ struct backend {
 	bool monitor; /* it calls itself a monitor: what it asks is answered in monitor.c */
 	bool aside;   /* it calls itself a listener: in no pool */
 	bool heeds;   /* it LISTENs to something */
+	bool beyond;  /* it is in the other database to which RELOAD leads clients of "app" too */
 	size_t heard; /* of what was committed, up to where: see notes.c */
 	bool due;     /* it will run */
 	bool told_end;
