@@ -31,7 +31,8 @@
  *   clients 1..100 ...                                 each of them the same; effects are counted: "admit x200"
  *   server 1 ready · cleaning · arrives · closing · unfit · lost · cut (lost, not proven) · full [for its role|for its database]
  *          · starting · refused CODE TEXT
- *   operator 1 pauses · resumes · kills · reconnects · waits · disables · enables [app] · hangs up
+ *   operator 1 pauses · suspends · resumes · kills · reconnects · waits · disables · enables [app] · hangs up
+ *   worker 0 sent all [of suspension 1] · consoles leave
  *   shutdown servers|clients|now
  *   30s pass                                           with a TICK whenever one is due
  *   audit · picture app/web · totals                   told after the arrow
@@ -65,6 +66,7 @@ struct story {
 	uint32_t servers_count;
 	pool_id pool; /* named last */
 	uint32_t pools;
+	uint32_t suspension; /* the last */
 
 	char *words[WORDS_MAX + 1]; /* of the line; NULL at the end */
 	unsigned at;
@@ -221,7 +223,7 @@ static const char *const reasons[] = {
 };
 
 static const char *const kinds[] = { "admit", "refuse", "lend", "dial", "move", "close", "leave", "forget", "expel",
-	"answer", "quit" };
+	"suspend", "resume", "answer", "quit" };
 
 static void effect_says(struct story *t, const struct effect *e, char *out, size_t size)
 {
@@ -270,6 +272,11 @@ static void effect_says(struct story *t, const struct effect *e, char *out, size
 			text_format(pool, sizeof(pool), "%.*s", (int)database.name.length, database.name.at);
 		text_format(out, size, "expel all of %s on worker %u (%s)", *pool ? pool : "everything", e->worker,
 			refusals[e->refusal]);
+		break;
+	case EFFECT_SUSPEND:
+	case EFFECT_RESUME:
+		t->suspension = e->suspension;
+		text_format(out, size, "%s worker %u", e->kind == EFFECT_SUSPEND ? "suspend" : "resume", e->worker);
 		break;
 	case EFFECT_ANSWER:
 		text_format(out, size, "answer operator %u%s%s", client - NUMBERS_MAX, e->problem ? ": " : "",
@@ -529,9 +536,9 @@ static void tell_operator(struct story *t)
 	static const struct {
 		const char *word;
 		enum event_kind kind;
-	} commands[] = { { "pauses", EVENT_PAUSE }, { "resumes", EVENT_RESUME }, { "kills", EVENT_KILL },
-		{ "reconnects", EVENT_RECONNECT }, { "waits", EVENT_WAIT_CLOSE }, { "disables", EVENT_DISABLE },
-		{ "enables", EVENT_ENABLE }, { "hangs", EVENT_ASKER_LEFT } };
+	} commands[] = { { "pauses", EVENT_PAUSE }, { "suspends", EVENT_SUSPEND }, { "resumes", EVENT_RESUME },
+		{ "kills", EVENT_KILL }, { "reconnects", EVENT_RECONNECT }, { "waits", EVENT_WAIT_CLOSE },
+		{ "disables", EVENT_DISABLE }, { "enables", EVENT_ENABLE }, { "hangs", EVENT_ASKER_LEFT } };
 	struct event event = { .client.client = { NUMBERS_MAX + number(t), 1 }, .database = NO_DATABASE };
 
 	for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++) {
@@ -551,6 +558,26 @@ static void tell_operator(struct story *t)
 		return;
 	}
 	wrong(t, "an operator does not '%s'", word(t));
+}
+
+static void tell_worker(struct story *t)
+{
+	struct event event = { .kind = EVENT_SUSPENDED, .worker = number(t), .suspension = t->suspension };
+
+	if (!take(t, "sent") || !take(t, "all"))
+		wrong(t, "worker N sent all");
+	if (take(t, "of") && take(t, "suspension"))
+		event.suspension = number(t);
+	feed(t, event);
+	say_effects(t);
+}
+
+static void tell_consoles(struct story *t)
+{
+	if (!take(t, "leave"))
+		wrong(t, "consoles leave");
+	feed(t, (struct event){ .kind = EVENT_CONSOLES_LEFT });
+	say_effects(t);
 }
 
 static void tell_shutdown(struct story *t)
@@ -778,6 +805,8 @@ static void tell_totals(struct story *t)
 	say_count(t, totals.waiting, "waiting");
 	say_count(t, totals.lent, "lent");
 	say_count(t, totals.servers, "servers");
+	if (totals.suspended)
+		say(t, "suspended");
 	if (t->said.length == 0)
 		say(t, "nothing");
 }
@@ -842,7 +871,8 @@ static const struct {
 } subjects[] = { { "machine", tell_machine }, { "rules", tell_rules }, { "database", tell_database },
 	{ "pool", tell_pool }, { "instance", tell_instance }, { "client", tell_client }, { "clients", tell_clients },
 	{ "server", tell_server }, { "operator", tell_operator }, { "shutdown", tell_shutdown },
-	{ "picture", tell_picture }, { "totals", tell_totals }, { "audit", tell_audit } };
+	{ "worker", tell_worker }, { "consoles", tell_consoles }, { "picture", tell_picture },
+	{ "totals", tell_totals }, { "audit", tell_audit } };
 
 /* ---- a story ---- */
 

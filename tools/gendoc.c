@@ -155,9 +155,9 @@ static void print_settings_page(void)
 		"The entry's name is the peer's `peer_id`, 1 to 16383; the list may name this process too, so that all can share it "
 		"([peers](peers.md)).",
 		schema_peer_keys, schema_peer_keys_count);
-	print_unbuilt("Known, but not built yet",
-		"A file that sets one of these to something else than its default is read with a warning.", NOT_YET);
-	print_unbuilt("Known, but not needed here", "Likewise; these will stay without effect.", NOT_NEEDED);
+	print_unbuilt("Known, but not needed here",
+		"These have no meaning here. A file that sets one of them to something else than its default is read with a warning.",
+		NOT_NEEDED);
 }
 
 static const char leaks_head[] =

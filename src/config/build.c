@@ -72,8 +72,7 @@ static void warn(struct config *c, const struct assignment *at, const char *form
 
 static void warn_unbuilt(struct config *c, const struct assignment *at, const struct setting *row)
 {
-	warn(c, at, "%s is known, but %s; ignored: %s", row->key,
-		row->built == NOT_YET ? "not built yet" : "not needed here", row->lacking);
+	warn(c, at, "%s is known, but not needed here; ignored: %s", row->key, row->lacking);
 }
 
 static bool fail_unknown(struct config *c, const struct assignment *at, const char *kind, const char *key,

@@ -201,7 +201,7 @@ void config_drop(struct config *c)
 static const char *refusal(const struct setting *row)
 {
 	if (row->built != BUILT)
-		return row->built == NOT_YET ? "is known, but not built yet" : "is known, but not needed here";
+		return "is known, but not needed here";
 	return row->reloadable ? NULL : "can only be changed by a restart";
 }
 

@@ -361,18 +361,18 @@ static void peers_without_a_number_of_our_own_are_not_used(void **state)
 	config_drop(c);
 }
 
-static void what_is_known_but_not_built_is_a_warning(void **state)
+static void what_is_known_but_not_needed_is_a_warning(void **state)
 {
-	struct given g = { .text = "[pgbouncer]\nsuspend_timeout = 1\nclient_tls_sslmode = disable\nauth_hba_file =\n"
+	struct given g = { .text = "[pgbouncer]\nsbuf_loopcnt = 1\nclient_tls_sslmode = disable\nauth_hba_file =\n"
 				   "pkt_buf = 8192\n[databases]\napp = pool_size=1\n" };
 	struct config *c = parse(&g);
 	struct setting_view view;
 
 	(void)state;
 	assert_string_equal(g.warnings,
-		"test.ini:2: suspend_timeout is known, but not built yet; ignored: there is no SUSPEND yet\n"
+		"test.ini:2: sbuf_loopcnt is known, but not needed here; ignored: a turn has a budget of its own\n"
 		"test.ini:5: pkt_buf is known, but not needed here; ignored: buffers belong to workers, not to connections\n");
-	assert_string_equal(value_of(c, "suspend_timeout", &view), "1");
+	assert_string_equal(value_of(c, "sbuf_loopcnt", &view), "1");
 	assert_false(view.reloadable);
 	config_drop(c);
 }
@@ -629,8 +629,8 @@ static void set_makes_a_new_value_and_leaves_the_old(void **state)
 	assert_string_equal(error, "unknown setting \"default_pol_size\"; did you mean \"default_pool_size\"?");
 	assert_null(config_with(c, "listen_port", "9", error, sizeof error));
 	assert_string_equal(error, "listen_port can only be changed by a restart");
-	assert_null(config_with(c, "suspend_timeout", "1", error, sizeof error));
-	assert_string_equal(error, "suspend_timeout is known, but not built yet");
+	assert_null(config_with(c, "sbuf_loopcnt", "1", error, sizeof error));
+	assert_string_equal(error, "sbuf_loopcnt is known, but not needed here");
 	assert_null(config_with(c, "default_pool_size", "many", error, sizeof error));
 	assert_string_equal(error, "default_pool_size: found \"many\", allowed: a whole number from 0 to 2147483647");
 	config_drop(c);
@@ -726,7 +726,7 @@ int main(void)
 		cmocka_unit_test(a_password_does_not_stand_in_an_error),
 		cmocka_unit_test(peers_are_known_by_their_number),
 		cmocka_unit_test(peers_without_a_number_of_our_own_are_not_used),
-		cmocka_unit_test(what_is_known_but_not_built_is_a_warning),
+		cmocka_unit_test(what_is_known_but_not_needed_is_a_warning),
 		cmocka_unit_test(sections_continue_and_the_last_value_holds),
 		cmocka_unit_test(included_files_continue_the_section),
 		cmocka_unit_test(options_beat_the_file_and_are_named_in_errors),

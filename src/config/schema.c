@@ -74,9 +74,6 @@ static const struct setting_word balance_words[] = { { "round-robin", 0 }, { "di
 	  .size = sizeof ((struct config *)0)->name, __VA_ARGS__ }
 
 /* One without. */
-#define LATER(name, TYPE, UNIT, STANDARD, RELOAD, SINCE, WHAT, LACKING) \
-	{ .key = #name, .type = TYPE, .unit = UNIT, .standard = STANDARD, .reloadable = RELOAD, .since = SINCE, \
-	  .what = WHAT, .built = NOT_YET, .lacking = LACKING }
 #define USELESS(name, TYPE, UNIT, STANDARD, RELOAD, SINCE, WHAT, LACKING, ...) \
 	{ .key = #name, .type = TYPE, .unit = UNIT, .standard = STANDARD, .reloadable = RELOAD, .since = SINCE, \
 	  .what = WHAT, .built = NOT_NEEDED, .lacking = LACKING, __VA_ARGS__ }
@@ -166,7 +163,7 @@ const struct setting schema_settings[] = {
 	ROW(so_reuseport, TYPE_BOOL, "0/1", "0", FIXED, "1.12.0", "Let several processes share the TCP port ([peers](peers.md)); their unix sockets must differ."),
 	ROW(stats_period, TYPE_SECONDS, "s", "60", LIVE, "1.0", "The time over which averages are taken, and between lines of statistics in the log.", .least = 1, .most = 86400),
 	ROW(stats_users, TYPE_TEXT, "list", "", LIVE, "1.0", "Users who may look at the console but change nothing."),
-	LATER(suspend_timeout, TYPE_TIME, "s", "10", LIVE, "1.2", "How long SUSPEND waits for connections to drain before it closes them.", "there is no SUSPEND yet"),
+	ROW(suspend_timeout, TYPE_TIME, "s", "10", LIVE, "1.2", "How long SUSPEND waits for somebody to take what waits to be sent to him, before it closes that connection; 0: for ever."),
 	ROW(syslog, TYPE_BOOL, "0/1", "0", LIVE, "1.2", "Log to syslog too."),
 	ROW(syslog_facility, TYPE_WORD, "word", "daemon", LIVE, "1.2", "The facility for syslog.", .words = facility_words),
 	ROW(syslog_ident, TYPE_TEXT, "name", "pgweir", LIVE, "1.4", "The program name for syslog.", .standard_pgbouncer = "pgbouncer"),

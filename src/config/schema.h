@@ -27,8 +27,7 @@ enum setting_type {
 /* How far a key goes with us. */
 enum built {
 	BUILT,
-	NOT_YET,   /* meant to come: a warning names it when it is set */
-	NOT_NEEDED /* has no meaning here: likewise, with the reason */
+	NOT_NEEDED /* has no meaning here: a warning names it when it is set, with the reason */
 };
 
 struct setting_word {

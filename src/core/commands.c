@@ -5,12 +5,16 @@
 /* What people ask for. Every command is answered once, at once or when what it waits for is so:
  *
  *   PAUSE       no lend and no dial any more, idle servers close     answered when none of its servers is left (orphans apart)
- *   RESUME      undoes PAUSE and what KILL left                      at once
+ *   RESUME      undoes PAUSE, SUSPEND and what KILL left             at once
  *   KILL        expels the clients, closes the servers, leaves it paused            at once
+ *   SUSPEND     every worker sends what waits to be sent, and reads nothing more      answered when all have
  *   RECONNECT   every server closes when its lease is over, idle ones now           at once
  *   WAIT_CLOSE                                                       answered when no server that must close is left
  *   DISABLE, ENABLE   new logins are refused, are taken again        at once
  *   SHUTDOWN    SERVERS: pause, refuse who waits; QUIT when nothing is lent.  CLIENTS: refuse who enters; QUIT when nobody is left
+ *
+ * While everything is suspended nothing can be paused or killed, and nothing that is paused can be suspended. With the last console
+ * a suspension goes too, since no other could come in.
  *
  * One rule differs from PgBouncer: RESUME of everything also undoes KILL of everything. */
 
@@ -132,13 +136,54 @@ static void command_pause(struct core *core, const struct event *event)
 {
 	bool *paused = event->database == NO_DATABASE ? &core->paused : &core->databases[event->database]->paused;
 
-	if (*paused) {
+	if (*paused || core->suspension) {
 		answer(core, event->client, event->database, PROBLEM_ALREADY_PAUSED);
 		return;
 	}
 	*paused = true;
 	close_all_idle(core, event->database, CLOSE_PAUSE);
 	answer_later(core, event);
+}
+
+static void tell_all(struct core *core, enum effect_kind kind)
+{
+	for (uint32_t w = 0; w < core->setup.workers; w++)
+		effect_add(core, kind, w)->suspension = core->suspension;
+}
+
+static void command_suspend(struct core *core, const struct event *event)
+{
+	const char *problem = core->suspension || core->paused ? PROBLEM_ALREADY_PAUSED : NULL;
+
+	for (uint32_t i = 0; i < core->databases_count; i++) {
+		if (!problem && (core->databases[i]->paused || core->databases[i]->kill_paused))
+			problem = PROBLEM_DATABASES_PAUSED;
+	}
+	if (problem) {
+		answer(core, event->client, NO_DATABASE, problem);
+		return;
+	}
+	core->suspension = ++core->suspensions;
+	core->suspending = core->setup.workers;
+	tell_all(core, EFFECT_SUSPEND);
+	answer_later(core, event);
+}
+
+static bool end_suspension(struct core *core)
+{
+	bool was = core->suspension != 0;
+
+	if (was)
+		tell_all(core, EFFECT_RESUME);
+	core->suspension = core->suspending = 0;
+	return was;
+}
+
+/* A worker has nothing left to send. What it says of a suspension that was ended meanwhile means nothing. */
+void command_suspended(struct core *core, const struct event *event)
+{
+	if (event->suspension == core->suspension && core->suspending > 0)
+		core->suspending--;
 }
 
 /* Consoles that wait for a pause which is over now will not see it complete. */
@@ -148,7 +193,7 @@ static void dismiss_pauses(struct core *core, database_id id)
 		struct asker *asker = link_owner(l, struct asker, link);
 
 		after = l->next;
-		if (asker->command != EVENT_PAUSE || asker->database != id)
+		if ((asker->command != EVENT_PAUSE && asker->command != EVENT_SUSPEND) || asker->database != id)
 			continue;
 		answer(core, asker->client, asker->database, PROBLEM_RESUMED);
 		link_remove(&asker->link);
@@ -158,7 +203,7 @@ static void dismiss_pauses(struct core *core, database_id id)
 
 static bool resume_everything(struct core *core)
 {
-	bool was = core->paused;
+	bool was = end_suspension(core) || core->paused;
 
 	core->paused = false;
 	for (uint32_t i = 0; i < core->databases_count; i++) {
@@ -195,7 +240,7 @@ static void command_kill(struct core *core, const struct event *event)
 	struct server *s;
 	uint32_t slot = 0;
 
-	if (core->paused) {
+	if (core->paused || core->suspension) {
 		answer(core, event->client, event->database, PROBLEM_ALREADY_PAUSED);
 		return;
 	}
@@ -248,6 +293,9 @@ void command(struct core *core, const struct event *event)
 	case EVENT_PAUSE:
 		command_pause(core, event);
 		break;
+	case EVENT_SUSPEND:
+		command_suspend(core, event);
+		break;
 	case EVENT_RESUME:
 		command_resume(core, event);
 		break;
@@ -272,9 +320,10 @@ void command_shutdown(struct core *core, const struct event *event)
 
 	/* A second, harder word replaces the first. */
 	core->shutting_down = true;
-	core->shutdown = event->mode;
+	/* Nobody who is not read can leave. */
+	core->shutdown = core->suspension ? SHUTDOWN_NOW : event->mode;
 	door_shut(core);
-	if (event->mode == SHUTDOWN_CLIENTS)
+	if (core->shutdown == SHUTDOWN_CLIENTS)
 		return;
 	for (uint32_t i = 0; i < core->pools_count; i++) {
 		while ((c = waiters_any(core->pools[i])) != NULL) {
@@ -286,12 +335,23 @@ void command_shutdown(struct core *core, const struct event *event)
 	close_all_idle(core, NO_DATABASE, CLOSE_SHUTDOWN);
 }
 
+/* No console is left, and none could come in. */
+void command_consoles_left(struct core *core, const struct event *event)
+{
+	(void)event;
+	if (!end_suspension(core))
+		return;
+	dismiss_pauses(core, NO_DATABASE);
+	wake(core);
+}
+
 /* A console that hangs up while it waits for a pause of everything takes its wish back. */
 void command_asker_left(struct core *core, const struct event *event)
 {
 	for (struct link *l = core->askers.next, *after; l != &core->askers; l = after) {
 		struct asker *asker = link_owner(l, struct asker, link);
 		bool undo = asker->command == EVENT_PAUSE && asker->database == NO_DATABASE;
+		bool resume = asker->command == EVENT_SUSPEND;
 
 		after = l->next;
 		if (asker->client.worker != event->client.worker ||
@@ -303,6 +363,8 @@ void command_asker_left(struct core *core, const struct event *event)
 			core->paused = false;
 			wake(core);
 		}
+		if (resume && end_suspension(core))
+			wake(core);
 	}
 }
 
@@ -351,8 +413,9 @@ void commands_settle(struct core *core)
 		struct asker *asker = link_owner(l, struct asker, link);
 
 		after = l->next;
-		if (asker->command == EVENT_PAUSE ? !pause_done(core, asker->database)
-						  : !close_done(core, asker->database))
+		if (asker->command == EVENT_PAUSE                 ? !pause_done(core, asker->database)
+				: asker->command == EVENT_SUSPEND ? core->suspending > 0
+								  : !close_done(core, asker->database))
 			continue;
 		answer(core, asker->client, asker->database, NULL);
 		link_remove(&asker->link);

@@ -430,6 +430,12 @@ static void perform(struct world *w, const struct effect *e)
 	case EFFECT_FORGET:
 		w->forgotten = true;
 		break;
+	case EFFECT_SUSPEND:
+		feed(w, e->worker,
+			(struct event){ .kind = EVENT_SUSPENDED, .worker = e->worker, .suspension = e->suspension });
+		break;
+	case EFFECT_RESUME:
+		break;
 	case EFFECT_EXPEL:
 		perform_expel(w, e);
 		break;
@@ -699,8 +705,9 @@ static void ask(struct world *w, enum event_kind kind, database_id database)
 
 static void operator_acts(struct world *w)
 {
-	static const enum event_kind commands[] = { EVENT_PAUSE, EVENT_RESUME, EVENT_RESUME, EVENT_RESUME, EVENT_KILL,
-		EVENT_RECONNECT, EVENT_WAIT_CLOSE, EVENT_DISABLE, EVENT_ENABLE, EVENT_ENABLE };
+	static const enum event_kind commands[] = { EVENT_PAUSE, EVENT_RESUME, EVENT_RESUME, EVENT_RESUME,
+		EVENT_SUSPEND, EVENT_KILL, EVENT_RECONNECT, EVENT_WAIT_CLOSE, EVENT_DISABLE, EVENT_ENABLE,
+		EVENT_ENABLE };
 	database_id database = w->databases[rng_below(&w->rng, w->databases_count)];
 	enum event_kind command = commands[rng_below(&w->rng, sizeof(commands) / sizeof(commands[0]))];
 

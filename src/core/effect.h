@@ -18,6 +18,8 @@ enum effect_kind {
 	EFFECT_LEAVE, /* server, `reason`: it must close and is lent to a whole session, which ends between two transactions. Once per server */
 	EFFECT_EXPEL, /* client: close it; `refusal` says why (KILL). Generation 0: every client of `database` on this worker, in whatever state */
 	EFFECT_FORGET, /* pool: nobody has used it for long: forget what was counted for it, and what its servers report. To every worker */
+	EFFECT_SUSPEND, /* read nothing more, and feed SUSPENDED with this number when all that waits is sent. To every worker */
+	EFFECT_RESUME, /* ... read on */
 	EFFECT_ANSWER, /* client (a console): its command on `database` is done, or not possible (`problem`, one of those below, or NULL) */
 	EFFECT_QUIT /* everything that shutdown waits for is gone */
 };
@@ -28,6 +30,7 @@ enum effect_kind {
 #define PROBLEM_DATABASE_NOT_PAUSED "database is not paused"
 #define PROBLEM_NO_DATABASE         "no such database"
 #define PROBLEM_DATABASE_REQUIRED   "a database is required"
+#define PROBLEM_DATABASES_PAUSED    "cannot suspend with paused databases"
 #define PROBLEM_RESUMED             "resumed before the pause was complete"
 
 enum refusal {
@@ -63,7 +66,7 @@ struct effect {
 	server_id server;
 	pool_id pool;         /* NO_POOL where none is meant */
 	database_id database; /* ANSWER and EXPEL; NO_DATABASE: all */
-	uint32_t to;
+	uint32_t to, suspension;
 	bool check;
 	enum refusal refusal;
 	enum close_reason reason;

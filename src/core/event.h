@@ -50,13 +50,16 @@ enum event_kind {
 	EVENT_VACATE, /* pool: a client of it may drop a database; see vacate.c */
 	/* people */
 	EVENT_PAUSE,
+	EVENT_SUSPEND, /* of everything, always */
 	EVENT_RESUME,
 	EVENT_KILL,
 	EVENT_RECONNECT,
 	EVENT_WAIT_CLOSE,
 	EVENT_DISABLE,
-	EVENT_ENABLE,     /* database or NO_DATABASE; `client` asks -> ANSWER now or later */
-	EVENT_SHUTDOWN,   /* mode: wait for servers or clients -> QUIT when done */
+	EVENT_ENABLE,        /* database or NO_DATABASE; `client` asks -> ANSWER now or later */
+	EVENT_SUSPENDED,     /* worker, suspension: answers SUSPEND, when all is sent */
+	EVENT_CONSOLES_LEFT, /* the last console is gone that could end a suspension: it ends */
+	EVENT_SHUTDOWN,      /* mode: wait for servers or clients -> QUIT when done */
 	EVENT_ASKER_LEFT, /* client: the console that waits for an ANSWER is gone (a global PAUSE it was waiting for is undone, as PgBouncer does) */
 	/* instance, budget, aside: what was read of a PostgreSQL server. `aside` connections of ours are in no pool. With a budget of 0
 	 * or more that many may be had, those aside among them: the limit of all pools there, but never below what they hold now, nor
@@ -92,7 +95,7 @@ struct event {
 	 * 0: not known; all of those are one origin, which no limit of origins binds. */
 	uint64_t origin, group;
 	uint32_t weight; /* WANTS: of this origin among others, 1 to WEIGHT_MOST; 0 is taken for 1 */
-	uint32_t worker;
+	uint32_t worker, suspension;
 	bool named, proven;
 	enum server_failure failure;
 	enum full_of full;

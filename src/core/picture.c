@@ -181,6 +181,7 @@ void core_totals(const struct core *core, struct totals_picture *out)
 		.servers = core->scope.servers,
 		.door_waits = core->door_waits,
 		.paused = core->paused,
+		.suspended = core->suspension != 0,
 		.shutting_down = core->shutting_down,
 	};
 }

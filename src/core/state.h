@@ -271,6 +271,8 @@ struct core {
 	uint64_t door_waits;
 
 	bool paused, shutting_down, quit_said;
+	uint32_t suspension, suspensions; /* 0: not suspended; how many there have been */
+	uint32_t suspending;              /* workers that have still to say that all is sent */
 	enum shutdown_mode shutdown;
 };
 
@@ -433,6 +435,8 @@ void vacate_left(struct core *, struct pool *); /* a client of it has */
 void pool_close_idle(struct core *, struct pool *, enum close_reason);
 bool pool_paused(const struct core *, const struct pool *);
 void command(struct core *, const struct event *);
+void command_suspended(struct core *, const struct event *);
+void command_consoles_left(struct core *, const struct event *);
 void command_shutdown(struct core *, const struct event *);
 void command_asker_left(struct core *, const struct event *);
 void commands_settle(struct core *);

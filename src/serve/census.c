@@ -130,6 +130,7 @@ static struct snapshot *visit_totals(struct worker *worker, struct snapshot *sna
 	snapshot->door_waits = totals.door_waits;
 	snapshot->clients_max = house->clients_max;
 	snapshot->paused = totals.paused;
+	snapshot->suspended = totals.suspended;
 	snapshot->shutting_down = totals.shutting_down;
 	visit_names(snapshot);
 	visit_memory(worker, snapshot);

@@ -26,6 +26,8 @@ struct desk {
 bool desk_open(struct guest *guest)
 {
 	guest->desk = calloc(1, sizeof *guest->desk);
+	if (guest->desk)
+		suspend_console_comes(guest);
 	return guest->desk != NULL;
 }
 
@@ -388,8 +390,8 @@ static void kill_client(struct guest *guest)
 
 static void refuse_unknown(struct guest *guest, const struct console_command *command)
 {
-	static const char *const commands[] = { "SHOW", "SET", "RELOAD", "PAUSE", "RESUME", "RECONNECT", "KILL",
-		"KILL_CLIENT", "DISABLE", "ENABLE", "WAIT_CLOSE", "SHUTDOWN", NULL };
+	static const char *const commands[] = { "SHOW", "SET", "RELOAD", "PAUSE", "SUSPEND", "RESUME", "RECONNECT",
+		"KILL", "KILL_CLIENT", "DISABLE", "ENABLE", "WAIT_CLOSE", "SHUTDOWN", NULL };
 	const char *nearest = text_nearest(command->word, commands);
 	char message[160], hint[100];
 
@@ -457,6 +459,9 @@ static void obey(struct guest *guest, struct span query)
 		break;
 	case VERB_PAUSE:
 		tell_core(guest, EVENT_PAUSE);
+		break;
+	case VERB_SUSPEND:
+		tell_core(guest, EVENT_SUSPEND);
 		break;
 	case VERB_RESUME:
 		tell_core(guest, EVENT_RESUME);
@@ -577,4 +582,5 @@ void desk_left(struct guest *guest)
 	leave_core(guest);
 	free(guest->desk);
 	guest->desk = NULL;
+	suspend_console_goes(guest);
 }

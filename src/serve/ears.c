@@ -251,6 +251,13 @@ bool ears_has(const struct worker *worker, const char *host, uint16_t port, uint
 	return false;
 }
 
+void ears_go_on(struct worker *worker)
+{
+	for (uint32_t i = 0; worker->ears && i < EARS_MAX; i++)
+		if (worker->ears->list[i] && worker->ears->list[i]->line.stream)
+			stream_resume(worker->ears->list[i]->line.stream);
+}
+
 void ears_fini(struct worker *worker)
 {
 	for (uint32_t i = 0; worker->ears && i < EARS_MAX; i++) {

@@ -61,6 +61,7 @@ void ears_mark_init(struct house *); /* the topic of marks */
 void ears_configure(
 	struct worker *); /* a new configuration is in force: where nobody is led any more nothing lingers */
 void ears_take(struct worker *, struct letter_hear *);
+void ears_go_on(struct worker *); /* read again, after SUSPEND */
 void ears_fini(struct worker *);
 uint32_t ears_at(const struct worker *, const char *host, uint16_t port); /* how many connections there */
 bool ears_has(const struct worker *, const char *host, uint16_t port, uint32_t process_id);

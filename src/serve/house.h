@@ -53,6 +53,7 @@ struct house {
 	uint32_t clients_max;   /* by descriptors: beyond it new logins wait at the door */
 	atomic_uint clients;    /* connected now */
 	atomic_bool stopping;
+	atomic_uint consoles;      /* of admin_users: see serve/suspend.h */
 	struct welcomes *welcomes; /* by pool id, under the lock: see serve/pools.c */
 	uint32_t welcome_capacity;
 	struct hosts **hosts; /* likewise: see serve/hosts.c */

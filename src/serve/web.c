@@ -129,9 +129,13 @@ static bool write_ready(struct web *web, const struct showing *showing, struct h
 	core_totals(web->house->core, &totals);
 	lock_drop(web->house->lock);
 	reply->type = "text/plain; charset=utf-8";
-	if (totals.shutting_down || totals.paused)
+	if (totals.shutting_down || totals.paused || totals.suspended)
 		reply->status = 503;
-	return buf_format(&reply->body, "%s\n", totals.shutting_down ? "draining" : totals.paused ? "paused" : "ready");
+	return buf_format(&reply->body, "%s\n",
+		totals.shutting_down       ? "draining"
+			: totals.paused    ? "paused"
+			: totals.suspended ? "suspended"
+					   : "ready");
 }
 
 static bool write_metrics(struct web *web, const struct showing *showing, struct http_reply *reply)

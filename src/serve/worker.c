@@ -278,6 +278,12 @@ static void perform(struct worker *worker, const struct effect *effect)
 		else if (guest && guest->state != GUEST_ENDING)
 			guest_refused(guest, effect);
 		break;
+	case EFFECT_SUSPEND:
+		suspend_begin(worker, effect->suspension);
+		break;
+	case EFFECT_RESUME:
+		suspend_end(worker);
+		break;
 	case EFFECT_ANSWER:
 		if (guest && guest->desk)
 			desk_answer(guest, effect->problem);
@@ -423,6 +429,7 @@ static void end_everything(struct worker *worker)
 
 static void take_listeners(struct worker *worker, const struct letter_listeners *letter)
 {
+	suspend_doors_change(worker);
 	house_watch(worker->house, worker->loop, &worker->watched, letter);
 	worker->doors_shut = !letter->watch;
 	if (letter->leaving)
@@ -686,6 +693,8 @@ static void take(struct worker *worker, const struct completion *done)
 		take_accepted(worker, done->parcel);
 		return;
 	}
+	if (worker->suspension.number && suspend_holds(done))
+		return;
 	switch (*(const enum party *)done->owner) {
 	case PARTY_GUEST:
 		take_guest(done->owner, done);
@@ -775,7 +784,10 @@ void worker_turn(struct worker *worker)
 {
 	struct completion done;
 
-	loop_wait(worker->loop, worker->cancels ? worker->now : timers_deadline(&worker->timers));
+	loop_wait(worker->loop,
+		worker->cancels                     ? worker->now
+			: worker->suspension.number ? worker->suspension.deadline
+						    : timers_deadline(&worker->timers));
 	worker->now = clock_now();
 	worker->turn++;
 	read_mail(worker);
@@ -784,7 +796,9 @@ void worker_turn(struct worker *worker)
 		worker_perform(worker);
 	}
 	grant_cancels(worker, worker->turn);
-	if (!worker->stop)
+	if (worker->suspension.number && !worker->stop)
+		suspend_look(worker);
+	else if (!worker->stop)
 		ring_timers(worker);
 	bury(worker);
 	forerunner_look(worker);

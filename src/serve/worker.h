@@ -9,6 +9,7 @@
 #include "serve/house.h"
 #include "serve/mail.h"
 #include "serve/remains.h"
+#include "serve/suspend.h"
 #include "serve/texts.h"
 #include "session/cancel.h"
 #include "session/client.h"
@@ -68,6 +69,7 @@ struct guest {
 	bool only_syncs;  /* WAITING: with a Sync alone, which no cancel can reach */
 	bool names_held;  /* its next message waits until it is known what its names are */
 	bool long_names;  /* it has statements that were too long to keep: they live on its server alone */
+	bool held;        /* its stream is paused by SUSPEND */
 	bool halfway;     /* PARKED: a part of a message is here, and waits for the rest */
 	bool cut_short;   /* its server ended in the middle of a message to it: nothing more can be said */
 	bool fatal_seen;  /* the server's FATAL went through: say nothing more */
@@ -137,6 +139,7 @@ struct channel {
 	bool pinned;                           /* holds statements too long to keep */
 	bool doubtful;                         /* it may not be what its database wants: see suits.c */
 	bool asking_nature;
+	bool held;        /* its stream is paused by SUSPEND */
 	bool dirty;       /* its last client left something: DISCARD ALL before anybody else has it */
 	bool broken;      /* must not be lent again */
 	bool replication; /* of a pool for that: see replication.c */
@@ -278,6 +281,7 @@ struct worker {
 	uint64_t turn;
 	uint64_t watched; /* the house's listeners that come in this worker's loop, a bit each */
 	bool stop, doors_shut;
+	struct suspension suspension;
 	atomic_uint client_count;
 	struct timer stats_timer, survey_timer, peers_timer;
 	struct pool_view *views_known[VIEWS_KNOWN]; /* what pool_view_for found last, by a hash of both names */

@@ -422,6 +422,7 @@ static const struct command {
 	{ "SET",         "SET",         VERB_SET,         true,  parse_set },
 	{ "RELOAD",      "RELOAD",      VERB_RELOAD,      true,  parse_alone },
 	{ "PAUSE",       "PAUSE",       VERB_PAUSE,       true,  parse_target },
+	{ "SUSPEND",     "SUSPEND",     VERB_SUSPEND,     true,  parse_alone },
 	{ "RESUME",      "RESUME",      VERB_RESUME,      true,  parse_target },
 	{ "RECONNECT",   "RECONNECT",   VERB_RECONNECT,   true,  parse_target },
 	{ "KILL",        "KILL",        VERB_KILL,        true,  parse_target },
@@ -494,6 +495,7 @@ const char *console_help(void)
 	       "\tSET key = value\n"
 	       "\tRELOAD\n"
 	       "\tPAUSE [<db>]\n"
+	       "\tSUSPEND\n"
 	       "\tRESUME [<db>]\n"
 	       "\tDISABLE <db>\n"
 	       "\tENABLE <db>\n"

@@ -74,10 +74,10 @@ class Starting(Story):
         pooler = Pooler(settings={"auth_file": "/no/such/userlist.txt"})
         self._fails(pooler, "/no/such/userlist.txt")
 
-    def a_known_setting_that_is_not_built_yet_is_a_warning_that_names_it(self):
-        pooler = self.pooler(settings={"suspend_timeout": 20, "auth_hba_file": "", "peer_id": 0, "so_reuseport": 0})
+    def a_known_setting_that_has_no_meaning_here_is_a_warning_that_names_it(self):
+        pooler = self.pooler(settings={"pkt_buf": 8192, "auth_hba_file": "", "peer_id": 0, "so_reuseport": 0})
         self.assertEqual("1", pooler.client().value("SELECT 1"))
-        pooler.await_log(pattern=r"(?i)warn.*suspend_timeout|suspend_timeout.*warn")
+        pooler.await_log(pattern=r"(?i)warn.*pkt_buf|pkt_buf.*warn")
 
     def an_override_beats_the_file_and_a_bad_one_is_named(self):
         pooler = self.pooler(settings={"default_pool_size": 3}, overrides=("default_pool_size=7",))

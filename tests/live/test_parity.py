@@ -115,9 +115,8 @@ user||name|no
 verbose|0|0..3|yes
 """
 
-# Not so here: key -> (default, changeable). `no`: not built, or without a meaning here, and SET says so.
+# Not so here: key -> (default, changeable). `no`: without a meaning here, and SET says so.
 OTHER = {
-    "suspend_timeout": ("10", "no"),
     "conffile": ("", "no"),
     "sbuf_loopcnt": ("5", "no"),
     "resolv_conf": ("", "yes"),         # more than PgBouncer
