@@ -4,11 +4,13 @@ import os
 import pathlib
 import signal
 import socket
+import ssl
 import subprocess
 import threading
 
 import psycopg
 
+import papers
 import wire
 from harness import Pooler, Story, live, unprivileged, user_options, wait_until
 from wire import Client, query
@@ -132,6 +134,88 @@ class Taken_over(Story_of_two):
         self.assertEqual([], errors)
         for forerunner in forerunners:
             self._ends(forerunner)
+
+    def who_has_tls_goes_on_and_who_is_new_has_it_too(self):
+        folder = self.own_folder()
+        authority = papers.Authority(folder)
+        certificate, key = authority.sign("server", "localhost", "DNS:localhost,IP:127.0.0.1")
+        pooler = self.pooler(settings={"client_tls_sslmode": "require", "client_tls_cert_file": certificate, "client_tls_key_file": key})
+
+        def came_in():
+            return Client(pooler.address, tls=ssl.create_default_context(cafile=authority.certificate))
+        with came_in() as old:
+            old.begin()
+            backend = old.value("SELECT pg_backend_pid()")
+            forerunner = self._taken_over(pooler)
+            # What it says goes on in its session of TLS, and comes to where its transaction is.
+            self.assertEqual((backend, str(3 << 20)), tuple(old.query(
+                f"SELECT pg_backend_pid(), length('{'x' * (3 << 20)}')").rows[0]))
+            old.query("COMMIT")
+            with came_in() as new:
+                self.assertEqual("1", new.value("SELECT 1"))
+            self.refused(Client, pooler.address, says="SSL required")
+            # A cancel comes by a connection of its own, with TLS, to the successor, and finds the client of the one before.
+            old.send(query("SELECT pg_sleep(60)"))
+            wait_until("it sleeps", lambda: self.pg.value(
+                "SELECT count(*) FROM pg_stat_activity WHERE usename = 'app' AND wait_event = 'PgSleep'") == "1")
+            old.cancel()
+            self.assertEqual("57014", old.reply().error.sqlstate)
+            self.assertIsNone(forerunner.poll())
+        self._ends(forerunner)
+
+    def who_listens_hears_at_both_processes(self):
+        pooler = self.pooler()
+        old, stays = pooler.client(), pooler.client()
+        old.query("LISTEN news")
+        forerunner = self._taken_over(pooler)
+        new = pooler.client()
+        new.query("LISTEN news")
+        # Said by a client of each, and past both.
+        for number, say in enumerate((stays.query, new.query, lambda sql: self.pg.value(sql, database="app"))):
+            say(f"NOTIFY news, '{number}'")
+        for client in (old, new):
+            wait_until("it hears all", lambda client=client: len(self._heard(client)) >= 3, timeout=30)
+            self.assertEqual([("news", str(number)) for number in range(3)], self._heard(client))
+        old.query("UNLISTEN news")
+        new.query("NOTIFY news, 'last'")
+        wait_until("the new one hears it", lambda: self._heard(new)[-1] == ("news", "last"), timeout=30)
+        self.assertEqual(3, len(self._heard(old)))
+        old.close()
+        stays.close()
+        self._ends(forerunner)
+        new.query("NOTIFY news, 'after'")
+        wait_until("the new one hears on", lambda: self._heard(new)[-1] == ("news", "after"), timeout=30)
+
+    def _heard(self, client):
+        while client.readable():
+            client.read()
+        return [said[1:] for said in client.notifications]
+
+    def a_session_goes_on_with_all_that_it_holds(self):
+        for called in ("pgweir", "pgbouncer"):
+            pooler = self.pooler(called=called, settings={"pool_mode": "session", "default_pool_size": 2})
+            old, rests = pooler.client(), pooler.client()
+            old.query("SET work_mem = '5MB'; CREATE TEMP TABLE mine AS SELECT 7 AS n; SELECT pg_advisory_lock(77); "
+                      "DECLARE c CURSOR WITH HOLD FOR SELECT generate_series(1, 3); FETCH c")
+            old.prepare("kept", "SELECT n FROM mine")
+            backend = old.value("SELECT pg_backend_pid()")
+            forerunner = self._taken_over(pooler)
+            new = pooler.client()
+            self.assertEqual("f", new.value("SELECT pg_try_advisory_lock(77)"))
+            self.assertEqual("4MB", new.value("SHOW work_mem"))
+            for sql, expected in (("SELECT pg_backend_pid()", backend), ("SHOW work_mem", "5MB"), ("FETCH c", "2"),
+                                  ("SELECT n FROM mine", "7")):
+                self.assertEqual(expected, old.value(sql), sql)
+            self.assertEqual("7", old.run_prepared("kept").value)
+            # The end of the session is the end of what it held, though its process lives on for the other.
+            old.close()
+            wait_until("its lock is free", lambda new=new: new.value("SELECT pg_try_advisory_lock(77)") == "t", timeout=30)
+            self.assertIsNone(forerunner.poll())
+            self.assertEqual("1", rests.value("SELECT 1"))
+            rests.close()
+            self._ends(forerunner)
+            self.assertEqual("2", new.value("SELECT 2"))
+            new.close()                                     # the lock is wanted again
 
     def a_cancel_finds_clients_of_every_process_before(self):
         pooler = self.pooler()
