@@ -240,46 +240,75 @@ static int or_unset(int value, int otherwise)
 	return value == UNSET ? otherwise : value;
 }
 
-static void visit_databases(struct worker *worker, struct snapshot *snapshot)
+static void add_database(
+	struct worker *worker, struct snapshot *snapshot, const struct database_settings *from, const char *name)
 {
 	const struct config *config = worker->config;
 	struct house *house = worker->house;
 	struct database_picture picture;
-	size_t i;
+	struct database_row *row = snapshot_database(snapshot);
+	database_id id;
+	size_t h, length = 0;
 
-	for (i = 0; i < config->database_count; i++) {
-		const struct database_settings *from = &config->databases[i];
-		struct database_row *row = snapshot_database(snapshot);
-		database_id id;
-		size_t h, length = 0;
+	if (!row)
+		return;
+	text_copy(row->name, sizeof row->name, name);
+	for (h = 0; h < from->host_count; h++)
+		length += text_format(
+			row->host + length, sizeof row->host - length, "%s%s", h ? "," : "", from->hosts[h].name);
+	row->port = from->hosts[0].port;
+	text_copy(row->dbname, sizeof row->dbname, from->dbname ? from->dbname : name);
+	text_copy(row->force_user, sizeof row->force_user, from->user ? from->user : "");
+	row->pool_size = or_unset(from->pool_size, config->default_pool_size);
+	row->min_pool_size = or_unset(from->min_pool_size, config->min_pool_size);
+	row->reserve_pool_size = or_unset(from->reserve_pool_size, config->reserve_pool_size);
+	row->server_lifetime = from->server_lifetime == UNSET ? config->server_lifetime : from->server_lifetime;
+	row->mode = from->pool_mode == POOL_UNSET ? -1 : (int)from->pool_mode;
+	row->hosts_stay = from->hosts_stay;
+	row->max_connections = or_unset(from->max_connections, config->max_db_connections);
+	row->max_client_connections = or_unset(from->max_client_connections, config->max_db_client_connections);
+	lock_take(house->lock);
+	id = core_database_find(house->core, span_text(name));
+	if (id != NO_DATABASE && core_database_picture(house->core, id, &picture)) {
+		row->current_connections = (int)picture.servers;
+		row->current_client_connections = (int)picture.clients;
+		row->paused = picture.paused || picture.kill_paused;
+		row->disabled = picture.disabled;
+	}
+	lock_drop(house->lock);
+}
 
-		if (!row)
-			return;
-		text_copy(row->name, sizeof row->name, from->name);
-		for (h = 0; h < from->host_count; h++)
-			length += text_format(row->host + length, sizeof row->host - length, "%s%s", h ? "," : "",
-				from->hosts[h].name);
-		row->port = from->hosts[0].port;
-		text_copy(row->dbname, sizeof row->dbname, from->dbname ? from->dbname : from->name);
-		text_copy(row->force_user, sizeof row->force_user, from->user ? from->user : "");
-		row->pool_size = or_unset(from->pool_size, config->default_pool_size);
-		row->min_pool_size = or_unset(from->min_pool_size, config->min_pool_size);
-		row->reserve_pool_size = or_unset(from->reserve_pool_size, config->reserve_pool_size);
-		row->server_lifetime = from->server_lifetime == UNSET ? config->server_lifetime : from->server_lifetime;
-		row->mode = from->pool_mode == POOL_UNSET ? -1 : (int)from->pool_mode;
-		row->hosts_stay = from->hosts_stay;
-		row->max_connections = or_unset(from->max_connections, config->max_db_connections);
-		row->max_client_connections = or_unset(from->max_client_connections, config->max_db_client_connections);
+/* Those that came by the entry of *, as long as they are not forgotten; the entry itself is none. */
+static void visit_automatic(struct worker *worker, struct snapshot *snapshot)
+{
+	struct house *house = worker->house;
+	struct database_picture picture;
+	char name[SNAPSHOT_NAME];
+	bool known = true;
+
+	for (database_id id = 0; known; id++) {
+		const struct database_settings *from = NULL;
+
 		lock_take(house->lock);
-		id = core_database_find(house->core, span_text(from->name));
-		if (id != NO_DATABASE && core_database_picture(house->core, id, &picture)) {
-			row->current_connections = (int)picture.servers;
-			row->current_client_connections = (int)picture.clients;
-			row->paused = picture.paused || picture.kill_paused;
-			row->disabled = picture.disabled;
+		known = core_database_picture(house->core, id, &picture);
+		if (known && !picture.forgotten) {
+			from = config_database(worker->config, picture.name);
+			text_copy_span(name, sizeof name, picture.name);
 		}
 		lock_drop(house->lock);
+		if (from && strcmp(from->name, "*") == 0)
+			add_database(worker, snapshot, from, name);
 	}
+}
+
+static void visit_databases(struct worker *worker, struct snapshot *snapshot)
+{
+	const struct config *config = worker->config;
+
+	for (size_t i = 0; i < config->database_count; i++)
+		if (strcmp(config->databases[i].name, "*") != 0)
+			add_database(worker, snapshot, &config->databases[i], config->databases[i].name);
+	visit_automatic(worker, snapshot);
 }
 
 static void add_user(struct worker *worker, struct snapshot *snapshot, const char *name)

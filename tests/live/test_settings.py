@@ -270,6 +270,9 @@ class Unused(Story):
         """In how many rows of SHOW POOLS and SHOW STATS a database is."""
         return [sum(row["database"] == name for row in pooler.show(what)) for what in ("POOLS", "STATS")]
 
+    def _databases(self, pooler):
+        return {row["name"]: row["database"] for row in pooler.show("DATABASES")}
+
     @on("pgweir", why="after 1.25")
     def pool_idle_timeout_forgets_a_pool_when_its_last_server_is_gone_for_that_long(self):
         pooler = self.pooler(settings={"pool_idle_timeout": 1, "server_idle_timeout": 1})
@@ -305,7 +308,10 @@ class Unused(Story):
             with pooler.client(database=database) as client:
                 client.value("SELECT 1")
                 self.assertEqual([1, 1], self._shown(pooler, database))
+                self.assertEqual(database, self._databases(pooler)[database])
+        self.assertNotIn("*", self._databases(pooler))
         wait_until("it is forgotten", lambda: self._shown(pooler, "app2") == [0, 0], timeout=30)
         self.assertEqual([1, 1], self._shown(pooler, "app"))
+        self.assertEqual({"app", "pgbouncer"}, set(self._databases(pooler)))
         self.assertEqual("1", pooler.client(database="app2").value("SELECT 1"))
         self.assertEqual([1, 1], self._shown(pooler, "app2"))
