@@ -10,6 +10,10 @@
 #include "serve/habits.h"
 
 #include "serve/worker.h"
+#include "session/tags.h"
+
+#define LOOKED_BYTES 4096 /* of a statement, for what it may leave on its server */
+#define TAGS_KEPT    160  /* the longest comment that is kept of the end of one */
 
 static struct share *share_of(struct guest *guest)
 {
@@ -197,27 +201,65 @@ static bool is_control(struct span text)
 		(text.length == length || !((text.at[length] | 32) >= 'a' && (text.at[length] | 32) <= 'z'));
 }
 
+/* The comment that a statement ends with, where it has tags: tools put it there, behind a list of columns that is longer than what is
+ * kept. Nothing where there is none. */
+static struct span closing_tags(struct span text)
+{
+	struct tags tags;
+
+	while (text.length > 0 && (text.at[text.length - 1] == ';' || text.at[text.length - 1] <= ' '))
+		text.length--;
+	if (text.length < 4 || memcmp(text.at + text.length - 2, "*/", 2) != 0)
+		return span_of("", 0);
+	for (size_t back = 4; back <= TAGS_KEPT && back <= text.length; back++) {
+		struct span comment = span_of(text.at + text.length - back, back);
+
+		if (memcmp(comment.at, "/*", 2) != 0)
+			continue;
+		tags_read(comment, &tags);
+		for (size_t i = 0; i < TAGS; i++)
+			if (tags.values[i].length > 0)
+				return comment;
+		break;
+	}
+	return span_of("", 0);
+}
+
+/* As much as is kept: the tags of one that is too long come first, for they say more than its last columns. */
+static size_t keep_statement(char out[TEXT_BYTES_MAX], struct span text)
+{
+	struct span tags = text.length > TEXT_BYTES_MAX ? closing_tags(text) : span_of("", 0);
+	size_t length = 0;
+
+	if (tags.length > 0) {
+		memcpy(out, tags.at, tags.length);
+		out[tags.length] = ' ';
+		length = tags.length + 1;
+	}
+	if (text.length > TEXT_BYTES_MAX - length)
+		text.length = TEXT_BYTES_MAX - length;
+	memcpy(out + length, text.at, text.length);
+	return length + text.length;
+}
+
 void habits_say(struct channel *channel, const uint8_t *at, size_t here)
 {
-	const uint8_t *zero;
-	struct span text;
+	const uint8_t *zero = memchr(at, 0, here);
+	struct span text = span_of(at, zero ? (size_t)(zero - at) : here), looked = text;
 
-	if (here > sizeof channel->statement)
-		here = sizeof channel->statement;
-	zero = memchr(at, 0, here);
-	text = span_of(at, zero ? (size_t)(zero - at) : here);
-	channel->guest->habits.marks |= (uint8_t)reap_marks(text, !zero);
+	if (looked.length > LOOKED_BYTES)
+		looked.length = LOOKED_BYTES;
+	channel->guest->habits.marks |= (uint8_t)reap_marks(looked, !zero || looked.length < text.length);
 	if (is_control(text)) {
 		channel->statement_length = 0;
 		return;
 	}
-	memcpy(channel->statement, text.at, text.length);
-	channel->statement_length = text.length;
+	channel->statement_length = keep_statement(channel->statement, text);
 	channel->said = true;
 	if (channel->opening_length > 0)
 		return;
-	memcpy(channel->opening, text.at, text.length);
-	channel->opening_length = text.length;
+	memcpy(channel->opening, channel->statement, channel->statement_length);
+	channel->opening_length = channel->statement_length;
 }
 
 static void remember(struct guest *guest, struct share *share, struct span raw)

@@ -123,6 +123,28 @@ class The_ledger(Story):
         self.assertGreater(float(row["in_transaction_time"]), 0.8)
         self.assertEqual([], pooler.show("LEASES"))
 
+    def the_tags_of_a_statement_that_is_too_long_to_be_kept_are(self):
+        pooler = self.pooler(settings=QUICK)
+        client = pooler.client(parameters={"application_name": "wide"})
+        columns = ", ".join(f"{number} AS column_{number}" for number in range(60))
+        tags = "/*controller='orders',route='%2Forders'*/"
+        self.assertGreater(len(columns), 800)
+        client.begin()
+        client.query(f"SELECT 'secret', {columns} {tags};\n")
+        lease, = pooler.show("LEASES")
+        self.assertEqual("/orders", lease["route"])
+        self.assertRegex(lease["statement"], r"^/\*controller='orders',route='%2Forders'\*/ SELECT \?, \? AS column_0, ")
+        self.assertEqual("/orders", self._origin(pooler, "wide", holding=1)["route"])
+        client.query("COMMIT")
+        for ending in ("/* 'secret' */", "--*/", "", "/*route='" + "x" * 300 + "'*/"):      # no tags, or no room for them
+            client.query(f"SELECT 'secret', {columns} {ending}")
+            account, = [each for each in pooler.show("LEDGER") if each["application_name"] == "wide"]
+            self.assertRegex(account["last_statement"], r"^SELECT \?, \? AS column_0, ")
+        client.send(wire.parse("", f"SELECT {columns} {tags}"), wire.bind("", "", []), wire.execute(), wire.SYNC)
+        client.reply()
+        account, = [each for each in pooler.show("LEDGER") if each["application_name"] == "wide"]
+        self.assertTrue(account["last_statement"].startswith(tags), account["last_statement"])
+
     def a_prepared_statement_is_told_as_well(self):
         pooler = self.pooler(settings=QUICK)
         client = pooler.client(parameters={"application_name": "prepared"})

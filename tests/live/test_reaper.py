@@ -90,6 +90,23 @@ class The_reaper_by_hand(Story):
         self.assertEqual("25P03", error.sqlstate)
         self.assertEqual("served", waiter.reply(timeout=10).value)
 
+    def a_long_statement_protects_only_by_what_it_says(self):
+        pooler = self.pooler(settings=QUICK)
+        columns = ", ".join(f"{number} AS column_{number}" for number in range(100))
+        said = {"wide": f"SELECT {columns}", "locker": f"SELECT {columns}, pg_advisory_xact_lock(7)"}
+        held = {}
+        for name, statement in said.items():
+            held[name] = pooler.client(parameters={"application_name": name})
+            held[name].begin()
+            held[name].query(statement)
+        wait_until("both hold", lambda: sum(int(row["holding"]) for row in pooler.show("ORIGINS")) == 2)
+        got = {}
+        for name in said:
+            row, = self._reap(pooler.console(), f"REAP ORIGIN {self._origin(pooler, name)}")
+            got[name] = (row["outcome"], row["reason"])
+        self.assertEqual({"wide": ("ended", "idle in transaction"), "locker": ("stays", "it may hold an advisory lock")}, got)
+        self.assertEqual("25P03", held["wide"].expect_closed(timeout=15)[0].sqlstate)
+
     def what_their_end_would_destroy_protects_them(self):
         pg = self.postgres(max_connections=40, max_prepared_transactions=5)
         pooler = self.pooler(pg=pg, settings={**QUICK, "pool_mode": "session", "default_pool_size": 20})
@@ -116,7 +133,7 @@ class The_reaper_by_hand(Story):
         held["a COPY goes on"].read_to(b"G", timeout=15)
         held["a COPY goes on"].send(copy_data(b"row\n"))
         held["it works, or waits for an answer"].send(query("SELECT pg_sleep(30)"))
-        held["it sent a statement too long to be looked at"].query("SELECT 1 " + "/* long */" * 50)
+        held["it sent a statement too long to be looked at"].query("SELECT 1 " + "/* long */" * 500)
         half = pooler.client(parameters={"application_name": "half"})
         half.value("SELECT 1")
         half.send(query("SELECT 'the rest'")[:7])
