@@ -567,6 +567,7 @@ static void add_to_ledger(struct worker *worker, struct snapshot *snapshot, cons
 	const struct habits *habits = &guest->habits;
 	const struct channel *channel = guest->channel && guest->channel->guest == guest ? guest->channel : NULL;
 	struct ledger_row *row = snapshot_ledger(snapshot);
+	struct account account = habits_account(guest);
 	time_us since;
 
 	if (!row)
@@ -582,12 +583,13 @@ static void add_to_ledger(struct worker *worker, struct snapshot *snapshot, cons
 	row->rest = habits->rest_since ? worker->now - habits->rest_since : 0;
 	row->bursts = habits->bursts;
 	row->transactions = habits->transactions;
-	row->waited = habits->waited;
+	row->parked = account.parked;
+	row->waited = account.waiting;
 	row->executing = habits->executing;
 	row->in_block = habits->in_block;
-	row->sending = habits->sending + (channel && channel->unread_since ? worker->now - channel->unread_since : 0);
-	row->received = habits->received;
-	row->sent = habits->sent;
+	row->sending = account.sending;
+	row->received = account.received;
+	row->sent = account.sent;
 	row->no_reap = habits->exempt;
 	if (habits->first)
 		text_escape(row->first, sizeof row->first, span_text(habits->first->at));

@@ -102,8 +102,38 @@ static void note_leaving(const struct guest *guest, struct share *share)
 		strncmp(habits->first->at, share->voted, sizeof share->voted - 1) == 0;
 }
 
+void account_add(struct account *to, const struct account *more)
+{
+	to->parked += more->parked;
+	to->waiting += more->waiting;
+	to->sending += more->sending;
+	to->received += more->received;
+	to->sent += more->sent;
+}
+
+struct account habits_account(const struct guest *guest)
+{
+	const struct habits *habits = &guest->habits;
+	const struct channel *channel = guest->channel && guest->channel->guest == guest ? guest->channel : NULL;
+	time_us now = guest->worker->now;
+	struct account account = { .parked = habits->rested,
+		.waiting = habits->waited,
+		.sending = habits->sending,
+		.received = habits->received,
+		.sent = habits->sent };
+
+	if (habits->rest_since)
+		account.parked += now - habits->rest_since;
+	if (guest->state == GUEST_WAITING)
+		account.waiting += now - guest->wants_since;
+	if (channel && channel->unread_since)
+		account.sending += now - channel->unread_since;
+	return account;
+}
+
 void habits_leave(struct guest *guest)
 {
+	struct account account;
 	struct share *share = share_of(guest);
 	const struct channel *channel = guest->channel;
 
@@ -117,6 +147,9 @@ void habits_leave(struct guest *guest)
 	if (channel && channel->guest == guest && !track_idle(&channel->track))
 		share->facts.cancels++;
 	share->facts.dead_peers += guest->peer_died;
+	account = habits_account(guest);
+	/* Whom the survey that is going on has looked at is in its sum; he is not counted twice. */
+	account_add(guest->handle.slot < guest->worker->survey_slot ? &share->leaving : &share->gone, &account);
 	note_leaving(guest, share);
 }
 
@@ -143,6 +176,7 @@ void habits_ask(struct guest *guest)
 	share = share_of(guest);
 	rest = guest->worker->now - habits->rest_since;
 	habits->rest_since = 0;
+	habits->rested += rest;
 	if (habits->bursts == 0) {
 		habits->bursts = 1;
 		return;

@@ -10,8 +10,16 @@ struct guest;
 struct channel;
 struct text;
 
+/* What has been summed of a client up to this moment, and of an origin's. */
+struct account {
+	time_us parked, waiting, sending;
+	uint64_t received, sent; /* bytes */
+};
+void account_add(struct account *, const struct account *more);
+
 struct habits {
 	time_us rest_since; /* it came to rest: it owes nothing, is owed nothing, and no block is open; 0: it is at work */
+	time_us rested;     /* in all rests that have ended */
 	time_us waited, executing, in_block;
 	time_us sending;         /* its server waited for it to read on */
 	uint64_t received, sent; /* bytes */
@@ -36,6 +44,9 @@ void habits_arrive(struct guest *);
 /* It is going away. Before its lease is ended. */
 void habits_leave(struct guest *);
 void habits_fini(struct guest *);
+
+/* Its account, with what goes on at this moment. */
+struct account habits_account(const struct guest *);
 
 /* It asked for something: its rest is over, or its pause within a transaction block. */
 void habits_ask(struct guest *);

@@ -5,6 +5,7 @@
 
 #include "base/span.h"
 #include "core/leak.h"
+#include "serve/habits.h"
 
 /* Who our clients are: the table of origins, see the essay in origins.c. An origin's place in the table is for ever; what it stands for
  * changes, under the house's lock, when it has no clients. Its shares belong to the workers, one each. */
@@ -19,6 +20,8 @@ struct share {
 	/* What most clients that look forgotten began with (by majority vote), and what the oldest hold is doing. */
 	char voted[ORIGIN_WORDS], held[ORIGIN_WORDS];
 	uint32_t votes;
+	struct account gone, leaving,
+		here;        /* of clients that have left; during a survey that had counted them; that are here */
 	uint32_t quiet_said; /* what of this share is in origin.quiet */
 	uint32_t pool;       /* pool_id of one of its clients; and that client's address */
 	uint32_t peer_process;

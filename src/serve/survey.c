@@ -93,6 +93,8 @@ static void forget_moment(struct share *share)
 		facts->unread = 0;
 	facts->oldest_quiet = facts->oldest_hold = facts->oldest_unread = 0;
 	facts->session_mode = false;
+	account_add(&share->gone, &share->leaving);
+	share->leaving = share->here = (struct account){ 0 };
 	share->votes = 0;
 	share->held[0] = 0;
 }
@@ -164,9 +166,12 @@ static void look_at_guest(struct worker *worker, const struct guest *guest)
 {
 	struct share *share = guest->origin && guest->habits.arrived ? origin_share(guest->origin, worker->index)
 								     : NULL;
+	struct account account;
 
 	if (!share || guest->state == GUEST_ENDING)
 		return;
+	account = habits_account(guest);
+	account_add(&share->here, &account);
 	share->facts.clients++;
 	share->facts.parked += guest->state == GUEST_PARKED || (guest->state == GUEST_LENT && guest->habits.rest_since);
 	share->facts.waiting += guest->state == GUEST_WAITING;
@@ -241,6 +246,8 @@ static void add_share(struct survey_row *row, struct share *share)
 		row->peer_is_six = share->peer_is_six;
 		memcpy(row->peer_ip, share->peer_ip, sizeof row->peer_ip);
 	}
+	account_add(&row->account, &share->gone);
+	account_add(&row->account, &share->here);
 	add_facts(&row->facts, &share->facts);
 }
 
@@ -277,10 +284,11 @@ void survey_visit(struct worker *worker, struct letter *mail)
 		guest = slots_next(&worker->guests, &letter->slot);
 		if (!guest) {
 			add_shares(worker, letter);
-			letter->slot = 0;
+			letter->slot = worker->survey_slot = 0;
 			letter->worker++;
 			break;
 		}
+		worker->survey_slot = letter->slot;
 		look_at_guest(worker, guest);
 		if (guest->habits.arrived && guest->state != GUEST_ENDING)
 			told_look(&letter->told, guest);

@@ -18,6 +18,7 @@ struct survey_row {
 	uint8_t peer_ip[16];
 	bool peer_is_six;
 	struct leak_facts facts;
+	struct account account;
 	char voted[ORIGIN_WORDS], held[ORIGIN_WORDS];
 	uint32_t votes;
 };

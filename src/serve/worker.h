@@ -283,6 +283,7 @@ struct worker {
 	bool stop, doors_shut;
 	struct suspension suspension;
 	atomic_uint client_count;
+	uint32_t survey_slot; /* guests in slots before it were looked at by the survey that is going on; 0: none is */
 	struct timer stats_timer, survey_timer, peers_timer;
 	struct pool_view *views_known[VIEWS_KNOWN]; /* what pool_view_for found last, by a hash of both names */
 	bool peers_asked;                           /* a round of asking is under way: see peers.c */

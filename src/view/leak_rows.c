@@ -66,6 +66,7 @@ static const struct column origin_columns[] = {
 	{ "abandoned", INT8 }, { "dead_peers", INT8 }, { "executing_time", NUMERIC }, { "in_transaction_time", NUMERIC },
 	{ "oldest_quiet", NUMERIC }, { "oldest_hold", NUMERIC }, { "median_rest", NUMERIC }, { "median_life", NUMERIC },
 	{ "route", TEXT }, { "statement", TEXT }, { "protected", TEXT }, { "weight", INT4 },
+	{ "parked_time", NUMERIC }, { "waiting_time", NUMERIC }, { "sending_time", NUMERIC }, { "received", INT8 }, { "sent", INT8 },
 };
 #define O(put, member) { put, offsetof(struct origin_row, member) }
 static const struct field origin_fields[] = {
@@ -77,6 +78,7 @@ static const struct field origin_fields[] = {
 	O(put_u64, abandoned), O(put_u64, dead_peers), O(put_duration, executing_time), O(put_duration, in_block_time),
 	O(put_duration, oldest_quiet), O(put_duration, oldest_hold), O(put_duration_or_null, median_rest), O(put_duration_or_null, median_life),
 	O(put_text_or_null, route), O(put_text_or_null, statement), O(put_yes_no, is_protected), O(put_u32, weight),
+	O(put_duration, parked_time), O(put_duration, waiting_time), O(put_duration, sending_time), O(put_u64, received), O(put_u64, sent),
 };
 
 static const struct column breakdown_columns[] = {
@@ -122,6 +124,7 @@ static const struct column ledger_columns[] = {
 	{ "rest", NUMERIC }, { "bursts", INT4 }, { "transactions", INT4 }, { "waiting_time", NUMERIC },
 	{ "executing_time", NUMERIC }, { "in_transaction_time", NUMERIC }, { "sending_time", NUMERIC },
 	{ "received", INT8 }, { "sent", INT8 }, { "first_statement", TEXT }, { "last_statement", TEXT }, { "no_reap", TEXT },
+	{ "parked_time", NUMERIC },
 };
 #define G(put, member) { put, offsetof(struct ledger_row, member) }
 static const struct field ledger_fields[] = {
@@ -130,6 +133,7 @@ static const struct field ledger_fields[] = {
 	G(put_duration_or_null, rest), G(put_u32, bursts), G(put_u32, transactions), G(put_duration, waited),
 	G(put_duration, executing), G(put_duration, in_block), G(put_duration, sending),
 	G(put_u64, received), G(put_u64, sent), G(put_text_or_null, first), G(put_text_or_null, last), G(put_yes_no, no_reap),
+	G(put_duration, parked),
 };
 
 static const struct column reap_columns[] = {

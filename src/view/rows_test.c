@@ -12,7 +12,7 @@
 #include "base/text.h"
 #include "view/rows.h"
 
-#define CELLS   40
+#define CELLS   48
 #define RECORDS 64
 
 /* An answer as a client has it. NULL cells are NULL. */
@@ -250,14 +250,14 @@ static const struct expectation {
 	{ "ledger",
 		"client:23 user:25 database:25 application_name:25 addr:25 port:23 origin:23 state:25 connect_time:25 age:1700 "
 		"rest:1700 bursts:23 transactions:23 waiting_time:1700 executing_time:1700 in_transaction_time:1700 "
-		"sending_time:1700 received:20 sent:20 first_statement:25 last_statement:25 no_reap:25",
+		"sending_time:1700 received:20 sent:20 first_statement:25 last_statement:25 no_reap:25 parked_time:1700",
 		PART_LEDGER },
 	{ "origins",
 		"id:23 user:25 database:25 application_name:25 address:25 driver:25 process:25 process_id:23 clients:23 parked:23 "
 		"waiting:23 lent:23 quiet:23 silent:23 once:23 in_transaction:23 holding:23 unread:23 logins:20 logouts:20 "
 		"logins_while_quiet:20 reused:20 transactions:20 cancels:20 abandoned:20 dead_peers:20 executing_time:1700 "
 		"in_transaction_time:1700 oldest_quiet:1700 oldest_hold:1700 median_rest:1700 median_life:1700 route:25 "
-		"statement:25 protected:25 weight:23",
+		"statement:25 protected:25 weight:23 parked_time:1700 waiting_time:1700 sending_time:1700 received:20 sent:20",
 		PART_LEAKS },
 	{ "breakdowns",
 		"origin:23 user:25 database:25 application_name:25 address:25 by:25 value:25 clients:23 quiet:23 "

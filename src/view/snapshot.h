@@ -176,6 +176,8 @@ struct origin_row {
 	char route[SNAPSHOT_NAME], statement[SNAPSHOT_WORDS];
 	bool is_protected;
 	uint32_t weight; /* where origins take turns */
+	time_us parked_time, waiting_time, sending_time;
+	uint64_t received, sent; /* bytes */
 };
 
 /* Who somebody is and where from; escaped. */
@@ -233,6 +235,7 @@ struct ledger_row {
 	uint64_t received, sent;                      /* bytes */
 	char first[SNAPSHOT_WORDS], last[SNAPSHOT_WORDS];
 	bool no_reap;
+	time_us parked; /* all its rests, with the one that goes on */
 };
 
 /* A client that the reaper looked at. */

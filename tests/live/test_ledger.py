@@ -85,6 +85,34 @@ class The_ledger(Story):
         self.assertEqual(("0", "0", "0", None), (row["bursts"], row["transactions"], row["received"], row["first_statement"]))
         self.assertEqual("0.000", row["waiting_time"])
         self.assertGreater(float(row["rest"]), 0)
+        self.assertEqual(float(row["rest"]), float(row["parked_time"]))
+        row = row_of(worker)
+        self.assertGreater(float(row["parked_time"]), float(row["rest"]))
+
+    def an_origins_account_is_that_of_all_its_clients(self):
+        pooler = self.pooler(settings={**QUICK, "default_pool_size": 1, "workers": 2})
+        names = {"application_name": "sums"}
+        sums = ("parked_time", "waiting_time", "sending_time", "received", "sent")
+        clients = [pooler.client(parameters=names) for _ in range(4)]
+        clients[0].begin()
+        for client in clients[1:]:
+            client.send(query("SELECT repeat('x', 3000)"))
+        wait_until("they wait", lambda: pooler.pool()["cl_waiting"] == 3)
+        clients[0].query("COMMIT")
+        for client in clients[1:]:
+            client.reply()
+        wait_until("all rest", lambda: all(row["state"] == "parked" for row in pooler.show("LEDGER")))
+        account = [row for row in pooler.show("LEDGER") if row["application_name"] == "sums"]
+        wanted = {key: sum(float(row[key]) for row in account) for key in sums}
+        self.assertGreater(wanted["sent"], 9000)
+        row = self._origin(pooler, "sums", quiet=4, received=int(wanted["received"]), sent=int(wanted["sent"]))
+        self.assertAlmostEqual(wanted["waiting_time"], float(row["waiting_time"]), delta=0.01)
+        self.assertGreater(float(row["parked_time"]), wanted["parked_time"])
+        # What they did stays when they are gone, once.
+        for client in clients[:3]:
+            client.close()
+        after = self._origin(pooler, "sums", clients=1, received=row["received"], sent=row["sent"], waiting_time=row["waiting_time"])
+        self.assertGreaterEqual(float(after["parked_time"]), float(row["parked_time"]))
 
     def logins_while_siblings_are_quiet_are_counted(self):
         pooler = self.pooler(settings={**QUICK, "leak_siblings": 3})
