@@ -358,6 +358,7 @@ static void visit_report(struct worker *worker, struct snapshot *snapshot)
 		snapshot_reaps(snapshot, report->reaps, report->reap_count);
 		snapshot->reaped = report->reaped;
 		snapshot->noticed = report->noticed;
+		snapshot->reaped_in_vain = report->in_vain;
 	}
 	report_drop(report);
 }

@@ -24,6 +24,9 @@
 /* An origin that logs in again at once as many as were ended would be a storm of our making: it is let alone for this long. */
 #define LET_ALONE_US (600 * SECOND_US)
 
+/* So many looks in a row without anybody who may go are said, and again after LET_ALONE_US. */
+#define VAIN_LOOKS 6
+
 struct letter_reap *reaper_letter(void)
 {
 	struct letter_reap *letter = calloc(1, sizeof *letter);
@@ -230,6 +233,7 @@ static void take_candidate(struct worker *worker, struct letter_reap *letter, co
 	if (order.by_hand)
 		order.family = candidate->subject.holds_server ? FAMILY_SERVER : FAMILY_CLIENT;
 	verdict = reap_judge(&candidate->subject, &order);
+	letter->judged[verdict]++;
 	if (letter->notice) {
 		/* Whoever would be marked is told, once. */
 		if ((verdict != REAP_MARK && verdict != REAP_WAIT && verdict != REAP_GOES) ||
@@ -334,7 +338,12 @@ struct reaper {
 		time_us at, let_alone_until;
 	} ended[WATCHED];
 	size_t ended_next;
-	uint64_t ended_total, told_total;
+	struct vain {
+		uint32_t origin, looks;
+		time_us said;
+	} vain[WATCHED];
+	size_t vain_next;
+	uint64_t ended_total, told_total, vain_total;
 };
 
 struct reaper *reaper_new(void)
@@ -430,6 +439,65 @@ static void note_ended(struct reaper *reaper, struct house *house, uint32_t orig
 	*ended = (struct ended){ .origin = origin, .count = count, .logins = logins, .at = now };
 }
 
+/* Why those of an origin stay: "a COPY goes on: 3; it listens: 12". */
+static void list_reasons(const struct letter_reap *letter, char *out, size_t size)
+{
+	size_t length = 0;
+
+	out[0] = 0;
+	for (unsigned verdict = KEEP_PROTECTED; verdict < REAP_VERDICTS; verdict++)
+		if (letter->judged[verdict] > 0)
+			length += text_format(out + length, size - length, "%s%s: %u", length ? "; " : "",
+				reap_reason((enum reap_verdict)verdict), letter->judged[verdict]);
+}
+
+static void say_in_vain(struct house *house, const struct letter_reap *letter)
+{
+	const struct reap_target *target = &letter->targets[0];
+	struct report *report = report_keep(house);
+	char reasons[REAP_VERDICTS * 64];
+
+	list_reasons(letter, reasons, sizeof reasons);
+	for (size_t i = 0; report && i < report->origin_count; i++) {
+		const struct origin_row *origin = &report->origins[i];
+
+		if (origin->id == target->origin)
+			log_line(LOG_WARNING,
+				"reaper: origin %u (%s/%s \"%s\" at %s) leaks by pattern %s and room is needed, but nobody of it may be ended: %s",
+				origin->id, origin->database, origin->user, origin->application_name, origin->address,
+				target->pattern, reasons);
+	}
+	report_drop(report);
+}
+
+/* A net that catches nobody must not fail in silence. Who is marked, or waits for the end of his grace, will go. */
+static void note_vain(struct reaper *reaper, struct house *house, const struct letter_reap *letter, time_us now)
+{
+	const struct reap_target *target = &letter->targets[0];
+	struct vain *vain = NULL;
+	uint32_t kept = 0;
+
+	for (size_t i = 0; i < WATCHED && !vain; i++)
+		if (reaper->vain[i].origin == target->origin)
+			vain = &reaper->vain[i];
+	for (unsigned verdict = KEEP_PROTECTED; verdict < REAP_VERDICTS; verdict++)
+		kept += letter->judged[verdict];
+	if (kept == 0 || target->gone > 0 || letter->judged[REAP_MARK] > 0 || letter->judged[REAP_WAIT] > 0) {
+		if (vain)
+			vain->looks = 0;
+		return;
+	}
+	reaper->vain_total++;
+	if (!vain) {
+		vain = &reaper->vain[reaper->vain_next++ % WATCHED];
+		*vain = (struct vain){ .origin = target->origin };
+	}
+	if (++vain->looks < VAIN_LOOKS || (vain->said && now < vain->said + LET_ALONE_US))
+		return;
+	vain->said = now;
+	say_in_vain(house, letter);
+}
+
 static void audit(struct reaper *reaper, struct letter_reap *letter)
 {
 	time_us wall = clock_wall();
@@ -462,6 +530,8 @@ void reaper_home(struct reaper *reaper, struct house *house, struct letter *mail
 
 	if (reaper) {
 		audit(reaper, letter);
+		if (!letter->notice && !letter->order.by_hand && letter->target_count > 0)
+			note_vain(reaper, house, letter, clock_now());
 		for (uint32_t i = 0;
 			i < letter->target_count && !letter->dry_run && !letter->notice && !letter->order.by_hand; i++)
 			if (letter->targets[i].gone > 0) {
@@ -485,8 +555,9 @@ size_t reaper_list(const struct reaper *reaper, struct reap_row *out, size_t cap
 	return n;
 }
 
-void reaper_totals(const struct reaper *reaper, uint64_t *ended, uint64_t *told)
+void reaper_totals(const struct reaper *reaper, uint64_t *ended, uint64_t *told, uint64_t *in_vain)
 {
 	*ended = reaper->ended_total;
 	*told = reaper->told_total;
+	*in_vain = reaper->vain_total;
 }

@@ -33,7 +33,8 @@ struct letter_reap {
 	uint32_t target_count;
 	struct reap_row *rows; /* REAP_ROWS of them; when an administrator asked also those that stay */
 	uint32_t row_count;
-	uint32_t stayed; /* beyond what the rows tell */
+	uint32_t stayed;                /* beyond what the rows tell */
+	uint32_t judged[REAP_VERDICTS]; /* how often each was the verdict */
 };
 
 struct letter_reap *reaper_letter(void); /* NULL: memory refused */
@@ -62,7 +63,7 @@ void reaper_home(struct reaper *, struct house *, struct letter *);
 /* Those ended lately, the last first, for SHOW REAPS. Returns how many of `capacity`. */
 size_t reaper_list(const struct reaper *, struct reap_row *, size_t capacity);
 
-/* How many were ended, and how many were told, since the start. */
-void reaper_totals(const struct reaper *, uint64_t *ended, uint64_t *told);
+/* How many were ended, and how many were told, since the start; and how often it wanted to end somebody and could not. */
+void reaper_totals(const struct reaper *, uint64_t *ended, uint64_t *told, uint64_t *in_vain);
 
 #endif

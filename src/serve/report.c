@@ -257,7 +257,7 @@ struct report *report_make(struct house *house, const struct leak_book *book, co
 	report->reaps = calloc(REAPS_SHOWN, sizeof *report->reaps);
 	if (report->reaps)
 		report->reap_count = reaper_list(reaper, report->reaps, REAPS_SHOWN);
-	reaper_totals(reaper, &report->reaped, &report->noticed);
+	reaper_totals(reaper, &report->reaped, &report->noticed, &report->in_vain);
 	for (; report->leak_count < leaks; report->leak_count++)
 		fill_leak(
 			&report->leaks[report->leak_count], leak_at(book, report->leak_count), report, before, offset);

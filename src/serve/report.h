@@ -15,7 +15,7 @@ struct report {
 	size_t breakdown_count;
 	struct reap_row *reaps;
 	size_t reap_count;
-	uint64_t reaped, noticed; /* since the start */
+	uint64_t reaped, noticed, in_vain; /* since the start */
 };
 struct report *report_keep(struct house *); /* the last one, counted for the caller; NULL: there is none yet */
 void report_drop(struct report *);          /* NULL is fine */

@@ -83,6 +83,7 @@ const struct metric metrics[] = {
 	PROCESS("pgweir_servers", GAUGE, U32, servers_total, "Connections to PostgreSQL."),
 	PROCESS("pgweir_pools", GAUGE, SIZE, pool_count, "Pools: pairs of a database and a user."),
 	PROCESS("pgweir_reaped_clients_total", COUNTER, U64, reaped, "Clients that the leak guard or REAP has ended."),
+	PROCESS("pgweir_reaper_in_vain_total", COUNTER, U64, reaped_in_vain, "Looks at a leaking origin at which room was needed and none of its clients could be ended."),
 	PROCESS("pgweir_noticed_clients_total", COUNTER, U64, noticed, "Clients that the leak guard has told of their leak."),
 
 	POOL("pgweir_pool_clients", GAUGE, U32, clients, "Clients that are logged in."),

@@ -308,6 +308,7 @@ struct snapshot {
 	size_t pin_count;
 	/* totals */
 	uint64_t reaped, noticed; /* clients that the reaper ended, and told, since the start */
+	uint64_t reaped_in_vain;  /* how often it wanted to end somebody, and nobody could go */
 	uint32_t clients_total, clients_login, clients_at_door, servers_total, names_pending;
 	uint64_t door_waits, clients_max;
 	bool paused, suspended, shutting_down;

@@ -1,4 +1,5 @@
 """Ending clients that leak: whom it may end, whom never, and what they are told."""
+import re
 import time
 
 import wire
@@ -236,6 +237,23 @@ class The_reaper_by_itself(Story):
         self.assertEqual("25P03", errors[0].sqlstate)
         wait_until("it is listed", lambda: pooler.show("REAPS"))
         self.assertEqual(["ended"], [row["outcome"] for row in pooler.show("REAPS")])
+
+    @takes(90)
+    def that_nobody_may_be_ended_is_said(self):
+        pooler = self.pooler(settings={**QUICK, "leak_action": "reclaim", "default_pool_size": 2, "query_wait_timeout": 0})
+        holders = [pooler.client(parameters={"application_name": "lockers"}) for _ in range(2)]
+        for number, client in enumerate(holders):
+            client.begin()
+            client.query(f"SELECT pg_advisory_xact_lock({number})")
+        waiter = pooler.client(parameters={"application_name": "waiter"})
+        waiter.send(query("SELECT 'served'"))
+        said = (r'WARNING reaper: origin \d+ \(app/app "lockers" at 127\.0\.0\.1\) leaks by pattern L\d+ and room is needed, '
+                r"but nobody of it may be ended: it may hold an advisory lock: 2\n")
+        wait_until("it is said", lambda: re.search(said, pooler.log()), timeout=60)
+        self.assertEqual([], pooler.show("REAPS"))
+        holders[0].query("COMMIT")
+        self.assertEqual("served", waiter.reply(timeout=30).value)
+        self.assertEqual(1, pooler.log().count("nobody of it may be ended"))
 
     @takes(90)
     def notice_tells_and_ends_nobody(self):
