@@ -76,7 +76,7 @@ complete -c pgweir -n '__fish_seen_subcommand_from stress' -l storm -d 'the burs
 complete -c pgweir -n '__fish_seen_subcommand_from stress' -l warm-up -x -d 'sockets of the warm-up before the first wave (a tenth)'
 complete -c pgweir -n '__fish_seen_subcommand_from stress' -l baseline -x -d 'how long to look before the first socket (3s)'
 complete -c pgweir -n '__fish_seen_subcommand_from stress' -l warm-for -x -d 'how long the warm-up lasts (2s)'
-complete -c pgweir -n '__fish_seen_subcommand_from stress' -l ramp -x -d 'in how long a wave'\''s sockets come (2s)'
+complete -c pgweir -n '__fish_seen_subcommand_from stress' -l ramp -x -d 'in how long a wave'\''s sockets come (2s); 50/s: so many a second; 10s/5: in five steps'
 complete -c pgweir -n '__fish_seen_subcommand_from stress' -l hold -x -d 'how long they stay (5s)'
 complete -c pgweir -n '__fish_seen_subcommand_from stress' -l burst-for -x -d 'how long the burst lasts (2s)'
 complete -c pgweir -n '__fish_seen_subcommand_from stress' -l drain -x -d 'in how long they go (2s)'

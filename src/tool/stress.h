@@ -76,6 +76,8 @@ struct stress_plan {
 
 	unsigned sockets, burst, warm_up, waves, may_keep;
 	time_us baseline, warm_for, ramp, hold, burst_for, drain, settle, think, timeout, sample;
+	unsigned ramp_rate;          /* sockets a second, in place of the time `ramp`; 0: that */
+	unsigned ramp_steps;         /* levels that the ramp goes up by; 0: evenly */
 	unsigned abuse[ABUSE_KINDS]; /* percent of the visitors */
 	uint64_t seed;
 

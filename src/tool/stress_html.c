@@ -218,8 +218,9 @@ static void add_plan(const struct stress_result *r, struct buf *out)
 	const struct {
 		const char *name;
 		time_us time;
-	} times[] = { { "baseline", p->baseline }, { "ramp", p->ramp }, { "hold", p->hold }, { "burst", p->burst_for },
-		{ "drain", p->drain }, { "settle", p->settle }, { "think", p->think } };
+	} times[] = { { "baseline", p->baseline },
+		{ "ramp", p->ramp_rate ? p->sockets * SECOND_US / p->ramp_rate : p->ramp }, { "hold", p->hold },
+		{ "burst", p->burst_for }, { "drain", p->drain }, { "settle", p->settle }, { "think", p->think } };
 	char text[40];
 
 	report_raw(out, "<section><h2>How it was done</h2>\n");
@@ -234,6 +235,10 @@ static void add_plan(const struct stress_result *r, struct buf *out)
 		report_add(out, "%s %s %s", i ? "," : " Times:", times[i].name,
 			text_duration(text, sizeof text, times[i].time));
 	report_raw(out, ".");
+	if (p->ramp_rate > 0)
+		report_add(out, " The ramp was of %u sockets a second.", p->ramp_rate);
+	if (p->ramp_steps > 0)
+		report_add(out, " The ramp had %u steps.", p->ramp_steps);
 	for (unsigned i = 1; i < ABUSE_KINDS; i++) {
 		if (p->abuse[i] > 0)
 			report_add(out, " Abuse: %s %u %%.", stress_abuse_names[i], p->abuse[i]);

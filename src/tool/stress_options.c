@@ -8,6 +8,7 @@
 #include "base/text.h"
 #include "io/clock.h"
 #include "tool/stress_request.h"
+#include "tool/stress_schedule.h"
 #include "tool/stress_source.h"
 
 enum {
@@ -250,7 +251,8 @@ static bool read_option(int option, struct stress_plan *p, struct fault fault)
 	case O_WARM_FOR:
 		return read_time(option, 100 * MILLISECOND_US, &p->warm_for, fault);
 	case O_RAMP:
-		return read_time(option, 0, &p->ramp, fault);
+		return ramp_read(optarg, p) ||
+			refuse(fault, option, "wants a time (2s), a rate (50/s), or a time in 2 to 20 steps (10s/5)");
 	case O_HOLD:
 		return read_time(option, 100 * MILLISECOND_US, &p->hold, fault);
 	case O_BURST_FOR:

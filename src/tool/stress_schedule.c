@@ -1,6 +1,9 @@
 #include "tool/stress_schedule.h"
 
+#include <string.h>
+
 #include "base/check.h"
+#include "base/text.h"
 
 /*   sockets
  *      |                            ______ burst
@@ -24,12 +27,46 @@ static void add(
 	s->ends += length;
 }
 
+bool ramp_read(const char *text, struct stress_plan *plan)
+{
+	size_t length = strcspn(text, "/");
+	struct span front = span_of(text, length);
+	int64_t number;
+
+	plan->ramp_rate = plan->ramp_steps = 0;
+	if (strcmp(text + length, "/s") == 0) {
+		if (!text_to_i64(front, &number) || number < 1 || number > STRESS_SOCKETS_MAX)
+			return false;
+		plan->ramp_rate = (unsigned)number;
+		return true;
+	}
+	if (text[length]) {
+		if (!text_to_i64(span_text(text + length + 1), &number) || number < 2 || number > RAMP_STEPS_MAX)
+			return false;
+		plan->ramp_steps = (unsigned)number;
+	}
+	return text_to_duration(front, &plan->ramp) && plan->ramp >= 0 && plan->ramp <= 24 * 3600 * SECOND_US;
+}
+
+static void add_ramp(struct stress_schedule *s, const struct stress_plan *plan, unsigned wave, unsigned sockets)
+{
+	if (plan->ramp_rate > 0)
+		add(s, PHASE_RAMP, wave, sockets * SECOND_US / plan->ramp_rate, 0, sockets);
+	else if (plan->ramp_steps == 0)
+		add(s, PHASE_RAMP, wave, plan->ramp, 0, sockets);
+	for (unsigned k = 1; k <= plan->ramp_steps; k++) {
+		unsigned level = (unsigned)((uint64_t)sockets * k / plan->ramp_steps);
+
+		add(s, PHASE_RAMP, wave, plan->ramp / plan->ramp_steps, level, level);
+	}
+}
+
 void schedule_add_wave(
 	struct stress_schedule *s, const struct stress_plan *plan, unsigned wave, unsigned sockets, unsigned burst)
 {
 	unsigned all = sockets + burst;
 
-	add(s, PHASE_RAMP, wave, plan->ramp, 0, sockets);
+	add_ramp(s, plan, wave, sockets);
 	add(s, PHASE_HOLD, wave, plan->hold, sockets, sockets);
 	if (burst > 0 || plan->storm)
 		add(s, PHASE_BURST, wave, plan->burst_for, all, all);

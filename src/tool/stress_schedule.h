@@ -11,13 +11,17 @@ struct stress_step {
 	unsigned from, to;    /* sockets wanted: they change evenly over the step, or stay */
 };
 
-#define STRESS_STEPS_MAX (3 + 5 * STRESS_WAVES_MAX)
+#define RAMP_STEPS_MAX   20
+#define STRESS_STEPS_MAX (3 + (4 + RAMP_STEPS_MAX) * STRESS_WAVES_MAX)
 
 struct stress_schedule {
 	struct stress_step steps[STRESS_STEPS_MAX];
 	size_t count;
 	time_us ends;
 };
+
+/* How a wave's sockets come: "2s" evenly in that time, "50/s" so many a second, "10s/5" in five steps over that time. False: it is none. */
+bool ramp_read(const char *text, struct stress_plan *);
 
 /* All of it; where the load is to be raised until it breaks, what comes before the first wave. */
 void schedule_make(struct stress_schedule *, const struct stress_plan *);

@@ -38,6 +38,34 @@ static void a_run_is_a_warm_up_and_then_waves(void **state)
 	assert_int_equal(PHASE_SETTLE, schedule_at(&s, s.ends - 1)->phase);
 }
 
+static void a_ramp_is_even_or_has_a_rate_or_steps(void **state)
+{
+	static const char *const bad[] = { "", "2", "0/s", "x/s", "2s/1", "2s/21", "2s/", "/5", "-1s", "25h", "5/s/5" };
+	struct stress_plan p = plan;
+	struct stress_schedule s = { 0 };
+
+	(void)state;
+	assert_true(ramp_read("50/s", &p));
+	schedule_add_wave(&s, &p, 1, 200, 0);
+	assert_int_equal(4 * SECOND_US, s.steps[0].ends);
+	assert_int_equal(100, step_wanted(&s.steps[0], 2 * SECOND_US));
+	assert_true(ramp_read("10s/4", &p));
+	s = (struct stress_schedule){ 0 };
+	schedule_add_wave(&s, &p, 1, 200, 0);
+	for (unsigned i = 0; i < 4; i++) {
+		assert_int_equal(PHASE_RAMP, s.steps[i].phase);
+		assert_int_equal(50 * (i + 1), step_wanted(&s.steps[i], s.steps[i].begins));
+		assert_int_equal(50 * (i + 1), step_wanted(&s.steps[i], s.steps[i].ends - 1));
+		assert_int_equal(s.steps[i].begins, step_due(&s.steps[i], 50 * (i + 1)));
+	}
+	assert_int_equal(10 * SECOND_US, s.steps[3].ends);
+	assert_int_equal(PHASE_HOLD, s.steps[4].phase);
+	for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+		if (ramp_read(bad[i], &p))
+			fail_msg("%s", bad[i]);
+	}
+}
+
 static void nobody_is_wanted_at_rest(void **state)
 {
 	struct stress_schedule s;
@@ -80,11 +108,13 @@ static void the_longest_plan_has_room(void **state)
 
 	(void)state;
 	long_plan.waves = STRESS_WAVES_MAX;
+	long_plan.ramp_steps = RAMP_STEPS_MAX;
 	schedule_make(&s, &long_plan);
 	assert_int_equal(STRESS_STEPS_MAX, s.count);
 	long_plan.waves = 1;
 	long_plan.warm_up = long_plan.burst = 0;
 	long_plan.ramp = 0;
+	long_plan.ramp_steps = 0;
 	schedule_make(&s, &long_plan);
 	assert_int_equal(4, s.count); /* baseline, hold, drain, settle */
 }
@@ -93,6 +123,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_run_is_a_warm_up_and_then_waves),
+		cmocka_unit_test(a_ramp_is_even_or_has_a_rate_or_steps),
 		cmocka_unit_test(nobody_is_wanted_at_rest),
 		cmocka_unit_test(a_ramp_wants_its_sockets_evenly_and_a_late_one_was_due_all_the_same),
 		cmocka_unit_test(the_longest_plan_has_room),

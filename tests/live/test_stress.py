@@ -531,7 +531,7 @@ class Usage(Stressing):
         ws = "ws://127.0.0.1:9/"
         for arguments, says in (((), "which target?"), ((ws, ws), "one URL only"), (("ftp://x/",), "ws://, wss://"),
                                 (("--sockets",), "--sockets wants a value"), (("--hodl", "3s"), "perhaps --hold?"),
-                                ((ws, "--sockets", "0"), "from 1 to 100000"), ((ws, "--hold", "5"), "with its unit"),
+                                ((ws, "--sockets", "0"), "from 1 to 100000"), ((ws, "--hold", "5"), "with its unit"), ((ws, "--ramp", "5"), "a rate (50/s)"),
                                 ((ws, "--abuse", "rest"), "perhaps reset?"), ((ws, "--abuse", "reset=101"), "1 to 100"),
                                 ((ws, "--abuse", "reset=60", "--abuse", "slow=50"), "more than 100 percent"),
                                 ((ws, "--abuse", "transaction"), "postgresql:// targets"),
