@@ -44,7 +44,7 @@ static bool read_since(const char *text, time_us *since)
 		length == 10 || length == 16 ? ":00 UTC" : "");
 	if (length == 19)
 		text_format(whole, sizeof whole, "%s UTC", text);
-	return logs_time_find(span_text(whole), since) && *since > 0;
+	return logs_time_find(span_text(whole), 0, since) && *since > 0;
 }
 
 static void print_wrapped(const char *title, const char *text)
@@ -210,7 +210,7 @@ static void print_json(struct logs_count *count, bool complete)
 
 static int run(const struct options *o, int count, char **files)
 {
-	struct logs_count *found = logs_count_new(o->since);
+	struct logs_count *found = logs_count_new(o->since, clock_wall() + 24 * 3600 * SECOND_US);
 	int status = STATUS_READ;
 	uint64_t key[2];
 

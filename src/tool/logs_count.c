@@ -13,7 +13,7 @@
 #define RECENT 64 /* connections of poolers whose last error is remembered */
 
 struct logs_count {
-	time_us since, now; /* now: the last time seen in this file, for lines that have none */
+	time_us since, latest, now; /* now: the last time seen in this file, for lines that have none */
 	bool dated;
 	struct logs_totals totals;
 	struct logs_group **known; /* one for each row of logs_errors, or NULL */
@@ -28,11 +28,12 @@ struct logs_count {
 	const struct logs_group **sorted;
 };
 
-struct logs_count *logs_count_new(time_us since)
+struct logs_count *logs_count_new(time_us since, time_us latest)
 {
 	struct logs_count *count = memory_new(1, sizeof *count);
 
 	count->since = since;
+	count->latest = latest;
 	count->known = memory_new(logs_errors_count, sizeof(struct logs_group *));
 	count->sorted = memory_new(logs_errors_count + UNKNOWN_MAX, sizeof(struct logs_group *));
 	return count;
@@ -281,7 +282,7 @@ void logs_count_line(struct logs_count *count, char *text, size_t length)
 	struct logs_line line;
 
 	count->totals.lines++;
-	logs_line_read(text, length, &line);
+	logs_line_read(text, length, count->latest, &line);
 	if (line.timed) {
 		count->now = line.when;
 		count->dated = true;

@@ -43,8 +43,8 @@ struct logs_group {
 
 struct logs_count;
 
-/* `since`: what is older does not count; 0: everything does. Without memory the program ends. */
-struct logs_count *logs_count_new(time_us since);
+/* `latest`: see logs_time_find. `since`: what is older does not count; 0: everything does. Without memory the program ends. */
+struct logs_count *logs_count_new(time_us since, time_us latest);
 void logs_count_free(struct logs_count *);
 
 /* The next file: no line of it belongs to the one before. */

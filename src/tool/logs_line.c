@@ -168,7 +168,7 @@ static bool read_json(char *text, size_t length, struct logs_line *line)
 	}
 	time = json_word(object, "timestamp", &text);
 	severity = severity_of(json_word(object, "error_severity", &text));
-	line->timed = logs_time_find(time, &line->when);
+	line->timed = logs_time_find(time, 0, &line->when);
 	line->user = json_word(object, "user", &text);
 	line->database = json_word(object, "dbname", &text);
 	line->address = named(json_word(object, "remote_host", &text));
@@ -189,7 +189,7 @@ bool logs_line_is_csv(struct span line)
 	for (size_t i = 0; i < first.length && first.length < 40; i++)
 		spaces += first.at[i] == ' ';
 	return line.length > 24 && line.at[4] == '-' && line.at[10] == ' ' && first.length < 40 &&
-		first.length < line.length && spaces == 2 && logs_time_find(first, &when);
+		first.length < line.length && spaces == 2 && logs_time_find(first, 0, &when);
 }
 
 bool logs_line_is_open(struct span line)
@@ -246,7 +246,7 @@ static void read_csv(char *text, size_t length, struct logs_line *line)
 
 	for (int i = 0; i < COLUMNS && csv_field(&at, text + length, &fields[i]); i++)
 		;
-	line->timed = logs_time_find(fields[TIME], &line->when);
+	line->timed = logs_time_find(fields[TIME], 0, &line->when);
 	line->user = fields[USER];
 	line->database = fields[DATABASE];
 	line->address = named(fields[FROM]);
@@ -423,7 +423,7 @@ static void read_application(struct span text, struct logs_line *line)
 	}
 }
 
-void logs_line_read(char *line, size_t length, struct logs_line *out)
+void logs_line_read(char *line, size_t length, time_us latest, struct logs_line *out)
 {
 	struct span text = span_of(line, length), prefix, message, ignored;
 	enum severity severity;
@@ -439,7 +439,7 @@ void logs_line_read(char *line, size_t length, struct logs_line *out)
 		read_csv(line, length, out);
 		return;
 	}
-	out->timed = logs_time_find(text, &out->when);
+	out->timed = logs_time_find(text, latest, &out->when);
 	if (read_pooler(text, out))
 		return;
 	severity = find_severity(text, &prefix, &message);

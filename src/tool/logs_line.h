@@ -22,8 +22,8 @@ struct logs_line {
 	struct span connection;                           /* what names the connection in a pooler's log */
 };
 
-/* Take it apart. The spans lie in `line`, which is changed (csvlog's quotes and jsonlog's escapes are resolved in place). */
-void logs_line_read(char *line, size_t length, struct logs_line *);
+/* Take it apart. The spans lie in `line`, which is changed (csvlog's quotes and jsonlog's escapes are resolved in place). `latest`: see logs_time_find. */
+void logs_line_read(char *line, size_t length, time_us latest, struct logs_line *);
 
 /* Whether this line leaves a quote of csvlog open, so that the next one belongs to it. */
 bool logs_line_is_open(struct span line);
@@ -31,8 +31,9 @@ bool logs_line_is_open(struct span line);
 /* Whether a record of csvlog begins here. */
 bool logs_line_is_csv(struct span line);
 
-/* The first time in the text, of any of the forms that logs have; names of zones other than UTC and GMT are taken for this machine's. */
-bool logs_time_find(struct span text, time_us *when);
+/* The first time in the text, of any of the forms that logs have; names of zones other than UTC and GMT are taken for this machine's. One
+ * without a year, which counts only where no other is, is of the last year in which it was not after `latest` (0: it is no time). */
+bool logs_time_find(struct span text, time_us latest, time_us *when);
 
 /* "2026-11-25 10:00:01" in UTC. Returns out. */
 const char *logs_time_text(char out[24], time_us when);

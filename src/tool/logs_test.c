@@ -2,6 +2,8 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdlib.h>
+#include <time.h>
 #include <cmocka.h>
 
 #include "base/text.h"
@@ -62,7 +64,7 @@ static void every_writer_s_line_is_taken_apart(void **state)
 		char text[600];
 
 		print_message("%s\n", rows[i].line);
-		logs_line_read(text, text_copy(text, sizeof text, rows[i].line), &line);
+		logs_line_read(text, text_copy(text, sizeof text, rows[i].line), 0, &line);
 		assert_int_equal(line.source, rows[i].source);
 		assert_true(line.error >= 0);
 		assert_string_equal(logs_errors[line.error].key, rows[i].key);
@@ -91,7 +93,7 @@ static void what_only_quotes_an_error_is_none(void **state)
 		char text[600];
 
 		print_message("%s\n", lines[i]);
-		logs_line_read(text, text_copy(text, sizeof text, lines[i]), &line);
+		logs_line_read(text, text_copy(text, sizeof text, lines[i]), 0, &line);
 		assert_int_equal(line.error, -1);
 		assert_false(line.severe);
 	}
@@ -107,11 +109,37 @@ static void times_of_all_forms_are_the_same_moment(void **state)
 	(void)state;
 	for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
 		print_message("%s\n", texts[i]);
-		assert_true(logs_time_find(span_text(texts[i]), &when));
+		assert_true(logs_time_find(span_text(texts[i]), 0, &when));
 		assert_int_equal(when, 1795600801500000);
 	}
-	assert_false(logs_time_find(span_text("2026-13-25 10:00:01"), &when));
-	assert_false(logs_time_find(span_text("Nov 25 10:00:01 host"), &when));
+	assert_false(logs_time_find(span_text("2026-13-25 10:00:01"), 0, &when));
+	assert_false(logs_time_find(span_text("Nov 25 10:00:01 host"), 0, &when));
+}
+
+static void a_time_without_a_year_is_of_the_last_that_fits(void **state)
+{
+	static const struct {
+		const char *latest, *text, *is;
+	} cases[] = { { "2026-11-26 12:00:00 UTC", "Nov 25 10:00:01 host postgres[7]: x", "2026-11-25 10:00:01" },
+		{ "2026-01-02 12:00:00 UTC", "Dec 31 23:59:59 host", "2025-12-31 23:59:59" },
+		{ "2026-11-26 12:00:00 UTC", "Nov  6 10:00:01 host", "2026-11-06 10:00:01" },
+		{ "2026-11-26 12:00:00 UTC", "Nov 25 10:00:09 host [3-1] 2026-11-25 10:00:01 UTC",
+			"2026-11-25 10:00:01" } };
+	static const char *const bad[] = { "Nov 45 10:00:01", "Nov 00 10:00:01", "Nox 25 10:00:01", "Nov 25 24:00:01",
+		"Nov 25 10:00" };
+	time_us latest, when;
+	char shown[24];
+
+	(void)state;
+	setenv("TZ", "UTC", 1);
+	tzset();
+	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+		assert_true(logs_time_find(span_text(cases[i].latest), 0, &latest));
+		assert_true(logs_time_find(span_text(cases[i].text), latest, &when));
+		assert_string_equal(cases[i].is, logs_time_text(shown, when));
+	}
+	for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
+		assert_false(logs_time_find(span_text(bad[i]), latest, &when));
 }
 
 static void count_text(struct logs_count *count, const char *line)
@@ -123,7 +151,7 @@ static void count_text(struct logs_count *count, const char *line)
 
 static void one_failure_told_twice_is_counted_once(void **state)
 {
-	struct logs_count *count = logs_count_new(0);
+	struct logs_count *count = logs_count_new(0, 0);
 	const struct logs_group *const *groups;
 
 	(void)state;
@@ -145,7 +173,7 @@ static void one_failure_told_twice_is_counted_once(void **state)
 
 static void names_without_number_need_bounded_memory_and_the_frequent_one_stays(void **state)
 {
-	struct logs_count *count = logs_count_new(0);
+	struct logs_count *count = logs_count_new(0, 0);
 	const struct logs_group *const *groups;
 	char line[300];
 
@@ -175,8 +203,8 @@ static void what_is_older_than_asked_for_is_left_out_and_counted(void **state)
 	time_us since;
 
 	(void)state;
-	assert_true(logs_time_find(span_text("2026-11-25 10:00:00 UTC"), &since));
-	count = logs_count_new(since);
+	assert_true(logs_time_find(span_text("2026-11-25 10:00:00 UTC"), 0, &since));
+	count = logs_count_new(since, 0);
 	count_text(count, "FATAL:  sorry, too many clients already");
 	count_text(count, "2026-11-25 09:59:59 UTC FATAL:  sorry, too many clients already");
 	count_text(count, "2026-11-25 10:00:00 UTC FATAL:  sorry, too many clients already");
@@ -206,6 +234,7 @@ int main(void)
 		cmocka_unit_test(every_writer_s_line_is_taken_apart),
 		cmocka_unit_test(what_only_quotes_an_error_is_none),
 		cmocka_unit_test(times_of_all_forms_are_the_same_moment),
+		cmocka_unit_test(a_time_without_a_year_is_of_the_last_that_fits),
 		cmocka_unit_test(one_failure_told_twice_is_counted_once),
 		cmocka_unit_test(names_without_number_need_bounded_memory_and_the_frequent_one_stays),
 		cmocka_unit_test(what_is_older_than_asked_for_is_left_out_and_counted),

@@ -9,8 +9,7 @@
  *     2026-11-25T10:00:01+0000        journalctl -o short-iso, JSON
  *     25/Nov/2026 10:00:01            Django's and daphne's access lines
  *     1764064801.123                  PostgreSQL's %n
- *
- * Syslog's "Nov 25 10:00:01" has no year and is no time here. */
+ *     Nov 25 10:00:01                 syslog's, and journalctl's unless it is told otherwise: this machine's zone, and no year */
 
 #define LOOK_AT 200 /* bytes: what stands before a message is not longer */
 
@@ -83,25 +82,55 @@ static bool read_iso(struct span text, time_us *when)
 	return true;
 }
 
+static bool read_month(const uint8_t *at, int *month)
+{
+	static const char months[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
+
+	for (*month = 0; *month < 12; (*month)++) {
+		if (memcmp(months + (size_t)*month * 3, at, 3) == 0)
+			return true;
+	}
+	return false;
+}
+
 /* 25/Nov/2026 10:00:01, or with a colon between, as web servers have it */
 static bool read_access(struct span text, time_us *when)
 {
-	static const char months[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
 	struct tm tm = { 0 };
-	const char *month;
-	char name[4] = { 0 };
 
 	if (text.length < 20 || text.at[2] != '/' || text.at[6] != '/' || (text.at[11] != ' ' && text.at[11] != ':') ||
 		!digits(text.at, 2, &tm.tm_mday) || !digits(text.at + 7, 4, &tm.tm_year) ||
-		!read_clock(text.at + 12, &tm) || tm.tm_year < 1970 || tm.tm_mday < 1 || tm.tm_mday > 31)
+		!read_clock(text.at + 12, &tm) || tm.tm_year < 1970 || tm.tm_mday < 1 || tm.tm_mday > 31 ||
+		!read_month(text.at + 3, &tm.tm_mon))
 		return false;
-	memcpy(name, text.at + 3, 3);
-	month = strstr(months, name);
-	if (!month || (month - months) % 3 != 0 || strlen(name) != 3)
-		return false;
-	tm.tm_mon = (int)(month - months) / 3;
 	tm.tm_year -= 1900;
 	*when = finish(&tm, span_skip(text, 20));
+	return true;
+}
+
+/* Nov 25 10:00:01; days below ten have a space in front */
+static bool read_syslog(struct span text, time_us latest, time_us *when)
+{
+	struct tm tm = { 0 }, now;
+	time_t end = (time_t)(latest / SECOND_US);
+	int first = 0;
+
+	if (latest == 0 || text.length < 15 || text.at[3] != ' ' || text.at[6] != ' ' ||
+		!read_month(text.at, &tm.tm_mon) || !digits(text.at + 5, 1, &tm.tm_mday) ||
+		(text.at[4] != ' ' && !digits(text.at + 4, 1, &first)) || !read_clock(text.at + 7, &tm) ||
+		!localtime_r(&end, &now))
+		return false;
+	tm.tm_mday += 10 * first;
+	if (tm.tm_mday < 1 || tm.tm_mday > 31)
+		return false;
+	for (int year = now.tm_year; year >= now.tm_year - 1; year--) {
+		struct tm copy = tm;
+
+		copy.tm_year = year;
+		*when = finish(&copy, span_of("", 0));
+		if (*when <= latest)
+			break;
+	}
 	return true;
 }
 
@@ -117,9 +146,10 @@ static bool read_epoch(struct span text, time_us *when)
 	return true;
 }
 
-bool logs_time_find(struct span text, time_us *when)
+bool logs_time_find(struct span text, time_us latest, time_us *when)
 {
-	bool before = false; /* a number does not begin in its middle */
+	bool before = false, yearless = false; /* before: a number does not begin in its middle */
+	time_us without_year = 0;
 
 	for (size_t i = 0; i < text.length && i < LOOK_AT; i++) {
 		struct span rest = span_skip(text, i);
@@ -127,9 +157,13 @@ bool logs_time_find(struct span text, time_us *when)
 		if (!before && is_digit(text.at[i]) &&
 			(read_iso(rest, when) || read_access(rest, when) || read_epoch(rest, when)))
 			return true;
+		if (!yearless && text.at[i] >= 'A' && text.at[i] <= 'S')
+			yearless = read_syslog(rest, latest, &without_year);
 		before = is_digit(text.at[i]);
 	}
-	return false;
+	if (yearless)
+		*when = without_year;
+	return yearless;
 }
 
 const char *logs_time_text(char out[24], time_us when)

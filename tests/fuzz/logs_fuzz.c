@@ -8,7 +8,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	struct logs_count *count = logs_count_new(size % 2 ? 0 : SECOND_US);
+	struct logs_count *count = logs_count_new(size % 2 ? 0 : SECOND_US, size % 3 ? 0 : 1795600801 * SECOND_US);
 	const struct logs_group *const *groups;
 	struct span rest = span_of(data, size);
 

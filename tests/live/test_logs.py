@@ -5,6 +5,7 @@ import json
 import os
 import pathlib
 import subprocess
+import time
 
 import wire
 from harness import Story, free_port, live, takes, user_options, wait_until
@@ -134,6 +135,14 @@ class Logs(Story):
         groups = self._groups("-", data=log)
         self.assertEqual({"Django/psycopg": 2}, groups["refused"]["sources"])
         self.assertTrue(groups["refused"]["first"])
+
+    def journalctls_times_without_a_year_have_the_one_that_fits(self):
+        now = time.time()
+        line = "{} db postgres[7]: [3-1] FATAL:  sorry, too many clients already\n"
+        data = "".join(line.format(time.strftime("%b %e %H:%M:%S", time.gmtime(at))) for at in (now - 5 * 86400, now - 60, now - 30))
+        group = self._groups("--since", "1h", "-", data=data.encode())["too-many-clients"]
+        self.assertEqual(2, group["count"])
+        self.assertEqual(time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(now - 60)), group["first"])
 
     def a_compressed_log_is_read_and_half_of_one_says_so(self):
         whole = gzip.compress(b"2026-11-25 10:00:00 UTC [1] a@b FATAL:  sorry, too many clients already\n" * 3000)
