@@ -137,7 +137,22 @@ const struct catalog *catalogs_see(struct guest *guest)
 	return view->catalog;
 }
 
+unsigned catalogs_version(const struct guest *guest)
+{
+	struct pool_view *view = channel_view(guest->channel);
+
+	return has_place(guest->worker->house, view) ? atomic_load(&view->place->version) : 0;
+}
+
 /* ---- changes ---- */
+
+void catalogs_outdated(struct channel *channel)
+{
+	struct pool_view *view = channel_view(channel);
+
+	if (has_place(channel->worker->house, view))
+		atomic_fetch_add(&view->place->version, 1);
+}
 
 void catalogs_change(struct channel *channel)
 {

@@ -25,6 +25,12 @@ const struct catalog *catalogs_see(struct guest *);
 /* The client sends a statement that may change it. */
 void catalogs_change(struct channel *);
 
+/* It grows whenever what names mean may have changed, as far as it is known. */
+unsigned catalogs_version(const struct guest *);
+
+/* The server says that it has changed. */
+void catalogs_outdated(struct channel *);
+
 /* A lease's client sent nothing more and its transaction is over: whether what it was told was true all the while. */
 bool catalogs_held(struct channel *);
 

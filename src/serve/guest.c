@@ -204,6 +204,8 @@ void guest_bury(struct guest *guest)
 	params_drop(guest->wanted);
 	params_drop(guest->startup);
 	params_drop(guest->reported);
+	params_drop(guest->reading);
+	params_drop(guest->reading_from);
 	habits_fini(guest);
 	free(guest->user);
 	free(guest);

@@ -512,6 +512,8 @@ void channel_set(struct channel *channel)
 		/* Nothing of it took effect, so what the server has now is not what was noted. */
 		channel->applied_doubtful = true;
 		channel->setup_failed = false;
+		/* And what was prepared behind it was read with settings that nobody asked for. */
+		channel->broken = channel->broken || !channel->learning;
 		if (guest && guest->state == GUEST_ASKING)
 			lookup_failed(guest, channel->problem);
 		else if (guest)

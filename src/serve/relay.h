@@ -100,20 +100,27 @@ bool pending_add_end(struct guest *, enum pending_kind, struct span name);   /* 
 void pending_complete(struct guest *); /* the oldest is a PENDING_QUERY, and its statement has succeeded */
 void pending_done(struct guest *, bool happened);
 struct statement *pending_get(
-	const struct guest *, struct span name);             /* as what is sent now would find it; NULL: unknown */
-bool pending_has(const struct guest *, uint32_t id);         /* some name stands for it, or is about to */
-bool pending_unsure(const struct guest *, struct span name); /* that depends on the answer to an earlier batch */
-void pending_look_unnamed(struct guest *);                   /* at what a Bind sent now would run */
-void pending_forget_names(struct guest *);                   /* all that are there, none that is under way */
-enum step pending_hold(struct guest *);                      /* the message at hand waits for the answer */
+	const struct guest *, struct span name);              /* as what is sent now would find it; NULL: unknown */
+bool pending_changes(const struct guest *, struct span name); /* something is under way to it */
+bool pending_has(const struct guest *, uint32_t id);          /* some name stands for it, or is about to */
+bool pending_unsure(const struct guest *, struct span name);  /* that depends on the answer to an earlier batch */
+void pending_look_unnamed(struct guest *);                    /* at what a Bind sent now would run */
+void pending_forget_names(struct guest *);                    /* all that are there, none that is under way */
+enum step pending_hold(struct guest *);                       /* the message at hand waits for the answer */
 void pending_resume(struct guest *);
 
-/* The client's name in the oldest Parse of a name in use that stands for this statement; NULL: there is none. */
-const char *relay_again(const struct guest *, uint32_t tag);
-void relay_again_over(struct guest *, uint32_t tag);
+/* Names that are no more, or not yet, the client's for a statement, for the texts of errors: those of Parses of a name in use (guest->again), and those
+ * that stand for another statement meanwhile (guest->former). The oldest for this one; NULL: there is none. With a tag of 0, any is over. */
+bool relay_note_name(struct again **, uint32_t tag, struct span name); /* False: memory refused */
+const char *relay_noted_name(const struct again *, uint32_t tag);
+void relay_name_over(struct again **, uint32_t tag);
 
 /* What an entry stood for does not exist: it failed, or the server skipped it. */
 void relay_undo(struct channel *, const struct track_entry *);
+
+/* What this client means by a text now, counted; and what a name of its means now, that stood for `statement`. NULL: the client was ended. */
+struct statement *relay_take_statement(struct guest *, struct span tail);
+struct statement *relay_read_again(struct guest *, struct span name, struct statement *);
 
 enum step relay_parse(struct guest *, struct span in, struct frame);
 enum step relay_bind(struct guest *, struct span in, struct frame);

@@ -160,7 +160,7 @@ static bool keep_unnamed(struct guest *guest, const struct batch *batch)
 	statement_drop(guest->unnamed);
 	guest->unnamed = NULL;
 	if (batch->tail.length > 0)
-		guest->unnamed = statement_take(guest->worker->house->statements, batch->tail);
+		guest->unnamed = statement_take(guest->worker->house->statements, batch->tail, NULL, 0);
 	return batch->tail.length == 0 || guest->unnamed;
 }
 

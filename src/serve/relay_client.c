@@ -369,7 +369,9 @@ void guest_statements_fini(struct guest *guest)
 	pending_clear(guest);
 	names_fini(&guest->names);
 	while (guest->again)
-		relay_again_over(guest, 0);
+		relay_name_over(&guest->again, 0);
+	while (guest->former)
+		relay_name_over(&guest->former, 0);
 	statement_drop(guest->unnamed);
 	guest->unnamed = NULL;
 }

@@ -361,7 +361,7 @@ static enum step parse_unnamed(struct guest *guest, struct span in, struct frame
 		}
 		if (message_read_parse(span_of(in.at + FRAME_HEADER, frame.body), &name, &tail)) {
 			say_tail(guest, tail.at, tail.length);
-			statement = statement_take(guest->worker->house->statements, tail);
+			statement = statement_take(guest->worker->house->statements, tail, NULL, 0);
 			if (!statement) {
 				guest_complain(guest, SQLSTATE_OUT_OF_MEMORY, "out of memory", NULL, NULL);
 				return STEP_STOP;
@@ -434,7 +434,7 @@ static enum step parse_long(struct guest *guest, struct span body)
 	if (!relay_owe(guest, TRACK_PARSE, 0, TAG_LONG))
 		return STEP_STOP;
 	if (name.length > 0 && !names_get(&guest->names, name)) {
-		marker = statement_take(guest->worker->house->statements, span_of("", 0));
+		marker = statement_take(guest->worker->house->statements, span_of("", 0), NULL, 0);
 		ok = marker && pending_reserve(guest) && names_put(&guest->names, name, marker);
 		statement_drop(marker);
 		if (!ok) {
@@ -458,9 +458,9 @@ struct again {
 	char name[];
 };
 
-static bool note_again(struct guest *guest, uint32_t tag, struct span name)
+bool relay_note_name(struct again **list, uint32_t tag, struct span name)
 {
-	struct again **at = &guest->again, *again = malloc(sizeof *again + name.length + 1);
+	struct again **at = list, *again = malloc(sizeof *again + name.length + 1);
 
 	if (!again)
 		return false;
@@ -473,18 +473,16 @@ static bool note_again(struct guest *guest, uint32_t tag, struct span name)
 	return true;
 }
 
-const char *relay_again(const struct guest *guest, uint32_t tag)
+const char *relay_noted_name(const struct again *again, uint32_t tag)
 {
-	const struct again *again = guest->again;
-
 	while (again && again->tag != tag)
 		again = again->next;
 	return again ? again->name : NULL;
 }
 
-void relay_again_over(struct guest *guest, uint32_t tag)
+void relay_name_over(struct again **list, uint32_t tag)
 {
-	struct again **at = &guest->again, *again;
+	struct again **at = list, *again;
 
 	while (*at && (*at)->tag != tag && tag != 0)
 		at = &(*at)->next;
@@ -507,7 +505,7 @@ static enum step parse_again(
 		add_frame(guest, whole);
 		return STEP_TAKEN;
 	}
-	if (!note_again(guest, known->id, name)) {
+	if (!relay_note_name(&guest->again, known->id, name)) {
 		guest_complain(guest, SQLSTATE_OUT_OF_MEMORY, "out of memory", NULL, NULL);
 		return STEP_STOP;
 	}
@@ -532,15 +530,9 @@ static enum step parse_named(struct guest *guest, struct span whole, struct span
 	say_tail(guest, tail.at, tail.length);
 	if (statement)
 		return parse_again(guest, whole, name, tail, statement);
-	statement = statement_take(guest->worker->house->statements, tail);
-	if (statement && pending_has(guest, statement->id)) {
-		statement_drop(statement);
-		statement = statement_take_apart(guest->worker->house->statements, tail);
-	}
-	if (!statement) {
-		guest_complain(guest, SQLSTATE_OUT_OF_MEMORY, "out of memory", NULL, NULL);
+	statement = relay_take_statement(guest, tail);
+	if (!statement)
 		return STEP_STOP;
-	}
 	remains_numbers(guest, statement_marks(statement));
 	if (!pending_add(guest, name, statement)) {
 		statement_drop(statement);
@@ -656,7 +648,8 @@ enum step relay_bind(struct guest *guest, struct span in, struct frame frame)
 		guest_complain(guest, SQLSTATE_PROGRAM_LIMIT, "the name of a portal is too long", NULL, NULL);
 		return STEP_STOP;
 	}
-	if (!ensure_prepared(guest, statement) || !relay_owe(guest, TRACK_BIND, 0, statement->id))
+	statement = relay_read_again(guest, name, statement);
+	if (!statement || !ensure_prepared(guest, statement) || !relay_owe(guest, TRACK_BIND, 0, statement->id))
 		return STEP_STOP;
 	say_tail(guest, statement->tail, statement->tail_length);
 	remains_look_statement(guest, statement);
@@ -701,7 +694,11 @@ enum step relay_target(struct guest *guest, struct span in, struct frame frame)
 		if (kind == 'S' && name.length > 0 && relay_shares_statements(guest)) {
 			if (is_reserved(guest, name))
 				return refuse_reserved(guest);
-			/* Closing what does not exist is no error. */
+			/* Closing what does not exist is no error; but SQL's PREPARE makes statements too. */
+			if (!describe && remains_may_prepare(guest->channel)) {
+				remains_mark(guest->channel, LOOK_PREPARE);
+				return relay_owe(guest, TRACK_CLOSE, 0, 0) ? STEP_FORWARD : STEP_STOP;
+			}
 			if (!describe)
 				return relay_owe(guest, TRACK_CLOSE, TRACK_FAKE, 0) ? STEP_DISCARD : STEP_STOP;
 		}
@@ -732,7 +729,8 @@ enum step relay_target(struct guest *guest, struct span in, struct frame frame)
 			return STEP_STOP;
 		return relay_owe(guest, TRACK_CLOSE, TRACK_FAKE | TRACK_NAMES, 0) ? STEP_DISCARD : STEP_STOP;
 	}
-	if (!ensure_prepared(guest, statement) || !relay_owe(guest, owed, 0, statement->id))
+	statement = relay_read_again(guest, name, statement);
+	if (!statement || !ensure_prepared(guest, statement) || !relay_owe(guest, owed, 0, statement->id))
 		return STEP_STOP;
 	length = statement_name(statement, server_name) + 1;
 	at = relay_header(outbox_room(&guest->worker->to_server, FRAME_HEADER + 1 + length), 'D', 1 + length);

@@ -118,6 +118,11 @@ bool pending_unsure(const struct guest *guest, struct span name)
 	return last && (last->batch != guest->channel->batch || last->kind == PENDING_ALL);
 }
 
+bool pending_changes(const struct guest *guest, struct span name)
+{
+	return find_last(guest, name) != NULL;
+}
+
 bool pending_has(const struct guest *guest, uint32_t id)
 {
 	const struct pending *at = guest->pending;

@@ -131,13 +131,35 @@ void relay_undo(struct channel *channel, const struct track_entry *entry)
 		(entry->tag == TAG_LONG || (entry->tag != 0 && ours && !prepared_doubt(channel->prepared, entry->tag))))
 		channel->broken = true;
 	if (entry->kind == TRACK_PARSE && (entry->flags & TRACK_AGAIN) && guest)
-		relay_again_over(guest, entry->tag);
+		relay_name_over(&guest->again, entry->tag);
 	if (entry->kind != TRACK_PARSE || entry->tag == 0 || (entry->flags & TRACK_AGAIN))
 		return;
 	if (entry->tag == TAG_LONG)
 		return; /* the name stays: using it is the error that it would be anyway */
 	if (!(entry->flags & TRACK_FAKE))
 		prepared_failed(channel->prepared, entry->tag);
+}
+
+/* "cached plan must not change result type": who prepares the text from now on must find it as it is now. */
+static void note_outdated(struct channel *channel, struct span name)
+{
+	const struct guest *guest = channel->guest;
+	const struct statement *statement = names_get(&guest->names, name);
+
+	if (statement && statement_is_current(statement, catalogs_version(guest)))
+		catalogs_outdated(channel);
+}
+
+/* The client's name for the statement that this was sent for. */
+static bool find_name(const struct guest *guest, const struct track_entry *entry, struct span *name)
+{
+	const char *noted = relay_noted_name(entry->flags & TRACK_AGAIN ? guest->again : guest->former, entry->tag);
+
+	if (entry->tag == 0 || entry->tag > STATEMENT_ID_LAST)
+		return false;
+	if (noted && ((entry->flags & TRACK_AGAIN) || !names_find(&guest->names, entry->tag, name)))
+		*name = span_text(noted);
+	return noted || names_find(&guest->names, entry->tag, name);
 }
 
 static enum step take_error(struct channel *channel, struct span whole, bool is_whole, const struct track_reply *reply)
@@ -155,13 +177,7 @@ static enum step take_error(struct channel *channel, struct span whole, bool is_
 	if (message_read_complaint(body, &fields) && span_is(fields.severity, "FATAL") && guest && channel->forward)
 		guest->fatal_seen = true;
 	name = span_of(NULL, 0);
-	renamed = guest && reply->owed && reply->entry.tag != 0 && reply->entry.tag <= STATEMENT_ID_LAST && is_whole &&
-		names_find(&guest->names, reply->entry.tag, &name);
-	if (guest && reply->owed && is_whole && (reply->entry.flags & TRACK_AGAIN) &&
-		relay_again(guest, reply->entry.tag)) {
-		name = span_text(relay_again(guest, reply->entry.tag));
-		renamed = true;
-	}
+	renamed = guest && reply->owed && is_whole && find_name(guest, &reply->entry, &name);
 	if (renamed) {
 		text_format(server_name, sizeof server_name, "\"%s%u\"",
 			statement_prefix(channel->worker->house->statements),
@@ -174,6 +190,8 @@ static enum step take_error(struct channel *channel, struct span whole, bool is_
 			add_renamed(&channel->worker->to_client, whole, span_text(server_name), span_text(quoted));
 		}
 	}
+	if (renamed && memmem(body.at, body.length, "\0RRevalidateCachedQuery", 23))
+		note_outdated(channel, name);
 	/* A function's DEALLOCATE, of which nothing tells: it is to be sent again. */
 	if (renamed && strcmp(channel->sqlstate, SQLSTATE_UNDEFINED_STATEMENT) == 0)
 		(void)prepared_doubt(channel->prepared, reply->entry.tag);
@@ -228,7 +246,7 @@ static bool tag_may_matter(const struct frame *frame)
 static void finish_entry(struct channel *channel, const struct track_reply *reply)
 {
 	if (reply->finished && !reply->failed && (reply->entry.flags & TRACK_AGAIN) && channel->guest)
-		relay_again_over(channel->guest, reply->entry.tag);
+		relay_name_over(&channel->guest->again, reply->entry.tag);
 	if (reply->finished && !reply->failed && (reply->entry.flags & TRACK_NAMES) && channel->guest)
 		pending_done(channel->guest, true);
 	if (reply->finished && !reply->failed && reply->entry.tag == TAG_UNNAMED)

@@ -28,6 +28,10 @@
 #include "serve/channel.h"
 #include "serve/hearers.h"
 
+/* Marks after which what is prepared may be read in a way of its own, until it is known what they came to. */
+#define OWN_SETTINGS (LOOK_READING | LOOK_UNKNOWN | LOOK_UNNAMED)
+#define OWN_NAMES    (LOOK_TEMPORARY | LOOK_DEFINES | LOOK_UNKNOWN)
+
 /* Marks after which the server must be asked. */
 #define ASKING \
 	(LOOK_SETTINGS | LOOK_TEMPORARY | LOOK_CURSOR | LOOK_LOCK | LOOK_PREPARE | LOOK_LISTEN | LOOK_UNKNOWN | \
@@ -117,6 +121,8 @@ void remains_mark(struct channel *channel, uint32_t marks)
 		pin(channel, PIN_FOR_GOOD);
 	if (marks & LOOK_UNNAMED)
 		pin(channel, PIN_UNSEEN);
+	r->own_settings = r->own_settings || (marks & OWN_SETTINGS);
+	r->own_names = r->own_names || (marks & OWN_NAMES);
 	r->touched |= marks & ASKING;
 }
 
@@ -206,7 +212,7 @@ static void take_look(struct guest *guest, struct span text, const struct look *
 	struct channel *channel = guest->channel;
 	uint32_t marks = look->marks;
 
-	if (marks & ~LOOK_INSERT)
+	if (marks & ~(LOOK_INSERT | LOOK_CLOCK))
 		note_statement(&channel->remains, text);
 	remains_mark(channel, marks);
 	channel->remains.prepared |= look->prepared;
@@ -217,7 +223,7 @@ static void take_look(struct guest *guest, struct span text, const struct look *
 static void look_beneath(const struct catalog *catalog, struct span text, struct look *look)
 {
 	if (catalog)
-		(void)catalog_look(catalog, text, look);
+		look->marks |= catalog_look(catalog, text, look) && (look->marks & LOOK_SETTINGS) ? LOOK_READING : 0;
 	else if (look->marks & LOOK_CALLS)
 		look->marks |= LOOK_UNKNOWN;
 }
@@ -233,6 +239,7 @@ static void note_blind(struct guest *guest, const struct catalog *catalog, struc
 	note_statement(r, text);
 	r->blind = true;
 	r->failed = false;
+	r->own_settings = r->own_names = true;
 	r->touched |= LOOK_UNKNOWN;
 }
 
@@ -279,7 +286,7 @@ void remains_look_statement(struct guest *guest, struct statement *statement)
 	catalog = catalogs_see(guest);
 	marks = statement_marks(statement);
 	/* Most say nothing but INSERT, and only these have names or statements of their own. */
-	if (!(marks & ~(uint32_t)LOOK_INSERT) && catalog && !statement_touches(statement, catalog)) {
+	if (!(marks & ~(uint32_t)(LOOK_INSERT | LOOK_CLOCK)) && catalog && !statement_touches(statement, catalog)) {
 		if (marks)
 			remains_mark(guest->channel, marks);
 		return;
@@ -521,6 +528,8 @@ bool remains_settle(struct channel *channel)
 		r->unsure = !catalogs_name(channel) || r->unsure;
 		r->blind = false;
 	}
+	r->own_settings = r->own_settings && r->touched;
+	r->own_names = r->own_names && r->touched;
 	if (r->touched && !r->failed) {
 		if (!ask(channel))
 			channel_break(channel, "out of memory");
@@ -626,6 +635,27 @@ bool remains_begin(struct channel *channel)
 	return channel_ask(channel, span_text("DISCARD SEQUENCES"), TAG_NUMBERS);
 }
 
+bool remains_may_prepare(const struct channel *channel)
+{
+	const struct remains *r = &channel->remains;
+
+	return is_pinned(r, PIN_PREPARE) || ((r->touched | r->asking) & (LOOK_PREPARE | LOOK_UNKNOWN));
+}
+
+bool remains_settings_known(const struct guest *guest)
+{
+	const struct remains *r = &guest->channel->remains;
+
+	return !r->own_settings && !r->correcting && !is_pinned(r, PIN_UNASKED);
+}
+
+bool remains_names_known(const struct guest *guest)
+{
+	const struct remains *r = &guest->channel->remains;
+
+	return !r->own_names && !is_pinned(r, PIN_TEMPORARY) && !is_pinned(r, PIN_UNASKED);
+}
+
 bool remains_part(struct channel *channel)
 {
 	struct remains *r = &channel->remains;
@@ -641,7 +671,8 @@ bool remains_part(struct channel *channel)
 	r->set = r->called = NULL;
 	forget_resets(r);
 	r->touched = r->prepared = r->pins = 0;
-	r->blind = r->unsure = r->failed = r->refused = r->held = r->took_numbers = false;
+	r->own_settings = r->own_names = r->blind = r->unsure = r->failed = r->refused = r->held = r->took_numbers =
+		false;
 	r->statement_length = 0;
 	r->strange_numbers = true;
 	return left;

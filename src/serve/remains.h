@@ -50,9 +50,11 @@ struct remains {
 	bool refused;         /* memory was: what was left is not known */
 	bool strange_numbers; /* currval would tell what somebody else took */
 	bool took_numbers;    /* the client may have taken some in this lease */
-	bool blind;   /* a statement was sent without knowledge of the catalogue, or with one that is outdated */
-	bool unsure;  /* ... and so the server is cleaned, whatever it says */
-	bool defines; /* a statement of this lease may have changed the catalogue */
+	bool blind;        /* a statement was sent without knowledge of the catalogue, or with one that is outdated */
+	bool unsure;       /* ... and so the server is cleaned, whatever it says */
+	bool own_settings; /* those that decide how a text is read may not be what they are known to be */
+	bool own_names;    /* a name may mean something that is not there for others */
+	bool defines;      /* a statement of this lease may have changed the catalogue */
 	unsigned seen_version; /* of what the catalogue says, when a statement of this lease was first looked at; 0: none was */
 	struct catalog_reading reading;
 	struct params *set, *called, *resets;
@@ -66,6 +68,9 @@ bool remains_matter(const struct guest *);
 
 /* Whether a RESET is to lead this client back to what it asked for at its login: in session mode too, where all else stays on its server. */
 bool remains_corrects(const struct guest *);
+
+/* SQL's PREPARE may have made a statement on this server. */
+bool remains_may_prepare(const struct channel *);
 
 /* Settings to be asked for by name, and whether there are more. */
 void remains_name(struct channel *, const struct look *);
@@ -115,6 +120,11 @@ bool remains_learn_base(struct channel *);
 
 /* A new server is ready otherwise. False: it reads the catalogue first, and says so when it is done. */
 bool remains_learn_catalog(struct channel *);
+
+/* Whether a text that is prepared now is read with the settings that the client is known to have; and whether its names mean what they mean to
+ * everybody else, no temporary object or change of the catalogue's own being in front of that. */
+bool remains_settings_known(const struct guest *);
+bool remains_names_known(const struct guest *);
 
 /* Before the first statement of a lease. False: memory refused. */
 bool remains_begin(struct channel *);

@@ -89,11 +89,14 @@ struct guest {
 	struct asking *asking; /* it asks PostgreSQL about its user, for itself and others */
 	struct channel *channel;
 	struct params *wanted, *reported;
+	struct params *reading,
+		*reading_from;  /* what its texts mean depends on these, of those it wanted: see relay_reading.c */
 	struct params *startup; /* what it asked for when it logged in: where RESET leads back to */
 	struct collect *collect;
 	char *user; /* the name it logged in with */
 	struct names names;
-	struct again *again;       /* names in use that were sent once more, for the error's text; oldest first */
+	struct again *again;  /* names in use that were sent once more, for the error's text; oldest first */
+	struct again *former; /* names that stood for another statement in what is not answered yet, for the same */
 	struct statement *unnamed; /* transaction mode: what its unnamed statement is, on whichever server */
 	struct pending *pending, *pending_last; /* what is under way to its names: see relay_pending.c */
 	struct timer timer;

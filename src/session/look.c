@@ -11,6 +11,7 @@
 #include "session/look.h"
 
 #include "base/text.h"
+#include "session/reading.h"
 
 enum token_kind { TOKEN_END, TOKEN_WORD, TOKEN_NAME, TOKEN_STRING, TOKEN_NUMBER, TOKEN_SIGN };
 
@@ -316,9 +317,16 @@ static void add_settings(struct scan *s)
 	*s->marks |= LOOK_SETTINGS;
 }
 
+static void note_reading(struct scan *s, const char *name)
+{
+	if (reading_depends(span_text(name)))
+		*s->marks |= LOOK_READING;
+}
+
 static void add_set(struct scan *s, const char *name)
 {
 	add_settings(s);
+	note_reading(s, name);
 	if (strchr(name, '.'))
 		add_name(s, name, LOOK_NAME_SET);
 }
@@ -326,6 +334,7 @@ static void add_set(struct scan *s, const char *name)
 static void add_reset(struct scan *s, const char *name, bool local)
 {
 	*s->marks |= LOOK_SETTINGS | LOOK_RESET;
+	note_reading(s, name);
 	add_name(s, name, local ? LOOK_NAME_RESET_LOCAL : LOOK_NAME_RESET);
 	if (strchr(name, '.'))
 		add_name(s, name, LOOK_NAME_SET);
@@ -376,13 +385,16 @@ static void look_config(struct scan *outer)
 		next_token(&s);
 		if (is(&s, "true")) {
 			next_token(&s);
-			if (is_sign(&s, ')'))
+			if (is_sign(&s, ')')) {
+				note_reading(outer, name);
 				return; /* it ends with the transaction */
+			}
 		}
 	}
 	add_settings(outer);
+	note_reading(outer, name);
 	if (!named)
-		*outer->marks |= LOOK_UNNAMED;
+		*outer->marks |= LOOK_UNNAMED | LOOK_READING;
 	else if (strchr(name, '.'))
 		add_name(outer, name, LOOK_NAME_SET);
 }
@@ -448,8 +460,10 @@ static void judge_word(struct scan *s, const struct token *token, bool update)
 	case 'p':
 		if (strncmp(word, "pg_temp", 7) == 0)
 			*s->marks |= LOOK_TEMPORARY;
-		else if (update && strcmp(word, "pg_settings") == 0)
+		else if (update && strcmp(word, "pg_settings") == 0) {
 			add_settings(s); /* its rule calls set_config */
+			*s->marks |= LOOK_READING;
+		}
 		break;
 	case 'h':
 		if (strcmp(word, "hold") == 0)
@@ -483,6 +497,8 @@ static void take_rest(struct scan *s, bool update)
 
 	while (!at_end(s)) {
 		if (s->token->kind != TOKEN_WORD && s->token->kind != TOKEN_NAME) {
+			if (s->token->kind == TOKEN_STRING && reading_is_of_the_clock(s->token->text))
+				*s->marks |= LOOK_CLOCK;
 			dotted = is_sign(s, '.');
 			if (!dotted) {
 				foreign = false;
@@ -535,7 +551,7 @@ static void take_set(struct scan *s)
 	} else if (take(s, "role")) {
 		text_copy(name, sizeof name, "role");
 	} else if (!take_setting(s, name)) {
-		*s->marks |= LOOK_SETTINGS | LOOK_UNNAMED;
+		*s->marks |= LOOK_SETTINGS | LOOK_UNNAMED | LOOK_READING;
 		return;
 	}
 	if (strcmp(name, "seed") == 0)
@@ -546,6 +562,8 @@ static void take_set(struct scan *s)
 		add_reset(s, name, local);
 	else if (!local)
 		add_set(s, name);
+	else
+		note_reading(s, name);
 }
 
 static void take_reset(struct scan *s)
@@ -553,7 +571,7 @@ static void take_reset(struct scan *s)
 	char name[LOOK_NAME_BYTES];
 
 	if (take(s, "all")) {
-		*s->marks |= LOOK_SETTINGS | LOOK_RESET_ALL;
+		*s->marks |= LOOK_SETTINGS | LOOK_RESET_ALL | LOOK_READING;
 		return;
 	}
 	if (take(s, "time") && take(s, "zone"))
@@ -565,7 +583,7 @@ static void take_reset(struct scan *s)
 	else if (take_setting(s, name))
 		add_reset(s, name, false);
 	else
-		*s->marks |= LOOK_SETTINGS | LOOK_UNNAMED;
+		*s->marks |= LOOK_SETTINGS | LOOK_UNNAMED | LOOK_READING;
 }
 
 #define ASK_ALL (LOOK_SETTINGS | LOOK_TEMPORARY | LOOK_CURSOR | LOOK_LOCK | LOOK_PREPARE | LOOK_LISTEN)
@@ -660,7 +678,7 @@ static void take_special(struct scan *s, const struct kind *kind)
 		break;
 	case DOES_DISCARD:
 		if (is(s, "all"))
-			*s->marks |= LOOK_RESET_ALL;
+			*s->marks |= LOOK_RESET_ALL | LOOK_READING;
 		break;
 	case DOES_PREPARE:
 		if (!is(s, "transaction"))

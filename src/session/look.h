@@ -30,10 +30,14 @@ enum look_mark {
 				 * known what they do */
 	LOOK_DEFINES = 1
 		<< 16, /* it may change what the names of other statements mean: functions, triggers, views, tables */
-	LOOK_COMMAND = 1 << 17,   /* event triggers may follow it */
-	LOOK_HEAR = 1 << 18,      /* LISTEN itself: more may be heard from now on */
-	LOOK_DATABASE = 1 << 19,  /* it makes, alters or drops a database, in which nobody else may be */
-	LOOK_SET_BEHIND = 1 << 20 /* it sets something behind a RESET of the same text */
+	LOOK_COMMAND = 1 << 17,    /* event triggers may follow it */
+	LOOK_HEAR = 1 << 18,       /* LISTEN itself: more may be heard from now on */
+	LOOK_DATABASE = 1 << 19,   /* it makes, alters or drops a database, in which nobody else may be */
+	LOOK_SET_BEHIND = 1 << 20, /* it sets something behind a RESET of the same text */
+	LOOK_READING = 1
+		<< 21, /* texts that are prepared behind it may be read in another way (session/reading.h), perhaps only up to the
+				    * end of its transaction */
+	LOOK_CLOCK = 1 << 22 /* it has a literal that means another time whenever it is read: 'now', 'today' */
 };
 
 #define LOOK_NAMES      16

@@ -21,7 +21,7 @@ static void holds(const struct row *rows, size_t count)
 
 	for (size_t i = 0; i < count; i++) {
 		look_at(span_text(rows[i].text), &look);
-		look.marks &= ~(uint32_t)(LOOK_COMMAND | LOOK_DEFINES);
+		look.marks &= ~(uint32_t)(LOOK_COMMAND | LOOK_DEFINES | LOOK_READING | LOOK_CLOCK);
 		if (look.marks != rows[i].marks)
 			fail_msg("%s: marks %x instead of %x", rows[i].text, look.marks, rows[i].marks);
 	}
@@ -76,6 +76,40 @@ static void what_changes_settings_is_seen(void **state)
 		{ "DISCARD ALL",
 			LOOK_SETTINGS | LOOK_TEMPORARY | LOOK_CURSOR | LOOK_LOCK | LOOK_PREPARE | LOOK_LISTEN |
 				LOOK_RESET_ALL });
+}
+
+static uint32_t marks_of(const char *text)
+{
+	struct look look;
+
+	look_at(span_text(text), &look);
+	return look.marks;
+}
+
+static void what_makes_texts_mean_something_else_is_seen(void **state)
+{
+	static const char *const reading[] = { "SET LOCAL search_path = a", "set local time zone 'UTC'",
+		"SET datestyle = 'German'", "SELECT set_config('TimeZone', 'UTC', true)",
+		"SELECT set_config($1, 'x', false)", "SET LOCAL ROLE joe", "SET SESSION AUTHORIZATION joe",
+		"RESET search_path", "RESET ALL", "DISCARD ALL", "SET NAMES 'LATIN1'",
+		"UPDATE pg_settings SET setting = 'x'", "SELECT set_config($1, 'x', true)",
+		"BEGIN; SET LOCAL standard_conforming_strings TO off" };
+	static const char *const alike[] = { "SET LOCAL work_mem = '1GB'", "SET app.tenant = 'x'",
+		"SELECT set_config('app.tenant', $1, true)", "SET LOCAL app.tenant = 'x'", "RESET work_mem",
+		"SET TRANSACTION READ ONLY", "SHOW search_path" };
+	static const char *const clock[] = { "SELECT 'now'::timestamptz", "SELECT * FROM t WHERE d > ' Today 12:00'",
+		"SELECT date 'yesterday'", "INSERT INTO t VALUES (E'tomorrow')" };
+	static const char *const no_clock[] = { "SELECT now()", "SELECT 'it is now'", "SELECT 'no'",
+		"SELECT today FROM t", "SELECT ''" };
+	(void)state;
+	for (size_t i = 0; i < sizeof reading / sizeof reading[0]; i++)
+		assert_true(marks_of(reading[i]) & LOOK_READING);
+	for (size_t i = 0; i < sizeof alike / sizeof alike[0]; i++)
+		assert_false(marks_of(alike[i]) & LOOK_READING);
+	for (size_t i = 0; i < sizeof clock / sizeof clock[0]; i++)
+		assert_true(marks_of(clock[i]) & LOOK_CLOCK);
+	for (size_t i = 0; i < sizeof no_clock / sizeof no_clock[0]; i++)
+		assert_false(marks_of(no_clock[i]) & LOOK_CLOCK);
 }
 
 static void what_a_session_holds_is_seen(void **state)
@@ -259,6 +293,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(everyday_statements_leave_nothing),
 		cmocka_unit_test(what_changes_settings_is_seen),
+		cmocka_unit_test(what_makes_texts_mean_something_else_is_seen),
 		cmocka_unit_test(what_a_session_holds_is_seen),
 		cmocka_unit_test(what_can_not_be_seen_is_unknown),
 		cmocka_unit_test(what_gives_names_another_meaning_is_seen),

@@ -17,6 +17,7 @@
 #include "io/thread.h"
 #include "session/catalog.h"
 #include "session/look.h"
+#include "session/params.h"
 
 #define BOOK_SLOTS 4096
 #define LOOKED     (1u << 31)
@@ -26,6 +27,9 @@ struct shared {
 	struct statement_book *book;
 	struct shared *next;
 	uint64_t hash;
+	struct params *reading; /* counted; NULL: it is kept for its text alone, or apart */
+	unsigned version;       /* of the catalogue */
+	bool apart;
 	atomic_uint references;
 	atomic_uint marks;     /* LOOKED: and those of the look */
 	atomic_ullong beneath; /* a catalogue's id, and in the last bit whether it has anything of this text */
@@ -102,6 +106,9 @@ static struct shared *shared_make(struct statement_book *book, uint64_t hash, st
 	made->public.tail_length = (uint32_t)tail.length;
 	made->book = book;
 	made->hash = hash;
+	made->reading = NULL;
+	made->version = 0;
+	made->apart = false;
 	atomic_init(&made->references, 1);
 	atomic_init(&made->marks, 0);
 	atomic_init(&made->beneath, 0);
@@ -110,21 +117,24 @@ static struct shared *shared_make(struct statement_book *book, uint64_t hash, st
 	return made;
 }
 
-struct statement *statement_take(struct statement_book *book, struct span tail)
+struct statement *statement_take(
+	struct statement_book *book, struct span tail, struct params *reading, unsigned version)
 {
 	uint64_t hash = hash_bytes(tail);
 	struct shared **head = &book->table[hash % BOOK_SLOTS], *found;
 
 	lock_take(book->lock);
 	for (found = *head; found; found = found->next)
-		if (found->hash == hash && found->public.tail_length == tail.length &&
-			memcmp(found->bytes, tail.at, tail.length) == 0)
+		if (found->hash == hash && !found->apart && found->reading == reading && found->version == version &&
+			found->public.tail_length == tail.length && memcmp(found->bytes, tail.at, tail.length) == 0)
 			break;
 	if (found) {
 		atomic_fetch_add_explicit(&found->references, 1, memory_order_relaxed);
 	} else {
 		found = shared_make(book, hash, tail);
 		if (found) {
+			found->reading = reading ? params_keep(reading) : NULL;
+			found->version = version;
 			found->next = *head;
 			*head = found;
 		}
@@ -136,19 +146,41 @@ struct statement *statement_take(struct statement_book *book, struct span tail)
 struct statement *statement_take_apart(struct statement_book *book, struct span tail)
 {
 	uint64_t hash = hash_bytes(tail);
-	struct shared **at = &book->table[hash % BOOK_SLOTS], *made;
+	struct shared **head = &book->table[hash % BOOK_SLOTS], *made;
 
 	lock_take(book->lock);
 	made = shared_make(book, hash, tail);
 	if (made) {
-		/* At the end of its list: whoever takes this text finds the shared one first. */
-		while (*at)
-			at = &(*at)->next;
-		made->next = NULL;
-		*at = made;
+		made->apart = true;
+		made->next = *head;
+		*head = made;
 	}
 	lock_drop(book->lock);
 	return made ? &made->public : NULL;
+}
+
+static const struct shared *shared_seen(const struct statement *statement)
+{
+	return (const struct shared *)(const void *)statement; /* `public` is its first member */
+}
+
+bool statement_suits(const struct statement *statement, const struct params *reading)
+{
+	const struct shared *shared = shared_seen(statement);
+
+	return shared->apart || (reading && shared->reading == reading);
+}
+
+bool statement_is_apart(const struct statement *statement)
+{
+	return shared_seen(statement)->apart;
+}
+
+bool statement_is_current(const struct statement *statement, unsigned version)
+{
+	const struct shared *shared = shared_seen(statement);
+
+	return !shared->apart && shared->version == version;
 }
 
 struct span statement_text(const struct statement *statement)
@@ -199,6 +231,7 @@ void statement_drop(struct statement *statement)
 {
 	struct shared *shared, **at;
 	struct statement_book *book;
+	struct params *reading = NULL;
 	unsigned seen;
 
 	if (!statement)
@@ -220,14 +253,16 @@ void statement_drop(struct statement *statement)
 		*at = shared->next;
 		book->count--;
 		book->bytes -= sizeof *shared + shared->public.tail_length;
+		reading = shared->reading;
 		free(shared);
 	}
 	lock_drop(book->lock);
+	params_drop(reading);
 }
 
 size_t statement_name(const struct statement *statement, char out[STATEMENT_NAME])
 {
-	const struct shared *shared = (const struct shared *)(const void *)statement;
+	const struct shared *shared = shared_seen(statement);
 
 	return text_format(out, STATEMENT_NAME, "%s%u", shared->book->prefix, statement->id);
 }

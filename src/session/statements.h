@@ -10,6 +10,7 @@
 /* What a Parse says, apart from its name; one object for equal texts and types. Thread-safe. */
 struct statement_book;
 struct catalog;
+struct params;
 struct statement {
 	uint32_t id; /* never 0; its name on servers is STATEMENT_PREFIX and this number */
 	uint32_t tail_length;
@@ -20,11 +21,22 @@ struct statement {
 
 struct statement_book *statement_book_new(const char *prefix); /* "PGWEIR_", or "PGBOUNCER_" under that name */
 void statement_book_free(struct statement_book *);
-struct statement *statement_take(struct statement_book *, struct span tail); /* NULL: memory refused */
+
+/* What a text means depends on who reads it (session/reading.h): those with other settings have another statement, and so has who prepares it
+ * after the catalogue has changed (`version`). NULL: memory refused. */
+struct statement *statement_take(struct statement_book *, struct span tail, struct params *reading, unsigned version);
 
 /* One of its own, though there is another with this text: for a client that gives one text two names, so that what a server says of
- * a statement is always said of one name. */
+ * a statement is always said of one name; and for one that reads it in a way of its own. */
 struct statement *statement_take_apart(struct statement_book *, struct span tail);
+
+/* Whether somebody with these settings may use it: one that is apart is its owner's, whatever the settings are. NULL: not known. */
+bool statement_suits(const struct statement *, const struct params *reading);
+
+bool statement_is_apart(const struct statement *);
+
+/* Whether who prepares this text now, at this version of the catalogue, is given this one. */
+bool statement_is_current(const struct statement *, unsigned version);
 struct statement *statement_keep(struct statement *);
 
 /* The marks of a look at its text (session/look.h); looked at once. */

@@ -10,6 +10,7 @@
 #include "base/rng.h"
 #include "base/text.h"
 #include "session/look.h"
+#include "session/params.h"
 #include "session/statements.h"
 
 static struct statement_book *book;
@@ -30,7 +31,7 @@ static int tear_down(void **state)
 
 static struct statement *take(const char *text)
 {
-	struct statement *statement = statement_take(book, span_text(text));
+	struct statement *statement = statement_take(book, span_text(text), NULL, 0);
 
 	assert_non_null(statement);
 	return statement;
@@ -39,7 +40,7 @@ static struct statement *take(const char *text)
 static void a_statement_is_looked_at_once_for_all(void **state)
 {
 	static const char tail[] = "SELECT pg_advisory_lock(1)\0\0";
-	struct statement *lock = statement_take(book, span_of(tail, sizeof tail)), *plain = take("select 1");
+	struct statement *lock = statement_take(book, span_of(tail, sizeof tail), NULL, 0), *plain = take("select 1");
 
 	(void)state;
 	assert_int_equal(statement_marks(lock), LOOK_LOCK);
@@ -48,6 +49,42 @@ static void a_statement_is_looked_at_once_for_all(void **state)
 	assert_int_equal(statement_marks(plain), 0);
 	statement_drop(lock);
 	statement_drop(plain);
+}
+
+static void a_text_is_shared_among_those_who_read_it_alike(void **state)
+{
+	struct params_book *settings = params_book_new();
+	struct params *none = params_empty(settings), *german = params_empty(settings), *again = params_empty(settings);
+	struct statement *plain, *other, *same, *later, *apart, *after;
+
+	(void)state;
+	assert_true(params_put(&german, span_text("DateStyle"), span_text("German")));
+	assert_true(params_put(&again, span_text("DateStyle"), span_text("German")));
+	plain = statement_take(book, span_text("select 1"), none, 1);
+	other = statement_take(book, span_text("select 1"), german, 1);
+	same = statement_take(book, span_text("select 1"), again, 1);
+	later = statement_take(book, span_text("select 1"), german, 2);
+	apart = statement_take_apart(book, span_text("select 1"));
+	assert_ptr_not_equal(plain, other);
+	assert_ptr_equal(other, same);
+	assert_ptr_not_equal(other, later);
+	assert_true(statement_suits(other, again) && statement_suits(later, again) && statement_suits(apart, none));
+	assert_false(statement_suits(other, none) || statement_suits(other, NULL));
+	assert_true(statement_is_current(later, 2));
+	assert_false(statement_is_current(other, 2) || statement_is_current(apart, 2));
+	/* Nobody finds the one that is apart. */
+	statement_drop(plain);
+	after = statement_take(book, span_text("select 1"), NULL, 0);
+	assert_ptr_not_equal(after, apart);
+	statement_drop(other);
+	statement_drop(same);
+	statement_drop(later);
+	statement_drop(apart);
+	statement_drop(after);
+	params_drop(none);
+	params_drop(german);
+	params_drop(again);
+	params_book_free(settings); /* checks that no statement has kept one */
 }
 
 static void equal_texts_are_one_statement(void **state)
@@ -229,6 +266,7 @@ int main(void)
 #define STORY(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
 	const struct CMUnitTest stories[] = {
 		STORY(a_statement_is_looked_at_once_for_all),
+		STORY(a_text_is_shared_among_those_who_read_it_alike),
 		STORY(equal_texts_are_one_statement),
 		STORY(names_agree_with_a_plain_list),
 		STORY(a_reserved_place_is_there_when_all_are_forgotten),

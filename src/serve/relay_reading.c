@@ -1,0 +1,71 @@
+/* As whom a text is read.
+ *
+ * A server reads a text when it is prepared there, with the settings of that moment: what its quotes, dates and unqualified names mean stays so for
+ * all who use it (session/reading.h). So a statement is shared among those whose settings agree, from one change of the catalogue to the next. Whoever
+ * may read it in a way of its own, since something was SET in this transaction or a temporary table is there, has one apart. A name whose client has
+ * other settings by now stands for another statement from then on: nobody's is ever read with settings that are not its own. */
+#include "serve/catalogs.h"
+#include "serve/relay.h"
+#include "session/look.h"
+#include "session/reading.h"
+
+/* NULL: with settings that are not known, or memory refused. */
+static struct params *find_reading(struct guest *guest)
+{
+	struct params *empty;
+
+	if (!remains_settings_known(guest))
+		return NULL;
+	if (guest->reading && guest->reading_from == guest->wanted)
+		return guest->reading;
+	params_drop(guest->reading);
+	params_drop(guest->reading_from);
+	empty = params_empty(guest->worker->house->params);
+	guest->reading = reading_of(guest->wanted ? guest->wanted : empty, empty);
+	guest->reading_from = guest->wanted ? params_keep(guest->wanted) : NULL;
+	params_drop(empty);
+	return guest->reading;
+}
+
+struct statement *relay_take_statement(struct guest *guest, struct span tail)
+{
+	struct statement_book *book = guest->worker->house->statements;
+	struct params *reading = remains_names_known(guest) ? find_reading(guest) : NULL;
+	struct statement *statement = reading ? statement_take(book, tail, reading, catalogs_version(guest))
+					      : statement_take_apart(book, tail);
+
+	if (statement && reading && ((statement_marks(statement) & LOOK_CLOCK) || pending_has(guest, statement->id))) {
+		statement_drop(statement);
+		statement = statement_take_apart(book, tail);
+	}
+	if (!statement)
+		guest_complain(guest, SQLSTATE_OUT_OF_MEMORY, "out of memory", NULL, NULL);
+	return statement;
+}
+
+struct statement *relay_read_again(struct guest *guest, struct span name, struct statement *statement)
+{
+	struct channel *channel = guest->channel;
+	struct statement *read;
+	bool ok;
+
+	if (pending_changes(guest, name))
+		return statement;
+	/* What its names mean PostgreSQL itself looks up again, where it was prepared before. */
+	if (statement_suits(statement, find_reading(guest)) &&
+		(remains_names_known(guest) || statement_is_apart(statement) ||
+			prepared_look(channel->prepared, statement, channel->batch) == PREPARED_READY))
+		return statement;
+	read = relay_take_statement(guest, span_of(statement->tail, statement->tail_length));
+	if (!read)
+		return NULL;
+	while (guest->former && track_quiet(&channel->track))
+		relay_name_over(&guest->former, 0);
+	ok = track_quiet(&channel->track) || relay_note_name(&guest->former, statement->id, name);
+	names_remove(&guest->names, name);
+	ok = ok && names_put(&guest->names, name, read);
+	statement_drop(read);
+	if (!ok)
+		guest_complain(guest, SQLSTATE_OUT_OF_MEMORY, "out of memory", NULL, NULL);
+	return ok ? read : NULL;
+}

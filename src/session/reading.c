@@ -1,0 +1,46 @@
+#include "session/reading.h"
+
+#include "base/text.h"
+
+bool reading_depends(struct span name)
+{
+	static const char *const names[] = { "array_nulls", "backslash_quote", "client_encoding", "datestyle",
+		"intervalstyle", "lc_monetary", "role", "search_path", "session_authorization",
+		"standard_conforming_strings", "timezone", "timezone_abbreviations", "transform_null_equals",
+		"xmloption" };
+
+	for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+		if (text_equal_nocase(name, span_text(names[i])))
+			return true;
+	return false;
+}
+
+struct params *reading_of(const struct params *settings, struct params *empty)
+{
+	struct params *reading = params_keep(empty);
+	const char *name, *value;
+
+	for (size_t i = 0; i < params_count(settings); i++) {
+		params_at(settings, i, &name, &value);
+		if (reading_depends(span_text(name)) && !params_put(&reading, span_text(name), span_text(value))) {
+			params_drop(reading);
+			return NULL;
+		}
+	}
+	return reading;
+}
+
+bool reading_is_of_the_clock(const char *literal)
+{
+	static const char *const words[] = { "now", "today", "tomorrow", "yesterday" };
+
+	while (*literal == ' ' || (*literal >= '\t' && *literal <= '\r'))
+		literal++;
+	for (size_t i = 0; i < sizeof words / sizeof words[0]; i++) {
+		struct span word = span_text(words[i]), begins = span_of(literal, strnlen(literal, word.length));
+
+		if (text_equal_nocase(begins, word))
+			return true;
+	}
+	return false;
+}

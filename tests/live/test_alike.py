@@ -1,0 +1,377 @@
+"""Conversations that are told the same way: what a client hears through the pool, message by message, is what PostgreSQL says directly.
+
+Each is written down as its turns: what is sent at once, up to where the client reads its answers. It is played to PostgreSQL and then through a pool of
+three servers that are lent in turn, so that no two transactions in a row run on the same one; and before each turn a stranger of the same user has
+been on all that are free, left its own settings and statements there, and looked whether it finds its own. What may differ is listed in tests/diff/play.py,
+which plays and compares; tests/diff finds conversations that nobody thought of."""
+import pathlib
+import sys
+
+import wire
+from harness import HERE, Story, helper, live
+from wire import COPY_DONE, FLUSH, SYNC, bind, close, copy_data, copy_fail, describe, execute, parse, query
+
+sys.path.append(str(pathlib.Path(HERE).parent / "diff"))
+import play  # noqa: E402
+import streams  # noqa: E402
+
+SERVERS = 3
+STRANGERS_SETTINGS = {"work_mem": "17MB", "search_path": "strange, public", "app.tenant": "stranger", "statement_timeout": "17min",
+                      "timezone": "Asia/Tokyo", "role": "other", "DateStyle": "SQL, DMY", "standard_conforming_strings": "off", "escape_string_warning": "off",
+                      "transform_null_equals": "on", "array_nulls": "off", "client_encoding": "LATIN1"}
+
+
+def run(sql, *values, name="", portal="", rows=0):
+    """Parse, Bind and Execute, and no Sync."""
+    return parse(name, sql) + bind(portal, name, values) + execute(portal, rows)
+
+
+def synced(*parts):
+    return b"".join(parts) + SYNC
+
+
+class Others:
+    """A turn in which somebody else says something to PostgreSQL itself."""
+
+    def __init__(self, sql):
+        self.sql = sql
+
+
+class Stranger:
+    """Has been everywhere, and is itself."""
+
+    def __init__(self, pooler, texts):
+        self.texts = texts
+        self.client = pooler.client(timeout=60)
+        for name, value in STRANGERS_SETTINGS.items():
+            self.client.query(f"SET {name} = {wire_literal(value)}" if name != "search_path" else f"SET search_path = {value}")
+        self.client.ask(parse("s1", "SELECT 'a stranger''s'"), parse("s2", "SELECT 'another of a stranger''s'"), SYNC)
+        for number, text in enumerate(texts):
+            self.client.prepare(f"text {number}", text)
+
+    def passes(self):
+        for _ in range(SERVERS):
+            told = self.client.extended("SELECT " + ", ".join(f"current_setting('{name}')" for name in STRANGERS_SETTINGS)).rows[0]
+            if told != tuple(STRANGERS_SETTINGS.values()):
+                raise AssertionError(f"the stranger sees {told}")
+            self.client.ask(parse("", "SELECT 'the stranger''s unnamed one'"), SYNC)
+            told = self.client.run_prepared("s1").value
+            if told != "a stranger's":
+                raise AssertionError(f"the stranger's statement says {told}")
+            for number in range(len(self.texts)):
+                self.client.run_prepared(f"text {number}")
+
+
+def wire_literal(value):
+    return "'" + value.replace("'", "''") + "'"
+
+
+class Alike(Story):
+    kinds = ("pgweir",)
+
+    schema = ()
+    settings = {}
+    strangers_texts = ()        # what it has prepared, in its own settings
+
+    def setUp(self):
+        super().setUp()
+        with self.pg.admin() as admin:
+            admin.query("DROP DATABASE IF EXISTS alike WITH (FORCE)")
+            admin.query("CREATE DATABASE alike OWNER app")
+            # PostgreSQL never forgets the name of such a setting, whoever it was that said it.
+            admin.query("ALTER DATABASE alike SET app.tenant = 'nobody'")
+            admin.query("GRANT other TO app")
+        self.addCleanup(self.clear)
+        self.admin = self.pg.admin("alike")
+        self.addCleanup(self.admin.close)
+        self.proxy = self.pooler(databases={"alike": "dbname=alike"}, settings={
+            "pool_mode": "transaction", "default_pool_size": SERVERS, "min_pool_size": SERVERS, "server_round_robin": 1,
+            "query_wait_timeout": 60, "query_wait_notify": 0, **self.settings})
+        self.proxy.client = lambda **options: self.keep_client(wire.Client(self.proxy.address, database="alike", **options))
+        for statement in ("CREATE SCHEMA strange", "GRANT ALL ON SCHEMA strange TO PUBLIC", "GRANT ALL ON SCHEMA public TO PUBLIC", *self.schema):
+            self.admin.query(statement)
+        self.stranger = Stranger(self.proxy, self.strangers_texts)
+        self.stranger.passes()
+
+    @helper
+    def keep_client(self, client):
+        self.addCleanup(client.close)
+        return client
+
+    @helper
+    def clear(self):
+        with self.pg.admin(timeout=60) as admin:
+            admin.query("DROP DATABASE IF EXISTS alike WITH (FORCE)")
+
+    @helper
+    def waits(self, pid):
+        return self.admin.query(f"SELECT wait_event = 'ClientRead' FROM pg_stat_activity WHERE pid = {pid}").value == "t"
+
+    @helper
+    def alike(self, *turns, login=None, user="app", before=()):
+        """Played both ways, with `before` said by the superuser each time, it is the same."""
+        messages = []
+        for turn in turns:
+            messages += [streams.WAIT, streams.Others(None)]
+            if isinstance(turn, Others):
+                messages.append(streams.Others(turn.sql))
+                continue
+            for each in turn if isinstance(turn, (list, tuple)) else [turn]:
+                for one in split(each):
+                    messages.append(streams.Message(str(one[:60]), one))
+        stream = streams.Stream(None, user, login or {}, [*messages, streams.WAIT])
+
+        def say(sql, pooled):
+            if sql:
+                self.admin.query(sql)
+            elif pooled:
+                self.stranger.passes()
+        for sql in before:
+            self.admin.query(sql)
+        direct = play.play(self.pg.address, stream, "alike", lambda sql: say(sql, False), waits=self.waits)
+        for sql in before:
+            self.admin.query(sql)
+        pooled = play.play(self.proxy.address, stream, "alike", lambda sql: say(sql, True), after=direct)
+        found = play.difference(direct, pooled)
+        self.assertIsNone(found, "\n".join([repr(turns), *(found or [])]))
+        return direct
+
+
+def split(what):
+    """Messages of a string of them, a text being a Query."""
+    if isinstance(what, str):
+        return [query(what)]
+    found = []
+    while what:
+        length = int.from_bytes(what[1:5], "big") + 1
+        found.append(what[:length])
+        what = what[length:]
+    return found
+
+
+SHOW = "SELECT current_setting('work_mem'), current_setting('app.tenant', true), current_setting('search_path'), current_user, session_user"
+
+
+class Settings(Alike):
+    def set_local_ends_with_its_transaction(self):
+        self.alike("SET work_mem = '5MB'", "BEGIN", "SET LOCAL work_mem = '6MB'", SHOW, "SET LOCAL app.tenant = 'local'", SHOW, "COMMIT", SHOW)
+        self.alike("SET LOCAL work_mem = '6MB'", SHOW, "SET LOCAL work_mem = 'much'", "SET LOCAL app.tenant = 'a'; SHOW app.tenant", SHOW)
+        self.alike("BEGIN", "SET LOCAL work_mem = '6MB'", "SET work_mem = '7MB'", "SAVEPOINT a", "SET LOCAL work_mem = '8MB'", "RELEASE a", SHOW, "COMMIT", SHOW)
+        self.alike("BEGIN", "SET work_mem = '7MB'", "SET LOCAL work_mem = '6MB'", SHOW, "COMMIT", SHOW)
+        self.alike("BEGIN", "SET LOCAL role = other", SHOW, "COMMIT", SHOW, "BEGIN", "SET LOCAL SESSION AUTHORIZATION app", SHOW, "COMMIT", SHOW)
+        self.alike("BEGIN", "SELECT set_config('work_mem', '9MB', true)", "SELECT set_config('app.tenant', 'x', true)", SHOW, "COMMIT", SHOW)
+
+    def what_a_savepoint_takes_back_was_never_set(self):
+        self.alike("BEGIN", "SET work_mem = '5MB'", "SAVEPOINT a", "SET work_mem = '6MB'", "SET app.tenant = 'inner'", "SAVEPOINT b", "SET work_mem = '7MB'",
+                   "ROLLBACK TO b", SHOW, "ROLLBACK TO a", SHOW, "COMMIT", SHOW)
+        self.alike("BEGIN", "SAVEPOINT a", "SET work_mem = '6MB'", "SELECT 1/0", "ROLLBACK TO a", SHOW, "SET app.tenant = 'kept'", "RELEASE a", "COMMIT", SHOW)
+        self.alike("BEGIN", "SET timezone = 'Asia/Tokyo'", "SAVEPOINT a", "SET timezone = 'UTC'", "ROLLBACK TO a", "SHOW timezone", "ROLLBACK", "SHOW timezone")
+        self.alike("BEGIN; SET work_mem = '5MB'; SAVEPOINT a; SET work_mem = '6MB'; ROLLBACK TO a; COMMIT", SHOW)
+        self.alike("SET work_mem = '5MB'; SELECT 1/0", SHOW, "BEGIN; SET work_mem = '6MB'; COMMIT; SELECT 1/0", SHOW)
+        self.alike("BEGIN", "SET ROLE other", "SAVEPOINT a", "RESET ROLE", "ROLLBACK TO a", SHOW, "ROLLBACK", SHOW)
+
+    def names_of_settings_may_be_parameters(self):
+        config = "SELECT set_config($1, $2, $3::bool)"
+        self.alike(synced(run(config, "work_mem", "5MB", "f")), SHOW, synced(run(config, "app.tenant", "mine", "f")), SHOW, synced(run(config, "app.tenant", "gone", "t")), SHOW,
+                   "SELECT current_setting('app.tenant')", "RESET app.tenant", SHOW)
+        self.alike(synced(parse("c", config)), synced(bind("", "c", ("app.tenant", "one", "f")), execute()), SHOW,
+                   "BEGIN", synced(bind("", "c", ("app.tenant", "two", "f")), execute()), SHOW, "ROLLBACK", SHOW, "RESET ALL", SHOW)
+        self.alike("SELECT set_config('app.' || 'tenant', 'put together', false)", SHOW, "SELECT set_config(n, 'by row', false) FROM (VALUES ('app.tenant'), ('work_mems')) v(n)", SHOW)
+        self.alike("PREPARE c (text, text) AS SELECT set_config($1, $2, false)", "EXECUTE c ('app.tenant', 'executed')", SHOW, "EXECUTE c ('work_mem', '5MB')", SHOW, "DEALLOCATE c", SHOW)
+
+    def a_session_authorization_is_given_back(self):
+        self.alike("SET SESSION AUTHORIZATION other", SHOW, "SET SESSION AUTHORIZATION app", SHOW, "RESET SESSION AUTHORIZATION", SHOW,
+                   "SET SESSION AUTHORIZATION DEFAULT", SHOW, "SET ROLE other", SHOW, "RESET SESSION AUTHORIZATION", SHOW, "RESET ROLE", SHOW)
+        self.alike("SET SESSION AUTHORIZATION other", SHOW, "SET SESSION AUTHORIZATION app", SHOW, "SET ROLE app", SHOW, "BEGIN",
+                   "SET SESSION AUTHORIZATION third", SHOW, "ROLLBACK", SHOW, "RESET ALL", SHOW, "DISCARD ALL", SHOW)
+
+    def options_of_the_login_in_every_spelling(self):
+        show = "SELECT current_setting('work_mem'), current_setting('app.tenant'), current_setting('search_path'), current_setting('geqo'), current_setting('DateStyle')"
+        for options in ("-c work_mem=5MB -c app.tenant=one", "-cwork_mem=5MB  -capp.tenant=two", "--work_mem=5MB --app.tenant=th\\ ree --search-path=a,b",
+                        "-c search_path=a,\\ \"B\\ c\" -c geqo=off", "-c app.tenant=it's\\\\back", "-c DateStyle=German -c work_mem=6MB -c work_mem=7MB",
+                        "-c app.tenant='quoted'", "-c app.tenant=", " -c work_mem=9MB "):
+            with self.subTest(options=options):
+                self.alike(show, "SET work_mem = '1MB'; SET app.tenant = 'changed'; SET DateStyle = 'ISO'", show, "RESET work_mem", show, "RESET ALL", show, "DISCARD ALL", show,
+                           "SET work_mem = '2MB'", "BEGIN", "RESET work_mem", "ROLLBACK", show, "BEGIN", "RESET app.tenant", "COMMIT", show, login={"options": options})
+
+    def what_the_server_reports_is_told_as_it_changes(self):
+        login = {"TimeZone": "Europe/Rome", "application_name": "me", "DateStyle": "SQL, DMY"}
+        self.alike("SET TimeZone = 'UTC'", "RESET TimeZone", "SET application_name = 'it''s'", "RESET ALL", "BEGIN", "SET DateStyle = 'German'", "SAVEPOINT a",
+                   "SET DateStyle = 'ISO'", "ROLLBACK TO a", "ROLLBACK", "BEGIN", "RESET DateStyle", "SET intervalstyle = iso_8601", "COMMIT", "SET TIME ZONE LOCAL", "SHOW timezone", "DISCARD ALL",
+                   "SET NAMES 'LATIN1'", "SHOW client_encoding", "RESET client_encoding", "SET standard_conforming_strings = off", "SELECT 1", "RESET ALL", "SET SESSION AUTHORIZATION app",
+                   login=login)
+        self.alike(["SET TimeZone = 'UTC'", "SELECT 1/0", "RESET TimeZone", "SHOW TimeZone"], ["BEGIN", "SET TimeZone = 'UTC'", "SELECT 1/0", "ROLLBACK", "SHOW TimeZone"], "SHOW TimeZone", login=login)
+
+
+class Prepared(Alike):
+    schema = ("CREATE TABLE t (a int)", "INSERT INTO t VALUES (1)", "ALTER TABLE t OWNER TO app")
+    again = ("DROP TABLE IF EXISTS t, u", "CREATE TABLE t (a int)", "INSERT INTO t VALUES (1)", "ALTER TABLE t OWNER TO app")
+
+    def a_statement_that_ddl_made_invalid_is_prepared_anew(self):
+        reads = synced(bind("", "s"), execute())
+        for change in ("ALTER TABLE t ADD b int DEFAULT 7", "ALTER TABLE t ALTER a TYPE text", "ALTER TABLE t RENAME a TO b"):
+            for text in ("SELECT * FROM t", "SELECT a FROM t", "INSERT INTO t VALUES (3) RETURNING *"):
+                text += f" -- {change}"         # no text is known from before the table was made anew
+                again = synced(close("S", "s"), parse("s", text))
+                with self.subTest(change=change, text=text):
+                    self.alike(synced(parse("s", text)), reads, reads, reads, change, again, reads, synced(describe("S", "s")), reads, reads, reads, before=self.again)
+                    again = synced(close("S", "s"), parse("s", text + ", once more"))
+                    self.alike(synced(parse("s", text + ", once more")), "BEGIN", reads, change, reads, "ROLLBACK", reads, "BEGIN", change, again, reads, "ROLLBACK", again, reads, reads, reads, before=self.again)
+        self.alike("PREPARE s AS SELECT * FROM t", "EXECUTE s", Others("ALTER TABLE t ADD b int"), "EXECUTE s", "EXECUTE s", "DEALLOCATE s", "EXECUTE s", before=self.again)
+        self.alike(synced(parse("s", "SELECT * FROM t")), ["DEALLOCATE ALL", "ALTER TABLE t ADD b int", synced(parse("s", "SELECT * FROM t")), reads], reads, reads, before=self.again)
+
+    def a_statement_that_ddl_past_the_pool_made_invalid_is_an_error_once(self):
+        text = "SELECT * FROM t"
+        first = self.keep_client(wire.Client(self.proxy.address, database="alike"))
+        first.prepare("s", text)
+        for _ in range(SERVERS):
+            self.assertEqual([("1",)], first.run_prepared("s").rows)
+        self.admin.query("ALTER TABLE t ADD b int DEFAULT 7")
+        self.refused(first.run_prepared, "s", says="cached plan must not change result type", sqlstate="0A000")
+        for client in (first, *(self.keep_client(wire.Client(self.proxy.address, database="alike")) for _ in range(2))):
+            client.ask(close("S", "s"), parse("s", text), SYNC)
+            for _ in range(SERVERS + 1):
+                self.assertEqual([("1", "7")], client.run_prepared("s").rows)
+
+    def the_unnamed_statement_is_what_it_would_be(self):
+        reads = synced(bind(""  , ""), execute())
+        self.alike(synced(parse("", "SELECT 1")), reads, synced(describe("S")), reads, "SELECT 2", reads, synced(parse("", "SELEC")), reads, synced(describe("S")))
+        self.alike(synced(parse("", "SELECT $1::int + 1")), synced(describe("S")), synced(bind("", "", (4,)), execute()), synced(bind("", "", ("x",)), execute()), synced(bind("", "", (5,)), execute()),
+                   synced(close("S")), synced(bind("", "", (5,)), execute()))
+        self.alike([synced(parse("", "SELECT 1")), "SELECT 1/0", synced(bind("", ""), execute())], [synced(parse("", "SELECT 3")), synced(bind("", "nothing")), reads], reads)
+        self.alike("BEGIN", synced(parse("", "SELECT 1")), "COMMIT", reads, "BEGIN", synced(parse("", "SELECT 4")), reads, synced(bind("", "none")), reads, "ROLLBACK", reads)
+        self.alike(synced(parse("", "BEGIN")), reads, reads, "COMMIT", reads)
+        self.alike(synced(parse("", "DEALLOCATE ALL")), synced(parse("s", "SELECT 1")), reads, synced(bind("", "s"), execute()))
+
+    def unknown_names_are_postgresqls_errors(self):
+        self.alike(synced(describe("S", "none")), synced(describe("P", "none")), synced(describe("S")), synced(describe("P")), synced(bind("", "none")), synced(execute("none")), synced(close("S", "none")),
+                   synced(close("P", "none")), "EXECUTE none", "DEALLOCATE none", "DEALLOCATE PREPARE none", "CLOSE none", "FETCH none", "SELECT 1")
+        self.alike("BEGIN", synced(describe("S", "none")), synced(describe("S", "none")), "ROLLBACK", "BEGIN", synced(bind("", "none")), "COMMIT", "SELECT 1")
+        self.alike(synced(parse("s", "SELECT 1")), synced(parse("s", "SELECT 2")), synced(parse("s", "SELECT 1")), synced(bind("", "s"), execute()), synced(close("S", "s")), synced(parse("s", "SELECT 2")), synced(bind("", "s"), execute()))
+        self.alike([parse("s", "SELECT 1") + bind("", "s") + execute() + parse("s", "SELECT 2") + bind("", "s") + execute() + SYNC, synced(bind("", "s"), execute())])
+        self.alike(synced(describe("S", "s2")), synced(bind("", "s1"), execute()), "DEALLOCATE s1", "DEALLOCATE s2", "DEALLOCATE \"s1\"", synced(parse("s1", "SELECT 'mine'")), synced(bind("", "s1"), execute()))
+
+    def nobody_deallocates_anothers(self):
+        reads = synced(bind("", "s1"), execute())
+        self.alike(synced(parse("s1", "SELECT 'a stranger''s'")), reads, "DEALLOCATE s1", reads, "DEALLOCATE s1", synced(parse("s1", "SELECT 'a stranger''s'")), reads, "DEALLOCATE ALL", reads,
+                   synced(parse("s1", "SELECT 'a stranger''s'")), "DISCARD ALL", reads, synced(run("DEALLOCATE s1")))
+        self.alike("SELECT name, statement, from_sql FROM pg_prepared_statements WHERE from_sql", "PREPARE q AS SELECT 1", "SELECT name, statement FROM pg_prepared_statements WHERE from_sql", "PREPARE q AS SELECT 2",
+                   "EXECUTE q", "BEGIN", "DEALLOCATE q", "ROLLBACK", "EXECUTE q", "BEGIN", "PREPARE r AS SELECT 3", "ROLLBACK", "EXECUTE r", "DEALLOCATE ALL", "EXECUTE r", "EXECUTE q")
+        self.alike("PREPARE q (int) AS SELECT $1", synced(bind("", "q", (1,)), execute()), synced(describe("S", "q")), synced(close("S", "q")), "EXECUTE q(1)", synced(bind("", "q", (1,)), execute()))
+        self.alike("PREPARE q (int) AS SELECT $1", [synced(close("S", "q"), bind("", "q", (1,)))], "EXECUTE q(2)")
+
+
+class Reading(Alike):
+    """A text is read with the settings of whoever prepares it, and a stranger with others has prepared the very same one on all servers."""
+
+    schema = ("CREATE TABLE t (x int)", "INSERT INTO t VALUES (1)", "CREATE TABLE strange.t (x text, y int)", "INSERT INTO strange.t VALUES ('strange', 2)",
+              "GRANT ALL ON t, strange.t TO PUBLIC")
+    strangers_texts = TEXTS = (
+        "SELECT '2020-01-01 12:00'::timestamptz AT TIME ZONE 'UTC'", "SELECT '01/02/2020'::date - '2020-01-01'::date", "SELECT 'a\\nb'", "SELECT octet_length('\u00e9')",
+        "SELECT * FROM t", "SELECT x = NULL FROM (SELECT 1 AS x) q", "SELECT '{NULL}'::text[]", "SELECT 't'::regclass::oid = 'public.t'::regclass", "SELECT count(*) FROM t WHERE x IS NOT NULL")
+
+    @helper
+    def each(self, *before, after=(), login=None):
+        for text in self.TEXTS:
+            reads = synced(describe("S", "s"), bind("", "s"), execute())
+            with self.subTest(text=text, before=before, login=login):
+                self.alike(*before, synced(parse("s", text)), reads, reads, *after, reads, synced(close("S", "s"), parse("s", text)), reads, login=login)
+
+    def a_text_means_what_its_client_means(self):
+        self.each()
+        self.each("SET TimeZone = 'America/New_York'; SET search_path = strange; SET standard_conforming_strings = off; SET escape_string_warning = off")
+
+    def what_its_login_asked_for(self):
+        self.each(login={"DateStyle": "SQL, DMY", "TimeZone": "Asia/Kolkata", "options": "-c search_path=strange,public -c transform_null_equals=on"})
+
+    def within_a_transaction_what_was_set_there(self):
+        self.each("BEGIN", "SET LOCAL TimeZone = 'America/New_York'; SET LOCAL search_path = strange; SET LOCAL DateStyle = 'SQL, DMY'")
+        for text in self.TEXTS:
+            reads = synced(bind("", "s"), execute())
+            with self.subTest(text=text):
+                self.alike("BEGIN", "SET LOCAL standard_conforming_strings = off; SET LOCAL escape_string_warning = off", "SET LOCAL array_nulls = off", [synced(parse("s", text)), reads], "ROLLBACK",
+                           synced(close("S", "s")), [synced(parse("s", text)), reads])
+        # What they left there is not a stranger's or a later client's.
+        self.each()
+
+    def a_temporary_table_stands_in_front(self):
+        text, reads = "SELECT * FROM t", synced(bind("", "s"), execute())
+        self.alike("CREATE TEMP TABLE t (x text, z text)", "INSERT INTO t VALUES ('my', 'own')", synced(parse("s", text)), reads, reads, "DROP TABLE t", synced(close("S", "s"), parse("s", text)), reads, reads)
+        self.alike("BEGIN", "CREATE TEMP TABLE t (x text, z text) ON COMMIT DROP", [synced(parse("s", text)), reads], "COMMIT", synced(close("S", "s"), parse("s", text)), reads)
+        self.alike(synced(parse("s", text)), reads, "CREATE TEMP TABLE t (x text, z text)", synced(parse("other", text)), synced(bind("", "other"), execute()))
+        self.each()
+
+    def a_table_that_was_made_in_front_of_anothers_is_meant_from_then_on(self):
+        text, reads = "SELECT * FROM u", synced(bind("", "s"), execute())
+        before = ("DROP SCHEMA IF EXISTS front CASCADE", "CREATE SCHEMA front", "GRANT ALL ON SCHEMA front TO PUBLIC", "DROP TABLE IF EXISTS u", "CREATE TABLE u AS SELECT 1 AS behind", "GRANT ALL ON u TO PUBLIC")
+        self.alike("SET search_path = front, public", synced(parse("s", text)), reads, reads, reads, reads, "CREATE TABLE u AS SELECT 'in front' AS front", synced(close("S", "s"), parse("s", text)), reads, reads, reads, reads,
+                   before=before)
+
+    def the_clock_is_read_when_a_text_is_prepared(self):
+        with wire.Client(self.proxy.address, database="alike") as first:
+            first.prepare("s", "SELECT 'now'::timestamptz")
+            for _ in range(SERVERS):
+                earlier = first.run_prepared("s").value
+        with wire.Client(self.proxy.address, database="alike") as second:
+            second.prepare("s", "SELECT 'now'::timestamptz")
+            self.assertEqual("t", second.value(f"SELECT '{second.run_prepared('s').value}' > '{earlier}'::timestamptz"))
+
+    def they_are_shared_among_those_who_agree(self):
+        clients = [self.keep_client(wire.Client(self.proxy.address, database="alike", parameters={"TimeZone": "Europe/Rome"})) for _ in range(4)]
+        for client in clients:
+            client.prepare("s", "SELECT '2020-01-01 12:00'::timestamptz")
+            for _ in range(2 * SERVERS):
+                self.assertEqual("2020-01-01 12:00:00+01", client.run_prepared("s").value)
+        told = {row["database"]: row for row in self.proxy.show("STATS")}["alike"]
+        self.assertGreaterEqual(int(told["total_bind_count"]), 8 * SERVERS)
+        self.assertLessEqual(int(told["total_server_parse_count"]), 2 * SERVERS * (len(self.TEXTS) + 4))
+
+
+class Pipelines(Alike):
+    schema = ("CREATE TABLE t (a int PRIMARY KEY)", "ALTER TABLE t OWNER TO app")
+
+    def of_settings_and_everything_else(self):
+        self.alike(["SET work_mem = '5MB'", "SHOW work_mem", "BEGIN", "SET work_mem = '6MB'", "SHOW work_mem", "ROLLBACK", "SHOW work_mem", SHOW])
+        self.alike([synced(run("SET work_mem = '5MB'"), run("SHOW work_mem")), synced(run("SET work_mem = '6MB'"), run("SELECT 1/0")), synced(run("SHOW work_mem"))], "SHOW work_mem")
+        self.alike([synced(run("BEGIN"), run("SET LOCAL work_mem = '5MB'"), run("SHOW work_mem"), run("COMMIT"), run("SHOW work_mem")), "SHOW work_mem"], "SHOW work_mem")
+        self.alike(["BEGIN", synced(run("SET work_mem = '5MB'")), synced(run("SELECT 1/0")), synced(run("SHOW work_mem")), "COMMIT", "SHOW work_mem"])
+        self.alike([synced(parse("p", "SET work_mem = '5MB'"), bind("", "p"), execute()), "DISCARD ALL", synced(bind("", "p"), execute()), SHOW])
+        self.alike(["CREATE TEMP TABLE x (a int)", "INSERT INTO x VALUES (1)", "SELECT * FROM x", "DROP TABLE x", "SELECT * FROM x", SHOW])
+        self.alike(["SELECT pg_advisory_lock(1)", "BEGIN", "SELECT pg_advisory_unlock(1)", "ROLLBACK", "SELECT pg_advisory_unlock(1)"])
+        self.alike(["BEGIN", "DECLARE c CURSOR WITH HOLD FOR SELECT generate_series(1, 5)", "COMMIT", "FETCH 2 FROM c", synced(run("FETCH 1 FROM c")), "CLOSE c", "FETCH c"])
+        self.alike([query("BEGIN") + query("SET LOCAL search_path = pg_catalog") + synced(run("SHOW search_path")) + query("ROLLBACK"), FLUSH, "SHOW search_path"])
+        self.alike([parse("", "BEGIN"), bind("", ""), execute(), SYNC, parse("", "INSERT INTO t VALUES (1)"), bind("", ""), execute(), SYNC, parse("", "INSERT INTO t VALUES (1)"), bind("", ""), execute(), SYNC,
+                    parse("", "COMMIT"), bind("", ""), execute(), SYNC], "SELECT * FROM t", before=("TRUNCATE t",))
+        self.alike([query("COPY t FROM STDIN"), copy_data(b"1\n"), copy_data(b"2\n"), COPY_DONE, query("SET work_mem = '5MB'"), query("COPY t FROM STDIN"), copy_data(b"1\n"), COPY_DONE, query("SHOW work_mem"),
+                    query("COPY t FROM STDIN"), copy_data(b"1\n"), copy_fail("no"), query("SELECT * FROM t ORDER BY 1")], "SHOW work_mem", before=("TRUNCATE t",))
+
+    def of_begins(self):
+        self.alike(["BEGIN", "BEGIN", "SELECT 1", "COMMIT", "COMMIT"], ["BEGIN", "COMMIT", "ROLLBACK"], "ROLLBACK")
+        self.alike(["BEGIN", "SELECT 1/0", "SELECT 1", "COMMIT"], ["BEGIN", "SELECT 1/0"], "BEGIN", "COMMIT", "BEGIN", "COMMIT")
+        self.alike("BEGIN", "SELEC", "BEGIN", "ROLLBACK", "BEGIN", synced(bind("", "nowhere")), "END", "BEGIN", SYNC, FLUSH, "ABORT", "BEGIN", synced(close("S", "x")), "COMMIT")
+        self.alike("BEGIN ISOLATION LEVEL SERIALIZABLE", "SHOW transaction_isolation", "COMMIT", "BEGIN READ ONLY", "CREATE TABLE no (a int)", "ROLLBACK", "START TRANSACTION READ WRITE, ISOLATION LEVEL REPEATABLE READ",
+                   "SHOW transaction_isolation", "END", "BEGIN TRANSACTION DEFERRABLE", "SHOW transaction_deferrable", "COMMIT", "BEGIN NOT DEFERRABLE", "COMMIT", "BEGIN;;", "COMMIT", "/* x */ BEGIN", "COMMIT")
+        self.alike("BEGIN", "SET TRANSACTION ISOLATION LEVEL SERIALIZABLE", "SHOW transaction_isolation", "SELECT 1", "SET TRANSACTION ISOLATION LEVEL READ COMMITTED", "ROLLBACK")
+        self.alike("BEGIN", "SAVEPOINT a", "COMMIT", "BEGIN", "ROLLBACK TO a", "COMMIT", "BEGIN", "RELEASE a", "COMMIT", "BEGIN", "COMMIT PREPARED 'x'", "ROLLBACK", "BEGIN", "PREPARE TRANSACTION 'x'", "ROLLBACK PREPARED 'x'")
+        self.alike("BEGIN", "COMMIT AND CHAIN", "COMMIT", "BEGIN", "ROLLBACK AND CHAIN", "SELECT 1", "COMMIT AND NO CHAIN", "COMMIT AND CHAIN")
+        self.alike(parse("b", "BEGIN") + parse("c", "COMMIT") + SYNC, *[synced(bind("", "b"), execute()), "SELECT 1", synced(bind("", "c"), execute())] * 2, [synced(bind("", "b"), execute()), synced(bind("", "c"), execute())])
+        self.alike("BEGIN", query("") + query(";"), "COMMIT", "BEGIN", synced(run("")), "COMMIT", "BEGIN; COMMIT", "BEGIN", "BEGIN; COMMIT", "SELECT 1")
+        self.alike("BEGIN", synced(run("BEGIN")), synced(run("COMMIT")), synced(run("COMMIT")), synced(run("BEGIN"), run("BEGIN")), synced(run("ROLLBACK"), run("ROLLBACK")))
+        self.alike("SET default_transaction_isolation = 'serializable'", "BEGIN", "SHOW transaction_isolation", "COMMIT", "SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY", "BEGIN", "CREATE TABLE no (a int)", "COMMIT",
+                   "BEGIN", "SET LOCAL transaction_read_only = off", "COMMIT", "CREATE TABLE no (a int)")
+
+
+class Listening(Alike):
+    CHANNELS = "SELECT pg_listening_channels() ORDER BY 1"
+
+    def a_savepoint_takes_a_listen_back(self):
+        self.alike("BEGIN", "LISTEN a", "SAVEPOINT x", "LISTEN b", "ROLLBACK TO x", "LISTEN c", self.CHANNELS, "COMMIT", self.CHANNELS, "NOTIFY a; NOTIFY b; NOTIFY c, 'x'", Others("NOTIFY b; NOTIFY a, 'others'"), "SELECT 1",
+                   "BEGIN", "UNLISTEN a", "SAVEPOINT x", "UNLISTEN *", "ROLLBACK TO x", "COMMIT", self.CHANNELS, "BEGIN", "UNLISTEN *", "ROLLBACK", self.CHANNELS, "UNLISTEN *", self.CHANNELS, "NOTIFY c")
+        self.alike("LISTEN a; LISTEN b; SELECT 1/0", self.CHANNELS, "LISTEN a; UNLISTEN a; LISTEN b", self.CHANNELS, "BEGIN; LISTEN c; COMMIT; SELECT 1/0", self.CHANNELS, "DISCARD ALL", self.CHANNELS)
+        self.alike(synced(run("LISTEN a"), run("SELECT 1/0")), self.CHANNELS, synced(run("LISTEN a"), run(self.CHANNELS)), self.CHANNELS, synced(run("UNLISTEN *")), self.CHANNELS)
+
+    def its_own_are_there_before_each_ready_for_query_of_a_pipeline(self):
+        self.alike("LISTEN a", ["NOTIFY a, '1'", "NOTIFY a, '2'", "SELECT 1", "NOTIFY a, '3'"], ["BEGIN", "NOTIFY a, '4'", "SELECT 1", "NOTIFY a, '5'", "COMMIT", "SELECT 1"], synced(run("NOTIFY a, '6'"), run("NOTIFY a, '6'")),
+                   [synced(run("SELECT pg_notify('a', '7')")), synced(run("NOTIFY a, '8'"), run("SELECT 1/0")), "NOTIFY a, '9'"], "UNLISTEN a", "NOTIFY a, '10'")
+        self.alike(["LISTEN a", "NOTIFY a, '1'", "UNLISTEN a", "NOTIFY a, '2'", "LISTEN a; NOTIFY a, '3'", "SET work_mem = '5MB'", "NOTIFY a, '4'", "SHOW work_mem"], SHOW)
+        self.alike("LISTEN a", ["CREATE TEMP TABLE x (a int)", "NOTIFY a, '1'", "DROP TABLE x", "NOTIFY a, '2'"], Others("NOTIFY a, '3'"), "SELECT 1", synced(run("SELECT 1")), Others("NOTIFY a, '4'"), SYNC)
