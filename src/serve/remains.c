@@ -222,10 +222,12 @@ static void take_look(struct guest *guest, struct span text, const struct look *
 /* What lies beneath the words; of functions whose names are there it is known what they do. Without a catalogue they may do anything. */
 static void look_beneath(const struct catalog *catalog, struct span text, struct look *look)
 {
-	if (catalog)
-		look->marks |= catalog_look(catalog, text, look) && (look->marks & LOOK_SETTINGS) ? LOOK_READING : 0;
-	else if (look->marks & LOOK_CALLS)
-		look->marks |= LOOK_UNKNOWN;
+	if (!catalog) {
+		look->marks |= look->marks & LOOK_CALLS ? LOOK_UNKNOWN : 0;
+		return;
+	}
+	if (catalog_look(catalog, text, look) && (look->marks & LOOK_SETTINGS))
+		look->marks |= LOOK_READING;
 }
 
 /* It was looked at without a catalogue: whatever its words are, the server is asked about everything. That it took numbers is for
