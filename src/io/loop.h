@@ -95,6 +95,10 @@ struct parcel *stream_detach(struct stream **);
 void parcel_free(struct parcel **); /* closes it */
 const struct address *parcel_peer(const struct parcel *);
 
+/* Two that are connected to each other, for who must have a stream where there is nobody outside. Both say that their peer is that of a
+ * unix socket without a name, of no user. False: the kernel or memory refused. */
+bool parcel_pair(struct parcel *pair[2]);
+
 void stream_set_owner(struct stream *, void *owner);
 void *stream_owner(const struct stream *);
 size_t stream_size(const struct loop *); /* memory of one, without what waits in its queues */

@@ -26,6 +26,25 @@ void parcel_free(struct parcel **at)
 	free(p);
 }
 
+bool parcel_pair(struct parcel *pair[2])
+{
+	int ends[2];
+
+	for (unsigned i = 0; i < 2; i++)
+		pair[i] = calloc(1, sizeof *pair[i]);
+	if (!pair[0] || !pair[1] || socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, ends) != 0) {
+		free(pair[0]);
+		free(pair[1]);
+		pair[0] = pair[1] = NULL;
+		return false;
+	}
+	for (unsigned i = 0; i < 2; i++) {
+		pair[i]->fd = ends[i];
+		pair[i]->peer = (struct address){ .family = ADDRESS_UNIX, .user = UINT32_MAX };
+	}
+	return true;
+}
+
 const struct address *parcel_peer(const struct parcel *p)
 {
 	return &p->peer;

@@ -12,6 +12,7 @@
 #include "serve/lookups.h"
 #include "serve/naming.h"
 #include "serve/peering.h"
+#include "serve/questions.h"
 #include "serve/seats.h"
 #include "serve/vouching.h"
 #include "session/driver.h"
@@ -63,7 +64,7 @@ static enum client_tls tls_for(const struct worker *worker, const struct address
 	return worker->config->client_tls_sslmode >= SSLMODE_REQUIRE ? CLIENT_TLS_MUST : CLIENT_TLS_MAY;
 }
 
-void guest_arrive(struct worker *worker, struct parcel *parcel)
+struct guest *guest_arrive(struct worker *worker, struct parcel *parcel)
 {
 	struct guest *guest = calloc(1, sizeof *guest);
 	uint8_t random[64 + sizeof guest->secret]; /* a system call for both */
@@ -102,7 +103,7 @@ void guest_arrive(struct worker *worker, struct parcel *parcel)
 	atomic_fetch_add(&worker->house->clients, 1);
 	if (worker->config->client_login_timeout > 0)
 		timer_set(&worker->timers, &guest->timer, worker->now + worker->config->client_login_timeout);
-	return;
+	return guest;
 unslot:
 	slots_remove(&worker->guests, guest->handle);
 	client_free(guest->login);
@@ -112,6 +113,7 @@ refused:
 		parcel_free(&parcel);
 	atomic_fetch_sub(&worker->client_count, 1);
 	log_line(LOG_WARNING, "a connection was closed at once: out of memory or descriptors");
+	return NULL;
 }
 
 /* A session's client has its server from the login on, as at PostgreSQL, and is known by that server's process id. PgBouncer's users expect
@@ -507,6 +509,10 @@ void guest_found(struct guest *guest, struct secrets *found, struct secret_mock 
 {
 	guest->state = GUEST_LOGIN;
 	guest->pool = NO_POOL;
+	if (guest->question) {
+		question_answered(guest, found);
+		return;
+	}
 	buf_clear(&guest->worker->out);
 	go_on(guest, client_found(guest->login, found, mock, &guest->worker->out));
 }

@@ -20,6 +20,7 @@
 #include "serve/guest.h"
 #include "serve/hearers.h"
 #include "serve/lookups.h"
+#include "serve/questions.h"
 #include "serve/seats.h"
 
 /* How long a client may take to read our last words. */
@@ -134,13 +135,14 @@ void guest_send(struct guest *guest)
 static void end(struct guest *guest, const struct complaint *complaint, const char *reason, bool goodbye)
 {
 	struct worker *worker = guest->worker;
+	bool silent = worker->stop || guest->question, wants;
 	char age[40];
 
 	if (guest->state == GUEST_ENDING)
 		return;
-	if (complaint && worker->config->log_pooler_errors && !worker->stop)
+	if (complaint && worker->config->log_pooler_errors && !silent)
 		guest_log(guest, LOG_WARNING, "pooler error: %s", complaint->message);
-	if (worker->config->log_disconnections && !worker->stop)
+	if (worker->config->log_disconnections && !silent)
 		guest_log(guest, LOG_LOG, "closing because: %s (age=%s)", reason,
 			text_duration(age, sizeof age, worker->now - guest->connected));
 	outbox_hurry(worker, guest->stream);
@@ -165,7 +167,12 @@ static void end(struct guest *guest, const struct complaint *complaint, const ch
 	hearer_leave(guest);
 	if (guest->channel)
 		channel_abandon(guest->channel);
+	wants = guest->state == GUEST_ASKING && !guest->counted;
 	lookup_leave(guest);
+	question_leave(guest);
+	/* Who looks for somebody of the console is not counted, and may wait for a server all the same. */
+	if (wants)
+		guest_step(guest, EVENT_CLIENT_GIVES_UP);
 	guest->state = GUEST_ENDING;
 	if (guest->counted)
 		guest_step(guest, EVENT_CLIENT_LEFT);

@@ -45,6 +45,7 @@ struct web {
 
 	struct lock *lock;
 	struct snapshot *arrived; /* under the lock */
+	struct letter *told;      /* under the lock: what PostgreSQL said of users, the newest first */
 	bool stopping;            /* under the lock */
 };
 
@@ -71,6 +72,22 @@ static void take_arrived(struct web *web)
 	web->asked = false;
 	web->answer_by = 0;
 	http_resume(web->http);
+}
+
+static void take_told(struct web *web)
+{
+	struct letter *told, *next;
+
+	lock_take(web->lock);
+	told = web->told;
+	web->told = NULL;
+	lock_drop(web->lock);
+	if (told && web->http)
+		http_resume(web->http);
+	for (; told; told = next) {
+		next = told->next;
+		answers_take(&web->access.answers, (struct letter_question *)(void *)told, web->now);
+	}
 }
 
 /* The snapshot to answer from; NULL: it is not here yet. */
@@ -203,6 +220,14 @@ static const struct route *find_route(const char *path)
 	return page_find(path) ? &page : NULL;
 }
 
+/* Ask again when something is here, or when his patience is at its end. */
+static enum http_verdict be_patient(struct web *web, time_us until)
+{
+	if (!web->answer_by || until < web->answer_by)
+		web->answer_by = until;
+	return HTTP_LATER;
+}
+
 static enum http_verdict show(struct web *web, const struct route *route, const struct http_request *request,
 	const struct caller *caller, struct http_reply *reply)
 {
@@ -210,11 +235,8 @@ static enum http_verdict show(struct web *web, const struct route *route, const 
 
 	if (route->parts) {
 		showing.snapshot = snapshot_for(web, route->parts);
-		if (!showing.snapshot && web->now < request->since + PATIENCE) {
-			if (!web->answer_by || request->since + PATIENCE < web->answer_by)
-				web->answer_by = request->since + PATIENCE;
-			return HTTP_LATER;
-		}
+		if (!showing.snapshot && web->now < request->since + PATIENCE)
+			return be_patient(web, request->since + PATIENCE);
 		if (!showing.snapshot || showing.snapshot->refused_memory) {
 			web_say(reply, 503, "error",
 				showing.snapshot ? "out of memory" : "the workers did not answer in time");
@@ -229,15 +251,18 @@ static enum http_verdict show(struct web *web, const struct route *route, const 
 	return HTTP_ANSWERED;
 }
 
-static void change(
+static enum http_verdict change(
 	struct web *web, const struct http_request *request, const struct caller *caller, struct http_reply *reply)
 {
 	if (strcmp(request->path, "/login") == 0)
-		access_login(&web->access, request, web->now, reply);
-	else if (!caller->known)
+		return access_login(&web->access, request, web->now, reply) == HTTP_LATER
+			? be_patient(web, request->since + ACCESS_PATIENCE)
+			: HTTP_ANSWERED;
+	if (!caller->known)
 		access_refuse(reply);
 	else if (access_change_fits(caller, request, reply))
 		access_logout(&web->access, request, reply);
+	return HTTP_ANSWERED;
 }
 
 static enum http_verdict answer(void *context, const struct http_request *request, struct http_reply *reply)
@@ -262,11 +287,10 @@ static enum http_verdict answer(void *context, const struct http_request *reques
 	}
 	if (route == &page || (route && route->open && caller.near))
 		return show(web, route, request, &caller, reply);
-	access_who(&web->access, request, web->now, &caller);
-	if (changes) {
-		change(web, request, &caller, reply);
-		return HTTP_ANSWERED;
-	}
+	if (access_who(&web->access, request, web->now, &caller) == HTTP_LATER)
+		return be_patient(web, request->since + ACCESS_PATIENCE);
+	if (changes)
+		return change(web, request, &caller, reply);
 	if (!caller.known) {
 		access_refuse(reply);
 		return HTTP_ANSWERED;
@@ -379,6 +403,7 @@ static void run(void *context)
 		http_turn(web->http, next_deadline(web));
 		web->now = clock_now();
 		take_arrived(web);
+		take_told(web);
 		see_to_sample(web);
 		if (web->answer_by && web->now >= web->answer_by) {
 			web->answer_by = 0;
@@ -408,6 +433,19 @@ void web_deliver(struct web *web, struct letter_census *letter)
 	free(letter);
 }
 
+void web_tell(struct web *web, struct letter_question *letter)
+{
+	if (!web) {
+		question_letter_free(letter);
+		return;
+	}
+	lock_take(web->lock);
+	letter->letter.next = web->told;
+	web->told = &letter->letter;
+	lock_drop(web->lock);
+	http_wake(web->http);
+}
+
 void web_stop(struct web **at)
 {
 	struct web *web = *at;
@@ -427,6 +465,9 @@ void web_stop(struct web **at)
 	snapshot_free(web->latest);
 	snapshot_free(web->arrived);
 	buf_fini(&web->picture);
+	if (web->lock)
+		take_told(web);
+	answers_fini(&web->access.answers);
 	secret_wipe(&web->access, sizeof web->access);
 	lock_free(web->lock);
 	free(web);

@@ -1,7 +1,7 @@
 #ifndef PGWEIR_SERVE_WEB_H
 #define PGWEIR_SERVE_WEB_H
 
-#include "serve/mail.h"
+#include "serve/questions.h"
 
 /* The HTTP server: metrics, health, and what pages show; see the drawing in web.c. */
 struct house;
@@ -19,6 +19,9 @@ bool web_start(struct web *); /* its thread; once the workers run. False: no thr
 
 /* From the keeper: a census has come home. Takes it. `web` NULL: it is freed. */
 void web_deliver(struct web *, struct letter_census *);
+
+/* Likewise: what PostgreSQL said of a user. */
+void web_tell(struct web *, struct letter_question *);
 
 /* End the thread and close everything; before the workers stop. NULL inside is fine. */
 void web_stop(struct web **);

@@ -4,7 +4,7 @@
  *   all else                        a user of admin_users or stats_users
  *   what changes something          the same, with the token of his visit in a header
  *
- * A user proves himself with the password of auth_file, in clear, which is why a listener beyond loopback must have TLS. The password is
+ * A user proves himself with the password of auth_file, or that which auth_query finds for him, in clear, which is why a listener beyond loopback must have TLS. The password is
  * always wanted: auth_type = trust or any says something about clients, whom the network or a socket's file may have sorted out
  * already; everybody's browser can be made to ask us. Where there are rules (auth_hba_file), one that rejects him at the console does so
  * here. A scraper may send it each time (Basic, RFC 7617); a browser gets a visit and a cookie.
@@ -92,14 +92,22 @@ static uint64_t hash_of(const struct secret *secret)
 	return secret && secret->text ? hash_bytes(span_text(secret->text)) : 0;
 }
 
+static const struct secret *secret_of(const struct secrets *secrets, const struct secrets *found, const char *user)
+{
+	const struct secret *secret = secrets ? secrets_find(secrets, span_text(user)) : NULL;
+
+	return secret || !found ? secret : secrets_find(found, span_text(user));
+}
+
+/* `secrets`: of auth_file. `found`: what PostgreSQL has said, where it was asked. */
 static bool password_fits(struct house *house, const struct config *config, const struct secrets *secrets,
-	const char *user, const char *password)
+	const struct secrets *found, const char *user, const char *password)
 {
 	uint8_t random[64];
 	struct login_setup setup = {
 		.method = AUTH_PLAIN,
 		.user = span_text(user),
-		.secret = secrets ? secrets_find(secrets, span_text(user)) : NULL,
+		.secret = secret_of(secrets, found, user),
 		.mock = secrets ? secrets_mock(secrets, span_text(user), house->process_random)
 				: (struct secret_mock){ 0 },
 		.scram_iterations = (uint32_t)config->scram_iterations,
@@ -121,38 +129,71 @@ static bool password_fits(struct house *house, const struct config *config, cons
 	return login && result == LOGIN_OK;
 }
 
+enum proof { PROOF_FAILS, PROOF_HOLDS, PROOF_LATER, PROOF_UNKNOWN };
+
+/* Only PostgreSQL can tell who he is: it knows those who are not in auth_file, if it is to be asked about users of the console. */
+static bool is_elsewhere(const struct config *config, const struct secrets *secrets, const char *user)
+{
+	struct auth_lookup where;
+
+	return (!secrets || !secrets_find(secrets, span_text(user))) &&
+		config_auth_lookup(config, span_text("pgweir"), &where);
+}
+
 /* A password and a place on one of the lists. All is looked at whatever the first of it says, so that the answer takes the same time. */
-static bool proves(struct access *access, const struct http_request *request, const char *user, const char *password,
-	time_us now, bool *admin, uint64_t *secret)
+static enum proof judge(struct access *access, const struct http_request *request, const struct config *config,
+	const struct secrets *secrets, const char *user, const char *password, time_us now, bool *admin,
+	uint64_t *secret)
+{
+	char host[ADDRESS_TEXT], name[2 * VISIT_USER_MAX];
+	struct span address = span_text(address_host_text(&request->peer, host));
+	bool listed = is_listed(config, user, admin), fits;
+	const struct web_answer *answer = NULL;
+
+	if (!visits_may_try(&access->visits, address, now))
+		return PROOF_FAILS;
+	if (is_elsewhere(config, secrets, user)) {
+		answer = answers_since(&access->answers, access->house, user, request->since, now);
+		if (!answer && now < request->since + ACCESS_PATIENCE)
+			return PROOF_LATER;
+		if (!answer || answer->failed)
+			return PROOF_UNKNOWN;
+	}
+	fits = password_fits(access->house, config, secrets, answer ? answer->found : NULL, user, password);
+	*secret = hash_of(secret_of(secrets, answer ? answer->found : NULL, user));
+	if (fits && listed && rules_allow(config, secrets, &request->peer, user))
+		return PROOF_HOLDS;
+	visits_failed(&access->visits, address, now);
+	text_escape(name, sizeof name, span_text(user));
+	log_line(LOG_WARNING, "http: user \"%s\" at %s was refused", name, host);
+	return PROOF_FAILS;
+}
+
+static enum proof proves(struct access *access, const struct http_request *request, const char *user,
+	const char *password, time_us now, bool *admin, uint64_t *secret)
 {
 	struct secrets *secrets;
 	struct config *config = house_config(access->house, &secrets);
-	char host[ADDRESS_TEXT], name[2 * VISIT_USER_MAX];
-	struct span address = span_text(address_host_text(&request->peer, host));
-	bool listed = is_listed(config, user, admin), fits = false;
+	enum proof proof = judge(access, request, config, secrets, user, password, now, admin, secret);
 
-	if (visits_may_try(&access->visits, address, now)) {
-		fits = password_fits(access->house, config, secrets, user, password);
-		fits = fits && listed && rules_allow(config, secrets, &request->peer, user);
-		*secret = hash_of(secrets ? secrets_find(secrets, span_text(user)) : NULL);
-		if (!fits) {
-			visits_failed(&access->visits, address, now);
-			text_escape(name, sizeof name, span_text(user));
-			log_line(LOG_WARNING, "http: user \"%s\" at %s was refused", name, host);
-		}
-	}
 	config_drop(config);
 	secrets_drop(secrets);
-	return fits;
+	return proof;
 }
+
+/* How old what PostgreSQL said may be while a visit lasts. */
+#define ANSWER_AGE (30 * SECOND_US)
 
 /* He was let in; is he still somebody? */
 static bool still_holds(
-	struct access *access, const struct http_request *request, const struct visit *visit, bool *admin)
+	struct access *access, const struct http_request *request, const struct visit *visit, time_us now, bool *admin)
 {
 	struct secrets *secrets;
 	struct config *config = house_config(access->house, &secrets);
-	const struct secret *secret = secrets ? secrets_find(secrets, span_text(visit->user)) : NULL;
+	const struct web_answer *answer = is_elsewhere(config, secrets, visit->user)
+		? answers_last(&access->answers, access->house, visit->user, ANSWER_AGE, now)
+		: NULL;
+	const struct secret *secret = secret_of(secrets, answer ? answer->found : NULL, visit->user);
 	bool holds = secret && hash_of(secret) == visit->secret && is_listed(config, visit->user, admin) &&
 		rules_allow(config, secrets, &request->peer, visit->user);
 
@@ -161,16 +202,18 @@ static bool still_holds(
 	return holds;
 }
 
-void access_who(struct access *access, const struct http_request *request, time_us now, struct caller *caller)
+enum http_verdict access_who(
+	struct access *access, const struct http_request *request, time_us now, struct caller *caller)
 {
 	struct span token, cookies = header(request, "Cookie"), authorization = header(request, "Authorization");
 	const struct visit *visit = NULL;
 	struct basic basic;
+	enum proof proof;
 	uint64_t secret;
 
 	if (web_cookie(cookies, COOKIE, &token))
 		visit = visits_find(&access->visits, token, now);
-	if (visit && !still_holds(access, request, visit, &caller->admin)) {
+	if (visit && !still_holds(access, request, visit, now, &caller->admin)) {
 		visits_leave(&access->visits, token);
 		visit = NULL;
 	}
@@ -178,13 +221,15 @@ void access_who(struct access *access, const struct http_request *request, time_
 		caller->known = true;
 		text_copy(caller->user, sizeof caller->user, visit->user);
 		text_copy(caller->csrf, sizeof caller->csrf, visit->csrf);
-		return;
+		return HTTP_ANSWERED;
 	}
 	if (!basic_read(&basic, authorization))
-		return;
-	caller->known = proves(access, request, basic.user, basic.password, now, &caller->admin, &secret);
+		return HTTP_ANSWERED;
+	proof = proves(access, request, basic.user, basic.password, now, &caller->admin, &secret);
+	caller->known = proof == PROOF_HOLDS;
 	text_copy(caller->user, sizeof caller->user, basic.user);
 	basic_wipe(&basic);
+	return proof == PROOF_LATER ? HTTP_LATER : HTTP_ANSWERED;
 }
 
 void access_refuse(struct http_reply *reply)
@@ -222,35 +267,42 @@ static void set_cookie(const struct access *access, struct http_reply *reply, co
 	http_reply_line(reply, "Set-Cookie", value);
 }
 
-void access_login(struct access *access, const struct http_request *request, time_us now, struct http_reply *reply)
+enum http_verdict access_login(
+	struct access *access, const struct http_request *request, time_us now, struct http_reply *reply)
 {
 	struct caller caller = { 0 };
 	const struct visit *visit;
 	char password[1024], host[ADDRESS_TEXT];
 	uint8_t random[VISIT_TOKEN];
 	uint64_t secret = 0;
-	bool proven;
+	enum proof proof;
 
 	if (!web_type_is(header(request, "Content-Type"), "application/x-www-form-urlencoded")) {
 		(void)refuse(
 			reply, 415, "a form is expected: application/x-www-form-urlencoded with user and password");
-		return;
+		return HTTP_ANSWERED;
 	}
 	if (!visits_may_try(&access->visits, span_text(address_host_text(&request->peer, host)), now)) {
 		(void)refuse(reply, 429, "too many wrong passwords came from this address; wait a minute");
 		http_reply_line(reply, "Retry-After", "60");
-		return;
+		return HTTP_ANSWERED;
 	}
 	if (!web_field(request->body, "user", caller.user, sizeof caller.user) ||
 		!web_field(request->body, "password", password, sizeof password)) {
 		(void)refuse(reply, 400, "a form with user and password is expected");
-		return;
+		return HTTP_ANSWERED;
 	}
-	proven = proves(access, request, caller.user, password, now, &caller.admin, &secret);
+	proof = proves(access, request, caller.user, password, now, &caller.admin, &secret);
 	secret_wipe(password, sizeof password);
-	if (!proven) {
+	if (proof == PROOF_LATER)
+		return HTTP_LATER;
+	if (proof == PROOF_UNKNOWN) {
+		(void)refuse(reply, 503, "PostgreSQL could not be asked for this user's password; the log says why");
+		return HTTP_ANSWERED;
+	}
+	if (proof != PROOF_HOLDS) {
 		(void)refuse(reply, 403, "wrong password, or neither in admin_users nor in stats_users");
-		return;
+		return HTTP_ANSWERED;
 	}
 	entropy_fill(random, sizeof random);
 	visit = visits_enter(&access->visits, caller.user, secret, random, now);
@@ -261,6 +313,7 @@ void access_login(struct access *access, const struct http_request *request, tim
 	reply->type = "application/json";
 	if (!access_write(&reply->body, &caller))
 		(void)refuse(reply, 503, "out of memory");
+	return HTTP_ANSWERED;
 }
 
 void access_logout(struct access *access, const struct http_request *request, struct http_reply *reply)

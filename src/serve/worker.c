@@ -12,6 +12,7 @@
 #include "serve/vouching.h"
 #include "serve/monitor.h"
 #include "serve/peering.h"
+#include "serve/questions.h"
 #include "serve/reaper.h"
 #include "serve/suits.h"
 #include "serve/survey.h"
@@ -451,7 +452,7 @@ static void take_letter(struct worker *worker, struct letter *letter)
 			parcel_free(&client->parcel);
 			atomic_fetch_sub(&worker->client_count, 1);
 		} else {
-			guest_arrive(worker, client->parcel);
+			(void)guest_arrive(worker, client->parcel);
 		}
 		free(letter);
 		break;
@@ -530,6 +531,9 @@ static void take_letter(struct worker *worker, struct letter *letter)
 	case LETTER_FORWARD:
 		peering_take(worker, (struct letter_forward *)(void *)letter);
 		break;
+	case LETTER_QUESTION:
+		question_take(worker, (struct letter_question *)(void *)letter);
+		break;
 	case LETTER_LOOKUP:
 		lookup_letter(worker, letter);
 		break;
@@ -594,7 +598,7 @@ static void take_accepted(struct worker *worker, struct parcel *parcel)
 	}
 	atomic_fetch_add(&house->workers[best]->client_count, 1);
 	if (best == worker->index) {
-		guest_arrive(worker, parcel);
+		(void)guest_arrive(worker, parcel);
 		return;
 	}
 	letter = calloc(1, sizeof *letter);
@@ -844,6 +848,9 @@ void worker_sweep(struct worker *worker)
 			break;
 		case LETTER_HEAR:
 			ears_letter_free((struct letter_hear *)(void *)letter);
+			break;
+		case LETTER_QUESTION:
+			question_letter_free((struct letter_question *)(void *)letter);
 			break;
 		case LETTER_LOOKUP:
 			lookup_letter_free(letter);

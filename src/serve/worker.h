@@ -84,9 +84,10 @@ struct guest {
 	struct handle handle;
 	struct worker *worker;
 	struct stream *stream;
-	struct origin *origin; /* counted there; NULL: not (yet) */
-	struct client *login;  /* until it is parked */
-	struct asking *asking; /* it asks PostgreSQL about its user, for itself and others */
+	struct origin *origin;            /* counted there; NULL: not (yet) */
+	struct client *login;             /* until it is parked */
+	struct letter_question *question; /* nobody is there: the HTTP thread wants to know a secret; see questions.h */
+	struct asking *asking;            /* it asks PostgreSQL about its user, for itself and others */
 	struct channel *channel;
 	struct params *wanted, *reported;
 	struct params *reading,
@@ -312,8 +313,8 @@ void worker_post(struct worker *, uint32_t to, struct letter *);
 
 /* ---- guest.c ---- */
 
-void guest_arrive(struct worker *, struct parcel *);
-void guest_secured(struct guest *); /* TLS stands */
+struct guest *guest_arrive(struct worker *, struct parcel *); /* NULL: refused; the parcel is gone either way */
+void guest_secured(struct guest *);                           /* TLS stands */
 void guest_bytes(struct guest *, struct span);
 void guest_room(struct guest *);
 void guest_hangup(struct guest *);

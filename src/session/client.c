@@ -308,6 +308,18 @@ static enum client_edge take_login(struct client *client, struct startup *startu
 	return CLIENT_ENTERS;
 }
 
+bool client_about(struct client *client, struct span user)
+{
+	client->user = strndup((const char *)user.at, user.length);
+	client->database = strdup("pgweir");
+	if (!client->user || !client->database)
+		return false;
+	client->facts.user = span_text(client->user);
+	client->facts.database = span_text(client->database);
+	client->facts.console = true;
+	return true;
+}
+
 /* SSLRequest or GSSENCRequest. */
 static enum client_edge take_request(struct client *client, const struct startup *startup, bool more, struct buf *out)
 {

@@ -102,6 +102,9 @@ struct client_facts {
 };
 const struct client_facts *client_facts(const struct client *);
 
+/* Nobody logs in; it is only to be found out what the secret of this user of the console is. Before anything else. False: memory refused. */
+bool client_about(struct client *, struct span user);
+
 /* After PROVEN: the welcome. What the server reported (may be NULL), the cancel key, ReadyForQuery. False: memory refused. */
 bool client_welcome(
 	struct client *, const struct params *reported, uint32_t process_id, struct span secret, struct buf *out);

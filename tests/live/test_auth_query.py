@@ -1,12 +1,17 @@
 """auth_query: users who are not in auth_file, whose secrets PostgreSQL is asked for."""
+import base64
+import http.client
+import json
 import os
 import ssl
 import subprocess
 import threading
 import time
+import urllib.parse
 
 import papers
-from harness import Peak, Story, helper, on, wait_until
+import wire
+from harness import Peak, Story, free_port, helper, on, wait_until
 from wire import Client, Refused, md5_secret, startup
 
 BOTH = ("pgweir", "pgbouncer")
@@ -117,6 +122,21 @@ class Who_comes_in(Asking):
         pooler = self.asking(settings={"admin_users": "sara"})
         self.refused(self.login, pooler, database="pgbouncer")
         pooler = self.asking(settings={"admin_users": "sara", "auth_dbname": "app"})
+        self.assertTrue(self.login(pooler, database="pgbouncer").query("SHOW POOLS").dicts())
+
+    def who_goes_while_the_console_looks_for_him_leaves_nothing_behind(self):
+        pooler = self.asking(settings={"admin_users": "admin, sara", "auth_dbname": "app"})
+        console = pooler.console(password="admin")
+        console.query("PAUSE app")
+
+        def waiting():
+            return [row["cl_waiting"] for row in console.query("SHOW POOLS").dicts() if row["user"] == "lookup"]
+        sara = wire.Client(pooler.address, login=False)
+        sara.send(startup({"user": "sara", "database": "pgbouncer"}))
+        wait_until("PostgreSQL is to be asked", lambda: waiting() == ["1"])
+        sara.close()
+        wait_until("nobody waits", lambda: waiting() == ["0"])
+        console.query("RESUME app")
         self.assertTrue(self.login(pooler, database="pgbouncer").query("SHOW POOLS").dicts())
 
     def the_entry_of_a_database_beats_the_settings(self):
@@ -426,3 +446,106 @@ class In_company(Asking):
         self.sql("NOTIFY news, 'two'", database="app")
         for client in (mads, third):
             wait_until("it is told", lambda client=client: client.query("SELECT 1") and "two" in str(client.notifications))
+
+
+class At_the_dashboard(Asking):
+    """Who is in admin_users or stats_users and in no auth_file logs in there too, where auth_dbname says whom to ask."""
+
+    def _watched(self, **settings):
+        self.port = free_port()
+        return self.asking(settings={"http_listen": f"127.0.0.1:{self.port}", "auth_dbname": "app", "admin_users": "admin, sara",
+                                     "stats_users": "stats, mads", **settings})
+
+    def _ask(self, path, body=None, **headers):
+        own = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20 * wire.PATIENCE)
+        try:
+            own.request("POST" if body else "GET", path, body, {name.replace("_", "-"): value for name, value in headers.items()})
+            response = own.getresponse()
+            return response.status, response.read().decode(), response.getheader("set-cookie") or ""
+        finally:
+            own.close()
+
+    def _login(self, user, password="sesame"):
+        return self._ask("/login", urllib.parse.urlencode({"user": user, "password": password}),
+                         Content_Type="application/x-www-form-urlencoded")
+
+    def _cookie(self, user):
+        status, said, cookie = self._login(user)
+        self.assertEqual(200, status, said)
+        return cookie.split(";")[0], json.loads(said)
+
+    def _sees(self, cookie):
+        return self._ask("/api/snapshot.json", Cookie=cookie)[0]
+
+    def who_is_listed_gets_in_with_the_password_that_postgresql_knows(self):
+        pooler = self._watched()
+        for user, admin in (("sara", True), ("mads", False)):
+            cookie, said = self._cookie(user)
+            self.assertEqual((user, admin), (said["user"], said["admin"]))
+            self.assertEqual(200, self._sees(cookie))
+            basic = base64.b64encode(f"{user}:sesame".encode()).decode()
+            self.assertEqual(200, self._ask("/api/snapshot.json", Authorization=f"Basic {basic}")[0])
+            self.assertEqual(403, self._login(user, "wrong")[0])
+        # Those of auth_file are looked for there, as ever.
+        self.assertEqual(200, self._login("admin", "admin")[0])
+        self.assertEqual(200, self._login("stats", "stats")[0])
+        # A question leaves no client behind, and no line about one.
+        self.assertEqual([], [row for row in pooler.console(password="admin").query("SHOW CLIENTS").dicts() if row["user"] != "admin"])
+        self.assertNotIn("closing because: its question", pooler.log())
+
+    def who_is_not_listed_or_does_not_exist_is_refused_alike(self):
+        self._watched(stats_users="stats")
+        seen = {self._login(user, password)[:2] for user, password in (
+            ("mads", "sesame"), ("mads", "wrong"), ("nosuchuser", "sesame"), ("sara", "wrong"), ("admin", "wrong"))}
+        self.assertEqual(1, len(seen), seen)
+        self.assertEqual(403, seen.pop()[0])
+
+    def without_auth_dbname_nobody_is_asked(self):
+        before = self.asked()
+        self._watched(auth_dbname="")
+        self.assertEqual(403, self._login("sara")[0])
+        self.assertEqual(before, self.asked())
+
+    def one_question_serves_many_who_come_at_once(self):
+        self._watched()
+        before, seen = self.asked(), []
+        self.together(*[lambda: seen.append(self._login("sara")[0])] * 10)
+        self.assertEqual([200] * 10, seen)
+        self.assertLessEqual(self.asked() - before, 2)
+
+    def a_visit_ends_when_the_password_is_another(self):
+        pooler = self._watched(auth_query_keep=0)
+        cookie, _ = self._cookie("sara")
+        self.assertEqual(200, self._sees(cookie))
+        self.pg.value("ALTER ROLE sara PASSWORD 'other'")
+        try:
+            # The next question brings the new secret: that of somebody else who tries, or our own after half a minute.
+            self.assertEqual(403, self._login("sara")[0])
+            self.assertEqual(401, self._sees(cookie))
+            self.assertEqual(200, self._login("sara", "other")[0])
+        finally:
+            self.pg.value("ALTER ROLE sara PASSWORD 'sesame'")
+        self.assertIsNone(pooler.process.poll())
+
+    def while_postgresql_can_not_be_asked_nobody_new_gets_in_and_who_is_in_stays(self):
+        pooler = self._watched(auth_query="SELECT name, secret FROM nowhere WHERE name = $1", auth_query_keep=0)
+        status, said, _ = self._login("sara")
+        self.assertEqual(503, status, said)
+        self.assertIn("could not be asked", said)
+        pooler.await_log('auth_query for user "sara" failed')
+        self.assertEqual(200, self._login("admin", "admin")[0])
+        console = pooler.console(password="admin")
+        standard = next(row["default"] for row in console.query("SHOW CONFIG").dicts() if row["key"] == "auth_query")
+        broken = pooler.settings["auth_query"]
+
+        def reload(sql):
+            pooler.settings["auth_query"] = sql
+            pooler.write_files()
+            self.assertEqual(["RELOAD"], console.query("RELOAD").tags)
+        reload(standard)
+        cookie, _ = self._cookie("sara")
+        reload(broken)
+        self.assertEqual(503, self._login("sara")[0])
+        self.assertEqual(200, self._sees(cookie))
+        reload(standard)
+        self.assertEqual(200, self._login("sara")[0])

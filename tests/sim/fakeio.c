@@ -449,6 +449,13 @@ void parcel_free(struct parcel **at)
 	mine_free(parcel);
 }
 
+/* Nobody asks by HTTP here. */
+bool parcel_pair(struct parcel *pair[2])
+{
+	pair[0] = pair[1] = NULL;
+	return false;
+}
+
 const struct address *parcel_peer(const struct parcel *parcel)
 {
 	return &parcel->peer;
