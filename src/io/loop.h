@@ -219,6 +219,10 @@ struct resolve_letter {
 };
 void resolve(struct resolve_letter *);
 
+/* Wait for it, before anybody is served. How many are in `out`, with this port, each once; 0: `problem` says why. */
+size_t resolve_now(
+	const char *name, uint16_t port, struct address *out, size_t most, char *problem, size_t problem_size);
+
 /* How, from now on; the name servers' addresses are read anew. Before the first call there is nothing to keep, and nobody to tell. */
 struct resolver_setup {
 	time_us max_ttl, nxdomain_ttl; /* the longest that an answer is kept; how long it is that there is none */

@@ -429,11 +429,40 @@ static bool listen_on(struct keeper *keeper, const struct address *address, cons
 	return optional;
 }
 
+static bool is_listening(const struct house *house, const struct address *address)
+{
+	for (uint32_t i = 0; i < house->listener_count; i++)
+		if (address_equal(listener_address(house->listeners[i]), address))
+			return true;
+	return false;
+}
+
+/* On all addresses that the name has; one of them must do. */
+static bool listen_on_name(
+	struct keeper *keeper, const char *name, const struct config *config, char *error, size_t error_size)
+{
+	struct address addresses[RESOLVE_MAX];
+	char problem[128];
+	size_t count = resolve_now(
+		name, (uint16_t)config->listen_port, addresses, RESOLVE_MAX, problem, sizeof problem);
+
+	if (count == 0) {
+		text_format(error, error_size,
+			"listen_addr: \"%s\" is neither an address nor a name that can be found: %s", name, problem);
+		return false;
+	}
+	for (size_t i = 0; i < count; i++)
+		if (!is_listening(keeper->house, &addresses[i]) &&
+			!listen_on(keeper, &addresses[i], config, i > 0, error, error_size))
+			return false;
+	return true;
+}
+
 static bool listen_on_word(
 	struct keeper *keeper, struct span word, const struct config *config, char *error, size_t error_size)
 {
 	struct address address;
-	char text[128];
+	char text[256];
 	uint16_t port = (uint16_t)config->listen_port;
 
 	text_copy_span(text, sizeof text, word);
@@ -444,11 +473,8 @@ static bool listen_on_word(
 		check(address_parse(text[0] == '*' ? "::" : "::1", port, &address));
 		return listen_on(keeper, &address, config, true, error, error_size);
 	}
-	if (!address_parse(text, port, &address)) {
-		text_format(error, error_size,
-			"listen_addr: \"%s\" is no address; write numeric addresses, \"localhost\" or \"*\"", text);
-		return false;
-	}
+	if (!address_parse(text, port, &address))
+		return listen_on_name(keeper, text, config, error, error_size);
 	return listen_on(keeper, &address, config, false, error, error_size);
 }
 

@@ -70,6 +70,9 @@ class Starting(Story):
         pooler.ini_text = lambda: text
         self._fails(pooler, pooler.ini.name, f":{len(text.splitlines())}")
 
+    def a_name_to_listen_on_that_nobody_knows_is_named(self):
+        self._fails(Pooler(settings={"listen_addr": "no-such-host.invalid"}), "listen_addr", "no-such-host.invalid")
+
     def a_missing_user_list_is_named(self):
         pooler = Pooler(settings={"auth_file": "/no/such/userlist.txt"})
         self._fails(pooler, "/no/such/userlist.txt")

@@ -205,6 +205,18 @@ class Servers(Story):
 class Surroundings(Story):
     kinds = ("pgweir", "pgbouncer")
 
+    def listen_addr_takes_names(self):
+        name = socket.gethostname()
+        try:
+            addresses = {found[4][0] for found in socket.getaddrinfo(name, 0, type=socket.SOCK_STREAM)}
+        except OSError:
+            self.skipTest("this machine does not know its own name")
+        # By its address and by its name: once is enough.
+        pooler = self.pooler(settings={"listen_addr": f"127.0.0.1, {name}"})
+        for address in addresses | {"127.0.0.1"}:
+            with Client((address, pooler.port)) as client:
+                self.assertEqual("1", client.value("SELECT 1"))
+
     def unix_socket_mode_is_set(self):
         pooler = self.pooler(settings={"unix_socket_mode": "0700"})
         # The TCP door opens a moment before the socket's file has its mode.
