@@ -26,6 +26,16 @@ class Pages(Story):
         self.assertEqual(0, done.returncode, done.stdout[-2000:] + done.stderr[-3000:])
         return done.stdout
 
+    def each_weakness_of_others_has_its_test(self):
+        rows = re.findall(r"^\| (CVE-[0-9-]+) \|.*\| ([^|]*) \|$", (DOC / "security.md").read_text(), re.MULTILINE)
+        self.assertEqual(7, len(rows))
+        tests = "".join(path.read_text() for folder, names in ((HERE, "test_*.py"), (HERE.parent.parent / "src", "*/*_test.c"))
+                        for path in folder.glob(names))
+        for weakness, names in rows:
+            for name in re.findall("`([a-z_0-9]+)`", names) or [""]:
+                with self.subTest(weakness):
+                    self.assertRegex(tests, rf"(def {name}\(self|static void {name}\(void)")
+
     def sqlalchemys_program_has_its_statement_timeout(self):
         pooler = self._pooler()
         folder = self.own_folder()
