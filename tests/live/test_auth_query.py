@@ -11,7 +11,7 @@ import urllib.parse
 
 import papers
 import wire
-from harness import Peak, Story, free_port, helper, on, wait_until
+from harness import Peak, Story, free_port, full_only, helper, on, wait_until
 from wire import Client, Refused, md5_secret, startup
 
 BOTH = ("pgweir", "pgbouncer")
@@ -493,19 +493,20 @@ class At_the_dashboard(Asking):
         self.assertEqual([], [row for row in pooler.console(password="admin").query("SHOW CLIENTS").dicts() if row["user"] != "admin"])
         self.assertNotIn("closing because: its question", pooler.log())
 
+    @full_only
     def who_is_not_listed_or_does_not_exist_is_refused_alike(self):
         self._watched(stats_users="stats")
         seen = {self._login(user, password)[:2] for user, password in (
             ("mads", "sesame"), ("mads", "wrong"), ("nosuchuser", "sesame"), ("sara", "wrong"), ("admin", "wrong"))}
         self.assertEqual(1, len(seen), seen)
         self.assertEqual(403, seen.pop()[0])
-
-    def without_auth_dbname_nobody_is_asked(self):
+        # Without auth_dbname nobody is asked.
         before = self.asked()
         self._watched(auth_dbname="")
         self.assertEqual(403, self._login("sara")[0])
         self.assertEqual(before, self.asked())
 
+    @full_only
     def one_question_serves_many_who_come_at_once(self):
         self._watched()
         before, seen = self.asked(), []

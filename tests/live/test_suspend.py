@@ -4,7 +4,7 @@ import threading
 import time
 
 import wire
-from harness import Story, live, on, wait_until
+from harness import Story, full_only, live, on, wait_until
 from wire import Client, query
 
 
@@ -103,6 +103,7 @@ class Suspend(Story):
         self.assertEqual("after", client.reply().value)
 
     @on("pgweir")
+    @full_only
     def another_console_may_end_it(self):
         pooler = self.pooler()
         client, first, second = pooler.client(), pooler.console(), pooler.console()
@@ -152,6 +153,7 @@ class Suspend(Story):
         slow.expect_closed(timeout=30)
 
     @on("pgweir", why="as above")
+    @full_only
     def suspend_timeout_of_zero_waits_until_it_is_taken_or_the_console_gives_up(self):
         pooler = self.pooler(settings={"suspend_timeout": 0})
         slow, client, console = self._slow_reader(pooler), pooler.client(), pooler.console()
@@ -163,6 +165,7 @@ class Suspend(Story):
         self.assertEqual(200, len(slow.reply(timeout=60).rows))
 
     @on("pgweir")
+    @full_only
     def no_limit_passes_for_what_had_come_in_time(self):
         pooler = self.pooler(settings={"query_timeout": 5, "workers": 2})
         clients, console = [pooler.client() for _ in range(3)], pooler.console()
