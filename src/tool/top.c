@@ -7,6 +7,7 @@
 
 #include "base/text.h"
 #include "io/clock.h"
+#include "io/terminal.h"
 #include "tool/manual.h"
 #include "tool/table.h"
 #include "tool/top_source.h"
@@ -232,12 +233,18 @@ static int run_screen(const struct options *o, struct top_source *source)
 {
 	static struct top top;
 	const char *no_color = getenv("NO_COLOR"), *term = getenv("TERM");
-	SCREEN *terminal = newterm(term, stdout, stdin);
+	SCREEN *terminal;
 	bool going = true;
 
-	if (!terminal)
+	if (terminal_columns(stdout) == 0)
+		return usage_error("top", "this is written to no terminal; use --once or --json", "");
+	terminal = newterm(term, stdout, stdin);
+	if (!terminal || !tigetstr("cup")) { /* without it the cursor can not be put anywhere */
+		if (terminal)
+			endwin();
 		return usage_error("top", "this is no terminal that can be drawn on; use --once or --json. TERM is ",
 			term ? term : "not set");
+	}
 	top = (struct top){ .source = source, .interval = o->interval, .screen = { .ascii = o->ascii } };
 	cbreak();
 	noecho();

@@ -1,7 +1,11 @@
 """`pgweir top` in a real terminal (tmux), its keys pressed and its screen read; and what it prints for scripts."""
+import fcntl
 import json
 import os
+import pty
+import struct
 import subprocess
+import termios
 
 import wire
 from harness import Story, free_port, live, takes, user_options, wait_until
@@ -204,6 +208,22 @@ class Top(Story):
         self.assertEqual(["holder"], [each["application_name"] for each in found["leases"]])
         self.assertIn("PgBouncer", once)
         self.assertIn("1 lease by", once)
+
+    def what_can_not_be_drawn_on_is_not_drawn_on(self):
+        url = f"postgresql://app@127.0.0.1:{free_port()}/app"
+        done = top(url)
+        self.assertEqual((2, b""), (done.returncode, done.stdout))
+        self.assertIn(b"--once", done.stderr)
+        ours, theirs = pty.openpty()
+        try:
+            fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
+            done = subprocess.run([str(live.bin), "top", url], stdin=theirs, stdout=theirs, stderr=subprocess.PIPE,
+                                  timeout=30 * wire.PATIENCE, env={"PATH": "/usr/bin:/bin", "TERM": "dumb"})
+        finally:
+            os.close(theirs)
+            os.close(ours)
+        self.assertEqual(2, done.returncode)
+        self.assertIn(b"--once or --json. TERM is dumb", done.stderr)
 
     def bad_usage_and_a_refusing_url_have_clear_words(self):
         for arguments, status, words in ((("--once", f"postgresql://app@127.0.0.1:{free_port()}/app"), 1, "refused"),
