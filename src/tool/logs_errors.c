@@ -1,7 +1,8 @@
 #include "tool/logs_errors.h"
 
 /* The first row that fits is taken, so a longer text stands above a shorter one that it begins with. The texts are those of PostgreSQL
- * 12 to 17, PgBouncer 1.18 to 1.25, pgweir, libpq and the drivers of Python; other languages quote PostgreSQL's. */
+ * 12 to 17, PgBouncer 1.18 to 1.25, pgweir, libpq and the drivers of Python;
+ * with what the pools and drivers of Rails, Node, Java and Go say of their own. Else these quote PostgreSQL's. */
 
 const struct logs_error logs_errors[] = {
 	{ AREA_FULL, "too-many-clients", "PostgreSQL is full", { "sorry, too many clients already" },
@@ -38,7 +39,10 @@ const struct logs_error logs_errors[] = {
 	{ AREA_FULL, "pool-exhausted", "the application's own pool is empty",
 		{ "couldn't get a connection after ", "QueuePool limit of size ",
 			"*Connection is not available, request timed out after", "connection pool exhausted",
-			"timeout exceeded when trying to connect", "pool timeout" },
+			"timeout exceeded when trying to connect", "pool timeout",
+			"could not obtain a connection from the pool within ",
+			"Timed out fetching a new connection from the connection pool",
+			"Knex: Timeout acquiring a connection" },
 		"The pool inside the application gave up waiting: all of its connections are in use, or were never given back. Neither pooler nor "
 		"PostgreSQL refused anything.",
 		"Look for a connection that is not returned when an error occurs, or that is held during a call to somebody else; compare the "
@@ -125,7 +129,8 @@ const struct logs_error logs_errors[] = {
 		"Is the server up? Compare unix_socket_directories (unix_socket_dir) with the client's host; with host=127.0.0.1 it goes over TCP." },
 	{ AREA_REACH, "unreachable", "the network does not lead there",
 		{ "No route to host", "Network is unreachable", "Connection timed out", "connection timeout expired",
-			"timeout expired", "connect timeout" },
+			"timeout expired", "connect timeout", "Connection terminated due to connection timeout",
+			"The connection attempt failed", "Can't reach database server at " },
 		"Packets were not answered: a firewall, a wrong address, a machine that is down, or one so loaded that it accepts nobody.",
 		"Try the port from the same machine. Security groups and network policies drop without a word; a full backlog looks the same." },
 	{ AREA_REACH, "unknown-host", "the host's name is not known",
@@ -165,14 +170,18 @@ const struct logs_error logs_errors[] = {
 		"tcp_keepalives_idle (tcp_keepidle) below its limit." },
 	{ AREA_LOST, "server-lost", "the server closed the connection",
 		{ "server closed the connection unexpectedly", "server conn crashed?", "SSL SYSCALL error",
-			"SSL connection has been closed unexpectedly", "Connection reset by peer" },
+			"SSL connection has been closed unexpectedly", "Connection reset by peer",
+			"Connection terminated unexpectedly", "PQconsumeInput() server closed",
+			"An I/O error occurred while sending to the backend" },
 		"What the client was connected to (a pooler, or PostgreSQL) ended the connection in the middle.",
 		"Look at the same second in that one's log: a restart, a crash, a timeout, or pgweir reap. Idle ones alone: a firewall between." },
 	{ AREA_LOST, "connection-already-closed", "a connection was used after its end",
 		{ "connection already closed", "the connection is closed", "connection is closed",
-			"consuming input failed", "connection was closed in the middle of operation" },
+			"consuming input failed", "connection was closed in the middle of operation",
+			"This connection has been closed", "no connection to the server", "bad connection",
+			"Client has encountered a connection error and is not queryable" },
 		"The application holds a connection that has ended some time ago, and notices only now.",
-		"CONN_HEALTH_CHECKS = True for Django (4.1), pool_pre_ping for SQLAlchemy, check= for psycopg_pool; and look above for what ended "
+		"CONN_HEALTH_CHECKS = True for Django (4.1), pool_pre_ping for SQLAlchemy, check= for psycopg_pool, pool.on(\"error\") for node-postgres; and look above for what ended "
 		"it." },
 	{ AREA_LOST, "terminated-by-admin", "ended by an administrator",
 		{ "terminating connection due to administrator command", "admin forced disconnect" },

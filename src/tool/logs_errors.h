@@ -11,7 +11,7 @@
 enum logs_area { AREA_FULL, AREA_LOGIN, AREA_REACH, AREA_LOST, AREA_TIMEOUT, AREA_POOLING };
 #define LOGS_AREAS    6
 
-#define LOGS_PATTERNS 7
+#define LOGS_PATTERNS 10
 
 struct logs_error {
 	enum logs_area area;

@@ -372,8 +372,11 @@ static const struct {
 	bool quoted, python;
 } markers[] = { { "OperationalError: ", false, true }, { "InterfaceError: ", false, true },
 	{ "PoolTimeout: ", false, true }, { "Error: ", false, false }, { "Exception: ", false, false },
-	{ "error: ", false, false }, { "TimeoutError: ", false, false }, { "connection to server ", true, true },
-	{ "connection failed: ", true, true }, { "FATAL: ", true, false } };
+	{ "error: ", false, false }, { "TimeoutError: ", false, false }, { "Error (", false, false },
+	{ "PG::ConnectionBad: ", false, false }, { "PG::UnableToSend: ", false, false },
+	{ "invocation: ", false, false }, { "pq: ", false, false }, { "driver: ", false, false },
+	{ "connect: ", false, false }, { "connection to server ", true, true }, { "connection failed: ", true, true },
+	{ "FATAL: ", true, false } };
 
 static bool next_marker(struct span text, struct span *message, bool *python, size_t *at)
 {
