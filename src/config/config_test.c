@@ -685,6 +685,32 @@ static void weights_are_found_by_name_or_by_the_star(void **state)
 	config_drop(plain);
 }
 
+static enum leak_action action_of(const struct config *c, const char *database, const char *user, const char *pattern)
+{
+	return config_leak_action(c, span_text(database), span_text(user), pattern);
+}
+
+static void what_is_done_about_a_leak_is_said_by_pattern_then_user_then_database(void **state)
+{
+	struct given g = { .text = "[databases]\nreports = host=a leak_action=reclaim\n* = host=a\n"
+				   "[users]\nbilling = leak_action=notice\n"
+				   "[pgbouncer]\nleak_action_patterns = L9=observe, L15=reclaim\n" };
+	struct config *c = parse(&g);
+
+	(void)state;
+	assert_int_equal(action_of(c, "shop", "web", "L1"), ACTION_OBSERVE);
+	assert_int_equal(action_of(c, "reports", "web", "L1"), ACTION_RECLAIM);
+	assert_int_equal(action_of(c, "reports", "billing", "L1"), ACTION_NOTICE);
+	assert_int_equal(action_of(c, "shop", "billing", "L1"), ACTION_NOTICE);
+	assert_int_equal(action_of(c, "reports", "billing", "L9"), ACTION_OBSERVE);
+	assert_int_equal(action_of(c, "shop", "web", "L15"), ACTION_RECLAIM);
+	config_drop(c);
+	g = (struct given){ .text = "[pgbouncer]\nleak_action = notice\n" };
+	c = parse(&g);
+	assert_int_equal(action_of(c, "shop", "web", "L1"), ACTION_NOTICE);
+	config_drop(c);
+}
+
 static void no_mutation_of_a_file_breaks_the_reader(void **state)
 {
 	static const char good[] =
@@ -739,6 +765,7 @@ int main(void)
 		cmocka_unit_test(a_kept_value_outlives_its_maker),
 		cmocka_unit_test(lists_hold_words),
 		cmocka_unit_test(weights_are_found_by_name_or_by_the_star),
+		cmocka_unit_test(what_is_done_about_a_leak_is_said_by_pattern_then_user_then_database),
 		cmocka_unit_test(no_mutation_of_a_file_breaks_the_reader),
 	};
 

@@ -108,6 +108,41 @@ class The_reaper_by_hand(Story):
         self.assertEqual({"wide": ("ended", "idle in transaction"), "locker": ("stays", "it may hold an advisory lock")}, got)
         self.assertEqual("25P03", held["wide"].expect_closed(timeout=15)[0].sqlstate)
 
+    def reaping_what_leaks_ends_the_verdict(self):
+        pooler = self.pooler(settings={**QUICK, "default_pool_size": 10})
+        holders = [pooler.client(parameters={"application_name": "holder"}) for _ in range(3)]
+        other = pooler.client(parameters={"application_name": "other"})
+        other.value("SELECT 1")
+        for client in holders:
+            client.begin()
+            client.query("SELECT 1")
+
+        def leak():
+            rows = pooler.show("LEAKS")
+            return rows[0] if rows and rows[0]["clients"] == "3" else None
+        leak, console = wait_until("the leak is named", leak, timeout=60), pooler.console()
+        self.assertEqual(("holder", None), (leak["application_name"], leak["ended"]))
+        self.assertEqual([], self._reap(console, "REAP CLIENT 4711"))
+        rows = self._reap(console, "REAP LEAKED LIMIT 2")
+        self.assertEqual(["ended"] * 2, [row["outcome"] for row in rows])
+        self.assertEqual({leak["pattern"]}, {row["pattern"] for row in rows})
+        rows = self._reap(console, "REAP LEAKED")
+        self.assertEqual(["ended"], [row["outcome"] for row in rows])
+        for client in holders:
+            error, = client.expect_closed(timeout=15)
+            self.assertEqual(("25P03", leak["cure"]), (error.sqlstate, error.hint))
+        wait_until("it has ended", lambda: [row for row in pooler.show("LEAKS") if row["id"] == leak["id"] and row["ended"]], timeout=60)
+        pooler.await_log(f"LOG leak ended: id={leak['id']} pattern={leak['pattern']} ")
+        self.assertEqual("2", other.value("SELECT 2"))
+        self.assertEqual([], self._reap(console, "REAP LEAKED"))
+
+    def consoles_are_no_clients_to_be_ended(self):
+        pooler = self.pooler(settings=QUICK)
+        console, other = pooler.console(), pooler.console()
+        for row in pooler.show("CLIENTS"):
+            self.assertEqual([], self._reap(console, f"REAP CLIENT {row['id']}"), row)
+        self.assertTrue(other.query("SHOW VERSION").rows)
+
     def what_their_end_would_destroy_protects_them(self):
         pg = self.postgres(max_connections=40, max_prepared_transactions=5)
         pooler = self.pooler(pg=pg, settings={**QUICK, "pool_mode": "session", "default_pool_size": 20})
@@ -237,6 +272,40 @@ class The_reaper_by_itself(Story):
         self.assertEqual("25P03", errors[0].sqlstate)
         wait_until("it is listed", lambda: pooler.show("REAPS"))
         self.assertEqual(["ended"], [row["outcome"] for row in pooler.show("REAPS")])
+
+    @takes(90)
+    def who_logs_in_again_as_often_as_it_is_ended_is_let_alone(self):
+        pooler = self.pooler(settings={**QUICK, "leak_action": "reclaim", "max_client_conn": 100, "client_limit_counts": "all",
+                                       "reap_pressure": 30, "reap_relief": 10, "reap_batch": 5, "reap_share": 100, "reap_hourly": 1000,
+                                       "leak_siblings": 3})
+        clients = []
+
+        def said():
+            alive = [client for client in clients if not client.readable()]
+            for client in clients:
+                if client not in alive:
+                    client.close()
+            clients[:] = alive
+            clients.extend(self._leak(pooler, 60 - len(alive) if len(alive) > 55 else 2))
+            return "it is let alone for 600 s" in pooler.log()
+        wait_until("it is let alone", said, timeout=70, every=0.05)
+        time.sleep(0.5)                                         # what was under way is done
+        ended = len(pooler.show("REAPS"))
+        for _ in range(5):
+            clients.extend(self._leak(pooler, 2))
+        self.assertEqual(ended, len(pooler.show("REAPS")))
+
+    def many_verdicts_at_once_are_ten_lines(self):
+        pooler = self.pooler(settings={**QUICK, "leak_interval": 0, "default_pool_size": 35})
+        holders = [pooler.client(parameters={"application_name": f"application {number}"}) for number in range(30)]
+        for client in holders:
+            client.begin()
+            client.query("SELECT 1")
+        time.sleep(1.5)                                         # longer than any look needs to name them; nobody has looked yet
+        pooler.console().query("SET leak_interval = '1'")
+        wait_until("all are named", lambda: len(pooler.show("LEAKS")) == 30, timeout=60)
+        pooler.await_log("WARNING leak changes that are not logged: 20; see SHOW LEAKS")
+        self.assertEqual(10, pooler.log().count("leak began"))
 
     @takes(90)
     def that_nobody_may_be_ended_is_said(self):

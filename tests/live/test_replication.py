@@ -347,6 +347,17 @@ class Connections(Replicating):
         client = self._replicates(pooler, "true", password="sesame", database="replication")
         self.assertEqual(1, len(client.query("IDENTIFY_SYSTEM").rows))
 
+    def the_reaper_never_ends_them(self):
+        pooler = self._pooler(settings={"leak_interval": 0.2, "leak_quiet": 0.4, "leak_hold": 0.4})
+        client = self._replicates(pooler, parameters={"application_name": "copier"})
+        client.query("IDENTIFY_SYSTEM")
+        number, = [row["client"] for row in pooler.show("LEASES") if row["application_name"] == "copier"]
+        wait_until("it has rested for long", lambda: any(row["client"] == number and float(row["in_state"]) > 1
+                                                         for row in pooler.show("LEASES")))
+        row, = pooler.console().query(f"REAP CLIENT {number}").dicts()
+        self.assertEqual(("stays", "a COPY goes on"), (row["outcome"], row["reason"]))
+        self.assertTrue(client.query("IDENTIFY_SYSTEM").rows)
+
     def reconnect_and_a_changed_entry_end_them(self):
         for called in ("pgweir", "pgbouncer"):
             pooler = self._pooler(called=called)
