@@ -228,6 +228,24 @@ class The_ledger(Story):
         pooler.await_log("?[2Jnobody?")
         self.assertNotIn("\x1b", pooler.log())
 
+    def whatever_is_said_is_kept_bounded_and_shown_as_text(self):
+        pooler = self.pooler(settings=QUICK)
+        client = pooler.client(parameters={"application_name": "x" * 5000 + "\x1b[2J"})
+        bad = b"\xff\xfe\xc3\x28\x1b[2J<img src=x onerror=alert(1)>\x00"[:-1]
+        for statement in (b"SELECT 1 /*" + b"a" * 3_000_000 + b"*/", b"SELECT '" + b"b" * 3_000_000 + b"' /*route='" + bad + b"'*/",
+                          b"SELECT 2 /*route='" + bad * 20 + b"'*/", b"SELECT 3, " + b"4, " * 100 + b"5 /*job='" + bad + b"'*/"):
+            client.simple(statement)                                # PostgreSQL refuses most of them; they are remembered all the same
+            wait_until("it rests", lambda: [row["rest"] for row in pooler.show("LEDGER")] != [None])
+            for what in ("LEDGER", "ORIGINS", "LEASES", "PINS"):
+                for row in pooler.show(what):
+                    for key, value in row.items():
+                        self.assertLess(len(value or ""), 260, key)
+                        self.assertFalse(any(ord(c) < 32 or ord(c) == 127 for c in value or ""), (key, value))
+        job, = wait_until("its tag is told", lambda: [row for row in pooler.show("BREAKDOWNS") if row["by"] == "job"])
+        self.assertRegex(job["value"], r"^[ -~]+$")
+        self.assertIn("<img src=x", job["value"])                   # text; the page that shows it makes no markup of it
+        self.assertEqual("6", client.value("SELECT 6"))
+
     @takes(90)
     def however_many_names_come_the_table_is_bounded(self):
         pooler = self.pooler(settings={**QUICK, "max_client_conn": 5000})
