@@ -246,6 +246,8 @@ void relay_note_bound(struct guest *guest, struct span portal, struct statement 
 
 	if (!relay_shares_statements(guest))
 		return;
+	if (guest->unnamed_long || (statement && (statement_marks(statement) & LOOK_INSERT)))
+		channel->may_copy = true;
 	if (portal.length == 0)
 		channel->unnamed_portal_ends = ends;
 	else if (ends)
@@ -518,6 +520,20 @@ static enum step parse_again(
 	return STEP_TAKEN;
 }
 
+/* Whether a message may be answered without the server. What stands behind a COPY from the client ends it, with an error. */
+static bool may_answer(const struct channel *channel)
+{
+	return !channel->may_copy || track_quiet(&channel->track);
+}
+
+/* The server closes one that it has not got. */
+static enum step answer_close(struct guest *guest, unsigned flags)
+{
+	if (!may_answer(guest->channel))
+		return send_close(guest, NULL, flags, 0) ? STEP_DISCARD : STEP_STOP;
+	return relay_owe(guest, TRACK_CLOSE, TRACK_FAKE | flags, 0) ? STEP_DISCARD : STEP_STOP;
+}
+
 static enum step parse_named(struct guest *guest, struct span whole, struct span name, struct span tail)
 {
 	struct channel *channel = guest->channel;
@@ -541,7 +557,8 @@ static enum step parse_named(struct guest *guest, struct span whole, struct span
 	switch (prepared_look(channel->prepared, statement, channel->batch)) {
 	case PREPARED_READY:
 	case PREPARED_PENDING:
-		if (channel->track.status != 'E' && !channel->failing && track_readies(&channel->track) == 0) {
+		if (channel->track.status != 'E' && !channel->failing && track_readies(&channel->track) == 0 &&
+			may_answer(channel)) {
 			if (!relay_owe(guest, TRACK_PARSE, TRACK_FAKE | TRACK_NAMES, statement->id))
 				step = STEP_STOP;
 			break;
@@ -700,7 +717,7 @@ enum step relay_target(struct guest *guest, struct span in, struct frame frame)
 				return relay_owe(guest, TRACK_CLOSE, 0, 0) ? STEP_FORWARD : STEP_STOP;
 			}
 			if (!describe)
-				return relay_owe(guest, TRACK_CLOSE, TRACK_FAKE, 0) ? STEP_DISCARD : STEP_STOP;
+				return answer_close(guest, 0);
 		}
 		if (kind == 'S' && name.length == 0) {
 			if (describe && !ensure_unnamed(guest))
@@ -727,7 +744,7 @@ enum step relay_target(struct guest *guest, struct span in, struct frame frame)
 	if (!describe) {
 		if (!pending_add(guest, name, NULL))
 			return STEP_STOP;
-		return relay_owe(guest, TRACK_CLOSE, TRACK_FAKE | TRACK_NAMES, 0) ? STEP_DISCARD : STEP_STOP;
+		return answer_close(guest, TRACK_NAMES);
 	}
 	statement = relay_read_again(guest, name, statement);
 	if (!statement || !ensure_prepared(guest, statement) || !relay_owe(guest, owed, 0, statement->id))

@@ -281,7 +281,7 @@ static void take_ready(struct channel *channel, const struct track_reply *reply)
 		channel->transaction_since = track_quiet(&channel->track) ? 0 : worker->now;
 		/* Its portals are gone. */
 		if (track_quiet(&channel->track))
-			channel->unnamed_portal_ends = channel->portals_end = false;
+			channel->unnamed_portal_ends = channel->portals_end = channel->may_copy = false;
 	}
 }
 

@@ -149,6 +149,7 @@ struct channel {
 	bool replication; /* of a pool for that: see replication.c */
 	bool listening;   /* something was LISTENed to in its session */
 	bool opened;      /* LENT: the client has all that was sent before this lease: see hearer_opens */
+	bool may_copy; /* a portal of this transaction may begin a COPY, and then the server must see what is sent behind it */
 	bool unlistening,
 		telling; /* our UNLISTEN, our LISTEN in front of the client's first message: not answered yet */
 	bool said;       /* a statement was noted since the server was last idle */

@@ -345,6 +345,15 @@ class Pipelines(Alike):
         self.alike([query("COPY t FROM STDIN"), copy_data(b"1\n"), copy_data(b"2\n"), COPY_DONE, query("SET work_mem = '5MB'"), query("COPY t FROM STDIN"), copy_data(b"1\n"), COPY_DONE, query("SHOW work_mem"),
                     query("COPY t FROM STDIN"), copy_data(b"1\n"), copy_fail("no"), query("SELECT * FROM t ORDER BY 1")], "SHOW work_mem", before=("TRUNCATE t",))
 
+    def of_what_stands_behind_a_copy(self):
+        """The server must see it, since it ends the COPY with an error, though the answer to it is known without a server."""
+        copies = parse("s", "COPY t FROM STDIN")
+        for behind in (close("S", "s"), close("S", "unknown"), parse("other", "SELECT 1"), close("S", "other")):
+            with self.subTest(behind=behind):
+                self.alike(synced(copies, parse("other", "SELECT 1")), synced(close("S", "other")) if behind[:1] == b"P" else SYNC,
+                           [bind("", "s"), execute(), behind, SYNC], COPY_DONE + SYNC, "SELECT count(*) FROM t", synced(bind("", "other"), execute()), before=("TRUNCATE t",))
+                self.alike("BEGIN", synced(copies, bind("p", "s")), [execute("p"), behind, SYNC], COPY_DONE + SYNC, "ROLLBACK", SYNC, before=("TRUNCATE t",))
+
     def of_begins(self):
         self.alike(["BEGIN", "BEGIN", "SELECT 1", "COMMIT", "COMMIT"], ["BEGIN", "COMMIT", "ROLLBACK"], "ROLLBACK")
         self.alike(["BEGIN", "SELECT 1/0", "SELECT 1", "COMMIT"], ["BEGIN", "SELECT 1/0"], "BEGIN", "COMMIT", "BEGIN", "COMMIT")
