@@ -233,7 +233,7 @@ static void take_tag(struct channel *channel, struct span body, bool ours)
 			pending_forget_names(channel->guest);
 	}
 	if (corrected && (all || set || reset))
-		remains_tag(channel, all);
+		remains_tag(channel, all, reset);
 	if (!followed && (all || (((set && undone) || reset) && !channel->setting)))
 		channel->applied_doubtful = true;
 }

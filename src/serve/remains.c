@@ -27,6 +27,7 @@
 #include "serve/catalogs.h"
 #include "serve/channel.h"
 #include "serve/hearers.h"
+#include "serve/relay.h"
 
 /* Marks after which what is prepared may be read in a way of its own, until it is known what they came to. */
 #define OWN_SETTINGS (LOOK_READING | LOOK_UNKNOWN | LOOK_UNNAMED)
@@ -121,6 +122,8 @@ void remains_mark(struct channel *channel, uint32_t marks)
 		pin(channel, PIN_FOR_GOOD);
 	if (marks & LOOK_UNNAMED)
 		pin(channel, PIN_UNSEEN);
+	if (marks & (LOOK_UNNAMED | LOOK_UNKNOWN | LOOK_RESET))
+		r->ends_unseen = false;
 	r->own_settings = r->own_settings || (marks & OWN_SETTINGS);
 	r->own_names = r->own_names || (marks & OWN_NAMES);
 	r->touched |= marks & ASKING;
@@ -207,6 +210,29 @@ void remains_name(struct channel *channel, const struct look *look)
 	add_names(channel, look);
 }
 
+/* Outside a transaction block, and with nothing of the client's before it in its batch that runs: it holds when it has succeeded. */
+static bool stands_alone(const struct track *track)
+{
+	for (uint32_t i = 0; i < track->count; i++) {
+		const struct track_entry *entry = &track->ring[(track->head + i) % track->capacity];
+
+		if (entry->flags & TRACK_OURS ? entry->tag == TAG_BEGIN : entry->kind != TRACK_PARSE)
+			return false;
+	}
+	return track->status == 'I' && !track->skipping;
+}
+
+static void note_reset_all(struct channel *channel, struct span text, uint32_t marks)
+{
+	const uint8_t *end = memchr(text.at, ';', text.length);
+	const uint32_t its_own = LOOK_SETTINGS | LOOK_TEMPORARY | LOOK_CURSOR | LOOK_LOCK | LOOK_PREPARE | LOOK_LISTEN |
+		LOOK_RESET_ALL | LOOK_READING;
+
+	if ((marks & LOOK_RESET_ALL) && !(marks & ~its_own) && stands_alone(&channel->track) &&
+		(!end || relay_is_over(span_skip(text, (size_t)(end - text.at)))))
+		channel->remains.ends_unseen = true;
+}
+
 static void take_look(struct guest *guest, struct span text, const struct look *look)
 {
 	struct channel *channel = guest->channel;
@@ -217,6 +243,7 @@ static void take_look(struct guest *guest, struct span text, const struct look *
 	remains_mark(channel, marks);
 	channel->remains.prepared |= look->prepared;
 	add_names(channel, look);
+	note_reset_all(channel, text, look->marks);
 }
 
 /* What lies beneath the words; of functions whose names are there it is known what they do. Without a catalogue they may do anything. */
@@ -336,9 +363,10 @@ void remains_let_go(struct channel *channel)
 		stream_resume(guest->stream);
 }
 
-void remains_tag(struct channel *channel, bool all)
+void remains_tag(struct channel *channel, bool all, bool reset)
 {
 	channel->remains.reset_seen = true;
+	channel->remains.ended = channel->remains.ended || all || reset;
 	if (!all)
 		return;
 	channel->remains.discarded = true;
@@ -348,6 +376,7 @@ void remains_tag(struct channel *channel, bool all)
 void remains_failed(struct channel *channel)
 {
 	channel->remains.reset_seen = channel->remains.discarded;
+	channel->remains.ended = channel->remains.ended && channel->remains.discarded;
 }
 
 bool remains_quiet(const struct channel *channel)
@@ -395,6 +424,10 @@ bool remains_ready(struct channel *channel)
 	struct buf text = { 0 };
 	bool ok = true;
 
+	/* This one is its own: nothing of the client's was owed before it. */
+	if (r->ends_unseen && r->ended && channel->track.status == 'I')
+		unpin(r, PIN_UNSEEN);
+	r->ends_unseen = r->ended = false;
 	if (r->before > 0)
 		r->before--;
 	/* What follows it waits, so it is done when nothing is owed. */
@@ -673,8 +706,8 @@ bool remains_part(struct channel *channel)
 	r->set = r->called = NULL;
 	forget_resets(r);
 	r->touched = r->prepared = r->pins = 0;
-	r->own_settings = r->own_names = r->blind = r->unsure = r->failed = r->refused = r->held = r->took_numbers =
-		false;
+	r->ends_unseen = r->ended = r->own_settings = r->own_names = r->blind = r->unsure = r->failed = r->refused =
+		r->held = r->took_numbers = false;
 	r->statement_length = 0;
 	r->strange_numbers = true;
 	return left;

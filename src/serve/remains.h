@@ -44,9 +44,11 @@ struct remains {
 	bool failed;       /* the last one failed: not again before the client did something */
 	bool held;         /* the client's next message waits until it is known what a RESET did */
 	bool reset_all, reset_seen, correcting;
-	bool discarded;       /* DISCARD ALL was seen: it has committed, whatever fails behind it */
-	bool set_behind;      /* something may have been set behind a RESET, before what that led to is set again */
-	uint32_t before;      /* ReadyForQuery that come before a RESET's own answer */
+	bool discarded;  /* DISCARD ALL was seen: it has committed, whatever fails behind it */
+	bool set_behind; /* something may have been set behind a RESET, before what that led to is set again */
+	uint32_t before; /* ReadyForQuery that come before a RESET's own answer */
+	bool ends_unseen; /* a RESET ALL that nothing can take back is under way, and nothing behind it that sets what can not be seen */
+	bool ended;           /* ... and it has succeeded */
 	bool refused;         /* memory was: what was left is not known */
 	bool strange_numbers; /* currval would tell what somebody else took */
 	bool took_numbers;    /* the client may have taken some in this lease */
@@ -89,7 +91,7 @@ bool remains_hold(struct guest *, char type);
 
 /* What the server says: a tag that means SET, RESET or DISCARD; rows and the end of the answer to a question; and a ReadyForQuery to
  * the client's own. */
-void remains_tag(struct channel *, bool all);
+void remains_tag(struct channel *, bool all, bool reset);
 void remains_failed(struct channel *); /* an error takes back what its message, or batch, did before it */
 bool remains_wants(const struct channel *, const struct frame *); /* a row of an answer is looked at whole */
 bool remains_row(struct channel *, struct span body);             /* False: the server can not be trusted */

@@ -308,6 +308,136 @@ class Pins(Transparent):
         self.holds_nothing()
 
 
+class Each_pin(Story):
+    """With one server for all: a pin has its reason and its statement, nobody else is served while it lasts, and somebody is when it is gone."""
+    kinds = ("pgweir",)
+
+    def setUp(self):
+        super().setUp()
+        self.proxy = self.pooler(settings={"pool_mode": "transaction", "default_pool_size": 1, "statement_text_max": 8192, "workers": 1})
+        self.client = self.proxy.client()
+
+    @helper
+    def pinned(self, made, reason, statement):
+        """`made` pins for this reason; the statement that did it is told, and the counter goes on."""
+        before = int(self.proxy.pool()["total_pins"])
+        made()
+        row, = wait_until(f"a pin: {reason}", lambda: self.proxy.show("PINS"))
+        self.assertIn(reason, row["reason"])
+        self.assertIn(statement, row["statement"] or "")
+        self.assertEqual(before + 1, int(self.proxy.pool()["total_pins"]))
+        self.assertEqual(1, int(self.proxy.pool()["sv_active"]))
+
+    @helper
+    def free(self):
+        wait_until("no pin", lambda: not self.proxy.show("PINS"))
+        with self.proxy.client() as other:
+            self.assertEqual("1", other.value("SELECT 1"))
+
+    @helper
+    def each(self, make, reason, ends, statement=None):
+        """Made by a Query and by the extended protocol, it ends in each of these ways (several statements to one; `None`: it is still there after it)."""
+        for extended in (False, True):
+            for end in ends:
+                with self.subTest(make=make, end=end, extended=extended):
+                    run = self.client.extended if extended and ";" not in make else self.client.query
+                    self.pinned(lambda: run(make), reason, statement or make.split(" ")[0])
+                    *before, last = end if isinstance(end, tuple) else (end,)
+                    for sql in before:
+                        self.client.query(sql)
+                        time.sleep(0.01)
+                        self.assertEqual(1, len(self.proxy.show("PINS")), sql)
+                    (self.client.extended if extended else self.client.query)(last)
+                    self.free()
+
+    def a_temporary_object(self):
+        self.each("CREATE TEMP TABLE mine (n int)", "temporary", ["DROP TABLE mine", "DISCARD TEMP", "DISCARD ALL", ("SELECT 1", "ALTER TABLE mine ADD a int", "DROP TABLE mine")])
+        self.each("CREATE TEMP VIEW mine AS SELECT 1", "temporary", ["DROP VIEW mine"])
+        self.each("CREATE TEMP SEQUENCE mine", "temporary", ["DROP SEQUENCE mine"])
+        self.each("CREATE FUNCTION pg_temp.mine() RETURNS int LANGUAGE sql AS 'SELECT 1'", "temporary", ["DROP FUNCTION pg_temp.mine()"])
+        self.each("BEGIN; CREATE TEMP TABLE mine (n int) ON COMMIT DELETE ROWS; COMMIT", "temporary", ["DROP TABLE mine"])
+        for make in ("CREATE TEMP TABLE mine (n int) ON COMMIT DROP", "CREATE TEMP TABLE mine (n int)"):
+            self.client.query("BEGIN")
+            self.client.query(make)
+            self.client.query("COMMIT" if "DROP" in make else "ROLLBACK")
+            self.free()
+
+    def a_cursor_with_hold(self):
+        self.each("BEGIN; DECLARE c CURSOR WITH HOLD FOR SELECT 1; COMMIT", "cursor", ["CLOSE c", "CLOSE ALL", "DISCARD ALL", ("FETCH c", "FETCH c", "CLOSE c")])
+        self.each("DECLARE c CURSOR WITH HOLD FOR SELECT 1", "cursor", ["CLOSE c"])
+
+    def an_advisory_lock(self):
+        self.each("SELECT pg_advisory_lock(1)", "advisory", ["SELECT pg_advisory_unlock(1)", "SELECT pg_advisory_unlock_all()", "DISCARD ALL",
+                                                             ("SELECT pg_advisory_lock(1)", "SELECT pg_advisory_unlock(1)", "SELECT pg_advisory_unlock(1)")])
+        self.each("SELECT pg_try_advisory_lock_shared(1, 2)", "advisory", ["SELECT pg_advisory_unlock_shared(1, 2)"])
+        self.client.query("SELECT pg_advisory_xact_lock(1)")
+        self.free()
+
+    def a_statement_of_sqls_prepare(self):
+        self.each("PREPARE p AS SELECT 1", "PREPARE", ["DEALLOCATE p", "DEALLOCATE ALL", "DISCARD ALL", ("EXECUTE p", "DEALLOCATE PREPARE p")])
+        self.pinned(lambda: self.client.query("PREPARE p AS SELECT 1"), "PREPARE", "PREPARE p")
+        self.client.ask(close("S", "p"), SYNC)
+        self.free()
+
+    def a_setting_that_is_not_carried(self):
+        self.each("SET app.tenant = 'Ünicode'", "can not be given", ["RESET app.tenant", "SET app.tenant = 'plain'", "RESET ALL", "DISCARD ALL"])
+        self.each("DO $$BEGIN PERFORM 1; END$$", "can not be seen", ["RESET ALL", "DISCARD ALL"])
+        self.pinned(lambda: self.client.extended("SELECT set_config($1, 'x', false)", ("app.tenant",)), "can not be seen", "set_config")
+        self.client.query("DISCARD ALL")
+        self.free()
+
+    def numbers_of_sequences(self):
+        self.client.query("CREATE SEQUENCE pinning")
+        self.addCleanup(self.pg.admin("app").query, "DROP SEQUENCE pinning")
+        self.free()
+        self.client.query("SELECT nextval('pinning')")      # nobody has asked for currval yet
+        self.free()
+        self.assertEqual("55000", self.client.simple("SELECT lastval()").error.sqlstate)
+        self.each("SELECT nextval('pinning')", "currval", ["DISCARD ALL", ("SELECT currval('pinning')", "DISCARD ALL")])
+
+    def what_can_not_be_undone_ends_with_its_client_and_server(self):
+        pid = self.client.value("SELECT pg_backend_pid()")
+        self.pinned(lambda: self.client.query("SELECT setseed(0.5)"), "can not undo", "setseed")
+        self.client.query("DISCARD ALL")
+        self.assertEqual(1, len(self.proxy.show("PINS")))
+        self.client.close()
+        self.free()
+        self.assertNotEqual(pid, self.proxy.client().value("SELECT pg_backend_pid()"))
+
+    def a_prepared_statement_that_is_too_long_to_keep(self):
+        text = "SELECT 1 -- " + "x" * 9000
+        for middle, end in (([], []), ([bind("", "long"), execute()], [wire.query("RESET ALL")])):     # what was executed nobody looked at
+            self.client.ask(parse("long", text), *middle, SYNC)
+            with self.proxy.client() as other:
+                other.send(wire.query("SELECT 1"))
+                wait_until("it waits", lambda: self.proxy.pool()["cl_waiting"] == 1)
+                self.client.ask(close("S", "long"), SYNC)
+                for message in end:
+                    self.client.ask(message)
+                self.assertEqual("1", other.reply().value)
+            self.free()
+
+    def what_can_not_be_seen_stays_where_a_reset_was_taken_back(self):
+        """Whoever has the server next must not find it."""
+        setting = wire.batch("SELECT set_config($1, 'mine', false)", ("app.tenant",))
+        for messages in ([wire.query("BEGIN; RESET ALL; ROLLBACK")], [wire.query("RESET ALL; SELECT 1/0")], [wire.query("BEGIN"), wire.query("RESET ALL"), wire.query("ROLLBACK")],
+                         [wire.query("RESET ALL"), setting], [wire.query("RESET ALL; SELECT 1/0"), wire.query("SET work_mem = '5MB'")],
+                         [parse("", "RESET ALL"), bind("", ""), SYNC, wire.query("RESET work_mem")], [wire.query("SAVEPOINT a"), wire.query("RESET work_mem")],
+                         [parse("", "RESET ALL"), bind("p", ""), parse("", "RESET work_mem"), bind("", ""), execute(), SYNC],
+                         [parse("", "RESET ALL"), bind("", ""), execute(), parse("", "SELECT 1/0"), bind("", ""), execute(), SYNC]):
+            with self.subTest(messages=messages):
+                self.client.ask(setting)
+                self.client.send(*messages)
+                for _ in range(sum(each[:1] in (b"Q",) or each.endswith(SYNC) for each in messages)):
+                    self.client.reply()
+                self.assertEqual("mine", self.client.value("SELECT current_setting('app.tenant')"))
+                self.assertIn("can not be seen", self.proxy.show("PINS")[0]["reason"])
+                self.client.query("DISCARD ALL")
+                self.free()
+                with self.proxy.client() as other:
+                    self.assertFalse(other.value("SELECT current_setting('app.tenant', true)"))
+
+
 class Degrees(Story):
     kinds = ("pgweir",)
 
