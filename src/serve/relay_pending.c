@@ -130,7 +130,9 @@ bool pending_has(const struct guest *guest, uint32_t id)
 
 	while (at && (!at->after || at->after->id != id))
 		at = at->next;
-	return at || (names_find(&guest->names, id, &name) && pending_get(guest, name));
+	/* Nearly always there is none; the rest looks at all names. */
+	return at ||
+		(names_have(&guest->names, id) && names_find(&guest->names, id, &name) && pending_get(guest, name));
 }
 
 void pending_look_unnamed(struct guest *guest)

@@ -311,6 +311,43 @@ struct statement *names_get(const struct names *names, struct span name)
 	return entry ? entry->statement : NULL;
 }
 
+/* From so many places on a search through all of them is too long to be made for each Parse. */
+#define FEW_NAMES 256
+
+static uint32_t id_home(const struct names *names, uint32_t id)
+{
+	return (id * 2654435761u) & (names->capacity - 1);
+}
+
+/* An id may stand here more than once: each has its place. */
+static void ids_add(struct names *names, uint32_t id)
+{
+	uint32_t at = id_home(names, id);
+
+	if (!names->ids)
+		return;
+	while (names->ids[at])
+		at = (at + 1) & (names->capacity - 1);
+	names->ids[at] = id;
+}
+
+/* As names_take_out does it. */
+static void ids_remove(struct names *names, uint32_t id)
+{
+	uint32_t mask = names->capacity - 1, hole = id_home(names, id), at;
+
+	if (!names->ids)
+		return;
+	while (names->ids[hole] != id)
+		hole = (hole + 1) & mask;
+	for (at = (hole + 1) & mask; names->ids[at]; at = (at + 1) & mask)
+		if (((at - id_home(names, names->ids[at])) & mask) >= ((at - hole) & mask)) {
+			names->ids[hole] = names->ids[at];
+			hole = at;
+		}
+	names->ids[hole] = 0;
+}
+
 static void names_place(struct names *names, struct name_entry entry)
 {
 	uint32_t at = names_home(names, span_text(entry.name));
@@ -318,6 +355,7 @@ static void names_place(struct names *names, struct name_entry entry)
 	while (names->table[at].name)
 		at = (at + 1) & (names->capacity - 1);
 	names->table[at] = entry;
+	ids_add(names, entry.statement->id);
 }
 
 bool names_reserve(struct names *names, uint32_t more)
@@ -330,12 +368,17 @@ bool names_reserve(struct names *names, uint32_t more)
 	if (grown.capacity == names->capacity)
 		return true;
 	grown.table = calloc(grown.capacity, sizeof *grown.table);
-	if (!grown.table)
+	grown.ids = grown.capacity > FEW_NAMES ? calloc(grown.capacity, sizeof *grown.ids) : NULL;
+	if (!grown.table || (grown.capacity > FEW_NAMES && !grown.ids)) {
+		free(grown.table);
+		free(grown.ids);
 		return false;
+	}
 	for (i = 0; i < names->capacity; i++)
 		if (names->table[i].name)
 			names_place(&grown, names->table[i]);
 	free(names->table);
+	free(names->ids);
 	*names = grown;
 	return true;
 }
@@ -368,6 +411,7 @@ static void names_take_out(struct names *names, uint32_t hole)
 {
 	uint32_t mask = names->capacity - 1, at = hole, home;
 
+	ids_remove(names, names->table[hole].statement->id);
 	free(names->table[hole].name);
 	statement_drop(names->table[hole].statement);
 	names->count--;
@@ -390,6 +434,19 @@ void names_remove(struct names *names, struct span name)
 
 	if (entry)
 		names_take_out(names, (uint32_t)(entry - names->table));
+}
+
+bool names_have(const struct names *names, uint32_t id)
+{
+	struct span name;
+	uint32_t at;
+
+	if (!names->ids)
+		return names_find(names, id, &name);
+	for (at = id_home(names, id); names->ids[at]; at = (at + 1) & (names->capacity - 1))
+		if (names->ids[at] == id)
+			return true;
+	return false;
 }
 
 bool names_find(const struct names *names, uint32_t id, struct span *name)
@@ -415,6 +472,8 @@ void names_clear(struct names *names)
 		statement_drop(names->table[i].statement);
 		names->table[i] = (struct name_entry){ 0 };
 	}
+	if (names->ids)
+		memset(names->ids, 0, names->capacity * sizeof *names->ids);
 	names->count = 0;
 }
 
@@ -422,6 +481,7 @@ void names_fini(struct names *names)
 {
 	names_clear(names);
 	free(names->table);
+	free(names->ids);
 	*names = (struct names){ 0 };
 }
 

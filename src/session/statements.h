@@ -56,6 +56,7 @@ void statement_book_counts(struct statement_book *, uint64_t *statements, uint64
 
 struct names {
 	struct name_entry *table;
+	uint32_t *ids; /* of many names: those that are in the table, in a table as large */
 	uint32_t capacity, count;
 };
 
@@ -65,10 +66,12 @@ bool names_put(struct names *, struct span name,
 bool names_reserve(struct names *, uint32_t more); /* room for so many more, until names_fini. False: memory refused */
 void names_give(struct names *, char *name,
 	struct statement *); /* as names_put, in a reserved place; both are its own from now on */
-void names_remove(struct names *, struct span name);                   /* unknown is fine */
-bool names_find(const struct names *, uint32_t id, struct span *name); /* the first name that stands for it */
-void names_clear(struct names *);                                      /* forget all; what is reserved stays */
-void names_fini(struct names *);                                       /* forget all; usable again */
+void names_remove(struct names *, struct span name); /* unknown is fine */
+bool names_have(const struct names *, uint32_t id);  /* some name stands for it */
+bool names_find(
+	const struct names *, uint32_t id, struct span *name); /* the first that does: for errors, as it looks at all */
+void names_clear(struct names *);                              /* forget all; what is reserved stays */
+void names_fini(struct names *);                               /* forget all; usable again */
 
 /* ---- what a server has ---- */
 

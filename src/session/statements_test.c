@@ -104,29 +104,44 @@ static void equal_texts_are_one_statement(void **state)
 
 static void names_agree_with_a_plain_list(void **state)
 {
-	enum { NAMES = 200 };
+	enum { NAMES = 1500, TEXTS = 400 };
 	struct statement *list[NAMES] = { 0 }, *statement;
 	struct names names = { 0 };
 	struct rng rng;
+	unsigned named[TEXTS] = { 0 };
+	struct statement *texts[TEXTS];
 	char name[16];
-	int i, round;
+	int i, n, round;
 
 	(void)state;
 	rng_seed(&rng, 11);
+	for (n = 0; n < TEXTS; n++) {
+		text_format(name, sizeof name, "select %d", n);
+		texts[n] = take(name);
+	}
 	for (round = 0; round < 20000; round++) {
 		i = (int)rng_below(&rng, NAMES);
 		text_format(name, sizeof name, "q%d", i);
 		assert_ptr_equal(names_get(&names, span_text(name)), list[i]);
 		if (list[i]) {
+			for (n = 0; texts[n] != list[i]; n++)
+				;
 			names_remove(&names, span_text(name));
 			list[i] = NULL;
+			named[n]--;
 		} else {
-			statement = take(rng_chance(&rng, 500) ? "select a" : "select b");
-			assert_true(names_put(&names, span_text(name), statement));
+			n = (int)rng_below(&rng, TEXTS);
+			statement = texts[n];
+			assert_true(names_put(
+				&names, span_text(name), statement)); /* the table keeps a reference of its own */
 			list[i] = statement;
-			statement_drop(statement); /* the table keeps its own reference */
+			named[n]++;
 		}
+		n = (int)rng_below(&rng, TEXTS);
+		assert_int_equal(names_have(&names, texts[n]->id), named[n] > 0);
 	}
+	for (n = 0; n < TEXTS; n++)
+		statement_drop(texts[n]);
 	names_fini(&names);
 	assert_int_equal(names.count, 0);
 }

@@ -14,7 +14,7 @@ Every one of them went wrong once.
 import time
 
 import wire
-from harness import Story, on
+from harness import Story, live, on
 from wire import FLUSH, SYNC, bind, execute, message, parse, query
 
 LONG = "/*" + "x" * 70000 + "*/ "           # more than the statement_text_max below
@@ -141,6 +141,22 @@ class Strangers(Story):
         self.refused(neighbour.run_prepared, "S_1", timeout=8, sqlstate="26000")
         neighbour.prepare("S_1", LONG + "SELECT 'mine'")
         self._is_its_own(neighbour.run_prepared("S_1"), "2DCZ")
+
+    @on("pgweir", why="PostgreSQL itself takes a gigabyte for them")
+    def very_many_names_take_no_more_time_each_than_a_few(self):
+        """With a search through all of them for each Parse this would take minutes."""
+        pooler = self.pooler(settings={"pool_mode": "transaction", "default_pool_size": 2, "workers": 1})
+        count, before = 10000 if live.sanitized else 100000, pooler.memory_kb()
+        client = pooler.client(timeout=50)
+        for first in range(0, count, 500):
+            reply = client.ask(*(wire.parse(f"n{n}", f"SELECT {n}") for n in range(first, first + 500)), wire.SYNC)
+            self.assertEqual("1" * 500 + "Z", reply.kinds)
+        for n in (0, count // 2, count - 1):
+            self.assertEqual(str(n), client.run_prepared(f"n{n}").value)
+        self.assertEqual("26000", client.simple(f"DEALLOCATE n{count}").error.sqlstate)
+        with pooler.client() as other:
+            self.assertEqual("1", other.value("SELECT 1"))
+        self.assertLess(pooler.memory_kb("VmHWM") - before, 300 * count // 1024 + 8192)
 
     def a_setting_made_by_a_prepared_statement_stays_with_its_client(self):
         """The statement is prepared anew on a server that has forgotten everything, and is still seen to be a SET."""
