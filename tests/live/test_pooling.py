@@ -72,9 +72,12 @@ class Modes(Story):
         for leave in ("close", "vanish", "drop"):
             client = pooler.client()
             client.query("BEGIN; INSERT INTO left_open VALUES (1)")
+            server = client.value("SELECT pg_backend_pid()")
             getattr(client, leave)()
             next = pooler.client()
             self.assertEqual("0", next.value("SELECT count(*) FROM left_open"))
+            if live.kind == "pgweir":       # it is clean, and kept
+                self.assertEqual(server, next.value("SELECT pg_backend_pid()"))
             self.assertEqual("I", next.simple("SELECT 1").status)
 
     def statement_mode_refuses_a_transaction_block(self):
