@@ -92,10 +92,13 @@ static bool knows_pool(const struct ear *ear, pool_id pool)
 /* What it hears is in one encoding; without anybody it is free to choose another. */
 static void choose_encoding(struct ear *ear, const struct letter_hear *letter)
 {
-	if (ear->line.state == LINE_OPEN && HASH_COUNT(ear->topics) == 0 && !ear->sent &&
+	if (ear->line.state == LINE_OPEN && HASH_COUNT(ear->topics) == 0 &&
 		strcmp(ear->encoding, letter->encoding) != 0) {
+		/* What is not answered yet concerns nobody any more. */
 		line_close(&ear->line);
+		ear->talk = (struct ear_talk){ 0 };
 		ear->heard_at = 0;
+		ear_give_up_all(ear);
 	}
 	if (ear->line.state == LINE_CLOSED && HASH_COUNT(ear->topics) == 0)
 		text_copy(ear->encoding, sizeof ear->encoding, letter->encoding);

@@ -736,6 +736,22 @@ class Sharing(Listening):
         self.say("b", "again")
         self.hears(other, "again")
 
+    def another_encoding_waits_for_no_answer_to_those_who_left(self):
+        first = self.listener("a", parameters={"client_encoding": "LATIN1"})
+        self.shares()
+        slow = int(self.admin.value("SELECT pid FROM pg_stat_activity WHERE application_name = 'pgweir listener'"))
+        os.kill(slow, signal.SIGSTOP)
+        try:
+            first.close()
+            wait_until("it is gone", lambda: not any(row["database"] == "app" for row in self.proxy.show("CLIENTS")))
+            other = self.listener("b", parameters={"client_encoding": "UTF8"})
+        finally:
+            os.kill(slow, signal.SIGCONT)
+        wait_until("the one before is gone", lambda: self.listeners() == 1)
+        self.shares()
+        self.say("b", "heard")
+        self.hears(other, "heard")
+
     def one_that_can_not_log_in_leaves_clients_with_their_servers(self):
         self.admin.query("ALTER ROLE third CONNECTION LIMIT 1")
         self.addCleanup(self.admin.query, "ALTER ROLE third CONNECTION LIMIT -1")
