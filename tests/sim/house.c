@@ -305,7 +305,7 @@ void house_begin(void)
 	fixed.origin_clients = of(0, 0, 0, 6);
 	fixed.origin_login_rate = of(0, 0, 0, 10);
 	fixed.fair = chance(700);
-	fixed.transparent = chance(700);
+	fixed.transparent = chance(700) || notes_move();
 	fixed.origin_servers = of(0, 0, 1, 2);
 	keeper_loop = loop_new(ENGINE_EPOLL);
 	keeper_mailbox = mailbox_new(keeper_loop);

@@ -108,7 +108,7 @@ static uint64_t play(uint64_t seed)
 	ways.transparent = house_is_transparent();
 	ways.listen = notes_begin() && ways.transparent;
 	ways.password = house_wants_passwords();
-	ways.span = chance(500) ? between(1, SECOND_US) : between(1, 20 * SECOND_US);
+	ways.span = chance(500) && !notes_move() ? between(1, SECOND_US) : between(1, 20 * SECOND_US);
 	ways.leaves = world.plain ? 0 : (unsigned)pick(500);
 	ways.cancels = (unsigned)pick(500);
 	ways.slow = (unsigned)pick(200);

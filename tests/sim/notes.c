@@ -42,19 +42,6 @@ static void lose(void *who, uint64_t until)
 	world_after(between(1, 200 * MILLISECOND_US), lose, NULL, until);
 }
 
-/* While one of two connections that hear the same says it late. */
-static void move(void *who, uint64_t until)
-{
-	(void)who;
-	if (world.now > (time_us)until)
-		return;
-	for (struct backend *b = cluster.backends; b; b = b->next)
-		if (b->aside && b->state == BACKEND_READY && chance(500))
-			wire_stall(b->end->wire, between(1, 300 * MILLISECOND_US));
-	house_reload();
-	world_after(chance(500) ? between(1, 200 * MILLISECOND_US) : between(1, 3 * SECOND_US), move, NULL, until);
-}
-
 void notes_draw(void)
 {
 	rng_seed(&dice, world.seed ^ UINT64_C(0x4c495354454e));
@@ -77,19 +64,6 @@ const char *notes_place(void)
 	return places[moves ? rng_next(&dice) % place_count : 0];
 }
 
-bool notes_begin(void)
-{
-	uint64_t until = (uint64_t)(world.now + 30 * SECOND_US);
-
-	all = NULL;
-	count = capacity = 0;
-	if (loses)
-		world_after(SECOND_US, lose, NULL, until);
-	if (moves)
-		world_after(SECOND_US, move, NULL, until);
-	return some;
-}
-
 void notes_end(void)
 {
 	mine_free(all);
@@ -97,6 +71,18 @@ void notes_end(void)
 }
 
 /* ---- at PostgreSQL ---- */
+
+static void add(struct committed note, const char *database, const char *payload)
+{
+	if (count == capacity) {
+		capacity = capacity ? capacity * 2 : 64;
+		all = mine_grow(all, capacity * sizeof *all);
+	}
+	snprintf(note.database, sizeof note.database, "%s", database);
+	snprintf(note.payload, sizeof note.payload, "%s", payload);
+	story("pg: notification %zu: t%u, %s", count, note.topic, payload);
+	all[count++] = note;
+}
 
 static void wake(void *who, uint64_t what)
 {
@@ -111,6 +97,55 @@ static void wake(void *who, uint64_t what)
 	}
 }
 
+/* All that listen there, but for this one. */
+static void wake_all(const struct backend *but, int side, const char *database)
+{
+	for (struct backend *b = cluster.backends; b; b = b->next)
+		if (b != but && b->state == BACKEND_READY && b->heeds && b->beyond == side &&
+			strcmp(b->database, database) == 0)
+			world_after(between(cluster.think_least, cluster.think_most), wake, b, 0);
+}
+
+/* By somebody who does not come through us. */
+static void say_outside(void)
+{
+	char payload[40];
+
+	for (int side = 0; side < 2; side++) {
+		snprintf(payload, sizeof payload, "outside.%zu", count);
+		add((struct committed){ .topic = (unsigned)pick(TOPIC_MARK), .sender = -1, .process = 7, .side = side },
+			"app", payload);
+		wake_all(NULL, side, "app");
+	}
+}
+
+/* While one of two connections that hear the same says it late. */
+static void move(void *who, uint64_t until)
+{
+	(void)who;
+	if (world.now > (time_us)until)
+		return;
+	for (struct backend *b = cluster.backends; b; b = b->next)
+		if (b->aside && b->state == BACKEND_READY && chance(500))
+			wire_stall(b->end->wire, between(1, 300 * MILLISECOND_US));
+	say_outside();
+	house_reload();
+	world_after(chance(500) ? between(1, 200 * MILLISECOND_US) : between(1, 3 * SECOND_US), move, NULL, until);
+}
+
+bool notes_begin(void)
+{
+	uint64_t until = (uint64_t)(world.now + 30 * SECOND_US);
+
+	all = NULL;
+	count = capacity = 0;
+	if (loses)
+		world_after(SECOND_US, lose, NULL, until);
+	if (moves)
+		world_after(SECOND_US, move, NULL, until);
+	return some;
+}
+
 void notes_committed(struct backend *b)
 {
 	struct session *s = b->session;
@@ -119,27 +154,16 @@ void notes_committed(struct backend *b)
 	if (!b->heeds)
 		b->heard = count;
 	b->heeds = s->listens != 0;
-	for (unsigned i = 0; i < s->said_count; i++) {
-		if (count == capacity) {
-			capacity = capacity ? capacity * 2 : 64;
-			all = mine_grow(all, capacity * sizeof *all);
-		}
+	for (unsigned i = 0; i < s->said_count; i++)
 		/* A client's begins as its tag does: see tag_of. */
-		all[count] = (struct committed){ .topic = s->said[i].topic,
-			.sender = s->said[i].topic < TOPIC_MARK ? (int)strtol(s->said[i].payload + 1, NULL, 10) : -1,
-			.process = b->process,
-			.side = b->beyond };
-		snprintf(all[count].database, sizeof all[count].database, "%s", b->database);
-		snprintf(all[count].payload, sizeof all[count].payload, "%s", s->said[i].payload);
-		story("pg: notification %zu: t%u, %s", count, s->said[i].topic, s->said[i].payload);
-		count++;
-	}
+		add((struct committed){ .topic = s->said[i].topic,
+			    .sender = s->said[i].topic < TOPIC_MARK ? (int)strtol(s->said[i].payload + 1, NULL, 10) : -1,
+			    .process = b->process,
+			    .side = b->beyond },
+			b->database, s->said[i].payload);
 	if (s->said_count == 0)
 		return;
-	for (struct backend *other = cluster.backends; other; other = other->next)
-		if (other != b && other->state == BACKEND_READY && other->heeds && other->beyond == b->beyond &&
-			strcmp(other->database, b->database) == 0)
-			world_after(between(cluster.think_least, cluster.think_most), wake, other, 0);
+	wake_all(b, b->beyond, b->database);
 }
 
 void notes_tell(struct backend *b, struct bytes *out)

@@ -1181,7 +1181,7 @@ static void person_new(enum person_kind kind)
 	p->big = chance(500) ? (unsigned)pick(400) : 0;
 	p->cancels = kind == PERSON_GOOD && chance(ways.cancels) ? (unsigned)pick(400) : 0;
 	if (ways.listen)
-		p->listens = chance(800) ? 200 + (unsigned)pick(700) : 0;
+		p->listens = chance(notes_move() ? 950 : 800) ? 200 + (unsigned)pick(700) : 0;
 	if (kind == PERSON_OPERATOR)
 		p->pipelined = 0;
 	if (kind == PERSON_GOOD) {
