@@ -106,6 +106,8 @@ static void wake_all(const struct backend *but, int side, const char *database)
 			world_after(between(cluster.think_least, cluster.think_most), wake, b, 0);
 }
 
+#define OUTSIDER 4000000000u /* the process of nobody else */
+
 /* By somebody who does not come through us. */
 static void say_outside(void)
 {
@@ -113,7 +115,9 @@ static void say_outside(void)
 
 	for (int side = 0; side < 2; side++) {
 		snprintf(payload, sizeof payload, "outside.%zu", count);
-		add((struct committed){ .topic = (unsigned)pick(TOPIC_MARK), .sender = -1, .process = 7, .side = side },
+		add(
+			(struct committed){
+				.topic = (unsigned)pick(TOPIC_MARK), .sender = -1, .process = OUTSIDER, .side = side },
 			"app", payload);
 		wake_all(NULL, side, "app");
 	}
