@@ -105,6 +105,7 @@ static bool ask_to_wait(struct hearer *hearer)
 		return false;
 	}
 	hearer->hearing->state = HEARING_WAITS;
+	hearer->hearing->told_since = false;
 	return true;
 }
 
@@ -219,7 +220,9 @@ bool hearer_waits(struct channel *channel, char status)
 
 	if (!h || status != 'I' || track->count == 0 || (track->ring[track->head].flags & TRACK_OURS))
 		return false;
-	if (h->state == HEARING_SHARED && h->told && !may_change(channel) && !ask_to_wait(guest->hearer))
+	/* It may have been asked for another reason before its server told of this. */
+	if (((h->state == HEARING_SHARED && h->told) || (h->state == HEARING_PASSED && h->told_since)) &&
+		!may_change(channel) && !ask_to_wait(guest->hearer))
 		return true;
 	if (h->state != HEARING_WAITS)
 		return false;
@@ -436,7 +439,7 @@ bool hearer_settle(struct channel *channel)
 	case HEARING_PASSED:
 		h->state = HEARING_SHARED;
 		if (h->changed)
-			decide(hearer, true);
+			decide(hearer, !h->told_since);
 		else
 			hearer_say(hearer);
 		break;

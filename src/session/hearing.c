@@ -160,7 +160,7 @@ enum heard hearing_take(struct hearing *h, struct span message, uint32_t server,
 		return HEARD_NOTED;
 	if (old && h->local.count == 0) {
 		h->own += process == server;
-		h->told = true;
+		h->told = h->told_since = true;
 		return HEARD_NOTED;
 	}
 	note = make(h, message, process);

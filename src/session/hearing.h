@@ -38,7 +38,8 @@ struct hearing {
 	struct topics wanted; /* what its server says that it listens to */
 	/* From the ear, before the mark and after it; from its server, beginning with the first that the ear does not hear for it. */
 	struct notes held, later, local;
-	bool told; /* its server told of something in this transaction that the ear says */
+	bool told;       /* its server told of something in this transaction that the ear says */
+	bool told_since; /* ... behind the last question to the ear whether all is here that was sent before */
 	uint32_t own,
 		own_dropped; /* of those in `held`, how many it sent itself, as its server tells; and of these, how many are lost */
 	uint64_t token;          /* of the mark or the question that is under way */
