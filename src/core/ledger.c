@@ -162,6 +162,7 @@ void server_gone(struct core *core, struct server **taken)
 		check(pool->scopes[i]->servers > 0);
 		pool->scopes[i]->servers--;
 	}
+	limits_fit(pool->scopes[SCOPE_INSTANCE]);
 	check(pool->servers > 0);
 	pool->servers--;
 	if (s->room_for) {

@@ -304,21 +304,25 @@ void limits_shrink(struct core *core)
 
 /* What was read of a PostgreSQL server: the most that we may have there from now on. What we hold is there already, so nothing is
  * closed for it; and one that could be asked for always remains, because others may have gone the moment after. */
+void limits_fit(struct scope *scope)
+{
+	uint32_t least = scope->aside + scope->visitors + (scope->servers ? scope->servers : 1);
+
+	if (scope->max)
+		scope->max = scope->room > least ? scope->room : least;
+}
+
 void limits_budget(struct core *core, const struct event *event)
 {
 	struct scope *scope;
-	int64_t least;
 
 	check(event->instance < core->instances_count);
 	check(event->budget >= BUDGET_UNKNOWN && event->budget < INT32_MAX);
 	scope = &core->instances[event->instance]->scope;
 	scope->aside = event->aside;
-	scope->max = 0;
-	if (event->budget != BUDGET_UNKNOWN) {
-		least = (int64_t)scope->aside + scope->visitors + (scope->servers ? scope->servers : 1);
-		scope->max = (uint32_t)(event->budget > least ? event->budget : least);
-		scope->room = (uint32_t)event->budget;
-	}
+	scope->max = event->budget != BUDGET_UNKNOWN;
+	scope->room = scope->max ? (uint32_t)event->budget : 0;
+	limits_fit(scope);
 	for (struct link *l = scope->pools.next; l != &scope->pools; l = l->next) {
 		struct pool *pool = link_owner(l - SCOPE_INSTANCE, struct pool, scope_links);
 

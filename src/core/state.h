@@ -383,6 +383,8 @@ void limits_freed(
 void limits_turns(struct core *);
 void limits_shrink(struct core *);
 void limits_budget(struct core *, const struct event *);
+/* What was read holds for who is there now: fewer than were there then may take no more than that. */
+void limits_fit(struct scope *);
 void limits_visitor_left(struct core *, const struct event *);
 
 /* tick.c: what time brings. */
