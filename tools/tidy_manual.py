@@ -164,3 +164,20 @@ def every_verdict_has_its_cure(tree, layers):
             yield f"src/tool/stress_verdict.c: {kind} has no row in doc/stress.md"
         elif len(cells(row.group(0))) < 3 or not cells(row.group(0))[2]:
             yield f"doc/stress.md: {kind} does not say what to do"
+
+
+def every_plant_follows_its_source(tree, layers):
+    """Bugs that the simulator and the differential test must find replace lines that stand in the source once."""
+    del layers
+    for name, text in sorted(tree.text.items()):
+        if not re.match(r"tests/\w+/plants/[\w-]+$", name):
+            continue
+        source = re.match(r"# .*\n# (\S+)\n", text)
+        if not source or source.group(1) not in tree.text:
+            yield f"{name}:2: this line names no file of the source"
+            continue
+        for change in re.finditer(r"^<<<<\n(.*?)^====\n", text, flags=re.S | re.M):
+            count = tree.text[source.group(1)].count(change.group(1))
+            if count != 1:
+                line = text.count("\n", 0, change.start()) + 1
+                yield f"{name}:{line}: this stands in {source.group(1)} {count} times instead of once"
