@@ -11,7 +11,8 @@
 #include "serve/worker.h"
 
 #define CHANGES_MAX    64
-#define SOUGHT_AT_ONCE 8
+#define SOUGHT_AT_ONCE 64
+#define LOOKS_AT_ONCE  8 /* at processes, for one look at all origins */
 #define ACTED_AT_ONCE  4
 #define LOOKED_AT_MOST 1000 /* quiet clients of an origin whose process is looked at */
 #define LINES_AT_ONCE  10   /* of the log, for one look */
@@ -62,19 +63,12 @@ void survey_fini(struct house *house)
 	house->report = NULL;
 }
 
-/* Which process it is, where that can be seen: the kernel tells it of a unix socket's peer, and /proc of a TCP peer on this machine. It is
- * one client's; others of the same origin may be other processes of the same program. Sought once for each origin. */
-static void seek_process(struct house *house, const struct survey_row *row)
+/* It is one client's; others of the same origin may be other processes of the same program. */
+static void note_process(struct house *house, const struct survey_row *row, uint32_t process, uint32_t user)
 {
-	static const uint8_t six_loopback[16] = { [15] = 1 };
 	struct origin *origin = row->origin;
-	bool six = row->peer_is_six;
-	bool local = six ? memcmp(row->peer_ip, six_loopback, sizeof six_loopback) == 0 : row->peer_ip[0] == 127;
-	uint32_t process = row->peer_process, user = UINT32_MAX;
 	char words[256] = "";
 
-	if (local && !process)
-		process = process_of_peer(row->peer_ip, six, row->peer_port, &user);
 	if (process && !process_words(process, words, sizeof words))
 		process = 0;
 	if (!process && user != UINT32_MAX)
@@ -89,23 +83,49 @@ static void seek_process(struct house *house, const struct survey_row *row)
 	lock_drop(house->lock);
 }
 
+static bool is_sought(struct house *house, const struct survey_row *row)
+{
+	bool sought;
+
+	lock_take(house->lock);
+	sought = row->facts.clients > 0 && row->number > 0 && row->origin->number == row->number &&
+		!row->origin->process_sought;
+	lock_drop(house->lock);
+	return sought;
+}
+
+static bool is_local(const struct survey_row *row)
+{
+	static const uint8_t six_loopback[16] = { [15] = 1 };
+
+	return row->peer_is_six ? memcmp(row->peer_ip, six_loopback, sizeof six_loopback) == 0 : row->peer_ip[0] == 127;
+}
+
+/* Which process it is, where that can be seen: the kernel tells it of a unix socket's peer, and /proc of a TCP peer on this machine, in one
+ * walk for all that are new. Sought once for each origin. */
 static void seek_processes(struct house *house, const struct letter_survey *letter)
 {
-	unsigned sought = 0;
+	struct process_peer peers[SOUGHT_AT_ONCE];
+	const struct survey_row *rows[SOUGHT_AT_ONCE];
+	size_t count = 0;
 
-	for (size_t i = 0; i < letter->count && sought < SOUGHT_AT_ONCE; i++) {
+	for (size_t i = 0; i < letter->count && count < SOUGHT_AT_ONCE; i++) {
 		const struct survey_row *row = &letter->rows[i];
-		bool wanted;
 
-		lock_take(house->lock);
-		wanted = row->facts.clients > 0 && row->number > 0 && row->origin->number == row->number &&
-			!row->origin->process_sought;
-		lock_drop(house->lock);
-		if (wanted) {
-			seek_process(house, row);
-			sought++;
+		if (!is_sought(house, row))
+			continue;
+		if (row->peer_process || !is_local(row)) {
+			note_process(house, row, row->peer_process, UINT32_MAX);
+			continue;
 		}
+		peers[count] = (struct process_peer){ .six = row->peer_is_six, .port = row->peer_port };
+		memcpy(peers[count].ip, row->peer_ip, sizeof peers[count].ip);
+		rows[count++] = row;
 	}
+	if (count > 0)
+		processes_of_peers(peers, count);
+	for (size_t i = 0; i < count; i++)
+		note_process(house, rows[i], peers[i].process, peers[i].user);
 }
 
 /* Under an ASGI server it says much whether threads came with the clients: see core/leak_signs.c. Where there are thousands, it has been
@@ -118,7 +138,7 @@ static void look_at_process(
 	uint32_t process = 0;
 
 	if (facts->quiet < rules->siblings || facts->quiet > LOOKED_AT_MOST || !row->peer_port ||
-		*looked == SOUGHT_AT_ONCE)
+		*looked == LOOKS_AT_ONCE)
 		return;
 	lock_take(house->lock);
 	if (row->origin->number == row->number && row->origin->runtime == RUNTIME_ASGI)

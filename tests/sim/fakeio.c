@@ -1006,15 +1006,6 @@ bool process_words(uint32_t process, char *out, size_t size)
 	return false;
 }
 
-uint32_t process_of_peer(const uint8_t *ip, bool six, uint16_t port, uint32_t *user)
-{
-	(void)ip;
-	(void)six;
-	(void)port;
-	*user = UINT32_MAX;
-	return 0;
-}
-
 void processes_of_peers(struct process_peer *peers, size_t count)
 {
 	for (size_t i = 0; i < count; i++) {
