@@ -12,6 +12,7 @@ import re
 import shutil
 import signal
 import socket
+import struct
 import subprocess
 import time
 
@@ -73,6 +74,60 @@ def as_nobody():
 
 def pinned(core):
     return [] if core is None else ["taskset", "-c", str(core)]
+
+
+def memory_kb(pid):
+    """The proportional set size."""
+    with open("/proc/%d/smaps_rollup" % pid) as f:
+        return int(re.search(r"^Pss:\s+(\d+)", f.read(), re.M)[1])
+
+
+def cpu_us(pid):
+    """User and system time of all threads that live."""
+    folder = "/proc/%d/task" % pid
+    return sum(int(open("%s/%s/schedstat" % (folder, t)).read().split()[0]) for t in os.listdir(folder)) / 1e3
+
+
+# ---- a client ----
+
+def message(kind, body):
+    return kind + struct.pack("!I", len(body) + 4) + body
+
+
+def until_ready(talk):
+    """Read until ReadyForQuery; an error is one for the benchmark too."""
+    seen = b""
+    while True:
+        while len(seen) >= 5:
+            end = struct.unpack("!I", seen[1:5])[0] + 1
+            if len(seen) < end:
+                break
+            if seen[:1] == b"E":
+                raise Missing("a client was refused: %r" % seen[5:end])
+            if seen[:1] == b"Z":
+                return
+            seen = seen[end:]
+        part = talk.recv(65536)
+        if not part:
+            raise Missing("the pooler hung up: %r" % seen[-200:])
+        seen += part
+
+
+def log_in(port, context=None, application=None):
+    """A client that is in; with TLS where there is a `context`."""
+    talk = socket.create_connection(("127.0.0.1", port), 20)
+    if context:
+        talk.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        talk.sendall(message(b"", struct.pack("!I", 80877103)))
+        if talk.recv(1) != b"S":
+            raise Missing("it does not speak TLS")
+        talk = context.wrap_socket(talk)
+    settings = b"user\0postgres\0database\0postgres\0"
+    if application:
+        settings += b"application_name\0%s\0" % application.encode()
+    talk.sendall(message(b"", struct.pack("!I", 196608) + settings + b"\0"))
+    until_ready(talk)
+    return talk
 
 
 class Party:

@@ -2,6 +2,8 @@
 import json
 import os
 import re
+import sys
+import time
 from html import escape
 
 # What is shown, with its words and how many digits are honest.
@@ -163,3 +165,14 @@ def write(results, folder, name):
         with open(stem + end, "w") as f:
             f.write(text)
     return [stem + end for end in (".json", ".md", ".svg")]
+
+
+def write_pair(result, text, folder, kind):
+    """Print the text; write it, and the result as JSON, under a name with the hour and the kind."""
+    os.makedirs(folder, exist_ok=True)
+    stem = os.path.join(folder, time.strftime("%Y%m%d-%H%M-", time.gmtime()) + kind)
+    for path, content in ((stem + ".json", json.dumps(result, indent=1)), (stem + ".md", text)):
+        with open(path, "w") as f:
+            f.write(content)
+    print(text)
+    print("wrote %s.json and .md" % stem, file=sys.stderr)
