@@ -224,12 +224,14 @@ static bool stands_alone(const struct track *track)
 
 static void note_reset_all(struct channel *channel, struct span text, uint32_t marks)
 {
-	const uint8_t *end = memchr(text.at, ';', text.length);
+	const uint8_t *end;
 	const uint32_t its_own = LOOK_SETTINGS | LOOK_TEMPORARY | LOOK_CURSOR | LOOK_LOCK | LOOK_PREPARE | LOOK_LISTEN |
 		LOOK_RESET_ALL | LOOK_READING;
 
-	if ((marks & LOOK_RESET_ALL) && !(marks & ~its_own) && stands_alone(&channel->track) &&
-		(!end || relay_is_over(span_skip(text, (size_t)(end - text.at)))))
+	if (!(marks & LOOK_RESET_ALL) || (marks & ~its_own) || !stands_alone(&channel->track))
+		return;
+	end = memchr(text.at, ';', text.length);
+	if (!end || relay_is_over(span_skip(text, (size_t)(end - text.at))))
 		channel->remains.ends_unseen = true;
 }
 
