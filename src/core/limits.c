@@ -304,12 +304,18 @@ void limits_shrink(struct core *core)
 
 /* What was read of a PostgreSQL server: the most that we may have there from now on. What we hold is there already, so nothing is
  * closed for it; and one that could be asked for always remains, because others may have gone the moment after. */
-void limits_fit(struct scope *scope)
+/* What was read, but no less than is there, nor so little that nobody could ask again. */
+static uint32_t fitting(const struct scope *scope)
 {
 	uint32_t least = scope->aside + scope->visitors + (scope->servers ? scope->servers : 1);
 
+	return scope->room > least ? scope->room : least;
+}
+
+void limits_fit(struct scope *scope)
+{
 	if (scope->max)
-		scope->max = scope->room > least ? scope->room : least;
+		scope->max = fitting(scope);
 }
 
 void limits_budget(struct core *core, const struct event *event)
@@ -320,9 +326,11 @@ void limits_budget(struct core *core, const struct event *event)
 	check(event->budget >= BUDGET_UNKNOWN && event->budget < INT32_MAX);
 	scope = &core->instances[event->instance]->scope;
 	scope->aside = event->aside;
-	scope->max = event->budget != BUDGET_UNKNOWN;
-	scope->room = scope->max ? (uint32_t)event->budget : 0;
-	limits_fit(scope);
+	scope->max = 0;
+	if (event->budget != BUDGET_UNKNOWN) {
+		scope->room = (uint32_t)event->budget;
+		scope->max = fitting(scope);
+	}
 	for (struct link *l = scope->pools.next; l != &scope->pools; l = l->next) {
 		struct pool *pool = link_owner(l - SCOPE_INSTANCE, struct pool, scope_links);
 
