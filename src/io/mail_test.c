@@ -441,18 +441,15 @@ static void names_are_resolved_in_the_background(void **state)
 	loop_free(loop);
 }
 
-static void every_question_is_answered_even_when_the_resolver_stops(void **state)
+/* How many of `questions` the resolver had not answered when it was stopped. */
+static unsigned stop_amid(struct mailbox *box, unsigned questions)
 {
-	enum { questions = 200 };
-	struct loop *loop = test_loop();
-	struct mailbox *box = mailbox_new(loop);
 	unsigned unanswered = 0;
 
-	(void)state;
-	for (int i = 0; i < questions; i++)
+	for (unsigned i = 0; i < questions; i++)
 		resolve(question(box, "localhost"));
 	resolver_stop();
-	for (int i = 0; i < questions; i++) {
+	for (unsigned i = 0; i < questions; i++) {
 		struct resolve_letter *r = (struct resolve_letter *)(void *)mailbox_take(box); /* it is there already */
 
 		assert_non_null(r);
@@ -463,7 +460,19 @@ static void every_question_is_answered_even_when_the_resolver_stops(void **state
 		free(r);
 	}
 	assert_null(mailbox_take(box));
-	assert_true(unanswered > 0);
+	return unanswered;
+}
+
+static void every_question_is_answered_even_when_the_resolver_stops(void **state)
+{
+	struct loop *loop = test_loop();
+	struct mailbox *box = mailbox_new(loop);
+	unsigned rounds = 0;
+
+	(void)state;
+	/* It may have been quick enough to answer them all. */
+	while (stop_amid(box, 200) == 0)
+		assert_true(++rounds < 200);
 	resolver_stop(); /* twice is fine */
 	mailbox_free(box);
 	loop_free(loop);

@@ -135,11 +135,12 @@ class Suspend(Story):
         self.assertEqual(["SUSPEND"], console.query("SUSPEND").tags)
 
     def _slow_reader(self, pooler):
-        """A client that does not take its answer, and that we wait for."""
-        slow = pooler.client()
+        """A client that does not take its answer, and that we wait for: the pooler's queue for it has not grown less for a while."""
+        slow = pooler.client(parameters={"application_name": "slow"})
         slow.send(query("SELECT repeat('x', 1000000) FROM generate_series(1, 200)"))
-        wait_until("its answer is stuck", lambda: self.pg.value(
-            "SELECT count(*) FROM pg_stat_activity WHERE usename = 'app' AND wait_event = 'ClientWrite'") == "1")
+        wait_until("its answer is stuck", lambda: any(
+            each["application_name"] == "slow" and each["state"] == "sending" and float(each["sending_time"]) > 1
+            for each in pooler.show("LEDGER")))
         return slow
 
     @on("pgweir", why="what is stuck there is kept in the kernel's buffers alone")
