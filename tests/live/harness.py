@@ -18,11 +18,9 @@ import contextlib
 import fcntl
 import inspect
 import json
-import multiprocessing
 import os
 import pathlib
 import pwd
-import queue
 import random
 import re
 import resource
@@ -34,7 +32,6 @@ import sys
 import tempfile
 import threading
 import time
-import traceback
 import unittest
 
 import wire
@@ -115,6 +112,14 @@ def free_port():
         return port
 
 
+class Vain(AssertionError):
+    """What was waited for did not come true."""
+
+
+class Broken(AssertionError):
+    """The pooler ended by itself, or badly, or a sanitizer spoke."""
+
+
 def wait_until(what, true, timeout=10, every=0.02):
     """Wait until `true()`; its value. `what` names the wish when it does not come true."""
     timeout *= wire.PATIENCE
@@ -124,7 +129,7 @@ def wait_until(what, true, timeout=10, every=0.02):
         if value:
             return value
         if time.monotonic() > deadline:
-            raise AssertionError(f"waited {timeout} s in vain: {what}")
+            raise Vain(f"waited {timeout} s in vain: {what}")
         time.sleep(every)
 
 
@@ -485,7 +490,7 @@ class Pooler:
                 trouble = f"a sanitizer spoke: {output[output.index(words):][:6000]}"
                 break
         if trouble:
-            raise AssertionError(trouble)
+            raise Broken(trouble)
 
     def log(self):
         try:
@@ -553,7 +558,7 @@ class Pooler:
 # Stories -------------------------------------------------------------------------------
 
 class Late(Exception):
-    pass
+    """A story ran longer than it may."""
 
 
 def on(*kinds, why=None):
@@ -712,124 +717,6 @@ def helper(method):
 
 def indent(text, by="# "):
     return "\n".join(by + line for line in text.splitlines())
-
-
-class Outcome:
-    """What became of one story; `text` is what TAP says below it."""
-
-    def __init__(self, result, title, remark="", text=""):
-        self.result, self.title, self.remark, self.text = result, title, remark, text
-
-
-def run_story(subject, story, name, method):
-    """Run one story within its time and tell its Outcome."""
-    title = f"{subject}: {name}"
-    if live.kind not in getattr(method, "kinds", story.kinds):
-        return Outcome("skipped", title, f"SKIP {getattr(method, 'why', None) or f'not for {live.kind}'}")
-    if live.quick and getattr(method, "full_only", False):
-        return Outcome("skipped", title, "SKIP left out by --quick")
-    limit = getattr(method, "takes", 60) * wire.PATIENCE
-    result = unittest.TestResult()
-    test = story(methodName=name)
-
-    def ring(*_):
-        raise Late(f"the test ran longer than {limit} s")
-    signal.signal(signal.SIGALRM, ring)
-    signal.alarm(limit)
-    began = time.monotonic()
-    try:
-        test.run(result)
-    except Exception:                           # noqa: told as a failure
-        result.errors.append((test, traceback.format_exc()))
-    finally:
-        signal.alarm(0)
-    if result.skipped:
-        return Outcome("skipped", title, f"SKIP {result.skipped[0][1]}")
-    trouble = result.failures + result.errors
-    if not trouble:
-        return Outcome("passed", title, f"{time.monotonic() - began:.1f} s" if live.verbose else "")
-    text = "\n".join(indent(trace) for _, trace in trouble)
-    for pooler in getattr(test, "poolers", []):
-        tail = pooler.log().splitlines()[-25:]
-        if tail:
-            text += "\n# the pooler's log ends with:\n" + indent("\n".join(tail), "#   ")
-    return Outcome("failed", title, text=text)
-
-
-class Report:
-    """TAP, one story at a time, in the order they end."""
-
-    def __init__(self):
-        self.counts = {"passed": 0, "failed": 0, "skipped": 0}
-        self.started = time.monotonic()
-
-    def add(self, outcome):
-        self.counts[outcome.result] += 1
-        number = sum(self.counts.values())
-        remark = f" # {outcome.remark}" if outcome.remark else ""
-        print(f"{'not ok' if outcome.result == 'failed' else 'ok'} {number} - {outcome.title}{remark}")
-        if outcome.text:
-            print(outcome.text)
-        sys.stdout.flush()
-
-    def finish(self):
-        print(f"1..{sum(self.counts.values())}")
-        print("# " + ", ".join(f"{count} {what}" for what, count in self.counts.items())
-              + f" in {time.monotonic() - self.started:.0f} s", flush=True)
-        return 0 if self.counts["failed"] == 0 and self.counts["passed"] > 0 else 1
-
-
-def run_all(chosen, jobs, report, run=run_story, **options):
-    """Run the stories in `jobs` processes, each with a PostgreSQL of its own; those marked `alone` come last, by themselves.
-
-    `chosen` has the arguments of `run` for each of them, the one that may be marked last; `run` gives an Outcome."""
-    crowd = [each for each in chosen if not getattr(each[-1], "alone", False)]
-    alone = [each for each in chosen if getattr(each[-1], "alone", False)]
-    if jobs > 1 and len(crowd) > jobs:
-        _run_side_by_side(crowd, jobs, report, run, options)
-        crowd = []
-    if crowd or alone:
-        with stage(**options):
-            for each in crowd + alone:
-                report.add(run(*each))
-
-
-def _run_side_by_side(chosen, jobs, report, run, options):
-    fork = multiprocessing.get_context("fork")
-    next_one, outcomes = fork.Value("i", 0), fork.Queue()
-
-    def work():
-        try:
-            with stage(**options):
-                while True:
-                    with next_one.get_lock():
-                        number = next_one.value
-                        next_one.value += 1
-                    if number >= len(chosen):
-                        return
-                    outcomes.put(run(*chosen[number]))
-        except BaseException:                   # noqa: the parent must not wait for ever
-            outcomes.put(Outcome("failed", "a process of the harness", text=indent(traceback.format_exc())))
-    processes = [fork.Process(target=work) for _ in range(jobs)]
-    for process in processes:
-        process.start()
-    told = 0
-    try:
-        while told < len(chosen):
-            try:
-                outcome = outcomes.get(timeout=1)
-            except queue.Empty:
-                if not any(process.is_alive() for process in processes) and outcomes.empty():
-                    report.add(Outcome("failed", "the harness", text=f"# {len(chosen) - told} stories were not run"))
-                    break
-                continue
-            report.add(outcome)
-            told += 1
-    finally:
-        for process in processes:
-            process.join(30)
-            if process.is_alive():
-                process.terminate()
 
 
 @contextlib.contextmanager
