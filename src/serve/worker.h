@@ -303,12 +303,15 @@ void worker_free(struct worker *);
 void worker_turn(struct worker *);
 bool worker_is_done(const struct worker *); /* was stopped and holds nothing any more */
 void worker_start(struct worker *);         /* once all workers are there, before the first turn */
+void worker_configure(struct worker *);     /* a new configuration is in force */
+void worker_end(struct worker *);           /* close everything, and turn no more */
 void worker_sweep(struct worker *);         /* after it stopped: letters that nobody will read */
 void worker_run(void *worker);              /* turn until stopped: a thread's whole life */
 
 /* Ask the core; its effects are queued, and performed by worker_perform. */
 void worker_step(struct worker *, const struct event *);
 void worker_perform(struct worker *);
+void worker_perform_one(struct worker *, const struct effect *);
 void worker_wake_core(struct worker *); /* see to it that the core is asked when it next wants to be */
 void worker_post(struct worker *, uint32_t to, struct letter *);
 
@@ -456,9 +459,9 @@ void house_hosts_fini(struct house *); /* see hosts.c */
 
 /* ---- cancel.c ---- */
 
-/* Cancel what this server is doing now for its client. */
 /* A cancel for nobody here, to the process whose place we took: it may be for a client of its. `asker` is told when it has arrived. */
 bool errand_forward(struct worker *, uint32_t process_id, struct span secret, struct client_ref asker);
+/* Cancel what this server is doing now for its client. */
 bool errand_send(struct channel *, struct client_ref asker); /* false: there is one already, or none could be sent */
 void errand_connected(struct errand *);
 void errand_ended(struct errand *);
