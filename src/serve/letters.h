@@ -6,7 +6,8 @@
 struct worker;
 
 void letters_read(struct worker *); /* all that are there, unless one of them is the word to stop */
-void letters_sweep(
-	struct worker *); /* after that word: servers and clients on their way are ended, the rest is freed */
+
+/* After that word: servers and clients on their way are ended, the rest is freed. */
+void letters_sweep(struct worker *);
 
 #endif
