@@ -19,6 +19,25 @@ enum word { WORD_NONE, WORD_BEGIN, WORD_START, WORD_COMMIT, WORD_ROLLBACK };
 /* More than these words need. */
 #define TEXT_MOST 64
 
+/* By its first two letters: nearly every statement is a SELECT, an INSERT or an UPDATE. */
+static bool may_be_word(struct span text)
+{
+	if (text.length < 2)
+		return false;
+	switch (text.at[0] | 32) {
+	case 'b':
+	case 'c':
+	case 'e':
+	case 'r':
+	case 'a':
+		return true;
+	case 's':
+		return (text.at[1] | 32) == 't';
+	default:
+		return text.at[0] < 'A'; /* a space, perhaps */
+	}
+}
+
 /* BEGIN [WORK | TRANSACTION], START TRANSACTION, and what ends them. */
 static enum word word_of(struct span text)
 {
@@ -33,9 +52,14 @@ static enum word word_of(struct span text)
 		{ "rollback", WORD_ROLLBACK },
 		{ "abort", WORD_ROLLBACK },
 	};
-	struct span first = relay_take_word(&text), second = relay_take_word(&text);
-	bool transaction = text_equal_nocase(second, span_text("transaction"));
+	struct span first, second;
+	bool transaction;
 
+	if (!may_be_word(text))
+		return WORD_NONE;
+	first = relay_take_word(&text);
+	second = relay_take_word(&text);
+	transaction = text_equal_nocase(second, span_text("transaction"));
 	for (size_t i = 0; i < sizeof words / sizeof words[0]; i++) {
 		if (!text_equal_nocase(first, span_text(words[i].text)))
 			continue;

@@ -93,8 +93,7 @@ static size_t name_on_server(const struct guest *guest, const struct statement *
 {
 	if (statement)
 		return statement_name(statement, out);
-	return text_format(
-		out, STATEMENT_NAME, "%s%u", statement_prefix(guest->worker->house->statements), RELAY_ID_IN_USE);
+	return statement_name_of(guest->worker->house->statements, RELAY_ID_IN_USE, out);
 }
 
 static bool send_close(struct guest *guest, const struct statement *statement, unsigned flags, uint32_t tag)

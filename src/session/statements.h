@@ -47,8 +47,9 @@ bool statement_touches(struct statement *, const struct catalog *);
 struct span statement_text(const struct statement *); /* without its zero */
 void statement_drop(struct statement *);
 
-/* Its name on servers, terminated. */
+/* Its name on servers, terminated; returns its length. */
 size_t statement_name(const struct statement *, char out[STATEMENT_NAME]);
+size_t statement_name_of(const struct statement_book *, uint32_t id, char out[STATEMENT_NAME]);
 const char *statement_prefix(const struct statement_book *);
 void statement_book_counts(struct statement_book *, uint64_t *statements, uint64_t *bytes);
 

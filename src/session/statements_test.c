@@ -102,6 +102,23 @@ static void equal_texts_are_one_statement(void **state)
 	statement_drop(c);
 }
 
+static void names_on_servers_are_a_prefix_and_a_number(void **state)
+{
+	static const uint32_t numbers[] = { 0, 1, 9, 10, 4711, 999999999, 1000000000, UINT32_MAX };
+	struct statement *statement = take("select 1");
+	char name[STATEMENT_NAME], wanted[STATEMENT_NAME];
+	size_t written = statement_name(statement, name);
+
+	(void)state;
+	assert_int_equal(written, strlen(name));
+	for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++) {
+		written = statement_name_of(book, numbers[i], name);
+		assert_int_equal(written, text_format(wanted, sizeof wanted, "PGWEIR_%u", numbers[i]));
+		assert_string_equal(name, wanted);
+	}
+	statement_drop(statement);
+}
+
 static void names_agree_with_a_plain_list(void **state)
 {
 	enum { NAMES = 1500, TEXTS = 400 };
@@ -283,6 +300,7 @@ int main(void)
 		STORY(a_statement_is_looked_at_once_for_all),
 		STORY(a_text_is_shared_among_those_who_read_it_alike),
 		STORY(equal_texts_are_one_statement),
+		STORY(names_on_servers_are_a_prefix_and_a_number),
 		STORY(names_agree_with_a_plain_list),
 		STORY(a_reserved_place_is_there_when_all_are_forgotten),
 		STORY(the_name_of_a_statement_is_found_for_an_error),

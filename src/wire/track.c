@@ -64,9 +64,12 @@ static const struct {
 	[TRACK_COPY_END] = { "", "" },
 };
 
+/* The lists are short, and the likely ones come first. */
 static bool one_of(char type, const char *types)
 {
-	return type != 0 && strchr(types, type) != NULL;
+	while (*types && *types != type)
+		types++;
+	return *types != 0;
 }
 
 /* These end in a ReadyForQuery. */
