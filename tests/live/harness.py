@@ -290,6 +290,27 @@ class Postgres:
             wait_until("earlier backends are gone", none)
 
 
+class Gate:
+    """Who runs `passing` waits for it at PostgreSQL while this block runs: `with Gate(pg) as gate: ...; gate.await_waiting(2)`."""
+
+    passing = "pg_advisory_xact_lock_shared(4711)"
+
+    def __init__(self, pg, database="app"):
+        self.pg, self.database = pg, database
+
+    def __enter__(self):
+        self.holder = self.pg.admin(self.database)
+        self.holder.query("SELECT pg_advisory_lock(4711)")
+        return self
+
+    def __exit__(self, *_):
+        self.holder.close()
+
+    def await_waiting(self, count):
+        wait_until(f"{count} wait at the gate", lambda: self.pg.value(
+            "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted") == str(count))
+
+
 class Peak:
     """Samples the number of backends while its block runs: `with Peak(pg, user="app") as peak: ... peak.value`."""
 

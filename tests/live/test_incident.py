@@ -10,7 +10,7 @@ import threading
 import time
 
 import wire
-from harness import Peak, Pooler, Story, full_only, live, on, takes, wait_until
+from harness import Gate, Peak, Pooler, Story, full_only, live, on, takes, wait_until
 from wire import Client, query
 
 # The settings of the write-up, as written; only paths and ports are ours.
@@ -162,10 +162,11 @@ class T2_leaked_idle_clients(Story):
             stranger = Client(pooler.address, timeout=6, parameters={"application_name": "another"})
             inside.append(stranger)
             self.assertEqual("1", stranger.value("SELECT 1"), "another origin was kept out")
-            inside[0].send(query("SELECT pg_sleep(20)"))
-            time.sleep(0.3)
-            inside[0].cancel()
-            self.assertEqual("57014", inside[0].reply(timeout=8).error.sqlstate, "a cancel found no descriptor")
+            with Gate(self.pg) as gate:
+                inside[0].send(query(f"SELECT {gate.passing}"))
+                gate.await_waiting(1)
+                inside[0].cancel()
+                self.assertEqual("57014", inside[0].reply().error.sqlstate, "a cancel found no descriptor")
             pooler.await_log(pattern=r"near the limit of open files .* wait at the door")
         finally:
             for client in inside:

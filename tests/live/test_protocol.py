@@ -7,7 +7,7 @@ import threading
 import time
 
 import wire
-from harness import Story, Holders, full_only, live, on, takes, wait_until
+from harness import Gate, Story, Holders, full_only, live, on, takes, wait_until
 from wire import (COPY_DONE, FLUSH, SYNC, Client, batch, bind, close, copy_data, copy_fail, describe, execute,
                   function_call, message, parse, query)
 
@@ -848,11 +848,12 @@ class Cancel(Story):
     def a_cancel_ends_its_own_query_and_no_other(self):
         pooler = self.pooler()
         mine, yours = pooler.client(), pooler.client()
-        mine.send(query("SELECT pg_sleep(20), 'mine'"))
-        yours.send(query("SELECT pg_sleep(1.5), 'yours'"))
-        time.sleep(0.3)
-        mine.cancel()
-        self.assertEqual("57014", mine.reply(timeout=5).error.sqlstate)
+        with Gate(self.pg) as gate:
+            mine.send(query(f"SELECT {gate.passing}, 'mine'"))
+            yours.send(query(f"SELECT {gate.passing}, 'yours'"))
+            gate.await_waiting(2)
+            mine.cancel()
+            self.assertEqual("57014", mine.reply().error.sqlstate)
         reply = yours.reply()
         self.assertEqual([], reply.errors)
         self.assertEqual("yours", reply.rows[0][1])
@@ -878,11 +879,12 @@ class Cancel(Story):
     def a_cancel_with_a_wrong_secret_does_nothing(self):
         pooler = self.pooler()
         client = pooler.client()
-        client.send(query("SELECT pg_sleep(1), 'unharmed'"))
-        time.sleep(0.2)
-        flipped = bytes([client.secret[0] ^ 1]) + client.secret[1:]
-        client.cancel(secret=flipped)
-        client.cancel(pid=client.pid ^ 1)
+        with Gate(self.pg) as gate:
+            client.send(query(f"SELECT {gate.passing}, 'unharmed'"))
+            gate.await_waiting(1)
+            flipped = bytes([client.secret[0] ^ 1]) + client.secret[1:]
+            client.cancel(secret=flipped)
+            client.cancel(pid=client.pid ^ 1)
         reply = client.reply()
         self.assertEqual([], reply.errors)
         self.assertEqual("unharmed", reply.rows[0][1])
@@ -891,9 +893,10 @@ class Cancel(Story):
         pooler = self.pooler(settings={"default_pool_size": 1})
         idle, busy = pooler.client(), pooler.client()
         idle.value("SELECT 1")
-        busy.send(query("SELECT pg_sleep(1), 'unharmed'"))      # on the server that `idle` just gave back
-        time.sleep(0.3)
-        idle.cancel()
+        with Gate(self.pg) as gate:
+            busy.send(query(f"SELECT {gate.passing}, 'unharmed'"))      # on the server that `idle` just gave back
+            gate.await_waiting(1)
+            idle.cancel()
         reply = busy.reply()
         self.assertEqual([], reply.errors)
         self.assertEqual("unharmed", reply.rows[0][1])

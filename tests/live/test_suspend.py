@@ -4,7 +4,7 @@ import threading
 import time
 
 import wire
-from harness import Story, full_only, live, on, wait_until
+from harness import Gate, Story, full_only, live, on, wait_until
 from wire import Client, query
 
 
@@ -44,16 +44,6 @@ class Suspend(Story):
         self.assertEqual(backend, client.reply().value)
         client.query("COMMIT")
 
-    def _held(self):
-        """A session at PostgreSQL that holds what others will wait for there."""
-        holder = self.pg.admin("app")
-        holder.query("SELECT pg_advisory_lock(7)")
-        return holder
-
-    def _await_waiting(self, count):
-        wait_until("they wait at PostgreSQL", lambda: self.pg.value(
-            "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted") == str(count))
-
     def _await_done(self):
         wait_until("PostgreSQL is done with them", lambda: self.pg.value(
             "SELECT count(*) FROM pg_stat_activity WHERE usename = 'app' AND state = 'active'") == "0")
@@ -61,9 +51,9 @@ class Suspend(Story):
     def what_runs_at_postgresql_runs_on_and_its_answer_waits(self):
         pooler = self.pooler()
         client, console = pooler.client(), pooler.console()
-        with self._held():
-            client.send(query("SELECT pg_advisory_xact_lock(7)"))
-            self._await_waiting(1)
+        with Gate(self.pg) as gate:
+            client.send(query(f"SELECT {gate.passing}"))
+            gate.await_waiting(1)
             console.query("SUSPEND")
         self._await_done()
         self._is_silent(client)
@@ -170,10 +160,10 @@ class Suspend(Story):
     def no_limit_passes_for_what_had_come_in_time(self):
         pooler = self.pooler(settings={"query_timeout": 5, "workers": 2})
         clients, console = [pooler.client() for _ in range(3)], pooler.console()
-        with self._held():
+        with Gate(self.pg) as gate:
             for client in clients:
-                client.send(query("SELECT pg_advisory_xact_lock_shared(7)"))
-            self._await_waiting(3)
+                client.send(query(f"SELECT {gate.passing}"))
+            gate.await_waiting(3)
             console.query("SUSPEND")
         self._await_done()
         time.sleep(5)
