@@ -116,6 +116,19 @@ static void the_way_to_the_kernel_and_back_loses_nothing(void **state)
 	}
 }
 
+static void a_thread_that_sleeps_does_not_work(void **state)
+{
+	time_us began = clock_now(), before = clock_worked(), worked;
+	volatile unsigned sum = 0;
+
+	(void)state;
+	usleep(200000);
+	worked = clock_worked() - before;
+	assert_true(worked >= 0 && worked < clock_now() - began - 150 * MILLISECOND_US);
+	while (clock_worked() - before < worked + 1000)
+		sum++;
+}
+
 static void time_goes_forward_and_reads_well(void **state)
 {
 	time_us last = clock_now();
@@ -150,6 +163,7 @@ int main(void)
 		cmocka_unit_test(an_address_with_its_port_is_a_place),
 		cmocka_unit_test(unix_sockets_are_named_as_postgresql_does),
 		cmocka_unit_test(the_way_to_the_kernel_and_back_loses_nothing),
+		cmocka_unit_test(a_thread_that_sleeps_does_not_work),
 		cmocka_unit_test(time_goes_forward_and_reads_well),
 	};
 

@@ -23,6 +23,11 @@ time_us clock_now(void)
 	return ask(CLOCK_MONOTONIC);
 }
 
+time_us clock_worked(void)
+{
+	return ask(CLOCK_THREAD_CPUTIME_ID);
+}
+
 time_us clock_wall(void)
 {
 	return ask(CLOCK_REALTIME);

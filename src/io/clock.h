@@ -7,6 +7,9 @@
 /* Now, from an arbitrary start, never backwards. */
 time_us clock_now(void);
 
+/* How long this thread has had a processor. What it does costs the machine that much, however long others kept it waiting meanwhile. */
+time_us clock_worked(void);
+
 /* Now, since 1970-01-01 UTC: for people only. */
 time_us clock_wall(void);
 

@@ -16,7 +16,7 @@
 #include "serve/worker.h"
 #include "session/tags.h"
 
-#define WALK_PAUSE    100 /* times as long as a walk through /proc took, before the next one */
+#define WALK_PAUSE    100 /* times as long as a walk through /proc worked, before the next one */
 #define WORDS_AT_ONCE 256 /* processes whose command lines are read for one look */
 
 void told_fini(struct told *told)
@@ -187,12 +187,12 @@ static size_t part(const struct told *told, const struct told_known *known, stru
 /* False: it is too early for another walk. */
 static bool walk(struct told_known *known, struct process_peer *asked, size_t count)
 {
-	time_us began = clock_now();
+	time_us before = clock_worked();
 
-	if (began < known->walk_at)
+	if (clock_now() < known->walk_at)
 		return false;
 	processes_of_peers(asked, count);
-	known->walk_at = clock_now() + WALK_PAUSE * (clock_now() - began);
+	known->walk_at = clock_now() + WALK_PAUSE * (clock_worked() - before);
 	return true;
 }
 
