@@ -24,6 +24,10 @@
 /* An origin that logs in again at once as many as were ended would be a storm of our making: it is let alone for this long. */
 #define LET_ALONE_US (600 * SECOND_US)
 
+/* It is judged by so many that were ended, or more, and by what it did in this time. */
+#define JUDGED_BY_LEAST 3
+#define JUDGED_FOR_US   (60 * SECOND_US)
+
 /* So many looks in a row without anybody who may go are said, and again after LET_ALONE_US. */
 #define VAIN_LOOKS 6
 
@@ -373,7 +377,8 @@ static bool grows_again(struct reaper *reaper, const struct leak_row *leak, cons
 		return false;
 	if (now < ended->let_alone_until)
 		return true;
-	if (ended->count < 3 || now > ended->at + 60 * SECOND_US || facts->logins < ended->logins + ended->count)
+	if (ended->count < JUDGED_BY_LEAST || now > ended->at + JUDGED_FOR_US ||
+		facts->logins < ended->logins + ended->count)
 		return false;
 	ended->let_alone_until = now + LET_ALONE_US;
 	log_line(LOG_WARNING,
@@ -434,6 +439,11 @@ static void note_ended(struct reaper *reaper, struct house *house, uint32_t orig
 		if (report->origins[i].id == origin)
 			logins = report->origins[i].logins;
 	report_drop(report);
+	/* Few are counted with those before them: else nobody who is ended one by one would ever be judged. */
+	if (ended && count < JUDGED_BY_LEAST && now <= ended->at + JUDGED_FOR_US) {
+		ended->count += count;
+		return;
+	}
 	if (!ended)
 		ended = &reaper->ended[reaper->ended_next++ % WATCHED];
 	*ended = (struct ended){ .origin = origin, .count = count, .logins = logins, .at = now };

@@ -276,24 +276,33 @@ class The_reaper_by_itself(Story):
     @takes(90)
     def who_logs_in_again_as_often_as_it_is_ended_is_let_alone(self):
         pooler = self.pooler(settings={**QUICK, "leak_action": "reclaim", "max_client_conn": 100, "client_limit_counts": "all",
-                                       "reap_pressure": 30, "reap_relief": 10, "reap_batch": 5, "reap_share": 100, "reap_hourly": 1000,
+                                       "reap_pressure": 30, "reap_relief": 20, "reap_batch": 2, "reap_share": 100, "reap_hourly": 1000,
                                        "leak_siblings": 3})
         clients = []
 
         def said():
-            alive = [client for client in clients if not client.readable()]
-            for client in clients:
-                if client not in alive:
-                    client.close()
-            clients[:] = alive
-            clients.extend(self._leak(pooler, 60 - len(alive) if len(alive) > 55 else 2))
+            gone = [client for client in clients if client.readable()]
+            for client in gone:
+                clients.remove(client)
+                client.close()
+            clients.extend(self._leak(pooler, len(gone)))       # as often as it is ended, and it leaks on
+            if len(clients) < 90:
+                clients.extend(self._leak(pooler, 2))
             return "it is let alone for 600 s" in pooler.log()
         wait_until("it is let alone", said, timeout=70, every=0.05)
-        time.sleep(0.5)                                         # what was under way is done
+        self._settled(pooler)
         ended = len(pooler.show("REAPS"))
-        for _ in range(5):
-            clients.extend(self._leak(pooler, 2))
+        clients.extend(self._leak(pooler, 10))
+        self._settled(pooler)
         self.assertEqual(ended, len(pooler.show("REAPS")))
+
+    def _settled(self, pooler, looks=3):
+        """Wait until the guard has looked at all clients so many times more: what was under way before is done then."""
+        for _ in range(looks):
+            name = f"new at {time.monotonic()}"
+            with pooler.client(user="other", parameters={"application_name": name}):
+                wait_until("there was another look", lambda name=name: any(
+                    row["application_name"] == name for row in pooler.show("ORIGINS")))
 
     def many_verdicts_at_once_are_ten_lines(self):
         pooler = self.pooler(settings={**QUICK, "leak_interval": 0, "default_pool_size": 35})
