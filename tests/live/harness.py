@@ -291,7 +291,7 @@ class Postgres:
 
 
 class Gate:
-    """Who runs `passing` waits for it at PostgreSQL while this block runs: `with Gate(pg) as gate: ...; gate.await_waiting(2)`."""
+    """Who runs `passing` waits for it at PostgreSQL until the end of the block, or `open`: `with Gate(pg) as gate: ...; gate.await_waiting(2)`."""
 
     passing = "pg_advisory_xact_lock_shared(4711)"
 
@@ -304,6 +304,9 @@ class Gate:
         return self
 
     def __exit__(self, *_):
+        self.open()
+
+    def open(self):
         self.holder.close()
 
     def await_waiting(self, count):
