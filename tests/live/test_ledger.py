@@ -115,9 +115,10 @@ class The_ledger(Story):
         self.assertGreaterEqual(float(after["parked_time"]), float(row["parked_time"]))
 
     def logins_while_siblings_are_quiet_are_counted(self):
-        pooler = self.pooler(settings={**QUICK, "leak_siblings": 3})
+        pooler = self.pooler(settings={**QUICK, "leak_quiet": 1000, "leak_siblings": 3})
         names = {"application_name": "leaky"}
-        clients = [pooler.client(parameters=names) for _ in range(4)]
+        clients = [pooler.client(parameters=names) for _ in range(4)]       # nobody is quiet before all are in
+        pooler.console().query("SET leak_quiet = '0.5'")
         self._origin(pooler, "leaky", quiet=4, logins=4, logins_while_quiet=0)
         clients += [pooler.client(parameters=names) for _ in range(2)]
         self._origin(pooler, "leaky", quiet=6, logins=6, logins_while_quiet=2)
