@@ -194,10 +194,13 @@ class Limits(Story):
         holders.take_one()
         holders.take_one()
         client = pooler.client()
+        began = time.monotonic()
         client.send(query("SELECT pg_backend_pid()"))
         time.sleep(0.3)
-        self.assertEqual(2, self.pg.backends("app"), "the reserve opened at once")
-        client.reply(timeout=10)
+        servers = self.pg.backends("app")
+        if time.monotonic() - began < 0.9:      # else it may have waited long enough
+            self.assertEqual(2, servers, "the reserve opened at once")
+        client.reply()
         self.assertEqual(3, self.pg.backends("app"))
 
     def the_reserve_has_an_end_too(self):
