@@ -44,12 +44,13 @@ class Peers(Story):
                 pooler.start()
         return group
 
-    def _sleeper(self, pooler, sql=SLEEP, **options):
+    def _sleeper(self, pooler, **options):
         client = Client(pooler.socket_path, **options)
         self.addCleanup(client.close)
         client.query("SELECT 1")
-        client.send(query(sql))
-        wait_until("it sleeps", lambda: self._asleep() >= 1)
+        mine = f"{SLEEP} -- of {client.pid}"        # others sleep too, and some whose pooler has ended
+        client.send(query(mine))
+        wait_until("it sleeps", lambda: self.pg.backends("app", extra=f"AND query = '{mine}' AND state = 'active'") == 1)
         return client
 
     def _asleep(self):
