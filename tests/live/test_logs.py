@@ -99,6 +99,7 @@ class Logs(Story):
             waiting.query("SELECT 1")
         with self.assertRaises(wire.Refused):
             pooler.client(database="nowhere")
+        pooler.await_log(pattern="(?s)closing because: .*closing because: ")
         groups = self._groups(pooler.log_path)
         self.assertEqual({"pgweir": 1}, groups["query-wait-timeout"]["sources"])
         self.assertEqual("127.0.0.1", groups["query-wait-timeout"]["address"][0]["name"])

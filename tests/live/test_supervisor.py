@@ -129,6 +129,7 @@ class Log_lines(Story):
     def are_written_in_the_form_that_log_format_says_and_a_reload_changes_it(self):
         pooler = self.pooler(settings={"log_format": "json"})
         pooler.client(parameters={"application_name": 'a "name"'}).value("SELECT 1")
+        pooler.await_log(pattern="login attempt: db=app user=app.*\n")
         lines = [json.loads(line) for line in pooler.log().splitlines()]
         self.assertTrue(any("login attempt: db=app user=app" in line["message"] and line["error_severity"] == "LOG" for line in lines))
         self.assertEqual({pooler.pid}, {line["pid"] for line in lines})

@@ -329,8 +329,8 @@ class Reloads(Encrypted):
             pooler.write_files()
             before_it = len(pooler.log())
             self.refused(self._reload, pooler, says="RELOAD failed")
-            for word in words:
-                self.assertIn(word, pooler.log()[before_it:])
+            wait_until(f"the log says {words}", lambda words=words, before_it=before_it: all(
+                word in pooler.log()[before_it:] for word in words))
             with Client(pooler.address, tls=self._context()) as client:
                 self.assertEqual(before, client.socket.getpeercert()["serialNumber"])
         pooler.settings = good
