@@ -246,7 +246,7 @@ class Within_what_is_free(Story):
         asked = refusals(pg)
         for client in others:
             client.close()
-        wait_until("everybody is served", lambda: len(results) == 5, timeout=6)
+        wait_until("everybody is served", lambda: len(results) == 5)
         self.assertEqual(["1"] * 5, results)
         # It asked gently: after 100, 200, 400 ms ..., not for each of the five.
         self.assertLess(asked, 12)
