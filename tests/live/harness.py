@@ -120,7 +120,7 @@ class Broken(AssertionError):
     """The pooler ended by itself, or badly, or a sanitizer spoke."""
 
 
-def wait_until(what, true, timeout=10, every=0.02):
+def wait_until(what, true, timeout=20, every=0.02):
     """Wait until `true()`; its value. `what` names the wish when it does not come true."""
     timeout *= wire.PATIENCE
     deadline = time.monotonic() + timeout
@@ -366,7 +366,7 @@ class Pooler:
     called      "pgweir" or "pgbouncer": the name it is started under
     """
 
-    READY_SECONDS = 10
+    READY_SECONDS = 30
 
     def __init__(self, pg=None, settings=None, databases=None, users=None, userlist=None, called="pgweir",
                  files=None, overrides=(), nofile=None, environment=None, peers=None, port=None):
@@ -477,8 +477,9 @@ class Pooler:
                 return False
         wait_until("the pooler listens", ready, timeout=self.READY_SECONDS)
 
-    def wait(self, timeout=10):
+    def wait(self, timeout=20):
         """Wait for the process to end by itself; its exit code."""
+        timeout *= wire.PATIENCE
         try:
             code = self.process.wait(timeout)
         except subprocess.TimeoutExpired:
@@ -499,13 +500,13 @@ class Pooler:
             # Debian's PgBouncer 1.18 ends at once on SIGTERM and knows no SIGQUIT; later ones wait on SIGTERM.
             process.send_signal(signal.SIGTERM if live.kind == "pgbouncer" else signal.SIGQUIT)
             try:
-                process.wait(10)
+                process.wait(20 * wire.PATIENCE)
                 if process.returncode not in ((0, 1) if live.kind == "pgbouncer" else (0,)) and not self.expect_crash:
                     trouble = f"the pooler was told to end and did so with {process.returncode}"
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait(10)
-                trouble = "the pooler did not end within 10 s of being told to"
+                trouble = f"the pooler did not end within {20 * wire.PATIENCE} s of being told to"
         elif not self.expect_crash:
             trouble = f"the pooler ended by itself with {process.returncode}"
         output = self.log()

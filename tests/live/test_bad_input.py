@@ -16,7 +16,7 @@ from wire import Client, query
 class Starting(Story):
     kinds = ("pgweir",)
 
-    def _fails(self, pooler, *words, timeout=10):
+    def _fails(self, pooler, *words, timeout=20):
         """It ends by itself, not with 0, and says these words."""
         self.keep(pooler)
         pooler.expect_crash = True
@@ -116,11 +116,11 @@ class Starting(Story):
         self._fails(Pooler(settings={"unix_socket_dir": "/no/such/folder"}), "/no/such/folder")
 
     def pgweir_alone_lists_its_commands(self):
-        done = subprocess.run([live.bin], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=10, stdin=subprocess.DEVNULL)
+        done = subprocess.run([live.bin], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=60, stdin=subprocess.DEVNULL)
         self.assertIn("serve", done.stdout.decode())
 
     def an_unknown_command_is_named(self):
-        done = subprocess.run([live.bin, "swerve"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=10, stdin=subprocess.DEVNULL)
+        done = subprocess.run([live.bin, "swerve"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=60, stdin=subprocess.DEVNULL)
         self.assertNotEqual(0, done.returncode)
         self.assertIn("swerve", done.stdout.decode())
 
@@ -128,11 +128,11 @@ class Starting(Story):
         pooler = Pooler(called="pgbouncer")
         program = pooler.command()[0]
         for flag, words in (("-V", "PgBouncer"), ("--version", "PgBouncer"), ("-h", "config"), ("--help", "config")):
-            done = subprocess.run([program, flag], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=10)
+            done = subprocess.run([program, flag], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=60)
             self.assertEqual(0, done.returncode)
             self.assertIn(words.lower(), done.stdout.decode().lower())
         for arguments in ([], ["--no-such-flag"]):
-            done = subprocess.run([program, *arguments], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=10, stdin=subprocess.DEVNULL)
+            done = subprocess.run([program, *arguments], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=60, stdin=subprocess.DEVNULL)
             self.assertEqual(1, done.returncode)
 
     def a_daemon_of_that_name_writes_its_pid_and_goes_to_the_background(self):
@@ -140,7 +140,7 @@ class Starting(Story):
         pooler.settings.update(pidfile=pooler.folder / "pid", logfile=pooler.folder / "pgbouncer.log")
         pooler.write_files()
         program = pooler.command()[0]
-        done = subprocess.run([program, "-d", str(pooler.ini)], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=15, cwd=pooler.folder,
+        done = subprocess.run([program, "-d", str(pooler.ini)], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=60, cwd=pooler.folder,
                               stdin=subprocess.DEVNULL, **user_options())
         self.assertEqual(0, done.returncode, done.stdout.decode())
         pid = int(wait_until("the pid file", lambda: (pooler.folder / "pid").exists() and (pooler.folder / "pid").read_text().strip()))
@@ -225,7 +225,7 @@ class Running(Story):
         silent = [Client(pooler.address, login=False) for _ in range(100)]
         self.assertEqual("1", pooler.client().value("SELECT 1"))
         for client in silent:
-            client.expect_closed(timeout=10)
+            client.expect_closed()
 
     def a_storm_of_connections_that_go_at_once_leaves_nothing_behind(self):
         pooler = self.pooler()

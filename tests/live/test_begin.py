@@ -218,18 +218,18 @@ class Limits(Begin_story):
     def the_clients_own_limit_of_idling_is_kept(self):
         self.client.query("SET idle_in_transaction_session_timeout = '200ms'")
         self.client.query("BEGIN")
-        self.assertEqual("25P03", self.client.read_to(b"E", timeout=10).error.sqlstate)
+        self.assertEqual("25P03", self.client.read_to(b"E").error.sqlstate)
         with self.proxy.client(parameters={"options": "-c idle_in_transaction_session_timeout=200"}) as other:
             other.query("BEGIN")
-            self.assertEqual("25P03", other.read_to(b"E", timeout=10).error.sqlstate)
+            self.assertEqual("25P03", other.read_to(b"E").error.sqlstate)
 
     @on("pgweir", why="it is a setting of ours")
     def ours_is_kept_too(self):
         proxy = self.pooler(settings={"pool_mode": "transaction", "idle_transaction_timeout": "0.3"})
         client = proxy.client()
         client.query("BEGIN")
-        self.assertEqual("25P03", client.read_to(b"E", timeout=10).error.sqlstate)
-        client.expect_closed(timeout=10)
+        self.assertEqual("25P03", client.read_to(b"E").error.sqlstate)
+        client.expect_closed()
 
     @on("pgweir", why="they are settings of ours")
     def elsewhere_it_goes_at_once(self):

@@ -333,7 +333,7 @@ class Its_life(Story):
             read_anew(pooler, pg, lambda row: row["state"] == "reads")
             self.assertEqual("1", pooler.client().value("SELECT 1"))
             console.query("SHUTDOWN WAIT_FOR_SERVERS")
-        self.assertEqual(0, pooler.wait(10))
+        self.assertEqual(0, pooler.wait())
         wait_until("PostgreSQL has ended it", lambda: pg.backends() == 0)
 
     def a_reload_may_change_as_whom_and_turn_it_off_and_on(self):
@@ -485,9 +485,9 @@ class Dead_peers(Story):
         near, far = f"10.213.{os.getpid() % 250}.1", f"10.213.{os.getpid() % 250}.2"
 
         def ip(*words):
-            subprocess.run(["ip", *words], check=True, timeout=10, capture_output=True)
+            subprocess.run(["ip", *words], check=True, timeout=60, capture_output=True)
         ip("netns", "add", space)
-        self.addCleanup(subprocess.run, ["ip", "netns", "del", space], timeout=10)
+        self.addCleanup(subprocess.run, ["ip", "netns", "del", space], timeout=60)
         ip("link", "add", outer, "type", "veth", "peer", "name", inner, "netns", space)
         ip("addr", "add", f"{near}/30", "dev", outer)
         ip("link", "set", outer, "up")
@@ -527,7 +527,7 @@ class Dead_peers(Story):
             return [row["state"] for row in pooler.show("CLIENTS") if row["addr"].startswith("10.213.")]
         wait_until("one is parked, one in a block, one waits", lambda: sorted(strangers()) == ["active", "idle", "waiting"])
         # From now on nothing that they send arrives, and nobody tells us.
-        subprocess.run(["ip", "-n", space, "route", "add", "blackhole", f"{near}/32"], check=True, timeout=10)
+        subprocess.run(["ip", "-n", space, "route", "add", "blackhole", f"{near}/32"], check=True, timeout=60)
         wait_until("all three are noticed", lambda: strangers() == [], timeout=30)
         self.assertEqual(0, pooler.pool()["sv_active"] - 1)
         holder.query("ROLLBACK")

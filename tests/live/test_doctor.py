@@ -602,7 +602,7 @@ class Bad_input(DoctorStory):
 
     def help_fits_a_screen_and_ends_with_an_example(self):
         for arguments in (("doctor", "--help"), ("help", "doctor")):
-            done = subprocess.run([str(live.bin), *arguments], capture_output=True, timeout=20)
+            done = subprocess.run([str(live.bin), *arguments], capture_output=True, timeout=60)
             lines = done.stdout.decode().splitlines()
             self.assertEqual(0, done.returncode)
             self.assertLess(len(lines), 40)

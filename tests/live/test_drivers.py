@@ -59,7 +59,7 @@ class Driver_story(Story):
                                  databases={"app": "dbname=app", "whole": "dbname=app pool_mode=session pool_size=10"})
         self.session_database = "app" if live.kind == "direct" else "whole"
         host, port = self.proxy.address
-        self.dsn = f"host={host} port={port} user=app dbname=app connect_timeout=10 sslmode=disable"
+        self.dsn = f"host={host} port={port} user=app dbname=app connect_timeout=60 sslmode=disable"
         self.session_dsn = self.dsn.replace("dbname=app", f"dbname={self.session_database}")
         self.environment = {**os.environ, "PGHOST": host, "PGPORT": str(port), "PGUSER": "app", "PGDATABASE": "app",
                             "PGSSLMODE": "disable", "PGCONNECT_TIMEOUT": "10", "SESSION_DATABASE": self.session_database}
@@ -123,7 +123,7 @@ DO $$ BEGIN RAISE NOTICE 'from psql'; END $$;
         try:
             wait_until("it runs", lambda: self.pg.backends("app", extra="AND query LIKE 'SELECT pg_sleep(30)%' AND state = 'active'") == 1)
             process.send_signal(signal.SIGINT)
-            said, _ = process.communicate(timeout=10)
+            said, _ = process.communicate(timeout=60)
         finally:
             process.kill()
             process.wait(5)
@@ -422,7 +422,7 @@ class Asyncpg(Driver_story):
             try:
                 await work(connection, options)
             finally:
-                await connection.close(timeout=5)
+                await connection.close(timeout=60)
         asyncio.run(asyncio.wait_for(whole(), 50))
 
     @on(*PREPARED)
@@ -500,7 +500,7 @@ class Asyncpg(Driver_story):
             speaker = await asyncpg.connect(**options)
             await speaker.execute("SELECT pg_notify('async_tide', 'high')")
             self.assertEqual("high", await asyncio.wait_for(heard, 10))
-            await speaker.close(timeout=5)
+            await speaker.close(timeout=60)
             self.assertIn("from asyncpg", told)
         self._async(work, database=self.session_database)
 

@@ -515,7 +515,7 @@ class Http(Story):
         pooler.expect_crash = True
         self.keep(pooler)
         pooler.launch()
-        self.assertEqual(1, pooler.wait(20 * wire.PATIENCE))
+        self.assertEqual(1, pooler.wait())
         pooler.await_log(says)
 
     def it_is_not_opened_to_others_without_tls_nor_half_configured(self):

@@ -138,7 +138,7 @@ class T2_leaked_idle_clients(Story):
         busy = pooler.client()
         busy.begin()
         with self.assertRaises((wire.Refused, wire.Closed)) as caught:
-            Client(pooler.address, timeout=15)
+            Client(pooler.address)
         self.assertIsInstance(caught.exception, wire.Refused, "closed without a word")
         self.assertEqual("T", busy.simple("SELECT 1").status)
 
@@ -183,11 +183,11 @@ class T3_who_holds(Story):
         holders = [pooler.client() for _ in range(25)]
 
         def take(client):
-            return lambda: client.query("BEGIN; SELECT 1", timeout=15)
+            return lambda: client.query("BEGIN; SELECT 1")
         self.together(*[take(client) for client in holders])
         waiter = pooler.client()
         waiter.send(query("SELECT 1"))
-        error = waiter.expect_closed(timeout=15)[0]
+        error = waiter.expect_closed()[0]
         self.assertEqual("query_wait_timeout", error.message)
         self.assertIn("25", error.detail)
         self.assertRegex(error.detail, r"\d+(\.\d+)? ?(s|seconds|min)\b")
@@ -201,7 +201,7 @@ class T3_who_holds(Story):
             client.begin()
         waiter = pooler.client()
         waiter.send(query("SELECT 1"))
-        error = waiter.expect_closed(timeout=15)[0]
+        error = waiter.expect_closed()[0]
         self.assertEqual("query_wait_timeout", error.message)
         for text in [error.detail] + [each["D"] for each in waiter.notices]:
             self.assertIn('"billing" at 127.0.0.1 holds 2 (2 idle in transaction, the longest for', text)
@@ -262,11 +262,11 @@ class T4_abandoned_queries(Story):
                 pooler = self.pooler(settings={"default_pool_size": 1})
                 client = pooler.client()
                 client.begin()
-                client.send(query("INSERT INTO written SELECT 1 FROM pg_sleep(40)"))
+                client.send(query("INSERT INTO written SELECT 1 FROM pg_sleep(400)"))
                 wait_until("it runs",
                            lambda: self.pg.backends("app", extra="AND state = 'active' AND query LIKE 'INSERT INTO written%'") == 1)
                 getattr(client, leave)()
-                self.assertEqual("0", pooler.client().value("SELECT count(*) FROM written", timeout=12))
+                self.assertEqual("0", pooler.client().value("SELECT count(*) FROM written"))
 
 
 class Back_pressure(Story):
@@ -323,7 +323,7 @@ class Servers_that_end(Story):
         errors = []
         try:
             victim.send(query("SELECT 1"))
-            errors = victim.reply(timeout=5).errors
+            errors = victim.reply().errors
         except wire.Closed:
             pass
         self.assertEqual("T", other.simple("SELECT 1").status)
@@ -336,7 +336,7 @@ class Servers_that_end(Story):
         victim.send(query("SELECT pg_sleep(20)"))
         wait_until("it runs", lambda: self.pg.backends("app", extra="AND query LIKE 'SELECT pg_sleep(20)%' AND state = 'active'") == 1)
         self.pg.value("SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE usename = 'app'")
-        errors = victim.expect_closed(timeout=8)
+        errors = victim.expect_closed()
         self.assertTrue(errors, "closed without a word")
         if live.kind == "pgweir":
             self.assertEqual("57P01", errors[0].sqlstate)

@@ -47,7 +47,7 @@ class Listening(Story):
         self.admin.query(f"SELECT pg_notify('{topic}', '{payload}')")
 
     @helper
-    def hears(self, client, *expected, timeout=10):
+    def hears(self, client, *expected, timeout=None):
         """The next notifications are these payloads, and nothing else."""
         told = []
         while len(told) < len(expected):

@@ -289,7 +289,7 @@ class Peers(Story):
             self.assertEqual([], carrier.expect_closed())
         self._is_cancelled(client)
         client.close()
-        self.assertEqual(0, group[0].wait(20 * wire.PATIENCE))
+        self.assertEqual(0, group[0].wait())
 
     def _ports(self, group):
         """Which of them are reached by the port, in a dozen tries."""

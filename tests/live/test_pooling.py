@@ -185,7 +185,7 @@ class Limits(Story):
     def a_limit_taken_by_idle_servers_of_one_pool_does_not_starve_another(self):
         pooler = self.pooler(settings={"default_pool_size": 4, "max_db_connections": 4})
         self._crowd(pooler, 12)
-        self.assertEqual("other", pooler.client(user="other").value("SELECT current_user", timeout=10))
+        self.assertEqual("other", pooler.client(user="other").value("SELECT current_user"))
         self.assertLessEqual(self.pg.backends(database="app"), 4)
 
     def the_reserve_opens_only_for_those_who_waited(self):
@@ -212,23 +212,23 @@ class Limits(Story):
     def min_pool_size_keeps_servers_ready(self):
         pooler = self.pooler(settings={"min_pool_size": 3, "default_pool_size": 5})
         pooler.client().value("SELECT 1")
-        wait_until("three servers", lambda: self.pg.backends("app") >= 3, timeout=10)
+        wait_until("three servers", lambda: self.pg.backends("app") >= 3)
         time.sleep(0.5)
         self.assertEqual(3, self.pg.backends("app"))
 
     @on("pgweir", why="since PgBouncer 1.21")
     def min_pool_size_needs_no_client_where_the_user_is_forced(self):
         self.pooler(databases={"app": "dbname=app user=third min_pool_size=2"})
-        wait_until("two servers", lambda: self.pg.backends("third") == 2, timeout=10)
+        wait_until("two servers", lambda: self.pg.backends("third") == 2)
 
     def an_ended_server_is_replaced_up_to_min_pool_size(self):
         pooler = self.pooler(settings={"min_pool_size": 2})
         pooler.client().value("SELECT 1")
-        wait_until("two servers", lambda: self.pg.backends("app") == 2, timeout=10)
+        wait_until("two servers", lambda: self.pg.backends("app") == 2)
         before = self.pg.value("SELECT max(backend_start) FROM pg_stat_activity WHERE usename = 'app'")
         self.pg.value("SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE usename = 'app'")
         wait_until("two new servers", lambda: self.pg.value(
-            f"SELECT count(*) FROM pg_stat_activity WHERE usename = 'app' AND backend_start > '{before}'") == "2", timeout=15)
+            f"SELECT count(*) FROM pg_stat_activity WHERE usename = 'app' AND backend_start > '{before}'") == "2")
 
 
 class Waiting(Story):
@@ -283,7 +283,7 @@ class Waiting(Story):
         try:
             patient = pooler.client()
             for number in range(10):
-                self.assertEqual(str(number), patient.value(f"SELECT {number}", timeout=10))
+                self.assertEqual(str(number), patient.value(f"SELECT {number}"))
         finally:
             ending.set()
             thread.join(10)
@@ -296,7 +296,7 @@ class Waiting(Story):
         holders.take_one()
         client = pooler.client()
         client.send(query("SELECT 1"))
-        errors = client.expect_closed(timeout=10)
+        errors = client.expect_closed()
         self.assertEqual("query_wait_timeout", errors[0].message)
         self.assertEqual("FATAL", errors[0].severity)
         if live.kind == "pgweir":
@@ -337,8 +337,8 @@ class Waiting(Story):
 class Timeouts(Story):
     kinds = BOTH
 
-    def _closed_with(self, client, says, timeout=12):
-        errors = client.expect_closed(timeout=timeout)
+    def _closed_with(self, client, says):
+        errors = client.expect_closed()
         self.assertTrue(errors, "closed without a word")
         self.assertIn(says, errors[-1].message)
         return errors[-1]
@@ -351,7 +351,7 @@ class Timeouts(Story):
         self.assertEqual("1", other.value("SELECT 1"))
         wait_until("the query is gone from PostgreSQL", lambda: self.pg.value(
             "SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%pg_sleep(20)%' AND state = 'active' AND usename = 'app'") == "0"
-            or live.kind == "pgbouncer", timeout=10)
+            or live.kind == "pgbouncer")
 
     def query_timeout_does_not_count_time_between_queries(self):
         if live.kind == "pgbouncer":
@@ -421,7 +421,7 @@ class Timeouts(Story):
         half = Client(pooler.address, login=False)
         half.send(wire.startup({"user": "app", "database": "app"})[:10])
         for client in (silent, half):
-            client.expect_closed(timeout=10)
+            client.expect_closed()
 
     def the_timeouts_of_a_user_beat_the_global_ones(self):
         if live.kind == "pgbouncer":
@@ -437,7 +437,7 @@ class Timeouts(Story):
         pooler = self.pooler(settings={"server_idle_timeout": 1})
         pooler.client().value("SELECT 1")
         self.assertEqual(1, self.pg.backends("app"))
-        wait_until("no server is left", lambda: self.pg.backends("app") == 0, timeout=10)
+        wait_until("no server is left", lambda: self.pg.backends("app") == 0)
         self.assertEqual("1", pooler.client().value("SELECT 1"))
 
     def server_lifetime_closes_the_old_but_not_in_use(self):
@@ -449,7 +449,7 @@ class Timeouts(Story):
         self.assertEqual(pid, client.value("SELECT pg_backend_pid()"))
         client.query("COMMIT")
         wait_until("the old server is closed", lambda: self.pg.value(
-            f"SELECT count(*) FROM pg_stat_activity WHERE pid = {pid}") == "0", timeout=10)
+            f"SELECT count(*) FROM pg_stat_activity WHERE pid = {pid}") == "0")
         self.assertNotEqual(pid, client.value("SELECT pg_backend_pid()"))
 
     def a_server_that_does_not_answer_is_given_up_after_server_connect_timeout(self):
@@ -461,9 +461,9 @@ class Timeouts(Story):
                                  databases={"deaf": f"host=127.0.0.1 port={port} dbname=app", "app": "dbname=app"})
             began = time.monotonic()
             with self.assertRaises((wire.Refused, wire.Closed)):
-                client = pooler.client(database="deaf", timeout=15)
-                client.query("SELECT 1", timeout=15)
-            self.assertLess(time.monotonic() - began, 14)
+                client = pooler.client(database="deaf")
+                client.query("SELECT 1")
+            self.assertLess(time.monotonic() - began, 14 * wire.PATIENCE)
             self.assertEqual("1", pooler.client().value("SELECT 1"), "another database is disturbed")
 
     def an_unreachable_server_is_an_error_and_recovers_by_itself(self):
@@ -471,7 +471,7 @@ class Timeouts(Story):
         pooler = self.pooler(settings={"server_login_retry": 1, "query_wait_timeout": 3, "client_login_timeout": 8},
                              databases={"gone": f"host=127.0.0.1 port={port} dbname=app", "app": "dbname=app"})
         with self.assertRaises((wire.Refused, wire.Closed)) as caught:
-            pooler.client(database="gone", timeout=15).query("SELECT 1", timeout=15)
+            pooler.client(database="gone").query("SELECT 1")
         if live.kind == "pgweir" and isinstance(caught.exception, wire.Refused):
             self.assertRegex(str(caught.exception), r"(?i)connect|refused|query_wait_timeout")
         self.assertEqual("1", pooler.client().value("SELECT 1"))
@@ -481,11 +481,11 @@ class Timeouts(Story):
 
         def served():
             try:
-                with Client(pooler.address, database="gone", timeout=8) as client:
+                with Client(pooler.address, database="gone") as client:
                     return client.value("SELECT 1") == "1"
             except (wire.Refused, wire.Closed, wire.Late):
                 return False
-        wait_until("it recovers", served, timeout=15, every=0.2)
+        wait_until("it recovers", served, timeout=30, every=0.2)
 
     def server_check_query_runs_before_a_server_that_rested_is_lent(self):
         with self.pg.admin("app") as admin:
@@ -647,7 +647,7 @@ class Reload(Story):
         for command in ("RELOAD", "SET query_timeout = 77"):
             with pooler.console() as console:
                 console.query(command)
-            late = pooler.client(timeout=5)
+            late = pooler.client()
             late.send(query("SELECT 'served'"))
         busy.query("COMMIT")
         self.assertEqual("served", late.reply().value)

@@ -157,7 +157,7 @@ class Startup(Story):
         pooler = self.pooler()
         try:
             client = pooler.client(parameters={"DateStyle": "no such style"})
-            reply = client.simple("SELECT 1", timeout=8)
+            reply = client.simple("SELECT 1")
             self.assertTrue(reply.errors)
         except (wire.Refused, wire.Closed):
             pass
@@ -206,7 +206,7 @@ class Malformed(Story):
         """Log in, send, and wait for the end; errors told on the way."""
         with Client(pooler.address) as client:
             client.send(*parts)
-            return client.expect_closed(timeout=8)
+            return client.expect_closed()
 
     def garbage_before_login_disturbs_nobody(self):
         pooler = self.pooler(settings={"client_login_timeout": 3})
@@ -242,7 +242,7 @@ class Malformed(Story):
                 stock = 10240 if "io_engine=io_uring" in live.options else 0     # all workers' connections share it, whatever comes
                 self.assertLess(pooler.memory_kb() - before, 2048 + stock, "kilobytes of an unauthenticated startup packet are kept")
             try:
-                client.expect_closed(timeout=8)
+                client.expect_closed()
             except wire.Late:
                 self.fail("a startup packet of 1 GB is still waited for")
         self.assertEqual("1", pooler.client().value("SELECT 1"))
@@ -253,7 +253,7 @@ class Malformed(Story):
         body = struct.pack("!i", 196608) + b"user\0app\0database\0app"
         with Client(pooler.address, login=False) as client:
             client.send(struct.pack("!i", len(body) + 4) + body)
-            errors = client.expect_closed(timeout=8)
+            errors = client.expect_closed()
         self.assertEqual(1, len(errors))
         self.assertIn(errors[0].sqlstate, ("08P01", "22023"))
 
@@ -313,7 +313,7 @@ class Malformed(Story):
                     client.send(sample + SYNC)
                     try:
                         while True:
-                            kind, body = client.read(timeout=5)
+                            kind, body = client.read()
                             if kind == b"E":
                                 # Ours or PostgreSQL's own word; what matters is that there is one.
                                 self.assertIn(wire.fields_of(body)["C"], ("08P01", "26000", "34000", "22P03"))
@@ -321,7 +321,7 @@ class Malformed(Story):
                                 break
                     except wire.Closed:
                         pass
-                self.assertEqual("1", bystander.value("SELECT 1", timeout=8))
+                self.assertEqual("1", bystander.value("SELECT 1"))
 
     def unfinished_messages_cost_nobody_anything_when_their_sender_leaves(self):
         pooler = self.pooler(settings={"default_pool_size": 2})
@@ -351,7 +351,7 @@ class Malformed(Story):
             except (wire.Closed, wire.Late):
                 pass
             client.vanish()
-            self.assertEqual(str(round), bystander.value(f"SELECT {round}", timeout=10))
+            self.assertEqual(str(round), bystander.value(f"SELECT {round}"))
 
 
 class Pipelines(Story):
@@ -926,7 +926,7 @@ class Cancel(Story):
         waiter.cancel()
         if live.kind == "pgweir":
             try:
-                reply = waiter.reply(timeout=5)
+                reply = waiter.reply()
                 self.assertEqual("57014", reply.error.sqlstate)
                 holder.query("ROLLBACK")
                 self.assertEqual("2", waiter.value("SELECT 2"))

@@ -624,7 +624,7 @@ class Showing(Reaping):
 
     def the_help_fits_a_screen_and_ends_with_an_example(self):
         for command in (["reap", "--help"], ["help", "reap"]):
-            said = subprocess.run([live.bin, *command], capture_output=True, text=True, timeout=20, check=True).stdout
+            said = subprocess.run([live.bin, *command], capture_output=True, text=True, timeout=60, check=True).stdout
             lines = said.splitlines()
             self.assertLessEqual(len(lines), 40)
             self.assertTrue(lines[-1].startswith("Example:"), lines[-1])
@@ -634,12 +634,12 @@ class Showing(Reaping):
         alone = live.folder / "alone"
         alone.mkdir(exist_ok=True)
         program = shutil.copy(live.bin, alone / "pgweir")
-        ran = subprocess.run([program, "reap", "--help"], capture_output=True, text=True, timeout=20)
+        ran = subprocess.run([program, "reap", "--help"], capture_output=True, text=True, timeout=60)
         self.assertEqual(STATUS["failed"], ran.returncode)
         self.assertIn(f'could not start "{alone}/pgweir-reap": No such file', ran.stderr)
         self.assertIn("in the same folder", ran.stderr)
 
     def the_process_that_strangers_reach_links_nothing_for_its_sake(self):
-        linked = subprocess.run(["ldd", live.bin], capture_output=True, text=True, timeout=20, check=True).stdout
+        linked = subprocess.run(["ldd", live.bin], capture_output=True, text=True, timeout=60, check=True).stdout
         self.assertNotRegex(linked, "libpq|jansson")
         self.assertTrue(pathlib.Path(live.bin + "-reap").exists())

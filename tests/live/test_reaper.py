@@ -43,7 +43,7 @@ class The_reaper_by_hand(Story):
         # Which two of the three is a matter of how often and how long ago each was used, to the microsecond.
         gone = wait_until("two were told", lambda: [client for client in leaky[1:] if client.readable()] if sum(
             client.readable() for client in leaky[1:]) == 2 else None)
-        for error, in [client.expect_closed(timeout=15) for client in gone]:
+        for error, in [client.expect_closed() for client in gone]:
             self.assertEqual("57P05", error.sqlstate)
             self.assertIn("an administrator asked for it", error.detail)
         self.assertEqual(["2", "2"], [client.value("SELECT 2") for client in leaky if client not in gone])
@@ -87,9 +87,9 @@ class The_reaper_by_hand(Story):
         number = next(row["client"] for row in pooler.show("LEASES"))
         row, = self._reap(pooler.console(), f"REAP CLIENT {number}")
         self.assertEqual(("ended", "idle in transaction"), (row["outcome"], row["reason"]))
-        error, = holder.expect_closed(timeout=15)
+        error, = holder.expect_closed()
         self.assertEqual("25P03", error.sqlstate)
-        self.assertEqual("served", waiter.reply(timeout=10).value)
+        self.assertEqual("served", waiter.reply().value)
 
     def a_long_statement_protects_only_by_what_it_says(self):
         pooler = self.pooler(settings=QUICK)
@@ -106,7 +106,7 @@ class The_reaper_by_hand(Story):
             row, = self._reap(pooler.console(), f"REAP ORIGIN {self._origin(pooler, name)}")
             got[name] = (row["outcome"], row["reason"])
         self.assertEqual({"wide": ("ended", "idle in transaction"), "locker": ("stays", "it may hold an advisory lock")}, got)
-        self.assertEqual("25P03", held["wide"].expect_closed(timeout=15)[0].sqlstate)
+        self.assertEqual("25P03", held["wide"].expect_closed()[0].sqlstate)
 
     def reaping_what_leaks_ends_the_verdict(self):
         pooler = self.pooler(settings={**QUICK, "default_pool_size": 10})
@@ -129,7 +129,7 @@ class The_reaper_by_hand(Story):
         rows = self._reap(console, "REAP LEAKED")
         self.assertEqual(["ended"], [row["outcome"] for row in rows])
         for client in holders:
-            error, = client.expect_closed(timeout=15)
+            error, = client.expect_closed()
             self.assertEqual(("25P03", leak["cure"]), (error.sqlstate, error.hint))
         wait_until("it has ended", lambda: [row for row in pooler.show("LEAKS") if row["id"] == leak["id"] and row["ended"]], timeout=60)
         pooler.await_log(f"LOG leak ended: id={leak['id']} pattern={leak['pattern']} ")
@@ -166,7 +166,7 @@ class The_reaper_by_hand(Story):
         held["it prepared a transaction"].begin()
         held["it prepared a transaction"].query("PREPARE TRANSACTION 'x'")
         held["a COPY goes on"].send(query("COPY copied FROM STDIN"))
-        held["a COPY goes on"].read_to(b"G", timeout=15)
+        held["a COPY goes on"].read_to(b"G")
         held["a COPY goes on"].send(copy_data(b"row\n"))
         held["it works, or waits for an answer"].send(query("SELECT pg_sleep(30)"))
         held["it sent a statement too long to be looked at"].query("SELECT 1 " + "/* long */" * 500)
@@ -186,7 +186,7 @@ class The_reaper_by_hand(Story):
             for each in self._reap(console, f"REAP ORIGIN {row['id']}"):
                 got[each["application_name"]] = (each["outcome"], each["reason"])
         self.assertEqual({"plain": ("ended", "idle"), **{name: ("stays", reason) for name, reason in names.items()}}, got)
-        self.assertEqual("57P05", plain.expect_closed(timeout=15)[0].sqlstate)
+        self.assertEqual("57P05", plain.expect_closed()[0].sqlstate)
         half.send(query("SELECT 'the rest'")[7:])
         self.assertEqual("the rest", half.reply().value)
         console.query(f"UNPROTECT ORIGIN {self._origin(pooler, 'protected')}")
@@ -235,7 +235,7 @@ class The_reaper_by_itself(Story):
         rows = wait_until("somebody is ended", reaped, timeout=60, every=0.1)
         self.assertEqual({"leaky"}, {row["application_name"] for row in rows})
         self.assertEqual({"no"}, {row["by_hand"] for row in rows})
-        errors = wait_until("it was told", lambda: self._closed(leaked), timeout=10)
+        errors = wait_until("it was told", lambda: self._closed(leaked))
         self.assertEqual("57P05", errors[0].sqlstate)
         self.assertRegex(errors[0].detail, "its origin leaks by pattern L")
         self.assertTrue(errors[0].hint)
@@ -268,7 +268,7 @@ class The_reaper_by_itself(Story):
         waiter = pooler.client(parameters={"application_name": "waiter"}, timeout=60)
         waiter.send(query("SELECT 'served'"))
         self.assertEqual("served", waiter.reply(timeout=60).value)
-        errors = wait_until("one was told", lambda: self._closed(holders), timeout=10)
+        errors = wait_until("one was told", lambda: self._closed(holders))
         self.assertEqual("25P03", errors[0].sqlstate)
         wait_until("it is listed", lambda: pooler.show("REAPS"))
         self.assertEqual(["ended"], [row["outcome"] for row in pooler.show("REAPS")])

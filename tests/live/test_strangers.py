@@ -53,7 +53,7 @@ class Strangers(Story):
         for kind in (b"H", b"S") * 12:
             stranger = pooler.client()
             stranger.send(query("SELECT pg_sleep(0.01)"), message(kind, b"x"))
-            self._is_its_own(neighbour.simple("SELECT 'mine'", timeout=8))
+            self._is_its_own(neighbour.simple("SELECT 'mine'"))
             self.assertEqual("08P01", self._error(stranger).sqlstate)
             stranger.close()
 
@@ -63,7 +63,7 @@ class Strangers(Story):
         for misplaced in (message(b"c", b"x"), message(b"c", b"x" * 20000), message(b"f", b"x" * 20000)):
             stranger = pooler.client()
             stranger.send(query("SELECT pg_sleep(0.1)"), misplaced)
-            self._is_its_own(neighbour.simple("SELECT 'mine'", timeout=8))
+            self._is_its_own(neighbour.simple("SELECT 'mine'"))
             stranger.close()
 
     def a_name_without_an_end_hurts_its_sender_alone(self):
@@ -76,7 +76,7 @@ class Strangers(Story):
             neighbour.send(query("SELECT 'mine'"))
             self.assertEqual("42601", self._error(stranger).sqlstate)
             stranger.send(SYNC)
-            self._is_its_own(neighbour.reply(8))
+            self._is_its_own(neighbour.reply())
             stranger.close()
 
     def a_parse_that_is_skipped_takes_nobodys_statement_away(self):
@@ -107,11 +107,11 @@ class Strangers(Story):
                         neighbour.send(skipped, used)
                     else:
                         neighbour.send(skipped)
-                    first = neighbour.reply(8)
+                    first = neighbour.reply()
                     self.assertEqual(("EZ", "34000"), (first.kinds, first.error.sqlstate))
                     if not together:
                         neighbour.send(used)
-                    second = neighbour.reply(8)
+                    second = neighbour.reply()
                     if second.errors:
                         self.assertEqual(("EZ", "26000"), (second.kinds, second.error.sqlstate))
                     else:
@@ -125,7 +125,7 @@ class Strangers(Story):
             stranger.prepare("S_1", SECRET)
             getattr(stranger, leave)()
             neighbour = pooler.client()
-            self.refused(neighbour.run_prepared, "S_1", timeout=8, sqlstate="26000")
+            self.refused(neighbour.run_prepared, "S_1", sqlstate="26000")
             neighbour.prepare("S_1", LONG + "SELECT 'mine'")
             self._is_its_own(neighbour.run_prepared("S_1"), "2DCZ")
             neighbour.close()
@@ -138,7 +138,7 @@ class Strangers(Story):
         self.assertEqual("34000", reply.error.sqlstate)
         stranger.close()
         neighbour = pooler.client()
-        self.refused(neighbour.run_prepared, "S_1", timeout=8, sqlstate="26000")
+        self.refused(neighbour.run_prepared, "S_1", sqlstate="26000")
         neighbour.prepare("S_1", LONG + "SELECT 'mine'")
         self._is_its_own(neighbour.run_prepared("S_1"), "2DCZ")
 
@@ -193,10 +193,10 @@ class Strangers(Story):
             stranger.query("SELECT 1")
             stranger.send(kind + b"\0\0\0\x40")
             time.sleep(0.1)             # it arrives first
-            self._is_its_own(neighbour.simple("SELECT 'mine'", timeout=8))
+            self._is_its_own(neighbour.simple("SELECT 'mine'"))
             stranger.drop()
         with pooler.client() as late:
             whole = parse("", "SELECT 'mine'") + bind("", "") + execute() + SYNC
             for at in range(len(whole)):
                 late.send(whole[at:at + 1])
-            self._is_its_own(late.reply(8), "12DCZ")
+            self._is_its_own(late.reply(), "12DCZ")

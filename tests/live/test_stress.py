@@ -307,7 +307,7 @@ class Web(Stressing):
                                   "--expect", '"test"', "--header", "Cookie: a=b", "--think", "200ms")
         self.assertEqual(0, seen["metrics"]["errors"], seen["errors"])
         self.assertGreaterEqual(seen["metrics"]["answered"], 20)
-        wait_until("all have been seen off", lambda: len(server.seen) == seen["metrics"]["opened"], timeout=5)
+        wait_until("all have been seen off", lambda: len(server.seen) == seen["metrics"]["opened"])
         # Whoever is still there when the drain's time is over is cut off, which a machine that is slow brings about now and then.
         self.assertGreater(server.seen.count("goodbye"), 0.8 * len(server.seen), server.seen)
 
@@ -342,7 +342,7 @@ class Web(Stressing):
                 seen = self._measured(self._ws(server), "--sockets", 5, "--waves", 1, "--warm-up", 0, "--message", "x", "--think",
                                       "100ms", "--abuse", f"{abuse}=100")
                 self.assertGreater(seen["metrics"]["opened"], 4)
-                wait_until("all have ended", lambda: len(server.seen) >= seen["metrics"]["opened"], timeout=5)
+                wait_until("all have ended", lambda: len(server.seen) >= seen["metrics"]["opened"])
                 self.assertIn(seen_as, server.seen, abuse)
                 # The drain comes to some before they have asked, and to some before they are in.
                 self.assertLessEqual(set(server.seen), {seen_as, "silent", "ConnectionResetError"}, abuse)

@@ -277,7 +277,7 @@ class Taken_over(Story_of_two):
             self.assertEqual("1", another.value("SELECT 1"))
         self.assertEqual("1", client.value("SELECT 1"))
         client.close()
-        self.assertEqual(0, pooler.wait(20 * wire.PATIENCE))
+        self.assertEqual(0, pooler.wait())
         self.assertEqual(str(daemon), pid_file.read_text().strip())
         os.kill(daemon, signal.SIGQUIT)
         wait_until("the daemon has cleared up", lambda: not pid_file.exists() and not os.path.exists(pooler.socket_path), timeout=20)

@@ -612,7 +612,7 @@ class Drivers(Transparent):
             for _ in range(10):
                 self.assertEqual("first", await connection.fetchval("SHOW search_path"))
                 await asyncio.sleep(0.003)
-            await connection.close(timeout=5)
+            await connection.close(timeout=60)
         asyncio.run(asyncio.wait_for(work(), 30))
         self.holds_nothing()
 

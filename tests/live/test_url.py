@@ -52,7 +52,7 @@ class Url(Story):
         for line, answer in ((2, "1"), (3, None)):
             url = pooler.log().splitlines()[line].split("'")[1]
             done = subprocess.run(["psql", "-XAtc", "SELECT 1" if answer else "SHOW VERSION", url], capture_output=True,
-                                  text=True, timeout=20, env={**os.environ, "PGPASSWORD": "sea-salt"})
+                                  text=True, timeout=60, env={**os.environ, "PGPASSWORD": "sea-salt"})
             self.assertEqual(0, done.returncode, done.stderr)
             if answer:
                 self.assertEqual(answer, done.stdout.strip())
@@ -101,7 +101,7 @@ class Url(Story):
                                 (["postgresql://app:secret@h/d?sslmod=require"], 'did you mean "sslmode"?'),
                                 (["postgresql://app:secret@h/d", "--listen", "here:there"], "is no port"),
                                 (["pgweir.ini", "--listen", "6432"], "--listen goes with a URL")):
-            done = subprocess.run([live.bin, "serve", *arguments], capture_output=True, text=True, timeout=20)
+            done = subprocess.run([live.bin, "serve", *arguments], capture_output=True, text=True, timeout=60)
             self.assertEqual(1, done.returncode, done)
             self.assertIn(says, done.stderr)
             self.assertNotIn("cret@", done.stderr)

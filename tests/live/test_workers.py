@@ -84,7 +84,7 @@ class Workers(Story):
             for holder in clients[:8]:
                 holder.begin()
                 for client in clients[8:]:
-                    self.assertEqual("1", client.value("SELECT 1", timeout=8))
+                    self.assertEqual("1", client.value("SELECT 1"))
                 holder.query("COMMIT")
 
     def a_waiter_of_another_worker_is_not_forgotten(self):
@@ -100,8 +100,8 @@ class Workers(Story):
                 thread.start()
             try:
                 for _ in range(12):
-                    with Client(pooler.address, timeout=15) as client:
-                        self.assertEqual("1", client.value("SELECT 1", timeout=15))
+                    with Client(pooler.address) as client:
+                        self.assertEqual("1", client.value("SELECT 1"))
             finally:
                 ending.set()
                 for thread in threads:
@@ -116,11 +116,11 @@ class Workers(Story):
             for client in clients[::2]:
                 client.cancel()
             for client in clients[::2]:
-                self.assertEqual("57014", client.reply(timeout=8).error.sqlstate)
+                self.assertEqual("57014", client.reply().error.sqlstate)
             self.assertEqual(4, self.pg.backends("app", extra="AND state = 'active' AND query LIKE '%pg_sleep(20)%'"))
             for client in clients[1::2]:
                 client.cancel()
-                self.assertEqual("57014", client.reply(timeout=8).error.sqlstate)
+                self.assertEqual("57014", client.reply().error.sqlstate)
 
     def console_and_reload_speak_for_all_workers(self):
         for pooler in self._each(settings={"default_pool_size": 2}):
