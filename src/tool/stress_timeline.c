@@ -23,14 +23,15 @@ static void thin(struct timeline *t)
 		if (i % 2 == 0 || phase == PHASE_SETTLE || phase == PHASE_BASELINE)
 			t->samples[kept++] = t->samples[i];
 	}
+	t->full = kept == t->count;
 	t->count = kept;
 }
 
 void timeline_add(struct timeline *t, const struct stress_sample *sample)
 {
-	if (t->count == TIMELINE_MAX)
+	if (t->count == TIMELINE_MAX && !t->full)
 		thin(t);
-	if (t->count == TIMELINE_MAX)
+	if (t->full)
 		return; /* all rest: what is there is enough */
 	if (t->count == t->room) {
 		t->room = t->room ? 2 * t->room : 64;

@@ -34,6 +34,7 @@ struct stress_sample {
 struct timeline {
 	struct stress_sample *samples;
 	size_t count, room;
+	bool full; /* to the last place, with what stays */
 };
 
 /* Longer runs than this are sampled, then thinned: every second sample goes, except those of rest. */
