@@ -405,7 +405,7 @@ class Psycopg3(Driver_story):
         thread = threading.Thread(target=listen, daemon=True)
         thread.start()
         speaker.execute("NOTIFY three_tide, 'high'")
-        thread.join(10)
+        thread.join(60)
         self.assertEqual(["high"], heard)
 
 
@@ -414,7 +414,7 @@ class Asyncpg(Driver_story):
     def _async(self, work, **options):
         import asyncpg
         host, port = self.proxy.address
-        options = {"host": host, "port": port, "user": "app", "database": "app", "ssl": False, "timeout": 10, "command_timeout": 30,
+        options = {"host": host, "port": port, "user": "app", "database": "app", "ssl": False, "timeout": 60, "command_timeout": 60,
                    **options}
 
         async def whole():
@@ -499,7 +499,7 @@ class Asyncpg(Driver_story):
             await connection.add_listener("async_tide", lambda *note: heard.done() or heard.set_result(note[3]))
             speaker = await asyncpg.connect(**options)
             await speaker.execute("SELECT pg_notify('async_tide', 'high')")
-            self.assertEqual("high", await asyncio.wait_for(heard, 10))
+            self.assertEqual("high", await asyncio.wait_for(heard, 60))
             await speaker.close(timeout=60)
             self.assertIn("from asyncpg", told)
         self._async(work, database=self.session_database)

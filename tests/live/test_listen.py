@@ -327,7 +327,7 @@ class WhatIsHeard(Listening):
             await connection.add_listener("async", take)
             for number in range(20):
                 await connection.execute(f"NOTIFY async, '{number}'")
-            await asyncio.wait_for(all_told.wait(), 10)
+            await asyncio.wait_for(all_told.wait(), 60)
             self.assertEqual([(connection.get_server_pid(), "async", str(number)) for number in range(20)], told)
             await connection.close()
         asyncio.run(run())

@@ -613,13 +613,13 @@ class Drivers(Transparent):
                 self.assertEqual("first", await connection.fetchval("SHOW search_path"))
                 await asyncio.sleep(0.003)
             await connection.close(timeout=60)
-        asyncio.run(asyncio.wait_for(work(), 30))
+        asyncio.run(asyncio.wait_for(work(), 60 * wire.PATIENCE))
         self.holds_nothing()
 
     def psql(self):
         import subprocess
         host, port = self.proxy.address
-        done = subprocess.run(["psql", "-XAtq", "-h", host, "-p", str(port), "-U", "app", "app"], timeout=30, text=True, input="""
+        done = subprocess.run(["psql", "-XAtq", "-h", host, "-p", str(port), "-U", "app", "app"], timeout=60, text=True, input="""
             SET search_path = psql, public;
             CREATE TEMP TABLE kept (n int);
             \\copy kept FROM PROGRAM 'seq 5'
