@@ -37,8 +37,9 @@ def read_anew(pooler, pg=None, true=lambda row: True):
     began = time.monotonic()
 
     def fresh():
+        asked = time.monotonic()    # the age is that of a moment after it; how long the answer takes to get here is no part of it
         row = budget(pooler, pg)
-        young = row["age_us"] is not None and row["age_us"] < (time.monotonic() - began) * 1e6
+        young = row["age_us"] is not None and row["age_us"] < (asked - began) * 1e6
         return row if young and true(row) else None
     return wait_until("a new reading shows it", fresh)
 
