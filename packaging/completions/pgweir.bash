@@ -55,12 +55,12 @@ _pgweir() {
 		;;
 	top)
 		case $before in
-		--interval)
+		--interval | --idle-in-transaction | --active)
 			COMPREPLY=()
 			return
 			;;
 		esac
-		options="--interval --ascii --once --json --help"
+		options="--interval --idle-in-transaction --active --ascii --once --json --help"
 		;;
 	doctor)
 		case $before in

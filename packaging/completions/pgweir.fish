@@ -29,6 +29,8 @@ complete -c pgweir -n '__fish_seen_subcommand_from check' -l poolers -x -d 'proc
 complete -c pgweir -n '__fish_seen_subcommand_from check' -l strict -d 'warnings count as danger for the exit status'
 complete -c pgweir -n '__fish_seen_subcommand_from check' -l json -d 'the same as one document; what ends with 2 is told on standard error'
 complete -c pgweir -n '__fish_seen_subcommand_from top' -l interval -x -d 'how often to look (2s)'
+complete -c pgweir -n '__fish_seen_subcommand_from top' -l idle-in-transaction -x -d 'r ends none younger (5m)'
+complete -c pgweir -n '__fish_seen_subcommand_from top' -l active -x -d 'r ends running statements of this age'
 complete -c pgweir -n '__fish_seen_subcommand_from top' -l ascii -d 'no letters beyond ASCII'
 complete -c pgweir -n '__fish_seen_subcommand_from top' -l once -d 'print it once, without colours, and end'
 complete -c pgweir -n '__fish_seen_subcommand_from top' -l json -d 'the same as one JSON document'

@@ -96,6 +96,11 @@ static const char *const top_words[] = { "URL",
 
 static const struct manual_option top_options[] = {
 	{ "--interval AGE", "how often to look (2s)", NULL, VALUE_TEXT, false },
+	{ "--idle-in-transaction AGE", "r ends none younger (5m)",
+		"On PostgreSQL itself, as for pgweir reap: thrice as long for a transaction that has written.",
+		VALUE_TEXT, false },
+	{ "--active AGE", "r ends running statements of this age",
+		"On PostgreSQL itself, as for pgweir reap. Without it none is old enough.", VALUE_TEXT, false },
 	{ "--ascii", "no letters beyond ASCII", "By itself where the locale has no others.", VALUE_NONE, false },
 	{ "--once", "print it once, without colours, and end", NULL, VALUE_NONE, false },
 	{ "--json", "the same as one JSON document", NULL, VALUE_NONE, false },
@@ -235,7 +240,7 @@ const struct manual manuals[] = {
 		.words = top_words,
 		OPTIONS(top_options),
 		.last = "Keys: arrows choose; Enter into an origin or lease, Esc back; Tab origins or leases; s sorts, w by who is "
-			"waited for; / filters; r ends the chosen client, shown first (pgweir); p pauses; q ends.",
+			"waited for; / filters; r ends the chosen client, shown first; p pauses; q ends.",
 		.statuses = "0 fine; 1 nothing could be read; 2 wrong usage",
 		.example = "pgweir top postgresql://admin@127.0.0.1:6432/pgweir",
 		.see = "doc/top.md",

@@ -2,6 +2,7 @@
 #define PGWEIR_TOOL_REAP_H
 
 #include <stdint.h>
+#include <stdio.h>
 #include <libpq-fe.h>
 
 #include "base/span.h"
@@ -34,7 +35,15 @@ struct reap_options {
 	bool everyone, execute, json, literals, help;
 	int64_t limit;
 	time_us wait, pause;
+	FILE *audit; /* where reap_act tells what it did; borrowed */
 };
+
+/* How old is too old, where nothing else was said. */
+#define REAP_IDLE           (600 * SECOND_US)
+#define REAP_IN_TRANSACTION (300 * SECOND_US)
+
+/* What holds where the command line says nothing: no ages, nobody, standard error for the audit. */
+void reap_options_init(struct reap_options *);
 
 /* Read the command line. False: `error` says what is wrong with it. The lists go with reap_options_fini. */
 bool reap_options_read(int argc, char **argv, struct reap_options *, char *error, size_t error_size);
@@ -121,7 +130,7 @@ void reap_show_outcomes(const struct reap_view *, size_t came_back);
 /* All of it as one JSON document. */
 void reap_show_json(const struct reap_options *, const struct reap_view *, size_t came_back, enum reap_status);
 
-/* One line of JSON on standard error: who did what to whom, on what evidence, and what came of it. */
+/* One line of JSON on `audit` of the options: who did what to whom, on what evidence, and what came of it. */
 void reap_audit(const struct reap_options *, const struct reap_view *, const struct reap_session *);
 
 #endif

@@ -8,9 +8,6 @@
 
 /* The command line of `pgweir reap`. What is left out never means "all": to act, both an age and a scope must be written down. */
 
-#define IDLE_DEFAULT           (600 * SECOND_US)
-#define IN_TRANSACTION_DEFAULT (300 * SECOND_US)
-
 /* clang-format off */
 static const struct option table[] = {
 	{ "idle",                required_argument, NULL, 'i' }, { "idle-in-transaction", required_argument, NULL, 't' },
@@ -174,10 +171,17 @@ static bool make_sense(struct reap_options *o, struct fault fault)
 		return complain(fault,
 			"--execute wants --user, --database, --application or --address; or --everyone, if all are meant");
 	if (!o->idle && !o->in_transaction && !o->active) {
-		o->idle = IDLE_DEFAULT;
-		o->in_transaction = IN_TRANSACTION_DEFAULT;
+		o->idle = REAP_IDLE;
+		o->in_transaction = REAP_IN_TRANSACTION;
 	}
 	return true;
+}
+
+void reap_options_init(struct reap_options *o)
+{
+	*o = (struct reap_options){
+		.limit = 20, .writing_times = 3, .wait = 5 * SECOND_US, .pause = 200 * MILLISECOND_US, .audit = stderr
+	};
 }
 
 bool reap_options_read(int argc, char **argv, struct reap_options *o, char *error, size_t error_size)
@@ -185,9 +189,7 @@ bool reap_options_read(int argc, char **argv, struct reap_options *o, char *erro
 	struct fault fault = { .text = error, .size = error_size };
 	int option;
 
-	*o = (struct reap_options){
-		.limit = 20, .writing_times = 3, .wait = 5 * SECOND_US, .pause = 200 * MILLISECOND_US
-	};
+	reap_options_init(o);
 	error[0] = 0;
 	/* getopt names an unknown option itself, by the first word. */
 	while ((option = getopt_long(argc, argv, "h", table, NULL)) != -1) {

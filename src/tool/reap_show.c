@@ -283,6 +283,6 @@ void reap_audit(const struct reap_options *o, const struct reap_view *v, const s
 	object_set(line, "by", text_json(span_text(v->user)));
 	object_set(line, "by_system_user", json_integer(process_user()));
 	object_set(line, "server", text_json(span_text(v->address)));
-	print_json(line, JSON_COMPACT | JSON_SORT_KEYS, stderr);
+	print_json(line, JSON_COMPACT | JSON_SORT_KEYS, o->audit);
 	json_decref(line);
 }

@@ -10,6 +10,7 @@
 #include "io/terminal.h"
 #include "tool/manual.h"
 #include "tool/table.h"
+#include "tool/top_reap.h"
 #include "tool/top_source.h"
 
 /* `pgweir top`: who holds the connections, now and in the last minutes.
@@ -20,6 +21,7 @@
  *     top_model.h   what is known at one moment
  *     top_page      its layout, which knows no terminal; top_lease: the page of one lease
  *     top_json      for scripts
+ *     top_reap      what `r` does on PostgreSQL itself
  *
  * Nothing is changed at the server, but by `r` and its confirmation. */
 
@@ -27,7 +29,7 @@ enum status { STATUS_FINE = 0, STATUS_FAILED = 1, STATUS_USAGE = 2 };
 
 struct options {
 	bool once, json, ascii;
-	time_us interval;
+	time_us interval, in_transaction, active; /* the last two: how long is too long for `r` on PostgreSQL itself */
 	const char *url;
 };
 
@@ -67,13 +69,14 @@ static int print_once(const struct options *o, struct top_source *source)
 
 struct top {
 	struct top_source *source;
+	struct top_reap reap;
 	struct top_view view;
 	struct top_past past;
 	struct top_screen screen;
 	struct top_page page;
 	char message[600];
 	bool colours, paused, filtering, seen;
-	int64_t doomed; /* the client that `y` would end, or 0 */
+	int64_t doomed; /* the client, or PostgreSQL's process, that `y` would end; or 0 */
 	time_us next, interval;
 };
 
@@ -121,18 +124,35 @@ static void look(struct top *top)
 	top->next = clock_now() + top->interval;
 }
 
+/* Show what would be done, and ask where there is something to ask. */
 static void begin_reap(struct top *top)
 {
-	if (top->view.kind != TOP_PGWEIR) {
+	bool direct = top->view.kind == TOP_POSTGRESQL, goes = false;
+	int64_t chosen = direct ? top->page.chosen_process : top->page.chosen_client;
+
+	if (!top->source->connection)
+		text_copy(top->message, sizeof top->message, "there is no connection to do it by");
+	else if (top->view.kind == TOP_PGBOUNCER)
 		text_copy(top->message, sizeof top->message,
-			top->view.kind == TOP_POSTGRESQL
-				? "with PostgreSQL itself: pgweir reap URL, which lists first"
-				: "PgBouncer has no REAP: look at its PostgreSQL with pgweir reap URL");
-	} else if (top->screen.in_lease ? top->page.rows == 0
-					: top->screen.list != TOP_LEASES || top->page.chosen_client == 0) {
+			"PgBouncer has no REAP: look at its PostgreSQL with pgweir top URL, or pgweir reap URL");
+	else if (chosen == 0 || !(top->screen.in_lease || top->screen.list == TOP_LEASES))
 		text_copy(top->message, sizeof top->message, "choose a lease first: Tab");
-	} else if (top_source_reap(top->source, top->page.chosen_client, false, top->message, sizeof top->message)) {
-		top->doomed = top->page.chosen_client;
+	else if (direct)
+		goes = top_reap_plan(&top->reap, top->source->connection, chosen, top->message, sizeof top->message);
+	else
+		goes = top_source_reap(top->source, chosen, false, top->message, sizeof top->message);
+	top->doomed = goes ? chosen : 0;
+}
+
+static void finish_reap(struct top *top)
+{
+	if (top->view.kind == TOP_POSTGRESQL) {
+		/* Its audit goes to standard error: where that is this terminal, it must be the shell's again meanwhile. */
+		if (terminal_columns(stderr) > 0)
+			endwin();
+		top_reap_act(&top->reap, top->source->connection, top->message, sizeof top->message);
+	} else {
+		top_source_reap(top->source, top->doomed, true, top->message, sizeof top->message);
 	}
 }
 
@@ -157,7 +177,7 @@ static bool take_key(struct top *top, int key)
 
 	if (top->doomed) {
 		if (key == 'y')
-			top_source_reap(top->source, top->doomed, true, top->message, sizeof top->message);
+			finish_reap(top);
 		else
 			text_copy(top->message, sizeof top->message, "nobody was ended");
 		top->doomed = 0;
@@ -246,6 +266,9 @@ static int run_screen(const struct options *o, struct top_source *source)
 			term ? term : "not set");
 	}
 	top = (struct top){ .source = source, .interval = o->interval, .screen = { .ascii = o->ascii } };
+	top_reap_init(&top.reap);
+	top.reap.options.in_transaction = o->in_transaction;
+	top.reap.options.active = o->active;
 	cbreak();
 	noecho();
 	keypad(stdscr, TRUE);
@@ -276,16 +299,28 @@ static int run_screen(const struct options *o, struct top_source *source)
 	delscreen(terminal);
 	top_page_fini(&top.page);
 	top_view_fini(&top.view);
+	top_reap_fini(&top.reap);
 	return STATUS_FINE;
+}
+
+/* False: it is none between these two, and the complaint is made. */
+static bool read_duration(const char *wants, time_us least, time_us most, time_us *out)
+{
+	if (text_to_duration(span_text(optarg), out) && *out >= least && *out <= most)
+		return true;
+	usage_error("top", wants, optarg);
+	return false;
 }
 
 int main(int argc, char **argv)
 {
 	static const struct option table[] = { { "once", no_argument, NULL, 'o' }, { "json", no_argument, NULL, 'j' },
 		{ "ascii", no_argument, NULL, 'a' }, { "interval", required_argument, NULL, 'i' },
+		{ "idle-in-transaction", required_argument, NULL, 't' }, { "active", required_argument, NULL, 'r' },
 		{ "help", no_argument, NULL, 'h' }, { 0 } };
 	static char name[] = "pgweir top"; /* what getopt begins its complaints with */
-	struct options o = { .interval = 2 * SECOND_US };
+	static const time_us longest = (time_us)366 * 86400 * SECOND_US;
+	struct options o = { .interval = 2 * SECOND_US, .in_transaction = REAP_IN_TRANSACTION };
 	struct top_source source = { 0 };
 	struct connect_error bad;
 	int option, status;
@@ -307,9 +342,18 @@ int main(int argc, char **argv)
 			o.ascii = true;
 			break;
 		case 'i':
-			if (!text_to_duration(span_text(optarg), &o.interval) || o.interval < SECOND_US / 5 ||
-				o.interval > 3600 * SECOND_US)
-				return usage_error("top", "--interval wants 200ms to 1h, not ", optarg);
+			if (!read_duration(
+				    "--interval wants 200ms to 1h, not ", SECOND_US / 5, 3600 * SECOND_US, &o.interval))
+				return STATUS_USAGE;
+			break;
+		case 't':
+			if (!read_duration("--idle-in-transaction wants 1s to 366d, not ", SECOND_US, longest,
+				    &o.in_transaction))
+				return STATUS_USAGE;
+			break;
+		case 'r':
+			if (!read_duration("--active wants 1s to 366d, not ", SECOND_US, longest, &o.active))
+				return STATUS_USAGE;
 			break;
 		case 'h':
 			manual_help("top", stdout);

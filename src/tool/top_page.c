@@ -447,8 +447,7 @@ void top_lay(struct top_page *page, struct top_view *view, const struct top_past
 	lay_say(page, screen, STYLE_TITLE, "%d lent, %d idle, %d waiting  %s %s", lent, idle, waiting,
 		kinds[view->kind], lay_cell(from, screen, screen->from ? screen->from : "", 60));
 	if (screen->message && screen->message[0])
-		lay_say(page, screen, STYLE_LEAK, "%s",
-			lay_cell(from, screen, screen->message, screen->width > 390 ? 390 : screen->width));
+		lay_wrapped(page, screen, STYLE_LEAK, screen->message, screen->height > 10 ? 4 : 1);
 	if (screen->in_lease) {
 		lay_one_lease(page, view, screen);
 	} else {

@@ -169,12 +169,68 @@ class Top(Story):
         terminal = self._terminal(url)
         terminal.keys("w")
         terminal.shows("idle in transaction", f"waits for {holder.pid}: SELECT * FROM locked", "LOCK locked")
-        terminal.keys("r")
-        terminal.shows("pgweir reap URL")
         terminal.keys("/", "LOCK", "Enter", "Enter")
         self.assertRegex(terminal.shows("lease of process", "1 waits for its locks"), r" waiter: SELECT \* FROM locked")
         terminal.keys("Escape", "/", "Escape", "/", "waiter", "Enter", "Enter")
         terminal.shows(f"it waits for a lock of process {holder.pid}", "0 wait for its locks")
+
+    @takes(15)
+    def a_session_of_a_bare_postgresql_is_ended_by_the_guards_of_reap(self):
+        pg = self.postgres(max_connections=20)
+        url = f"postgresql://postgres@127.0.0.1:{pg.port}/postgres"
+
+        def holder(name, user):
+            client = Client(pg.address, user=user, database="app", parameters={"application_name": name})
+            self.addCleanup(client.drop)
+            client.begin()
+            client.query(f"SELECT 'secret' AS held_by_{name}")
+            return client
+        boss, guest = holder("boss", "postgres"), holder("guest", "app")
+        busy = Client(pg.address, user="app", database="app", parameters={"application_name": "busy"})
+        self.addCleanup(busy.drop)
+        busy.send(query("SELECT pg_sleep(100)"))
+
+        def old(client):
+            with pg.admin() as admin:
+                wait_until("it is old enough", lambda: admin.value(
+                    f"SELECT clock_timestamp() - state_change > '1s' FROM pg_stat_activity WHERE pid = {client.pid}") == "t")
+
+        def choose(name):
+            terminal.keys("/", "Escape", "/", name, "Enter")
+            terminal.shows("1 lease by", f'with "{name}"')
+            terminal.keys("r")
+        # What it says when it has ended stands below the audit, which standard error got meanwhile.
+        terminal = Terminal(self.folder, "sh", "-c", f'"$0" top "$1" --interval 300ms --idle-in-transaction 1s; sleep 100', live.bin, url)
+        self.addCleanup(terminal.close)
+        terminal.shows("3 origins")
+        terminal.keys("r")
+        terminal.shows("choose a lease first")
+        terminal.keys("Tab")
+        old(boss)
+        choose("boss")
+        self.assertNotIn("y end it", terminal.shows(f"process {boss.pid} stays: a superuser's"))
+        choose("busy")
+        self.assertNotIn("y end it", terminal.shows(f"process {busy.pid} stays: it runs a statement (pgweir top --active AGE)"))
+        old(guest)
+        choose("guest")
+        terminal.shows(f"process {guest.pid} would be ended: idle in a transaction that only reads for", 'app/app "guest" at 127.0.0.1', "y end it")
+        terminal.keys("n")
+        terminal.shows("nobody was ended")
+        terminal.keys("r")
+        terminal.shows("would be ended", "y end it")
+        guest.query("SELECT 1 AS held_by_guest")
+        terminal.keys("y")
+        terminal.shows(f"process {guest.pid}: spared: it did something after it was listed")
+        old(guest)
+        terminal.keys("r")
+        terminal.shows("would be ended", "y end it")
+        terminal.keys("y")
+        terminal.shows(f"process {guest.pid}: ended, gone after", "0 leases by")
+        with pg.admin() as admin:
+            self.assertEqual("2", admin.value(f"SELECT count(*) FROM pg_stat_activity WHERE pid IN ({boss.pid}, {guest.pid}, {busy.pid})"))
+        terminal.keys("q")
+        said = terminal.shows('"outcome":"ended"', '"outcome":"spared"')
+        self.assertNotIn("secret", said)
 
     def debian_s_pgbouncer_shows_pools_and_who_has_a_server(self):
         port = free_port()
@@ -227,7 +283,7 @@ class Top(Story):
 
     def bad_usage_and_a_refusing_url_have_clear_words(self):
         for arguments, status, words in ((("--once", f"postgresql://app@127.0.0.1:{free_port()}/app"), 1, "refused"),
-                                         (("--interval", "1", "x"), 2, "--interval wants"), (("mysql://x",), 2, "A URL is postgresql://"), (("a", "b"), 2, "one URL"),
+                                         (("--interval", "1", "x"), 2, "--interval wants"), (("--active", "0s", "x"), 2, "--active wants"), (("mysql://x",), 2, "A URL is postgresql://"), (("a", "b"), 2, "one URL"),
                                          (("--nonsense",), 2, "--help")):
             done = top(*arguments)
             self.assertEqual(status, done.returncode, done.stderr)
