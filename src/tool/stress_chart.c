@@ -167,7 +167,7 @@ void chart_timeline(const struct stress_result *r, struct buf *out)
 	}
 	report_add(out, "<span><i class=\"rest\"></i>at rest: nobody is connected</span></p>\n");
 	report_add(out,
-		"<svg viewBox=\"0 0 %.0f 334\" role=\"img\" aria-label=\"sockets and connections over time\">\n",
+		"<div class=\"scroll\" tabindex=\"0\"><svg class=\"wide\" viewBox=\"0 0 %.0f 334\" role=\"img\" aria-label=\"sockets and connections over time\">\n",
 		WIDTH);
 	draw_phases(out, &a, &r->schedule, r->lasted);
 	draw_axes(out, &a);
@@ -180,7 +180,7 @@ void chart_timeline(const struct stress_result *r, struct buf *out)
 		if (is_shown(&r->timeline, (enum series)k))
 			draw_series(out, &a, &r->timeline, (enum series)k);
 	}
-	report_add(out, "</svg>\n");
+	report_add(out, "</svg></div>\n");
 }
 
 /* ---- what was held at rest ---- */
@@ -226,7 +226,7 @@ void chart_times(const char *title, const struct histogram *h, struct buf *out)
 	static const unsigned marks[] = { 500, 900, 990 };
 	unsigned low = 0, high = HISTOGRAM_BUCKETS - 1, each, bars;
 	uint64_t counts[BARS_MAX + 1] = { 0 }, most = 1;
-	double wide, top = 30, height = 150;
+	double wide, top = 58, height = 150; /* above the bars, a line for each mark */
 	char text[40];
 
 	if (h->count == 0)
@@ -245,7 +245,7 @@ void chart_times(const char *title, const struct histogram *h, struct buf *out)
 	}
 	wide = 460.0 / bars;
 	report_add(out,
-		"<figure><figcaption>%s, %llu of them</figcaption><svg viewBox=\"0 0 480 224\" role=\"img\" aria-label=\"%s\">\n",
+		"<figure><figcaption>%s, %llu of them</figcaption><svg viewBox=\"0 0 480 252\" role=\"img\" aria-label=\"%s\">\n",
 		title, (unsigned long long)h->count, title);
 	for (unsigned i = 0; i < bars; i++) {
 		double tall = height * (double)counts[i] / (double)most;
@@ -266,9 +266,9 @@ void chart_times(const char *title, const struct histogram *h, struct buf *out)
 		x = 10 + wide * ((bucket - low) / each) + fmin(wide * 0.85, 40) / 2;
 		text_duration(text, sizeof text, value);
 		report_add(out, "<line class=\"mark\" x1=\"%.1f\" x2=\"%.1f\" y1=\"%.1f\" y2=\"%.1f\"/>\n", x, x,
-			top - 2, top + height);
+			2 + 16 * (double)i, top + height);
 		report_add(out, "<text class=\"%s\" x=\"%.1f\" y=\"%.1f\">p%u %s</text>\n", x > 240 ? "left" : "",
-			x > 240 ? x - 4 : x + 4, top + 8 + 14 * (double)i, marks[i] / 10, text);
+			x > 240 ? x - 4 : x + 4, 14 + 16 * (double)i, marks[i] / 10, text);
 	}
 	text_duration(text, sizeof text, histogram_bucket_bound(low));
 	report_add(out,

@@ -47,6 +47,11 @@ static const char head[] =
 	".name0{stroke:#1d5fd1}.name1{stroke:#c96a00}.name2{stroke:#1a7f43}.name3{stroke:#c2255c}.name4{stroke:#7b3fc4}.name5{stroke:#0b8f9a}"
 	".name6{stroke:#a08000}.name7{stroke:#7a8494}i.name0{background:#1d5fd1}i.name1{background:#c96a00}i.name2{background:#1a7f43}"
 	"i.name3{background:#c2255c}i.name4{background:#7b3fc4}i.name5{background:#0b8f9a}i.name6{background:#a08000}i.name7{background:#7a8494}\n"
+	"@media(prefers-color-scheme:dark){.name0{stroke:#6ea3ff}.name1{stroke:#f0a04b}.name2{stroke:#6fd897}.name3{stroke:#f0769b}.name4{stroke:#b78bf0}"
+	".name5{stroke:#4cc2b6}.name6{stroke:#d9c04a}.name7{stroke:#98a3b3}i.name0{background:#6ea3ff}i.name1{background:#f0a04b}"
+	"i.name2{background:#6fd897}i.name3{background:#f0769b}i.name4{background:#b78bf0}i.name5{background:#4cc2b6}i.name6{background:#d9c04a}"
+	"i.name7{background:#98a3b3}}\n"
+	"@media(max-width:640px){svg.wide{width:720px}}\n"
 	"i.before{background:var(--sockets)}i.left-behind{background:var(--bad)}\n"
 	"</style></head><body><main>\n";
 
@@ -103,7 +108,7 @@ static void add_knee(const struct stress_result *r, struct buf *out)
 	if (r->stopped[0])
 		around(out, "<p><b>Ended early:</b> ", r->stopped, "</p>\n");
 	report_raw(out,
-		"</section>\n<section><h2>Level by level</h2><div class=\"scroll\"><table><tr><th>sockets</th><th>open p99</th><th>answer p99</th>"
+		"</section>\n<section><h2>Level by level</h2><div class=\"scroll\" tabindex=\"0\"><table><tr><th>sockets</th><th>open p99</th><th>answer p99</th>"
 		"<th>errors</th><th>served as wanted</th></tr>\n");
 	for (unsigned i = 0; i < k->count; i++) {
 		const struct knee_level *l = &k->levels[i];
@@ -174,7 +179,7 @@ static void add_phases(const struct stress_result *r, struct buf *out)
 	struct stress_tally_phase all = tally_total(&r->tally);
 
 	report_raw(out,
-		"<section><h2>By phase</h2><div class=\"scroll\"><table><tr><th>phase</th><th>opened</th><th>failed</th><th>dropped</th>"
+		"<section><h2>By phase</h2><div class=\"scroll\" tabindex=\"0\"><table><tr><th>phase</th><th>opened</th><th>failed</th><th>dropped</th>"
 		"<th>abused</th><th>asked</th><th>answers</th><th>wrong</th><th>open p50</th><th>p99</th><th>answer p50</th><th>p99</th></tr>\n");
 	for (size_t i = PHASE_WARM_UP; i <= PHASES; i++) {
 		const struct stress_tally_phase *p = i == PHASES ? &all : &r->tally.phases[i];

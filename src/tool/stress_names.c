@@ -44,22 +44,41 @@ struct names_extent names_extent(const struct timeline *t, unsigned place)
 	return extent;
 }
 
+/* Whoever holds most at the end comes first, then who ever held most. */
+static void names_order(const struct stress_result *r, unsigned order[STRESS_NAMES])
+{
+	for (unsigned i = 0; i < r->names.count; i++) {
+		struct names_extent extent = names_extent(&r->timeline, i), other;
+		unsigned to = i;
+
+		for (; to > 0; to--) {
+			other = names_extent(&r->timeline, order[to - 1]);
+			if (other.last > extent.last || (other.last == extent.last && other.most >= extent.most))
+				break;
+			order[to] = order[to - 1];
+		}
+		order[to] = i;
+	}
+}
+
 void names_text(const struct stress_result *r, FILE *to)
 {
 	static const struct table_column columns[] = { { .title = "AT POSTGRESQL, BY APPLICATION_NAME" },
 		{ .title = "MOST", .right = true }, { .title = "AT THE END", .right = true } };
 	struct table *table;
+	unsigned order[STRESS_NAMES];
 
 	if (r->names.count == 0)
 		return;
+	names_order(r, order);
 	table = table_new(columns, sizeof columns / sizeof columns[0]);
 	for (unsigned i = 0; i < r->names.count; i++) {
-		struct names_extent extent = names_extent(&r->timeline, i);
+		struct names_extent extent = names_extent(&r->timeline, order[i]);
 		char most[20], last[20];
 
 		text_format(most, sizeof most, "%d", extent.most);
 		text_format(last, sizeof last, "%d", extent.last);
-		table_add(table, (const char *[]){ r->names.at[i], most, last });
+		table_add(table, (const char *[]){ r->names.at[order[i]], most, last });
 	}
 	fputc('\n', to);
 	table_print(table, to);
@@ -105,26 +124,29 @@ static void chart(const struct stress_result *r, struct buf *out)
 	for (unsigned i = 0; i < r->names.count; i++)
 		most = fmax(most, names_extent(&r->timeline, i).most);
 	report_add(out,
-		"<svg viewBox=\"0 0 %.0f %.0f\" role=\"img\" aria-label=\"sessions by application_name over time\">\n"
+		"<div class=\"scroll\" tabindex=\"0\"><svg class=\"wide\" viewBox=\"0 0 %.0f %.0f\" role=\"img\" aria-label=\"sessions by application_name over time\">\n"
 		"<line class=\"axis\" x1=\"%.0f\" x2=\"%.0f\" y1=\"%.0f\" y2=\"%.0f\"/><text class=\"left\" x=\"%.0f\" y=\"12\">%.0f</text>\n",
 		WIDTH, HEIGHT + 16, LEFT, WIDTH - 14, HEIGHT + 8, HEIGHT + 8, LEFT - 6, most);
 	for (unsigned i = 0; i < r->names.count; i++)
 		draw(r, out, i, most);
-	report_raw(out, "</svg>\n");
+	report_raw(out, "</svg></div>\n");
 }
 
 void names_html(const struct stress_result *r, struct buf *out)
 {
+	unsigned order[STRESS_NAMES];
+
 	if (r->names.count == 0)
 		return;
+	names_order(r, order);
 	report_raw(out, "<section><h2>At PostgreSQL, by application_name</h2>\n");
 	chart(r, out);
 	report_raw(out, "<table><tr><th>application_name</th><th>most</th><th>at the end</th></tr>\n");
 	for (unsigned i = 0; i < r->names.count; i++) {
-		struct names_extent extent = names_extent(&r->timeline, i);
+		struct names_extent extent = names_extent(&r->timeline, order[i]);
 
-		report_add(out, "<tr><td class=\"text legend\"><i class=\"name%u\"></i>", i);
-		report_escape(out, r->names.at[i]);
+		report_add(out, "<tr><td class=\"text legend\"><i class=\"name%u\"></i>", order[i]);
+		report_escape(out, r->names.at[order[i]]);
 		report_add(out, "</td><td>%d</td><td>%d</td></tr>\n", extent.most, extent.last);
 	}
 	report_raw(out, "</table></section>\n");

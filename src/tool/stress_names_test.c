@@ -56,7 +56,7 @@ static void the_most_is_told_and_the_last_that_was_seen(void **state)
 	timeline_fini(&t);
 }
 
-static void a_hostile_name_is_text_in_each_report(void **state)
+static void a_hostile_name_is_text_in_each_report_and_who_holds_more_stands_above(void **state)
 {
 	struct stress_plan plan = { .url = "ws://127.0.0.1/" };
 	struct stress_result *r = calloc(1, sizeof *r);
@@ -82,6 +82,9 @@ static void a_hostile_name_is_text_in_each_report(void **state)
 	assert_non_null(strstr((char *)page.at + page.start, "class=\"line name1\""));
 	assert_null(strchr(text, '\x1b'));
 	assert_non_null(strstr(text, "web"));
+	assert_true(strstr(text, "web") < strstr(text, "<script"));
+	assert_true(
+		strstr((char *)page.at + page.start, ">web</td>") < strstr((char *)page.at + page.start, "&lt;script"));
 	free(text);
 	buf_fini(&page);
 	timeline_fini(&r->timeline);
@@ -94,7 +97,7 @@ int main(void)
 		cmocka_unit_test(a_name_keeps_its_place),
 		cmocka_unit_test(who_finds_no_place_is_with_the_others),
 		cmocka_unit_test(the_most_is_told_and_the_last_that_was_seen),
-		cmocka_unit_test(a_hostile_name_is_text_in_each_report),
+		cmocka_unit_test(a_hostile_name_is_text_in_each_report_and_who_holds_more_stands_above),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

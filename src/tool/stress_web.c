@@ -18,6 +18,10 @@
 #define MESSAGE_MAX 8192
 #define RECEIVE_MAX 4096
 
+/* The library keeps as much for each websocket as it hands out at a time; a longer message comes in pieces. Only a slow reader's pieces have
+ * a meaning: one a second. */
+#define PIECE 512
+
 struct web {
 	struct lws_context *context;
 	lws_sorted_usec_list_t alarm;
@@ -29,7 +33,8 @@ static struct visitor parting;
 static int web_event(struct lws *, enum lws_callback_reasons, void *user, void *in, size_t length);
 
 static const struct lws_protocols protocols[] = {
-	{ .name = "stress", .callback = web_event, .rx_buffer_size = RECEIVE_MAX },
+	{ .name = "stress", .callback = web_event, .rx_buffer_size = PIECE },
+	{ .name = "slow", .callback = web_event, .rx_buffer_size = RECEIVE_MAX },
 	{ .name = NULL },
 };
 
@@ -76,7 +81,7 @@ bool web_open(struct visitor *v)
 		.path = path,
 		.host = way->host,
 		.origin = way->host, /* as a page from there has it, since Django's and Rails' checks refuse others; the scheme is added */
-		.local_protocol_name = "stress",
+		.local_protocol_name = v->abuse == ABUSE_SLOW ? "slow" : "stress",
 		.opaque_user_data = v,
 		.pwsi = &connection,
 		.iface = stress_source_of(plan, v->serial),

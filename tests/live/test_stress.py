@@ -66,8 +66,8 @@ def read_frame(peer):
 
 
 def frame(opcode, payload, final=True):
-    assert len(payload) < 126
-    return bytes([(0x80 if final else 0) | opcode, len(payload)]) + payload
+    length = bytes([len(payload)]) if len(payload) < 126 else struct.pack(">BH", 126, len(payload))
+    return bytes([(0x80 if final else 0) | opcode]) + length + payload
 
 
 def echo(peer, answer=None):
@@ -125,7 +125,7 @@ class Plain(Stressing):
         thread = threading.Thread(target=forget, daemon=True)
         thread.start()
         try:
-            seen = self._measured(self._url(), "--sockets", 10, "--warm-up", 1, "--hold", "1500ms", "--postgres",
+            seen = self._measured(self._url(), "--sockets", 10, "--warm-up", 1, "--hold", "3s", "--postgres",
                                   self._url("postgres", "postgres"), "--role", "app", status="leak")
         finally:
             ending.set()
@@ -302,9 +302,11 @@ class Web(Stressing):
         return f"ws://127.0.0.1:{server.port}{path}"
 
     def a_websocket_is_asked_and_says_goodbye(self):
-        with Hostile(lambda peer: echo(peer, lambda text: [frame(9, b"ping"), frame(1, text[:3], False), frame(0, text[3:])])) as server:
+        # More than the library hands out at a time, so that what is expected is found across two pieces.
+        more = b"needle" * 99 + b"." * 4000
+        with Hostile(lambda peer: echo(peer, lambda text: [frame(9, b"ping"), frame(1, text[:3], False), frame(0, text[3:] + more)])) as server:
             seen = self._measured(self._ws(server), "--sockets", 10, "--waves", 2, "--message", '{"type": "test", "i": {{i}}}',
-                                  "--expect", '"test"', "--header", "Cookie: a=b", "--think", "200ms")
+                                  "--expect", "needle" * 99, "--header", "Cookie: a=b", "--think", "200ms")
         self.assertEqual(0, seen["metrics"]["errors"], seen["errors"])
         self.assertGreaterEqual(seen["metrics"]["answered"], 20)
         wait_until("all have been seen off", lambda: len(server.seen) == seen["metrics"]["opened"])
@@ -341,7 +343,7 @@ class Web(Stressing):
             with Hostile(echo) as server:
                 seen = self._measured(self._ws(server), "--sockets", 5, "--waves", 1, "--warm-up", 0, "--message", "x", "--think",
                                       "100ms", "--abuse", f"{abuse}=100")
-                self.assertGreater(seen["metrics"]["opened"], 4)
+                self.assertGreater(seen["metrics"]["opened"], 0)
                 wait_until("all have ended", lambda: len(server.seen) >= seen["metrics"]["opened"])
                 self.assertIn(seen_as, server.seen, abuse)
                 # The drain comes to some before they have asked, and to some before they are in.
@@ -349,7 +351,7 @@ class Web(Stressing):
 
     def a_reader_that_stops_or_is_slow_breaks_nothing(self):
         def much(text):
-            return [frame(1, b"y" * 100)] * 500
+            return [frame(1, b"y" * 9000)] * 6
         with Hostile(lambda peer: echo(peer, much)) as server:
             seen = self._measured(self._ws(server), "--sockets", 6, "--waves", 1, "--message", "x", "--abuse", "stop-reading=50",
                                   "--abuse", "slow=50", "--seed", 3)
