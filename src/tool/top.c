@@ -84,16 +84,18 @@ static void draw(struct top *top)
 {
 	static const attr_t bold[] = { A_NORMAL, A_BOLD, A_BOLD, A_REVERSE, A_DIM, A_BOLD };
 	static const short pairs[] = { 0, 4, 1, 0, 0, 3 };
-	static const char keys[] = "q end  Tab list  Enter into  Esc back  s sort  w waiting  / filter  r reap  p pause";
+	static const char keys[] = "q end  Tab list  Enter in  Esc back  s sort  w wait  / filter  r reap  p pause",
+			  few[] = "q end Tab s w / r p";
 
 	getmaxyx(stdscr, top->screen.height, top->screen.width);
 	top->screen.message = top->message;
 	top->screen.from = top->source->from;
-	top->screen.keys = top->doomed ? "y end it   any other key: no"
-		: top->filtering       ? "type what to look for; Enter keeps it, Esc shows all"
-		: top->paused          ? "paused: p goes on   q end"
-		: top->screen.in_lease ? "Esc back  r reap  p pause  q end"
-				       : keys;
+	top->screen.keys = top->doomed                 ? "y end it   any other key: no"
+		: top->filtering                       ? "type what to look for; Enter keeps it, Esc shows all"
+		: top->paused                          ? "paused: p goes on   q end"
+		: top->screen.in_lease                 ? "Esc back  r reap  p pause  q end"
+		: top->screen.width < (int)sizeof keys ? few
+						       : keys;
 	top_page_fini(&top->page);
 	top_lay(&top->page, &top->view, &top->past, &top->screen);
 	erase();

@@ -9,7 +9,13 @@
 void lay_say(struct top_page *, const struct top_screen *, enum top_style, const char *format, ...)
 	__attribute__((format(printf, 4, 5)));
 
-/* A stranger's text in `width` letters, filled with blanks. ASCII screens get ? for other letters. Returns out. */
+/* How many columns of a terminal a text takes; the text cut to so many; and how many bytes of it go into them, at a word's end where there
+ * is one. Of a text that is safe already. */
+int lay_columns(const char *);
+void lay_cut(char *, int width);
+size_t lay_fit(const char *words, int width);
+
+/* A stranger's text in `width` columns, filled with blanks. ASCII screens get ? for other letters. Returns out. */
 const char *lay_cell(char out[600], const struct top_screen *, const char *text, int width);
 
 /* The same without blanks behind it. */

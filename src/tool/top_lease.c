@@ -21,10 +21,14 @@ static const struct top_lease *find_lease(const struct top_view *view, const str
 static void lay_fact(
 	struct top_page *page, const struct top_screen *screen, const char *name, const char *text, const char *more)
 {
-	char a[600];
+	char a[600], line[TOP_NAME * 3];
 
-	if (text[0])
+	if (text[0] && screen->width < 32) {
+		text_format(line, sizeof line, "%s: %s%s", name, text, more);
+		lay_wrapped(page, screen, STYLE_PLAIN, line, 3);
+	} else if (text[0]) {
 		lay_say(page, screen, STYLE_PLAIN, "%-12s %s%s", name, lay_word(a, screen, text), more);
+	}
 }
 
 static void lay_statement(

@@ -11,6 +11,9 @@
 
 #define NARROW 50
 
+/* Below so many lines only the first leak is named, pools are left to the sums, and the list has the rest. */
+#define LOW 12
+
 static struct top_line *new_line(struct top_page *page, enum top_style style)
 {
 	if (page->count == page->room) {
@@ -22,28 +25,6 @@ static struct top_line *new_line(struct top_page *page, enum top_style style)
 	return &page->lines[page->count++];
 }
 
-static size_t letters(const char *text)
-{
-	size_t count = 0;
-
-	for (; *text; text++)
-		count += ((uint8_t)*text & 0xc0) != 0x80;
-	return count;
-}
-
-/* Letters beyond the width are cut; the rest of a line is never looked at again. */
-static void cut(char *text, int width)
-{
-	int seen = 0;
-
-	for (; *text; text++) {
-		if (((uint8_t)*text & 0xc0) != 0x80 && seen++ >= width) {
-			*text = 0;
-			return;
-		}
-	}
-}
-
 void lay_say(struct top_page *page, const struct top_screen *screen, enum top_style style, const char *format, ...)
 {
 	struct top_line *line = new_line(page, style);
@@ -52,35 +33,7 @@ void lay_say(struct top_page *page, const struct top_screen *screen, enum top_st
 	va_start(list, format);
 	vsnprintf(line->text, sizeof line->text, format, list);
 	va_end(list);
-	cut(line->text, screen->width);
-}
-
-const char *lay_cell(char out[600], const struct top_screen *screen, const char *text, int width)
-{
-	size_t length = show_sql(out, 600 - 200, (size_t)width, span_text(text)), used;
-
-	if (screen->ascii) {
-		size_t to = 0;
-
-		for (size_t i = 0; i < length; i++) {
-			if (((uint8_t)out[i] & 0xc0) != 0x80)
-				out[to++] = (uint8_t)out[i] < 0x80 ? out[i] : '?';
-		}
-		out[length = to] = 0;
-	}
-	for (used = letters(out); used < (size_t)width && length + 1 < 600; used++)
-		out[length++] = ' ';
-	out[length] = 0;
-	return out;
-}
-
-const char *lay_word(char out[600], const struct top_screen *screen, const char *text)
-{
-	size_t length = strlen(lay_cell(out, screen, text, 120));
-
-	while (length > 0 && out[length - 1] == ' ')
-		out[--length] = 0;
-	return out;
+	lay_cut(line->text, screen->width);
 }
 
 const char *lay_age(char out[40], double seconds)
@@ -158,18 +111,6 @@ static const char *spark(char out[TOP_SAMPLES * 4], const struct top_past *past,
 	return out;
 }
 
-/* How many bytes of a text fit into a line, at a word's end where there is one. */
-static size_t fit(const char *words, int width)
-{
-	size_t n = 0, space = 0;
-
-	for (int seen = 0; words[n] && (((uint8_t)words[n] & 0xc0) == 0x80 || seen++ < width); n++) {
-		if (words[n] == ' ')
-			space = n;
-	}
-	return words[n] && space > n / 2 ? space : n;
-}
-
 void lay_wrapped(
 	struct top_page *page, const struct top_screen *screen, enum top_style style, const char *text, int most)
 {
@@ -178,11 +119,11 @@ void lay_wrapped(
 	int width = screen->width > 8 ? screen->width - 2 : 8;
 
 	for (int lines = 0; at < length && lines < most; lines++) {
-		size_t n = fit(words + at, width);
+		size_t n = lay_fit(words + at, width);
 		bool cut = words[at + n] && lines + 1 == most;
 
 		if (cut)
-			n = fit(words + at, width - 4);
+			n = lay_fit(words + at, width - 4);
 		if (screen->ascii) {
 			for (size_t i = at; i < at + n; i++)
 				words[i] = (uint8_t)words[i] < 0x80 ? words[i] : '?';
@@ -197,17 +138,22 @@ void lay_wrapped(
 static void lay_leaks(struct top_page *page, const struct top_view *view, const struct top_screen *screen)
 {
 	char who[600];
-	int lines = screen->height > 0 && screen->height < 20 ? 1 : 2;
+	bool low = screen->height > 0 && screen->height < LOW, roomy = screen->height == 0 || screen->height >= 40;
+	bool tight = !roomy && (screen->height < 20 || screen->width < NARROW);
+	int lines = low ? 0 : screen->height == 0 ? 8 : tight ? 1 : 2;
+	/* Whoever walks through leases has read the cure among the origins. */
+	int cures = screen->list == TOP_LEASES && !roomy ? 0 : lines;
+	size_t most = low ? 1 : 3;
 
-	for (size_t i = 0; i < view->leak_count && i < 3; i++) {
+	for (size_t i = 0; i < view->leak_count && i < most; i++) {
 		const struct top_leak *leak = &view->leaks[i];
 
 		lay_say(page, screen, STYLE_LEAK, "%s %s", leak->title, lay_word(who, screen, leak->who));
-		lay_wrapped(page, screen, STYLE_LEAK, leak->evidence, lines);
-		lay_wrapped(page, screen, STYLE_PLAIN, leak->cure, lines);
+		lay_wrapped(page, screen, STYLE_LEAK, leak->evidence, cures == lines ? lines : 1);
+		lay_wrapped(page, screen, STYLE_PLAIN, leak->cure, cures);
 	}
-	if (view->leak_count > 3)
-		lay_say(page, screen, STYLE_LEAK, "and %zu more", view->leak_count - 3);
+	if (view->leak_count > most && !low)
+		lay_say(page, screen, STYLE_LEAK, "and %zu more", view->leak_count - most);
 }
 
 static const char *bar(char out[400], const struct top_pool *pool, const struct top_screen *screen, int width)
@@ -241,7 +187,9 @@ static void lay_pools(
 	struct top_page *page, struct top_view *view, const struct top_past *past, const struct top_screen *screen)
 {
 	char name[600], bars[400], sparks[TOP_SAMPLES * 4], whole[TOP_NAME * 2 + 2], limit[20], wait[80];
-	size_t most = screen->height > 0 ? (size_t)(screen->height / 3 > 1 ? screen->height / 3 : 1) : view->pool_count;
+	size_t most = screen->height == 0 ? view->pool_count
+		: screen->height < LOW    ? (size_t)screen->height / 8
+					  : (size_t)screen->height / 4;
 
 	if (view->pool_count > 1)
 		qsort(view->pools, view->pool_count, sizeof view->pools[0], pool_order);
@@ -251,8 +199,8 @@ static void lay_pools(
 
 		text_format(whole, sizeof whole, "%s/%s", pool->database, pool->user);
 		if (screen->width < NARROW) {
-			lay_say(page, screen, style, "%s", lay_cell(name, screen, whole, screen->width));
-			lay_say(page, screen, style, " %d of %d, %d wait", pool->lent, pool->limit, pool->waiting);
+			lay_say(page, screen, style, "%d of %d, %d wait: %s", pool->lent, pool->limit, pool->waiting,
+				lay_word(name, screen, whole));
 			continue;
 		}
 		limit[0] = wait[0] = 0;
@@ -266,7 +214,7 @@ static void lay_pools(
 			spark(sparks, past, pool, screen, screen->width >= 100 ? 20 : 8), pool->lent, pool->idle, limit,
 			wait);
 	}
-	if (view->pool_count > most)
+	if (view->pool_count > most && most > 0)
 		lay_say(page, screen, STYLE_FAINT, "and %zu more pools", view->pool_count - most);
 }
 
@@ -373,63 +321,85 @@ static void lay_detail(struct top_page *page, const struct top_screen *screen, c
 	lay_wrapped(page, screen, STYLE_FAINT, l->statement, 4);
 }
 
+static bool shown(const struct top_view *view, const struct top_screen *screen, size_t i)
+{
+	return screen->list == TOP_LEASES ? lease_shown(screen, &view->leases[i])
+					  : origin_shown(screen, &view->origins[i]);
+}
+
+/* Take note of the chosen row, and lay what there is to say of it on a page of its own, since the list gets what room that leaves. */
+static void choose(
+	struct top_page *page, const struct top_view *view, const struct top_screen *screen, struct top_page *detail)
+{
+	size_t i = 0, at = 0;
+
+	if (page->rows == 0)
+		return;
+	for (; !shown(view, screen, i) || at < screen->chosen; i++)
+		at += shown(view, screen, i);
+	if (screen->list == TOP_ORIGINS) {
+		page->chosen_origin = view->origins[i];
+		return;
+	}
+	page->chosen_client = view->leases[i].client;
+	page->chosen_process = view->leases[i].process;
+	if (screen->height >= LOW)
+		lay_detail(detail, screen, &view->leases[i]);
+}
+
+static void lay_rows(
+	struct top_page *page, const struct top_view *view, const struct top_screen *screen, size_t count, size_t room)
+{
+	size_t first = screen->chosen >= room ? screen->chosen - room + 1 : 0, at = 0;
+
+	for (size_t i = 0; i < count && at < first + room; i++) {
+		enum top_style style = at == screen->chosen && screen->height > 0 ? STYLE_CHOSEN : STYLE_PLAIN;
+
+		if (!shown(view, screen, i) || at++ < first)
+			continue;
+		if (screen->list == TOP_LEASES)
+			lay_lease(page, screen, &view->leases[i], style);
+		else
+			lay_origin(page, screen, &view->origins[i], style);
+	}
+}
+
 static void lay_list(struct top_page *page, struct top_view *view, struct top_screen *screen)
 {
 	static const char *const sorts[][TOP_SORTS] = { { "what they hold", "who waits for what they hold", "name" },
 		{ "age", "who waits behind them", "name" } };
 	bool leases = screen->list == TOP_LEASES;
-	size_t count = leases ? view->lease_count : view->origin_count, room, first, at = 0;
-	const struct top_lease *chosen = NULL;
-	char filter[600] = "", shown[600];
+	size_t count = leases ? view->lease_count : view->origin_count, used;
+	struct top_page detail = { 0 };
+	char filter[600] = "", with[600];
 
 	if (leases && count > 1)
 		qsort_r(view->leases, count, sizeof view->leases[0], lease_order, screen);
 	else if (count > 1)
 		qsort_r(view->origins, count, sizeof view->origins[0], origin_order, screen);
 	for (size_t i = 0; i < count; i++)
-		page->rows += leases ? lease_shown(screen, &view->leases[i]) : origin_shown(screen, &view->origins[i]);
+		page->rows += shown(view, screen, i);
 	if (screen->chosen >= page->rows)
 		screen->chosen = page->rows ? page->rows - 1 : 0;
 	if (screen->filter[0])
 		text_format(filter, sizeof filter, ", with \"%s\"",
-			lay_cell(shown, screen, screen->filter, (int)letters(screen->filter)));
+			lay_cell(with, screen, screen->filter, lay_columns(screen->filter)));
 	lay_say(page, screen, STYLE_TITLE, "%zu %s%s%s by %s%s", page->rows, leases ? "lease" : "origin",
 		page->rows == 1 ? "" : "s", screen->drilled ? " of one origin" : "", sorts[leases][screen->sort],
 		filter);
-	if (screen->width >= NARROW)
+	if (screen->width >= NARROW && (screen->height == 0 || screen->height >= LOW))
 		lay_say(page, screen, STYLE_FAINT, "%s",
 			leases ? "process          age  wait  application, state, statement"
 			       : "  lent   wait clients  application, database/user, address");
-	/* The keys, and five lines for what is chosen. */
-	room = screen->height > 0
-		? (size_t)screen->height - (page->count < (size_t)screen->height ? page->count : (size_t)screen->height)
-		: page->rows;
-	if (screen->height > 0)
-		room = room > (leases ? 8 : 3) ? room - (leases ? 7 : 2) : 1;
-	first = screen->chosen >= room ? screen->chosen - room + 1 : 0;
-	for (size_t i = 0; i < count; i++) {
-		enum top_style style;
-
-		if (!(leases ? lease_shown(screen, &view->leases[i]) : origin_shown(screen, &view->origins[i])))
-			continue;
-		style = at == screen->chosen && screen->height > 0 ? STYLE_CHOSEN : STYLE_PLAIN;
-		if (at == screen->chosen && leases) {
-			chosen = &view->leases[i];
-			page->chosen_client = chosen->client;
-			page->chosen_process = chosen->process;
-		} else if (at == screen->chosen) {
-			page->chosen_origin = view->origins[i];
-		}
-		if (at >= first && at < first + room) {
-			if (leases)
-				lay_lease(page, screen, &view->leases[i], style);
-			else
-				lay_origin(page, screen, &view->origins[i], style);
-		}
-		at++;
-	}
-	if (chosen && screen->height > 0)
-		lay_detail(page, screen, chosen);
+	choose(page, view, screen, &detail);
+	used = page->count + detail.count + 1; /* with the keys */
+	lay_rows(page, view, screen, count,
+		screen->height == 0                     ? page->rows
+			: (size_t)screen->height > used ? (size_t)screen->height - used
+							: 1);
+	for (size_t i = 0; i < detail.count; i++)
+		lay_say(page, screen, detail.lines[i].style, "%s", detail.lines[i].text);
+	top_page_fini(&detail);
 }
 
 void top_lay(struct top_page *page, struct top_view *view, const struct top_past *past, struct top_screen *screen)
@@ -444,8 +414,11 @@ void top_lay(struct top_page *page, struct top_view *view, const struct top_past
 		idle += view->pools[i].idle;
 		waiting += view->pools[i].waiting;
 	}
-	lay_say(page, screen, STYLE_TITLE, "%d lent, %d idle, %d waiting  %s %s", lent, idle, waiting,
-		kinds[view->kind], lay_cell(from, screen, screen->from ? screen->from : "", 60));
+	if (screen->width < NARROW)
+		lay_say(page, screen, STYLE_TITLE, "%d lent, %d waiting", lent, waiting);
+	else
+		lay_say(page, screen, STYLE_TITLE, "%d lent, %d idle, %d waiting  %s %s", lent, idle, waiting,
+			kinds[view->kind], lay_word(from, screen, screen->from ? screen->from : ""));
 	if (screen->message && screen->message[0])
 		lay_wrapped(page, screen, STYLE_LEAK, screen->message, screen->height > 10 ? 4 : 1);
 	if (screen->in_lease) {

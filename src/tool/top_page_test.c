@@ -2,6 +2,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <locale.h>
 #include <stdlib.h>
 #include <cmocka.h>
 
@@ -245,6 +246,54 @@ static void the_past_of_a_pool_is_told_in_few_letters_and_its_peak_is_not_lost(v
 	top_view_fini(&view);
 }
 
+static size_t rows_with(const struct top_page *page, const char *words)
+{
+	size_t count = 0;
+
+	for (size_t i = 0; i < page->count; i++)
+		count += strstr(page->lines[i].text, words) != NULL;
+	return count;
+}
+
+static void a_low_screen_has_the_chosen_row_and_a_usual_one_several(void **state)
+{
+	static struct top_past past;
+	struct top_view view = view_new();
+	struct top_screen screen = { .width = 20, .height = 5, .keys = "q end" };
+	struct top_page page;
+
+	(void)state;
+	top_lay(&page, &view, &past, &screen);
+	assert_non_null(line_with(&page, "LEAK L12"));
+	assert_non_null(line_with(&page, "   3 \\x1b"));
+	top_page_fini(&page);
+	screen = (struct top_screen){ .width = 80, .height = 24, .keys = "q end", .list = TOP_LEASES };
+	top_lay(&page, &view, &past, &screen);
+	assert_int_equal(3, rows_with(&page, "executing"));
+	assert_int_equal(2, rows_with(&page, "SELECT ?, 2") + rows_with(&page, "SELECT '\u00e4', 2"));
+	top_page_fini(&page);
+	top_view_fini(&view);
+}
+
+static void letters_of_two_columns_take_two(void **state)
+{
+	static struct top_past past;
+	struct top_view view = view_new();
+	struct top_screen screen = { .width = 80, .height = 30 };
+	struct top_page page;
+
+	(void)state;
+	text_copy(view.origins[0].application, TOP_NAME,
+		"\u65e5\u672c\u8a9e\u65e5\u672c\u8a9e\u65e5\u672c\u8a9e\u65e5\u672c\u8a9e");
+	text_copy(view.origins[1].application, TOP_NAME, "\u65e5e\u0301");
+	top_lay(&page, &view, &past, &screen);
+	/* Twenty columns for a name: ten of these letters; and three with seventeen blanks behind them. */
+	assert_non_null(line_with(&page, "  \u65e5\u672c\u8a9e\u65e5\u672c\u8a9e\u65e5\u672c\u8a9e\u65e5 shop/app"));
+	assert_non_null(line_with(&page, "  \u65e5e\u0301                  shop/app"));
+	top_page_fini(&page);
+	top_view_fini(&view);
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
@@ -253,8 +302,11 @@ int main(void)
 		cmocka_unit_test(a_cure_that_is_longer_than_its_lines_says_so),
 		cmocka_unit_test(going_into_an_origin_shows_its_leases_and_the_filter_narrows_them),
 		cmocka_unit_test(a_lease_tells_all_of_itself_and_who_waits_behind_it),
+		cmocka_unit_test(a_low_screen_has_the_chosen_row_and_a_usual_one_several),
+		cmocka_unit_test(letters_of_two_columns_take_two),
 		cmocka_unit_test(the_past_of_a_pool_is_told_in_few_letters_and_its_peak_is_not_lost),
 	};
 
+	setlocale(LC_ALL, "C.UTF-8");
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 
+#include "base/redact.h"
 #include "base/text.h"
 #include "tool/doctor_ask.h"
 #include "tool/memory.h"
@@ -55,12 +56,17 @@ static void read_leaks(struct top_view *view, const PGresult *rows)
 	view->leaks = memory_new(rows_of(rows), sizeof view->leaks[0]);
 	for (int i = 0; i < (int)rows_of(rows); i++) {
 		struct top_leak *leak = &view->leaks[view->leak_count];
+		char end[40], age[40];
 
 		if (*cell(rows, i, "ended"))
 			continue;
 		view->leak_count++;
-		text_format(leak->title, sizeof leak->title, "LEAK %.8s, %lld %%, %.10s:", cell(rows, i, "pattern"),
-			(long long)cell_number(rows, i, "confidence"), cell(rows, i, "severity"));
+		text_copy(end, sizeof end, "");
+		if (*cell(rows, i, "exhausted_in"))
+			text_format(end, sizeof end, ", ends badly in %s",
+				text_duration(age, sizeof age, (time_us)(cell_real(rows, i, "exhausted_in") * 1e6)));
+		text_format(leak->title, sizeof leak->title, "LEAK %.8s, %lld %%, %.10s%s:", cell(rows, i, "pattern"),
+			(long long)cell_number(rows, i, "confidence"), cell(rows, i, "severity"), end);
 		text_format(leak->who, sizeof leak->who, "%s/%s \"%s\" at %s", cell(rows, i, "database"),
 			cell(rows, i, "user"), cell(rows, i, "application_name"), cell(rows, i, "address"));
 		TAKE(leak->evidence, "evidence");
@@ -278,7 +284,7 @@ static bool look_at_server(struct top_source *source, struct top_view *view, cha
 		TAKE(lease->application, "application_name");
 		TAKE(lease->address, "address");
 		TAKE(lease->state, "state");
-		TAKE(lease->statement, "statement");
+		redact_sql(lease->statement, sizeof lease->statement, span_text(cell(rows, i, "statement")));
 		lease->process = cell_number(rows, i, "pid");
 		lease->age = cell_real(rows, i, "age");
 		lease->in_state = cell_real(rows, i, "in_state");
