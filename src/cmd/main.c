@@ -42,11 +42,12 @@ static bool is_to_be_served(const char *word)
 
 static int unknown_command(const char *word)
 {
+	static const char *const options[] = { "--help", "--version", NULL };
 	const char *names[COMMANDS + 1] = { 0 }, *nearest;
 
 	for (size_t i = 0; i < COMMANDS; i++)
 		names[i] = commands[i].name;
-	nearest = text_nearest(word, names);
+	nearest = text_nearest(word, word[0] == '-' ? options : names);
 	fprintf(stderr, "pgweir: there is no command \"%s\"", word);
 	if (is_to_be_served(word))
 		fputs("; to serve it: pgweir serve, and this behind it\n", stderr);

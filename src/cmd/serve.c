@@ -211,6 +211,9 @@ int command_serve(int argc, char **argv)
 	missing = is_missing(setup.file);
 	status = serve(&setup);
 	if (status != 0 && missing)
-		fputs("To have one written: pgweir init URL -o FILE.ini\n", stderr);
+		fputs(strncmp(setup.file, "postgres", 8) == 0 && strchr(setup.file, ':')
+				? "If that is meant to be a URL, one is postgresql://USER:PASSWORD@HOST/DATABASE\n"
+				: "To have one written: pgweir init URL -o FILE.ini\n",
+			stderr);
 	return status;
 }

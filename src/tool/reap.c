@@ -6,6 +6,7 @@
 #include "tool/connect.h"
 #include "tool/manual.h"
 #include "tool/reap.h"
+#include "tool/table.h"
 
 /* `pgweir reap`, the safe form of
  *
@@ -26,7 +27,7 @@
 
 static int fail(const char *what, enum reap_status status)
 {
-	fprintf(stderr, "pgweir reap: %s\n", what);
+	show_lines(stderr, "pgweir reap: ", what);
 	return status;
 }
 
