@@ -137,12 +137,12 @@ export class Details {
 	leases(row) {
 		return [`Lease of ${originName(row)}`, element('p', { class: 'said' }, `${plain(row.state)} for ${duration(row.in_state)}, lent for ` +
 			`${duration(row.age)}${row.waiting > 0 ? `, ${row.waiting} wait for a server of its pool` : ''}.`),
-		...text('Pinned', row.pin), ...statement('What it asked first', row.first_statement), ...statement('What it asked last', row.statement),
+		...text('Who waits', row.waiters), ...text('Pinned', row.pin), ...statement('What it asked first', row.first_statement), ...statement('What it asked last', row.statement),
 		...(isIdle(row) ? command(`REAP DRY RUN CLIENT ${row.client};`) : []),
 		...list('Origin', this.state.picture.origins.filter((each) => each.id === row.origin), originName, (each) => this.open('origins', each.id)),
 		...list('Leaks', this.state.picture.leaks.filter((each) => each.origin === row.origin),
 			(each) => `${plain(each.pattern)} ${plain(each.name)}`, (each) => this.open('leaks', each.id)),
-		facts(row, ['statement', 'first_statement', 'pin'])];
+		facts(row, ['statement', 'first_statement', 'pin', 'waiters'])];
 	}
 
 	pools(row) {

@@ -94,6 +94,14 @@ struct pool_picture {
 uint32_t core_pools(const struct core *);
 bool core_pool_picture(const struct core *, pool_id, struct pool_picture *out); /* false: this id is not in use */
 
+/* Those who wait longest for a server of this pool, the longest first, `most` at most; also who waits for its own origin's (kept). Returns how
+ * many. */
+struct waiter_picture {
+	struct client_ref client;
+	time_us since;
+};
+size_t core_pool_waiters(const struct core *, pool_id, struct waiter_picture *out, size_t most);
+
 struct database_picture {
 	struct span name;
 	struct database_rules rules;

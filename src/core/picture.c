@@ -71,6 +71,40 @@ bool core_pool_picture(const struct core *core, pool_id id, struct pool_picture 
 	return true;
 }
 
+/* Into its place among those that wait as long or longer. False: all of them do, so whoever came later need not be asked. */
+static bool rank(struct waiter_picture *out, size_t *count, size_t most, const struct client *client)
+{
+	size_t at = *count;
+
+	while (at > 0 && out[at - 1].since > client->since)
+		at--;
+	if (at == most)
+		return false;
+	*count += *count < most;
+	memmove(&out[at + 1], &out[at], (*count - at - 1) * sizeof *out);
+	out[at] = (struct waiter_picture){ .client = client->ref, .since = client->since };
+	return true;
+}
+
+size_t core_pool_waiters(const struct core *core, pool_id id, struct waiter_picture *out, size_t most)
+{
+	const struct pool *pool = id < core->pools_count ? core->pools[id] : NULL;
+	size_t count = 0;
+
+	for (uint32_t w = 0; pool && pool->waiting > 0 && w < pool->workers; w++) {
+		const struct link *waiters = &pool->at[w].waiters;
+
+		for (const struct link *l = waiters->next; l != waiters; l = l->next)
+			if (!rank(out, &count, most, link_owner(l, struct client, link)))
+				break;
+	}
+	for (const struct line *line = pool && pool->kept ? pool->lines : NULL; line; line = line->hh.next)
+		for (const struct link *l = line->kept.next; l != &line->kept; l = l->next)
+			if (!rank(out, &count, most, link_owner(l, struct client, in_line)))
+				break;
+	return count;
+}
+
 uint32_t core_databases(const struct core *core)
 {
 	return core->databases_count;

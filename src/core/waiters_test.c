@@ -70,6 +70,34 @@ static int end(void **state)
 	return 0;
 }
 
+static void those_who_wait_longest_are_named_wherever_they_are(void **state)
+{
+	static const struct {
+		uint32_t worker, slot;
+		time_us since;
+	} order[] = { { 2, 0, 100 }, { 0, 0, 200 }, { 2, 1, 300 }, { 0, 1, 400 }, { 1, 0, 500 }, { 0, 2, 600 } };
+	static const size_t asked[] = { 4, 1, 5, 0, 3, 2 };
+	struct bench *b = *state;
+	struct waiter_picture named[8];
+
+	core_step(b->core, &(struct event){ .kind = EVENT_PAUSE, .now = b->now, .database = NO_DATABASE }, &b->effects);
+	assert_int_equal(core_pool_waiters(b->core, 0, named, 3), 0);
+	b->now = 2 * SECOND_US;
+	for (size_t i = 0; i < 6; i++)
+		want(b, client(order[asked[i]].worker, order[asked[i]].slot), order[asked[i]].since);
+	for (size_t most = 1; most <= 8; most++) {
+		size_t count = core_pool_waiters(b->core, 0, named, most);
+
+		assert_int_equal(count, most < 6 ? most : 6);
+		for (size_t i = 0; i < count; i++) {
+			assert_int_equal(named[i].since, order[i].since);
+			assert_int_equal(named[i].client.worker, order[i].worker);
+			assert_int_equal(named[i].client.client.slot, order[i].slot);
+		}
+	}
+	assert_int_equal(core_pool_waiters(b->core, 7, named, 3), 0); /* there is no such pool */
+}
+
 static void who_wants_again_goes_back_to_its_place(void **state)
 {
 	struct bench *b = *state;
@@ -170,6 +198,7 @@ static void the_median_lease_follows_what_leases_are_like(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(those_who_wait_longest_are_named_wherever_they_are, begin, end),
 		cmocka_unit_test_setup_teardown(who_wants_again_goes_back_to_its_place, begin, end),
 		cmocka_unit_test_setup_teardown(equals_keep_the_order_in_which_they_came, begin, end),
 		cmocka_unit_test_setup_teardown(

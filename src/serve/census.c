@@ -206,8 +206,9 @@ static void add_replication(struct snapshot *snapshot, const struct pool_picture
 	row->servers_orphaned += picture->orphaned;
 }
 
-static void visit_pools(struct worker *worker, struct snapshot *snapshot)
+static void visit_pools(struct worker *worker, struct letter_census *letter)
 {
+	struct snapshot *snapshot = letter->snapshot;
 	struct house *house = worker->house;
 	struct pool_picture *picture = malloc(sizeof *picture);
 	pool_id id;
@@ -219,6 +220,8 @@ static void visit_pools(struct worker *worker, struct snapshot *snapshot)
 		lock_take(house->lock);
 		known = core_pool_picture(house->core, id, picture);
 		is_last = id >= core_pools(house->core);
+		if (known && !picture->forgotten && (snapshot->parts & PART_LEASES))
+			behind_pool(&letter->behind, worker, id);
 		lock_drop(house->lock);
 		if (!known && is_last)
 			break;
@@ -544,6 +547,7 @@ static void add_lease(struct worker *worker, struct snapshot *snapshot, const st
 		return;
 	row->client = guest->number;
 	row->server = channel->number;
+	row->pool = channel->pool;
 	row->server_process_id = channel->process_id;
 	guest_who(guest, &row->who);
 	text_copy(row->state, sizeof row->state, lease_state(channel, &since));
@@ -739,7 +743,7 @@ void census_visit(struct worker *worker, struct letter_census *letter)
 	if (letter->next == 0) {
 		visit_totals(worker, snapshot);
 		visit_settings(worker, snapshot);
-		visit_pools(worker, snapshot);
+		visit_pools(worker, letter);
 		visit_databases(worker, snapshot);
 		visit_users(worker, snapshot);
 		visit_report(worker, snapshot);
@@ -747,12 +751,15 @@ void census_visit(struct worker *worker, struct letter_census *letter)
 		peering_visit(worker, snapshot);
 	}
 	visit_own(worker, snapshot);
+	behind_visit(&letter->behind, worker);
 	letter->next++;
 	if (letter->next < worker->house->worker_count) {
 		worker_post(worker, letter->next, &letter->letter);
 		return;
 	}
 	finish_averages(snapshot, worker->config->stats_period);
+	behind_finish(&letter->behind, snapshot);
+	behind_fini(&letter->behind);
 	letter->next = worker->house->worker_count + 1;
 	if (letter->to_keeper) {
 		mailbox_post(worker->house->keeper_mailbox, &letter->letter);

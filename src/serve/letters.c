@@ -240,6 +240,7 @@ void letters_sweep(struct worker *worker)
 		case LETTER_CENSUS:
 			census = (struct letter_census *)(void *)letter;
 			snapshot_free(census->snapshot);
+			behind_fini(&census->behind);
 			free(census);
 			break;
 		case LETTER_SURVEY:

@@ -5,6 +5,7 @@
 #include "config/config.h"
 #include "core/effect.h"
 #include "io/loop.h"
+#include "serve/behind.h"
 #include "view/snapshot.h"
 
 /* The letters that workers and the keeper write each other. Whoever receives one owns it. */
@@ -68,6 +69,7 @@ struct letter_census {
 	struct snapshot *snapshot; /* owned by the letter */
 	uint32_t next;             /* the worker to visit next */
 	bool to_keeper;            /* for the HTTP server, and no console */
+	struct behind behind;
 };
 
 enum command_kind { COMMAND_RELOAD, COMMAND_SET, COMMAND_SHUTDOWN, COMMAND_TAKEN_OVER };

@@ -66,6 +66,7 @@ void top_print_json(const struct top_view *view, FILE *to)
 		object_set(row, "age", l->age >= 0 ? json_real(l->age) : json_null());
 		object_set(row, "in_state", l->in_state >= 0 ? json_real(l->in_state) : json_null());
 		put_number(row, "waiting", l->waiting);
+		object_set(row, "waiters", l->waiters[0] ? text_json(span_text(l->waiters)) : json_null());
 		object_set(row, "behind", l->behind ? json_integer(l->behind) : json_null());
 		array_append(leases, row);
 	}

@@ -64,6 +64,7 @@ static int by_waiting(const void *a, const void *b)
 	return ((const struct top_origin *)b)->waiting - ((const struct top_origin *)a)->waiting;
 }
 
+/* Those who wait longest by number, as it is at this moment, and all by origin, as it was when origins were last looked at. */
 static void lay_behind(
 	struct top_page *page, struct top_view *view, const struct top_screen *screen, const struct top_lease *lease)
 {
@@ -72,6 +73,8 @@ static void lay_behind(
 	lay_say(page, screen, lease->waiting ? STYLE_WAIT : STYLE_FAINT,
 		direct ? "%d wait%s for its locks" : "%d wait%s for a server of its pool", lease->waiting,
 		lease->waiting == 1 ? "s" : "");
+	if (lease->waiters[0])
+		lay_wrapped(page, screen, STYLE_WAIT, lease->waiters, screen->height > 20 ? 6 : 2);
 	for (size_t i = 0; direct && i < view->lease_count; i++) {
 		if (view->leases[i].behind == lease->process)
 			lay_waiting_session(page, screen, &view->leases[i]);

@@ -35,6 +35,7 @@ struct top_lease {
 	double age, in_state; /* seconds; below 0: not told */
 	int waiting;          /* how many wait behind it: for its pool, or for its locks */
 	int64_t behind;       /* the process that it waits for, or 0 */
+	char waiters[640];    /* pgweir: who they are, in words */
 };
 
 struct top_leak {

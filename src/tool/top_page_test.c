@@ -43,6 +43,9 @@ static struct top_view view_new(void)
 			.state = "executing",
 			.age = i,
 			.waiting = i == 0 ? 2 : 0 };
+		if (i == 0)
+			text_copy(view.leases[i].waiters, sizeof view.leases[i].waiters,
+				"client 17 of origin 3, \"\x1b[2Jweb\" at 10.0.0.9, for 2.5 s");
 		text_format(view.leases[i].statement, sizeof view.leases[i].statement, "SELECT '\u00e4', %d", i);
 	}
 	text_copy(view.leaks[0].title, TOP_NAME, "LEAK L12, 90 %, urgent:");
@@ -205,6 +208,7 @@ static void a_lease_tells_all_of_itself_and_who_waits_behind_it(void **state)
 	assert_non_null(line_with(&page, "  BEGIN"));
 	assert_non_null(line_with(&page, "2 wait for a server of its pool"));
 	assert_non_null(line_with(&page, "     2 \\x1b[31mred  shop/app at 10.0.0.2"));
+	assert_non_null(line_with(&page, "  client 17 of origin 3, \"\\x1b[2Jweb\" at 10.0.0.9, for 2.5 s"));
 	assert_null(line_with(&page, "10.0.0.1")); /* waits for nothing */
 	top_page_fini(&page);
 	/* Both have to be so: numbers are given again. */

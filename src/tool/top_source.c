@@ -113,6 +113,7 @@ static void read_leases(struct top_view *view, const PGresult *rows)
 		lease->age = cell_real(rows, i, "age");
 		lease->in_state = cell_real(rows, i, "in_state");
 		lease->waiting = (int)cell_number(rows, i, "waiting");
+		TAKE(lease->waiters, "waiters");
 	}
 }
 

@@ -100,6 +100,7 @@ static const struct column lease_columns[] = {
 	{ "addr", TEXT }, { "port", INT4 }, { "origin", INT4 }, { "remote_pid", INT4 }, { "state", TEXT },
 	{ "age", NUMERIC }, { "in_state", NUMERIC }, { "transaction_age", NUMERIC }, { "waiting", INT4 },
 	{ "first_statement", TEXT }, { "statement", TEXT }, { "route", TEXT }, { "trace_id", TEXT }, { "pin", TEXT },
+	{ "waiters", TEXT },
 };
 #define E(put, member) { put, offsetof(struct lease_row, member) }
 static const struct field lease_fields[] = {
@@ -107,6 +108,7 @@ static const struct field lease_fields[] = {
 	E(put_text, who.address), E(put_int, who.port), E(put_u32, who.origin), E(put_u32, server_process_id), E(put_text, state),
 	E(put_duration, age), E(put_duration, in_state), E(put_duration_or_null, transaction_age), E(put_u32, waiting),
 	E(put_text_or_null, first), E(put_text_or_null, statement), E(put_text_or_null, route), E(put_text_or_null, trace), E(put_text_or_null, pin),
+	E(put_text_or_null, waiters),
 };
 
 static const struct column pin_columns[] = {

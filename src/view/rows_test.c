@@ -245,7 +245,7 @@ static const struct expectation {
 	{ "leases",
 		"client:23 server:23 user:25 database:25 application_name:25 addr:25 port:23 origin:23 remote_pid:23 state:25 "
 		"age:1700 in_state:1700 transaction_age:1700 waiting:23 first_statement:25 statement:25 route:25 trace_id:25 "
-		"pin:25",
+		"pin:25 waiters:25",
 		PART_LEASES | PART_POOLS },
 	{ "ledger",
 		"client:23 user:25 database:25 application_name:25 addr:25 port:23 origin:23 state:25 connect_time:25 age:1700 "

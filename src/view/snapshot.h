@@ -217,7 +217,9 @@ struct lease_row {
 	uint32_t server_process_id;
 	char state[24]; /* executing, idle in transaction, idle (a session's), sending, learning, checking */
 	time_us age, in_state, transaction_age;
-	uint32_t waiting; /* clients that wait for a server of its pool */
+	uint32_t pool;
+	uint32_t waiting;  /* clients that wait for a server of its pool */
+	char waiters[640]; /* those of them who wait longest, in words; empty: nobody waits */
 	char first[SNAPSHOT_WORDS], statement[SNAPSHOT_WORDS], route[SNAPSHOT_NAME], trace[40];
 	char pin[160];                      /* why it outlives its transaction; empty: it does not */
 	char pin_statement[SNAPSHOT_WORDS]; /* which statement made it so */

@@ -161,12 +161,13 @@ class Dashboard(Story):
 
     @takes(120)
     def names_of_strangers_are_text_and_nothing_of_them_runs(self):
-        pooler = self._pooler(databases={"app": "dbname=app", f"'{NASTY_DATABASE}'": "dbname=app"})
+        pooler = self._pooler(default_pool_size=2, databases={"app": "dbname=app", f"'{NASTY_DATABASE}'": "dbname=app"})
         for name in (NASTY, DIRECTED):
             client = pooler.client(parameters={"application_name": name})
             client.query("BEGIN")
             client.query("SELECT 1 AS \"<script>window.owned=2</script>\"")
         pooler.client(database=NASTY_DATABASE, parameters={"application_name": "x"}).query("SELECT 1")
+        pooler.client(parameters={"application_name": NASTY}).send(wire.query("SELECT 2"))
         with self._page() as driver:
             wait_until("leaks are shown", lambda: len(self._rows("leaks")) >= 1)
             wait_until("all leases are shown", lambda: len(self._rows("leases")) == 2)
@@ -182,6 +183,8 @@ class Dashboard(Story):
                 wait_until("details are open", lambda: driver.execute_script("return document.getElementById('details').open"))
                 if number != "5":
                     self.assertIn("<script>", self._text("details"))
+                if number == "4":
+                    self._shows("details", "Who waits", f'"{NASTY}" at 127.0.0.1')
                 self._press("Escape")
             self.assertEqual([0, None], driver.execute_script(
                 "return [document.querySelectorAll('#dashboard img, #dashboard b b, #dashboard script').length, window.owned ?? null]"))

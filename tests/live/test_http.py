@@ -160,6 +160,7 @@ class Http(Story):
         self.assertIn("held", lease["statement"])
         self.assertIsInstance(lease["age"], float)
         self.assertIsNone(lease["pin"])
+        self.assertRegex(lease["waiters"], r'^client \d+ of origin \d+, "app" at 127\.0\.0\.1:\d+, for ')
         self.assertEqual(pooler.show("VERSION")[0]["version"], got["version"])
         self.assertEqual((False, False, {}), (got["draining"], got["paused"], got["left_out"]))
         self.assertGreater(got["time"], got["started"])

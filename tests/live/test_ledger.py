@@ -1,6 +1,7 @@
 """What pgweir keeps account of: who its clients are, what they do, and what they hold."""
 import os
 import pathlib
+import re
 import ssl
 import subprocess
 import sys
@@ -200,6 +201,35 @@ class The_ledger(Story):
         account, = [each for each in pooler.show("LEDGER") if each["application_name"] == "deaf"]
         self.assertEqual("sending", account["state"])
         self.assertGreater(float(account["sending_time"]), 0.5)
+
+    def whoever_waits_behind_a_lease_is_named(self):
+        pooler = self.pooler(settings={**QUICK, "default_pool_size": 1, "workers": 2})
+        names = ["first", "\x1b[2J\"; client 99", "third", "fourth", "fifth"]
+        waiters = [pooler.client(parameters={"application_name": name}) for name in names]
+        holder = pooler.client(parameters={"application_name": "holder"})
+        holder.begin()
+        lease, = pooler.show("LEASES")
+        self.assertEqual(("0", None), (lease["waiting"], lease["waiters"]))
+        for number, client in enumerate(waiters, 1):
+            client.send(query("SELECT 1"))
+            wait_until("it waits", lambda: int(pooler.pool()["cl_waiting"]) == number)
+        lease, = pooler.show("LEASES")
+        self.assertEqual("5", lease["waiting"])
+        rows = {row["port"]: row for row in pooler.show("LEDGER")}
+        said = [(rows[str(client.socket.getsockname()[1])], shown) for client, shown in
+                zip(waiters, ("first", r'\x1b[2J"; client 99', "third"))]
+        wanted = "; ".join(rf'client {row["client"]} of origin {row["origin"]}, "{re.escape(shown)}" at 127\.0\.0\.1:{row["port"]}, '
+                           r"for [0-9.]+ (ms|s|us)" for row, shown in said)
+        self.assertRegex(lease["waiters"], rf"^{wanted}; and 2 more$")
+        # Who waits no more is named no more, and the next one is.
+        for client in waiters[:2]:
+            client.close()
+        lease = wait_until("two have gone", lambda: next((row for row in pooler.show("LEASES") if row["waiting"] == "3"), None))
+        self.assertRegex(lease["waiters"], r'^client \d+ .*"third".*; client \d+ .*"fourth".*; client \d+ .*"fifth"[^;]*$')
+        holder.query("COMMIT")
+        for client in waiters[2:]:
+            client.reply()
+        self.assertEqual([], pooler.show("LEASES"))
 
     def a_session_is_a_pin(self):
         pooler = self.pooler(settings={**QUICK, "pool_mode": "session"})

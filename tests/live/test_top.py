@@ -74,6 +74,7 @@ class Top(Story):
         terminal.keys("Enter")
         screen = terminal.shows("lease of process", "application  sleeper", "executing for", "pg_sleep(?)", "1 waits for a server of its pool")
         self.assertRegex(screen, r"1 waiter +app/app at 127\.0\.0\.1")
+        self.assertRegex(screen, r'client \d+ of origin \d+, "waiter" at 127\.0\.0\.1:\d+, for \d')
         terminal.keys("Escape")
         terminal.shows("1 lease of one origin")
         terminal.keys("Escape", "/", "Escape", "w")
