@@ -2,7 +2,7 @@
 
 import { Charts } from './charts.js';
 import { isIdle, leasesOf, wait } from './headline.js';
-import { duration, element, originName, plain, say } from './words.js';
+import { duration, element, many, originName, plain, say } from './words.js';
 
 const seconds = new Set(['age', 'in_state', 'transaction_age', 'oldest', 'exhausted_in', 'oldest_quiet', 'oldest_hold', 'median_rest',
 	'median_life', 'executing_time', 'in_transaction_time']);
@@ -32,6 +32,26 @@ function list(title, rows, line, open) {
 		button.addEventListener('click', () => open(row));
 		return element('li', {}, button);
 	}))];
+}
+
+const kinds = { process: 'process', tls_name: 'name in the certificate', route: 'route', controller: 'controller', action: 'action', job: 'job' };
+
+function part(row) {
+	const holds = row.holding > 0 ? `, ${row.holding} idle in transaction, the longest for ${duration(row.oldest_hold)}` : '';
+	const quiet = row.quiet > 0 ? `, ${row.quiet} quiet, the longest for ${duration(row.oldest_quiet)}` : '';
+	return `${plain(row.value)}: ${many(row.clients, 'client')}${quiet}${holds}`;
+}
+
+// Whom an origin consists of. They come in the order in which they are to be read: by kind, those that forgot most first.
+function parts(origin, picture) {
+	const rows = picture.breakdowns.filter((each) => each.origin === origin);
+	if (rows.length === 0 && picture.left_out.breakdowns > 0)
+		return [element('p', { class: 'said' }, 'What it consists of is not in this picture: SHOW BREAKDOWNS tells.')];
+	return Object.entries(kinds).flatMap(([by, title]) => {
+		const own = rows.filter((each) => each.by === by);
+		return own.length === 0 ? [] : [element('h3', {}, `By ${title} (${own.length})`),
+			element('ul', { class: 'parts' }, ...own.map((row) => element('li', {}, part(row))))];
+	});
 }
 
 const lease = (row) => `${originName(row)} ${plain(row.state)} for ${duration(row.in_state)}: ${plain(row.statement ?? '–')}`;
@@ -131,7 +151,8 @@ export class Details {
 	}
 
 	origins(row) {
-		return [originName(row), ...statement('What it asked last', row.statement), ...this.related(row, row.id), facts(row, ['statement'])];
+		return [originName(row), ...statement('What it asked last', row.statement), ...this.related(row, row.id),
+			...parts(row.id, this.state.picture), facts(row, ['statement'])];
 	}
 
 	leases(row) {

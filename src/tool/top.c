@@ -19,7 +19,7 @@
  *
  *     top_source    the console of pgweir or PgBouncer, or PostgreSQL itself
  *     top_model.h   what is known at one moment
- *     top_page      its layout, which knows no terminal; top_lease: the page of one lease
+ *     top_page      its layout, which knows no terminal; top_lease: the page of one lease; top_inside: what an origin consists of
  *     top_json      for scripts
  *     top_reap      what `r` does on PostgreSQL itself
  *
@@ -41,6 +41,7 @@ static int print_once(const struct options *o, struct top_source *source)
 	struct top_page page;
 	char problem[400];
 
+	source->inside = o->json;
 	if (!top_source_look(source, &view, problem, sizeof problem)) {
 		show_lines(stderr,
 			"pgweir top: ", source->trouble.trouble == CONNECT_FINE ? problem : source->trouble.text);
@@ -113,6 +114,7 @@ static void look(struct top *top)
 {
 	char problem[400];
 
+	top->source->inside = top->screen.drilled;
 	if (top_source_look(top->source, &top->view, problem, sizeof problem)) {
 		if (!top->seen)
 			top->message[0] = 0;
@@ -220,6 +222,7 @@ static bool take_key(struct top *top, int key)
 			screen->drilled = true;
 			screen->list = TOP_LEASES;
 			screen->chosen = 0;
+			top->next = 0;
 		} else if (screen->list == TOP_LEASES && top->page.rows > 0) {
 			screen->lease.client = top->page.chosen_client;
 			screen->lease.process = top->page.chosen_process;

@@ -29,7 +29,7 @@ void top_print_json(const struct top_view *view, FILE *to)
 	static const char *const kinds[] = { "pgweir", "pgbouncer", "postgresql" };
 	json_t *document = memory_got(json_object()), *pools = memory_got(json_array()),
 	       *origins = memory_got(json_array());
-	json_t *leases = memory_got(json_array()), *leaks = memory_got(json_array());
+	json_t *leases = memory_got(json_array()), *leaks = memory_got(json_array()), *parts = memory_got(json_array());
 
 	for (size_t i = 0; i < view->pool_count; i++) {
 		const struct top_pool *p = &view->pools[i];
@@ -51,6 +51,20 @@ void top_print_json(const struct top_view *view, FILE *to)
 		put_number(row, "lent", o->lent);
 		put_number(row, "waiting", o->waiting);
 		array_append(origins, row);
+	}
+	for (size_t i = 0; i < view->part_count; i++) {
+		const struct top_part *part = &view->parts[i];
+		json_t *row = memory_got(json_object());
+
+		put_number(row, "origin", part->origin);
+		put(row, "by", part->by);
+		put(row, "value", part->value);
+		put_number(row, "clients", part->clients);
+		put_number(row, "quiet", part->quiet);
+		put_number(row, "holding", part->holding);
+		object_set(row, "oldest_quiet", part->oldest_quiet > 0 ? json_real(part->oldest_quiet) : json_null());
+		object_set(row, "oldest_hold", part->oldest_hold > 0 ? json_real(part->oldest_hold) : json_null());
+		array_append(parts, row);
 	}
 	for (size_t i = 0; i < view->lease_count; i++) {
 		const struct top_lease *l = &view->leases[i];
@@ -83,6 +97,7 @@ void top_print_json(const struct top_view *view, FILE *to)
 	object_set(document, "leaks", leaks);
 	object_set(document, "pools", pools);
 	object_set(document, "origins", origins);
+	object_set(document, "breakdowns", parts);
 	object_set(document, "leases", leases);
 	json_dumpf(document, to, JSON_INDENT(2));
 	fputc('\n', to);

@@ -27,6 +27,9 @@ void lay_wrapped(struct top_page *, const struct top_screen *, enum top_style, c
 /* A duration in words; "-" where it is not told. Returns out. */
 const char *lay_age(char out[40], double seconds);
 
+/* What the origin `screen->of` consists of, as far as it is known. */
+void lay_inside(struct top_page *, const struct top_view *, const struct top_screen *);
+
 /* Everything about one lease, `screen->lease`, and who waits behind it. */
 void lay_one_lease(struct top_page *, struct top_view *, const struct top_screen *);
 

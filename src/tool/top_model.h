@@ -38,6 +38,14 @@ struct top_lease {
 	char waiters[640];    /* pgweir: who they are, in words */
 };
 
+/* A part of an origin: its clients of one process, TLS name, route ... */
+struct top_part {
+	int64_t origin;
+	char by[16], value[130];
+	int clients, quiet, holding;
+	double oldest_quiet, oldest_hold; /* seconds; 0: there is none */
+};
+
 struct top_leak {
 	char title[TOP_NAME], who[200], evidence[400], cure[600];
 };
@@ -48,7 +56,8 @@ struct top_view {
 	struct top_origin *origins;
 	struct top_lease *leases;
 	struct top_leak *leaks;
-	size_t pool_count, origin_count, lease_count, leak_count;
+	struct top_part *parts; /* of an origin together, and of a kind together; only where they were asked for */
+	size_t pool_count, origin_count, lease_count, leak_count, part_count;
 };
 
 void top_view_fini(struct top_view *);

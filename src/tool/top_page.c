@@ -426,6 +426,8 @@ void top_lay(struct top_page *page, struct top_view *view, const struct top_past
 	} else {
 		lay_leaks(page, view, screen);
 		lay_pools(page, view, past, screen);
+		if (screen->drilled)
+			lay_inside(page, view, screen);
 		lay_list(page, view, screen);
 	}
 	if (!screen->keys)
@@ -449,5 +451,6 @@ void top_view_fini(struct top_view *view)
 	free(view->origins);
 	free(view->leases);
 	free(view->leaks);
+	free(view->parts);
 	*view = (struct top_view){ .kind = view->kind };
 }

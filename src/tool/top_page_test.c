@@ -75,17 +75,25 @@ static void every_size_holds_its_lines_and_no_control_character(void **state)
 {
 	static struct top_past past;
 	struct top_view view = view_new();
+	struct top_origin red = view.origins[1];
 
 	(void)state;
+	view.parts = memory_new(9, sizeof view.parts[0]);
+	for (; view.part_count < 9; view.part_count++)
+		view.parts[view.part_count] = (struct top_part){
+			.by = "ro\x1bute", .value = "/\u202e\n\x7f", .holding = 3
+		};
 	top_past_add(&past, &view);
 	for (int width = 1; width < 300; width += width < 60 ? 1 : 37) {
 		for (int height = 1; height < 60; height += 7) {
-			for (int how = 0; how < 6; how++) {
+			for (int how = 0; how < 8; how++) {
 				struct top_screen screen = { .width = width,
 					.height = height,
 					.ascii = how & 1,
 					.list = how >> 1 ? TOP_LEASES : TOP_ORIGINS,
 					.in_lease = how >> 1 == 2,
+					.drilled = how >> 1 == 3,
+					.of = red,
 					.lease = { .client = 10, .process = 100 },
 					.keys = "q end" };
 				struct top_page page;
@@ -189,6 +197,47 @@ static void lay_lease_page(struct top_page *page, struct top_view *view, int64_t
 	};
 
 	top_lay(page, view, &past, &screen);
+}
+
+static void an_origin_tells_what_it_consists_of(void **state)
+{
+	static const char *const kinds[] = { "process", "route", "job" };
+	static struct top_past past;
+	struct top_view view = view_new();
+	struct top_screen screen = { .width = 120, .height = 40, .list = TOP_LEASES, .drilled = true };
+	struct top_page page;
+
+	(void)state;
+	view.origins[1].id = 3;
+	screen.of = view.origins[1];
+	view.parts = memory_new(61, sizeof view.parts[0]);
+	view.parts[view.part_count++] = (struct top_part){
+		.origin = 2, .by = "route", .value = "elsewhere", .clients = 1
+	};
+	for (size_t i = 0; i < 60; i++) {
+		struct top_part *part = &view.parts[view.part_count++];
+
+		*part = (struct top_part){ .origin = 3, .clients = 9, .quiet = i == 1 ? 4 : 0 };
+		text_copy(part->by, sizeof part->by, kinds[i / 20]);
+		text_format(part->value, sizeof part->value, "\x1b[2J\u202e<b>%zu", i);
+	}
+	view.parts[21].holding = 2;
+	view.parts[21].oldest_hold = 7.5;
+	top_lay(&page, &view, &past, &screen);
+	assert_non_null(line_with(&page, "process    \\x1b[2J\\u{202e}<b>0 "));
+	assert_non_null(line_with(&page, "9 clients, 4 quiet"));
+	assert_non_null(line_with(&page, "9 clients, 2 idle in transaction, the longest for 7.5 s"));
+	assert_non_null(line_with(&page, "job        \\x1b[2J\\u{202e}<b>40 "));
+	assert_non_null(line_with(&page, "and 48 more: SHOW BREAKDOWNS")); /* four of each */
+	assert_null(line_with(&page, "elsewhere"));
+	assert_null(line_with(&page, "\x1b"));
+	assert_non_null(line_with(&page, "3 leases of one origin")); /* below it */
+	top_page_fini(&page);
+	screen.drilled = false;
+	top_lay(&page, &view, &past, &screen);
+	assert_null(line_with(&page, "SHOW BREAKDOWNS"));
+	top_page_fini(&page);
+	top_view_fini(&view);
 }
 
 static void a_lease_tells_all_of_itself_and_who_waits_behind_it(void **state)
@@ -305,6 +354,7 @@ int main(void)
 		cmocka_unit_test(who_holds_most_and_whose_pool_waits_comes_first),
 		cmocka_unit_test(a_cure_that_is_longer_than_its_lines_says_so),
 		cmocka_unit_test(going_into_an_origin_shows_its_leases_and_the_filter_narrows_them),
+		cmocka_unit_test(an_origin_tells_what_it_consists_of),
 		cmocka_unit_test(a_lease_tells_all_of_itself_and_who_waits_behind_it),
 		cmocka_unit_test(a_low_screen_has_the_chosen_row_and_a_usual_one_several),
 		cmocka_unit_test(letters_of_two_columns_take_two),

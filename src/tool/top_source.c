@@ -117,6 +117,23 @@ static void read_leases(struct top_view *view, const PGresult *rows)
 	}
 }
 
+static void read_parts(struct top_view *view, const PGresult *rows)
+{
+	view->parts = memory_new(rows_of(rows), sizeof view->parts[0]);
+	for (int i = 0; i < (int)rows_of(rows); i++) {
+		struct top_part *part = &view->parts[view->part_count++];
+
+		part->origin = cell_number(rows, i, "origin");
+		TAKE(part->by, "by");
+		TAKE(part->value, "value");
+		part->clients = (int)cell_number(rows, i, "clients");
+		part->quiet = (int)cell_number(rows, i, "quiet");
+		part->holding = (int)cell_number(rows, i, "holding");
+		part->oldest_quiet = cell_real(rows, i, "oldest_quiet");
+		part->oldest_hold = cell_real(rows, i, "oldest_hold");
+	}
+}
+
 /* The origin of these words, made where there is none yet; the list has room. */
 static struct top_origin *origin_of(struct top_view *view, const PGresult *rows, int i, const char *address)
 {
@@ -202,6 +219,12 @@ static bool look_at_console(struct top_source *source, struct top_view *view, ch
 		more = fine ? ask(source->connection, "SHOW LEAKS", problem, size) : NULL;
 		read_leaks(view, more);
 		fine = more != NULL;
+		if (fine && source->inside) {
+			PQclear(more);
+			more = ask(source->connection, "SHOW BREAKDOWNS", problem, size);
+			read_parts(view, more);
+			fine = more != NULL;
+		}
 	} else if (fine) {
 		more = ask(source->connection, "SHOW CLIENTS", problem, size);
 		read_clients(view, more);

@@ -11,6 +11,7 @@ struct top_source {
 	struct connect_error trouble; /* of the last login, whole; without a connection */
 	enum top_kind kind;
 	bool plain;     /* this console has no SHOW LEASES: it is not asked again, since it logs each refusal */
+	bool inside;    /* ask what origins consist of, which may be thousands of rows */
 	char from[120]; /* host and port, safe to be shown */
 };
 

@@ -165,7 +165,7 @@ class Dashboard(Story):
         for name in (NASTY, DIRECTED):
             client = pooler.client(parameters={"application_name": name})
             client.query("BEGIN")
-            client.query("SELECT 1 AS \"<script>window.owned=2</script>\"")
+            client.query("SELECT 1 AS \"<script>window.owned=2</script>\" /*route='%3Cimg src=x onerror=window.owned=3%3E',job='\u202e\x1b[2J'*/")
         pooler.client(database=NASTY_DATABASE, parameters={"application_name": "x"}).query("SELECT 1")
         pooler.client(parameters={"application_name": NASTY}).send(wire.query("SELECT 2"))
         with self._page() as driver:
@@ -183,6 +183,10 @@ class Dashboard(Story):
                 wait_until("details are open", lambda: driver.execute_script("return document.getElementById('details').open"))
                 if number != "5":
                     self.assertIn("<script>", self._text("details"))
+                if number == "2":
+                    self._shows("details", "By process (1)", "By route (1)", "<img src=x onerror=window.owned=3>: 1 client", "idle in transaction, the longest for",
+                                "By job (1)")
+                self.assertEqual(0, driver.execute_script("return document.querySelectorAll('#details img, #details b, #details script').length"))
                 if number == "4":
                     self._shows("details", "Who waits", f'"{NASTY}" at 127.0.0.1')
                 self._press("Escape")

@@ -45,7 +45,7 @@ class Top(Story):
         holder.begin()
         holder.query("SELECT 1 AS held_by_me")
         sleeper = pooler.client(parameters={"application_name": "sleeper"})
-        sleeper.send(query("SELECT pg_sleep(60)"))
+        sleeper.send(query("SELECT pg_sleep(60) /*route='%2Fnap%1b[2J\u202e<b>'*/"))
         wait_until("both are lent", lambda: int(pooler.pool()["sv_active"]) == 2)
         waiter = pooler.client(parameters={"application_name": "waiter"})
         waiter.send(query("SELECT 1"))
@@ -56,7 +56,7 @@ class Top(Story):
         return f"postgresql://admin@127.0.0.1:{pooler.port}/pgweir"
 
     def pgweir_s_pools_origins_and_leases_are_shown_and_keys_lead_through_them(self):
-        pooler, *_ = self._busy()
+        pooler, *_ = self._busy(leak_interval=0.2)
         terminal = self._terminal(self._console(pooler))
         screen = terminal.shows("2 lent, 0 idle, 1 waiting", "pgweir", "app/app", "2 lent, 0 idle of 2, 1 waiting", "3 origins", "\u2588")
         self.assertNotIn("\u202e", screen)
@@ -70,7 +70,11 @@ class Top(Story):
         terminal.keys("Tab", "s", "s")
         terminal.shows("3 origins by name")
         terminal.keys("/", "sleeper", "Enter", "Enter")
-        terminal.shows("1 lease of one origin", "pg_sleep(?)")
+        terminal.shows("1 lease of one origin", "pg_sleep(?)", "route      /nap?[2J???<b> ", "1 client")
+        found = self._json(self._console(pooler))
+        part, = [each for each in found["breakdowns"] if each["by"] == "route"]
+        of, = [each["origin"] for each in found["origins"] if each["application_name"] == "sleeper"]
+        self.assertEqual((of, "/nap?[2J???<b>", 1, 0), (part["origin"], part["value"], part["clients"], part["holding"]))
         terminal.keys("Enter")
         screen = terminal.shows("lease of process", "application  sleeper", "executing for", "pg_sleep(?)", "1 waits for a server of its pool")
         self.assertRegex(screen, r"1 waiter +app/app at 127\.0\.0\.1")
