@@ -71,7 +71,7 @@ bool user_name(uint32_t user, char *out, size_t size);
 bool process_words(uint32_t process, char *out, size_t size);
 
 /* The process at the other end of a TCP connection that comes from this machine: who owns the socket that is bound to `port` at the
- * loopback address `ip` (4 bytes, or 16 when `six`). Reads /proc: costs milliseconds, so not where anybody waits. 0: not to be seen.
+ * address `ip`, which is loopback or one of this machine's own (4 bytes, or 16 when `six`). Reads /proc: costs milliseconds, so not where anybody waits. 0: not to be seen.
  * `user`: whose socket it is, even then; UINT32_MAX: unknown. */
 uint32_t process_of_peer(const uint8_t *ip, bool six, uint16_t port, uint32_t *user);
 

@@ -2,7 +2,7 @@
  *
  *   at the worker:  guest --> process of a unix socket, TLS name, tags of its statement --> table
  *                        \--> TCP from this machine: address ----------------------------> peers
- *   at the keeper:  peers --> whose socket (one walk through /proc for all that are new) --> table --> rows
+ *   at the keeper:  peers --> whose socket (serve/owners.c) --> table --> rows
  *
  * A client is counted by the statement that it is at, else by the last one that it finished. Looking at one reads a few hundred bytes, so
  * nothing is done for it on the path of a transaction. */
@@ -11,12 +11,10 @@
 #include <stdlib.h>
 
 #include "base/text.h"
-#include "io/clock.h"
 #include "io/file.h"
 #include "serve/worker.h"
 #include "session/tags.h"
 
-#define WALK_PAUSE    100 /* times as long as a walk through /proc worked, before the next one */
 #define WORDS_AT_ONCE 256 /* processes whose command lines are read for one look */
 
 void told_fini(struct told *told)
@@ -24,12 +22,6 @@ void told_fini(struct told *told)
 	breakdowns_fini(&told->table);
 	free(told->peers);
 	*told = (struct told){ 0 };
-}
-
-void told_known_fini(struct told_known *known)
-{
-	free(known->owners);
-	*known = (struct told_known){ 0 };
 }
 
 /* ---- at the workers ---- */
@@ -91,11 +83,9 @@ static void look_at_words(struct told *told, const struct guest *guest, struct b
 	}
 }
 
-static void add_peer(struct told *told, const struct guest *guest, const struct breakdown_counts *counts)
+static void add_peer(
+	struct told *told, uint32_t origin, const struct other_end *end, const struct breakdown_counts *counts)
 {
-	const struct address *from = stream_peer(guest->stream);
-	struct told_peer *peer;
-
 	if (told->peer_count == told->peer_capacity) {
 		size_t capacity = told->peer_capacity ? 2 * told->peer_capacity : 64;
 		struct told_peer *more = told->peer_count < TOLD_PEERS_MAX
@@ -103,30 +93,24 @@ static void add_peer(struct told *told, const struct guest *guest, const struct 
 			: NULL;
 
 		if (!more) {
-			breakdowns_add(&told->table, guest->origin->number, BY_PROCESS, span_of("", 0), counts);
+			breakdowns_add(&told->table, origin, BY_PROCESS, span_of("", 0), counts);
 			return;
 		}
 		told->peers = more;
 		told->peer_capacity = capacity;
 	}
-	peer = &told->peers[told->peer_count++];
-	*peer = (struct told_peer){ .client = guest->number,
-		.origin = guest->origin->number,
-		.six = from->family == ADDRESS_IPV6,
-		.port = from->port,
-		.counts = *counts };
-	memcpy(peer->ip, from->ip, sizeof peer->ip);
+	told->peers[told->peer_count++] = (struct told_peer){ .end = *end, .origin = origin, .counts = *counts };
 }
 
-static void add_process(struct breakdowns *table, uint32_t origin, uint32_t process, uint32_t user,
-	const struct breakdown_counts *counts)
+static void add_process(
+	struct breakdowns *table, uint32_t origin, const struct process_peer *of, const struct breakdown_counts *counts)
 {
 	char value[32];
 
-	if (process > 0)
-		text_format(value, sizeof value, "%u", process);
-	else if (user != UINT32_MAX)
-		text_format(value, sizeof value, "(user %u)", user);
+	if (of->process > 0)
+		text_format(value, sizeof value, "%u", of->process);
+	else if (of->user != UINT32_MAX)
+		text_format(value, sizeof value, "(user %u)", of->user);
 	else
 		return;
 	breakdowns_add(table, origin, BY_PROCESS, span_text(value), counts);
@@ -136,16 +120,16 @@ void told_look(struct told *told, const struct guest *guest)
 {
 	struct breakdown_counts counts = { 0 };
 	const struct text *name = guest->habits.tls_name;
-	const struct address *peer;
+	struct other_end end;
 
 	if (!guest->origin || !guest->stream)
 		return;
 	count(guest, &counts);
-	peer = stream_peer(guest->stream);
-	if (peer->family == ADDRESS_UNIX)
-		add_process(&told->table, guest->origin->number, peer->process, peer->user, &counts);
-	else if (guest->habits.local)
-		add_peer(told, guest, &counts);
+	end = other_end_of(guest);
+	if (end.local)
+		add_peer(told, guest->origin->number, &end, &counts);
+	else
+		add_process(&told->table, guest->origin->number, &end.at, &counts);
 	if (name)
 		breakdowns_add(
 			&told->table, guest->origin->number, BY_TLS_NAME, span_of(name->at, name->length), &counts);
@@ -154,77 +138,16 @@ void told_look(struct told *told, const struct guest *guest)
 
 /* ---- at the keeper ---- */
 
-static int compare_peers(const void *a, const void *b)
+/* Who is still to be sought is in no row. */
+static void add_owners(struct told *told, const struct owners *owners)
 {
-	uint32_t one = ((const struct told_peer *)a)->client, other = ((const struct told_peer *)b)->client;
-
-	return one < other ? -1 : one > other;
-}
-
-/* The answers of the last look for those who were there, into `owners`; who is new, into `asked` with its place in `indices`. How many
- * are new. */
-static size_t part(const struct told *told, const struct told_known *known, struct told_owner *owners,
-	struct process_peer *asked, size_t *indices)
-{
-	size_t unknown = 0, k = 0;
-
 	for (size_t i = 0; i < told->peer_count; i++) {
 		const struct told_peer *peer = &told->peers[i];
+		const struct process_peer *of = owners_find(owners, peer->end.client);
 
-		while (k < known->count && known->owners[k].client < peer->client)
-			k++;
-		if (k < known->count && known->owners[k].client == peer->client && known->owners[k].sought) {
-			owners[i] = known->owners[k];
-			continue;
-		}
-		asked[unknown] = (struct process_peer){ .six = peer->six, .port = peer->port };
-		memcpy(asked[unknown].ip, peer->ip, sizeof peer->ip);
-		indices[unknown++] = i;
+		if (of)
+			add_process(&told->table, peer->origin, of, &peer->counts);
 	}
-	return unknown;
-}
-
-/* False: it is too early for another walk. */
-static bool walk(struct told_known *known, struct process_peer *asked, size_t count)
-{
-	time_us before = clock_worked();
-
-	if (clock_now() < known->walk_at)
-		return false;
-	processes_of_peers(asked, count);
-	known->walk_at = clock_now() + WALK_PAUSE * (clock_worked() - before);
-	return true;
-}
-
-/* Whose socket it is stays so as long as the client is connected, so each is sought once. Who is still to be sought is in no row. */
-static void seek_owners(struct told *told, struct told_known *known)
-{
-	struct told_owner *owners = calloc(told->peer_count + 1, sizeof *owners);
-	struct process_peer *asked = calloc(told->peer_count + 1, sizeof *asked);
-	size_t *indices = calloc(told->peer_count + 1, sizeof *indices), unknown = 0;
-	bool walked;
-
-	if (told->peer_count > 0)
-		qsort(told->peers, told->peer_count, sizeof *told->peers, compare_peers);
-	if (owners && asked && indices) {
-		unknown = part(told, known, owners, asked, indices);
-		walked = unknown > 0 && walk(known, asked, unknown);
-		for (size_t i = 0; i < unknown; i++)
-			owners[indices[i]] = (struct told_owner){ .client = told->peers[indices[i]].client,
-				.process = walked ? asked[i].process : 0,
-				.user = walked ? asked[i].user : UINT32_MAX,
-				.sought = walked };
-		for (size_t i = 0; i < told->peer_count; i++)
-			add_process(&told->table, told->peers[i].origin, owners[i].process, owners[i].user,
-				&told->peers[i].counts);
-		free(known->owners);
-		known->owners = owners;
-		known->count = told->peer_count;
-		owners = NULL;
-	}
-	free(owners);
-	free(asked);
-	free(indices);
 }
 
 static void fill_value(const struct breakdown *from, struct breakdown_row *row, unsigned *looked)
@@ -275,7 +198,7 @@ static void fill_row(
 	fill_value(from, row, looked);
 }
 
-struct breakdown_row *told_rows(struct told *told, struct told_known *known, const struct origin_row *origins,
+struct breakdown_row *told_rows(struct told *told, const struct owners *owners, const struct origin_row *origins,
 	size_t origin_count, size_t *count)
 {
 	const struct origin_row *origin = NULL;
@@ -283,7 +206,7 @@ struct breakdown_row *told_rows(struct told *told, struct told_known *known, con
 	unsigned looked = 0;
 
 	*count = 0;
-	seek_owners(told, known);
+	add_owners(told, owners);
 	breakdowns_sort(&told->table);
 	rows = told->table.count > 0 ? calloc(told->table.count, sizeof *rows) : NULL;
 	for (size_t i = 0; rows && i < told->table.count; i++) {

@@ -6,6 +6,7 @@
 #include "base/span.h"
 #include "core/leak.h"
 #include "serve/habits.h"
+#include "serve/owners.h"
 
 /* Who our clients are: the table of origins, see the essay in origins.c. An origin's place in the table is for ever; what it stands for
  * changes, under the house's lock, when it has no clients. Its shares belong to the workers, one each. */
@@ -23,11 +24,8 @@ struct share {
 	struct account gone, leaving,
 		here;        /* of clients that have left; during a survey that had counted them; that are here */
 	uint32_t quiet_said; /* what of this share is in origin.quiet */
-	uint32_t pool;       /* pool_id of one of its clients; and that client's address */
-	uint32_t peer_process;
-	uint16_t peer_port;
-	uint8_t peer_ip[16];
-	bool peer_is_six;
+	uint32_t pool;       /* pool_id of one of its clients, and that one's other end */
+	struct other_end end;
 };
 
 struct origin {

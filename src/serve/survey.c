@@ -176,14 +176,8 @@ static void look_at_guest(struct worker *worker, const struct guest *guest)
 	share->facts.parked += guest->state == GUEST_PARKED || (guest->state == GUEST_LENT && guest->habits.rest_since);
 	share->facts.waiting += guest->state == GUEST_WAITING;
 	share->pool = guest->pool;
-	if (guest->stream && share->facts.clients == 1) { /* one stands for all: the others' streams are not touched */
-		const struct address *peer = stream_peer(guest->stream);
-
-		share->peer_process = peer->process;
-		share->peer_port = peer->port;
-		share->peer_is_six = peer->family == ADDRESS_IPV6;
-		memcpy(share->peer_ip, peer->ip, sizeof share->peer_ip);
-	}
+	if (guest->stream && share->facts.clients == 1) /* one stands for all: the others' streams are not touched */
+		share->end = other_end_of(guest);
 	if (guest->state == GUEST_LENT && guest->channel) {
 		share->facts.session_mode = guest->channel->session;
 		look_at_lease(worker, share, guest);
@@ -241,10 +235,7 @@ static void add_share(struct survey_row *row, struct share *share)
 	}
 	if (share->facts.clients > 0) {
 		row->pool = share->pool;
-		row->peer_process = share->peer_process;
-		row->peer_port = share->peer_port;
-		row->peer_is_six = share->peer_is_six;
-		memcpy(row->peer_ip, share->peer_ip, sizeof row->peer_ip);
+		row->end = share->end;
 	}
 	account_add(&row->account, &share->gone);
 	account_add(&row->account, &share->here);

@@ -12,11 +12,8 @@ struct worker;
 struct survey_row {
 	struct origin *origin;
 	uint32_t number;
-	pool_id pool; /* of one of its clients, and that one's address */
-	uint32_t peer_process;
-	uint16_t peer_port;
-	uint8_t peer_ip[16];
-	bool peer_is_six;
+	pool_id pool; /* of one of its clients, and that one's other end */
+	struct other_end end;
 	struct leak_facts facts;
 	struct account account;
 	char voted[ORIGIN_WORDS], held[ORIGIN_WORDS];

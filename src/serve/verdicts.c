@@ -21,7 +21,7 @@ struct survey {
 	struct leak_book *book;
 	struct reaper *reaper;
 	struct leak_facts *facts;
-	struct told_known known;
+	struct owners owners;
 	struct leak_change changes[CHANGES_MAX];
 	size_t next_leak; /* whose turn it is */
 };
@@ -55,7 +55,7 @@ void survey_fini(struct house *house)
 		leak_book_free(house->survey->book);
 		reaper_free(house->survey->reaper);
 		free(house->survey->facts);
-		told_known_fini(&house->survey->known);
+		owners_fini(&house->survey->owners);
 		free(house->survey);
 		house->survey = NULL;
 	}
@@ -94,50 +94,52 @@ static bool is_sought(struct house *house, const struct survey_row *row)
 	return sought;
 }
 
-static bool is_local(const struct survey_row *row)
+/* Which process each client of this machine is, and which the one that stands for its origin: one walk through /proc for all of whom that is
+ * not known yet. */
+static void seek_owners(
+	struct owners *owners, const struct letter_survey *letter, const struct survey_row *const *sought, size_t count)
 {
-	static const uint8_t six_loopback[16] = { [15] = 1 };
+	struct owner *wanted = owners_room(letter->told.peer_count + count);
+	size_t want = 0;
 
-	return row->peer_is_six ? memcmp(row->peer_ip, six_loopback, sizeof six_loopback) == 0 : row->peer_ip[0] == 127;
+	if (!wanted)
+		return;
+	for (size_t i = 0; i < letter->told.peer_count; i++)
+		owners_want(wanted, &want, &letter->told.peers[i].end);
+	for (size_t i = 0; i < count; i++)
+		if (sought[i]->end.local)
+			owners_want(wanted, &want, &sought[i]->end);
+	owners_seek(owners, &wanted, want);
 }
 
-/* Which process it is, where that can be seen: the kernel tells it of a unix socket's peer, and /proc of a TCP peer on this machine, in one
- * walk for all that are new. Sought once for each origin. */
-static void seek_processes(struct house *house, const struct letter_survey *letter)
+/* Sought once for each origin. */
+static void seek_processes(struct house *house, struct owners *owners, const struct letter_survey *letter)
 {
-	struct process_peer peers[SOUGHT_AT_ONCE];
 	const struct survey_row *rows[SOUGHT_AT_ONCE];
+	const struct process_peer *of;
 	size_t count = 0;
 
-	for (size_t i = 0; i < letter->count && count < SOUGHT_AT_ONCE; i++) {
-		const struct survey_row *row = &letter->rows[i];
-
-		if (!is_sought(house, row))
-			continue;
-		if (row->peer_process || !is_local(row)) {
-			note_process(house, row, row->peer_process, UINT32_MAX);
-			continue;
-		}
-		peers[count] = (struct process_peer){ .six = row->peer_is_six, .port = row->peer_port };
-		memcpy(peers[count].ip, row->peer_ip, sizeof peers[count].ip);
-		rows[count++] = row;
+	for (size_t i = 0; i < letter->count && count < SOUGHT_AT_ONCE; i++)
+		if (is_sought(house, &letter->rows[i]))
+			rows[count++] = &letter->rows[i];
+	seek_owners(owners, letter, rows, count);
+	for (size_t i = 0; i < count; i++) {
+		of = rows[i]->end.local ? owners_find(owners, rows[i]->end.client) : &rows[i]->end.at;
+		if (of)
+			note_process(house, rows[i], of->process, of->user);
 	}
-	if (count > 0)
-		processes_of_peers(peers, count);
-	for (size_t i = 0; i < count; i++)
-		note_process(house, rows[i], peers[i].process, peers[i].user);
 }
 
 /* Under an ASGI server it says much whether threads came with the clients: see core/leak_signs.c. Where there are thousands, it has been
  * said. Which process has gone, as workers that are recycled do, is sought anew. */
-static void look_at_process(
-	struct house *house, struct survey_row *row, const struct leak_rules *rules, unsigned *looked)
+static void look_at_process(struct house *house, struct owners *owners, struct survey_row *row,
+	const struct leak_rules *rules, unsigned *looked)
 {
 	struct leak_facts *facts = &row->facts;
 	struct process_look look;
 	uint32_t process = 0;
 
-	if (facts->quiet < rules->siblings || facts->quiet > LOOKED_AT_MOST || !row->peer_port ||
+	if (facts->quiet < rules->siblings || facts->quiet > LOOKED_AT_MOST || !row->end.local ||
 		*looked == LOOKS_AT_ONCE)
 		return;
 	lock_take(house->lock);
@@ -147,11 +149,12 @@ static void look_at_process(
 	if (!process)
 		return;
 	++*looked;
-	if (process_look(process, row->peer_ip, row->peer_is_six, row->peer_port, &look)) {
+	if (process_look(process, row->end.at.ip, row->end.at.six, row->end.at.port, &look)) {
 		facts->process_threads = look.threads;
 		facts->process_clients = look.connections;
 		return;
 	}
+	owners_forget(owners, row->end.client);
 	lock_take(house->lock);
 	if (row->origin->number == row->number)
 		row->origin->process_sought = false;
@@ -221,11 +224,12 @@ void survey_judge(struct house *house, struct letter *mail, time_us now)
 	size_t changes = 0, i;
 	unsigned looked = 0;
 
-	seek_processes(house, letter);
+	if (survey)
+		seek_processes(house, &survey->owners, letter);
 	if (survey && picture) {
 		for (i = 0; i < letter->count; i++) {
 			add_limits(house, config, &letter->rows[i], picture);
-			look_at_process(house, &letter->rows[i], &rules, &looked);
+			look_at_process(house, &survey->owners, &letter->rows[i], &rules, &looked);
 			survey->facts[i] = letter->rows[i].facts;
 		}
 		changes = leak_step(
@@ -233,8 +237,8 @@ void survey_judge(struct house *house, struct letter *mail, time_us now)
 		report = report_make(house, survey->book, survey->reaper, letter, now);
 	}
 	if (report)
-		report->breakdowns = told_rows(
-			&letter->told, &survey->known, report->origins, report->origin_count, &report->breakdown_count);
+		report->breakdowns = told_rows(&letter->told, &survey->owners, report->origins, report->origin_count,
+			&report->breakdown_count);
 	for (i = 0; report && i < changes && i < LINES_AT_ONCE; i++)
 		report_log(&survey->changes[i], report);
 	if (changes > LINES_AT_ONCE)

@@ -2,6 +2,7 @@
 import os
 import pathlib
 import re
+import socket
 import ssl
 import subprocess
 import sys
@@ -316,6 +317,31 @@ class The_ledger(Story):
                 (row for row in pooler.show("ORIGINS") if row["application_name"] == name and row["process"]), None))
             self.assertRegex(row["process"], r"python|\(user \d+\)")
             client.close()
+
+    def a_client_that_comes_by_an_address_of_this_machine_is_of_this_machine(self):
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asked:
+            try:
+                asked.connect(("192.0.2.1", 9))                     # says which address one would have; nothing is sent
+                own = asked.getsockname()[0]
+            except OSError:
+                own = "127.0.0.1"
+        if own.startswith("127."):
+            self.skipTest("this machine has no address but loopback")
+        pooler = self.pooler(settings={**QUICK, "listen_addr": f"127.0.0.1,{own}"})
+        client = Client((own, pooler.port), user="app", database="app", parameters={"application_name": "by its address"})
+        self.addCleanup(client.close)
+        row = wait_until("its process is known", lambda: next(
+            (row for row in pooler.show("ORIGINS") if row["application_name"] == "by its address" and row["process"]), None))
+        self.assertEqual(own, row["address"])
+        self.assertRegex(row["process"], r"python|\(user \d+\)")
+        part = wait_until("its part is known", lambda: next(
+            (row for row in pooler.show("BREAKDOWNS") if row["application_name"] == "by its address"), None))
+        self.assertEqual(("process", "1"), (part["by"], part["clients"]))
+        # One look-up for both: they say the same.
+        if row["process_id"] != "0":
+            self.assertTrue(part["value"].startswith(row["process_id"] + " "), part["value"])
+        else:
+            self.assertEqual(row["process"], part["value"])
 
     def leak_settings_are_taken_by_reload(self):
         pooler = self.pooler(settings={**QUICK, "leak_interval": 0})
