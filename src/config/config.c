@@ -453,15 +453,20 @@ bool config_read_actions(struct span text, const char *pattern, enum leak_action
 	return true;
 }
 
-enum leak_action config_leak_action(const struct config *c, struct span database, struct span user, const char *pattern)
+enum leak_action config_pattern_action(const struct config *c, const char *pattern, enum leak_action otherwise)
+{
+	enum leak_action action = otherwise;
+
+	check(config_read_actions(span_text(c->leak_action_patterns), pattern, &action));
+	return action;
+}
+
+enum leak_action config_leak_action(const struct config *c, struct span database, struct span user)
 {
 	const struct database_settings *d = config_database(c, database);
 	const struct user_settings *u = config_user(c, user);
-	enum leak_action action = ACTION_UNSET;
+	enum leak_action action = u ? u->leak_action : ACTION_UNSET;
 
-	check(config_read_actions(span_text(c->leak_action_patterns), pattern, &action));
-	if (action == ACTION_UNSET && u)
-		action = u->leak_action;
 	if (action == ACTION_UNSET && d)
 		action = d->leak_action;
 	return action == ACTION_UNSET ? c->leak_action : action;

@@ -231,9 +231,10 @@ struct pool_rules {
 void config_pool_rules(
 	const struct config *, const struct database_settings *, struct span user, struct pool_rules *out);
 
-/* What is done about a leak of this pattern ("L1") by clients of this database and user: the pattern's action beats the user's, that the
- * database's, that the global one. */
-enum leak_action config_leak_action(const struct config *, struct span database, struct span user, const char *pattern);
+/* What is done about a leak by clients of this database and user, as they call themselves: the user's action beats the database's, that the
+ * global one. And what is done about one of this pattern ("L1"), which beats them all. */
+enum leak_action config_leak_action(const struct config *, struct span database, struct span user);
+enum leak_action config_pattern_action(const struct config *, const char *pattern, enum leak_action otherwise);
 
 /* How much an origin of this application_name weighs where origins take turns (origin_weights): 1 to ORIGIN_WEIGHT_MOST. */
 #define ORIGIN_WEIGHT_MOST 100

@@ -687,7 +687,7 @@ static void weights_are_found_by_name_or_by_the_star(void **state)
 
 static enum leak_action action_of(const struct config *c, const char *database, const char *user, const char *pattern)
 {
-	return config_leak_action(c, span_text(database), span_text(user), pattern);
+	return config_pattern_action(c, pattern, config_leak_action(c, span_text(database), span_text(user)));
 }
 
 static void what_is_done_about_a_leak_is_said_by_pattern_then_user_then_database(void **state)

@@ -243,14 +243,12 @@ static int or_unset(int value, int otherwise)
 	return value == UNSET ? otherwise : value;
 }
 
-static void add_database(
-	struct worker *worker, struct snapshot *snapshot, const struct database_settings *from, const char *name)
+/* `picture` NULL: nobody has used it yet. */
+static void add_database(struct worker *worker, struct snapshot *snapshot, const struct database_settings *from,
+	const char *name, const struct database_picture *picture)
 {
 	const struct config *config = worker->config;
-	struct house *house = worker->house;
-	struct database_picture picture;
 	struct database_row *row = snapshot_database(snapshot);
-	database_id id;
 	size_t h, length = 0;
 
 	if (!row)
@@ -270,15 +268,12 @@ static void add_database(
 	row->hosts_stay = from->hosts_stay;
 	row->max_connections = or_unset(from->max_connections, config->max_db_connections);
 	row->max_client_connections = or_unset(from->max_client_connections, config->max_db_client_connections);
-	lock_take(house->lock);
-	id = core_database_find(house->core, span_text(name));
-	if (id != NO_DATABASE && core_database_picture(house->core, id, &picture)) {
-		row->current_connections = (int)picture.servers;
-		row->current_client_connections = (int)picture.clients;
-		row->paused = picture.paused || picture.kill_paused;
-		row->disabled = picture.disabled;
-	}
-	lock_drop(house->lock);
+	if (!picture)
+		return;
+	row->current_connections = (int)picture->servers;
+	row->current_client_connections = (int)picture->clients;
+	row->paused = picture->paused || picture->kill_paused;
+	row->disabled = picture->disabled;
 }
 
 /* Those that came by the entry of *, as long as they are not forgotten; the entry itself is none. */
@@ -300,17 +295,27 @@ static void visit_automatic(struct worker *worker, struct snapshot *snapshot)
 		}
 		lock_drop(house->lock);
 		if (from && strcmp(from->name, "*") == 0)
-			add_database(worker, snapshot, from, name);
+			add_database(worker, snapshot, from, name, &picture);
 	}
 }
 
 static void visit_databases(struct worker *worker, struct snapshot *snapshot)
 {
-	const struct config *config = worker->config;
+	struct house *house = worker->house;
+	struct database_picture picture;
+	bool known;
 
-	for (size_t i = 0; i < config->database_count; i++)
-		if (strcmp(config->databases[i].name, "*") != 0)
-			add_database(worker, snapshot, &config->databases[i], config->databases[i].name);
+	for (size_t i = 0; i < worker->config->database_count; i++) {
+		const struct database_settings *from = &worker->config->databases[i];
+
+		if (strcmp(from->name, "*") == 0)
+			continue;
+		lock_take(house->lock);
+		known = core_database_picture(
+			house->core, core_database_find(house->core, span_text(from->name)), &picture);
+		lock_drop(house->lock);
+		add_database(worker, snapshot, from, from->name, known ? &picture : NULL);
+	}
 	visit_automatic(worker, snapshot);
 }
 

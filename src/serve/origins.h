@@ -4,6 +4,7 @@
 #include <stdatomic.h>
 
 #include "base/span.h"
+#include "config/config.h"
 #include "core/leak.h"
 #include "serve/habits.h"
 #include "serve/owners.h"
@@ -26,6 +27,7 @@ struct share {
 	uint32_t quiet_said; /* what of this share is in origin.quiet */
 	uint32_t pool;       /* pool_id of one of its clients, and that one's other end */
 	struct other_end end;
+	enum leak_action action; /* what its database and user have for leaks */
 };
 
 struct origin {

@@ -390,8 +390,9 @@ static bool grows_again(struct reaper *reaper, const struct leak_row *leak, cons
 }
 
 void reaper_consider(struct reaper *reaper, struct house *house, const struct config *config, const struct leak *leak,
-	const struct leak_row *row, const struct leak_facts *facts, time_us now)
+	const struct leak_row *row, const struct survey_row *origin, time_us now)
 {
+	const struct leak_facts *facts = &origin->facts;
 	struct reap_rules rules = {
 		.pressure = (unsigned)config->reap_pressure,
 		.relief = (unsigned)config->reap_relief,
@@ -399,8 +400,7 @@ void reaper_consider(struct reaper *reaper, struct house *house, const struct co
 		.hourly = (uint32_t)config->reap_hourly,
 		.share = (unsigned)config->reap_share,
 	};
-	enum leak_action action = config_leak_action(
-		config, span_text(row->database), span_text(row->user), leak->pattern->number);
+	enum leak_action action = config_pattern_action(config, leak->pattern->number, origin->action);
 	struct letter_reap *letter;
 	struct reap_target *target;
 	uint32_t most;

@@ -3,6 +3,7 @@
 
 #include "core/reap.h"
 #include "serve/mail.h"
+#include "serve/survey.h"
 #include "session/console.h"
 #include "view/snapshot.h"
 
@@ -55,7 +56,7 @@ void reaper_free(struct reaper *);
 
 /* What is done about a leak that lasts, as the configuration says. Called for each after every look. */
 void reaper_consider(struct reaper *, struct house *, const struct config *, const struct leak *,
-	const struct leak_row *, const struct leak_facts *, time_us now);
+	const struct leak_row *, const struct survey_row *, time_us now);
 
 /* A letter has come home: account for it, log it, pass it on to who asked. Takes it. */
 void reaper_home(struct reaper *, struct house *, struct letter *);

@@ -162,6 +162,13 @@ static void look_at_lease(struct worker *worker, struct share *share, const stru
 	}
 }
 
+/* By its names as they are: those in the table of origins are cut, and those that are shown are escaped as well. */
+static enum leak_action action_for(const struct worker *worker, const struct guest *guest)
+{
+	return config_leak_action(worker->config, span_text(worker->views[guest->pool]->database_name),
+		span_text(guest->user ? guest->user : ""));
+}
+
 static void look_at_guest(struct worker *worker, const struct guest *guest)
 {
 	struct share *share = guest->origin && guest->habits.arrived ? origin_share(guest->origin, worker->index)
@@ -176,8 +183,10 @@ static void look_at_guest(struct worker *worker, const struct guest *guest)
 	share->facts.parked += guest->state == GUEST_PARKED || (guest->state == GUEST_LENT && guest->habits.rest_since);
 	share->facts.waiting += guest->state == GUEST_WAITING;
 	share->pool = guest->pool;
-	if (guest->stream && share->facts.clients == 1) /* one stands for all: the others' streams are not touched */
+	if (guest->stream && share->facts.clients == 1) { /* one stands for all: the others' streams are not touched */
 		share->end = other_end_of(guest);
+		share->action = action_for(worker, guest);
+	}
 	if (guest->state == GUEST_LENT && guest->channel) {
 		share->facts.session_mode = guest->channel->session;
 		look_at_lease(worker, share, guest);
@@ -236,6 +245,7 @@ static void add_share(struct survey_row *row, struct share *share)
 	if (share->facts.clients > 0) {
 		row->pool = share->pool;
 		row->end = share->end;
+		row->action = share->action;
 	}
 	account_add(&row->account, &share->gone);
 	account_add(&row->account, &share->here);

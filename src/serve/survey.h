@@ -14,6 +14,7 @@ struct survey_row {
 	uint32_t number;
 	pool_id pool; /* of one of its clients, and that one's other end */
 	struct other_end end;
+	enum leak_action action; /* what is done about its leaks, but for patterns that have an action of their own */
 	struct leak_facts facts;
 	struct account account;
 	char voted[ORIGIN_WORDS], held[ORIGIN_WORDS];

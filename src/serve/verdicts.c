@@ -188,16 +188,16 @@ static void add_limits(
 
 /* A few leaks at each look, in turn: every letter looks at every client. */
 static void act_on_leaks(struct house *house, struct survey *survey, const struct config *config,
-	const struct report *report, size_t count, time_us now)
+	const struct report *report, const struct letter_survey *letter, time_us now)
 {
 	for (size_t n = 0; n < report->leak_count && n < ACTED_AT_ONCE; n++) {
 		size_t i = survey->next_leak++ % report->leak_count;
 		const struct leak *leak = leak_at(survey->book, i);
 
-		for (size_t j = 0; leak && j < count; j++)
-			if (survey->facts[j].origin == leak->origin && leak->origin > 0)
+		for (size_t j = 0; leak && j < letter->count; j++)
+			if (letter->rows[j].number == leak->origin && leak->origin > 0)
 				reaper_consider(
-					survey->reaper, house, config, leak, &report->leaks[i], &survey->facts[j], now);
+					survey->reaper, house, config, leak, &report->leaks[i], &letter->rows[j], now);
 	}
 }
 
@@ -244,7 +244,7 @@ void survey_judge(struct house *house, struct letter *mail, time_us now)
 	if (changes > LINES_AT_ONCE)
 		log_line(LOG_WARNING, "leak changes that are not logged: %zu; see SHOW LEAKS", changes - LINES_AT_ONCE);
 	if (report)
-		act_on_leaks(house, survey, config, report, letter->count, now);
+		act_on_leaks(house, survey, config, report, letter, now);
 	if (report) {
 		lock_take(house->lock);
 		before = house->report;

@@ -349,6 +349,28 @@ class The_reaper_by_itself(Story):
             notices += client.notices
         self.assertTrue(any(each["S"] == "WARNING" and each["M"] == "this connection looks forgotten" for each in notices), notices[:3])
 
+    @takes(90)
+    def a_user_and_a_database_are_found_by_their_names_and_not_by_what_is_shown_of_them(self):
+        user, database, automatic = 'weir\\"odd', "rep\\orts".ljust(63, "x"), "auto\\matic".ljust(63, "y")
+        pooler = self.pooler(settings={**QUICK, "leak_siblings": 3}, users={f"'{user}'": "leak_action=notice"},
+                             databases={"app": "dbname=app user=app", f"'{database}'": "dbname=app leak_action=notice",
+                                        "*": f"host=127.0.0.1 port={self.pg.port} dbname=app leak_action=observe"},
+                             userlist={"app": "", "admin": "", user: ""})
+        who = [{"user": user}, {"database": database}, {}, {"database": automatic}]
+
+        def told():
+            for names in who:
+                pooler.client(parameters={"application_name": "leaky"}, **names).value("SELECT 1")
+            rows = [row for row in pooler.show("REAPS") if row["outcome"] == "told"]
+            return rows if len({(row["user"], row["database"]) for row in rows}) == 2 else None
+        rows = wait_until("both are told", told, timeout=60, every=0.1)
+        leaks = pooler.show("LEAKS")
+        wait_until("all four leak", lambda: len({(row["user"], row["database"]) for row in pooler.show("LEAKS")}) == 4, timeout=60)
+        shown = database.replace("\\", "\\\\")[:63]
+        self.assertEqual({(user.replace("\\", "\\\\"), "app"), ("app", shown)}, {(row["user"], row["database"]) for row in rows}, leaks)
+        row, = [row for row in pooler.show("DATABASES") if row["name"].startswith("auto")]
+        self.assertGreater(int(row["current_client_connections"]), 1)
+
     def what_a_setting_does_not_mean_is_said(self):
         pooler = self.pooler(settings=QUICK)
         console = pooler.console()
