@@ -31,14 +31,15 @@ struct leak_facts {
 
 	/* As it is now. A client is `quiet` when it has been parked for leak_quiet; a burst is what lies between two such rests. */
 	uint32_t clients, parked, waiting, lent;
-	uint32_t quiet;     /* clients that are quiet now; of them: */
-	uint32_t silent;    /* ... never asked anything since their login */
-	uint32_t once;      /* ... had exactly one burst */
-	uint32_t listeners; /* ... whose last statement was a LISTEN (in session mode they hold their server) */
-	uint32_t django;    /* ... that began as Django's connections do */
-	uint32_t in_block;  /* clients that are idle in a transaction at this moment */
-	uint32_t holding;   /* of them: for leak_hold at least */
-	uint32_t failed;    /* of those: in a block that an error has failed, so that only a ROLLBACK can follow */
+	uint32_t quiet;      /* clients that are quiet now; of them: */
+	uint32_t silent;     /* ... never asked anything since their login */
+	uint32_t once;       /* ... had exactly one burst */
+	uint32_t listeners;  /* ... whose last statement was a LISTEN (in session mode they hold their server) */
+	uint32_t django;     /* ... that began as Django's connections do */
+	uint32_t in_block;   /* clients that are idle in a transaction at this moment */
+	uint32_t holding;    /* of them: for leak_hold at least */
+	uint32_t failed;     /* of those: in a block that an error has failed, so that only a ROLLBACK can follow */
+	uint32_t rests_lent; /* clients that rest and keep their server: pinned, or in session mode */
 	uint32_t unread; /* clients that have not read a reply for leak_hold at least, their server waiting for them */
 	time_us oldest_quiet, oldest_hold, oldest_unread;
 	/* Of the process of one of its clients, where that can be seen: how many threads it has, and how many connections to us, those of other

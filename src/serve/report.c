@@ -99,6 +99,7 @@ static void fill_origin(struct origin_row *out, const struct survey_row *row, co
 		.in_block = facts->in_block,
 		.holding = facts->holding,
 		.unread = facts->unread,
+		.rests_lent = facts->rests_lent,
 		.logins = facts->logins,
 		.logouts = facts->logouts,
 		.logins_while_quiet = facts->logins_while_quiet,

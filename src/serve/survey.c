@@ -90,7 +90,7 @@ static void forget_moment(struct share *share)
 
 	facts->clients = facts->parked = facts->waiting = facts->lent = facts->quiet = facts->silent = 0;
 	facts->once = facts->listeners = facts->django = facts->in_block = facts->holding = facts->failed =
-		facts->unread = 0;
+		facts->unread = facts->rests_lent = 0;
 	facts->oldest_quiet = facts->oldest_hold = facts->oldest_unread = 0;
 	facts->session_mode = false;
 	account_add(&share->gone, &share->leaving);
@@ -143,6 +143,7 @@ static void look_at_lease(struct worker *worker, struct share *share, const stru
 	time_us age;
 
 	facts->lent++;
+	facts->rests_lent += guest->habits.rest_since != 0;
 	habits_stuck(channel, channel->unread_since != 0);
 	if (channel->unread_since) {
 		age = worker->now - channel->unread_since;
@@ -211,6 +212,7 @@ static void add_facts(struct leak_facts *to, const struct leak_facts *from)
 	to->holding += from->holding;
 	to->failed += from->failed;
 	to->unread += from->unread;
+	to->rests_lent += from->rests_lent;
 	note_oldest(&to->oldest_quiet, from->oldest_quiet);
 	note_oldest(&to->oldest_hold, from->oldest_hold);
 	note_oldest(&to->oldest_unread, from->oldest_unread);

@@ -8,6 +8,32 @@
 #define WAIT_DETAIL   1000
 #define HOLDERS_NAMED 3
 
+struct state {
+	uint32_t many;
+	const char *words;
+};
+
+/* " (2 idle in transaction, the longest for 8 s; 1 at work)" */
+static size_t describe_states(const struct origin_row *origin, char *out, size_t size)
+{
+	uint32_t still = origin->in_block + origin->rests_lent;
+	struct state states[] = { { origin->in_block, "idle in transaction" }, { origin->rests_lent, "idle, but kept" },
+		{ origin->lent > still ? origin->lent - still : 0, "at work" } };
+	size_t length = 0;
+	char age[40];
+
+	for (size_t i = 0; i < sizeof states / sizeof *states; i++) {
+		if (states[i].many == 0)
+			continue;
+		length += text_format(
+			out + length, size - length, "%s%u %s", length ? "; " : " (", states[i].many, states[i].words);
+		if (i == 0 && origin->oldest_hold > 0)
+			length += text_format(out + length, size - length, ", the longest for %s",
+				text_duration(age, sizeof age, origin->oldest_hold));
+	}
+	return length + (length ? text_format(out + length, size - length, ")") : 0);
+}
+
 /* Which origins hold servers of the guest's pool, as it was when all were last looked at; those of other users only as a count. */
 static void describe_holders(const struct guest *guest, char *out, size_t size)
 {
@@ -15,7 +41,6 @@ static void describe_holders(const struct guest *guest, char *out, size_t size)
 	const char *user = guest->user ? guest->user : "", *database = guest->worker->views[guest->pool]->database_name;
 	size_t length = 0;
 	uint32_t others = 0, named = 0;
-	char age[40];
 
 	out[0] = 0;
 	for (size_t i = 0; report && i < report->origin_count; i++) {
@@ -31,10 +56,7 @@ static void describe_holders(const struct guest *guest, char *out, size_t size)
 			continue;
 		length += text_format(out + length, size - length, " \"%s\" at %s holds %u", origin->application_name,
 			origin->address, origin->lent);
-		if (origin->in_block > 0)
-			length += text_format(out + length, size - length,
-				" (%u idle in transaction, the longest for %s)", origin->in_block,
-				text_duration(age, sizeof age, origin->oldest_hold));
+		length += describe_states(origin, out + length, size - length);
 		length += text_format(out + length, size - length, ".");
 	}
 	if (named > HOLDERS_NAMED)

@@ -171,6 +171,7 @@ struct origin_row {
 	char driver[12], process[SNAPSHOT_NAME];
 	uint32_t process_id;
 	uint32_t clients, parked, waiting, lent, quiet, silent, once, in_block, holding, unread;
+	uint32_t rests_lent; /* in no SHOW; for who is told who holds servers */
 	uint64_t logins, logouts, logins_while_quiet, reused, transactions, cancels, abandoned, dead_peers;
 	time_us executing_time, in_block_time, oldest_quiet, oldest_hold, median_rest, median_life;
 	char route[SNAPSHOT_NAME], statement[SNAPSHOT_WORDS];

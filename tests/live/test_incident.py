@@ -209,6 +209,20 @@ class T3_who_holds(Story):
             self.assertNotIn("somebody else", text)
         self.assertEqual(1, len(waiter.notices))
 
+    def each_state_of_a_holder_is_told(self):
+        pooler = self.pooler(settings={"default_pool_size": 3, "query_wait_timeout": 4, "leak_interval": 0.2})
+        names = {"application_name": "billing"}
+        waiter, forgot, works, keeps = [pooler.client(parameters=names) for _ in range(4)]
+        forgot.begin()
+        works.send(query("SELECT pg_sleep(60)"))
+        keeps.query("CREATE TEMP TABLE kept (a int)")
+        wait_until("all three are lent", lambda: int(pooler.pool()["sv_active"]) == 3)
+        waiter.send(query("SELECT 1"))
+        error = waiter.expect_closed(timeout=30)[0]
+        self.assertRegex(error.detail, r'"billing" at 127\.0\.0\.1 holds 3 \(1 idle in transaction, the longest for [^;]*; '
+                                       r"1 idle, but kept; 1 at work\)\.")
+        self.assertIn("SHOW LEASES", error.hint)
+
 
 class T4_abandoned_queries(Story):
     """60 clients start a long query and go away."""
