@@ -10,6 +10,7 @@
 #include "base/redact.h"
 #include "serve/monitor.h"
 #include "serve/peering.h"
+#include "serve/reaper.h"
 #include "serve/report.h"
 #include "serve/worker.h"
 #include "session/tags.h"
@@ -363,12 +364,22 @@ static void visit_report(struct worker *worker, struct snapshot *snapshot)
 	if (report && (snapshot->parts & PART_LEAKS)) {
 		snapshot_leaks(snapshot, report->origins, report->origin_count, report->leaks, report->leak_count);
 		snapshot_breakdowns(snapshot, report->breakdowns, report->breakdown_count);
-		snapshot_reaps(snapshot, report->reaps, report->reap_count);
-		snapshot->reaped = report->reaped;
-		snapshot->noticed = report->noticed;
-		snapshot->reaped_in_vain = report->in_vain;
 	}
 	report_drop(report);
+}
+
+/* Whom the reaper ended, up to this moment. */
+static void visit_reaps(struct worker *worker, struct snapshot *snapshot)
+{
+	struct reap_account *account = snapshot->parts & PART_LEAKS ? reap_account_keep(worker->house) : NULL;
+
+	if (!account)
+		return;
+	snapshot_reaps(snapshot, account->rows, account->count);
+	snapshot->reaped = account->ended;
+	snapshot->noticed = account->told;
+	snapshot->reaped_in_vain = account->in_vain;
+	reap_account_drop(account);
 }
 
 /* ---- what a worker knows ---- */
@@ -752,6 +763,7 @@ void census_visit(struct worker *worker, struct letter_census *letter)
 		visit_databases(worker, snapshot);
 		visit_users(worker, snapshot);
 		visit_report(worker, snapshot);
+		visit_reaps(worker, snapshot);
 		monitors_visit(worker, snapshot);
 		peering_visit(worker, snapshot);
 	}

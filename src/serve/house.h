@@ -44,8 +44,9 @@ struct house {
 	struct mailbox *keeper_mailbox;
 	time_us started_wall;
 	uint64_t descriptor_limit;
-	struct origins origins; /* under the lock */
-	struct survey *survey;  /* the keeper's own: see serve/survey.c */
+	struct origins origins;     /* under the lock */
+	struct reap_account *reaps; /* the last one, under the lock; see reaper.h */
+	struct survey *survey;      /* the keeper's own: see serve/survey.c */
 	struct report *
 		report; /* under the lock, counted: what was found when all origins were last looked at; NULL: not yet */
 	atomic_bool surveying;  /* a letter is on its way */

@@ -534,11 +534,53 @@ static void audit(struct reaper *reaper, struct letter_reap *letter)
 	}
 }
 
+/* ---- the account of it ---- */
+
+void reap_account_drop(struct reap_account *account)
+{
+	if (account && atomic_fetch_sub(&account->references, 1) == 1)
+		free(account);
+}
+
+struct reap_account *reap_account_keep(struct house *house)
+{
+	struct reap_account *account;
+
+	lock_take(house->lock);
+	account = house->reaps;
+	if (account)
+		atomic_fetch_add(&account->references, 1);
+	lock_drop(house->lock);
+	return account;
+}
+
+static void publish(const struct reaper *reaper, struct house *house)
+{
+	struct reap_account *account = malloc(sizeof *account + reaper->count * sizeof account->rows[0]), *before;
+
+	if (!account)
+		return; /* the next one says it */
+	atomic_init(&account->references, 1);
+	account->ended = reaper->ended_total;
+	account->told = reaper->told_total;
+	account->in_vain = reaper->vain_total;
+	account->count = reaper->count;
+	for (size_t i = 0; i < account->count; i++)
+		account->rows[i] = reaper->list[(reaper->next - 1 - i) % KEPT_REAPS];
+	lock_take(house->lock);
+	before = house->reaps;
+	house->reaps = account;
+	lock_drop(house->lock);
+	reap_account_drop(before);
+}
+
 void reaper_home(struct reaper *reaper, struct house *house, struct letter *mail)
 {
 	struct letter_reap *letter = (struct letter_reap *)(void *)mail;
 
 	if (reaper) {
+		uint64_t before = reaper->told_total + reaper->ended_total + reaper->vain_total;
+
 		audit(reaper, letter);
 		if (!letter->notice && !letter->order.by_hand && letter->target_count > 0)
 			note_vain(reaper, house, letter, clock_now());
@@ -549,25 +591,12 @@ void reaper_home(struct reaper *reaper, struct house *house, struct letter *mail
 				note_ended(
 					reaper, house, letter->targets[i].origin, letter->targets[i].gone, clock_now());
 			}
+		/* Before the answer goes to who asked, who may look for it at once. */
+		if (reaper->told_total + reaper->ended_total + reaper->vain_total > before)
+			publish(reaper, house);
 	}
 	if (handle_none(letter->asker.client) || atomic_load(&house->stopping))
 		reaper_letter_free(letter);
 	else
 		mailbox_post(house->workers[letter->asker.worker]->mailbox, mail);
-}
-
-size_t reaper_list(const struct reaper *reaper, struct reap_row *out, size_t capacity)
-{
-	size_t n = reaper->count < capacity ? reaper->count : capacity;
-
-	for (size_t i = 0; i < n; i++)
-		out[i] = reaper->list[(reaper->next - 1 - i) % KEPT_REAPS];
-	return n;
-}
-
-void reaper_totals(const struct reaper *reaper, uint64_t *ended, uint64_t *told, uint64_t *in_vain)
-{
-	*ended = reaper->ended_total;
-	*told = reaper->told_total;
-	*in_vain = reaper->vain_total;
 }

@@ -1,6 +1,8 @@
 #ifndef PGWEIR_SERVE_REAPER_H
 #define PGWEIR_SERVE_REAPER_H
 
+#include <stdatomic.h>
+
 #include "core/reap.h"
 #include "serve/mail.h"
 #include "serve/survey.h"
@@ -50,7 +52,17 @@ bool reaper_ask(struct guest *, const struct console_command *);
 
 /* ---- the keeper ---- */
 
-struct reaper;                   /* budgets, and who was ended lately */
+struct reaper; /* budgets, and who was ended lately */
+/* Who was ended or told, the latest first, and how many since the start: as of the last letter that came home. Immutable and counted. */
+struct reap_account {
+	atomic_uint references;
+	uint64_t ended, told, in_vain;
+	size_t count;
+	struct reap_row rows[];
+};
+struct reap_account *reap_account_keep(struct house *); /* counted for the caller; NULL: nothing has happened yet */
+void reap_account_drop(struct reap_account *);          /* NULL is fine */
+
 struct reaper *reaper_new(void); /* NULL: memory refused */
 void reaper_free(struct reaper *);
 
@@ -60,11 +72,5 @@ void reaper_consider(struct reaper *, struct house *, const struct config *, con
 
 /* A letter has come home: account for it, log it, pass it on to who asked. Takes it. */
 void reaper_home(struct reaper *, struct house *, struct letter *);
-
-/* Those ended lately, the last first, for SHOW REAPS. Returns how many of `capacity`. */
-size_t reaper_list(const struct reaper *, struct reap_row *, size_t capacity);
-
-/* How many were ended, and how many were told, since the start; and how often it wanted to end somebody and could not. */
-void reaper_totals(const struct reaper *, uint64_t *ended, uint64_t *told, uint64_t *in_vain);
 
 #endif

@@ -6,11 +6,8 @@
 
 #include "base/text.h"
 #include "io/clock.h"
-#include "serve/reaper.h"
 #include "serve/worker.h"
 #include "session/tags.h"
-
-#define REAPS_SHOWN 256
 
 void report_drop(struct report *report)
 {
@@ -19,7 +16,6 @@ void report_drop(struct report *report)
 	free(report->origins);
 	free(report->leaks);
 	free(report->breakdowns);
-	free(report->reaps);
 	free(report);
 }
 
@@ -229,8 +225,8 @@ void report_log(const struct leak_change *change, const struct report *report)
 	log_line(change->kind == LEAK_ENDED ? LOG_LOG : LOG_WARNING, "%s", line);
 }
 
-struct report *report_make(struct house *house, const struct leak_book *book, const struct reaper *reaper,
-	const struct letter_survey *letter, time_us now)
+struct report *report_make(
+	struct house *house, const struct leak_book *book, const struct letter_survey *letter, time_us now)
 {
 	struct report *report = calloc(1, sizeof *report), *before = house->report;
 	time_us offset = clock_wall() - now;
@@ -255,10 +251,6 @@ struct report *report_make(struct house *house, const struct leak_book *book, co
 		if ((row->facts.clients > 0 || row->facts.logins > 0) && copy_names(house, row, &names))
 			fill_origin(&report->origins[report->origin_count++], row, &names);
 	}
-	report->reaps = calloc(REAPS_SHOWN, sizeof *report->reaps);
-	if (report->reaps)
-		report->reap_count = reaper_list(reaper, report->reaps, REAPS_SHOWN);
-	reaper_totals(reaper, &report->reaped, &report->noticed, &report->in_vain);
 	for (; report->leak_count < leaks; report->leak_count++)
 		fill_leak(
 			&report->leaks[report->leak_count], leak_at(book, report->leak_count), report, before, offset);

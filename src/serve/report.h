@@ -13,17 +13,12 @@ struct report {
 	size_t leak_count;
 	struct breakdown_row *breakdowns;
 	size_t breakdown_count;
-	struct reap_row *reaps;
-	size_t reap_count;
-	uint64_t reaped, noticed, in_vain; /* since the start */
 };
 struct report *report_keep(struct house *); /* the last one, counted for the caller; NULL: there is none yet */
 void report_drop(struct report *);          /* NULL is fine */
 
 /* What the letter and the book say now; `now` as the house has it. NULL: memory refused. */
-struct reaper;
-struct report *report_make(
-	struct house *, const struct leak_book *, const struct reaper *, const struct letter_survey *, time_us now);
+struct report *report_make(struct house *, const struct leak_book *, const struct letter_survey *, time_us now);
 
 /* One line of the log for a verdict that began, changed or ended. */
 void report_log(const struct leak_change *, const struct report *);

@@ -61,6 +61,8 @@ void survey_fini(struct house *house)
 	}
 	report_drop(house->report);
 	house->report = NULL;
+	reap_account_drop(house->reaps);
+	house->reaps = NULL;
 }
 
 /* It is one client's; others of the same origin may be other processes of the same program. */
@@ -234,7 +236,7 @@ void survey_judge(struct house *house, struct letter *mail, time_us now)
 		}
 		changes = leak_step(
 			survey->book, &rules, now, survey->facts, letter->count, survey->changes, CHANGES_MAX);
-		report = report_make(house, survey->book, survey->reaper, letter, now);
+		report = report_make(house, survey->book, letter, now);
 	}
 	if (report)
 		report->breakdowns = told_rows(&letter->told, &survey->owners, report->origins, report->origin_count,

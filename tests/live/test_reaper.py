@@ -76,6 +76,18 @@ class The_reaper_by_hand(Story):
         stats.query("SHOW REAPS")
         self.assertEqual("1", client.value("SELECT 1"))
 
+    def what_was_done_is_listed_at_once_also_where_nobody_looks_for_leaks(self):
+        pooler = self.pooler(settings={**QUICK, "leak_interval": 0})
+        client = pooler.client(parameters={"application_name": "one"})
+        client.value("SELECT 1")
+        console = pooler.console()
+        number, = [row["client"] for row in pooler.show("LEDGER")]
+        wait_until("it is quiet", lambda: float(pooler.show("LEDGER")[0]["rest"]) > 0.6)
+        self.assertEqual([], console.query("SHOW REAPS").dicts())
+        self.assertEqual(["ended"], [row["outcome"] for row in self._reap(console, f"REAP CLIENT {number}")])
+        self.assertEqual([(number, "ended")], [(row["client"], row["outcome"]) for row in console.query("SHOW REAPS").dicts()])
+        self.assertEqual("57P05", client.expect_closed(timeout=15)[0].sqlstate)
+
     def it_works_when_every_server_is_taken(self):
         pooler = self.pooler(settings={**QUICK, "default_pool_size": 1, "max_client_conn": 2})
         holder = pooler.client(parameters={"application_name": "holder"})
