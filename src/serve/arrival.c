@@ -233,6 +233,8 @@ static void log_attempt(const struct guest *guest, const struct client_facts *fa
 	};
 	struct tls_facts tls;
 
+	if (!guest->worker->config->log_connections)
+		return;
 	stream_tls_facts(guest->stream, &tls);
 	guest_log(guest, LOG_LOG, "login attempt: db=%.*s user=%.*s tls=%s replication=%s", (int)facts->database.length,
 		(const char *)facts->database.at, (int)facts->user.length, (const char *)facts->user.at,
@@ -247,10 +249,9 @@ static void proven(struct guest *guest)
 	char text[200];
 	bool unknown;
 
-	if (worker->config->log_connections)
-		log_attempt(guest, facts);
 	if (facts->console) {
 		guest->state = GUEST_CONSOLE;
+		log_attempt(guest, facts);
 		guest->admin = facts->console_admin;
 		timer_clear(&worker->timers, &guest->timer);
 		if (!desk_open(guest))
@@ -262,6 +263,9 @@ static void proven(struct guest *guest)
 	guest->replication = (uint8_t)facts->replication;
 	view = guest->replication ? pool_view_replication(worker, facts->database, facts->user, &unknown)
 				  : pool_view_for(worker, facts->database, facts->user, &unknown);
+	if (view)
+		guest->pool = view->id;
+	log_attempt(guest, facts);
 	if (!view) {
 		if (unknown && guest_is_bouncers(guest))
 			text_format(text, sizeof text, "no such database: %.*s", (int)facts->database.length,
@@ -277,7 +281,6 @@ static void proven(struct guest *guest)
 	}
 	if (facts->found)
 		lookup_keep(worker, view->id, facts->found);
-	guest->pool = view->id;
 	guest->named = true;
 	guest_step(guest, EVENT_CLIENT_NAMED);
 }

@@ -22,6 +22,7 @@
 #include "serve/catalogs.h"
 #include "serve/channel.h"
 #include "serve/hosts.h"
+#include "serve/log_forms.h"
 #include "serve/lookups.h"
 #include "serve/replication.h"
 #include "serve/suits.h"
@@ -48,7 +49,7 @@ struct pool_view *channel_view(const struct channel *channel)
 void channel_log(const struct channel *channel, enum log_level level, const char *format, ...)
 {
 	const struct pool_view *view = channel_view(channel);
-	char line[512], where[ADDRESS_TEXT];
+	char line[512], handle[40];
 	va_list list;
 
 	if (!log_wants(level))
@@ -56,8 +57,11 @@ void channel_log(const struct channel *channel, enum log_level level, const char
 	va_start(list, format);
 	vsnprintf(line, sizeof line, format, list);
 	va_end(list);
-	log_line(level, "S-%u.%u: %s/%s@%s %s", channel->id.slot, channel->id.generation, view->database_name,
-		view->user, address_text(&channel->address, where), line);
+	text_format(handle, sizeof handle, "%u.%u", channel->id.slot, channel->id.generation);
+	log_about(channel->worker->config,
+		&(struct log_subject){
+			'S', handle, channel->number, view->database_name, view->user, &channel->address },
+		level, line);
 }
 
 struct channel *channel_get(struct worker *worker, server_id id)
@@ -210,7 +214,7 @@ void channel_close(struct channel *channel, const char *reason)
 	struct worker *worker = channel->worker;
 	struct piece terminate = { "X\0\0\0\4", 5 };
 	bool quiet = track_quiet(&channel->track);
-	char age[40];
+	char age[AGE_TEXT];
 
 	check(!channel->guest);
 	if (channel->state == CHANNEL_CLOSING)
@@ -225,7 +229,7 @@ void channel_close(struct channel *channel, const char *reason)
 	}
 	if (worker->config->log_disconnections)
 		channel_log(channel, LOG_LOG, "closing because: %s (age=%s)", reason,
-			text_duration(age, sizeof age, worker->now - channel->connected));
+			log_age(worker->config, worker->now - channel->connected, age));
 	channel->state = CHANNEL_CLOSING;
 	stream_resume(channel->stream);
 	if (quiet)

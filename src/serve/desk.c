@@ -6,6 +6,8 @@
 
 #include "base/check.h"
 #include "base/text.h"
+#include "serve/guest.h"
+#include "serve/log_forms.h"
 #include "serve/reaper.h"
 #include "serve/takeover.h"
 #include "serve/worker.h"
@@ -76,6 +78,8 @@ static void complain(struct guest *guest, const char *sqlstate, const char *mess
 	struct buf text = { 0 };
 	struct writer w = writer_to(&text);
 
+	if (guest->worker->config->log_pooler_errors)
+		guest_log(guest, LOG_WARNING, "pooler error: %s", message);
 	message_complaint(&w, &complaint);
 	finish(guest, &text);
 }
@@ -177,8 +181,11 @@ static void show(struct guest *guest, const struct console_command *command)
 	}
 	if (!command->argument[0] || !rows_known(command->argument, &parts)) {
 		nearest = text_nearest(command->argument, rows_names());
-		text_format(message, sizeof message, "invalid command 'SHOW%s%s', use SHOW HELP;",
-			*command->argument ? " " : "", command->argument);
+		if (guest_is_bouncers(guest))
+			text_format(message, sizeof message, "invalid command '%s', use SHOW HELP;", command->text);
+		else
+			text_format(message, sizeof message, "invalid command 'SHOW%s%s', use SHOW HELP;",
+				*command->argument ? " " : "", command->argument);
 		text_format(hint, sizeof hint, "Perhaps you meant SHOW %s.", nearest ? nearest : "HELP");
 		complain(guest, SQLSTATE_SYNTAX_ERROR, message, nearest ? hint : NULL);
 		return;
@@ -204,6 +211,11 @@ static void tell_core(struct guest *guest, enum event_kind kind)
 
 	if (command->argument[0]) {
 		if (strcmp(command->argument, "pgbouncer") == 0 || strcmp(command->argument, "pgweir") == 0) {
+			if (kind == EVENT_RESUME) {
+				desk_begin_waiting(guest);
+				desk_answer(guest, "it is never paused");
+				return;
+			}
 			text_format(message, sizeof message, "cannot %s in admin db: %s",
 				kind == EVENT_PAUSE                ? "pause"
 					: kind == EVENT_KILL       ? "kill"
@@ -395,13 +407,27 @@ static void refuse_unknown(struct guest *guest, const struct console_command *co
 	const char *nearest = text_nearest(command->word, commands);
 	char message[160], hint[100];
 
+	text_format(message, sizeof message, "invalid command '%s', use SHOW HELP;",
+		guest_is_bouncers(guest) ? command->text : command->word);
 	if (command->verb == VERB_BAD) {
-		complain(guest, SQLSTATE_SYNTAX_ERROR, "bad arguments", "SHOW HELP tells what each command takes.");
+		complain(guest, SQLSTATE_SYNTAX_ERROR, guest_is_bouncers(guest) ? message : "bad arguments",
+			"SHOW HELP tells what each command takes.");
 		return;
 	}
-	text_format(message, sizeof message, "invalid command '%s', use SHOW HELP;", command->word);
 	text_format(hint, sizeof hint, "Perhaps you meant %s.", nearest ? nearest : "SHOW HELP");
 	complain(guest, SQLSTATE_SYNTAX_ERROR, message, hint);
+}
+
+/* Whoever changes something is told of in the log; PgBouncer's line does not say who. */
+static void log_issued(const struct guest *guest, const struct console_command *command)
+{
+	char text[COMMAND_TEXT];
+
+	log_command(command->tag, command->key[0] ? command->key : command->argument, text);
+	if (guest_is_bouncers(guest))
+		log_line(LOG_LOG, "%s", text);
+	else
+		guest_log(guest, LOG_LOG, "%s", text);
 }
 
 static void obey(struct guest *guest, struct span query)
@@ -419,6 +445,8 @@ static void obey(struct guest *guest, struct span query)
 			"This user is in stats_users only; commands need admin_users.");
 		return;
 	}
+	if (command->admin_only)
+		log_issued(guest, command);
 	switch (command->verb) {
 	case VERB_EMPTY:
 		message_empty(&w, 'I');

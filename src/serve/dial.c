@@ -303,6 +303,7 @@ void channel_connected(struct channel *channel)
 	struct place place;
 	struct buf *out = &worker->out;
 	struct piece piece;
+	char from[ADDRESS_TEXT];
 
 	check(channel->state == CHANNEL_CONNECTING);
 	channel->state = CHANNEL_LOGIN;
@@ -343,7 +344,8 @@ void channel_connected(struct channel *channel)
 		return;
 	}
 	if (worker->config->log_connections)
-		channel_log(channel, LOG_LOG, "new connection to server");
+		channel_log(channel, LOG_LOG, "new connection to server (from %s)",
+			address_text(stream_local(channel->stream), from));
 }
 
 static void login_over(struct channel *channel)

@@ -19,6 +19,7 @@
 #include "base/text.h"
 #include "serve/guest.h"
 #include "serve/hearers.h"
+#include "serve/log_forms.h"
 #include "serve/lookups.h"
 #include "serve/questions.h"
 #include "serve/seats.h"
@@ -80,7 +81,7 @@ void guest_log(const struct guest *guest, enum log_level level, const char *form
 	const struct pool_view *view = guest->pool != NO_POOL ? guest->worker->views[guest->pool] : NULL;
 	const char *user = guest->user ? guest->user : "(nouser)";
 	const char *database = view ? view->database_name : guest->state == GUEST_CONSOLE ? "pgbouncer" : "(nodb)";
-	char line[512], where[ADDRESS_TEXT] = "";
+	char line[512], handle[40];
 	va_list list;
 
 	if (!log_wants(level))
@@ -88,10 +89,12 @@ void guest_log(const struct guest *guest, enum log_level level, const char *form
 	va_start(list, format);
 	vsnprintf(line, sizeof line, format, list);
 	va_end(list);
-	if (guest->stream)
-		address_text(stream_peer(guest->stream), where);
-	log_line(level, "C-%u.%u.%u: %s/%s@%s %s", guest->worker->index, guest->handle.slot, guest->handle.generation,
-		database, user, where, line);
+	text_format(
+		handle, sizeof handle, "%u.%u.%u", guest->worker->index, guest->handle.slot, guest->handle.generation);
+	log_about(guest->worker->config,
+		&(struct log_subject){
+			'C', handle, guest->number, database, user, guest->stream ? stream_peer(guest->stream) : NULL },
+		level, line);
 }
 
 void guest_who(const struct guest *guest, struct who_row *row)
@@ -136,7 +139,7 @@ static void end(struct guest *guest, const struct complaint *complaint, const ch
 {
 	struct worker *worker = guest->worker;
 	bool silent = worker->stop || guest->question, wants;
-	char age[40];
+	char age[AGE_TEXT];
 
 	if (guest->state == GUEST_ENDING)
 		return;
@@ -144,7 +147,7 @@ static void end(struct guest *guest, const struct complaint *complaint, const ch
 		guest_log(guest, LOG_WARNING, "pooler error: %s", complaint->message);
 	if (worker->config->log_disconnections && !silent)
 		guest_log(guest, LOG_LOG, "closing because: %s (age=%s)", reason,
-			text_duration(age, sizeof age, worker->now - guest->connected));
+			log_age(worker->config, worker->now - guest->connected, age));
 	outbox_hurry(worker, guest->stream);
 	if (guest->channel && guest->channel->body_left > 0 && guest->channel->forward)
 		guest->cut_short = true;

@@ -13,6 +13,7 @@
 #include "io/file.h"
 #include "io/supervisor.h"
 #include "serve/hba.h"
+#include "serve/log_forms.h"
 #include "serve/mail.h"
 #include "serve/serve.h"
 #include "serve/survey.h"
@@ -702,10 +703,7 @@ int serve(const struct serve_setup *setup)
 		keeper.done = true;
 	}
 	if (!keeper.done) {
-		log_line(LOG_LOG, "process up: pgweir %s, workers: %u, descriptors: %llu, max_client_conn: %d (%s)",
-			PGWEIR_VERSION, house.workers, (unsigned long long)house.descriptor_limit,
-			keeper.house->config->max_client_conn,
-			keeper.house->config->client_limit_counts == LIMIT_ALL ? "all clients" : "busy clients");
+		log_start(keeper.house->config, house.workers, house.descriptor_limit);
 		supervisor_open(setup->notify_socket);
 		supervisor_say("READY=1\nSTATUS=Serving with %u workers\nMAINPID=%u", house.workers, process_id());
 		status = run(&keeper, house.workers);

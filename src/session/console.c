@@ -437,20 +437,27 @@ static const struct command {
 };
 /* clang-format on */
 
-/* What stands here, for a message: a word, or whatever it is up to the next space. Never empty, no control characters, and not
- * cut inside a letter. */
-static void copy_first_word(struct span text, char *out, size_t size)
+/* What stands here, for a message: no control characters, and not cut inside a letter. */
+static void copy_words(struct span text, char *out, size_t size)
 {
-	size_t n = 0;
+	size_t n = text.length;
 
-	while (n < text.length && !is_space(text.at[n]) && text.at[n] != ';')
-		n++;
 	if (n >= size)
 		for (n = size - 1; n > 1 && (text.at[n] & 0xc0) == 0x80;)
 			n--;
 	for (size_t i = 0; i < n; i++)
 		out[i] = text.at[i] < ' ' || text.at[i] == 0x7f ? '?' : (char)text.at[i];
 	out[n] = '\0';
+}
+
+/* A word, or whatever it is up to the next space; never empty. */
+static struct span first_word(struct span text)
+{
+	size_t n = 0;
+
+	while (n < text.length && !is_space(text.at[n]) && text.at[n] != ';')
+		n++;
+	return span_of(text.at, n);
 }
 
 void console_parse(struct span text, struct console_command *out)
@@ -463,7 +470,8 @@ void console_parse(struct span text, struct console_command *out)
 	if (s.rest.length == 0)
 		return;
 	out->verb = VERB_UNKNOWN;
-	copy_first_word(s.rest, out->word, sizeof out->word);
+	copy_words(first_word(s.rest), out->word, sizeof out->word);
+	copy_words(text, out->text, sizeof out->text);
 	word = bare_word(&s);
 	for (size_t i = 0; i < sizeof commands / sizeof *commands; i++) {
 		const struct command *command = &commands[i];

@@ -54,7 +54,8 @@ struct console_command {
 	uint32_t limit;                     /* 0: none was given */
 	uint32_t numbers[CONSOLE_REAP_MAX]; /* an origin, or clients */
 	uint32_t number_count;
-	char word[64]; /* the first word as written, for "invalid command" */
+	/* As written, for "invalid command": the first word, and all of it. */
+	char word[64], text[128];
 };
 
 void console_parse(struct span text, struct console_command *out);

@@ -1,0 +1,31 @@
+#ifndef PGWEIR_SERVE_LOG_FORMS_H
+#define PGWEIR_SERVE_LOG_FORMS_H
+
+#include "base/log.h"
+#include "config/config.h"
+#include "io/address.h"
+
+/* How lines about connections and commands are worded. Under the name pgbouncer they have the forms that programs which read
+ * PgBouncer's log (pgBadger, fail2ban) look for; their number is that of SHOW CLIENTS and SHOW SERVERS, `ptr` and `id`. */
+struct log_subject {
+	char kind;          /* C or S */
+	const char *handle; /* what pgweir calls it */
+	uint32_t number;    /* of SHOW */
+	const char *database, *user;
+	const struct address *peer; /* NULL: gone */
+};
+
+void log_about(const struct config *, const struct log_subject *, enum log_level, const char *words);
+
+/* "3s" as PgBouncer, or "3.2 s". Returns out. */
+#define AGE_TEXT 40
+char *log_age(const struct config *, time_us age, char out[AGE_TEXT]);
+
+/* A command of the console by its words: "PAUSE 'app' command issued". Never its values: some are secret. Returns out. */
+#define COMMAND_TEXT 160
+char *log_command(const char *command, const char *argument, char out[COMMAND_TEXT]);
+
+/* We are up. */
+void log_start(const struct config *, uint32_t workers, uint64_t descriptors);
+
+#endif
