@@ -136,7 +136,8 @@ static void command_pause(struct core *core, const struct event *event)
 {
 	bool *paused = event->database == NO_DATABASE ? &core->paused : &core->databases[event->database]->paused;
 
-	if (*paused || core->suspension) {
+	/* PAUSE of a database that is paused already waits for the same, as in PgBouncer: a runbook may say it twice. */
+	if (core->paused || core->suspension) {
 		answer(core, event->client, event->database, PROBLEM_ALREADY_PAUSED);
 		return;
 	}

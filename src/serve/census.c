@@ -130,6 +130,8 @@ static struct snapshot *visit_totals(struct worker *worker, struct snapshot *sna
 	snapshot->servers_total = totals.servers;
 	snapshot->door_waits = totals.door_waits;
 	snapshot->clients_max = house->clients_max;
+	snapshot->consoles = atomic_load(&house->desks);
+	snapshot->commands = atomic_load(&house->commands);
 	snapshot->paused = totals.paused;
 	snapshot->suspended = totals.suspended;
 	snapshot->shutting_down = totals.shutting_down;

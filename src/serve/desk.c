@@ -28,9 +28,11 @@ struct desk {
 bool desk_open(struct guest *guest)
 {
 	guest->desk = calloc(1, sizeof *guest->desk);
-	if (guest->desk)
-		suspend_console_comes(guest);
-	return guest->desk != NULL;
+	if (!guest->desk)
+		return false;
+	atomic_fetch_add(&guest->worker->house->desks, 1);
+	suspend_console_comes(guest);
+	return true;
 }
 
 void desk_begin_waiting(struct guest *guest)
@@ -440,6 +442,7 @@ static void obey(struct guest *guest, struct span query)
 	};
 
 	console_parse(query, command);
+	atomic_fetch_add(&guest->worker->house->commands, 1);
 	if (command->admin_only && !guest->admin) {
 		complain(guest, SQLSTATE_INSUFFICIENT_PRIVILEGE, "admin access needed",
 			"This user is in stats_users only; commands need admin_users.");
@@ -610,5 +613,6 @@ void desk_left(struct guest *guest)
 	leave_core(guest);
 	free(guest->desk);
 	guest->desk = NULL;
+	atomic_fetch_sub(&guest->worker->house->desks, 1);
 	suspend_console_goes(guest);
 }

@@ -55,6 +55,8 @@ struct house {
 	atomic_uint clients;    /* connected now */
 	atomic_bool stopping;
 	atomic_uint consoles;      /* of admin_users: see serve/suspend.h */
+	atomic_uint desks;         /* all that are at the console */
+	_Atomic uint64_t commands; /* what they have said */
 	struct welcomes *welcomes; /* by pool id, under the lock: see serve/pools.c */
 	uint32_t welcome_capacity;
 	struct hosts **hosts; /* likewise: see serve/hosts.c */

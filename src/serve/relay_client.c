@@ -11,6 +11,7 @@
 #include <stdlib.h>
 
 #include "base/check.h"
+#include "serve/guest.h"
 #include "serve/hearers.h"
 
 /* PostgreSQL ends a session that sends a longer CopyFail. */
@@ -48,7 +49,7 @@ static enum step take_query(struct guest *guest, struct span in, struct frame fr
 	bool ends;
 
 	if (guest->worker->config->disable_pqexec) {
-		guest_complain(guest, SQLSTATE_INSUFFICIENT_PRIVILEGE, "PQexec disallowed", NULL, NULL);
+		guest_refuse(guest, SQLSTATE_INSUFFICIENT_PRIVILEGE, "PQexec disallowed", NULL, NULL);
 		return STEP_STOP;
 	}
 	/* All of its words are looked at, unless there are too many. */
@@ -117,7 +118,8 @@ static enum step take_lent(struct guest *guest, struct span in, struct frame fra
 	default:
 		break;
 	}
-	guest_complain(guest, SQLSTATE_PROTOCOL_VIOLATION, "unknown message type", NULL, NULL);
+	guest_complain(guest, SQLSTATE_PROTOCOL_VIOLATION,
+		guest_is_bouncers(guest) ? "unknown pkt" : "unknown message type", NULL, NULL);
 	return STEP_STOP;
 }
 
@@ -188,7 +190,8 @@ static enum step take_parked(struct guest *guest, struct span in, struct frame f
 			return STEP_DISCARD;
 		break;
 	default:
-		guest_complain(guest, SQLSTATE_PROTOCOL_VIOLATION, "unknown message type", NULL, NULL);
+		guest_complain(guest, SQLSTATE_PROTOCOL_VIOLATION,
+			guest_is_bouncers(guest) ? "unknown pkt" : "unknown message type", NULL, NULL);
 		return STEP_STOP;
 	}
 	/* No server is taken by a message that may never come. */

@@ -331,6 +331,31 @@ static void more_databases(struct writer *w, const struct snapshot *snapshot, co
 	put_row(w, show, database_fields, &row);
 }
 
+/* Under its name also where PgBouncer counts the console as a pool: a pooler that nobody has used yet is not without rows. */
+static void more_pools(struct writer *w, const struct snapshot *snapshot, const struct show *show)
+{
+	struct pool_row row = { .database = "pgbouncer",
+		.user = "pgbouncer",
+		.clients = snapshot->consoles,
+		.clients_active = snapshot->consoles,
+		.mode = 2,
+		.size = 2 };
+
+	if (snapshot->pgbouncer)
+		put_row(w, show, pool_fields, &row);
+}
+
+static void more_users(struct writer *w, const struct snapshot *snapshot, const struct show *show)
+{
+	struct user_row row = { .name = "pgbouncer", .pool_size = -1, .reserve_pool_size = -1, .mode = -1 };
+
+	for (size_t i = 0; i < snapshot->user_count; i++)
+		if (strcmp(snapshot->users[i].name, row.name) == 0)
+			return;
+	if (snapshot->pgbouncer)
+		put_row(w, show, user_fields, &row);
+}
+
 /* ---- statistics ---- */
 
 /* clang-format off */
@@ -374,6 +399,16 @@ static const struct field stats_fields[] = {
 static const struct field totals_fields[] = { { put_text, offsetof(struct stats_row, database) }, STATS_OF(total) };
 static const struct field averages_fields[] = { { put_text, offsetof(struct stats_row, database) }, STATS_OF(average) };
 /* clang-format on */
+
+/* Commands of the console are its queries and transactions; it moves no bytes of clients. */
+static void more_stats(struct writer *w, const struct snapshot *snapshot, const struct show *show)
+{
+	struct stats_row row = { .database = "pgbouncer",
+		.total = { .queries = snapshot->commands, .transactions = snapshot->commands } };
+
+	if (snapshot->pgbouncer)
+		put_row(w, show, show->sources[0]->fields, &row);
+}
 
 static const struct source stats = { LIST(stats, stats_count), .fields = stats_fields };
 static const struct source stats_totals = { LIST(stats, stats_count), .fields = totals_fields };
@@ -452,15 +487,15 @@ static size_t make_version(const struct snapshot *snapshot, struct pair *pairs)
 	return 1;
 }
 
-/* One more than are configured: the console is a database to PgBouncer's counting. */
+/* One more than are configured: the console is a database to PgBouncer's counting, and its user and pool are one too. */
 static size_t make_lists(const struct snapshot *snapshot, struct pair *pairs)
 {
 	size_t n = 0;
 
 	pair_number(&pairs[n++], "databases", snapshot->database_count + 1);
-	pair_number(&pairs[n++], "users", snapshot->user_count);
+	pair_number(&pairs[n++], "users", snapshot->user_count + snapshot->pgbouncer);
 	pair_number(&pairs[n++], "peers", snapshot->peer_count);
-	pair_number(&pairs[n++], "pools", snapshot->pool_count);
+	pair_number(&pairs[n++], "pools", snapshot->pool_count + snapshot->pgbouncer);
 	pair_number(&pairs[n++], "peer_pools", snapshot->peer_pool_count);
 	pair_number(&pairs[n++], "free_clients", 0);
 	pair_number(&pairs[n++], "used_clients", snapshot->clients_total);
@@ -571,16 +606,16 @@ static const struct show shows[] = {
 	{ "mem", 0, COLUMNS(memory_columns), .more = more_memory },
 	{ "peer_pools", 0, COLUMNS(peer_pool_columns), .sources = { &peer_pools } },
 	{ "peers", 0, COLUMNS(peer_columns), .sources = { &peers } },
-	{ "pools", PART_POOLS | PART_STATS, COLUMNS(pool_columns), .sources = { &pools } },
+	{ "pools", PART_POOLS | PART_STATS, COLUMNS(pool_columns), .sources = { &pools }, .more = more_pools },
 	{ "servers", PART_SERVERS, .columns = socket_columns, .column_count = LINE_COLUMNS, .sources = { &servers } },
 	{ "sockets", PART_CLIENTS | PART_SERVERS, COLUMNS(socket_columns), .sources = { &client_sockets, &servers },
 		.sockets = true },
 	{ "state", 0, COLUMNS(state_columns), .make = make_state },
-	{ "stats", PART_STATS, COLUMNS(stats_columns), .sources = { &stats } },
-	{ "stats_averages", PART_STATS, COLUMNS(averages_columns), .sources = { &stats_averages } },
-	{ "stats_totals", PART_STATS, COLUMNS(totals_columns), .sources = { &stats_totals } },
+	{ "stats", PART_STATS, COLUMNS(stats_columns), .sources = { &stats }, .more = more_stats },
+	{ "stats_averages", PART_STATS, COLUMNS(averages_columns), .sources = { &stats_averages }, .more = more_stats },
+	{ "stats_totals", PART_STATS, COLUMNS(totals_columns), .sources = { &stats_totals }, .more = more_stats },
 	{ "totals", PART_STATS, COLUMNS(sum_columns), .make = make_totals },
-	{ "users", PART_POOLS, COLUMNS(user_columns), .sources = { &users } },
+	{ "users", PART_POOLS, COLUMNS(user_columns), .sources = { &users }, .more = more_users },
 	{ "version", 0, COLUMNS(version_columns), .make = make_version },
 };
 #define SHOWS (sizeof shows / sizeof *shows)

@@ -734,6 +734,31 @@ static void lists_counts_what_there_is(void **state)
 		assert_string_equal(line(i), lines[i]);
 }
 
+static void under_pgbouncers_name_the_console_is_a_pool_too(void **state)
+{
+	(void)state;
+	snapshot->pgbouncer = true;
+	snapshot->consoles = 3;
+	snapshot->commands = 17;
+	show("pools");
+	assert_int_equal(answer.row_count, 1);
+	assert_string_equal(cell(0, "database"), "pgbouncer");
+	assert_string_equal(cell(0, "user"), "pgbouncer");
+	assert_string_equal(cell(0, "cl_active"), "3");
+	assert_string_equal(cell(0, "pool_mode"), "statement");
+	show("stats");
+	assert_int_equal(answer.row_count, 1);
+	assert_string_equal(cell(0, "total_query_count"), "17");
+	assert_string_equal(cell(0, "total_received"), "0");
+	show("stats_totals");
+	assert_string_equal(cell(0, "xact_count"), "17");
+	show("users");
+	assert_string_equal(cell(0, "name"), "pgbouncer");
+	show("lists");
+	assert_string_equal(line(1), "users|1");
+	assert_string_equal(line(3), "pools|1");
+}
+
 static void what_is_paused_is_not_active(void **state)
 {
 	(void)state;
@@ -1091,6 +1116,7 @@ int main(void)
 		STORY(names_are_shown_as_pgbouncer_shows_them),
 		STORY(peers_are_shown_as_pgbouncer_shows_them),
 		STORY(lists_counts_what_there_is),
+		STORY(under_pgbouncers_name_the_console_is_a_pool_too),
 		STORY(what_is_paused_is_not_active),
 		STORY(statistics_are_totals_and_then_averages),
 		STORY(totals_add_up_over_databases_and_times_are_weighed),

@@ -314,6 +314,8 @@ struct snapshot {
 	uint64_t reaped_in_vain;  /* how often it wanted to end somebody, and nobody could go */
 	uint32_t clients_total, clients_login, clients_at_door, servers_total, names_pending;
 	uint64_t door_waits, clients_max;
+	uint32_t consoles; /* clients of the console, and what they have said since the start */
+	uint64_t commands;
 	bool paused, suspended, shutting_down;
 	/* memory, for SHOW MEM: what of, size of one, how many used and free */
 	struct memory_row {
