@@ -205,21 +205,16 @@ static const char *refusal(const struct setting *row)
 	return row->reloadable ? NULL : "can only be changed by a restart";
 }
 
-struct config *config_with(const struct config *old, const char *key, const char *value, char *error, size_t error_size)
+/* A new one with the file's name and the journal of `from`, less what an earlier SET said of `key` (NULL: nothing less). */
+static struct config *copy_of(const struct config *from, const char *key, char *error, size_t error_size)
 {
-	const struct setting *row = schema_find(schema_settings, schema_settings_count, span_text(key));
-	const struct config_private *p = old->private;
-	struct config *c = build_new(old->manner, error, error_size);
-	struct assignment set = { .section = SECTION_SETTINGS, .origin = FROM_SET };
+	struct config *c = build_new(from->manner, error, error_size);
+	const struct config_private *p = from->private;
 
 	if (!c)
 		return NULL;
-	if (row && refusal(row)) {
-		build_fail(c, NULL, "%s %s", key, refusal(row));
-		goto fail;
-	}
-	if (old->file) {
-		c->file = arena_text(&c->private->arena, span_text(old->file));
+	if (from->file) {
+		c->file = arena_text(&c->private->arena, span_text(from->file));
 		if (!c->file) {
 			build_fail(c, NULL, "memory is refused");
 			goto fail;
@@ -228,18 +223,67 @@ struct config *config_with(const struct config *old, const char *key, const char
 	for (size_t i = 0; i < p->journal_count; i++) {
 		const struct assignment *a = &p->journal[i];
 
-		/* A SET replaces the one before it: an hour of SETs leaves one line. */
-		if (a->origin == FROM_SET && strcmp(a->key, key) == 0)
+		if (key && a->origin == FROM_SET && strcmp(a->key, key) == 0)
 			continue;
 		if (!build_note(c, a, span_text(a->key), span_text(a->value)))
 			goto fail;
 	}
-	if (!build_note(c, &set, span_text(key), span_text(value)))
-		goto fail;
-	return finish(c);
+	return c;
 fail:
 	config_drop(c);
 	return NULL;
+}
+
+struct config *config_with(const struct config *old, const char *key, const char *value, char *error, size_t error_size)
+{
+	const struct setting *row = schema_find(schema_settings, schema_settings_count, span_text(key));
+	struct config *c;
+	struct assignment set = { .section = SECTION_SETTINGS, .origin = FROM_SET };
+
+	if (row && refusal(row)) {
+		text_format(error, error_size, "%s %s", key, refusal(row));
+		return NULL;
+	}
+	/* A SET replaces the one before it: an hour of SETs leaves one line. */
+	c = copy_of(old, key, error, error_size);
+	if (c && !build_note(c, &set, span_text(key), span_text(value))) {
+		config_drop(c);
+		return NULL;
+	}
+	return c ? finish(c) : NULL;
+}
+
+struct config *config_hold(struct config **fresh, const struct config *old,
+	void (*warn)(void *context, const char *line), char *error, size_t error_size)
+{
+	struct config *taken = *fresh, *c = copy_of(taken, NULL, error, error_size);
+	struct assignment held = { .section = SECTION_SETTINGS, .origin = FROM_SET };
+	bool good = c != NULL, differs = false;
+
+	*fresh = NULL;
+	for (size_t i = 0; good && i < schema_settings_count; i++) {
+		const struct setting *row = &schema_settings[i];
+		const char *was = old->private->texts[i], *wished = taken->private->texts[i];
+		char line[400];
+
+		if (row->reloadable || row->built != BUILT || strcmp(was, wished) == 0)
+			continue;
+		text_format(line, sizeof line, "%s: \"%.120s\" needs a restart; \"%.120s\" stays in force", row->key,
+			wished, was);
+		warn(NULL, line);
+		differs = true;
+		good = build_note(c, &held, span_text(row->key), span_text(was));
+	}
+	if (good && !differs) {
+		config_drop(c);
+		return taken;
+	}
+	config_drop(taken);
+	if (!good) {
+		config_drop(c);
+		return NULL;
+	}
+	return finish(c);
 }
 
 bool config_view(const struct config *c, size_t i, struct setting_view *out)

@@ -201,6 +201,11 @@ void config_drop(struct config *);
 /* A new configuration with one setting changed, as SET on the console does. NULL: `error` says why (unknown key, not reloadable, bad value). */
 struct config *config_with(const struct config *, const char *key, const char *value, char *error, size_t error_size);
 
+/* What RELOAD puts in force: `fresh`, in which what only a restart may change is as it is in `old`; each such setting is told to `warn`.
+ * `fresh` is taken. NULL: `error`. */
+struct config *config_hold(struct config **fresh, const struct config *old,
+	void (*warn)(void *context, const char *line), char *error, size_t error_size);
+
 /* Row `i` of SHOW CONFIG, in PgBouncer's order, ours at the end. False: no more. */
 bool config_view(const struct config *, size_t i, struct setting_view *out);
 

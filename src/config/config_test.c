@@ -636,6 +636,44 @@ static void set_makes_a_new_value_and_leaves_the_old(void **state)
 	config_drop(c);
 }
 
+static int warnings_counted;
+
+static void count_warning(void *context, const char *line)
+{
+	(void)context;
+	assert_non_null(strstr(line, "needs a restart"));
+	warnings_counted++;
+}
+
+static void a_reload_holds_what_only_a_restart_may_change(void **state)
+{
+	struct given first = { .text = "[pgbouncer]\nlisten_port = 7000\ndefault_pool_size = 3\n" };
+	struct given same = { .text = "[pgbouncer]\nlisten_port = 7000\ndefault_pool_size = 4\n" };
+	struct given other = {
+		.text = "[pgbouncer]\nlisten_port = 7001\ndefault_pool_size = 5\nunix_socket_dir = /var/x\n"
+	};
+	struct config *old = parse(&first), *fresh = parse(&same), *held;
+	struct setting_view view;
+
+	(void)state;
+	held = config_hold(&fresh, old, count_warning, same.error, sizeof same.error);
+	assert_null(fresh);
+	assert_int_equal(held->default_pool_size, 4);
+	config_drop(held);
+
+	fresh = parse(&other);
+	held = config_hold(&fresh, old, count_warning, other.error, sizeof other.error);
+	assert_non_null(held);
+	assert_int_equal(warnings_counted, 2);
+	assert_int_equal(held->listen_port, 7000);
+	assert_string_equal(value_of(held, "listen_port", &view), "7000");
+	assert_string_equal(held->unix_socket_dir, "/tmp");
+	assert_int_equal(held->default_pool_size, 5);
+	assert_string_equal(held->file, "test.ini");
+	config_drop(held);
+	config_drop(old);
+}
+
 static void a_kept_value_outlives_its_maker(void **state)
 {
 	struct given g = { .text = "[databases]\napp =\n" };
@@ -762,6 +800,7 @@ int main(void)
 		cmocka_unit_test(a_database_without_a_host_is_in_the_socket_directory),
 		cmocka_unit_test(users_beat_databases_beat_the_rest),
 		cmocka_unit_test(set_makes_a_new_value_and_leaves_the_old),
+		cmocka_unit_test(a_reload_holds_what_only_a_restart_may_change),
 		cmocka_unit_test(a_kept_value_outlives_its_maker),
 		cmocka_unit_test(lists_hold_words),
 		cmocka_unit_test(weights_are_found_by_name_or_by_the_star),

@@ -46,6 +46,9 @@ void logfile_format(enum log_format);
 #define SYSLOG_PATH "/dev/log"
 void logfile_syslog(const char *path, int facility, const char *ident);
 
+/* False: a process that runs is named there (`error`). To be asked before there is a daemon, whose status nobody would see. */
+bool pidfile_is_free(const char *path, char *error, size_t error_size);
+
 /* A pid file that must not exist yet, or whose process is gone. False: `error`. Removed by pidfile_remove if it is still ours. */
 bool pidfile_write(const char *path, char *error, size_t error_size);
 

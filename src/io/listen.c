@@ -156,8 +156,12 @@ struct listener *listener_open(const struct address *at, const struct listen_set
 	if (file && !clear_stale_file(at, error, size))
 		goto refused;
 	if (bind(l->fd, (struct sockaddr *)&name, length) != 0) {
+		bool absent = errno == EADDRNOTAVAIL;
+
 		refuse(error, size, at, reason(errno));
-		goto refused;
+		listener_close(&l);
+		errno = absent ? EADDRNOTAVAIL : 0;
+		return NULL;
 	}
 	if (file && !set_file_rights(l, setup, error, size))
 		goto refused;

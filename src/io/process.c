@@ -103,9 +103,28 @@ static bool write_number(int fd, const char *at, const char *path, char *error, 
 	return true;
 }
 
+static bool refuse_running(char *error, size_t size, const char *path, pid_t other)
+{
+	char why[64];
+
+	text_format(why, sizeof why, "process %d, which it names, is running", (int)other);
+	return refuse(error, size, path, why);
+}
+
+bool pidfile_is_free(const char *path, char *error, size_t size)
+{
+	char absolute[PATH_MAX];
+	pid_t other;
+
+	if (!make_absolute(path, absolute, error, size))
+		return false;
+	other = pid_in(absolute);
+	return !alive(other) || refuse_running(error, size, path, other);
+}
+
 bool pidfile_write(const char *path, char *error, size_t size)
 {
-	char absolute[PATH_MAX], why[64];
+	char absolute[PATH_MAX];
 	int fd;
 
 	if (!make_absolute(path, absolute, error, size))
@@ -114,10 +133,8 @@ bool pidfile_write(const char *path, char *error, size_t size)
 	if (fd < 0 && errno == EEXIST) {
 		pid_t other = pid_in(absolute);
 
-		if (alive(other)) {
-			text_format(why, sizeof why, "process %d, which it names, is running", (int)other);
-			return refuse(error, size, path, why);
-		}
+		if (alive(other))
+			return refuse_running(error, size, path, other);
 		if (unlink(absolute) != 0 && errno != ENOENT)
 			return refuse(error, size, path, strerror(errno));
 		fd = open(absolute, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);

@@ -124,6 +124,16 @@ static void set_up_log(const struct serve_setup *setup, const struct config *con
 	logfile_syslog(config->syslog ? SYSLOG_PATH : NULL, config->syslog_facility, config->syslog_ident);
 }
 
+/* What only a restart may change stays as it is, whatever the file says now: what is shown is what holds. */
+static bool hold(struct keeper *keeper, struct config **config, char *error, size_t error_size)
+{
+	struct config *old = house_config(keeper->house, NULL);
+
+	*config = config_hold(config, old, warn, error, error_size);
+	config_drop(old);
+	return *config != NULL;
+}
+
 static bool read_again(struct keeper *keeper, char *error, size_t error_size)
 {
 	struct config *config;
@@ -132,6 +142,11 @@ static bool read_again(struct keeper *keeper, char *error, size_t error_size)
 	bool loaded = load(keeper->setup, &before, &config, &secrets, &tls, error, error_size);
 
 	tls_pair_drop(&before);
+	if (loaded && !hold(keeper, &config, error, error_size)) {
+		secrets_drop(secrets);
+		tls_pair_drop(&tls);
+		loaded = false;
+	}
 	if (!loaded) {
 		log_line(LOG_ERROR, "RELOAD failed, nothing was changed: %s", error);
 		return false;
@@ -144,7 +159,6 @@ static bool read_again(struct keeper *keeper, char *error, size_t error_size)
 		return false;
 	}
 	set_up_log(keeper->setup, config);
-	web_tell_changes(keeper->house, config);
 	house_configure(keeper->house, config, secrets, tls);
 	log_line(LOG_LOG, "configuration reloaded");
 	return true;
@@ -416,6 +430,7 @@ static bool listen_on(struct keeper *keeper, const struct address *address, cons
 	struct listen_setup setup = listen_setup_of(config);
 	struct listener *taken = takeover_listener(&keeper->takeover, address);
 
+	errno = 0;
 	if (taken) {
 		house_take_listener(house, taken);
 		tell_listening(house, " (taken over)");
@@ -425,6 +440,8 @@ static bool listen_on(struct keeper *keeper, const struct address *address, cons
 		tell_listening(house, "");
 		return true;
 	}
+	/* An address that moves between machines (keepalived) is not here now; PgBouncer starts all the same. */
+	optional = optional || (errno == EADDRNOTAVAIL && config->manner == MANNER_PGBOUNCER);
 	if (optional)
 		log_line(LOG_WARNING, "%s; going on without it", error);
 	return optional;
@@ -583,7 +600,7 @@ static bool begin_takeover(
 		text_format(error, error_size, "-R does not go with sockets that were handed over (socket activation)");
 		return false;
 	}
-	if (process_user() == 0 && user && user[0] && !process_become(user, error, error_size))
+	if (user && user[0] && !process_become(user, error, error_size))
 		return false;
 	return takeover_begin(&keeper->takeover, config, &listen, error, error_size);
 }
@@ -601,7 +618,9 @@ static bool prepare_process(struct keeper *keeper, const struct config *config, 
 		log_line(LOG_WARNING, "running as root: set `user` in the configuration to an account of its own");
 	if (setup->reboot && !begin_takeover(keeper, config, user, error, error_size))
 		return false;
-	if (setup->daemon && !process_daemon(error, error_size))
+	if (setup->daemon &&
+		((!keeper->takeover.line && !pidfile_is_free(config->pidfile, error, error_size)) ||
+			!process_daemon(error, error_size)))
 		return false;
 	/* The forerunner's pid file stays its own until we are ready. */
 	return keeper->takeover.line || !config->pidfile || !config->pidfile[0] ||
@@ -698,7 +717,7 @@ int serve(const struct serve_setup *setup)
 		keeper.done = true;
 	}
 	user = setup->user ? setup->user : keeper.house->config->user;
-	if (!keeper.done && user && user[0] && process_user() == 0 && !process_become(user, error, sizeof error)) {
+	if (!keeper.done && user && user[0] && !process_become(user, error, sizeof error)) {
 		failed(error);
 		keeper.done = true;
 	}

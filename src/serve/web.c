@@ -323,18 +323,6 @@ bool web_settings_fit(const struct config *config, char *error, size_t error_siz
 	return false;
 }
 
-void web_tell_changes(struct house *house, const struct config *now)
-{
-	struct config *before = house_config(house, NULL);
-
-	if (strcmp(before->http_listen, now->http_listen) != 0 ||
-		strcmp(before->http_tls_cert_file, now->http_tls_cert_file) != 0 ||
-		strcmp(before->http_tls_key_file, now->http_tls_key_file) != 0)
-		log_line(
-			LOG_WARNING, "http_listen, http_tls_cert_file and http_tls_key_file hold after a restart only");
-	config_drop(before);
-}
-
 static bool read_pem(const char *key, const char *path, char **text, char *error, size_t error_size)
 {
 	char reason[256];

@@ -10,8 +10,6 @@ struct web;
 /* Whether http_listen and its certificate can be what is asked for; nothing is opened. False: `error`. */
 bool web_settings_fit(const struct config *, char *error, size_t error_size);
 
-/* Log what of a new configuration will hold after a restart only. */
-void web_tell_changes(struct house *, const struct config *now);
 
 /* Bind, and read the certificate: before the process leaves root. NULL: `error`. */
 struct web *web_open(struct house *, const struct config *, char *error, size_t error_size);

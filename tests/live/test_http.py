@@ -549,7 +549,7 @@ class Http(Story):
         pooler.settings["http_listen"] = f"127.0.0.1:{free_port()}"
         pooler.write_files()
         pooler.console().query("RELOAD")
-        pooler.await_log("hold after a restart only")
+        pooler.await_log(pattern=r"http_listen: .* needs a restart")
         self.assertEqual(200, self._ask("/healthz").status)
         self.refused(pooler.console().query, "SET http_listen = '127.0.0.1:1'", says="SET failed")
 

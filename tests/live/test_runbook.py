@@ -1,9 +1,9 @@
 """What runbooks, log watchers and scripts of PgBouncer's users do and read, played against pgweir called pgbouncer and against PgBouncer."""
 import os
 import re
-import time
+import subprocess
 
-from harness import Pooler, Story, live, on, wait_until
+from harness import Pooler, Story, live, on, user_options, wait_until
 from wire import Client, query
 
 
@@ -78,3 +78,115 @@ class Log(Story):
         self._says(pooler, "LOG", r"C-\d+\.\d+\.\d+: pgbouncer/admin@127\.0\.0\.1:\d+ PAUSE 'app' command issued")
         self._says(pooler, "LOG", r"C-\d+\.\d+\.\d+: pgbouncer/admin@127\.0\.0\.1:\d+ SET 'auth_ldap_options' command issued")
         self.assertNotIn("secret", pooler.log())
+
+
+class Console(Story):
+    kinds = ("pgweir", "pgbouncer")
+
+    def a_pooler_that_nobody_has_used_shows_its_console(self):
+        """What a probe or an exporter finds at once after a start: rows, not nothing."""
+        pooler = self.pooler(called="pgbouncer")
+        for what, name in (("POOLS", "database"), ("STATS", "database"), ("STATS_TOTALS", "database"), ("STATS_AVERAGES", "database"),
+                           ("DATABASES", "name"), ("USERS", "name")):
+            self.assertIn("pgbouncer", [row[name] for row in pooler.show(what)], what)
+        row, = (row for row in pooler.show("POOLS") if row["database"] == "pgbouncer")
+        self.assertEqual(("pgbouncer", "1", "statement"), (row["user"], row["cl_active"], row["pool_mode"]))
+        lists = {row["list"]: int(row["items"]) for row in pooler.show("LISTS")}
+        self.assertEqual((3, len(pooler.userlist) + 1, 1), (lists["databases"], lists["users"], lists["pools"]))
+
+    @on("pgweir")
+    def as_pgweir_a_pool_is_one_of_postgresql_s(self):
+        self.assertEqual([], self.pooler().show("POOLS"))
+
+    def what_is_no_command_is_told_whole(self):
+        console = self.pooler(called="pgbouncer").console()
+        for words in ("show nothing", "RELOAD now", "SHUTDOWN later", "SELECT 1", "SHOW STATS extra", "SET pool_mode", "show version; show version"):
+            error = self.refused(console.query, words, says=f"invalid command '{words}', use SHOW HELP;", sqlstate="08P01")
+            self.assertEqual("ERROR", error.severity)
+        self.refused(console.query, "RESUME pgbouncer", says="database pgbouncer is not paused")
+
+    def pause_of_a_database_may_be_said_twice_and_of_none_while_all_are_paused(self):
+        pooler = self.pooler(called="pgbouncer")
+        busy, first, second = pooler.client(), pooler.console(), pooler.console()
+        busy.begin()
+        first.send(query("PAUSE app"))
+        second.send(query("PAUSE app"))
+        self.assertEqual("1", busy.value("SELECT 1"))
+        self.assertFalse(first.readable() or second.readable(), "PAUSE was answered while a transaction was open")
+        busy.query("COMMIT")
+        self.assertEqual((["PAUSE"], ["PAUSE"]), (first.reply().tags, second.reply().tags))
+        self.assertEqual(["PAUSE"], first.query("PAUSE app").tags)
+        self.assertEqual(["RESUME"], first.query("RESUME app").tags)
+        first.query("PAUSE")
+        self.refused(first.query, "PAUSE app", says="already suspended/paused")
+        first.query("RESUME")
+        self.assertEqual("2", busy.value("SELECT 2"))
+
+    def what_needs_a_restart_is_shown_as_it_holds(self):
+        pooler = self.pooler(called="pgbouncer")
+        shown = lambda: {row["key"]: row["value"] for row in pooler.show("CONFIG")}
+        before = shown()
+        pooler.settings.update(listen_backlog=77, unix_socket_dir="/nowhere", default_pool_size=6)
+        pooler.write_files()
+        self.assertEqual(["RELOAD"], pooler.console().query("RELOAD").tags)
+        after = shown()
+        self.assertEqual("6", after.pop("default_pool_size"))
+        before.pop("default_pool_size")
+        self.assertEqual(before, after)
+        if live.kind == "pgweir":
+            pooler.await_log('listen_backlog: "77" needs a restart; "128" stays in force')
+
+    def an_error_has_pgbouncers_sqlstate(self):
+        pooler = self.pooler(called="pgbouncer", settings={"disable_pqexec": 1})
+        client = pooler.client()
+        client.send(query("SELECT 1"))
+        self.assertEqual([("08P01", "PQexec disallowed")], [(each.sqlstate, each.message) for each in client.expect_closed()])
+        client = pooler.client()
+        client.send(b"y\0\0\0\4")
+        self.assertEqual([("08P01", "unknown pkt")], [(each.sqlstate, each.message) for each in client.expect_closed()])
+
+
+class Starting(Story):
+    """Exit statuses that init scripts and units go by."""
+    kinds = ("pgweir", "pgbouncer")
+
+    def _ends(self, pooler, *arguments):
+        """It ends at once and not well; what it said."""
+        pooler.write_files()
+        program, *rest = pooler.command()
+        done = subprocess.run([program, *arguments, *rest], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=60, text=True,
+                              cwd=pooler.folder, stdin=subprocess.DEVNULL, **user_options())
+        log = pooler.settings.get("logfile")
+        said = done.stdout + (log.read_text() if log and log.exists() else "")
+        self.assertEqual(1, done.returncode, said)
+        self.assertIn("FATAL", said)
+        return said
+
+    def a_daemon_that_runs_already_is_not_started_twice_and_the_status_says_so(self):
+        pooler = self.keep(Pooler(called="pgbouncer"))
+        pooler.settings["pidfile"] = pooler.folder / "pid"
+        pooler.start()
+        for arguments in (("-d",), ()):
+            self._ends(pooler, *arguments)
+        self.assertEqual(pooler.pid, int((pooler.folder / "pid").read_text()))
+        self.assertEqual("1", pooler.client().value("SELECT 1"))
+
+    def a_user_that_it_can_not_become_is_an_end_and_not_a_start_as_another(self):
+        for name in ("nobody", "no-such-user"):
+            self.assertIn(name, self._ends(self.keep(Pooler(called="pgbouncer")), "-u", name))
+            self.assertIn(name, self._ends(self.keep(Pooler(called="pgbouncer", settings={"user": name}))))
+
+    def an_address_that_is_elsewhere_now_does_not_keep_it_from_starting(self):
+        """keepalived's: the machine that stands by has not got it yet."""
+        pooler = self.pooler(called="pgbouncer", settings={"listen_addr": "127.0.0.1,192.0.2.77"})
+        self.assertEqual("1", pooler.client().value("SELECT 1"))
+        pooler.await_log(pattern=r"WARNING .*192\.0\.2\.77")
+        nowhere = self.keep(Pooler(called="pgbouncer", settings={"listen_addr": "192.0.2.77", "unix_socket_dir": ""}))
+        self.assertIn("nowhere to listen on", self._ends(nowhere))
+
+    @on("pgweir")
+    def as_pgweir_an_address_that_is_not_there_is_a_mistake(self):
+        pooler = self.keep(Pooler(settings={"listen_addr": "127.0.0.1,192.0.2.77"}))
+        pooler.launch()
+        self.assertEqual(1, pooler.wait(60))
+        pooler.await_log(pattern=r"FATAL could not listen on 192\.0\.2\.77")
