@@ -37,6 +37,12 @@ bool ear_is_left(const struct ear *ear)
 	return HASH_COUNT(ear->topics) == 0;
 }
 
+/* Has it a reason to be there? */
+static bool is_wanted(const struct ear *ear)
+{
+	return HASH_COUNT(ear->topics) > 0 || ear->waiting || (ear_is_sought(ear) && !ear_is_left(ear));
+}
+
 void ear_arm(struct ear *ear)
 {
 	struct timers *timers = &ear->line.worker->timers;
@@ -44,7 +50,7 @@ void ear_arm(struct ear *ear)
 
 	switch ((enum line_state)ear->line.state) {
 	case LINE_CLOSED:
-		if (HASH_COUNT(ear->topics) > 0 || ear->waiting)
+		if (is_wanted(ear))
 			timer_set(timers, &ear->timer, ear->retry_at > now ? ear->retry_at : now);
 		else
 			timer_clear(timers, &ear->timer);
@@ -179,10 +185,18 @@ static void set_up(struct ear *ear)
 	ear_query_send(ear, &w, letter);
 }
 
+void ear_tell_back(struct ear *ear)
+{
+	struct letter_heard back = { .word = EAR_BACK, .missed = ear->lost_wall };
+
+	for (uint32_t i = 0; i < ear->line.worker->house->worker_count; i++)
+		ear_tell(ear, i, back, span_of(NULL, 0));
+	ear->lost_wall = 0;
+}
+
 /* It hears: whoever waited for that is next. */
 static void is_up(struct ear *ear)
 {
-	struct letter_heard back = { .word = EAR_BACK, .missed = ear->lost_wall };
 	struct letter_hear *letter;
 
 	ear->pause = 0;
@@ -190,9 +204,8 @@ static void is_up(struct ear *ear)
 		log_line(LOG_LOG, "listener of %s:%u/%s: hears again", ear->place.host, ear->line.port,
 			ear->place.database);
 	ear->said = false;
-	for (uint32_t i = 0; i < ear->line.worker->house->worker_count; i++)
-		ear_tell(ear, i, back, span_of(NULL, 0));
-	ear->lost_wall = 0;
+	ear_tell_back(ear);
+	ear->idle_since = ear->line.worker->now;
 	while (ear->line.state == LINE_OPEN && (letter = ear_letter_take(&ear->waiting, &ear->waiting_last)))
 		if (letter->wish == EAR_MOVE)
 			ear_send_move(ear, letter);
@@ -381,7 +394,9 @@ void ear_rings(struct timer *timer)
 
 	switch ((enum line_state)ear->line.state) {
 	case LINE_CLOSED:
-		ear_connect(ear);
+		/* Who sought it may have left since. */
+		if (is_wanted(ear))
+			ear_connect(ear);
 		break;
 	case LINE_RESOLVING:
 	case LINE_CONNECTING:

@@ -55,6 +55,7 @@ void ear_give_up(struct ear *, struct letter_hear *);
 /* It was lost, or could not come to be. What was moved here waits for the next time: nobody else hears it. */
 void ear_give_up_all(struct ear *);
 
+bool ear_is_sought(const struct ear *); /* somebody asked it, or keeps its server until it hears for it */
 struct ear_topic *ear_topic_find(const struct ear *, struct span name); /* NULL: nobody wants it */
 bool ear_topic_want(struct ear *, const char *name, uint32_t worker);   /* false: memory, or there are too many */
 bool ear_topic_drop(struct ear *, const char *name, uint32_t worker);   /* true: nobody wants it any more */
@@ -63,6 +64,7 @@ bool ear_topic_drop(struct ear *, const char *name, uint32_t worker);   /* true:
 
 void ear_arm(struct ear *);           /* set its timer to what comes next */
 bool ear_is_left(const struct ear *); /* nobody listens, and nobody will: it need not linger */
+void ear_tell_back(struct ear *);     /* all workers: it hears, and whoever could not share it may try again */
 void ear_connect(struct ear *);
 void ear_edge(struct ear *, enum line_edge);
 

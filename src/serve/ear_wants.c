@@ -78,6 +78,11 @@ void ear_give_up(struct ear *ear, struct letter_hear *letter)
 	ears_letter_free(letter);
 }
 
+bool ear_is_sought(const struct ear *ear)
+{
+	return atomic_load(&ear->line.worker->house->ear_seekers[ear->number]) > 0;
+}
+
 struct ear_topic *ear_topic_find(const struct ear *ear, struct span name)
 {
 	struct ear_topic *topic;

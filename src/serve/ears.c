@@ -112,6 +112,9 @@ static void take_hear(struct ear *ear, struct letter_hear *letter)
 	     ok;
 
 	choose_encoding(ear, letter);
+	/* It tries again for whoever seeks it, also when that is nobody's now who did when it failed. */
+	if (rests)
+		ear_arm(ear);
 	ok = !rests && strcmp(ear->encoding, letter->encoding) == 0;
 	for (size_t i = 0; ok && i < letter->topics.count; i++)
 		ok = ear_topic_want(ear, letter->topics.names[i], letter->asker.worker);
@@ -178,6 +181,9 @@ static void take_drop(struct ear *ear, struct letter_hear *letter)
 	ear_unlisten(&w, &letter->topics);
 	w.bad = w.bad || !ok;
 	ear_query_send(ear, &w, letter);
+	/* It is free for another encoding. */
+	if (ear->line.state == LINE_OPEN && ear->heard_at && HASH_COUNT(ear->topics) == 0 && ear_is_sought(ear))
+		ear_tell_back(ear);
 }
 
 void ears_take(struct worker *worker, struct letter_hear *letter)

@@ -352,7 +352,9 @@ void hearer_marked(struct channel *channel)
 	else if (encoding && strcmp(encoding, hearer->encoding) != 0)
 		failed = true;
 	h->state = HEARING_MOVES;
-	ok = ok && !failed && hearer_sit(hearer, &more) && hearer_ask(hearer, EAR_HEAR, &more);
+	ok = ok && !failed;
+	hearer_seek(hearer, ok);
+	ok = ok && hearer_sit(hearer, &more) && hearer_ask(hearer, EAR_HEAR, &more);
 	topics_fini(&more);
 	if (!ok)
 		hearer_fail(hearer, 0);
@@ -365,6 +367,7 @@ static void finish(struct hearer *hearer)
 	struct channel *channel = guest->channel;
 
 	hearing_settle(hearer->hearing);
+	hearer_seek(hearer, false);
 	hearer_rise(hearer, &hearer->hearing->shared);
 	remains_unpin_listen(channel);
 	hearer_say(hearer);
@@ -390,6 +393,8 @@ static void decide(struct hearer *hearer, bool passed)
 	bool can_share = hearer->can_share && guest->worker->config->shared_listen &&
 		h->wanted.count <= TOPICS_SHARED_MAX;
 
+	if (!can_share)
+		hearer_seek(hearer, false);
 	if (hearer_is_stranded(hearer)) {
 		hearer_fail(hearer, 0);
 		return;

@@ -68,6 +68,17 @@ bool hearer_ask(struct hearer *hearer, enum ear_wish wish, struct topics *topics
 	return post(hearer, wish, topics);
 }
 
+void hearer_seek(struct hearer *hearer, bool seeks)
+{
+	atomic_uint *seekers = &hearer->guest->worker->house->ear_seekers[hearer->ear];
+
+	if (seeks && !hearer->seeks)
+		atomic_fetch_add(seekers, 1);
+	else if (!seeks && hearer->seeks)
+		atomic_fetch_sub(seekers, 1);
+	hearer->seeks = seeks;
+}
+
 /* ---- seats ---- */
 
 static struct board *board_of(struct worker *worker, uint32_t ear)
@@ -172,6 +183,7 @@ void hearer_leave(struct guest *guest)
 	if (!hearer)
 		return;
 	hearer_rise(hearer, NULL);
+	hearer_seek(hearer, false);
 	hearer_uncount(hearer);
 	hearing_free(hearer->hearing);
 	free(hearer);
@@ -409,6 +421,9 @@ static void take_back(struct worker *worker, const struct letter_heard *letter)
 		} else if (hearer->hearing->state == HEARING_DIRECT && guest->channel) {
 			hearer->hearing->changed = true;
 			channel_settle(guest->channel);
+		} else if (hearer->hearing->state == HEARING_FAILS) {
+			/* It tries again when its server has said what the ear may have said before. */
+			hearer->hearing->changed = true;
 		}
 	}
 }

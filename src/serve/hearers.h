@@ -21,6 +21,7 @@ struct hearer {
 	bool moved;          /* why it may have missed something */
 	unsigned generation; /* of the configuration by which `ear` was chosen */
 	bool opening;        /* its next message waits: see hearer_opens */
+	bool seeks;          /* it asked its ear to hear for it, and keeps its server until that does */
 	struct seat *seats;
 	char encoding[EARS_ENCODING]; /* the ear's */
 	size_t unread, counted; /* notifications in its stream; what the house has counted for it: see hearer_queue.c */
@@ -105,6 +106,10 @@ void hearer_rise(struct hearer *, const struct topics *kept);
 
 /* Ask the ear; the answer bears hearing->token. Takes the topics (may be NULL). False: memory refused. */
 bool hearer_ask(struct hearer *, enum ear_wish, struct topics *);
+
+/* From when it asks its ear until that hears for it, or it gave up: as long as somebody seeks an ear, that tries to log in, and tells
+ * everybody when it is there. */
+void hearer_seek(struct hearer *, bool seeks);
 
 /* The ear will not hear what it was asked to: the client keeps its server. */
 void hearer_fail(struct hearer *, time_us missed);

@@ -72,7 +72,8 @@ struct house {
 	struct place *places[HOUSE_EARS]; /* under the lock: see serve/places.h */
 	uint32_t place_count;
 	_Atomic uint64_t listen_queued; /* bytes of notifications that wait for clients: see serve/hearer_queue.c */
-	char ear_mark[32];              /* the topic of marks, made anew with each process */
+	atomic_uint ear_seekers[HOUSE_EARS]; /* clients that would have this ear hear for them: see hearer_seek */
+	char ear_mark[32];                   /* the topic of marks, made anew with each process */
 };
 
 struct house_setup {

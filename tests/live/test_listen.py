@@ -729,11 +729,8 @@ class Sharing(Listening):
         self.hears(first, "heard")
         self.hears(other, "heard")
         first.query("UNLISTEN a")
-        wait_until("nobody is heard for", lambda: "UNLISTEN" in self.admin.value(
-            "SELECT query FROM pg_stat_activity WHERE application_name = 'pgweir listener'"))
-        other.query("LISTEN b")
         self.shares()
-        self.say("b", "again")
+        self.say("a", "again")
         self.hears(other, "again")
 
     def another_encoding_waits_for_no_answer_to_those_who_left(self):
@@ -766,6 +763,22 @@ class Sharing(Listening):
         self.say("a", "again")
         self.hears(client, "again")
         self.hears(other, "again")
+
+    def one_that_could_not_log_in_tries_again_by_itself(self):
+        """Nobody says anything more: the client is idle, and nobody else listens."""
+        self.admin.query("ALTER ROLE third CONNECTION LIMIT 1")
+        self.addCleanup(self.admin.query, "ALTER ROLE third CONNECTION LIMIT -1")
+        def refused():
+            return self.pg.log_path.read_text(errors="replace").count('too many connections for role "third"')
+
+        before, client = refused(), self.client(user="third")
+        client.query("LISTEN a")
+        self.assertEqual(["LISTEN"], [row["reason"] for row in self.proxy.show("PINS")])
+        wait_until("it was refused again", lambda: refused() >= before + 3)
+        self.admin.query("ALTER ROLE third CONNECTION LIMIT -1")
+        self.shares()
+        self.say("a", "heard")
+        self.hears(client, "heard")
 
     def the_connection_goes_a_while_after_the_last_listener(self):
         client = self.listener("a")
