@@ -160,7 +160,8 @@ struct config {
 	time_us monitor_interval; /* 0: no monitoring connection */
 	int shared_listen;
 	int64_t listen_queue_max;
-	int server_budget; /* 1: what it reads limits the servers */
+	int64_t client_statements_max; /* bytes; 0: no limit */
+	int server_budget;             /* 1: what it reads limits the servers */
 	char *http_listen, *http_tls_cert_file, *http_tls_key_file;
 
 	enum manner manner;

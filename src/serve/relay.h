@@ -20,6 +20,9 @@
 /* Of a Query or Execute that may run the UNLISTEN we made of a DEALLOCATE: the client is told that it was one. */
 #define TAG_DEALLOCATE (UINT32_MAX - 2)
 
+/* Of a Parse, sent for the sake of an error, of a client that has as many statements as it may: it is told that, in the error's place. */
+#define TAG_TOO_MANY (UINT32_MAX - 3)
+
 enum step {
 	STEP_FORWARD, /* the whole message goes on as it is, in whatever portions it comes */
 	STEP_DISCARD, /* the whole message goes nowhere */
@@ -97,7 +100,9 @@ enum pending_kind {
 bool pending_reserve(struct guest *);
 bool pending_add(struct guest *, struct span name, struct statement *after); /* False: the client was ended */
 bool pending_add_end(struct guest *, enum pending_kind, struct span name);   /* likewise */
-void pending_complete(struct guest *); /* the oldest is a PENDING_QUERY, and its statement has succeeded */
+bool pending_is_none(const struct guest *);                                  /* nothing is under way */
+uint64_t pending_bytes(const struct guest *); /* that its names cost, with those under way */
+void pending_complete(struct guest *);        /* the oldest is a PENDING_QUERY, and its statement has succeeded */
 void pending_done(struct guest *, bool happened);
 struct statement *pending_get(
 	const struct guest *, struct span name);              /* as what is sent now would find it; NULL: unknown */

@@ -207,7 +207,7 @@ static bool change_unnamed(struct guest *guest, struct statement *after, unsigne
 {
 	end_long(guest);
 	*flags = 0;
-	if (track_quiet(&guest->channel->track) && !guest->pending) {
+	if (track_quiet(&guest->channel->track) && pending_is_none(guest)) {
 		statement_drop(guest->unnamed);
 		guest->unnamed = after ? statement_keep(after) : NULL;
 		return true;
@@ -225,7 +225,7 @@ bool relay_owe_query(struct guest *guest, enum query_ends ends, struct span ende
 		flags = TRACK_NAMES;
 		if (!pending_add_end(guest, ends == QUERY_ENDS_ALL ? PENDING_QUERY_ALL : PENDING_QUERY, ended))
 			return false;
-	} else if (relay_moves(guest) && (guest->unnamed || guest->pending)) {
+	} else if (relay_moves(guest) && (guest->unnamed || !pending_is_none(guest))) {
 		if (!change_unnamed(guest, NULL, &flags))
 			return false;
 	} else if (relay_moves(guest)) {
@@ -494,9 +494,20 @@ void relay_name_over(struct again **list, uint32_t tag)
 	free(again);
 }
 
-/* The name is in use: the server must say so, in its own words and with what an error does to a transaction. So the text is sent for a name
- * that is surely in use there, as the empty statement is allowed even in an aborted block: that is the error, or an earlier one;
- * relay_server puts the client's name into the text. */
+/* The server must say an error, with what that does to a transaction. So the text is sent for a name that is surely in use there, as the
+ * empty statement is allowed even in an aborted block: that is the error, or an earlier one. */
+static bool send_in_vain(struct guest *guest, struct span tail, uint32_t tag)
+{
+	if (!send_close(guest, NULL, TRACK_OURS, 0) || !relay_owe(guest, TRACK_PARSE, TRACK_OURS, 0))
+		return false;
+	add_parse(guest, NULL, span_of("\0\0", 3));
+	if (!relay_owe(guest, TRACK_PARSE, TRACK_AGAIN, tag))
+		return false;
+	add_parse(guest, NULL, tail);
+	return true;
+}
+
+/* The name is in use: the server says so; relay_server puts the client's name into the text. */
 static enum step parse_again(
 	struct guest *guest, struct span whole, struct span name, struct span tail, struct statement *known)
 {
@@ -510,13 +521,15 @@ static enum step parse_again(
 		guest_complain(guest, SQLSTATE_OUT_OF_MEMORY, "out of memory", NULL, NULL);
 		return STEP_STOP;
 	}
-	if (!send_close(guest, NULL, TRACK_OURS, 0) || !relay_owe(guest, TRACK_PARSE, TRACK_OURS, 0))
-		return STEP_STOP;
-	add_parse(guest, NULL, span_of("\0\0", 3));
-	if (!relay_owe(guest, TRACK_PARSE, TRACK_AGAIN, known->id))
-		return STEP_STOP;
-	add_parse(guest, NULL, tail);
-	return STEP_TAKEN;
+	return send_in_vain(guest, tail, known->id) ? STEP_TAKEN : STEP_STOP;
+}
+
+/* What a client may keep here has an end, as a session of PostgreSQL has one in memory. */
+static bool has_too_many(const struct guest *guest, struct span name, const struct statement *more)
+{
+	int64_t most = guest->worker->config->client_statements_max;
+
+	return most > 0 && pending_bytes(guest) + name_bytes(name, more) > (uint64_t)most;
 }
 
 /* Whether a message may be answered without the server. What stands behind a COPY from the client ends it, with an error. */
@@ -549,6 +562,10 @@ static enum step parse_named(struct guest *guest, struct span whole, struct span
 	if (!statement)
 		return STEP_STOP;
 	remains_numbers(guest, statement_marks(statement));
+	if (has_too_many(guest, name, statement)) {
+		statement_drop(statement);
+		return send_in_vain(guest, tail, TAG_TOO_MANY) ? STEP_TAKEN : STEP_STOP;
+	}
 	if (!pending_add(guest, name, statement)) {
 		statement_drop(statement);
 		return STEP_STOP;

@@ -13,26 +13,48 @@
 #include <stdlib.h>
 
 #include "base/check.h"
+#include "base/table.h"
 #include "base/text.h"
 #include "serve/relay.h"
 
 struct pending {
 	struct pending *next;
 	struct statement *after; /* counted; NULL: the name is gone */
-	uint32_t batch;
-	uint8_t kind;  /* enum pending_kind */
-	bool complete; /* of a Query: its statement has succeeded */
+	uint64_t number;         /* a later one has a greater */
+	uint32_t batch, id;      /* id: of `after` */
+	uint8_t kind;            /* enum pending_kind */
+	bool complete;           /* of a Query: its statement has succeeded */
 	char *name;
+	UT_hash_handle by_name, by_id;
 };
+
+/* From so many on they are found by tables: a walk along all of them would be too long to be made for each message of a long pipeline. */
+#define FEW_CHANGES 32
+
+/* Oldest first. The tables have the newest for each name, and for each statement: since the oldest goes first, one that is not there
+ * any more has no other in the list. */
+struct changes {
+	struct pending *oldest, *newest;
+	struct pending *names, *ids;             /* the tables */
+	struct pending *query, *query_all, *all; /* the newest of these kinds; NULL: none is in the list */
+	uint64_t number, bytes;                  /* bytes: of the names that come, as name_bytes has it */
+	uint32_t count, named;                   /* named: names that come */
+	bool in_tables;
+};
+
+static bool is_coming(const struct pending *change)
+{
+	return change->after && *change->name;
+}
+
+bool pending_is_none(const struct guest *guest)
+{
+	return !guest->changes || !guest->changes->oldest;
+}
 
 static uint32_t count_named(const struct guest *guest)
 {
-	const struct pending *at;
-	uint32_t named = 0;
-
-	for (at = guest->pending; at; at = at->next)
-		named += at->after && *at->name;
-	return named;
+	return guest->changes ? guest->changes->named : 0;
 }
 
 bool pending_reserve(struct guest *guest)
@@ -40,30 +62,138 @@ bool pending_reserve(struct guest *guest)
 	return names_reserve(&guest->names, count_named(guest) + 1);
 }
 
+uint64_t pending_bytes(const struct guest *guest)
+{
+	return guest->names.bytes + (guest->changes ? guest->changes->bytes : 0);
+}
+
+/* ---- the list and its tables ---- */
+
+/* False: memory refused, and it is in no table. */
+static bool put_in_tables(struct changes *changes, struct pending *made)
+{
+	struct pending *before;
+	bool refused = false;
+
+	if (made->kind == PENDING_ALL)
+		return true; /* it has no name */
+	HASH_FIND(by_name, changes->names, made->name, strlen(made->name), before);
+	if (before)
+		HASH_DELETE(by_name, changes->names, before);
+	HASH_ADD_KEYPTR(by_name, changes->names, made->name, (unsigned)strlen(made->name), made);
+	if (refused || !made->after)
+		return !refused;
+	HASH_FIND(by_id, changes->ids, &made->id, sizeof made->id, before);
+	if (before)
+		HASH_DELETE(by_id, changes->ids, before);
+	HASH_ADD(by_id, changes->ids, id, sizeof made->id, made);
+	if (refused)
+		HASH_DELETE(by_name, changes->names, made);
+	return !refused;
+}
+
+static void take_from_tables(struct changes *changes, struct pending *oldest)
+{
+	struct pending *found;
+
+	HASH_FIND(by_name, changes->names, oldest->name, strlen(oldest->name), found);
+	if (found == oldest)
+		HASH_DELETE(by_name, changes->names, oldest);
+	if (!oldest->id)
+		return;
+	HASH_FIND(by_id, changes->ids, &oldest->id, sizeof oldest->id, found);
+	if (found == oldest)
+		HASH_DELETE(by_id, changes->ids, oldest);
+}
+
+/* False: memory refused, and it is nowhere. */
+static bool enter(struct changes *changes, struct pending *made)
+{
+	struct pending *at;
+	bool ok = true;
+
+	if (changes->count == FEW_CHANGES && !changes->in_tables) {
+		changes->in_tables = true;
+		for (at = changes->oldest; ok && at; at = at->next)
+			ok = put_in_tables(changes, at);
+	}
+	if (!ok || (changes->in_tables && !put_in_tables(changes, made)))
+		return false;
+	changes->count++;
+	made->number = ++changes->number;
+	if (is_coming(made)) {
+		changes->named++;
+		changes->bytes += name_bytes(span_text(made->name), made->after);
+	}
+	switch ((enum pending_kind)made->kind) {
+	case PENDING_NAME:
+		break;
+	case PENDING_QUERY:
+		changes->query = made;
+		break;
+	case PENDING_QUERY_ALL:
+		changes->query_all = made;
+		break;
+	case PENDING_ALL:
+		changes->all = made;
+		break;
+	}
+	if (changes->newest)
+		changes->newest->next = made;
+	else
+		changes->oldest = made;
+	changes->newest = made;
+	return true;
+}
+
+static struct pending *take_oldest(struct changes *changes)
+{
+	struct pending *oldest = changes->oldest;
+
+	changes->oldest = oldest->next;
+	if (!changes->oldest)
+		changes->newest = NULL;
+	changes->count--;
+	if (changes->in_tables)
+		take_from_tables(changes, oldest);
+	if (is_coming(oldest)) {
+		changes->named--;
+		changes->bytes -= name_bytes(span_text(oldest->name), oldest->after);
+	}
+	if (changes->query == oldest)
+		changes->query = NULL;
+	if (changes->query_all == oldest)
+		changes->query_all = NULL;
+	if (changes->all == oldest)
+		changes->all = NULL;
+	return oldest;
+}
+
 static bool add(struct guest *guest, enum pending_kind kind, struct span name, struct statement *after)
 {
-	struct pending *made = malloc(sizeof *made);
+	struct pending *made = calloc(1, sizeof *made);
 	char *copy = malloc(name.length + 1);
 
-	if (!made || !copy || (after && name.length > 0 && !pending_reserve(guest))) {
-		free(made);
-		free(copy);
-		guest_complain(guest, SQLSTATE_OUT_OF_MEMORY, "out of memory", NULL, NULL);
-		return false;
-	}
-	made->next = NULL;
-	made->after = after ? statement_keep(after) : NULL;
+	if (!guest->changes)
+		guest->changes = calloc(1, sizeof *guest->changes);
+	if (!made || !copy || !guest->changes || (after && name.length > 0 && !pending_reserve(guest)))
+		goto refused;
+	text_copy_span(copy, name.length + 1, name);
+	made->after = after;
+	made->id = after ? after->id : 0;
 	made->batch = guest->channel->batch;
 	made->kind = (uint8_t)kind;
-	made->complete = false;
 	made->name = copy;
-	text_copy_span(copy, name.length + 1, name);
-	if (guest->pending_last)
-		guest->pending_last->next = made;
-	else
-		guest->pending = made;
-	guest->pending_last = made;
+	if (!enter(guest->changes, made))
+		goto refused;
+	if (after)
+		(void)statement_keep(after);
 	return true;
+refused:
+	free(made);
+	free(copy);
+	guest_complain(guest, SQLSTATE_OUT_OF_MEMORY, "out of memory", NULL, NULL);
+	return false;
 }
 
 bool pending_add(struct guest *guest, struct span name, struct statement *after)
@@ -75,6 +205,8 @@ bool pending_add_end(struct guest *guest, enum pending_kind kind, struct span na
 {
 	return add(guest, kind, name, NULL);
 }
+
+/* ---- what is under way ---- */
 
 static bool concerns(const struct pending *change, struct span name)
 {
@@ -91,15 +223,29 @@ static bool concerns(const struct pending *change, struct span name)
 	return true;
 }
 
+static const struct pending *later(const struct pending *a, const struct pending *b)
+{
+	return !a || (b && b->number > a->number) ? b : a;
+}
+
 /* The last change to this name; NULL: none is under way. */
 static const struct pending *find_last(const struct guest *guest, struct span name)
 {
+	const struct changes *changes = guest->changes;
 	const struct pending *found = NULL, *at;
+	struct pending *named;
 
-	for (at = guest->pending; at; at = at->next)
-		if (concerns(at, name))
-			found = at;
-	return found;
+	if (pending_is_none(guest))
+		return NULL;
+	if (!changes->in_tables) {
+		for (at = changes->oldest; at; at = at->next)
+			if (concerns(at, name))
+				found = at;
+		return found;
+	}
+	HASH_FIND(by_name, changes->names, name.at, name.length, named);
+	found = later(named, changes->query_all);
+	return later(found, name.length > 0 ? changes->all : changes->query);
 }
 
 struct statement *pending_get(const struct guest *guest, struct span name)
@@ -123,16 +269,26 @@ bool pending_changes(const struct guest *guest, struct span name)
 	return find_last(guest, name) != NULL;
 }
 
+static bool comes(const struct changes *changes, uint32_t id)
+{
+	struct pending *found;
+
+	if (changes->in_tables) {
+		HASH_FIND(by_id, changes->ids, &id, sizeof id, found);
+		return found;
+	}
+	for (found = changes->oldest; found; found = found->next)
+		if (found->id == id)
+			return true;
+	return false;
+}
+
 bool pending_has(const struct guest *guest, uint32_t id)
 {
-	const struct pending *at = guest->pending;
 	struct span name;
 
-	while (at && (!at->after || at->after->id != id))
-		at = at->next;
-	/* Nearly always there is none; the rest looks at all names. */
-	return at ||
-		(names_have(&guest->names, id) && names_find(&guest->names, id, &name) && pending_get(guest, name));
+	return (!pending_is_none(guest) && comes(guest->changes, id)) ||
+		(names_find(&guest->names, id, &name) && pending_get(guest, name));
 }
 
 void pending_look_unnamed(struct guest *guest)
@@ -178,37 +334,32 @@ static void let_go(struct guest *guest)
 
 static void pop(struct guest *guest, bool happened)
 {
-	struct pending *oldest = guest->pending;
+	struct pending *oldest = take_oldest(guest->changes);
 
-	guest->pending = oldest->next;
-	if (!guest->pending)
-		guest->pending_last = NULL;
 	if (happened)
 		apply(guest, oldest);
 	statement_drop(oldest->after);
 	free(oldest->name);
 	free(oldest);
+	if (pending_is_none(guest))
+		guest->changes->in_tables = false;
 }
 
 void pending_done(struct guest *guest, bool happened)
 {
-	check(guest->pending);
+	check(!pending_is_none(guest));
 	pop(guest, happened);
 	let_go(guest);
 }
 
 void pending_complete(struct guest *guest)
 {
-	guest->pending->complete = true;
+	guest->changes->oldest->complete = true;
 }
 
 enum step pending_hold(struct guest *guest)
 {
-	const struct pending *at = guest->pending;
-
-	while (at && at->kind != PENDING_ALL)
-		at = at->next;
-	if (at && guest->channel->track.open)
+	if (guest->changes && guest->changes->all && guest->channel->track.open)
 		relay_header(outbox_room(&guest->worker->to_server, FRAME_HEADER), 'H', 0);
 	guest->names_held = true;
 	stream_pause(guest->stream);
@@ -230,7 +381,9 @@ void pending_forget_names(struct guest *guest)
 
 void pending_clear(struct guest *guest)
 {
-	while (guest->pending)
+	while (!pending_is_none(guest))
 		pop(guest, false);
+	free(guest->changes);
+	guest->changes = NULL;
 	let_go(guest);
 }

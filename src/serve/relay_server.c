@@ -162,6 +162,31 @@ static bool find_name(const struct guest *guest, const struct track_entry *entry
 	return noted || names_find(&guest->names, entry->tag, name);
 }
 
+/* In the place of the error about a name that is none of the client's. False: it is another error. */
+static bool tell_too_many(struct channel *channel, const struct track_reply *reply)
+{
+	const struct complaint complaint = {
+		.severity = SEVERITY_ERROR,
+		.sqlstate = SQLSTATE_CONFIGURATION_LIMIT,
+		.message = "too many prepared statements",
+		.detail = "The pooler keeps no more of them for one client than client_statements_max has bytes.",
+		.hint = "Close those that are not used any more (Close, DEALLOCATE).",
+	};
+	struct buf out = { 0 };
+	struct writer w = writer_to(&out);
+
+	if (!reply->owed || reply->entry.tag != TAG_TOO_MANY ||
+		strcmp(channel->sqlstate, SQLSTATE_DUPLICATE_STATEMENT) != 0)
+		return false;
+	message_complaint(&w, &complaint);
+	if (channel->forward && writer_ok(&w))
+		outbox_copy(&channel->worker->to_client, out.at + out.start, out.length);
+	else if (channel->forward)
+		channel->worker->to_client.failed = true;
+	buf_fini(&out);
+	return true;
+}
+
 static enum step take_error(struct channel *channel, struct span whole, bool is_whole, const struct track_reply *reply)
 {
 	struct guest *guest = channel->guest;
@@ -169,7 +194,7 @@ static enum step take_error(struct channel *channel, struct span whole, bool is_
 	struct complaint_fields fields;
 	struct track_entry dropped;
 	char server_name[32];
-	bool ours = reply->owed && (reply->entry.flags & TRACK_OURS), renamed;
+	bool ours = reply->owed && (reply->entry.flags & TRACK_OURS), renamed, replaced;
 
 	keep_complaint(channel, body);
 	if (reply->owed && !ours)
@@ -190,6 +215,7 @@ static enum step take_error(struct channel *channel, struct span whole, bool is_
 			add_renamed(&channel->worker->to_client, whole, span_text(server_name), span_text(quoted));
 		}
 	}
+	replaced = tell_too_many(channel, reply);
 	if (renamed && memmem(body.at, body.length, "\0RRevalidateCachedQuery", 23))
 		note_outdated(channel, name);
 	/* A function's DEALLOCATE, of which nothing tells: it is to be sent again. */
@@ -206,7 +232,7 @@ static enum step take_error(struct channel *channel, struct span whole, bool is_
 	/* What it waits for may have been skipped. */
 	if (channel->track.skipping)
 		remains_let_go(channel);
-	return renamed ? STEP_DISCARD : STEP_FORWARD;
+	return renamed || replaced ? STEP_DISCARD : STEP_FORWARD;
 }
 
 static void add_text(struct outbox *o, char type, const char *text)

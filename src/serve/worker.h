@@ -99,7 +99,7 @@ struct guest {
 	struct again *again;  /* names in use that were sent once more, for the error's text; oldest first */
 	struct again *former; /* names that stood for another statement in what is not answered yet, for the same */
 	struct statement *unnamed; /* transaction mode: what its unnamed statement is, on whichever server */
-	struct pending *pending, *pending_last; /* what is under way to its names: see relay_pending.c */
+	struct changes *changes;   /* what is under way to its names: see relay_pending.c */
 	struct timer timer;
 	struct habits habits;
 	time_us connected, requested, wants_since;

@@ -19,7 +19,7 @@
 #include "session/look.h"
 #include "session/params.h"
 
-#define BOOK_SLOTS 4096
+#define BOOK_SLOTS 65536
 #define LOOKED     (1u << 31)
 
 struct shared {
@@ -94,7 +94,21 @@ static uint32_t next_id(struct statement_book *book)
 	return book->last_id;
 }
 
-static struct shared *shared_make(struct statement_book *book, uint64_t hash, struct span tail)
+/* One text that many read each in their own way is not all in one place. */
+static uint64_t hash_of(struct span tail, const struct params *reading, unsigned version)
+{
+	uint64_t mixed[] = { hash_bytes(tail), (uint64_t)(uintptr_t)reading, version };
+
+	return hash_bytes(span_of(mixed, sizeof mixed));
+}
+
+/* Nor are those of their own, which nobody looks for. */
+static uint64_t hash_apart(uint32_t id)
+{
+	return hash_bytes(span_of(&id, sizeof id));
+}
+
+static struct shared *shared_make(struct statement_book *book, struct span tail)
 {
 	struct shared *made = malloc(sizeof *made + tail.length);
 
@@ -105,7 +119,6 @@ static struct shared *shared_make(struct statement_book *book, uint64_t hash, st
 	made->public.tail = made->bytes;
 	made->public.tail_length = (uint32_t)tail.length;
 	made->book = book;
-	made->hash = hash;
 	made->reading = NULL;
 	made->version = 0;
 	made->apart = false;
@@ -120,7 +133,7 @@ static struct shared *shared_make(struct statement_book *book, uint64_t hash, st
 struct statement *statement_take(
 	struct statement_book *book, struct span tail, struct params *reading, unsigned version)
 {
-	uint64_t hash = hash_bytes(tail);
+	uint64_t hash = hash_of(tail, reading, version);
 	struct shared **head = &book->table[hash % BOOK_SLOTS], *found;
 
 	lock_take(book->lock);
@@ -131,8 +144,9 @@ struct statement *statement_take(
 	if (found) {
 		atomic_fetch_add_explicit(&found->references, 1, memory_order_relaxed);
 	} else {
-		found = shared_make(book, hash, tail);
+		found = shared_make(book, tail);
 		if (found) {
+			found->hash = hash;
 			found->reading = reading ? params_keep(reading) : NULL;
 			found->version = version;
 			found->next = *head;
@@ -145,12 +159,13 @@ struct statement *statement_take(
 
 struct statement *statement_take_apart(struct statement_book *book, struct span tail)
 {
-	uint64_t hash = hash_bytes(tail);
-	struct shared **head = &book->table[hash % BOOK_SLOTS], *made;
+	struct shared **head, *made;
 
 	lock_take(book->lock);
-	made = shared_make(book, hash, tail);
+	made = shared_make(book, tail);
 	if (made) {
+		made->hash = hash_apart(made->public.id);
+		head = &book->table[made->hash % BOOK_SLOTS];
 		made->apart = true;
 		made->next = *head;
 		*head = made;
@@ -302,6 +317,11 @@ struct name_entry {
 	struct statement *statement;
 };
 
+struct id_entry {
+	char *name; /* the other table's; NULL: free */
+	uint32_t id;
+};
+
 static uint32_t names_home(const struct names *names, struct span name)
 {
 	return (uint32_t)hash_bytes(name) & (names->capacity - 1);
@@ -326,6 +346,15 @@ struct statement *names_get(const struct names *names, struct span name)
 	return entry ? entry->statement : NULL;
 }
 
+/* Its text among others, and what malloc adds to both. */
+#define NAME_OVERHEAD 128
+
+uint64_t name_bytes(struct span name, const struct statement *statement)
+{
+	return 2 * (sizeof(struct name_entry) + sizeof(struct id_entry)) + NAME_OVERHEAD + name.length +
+		statement->tail_length;
+}
+
 /* From so many places on a search through all of them is too long to be made for each Parse. */
 #define FEW_NAMES 256
 
@@ -335,32 +364,32 @@ static uint32_t id_home(const struct names *names, uint32_t id)
 }
 
 /* An id may stand here more than once: each has its place. */
-static void ids_add(struct names *names, uint32_t id)
+static void ids_add(struct names *names, uint32_t id, char *name)
 {
 	uint32_t at = id_home(names, id);
 
 	if (!names->ids)
 		return;
-	while (names->ids[at])
+	while (names->ids[at].name)
 		at = (at + 1) & (names->capacity - 1);
-	names->ids[at] = id;
+	names->ids[at] = (struct id_entry){ name, id };
 }
 
 /* As names_take_out does it. */
-static void ids_remove(struct names *names, uint32_t id)
+static void ids_remove(struct names *names, uint32_t id, const char *name)
 {
 	uint32_t mask = names->capacity - 1, hole = id_home(names, id), at;
 
 	if (!names->ids)
 		return;
-	while (names->ids[hole] != id)
+	while (names->ids[hole].name != name)
 		hole = (hole + 1) & mask;
-	for (at = (hole + 1) & mask; names->ids[at]; at = (at + 1) & mask)
-		if (((at - id_home(names, names->ids[at])) & mask) >= ((at - hole) & mask)) {
+	for (at = (hole + 1) & mask; names->ids[at].name; at = (at + 1) & mask)
+		if (((at - id_home(names, names->ids[at].id)) & mask) >= ((at - hole) & mask)) {
 			names->ids[hole] = names->ids[at];
 			hole = at;
 		}
-	names->ids[hole] = 0;
+	names->ids[hole] = (struct id_entry){ 0 };
 }
 
 static void names_place(struct names *names, struct name_entry entry)
@@ -370,12 +399,12 @@ static void names_place(struct names *names, struct name_entry entry)
 	while (names->table[at].name)
 		at = (at + 1) & (names->capacity - 1);
 	names->table[at] = entry;
-	ids_add(names, entry.statement->id);
+	ids_add(names, entry.statement->id, entry.name);
 }
 
 bool names_reserve(struct names *names, uint32_t more)
 {
-	struct names grown = { .capacity = names->capacity, .count = names->count };
+	struct names grown = { .capacity = names->capacity, .count = names->count, .bytes = names->bytes };
 	uint32_t i;
 
 	while (names->count + more > grown.capacity / 4 * 3)
@@ -405,6 +434,7 @@ void names_give(struct names *names, char *name, struct statement *statement)
 	check(!names_look(names, span_text(name)) && names->count < names->capacity / 4 * 3);
 	names_place(names, entry);
 	names->count++;
+	names->bytes += name_bytes(span_text(name), statement);
 }
 
 bool names_put(struct names *names, struct span name, struct statement *statement)
@@ -426,7 +456,8 @@ static void names_take_out(struct names *names, uint32_t hole)
 {
 	uint32_t mask = names->capacity - 1, at = hole, home;
 
-	ids_remove(names, names->table[hole].statement->id);
+	names->bytes -= name_bytes(span_text(names->table[hole].name), names->table[hole].statement);
+	ids_remove(names, names->table[hole].statement->id, names->table[hole].name);
 	free(names->table[hole].name);
 	statement_drop(names->table[hole].statement);
 	names->count--;
@@ -454,20 +485,22 @@ void names_remove(struct names *names, struct span name)
 bool names_have(const struct names *names, uint32_t id)
 {
 	struct span name;
-	uint32_t at;
 
-	if (!names->ids)
-		return names_find(names, id, &name);
-	for (at = id_home(names, id); names->ids[at]; at = (at + 1) & (names->capacity - 1))
-		if (names->ids[at] == id)
-			return true;
-	return false;
+	return names_find(names, id, &name);
 }
 
 bool names_find(const struct names *names, uint32_t id, struct span *name)
 {
 	uint32_t i;
 
+	if (names->ids) {
+		for (i = id_home(names, id); names->ids[i].name; i = (i + 1) & (names->capacity - 1))
+			if (names->ids[i].id == id) {
+				*name = span_text(names->ids[i].name);
+				return true;
+			}
+		return false;
+	}
 	for (i = 0; i < names->capacity; i++)
 		if (names->table[i].name && names->table[i].statement->id == id) {
 			*name = span_text(names->table[i].name);
@@ -490,6 +523,7 @@ void names_clear(struct names *names)
 	if (names->ids)
 		memset(names->ids, 0, names->capacity * sizeof *names->ids);
 	names->count = 0;
+	names->bytes = 0;
 }
 
 void names_fini(struct names *names)

@@ -57,9 +57,13 @@ void statement_book_counts(struct statement_book *, uint64_t *statements, uint64
 
 struct names {
 	struct name_entry *table;
-	uint32_t *ids; /* of many names: those that are in the table, in a table as large */
+	struct id_entry *ids; /* of many names: whose id is whose, in a table as large */
 	uint32_t capacity, count;
+	uint64_t bytes; /* that they cost, as name_bytes has it */
 };
+
+/* What a name for this statement costs, as if the text were its own: bytes. */
+uint64_t name_bytes(struct span name, const struct statement *);
 
 struct statement *names_get(const struct names *, struct span name); /* NULL: unknown */
 bool names_put(struct names *, struct span name,
@@ -67,12 +71,11 @@ bool names_put(struct names *, struct span name,
 bool names_reserve(struct names *, uint32_t more); /* room for so many more, until names_fini. False: memory refused */
 void names_give(struct names *, char *name,
 	struct statement *); /* as names_put, in a reserved place; both are its own from now on */
-void names_remove(struct names *, struct span name); /* unknown is fine */
-bool names_have(const struct names *, uint32_t id);  /* some name stands for it */
-bool names_find(
-	const struct names *, uint32_t id, struct span *name); /* the first that does: for errors, as it looks at all */
-void names_clear(struct names *);                              /* forget all; what is reserved stays */
-void names_fini(struct names *);                               /* forget all; usable again */
+void names_remove(struct names *, struct span name);                   /* unknown is fine */
+bool names_have(const struct names *, uint32_t id);                    /* some name stands for it */
+bool names_find(const struct names *, uint32_t id, struct span *name); /* ... and this is one that does, for errors */
+void names_clear(struct names *);                                      /* forget all; what is reserved stays */
+void names_fini(struct names *);                                       /* forget all; usable again */
 
 /* ---- what a server has ---- */
 
