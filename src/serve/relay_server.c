@@ -424,6 +424,9 @@ static enum step take_reply(struct channel *channel, struct span whole, struct f
 		step = take_parameter(channel, body, ours);
 		if (step == STEP_STOP)
 			return breach(channel, "the server sent a broken ParameterStatus");
+		/* Each new one makes a new set: a flood of them would hold up everybody else of this worker. */
+		if (params_count(channel->reported) > SERVER_REPORTED_MAX)
+			return breach(channel, "the server reports more parameters than a PostgreSQL has");
 		break;
 	case 'E':
 		/* A statement of the client's that we sent again failed: what it asked for behind that is skipped, and the

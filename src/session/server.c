@@ -15,7 +15,6 @@
 
 /* No message of a login is longer; a flood of ParameterStatus is cut too. */
 #define LOGIN_BYTES_MAX 16384
-#define REPORTED_MAX    128
 
 struct server {
 	struct proof *proof;
@@ -121,7 +120,7 @@ static enum server_edge take_message(struct server *server, char type, struct sp
 		return SERVER_MORE;
 	case 'S':
 		if (!message_read_parameter_status(body, &name, &value) ||
-			params_count(server->facts.reported) >= REPORTED_MAX ||
+			params_count(server->facts.reported) >= SERVER_REPORTED_MAX ||
 			!params_put(&server->facts.reported, name, value))
 			break;
 		return SERVER_MORE;

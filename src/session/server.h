@@ -33,6 +33,8 @@ void server_login_free(struct server *); /* wipes */
 enum server_edge server_login_take(struct server *, struct span bytes, size_t *used, struct buf *out);
 
 #define SERVER_SECRET_MAX 256
+/* So many parameters a server may report, at its login and later; PostgreSQL 18 has 16, extensions a few more. */
+#define SERVER_REPORTED_MAX 128
 struct server_facts {
 	struct params *reported; /* what it reported; owned by the conversation */
 	uint32_t process_id;
