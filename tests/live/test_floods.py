@@ -131,3 +131,57 @@ class Names(Flood):
             self.assertEqual((count, []), (reply.kinds.count("1"), reply.errors))
         self.meanwhile(flood)
         self.assertEqual(str(count - 1), client.run_prepared(f"name {count - 1}").value)
+
+
+class Texts(Flood):
+    BYTES = 1000 << 20 if BIG else 30 << 20     # PostgreSQL takes less than a gigabyte in one message
+    LOOKED_AT = 1000000 if BIG else 100000      # nearly as much as statement_text_max
+
+    @helper
+    def send_long(self, client, kind, front, back):
+        """A message that is made while it is sent: `front`, a comment, `back`."""
+        fill = self.BYTES - len(front) - len(back)
+        client.send(kind + (self.BYTES + 4).to_bytes(4, "big") + front)
+        while fill > 0:
+            client.send(b"x" * min(fill, 1 << 20))
+            fill -= 1 << 20
+        client.send(back)
+
+    @takes(PATIENCE)
+    def a_statement_of_a_gigabyte_is_passed_on_and_not_kept(self):
+        client = self.client()
+
+        def flood():
+            self.send_long(client, b"Q", b"SELECT 1 /*", b"*/\0")
+            self.assertEqual("1", client.reply(PATIENCE).value)
+            for name in ("", "long"):
+                self.send_long(client, b"P", name.encode() + b"\0SELECT 2 /*", b"*/\0\0\0")
+                client.send(bind("", name), execute(), SYNC)
+                self.assertEqual("2", client.reply(PATIENCE).value)
+                client.ask(close("S", name), SYNC)
+        self.meanwhile(flood)
+        self.memory_is_bounded(24 << 20)
+        self.assertEqual("3", client.value("SELECT 3"))
+
+    @takes(PATIENCE)
+    def no_bomb_of_a_text_holds_up_the_look(self):
+        """What makes a reader of SQL slow: nesting, ends that never come, words and quotes without number. (Comments that begin without a space between
+        them take PostgreSQL itself the square of their number; those the unit test of the look has.)"""
+        size = self.LOOKED_AT
+        bombs = ["/* " * (size // 6) + "*/ " * (size // 6) + "SELECT 1", "/* " * (size // 3), "SELECT 1 --" + "-" * size, "--\n" * (size // 3), "'" * (size // 2), "SELECT " + "$a" * (size // 2), "SELECT " + "$a$ " * (size // 4),
+                 "SELECT $" + "a" * size, "set " * (size // 4), "SELECT 1;" * (size // 4000), "SELECT 1 /*" + "*" * size + "/", "SELECT " + "(" * (size // 2), "\"" * (size // 2), "SELECT e'" + "\\'" * (size // 2), "U&" * (size // 2),
+                 "SELECT pg_temp." + "a." * (size // 2), "set_config(" * (size // 12), "listen " * (size // 8), " " * size, ";" * size]
+        client = self.client()
+
+        def flood():
+            for bomb in bombs:
+                client.simple(bomb, timeout=PATIENCE)
+                client.send(parse("", bomb), bind("", ""), execute(), SYNC)
+                client.reply(PATIENCE)
+                client.send(parse("bomb", bomb), SYNC)
+                client.reply(PATIENCE)
+                client.send(close("S", "bomb"), SYNC)
+                client.reply(PATIENCE)
+            self.assertEqual("7", client.value("SELECT 7"))
+        self.meanwhile(flood)
+        self.memory_is_bounded(48 << 20)
