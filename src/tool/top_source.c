@@ -62,7 +62,7 @@ static void read_leaks(struct top_view *view, const PGresult *rows)
 			continue;
 		view->leak_count++;
 		text_copy(end, sizeof end, "");
-		if (*cell(rows, i, "exhausted_in"))
+		if (cell_real(rows, i, "exhausted_in") > 1) /* else it has come: the severity says so */
 			text_format(end, sizeof end, ", ends badly in %s",
 				text_duration(age, sizeof age, (time_us)(cell_real(rows, i, "exhausted_in") * 1e6)));
 		text_format(leak->title, sizeof leak->title, "LEAK %.8s, %lld %%, %.10s%s:", cell(rows, i, "pattern"),
