@@ -10,7 +10,7 @@ const charts = [
 	{ title: 'Waiting', unit: count, lines: [{ of: 'waiting', name: 'clients', look: 'waits' }] },
 	{ title: 'Servers', unit: count, lines: [{ of: 'lent', name: 'lent', look: 'lent' }, { of: 'idle', name: 'idle', look: 'idle' }] },
 	{ title: 'Queries a second', unit: count, lines: [{ of: 'queries_per_second', name: '', look: 'asked' }] },
-	{ title: 'Ended waits, 99 of 100', unit: duration, lines: [{ of: 'wait_p99', name: 'at most', look: 'asked' }] },
+	{ title: 'Waited, 99 of 100', unit: duration, lines: [{ of: 'wait_p99', name: 'at most', look: 'asked' }] },
 ];
 
 // The lowest of 1, 2, 5, 10, 20, ... that nothing exceeds: a scale that does not jump about.
