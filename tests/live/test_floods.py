@@ -164,6 +164,16 @@ class Texts(Flood):
         self.assertEqual("3", client.value("SELECT 3"))
 
     @takes(PATIENCE)
+    def more_than_postgresql_takes_is_the_end_of_that_client_alone(self):
+        """PostgreSQL closes such a session without a word to it."""
+        client = self.client()
+        client.send(b"Q" + (1 << 30).to_bytes(4, "big") + b"SELECT 1 /*" + b"x" * (1 << 20))
+        told = client.expect_closed(PATIENCE)
+        self.assertEqual([("FATAL", "08006")], [(error.severity, error.sqlstate) for error in told])
+        self.assertEqual("1", self.other.value("SELECT 1"))
+        self.assertEqual("1", self.client().value("SELECT 1"))
+
+    @takes(PATIENCE)
     def no_bomb_of_a_text_holds_up_the_look(self):
         """What makes a reader of SQL slow: nesting, ends that never come, words and quotes without number. (Comments that begin without a space between
         them take PostgreSQL itself the square of their number; those the unit test of the look has.)"""
