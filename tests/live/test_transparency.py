@@ -485,6 +485,26 @@ class Degrees(Story):
             self.assertEqual("11MB", second.value("SHOW work_mem"))
 
 
+class Defaults(Story):
+    """What ALTER ROLE and ALTER DATABASE say holds for sessions that begin afterwards: for servers, then, not for clients."""
+    kinds = ("pgweir",)
+
+    def a_new_default_of_a_role_holds_for_servers_that_are_opened_behind_it(self):
+        pg = self.postgres()
+        pooler = self.pooler(pg=pg, settings={"default_pool_size": 1})
+        own, plain = pooler.client(), pooler.client()
+        own.query("SET work_mem = '9MB'")
+        before = plain.value("SHOW work_mem")
+        with pg.admin() as admin:
+            admin.query("ALTER ROLE app SET work_mem = '7MB'")
+        self.assertEqual(before, plain.value("SHOW work_mem"))
+        self.assertEqual(before, pooler.client().value("SHOW work_mem"))     # PostgreSQL alone would say 7MB
+        pooler.console().query("RECONNECT app")
+        self.assertEqual("7MB", pooler.client().value("SHOW work_mem"))
+        self.assertEqual("7MB", plain.value("SHOW work_mem"))                # and here what it was before
+        self.assertEqual("9MB", own.value("SHOW work_mem"))
+
+
 class Databases(Story):
     """DROP DATABASE, RENAME and TEMPLATE are refused while somebody is in the database: a client, and not a server of ours without one."""
     kinds = ("pgweir", "direct")
