@@ -15,6 +15,7 @@
  *              counts against the same limit makes room; for a pool that has no server at all also one that comes free, in
  *              turns as between hungry pools.
  *   TEMPORARY  it starts up or shuts down, or no host is what is wanted: pauses as before, but of a second at most; clients wait.
+ *   (greeting) it logged in, and was lost before it was ready: as TEMPORARY.
  *   REFUSED    anything else. A pool without a live server can not serve, so its waiters are told, and so is everybody
  *              who comes within login_retry; with live servers they go on waiting. */
 
@@ -222,6 +223,12 @@ static void failure_full(struct core *core, struct pool *pool)
 	pool->full_target = pool_live(pool) ? pool_live(pool) : 1;
 	pause_dialing(core, pool, PAUSE_MOST);
 	limits_relieve(core, pool);
+}
+
+void dial_greeting_failed(struct core *core, struct pool *pool)
+{
+	pool->failures++;
+	pause_dialing(core, pool, PAUSE_AWAY);
 }
 
 void dial_failed(struct core *core, const struct event *event)

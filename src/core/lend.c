@@ -331,6 +331,8 @@ void lend_closing(struct core *core, const struct event *event)
 		return;
 	if (s->state == SERVER_LENT)
 		lease_close(core, s);
+	if (s->state == SERVER_DIALING)
+		dial_greeting_failed(core, s->pool);
 	s->close_told = true;
 	server_enter(core, s, SERVER_CLOSING);
 	lend_rescue(core, s->pool);
@@ -358,6 +360,8 @@ void lend_lost(struct core *core, const struct event *event)
 	pool = s->pool;
 	if (s->state == SERVER_LENT)
 		lease_close(core, s);
+	if (s->state == SERVER_DIALING)
+		dial_greeting_failed(core, pool);
 	if (event->proven || core->rules.orphan_timeout == 0) {
 		server_gone(core, &s);
 	} else if (s->state != SERVER_ORPHANED) {

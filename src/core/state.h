@@ -363,6 +363,7 @@ void dial_keep_min(struct core *, struct pool *);
 struct pool *dial_succeeded(struct core *, struct server *);
 void dial_next(struct core *, struct pool *); /* one has succeeded and found its use: are more wanted? */
 void dial_failed(struct core *, const struct event *);
+void dial_greeting_failed(struct core *, struct pool *);     /* it had logged in, and ends before it was ready */
 bool dial_refuses(const struct core *, const struct pool *); /* clients are told at once */
 void dial_refuse(struct core *, struct client *);
 uint32_t pool_least(const struct pool *); /* min_size as it holds now */

@@ -25,7 +25,7 @@ class Liar:
     """Says `login` to each startup packet, `more` to whatever comes next (or what more(bytes) gives), and hangs up."""
 
     def __init__(self, login, more=b""):
-        self.login, self.more = login, more
+        self.login, self.more, self.met = login, more, 0
         self.door = socket.create_server(("127.0.0.1", 0))
         self.port = self.door.getsockname()[1]
         threading.Thread(target=self._serve, daemon=True).start()
@@ -34,6 +34,7 @@ class Liar:
         with contextlib.suppress(OSError):
             while True:
                 peer, _ = self.door.accept()
+                self.met += 1
                 threading.Thread(target=self._lie, args=(peer,), daemon=True).start()
 
     def _lie(self, peer):
@@ -86,9 +87,9 @@ LOGINS = {      # what it says to the startup packet, and to what comes next
 class Hostile(Story):
     kinds = ("pgweir",)
 
-    def _pooler(self, liar):
+    def _pooler(self, liar, **settings):
         return self.pooler(databases={"app": "dbname=app", "bad": f"host=127.0.0.1 port={liar.port} dbname=bad user=app password=sesame"},
-                           settings={"monitor_interval": 0, "server_connect_timeout": 20, "server_login_retry": 0, "query_wait_timeout": 5, "transparency": "off", "workers": 1})
+                           settings={"monitor_interval": 0, "server_connect_timeout": 20, "server_login_retry": 0, "query_wait_timeout": 5, "transparency": "off", "workers": 1, **settings})
 
     def what_it_says_at_the_login_ends_that_login_alone(self):
         liar = Liar(b"")
@@ -130,4 +131,14 @@ class Hostile(Story):
                             pass
                 self.assertEqual(what, other.value(f"SELECT '{what}'"))
         self.assertLess(pooler.memory_kb() - before, 32 << 10, "KB more")
+        self.assertEqual("1", pooler.client().value("SELECT 1"))
+
+    def one_that_breaks_behind_its_login_is_not_dialed_without_a_pause(self):
+        liar = Liar(WELCOME, b"D\x7f\xff\xff\xff")        # to the first question of transparency, before it was lent to anybody
+        self.addCleanup(liar.stop)
+        pooler = self._pooler(liar, transparency="full", client_login_timeout=3)
+        error = self.refused(pooler.client, database="bad", user="app")
+        self.assertEqual("client_login_timeout (server down)", error.message)
+        self.assertGreater(liar.met, 1)
+        self.assertLess(liar.met, 50)       # with pauses that begin at 100 ms and grow; it was a thousand in a second
         self.assertEqual("1", pooler.client().value("SELECT 1"))
