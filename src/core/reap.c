@@ -84,6 +84,8 @@ static enum reap_verdict protection(const struct reap_subject *subject)
 		return KEEP_PROTECTED;
 	if (subject->is_exempt)
 		return KEEP_EXEMPT;
+	if (subject->is_unheard)
+		return KEEP_UNHEARD;
 	if (subject->marks & MARK_COPY)
 		return KEEP_COPY;
 	if (subject->owes)
@@ -131,6 +133,7 @@ const char *reap_reason(enum reap_verdict verdict)
 		[REAP_WAIT] = "is marked, and its time of grace is not over",
 		[KEEP_PROTECTED] = "its origin is protected",
 		[KEEP_EXEMPT] = "it asked for pgweir.no_reap",
+		[KEEP_UNHEARD] = "everything is suspended, and it may have asked for something",
 		[KEEP_BUSY] = "it works, or waits for an answer",
 		[KEEP_COPY] = "a COPY goes on",
 		[KEEP_LISTENS] = "it listens",

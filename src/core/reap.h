@@ -25,6 +25,7 @@ unsigned reap_marks(struct span statement, bool cut);
 struct reap_subject {
 	bool is_protected; /* its origin, by PROTECT ORIGIN */
 	bool is_exempt;    /* it asked for pgweir.no_reap=on at login */
+	bool is_unheard;   /* everything is suspended: it may have asked for something that nobody has read */
 	bool holds_server;
 	bool in_block; /* idle in a transaction */
 	bool owes;     /* a reply is under way or a message is half sent; or it waits, or logs in */
@@ -49,6 +50,7 @@ enum reap_verdict {
 	/* it stays, because: */
 	KEEP_PROTECTED,
 	KEEP_EXEMPT,
+	KEEP_UNHEARD,
 	KEEP_BUSY,
 	KEEP_COPY,
 	KEEP_LISTENS,

@@ -49,6 +49,8 @@ static void an_administrator_needs_no_mark_but_obeys_what_protects(void **state)
 	subject.is_protected = true;
 	assert_int_equal(judged(subject, by_hand), KEEP_PROTECTED);
 	subject = forgotten;
+	subject.is_unheard = true;
+	assert_int_equal(judged(subject, by_hand), KEEP_UNHEARD);
 	subject.is_exempt = true;
 	assert_int_equal(judged(subject, by_hand), KEEP_EXEMPT);
 }

@@ -74,6 +74,7 @@ static struct reap_subject subject_of(const struct worker *worker, const struct 
 	struct reap_subject subject = {
 		.is_protected = guest->origin && atomic_load(&guest->origin->is_protected),
 		.is_exempt = habits->exempt,
+		.is_unheard = worker->suspension.number != 0,
 		.marks = habits->marks,
 		.bursts = habits->bursts,
 		.marked = habits->marked ? worker->now - habits->marked : 0,
