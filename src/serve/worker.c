@@ -369,14 +369,18 @@ static void bury(struct worker *worker)
 		channel_bury(worker->dead[--worker->dead_count]);
 }
 
+time_us worker_deadline(const struct worker *worker)
+{
+	if (worker->cancels)
+		return worker->now;
+	return worker->suspension.number ? worker->suspension.deadline : timers_deadline(&worker->timers);
+}
+
 void worker_turn(struct worker *worker)
 {
 	struct completion done;
 
-	loop_wait(worker->loop,
-		worker->cancels                     ? worker->now
-			: worker->suspension.number ? worker->suspension.deadline
-						    : timers_deadline(&worker->timers));
+	loop_wait(worker->loop, worker_deadline(worker));
 	worker->now = clock_now();
 	worker->turn++;
 	letters_read(worker);

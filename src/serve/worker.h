@@ -301,12 +301,13 @@ struct worker {
 struct worker *worker_new(struct house *, uint32_t index);
 void worker_free(struct worker *);
 void worker_turn(struct worker *);
-bool worker_is_done(const struct worker *); /* was stopped and holds nothing any more */
-void worker_start(struct worker *);         /* once all workers are there, before the first turn */
-void worker_configure(struct worker *);     /* a new configuration is in force */
-void worker_end(struct worker *);           /* close everything, and turn no more */
-void worker_sweep(struct worker *);         /* after it stopped: letters that nobody will read */
-void worker_run(void *worker);              /* turn until stopped: a thread's whole life */
+time_us worker_deadline(const struct worker *); /* when it must have its next turn, whatever comes; 0: never */
+bool worker_is_done(const struct worker *);     /* was stopped and holds nothing any more */
+void worker_start(struct worker *);             /* once all workers are there, before the first turn */
+void worker_configure(struct worker *);         /* a new configuration is in force */
+void worker_end(struct worker *);               /* close everything, and turn no more */
+void worker_sweep(struct worker *);             /* after it stopped: letters that nobody will read */
+void worker_run(void *worker);                  /* turn until stopped: a thread's whole life */
 
 /* Ask the core; its effects are queued, and performed by worker_perform. */
 void worker_step(struct worker *, const struct event *);

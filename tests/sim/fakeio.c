@@ -64,6 +64,7 @@ struct listener {
 	struct address address;
 	struct loop *watchers[16];
 	size_t watcher_count;
+	struct parcel *backlog, **backlog_last; /* those that nobody accepts: they wait with the kernel */
 };
 
 static loop_wakes *wakes;
@@ -744,25 +745,30 @@ void stream_shut(struct stream *s)
 
 /* ---- listeners ---- */
 
+static void hand_out(struct parcel *parcel, struct loop *loop)
+{
+	*loop->accepted_last = parcel;
+	loop->accepted_last = &parcel->next;
+	wakes(loop);
+}
+
 static bool client_arrives(void *who, struct end *e)
 {
 	struct listener *listener = who;
-	struct parcel *parcel;
-	struct loop *loop;
+	struct parcel *parcel = mine_new(sizeof *parcel);
 
-	if (listener->watcher_count == 0)
-		return false;
-	loop = listener->watchers[pick(listener->watcher_count)];
-	parcel = mine_new(sizeof *parcel);
 	objects++;
 	parcel->end = e;
 	parcel->listener = listener;
 	/* Most clients are of one host, few of two others. The port tells the wire. */
 	address_of_number(0x0a010000 + (e->wire->number % 8 < 6 ? 1 : e->wire->number % 8),
 		(uint16_t)(1024 + e->wire->number % 60000), &parcel->peer);
-	*loop->accepted_last = parcel;
-	loop->accepted_last = &parcel->next;
-	wakes(loop);
+	if (listener->watcher_count > 0) {
+		hand_out(parcel, listener->watchers[pick(listener->watcher_count)]);
+		return true;
+	}
+	*listener->backlog_last = parcel;
+	listener->backlog_last = &parcel->next;
 	return true;
 }
 
@@ -806,6 +812,7 @@ struct listener *listener_open(const struct address *at, const struct listen_set
 	(void)size;
 	objects++;
 	listener->address = *at;
+	listener->backlog_last = &listener->backlog;
 	world_listen(address_number(at), at->port, client_arrives, listener);
 	return listener;
 }
@@ -815,11 +822,26 @@ const struct address *listener_address(const struct listener *listener)
 	return &listener->address;
 }
 
+static struct parcel *take_waiting(struct listener *listener)
+{
+	struct parcel *parcel = listener->backlog;
+
+	if (!parcel)
+		return NULL;
+	listener->backlog = parcel->next;
+	if (!listener->backlog)
+		listener->backlog_last = &listener->backlog;
+	parcel->next = NULL;
+	return parcel;
+}
+
 bool listener_watch(struct listener *listener, struct loop *loop)
 {
 	check(listener->watcher_count < sizeof listener->watchers / sizeof *listener->watchers);
 	listener_unwatch(listener, loop);
 	listener->watchers[listener->watcher_count++] = loop;
+	for (struct parcel *parcel; (parcel = take_waiting(listener));)
+		hand_out(parcel, loop);
 	return true;
 }
 
@@ -838,6 +860,8 @@ void listener_close(struct listener **at)
 	if (!*at)
 		return;
 	world_unlisten(*at);
+	for (struct parcel *parcel; (parcel = take_waiting(*at));)
+		parcel_free(&parcel);
 	objects--;
 	mine_free(*at);
 	*at = NULL;

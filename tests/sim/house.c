@@ -69,7 +69,7 @@ static void turn(void *who, uint64_t i)
 	judge_step();
 	if (loop_has_more(w->loop))
 		schedule(i, world.now + between(1, 10));
-	deadline = timers_deadline(&w->timers);
+	deadline = worker_deadline(w);
 	if (deadline)
 		schedule(i, deadline > world.now ? deadline : world.now + 1);
 }

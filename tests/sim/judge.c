@@ -28,6 +28,13 @@ struct waiter {
 static struct waiter waiters[2048];
 static size_t waiter_count;
 
+/* Of each worker that is suspended, and has sent all: what had passed then. */
+struct still {
+	uint32_t number;
+	uint64_t bytes;
+};
+static struct still stills[16];
+
 /* Of a group that waits and holds nothing: how often each other one was served meanwhile. */
 struct passed {
 	pool_id pool;
@@ -49,6 +56,7 @@ void judge_begin(struct house *h, const struct limits *l)
 	limits = old_limits = *l;
 	limits_since = world.now;
 	waiter_count = passed_count = begun_count = 0;
+	memset(stills, 0, sizeof stills);
 }
 
 void judge_limits(const struct limits *l)
@@ -386,6 +394,8 @@ static void look_at_guest(struct worker *w, struct guest *g, struct tally *t)
 	if (g->state == GUEST_LENT && g->habits.rest_since && g->channel && !g->channel->unprepared &&
 		!g->channel->checking && owes_client(&g->channel->track))
 		broken("who is owed an answer does not rest", "guest %u.%u", w->index, g->handle.slot);
+	if (w->suspension.number)
+		return; /* then nobody is heard: see look_at_suspension */
 	if (g->state == GUEST_PARKED && g->stream && stream_is_paused(g->stream))
 		broken("who is parked is heard", "guest %u.%u is paused", w->index, g->handle.slot);
 	if (g->state == GUEST_LENT && g->stream && stream_is_paused(g->stream) && g->channel->stream &&
@@ -406,7 +416,7 @@ static void look_at_channel(struct worker *w, struct channel *c, struct tally *t
 		broken("every lease that opens closes", "channel %u is lent to nobody", c->id.slot);
 	if (c->state == CHANNEL_IDLE && (!track_idle(&c->track) || c->track.suspect || c->broken))
 		broken("a server is free only when it is proven free", "channel %u", c->id.slot);
-	if (c->state != CHANNEL_CLOSING && c->stream && stream_is_paused(c->stream) &&
+	if (c->state != CHANNEL_CLOSING && c->stream && stream_is_paused(c->stream) && !w->suspension.number &&
 		!(c->guest && c->guest->hearer && c->guest->hearer->hearing->state == HEARING_WAITS) &&
 		(!c->guest || (stream_queued(c->guest->stream) == 0 && !stream_is_broken(c->guest->stream))))
 		broken("a server is read from unless its client is slow, or waits for the ear",
@@ -426,6 +436,32 @@ static void look_at_channel(struct worker *w, struct channel *c, struct tally *t
 	if (c->state == CHANNEL_CLEANING && picture.state != SERVER_CLEANING)
 		broken("the books of worker and core agree", "channel %u is cleaned, for the core it is in state %d",
 			c->id.slot, picture.state);
+}
+
+static uint64_t bytes_passed(const struct worker *w)
+{
+	uint64_t sum = 0;
+
+	for (uint32_t i = 0; i < w->view_capacity; i++)
+		if (w->views[i])
+			sum += w->views[i]->stats.received + w->views[i]->stats.sent;
+	return sum;
+}
+
+/* From SUSPEND's answer to RESUME not a byte goes from a client to a server, or back. */
+static void look_at_suspension(const struct worker *w)
+{
+	struct still *still = &stills[w->index];
+	uint64_t passed_now = bytes_passed(w);
+
+	check(w->index < sizeof stills / sizeof *stills);
+	if (!w->suspension.number || !w->suspension.sent) {
+		*still = (struct still){ 0 };
+		return;
+	}
+	if (still->number == w->suspension.number && still->bytes != passed_now)
+		broken("nothing passes while everything is suspended", "worker %u", w->index);
+	*still = (struct still){ .number = w->suspension.number, .bytes = passed_now };
 }
 
 /* Nobody waits while a server of his pool rests. */
@@ -647,6 +683,7 @@ void judge_step(void)
 
 		if (w->stop)
 			return;
+		look_at_suspension(w);
 		slot = 0;
 		while ((g = slots_next(&w->guests, &slot))) {
 			look_at_guest(w, g, &t);

@@ -581,10 +581,10 @@ static void operate(struct person *p)
 		"SHOW VERSION", "SHOW HELP", "SHOW LEAKS", "SHOW ORIGINS", "SHOW BREAKDOWNS", "SHOW LEDGER",
 		"SHOW LEASES", "SHOW PINS", "SHOW REAPS", "REAP", "REAP DRY RUN ORIGIN 2", "nonsense", "" };
 	static const char *const acts[] = { "RELOAD", "RELOAD", "RELOAD", "RECONNECT", "PAUSE", "RESUME", "RESUME",
-		"PAUSE @", "RESUME @", "RECONNECT @", "KILL @", "RESUME @", "DISABLE @", "ENABLE @", "ENABLE @",
-		"WAIT_CLOSE @", "SET server_idle_timeout = 3", "REAP LEAKED", "REAP ORIGIN #", "REAP ORIGIN #",
-		"REAP ORIGIN #", "REAP ORIGIN #", "REAP ORIGIN # LIMIT 1", "REAP CLIENT #", "PROTECT ORIGIN #",
-		"UNPROTECT ORIGIN #" };
+		"SUSPEND", "RESUME", "PAUSE @", "RESUME @", "RECONNECT @", "KILL @", "RESUME @", "DISABLE @",
+		"ENABLE @", "ENABLE @", "WAIT_CLOSE @", "SET server_idle_timeout = 3", "REAP LEAKED", "REAP ORIGIN #",
+		"REAP ORIGIN #", "REAP ORIGIN #", "REAP ORIGIN #", "REAP ORIGIN # LIMIT 1", "REAP CLIENT #",
+		"PROTECT ORIGIN #", "UNPROTECT ORIGIN #" };
 	char text[200];
 
 	if ((chance(ways.commands) || (reaping && chance(700))) && !hurry) {
