@@ -89,8 +89,9 @@ class Console(Story):
         for what, name in (("POOLS", "database"), ("STATS", "database"), ("STATS_TOTALS", "database"), ("STATS_AVERAGES", "database"),
                            ("DATABASES", "name"), ("USERS", "name")):
             self.assertIn("pgbouncer", [row[name] for row in pooler.show(what)], what)
-        row, = (row for row in pooler.show("POOLS") if row["database"] == "pgbouncer")
-        self.assertEqual(("pgbouncer", "1", "statement"), (row["user"], row["cl_active"], row["pool_mode"]))
+        # The console before this one may still be on its way out.
+        wait_until("one console is there", lambda: [("pgbouncer", "1", "statement")] == [
+            (row["user"], row["cl_active"], row["pool_mode"]) for row in pooler.show("POOLS") if row["database"] == "pgbouncer"])
         lists = {row["list"]: int(row["items"]) for row in pooler.show("LISTS")}
         self.assertEqual((3, len(pooler.userlist) + 1, 1), (lists["databases"], lists["users"], lists["pools"]))
 
