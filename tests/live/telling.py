@@ -40,6 +40,11 @@ class Result(unittest.TestResult):
         super().addFailure(test, err)
         self.kinds.append(err[0])
 
+    def addSubTest(self, test, subtest, err):
+        super().addSubTest(test, subtest, err)
+        if err:
+            self.kinds.append(err[0])
+
 
 def may_be_told_again(kinds):
     if live.sanitized:
