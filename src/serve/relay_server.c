@@ -193,7 +193,7 @@ static enum step take_error(struct channel *channel, struct span whole, bool is_
 	struct span body = span_skip(whole, FRAME_HEADER), name;
 	struct complaint_fields fields;
 	struct track_entry dropped;
-	char server_name[32];
+	char bare[STATEMENT_NAME], server_name[sizeof bare + 2];
 	bool ours = reply->owed && (reply->entry.flags & TRACK_OURS), renamed, replaced;
 
 	keep_complaint(channel, body);
@@ -204,9 +204,9 @@ static enum step take_error(struct channel *channel, struct span whole, bool is_
 	name = span_of(NULL, 0);
 	renamed = guest && reply->owed && is_whole && find_name(guest, &reply->entry, &name);
 	if (renamed) {
-		text_format(server_name, sizeof server_name, "\"%s%u\"",
-			statement_prefix(channel->worker->house->statements),
-			reply->entry.flags & TRACK_AGAIN ? RELAY_ID_IN_USE : reply->entry.tag);
+		statement_name_of(channel->worker->house->statements,
+			reply->entry.flags & TRACK_AGAIN ? RELAY_ID_IN_USE : reply->entry.tag, bare);
+		text_format(server_name, sizeof server_name, "\"%s\"", bare);
 		if (channel->forward) {
 			char quoted[256];
 
