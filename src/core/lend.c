@@ -323,16 +323,22 @@ void lend_arrived(struct core *core, const struct event *event)
 		lend_rescue(core, pool);
 }
 
+/* It serves nobody any more, and was not told to end. */
+static void serves_no_more(struct core *core, struct server *s)
+{
+	if (s->state == SERVER_LENT)
+		lease_close(core, s);
+	if (s->state == SERVER_DIALING)
+		dial_greeting_failed(core, s->pool);
+}
+
 void lend_closing(struct core *core, const struct event *event)
 {
 	struct server *s = server_of(core, event->server);
 
 	if (!s || s->state == SERVER_CLOSING || s->state == SERVER_ORPHANED)
 		return;
-	if (s->state == SERVER_LENT)
-		lease_close(core, s);
-	if (s->state == SERVER_DIALING)
-		dial_greeting_failed(core, s->pool);
+	serves_no_more(core, s);
 	s->close_told = true;
 	server_enter(core, s, SERVER_CLOSING);
 	lend_rescue(core, s->pool);
@@ -358,10 +364,7 @@ void lend_lost(struct core *core, const struct event *event)
 	if (!s)
 		return;
 	pool = s->pool;
-	if (s->state == SERVER_LENT)
-		lease_close(core, s);
-	if (s->state == SERVER_DIALING)
-		dial_greeting_failed(core, pool);
+	serves_no_more(core, s);
 	if (event->proven || core->rules.orphan_timeout == 0) {
 		server_gone(core, &s);
 	} else if (s->state != SERVER_ORPHANED) {
