@@ -1,6 +1,6 @@
 /* Whose socket it is stays so as long as a client is connected, so each is sought once. One walk through /proc serves all who came since the last
- * one, whether their origin's process is wanted (SHOW ORIGINS) or their own (SHOW BREAKDOWNS), and the next one waits until a hundred times
- * as long has passed. */
+ * one, whether their origin's process is wanted (SHOW ORIGINS) or their own (SHOW BREAKDOWNS), and the next one waits for a hundred times
+ * as long as that one worked. */
 #include "serve/owners.h"
 
 #include <stdlib.h>

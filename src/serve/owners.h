@@ -24,7 +24,7 @@ struct owners {
 		bool sought;
 	} * list; /* by client */
 	size_t count;
-	time_us walk_at; /* when /proc may be walked next, which takes long where many files are open: a hundredth of the time at most */
+	time_us walk_at; /* when /proc may be walked next, which takes long where many files are open: a hundredth of a processor at most */
 };
 void owners_fini(struct owners *);
 

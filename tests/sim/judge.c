@@ -451,17 +451,15 @@ static uint64_t bytes_passed(const struct worker *w)
 /* From SUSPEND's answer to RESUME not a byte goes from a client to a server, or back. */
 static void look_at_suspension(const struct worker *w)
 {
-	struct still *still = &stills[w->index];
-	uint64_t passed_now = bytes_passed(w);
+	struct still *still = &stills[w->index], now = { .number = w->suspension.number };
 
 	check(w->index < sizeof stills / sizeof *stills);
-	if (!w->suspension.number || !w->suspension.sent) {
-		*still = (struct still){ 0 };
+	if (!w->suspension.sent)
 		return;
-	}
-	if (still->number == w->suspension.number && still->bytes != passed_now)
+	now.bytes = bytes_passed(w);
+	if (still->number == now.number && still->bytes != now.bytes)
 		broken("nothing passes while everything is suspended", "worker %u", w->index);
-	*still = (struct still){ .number = w->suspension.number, .bytes = passed_now };
+	*still = now;
 }
 
 /* Nobody waits while a server of his pool rests. */
