@@ -400,7 +400,7 @@ void channel_take(struct worker *worker, struct letter *mail)
 
 	channel->worker = worker;
 	if (letter->parcel)
-		channel->stream = stream_attach(worker->loop, &letter->parcel, &worker->server_options, channel);
+		channel->stream = stream_attach(worker->loop, &letter->parcel, NULL, channel);
 	free(letter);
 	if ((!channel->stream && !channel->replication) || !pool_view(worker, channel->pool) ||
 		!channel_reserve_grave(worker) || !channel_place(worker, channel)) {
