@@ -58,7 +58,8 @@ struct names {
 	size_t count;
 	struct zone zones[RESOLVER_ZONES_MAX];
 	size_t zone_count;
-	uint32_t pending, hosts_pending;
+	uint32_t pending;
+	struct names_hosts hosts;
 	time_us now;
 };
 
@@ -334,7 +335,7 @@ void names_ask(struct names *names, struct resolve_letter *letter, time_us now)
 
 	names->now = now;
 	if (letter->backwards) {
-		names_host(names->open ? names->channel : NULL, letter, &names->hosts_pending);
+		names_host(names->open ? names->channel : NULL, letter, &names->hosts);
 		return;
 	}
 	letter->name[sizeof letter->name - 1] = 0;
@@ -421,6 +422,7 @@ void names_configure(struct names *names, const struct resolver_setup *setup, ti
 	close_channel(names);
 	names->setup = *setup;
 	open_channel(names);
+	names_host_again(names->open ? names->channel : NULL, &names->hosts);
 	for (size_t i = 0; i < names->zone_count; i++)
 		names->zones[i].due = 0;
 	for (size_t i = 0; i < names->count; i++) {
@@ -446,6 +448,7 @@ void names_free(struct names *names)
 	if (!names)
 		return;
 	close_channel(names);
+	names_host_again(NULL, &names->hosts);
 	for (size_t i = 0; i < names->count; i++) {
 		names->list[i]->count = 0;
 		text_copy(names->list[i]->problem, sizeof names->list[i]->problem, "stopped");

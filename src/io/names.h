@@ -18,10 +18,16 @@ void names_configure(struct names *, const struct resolver_setup *, time_us now)
 /* Takes the letter, and posts it when the answer is known, which may be at once. */
 void names_ask(struct names *, struct resolve_letter *, time_us now);
 
-/* The same for a letter that goes backwards (names_host.c). `pending` counts those under way. */
+/* The same for a letter that goes backwards (names_host.c). Without a channel nobody can tell. */
 struct ares_channeldata;
 struct ares_addrinfo_node;
-void names_host(struct ares_channeldata *, struct resolve_letter *, uint32_t *pending);
+struct names_hosts {
+	uint32_t pending;
+	struct letter
+		*again; /* resolve_letters that a channel left unanswered when it was destroyed, for names_host_again */
+};
+void names_host(struct ares_channeldata *, struct resolve_letter *, struct names_hosts *);
+void names_host_again(struct ares_channeldata *, struct names_hosts *);
 bool names_node_address(const struct ares_addrinfo_node *, struct address *); /* false: it is no IP address */
 
 /* What the thread is to wait for: fills in at most NAMES_SOCKETS. Then names_turn, with what poll() found. */

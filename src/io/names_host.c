@@ -12,14 +12,15 @@
  *
  *   address --PTR--> name --A, AAAA--> is the address among them?  yes: the name, no: it has none
  *
- * Nothing of it is kept in the list of names, which is for those that we are configured to dial. At most ASKED_MOST are under way. */
+ * Nothing of it is kept in the list of names, which is for those that we are configured to dial. At most ASKED_MOST are under way. A RELOAD
+ * ends the channel that they were asked by, and no login may be refused for that: they are asked anew by the next one. */
 
 #define ASKED_MOST 256
 
 struct asking {
 	struct resolve_letter *letter;
 	ares_channel channel;
-	uint32_t *pending;
+	struct names_hosts *hosts;
 };
 
 /* `name` NULL: nobody can tell. */
@@ -27,7 +28,7 @@ static void answer(struct asking *asking, const char *name, const char *problem)
 {
 	struct resolve_letter *letter = asking->letter;
 
-	--*asking->pending;
+	asking->hosts->pending--;
 	letter->count = name ? 1 : 0;
 	text_copy(letter->name, sizeof letter->name, name ? name : "");
 	text_copy(letter->problem, sizeof letter->problem, problem);
@@ -35,13 +36,22 @@ static void answer(struct asking *asking, const char *name, const char *problem)
 	free(asking);
 }
 
+static void keep_for_the_next(struct asking *asking)
+{
+	asking->hosts->pending--;
+	asking->letter->letter.next = asking->hosts->again;
+	asking->hosts->again = &asking->letter->letter;
+	free(asking);
+}
+
 static void answer_failed(struct asking *asking, int status)
 {
-	if (status == ARES_ENOTFOUND || status == ARES_ENODATA)
+	if (status == ARES_EDESTRUCTION)
+		keep_for_the_next(asking);
+	else if (status == ARES_ENOTFOUND || status == ARES_ENODATA)
 		answer(asking, "", "");
 	else
-		answer(asking, NULL,
-			status == ARES_EDESTRUCTION ? "the resolver was configured anew" : ares_strerror(status));
+		answer(asking, NULL, ares_strerror(status));
 }
 
 static void addresses_found(void *argument, int status, int timeouts, struct ares_addrinfo *result)
@@ -114,9 +124,9 @@ static void name_found(void *argument, int status, int timeouts, struct hostent 
 	ares_getaddrinfo(asking->channel, asking->letter->name, NULL, &hints, addresses_found, asking);
 }
 
-void names_host(struct ares_channeldata *channel, struct resolve_letter *letter, uint32_t *pending)
+void names_host(struct ares_channeldata *channel, struct resolve_letter *letter, struct names_hosts *hosts)
 {
-	struct asking *asking = channel && *pending < ASKED_MOST ? calloc(1, sizeof *asking) : NULL;
+	struct asking *asking = channel && hosts->pending < ASKED_MOST ? calloc(1, sizeof *asking) : NULL;
 	const struct address *address = &letter->addresses[0];
 
 	if (!asking) {
@@ -126,8 +136,19 @@ void names_host(struct ares_channeldata *channel, struct resolve_letter *letter,
 		mailbox_post(letter->to, &letter->letter);
 		return;
 	}
-	*asking = (struct asking){ letter, channel, pending };
-	++*pending;
+	*asking = (struct asking){ letter, channel, hosts };
+	hosts->pending++;
 	ares_gethostbyaddr(channel, address->ip, address->family == ADDRESS_IPV4 ? 4 : 16,
 		address->family == ADDRESS_IPV4 ? AF_INET : AF_INET6, name_found, asking);
+}
+
+void names_host_again(struct ares_channeldata *channel, struct names_hosts *hosts)
+{
+	struct letter *letter = hosts->again, *next;
+
+	hosts->again = NULL;
+	for (; letter; letter = next) {
+		next = letter->next;
+		names_host(channel, (struct resolve_letter *)(void *)letter, hosts);
+	}
 }

@@ -240,6 +240,17 @@ class Asked(Story):
         self.refused(login, "127.0.0.2", sqlstate="28000", says="no entry of auth_hba_file fits")
         self.refused(login, "127.0.0.2", user="other", sqlstate="57P03", says="could not find out the name of this client's host")
         pooler.await_log("the name of its host can not be told")
+        # A RELOAD meanwhile, which makes the resolver anew, refuses nobody: the name is asked for again.
+        server.spoil = lambda answer: []
+        pointer = "2.0.0.127.in-addr.arpa"
+        before = server.times_asked(pointer)
+        waits = Client(pooler.address, login=False, source=("127.0.0.2", 0))
+        self.addCleanup(waits.close)
+        waits.send(startup({"user": "app", "database": "app"}))
+        wait_until("its name is asked for", lambda: server.times_asked(pointer) > before)
+        pooler.console().query("RELOAD")
+        server.spoil = None
+        self.assertEqual(b"R", waits.read()[0])
 
     def nobody_waits_for_a_name_server_that_is_silent(self):
         server = NameServer()
