@@ -23,6 +23,7 @@
 #include "base/log.h"
 #include "base/text.h"
 #include "io/clock.h"
+#include "io/interfaces.h"
 #include "session/web.h"
 #include "view/json.h"
 
@@ -67,17 +68,19 @@ bool access_fits(const struct access *access, const struct http_request *request
 
 /* ---- who it is ---- */
 
-static bool rules_allow(
-	const struct config *config, const struct secrets *secrets, const struct address *peer, const char *user)
+static bool rules_allow(const struct access *access, const struct config *config, const struct secrets *secrets,
+	const struct address *peer, const char *user)
 {
 	const struct hba *hba = secrets ? secrets_hba(secrets) : NULL;
-	struct hba_peer who = { .ip_length = peer->family == ADDRESS_IPV6 ? 16 : 4 };
+	struct hba_peer who = { .ip_length = peer->family == ADDRESS_IPV6 ? 16 : 4, .encrypted = access->secure };
 	enum auth_method method;
 	unsigned rule;
 
 	if (config->auth_type != AUTH_HBA)
 		return true;
 	memcpy(who.ip, peer->ip, who.ip_length);
+	if (hba && hba_wants_interfaces(hba))
+		interfaces_compare(peer, &who.same_host, &who.same_net);
 	return hba && hba_judge(hba, &who, span_text("pgweir"), span_text(user), &method, &rule) == HBA_METHOD;
 }
 
@@ -161,7 +164,7 @@ static enum proof judge(struct access *access, const struct http_request *reques
 	}
 	fits = password_fits(access->house, config, secrets, answer ? answer->found : NULL, user, password);
 	*secret = hash_of(secret_of(secrets, answer ? answer->found : NULL, user));
-	if (fits && listed && rules_allow(config, secrets, &request->peer, user))
+	if (fits && listed && rules_allow(access, config, secrets, &request->peer, user))
 		return PROOF_HOLDS;
 	visits_failed(&access->visits, address, now);
 	text_escape(name, sizeof name, span_text(user));
@@ -195,7 +198,7 @@ static bool still_holds(
 		: NULL;
 	const struct secret *secret = secret_of(secrets, answer ? answer->found : NULL, visit->user);
 	bool holds = secret && hash_of(secret) == visit->secret && is_listed(config, visit->user, admin) &&
-		rules_allow(config, secrets, &request->peer, visit->user);
+		rules_allow(access, config, secrets, &request->peer, visit->user);
 
 	config_drop(config);
 	secrets_drop(secrets);

@@ -377,6 +377,10 @@ class Http(Story):
         pooler.reload()
         wait_until("the rules hold", lambda: self._login(*STATS).status == 403)
         self.assertEqual(200, self._login(*ADMIN).status)
+        (pooler.folder / "hba").write_text("host all stats samehost reject\nhost all all all scram-sha-256\n")
+        pooler.reload()
+        wait_until("other rules hold", lambda: pooler.log().count("configuration reloaded") == 2)
+        self.assertEqual((200, 403), (self._login(*ADMIN).status, self._login(*STATS).status))
 
     def another_s_page_can_neither_ask_nor_change(self):
         self._pooler()
@@ -561,8 +565,8 @@ class Http(Story):
         self.assertEqual(0, made.returncode, made.stderr)
         for path in (folder, folder / "key.pem", folder / "cert.pem"):
             give_away(path)
-        self._pooler(port=(port := free_port()), http_listen=f"0.0.0.0:{port}", http_tls_cert_file=folder / "cert.pem",
-                     http_tls_key_file=folder / "key.pem")
+        pooler = self._pooler(port=(port := free_port()), http_listen=f"0.0.0.0:{port}", http_tls_cert_file=folder / "cert.pem",
+                              http_tls_key_file=folder / "key.pem")
         context = ssl.create_default_context(cafile=folder / "cert.pem")
 
         def ask(path, **headers):
@@ -576,6 +580,15 @@ class Http(Story):
         self.assertEqual(200, answer.status)
         self.assertIn("Secure", answer.headers["set-cookie"])
         self.assertEqual(200, ask("/api/snapshot.json", Cookie=answer.headers["set-cookie"].split(";")[0]).status)
+        # Rules see that it is encrypted.
+        (pooler.folder / "hba").write_text("hostnossl all all all reject\nhostssl all all all scram-sha-256\n")
+        give_away(pooler.folder / "hba")
+        console = pooler.console()
+        pooler.settings.update(auth_type="hba", auth_hba_file=pooler.folder / "hba")
+        pooler.write_files()
+        console.query("RELOAD")
+        basic = base64.b64encode(":".join(STATS).encode()).decode()
+        self.assertEqual(200, ask("/api/session.json", Authorization=f"Basic {basic}").status)
         # Without TLS nothing is said.
         self.assertNotIn(b"alive", self._raw(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n", wait=1))
 
