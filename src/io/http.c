@@ -50,6 +50,7 @@ struct http {
 	int epoll, wake;
 	struct link visitors, waiting;
 	size_t bytes_waiting;
+	uint64_t requests; /* that were begun */
 	bool resumed;
 	bool open; /* started: what the library says goes to the log */
 	char *problem;
@@ -241,7 +242,8 @@ static void note_peer(const struct sockaddr *from, struct address *peer)
 	address_from_kernel(&name, length, peer);
 }
 
-static enum MHD_Result begin(struct MHD_Connection *connection, const char *method, const char *path, void **own)
+static enum MHD_Result begin(
+	struct http *http, struct MHD_Connection *connection, const char *method, const char *path, void **own)
 {
 	const union MHD_ConnectionInfo *at = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS),
 				       *context = MHD_get_connection_info(
@@ -253,6 +255,7 @@ static enum MHD_Result begin(struct MHD_Connection *connection, const char *meth
 		return MHD_NO;
 	}
 	request->visitor = context->socket_context;
+	request->facts.number = ++http->requests;
 	request->facts.method = method;
 	request->facts.path = path;
 	request->facts.connection = connection;
@@ -292,7 +295,7 @@ static enum MHD_Result handle(void *context, struct MHD_Connection *connection, 
 
 	(void)version;
 	if (!request)
-		return begin(connection, method, path, own);
+		return begin(http, connection, method, path, own);
 	if (*piece_length == 0)
 		return finish(http, request);
 	if (request->body.length + *piece_length > HTTP_BODY_BYTES || !buf_add(&request->body, piece, *piece_length))

@@ -23,6 +23,7 @@ struct http_request {
 	struct span body;
 	struct address peer;
 	time_us since;    /* when it was there as a whole */
+	uint64_t number;  /* no other request has it */
 	void *connection; /* for http_header */
 };
 

@@ -57,6 +57,7 @@ static void answer(struct vouch_letter *letter)
 static void refuse(struct vouch_letter *letter, const char *problem)
 {
 	letter->yes = false;
+	letter->unheard = true;
 	text_copy(letter->problem, sizeof letter->problem, problem);
 	answer(letter);
 }
@@ -83,7 +84,7 @@ static struct vouch_letter *next_question(struct queue *queue, unsigned run, boo
 
 static void ask(struct vouch_letter *letter)
 {
-	letter->yes = false;
+	letter->yes = letter->unheard = false;
 	letter->problem[0] = 0;
 	if (letter->voucher == VOUCHER_PAM)
 		vouch_ask_pam(letter);
@@ -106,11 +107,12 @@ static void *run(void *argument)
 	pthread_mutex_lock(&house.mutex);
 	while ((letter = next_question(begin.queue, begin.run, &old))) {
 		pthread_mutex_unlock(&house.mutex);
+		if (!old)
+			ask(letter);
+		letter->unheard = letter->unheard || old;
 		if (old)
 			text_copy(letter->problem, sizeof letter->problem,
 				"it waited too long: those before it got no answer");
-		else
-			ask(letter);
 		pthread_mutex_lock(&house.mutex);
 		if (house.run == begin.run)
 			answer(letter);

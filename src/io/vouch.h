@@ -23,6 +23,7 @@ struct vouch_letter {
 	char host[64];              /* where the client is, for PAM's log; may be empty */
 	struct directory directory; /* LDAP's */
 	bool yes;
+	bool unheard; /* not yes, and nobody has said no: who is asked could not be reached, or did not answer in time */
 	char problem[256]; /* not yes: why, for the log */
 };
 

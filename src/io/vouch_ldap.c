@@ -16,6 +16,9 @@ static void explain(struct vouch_letter *letter, LDAP *ldap, const char *step, i
 {
 	char *diagnosis = NULL, shown[120] = "";
 
+	/* Below zero: libldap itself, and not the directory. */
+	letter->unheard = result < 0 || result == LDAP_BUSY || result == LDAP_UNAVAILABLE;
+
 	if (ldap)
 		ldap_get_option(ldap, LDAP_OPT_DIAGNOSTIC_MESSAGE, &diagnosis);
 	if (diagnosis && *diagnosis)

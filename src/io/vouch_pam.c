@@ -54,6 +54,7 @@ static int converse(int count, const struct pam_message **questions, struct pam_
 
 static void explain(struct vouch_letter *letter, pam_handle_t *pam, const char *step, int result)
 {
+	letter->unheard = result == PAM_AUTHINFO_UNAVAIL;
 	text_format(letter->problem, sizeof letter->problem, "PAM service \"%s\": %s: %s", letter->service, step,
 		pam_strerror(pam, result));
 }
@@ -65,6 +66,7 @@ void vouch_ask_pam(struct vouch_letter *letter)
 	int result = pam_start(letter->service, letter->user, &conversation, &pam);
 
 	if (result != PAM_SUCCESS) {
+		letter->unheard = true;
 		text_format(letter->problem, sizeof letter->problem, "PAM service \"%s\" could not be begun (%d)",
 			letter->service, result);
 		return;

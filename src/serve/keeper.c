@@ -383,8 +383,8 @@ static void read_mail(struct keeper *keeper)
 			survey_reaped(keeper->house, letter);
 		else if (letter->kind == LETTER_CENSUS)
 			web_deliver(keeper->web, (struct letter_census *)(void *)letter);
-		else if (letter->kind == LETTER_QUESTION)
-			web_tell(keeper->web, (struct letter_question *)(void *)letter);
+		else if (letter->kind == LETTER_QUESTION || letter->kind == LETTER_VOUCH)
+			web_tell(keeper->web, letter);
 		else
 			free(letter);
 	}

@@ -29,8 +29,8 @@ enum letter_kind {
 	LETTER_QUESTION, /* from the HTTP thread to the first worker, and back to the keeper: see serve/questions.h */
 	LETTER_LOOKUP,   /* what auth_query found, to a client who waited for it: see serve/lookups.c */
 	LETTER_HOST,     /* the name of a client's host: see serve/naming.c */
-	LETTER_VOUCH,    /* what PAM or LDAP said of a client's password: see serve/vouching.c */
-	LETTER_LEAVE,    /* close what is connected there: see serve/suits.h */
+	LETTER_VOUCH, /* what PAM or LDAP said of a password: to a worker, see serve/vouching.c; by the keeper to the HTTP thread, see serve/web_judges.h */
+	LETTER_LEAVE, /* close what is connected there: see serve/suits.h */
 	LETTER_LOST_ADDRESS, /* from the resolver, to the first worker: a name has it no more */
 	LETTER_FORWARD,      /* to the first worker: a cancel request for a peer, see serve/peering.h */
 	LETTER_LEAVING,      /* to the keeper: look whether this process may end, see serve/takeover.h */

@@ -14,32 +14,27 @@
 
 _Static_assert(sizeof(struct client_ref) <= sizeof(((struct vouch_letter *)0)->asker), "a client's handle fits");
 
-static bool fill(struct vouch_letter *letter, const struct guest *guest, const struct client_question *question)
+bool vouching_fill(struct vouch_letter *letter, const struct vouching *about)
 {
-	const struct client_facts *facts = client_facts(guest->login);
-	const struct address *peer = stream_peer(guest->stream);
-	struct client_ref who = guest_ref(guest);
 	char address[ADDRESS_TEXT];
 
 	letter->letter.kind = LETTER_VOUCH;
-	letter->to = guest->worker->mailbox;
-	memcpy(letter->asker, &who, sizeof who);
-	letter->voucher = question->method == AUTH_PAM ? VOUCHER_PAM : VOUCHER_LDAP;
-	if (peer->family != ADDRESS_UNIX)
-		text_copy(letter->host, sizeof letter->host, address_host_text(peer, address));
-	text_copy_span(letter->user, sizeof letter->user, facts->user);
-	text_copy_span(letter->password, sizeof letter->password, question->password);
-	if (facts->user.length >= sizeof letter->user || question->password.length >= sizeof letter->password) {
+	letter->voucher = about->method == AUTH_PAM ? VOUCHER_PAM : VOUCHER_LDAP;
+	if (about->peer->family != ADDRESS_UNIX)
+		text_copy(letter->host, sizeof letter->host, address_host_text(about->peer, address));
+	text_copy_span(letter->user, sizeof letter->user, about->user);
+	text_copy_span(letter->password, sizeof letter->password, about->password);
+	if (about->user.length >= sizeof letter->user || about->password.length >= sizeof letter->password) {
 		text_copy(letter->problem, sizeof letter->problem, "the name or the password is too long");
 		return false;
 	}
 	if (letter->voucher == VOUCHER_LDAP)
 		return directory_parse(
-			&letter->directory, span_text(question->options), letter->problem, sizeof letter->problem);
+			&letter->directory, span_text(about->options), letter->problem, sizeof letter->problem);
 	text_copy(letter->service, sizeof letter->service,
-		question->options[0]               ? question->options
-			: guest_is_bouncers(guest) ? "pgbouncer"
-						   : "pgweir");
+		about->options[0]                           ? about->options
+			: about->manner == MANNER_PGBOUNCER ? "pgbouncer"
+							    : "pgweir");
 	return true;
 }
 
@@ -57,7 +52,9 @@ static void settle(struct guest *guest, const struct vouch_letter *letter)
 
 void vouching_ask(struct guest *guest)
 {
+	struct client_ref who = guest_ref(guest);
 	struct client_question question;
+	struct vouching about;
 	struct vouch_letter *letter = calloc(1, sizeof *letter);
 
 	stream_pause(guest->stream);
@@ -67,7 +64,17 @@ void vouching_ask(struct guest *guest)
 	}
 	guest->vouching = true;
 	client_question(guest->login, &question);
-	if (fill(letter, guest, &question)) {
+	about = (struct vouching){
+		.method = question.method,
+		.options = question.options,
+		.manner = guest->worker->config->manner,
+		.peer = stream_peer(guest->stream),
+		.user = client_facts(guest->login)->user,
+		.password = question.password,
+	};
+	letter->to = guest->worker->mailbox;
+	memcpy(letter->asker, &who, sizeof who);
+	if (vouching_fill(letter, &about)) {
 		vouch(&letter);
 		return;
 	}

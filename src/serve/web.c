@@ -15,6 +15,7 @@
 #include "base/text.h"
 #include "io/clock.h"
 #include "io/file.h"
+#include "serve/vouching.h"
 #include "serve/web_access.h"
 #include "serve/web_page.h"
 #include "serve/worker.h"
@@ -45,8 +46,8 @@ struct web {
 
 	struct lock *lock;
 	struct snapshot *arrived; /* under the lock */
-	struct letter *told;      /* under the lock: what PostgreSQL said of users, the newest first */
-	bool stopping;            /* under the lock */
+	struct letter *told; /* under the lock: what PostgreSQL, PAM or a directory said of users, the newest first */
+	bool stopping;       /* under the lock */
 };
 
 /* ---- censuses ---- */
@@ -86,7 +87,7 @@ static void take_told(struct web *web)
 		http_resume(web->http);
 	for (; told; told = next) {
 		next = told->next;
-		answers_take(&web->access.answers, (struct letter_question *)(void *)told, web->now);
+		access_told(&web->access, told, web->now);
 	}
 }
 
@@ -421,15 +422,18 @@ void web_deliver(struct web *web, struct letter_census *letter)
 	free(letter);
 }
 
-void web_tell(struct web *web, struct letter_question *letter)
+void web_tell(struct web *web, struct letter *letter)
 {
 	if (!web) {
-		question_letter_free(letter);
+		if (letter->kind == LETTER_VOUCH)
+			vouching_letter_free(letter);
+		else
+			question_letter_free((struct letter_question *)(void *)letter);
 		return;
 	}
 	lock_take(web->lock);
-	letter->letter.next = web->told;
-	web->told = &letter->letter;
+	letter->next = web->told;
+	web->told = letter;
 	lock_drop(web->lock);
 	http_wake(web->http);
 }

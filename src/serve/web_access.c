@@ -4,10 +4,11 @@
  *   all else                        a user of admin_users or stats_users
  *   what changes something          the same, with the token of his visit in a header
  *
- * A user proves himself with the password of auth_file, or that which auth_query finds for him, in clear, which is why a listener beyond loopback must have TLS. The password is
- * always wanted: auth_type = trust or any says something about clients, whom the network or a socket's file may have sorted out
- * already; everybody's browser can be made to ask us. Where there are rules (auth_hba_file), one that rejects him at the console does so
- * here. A scraper may send it each time (Basic, RFC 7617); a browser gets a visit and a cookie.
+ * A user proves himself with a password, in clear, which is why a listener beyond loopback must have TLS: that of auth_file, or that which
+ * auth_query finds for him, or one that PAM or a directory takes for his, where these judge him at the console. The password is always wanted:
+ * auth_type = trust or any says something about clients, whom the network or a socket's file may have sorted out already; everybody's browser
+ * can be made to ask us. Where there are rules (auth_hba_file), one that rejects him at the console does so here. A scraper may send it each
+ * time (Basic, RFC 7617); a browser gets a visit and a cookie.
  *
  * Pages of strangers run in the browser of whoever may come here. They can send us requests but not read the answers, unless their name was
  * made to lead here, so at a loopback listener Host must be a name that no name server has. They can not send our cookie (SameSite), nor
@@ -68,20 +69,36 @@ bool access_fits(const struct access *access, const struct http_request *request
 
 /* ---- who it is ---- */
 
-static bool rules_allow(const struct access *access, const struct config *config, const struct secrets *secrets,
+/* How the console would let him in. */
+struct ruling {
+	bool allowed;
+	bool elsewhere; /* PAM or a directory judges his password */
+	struct vouching judge;
+};
+
+static struct ruling rule_on(const struct access *access, const struct config *config, const struct secrets *secrets,
 	const struct address *peer, const char *user)
 {
 	const struct hba *hba = secrets ? secrets_hba(secrets) : NULL;
 	struct hba_peer who = { .ip_length = peer->family == ADDRESS_IPV6 ? 16 : 4, .encrypted = access->secure };
-	enum auth_method method;
-	unsigned rule;
+	struct ruling ruling = { .judge = { .manner = config->manner, .peer = peer, .user = span_text(user) } };
+	enum auth_method method = (enum auth_method)config->auth_type;
+	unsigned rule = 0;
 
-	if (config->auth_type != AUTH_HBA)
-		return true;
-	memcpy(who.ip, peer->ip, who.ip_length);
-	if (hba && hba_wants_interfaces(hba))
-		interfaces_compare(peer, &who.same_host, &who.same_net);
-	return hba && hba_judge(hba, &who, span_text("pgweir"), span_text(user), &method, &rule) == HBA_METHOD;
+	ruling.allowed = method != AUTH_HBA;
+	if (!ruling.allowed && hba) {
+		memcpy(who.ip, peer->ip, who.ip_length);
+		if (hba_wants_interfaces(hba))
+			interfaces_compare(peer, &who.same_host, &who.same_net);
+		ruling.allowed = hba_judge(hba, &who, span_text("pgweir"), span_text(user), &method, &rule) ==
+			HBA_METHOD;
+	}
+	ruling.elsewhere = ruling.allowed && (method == AUTH_PAM || method == AUTH_LDAP);
+	ruling.judge.method = method;
+	ruling.judge.options = method == AUTH_LDAP ? config->auth_ldap_options : config->auth_pam_service;
+	if (rule && hba_options(hba, rule))
+		ruling.judge.options = hba_options(hba, rule);
+	return ruling;
 }
 
 static bool is_listed(const struct config *config, const char *user, bool *admin)
@@ -143,18 +160,12 @@ static bool is_elsewhere(const struct config *config, const struct secrets *secr
 		config_auth_lookup(config, span_text("pgweir"), &where);
 }
 
-/* A password and a place on one of the lists. All is looked at whatever the first of it says, so that the answer takes the same time. */
-static enum proof judge(struct access *access, const struct http_request *request, const struct config *config,
-	const struct secrets *secrets, const char *user, const char *password, time_us now, bool *admin,
-	uint64_t *secret)
+/* Where nobody else judges him. `secret`: by which it was, for as long as the visit lasts. */
+static enum proof prove_here(struct access *access, const struct http_request *request, const struct config *config,
+	const struct secrets *secrets, const char *user, const char *password, time_us now, uint64_t *secret)
 {
-	char host[ADDRESS_TEXT], name[2 * VISIT_USER_MAX];
-	struct span address = span_text(address_host_text(&request->peer, host));
-	bool listed = is_listed(config, user, admin), fits;
 	const struct web_answer *answer = NULL;
 
-	if (!visits_may_try(&access->visits, address, now))
-		return PROOF_FAILS;
 	if (is_elsewhere(config, secrets, user)) {
 		answer = answers_since(&access->answers, access->house, user, request->since, now);
 		if (!answer && now < request->since + ACCESS_PATIENCE)
@@ -162,9 +173,51 @@ static enum proof judge(struct access *access, const struct http_request *reques
 		if (!answer || answer->failed)
 			return PROOF_UNKNOWN;
 	}
-	fits = password_fits(access->house, config, secrets, answer ? answer->found : NULL, user, password);
 	*secret = hash_of(secret_of(secrets, answer ? answer->found : NULL, user));
-	if (fits && listed && rules_allow(access, config, secrets, &request->peer, user))
+	return password_fits(access->house, config, secrets, answer ? answer->found : NULL, user, password)
+		? PROOF_HOLDS
+		: PROOF_FAILS;
+}
+
+static enum proof prove_elsewhere(struct access *access, const struct http_request *request, struct ruling *ruling,
+	const char *password, time_us now, uint64_t *secret)
+{
+	/* PAM and directories take a name without a password for another question. */
+	if (!password[0])
+		return PROOF_FAILS;
+	ruling->judge.password = span_text(password);
+	*secret = judge_of(&ruling->judge);
+	switch (judges_ask(&access->judges, access->house->keeper_mailbox, request, &ruling->judge)) {
+	case JUDGEMENT_YES:
+		return PROOF_HOLDS;
+	case JUDGEMENT_NO:
+		return PROOF_FAILS;
+	case JUDGEMENT_LATER:
+		return now < request->since + ACCESS_PATIENCE ? PROOF_LATER : PROOF_UNKNOWN;
+	case JUDGEMENT_NONE:
+		break;
+	}
+	return PROOF_UNKNOWN;
+}
+
+/* A password and a place on one of the lists. All is looked at whatever the first of it says, so that the answer takes the same time. */
+static enum proof judge(struct access *access, const struct http_request *request, const struct config *config,
+	const struct secrets *secrets, const char *user, const char *password, time_us now, bool *admin,
+	uint64_t *secret)
+{
+	char host[ADDRESS_TEXT], name[2 * VISIT_USER_MAX];
+	struct span address = span_text(address_host_text(&request->peer, host));
+	struct ruling ruling = rule_on(access, config, secrets, &request->peer, user);
+	bool listed = is_listed(config, user, admin);
+	enum proof proof;
+
+	if (!visits_may_try(&access->visits, address, now))
+		return PROOF_FAILS;
+	proof = ruling.elsewhere ? prove_elsewhere(access, request, &ruling, password, now, secret)
+				 : prove_here(access, request, config, secrets, user, password, now, secret);
+	if (proof == PROOF_LATER || proof == PROOF_UNKNOWN)
+		return proof;
+	if (proof == PROOF_HOLDS && listed && ruling.allowed)
 		return PROOF_HOLDS;
 	visits_failed(&access->visits, address, now);
 	text_escape(name, sizeof name, span_text(user));
@@ -193,12 +246,14 @@ static bool still_holds(
 {
 	struct secrets *secrets;
 	struct config *config = house_config(access->house, &secrets);
-	const struct web_answer *answer = is_elsewhere(config, secrets, visit->user)
+	struct ruling ruling = rule_on(access, config, secrets, &request->peer, visit->user);
+	const struct web_answer *answer = !ruling.elsewhere && is_elsewhere(config, secrets, visit->user)
 		? answers_last(&access->answers, access->house, visit->user, ANSWER_AGE, now)
 		: NULL;
 	const struct secret *secret = secret_of(secrets, answer ? answer->found : NULL, visit->user);
-	bool holds = secret && hash_of(secret) == visit->secret && is_listed(config, visit->user, admin) &&
-		rules_allow(access, config, secrets, &request->peer, visit->user);
+	bool same = ruling.elsewhere ? judge_of(&ruling.judge) == visit->secret
+				     : secret && hash_of(secret) == visit->secret;
+	bool holds = same && is_listed(config, visit->user, admin) && ruling.allowed;
 
 	config_drop(config);
 	secrets_drop(secrets);
@@ -233,6 +288,14 @@ enum http_verdict access_who(
 	text_copy(caller->user, sizeof caller->user, basic.user);
 	basic_wipe(&basic);
 	return proof == PROOF_LATER ? HTTP_LATER : HTTP_ANSWERED;
+}
+
+void access_told(struct access *access, struct letter *letter, time_us now)
+{
+	if (letter->kind == LETTER_VOUCH)
+		judges_take(&access->judges, (struct vouch_letter *)(void *)letter, now);
+	else
+		answers_take(&access->answers, (struct letter_question *)(void *)letter, now);
 }
 
 void access_refuse(struct http_reply *reply)
@@ -300,7 +363,8 @@ enum http_verdict access_login(
 	if (proof == PROOF_LATER)
 		return HTTP_LATER;
 	if (proof == PROOF_UNKNOWN) {
-		(void)refuse(reply, 503, "PostgreSQL could not be asked for this user's password; the log says why");
+		(void)refuse(reply, 503,
+			"who knows this user's password could not be asked (PostgreSQL, PAM or a directory); the log says why");
 		return HTTP_ANSWERED;
 	}
 	if (proof != PROOF_HOLDS) {

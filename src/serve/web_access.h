@@ -4,6 +4,7 @@
 #include "io/http.h"
 #include "serve/house.h"
 #include "serve/web_answers.h"
+#include "serve/web_judges.h"
 #include "session/visits.h"
 
 /* Who may see what at the HTTP server, and how he proves who he is. */
@@ -13,6 +14,7 @@ struct access {
 	bool loopback; /* nobody but this machine can reach it */
 	struct visits visits;
 	struct answers answers;
+	struct judges judges;
 };
 
 struct caller {
@@ -28,10 +30,13 @@ void web_say(struct http_reply *, unsigned status, const char *key, const char *
 /* Whether this request may be looked at: it names this server, and a change comes from our own page. False: the reply says why not. */
 bool access_fits(const struct access *, const struct http_request *, struct http_reply *);
 
-/* Who asks. LATER: PostgreSQL is asked about him first, for a few seconds at most. */
+/* Who asks. LATER: PostgreSQL, PAM or a directory is asked about him first, for a few seconds at most. */
 enum http_verdict access_who(struct access *, const struct http_request *, time_us now, struct caller *);
 #define ACCESS_PATIENCE (10 * SECOND_US)
 void access_refuse(struct http_reply *); /* somebody must log in first */
+
+/* What they said (LETTER_QUESTION, LETTER_VOUCH). Takes the letter. */
+void access_told(struct access *, struct letter *, time_us now);
 
 /* Who changes something must say the token that no other page can know. False: the reply says so. */
 bool access_change_fits(const struct caller *, const struct http_request *, struct http_reply *);

@@ -1,11 +1,14 @@
 """Logins that somebody else decides: PAM, and an LDAP directory (Debian's slapd)."""
+import base64
 import contextlib
+import http.client
 import os
 import pathlib
 import socket
 import subprocess
 import threading
 import unittest
+import urllib.parse
 
 import papers
 import wire
@@ -24,6 +27,31 @@ cn: app
 sn: app
 userPassword: one
 """
+
+
+class Page:
+    """The dashboard of a pooler, for those who log in there; settings that open it are Page.settings()."""
+
+    @staticmethod
+    def settings(**more):
+        return {"http_listen": f"127.0.0.1:{free_port()}", "admin_users": "admin", "stats_users": "app, nobody", **more}
+
+    def __init__(self, pooler):
+        self.place = pooler.settings["http_listen"]
+
+    def ask(self, path, body=None, **headers):
+        """Status, text and cookie."""
+        with contextlib.closing(http.client.HTTPConnection(self.place, timeout=30 * wire.PATIENCE)) as connection:
+            connection.request("POST" if body else "GET", path, body, {name.replace("_", "-"): value for name, value in headers.items()})
+            answer = connection.getresponse()
+            return answer.status, answer.read().decode(), (answer.getheader("set-cookie") or "").split(";")[0]
+
+    def login(self, user, password):
+        return self.ask("/login", urllib.parse.urlencode({"user": user, "password": password}),
+                        Content_Type="application/x-www-form-urlencoded")
+
+    def sees(self, cookie):
+        return self.ask("/api/session.json", Cookie=cookie)[0]
 
 
 @unittest.skipUnless(pathlib.Path("/usr/sbin/slapd").exists(), "slapd is not installed")
@@ -195,6 +223,72 @@ class By_a_directory(Story):
         self.assertEqual("28P01", refusals[0].sqlstate)
         pooler.await_log(f"LDAP ldap://127.0.0.1:{port}")
 
+    # At the dashboard
+
+    def the_dashboard_believes_the_directory_too(self):
+        pooler, port = self.directory(**Page.settings())
+        page = Page(pooler)
+        at = f"ldapserver=127.0.0.1 ldapport={port} "
+        self.assertEqual(403, page.login("app", "one")[0])      # in no auth_file, and no directory is asked yet
+        self.use(pooler, {"auth_type": "ldap", "auth_ldap_options": at + "ldapbasedn=dc=test ldapsearchattribute=cn"})
+        status, said, cookie = page.login("app", "one")
+        self.assertEqual((200, True), (status, '"user":"app","admin":false' in said), said)
+        self.assertEqual(200, page.sees(cookie))
+        basic = base64.b64encode(b"app:one").decode()
+        self.assertEqual(200, page.ask("/api/session.json", Authorization=f"Basic {basic}")[0])
+        # Who can not come in is told one thing: a wrong password, nobody of that name, on no list, not in the directory but in auth_file.
+        for who in (("app", "two"), ("app", ""), ("nobody", "one"), ("other", "two"), ("admin", "four"), ("app,dc=x", "one")):
+            self.assertEqual((403, '{"error":"wrong password, or neither in admin_users nor in stats_users"}\n', ""), page.login(*who), who)
+        pooler.await_log('http: login of "app" failed: LDAP')
+        # By a rule, which is another judge: it has not seen who is in.
+        self.use(pooler, {}, f"host all admin all scram-sha-256\nhost all all all ldap ldapurl=ldap://127.0.0.1:{port}/dc=test?cn?sub\n")
+        self.assertEqual(401, page.sees(cookie))
+        _, _, cookie = page.login("app", "one")
+        self.assertEqual((200, 200), (page.sees(cookie), page.login("admin", "four")[0]))
+        self.use(pooler, {"stats_users": "other"})
+        self.assertEqual((401, 403), (page.sees(cookie), page.login("app", "one")[0]))
+
+    def guessing_at_the_dashboard_ends_after_a_few_tries(self):
+        pooler, port = self.directory(**Page.settings())
+        self.use(pooler, {"auth_type": "ldap", "auth_ldap_options": f'ldapserver=127.0.0.1 ldapport={port} ldapprefix="cn=" ldapsuffix=",dc=test"'})
+        page = Page(pooler)
+        said = self.together(*[lambda: page.login("app", "two")[0]] * 14)
+        self.assertEqual([403] * 10 + [429] * 4, sorted(said))
+        self.assertEqual(429, page.login("app", "one")[0])
+
+    def a_directory_that_says_nothing_holds_up_nobody_at_the_dashboard(self):
+        listener = socket.create_server(("127.0.0.1", 0), backlog=20)
+        self.addCleanup(listener.close)
+        listener.settimeout(30 * wire.PATIENCE)
+        pooler = self.begun(**Page.settings())
+        page = Page(pooler)
+        self.use(pooler, {}, f"host all app all ldap ldapserver=127.0.0.1 ldapport={listener.getsockname()[1]} ldapprefix=cn=\n"
+                             "host all all all scram-sha-256\n")
+        said, peers = [], []
+        asking = [threading.Thread(target=lambda: said.append(page.login("app", "one")[0])) for _ in range(4)]
+        for thread in asking:
+            thread.start()
+        for _ in range(2):
+            peer, _ = listener.accept()
+            peers.append(peer)
+            self.assertIn(b"one", peer.recv(1000))
+        # Two have the ear of the directory, two wait for that; the page answers others meanwhile, and a client's login is asked about.
+        self.assertEqual((200, 200), (page.ask("/healthz")[0], page.login("admin", "four")[0]))
+        client = threading.Thread(target=lambda: self.refused(pooler.client, password="three", sqlstate="28P01"))
+        client.start()
+        peer, _ = listener.accept()
+        peers.append(peer)
+        self.assertIn(b"three", peer.recv(1000))
+        self.assertEqual([], said)
+        listener.close()
+        for peer in peers:
+            peer.close()
+        for thread in (*asking, client):
+            thread.join(60)
+        self.assertEqual([503] * 4, said)
+        # Who could not be asked about has not guessed.
+        self.assertEqual(200, page.login("admin", "four")[0])
+
     def a_client_that_leaves_meanwhile_leaves_nothing(self):
         listener = socket.create_server(("127.0.0.1", 0))
         self.addCleanup(listener.close)
@@ -228,10 +322,14 @@ class By_PAM(Story):
         judge.chmod(0o755)
         self.addCleanup(judge.unlink)
         name = self.service(f"auth required pam_exec.so quiet expose_authtok {judge}\naccount required pam_permit.so\n")
-        pooler = self.pooler(settings={"auth_type": "pam", "auth_pam_service": name})
+        pooler = self.pooler(settings={"auth_type": "pam", "auth_pam_service": name, **Page.settings()})
         client = pooler.client(password="one")
         self.assertEqual([3, 0], client.auth)
         self.assertEqual("app", client.value("SELECT current_user"))
         self.refused(pooler.client, password="two", sqlstate="28P01")
         self.refused(pooler.client, user="nobody", password="two", sqlstate="28P01")
         pooler.await_log(f'PAM service "{name}": password:')
+        page = Page(pooler)
+        _, _, cookie = page.login("app", "one")
+        self.assertEqual([200, 403, 403], [page.sees(cookie), page.login("app", "two")[0], page.login("nobody", "two")[0]])
+        pooler.await_log(f'http: login of "app" failed: PAM service "{name}": password:')
