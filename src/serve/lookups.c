@@ -30,11 +30,12 @@
 #include "serve/guest.h"
 #include "session/lookup.h"
 
-#define BUCKETS      1024
-#define ENTRIES_MOST 8192
-#define ASKED_MOST   512
-#define WAITING_MOST 16384     /* for one answer */
-#define DOUBT_AFTER  SECOND_US /* younger answers are not asked for again because of a wrong password */
+#define BUCKETS       1024
+#define ENTRIES_MOST  8192
+#define ASKED_MOST    512
+#define WAITING_MOST  16384 /* for one answer */
+#define USERS_COUNTED (1u << 20)
+#define DOUBT_AFTER   SECOND_US /* younger answers are not asked for again because of a wrong password */
 
 struct entry {
 	struct link bucket, age; /* age: only when it is known */
@@ -53,9 +54,9 @@ struct lookups {
 	struct lock *lock;                  /* first: see locked_new */
 	struct link buckets[BUCKETS], ages; /* oldest answer first */
 	uint32_t count, asked;
-	bool scram_seen, other_seen;
-	struct secret_mock like; /* the last SCRAM secret that was found */
-	struct secrets **pools;  /* by pool id: what its last login proved */
+	uint32_t scram_found, other_found; /* users, by the kind of their secret */
+	struct secret_mock like;           /* the last SCRAM secret that was found */
+	struct secrets **pools;            /* by pool id: what its last login proved */
 	uint32_t pool_capacity;
 };
 
@@ -246,6 +247,17 @@ void lookup_letter_free(struct letter *mail)
 	free(letter);
 }
 
+/* What somebody of this name would have who is not there: SCRAM, or not, with the share of those who were found, and always the same but for
+ * the few names at the border when that share changes. Where nobody was found yet, it is SCRAM. */
+static struct secret_mock pretend(const struct lookups *lookups, struct span user)
+{
+	uint64_t place = hash_bytes(user) >> 32, all = (uint64_t)lookups->scram_found + lookups->other_found;
+	struct secret_mock mock = lookups->like;
+
+	mock.scram = all == 0 || place * all < (uint64_t)lookups->scram_found << 32;
+	return mock;
+}
+
 static void go_on(struct guest *guest, struct secrets *found, struct roles *roles)
 {
 	struct lookups *lookups = guest->worker->house->lookups;
@@ -256,8 +268,7 @@ static void go_on(struct guest *guest, struct secrets *found, struct roles *role
 		return;
 	}
 	lock_take(lookups->lock);
-	mock = lookups->like;
-	mock.scram = lookups->scram_seen || !lookups->other_seen;
+	mock = pretend(lookups, client_facts(guest->login)->user);
 	lock_drop(lookups->lock);
 	guest_found(guest, found, mock);
 }
@@ -299,6 +310,7 @@ static void finish(struct guest *guest, enum outcome outcome, struct secrets *fo
 	struct secrets *old = NULL;
 	struct roles *old_roles = NULL;
 	struct client_ref *waiting;
+	bool first = entry->answered == 0;
 	size_t count;
 
 	lock_take(lookups->lock);
@@ -320,8 +332,8 @@ static void finish(struct guest *guest, enum outcome outcome, struct secrets *fo
 		if (found) {
 			struct secret_mock like = secret_mock_like(secrets_find(found, span_text(entry->user)));
 
-			lookups->scram_seen = lookups->scram_seen || like.scram;
-			lookups->other_seen = lookups->other_seen || !like.scram;
+			if (first && lookups->scram_found + lookups->other_found < USERS_COUNTED)
+				(*(like.scram ? &lookups->scram_found : &lookups->other_found))++;
 			if (like.scram)
 				lookups->like = like;
 		}

@@ -98,6 +98,23 @@ class Who_comes_in(Asking):
                 seen[user, password] = (error.sqlstate, error.message.replace(user, "*"), client_kinds)
             self.assertEqual(1, len(set(map(str, seen.values()))), seen)
 
+    def nobody_is_asked_for_what_some_have_and_others_have_not(self):
+        """Where some have md5 secrets and some SCRAM ones, both are pretended, each name always the same."""
+        pooler = self.asking()
+        self.login(pooler, "sara")
+        self.login(pooler, "mads")
+
+        def told(user):
+            client = Client(pooler.address, login=False)
+            self.addCleanup(client.close)
+            error = self.refused(client.login, user, "app", "wrong")
+            return [kind for kind, _ in client.seen], client.auth[0], error.message.replace(user, "*")
+        shapes = {"sara": told("sara"), "mads": told("mads")}
+        self.assertEqual((10, 5), (shapes["sara"][1], shapes["mads"][1]))
+        strangers = {f"stranger{i}": told(f"stranger{i}") for i in range(40)}
+        self.assertEqual(set(map(str, shapes.values())), set(map(str, strangers.values())))
+        self.assertEqual({user: told(user) for user in strangers}, strangers)
+
     def users_of_the_file_are_not_asked_for(self):
         pooler = self.asking(userlist={"sara": "sesame", "mads": ""})
         self.assertEqual("sara", self.login(pooler).value("SELECT current_user"))
