@@ -8,6 +8,7 @@
 #include "base/hash.h"
 #include "base/log.h"
 #include "base/text.h"
+#include "cancels.h"
 #include "fakeio.h"
 #include "notes.h"
 #include "serve/worker.h"
@@ -216,6 +217,7 @@ static struct config *configure(void)
 	limits.budget = fixed.monitor_interval > 0 && chance(800);
 	LINE("server_budget=%s\n", limits.budget ? "auto" : "off");
 	limits.budget = limits.budget && !cluster.forbids && !fixed.two_names;
+	n += cancels_peers_lines(text + n, sizeof text - n);
 	check(n < sizeof text);
 	source.text = span_of(text, n);
 	config = config_parse(&source, error, sizeof error);

@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "base/check.h"
+#include "cancels.h"
 #include "fakeio.h"
 #include "house.h"
 #include "notes.h"
@@ -97,6 +98,7 @@ static uint64_t play(uint64_t seed)
 	world.memory = !world.plain && chance(150);
 	cluster_begin();
 	notes_draw();
+	cancels_draw();
 	house_begin();
 	faults_begin();
 	ways.count = 3 + (unsigned)pick(chance(800) ? 25 : 70);
@@ -114,6 +116,7 @@ static uint64_t play(uint64_t seed)
 	ways.slow = (unsigned)pick(200);
 	ways.commands = world.plain ? 0 : (unsigned)pick(400);
 	people_begin(&ways);
+	cancels_begin();
 	begun = world.now;
 	live_until(begun + 40 * SECOND_US);
 	faults_end();
@@ -132,8 +135,10 @@ static uint64_t play(uint64_t seed)
 		if (world.steps > steps_most)
 			broken("the world comes to rest", "%llu things happened", (unsigned long long)world.steps);
 	judge_rest();
+	cancels_rest();
 	house_end();
 	people_end();
+	cancels_end();
 	cluster_end();
 	notes_end();
 	fakeio_end();

@@ -15,6 +15,7 @@
 
 #include "base/check.h"
 #include "base/text.h"
+#include "cancels.h"
 #include "judge.h"
 #include "notes.h"
 
@@ -480,48 +481,13 @@ static void converse(struct person *p)
 
 /* ---- cancelling ---- */
 
-struct cancel_request {
-	struct end *end;
-	struct person *of;
-	struct cancel_request *next;
-	size_t sent;
-};
-static struct cancel_request *cancel_requests;
-
-static void request_wakes(struct end *e)
-{
-	struct cancel_request *r = e->owner;
-	uint8_t packet[64] = { 0, 0, 0, 0, 4, 210, 22, 46 };
-	size_t n = 8 + r->of->key_length;
-
-	if (e->error || (r->sent == n && end_is_over(e))) {
-		end_close(e);
-		return;
-	}
-	if (!e->open || r->sent == n)
-		return;
-	packet[3] = (uint8_t)n;
-	memcpy(packet + 8, r->of->key, r->of->key_length);
-	if (r->sent == 0) {
-		r->of->cancels_sent++;
-		story("c%u: asks to cancel", r->of->id);
-	}
-	r->sent += end_write(e, packet + r->sent, n - r->sent);
-}
-
 static void cancel(void *who, uint64_t what)
 {
 	struct person *p = who;
-	struct cancel_request *r;
 
 	(void)what;
-	if (p->state != PERSON_TALKING || person_is_quiet(p))
-		return;
-	r = mine_new(sizeof *r);
-	r->of = p;
-	r->next = cancel_requests;
-	cancel_requests = r;
-	r->end = wire_dial(0x0a000009, 6432, request_wakes, r);
+	if (p->state == PERSON_TALKING && !person_is_quiet(p))
+		cancel_for(p);
 }
 
 /* ---- leaving ---- */
@@ -853,8 +819,7 @@ static void begin_talking(struct person *p)
 		session_report_all(p->shadow, &nowhere);
 		bytes_free(&nowhere);
 		compare_settings(p);
-		if (p->key_length != (p->protocol_32 ? 36u : 8u))
-			broken("a client gets a cancel key", "c%u: %zu bytes", p->id, p->key_length);
+		cancels_look_at_key(p);
 	}
 	talk_later(p);
 }
@@ -1240,11 +1205,5 @@ void people_end(void)
 		bytes_free(&p->asked);
 		bytes_free(&p->expected);
 		mine_free(p);
-	}
-	while (cancel_requests) {
-		struct cancel_request *r = cancel_requests;
-
-		cancel_requests = r->next;
-		mine_free(r);
 	}
 }
