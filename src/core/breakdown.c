@@ -133,3 +133,73 @@ void breakdowns_sort(struct breakdowns *table)
 	if (kept > 0)
 		qsort(table->rows, kept, sizeof *table->rows, compare);
 }
+
+/* In one turn an origin shows one row of each kind, one that leaks LEAK_ROWS of them. */
+#define LEAK_ROWS 8
+
+struct place {
+	struct breakdown *row;
+	const struct breakdown_weight *weight;
+	uint32_t turn;
+};
+
+static int compare_origins(const void *one, const void *other)
+{
+	const struct breakdown_weight *a = one, *b = other;
+
+	return (a->origin > b->origin) - (a->origin < b->origin);
+}
+
+/* Rows of one origin stay together within a turn, in the order in which they are shown. */
+static int compare_places(const void *one, const void *other)
+{
+	const struct place *a = one, *b = other;
+
+	if (a->turn != b->turn)
+		return a->turn < b->turn ? -1 : 1;
+	if (a->weight->leaks != b->weight->leaks)
+		return a->weight->leaks ? -1 : 1;
+	if (a->weight->forgotten != b->weight->forgotten)
+		return a->weight->forgotten > b->weight->forgotten ? -1 : 1;
+	if (a->weight->clients != b->weight->clients)
+		return a->weight->clients > b->weight->clients ? -1 : 1;
+	return (a->row > b->row) - (a->row < b->row);
+}
+
+static void order(
+	const struct breakdowns *table, struct place *places, const struct breakdown_weight *weights, size_t count)
+{
+	static const struct breakdown_weight none = { 0 };
+	uint32_t depth = 0;
+	size_t at = 0;
+
+	for (size_t i = 0; i < table->count; i++) {
+		struct breakdown *row = &table->rows[i];
+
+		depth = i > 0 && row[-1].origin == row->origin && row[-1].by == row->by ? depth + 1 : 0;
+		while (at < count && weights[at].origin < row->origin)
+			at++;
+		places[i].row = row;
+		places[i].weight = at < count && weights[at].origin == row->origin ? &weights[at] : &none;
+		places[i].turn = places[i].weight->leaks ? depth / LEAK_ROWS : depth;
+	}
+	qsort(places, table->count, sizeof *places, compare_places);
+}
+
+void breakdowns_rank(struct breakdowns *table, struct breakdown_weight *weights, size_t count)
+{
+	struct place *places = table->count > 0 ? calloc(table->count, sizeof *places) : NULL;
+	uint32_t of_kind[BREAKDOWN_KINDS] = { 0 };
+
+	if (count > 0)
+		qsort(weights, count, sizeof *weights, compare_origins);
+	if (places)
+		order(table, places, weights, count);
+	for (size_t i = 0; i < table->count; i++) {
+		struct breakdown *row = places ? places[i].row : &table->rows[i];
+
+		row->rank = (uint32_t)i;
+		row->rank_of_kind = of_kind[row->by]++;
+	}
+	free(places);
+}

@@ -27,7 +27,16 @@ struct breakdown {
 	enum breakdown_by by;
 	char value[BREAKDOWN_VALUE]; /* empty: all those that found no place */
 	struct breakdown_counts counts;
-	uint32_t siblings; /* where `value` is empty: how many values have a place */
+	uint32_t siblings;           /* where `value` is empty: how many values have a place */
+	uint32_t rank, rank_of_kind; /* see breakdowns_rank */
+};
+
+/* What makes an origin's rows worth their place. */
+struct breakdown_weight {
+	uint32_t origin;
+	bool leaks;
+	uint32_t forgotten, clients; /* quiet and holding ones; all */
+	size_t at;                   /* the caller's: which of his origins it is */
 };
 
 struct breakdowns {
@@ -47,5 +56,10 @@ bool breakdowns_add(
 /* In the order in which they are shown: by origin and kind, those with most quiet and holding clients first, those without a place last;
  * what counts nobody is dropped. Nothing can be added from then on. */
 void breakdowns_sort(struct breakdowns *);
+
+/* Give each row of a sorted table its rank among all, and among those of its kind: from 0, for readers who have no room for all. Leaks
+ * come first, then who has forgotten most; but origins and kinds take turns. Weights are put in the order of their origins; an origin
+ * without one weighs nothing. Where memory is refused, all stay in the table's order. */
+void breakdowns_rank(struct breakdowns *, struct breakdown_weight *, size_t count);
 
 #endif

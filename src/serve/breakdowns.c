@@ -12,6 +12,7 @@
 
 #include "base/text.h"
 #include "io/file.h"
+#include "serve/report.h"
 #include "serve/worker.h"
 #include "session/tags.h"
 
@@ -150,24 +151,23 @@ static void add_owners(struct told *told, const struct owners *owners)
 	}
 }
 
-static void fill_value(const struct breakdown *from, struct breakdown_row *row, unsigned *looked)
+static void fill_value(const struct breakdown *from, struct breakdown_row *row)
 {
 	char words[sizeof row->value], clean[sizeof row->value];
 	int64_t process;
 
 	text_escape(clean, sizeof clean, span_text(from->value[0] ? from->value : "(other)"));
 	text_copy(row->value, sizeof row->value, clean);
-	if (from->by != BY_PROCESS || !text_to_i64(span_text(from->value), &process) || *looked == WORDS_AT_ONCE)
+	if (from->by != BY_PROCESS || !text_to_i64(span_text(from->value), &process) ||
+		from->rank_of_kind >= WORDS_AT_ONCE)
 		return;
-	++*looked;
 	if (!process_words((uint32_t)process, words, sizeof words))
 		return;
 	text_escape(clean, sizeof clean, span_text(words));
 	text_format(row->value, sizeof row->value, "%s %s", from->value, clean);
 }
 
-static void fill_row(
-	const struct breakdown *from, const struct origin_row *origin, struct breakdown_row *row, unsigned *looked)
+static void fill_row(const struct breakdown *from, const struct origin_row *origin, struct breakdown_row *row)
 {
 	static const char *const words[BREAKDOWN_KINDS] = { [BY_PROCESS] = "process",
 		[BY_TLS_NAME] = "tls_name",
@@ -179,6 +179,7 @@ static void fill_row(
 
 	*row = (struct breakdown_row){
 		.origin = from->origin,
+		.rank = from->rank,
 		.clients = counts->clients,
 		.quiet = counts->quiet,
 		.in_block = counts->in_block,
@@ -195,31 +196,71 @@ static void fill_row(
 	text_copy(row->address, sizeof row->address, origin->address);
 	text_copy(row->by, sizeof row->by, words[from->by]);
 	text_copy(row->trace, sizeof row->trace, counts->trace);
-	fill_value(from, row, looked);
+	fill_value(from, row);
 }
 
-struct breakdown_row *told_rows(struct told *told, const struct owners *owners, const struct origin_row *origins,
-	size_t origin_count, size_t *count)
+static int compare_numbers(const void *one, const void *other)
 {
-	const struct origin_row *origin = NULL;
-	struct breakdown_row *rows;
-	unsigned looked = 0;
+	const uint32_t *a = one, *b = other;
 
-	*count = 0;
+	return (*a > *b) - (*a < *b);
+}
+
+/* The origins with a verdict that lasts, in order. */
+static size_t leaking_origins(const struct report *report, uint32_t *numbers)
+{
+	size_t count = 0;
+
+	for (size_t i = 0; i < report->leak_count; i++)
+		if (report->leaks[i].ended_wall == 0)
+			numbers[count++] = report->leaks[i].origin;
+	if (count > 0)
+		qsort(numbers, count, sizeof *numbers, compare_numbers);
+	return count;
+}
+
+/* What each origin of the report weighs; NULL: memory refused. */
+static struct breakdown_weight *weigh(const struct report *report)
+{
+	struct breakdown_weight *weights = calloc(report->origin_count + 1, sizeof *weights);
+	uint32_t *leaking = calloc(report->leak_count + 1, sizeof *leaking);
+	size_t count = leaking ? leaking_origins(report, leaking) : 0;
+
+	for (size_t i = 0; weights && i < report->origin_count; i++) {
+		const struct origin_row *origin = &report->origins[i];
+
+		weights[i] = (struct breakdown_weight){
+			.origin = origin->id,
+			.leaks = count > 0 && bsearch(&origin->id, leaking, count, sizeof *leaking, compare_numbers),
+			.forgotten = origin->quiet + origin->holding,
+			.clients = origin->clients,
+			.at = i,
+		};
+	}
+	free(leaking);
+	return weights;
+}
+
+void told_rows(struct told *told, const struct owners *owners, struct report *report)
+{
+	struct breakdown_weight *weights = weigh(report);
+	size_t count, at = 0;
+
 	add_owners(told, owners);
 	breakdowns_sort(&told->table);
-	rows = told->table.count > 0 ? calloc(told->table.count, sizeof *rows) : NULL;
-	for (size_t i = 0; rows && i < told->table.count; i++) {
+	count = told->table.count;
+	report->breakdowns = weights && count > 0 ? calloc(count, sizeof *report->breakdowns) : NULL;
+	if (report->breakdowns)
+		breakdowns_rank(&told->table, weights, report->origin_count);
+	/* Both are in the order of their origins. */
+	for (size_t i = 0; report->breakdowns && i < count; i++) {
 		const struct breakdown *from = &told->table.rows[i];
 
-		if (!origin || origin->id != from->origin) {
-			origin = NULL;
-			for (size_t j = 0; !origin && j < origin_count; j++)
-				if (origins[j].id == from->origin)
-					origin = &origins[j];
-		}
-		if (origin)
-			fill_row(from, origin, &rows[(*count)++], &looked);
+		while (at < report->origin_count && weights[at].origin < from->origin)
+			at++;
+		if (at < report->origin_count && weights[at].origin == from->origin)
+			fill_row(
+				from, &report->origins[weights[at].at], &report->breakdowns[report->breakdown_count++]);
 	}
-	return rows;
+	free(weights);
 }

@@ -9,8 +9,7 @@
 #define TOLD_PEERS_MAX 1024 /* TCP clients of this machine whose process is sought; others are counted without one */
 
 struct guest;
-struct breakdown_row;
-struct origin_row;
+struct report;
 
 /* A TCP client of this machine. */
 struct told_peer {
@@ -31,9 +30,8 @@ void told_fini(struct told *);
 /* At the workers: this client, which has arrived and is not ending. */
 void told_look(struct told *, const struct guest *);
 
-/* At the keeper: the processes of the peers, as far as they are known, into the table. Then the rows, in their order; those whose origin is
- * not among `origins` are left out. NULL, and *count 0: there are none, or memory is refused. */
-struct breakdown_row *told_rows(
-	struct told *, const struct owners *, const struct origin_row *origins, size_t origin_count, size_t *count);
+/* At the keeper: the processes of the peers, as far as they are known, into the table; then its rows into the report, in their order and
+ * with their ranks. Rows whose origin the report does not have are left out; none are there where memory is refused. */
+void told_rows(struct told *, const struct owners *, struct report *);
 
 #endif

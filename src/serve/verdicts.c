@@ -239,8 +239,7 @@ void survey_judge(struct house *house, struct letter *mail, time_us now)
 		report = report_make(house, survey->book, letter, now);
 	}
 	if (report)
-		report->breakdowns = told_rows(&letter->told, &survey->owners, report->origins, report->origin_count,
-			&report->breakdown_count);
+		told_rows(&letter->told, &survey->owners, report);
 	for (i = 0; report && i < changes && i < LINES_AT_ONCE; i++)
 		report_log(&survey->changes[i], report);
 	if (changes > LINES_AT_ONCE)

@@ -1,5 +1,7 @@
 #include "view/json.h"
 
+#include <stdlib.h>
+
 #include "base/check.h"
 #include "base/reader.h"
 #include "base/text.h"
@@ -57,16 +59,27 @@ static bool add_field(struct buf *out, const struct column *column, struct reade
 	return column->type == TEXT ? json_text(out, value) : buf_add_span(out, value);
 }
 
-bool json_rows(struct buf *out, const struct snapshot *snapshot, const char *what, size_t most, uint64_t *left_out)
+/* The table in its order, with `most` rows: those that come first by their rank. */
+static struct breakdown_row *choose(const struct snapshot *snapshot, size_t most, size_t *count)
 {
-	const struct show *show = show_find(what);
+	struct breakdown_row *rows = calloc(most + 1, sizeof *rows);
+
+	*count = 0;
+	for (size_t i = 0; rows && i < snapshot->breakdown_count && *count < most; i++)
+		if (snapshot->breakdowns[i].rank < most)
+			rows[(*count)++] = snapshot->breakdowns[i];
+	return rows;
+}
+
+static bool write_rows(
+	struct buf *out, const struct snapshot *snapshot, const struct show *show, size_t most, uint64_t *left_out)
+{
 	struct buf rows = { 0 };
 	struct writer w = writer_to(&rows);
 	size_t count = 0;
 	struct reader r;
 	bool ok;
 
-	check(show != NULL);
 	*left_out = 0;
 	show_rows(&w, snapshot, show);
 	ok = writer_ok(&w) && buf_add(out, "[", 1);
@@ -91,6 +104,22 @@ bool json_rows(struct buf *out, const struct snapshot *snapshot, const char *wha
 	}
 	buf_fini(&rows);
 	return ok && buf_add(out, "]", 1);
+}
+
+bool json_rows(struct buf *out, const struct snapshot *snapshot, const char *what, size_t most, uint64_t *left_out)
+{
+	const struct show *show = show_find(what);
+	struct snapshot some = *snapshot;
+	bool ok;
+
+	check(show != NULL);
+	if (strcmp(what, "breakdowns") != 0 || snapshot->breakdown_count <= most)
+		return write_rows(out, snapshot, show, most, left_out);
+	some.breakdowns = choose(snapshot, most, &some.breakdown_count);
+	ok = some.breakdowns && write_rows(out, &some, show, most, left_out);
+	*left_out = snapshot->breakdown_count - some.breakdown_count;
+	free(some.breakdowns);
+	return ok;
 }
 
 static const char *yes_or_no(bool yes)

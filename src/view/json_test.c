@@ -59,6 +59,31 @@ static void rows_beyond_the_most_are_counted(void **state)
 	assert_string_equal(text(), "[]");
 }
 
+static void breakdowns_are_chosen_by_rank_and_shown_in_their_order(void **state)
+{
+	static const uint32_t ranks[5] = { 3, 1, 4, 0, 2 };
+	struct breakdown_row rows[5] = { 0 };
+	const char *first, *second, *third;
+	uint64_t left_out;
+
+	(void)state;
+	for (uint32_t i = 0; i < 5; i++)
+		rows[i] = (struct breakdown_row){ .origin = 10 + i, .rank = ranks[i], .by = "route" };
+	snapshot_breakdowns(snapshot, rows, 5);
+	assert_true(json_rows(&out, snapshot, "breakdowns", 3, &left_out));
+	assert_int_equal(left_out, 2);
+	first = strstr(text(), "{\"origin\":11,");
+	second = strstr(text(), "{\"origin\":13,");
+	third = strstr(text(), "{\"origin\":14,");
+	assert_true(first && first < second && second < third);
+	assert_null(strstr(text(), "{\"origin\":10,"));
+	assert_null(strstr(text(), "{\"origin\":12,"));
+	buf_clear(&out);
+	assert_true(json_rows(&out, snapshot, "breakdowns", 5, &left_out));
+	assert_int_equal(left_out, 0);
+	assert_non_null(strstr(text(), "{\"origin\":12,"));
+}
+
 static void a_snapshot_has_every_table_and_says_how_much_it_left_out(void **state)
 {
 	static const char *const keys[] = { "\"version\":\"pgweir x\"", "\"time\":100.500", "\"started\":40.000",
@@ -86,6 +111,7 @@ int main(void)
 		cmocka_unit_test_setup(numbers_are_numbers_and_null_is_null, begin_anew),
 		cmocka_unit_test_setup(what_is_no_number_is_none, begin_anew),
 		cmocka_unit_test_setup(rows_beyond_the_most_are_counted, begin_anew),
+		cmocka_unit_test_setup(breakdowns_are_chosen_by_rank_and_shown_in_their_order, begin_anew),
 		cmocka_unit_test_setup(a_snapshot_has_every_table_and_says_how_much_it_left_out, begin_anew),
 	};
 

@@ -191,6 +191,7 @@ struct who_row {
 /* A part of an origin: its clients of one process, TLS name, route ... */
 struct breakdown_row {
 	uint32_t origin;
+	uint32_t rank; /* 0: the first to be shown where not all can be; none has that of another */
 	char user[SNAPSHOT_NAME], database[SNAPSHOT_NAME], application_name[SNAPSHOT_NAME], address[SNAPSHOT_NAME];
 	char by[12], value[128];
 	uint32_t clients, quiet, in_block, holding;
