@@ -13,6 +13,7 @@
 #include <stdlib.h>
 
 #include "base/check.h"
+#include "base/hash.h"
 #include "base/text.h"
 #include "io/clock.h"
 #include "serve/channel.h"
@@ -28,8 +29,9 @@
 
 /* ---- what is said ---- */
 
-void watch_tell(struct watch *watch, unsigned what, enum log_level level, const char *format, ...)
+void watch_tell(struct watch *watch, enum said what, enum log_level level, const char *format, ...)
 {
+	uint64_t *words = &watch->words[__builtin_ctz(what)], hash;
 	char line[512];
 	va_list list;
 
@@ -39,7 +41,24 @@ void watch_tell(struct watch *watch, unsigned what, enum log_level level, const 
 	va_start(list, format);
 	vsnprintf(line, sizeof line, format, list);
 	va_end(list);
-	log_line(level, "monitor of %s:%u: %s", watch->host, watch->line.port, line);
+	hash = hash_bytes(span_text(line));
+	if (*words != hash)
+		log_line(level, "monitor of %s:%u: %s", watch->host, watch->line.port, line);
+	*words = hash;
+}
+
+/* It is otherwise now. True: it had been said that it was so. */
+static bool unsay(struct watch *watch, unsigned what)
+{
+	bool was_said = false;
+
+	watch->said &= ~what;
+	for (unsigned kind = 0; kind < SAID_KINDS; kind++)
+		if (what & 1u << kind && watch->words[kind] != 0) {
+			watch->words[kind] = 0;
+			was_said = true;
+		}
+	return was_said;
 }
 
 /* ---- one that does not work ---- */
@@ -266,9 +285,8 @@ static void say_what_lacks(struct watch *watch)
 
 static void reading_is_complete(struct watch *watch)
 {
-	if (watch->said & (SAID_FAILED | SAID_STALE | SAID_NOBODY))
+	if (unsay(watch, SAID_FAILED | SAID_STALE | SAID_NOBODY))
 		log_line(LOG_LOG, "monitor of %s:%u: reads as user \"%s\"", watch->host, watch->line.port, watch->user);
-	watch->said &= ~(unsigned)(SAID_FAILED | SAID_STALE | SAID_NOBODY);
 	watch->pause = 0;
 	watch->problem[0] = '\0';
 	reckoning_end(watch);

@@ -13,6 +13,7 @@
 
 /* What was said already; a bit each. */
 enum said { SAID_NOBODY = 1, SAID_FAILED = 2, SAID_HIDDEN = 4, SAID_LACKING = 8, SAID_BETWEEN = 16, SAID_STALE = 32 };
+#define SAID_KINDS 6
 
 /* A server of ours as the core counts it, and whether its backend was among those that were read. */
 struct owned {
@@ -56,7 +57,8 @@ struct watch {
 	bool on;    /* monitor_interval is not 0 */
 	bool asked; /* LINE_OPEN: an answer is to come */
 	unsigned said;
-	bool wanted;     /* by the configuration at hand */
+	uint64_t words[SAID_KINDS]; /* of each, which words it was, as a hash: a RELOAD forgets that it was said, not this */
+	bool wanted;                /* by the configuration at hand */
 	bool matched;    /* some of our servers were among its backends: their process ids are PostgreSQL's */
 	bool between;    /* none were, though there should have been some */
 	unsigned unseen; /* readings in a row of which that is true */
@@ -82,8 +84,8 @@ struct monitors {
 
 /* ---- monitor.c ---- */
 
-/* Log it, unless that was done since the bits in `what` were cleared. */
-void watch_tell(struct watch *, unsigned what, enum log_level, const char *format, ...)
+/* Log it, unless that was done since the bit `what` was cleared, or in the same words since what it tells was otherwise. */
+void watch_tell(struct watch *, enum said what, enum log_level, const char *format, ...)
 	__attribute__((format(printf, 4, 5)));
 
 /* End its connection, if there is one. */

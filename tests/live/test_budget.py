@@ -114,8 +114,22 @@ class What_is_shown(Story):
         row = wait_until("it is tried", lambda: budget(pooler) if budget(pooler)["state"] == "nobody" else None)
         self.assertEqual((None, None, 0), (row["max_connections"], row["target"], row["monitor"]))
         pooler.await_log("GRANT pg_read_all_stats")
-        pooler.reload()
+        # Nor after a RELOAD, which makes it try at once, unless there is something new to say.
+        console = pooler.console()
+        for _ in range(3):
+            console.query("RELOAD")
+            wait_until("it is tried", lambda: budget(pooler)["problem"])
         self.assertEqual("1", pooler.client().value("SELECT 1"))
+        for user, count in (("not_there", 2), ("not_there", 2), ("nor_there", 3)):
+            console.query(f"SET monitor_user = '{user}'")
+            wait_until("it is tried", lambda user=user: user in budget(pooler)["problem"])
+            pooler.await_log(f'"{user}"')
+            self.assertEqual(count, pooler.log().count("GRANT pg_read_all_stats"), pooler.log())
+        # What was said of before is said again where it is so again.
+        console.query("SET monitor_user = 'third'")
+        pooler.await_log('reads as user "third"')
+        console.query("SET monitor_user = 'nor_there'")
+        wait_until("it is said", lambda: pooler.log().count("GRANT pg_read_all_stats") == 4)
 
     def a_user_whose_password_is_known_is_found_by_itself(self):
         pooler = self.pooler(settings={"monitor_interval": "0.3", "auth_type": "trust"},
