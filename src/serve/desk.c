@@ -251,44 +251,50 @@ static void tell_core(struct guest *guest, enum event_kind kind)
 	worker_step(guest->worker, &event);
 }
 
-/* What REAP found: a row for each client that it looked at. */
-void desk_reap(struct guest *guest, const struct reap_row *rows, size_t count, uint32_t more)
+void desk_reap(struct guest *guest, const struct letter_reap *letter)
 {
-	struct snapshot *snapshot = snapshot_new(0);
 	struct buf text = { 0 };
-	struct writer w = writer_to(&text);
-	char message[120];
-	struct complaint notice = { .severity = SEVERITY_NOTICE, .sqlstate = SQLSTATE_SUCCESS, .message = message };
+	char summary[REAP_SUMMARY];
 
-	if (!guest->desk->busy || !snapshot) {
-		snapshot_free(snapshot);
-		if (guest->desk->busy)
-			complain(guest, SQLSTATE_OUT_OF_MEMORY, "out of memory", NULL);
+	if (!guest->desk->busy)
+		return;
+	guest_log(guest, LOG_LOG, "%s", reaper_summary(letter, summary));
+	if (reaper_answer(letter, &text)) {
+		finish(guest, &text);
 		return;
 	}
-	snapshot_reaps(snapshot, rows, count);
-	rows_answer(&w, snapshot, "reaps", "REAP");
-	snapshot_free(snapshot);
-	if (guest->desk->command.dry_run)
-		text_format(message, sizeof message,
-			"dry run: nobody was ended; REAP LEAKED, ORIGIN id or CLIENT id ends them");
-	else
-		text_format(message, sizeof message, "%u more are not listed", more);
-	if (guest->desk->command.dry_run || more > 0)
-		message_complaint(&w, &notice);
-	if (!writer_ok(&w)) {
-		buf_fini(&text);
+	buf_fini(&text);
+	complain(guest, SQLSTATE_OUT_OF_MEMORY, "out of memory", NULL);
+}
+
+static void no_such_origin(struct guest *guest, uint32_t number)
+{
+	char message[80];
+
+	text_format(message, sizeof message, "there is no origin %u", number);
+	complain(guest, SQLSTATE_UNDEFINED_OBJECT, message, "SHOW ORIGINS lists them.");
+}
+
+static void reap(struct guest *guest, const struct console_command *command)
+{
+	struct house *house = guest->worker->house;
+	bool known = command->reap != CONSOLE_REAP_ORIGIN || command->numbers[0] == 0;
+
+	if (!known) {
+		lock_take(house->lock);
+		known = origin_of_number(&house->origins, command->numbers[0]) != NULL;
+		lock_drop(house->lock);
+	}
+	if (!known)
+		no_such_origin(guest, command->numbers[0]);
+	else if (!reaper_ask(guest, command))
 		complain(guest, SQLSTATE_OUT_OF_MEMORY, "out of memory", NULL);
-		return;
-	}
-	finish(guest, &text);
 }
 
 static void protect(struct guest *guest, const struct console_command *command)
 {
 	struct house *house = guest->worker->house;
 	struct origin *origin;
-	char message[80];
 
 	lock_take(house->lock);
 	origin = origin_of_number(&house->origins, command->numbers[0]);
@@ -301,8 +307,7 @@ static void protect(struct guest *guest, const struct console_command *command)
 		done(guest, command->tag);
 		return;
 	}
-	text_format(message, sizeof message, "there is no origin %u", command->numbers[0]);
-	complain(guest, SQLSTATE_UNDEFINED_OBJECT, message, "SHOW ORIGINS lists them.");
+	no_such_origin(guest, command->numbers[0]);
 }
 
 void desk_answer(struct guest *guest, const char *problem)
@@ -481,8 +486,7 @@ static void obey(struct guest *guest, struct span query)
 			command->shutdown == CONSOLE_SHUTDOWN_TAKEN_OVER ? COMMAND_TAKEN_OVER : COMMAND_SHUTDOWN);
 		break;
 	case VERB_REAP:
-		if (!reaper_ask(guest, command))
-			complain(guest, SQLSTATE_OUT_OF_MEMORY, "out of memory", NULL);
+		reap(guest, command);
 		break;
 	case VERB_PROTECT:
 	case VERB_UNPROTECT:

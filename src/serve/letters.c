@@ -70,7 +70,7 @@ static void take_reap(struct worker *worker, struct letter *mail)
 	}
 	guest = slots_get(&worker->guests, letter->asker.client);
 	if (guest && guest->desk)
-		desk_reap(guest, letter->rows, letter->row_count, letter->stayed);
+		desk_reap(guest, letter);
 	reaper_letter_free(letter);
 }
 

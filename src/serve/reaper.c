@@ -17,9 +17,8 @@
 #include "serve/report.h"
 #include "serve/worker.h"
 
-#define CANDIDATES_MAX 4096
-#define KEPT_REAPS     256
-#define WATCHED        64
+#define KEPT_REAPS 256
+#define WATCHED    64
 
 /* An origin that logs in again at once as many as were ended would be a storm of our making: it is let alone for this long. */
 #define LET_ALONE_US (600 * SECOND_US)
@@ -42,6 +41,7 @@ struct letter_reap *reaper_letter(void)
 		return NULL;
 	}
 	letter->letter.kind = LETTER_REAP;
+	letter->most = UINT32_MAX;
 	return letter;
 }
 
@@ -117,43 +117,67 @@ static int compare(const void *a, const void *b)
 	return x->age > y->age ? -1 : x->age < y->age;
 }
 
-static bool is_meant(const struct guest *guest, const struct reap_target *target)
+static bool is_meant(const struct guest *guest, struct reap_target *target)
 {
-	if (guest->state == GUEST_ENDING || !guest->habits.arrived)
-		return false;
-	return target->client ? guest->number == target->client
-			      : guest->origin && guest->origin->number == target->origin;
+	bool named = target->client ? guest->number == target->client
+				    : guest->origin && guest->origin->number == target->origin;
+
+	if (!named || target->found == REAP_PRESENT)
+		return named && guest->state != GUEST_ENDING && guest->habits.arrived;
+	target->found = guest->state != GUEST_ENDING && guest->habits.arrived ? REAP_PRESENT : REAP_NO_CLIENT;
+	return target->found == REAP_PRESENT;
 }
 
-static size_t collect(struct worker *worker, const struct reap_target *target, struct candidate *list)
+/* All of them: whoever is left out might be the only one who may go. NULL: nobody, or memory refused. */
+static struct candidate *collect(struct worker *worker, struct reap_target *target, size_t *count)
 {
+	struct candidate *list;
 	struct guest *guest;
 	uint32_t slot = 0;
-	size_t count = 0;
+	size_t most = 0;
 
-	while (count < CANDIDATES_MAX && (guest = slots_next(&worker->guests, &slot))) {
+	*count = 0;
+	while ((guest = slots_next(&worker->guests, &slot)))
+		most += is_meant(guest, target);
+	list = most > 0 ? malloc(most * sizeof *list) : NULL;
+	slot = 0;
+	while (list && (guest = slots_next(&worker->guests, &slot))) {
+		struct candidate *candidate = &list[*count];
+
 		if (!is_meant(guest, target))
 			continue;
-		list[count].guest = guest;
-		list[count].subject = subject_of(worker, guest);
-		list[count].age = list[count].subject.in_block ? list[count].subject.held : list[count].subject.rested;
-		count++;
+		candidate->guest = guest;
+		candidate->subject = subject_of(worker, guest);
+		candidate->age = candidate->subject.in_block ? candidate->subject.held : candidate->subject.rested;
+		++*count;
 	}
-	qsort(list, count, sizeof *list, compare);
-	return count;
+	check(*count <= most);
+	if (list)
+		qsort(list, *count, sizeof *list, compare);
+	return list;
 }
 
-static void add_row(struct letter_reap *letter, const struct candidate *candidate, const struct reap_target *target,
+/* The next free row; else, for one who goes, that of one who stays. NULL: there is none. */
+static struct reap_row *free_row(struct letter_reap *letter, enum reap_verdict verdict)
+{
+	if (letter->row_count < REAP_ROWS)
+		return &letter->rows[letter->row_count++];
+	letter->stayed++;
+	for (uint32_t i = letter->row_count; verdict == REAP_GOES && i > 0; i--)
+		if (strcmp(letter->rows[i - 1].outcome, "stays") == 0)
+			return &letter->rows[i - 1];
+	return NULL;
+}
+
+/* False: there is no row for it. */
+static bool add_row(struct letter_reap *letter, const struct candidate *candidate, const struct reap_target *target,
 	enum reap_verdict verdict)
 {
 	const struct guest *guest = candidate->guest;
-	struct reap_row *row;
+	struct reap_row *row = free_row(letter, verdict);
 
-	if (letter->row_count == REAP_ROWS) {
-		letter->stayed++;
-		return;
-	}
-	row = &letter->rows[letter->row_count++];
+	if (!row)
+		return false;
 	*row = (struct reap_row){
 		.client = guest->number,
 		.idle = candidate->age,
@@ -171,6 +195,7 @@ static void add_row(struct letter_reap *letter, const struct candidate *candidat
 	text_copy(row->reason, sizeof row->reason,
 		verdict == REAP_GOES ? candidate->subject.in_block ? "idle in transaction" : "idle"
 				     : reap_reason(verdict));
+	return true;
 }
 
 static void explain(const struct letter_reap *letter, const struct candidate *candidate,
@@ -248,15 +273,17 @@ static void take_candidate(struct worker *worker, struct letter_reap *letter, co
 	} else if (verdict == REAP_MARK) {
 		candidate->guest->habits.marked = worker->now;
 		return;
-	} else if (verdict == REAP_GOES && target->gone >= target->most) {
+	} else if (verdict == REAP_GOES && (target->gone >= target->most || letter->gone >= letter->most)) {
 		letter->stayed++;
 		return;
 	}
-	if (verdict == REAP_GOES || order.by_hand)
-		add_row(letter, candidate, target, verdict);
-	if (verdict != REAP_GOES)
+	if (verdict != REAP_GOES && !order.by_hand)
+		return;
+	/* Nobody goes of whom there is no account. */
+	if (!add_row(letter, candidate, target, verdict) || verdict != REAP_GOES)
 		return;
 	target->gone++;
+	letter->gone++;
 	if (letter->notice)
 		tell_guest(letter, candidate, target);
 	else if (!letter->dry_run)
@@ -266,69 +293,20 @@ static void take_candidate(struct worker *worker, struct letter_reap *letter, co
 void reaper_visit(struct worker *worker, struct letter *mail)
 {
 	struct letter_reap *letter = (struct letter_reap *)(void *)mail;
-	struct candidate *list = malloc(CANDIDATES_MAX * sizeof *list);
-	size_t count, i;
-	uint32_t t;
 
 	check(letter->worker == worker->index);
-	for (t = 0; list && t < letter->target_count; t++) {
-		count = collect(worker, &letter->targets[t], list);
-		for (i = 0; i < count; i++)
+	for (uint32_t t = 0; t < letter->target_count; t++) {
+		size_t count;
+		struct candidate *list = collect(worker, &letter->targets[t], &count);
+
+		for (size_t i = 0; i < count; i++)
 			take_candidate(worker, letter, &list[i], &letter->targets[t]);
+		free(list);
 	}
-	free(list);
 	if (++letter->worker < worker->house->worker_count)
 		worker_post(worker, letter->worker, mail);
 	else
 		mailbox_post(worker->house->keeper_mailbox, mail);
-}
-
-/* ---- the console ---- */
-
-static void add_leaks(struct guest *guest, struct letter_reap *letter)
-{
-	struct report *report = report_keep(guest->worker->house);
-
-	for (size_t i = 0; report && i < report->leak_count && letter->target_count < REAP_TARGETS; i++) {
-		const struct leak_row *leak = &report->leaks[i];
-		struct reap_target *target;
-
-		if (leak->ended_wall || strcmp(leak->family, "not us") == 0)
-			continue;
-		target = &letter->targets[letter->target_count++];
-		*target = (struct reap_target){ .origin = leak->origin };
-		text_copy(target->pattern, sizeof target->pattern, leak->pattern);
-		text_copy(target->cure, sizeof target->cure, leak->cure);
-	}
-	report_drop(report);
-}
-
-bool reaper_ask(struct guest *guest, const struct console_command *command)
-{
-	struct letter_reap *letter = reaper_letter();
-	const struct config *config = guest->worker->config;
-
-	if (!letter)
-		return false;
-	letter->asker = guest_ref(guest);
-	letter->dry_run = command->dry_run;
-	letter->order = (struct reap_order){ .by_hand = true, .quiet = config->leak_quiet, .hold = config->leak_hold };
-	if (command->reap == CONSOLE_REAP_LEAKED)
-		add_leaks(guest, letter);
-	for (uint32_t i = 0; command->reap != CONSOLE_REAP_LEAKED && i < command->number_count; i++) {
-		struct reap_target *target = &letter->targets[letter->target_count++];
-
-		if (command->reap == CONSOLE_REAP_ORIGIN)
-			target->origin = command->numbers[i];
-		else
-			target->client = command->numbers[i];
-	}
-	/* The limit is for all of them together where there is one target, and for each leak otherwise. */
-	for (uint32_t i = 0; i < letter->target_count; i++)
-		letter->targets[i].most = command->limit ? command->limit : REAP_ROWS;
-	desk_begin_waiting(guest);
-	reaper_send(guest->worker->house, letter);
-	return true;
 }
 
 /* ---- the keeper ---- */

@@ -17,6 +17,9 @@ struct guest;
 #define REAP_TARGETS 64
 #define REAP_ROWS    1000
 
+/* Whom a target named: nobody; somebody who is no client of a pool (a console, or who logs in or ends just now); somebody. */
+enum reap_found { REAP_NOBODY, REAP_NO_CLIENT, REAP_PRESENT };
+
 /* A list of clients to be looked at, and what became of each. Goes from worker to worker, then to the keeper, and to the console that
  * asked, if one did. */
 struct letter_reap {
@@ -30,10 +33,12 @@ struct letter_reap {
 		uint32_t client;     /* SHOW CLIENTS' id */
 		uint32_t most, gone; /* how many may go, and went */
 		enum leak_family family;
+		enum reap_found found;
 		char pattern[8];
 		char cure[200];
 	} targets[REAP_TARGETS];
 	uint32_t target_count;
+	uint32_t most, gone;   /* of all targets together */
 	struct reap_row *rows; /* REAP_ROWS of them; when an administrator asked also those that stay */
 	uint32_t row_count;
 	uint32_t stayed;                /* beyond what the rows tell */
@@ -45,10 +50,17 @@ void reaper_letter_free(struct letter_reap *);
 void reaper_send(struct house *, struct letter_reap *);
 void reaper_visit(struct worker *, struct letter *);
 
-/* ---- the console ---- */
+/* ---- the console: reap_console.c ---- */
 
 /* REAP. False: memory refused. */
 bool reaper_ask(struct guest *, const struct console_command *);
+
+/* What became of it: a row for each client that was looked at, and notices of what the rows do not tell. False: memory refused. */
+bool reaper_answer(const struct letter_reap *, struct buf *);
+
+/* The same in one line, for the log. */
+#define REAP_SUMMARY 1200
+char *reaper_summary(const struct letter_reap *, char out[REAP_SUMMARY]);
 
 /* ---- the keeper ---- */
 

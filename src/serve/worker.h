@@ -49,8 +49,9 @@ enum guest_state {
 /* A BEGIN that no server has seen: see relay_begin.c. */
 enum begun { BEGUN_NOT, BEGUN_WELL, BEGUN_FAILED };
 
-struct asking;  /* see lookups.c */
-struct collect; /* a message that is too long to wait for in the read buffer */
+struct letter_reap; /* see reaper.h */
+struct asking;      /* see lookups.c */
+struct collect;     /* a message that is too long to wait for in the read buffer */
 
 struct guest {
 	enum party party;
@@ -483,7 +484,7 @@ size_t desk_bytes(struct guest *, struct span);
 void desk_answer(struct guest *, const char *problem);
 void desk_census(struct guest *, struct snapshot *);
 void desk_reply(struct guest *, const struct letter_reply *);
-void desk_reap(struct guest *, const struct reap_row *, size_t count, uint32_t more);
+void desk_reap(struct guest *, const struct letter_reap *);
 void desk_left(struct guest *);
 void census_begin(struct guest *, unsigned parts);
 bool census_ask(struct house *, unsigned parts); /* it comes home to the keeper. False: memory refused */

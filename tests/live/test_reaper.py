@@ -3,7 +3,7 @@ import re
 import time
 
 import wire
-from harness import Story, takes, wait_until
+from harness import Story, full_only, takes, wait_until
 from wire import Client, copy_data, query
 
 QUICK = {"leak_interval": 0.2, "leak_quiet": 0.5, "leak_hold": 0.8, "reap_grace": 0.6}
@@ -63,7 +63,9 @@ class The_reaper_by_hand(Story):
                     "REAP DRY", "REAP ORIGIN 1 CLIENT 2", "PROTECT", "PROTECT ORIGIN", "PROTECT CLIENT 1"):
             self.assertTrue(console.simple(bad).errors, bad)
         self.assertTrue(console.simple("PROTECT ORIGIN 99999").errors)
-        self.assertEqual([], self._reap(console, "REAP ORIGIN 99999"))
+        for what in ("REAP ORIGIN 99999", "REAP DRY RUN ORIGIN 99999 LIMIT 1"):
+            error, = console.simple(what).errors
+            self.assertEqual(("there is no origin 99999", "SHOW ORIGINS lists them."), (error.message, error.hint))
         self.assertEqual("1", client.value("SELECT 1"))
 
     def only_administrators_may(self):
@@ -87,6 +89,51 @@ class The_reaper_by_hand(Story):
         self.assertEqual(["ended"], [row["outcome"] for row in self._reap(console, f"REAP CLIENT {number}")])
         self.assertEqual([(number, "ended")], [(row["client"], row["outcome"]) for row in console.query("SHOW REAPS").dicts()])
         self.assertEqual("57P05", client.expect_closed(timeout=15)[0].sqlstate)
+
+    def whoever_is_not_there_is_told_of_and_the_others_go(self):
+        pooler = self.pooler(settings=QUICK)
+        clients = [pooler.client(parameters={"application_name": "leaky"}) for _ in range(4)]
+        for client in clients:
+            client.value("SELECT 1")
+        self._quiet(pooler, "leaky", 4)
+        console, origin = pooler.console(), self._origin(pooler, "leaky")
+        numbers = [row["client"] for row in pooler.show("LEDGER")]
+        own = next(row["id"] for row in pooler.show("CLIENTS") if row["port"] == str(console.socket.getsockname()[1]))
+
+        def reap(what):
+            console.notices.clear()
+            return [row["outcome"] for row in self._reap(console, what)], [each["M"] for each in console.notices]
+        self.assertEqual(([], ["not connected (any more): 4711"]), reap("REAP CLIENT 4711"))
+        self.assertEqual((["would go"], ["not connected (any more): 4711, 4712",
+                                         "dry run: nobody was ended; REAP LEAKED, ORIGIN id or CLIENT id ends them"]),
+                         reap(f"REAP DRY RUN CLIENT 4711, {numbers[0]} 4712"))
+        self.assertEqual((["ended"], ["not connected (any more): 4711", f"on the console, or coming or going just now: {own}"]),
+                         reap(f"REAP CLIENT 4711, {numbers[0]}, {own}"))
+        self.assertEqual((["ended"], ["1 more are not listed"]), reap(f"REAP CLIENT {numbers[1]}, {numbers[2]} LIMIT 1"))
+        many = ", ".join(str(number) for number in range(5001, 5064))
+        self.assertEqual((["ended"], [f"not connected (any more): {', '.join(many.split(', ')[:30])} and 33 more"]),
+                         reap(f"REAP CLIENT {many}, {numbers[3]}"))
+        self.assertEqual(["ended"], reap(f"REAP ORIGIN {origin}")[0])
+        wait_until("they are gone", lambda: all(client.readable() for client in clients))
+        self.assertEqual(([], [f"no client is connected of origin {origin}"]), reap(f"REAP ORIGIN {origin}"))
+        # Who asked is in the log, with what became of it.
+        for line in ("REAP: 0 ended, 0 stay; not connected (any more): 4711\n", "REAP DRY RUN: 1 would go, 0 stay; not",
+                     "REAP: 1 ended, 1 stays\n", " and 33 more\n", f"REAP: 0 ended, 0 stay; no client is connected of origin {origin}\n"):
+            wait_until(line, lambda line=line: [said for said in pooler.log().splitlines(True) if line in said and "admin@" in said])
+
+    @full_only
+    @takes(90)
+    def however_many_may_not_go_the_others_are_found(self):
+        pooler = self.pooler(settings={**QUICK, "workers": 1, "max_client_conn": 6000})
+        for _ in range(4200):
+            pooler.client(parameters={"application_name": "crowd", "options": "-c pgweir.no_reap=on"})
+        plain = [pooler.client(parameters={"application_name": "crowd"}) for _ in range(3)]
+        self._quiet(pooler, "crowd", 4203)
+        rows = self._reap(pooler.console(), f"REAP ORIGIN {self._origin(pooler, 'crowd')}")
+        self.assertEqual(3, sum(row["outcome"] == "ended" for row in rows))
+        for client in plain:
+            self.assertEqual("57P05", client.expect_closed()[0].sqlstate)
+        self.assertEqual(3, len(pooler.show("REAPS")))          # and that is on record
 
     def it_works_when_every_server_is_taken(self):
         pooler = self.pooler(settings={**QUICK, "default_pool_size": 1, "max_client_conn": 2})
@@ -134,7 +181,6 @@ class The_reaper_by_hand(Story):
             return rows[0] if rows and rows[0]["clients"] == "3" else None
         leak, console = wait_until("the leak is named", leak, timeout=60), pooler.console()
         self.assertEqual(("holder", None), (leak["application_name"], leak["ended"]))
-        self.assertEqual([], self._reap(console, "REAP CLIENT 4711"))
         rows = self._reap(console, "REAP LEAKED LIMIT 2")
         self.assertEqual(["ended"] * 2, [row["outcome"] for row in rows])
         self.assertEqual({leak["pattern"]}, {row["pattern"] for row in rows})
