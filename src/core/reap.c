@@ -90,6 +90,8 @@ static enum reap_verdict protection(const struct reap_subject *subject)
 		return KEEP_COPY;
 	if (subject->owes)
 		return KEEP_BUSY;
+	if (subject->hears)
+		return KEEP_LISTENS;
 	/* A client without a server has left nothing behind on one. */
 	for (size_t i = 0; subject->holds_server && i < sizeof marks / sizeof marks[0]; i++)
 		if (subject->marks & marks[i].mark)

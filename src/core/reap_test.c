@@ -94,6 +94,14 @@ static void what_its_end_would_destroy_protects_a_client(void **state)
 		assert_int_equal(judged(subject, order), cases[i].verdict);
 		order.by_hand = true;
 		assert_int_equal(judged(subject, order), cases[i].verdict);
+		/* Somebody else hears for it; all else is a server's, and a client that rests without one is not kept by it. */
+		subject = forgotten;
+		subject.marks = cases[i].mark;
+		subject.hears = cases[i].mark == MARK_LISTENS;
+		assert_int_equal(judged(subject, by_hand),
+			subject.hears                        ? KEEP_LISTENS
+				: cases[i].mark == MARK_COPY ? KEEP_COPY
+							     : REAP_GOES);
 	}
 }
 

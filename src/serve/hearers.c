@@ -133,6 +133,11 @@ static bool sit(struct hearer *hearer, const char *name)
 	return true;
 }
 
+bool hearer_hears(const struct guest *guest)
+{
+	return guest->hearer && guest->hearer->seats;
+}
+
 bool hearer_sit(struct hearer *hearer, const struct topics *topics)
 {
 	bool ok = true;

@@ -14,6 +14,7 @@
 #include "base/text.h"
 #include "io/clock.h"
 #include "serve/guest.h"
+#include "serve/hearers.h"
 #include "serve/report.h"
 #include "serve/worker.h"
 
@@ -75,6 +76,7 @@ static struct reap_subject subject_of(const struct worker *worker, const struct 
 		.is_protected = guest->origin && atomic_load(&guest->origin->is_protected),
 		.is_exempt = habits->exempt,
 		.is_unheard = worker->suspension.number != 0,
+		.hears = hearer_hears(guest),
 		.marks = habits->marks,
 		.bursts = habits->bursts,
 		.marked = habits->marked ? worker->now - habits->marked : 0,

@@ -251,6 +251,22 @@ class The_reaper_by_hand(Story):
         row, = self._reap(console, f"REAP ORIGIN {self._origin(pooler, 'protected')}")
         self.assertEqual("ended", row["outcome"])
 
+    def who_listens_stays_though_it_holds_nothing(self):
+        pooler = self.pooler(settings={**QUICK, "pool_mode": "transaction"})
+        listener, plain = (pooler.client(parameters={"application_name": "listener"}) for _ in range(2))
+        plain.value("SELECT 1")
+        listener.query("LISTEN jobs")
+        self._quiet(pooler, "listener", 2)
+        console, origin = pooler.console(), self._origin(pooler, "listener")
+        self.assertEqual({("ended", "idle"), ("stays", "it listens")}, {
+            (row["outcome"], row["reason"]) for row in self._reap(console, f"REAP ORIGIN {origin}")})
+        with self.pg.admin("app") as admin:
+            admin.query("NOTIFY jobs, 'one'")
+        wait_until("it hears", lambda: listener.value("SELECT 1") and listener.notifications)
+        listener.query("UNLISTEN jobs")
+        self._quiet(pooler, "listener", 1)
+        self.assertEqual(["ended"], [row["outcome"] for row in self._reap(console, f"REAP ORIGIN {origin}")])
+
 
 class The_reaper_by_itself(Story):
     kinds = ("pgweir",)

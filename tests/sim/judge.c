@@ -256,6 +256,8 @@ static void judge_reaped(struct person *p, const char *sqlstate)
 		!p->end->wire->faulty && world.now > p->asked_at + last_words_take(p->end->wire) + 100 * MILLISECOND_US)
 		broken("the leak guard ends nobody who waits for an answer", "c%u waits since %lld us", p->id,
 			(long long)(world.now - p->asked_at));
+	if (person_is_quiet(p) && p->shadow->listens)
+		broken("the leak guard ends nobody who listens", "c%u", p->id);
 	if (person_is_quiet(p) && p->shadow->status != 'I' && strcmp(sqlstate, "57P05") == 0)
 		broken("a block is not ended as a rest", "c%u", p->id);
 }

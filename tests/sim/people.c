@@ -1147,8 +1147,10 @@ static void person_new(enum person_kind kind)
 	p->cancels = kind == PERSON_GOOD && chance(ways.cancels) ? (unsigned)pick(400) : 0;
 	if (ways.listen)
 		p->listens = chance(notes_move() ? 950 : 800) ? 200 + (unsigned)pick(700) : 0;
-	if (kind == PERSON_OPERATOR)
+	if (kind == PERSON_OPERATOR) {
 		p->pipelined = 0;
+		p->talks *= reaping ? 8 : 1;
+	}
 	if (kind == PERSON_GOOD) {
 		p->shadow = session_new();
 		settings = chance(500) ? (unsigned)pick(4) : 0;
@@ -1173,7 +1175,7 @@ void people_begin(const struct people_ways *given)
 		person_new(PERSON_GOOD);
 	for (unsigned i = 0; i < ways.hostile; i++)
 		person_new(PERSON_HOSTILE);
-	for (unsigned i = 0; i < ways.operators; i++)
+	for (unsigned i = 0; i < ways.operators + (reaping ? 3 : 0); i++)
 		person_new(PERSON_OPERATOR);
 }
 
