@@ -11,6 +11,7 @@
 #include <stdlib.h>
 
 #include "base/check.h"
+#include "base/reader.h"
 #include "serve/guest.h"
 #include "serve/hearers.h"
 
@@ -79,6 +80,21 @@ static enum step take_query(struct guest *guest, struct span in, struct frame fr
 											       : STEP_STOP;
 }
 
+/* Its first four bytes say which function it is. PostgreSQL has the words for one that is shorter. */
+static enum step take_function(struct guest *guest, struct span in, struct frame frame)
+{
+	struct reader r = reader_of(span_skip(in, FRAME_HEADER));
+	uint32_t oid = read_u32(&r);
+
+	if (!reader_ok(&r) && frame.body >= sizeof oid)
+		return STEP_WAIT;
+	relay_note_request(guest);
+	guest->channel->reads_only = false;
+	guest->channel->batch++;
+	remains_look_function(guest, oid);
+	return relay_owe(guest, TRACK_FUNCTION, 0, 0) ? STEP_FORWARD : STEP_STOP;
+}
+
 /* A message of a client that holds a server. */
 static enum step take_lent(struct guest *guest, struct span in, struct frame frame)
 {
@@ -110,11 +126,7 @@ static enum step take_lent(struct guest *guest, struct span in, struct frame fra
 	case 'f':
 		return relay_owe(guest, TRACK_COPY_END, 0, 0) ? STEP_FORWARD : STEP_STOP;
 	case 'F':
-		relay_note_request(guest);
-		channel->reads_only = false;
-		channel->batch++;
-		remains_mark(channel, LOOK_UNKNOWN);
-		return relay_owe(guest, TRACK_FUNCTION, 0, 0) ? STEP_FORWARD : STEP_STOP;
+		return take_function(guest, in, frame);
 	default:
 		break;
 	}

@@ -328,6 +328,20 @@ void remains_look_statement(struct guest *guest, struct statement *statement)
 	note_blind(guest, catalog, statement_text(statement));
 }
 
+void remains_look_function(struct guest *guest, uint32_t oid)
+{
+	uint32_t marks = look_function(oid);
+	char text[40];
+
+	if (!remains_matter(guest))
+		return;
+	remains_numbers(guest, marks);
+	text_format(text, sizeof text, "FunctionCall %u", oid);
+	if (marks)
+		note_statement(&guest->channel->remains, span_text(text));
+	remains_mark(guest->channel, marks);
+}
+
 /* ---- RESET ---- */
 
 static void forget_resets(struct remains *r)

@@ -81,6 +81,7 @@ void remains_name(struct channel *, const struct look *);
 void remains_look(struct guest *, struct span text, bool whole);
 void remains_look_reset(struct guest *, struct span text); /* for RESET alone */
 void remains_look_statement(struct guest *, struct statement *);
+void remains_look_function(struct guest *, uint32_t oid);
 void remains_mark(struct channel *, uint32_t marks); /* that can not be looked at */
 
 /* Before the first message of a batch that asks for currval: away with a stranger's, so that it is the error that it should be. */

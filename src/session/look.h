@@ -70,4 +70,7 @@ bool look_knows(const char *word);
 /* What a call of this function does to the session: 0 if it is not one of those that matter. */
 uint32_t look_call(const char *word);
 
+/* What a FunctionCall of this pg_proc.oid does to it. Nothing says which setting it is that set_config or somebody's function sets. */
+uint32_t look_function(uint32_t oid);
+
 #endif

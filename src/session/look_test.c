@@ -232,6 +232,7 @@ static void tables_are_sorted(void **state)
 {
 	static const char *const words[] = { "abs", "xpath_exists", "values", "lower", "jsonb_agg", "pg_sleep",
 		"int4" };
+	unsigned found = 0;
 
 	(void)state;
 	for (size_t i = 0; i < sizeof words / sizeof words[0]; i++)
@@ -239,6 +240,25 @@ static void tables_are_sorted(void **state)
 	assert_int_equal(look_call("currval"), LOOK_CURRVAL);
 	assert_int_equal(look_call("setval"), LOOK_SEQUENCE);
 	assert_int_equal(look_call("lower"), 0);
+	assert_int_equal(look_function(715), 0);
+	assert_int_equal(look_function(6007), LOOK_FOR_GOOD);
+	for (uint32_t oid = 700; oid < 7000; oid++)
+		if (look_function(oid) != LOOK_UNKNOWN)
+			found++;
+	assert_int_equal(found, 40);
+}
+
+static void a_function_is_known_by_its_number(void **state)
+{
+	(void)state;
+	assert_int_equal(look_function(2078), LOOK_SETTINGS | LOOK_UNNAMED | LOOK_READING);
+	assert_int_equal(look_function(955), 0); /* lowrite */
+	assert_int_equal(look_function(1574), LOOK_SEQUENCE);
+	assert_int_equal(look_function(1575), LOOK_CURRVAL);
+	assert_int_equal(look_function(1599), LOOK_FOR_GOOD);
+	assert_int_equal(look_function(2924), LOOK_UNKNOWN | LOOK_UNNAMED);
+	assert_int_equal(look_function(2880), LOOK_UNKNOWN); /* pg_advisory_lock: the server is asked */
+	assert_int_equal(look_function(16384), LOOK_UNKNOWN | LOOK_UNNAMED | LOOK_READING);
 }
 
 /* However a SET is hidden among quotes and comments that end before it, it is found; and any text ends. */
@@ -302,6 +322,7 @@ int main(void)
 		cmocka_unit_test(what_is_prepared_counts_when_it_is_executed),
 		cmocka_unit_test(names_are_told_as_postgresql_folds_them),
 		cmocka_unit_test(tables_are_sorted),
+		cmocka_unit_test(a_function_is_known_by_its_number),
 		cmocka_unit_test(a_set_behind_anything_that_ends_is_found),
 		cmocka_unit_test(a_bomb_of_comments_takes_no_longer_than_any_text),
 	};

@@ -1,6 +1,6 @@
 /* What stands in front of a parenthesis: the words of PostgreSQL's grammar and those of its own functions that leave nothing behind in
  * the session (pg_proc of PostgreSQL 15), in one sorted table; and the functions that do. A word that is in neither is somebody's
- * function, and may do anything. */
+ * function, and may do anything. FunctionCall names a function by its number, which PostgreSQL has never changed for one of its own. */
 #include "session/look.h"
 
 #include <stdlib.h>
@@ -146,6 +146,56 @@ static const struct call {
 	{ "ts_rewrite", LOOK_UNKNOWN | LOOK_UNNAMED },
 	{ "ts_stat", LOOK_UNKNOWN | LOOK_UNNAMED },
 };
+
+#define FIRST_OWN_OID 16384 /* from here on they are not PostgreSQL's */
+
+/* pg_proc.oid of the functions of large objects, for which libpq uses FunctionCall, and of those that do something to the session which the
+ * server can not be asked for; in the order of their numbers. */
+static const struct function {
+	uint32_t oid;
+	const char *name;
+} functions[] = {
+	{ 715, "lo_create" },
+	{ 764, "lo_import" },
+	{ 765, "lo_export" },
+	{ 767, "lo_import" },
+	{ 952, "lo_open" },
+	{ 953, "lo_close" },
+	{ 954, "loread" },
+	{ 955, "lowrite" },
+	{ 956, "lo_lseek" },
+	{ 957, "lo_creat" },
+	{ 958, "lo_tell" },
+	{ 964, "lo_unlink" },
+	{ 1004, "lo_truncate" },
+	{ 1574, "nextval" },
+	{ 1575, "currval" },
+	{ 1576, "setval" },
+	{ 1599, "setseed" },
+	{ 1765, "setval" },
+	{ 2078, "set_config" },
+	{ 2172, "pg_backup_start" },
+	{ 2559, "lastval" },
+	{ 2924, "query_to_xml" },
+	{ 2927, "query_to_xmlschema" },
+	{ 2930, "query_to_xml_and_xmlschema" },
+	{ 3170, "lo_lseek64" },
+	{ 3171, "lo_tell64" },
+	{ 3172, "lo_truncate64" },
+	{ 3684, "ts_rewrite" },
+	{ 3685, "ts_rewrite" },
+	{ 3689, "ts_stat" },
+	{ 3690, "ts_stat" },
+	{ 3779, "pg_create_physical_replication_slot" },
+	{ 3786, "pg_create_logical_replication_slot" },
+	{ 4220, "pg_copy_physical_replication_slot" },
+	{ 4221, "pg_copy_physical_replication_slot" },
+	{ 4222, "pg_copy_logical_replication_slot" },
+	{ 4223, "pg_copy_logical_replication_slot" },
+	{ 4224, "pg_copy_logical_replication_slot" },
+	{ 6006, "pg_replication_origin_session_setup" },
+	{ 6007, "pg_replication_origin_session_reset" },
+};
 /* clang-format on */
 
 static int known_order(const void *word, const void *row)
@@ -168,4 +218,20 @@ uint32_t look_call(const char *word)
 	const struct call *call = bsearch(word, calls, sizeof calls / sizeof calls[0], sizeof calls[0], call_order);
 
 	return call ? call->marks : 0;
+}
+
+static int function_order(const void *oid, const void *row)
+{
+	uint32_t a = *(const uint32_t *)oid, b = ((const struct function *)row)->oid;
+
+	return (a > b) - (a < b);
+}
+
+uint32_t look_function(uint32_t oid)
+{
+	const struct function *function = bsearch(
+		&oid, functions, sizeof functions / sizeof functions[0], sizeof functions[0], function_order);
+	uint32_t marks = function ? look_call(function->name) : LOOK_UNKNOWN;
+
+	return marks & LOOK_SETTINGS || oid >= FIRST_OWN_OID ? marks | LOOK_UNNAMED | LOOK_READING : marks;
 }

@@ -1,6 +1,6 @@
 """More conversations that are told the same way, by combinations: see test_alike.py, which plays them."""
 from test_alike import SHOW, Alike, Others, run, synced
-from wire import COPY_DONE, FLUSH, SYNC, bind, close, copy_data, copy_fail, describe, execute, parse, query
+from wire import COPY_DONE, FLUSH, SYNC, bind, close, copy_data, copy_fail, describe, execute, function_call, parse, query
 
 
 class Combined(Alike):
@@ -70,6 +70,17 @@ class Combined(Alike):
     def prepared_transactions_and_what_they_may_not(self):
         self.alike("LISTEN a", "BEGIN", "INSERT INTO t VALUES (8)", "PREPARE TRANSACTION 'x'", "ROLLBACK PREPARED 'x'", "BEGIN", "NOTIFY a", "PREPARE TRANSACTION 'y'", "SELECT 1", "UNLISTEN *")
         self.alike("BEGIN", "SELECT pg_advisory_lock(77)", "PREPARE TRANSACTION 'x'", "ROLLBACK PREPARED 'x'", "SELECT pg_advisory_unlock(77)", "BEGIN", "SELECT pg_advisory_xact_lock(78)", "LOCK TABLE t IN SHARE MODE", "COMMIT", "SELECT pg_advisory_unlock(78)")
+
+    def function_calls_leave_what_statements_leave(self):
+        def config(name, value, local="f"):
+            return function_call(2078, [name, value, local])
+        for begin, end in (("SELECT 1", "SELECT 2"), ("BEGIN", "COMMIT"), ("BEGIN", "ROLLBACK")):
+            self.alike(begin, config("work_mem", "5MB"), SHOW, config("app.tenant", "called"), SHOW, config("app.tenant", "gone", "t"), SHOW, end, SHOW, "RESET ALL", SHOW)
+        self.alike(config("DateStyle", "German"), "SELECT '2020-02-01'::date", config("app.tenant", "called"), "DISCARD ALL", SHOW)
+        self.admin.query("CREATE FUNCTION app.tells(text) RETURNS text LANGUAGE sql AS $$SELECT set_config('app.tenant', $1, false)$$")
+        tells = int(self.admin.query("SELECT 'app.tells'::regproc::oid").value)
+        self.alike(function_call(tells, ["told"]), SHOW, "RESET ALL", SHOW, "BEGIN", function_call(tells, ["again"]), "COMMIT", SHOW, SHOW)
+        self.alike(function_call(2880, [77]), "SELECT objid FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid()", function_call(2884, [77]), function_call(2884, [77]))
 
     def large_objects(self):
         self.alike("SELECT lo_create(4711)", "BEGIN", "SELECT lo_open(4711, 131072)", "SELECT lowrite(0, 'written')", "COMMIT", "SELECT loread(0, 7)", "SELECT convert_from(lo_get(4711), 'UTF8')", "SELECT lo_unlink(4711)", "SELECT lo_get(4711)")
