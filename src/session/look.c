@@ -27,7 +27,8 @@ struct scan {
 	struct token *token; /* the one that is looked at; the one before it stays in the other place */
 	struct token tokens[2];
 	struct look *look;
-	uint32_t *marks;     /* of the statement at hand: the look's, or those of what it prepares */
+	uint32_t *marks; /* of the statement at hand: the look's, or those of what it prepares */
+	size_t ahead; /* bytes that may still be read once more, to see where arguments end: so that any text has its time bounded */
 	bool doubt, inserts; /* inserts: the word before was INSERT or MERGE */
 };
 
@@ -359,20 +360,26 @@ static bool take_setting(struct scan *s, char out[LOOK_NAME_BYTES])
 	}
 }
 
-/* Behind "set_config(". What can not be read with certainty is a setting without a name. */
-static void look_config(struct scan *outer)
-{
-	struct scan s = { .at = outer->at, .end = outer->end, .token = &s.tokens[0] };
+/* The arguments of a set_config. */
+struct config_call {
 	char name[LOOK_NAME_BYTES];
-	bool named;
+	bool named, local; /* what can not be read with certainty is neither */
+};
+
+/* Behind "set_config(". No further than `ahead`: a call that is an argument of another is read with that one too. */
+static void read_config(struct scan *outer, struct config_call *call)
+{
+	size_t left = (size_t)(outer->end - outer->at);
+	struct scan s = { .at = outer->at, .token = &s.tokens[0] };
 	unsigned depth = 0;
 
+	s.end = s.at + (left < outer->ahead ? left : outer->ahead);
 	next_token(&s);
-	named = s.token->kind == TOKEN_STRING && s.token->whole;
-	text_copy(name, sizeof name, s.token->text);
+	call->named = s.token->kind == TOKEN_STRING && s.token->whole;
+	text_copy(call->name, sizeof call->name, s.token->text);
 	next_token(&s);
-	named = named && is_sign(&s, ',');
-	while (named && s.token->kind != TOKEN_END) {
+	call->named = call->named && is_sign(&s, ',');
+	while (call->named && s.token->kind != TOKEN_END) {
 		next_token(&s);
 		if (is_sign(&s, '('))
 			depth++;
@@ -381,22 +388,30 @@ static void look_config(struct scan *outer)
 		else if (is_sign(&s, ',') && depth == 0)
 			break;
 	}
-	if (named && is_sign(&s, ',')) {
+	call->local = false;
+	if (call->named && is_sign(&s, ',')) {
 		next_token(&s);
 		if (is(&s, "true")) {
 			next_token(&s);
-			if (is_sign(&s, ')')) {
-				note_reading(outer, name);
-				return; /* it ends with the transaction */
-			}
+			call->local = is_sign(&s, ')');
 		}
 	}
-	add_settings(outer);
-	note_reading(outer, name);
-	if (!named)
-		*outer->marks |= LOOK_UNNAMED | LOOK_READING;
-	else if (strchr(name, '.'))
-		add_name(outer, name, LOOK_NAME_SET);
+	outer->ahead -= (size_t)(s.at - outer->at);
+}
+
+static void look_config(struct scan *s)
+{
+	struct config_call call;
+
+	read_config(s, &call);
+	note_reading(s, call.name);
+	if (call.local)
+		return; /* it ends with the transaction */
+	add_settings(s);
+	if (!call.named)
+		*s->marks |= LOOK_UNNAMED | LOOK_READING;
+	else if (strchr(call.name, '.'))
+		add_name(s, call.name, LOOK_NAME_SET);
 }
 
 /* ---- what may stand anywhere in a statement ---- */
@@ -717,6 +732,7 @@ static void take_statement(struct scan *s)
 {
 	const struct kind *kind = s->token->kind == TOKEN_WORD ? kind_of(s->token->text) : NULL;
 	const char *word = kind ? kind->word : "";
+	const uint8_t *behind = s->at;
 	bool update = true;
 
 	s->marks = &s->look->marks;
@@ -726,19 +742,19 @@ static void take_statement(struct scan *s)
 		*s->marks |= kind->marks;
 		update = word[0] == 'u' || word[0] == 'w' || word[0] == 'e' || word[0] == 'm' || word[0] == 'p';
 	}
-	/* In time: what is heard is settled before its ReadyForQuery. */
-	if (kind && kind->does == DOES_DO && says(s->at, s->end, "listen"))
-		*s->marks |= LOOK_LISTEN | LOOK_HEAR;
 	if (kind && kind->does != DOES_NOTHING) {
 		next_token(s);
 		take_special(s, kind);
 	}
 	take_rest(s, update);
+	/* In time: what is heard is settled before its ReadyForQuery. */
+	if (kind && kind->does == DOES_DO && says(behind, s->at, "listen"))
+		*s->marks |= LOOK_LISTEN | LOOK_HEAR;
 }
 
 void look_at(struct span text, struct look *look)
 {
-	struct scan s = { .at = text.at, .end = text.at + text.length, .look = look };
+	struct scan s = { .at = text.at, .end = text.at + text.length, .look = look, .ahead = 4 * text.length };
 
 	look->marks = look->prepared = 0;
 	look->count = 0;
