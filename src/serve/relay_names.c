@@ -453,6 +453,7 @@ static bool is_long(const struct statement *statement)
 	return statement->tail_length == 0;
 }
 
+/* In a ring: the list is its newest, and that one's next is the oldest. */
 struct again {
 	struct again *next;
 	uint32_t tag;
@@ -461,37 +462,52 @@ struct again {
 
 bool relay_note_name(struct again **list, uint32_t tag, struct span name)
 {
-	struct again **at = list, *again = malloc(sizeof *again + name.length + 1);
+	struct again *newest = *list, *again = malloc(sizeof *again + name.length + 1);
 
 	if (!again)
 		return false;
-	again->next = NULL;
 	again->tag = tag;
 	text_copy_span(again->name, name.length + 1, name);
-	while (*at)
-		at = &(*at)->next;
-	*at = again;
+	again->next = newest ? newest->next : again;
+	if (newest)
+		newest->next = again;
+	*list = again;
 	return true;
 }
 
-const char *relay_noted_name(const struct again *again, uint32_t tag)
+/* The one before the oldest with this tag; NULL: there is none. */
+static struct again *before_oldest(struct again *newest, uint32_t tag)
 {
-	while (again && again->tag != tag)
-		again = again->next;
-	return again ? again->name : NULL;
+	struct again *before = newest;
+
+	if (!newest || tag > STATEMENT_ID_LAST)
+		return NULL; /* no statement's */
+	while (before->next->tag != tag && tag != 0) {
+		before = before->next;
+		if (before == newest)
+			return NULL;
+	}
+	return before;
+}
+
+const char *relay_noted_name(struct again *list, uint32_t tag)
+{
+	struct again *before = before_oldest(list, tag);
+
+	return before ? before->next->name : NULL;
 }
 
 void relay_name_over(struct again **list, uint32_t tag)
 {
-	struct again **at = list, *again;
+	struct again *before = before_oldest(*list, tag), *over;
 
-	while (*at && (*at)->tag != tag && tag != 0)
-		at = &(*at)->next;
-	again = *at;
-	if (!again)
+	if (!before)
 		return;
-	*at = again->next;
-	free(again);
+	over = before->next;
+	before->next = over->next;
+	if (over == *list)
+		*list = over == before ? NULL : before;
+	free(over);
 }
 
 /* The server must say an error, with what that does to a transaction. So the text is sent for a name that is surely in use there, as the

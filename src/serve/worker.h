@@ -97,7 +97,7 @@ struct guest {
 	struct collect *collect;
 	char *user; /* the name it logged in with */
 	struct names names;
-	struct again *again;  /* names in use that were sent once more, for the error's text; oldest first */
+	struct again *again;  /* names in use that were sent once more, for the error's text: see relay.h */
 	struct again *former; /* names that stood for another statement in what is not answered yet, for the same */
 	struct statement *unnamed; /* transaction mode: what its unnamed statement is, on whichever server */
 	struct changes *changes;   /* what is under way to its names: see relay_pending.c */

@@ -133,6 +133,24 @@ class Names(Flood):
         self.assertEqual(str(count - 1), client.run_prepared(f"name {count - 1}").value)
 
 
+    @takes(PATIENCE)
+    def a_name_that_is_in_use_sent_again_and_again_holds_up_nobody(self):
+        """The server is busy with something else, so that none of them is answered for a while."""
+        client = self.client()
+        client.prepare("name", "SELECT 'prepared'")
+        whole = query("SELECT pg_sleep(1)") + parse("name", "SELECT 'again'") * NAMES + SYNC
+
+        def flood():
+            sender = threading.Thread(target=client.send, args=(whole,))
+            sender.start()
+            self.assertEqual(1, len(client.reply(PATIENCE).rows))
+            self.assertEqual(["42P05"], [error.sqlstate for error in client.reply(PATIENCE).errors])
+            sender.join()
+        self.meanwhile(flood)
+        self.memory_is_bounded(32 << 20)
+        self.assertEqual("prepared", client.run_prepared("name").value)
+
+
 class Texts(Flood):
     BYTES = 1000 << 20 if BIG else 30 << 20     # PostgreSQL takes less than a gigabyte in one message
     LOOKED_AT = 1000000 if BIG else 100000      # nearly as much as statement_text_max
@@ -180,7 +198,8 @@ class Texts(Flood):
         size = self.LOOKED_AT
         bombs = ["/* " * (size // 6) + "*/ " * (size // 6) + "SELECT 1", "/* " * (size // 3), "SELECT 1 --" + "-" * size, "--\n" * (size // 3), "'" * (size // 2), "SELECT " + "$a" * (size // 2), "SELECT " + "$a$ " * (size // 4),
                  "SELECT $" + "a" * size, "set " * (size // 4), "SELECT 1;" * (size // 4000), "SELECT 1 /*" + "*" * size + "/", "SELECT " + "(" * (size // 2), "\"" * (size // 2), "SELECT e'" + "\\'" * (size // 2), "U&" * (size // 2),
-                 "SELECT pg_temp." + "a." * (size // 2), "set_config(" * (size // 12), "listen " * (size // 8), " " * size, ";" * size]
+                 "SELECT pg_temp." + "a." * (size // 2), "set_config(" * (size // 12), "listen " * (size // 8), " " * size, ";" * size,
+                 "SELECT " + "set_config('a.b', (" * (size // 19), "DO 'a'; " * (size // 8)]
         client = self.client()
 
         def flood():
