@@ -88,7 +88,7 @@ class Alike(Story):
         self.proxy = self.pooler(databases={"alike": "dbname=alike"}, settings={
             "pool_mode": "transaction", "default_pool_size": SERVERS, "min_pool_size": SERVERS, "server_round_robin": 1,
             "query_wait_timeout": 60, "query_wait_notify": 0, **self.settings})
-        self.proxy.client = lambda **options: self.keep_client(wire.Client(self.proxy.address, database="alike", **options))
+        self.proxy.client = lambda database="alike", **options: self.keep_client(wire.Client(self.proxy.address, database=database, **options))
         for statement in ("CREATE SCHEMA strange", "GRANT ALL ON SCHEMA strange TO PUBLIC", "GRANT ALL ON SCHEMA public TO PUBLIC", *self.schema):
             self.admin.query(statement)
         self.stranger = Stranger(self.proxy, self.strangers_texts)

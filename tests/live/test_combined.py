@@ -1,5 +1,5 @@
 """More conversations that are told the same way, by combinations: see test_alike.py, which plays them."""
-from test_alike import SHOW, Alike, Others, run, synced
+from test_alike import SERVERS, SHOW, Alike, Others, run, synced
 from wire import COPY_DONE, FLUSH, SYNC, bind, close, copy_data, copy_fail, describe, execute, function_call, parse, query
 
 
@@ -91,6 +91,27 @@ class Combined(Alike):
         undo = ("ALTER DATABASE alike RESET work_mem", "ALTER ROLE app RESET work_mem")
         self.alike(show, Others("SELECT 1"), "SET work_mem = '9MB'", show, before=undo)
         self.alike("SET work_mem = '9MB'", Others(change[0]), show, Others(undo[0]), show, before=undo)
+
+    def an_altered_default_comes_with_new_servers(self):
+        """See doc/transparency.md, "ALTER ROLE ... SET"; that of a database is nobody else's here."""
+        client, own = self.proxy.client(), self.proxy.client(parameters={"options": "-c work_mem=8MB"})
+        own.query("SET search_path = mine")
+        told = "SELECT current_setting('work_mem'), current_setting('DateStyle'), current_setting('search_path')"
+        standard, chosen = client.query(told).rows[0], own.query(told).rows[0]
+        self.admin.query("ALTER DATABASE alike SET work_mem = '3MB'; ALTER DATABASE alike SET DateStyle = 'German'; ALTER DATABASE alike SET search_path = changed")
+
+        def each(expected, *of):
+            for _ in range(2 * SERVERS):
+                for one in of:
+                    self.assertEqual(expected, one.query(told).rows[0])
+                    self.assertEqual(expected[1], one.parameters["DateStyle"])
+        each(standard, client, self.proxy.client())
+        self.proxy.console().query("RECONNECT alike")
+        each(("3MB", "German, DMY", "changed"), client, self.proxy.client())
+        each(("8MB", "German, DMY", "mine"), own)
+        own.query("RESET ALL")
+        each(("8MB", "German, DMY", "changed"), own)
+        self.assertEqual(("8MB", standard[1], "mine"), chosen)
 
     def functions_with_settings_of_their_own(self):
         self.alike("CREATE OR REPLACE FUNCTION app.german() RETURNS text LANGUAGE sql SET DateStyle = 'German' SET client_min_messages = error AS $$SELECT '2020-01-02'::date::text$$", "SELECT app.german(), '2020-01-02'::date", "SHOW DateStyle",
