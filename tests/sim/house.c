@@ -36,6 +36,7 @@ static struct {
 	unsigned monitor_interval; /* 0: there is no monitor */
 	bool two_names; /* the one PostgreSQL is known by its name too: each monitor takes the servers of the other's pools for others */
 	bool prepares;
+	unsigned names_max; /* client_statements_max */
 } fixed;
 
 /* ---- turns ---- */
@@ -208,8 +209,9 @@ static struct config *configure(void)
 			: chance(700) ? "reclaim"
 				      : "notice");
 	LINE("reap_pressure=%u\nreap_relief=%u\nreap_grace=%u\n", of(0, 0, 1, 80), of(0, 0, 0, 60), of(0, 0, 1, 30));
-	LINE("cancel_wait_timeout=%u\nstatement_text_max=%u\nlog_connections=0\n", of(0, 5, 10, 10),
-		of(100, 1048576, 1048576, 1048576));
+	/* What is longer than statement_text_max counts for less. */
+	LINE("cancel_wait_timeout=%u\nstatement_text_max=%u\nclient_statements_max=%u\nlog_connections=0\n",
+		of(0, 5, 10, 10), fixed.names_max ? 1048576 : of(100, 1048576, 1048576, 1048576), fixed.names_max);
 	LINE("origin_fairness=%s\nmax_origin_servers=%u\nmax_origin_clients=%u\norigin_login_rate=%u\n",
 		fixed.fair ? "on" : "off", limits.origin_servers_max, fixed.origin_clients, fixed.origin_login_rate);
 	LINE("origin_weights=%s\n", limits.origin_servers_max ? "" : "*=3");
@@ -245,6 +247,11 @@ bool house_is_transparent(void)
 bool house_prepares(void)
 {
 	return fixed.prepares;
+}
+
+unsigned house_names_max(void)
+{
+	return fixed.names_max;
 }
 
 bool house_is_monitored(void)
@@ -293,6 +300,7 @@ void house_begin(void)
 	fixed.workers = 1 + (unsigned)pick(3);
 	fixed.prepared = of(2, 4, 20, 200);
 	fixed.prepares = true;
+	fixed.names_max = of(0, 0, 600, 1100);
 	fixed.monitor_interval = chance(500) ? of(1, 1, 1, 5) : 0;
 	fixed.two_names = !house_is_monitored() || chance(300) || notes_move();
 	if (house_is_monitored()) {

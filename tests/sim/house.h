@@ -12,6 +12,7 @@ void house_reload(void);  /* with other limits */
 void house_unblock(void); /* RESUME and ENABLE everything */
 void house_end(void);
 bool house_prepares(void);
+unsigned house_names_max(void);
 bool house_is_transparent(void);
 bool house_wants_passwords(void);
 bool house_is_monitored(void);

@@ -644,12 +644,22 @@ static void absorb_settings(struct person *p)
 		bytes_take(&p->expected, total);
 }
 
+static bool is_error(char type, struct span body, const char *sqlstate, const char *message)
+{
+	char field[300];
+
+	return type == 'E' && strcmp(error_field(body, 'C', field), sqlstate) == 0 &&
+		strcmp(error_field(body, 'M', field), message) == 0;
+}
+
 static bool is_cancellation(char type, struct span body)
 {
-	char code[300];
+	return is_error(type, body, "57014", "canceling statement due to user request");
+}
 
-	return type == 'E' && strcmp(error_field(body, 'C', code), "57014") == 0 &&
-		strcmp(error_field(body, 'M', code), "canceling statement due to user request") == 0;
+static bool is_too_many(char type, struct span body)
+{
+	return is_error(type, body, TOO_MANY_CODE, TOO_MANY_TEXT);
 }
 
 /* Let the shadow say something, if it has anything to say. `type` and `body` are what was heard. */
@@ -675,6 +685,7 @@ static bool shadow_goes_on(struct person *p, char type, struct span body)
 		p->cancels_seen++;
 		session_take_cancelled(p->shadow, next, asked, &p->expected);
 	} else {
+		p->shadow->refused = is_too_many(type, body);
 		session_take(p->shadow, next, asked, &p->expected);
 	}
 	bytes_take(&p->asked, total);
@@ -755,9 +766,10 @@ static void hear_answer(struct person *p, char type, struct span body, struct sp
 	}
 	if (!message_next(bytes_span(&p->expected), &expected_type, &expected, &total))
 		check(false);
-	/* The pooler says a cancellation in the words of PostgreSQL, without the place in its source. */
+	/* The pooler says a cancellation in the words of PostgreSQL, without the place in its source; and one error is its own. */
 	if (!span_equal(whole, span_of(p->expected.at + p->expected.start, total)) &&
-		!(is_cancellation(type, body) && is_cancellation(expected_type, expected))) {
+		!(is_cancellation(type, body) && is_cancellation(expected_type, expected)) &&
+		!(is_too_many(type, body) && is_too_many(expected_type, expected))) {
 		char text[300], why[400];
 
 		if (expected_type == 'E' || expected_type == 'N')
@@ -1153,6 +1165,9 @@ static void person_new(enum person_kind kind)
 	}
 	if (kind == PERSON_GOOD) {
 		p->shadow = session_new();
+		/* In session mode its names are the server's. */
+		if (ways.prepared && strncmp(p->database, "sess", 4) != 0)
+			p->shadow->names_max = ways.names_max;
 		settings = chance(500) ? (unsigned)pick(4) : 0;
 		while (settings-- > 0) {
 			unsigned i = some_setting(false);

@@ -57,9 +57,10 @@ struct people_ways {
 	unsigned count, operators, hostile;
 	const char *const *databases;
 	size_t database_count, user_count;
-	bool prepared;    /* named statements are shared */
-	bool transparent; /* whatever a session holds is its own */
-	bool listen;      /* some LISTEN */
+	bool prepared;      /* named statements are shared */
+	unsigned names_max; /* bytes that those of one client may take; 0: any */
+	bool transparent;   /* whatever a session holds is its own */
+	bool listen;        /* some LISTEN */
 	bool password;
 	time_us span; /* over which they come */
 	unsigned leaves, cancels, slow;

@@ -1074,6 +1074,21 @@ static void no_such_statement(struct session *s, const char *name, struct bytes 
 	extended_fails(s, out, "26000", line);
 }
 
+/* As the manual of client_statements_max has it, and for each name as much more or less as that is not exact. */
+static bool names_are_too_many(const struct session *s, const char *name, const char *text)
+{
+	unsigned bytes = (unsigned)(200 + strlen(name) + strlen(text)), doubt = 16;
+
+	if (s->names_max == 0)
+		return false;
+	for (int i = 0; i < STATEMENTS_MAX; i++)
+		if (s->statements[i].used && s->statements[i].name[0]) {
+			bytes += (unsigned)(200 + strlen(s->statements[i].name) + strlen(s->statements[i].text));
+			doubt += 16;
+		}
+	return s->refused ? bytes + doubt > s->names_max : bytes > s->names_max + doubt;
+}
+
 static void take_parse(struct session *s, struct span body, struct bytes *out)
 {
 	const char *name = string_at(&body), *text = name ? string_at(&body) : NULL;
@@ -1100,6 +1115,10 @@ static void take_parse(struct session *s, struct span body, struct bytes *out)
 	if (*name && statement_of(s, name)) {
 		snprintf(line, sizeof line, "prepared statement \"%.100s\" already exists", name);
 		extended_fails(s, out, "42P05", line);
+		return;
+	}
+	if (*name && names_are_too_many(s, name, text)) {
+		extended_fails(s, out, TOO_MANY_CODE, TOO_MANY_TEXT);
 		return;
 	}
 	for (int i = 0; i < STATEMENTS_MAX && !p; i++)

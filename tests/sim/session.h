@@ -52,9 +52,12 @@ struct session {
 	char standard[SETTINGS][SETTING_BYTES];
 	char told[SETTINGS][SETTING_BYTES];
 	char mine[80], mine_saved[80]; /* the temporary table of this session; empty: there is none */
-	char status;                   /* I T E */
-	bool implicit;                 /* in an implicit transaction */
-	bool skipping;                 /* until Sync */
+	/* Of a client's own: the most bytes that its names may take, 0: any; and whether it was just told that they do. */
+	unsigned names_max;
+	bool refused;
+	char status;     /* I T E */
+	bool implicit;   /* in an implicit transaction */
+	bool skipping;   /* until Sync */
 	bool untouched;  /* a plain BEGIN, and nothing since: the pooler may know more of it than PostgreSQL */
 	uint8_t copying; /* 1: asked for by Query, 2: by Execute */
 	unsigned copy_rows, copy_fails_at;
@@ -83,6 +86,10 @@ struct session {
 
 struct session *session_new(void);
 void session_free(struct session *);
+
+/* What the pooler says in PostgreSQL's place when a client's names take more than names_max. */
+#define TOO_MANY_CODE "53400"
+#define TOO_MANY_TEXT "too many prepared statements"
 
 /* A setting of the startup packet. */
 void session_start_with(struct session *, struct span name, struct span value);
