@@ -33,6 +33,9 @@
 #define OWN_SETTINGS (LOOK_READING | LOOK_UNKNOWN | LOOK_UNNAMED)
 #define OWN_NAMES    (LOOK_TEMPORARY | LOOK_DEFINES | LOOK_UNKNOWN)
 
+/* Names of settings that one question asks for; more are too many to be carried (session/question.c). */
+#define SET_NAMES_MAX 200
+
 /* Marks after which the server must be asked. */
 #define ASKING \
 	(LOOK_SETTINGS | LOOK_TEMPORARY | LOOK_CURSOR | LOOK_LOCK | LOOK_PREPARE | LOOK_LISTEN | LOOK_UNKNOWN | \
@@ -193,7 +196,9 @@ static void add_names(struct channel *channel, const struct look *look)
 	bool ok = true;
 
 	for (unsigned i = 0; ok && i < look->count; i++) {
-		if (look->names[i].kind == LOOK_NAME_SET)
+		if (look->names[i].kind == LOOK_NAME_SET && r->set && params_count(r->set) >= SET_NAMES_MAX)
+			pin(channel, PIN_UNSEEN);
+		else if (look->names[i].kind == LOOK_NAME_SET)
 			ok = add_name(channel, &r->set, look->names[i].name, "");
 		else if (look->names[i].kind == LOOK_NAME_CALL && (look->marks & LOOK_UNKNOWN))
 			ok = add_name(channel, &r->called, look->names[i].name, "");

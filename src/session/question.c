@@ -68,33 +68,52 @@ static const struct part {
 };
 #define PARTS (sizeof parts / sizeof parts[0])
 
-/* What session_preload_libraries or an extension makes known only when it is loaded is asked for by name until then. */
-static bool add_settings(const struct question *q, struct buf *out)
+/* A longer value is too much to be sent to one server after the other: it stays where it is, and its client with it. So do more settings, or more
+ * bytes of them, than that. */
+#define VALUE_BYTES_MAX    16384
+#define SETTINGS_MAX       200
+#define SETTINGS_BYTES_MAX 65536
+
+/* What session_preload_libraries or an extension makes known only when it is loaded is asked for by name until then. The view of all settings takes
+ * PostgreSQL a millisecond, so it is read twice at most, however many names there are. */
+static bool add_names(const struct question *q, struct buf *out)
 {
 	const char *name, *value;
+	bool ok = true, first = true;
 	size_t i;
-	bool ok;
 
-	ok = buf_format(out,
-		"SELECT CASE context WHEN 'superuser' THEN 'S' ELSE 's' END,name,setting FROM pg_catalog.pg_settings WHERE "
-		"source OPERATOR(pg_catalog.=) 'session' AND name OPERATOR(pg_catalog.!~~) 'transaction\\_%%' UNION ALL "
-		"SELECT 's','role',r FROM pg_catalog.current_setting('role') AS r WHERE r OPERATOR(pg_catalog.<>) 'none' "
-		"UNION ALL SELECT 's','session_authorization',session_user::pg_catalog.text WHERE "
-		"session_user OPERATOR(pg_catalog.<>) ");
-	ok = ok && buf_add_literal(out, q->user);
 	for (i = 0; ok && q->set && i < params_count(q->set); i++) {
 		params_at(q->set, i, &name, &value);
 		if (!strchr(name, '.'))
 			continue;
-		ok = buf_format(out, " UNION ALL SELECT 's',") && buf_add_literal(out, span_text(name)) &&
-			buf_format(out, ",r FROM pg_catalog.current_setting(") &&
-			buf_add_literal(out, span_text(name)) &&
-			buf_format(out,
-				",true) AS r WHERE r IS NOT NULL AND NOT EXISTS (SELECT 1 FROM pg_catalog.pg_settings WHERE "
-				"pg_catalog.lower(name) OPERATOR(pg_catalog.=) pg_catalog.lower(") &&
-			buf_add_literal(out, span_text(name)) && buf_format(out, "))");
+		ok = buf_format(out,
+			     first ? " UNION ALL SELECT n,pg_catalog.current_setting(n,true),'' FROM pg_catalog.unnest(ARRAY["
+				   : ",") &&
+			buf_add_literal(out, span_text(name));
+		first = false;
 	}
-	return ok;
+	if (first)
+		return ok;
+	return ok &&
+		buf_format(out,
+			"]::pg_catalog.text[]) AS n WHERE pg_catalog.lower(n) OPERATOR(pg_catalog.<>) ALL (ARRAY("
+			"SELECT pg_catalog.lower(name) FROM pg_catalog.pg_settings WHERE name OPERATOR(pg_catalog.~~) '%%.%%'))");
+}
+
+static bool add_settings(const struct question *q, struct buf *out)
+{
+	return buf_format(out,
+		       "SELECT CASE WHEN pg_catalog.octet_length(v) OPERATOR(pg_catalog.>) %u THEN 'b' WHEN "
+		       "c OPERATOR(pg_catalog.=) 'superuser' THEN 'S' ELSE 's' END,n,CASE WHEN "
+		       "pg_catalog.octet_length(v) OPERATOR(pg_catalog.<=) %u THEN v END FROM ("
+		       "SELECT name AS n,setting AS v,context AS c FROM pg_catalog.pg_settings WHERE "
+		       "source OPERATOR(pg_catalog.=) 'session' AND name OPERATOR(pg_catalog.!~~) 'transaction\\_%%' "
+		       "UNION ALL SELECT 'role',pg_catalog.current_setting('role'),'' WHERE "
+		       "pg_catalog.current_setting('role') OPERATOR(pg_catalog.<>) 'none' "
+		       "UNION ALL SELECT 'session_authorization',session_user::pg_catalog.text,'' WHERE "
+		       "session_user OPERATOR(pg_catalog.<>) ",
+		       VALUE_BYTES_MAX, VALUE_BYTES_MAX) &&
+		buf_add_literal(out, q->user) && add_names(q, out) && buf_format(out, ") AS s WHERE v IS NOT NULL");
 }
 
 /* Functions whose text may set what no view shows. C and internal ones (13 and 12) are taken to leave nothing. */
@@ -186,6 +205,22 @@ static struct span read_value(struct reader *r)
 	return length == UINT32_MAX ? span_of("", 0) : read_bytes(r, length);
 }
 
+static void take_setting(struct answer *a, struct span name, struct span value)
+{
+	a->bytes += name.length + value.length;
+	/* It will not be asked for again, so no answer can say that it is gone. */
+	if (params_count(a->settings) == SETTINGS_MAX || a->bytes > SETTINGS_BYTES_MAX) {
+		a->pins |= 1u << PIN_UNSEEN;
+		return;
+	}
+	if (!is_plain(value) || !is_plain(name))
+		a->pins |= 1u << PIN_SETTING;
+	if (span_is(name, "role") || span_is(name, "session_authorization"))
+		a->role = true;
+	if (!params_put(&a->settings, name, value))
+		a->refused = true;
+}
+
 bool answer_row(struct answer *a, struct span body)
 {
 	struct reader r = reader_of(body);
@@ -196,16 +231,15 @@ bool answer_row(struct answer *a, struct span body)
 	if (!reader_done(&r) || columns != 3 || kind.length != 1)
 		return false;
 	switch (kind.at[0]) {
+	case 'b':
+		a->pins |= 1u << PIN_SETTING;
+		take_setting(a, name, span_of("", 0));
+		return true;
 	case 'S':
 		a->privileged = true;
 		__attribute__((fallthrough));
 	case 's':
-		if (!is_plain(value) || !is_plain(name))
-			a->pins |= 1u << PIN_SETTING;
-		if (span_is(name, "role") || span_is(name, "session_authorization"))
-			a->role = true;
-		if (!params_put(&a->settings, name, value))
-			a->refused = true;
+		take_setting(a, name, value);
 		return true;
 	case 'u':
 		a->pins |= 1u << PIN_UNSEEN;

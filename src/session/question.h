@@ -44,6 +44,7 @@ struct answer {
 	struct params *settings; /* owned: what is set in the session, when settings_asked */
 	struct topics
 		topics; /* owned: what it LISTENs to, when PIN_LISTEN is among `asked`; cut at one more than are shared */
+	size_t bytes;   /* of settings so far */
 	bool settings_asked, privileged, role, refused;
 };
 

@@ -6,6 +6,7 @@
 
 #include <cmocka.h>
 
+#include "base/text.h"
 #include "base/writer.h"
 #include "session/question.h"
 
@@ -60,7 +61,7 @@ static void only_what_may_be_there_is_asked_for(void **state)
 	assert_null(strstr(text, "pg_settings"));
 	assert_null(strstr(text, "pg_depend"));
 	text = asked(LOOK_SETTINGS, "app.it's", NULL);
-	assert_non_null(strstr(text, "current_setting(E'app.it''s'"));
+	assert_non_null(strstr(text, "unnest(ARRAY[E'app.it''s']"));
 	assert_non_null(strstr(text, "E'o''app'"));
 	assert_null(strstr(text, "pg_locks"));
 	text = asked(LOOK_UNKNOWN, NULL, "mine");
@@ -158,6 +159,38 @@ static void a_privileged_setting_under_another_role_stays_where_it_is(void **sta
 	answer_fini(&a);
 }
 
+static void what_is_too_long_or_too_much_stays_where_it_is(void **state)
+{
+	struct question q = { .marks = LOOK_SETTINGS };
+	char name[40], value[5000];
+	struct answer a;
+
+	(void)state;
+	answer_begin(&a, &q, empty);
+	assert_true(take(&a, "b", "app.long", NULL));
+	assert_int_equal(a.pins, 1 << PIN_SETTING);
+	/* It is asked for again, so that its end is noticed. */
+	assert_string_equal(params_get(a.settings, span_text("app.long")), "");
+	for (unsigned i = 0; i < 199; i++) {
+		text_format(name, sizeof name, "app.s%u", i);
+		assert_true(take(&a, "s", name, "x"));
+	}
+	assert_int_equal(a.pins, 1 << PIN_SETTING);
+	assert_true(take(&a, "s", "app.more", "x"));
+	assert_int_equal(a.pins, 1 << PIN_SETTING | 1 << PIN_UNSEEN);
+	answer_fini(&a);
+	memset(value, 'x', sizeof value - 1);
+	value[sizeof value - 1] = 0;
+	answer_begin(&a, &q, empty);
+	for (unsigned i = 0; i < 14; i++) {
+		text_format(name, sizeof name, "app.s%u", i);
+		assert_int_equal(a.pins, 0);
+		assert_true(take(&a, "s", name, value));
+	}
+	assert_int_equal(a.pins, 1 << PIN_UNSEEN);
+	answer_fini(&a);
+}
+
 static void a_value_that_depends_on_the_encoding_stays_where_it_is(void **state)
 {
 	struct question q = { .marks = LOOK_SETTINGS };
@@ -178,6 +211,7 @@ int main(void)
 		cmocka_unit_test(rows_become_settings_and_pins),
 		cmocka_unit_test(what_it_listens_to_is_told_by_name),
 		cmocka_unit_test(a_privileged_setting_under_another_role_stays_where_it_is),
+		cmocka_unit_test(what_is_too_long_or_too_much_stays_where_it_is),
 		cmocka_unit_test(a_value_that_depends_on_the_encoding_stays_where_it_is),
 	};
 

@@ -4,7 +4,7 @@ import os
 import threading
 
 import wire
-from harness import Story, helper, takes
+from harness import Story, helper, takes, wait_until
 from wire import SYNC, bind, close, execute, parse, query
 
 BIG = bool(os.environ.get("LIVE_BIG"))
@@ -149,6 +149,43 @@ class Names(Flood):
         self.meanwhile(flood)
         self.memory_is_bounded(32 << 20)
         self.assertEqual("prepared", client.run_prepared("name").value)
+
+
+class Settings(Flood):
+    LENGTH = 200 << 20 if BIG else 20 << 20
+
+    @helper
+    def reasons(self):
+        return [row["reason"] for row in self.proxy.show("PINS")]
+
+    @takes(PATIENCE)
+    def a_long_value_stays_on_its_server_and_is_not_kept(self):
+        client = self.client()
+        self.meanwhile(client.query, f"SELECT set_config('app.tenant', repeat('x', {self.LENGTH}), false) IS NULL")
+        self.memory_is_bounded(4 << 20)
+        for _ in range(4):
+            self.assertEqual(str(self.LENGTH), client.value("SELECT length(current_setting('app.tenant'))"))
+        self.assertIn("a setting that can not be given to another server", self.reasons())
+        client.query("SET app.tenant = 'short'")
+        wait_until("it is carried again", lambda: not self.reasons())
+        self.assertEqual("short", client.value("SHOW app.tenant"))
+
+    @takes(PATIENCE)
+    def many_settings_stay_on_their_server(self):
+        client = self.client()
+        count = 2000 if BIG else 250
+
+        def flood():
+            for number in range(0, count, 10):
+                client.query("; ".join(f"SET flood.s{each} = 'value {each}'" for each in range(number, number + 10)))
+        self.meanwhile(flood)
+        self.memory_is_bounded(4 << 20)
+        for number in range(0, count, 30):
+            self.assertEqual(f"value {number}", client.value(f"SHOW flood.s{number}"))
+        self.assertIn("a setting that can not be seen", self.reasons())
+        client.close()
+        for _ in range(4):
+            self.assertIn(self.other.value("SELECT current_setting('flood.s1', true)"), (None, ""))
 
 
 class Texts(Flood):

@@ -481,7 +481,7 @@ static void parse_select(const char *at, struct parsed *p)
 		p->verb = VERB_ROW;
 		text_copy(p->text, sizeof p->text, "1");
 		at++;
-	} else if (strncmp(at, "CASE context ", 13) == 0) {
+	} else if (strncmp(at, "CASE WHEN pg_catalog.octet_length(v)", 36) == 0) {
 		p->verb = VERB_QUESTION;
 		p->configs = at;
 		return;
