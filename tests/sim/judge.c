@@ -15,7 +15,7 @@
 
 static struct house *house;
 static struct limits limits, old_limits; /* in force; and the largest of a short time before */
-static time_us limits_since;
+static time_us limits_since, began_at;
 
 /* The last look at everybody who waits: whom was he behind? */
 struct waiter {
@@ -54,7 +54,7 @@ void judge_begin(struct house *h, const struct limits *l)
 {
 	house = h;
 	limits = old_limits = *l;
-	limits_since = world.now;
+	limits_since = began_at = world.now;
 	waiter_count = passed_count = begun_count = 0;
 	memset(stills, 0, sizeof stills);
 }
@@ -108,6 +108,14 @@ void judge_statement(struct backend *b, const char *text)
 				"backend %u is in a transaction of c%d, and c%d says: %s", b->process, b->owner, tag,
 				text);
 	b->owner = tag;
+	if (b->replicates != p->replicates)
+		broken("a connection for replication is lent to nobody",
+			"c%d, which %s for replication, runs on backend %u, which %s", tag,
+			p->replicates ? "came" : "did not come", b->process, b->replicates ? "is" : "is not");
+	if (b->replicates && b->only >= 0 && b->only != tag)
+		broken("a connection for replication is lent to nobody", "backend %u was c%d's, and c%d says: %s",
+			b->process, b->only, tag, text);
+	b->only = tag;
 	if (limits.transparent && b->session->mine[0]) {
 		char quoted[100];
 
@@ -248,6 +256,8 @@ static void judge_reaped(struct person *p, const char *sqlstate)
 	world.reaped++;
 	if (p->kind != PERSON_GOOD)
 		broken("the leak guard ends no operator", "c%u", p->id);
+	if (p->replicates)
+		broken("the leak guard ends no replication", "c%u", p->id);
 	if (strcmp(sqlstate, "57P05") != 0 && strcmp(sqlstate, "25P03") != 0)
 		broken("who is ended is told why", "c%u: %s", p->id, sqlstate);
 	/* Longer ago than a way there and back (more of them where the last words do not go through at once), and a slow worker
@@ -275,15 +285,22 @@ void judge_fatal(struct person *p, const char *sqlstate, const char *message)
 		return;
 	if (strcmp(message, "client_idle_timeout") == 0 && limits.client_idle_timeout > 0)
 		return;
-	if (strcmp(message, "query timeout") == 0 && limits.query_timeout > 0)
+	if (strcmp(message, "query timeout") == 0 && limits.query_timeout > 0 && !p->replicates)
 		return;
 	if (contains(message, "the leak guard ended")) {
 		judge_reaped(p, sqlstate);
 		return;
 	}
-	if (strcmp(message, "idle transaction timeout") == 0 && limits.idle_transaction_timeout > 0)
+	/* What goes over a connection for replication has no end that a limit could be for. */
+	if (strcmp(message, "idle transaction timeout") == 0 && limits.idle_transaction_timeout > 0 && !p->replicates)
 		return;
-	if (strcmp(message, "transaction timeout") == 0 && limits.transaction_timeout > 0)
+	if (strcmp(message, "transaction timeout") == 0 && limits.transaction_timeout > 0 && !p->replicates)
+		return;
+	/* A RELOAD that changes its entry ends it. */
+	if (p->replicates && strcmp(sqlstate, "57P01") == 0 && p->came <= limits_since && limits_since > began_at)
+		return;
+	/* What its own server says is its own. */
+	if (p->replicates && p->state == PERSON_GREETED && (server || strcmp(sqlstate, "53300") == 0))
 		return;
 	if (p->state == PERSON_GREETED && strcmp(sqlstate, "08006") == 0 && world.now < p->came + 3 * SECOND_US)
 		broken("a login outlives the server that it learned from", "c%u (%s/%s) is told %s", p->id, p->database,
@@ -743,8 +760,12 @@ void judge_rest(void)
 	unsigned backends = 0;
 
 	core_totals(house->core, &totals);
-	for (struct backend *b = cluster.backends; b; b = b->next)
+	for (struct backend *b = cluster.backends; b; b = b->next) {
 		backends += counts(b) && !b->monitor && !b->aside;
+		if (b->replicates && counts(b))
+			broken("a connection for replication ends with its client", "backend %u of c%d is there",
+				b->process, b->only);
+	}
 	if (totals.clients != 0 || totals.lent != 0 || totals.waiting != 0)
 		broken("who leaves leaves nothing behind", "%u clients, %u leases, %u waiting", totals.clients,
 			totals.lent, totals.waiting);

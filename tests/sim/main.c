@@ -111,6 +111,7 @@ static uint64_t play(uint64_t seed)
 	ways.transparent = house_is_transparent();
 	ways.listen = notes_begin() && ways.transparent;
 	ways.password = house_wants_passwords();
+	ways.replicate = chance(300);
 	ways.span = chance(500) && !notes_move() ? between(1, SECOND_US) : between(1, 20 * SECOND_US);
 	ways.leaves = world.plain ? 0 : (unsigned)pick(500);
 	ways.cancels = (unsigned)pick(500);

@@ -468,7 +468,7 @@ static void converse(struct person *p)
 		copy_in(p);
 		return;
 	}
-	if (chance(20)) {
+	if (chance(20) && !p->replicates) {
 		story("c%u: FunctionCall", p->id);
 		say_message(p, 'F', "\0\0\0\1\0\0\0\0\0\0", 10);
 		return;
@@ -918,6 +918,10 @@ static void send_startup(struct person *p)
 	n += (size_t)snprintf(packet + n, sizeof packet - n, "%s", p->user) + 1;
 	n += (size_t)snprintf(packet + n, sizeof packet - n, "database") + 1;
 	n += (size_t)snprintf(packet + n, sizeof packet - n, "%s", p->database) + 1;
+	if (p->replicates) {
+		n += (size_t)snprintf(packet + n, sizeof packet - n, "replication") + 1;
+		n += (size_t)snprintf(packet + n, sizeof packet - n, "database") + 1;
+	}
 	for (int i = 0; i < SETTINGS; i++) {
 		if (!p->has[i])
 			continue;
@@ -1119,7 +1123,8 @@ static void come(void *who, uint64_t what)
 	}
 	p->came = p->since = world.now;
 	p->end = wire_dial(0x0a000009, 6432, person_wakes, p);
-	story("c%u: comes (wire %u, %s/%s)", p->id, p->end->wire->number, p->database, p->user);
+	story("c%u: comes (wire %u, %s/%s%s)", p->id, p->end->wire->number, p->database, p->user,
+		p->replicates ? ", for replication" : "");
 	if (p->kind == PERSON_HOSTILE)
 		world_after(between(1, 5 * SECOND_US), hostile_leaves, p, 0);
 	else if (p->kind == PERSON_GOOD && chance(ways.leaves))
@@ -1159,6 +1164,10 @@ static void person_new(enum person_kind kind)
 	p->cancels = kind == PERSON_GOOD && chance(ways.cancels) ? (unsigned)pick(400) : 0;
 	if (ways.listen)
 		p->listens = chance(notes_move() ? 950 : 800) ? 200 + (unsigned)pick(700) : 0;
+	/* It may say simple queries alone (PostgreSQL's manual, "Streaming Replication Protocol"). */
+	p->replicates = kind == PERSON_GOOD && ways.replicate && chance(200) && strcmp(p->database, "stat") != 0;
+	if (p->replicates)
+		p->extended = p->named = p->pipelined = p->listens = 0;
 	if (kind == PERSON_OPERATOR) {
 		p->pipelined = 0;
 		p->talks *= reaping ? 8 : 1;

@@ -31,6 +31,7 @@ struct person {
 	char wanted[SETTINGS][SETTING_BYTES];
 	bool has[SETTINGS], touched[SETTINGS];
 	bool has_any, protocol_32, wants_ssl;
+	bool replicates; /* a connection for replication: a server of its own, as long as it is there */
 	uint8_t key[40];
 	size_t key_length;
 	unsigned cancels_sent, cancels_seen;
@@ -61,6 +62,7 @@ struct people_ways {
 	unsigned names_max; /* bytes that those of one client may take; 0: any */
 	bool transparent;   /* whatever a session holds is its own */
 	bool listen;        /* some LISTEN */
+	bool replicate;     /* some come for replication */
 	bool password;
 	time_us span; /* over which they come */
 	unsigned leaves, cancels, slow;

@@ -169,6 +169,7 @@ static void take_startup(struct backend *b, struct span packet)
 		}
 		if (strcmp(key, "application_name") == 0 && strcmp(value, "pgweir listener") == 0)
 			b->aside = true;
+		b->replicates = b->replicates || strcmp(key, "replication") == 0;
 		if (strcmp(key, "user") == 0)
 			snprintf(b->user, sizeof b->user, "%s", value);
 		else if (strcmp(key, "database") == 0)
@@ -361,7 +362,7 @@ static bool backend_arrives(void *who, struct end *e)
 		return false;
 	b = mine_new(sizeof *b);
 	b->end = e;
-	b->owner = -1;
+	b->owner = b->only = -1;
 	b->next = cluster.backends;
 	cluster.backends = b;
 	e->owner = b;

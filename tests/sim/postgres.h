@@ -19,6 +19,8 @@ struct backend {
 	bool counted; /* it takes one of max_connections */
 	bool monitor; /* it calls itself a monitor: what it asks is answered in monitor.c */
 	bool aside;   /* it calls itself a listener: in no pool */
+	bool replicates;
+	int only;     /* for replication: the one client that it was made for; -1: not known yet */
 	bool heeds;   /* it LISTENs to something */
 	bool beyond;  /* it is in the other database to which RELOAD leads clients of "app" too */
 	size_t heard; /* of what was committed, up to where: see notes.c */
