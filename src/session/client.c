@@ -13,8 +13,9 @@
 #include "wire/frame.h"
 #include "wire/startup.h"
 
-/* A password message: PostgreSQL itself allows 65535 bytes. */
-#define PROOF_BYTES_MAX 65536
+/* A password message. PostgreSQL allows 65,535 bytes, which each stranger could make us collect; tokens that serve as passwords have a few
+ * thousand. */
+#define PROOF_BYTES_MAX 8192
 
 enum client_state {
 	STATE_HELLO,

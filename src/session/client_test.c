@@ -624,7 +624,7 @@ static void trust_is_for_known_users_and_any_for_all(void **state)
 
 static void what_comes_instead_of_a_password_ends_the_login(void **state)
 {
-	static const uint8_t query[] = "Q\0\0\0\015SELECT 1", huge[] = { 'p', 0, 1, 0, 5 },
+	static const uint8_t query[] = "Q\0\0\0\015SELECT 1", huge[] = { 'p', 0, 0, 0x20, 5 },
 			     broken[] = { 'p', 0, 0, 0, 3 }, terminate[] = { 'X', 0, 0, 0, 4 };
 
 	(void)state;
