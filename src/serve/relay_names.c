@@ -418,23 +418,76 @@ static void add_frame(struct guest *guest, struct span whole)
 	outbox_add(&guest->worker->to_server, whole.at, whole.length);
 }
 
-/* A statement too long to keep lives on the one server where it was sent, and its client with it. */
-static enum step parse_long(struct guest *guest, struct span body)
+static bool is_long(const struct statement *statement)
 {
+	return statement->tail_length == 0;
+}
+
+/* The server must say an error, with what that does to a transaction. So the text is sent for a name that is surely in use there, as the
+ * empty statement is allowed even in an aborted block: that is the error, or an earlier one. */
+static bool occupy_name(struct guest *guest)
+{
+	if (!send_close(guest, NULL, TRACK_OURS, 0) || !relay_owe(guest, TRACK_PARSE, TRACK_OURS, 0))
+		return false;
+	add_parse(guest, NULL, span_of("\0\0", 3));
+	return true;
+}
+
+static bool send_in_vain(struct guest *guest, struct span tail, uint32_t tag)
+{
+	if (!occupy_name(guest) || !relay_owe(guest, TRACK_PARSE, TRACK_AGAIN, tag))
+		return false;
+	add_parse(guest, NULL, tail);
+	return true;
+}
+
+static bool note_again(struct guest *guest, struct statement *known, struct span name)
+{
+	if (relay_note_name(&guest->again, known->id, name))
+		return true;
+	guest_complain(guest, SQLSTATE_OUT_OF_MEMORY, "out of memory", NULL, NULL);
+	return false;
+}
+
+/* The same with a text that is too long to keep: it goes on as it comes, behind another name. */
+static enum step parse_long_again(
+	struct guest *guest, struct span here, size_t more, struct span name, struct statement *known)
+{
+	struct outbox *o = &guest->worker->to_server;
+	char server_name[STATEMENT_NAME];
+	size_t length = name_on_server(guest, NULL, server_name) + 1;
+
+	if (!note_again(guest, known, name) || !occupy_name(guest) ||
+		!relay_owe(guest, TRACK_PARSE, TRACK_AGAIN, known->id))
+		return STEP_STOP;
+	memcpy(relay_header(outbox_room(o, FRAME_HEADER + length), 'P', length + here.length + more), server_name,
+		length);
+	outbox_add(o, here.at, here.length);
+	return STEP_TAKEN;
+}
+
+/* A statement too long to keep lives on the one server where it was sent, and its client with it. */
+static enum step parse_long(struct guest *guest, struct span in, struct frame frame)
+{
+	size_t here = in.length - FRAME_HEADER < frame.body ? in.length - FRAME_HEADER : frame.body;
+	struct span body = span_of(in.at + FRAME_HEADER, here);
 	struct reader r = reader_of(body);
 	struct span name = read_string(&r);
-	struct statement *marker;
+	struct statement *marker, *known;
 	bool ok;
 
 	if (!reader_ok(&r))
-		return body.length < WHOLE_MAX                ? STEP_WAIT
-			: relay_owe(guest, TRACK_PARSE, 0, 0) ? STEP_FORWARD
-							      : STEP_STOP;
+		return here < WHOLE_MAX ? STEP_WAIT : relay_owe(guest, TRACK_PARSE, 0, 0) ? STEP_FORWARD : STEP_STOP;
 	if (is_reserved(guest, name))
 		return refuse_reserved(guest);
+	if (name.length > 0 && pending_unsure(guest, name))
+		return pending_hold(guest);
+	known = name.length > 0 ? pending_get(guest, name) : NULL;
+	if (known && !is_long(known))
+		return parse_long_again(guest, span_skip(body, name.length + 1), frame.body - here, name, known);
 	if (!relay_owe(guest, TRACK_PARSE, 0, TAG_LONG))
 		return STEP_STOP;
-	if (name.length > 0 && !names_get(&guest->names, name)) {
+	if (name.length > 0 && !known) {
 		marker = statement_take(guest->worker->house->statements, span_of("", 0), NULL, 0);
 		ok = marker && pending_reserve(guest) && names_put(&guest->names, name, marker);
 		statement_drop(marker);
@@ -448,81 +501,6 @@ static enum step parse_long(struct guest *guest, struct span body)
 	return STEP_FORWARD;
 }
 
-static bool is_long(const struct statement *statement)
-{
-	return statement->tail_length == 0;
-}
-
-/* In a ring: the list is its newest, and that one's next is the oldest. */
-struct again {
-	struct again *next;
-	uint32_t tag;
-	char name[];
-};
-
-bool relay_note_name(struct again **list, uint32_t tag, struct span name)
-{
-	struct again *newest = *list, *again = malloc(sizeof *again + name.length + 1);
-
-	if (!again)
-		return false;
-	again->tag = tag;
-	text_copy_span(again->name, name.length + 1, name);
-	again->next = newest ? newest->next : again;
-	if (newest)
-		newest->next = again;
-	*list = again;
-	return true;
-}
-
-/* The one before the oldest with this tag; NULL: there is none. */
-static struct again *before_oldest(struct again *newest, uint32_t tag)
-{
-	struct again *before = newest;
-
-	if (!newest || tag > STATEMENT_ID_LAST)
-		return NULL; /* no statement's */
-	while (before->next->tag != tag && tag != 0) {
-		before = before->next;
-		if (before == newest)
-			return NULL;
-	}
-	return before;
-}
-
-const char *relay_noted_name(struct again *list, uint32_t tag)
-{
-	struct again *before = before_oldest(list, tag);
-
-	return before ? before->next->name : NULL;
-}
-
-void relay_name_over(struct again **list, uint32_t tag)
-{
-	struct again *before = before_oldest(*list, tag), *over;
-
-	if (!before)
-		return;
-	over = before->next;
-	before->next = over->next;
-	if (over == *list)
-		*list = over == before ? NULL : before;
-	free(over);
-}
-
-/* The server must say an error, with what that does to a transaction. So the text is sent for a name that is surely in use there, as the
- * empty statement is allowed even in an aborted block: that is the error, or an earlier one. */
-static bool send_in_vain(struct guest *guest, struct span tail, uint32_t tag)
-{
-	if (!send_close(guest, NULL, TRACK_OURS, 0) || !relay_owe(guest, TRACK_PARSE, TRACK_OURS, 0))
-		return false;
-	add_parse(guest, NULL, span_of("\0\0", 3));
-	if (!relay_owe(guest, TRACK_PARSE, TRACK_AGAIN, tag))
-		return false;
-	add_parse(guest, NULL, tail);
-	return true;
-}
-
 /* The name is in use: the server says so; relay_server puts the client's name into the text. */
 static enum step parse_again(
 	struct guest *guest, struct span whole, struct span name, struct span tail, struct statement *known)
@@ -533,11 +511,7 @@ static enum step parse_again(
 		add_frame(guest, whole);
 		return STEP_TAKEN;
 	}
-	if (!relay_note_name(&guest->again, known->id, name)) {
-		guest_complain(guest, SQLSTATE_OUT_OF_MEMORY, "out of memory", NULL, NULL);
-		return STEP_STOP;
-	}
-	return send_in_vain(guest, tail, known->id) ? STEP_TAKEN : STEP_STOP;
+	return note_again(guest, known, name) && send_in_vain(guest, tail, known->id) ? STEP_TAKEN : STEP_STOP;
 }
 
 /* What a client may keep here has an end, as a session of PostgreSQL has one in memory. */
@@ -647,7 +621,7 @@ enum step relay_parse(struct guest *guest, struct span in, struct frame frame)
 		return relay_owe(guest, TRACK_PARSE, 0, 0) ? STEP_FORWARD : STEP_STOP;
 	}
 	if (frame.body > guest->worker->config->statement_text_max)
-		return parse_long(guest, span_of(in.at + FRAME_HEADER, in.length - FRAME_HEADER));
+		return parse_long(guest, in, frame);
 	if (in.length < total)
 		return total <= WHOLE_MAX ? STEP_WAIT : STEP_COLLECT;
 	relay_note_request(guest);

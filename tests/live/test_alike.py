@@ -246,6 +246,15 @@ class Prepared(Alike):
         self.alike(synced(parse("", "BEGIN")), reads, reads, "COMMIT", reads)
         self.alike(synced(parse("", "DEALLOCATE ALL")), synced(parse("s", "SELECT 1")), reads, synced(bind("", "s"), execute()))
 
+    @takes(120)
+    def a_text_too_long_to_keep_takes_no_name_that_is_in_use(self):
+        """Longer than statement_text_max: nobody looks at it, and the server is sent it as it comes."""
+        long = "SELECT 'long' /*" + "x" * 1100000 + "*/"
+        reads, again = synced(bind("", "s"), execute()), synced(parse("s", long), bind("", "s"), execute())
+        self.alike(synced(parse("s", "SELECT 'short'")), again, reads, "BEGIN", again, "SELECT 1", "ROLLBACK", [again, reads], "BEGIN", "SELECT 1/0", again, "ROLLBACK", reads,
+                   synced(parse("t", "SELECT 'short'"), parse("t", long)), synced(bind("", "t"), execute()), synced(close("S", "s")), again, reads, synced(parse("s", "SELECT 'short'")), again, reads,
+                   synced(close("S", "s")), synced(parse("s", "SELECT 'short'")), reads)
+
     def unknown_names_are_postgresqls_errors(self):
         self.alike(synced(describe("S", "none")), synced(describe("P", "none")), synced(describe("S")), synced(describe("P")), synced(bind("", "none")), synced(execute("none")), synced(close("S", "none")),
                    synced(close("P", "none")), "EXECUTE none", "DEALLOCATE none", "DEALLOCATE PREPARE none", "CLOSE none", "FETCH none", "SELECT 1")
