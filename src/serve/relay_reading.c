@@ -51,8 +51,9 @@ struct statement *relay_read_again(struct guest *guest, struct span name, struct
 
 	if (pending_changes(guest, name))
 		return statement;
-	/* What its names mean PostgreSQL itself looks up again, where it was prepared before. */
-	if (statement_suits(statement, find_reading(guest)) &&
+	/* What its names mean PostgreSQL itself looks up again, where it was prepared before; but that a temporary object is in front now it notices only
+	 * when a session makes its first, and a server that was used before has made it. */
+	if (statement_suits(statement, find_reading(guest)) && !remains_may_hide(guest, statement) &&
 		(remains_names_known(guest) || statement_is_apart(statement) ||
 			prepared_look(channel->prepared, statement, channel->batch) == PREPARED_READY))
 		return statement;

@@ -100,6 +100,11 @@ static void vacate_databases(struct channel *channel)
 	worker_step(worker, &event);
 }
 
+static bool has_temporary(const struct remains *r)
+{
+	return ((r->touched | r->asking) & LOOK_TEMPORARY) || is_pinned(r, PIN_TEMPORARY);
+}
+
 void remains_mark(struct channel *channel, uint32_t marks)
 {
 	struct remains *r = &channel->remains;
@@ -127,6 +132,8 @@ void remains_mark(struct channel *channel, uint32_t marks)
 		pin(channel, PIN_UNSEEN);
 	if (marks & (LOOK_UNNAMED | LOOK_UNKNOWN | LOOK_RESET))
 		r->ends_unseen = false;
+	if ((marks & LOOK_TEMPORARY) && !has_temporary(r))
+		r->hides = statement_newest(channel->worker->house->statements);
 	r->own_settings = r->own_settings || (marks & OWN_SETTINGS);
 	r->own_names = r->own_names || (marks & OWN_NAMES);
 	r->touched |= marks & ASKING;
@@ -710,6 +717,13 @@ bool remains_names_known(const struct guest *guest)
 	const struct remains *r = &guest->channel->remains;
 
 	return !r->own_names && !is_pinned(r, PIN_TEMPORARY) && !is_pinned(r, PIN_UNASKED);
+}
+
+bool remains_may_hide(const struct guest *guest, const struct statement *statement)
+{
+	const struct remains *r = &guest->channel->remains;
+
+	return has_temporary(r) && (!statement_is_apart(statement) || statement->id <= r->hides);
 }
 
 bool remains_part(struct channel *channel)

@@ -56,6 +56,7 @@ struct remains {
 	bool unsure;       /* ... and so the server is cleaned, whatever it says */
 	bool own_settings; /* those that decide how a text is read may not be what they are known to be */
 	bool own_names;    /* a name may mean something that is not there for others */
+	uint32_t hides;    /* ... that is temporary, since the statement with this id was the newest */
 	bool defines;      /* a statement of this lease may have changed the catalogue */
 	unsigned seen_version; /* of what the catalogue says, when a statement of this lease was first looked at; 0: none was */
 	struct catalog_reading reading;
@@ -128,6 +129,9 @@ bool remains_learn_catalog(struct channel *);
  * everybody else, no temporary object or change of the catalogue's own being in front of that. */
 bool remains_settings_known(const struct guest *);
 bool remains_names_known(const struct guest *);
+
+/* A temporary object may have come in front of what a name of this statement meant when it was read. */
+bool remains_may_hide(const struct guest *, const struct statement *);
 
 /* Before the first statement of a lease. False: memory refused. */
 bool remains_begin(struct channel *);

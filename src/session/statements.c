@@ -183,6 +183,16 @@ bool statement_suits(const struct statement *statement, const struct params *rea
 	return shared->apart || (reading && shared->reading == reading);
 }
 
+uint32_t statement_newest(struct statement_book *book)
+{
+	uint32_t id;
+
+	lock_take(book->lock);
+	id = book->last_id;
+	lock_drop(book->lock);
+	return id;
+}
+
 bool statement_is_apart(const struct statement *statement)
 {
 	return shared_seen(statement)->apart;

@@ -35,6 +35,9 @@ bool statement_suits(const struct statement *, const struct params *reading);
 
 bool statement_is_apart(const struct statement *);
 
+/* The id of the newest one: those that come have greater ids, for the next four thousand million. */
+uint32_t statement_newest(struct statement_book *);
+
 /* Whether who prepares this text now, at this version of the catalogue, is given this one. */
 bool statement_is_current(const struct statement *, unsigned version);
 struct statement *statement_keep(struct statement *);

@@ -313,6 +313,14 @@ class Reading(Alike):
         self.alike("CREATE TEMP TABLE t (x text, z text)", "INSERT INTO t VALUES ('my', 'own')", synced(parse("s", text)), reads, reads, "DROP TABLE t", synced(close("S", "s"), parse("s", text)), reads, reads)
         self.alike("BEGIN", "CREATE TEMP TABLE t (x text, z text) ON COMMIT DROP", [synced(parse("s", text)), reads], "COMMIT", synced(close("S", "s"), parse("s", text)), reads)
         self.alike(synced(parse("s", text)), reads, "CREATE TEMP TABLE t (x text, z text)", synced(parse("other", text)), synced(bind("", "other"), execute()))
+        # Whoever has been on a server made its schema of temporary objects.
+        with wire.Client(self.proxy.address, database="alike") as before:
+            for _ in range(SERVERS):
+                before.query("BEGIN; CREATE TEMP TABLE t (x int) ON COMMIT DROP; COMMIT")
+        self.alike(synced(parse("s", text)), reads, reads, reads, "CREATE TEMP TABLE t (x int)", "INSERT INTO t VALUES (77)", reads, "DROP TABLE t", reads, reads)
+        self.alike(synced(parse("s", text)), reads, reads, reads, ["BEGIN", "CREATE TEMP TABLE t (x int) ON COMMIT DROP", reads, synced(describe("S", "s"), bind("", "s"), execute()), "COMMIT", reads], reads)
+        self.alike([*[synced(run("SET escape_string_warning = off")), synced(parse("s", text)), reads], "CREATE TEMP TABLE t (x int)", reads, synced(parse("", "SELECT 2")), reads])
+        self.alike(synced(parse("s", text)), reads, reads, ["SELECT 78 AS x INTO TEMP t", reads], "BEGIN", "DROP TABLE t", reads, "ROLLBACK", reads)
         self.each()
 
     def a_table_that_was_made_in_front_of_anothers_is_meant_from_then_on(self):
