@@ -26,7 +26,7 @@
  *   instance db1 visit | left                           a server of a pool with several hosts asks for a place there; gives it back
  *   instance db1 budget N|unknown aside N              what was read of that PostgreSQL server; without a word: what is so there
  *   client 1 enters [on worker 1] · named [app/web] · settled · logs in [app/web] [on worker 1] (all three)
- *          · wants a server [of app/web] [since 3s] · gives up · drops a database · leaves
+ *          · wants a server [of app/web] [since 3s] [rather server 1] · gives up · drops a database · leaves
  *          · enters, logs in: also [of origin billing [at 10.0.0.7] [weighs N]]
  *   clients 1..100 ...                                 each of them the same; effects are counted: "admit x200"
  *   server 1 ready · cleaning · arrives · closing · unfit · lost · cut (lost, not proven) · full [for its role|for its database]
@@ -405,6 +405,14 @@ static bool client_does(struct story *t, uint32_t n)
 		event.pool = take(t, "of") ? pool_named(t, word(t)) : p->pool;
 		if (take(t, "since"))
 			event.since = duration(t);
+		if (take(t, "rather") && take(t, "server")) {
+			uint32_t rather = number(t);
+
+			if (rather == 0 || rather > t->servers_count)
+				wrong(t, "no server %u was dialed", rather);
+			else
+				event.server = t->servers[rather];
+		}
 		if (!t->wrong)
 			feed(t, event);
 	} else if (take(t, "gives") || take(t, "give")) {

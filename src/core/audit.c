@@ -126,6 +126,27 @@ static void audit_line_clients(const struct line *line)
 	}
 }
 
+static void audit_heirs(const struct core *core, const struct pool *pool)
+{
+	uint32_t heirs = 0;
+	time_us before = 0;
+
+	audit_list(&pool->heirs, pool->heirs_count);
+	for (const struct link *l = pool->heirs.next; l != &pool->heirs; l = l->next) {
+		const struct client *c = link_owner(l, struct client, link);
+
+		check(c->want == WANT_HEIR && c->pool == pool && c->server == NULL);
+		check(c->awaits && c->awaits->heir == c && c->awaits->pool == pool);
+		check(c->awaits->state == SERVER_LENT || c->awaits->state == SERVER_CLEANING ||
+			c->awaits->state == SERVER_MOVING);
+		check(c->awaits_until >= before && core->deadline);
+		before = c->awaits_until;
+	}
+	for (const struct line *line = pool->lines; line; line = line->hh.next)
+		heirs += line->heirs;
+	check(heirs == pool->heirs_count);
+}
+
 static void audit_lines(const struct core *core, const struct pool *pool)
 {
 	uint32_t waiting = 0, kept = 0, lines = 0, resting = 0, groups_standing = 0, slot = 0;
@@ -141,7 +162,7 @@ static void audit_lines(const struct core *core, const struct pool *pool)
 		check(line->pool == pool && line->turn.held == line->lent + line->promised);
 		check(line->weight >= 1 && line->weight <= WEIGHT_MOST && line->turn.load == line_load(line));
 		audit_line_clients(line);
-		check(rests == !(line->turn.held || line->waiting || line->kept_count));
+		check(rests == !(line->turn.held || line->waiting || line->kept_count || line->heirs));
 		/* The limit may have been lowered: then nobody waits for what is lent beyond it. */
 		if (most && line->key)
 			check(line->waiting == 0 || line->lent + line->waiting <= most);
@@ -254,7 +275,7 @@ static void audit_promises(const struct core *core, const struct pool *pool)
 	check(pool->is_keeper == (pool->rules.min_size > 0));
 	check((pool->lengths ? pool->lengths->leases.count : 0) == pool->leases);
 	check((pool->lengths ? pool->lengths->waits.count : 0) == pool->leases + pool->count[SERVER_LENT]);
-	check(pool->in_use == (pool->clients || pool->servers || pool->waiting || pool->kept));
+	check(pool->in_use == (pool->clients || pool->servers || pool->waiting || pool->kept || pool->heirs_count));
 	check(!pool->in_use || !pool->forgotten);
 }
 
@@ -285,7 +306,7 @@ static void audit_clients(const struct core *core)
 		door += c->stage == STAGE_DOOR;
 		login += c->stage == STAGE_LOGIN;
 		refused += c->stage == STAGE_REFUSED;
-		waiting += c->want == WANT_WAITS || c->want == WANT_KEPT;
+		waiting += c->want == WANT_WAITS || c->want == WANT_KEPT || c->want == WANT_HEIR;
 		lent += c->want == WANT_LENT;
 		check(c->stage != STAGE_SETTLED || c->want != WANT_NOTHING);
 		check((c->want == WANT_LENT) == (c->server != NULL));
@@ -306,7 +327,7 @@ void core_audit(const struct core *core)
 	const struct user *user;
 	uint32_t waiting = 0, servers = 0, clients = 0, full = 0;
 
-	check(core->out == NULL);
+	check(core->out == NULL && core->loose_heirs == 0);
 	check(core->scope.servers <= core->setup.servers_max);
 	for (uint32_t i = 0; i < core->pools_count; i++) {
 		const struct pool *pool = core->pools[i];
@@ -315,8 +336,9 @@ void core_audit(const struct core *core)
 		audit_servers(core, pool);
 		audit_workers(core, pool);
 		audit_lines(core, pool);
+		audit_heirs(core, pool);
 		audit_promises(core, pool);
-		waiting += pool->waiting + pool->kept;
+		waiting += pool->waiting + pool->kept + pool->heirs_count;
 		servers += pool->servers;
 		clients += pool->clients;
 		full += pool->full_since != 0;

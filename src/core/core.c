@@ -138,6 +138,8 @@ void core_step(struct core *core, const struct event *event, struct effects *eff
 	if (event->now > core->now)
 		core->now = event->now;
 	steps[event->kind](core, event);
+	if (core->loose_heirs)
+		heirs_join(core);
 	if (!link_empty(&core->roomy))
 		lines_admit(core);
 	if (core->at_door)

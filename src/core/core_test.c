@@ -78,6 +78,7 @@ struct world {
 	uint32_t passed[9][GROUPS]
 		       [GROUPS]; /* by pool: who stands and holds nothing; who was served meanwhile, how often */
 	bool replicates;         /* there are pools for that */
+	bool heirs;              /* people may want one server: it is theirs out of turn */
 	bool calm;               /* no faults and no people's whims any more */
 	uint32_t failing;        /* permille of dials that fail */
 };
@@ -100,6 +101,8 @@ static void check_bound(struct world *w, const struct effect *e)
 	const struct pool *pool = w->core->pools[e->pool];
 	time_us served = w->now - e->waited;
 
+	if (w->heirs)
+		return;
 	for (uint32_t worker = 0; worker < WORKERS; worker++) {
 		const struct pool_worker *at = &pool->at[worker];
 		uint32_t place = 0;
@@ -133,7 +136,7 @@ static void pass(struct world *w, const struct line *line)
 {
 	const struct pool *pool = line->pool;
 
-	for (unsigned g = 0; g < GROUPS && pool->rules.fair; g++) {
+	for (unsigned g = 0; g < GROUPS && pool->rules.fair && !w->heirs; g++) {
 		const struct group *other = group_of(pool, g);
 
 		if (!other || other == line->group || !other->turn.standing || other->turn.held)
@@ -248,13 +251,21 @@ static void leave(struct world *w, struct person *p)
 static void want(struct world *w, struct person *p, time_us since)
 {
 	static const uint32_t weights[] = { 1, 4, 0, 3, 1, 100, 2 };
+	server_id wanted = { 0 };
 
 	p->state = P_WAITS;
 	p->since = since;
+	for (unsigned tries = 0; w->heirs && tries < 20 && wanted.generation == 0; tries++) {
+		const struct world_server *s = &w->servers[rng_below(&w->rng, SERVERS)];
+
+		if (s->state != S_NONE && s->pool == p->pool)
+			wanted = s->id;
+	}
 	feed(w, p->ref.worker,
 		(struct event){ .kind = EVENT_CLIENT_WANTS,
 			.client = p->ref,
 			.pool = p->pool,
+			.server = wanted,
 			.since = since,
 			.origin = p->origin,
 			.group = p->group,
@@ -763,6 +774,7 @@ static void world_begin(struct world *w, uint64_t seed)
 	rng_seed(&w->rng, seed);
 	w->seed = seed;
 	w->replicates = seed % 3 == 0;
+	w->heirs = seed % 4 == 1;
 	w->now = SECOND_US;
 	w->failing = (uint32_t)rng_below(&w->rng, 3) * 150;
 	w->core = core_new(&setup);

@@ -200,7 +200,7 @@ static void refuse_all(struct core *core, struct pool *pool)
 
 	while ((c = waiters_any(pool)) != NULL)
 		dial_refuse(core, c);
-	check(pool->waiting == 0 && pool->kept == 0);
+	check(pool->waiting == 0 && pool->kept == 0 && pool->heirs_count == 0);
 }
 
 /* Longer each time, but once for all dials that failed together. */

@@ -33,7 +33,8 @@ enum event_kind {
 	 * at ENTERS */
 	EVENT_CLIENT_LEFT,
 	EVENT_CLIENT_WANTS, /* client, pool, since, origin, group, weight: needs a server -> LEND, or waits (DIAL, MOVE, CLOSE may help it), or
-	                     * REFUSE. Means nothing when it waits already */
+	                     * REFUSE. Means nothing when it waits already. `server`: rather this one than another, for which it
+	                     * waits a while; generation 0: any */
 	/* client: waits no longer (timeout, cancel), but stays. Means nothing when it does not wait (KILL, FAILED were faster).
 	 * LEFT and GIVES_UP may cross a LEND that is not carried out yet: that LEND is in vain, and answered by READY for its
 	 * server (or LOST). A LEND whose server ended before it was carried out is answered by WANTS with the old `since` */

@@ -18,7 +18,7 @@
 
 static bool has_somebody(const struct pool *pool)
 {
-	return pool->clients || pool->servers || pool->waiting || pool->kept;
+	return pool->clients || pool->servers || pool->waiting || pool->kept || pool->heirs_count;
 }
 
 void pool_used(struct pool *pool)

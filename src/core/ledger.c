@@ -115,6 +115,8 @@ static void enter(struct core *core, struct server *s, enum server_state state, 
 {
 	check(edges[s->state] & TO(state));
 	check(s->holder == NULL);
+	if (is_leaving(state))
+		heir_lost(core, s);
 	ledger_remove(core, s);
 	s->to = to;
 	s->line = line;
@@ -157,6 +159,7 @@ void server_gone(struct core *core, struct server **taken)
 
 	*taken = NULL;
 	check(s->holder == NULL);
+	heir_lost(core, s);
 	ledger_remove(core, s);
 	for (unsigned i = 0; i < SCOPES; i++) {
 		check(pool->scopes[i]->servers > 0);

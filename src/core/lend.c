@@ -53,6 +53,14 @@ void server_offer(struct core *core, struct server *s)
 		server_close(core, s, reason);
 		return;
 	}
+	if (s->heir && s->heir->ref.worker != s->worker) {
+		server_move(core, s, s->heir);
+		return;
+	}
+	if (s->heir) {
+		lease_open(core, s, heir_take(core, s));
+		return;
+	}
 	next = waiters_next(s->pool, s->worker, s->state == SERVER_MOVING ? s->line : NULL);
 	if (!link_empty(&core->hungry) && limits_yield(core, s, next))
 		return;
@@ -197,6 +205,8 @@ void lend_wants(struct core *core, const struct event *event)
 		waiters_add(core, c, line, since);
 		return;
 	}
+	if (heir_wants(core, c, line, since, event->server))
+		return;
 	found = preferred(core, &pool->at[c->ref.worker].idle);
 	if (found && pool->at[c->ref.worker].waiting == 0) {
 		c->pool = pool;
@@ -271,6 +281,8 @@ void lend_ready(struct core *core, const struct event *event)
 		server_tell_close(core, s, CLOSE_KILL);
 		return;
 	}
+	if (s->state == SERVER_MOVING)
+		heir_lost(core, s); /* it does not come */
 	if (event->process_id)
 		s->process_id = event->process_id;
 	pool = s->pool;

@@ -156,7 +156,7 @@ static inline void settle(struct line *line)
 {
 	struct pool *pool = line->pool;
 	bool rests = line->resting.next != &line->resting;
-	bool needed = line->turn.held || line->waiting || line->kept_count;
+	bool needed = line->turn.held || line->waiting || line->kept_count || line->heirs;
 
 	if (needed != rests)
 		return;
@@ -243,6 +243,13 @@ void line_waits(struct core *core, struct line *line, uint32_t worker, int chang
 	stand(line, (int)(uncovered(at) - before));
 	if (change < 0)
 		give_room(core, line);
+	settle(line);
+}
+
+void line_heirs(struct line *line, int change)
+{
+	check(change > 0 || line->heirs > 0);
+	line->heirs += (uint32_t)change;
 	settle(line);
 }
 

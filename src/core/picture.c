@@ -27,6 +27,12 @@ static time_us oldest_wait(const struct pool *pool)
 		if (its && (since == 0 || its < since))
 			since = its;
 	}
+	for (const struct link *l = pool->heirs.next; l != &pool->heirs; l = l->next) {
+		time_us its = link_owner(l, struct client, link)->since;
+
+		if (since == 0 || its < since)
+			since = its;
+	}
 	return since;
 }
 
@@ -42,7 +48,7 @@ bool core_pool_picture(const struct core *core, pool_id id, struct pool_picture 
 		.database_name = pool->database->name,
 		.user = pool->user->name,
 		.rules = pool->rules,
-		.waiting = pool->waiting + pool->kept,
+		.waiting = pool->waiting + pool->kept + pool->heirs_count,
 		.kept = pool->kept,
 		.lent = pool->count[SERVER_LENT],
 		.idle = pool->count[SERVER_IDLE],
@@ -102,6 +108,8 @@ size_t core_pool_waiters(const struct core *core, pool_id id, struct waiter_pict
 		for (const struct link *l = line->kept.next; l != &line->kept; l = l->next)
 			if (!rank(out, &count, most, link_owner(l, struct client, in_line)))
 				break;
+	for (const struct link *l = pool ? pool->heirs.next : NULL; l && l != &pool->heirs; l = l->next)
+		(void)rank(out, &count, most, link_owner(l, struct client, link));
 	return count;
 }
 

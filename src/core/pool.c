@@ -187,6 +187,7 @@ pool_id core_pool(struct core *core, database_id database, struct span name, con
 	link_init(&pool->hungry);
 	link_init(&pool->keeper);
 	link_init(&pool->resting);
+	link_init(&pool->heirs);
 	take_rules(core, pool, rules);
 	core->pools = array_grown(core->pools, core->pools_count, sizeof(struct pool *));
 	core->pools[core->pools_count++] = pool;
@@ -208,6 +209,8 @@ static void rules_begin(struct core *core, time_us now, struct effects *effects)
 /* Less room: what rests beyond it closes. More room: who waits longest takes it. */
 static void rules_end(struct core *core)
 {
+	if (core->loose_heirs)
+		heirs_join(core);
 	if (!link_empty(&core->roomy))
 		lines_admit(core);
 	limits_shrink(core);
@@ -249,6 +252,7 @@ void core_set_pool_rules(
 	rules_begin(core, now, effects);
 	take_rules(core, core->pools[id], rules);
 	lines_limit(core, core->pools[id]);
+	heirs_limit(core, core->pools[id]);
 	hurry_all(core, core->pools[id]);
 	rules_end(core);
 }

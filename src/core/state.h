@@ -84,7 +84,7 @@ struct instance {
 
 /* A client's record lives while it is at the door, logs in, waits or holds a server; a parked client has none. */
 enum stage { STAGE_PORCH, STAGE_DOOR, STAGE_LOGIN, STAGE_REFUSED, STAGE_SETTLED };
-enum want { WANT_NOTHING, WANT_KEPT, WANT_WAITS, WANT_LENT };
+enum want { WANT_NOTHING, WANT_KEPT, WANT_WAITS, WANT_HEIR, WANT_LENT };
 
 struct client {
 	struct client_ref ref;
@@ -96,8 +96,11 @@ struct client {
 	struct pool *pool;     /* wants or holds a server of it */
 	struct line *line;     /* with `pool`: its origin there */
 	struct server *server; /* WANT_LENT */
-	time_us since;         /* WANT_WAITS, WANT_KEPT */
-	struct link link; /* STAGE_PORCH: porch.waiters; STAGE_DOOR: core.door; WANT_WAITS: pool.at[worker].waiters */
+	struct server *awaits; /* WANT_HEIR: of which; NULL: it is loose */
+	time_us since;         /* WANT_WAITS, WANT_KEPT, WANT_HEIR */
+	time_us awaits_until;  /* WANT_HEIR */
+	struct link
+		link; /* STAGE_PORCH: porch.waiters; STAGE_DOOR: core.door; WANT_WAITS: pool.at[worker].waiters; WANT_HEIR: pool.heirs */
 	struct link in_line; /* WANT_WAITS: line.at[worker].waiters; WANT_KEPT: line.kept */
 	UT_hash_handle hh;
 };
@@ -110,6 +113,7 @@ struct server {
 	uint32_t process_id; /* PostgreSQL's; 0: not known */
 	time_us born, since;
 	struct client *holder; /* LENT */
+	struct client *heir;   /* who is lent it next, or NULL: see heir.c */
 	struct line *line;     /* LENT and then CLEANING: of whom; MOVING: for whom. Or NULL */
 	struct pool *room_for; /* CLOSING: the pool for which it makes room, or NULL */
 	bool close_needed;
@@ -167,7 +171,7 @@ struct line {
 	struct turn turn; /* in group.turns */
 	uint32_t weight;
 	uint32_t lent; /* to it; or cleaned after it */
-	uint32_t promised, waiting, kept_count;
+	uint32_t promised, waiting, kept_count, heirs;
 	struct link kept;    /* by `since`: who waits until the origin holds fewer servers */
 	struct link roomy;   /* core.roomy: somebody kept may wait with the others now */
 	struct link resting; /* pool.resting */
@@ -205,8 +209,9 @@ struct pool {
 	bool is_hungry, is_keeper;
 
 	uint32_t servers, waiting, clients; /* waiting: not those who are kept */
-	uint32_t kept;
-	uint32_t rooms; /* servers of others that are closing for us */
+	uint32_t kept, heirs_count;
+	struct link heirs; /* clients, the longest waiting first */
+	uint32_t rooms;    /* servers of others that are closing for us */
 	uint32_t count[SERVER_STATES];
 	struct link by_state[SERVER_STATES];
 	uint32_t workers, next_worker; /* how many `at`; who dials for min_size next */
@@ -268,6 +273,7 @@ struct core {
 	uint32_t clients_count;                                         /* entered and not refused there, not left */
 	uint32_t full_pools;                                            /* whose full_since is set */
 	uint32_t at_porch, at_door, logging_in, refused, waiting, lent; /* waiting: also who is kept */
+	uint32_t loose_heirs;                                           /* within a step: see heir.c */
 	uint64_t door_waits;
 
 	bool paused, shutting_down, quit_said;
@@ -297,14 +303,25 @@ void lease_close(struct core *, struct server *);
 
 /* waiters.c: who waits, in order. */
 void waiters_add(struct core *, struct client *, struct line *, time_us since);
-void waiters_remove(struct core *, struct client *); /* also one that is kept */
-struct client *waiters_any(const struct pool *);     /* also one that is kept; NULL: nobody */
+void waiters_remove(struct core *, struct client *); /* likewise */
+struct client *waiters_any(const struct pool *);     /* also one that is kept, or an heir; NULL: nobody */
 struct client *waiters_oldest(const struct pool *);
 uint32_t waiters_uncovered(const struct pool *); /* for whom no server is on its way by mail */
 /* Whom a server free at `worker` serves, that was mailed there for `promised` (or NULL): see the essay. NULL: nobody. */
 struct client *waiters_next(const struct pool *, uint32_t worker, const struct line *promised);
 /* For whom the next dial is: the longest waiting that no mail and no dial is under way for. NULL: nobody. */
 struct client *waiters_next_dial(const struct pool *);
+
+/* heir.c: clients that want one server. */
+/* It is lent that one, or waits for it; false: it can not have it. */
+bool heir_wants(struct core *, struct client *, struct line *, time_us since, server_id wanted);
+struct client *heir_take(struct core *, struct server *); /* it is lent it now */
+void heir_remove(struct core *, struct client *);
+void heir_lost(struct core *, struct server *); /* it serves nobody any more */
+void heirs_join(struct core *);                 /* those who are loose wait with the others */
+void heirs_limit(struct core *, struct pool *); /* origin_servers_max has changed */
+time_us heirs_due(const struct pool *);
+void heirs_tick(struct core *, struct pool *);
 
 /* turns.c: whose turn it is. */
 uint64_t turn_wait(const struct turn *);         /* for how many rounds it stands back, holding what it holds */
@@ -321,6 +338,7 @@ uint64_t line_load(const struct line *); /* of what it holds */
 void line_lent(struct core *, struct line *, int change);
 void line_promised(struct core *, struct line *, uint32_t worker, int change);
 void line_waits(struct core *, struct line *, uint32_t worker, int change);
+void line_heirs(struct line *, int change);
 void line_takes_turn(struct line *);
 bool line_has_room(const struct line *); /* for one more that waits or is lent a server */
 /* Is there room for one that wants since then, if a younger one that waits is kept instead? */

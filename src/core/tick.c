@@ -9,6 +9,7 @@
  *   a waiter older than reserve_pool_timeout           -> DIAL from the reserve
  *   fewer servers than the least                       -> DIAL, one at a time
  *   an origin whose rate lets its next login in        -> ADMIT
+ *   a client that has waited long enough for one server -> it waits for any
  *   a pool that nobody has used for long               -> FORGET
  *
  * The deadline is kept by lowering it: whoever makes something due calls tick_hurry with the time, which costs one comparison. Nothing
@@ -99,6 +100,7 @@ time_us tick_pool_due(const struct core *core, const struct pool *pool)
 	sooner(&due, dial_due(core, pool));
 	sooner(&due, dial_min_due(core, pool));
 	sooner(&due, forget_due(core, pool));
+	sooner(&due, heirs_due(pool));
 	return due;
 }
 
@@ -127,6 +129,7 @@ static void tick_pool(struct core *core, struct pool *pool)
 			server_close(core, s, CLOSE_LIFETIME);
 		}
 	}
+	heirs_tick(core, pool);
 	if (dial_wanted(pool))
 		limits_hunger(core, pool);
 }

@@ -67,6 +67,10 @@ void waiters_remove(struct core *core, struct client *c)
 		line_unkeep(core, c);
 		return;
 	}
+	if (c->want == WANT_HEIR) {
+		heir_remove(core, c);
+		return;
+	}
 	check(c->want == WANT_WAITS);
 	check(at->waiting > 0 && pool->waiting > 0 && core->waiting > 0);
 	link_remove(&c->link);
@@ -128,7 +132,9 @@ struct client *waiters_any(const struct pool *pool)
 		return waiters_oldest(pool);
 	while (line && line->kept_count == 0)
 		line = line->hh.next;
-	return line ? link_owner(line->kept.next, struct client, in_line) : NULL;
+	if (!line)
+		return pool->heirs_count ? link_owner(pool->heirs.next, struct client, link) : NULL;
+	return link_owner(line->kept.next, struct client, in_line);
 }
 
 uint32_t waiters_uncovered(const struct pool *pool)
