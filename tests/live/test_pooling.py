@@ -718,14 +718,22 @@ class Reload(Story):
         pooler.client(password="newer").value("SELECT 1")
 
     @on("pgweir")
-    def a_removed_database_refuses_newcomers(self):
+    def a_removed_database_ends_its_clients_and_refuses_newcomers(self):
         pooler = self.pooler()
-        client = pooler.client(database="app2")
-        client.value("SELECT 1")
-        del pooler.databases["app2"]
+        clients = [pooler.client(database="app2") for _ in range(3)]
+        clients[0].value("SELECT 1")
+        clients[1].begin()
+        entry = pooler.databases.pop("app2")
         pooler.write_files()
         pooler.console().query("RELOAD")
+        for each in clients:
+            self.assertRegex(each.expect_closed()[0].message, "database removed|terminating connection due to administrator command")
         self.refused(pooler.client, database="app2")
+        wait_until("its servers are gone", lambda: self.pg.backends(database="app2") == 0)
+        pooler.databases["app2"] = entry
+        pooler.write_files()
+        pooler.console().query("RELOAD")
+        self.assertEqual("1", pooler.client(database="app2").value("SELECT 1"))
         self.assertEqual("1", pooler.client().value("SELECT 1"))
 
     def many_reloads_under_load_lose_nothing(self):
