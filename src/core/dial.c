@@ -178,13 +178,14 @@ bool dial_refuses(const struct core *core, const struct pool *pool)
 	return pool->failed && pool->failure == FAILURE_REFUSED && core->now < pool->retry_at && pool_live(pool) == 0;
 }
 
-/* Tell a client, which waits or was about to, why its pool can not be reached. */
-void dial_refuse(struct core *core, struct client *c)
+/* Tell a client why its pool can not be reached: one that waits, or, as was `known` when it came, one that was about to. */
+void dial_refuse(struct core *core, struct client *c, bool known)
 {
 	struct pool *pool = c->pool;
 	struct effect *effect = effect_for(core, EFFECT_REFUSE, c->ref);
 
 	effect->refusal = REFUSAL_FAILED;
+	effect->known = known;
 	effect->pool = pool->id;
 	effect->sqlstate = pool->sqlstate;
 	text_copy(effect->text, sizeof(effect->text), pool->failure_text);
@@ -199,7 +200,7 @@ static void refuse_all(struct core *core, struct pool *pool)
 	struct client *c;
 
 	while ((c = waiters_any(pool)) != NULL)
-		dial_refuse(core, c);
+		dial_refuse(core, c, false);
 	check(pool->waiting == 0 && pool->kept == 0 && pool->heirs_count == 0);
 }
 

@@ -68,6 +68,7 @@ struct effect {
 	database_id database; /* ANSWER and EXPEL; NO_DATABASE: all */
 	uint32_t to, suspension;
 	bool check;
+	bool known; /* REFUSAL_FAILED: it had failed before this client came */
 	enum refusal refusal;
 	enum close_reason reason;
 	time_us waited;

@@ -193,7 +193,7 @@ void lend_wants(struct core *core, const struct event *event)
 	}
 	if (!pool_paused(core, pool) && dial_refuses(core, pool)) {
 		c->pool = pool;
-		dial_refuse(core, c);
+		dial_refuse(core, c, true);
 		return;
 	}
 	line = line_of(pool, event->origin, event->group, event->weight);

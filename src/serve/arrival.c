@@ -545,6 +545,7 @@ size_t guest_login_bytes(struct guest *guest, struct span bytes)
 	size_t used, total = 0;
 	enum client_edge edge;
 
+	guest->spoke = true;
 	do {
 		buf_clear(&guest->worker->out);
 		edge = client_take(guest->login, span_skip(bytes, total), &used, &guest->worker->out);

@@ -209,12 +209,21 @@ void channel_rings(struct channel *channel)
 }
 /* ---- ends ---- */
 
+static void log_closing(const struct channel *channel, const char *reason)
+{
+	const struct config *config = channel->worker->config;
+	char age[AGE_TEXT];
+
+	if (config->log_disconnections)
+		channel_log(channel, LOG_LOG, "closing because: %s (age=%s)", log_reason(config, reason),
+			log_age(config, channel->worker->now - channel->connected, age));
+}
+
 void channel_close(struct channel *channel, const char *reason)
 {
 	struct worker *worker = channel->worker;
 	struct piece terminate = { "X\0\0\0\4", 5 };
 	bool quiet = track_quiet(&channel->track);
-	char age[AGE_TEXT];
 
 	check(!channel->guest);
 	if (channel->state == CHANNEL_CLOSING)
@@ -227,9 +236,7 @@ void channel_close(struct channel *channel, const char *reason)
 		channel_dial_failed(channel, FAILURE_TEMPORARY, SQLSTATE_ADMIN_SHUTDOWN, reason);
 		return;
 	}
-	if (worker->config->log_disconnections)
-		channel_log(channel, LOG_LOG, "closing because: %s (age=%s)", reason,
-			log_age(worker->config, worker->now - channel->connected, age));
+	log_closing(channel, reason);
 	channel->state = CHANNEL_CLOSING;
 	stream_resume(channel->stream);
 	if (quiet)
@@ -271,6 +278,9 @@ static bool may_go_on(const struct channel *channel)
 /* Its server is gone, and the core knows. */
 static void tell_guest(struct guest *guest, bool goes_on, const char *problem)
 {
+	bool bouncer = guest->worker->config->manner == MANNER_PGBOUNCER;
+	const char *message = bouncer ? "server conn crashed?" : "server closed the connection unexpectedly";
+
 	if (goes_on) {
 		/* It keeps its place and gets another server. */
 		guest_lent(guest, NULL, NULL);
@@ -279,13 +289,9 @@ static void tell_guest(struct guest *guest, bool goes_on, const char *problem)
 	if (guest->state == GUEST_ASKING)
 		lookup_failed(guest, problem);
 	else if (guest->fatal_seen)
-		guest_end(guest, NULL, problem);
+		guest_end(guest, NULL, bouncer ? message : problem);
 	else
-		guest_complain(guest,
-			guest->worker->config->manner == MANNER_PGBOUNCER ? SQLSTATE_PROTOCOL_VIOLATION
-									  : SQLSTATE_CONNECTION_FAILURE,
-			guest->worker->config->manner == MANNER_PGBOUNCER ? "server conn crashed?"
-									  : "server closed the connection unexpectedly",
+		guest_complain(guest, bouncer ? SQLSTATE_PROTOCOL_VIOLATION : SQLSTATE_CONNECTION_FAILURE, message,
 			problem, NULL);
 }
 
@@ -320,8 +326,9 @@ void channel_ended(struct channel *channel, int error)
 	case CHANNEL_IDLE:
 	case CHANNEL_LENT:
 	case CHANNEL_CLEANING:
-		channel_log(channel, LOG_LOG, "closing because: server closed the connection%s%s", error ? ": " : "",
+		text_format(text, sizeof text, "server closed the connection%s%s", error ? ": " : "",
 			tls_why_ended(channel->stream, error, ""));
+		log_closing(channel, text);
 		break;
 	case CHANNEL_CLOSING:
 	default:

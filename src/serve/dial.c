@@ -8,17 +8,33 @@
 #include "io/clock.h"
 #include "serve/channel.h"
 #include "serve/hosts.h"
+#include "serve/log_forms.h"
 #include "serve/places.h"
 #include "serve/lookups.h"
 #include "serve/replication.h"
 #include "serve/suits.h"
 
+/* PgBouncer has a line for the reason and another for the end, and says "server login failed" of what PostgreSQL refused alone. */
+static void log_failed(const struct channel *channel, enum log_level level, const struct event *event)
+{
+	const struct config *config = channel->worker->config;
+	const char *reason = log_dial_reason(config, event->sqlstate, event->text);
+	char age[AGE_TEXT];
+
+	if (reason && strcmp(reason, "login failed") != 0)
+		channel_log(channel, level, "%s", event->text);
+	else
+		channel_log(channel, level, "server login failed: %s (%s)", event->text, event->sqlstate);
+	if (reason && config->log_disconnections)
+		channel_log(channel, LOG_LOG, "closing because: %s (age=%s)", reason,
+			log_age(config, channel->worker->now - channel->connected, age));
+}
+
 /* The end of a dial, told to the core. */
 static void give_up(struct channel *channel, struct event *event)
 {
 	if (channel->replication) {
-		channel_log(channel, channel->guest ? LOG_WARNING : LOG_LOG, "server login failed: %s (%s)",
-			event->text, event->sqlstate);
+		log_failed(channel, channel->guest ? LOG_WARNING : LOG_LOG, event);
 		replication_failed(channel, event->sqlstate, event->text);
 		return;
 	}
@@ -30,8 +46,7 @@ static void give_up(struct channel *channel, struct event *event)
 	if (event->failure == FAILURE_REFUSED && strcmp(event->sqlstate, SQLSTATE_CANNOT_CONNECT) == 0 &&
 		pool_is_known(channel->worker, channel->pool))
 		event->failure = FAILURE_TEMPORARY;
-	channel_log(channel, event->failure == FAILURE_REFUSED ? LOG_WARNING : LOG_LOG, "server login failed: %s (%s)",
-		event->text, event->sqlstate);
+	log_failed(channel, event->failure == FAILURE_REFUSED ? LOG_WARNING : LOG_LOG, event);
 	channel_forget(channel);
 	worker_step(channel->worker, event);
 }

@@ -139,6 +139,8 @@ static void end(struct guest *guest, const struct complaint *complaint, const ch
 {
 	struct worker *worker = guest->worker;
 	bool silent = worker->stop || guest->question, wants;
+	/* A connection that was only tried, as health checks do, is nothing to tell of each time. */
+	bool tried = !guest->spoke && guest->state == GUEST_LOGIN && strcmp(reason, closed_by_client) == 0;
 	char age[AGE_TEXT];
 
 	if (guest->state == GUEST_ENDING)
@@ -146,7 +148,8 @@ static void end(struct guest *guest, const struct complaint *complaint, const ch
 	if (complaint && worker->config->log_pooler_errors && !silent)
 		guest_log(guest, LOG_WARNING, "pooler error: %s", complaint->message);
 	if (worker->config->log_disconnections && !silent)
-		guest_log(guest, LOG_LOG, "closing because: %s (age=%s)", reason,
+		guest_log(guest, tried ? LOG_DEBUG : LOG_LOG, "closing because: %s (age=%s)",
+			log_reason(worker->config, reason),
 			log_age(worker->config, worker->now - guest->connected, age));
 	outbox_hurry(worker, guest->stream);
 	if (guest->channel && guest->channel->body_left > 0 && guest->channel->forward)
@@ -323,7 +326,7 @@ void guest_refused(struct guest *guest, const struct effect *effect)
 			lookup_failed(guest, effect->text);
 			return;
 		}
-		if (guest_is_bouncers(guest) && guest->state == GUEST_WAITING) {
+		if (guest_is_bouncers(guest) && guest->state == GUEST_WAITING && effect->known) {
 			text_format(text, sizeof text,
 				"server login has been failing, cached error: %s (server_login_retry)", effect->text);
 			guest_complain(guest, SQLSTATE_PROTOCOL_VIOLATION, text, NULL, NULL);

@@ -352,7 +352,6 @@ static void take_command(struct keeper *keeper, const struct letter_command *com
 		reply->ok = set(keeper, command, reply->problem, sizeof reply->problem);
 		break;
 	case COMMAND_SHUTDOWN:
-		log_line(LOG_LOG, "SHUTDOWN command issued");
 		shut_down(keeper, command->mode);
 		break;
 	case COMMAND_TAKEN_OVER:

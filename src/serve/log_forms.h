@@ -21,6 +21,12 @@ void log_about(const struct config *, const struct log_subject *, enum log_level
 #define AGE_TEXT 40
 char *log_age(const struct config *, time_us age, char out[AGE_TEXT]);
 
+/* Why a connection ends: as pgweir says it, or in PgBouncer's words where it has some. */
+const char *log_reason(const struct config *, const char *reason);
+
+/* The same of a server that never came to be; NULL: nothing more is said of it under this name. */
+const char *log_dial_reason(const struct config *, const char *sqlstate, const char *problem);
+
 /* A command of the console by its words: "PAUSE 'app' command issued". Never its values: some are secret. Returns out. */
 #define COMMAND_TEXT 160
 char *log_command(const char *command, const char *argument, char out[COMMAND_TEXT]);

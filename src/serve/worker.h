@@ -59,6 +59,7 @@ struct guest {
 	uint8_t begun; /* enum begun */
 	bool counted;  /* the core counts it: CLIENT_LEFT is owed */
 	bool named;    /* ... under its database and user */
+	bool spoke;    /* something came from it */
 	bool admitted;
 	bool discarding; /* the rest of the message at hand goes nowhere */
 	bool skip_query; /* ... beginning with a Query, if that is what comes first */
