@@ -167,7 +167,7 @@ const struct setting schema_settings[] = {
 	ROW(syslog, TYPE_BOOL, "0/1", "0", LIVE, "1.2", "Log to syslog too."),
 	ROW(syslog_facility, TYPE_WORD, "word", "daemon", LIVE, "1.2", "The facility for syslog.", .words = facility_words),
 	ROW(syslog_ident, TYPE_TEXT, "name", "pgweir", LIVE, "1.4", "The program name for syslog.", .standard_pgbouncer = "pgbouncer"),
-	ROW(tcp_defer_accept, TYPE_INT, "s", "1", LIVE, "1.0", "Accept a connection only when its first bytes are there or after this time (TCP_DEFER_ACCEPT); 0: at once."),
+	ROW(tcp_defer_accept, TYPE_INT, "0/1", "1", LIVE, "1.0", "Accept a connection only when its first bytes are there, or after a second (TCP_DEFER_ACCEPT); 0: at once."),
 	ROW(tcp_keepalive, TYPE_BOOL, "0/1", "1", LIVE, "1.0", "Let the kernel probe idle TCP connections (SO_KEEPALIVE)."),
 	ROW(tcp_keepcnt, TYPE_INT, "count", "3", LIVE, "1.0", "Probes without an answer before a connection is given up (TCP_KEEPCNT); 0: the system's default.", .standard_pgbouncer = "0"),
 	ROW(tcp_keepidle, TYPE_INT, "s", "10", LIVE, "1.0", "Idle time before the first probe (TCP_KEEPIDLE); 0: the system's default. With tcp_keepcnt times tcp_keepintvl it is also how long a peer may acknowledge nothing while bytes are under way.", .standard_pgbouncer = "0"),

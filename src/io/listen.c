@@ -122,6 +122,12 @@ static bool set_file_rights(struct listener *l, const struct listen_setup *setup
 	return true;
 }
 
+void listener_defer(struct listener *l, bool defer)
+{
+	if (l->address.family != ADDRESS_UNIX)
+		socket_set_number(l->fd, IPPROTO_TCP, TCP_DEFER_ACCEPT, defer ? DEFER_SECONDS : 0);
+}
+
 struct listener *listener_open(const struct address *at, const struct listen_setup *setup, char *error, size_t size)
 {
 	struct sockaddr_storage name;
@@ -145,8 +151,7 @@ struct listener *listener_open(const struct address *at, const struct listen_set
 		socket_set_number(l->fd, SOL_SOCKET, SO_REUSEADDR, 1);
 		if (setup->reuse_port)
 			socket_set_number(l->fd, SOL_SOCKET, SO_REUSEPORT, 1);
-		if (setup->defer_accept)
-			socket_set_number(l->fd, IPPROTO_TCP, TCP_DEFER_ACCEPT, DEFER_SECONDS);
+		listener_defer(l, setup->defer_accept);
 		/* Those who come in inherit these. */
 		socket_set_number(l->fd, IPPROTO_TCP, TCP_NODELAY, 1);
 		socket_set_buffers(l->fd, &setup->options);

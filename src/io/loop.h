@@ -170,6 +170,7 @@ struct listener *listener_open(const struct address *, const struct listen_setup
  * when its name has none. NULL: `error`, and the descriptor is closed. */
 struct listener *listener_inherit(int fd, uint16_t port, const struct listen_setup *, char *error, size_t error_size);
 const struct address *listener_address(const struct listener *); /* with the port the kernel chose */
+void listener_defer(struct listener *, bool defer);              /* defer_accept as of now; nothing for a unix socket */
 bool listener_watch(struct listener *, struct loop *);           /* DONE_ACCEPTED comes in this loop too */
 void listener_unwatch(struct listener *, struct loop *);
 void listener_close(

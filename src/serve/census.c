@@ -112,6 +112,14 @@ static void visit_names(struct snapshot *snapshot)
 	free(facts);
 }
 
+/* Who is in the middle of its login: known to the core, or not yet, having said nothing so far. Numbers of two moments: never below 0. */
+static uint32_t count_logins(const struct snapshot *snapshot, const struct totals_picture *totals)
+{
+	uint32_t known = totals->clients + snapshot->consoles;
+
+	return totals->logging_in + (snapshot->clients_total > known ? snapshot->clients_total - known : 0);
+}
+
 static struct snapshot *visit_totals(struct worker *worker, struct snapshot *snapshot)
 {
 	struct house *house = worker->house;
@@ -125,12 +133,12 @@ static struct snapshot *visit_totals(struct worker *worker, struct snapshot *sna
 	snapshot->pgbouncer = worker->config->manner == MANNER_PGBOUNCER;
 	text_copy(snapshot->version, sizeof snapshot->version, "pgweir " PGWEIR_VERSION);
 	snapshot->clients_total = atomic_load(&house->clients);
-	snapshot->clients_login = totals.logging_in;
 	snapshot->clients_at_door = totals.at_door;
 	snapshot->servers_total = totals.servers;
 	snapshot->door_waits = totals.door_waits;
 	snapshot->clients_max = house->clients_max;
 	snapshot->consoles = atomic_load(&house->desks);
+	snapshot->clients_login = count_logins(snapshot, &totals);
 	snapshot->commands = atomic_load(&house->commands);
 	snapshot->paused = totals.paused;
 	snapshot->suspended = totals.suspended;
@@ -428,11 +436,11 @@ static void add_client(struct worker *worker, struct snapshot *snapshot, const s
 
 	if (!row)
 		return;
-	copy_name(snapshot, row->user, guest->user);
-	if (guest->pool != NO_POOL)
-		text_copy(row->database, sizeof row->database, worker->views[guest->pool]->database_name);
-	else if (guest->state == GUEST_CONSOLE)
-		text_copy(row->database, sizeof row->database, "pgbouncer");
+	copy_name(snapshot, row->user, guest->user ? guest->user : "(nouser)");
+	text_copy(row->database, sizeof row->database,
+		guest->pool != NO_POOL                  ? worker->views[guest->pool]->database_name
+			: guest->state == GUEST_CONSOLE ? "pgbouncer"
+							: "(nodb)");
 	name = guest->wanted ? params_get(guest->wanted, span_text("application_name")) : NULL;
 	copy_name(snapshot, row->application_name, name);
 	switch ((enum guest_state)guest->state) {

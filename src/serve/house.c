@@ -316,6 +316,13 @@ void house_watch(struct house *house, struct loop *loop, uint64_t *watched, cons
 	}
 }
 
+void house_defer(struct house *house, uint64_t watched, bool defer)
+{
+	for (uint32_t i = 0; i < house->listener_count; i++)
+		if (watched & (UINT64_C(1) << i))
+			listener_defer(house->listeners[i], defer);
+}
+
 void house_open_doors(struct house *house, bool watch, bool all)
 {
 	uint32_t i;

@@ -113,6 +113,9 @@ void house_take_listener(struct house *, struct listener *);
 
 /* Begin to accept on all listeners, in every worker; or stop: on TCP alone, or on `all`. */
 void house_open_doors(struct house *, bool watch, bool all);
+
+/* tcp_defer_accept has changed. `watched`: the caller's own, which nobody else closes. */
+void house_defer(struct house *, uint64_t watched, bool defer);
 void house_watch(struct house *, struct loop *, uint64_t *watched, const struct letter_listeners *);
 
 /* A number for SHOW and KILL_CLIENT: positive, 31 bits, not given again before two billion others were. */

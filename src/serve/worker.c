@@ -146,6 +146,8 @@ void worker_configure(struct worker *worker)
 	worker->generation = atomic_load(&worker->house->generation);
 	config = worker->config;
 	worker->client_options = worker->server_options = house_stream_options(config);
+	if (config->tcp_defer_accept != before->tcp_defer_accept)
+		house_defer(worker->house, worker->watched, config->tcp_defer_accept);
 	if (config->leak_interval != before->leak_interval || !timer_is_set(&worker->survey_timer))
 		survey_arm(worker);
 	pool_views_configure(worker, before);

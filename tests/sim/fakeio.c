@@ -822,6 +822,12 @@ const struct address *listener_address(const struct listener *listener)
 	return &listener->address;
 }
 
+void listener_defer(struct listener *listener, bool defer)
+{
+	(void)listener;
+	(void)defer;
+}
+
 static struct parcel *take_waiting(struct listener *listener)
 {
 	struct parcel *parcel = listener->backlog;
