@@ -541,6 +541,13 @@ static bool build_peers(struct config *c)
 	return true;
 }
 
+/* A file that was copied with its conffile would be read once. */
+static void warn_elsewhere(struct config *c)
+{
+	if (c->conffile[0] && c->file && strcmp(c->conffile, c->file) != 0)
+		warn(c, NULL, "conffile: RELOAD will read \"%s\", not \"%s\" again", c->conffile, c->file);
+}
+
 bool build_finish(struct config *c)
 {
 	struct config_private *p = c->private;
@@ -559,5 +566,6 @@ bool build_finish(struct config *c)
 	if (!build_databases(c) || !build_users(c) || !build_peers(c))
 		return false;
 	complete_hosts(c);
+	warn_elsewhere(c);
 	return true;
 }

@@ -305,7 +305,7 @@ bool config_view(const struct config *c, size_t i, struct setting_view *out)
 		value_write(row, c, out->value, sizeof out->value);
 	else
 		text_copy(out->value, sizeof out->value, c->private->texts[at]);
-	if (strcmp(row->key, "conffile") == 0 && c->file)
+	if (strcmp(row->key, "conffile") == 0 && !c->conffile[0] && c->file)
 		text_copy(out->value, sizeof out->value, c->file);
 	return true;
 }

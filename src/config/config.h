@@ -127,6 +127,7 @@ struct config {
 	int64_t max_packet_size;
 	int log_connections, log_disconnections, log_pooler_errors, log_stats, verbose;
 	time_us stats_period;
+	char *conffile; /* the file that RELOAD reads; empty: `file` again */
 	char *logfile, *pidfile, *user, *syslog_ident;
 	int syslog, syslog_facility, log_format; /* the facility by number; enum log_format of io/logline.h by number */
 	int tcp_defer_accept, tcp_keepalive, tcp_keepcnt, tcp_keepidle, tcp_keepintvl, tcp_socket_buffer,

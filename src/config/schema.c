@@ -103,7 +103,7 @@ const struct setting schema_settings[] = {
 	ROW(client_tls_key_file, TYPE_TEXT, "path", "", LIVE, "1.7", "The private key of client_tls_cert_file; read again on RELOAD."),
 	ROW(client_tls_protocols, TYPE_TEXT, "list", "secure", LIVE, "1.7", "Versions of TLS spoken with clients: secure (1.2 and 1.3), all, or a list as tlsv1.2,tlsv1.3."),
 	ROW(client_tls_sslmode, TYPE_WORD, "word", "disable", LIVE, "1.7", "Whether clients may (allow, prefer) or must (require) use TLS, and must have a certificate of client_tls_ca_file (verify-ca, verify-full); [TLS](tls.md).", .words = sslmodes),
-	USELESS(conffile, TYPE_TEXT, "path", "", LIVE, "1.0", "The path of the configuration file.", "the file given on the command line is the one that RELOAD reads"),
+	ROW(conffile, TYPE_TEXT, "path", "", LIVE, "1.0", "The file that RELOAD reads; SET takes none that could not be served from. Not set: the one that was read last, at first that of the command line."),
 	ROW(default_pool_size, TYPE_INT, "servers", "20", LIVE, "1.0", "Most servers of one pool (database and user); 0: no limit."),
 	ROW(disable_pqexec, TYPE_BOOL, "0/1", "0", FIXED, "1.4", "Refuse the simple query protocol."),
 	ROW(dns_max_ttl, TYPE_TIME, "s", "15", LIVE, "1.4", "How long the addresses of a host name are kept at most, if its own TTL is longer ([names](failover.md#names))."),

@@ -13,6 +13,7 @@
 #include "io/file.h"
 #include "io/supervisor.h"
 #include "serve/hba.h"
+#include "serve/load.h"
 #include "serve/log_forms.h"
 #include "serve/mail.h"
 #include "serve/serve.h"
@@ -20,8 +21,6 @@
 #include "serve/takeover.h"
 #include "serve/web.h"
 #include "serve/worker.h"
-
-#define FILE_MAX ((size_t)64 * 1024 * 1024)
 
 struct keeper {
 	const struct serve_setup *setup;
@@ -35,79 +34,6 @@ struct keeper {
 	struct client_ref asker;  /* the successor's console, while the doors are being shut for it */
 	uint32_t successor;       /* its process id; 0: there is none */
 };
-
-static void warn(void *context, const char *line)
-{
-	(void)context;
-	log_line(LOG_WARNING, "%s", line);
-}
-
-static bool read_file(void *context, const char *path, char **text, size_t *length, char *error, size_t error_size)
-{
-	(void)context;
-	return file_read(path, FILE_MAX, text, length, error, error_size);
-}
-
-/* The users of auth_file, else those that we were started with; NULL where there are neither. */
-static bool load_users(const struct serve_setup *setup, const struct config *config, struct secrets **secrets,
-	char *error, size_t error_size)
-{
-	char *text = NULL, reason[256];
-	size_t length = 0;
-
-	*secrets = NULL;
-	if (!config->auth_file || !config->auth_file[0]) {
-		if (setup->users)
-			*secrets = secrets_parse(span_text(setup->users), error, error_size);
-		return !setup->users || *secrets;
-	}
-	if (!file_read(config->auth_file, FILE_MAX, &text, &length, reason, sizeof reason)) {
-		text_format(error, error_size, "auth_file: %s", reason);
-		return false;
-	}
-	*secrets = secrets_parse(span_of(text, length), reason, sizeof reason);
-	secret_wipe(text, length);
-	free(text);
-	if (!*secrets)
-		text_format(error, error_size, "auth_file \"%s\": %s", config->auth_file, reason);
-	return *secrets != NULL;
-}
-
-/* Read the file, the user list, the rules, keys and certificates: all of it, or nothing and the reason. */
-static bool load(const struct serve_setup *setup, const struct tls_pair *tls_before, struct config **config,
-	struct secrets **secrets, struct tls_pair *tls, char *error, size_t error_size)
-{
-	struct config_source source = {
-		.file = setup->file,
-		.overrides = setup->overrides,
-		.override_count = setup->override_count,
-		.manner = setup->manner,
-		.read_file = read_file,
-		.warn = warn,
-	};
-	char *text = NULL;
-	size_t length = 0;
-
-	*config = NULL;
-	*secrets = NULL;
-	if (setup->file && !file_read(setup->file, FILE_MAX, &text, &length, error, error_size))
-		return false;
-	source.text = span_of(text ? text : "", length);
-	*config = config_parse(&source, error, error_size);
-	if (text)
-		secret_wipe(text, length);
-	free(text);
-	if (!*config)
-		return false;
-	if (web_settings_fit(*config, error, error_size) && load_users(setup, *config, secrets, error, error_size) &&
-		hba_load(*config, secrets, error, error_size) && tls_load(*config, tls_before, tls, error, error_size))
-		return true;
-	config_drop(*config);
-	secrets_drop(*secrets);
-	*config = NULL;
-	*secrets = NULL;
-	return false;
-}
 
 static enum log_level level_of(const struct serve_setup *setup, const struct config *config)
 {
@@ -129,9 +55,24 @@ static bool hold(struct keeper *keeper, struct config **config, char *error, siz
 {
 	struct config *old = house_config(keeper->house, NULL);
 
-	*config = config_hold(config, old, warn, error, error_size);
+	*config = config_hold(config, old, load_warn, error, error_size);
 	config_drop(old);
 	return *config != NULL;
+}
+
+/* The file in force, or the one that conffile leads to. */
+static bool load_again(struct keeper *keeper, const struct tls_pair *before, struct config **config,
+	struct secrets **secrets, struct tls_pair *tls, char *error, size_t error_size)
+{
+	struct config *old = house_config(keeper->house, NULL);
+	const char *file = old->conffile[0] ? old->conffile : old->file;
+	bool loaded;
+
+	if (file && old->file && strcmp(file, old->file) != 0)
+		log_line(LOG_LOG, "conffile: reading \"%s\" in place of \"%s\"", file, old->file);
+	loaded = load(keeper->setup, file, before, config, secrets, tls, error, error_size);
+	config_drop(old);
+	return loaded;
 }
 
 static bool read_again(struct keeper *keeper, char *error, size_t error_size)
@@ -139,7 +80,7 @@ static bool read_again(struct keeper *keeper, char *error, size_t error_size)
 	struct config *config;
 	struct secrets *secrets;
 	struct tls_pair before = house_tls(keeper->house), tls;
-	bool loaded = load(keeper->setup, &before, &config, &secrets, &tls, error, error_size);
+	bool loaded = load_again(keeper, &before, &config, &secrets, &tls, error, error_size);
 
 	tls_pair_drop(&before);
 	if (loaded && !hold(keeper, &config, error, error_size)) {
@@ -189,6 +130,26 @@ static bool reload(struct keeper *keeper, char *error, size_t error_size)
 	return ok;
 }
 
+/* SET conffile: what can not be served from is found out now, not by the next RELOAD. What is wrong with it is for the log alone, since
+ * that may quote a line of any file that we can read. */
+static bool try_file(
+	struct keeper *keeper, const char *file, const struct tls_pair *before, char *error, size_t error_size)
+{
+	struct config *config;
+	struct secrets *secrets;
+	struct tls_pair tls;
+
+	if (!load(keeper->setup, file, before, &config, &secrets, &tls, error, error_size)) {
+		log_line(LOG_ERROR, "SET conffile failed, nothing was changed: %s", error);
+		text_format(error, error_size, "conffile: \"%.100s\" can not be served from; the log says why", file);
+		return false;
+	}
+	config_drop(config);
+	secrets_drop(secrets);
+	tls_pair_drop(&tls);
+	return true;
+}
+
 static bool set(struct keeper *keeper, const struct letter_command *command, char *error, size_t error_size)
 {
 	struct tls_pair before = house_tls(keeper->house), tls = { 0 };
@@ -204,6 +165,11 @@ static bool set(struct keeper *keeper, const struct letter_command *command, cha
 		config = NULL;
 	}
 	if (config && config->auth_type == AUTH_LDAP && !directory_agrees(config, error, error_size)) {
+		config_drop(config);
+		config = NULL;
+	}
+	if (config && strcmp(command->key, "conffile") == 0 && config->conffile[0] &&
+		!try_file(keeper, config->conffile, &before, error, error_size)) {
 		config_drop(config);
 		config = NULL;
 	}
@@ -677,7 +643,7 @@ int serve(const struct serve_setup *setup)
 	signals_block();
 	entropy_fill(keys, sizeof keys);
 	hash_set_key(keys[0], keys[1]);
-	if (!load(setup, NULL, &config, &secrets, &house.tls, error, sizeof error))
+	if (!load(setup, setup->file, NULL, &config, &secrets, &house.tls, error, sizeof error))
 		return failed(error);
 	log_set_sink(logfile_sink);
 	set_up_log(setup, config);

@@ -117,7 +117,6 @@ verbose|0|0..3|yes
 
 # Not so here: key -> (default, changeable). `no`: without a meaning here, and SET says so.
 OTHER = {
-    "conffile": ("", "no"),
     "sbuf_loopcnt": ("5", "no"),
     "resolv_conf": ("", "yes"),         # more than PgBouncer
 }

@@ -243,6 +243,55 @@ class Surroundings(Story):
         pooler.client().value("SELECT 1")
         wait_until("it is written anew", lambda: log.exists() and log.stat().st_size > 0)
 
+    def conffile_is_the_file_that_reload_reads(self):
+        pooler = self.pooler()
+        console = pooler.console()
+        shown = lambda *keys: tuple({row["key"]: row["value"] for row in pooler.show("CONFIG")}[key] for key in keys)
+        other = pooler.folder / "other.ini"
+        write = lambda size, more="": other.write_text(re.sub(r"(?m)^default_pool_size = .*", f"default_pool_size = {size}{more}", pooler.ini_text()))
+        write(7)
+        other.chmod(0o644)
+        self.assertEqual((str(pooler.ini), "5"), shown("conffile", "default_pool_size"))
+        self.assertEqual([f"SET conffile={other}"], console.query(f"SET conffile = '{other}'").tags)
+        self.assertEqual((str(other), "5"), shown("conffile", "default_pool_size"))
+        self.assertEqual("1", pooler.client().value("SELECT 1"))
+        for size in (7, 8):
+            write(size)
+            console.query("RELOAD")
+            self.assertEqual((str(other), str(size)), shown("conffile", "default_pool_size"))
+        if live.kind == "pgbouncer":
+            return
+        # What can not be served from is refused now, and nothing of what is in it is told.
+        (pooler.folder / "secret").write_text("its only line, a secret\n")
+        for wrong in (pooler.folder / "missing.ini", pooler.folder / "secret", pooler.folder):
+            error = self.refused(console.query, f"SET conffile = '{wrong}'", says="SET failed")
+            self.assertIn("the log says why", error.hint)
+            self.assertNotIn("its only line", str(error))
+        self.assertEqual((str(other), "8"), shown("conffile", "default_pool_size"))
+        # A file may name the next one itself.
+        write(9, f"\nconffile = {pooler.ini}")
+        console.query("RELOAD")
+        pooler.await_log(f'conffile: RELOAD will read "{pooler.ini}", not "{other}" again')
+        self.assertEqual((str(pooler.ini), "9"), shown("conffile", "default_pool_size"))
+        pooler.reload()
+        wait_until("it is read by SIGHUP as well", lambda: shown("conffile", "default_pool_size") == (str(pooler.ini), "5"))
+
+    @on("pgweir")
+    def every_setting_may_be_set_to_what_it_is_or_needs_a_restart(self):
+        for called in ("pgweir", "pgbouncer"):
+            pooler = self.pooler(called=called)
+            console = pooler.console()
+            rows = console.query("SHOW CONFIG").dicts()
+            self.assertGreater(len(rows), 100)
+            for row in rows:
+                words = "SET {} = '{}'".format(row["key"], row["value"].replace("'", "''"))
+                if row["changeable"] == "yes":
+                    self.assertEqual([f"SET {row['key']}={row['value']}"], console.query(words).tags)
+                else:
+                    self.refused(console.query, words, says="SET failed")
+            self.assertEqual(rows, console.query("SHOW CONFIG").dicts())
+            self.assertEqual("1", pooler.client().value("SELECT 1"))
+
     def the_pid_file_holds_the_pid_and_goes_with_it(self):
         pooler = self.keep(Pooler())
         path = pooler.folder / "pid"
