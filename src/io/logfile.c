@@ -196,7 +196,8 @@ void logfile_syslog(const char *path, int facility, const char *ident)
 	pthread_mutex_unlock(&mutex);
 }
 
-/* RFC 3164, as the C library writes it: "<30>Nov  6 12:46:43 pgweir[4711]: LOG words". Under the lock. */
+/* RFC 3164, as the C library writes it: "<30>Nov  6 12:46:43 pgweir[4711]: words". The level is the priority, and no word, as patterns that
+ * people have for PgBouncer's lines there expect. Under the lock. */
 static void put_syslog(enum log_level level, const char *text, time_us wall)
 {
 	static const int severities[] = { 2, 3, 4, 6, 7, 7 }; /* critical, error, warning, informational, debug */
@@ -207,8 +208,8 @@ static void put_syslog(enum log_level level, const char *text, time_us wall)
 
 	localtime_r(&seconds, &parts);
 	strftime(when, sizeof when, "%b %e %H:%M:%S", &parts);
-	n = text_format(line, sizeof line, "<%d>%s %s[%u]: %s %s", system_log.facility * 8 + severities[level], when,
-		system_log.ident, process_id(), log_level_name(level), text);
+	n = text_format(line, sizeof line, "<%d>%s %s[%u]: %s", system_log.facility * 8 + severities[level], when,
+		system_log.ident, process_id(), text);
 	(void)sendto(system_log.fd, line, n, MSG_DONTWAIT | MSG_NOSIGNAL, (const struct sockaddr *)&system_log.name,
 		sizeof system_log.name);
 }
