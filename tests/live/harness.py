@@ -395,6 +395,7 @@ class Pooler:
         self.ini = self.folder / "pgweir.ini"
         self.process = None
         self.clients = []
+        self.groups = []            # further groups of its process
         self.expect_crash = False
         self.files = files or {}
 
@@ -454,8 +455,11 @@ class Pooler:
             if nofile:
                 resource.setrlimit(resource.RLIMIT_NOFILE, nofile)
         environment = {**os.environ, **self.environment}
+        who = user_options()
+        if who:
+            who["extra_groups"] = self.groups
         self.process = subprocess.Popen(self.command(), stdout=log, stderr=log, stdin=subprocess.DEVNULL, cwd=self.folder,
-                                        start_new_session=True, env=environment, preexec_fn=limits, **user_options())
+                                        start_new_session=True, env=environment, preexec_fn=limits, **who)
         log.close()
 
     def start(self):

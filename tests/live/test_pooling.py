@@ -527,6 +527,8 @@ class Relay:
         self.listener.listen(50)
         self.port = self.listener.getsockname()[1]
         self.sockets = []
+        self.accepted = 0
+        self.said = bytearray()     # what was sent to the target; no more than the first megabyte
         self.running = True
         threading.Thread(target=self._accept, daemon=True).start()
 
@@ -538,13 +540,16 @@ class Relay:
             except OSError:
                 return
             two.settimeout(None)
+            self.accepted += 1
             self.sockets += [one, two]
-            for source, sink in ((one, two), (two, one)):
-                threading.Thread(target=self._copy, args=(source, sink), daemon=True).start()
+            for source, sink, kept in ((one, two, self.said), (two, one, None)):
+                threading.Thread(target=self._copy, args=(source, sink, kept), daemon=True).start()
 
-    def _copy(self, source, sink):
+    def _copy(self, source, sink, kept):
         try:
             while data := source.recv(65536):
+                if kept is not None and len(kept) < 1 << 20:
+                    kept += data
                 sink.sendall(data)
         except OSError:
             pass
@@ -566,6 +571,10 @@ class Relay:
 
     def stop(self):
         self.running = False
+        try:
+            self.listener.shutdown(socket.SHUT_RDWR)        # or the thread that accepts would take one more
+        except OSError:
+            pass
         self.listener.close()
         self.cut()
 

@@ -1,10 +1,11 @@
 """What runbooks, log watchers and scripts of PgBouncer's users do and read, played against pgweir called pgbouncer and against PgBouncer."""
 import os
 import re
+import signal
 import subprocess
 
 from harness import Pooler, Story, live, on, user_options, wait_until
-from wire import Client, query
+from wire import Client, query, startup
 
 
 class Log(Story):
@@ -145,6 +146,83 @@ class Console(Story):
         client = pooler.client()
         client.send(b"y\0\0\0\4")
         self.assertEqual([("08P01", "unknown pkt")], [(each.sqlstate, each.message) for each in client.expect_closed()])
+
+
+class Errors(Story):
+    """The words and SQLSTATEs that people's own patterns look for. `old`: Debian's 1.18 says so too."""
+    kinds = ("pgweir", "pgbouncer")
+
+    def _said(self, pooler, *sent):
+        """What somebody is told who sends this before anything else, and that it is closed."""
+        with Client(pooler.address, login=False) as client:
+            client.send(*sent)
+            return [(each.severity, each.sqlstate, each.message) for each in client.expect_closed()]
+
+    def at_the_login(self):
+        pooler = self.pooler(called="pgbouncer", settings={"ignore_startup_parameters": ""})
+        hello = lambda **more: startup({"user": "app", "database": "app", **more})
+        cases = [
+            (startup({"database": "app"}), "no username supplied", True),
+            (startup({"user": "app"}, version=2 << 16), "old V2 protocol not supported", True),
+            (hello(database="nowhere"), "no such database: nowhere", True),
+            (hello(moon="full"), "unsupported startup parameter: moon", True),
+            (hello(options="-c moon=full"), "unsupported startup parameter in options: moon", False),
+            (hello(options="-moon"), "unsupported options startup parameter: only '-c config=val' and '--config=val' are allowed", False),
+            (startup({"user": "u" * 128, "database": "app"}), "username too long", False),
+            (startup({"user": "nobody", "database": "app"}), '"trust" authentication failed', True),
+            (startup({"user": "app", "database": "pgbouncer"}), "not allowed", True),
+            (hello()[:-1] + b"x", "invalid startup packet layout: expected terminator as last byte", False),
+        ]
+        for sent, words, old in cases:
+            if old or live.kind == "pgweir":
+                with self.subTest(words):
+                    self.assertEqual([("FATAL", "08P01", words)], self._said(pooler, sent))
+
+    def on_the_console(self):
+        pooler = self.pooler(called="pgbouncer")
+        console = pooler.console()
+        for words, says, old in (("DISABLE", "a database is required", True), ("ENABLE", "a database is required", True),
+                                 ("PAUSE nowhere", "no such database: nowhere", True), ("RESUME", "pooler is not paused/suspended", True),
+                                 ("RESUME app", "database app is not paused", True), ("KILL_CLIENT 4711", "client not found", False),
+                                 ("PAUSE pgbouncer", "cannot pause in admin db: pgbouncer", False), ("KILL pgbouncer", "cannot kill in admin db: pgbouncer", False),
+                                 ("SET moon = 1", "SET failed", True)):
+            if old or live.kind == "pgweir":
+                with self.subTest(words):
+                    error = self.refused(console.query, words)
+                    self.assertEqual(("ERROR", "08P01", says), (error.severity, error.sqlstate, error.message))
+        self.refused(pooler.console(user="stats").query, "PAUSE", says="admin access needed", sqlstate="08P01")
+        pooler.settings["pool_mode"] = "tidal"
+        pooler.write_files()
+        if live.kind == "pgweir":       # since 1.25
+            error = self.refused(console.query, "RELOAD", says="RELOAD failed, see logs for additional details", sqlstate="F0000")
+            self.assertEqual("ERROR", error.severity)
+
+    def of_those_who_are_in(self):
+        pooler = self.pooler(called="pgbouncer", settings={"default_pool_size": 1, "query_wait_timeout": 60})
+        last = lambda client: [(each.severity, each.sqlstate, each.message) for each in client.expect_closed()]
+        fatal = lambda words: [("FATAL", "08P01", words)]
+        console = pooler.console()
+        console.query("DISABLE app2")
+        self.assertEqual(fatal('database "app2" is disabled'), self._said(pooler, startup({"user": "app", "database": "app2"})))
+        client = pooler.client()
+        if live.kind == "pgweir":       # since 1.24
+            row = next(row for row in pooler.show("CLIENTS") if row["database"] == "app")
+            console.query(f"KILL_CLIENT {row['id']}")
+            self.assertEqual(fatal("admin forced disconnect"), last(client))
+            client = pooler.client()
+        console.query("KILL app")
+        self.assertEqual(fatal("database removed"), last(client))
+        console.query("RESUME app")
+        if live.kind == "pgbouncer":    # since 1.23
+            return
+        holder, waiter = pooler.client(), pooler.client()
+        holder.begin()
+        waiter.send(query("SELECT 1"))
+        wait_until("it waits", lambda: pooler.pool()["cl_waiting"] == 1)
+        pooler.process.send_signal(signal.SIGINT)
+        self.assertEqual(fatal("server shutting down"), last(waiter))
+        holder.query("COMMIT")
+        pooler.wait()
 
 
 class Starting(Story):
