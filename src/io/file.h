@@ -87,6 +87,9 @@ struct process_peer {
 };
 void processes_of_peers(struct process_peer *, size_t count);
 
+/* The inodes of the sockets that another process has open, sorted; the first `most` of them. Free it. NULL: none, or not ours to see. */
+int64_t *process_sockets(uint32_t process, size_t most, size_t *count);
+
 /* What another process of this machine is made of at this moment: its threads, and its TCP connections to the address to which the one
  * from `port` at the loopback address `ip` leads, which may be another process's. As costly as process_of_peer. False: it is gone, or is not
  * ours to see, or has no such connection. */

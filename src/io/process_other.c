@@ -135,8 +135,7 @@ static int compare_inodes(const void *a, const void *b)
 	return one < other ? -1 : one > other;
 }
 
-/* The inodes of all sockets that this process has open, sorted. NULL: none, or not to be seen. */
-static int64_t *list_sockets(uint32_t process, size_t *count)
+int64_t *process_sockets(uint32_t process, size_t most, size_t *count)
 {
 	static const char before[] = "socket:[";
 	char path[40], target[64];
@@ -148,7 +147,7 @@ static int64_t *list_sockets(uint32_t process, size_t *count)
 	*count = 0;
 	text_format(path, sizeof path, "/proc/%u/fd", process);
 	folder = opendir(path);
-	while (folder && (entry = readdir(folder))) {
+	while (folder && *count < most && (entry = readdir(folder))) {
 		ssize_t n = readlinkat(dirfd(folder), entry->d_name, target, sizeof target - 1);
 		int64_t *more, inode;
 
@@ -180,7 +179,7 @@ bool process_look(uint32_t process, const uint8_t *ip, bool six, uint16_t port, 
 
 	*out = (struct process_look){ .threads = count_threads(process) };
 	if (out->threads > 0 && find_tcp(ip, six, port, &one))
-		inodes = list_sockets(process, &count);
+		inodes = process_sockets(process, SIZE_MAX, &count);
 	if (inodes)
 		table = open_tcp(six);
 	while (table && next_tcp(table, &line))
@@ -236,7 +235,7 @@ static size_t seek_inodes(struct sought *list, size_t count, bool six)
 static size_t give_to(uint32_t process, struct sought *list, size_t count)
 {
 	size_t open = 0, n = 0;
-	int64_t *inodes = list_sockets(process, &open);
+	int64_t *inodes = process_sockets(process, SIZE_MAX, &open);
 	struct sought key, *found;
 
 	for (size_t i = 0; i < open; i++) {
