@@ -344,6 +344,7 @@ static void remember(
 			memory->busy_since = now;
 		memory->active = now;
 	}
+	visits_remember(&memory->visits, rules, now, facts);
 	memory->transactions = facts->transactions;
 	memory->logins = facts->logins;
 	memory->logouts = facts->logouts;

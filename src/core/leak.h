@@ -22,6 +22,20 @@ enum leak_runtime {
 	RUNTIME_GUI /* DBeaver, pgAdmin, psql: people, who come one at a time */
 };
 
+/* Of the process of one of an origin's clients, where that is seen: who has come to it and waits, see leak_visits.c. A visitor waits when
+ * what it said last has had no answer for LEAK_PATIENCE periods or longer. */
+#define LEAK_PATIENCE 2
+struct leak_visits {
+	uint32_t process; /* 0: nothing is known at this look */
+	time_us idle_for; /* each of its clients, all of them of this origin, has rested for so long; 0: one does not rest */
+	uint32_t waiting; /* visitors that wait */
+	uint32_t since,
+		read; /* of them: those who said it after the last rest began; of these: to all of whose words it has listened */
+	time_us longest;   /* of `since` */
+	uint32_t partners; /* others for whom it waits for as long, or to whom it is connecting */
+	time_us worked;    /* for how long its threads have worked, or waited for a processor */
+};
+
 /* One origin at one moment, all workers' shares summed. */
 struct leak_facts {
 	uint32_t origin; /* its number; not given again while the process lives */
@@ -45,6 +59,7 @@ struct leak_facts {
 	/* Of the process of one of its clients, where that can be seen: how many threads it has, and how many connections to us, those of other
 	 * origins too. 0: not known. */
 	uint32_t process_threads, process_clients;
+	struct leak_visits visits;
 
 	/* Since it is known; these only grow. */
 	uint64_t logins, logouts;
@@ -106,7 +121,7 @@ struct leak {
 	const struct leak_pattern *pattern;
 	enum leak_family family; /* what it costs here: in session mode a forgotten client holds a server as well */
 	enum leak_severity severity;
-	unsigned confidence;          /* percent; a hint (FAMILY_NOT_US) never has more than 25 */
+	unsigned confidence;          /* percent; a hint never has more than 25 */
 	char evidence[LEAK_EVIDENCE]; /* one sentence with its figures */
 	uint32_t clients, servers;    /* held */
 	time_us oldest;               /* age of the oldest client or hold */

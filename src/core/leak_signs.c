@@ -351,6 +351,7 @@ void signs_read(const struct origin_memory *memory, const struct leak_rules *rul
 	memset(signs, 0, sizeof(*signs));
 	signs->now = now;
 	signs->known = now - memory->known;
+	signs->visits = &memory->visits;
 	signs->rhythm = spread_count(&facts->gaps) >= 20 ? spread_quantile(&facts->gaps, 900) : 0;
 	read_clumps(&memory->clumps, rules, signs);
 	read_births(memory, rules, facts, signs);

@@ -75,7 +75,7 @@ enum track {
 	TRACK_DEAD,      /* clients whose network went away */
 	TRACK_ABANDONED, /* statements that go on without their client */
 	TRACK_LOCKS,     /* session locks in transaction mode */
-	TRACK_SILENCE,   /* the hint: a pool inside the application has run dry */
+	TRACK_SILENCE,   /* a pool inside the application has run dry, or a hint that it may have */
 	TRACKS
 };
 
@@ -106,6 +106,25 @@ struct course {
 	const struct leak_pattern *next_pattern;
 };
 
+/* What is remembered of the process that its visitors come to, leak_visits.c. */
+struct visits_memory {
+	uint32_t process; /* 0: none was seen */
+	time_us at;       /* when it was last looked at, and what was seen then */
+	struct leak_visits last;
+	/* Its habits: a bit for each of the last looks while it was in use, the latest the lowest: it had just asked; how long it ever rested
+	 * between, lately; and the most that ever waited. */
+	uint32_t in_use;
+	time_us newer_rest, older_rest;
+	unsigned rests; /* looks in `newer_rest` */
+	uint32_t most_waiting, most_partners;
+	/* Since its last query. */
+	time_us silent_for;
+	uint32_t silent_waiting, silent_partners;
+	bool at_once;  /* the first to wait came when it fell silent */
+	unsigned sure; /* looks in a row that say that it is drained */
+	bool begins, lasts;
+};
+
 /* All that is remembered of one origin. */
 struct origin_memory {
 	uint32_t origin;
@@ -119,6 +138,7 @@ struct origin_memory {
 	struct rises rises, clumps; /* of what is held; of logins beside quiet siblings */
 	time_us busy_since, active; /* busy without a pause since; the last time anything happened; 0: never */
 	uint64_t transactions, logins, logouts;
+	struct visits_memory visits;
 	struct course courses[TRACKS];
 };
 
@@ -156,6 +176,7 @@ struct signs {
 	struct trend unused_trend, holding_trend, unread_trend;
 	bool silence; /* see leak_signs.c */
 	time_us silent_for;
+	const struct visits_memory *visits;
 };
 
 void signs_read(const struct origin_memory *, const struct leak_rules *, time_us now, const struct leak_facts *,
@@ -164,6 +185,11 @@ void signs_read(const struct origin_memory *, const struct leak_rules *, time_us
 /* What the signs mean for one track. `course` is what has been going on there. */
 void verdict_of(enum track, const struct signs *, const struct leak_rules *, const struct leak_facts *,
 	const struct course *, struct verdict *);
+
+/* Who waits for the application, leak_visits.c: what a look says, and the verdict on it. */
+void visits_remember(struct visits_memory *, const struct leak_rules *, time_us now, const struct leak_facts *);
+void visits_verdict(
+	const struct visits_memory *, const struct leak_rules *, const struct leak_facts *, struct verdict *);
 
 /* The pattern that signs and hints speak for, leak_patterns.c. */
 const struct leak_pattern *pattern_of_clients(

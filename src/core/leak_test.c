@@ -908,10 +908,16 @@ static void evidence_fits_whatever_the_figures(void **state)
 		.oldest_quiet = (time_us)1 << 60,
 		.oldest_hold = (time_us)1 << 60,
 		.oldest_unread = (time_us)1 << 60 };
+	struct visits_memory visits = { .process = UINT32_MAX,
+		.in_use = UINT32_MAX,
+		.most_waiting = UINT32_MAX,
+		.last = { .idle_for = (time_us)1 << 60, .since = UINT32_MAX, .longest = (time_us)1 << 60 } };
 	struct course course = { 0 };
 
 	(void)state;
+	signs.visits = &visits;
 	for (unsigned shape = 0; shape < 3; shape++) {
+		visits.begins = shape == 0;
 		signs.beat = shape == 1 ? (time_us)1 << 60 : 0;
 		signs.slow = signs.outlier = shape == 2;
 		signs.outlier = shape != 2;

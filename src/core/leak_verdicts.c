@@ -247,13 +247,21 @@ static void counted_verdict(enum track track, const struct signs *signs, const s
 	v->family = v->pattern->family;
 }
 
-static void silence_verdict(const struct signs *signs, const struct leak_facts *facts, struct verdict *v)
+/* A verdict where it is seen that work waits, else a hint. */
+static void silence_verdict(const struct signs *signs, const struct leak_rules *rules, const struct leak_facts *facts,
+	const struct course *course, struct verdict *v)
 {
+	bool seen = signs->visits->begins || (course->leak && signs->visits->lasts);
 	char silent[32], longest[32];
 
-	v->begins = v->lasts = signs->silence;
-	if (!v->begins)
+	v->begins = signs->silence || signs->visits->begins;
+	v->lasts = course->leak && (v->begins || seen);
+	if (!v->begins && !v->lasts)
 		return;
+	if (seen) {
+		visits_verdict(signs->visits, rules, facts, v);
+		return;
+	}
 	v->pattern = leak_pattern_of("L7");
 	v->family = FAMILY_NOT_US;
 	v->severity = SEVERITY_LOW;
@@ -287,7 +295,7 @@ void verdict_of(enum track track, const struct signs *signs, const struct leak_r
 		counted_verdict(track, signs, rules, facts, course, verdict);
 		return;
 	case TRACK_SILENCE:
-		silence_verdict(signs, facts, verdict);
+		silence_verdict(signs, rules, facts, course, verdict);
 		return;
 	case TRACKS:
 		break;

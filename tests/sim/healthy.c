@@ -317,6 +317,59 @@ static void make_impatient(struct rng *rng, struct play *play)
 	play->length = 60 * MIN;
 }
 
+/* A web application whose process can be seen; what asks the database comes and goes, and somebody else waits, by habit or from some
+ * moment on. */
+static void make_visited(struct rng *rng, struct play *play)
+{
+	time_us evening = pick_span(rng, 2 * MIN, 40 * MIN);
+	double rate = pick_rate(rng, 0.05, 20), slow = pick_rate(rng, 0.05, 5);
+	struct range waits = { pick_span(rng, 50 * MS, 20 * S), MIN };
+	struct visit_flow others = { .rate = slow, .from = S, .wait = waits };
+
+	healthy_pool(rng, play, pick_count(rng, 2, 10), 10, 0);
+	play->length = evening + pick_span(rng, 4 * MIN, 20 * MIN);
+	if (rng_chance(rng, 400))
+		evening = 0; /* they go on asking */
+	add_source(play, (struct source){ .rate = rate, .from = S, .until = evening, .pool = 0 });
+	add_flow(play, (struct visit_flow){ .rate = rate, .from = S, .until = evening, .wait = { 2 * MS, 800 * MS } });
+	switch (rng_below(rng, 5)) {
+	case 0: /* pages that need no database */
+		others.wait = (struct range){ MS, pick_span(rng, 5 * MS, 2 * S) };
+		break;
+	case 1: /* who waits for news came after the others had gone, or while they are there */
+		others.from = evening ? evening + pick_span(rng, 30 * S, 3 * MIN) : pick_span(rng, MIN, 10 * MIN);
+		break;
+	case 2: /* a partner hangs, before anything is asked */
+		others.from = evening;
+		others.elsewhere = true;
+		break;
+	case 3: /* pictures are drawn */
+		others.from = evening;
+		others.computed = true;
+		break;
+	default: /* people who wait for news, all day long */
+		others.from = S;
+	}
+	add_flow(play, others);
+}
+
+/* All that it does for some minutes is one computation, and nobody is even listened to. */
+static void make_deaf(struct rng *rng, struct play *play)
+{
+	time_us begins = pick_span(rng, 2 * MIN, 20 * MIN), ends = begins + pick_span(rng, 10 * S, 2 * MIN);
+	double rate = pick_rate(rng, 0.5, 20);
+
+	healthy_pool(rng, play, pick_count(rng, 2, 10), 10, 0);
+	add_source(play, (struct source){ .rate = rate, .from = S, .until = begins, .pool = 0 });
+	add_source(play, (struct source){ .rate = rate, .from = ends, .pool = 0 });
+	add_flow(play, (struct visit_flow){ .rate = rate, .from = S, .until = begins, .wait = { 2 * MS, 800 * MS } });
+	add_flow(play,
+		(struct visit_flow){
+			.rate = rate, .from = begins, .until = ends, .wait = { S, ends - begins }, .unread = true });
+	add_flow(play, (struct visit_flow){ .rate = rate, .from = ends, .wait = { 2 * MS, 800 * MS } });
+	play->length = ends + 5 * MIN;
+}
+
 const struct kind healthy_kinds[] = {
 	{ "a pool at rest", NULL, FAMILY_CLIENT, 0, 25, make_rest },
 	{ "a nightly batch", NULL, FAMILY_CLIENT, 0, 20, make_batch },
@@ -338,6 +391,8 @@ const struct kind healthy_kinds[] = {
 	{ "work that is done", NULL, FAMILY_CLIENT, 0, 15, make_done },
 	{ "days and nights", NULL, FAMILY_CLIENT, 0, 1, make_nights },
 	{ "impatient people", NULL, FAMILY_CLIENT, 0, 15, make_impatient },
+	{ "a web application with visitors", NULL, FAMILY_CLIENT, 0, 60, make_visited },
+	{ "a web application that is deaf for a while", NULL, FAMILY_CLIENT, 0, 10, make_deaf },
 	{ "thinking transactions", NULL, FAMILY_CLIENT, 0, 15, make_thinking },
 };
 const size_t healthy_kinds_count = sizeof healthy_kinds / sizeof *healthy_kinds;

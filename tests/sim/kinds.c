@@ -47,6 +47,14 @@ struct source *add_source(struct play *play, struct source source)
 	return &play->sources[play->sources_count++];
 }
 
+void add_flow(struct play *play, struct visit_flow flow)
+{
+	check(play->flows_count < FLOWS_MOST);
+	if (flow.until == 0)
+		flow.until = FOREVER;
+	play->flows[play->flows_count++] = flow;
+}
+
 struct app_pool *add_pool(struct play *play, struct app_pool pool, time_us opens, time_us within)
 {
 	check(play->pools_count < POOLS_MOST);

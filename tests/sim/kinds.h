@@ -31,6 +31,9 @@ struct range steady(time_us value);
 struct life asks_once(enum ending ending);
 struct life web_work(struct rng *rng);
 
+/* Into the play: visitors of its process. An `until` of 0 is never. */
+void add_flow(struct play *play, struct visit_flow flow);
+
 /* Into the play. An `until` of 0 is never; the pool opens at `opens`, its least members log in `within` that. */
 struct source *add_source(struct play *play, struct source source);
 struct app_pool *add_pool(struct play *play, struct app_pool pool, time_us opens, time_us within);

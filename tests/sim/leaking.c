@@ -336,6 +336,27 @@ static void make_l7(struct rng *rng, struct play *play)
 	play->length = 28 * 60 * MIN;
 }
 
+/* Its process can be seen: people go on coming, and wait. */
+static void make_l7_seen(struct rng *rng, struct play *play)
+{
+	/* Whoever begins to look within five minutes has seen it live before. */
+	time_us dry = pick_span(rng, 7 * MIN, 40 * MIN);
+	double rate = pick_rate(rng, 0.6, 20);
+	struct range patience = steady(rng_chance(rng, 500) ? 30 * S : 10 * MIN);
+
+	healthy_pool(rng, play, pick_count(rng, 2, 10), 10, 0);
+	play->pools[0].work.statements = 1;
+	add_source(play, (struct source){ .rate = rate, .from = S, .until = dry, .pool = 0 });
+	add_flow(play, (struct visit_flow){ .rate = rate, .from = S, .until = dry, .wait = { 2 * MS, 800 * MS } });
+	add_flow(play, (struct visit_flow){ .rate = rate, .from = dry, .wait = patience, .lost = true });
+	/* And some wait by habit. */
+	if (rng_chance(rng, 300))
+		add_flow(play,
+			(struct visit_flow){
+				.rate = rate * 0.02, .from = S, .wait = { S, 20 * S }, .unread = rng_chance(rng, 200) });
+	play->length = dry + pick_span(rng, 4 * MIN, 20 * MIN);
+}
+
 const struct kind leaking_kinds[] = {
 	{ "L1", "L1", FAMILY_CLIENT, 50, 30, make_l1 },
 	{ "L1 restarted", "L1", FAMILY_CLIENT, 50, 15, make_l1_restarted },
@@ -343,6 +364,7 @@ const struct kind leaking_kinds[] = {
 	{ "L5", "L5", FAMILY_CLIENT, 60, 20, make_l5 },
 	{ "L6", "L6", FAMILY_CLIENT, 30, 15, make_l6 },
 	{ "L7", "L7", FAMILY_NOT_US, 1, 1, make_l7 },
+	{ "L7 seen", "L7", FAMILY_NOT_US, 6, 20, make_l7_seen },
 	{ "L9", "L9", FAMILY_SERVER, 1, 15, make_l9 },
 	{ "L9 restarted", "L9", FAMILY_SERVER, 1, 8, make_l9_restarted },
 	{ "L10", "L10", FAMILY_SERVER, 6, 20, make_l10 },

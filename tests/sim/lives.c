@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/check.h"
+#include "visits.h"
 
 /* Lives of clients, as happenings in order of time.
  *
@@ -72,6 +73,7 @@ struct stage {
 	time_us lost[LOST_MOST];
 	unsigned lost_count, restarts, lost_since;
 	bool lost_before;
+	struct street *street;
 	struct leak_facts facts; /* the counters */
 };
 
@@ -607,6 +609,7 @@ struct stage *stage_new(const struct play *play, const struct leak_rules *rules,
 	}
 	for (uint32_t i = 0; i < play->sources_count; i++)
 		plan(s, play->sources[i].from, ACT_SOURCE, i, 0);
+	s->street = street_new(play, rng);
 	if (play->restarts.most > 0)
 		plan(s, draw(rng, play->restarts), ACT_RESTART, 0, 0);
 	return s;
@@ -616,6 +619,7 @@ void stage_free(struct stage *s)
 {
 	for (unsigned i = 0; i < POOLS_MOST; i++)
 		free(s->threads[i]);
+	street_free(s->street);
 	free(s->heap);
 	free(s->people);
 	free(s->free_places);
@@ -632,6 +636,8 @@ void stage_until(struct stage *s, time_us when)
 		happen(s, &h);
 	}
 	s->now = when;
+	for (unsigned lost = street_until(s->street, when); lost > 0; lost--)
+		note_lost(s);
 }
 
 static time_us later(time_us a, time_us b)
@@ -641,6 +647,8 @@ static time_us later(time_us a, time_us b)
 
 void stage_facts(struct stage *s, struct leak_facts *facts)
 {
+	time_us idle_for = FOREVER;
+
 	*facts = s->facts;
 	facts->driver = s->play->driver;
 	facts->runtime = s->play->runtime;
@@ -652,6 +660,8 @@ void stage_facts(struct stage *s, struct leak_facts *facts)
 		if (p->state == GONE || (p->abandons && p->state == EXECUTING))
 			continue;
 		facts->clients++;
+		if (p->state != PARKED || s->now - p->parked < idle_for)
+			idle_for = p->state == PARKED ? s->now - p->parked : 0;
 		facts->parked += p->state == PARKED;
 		facts->waiting += p->state == WAITING;
 		facts->lent += p->state == EXECUTING || p->state == IN_BLOCK || p->state == UNREAD;
@@ -681,6 +691,8 @@ void stage_facts(struct stage *s, struct leak_facts *facts)
 	facts->servers_limit = s->play->servers_limit;
 	facts->servers_lent = s->lent;
 	facts->pool_waiting = s->waiting_count;
+	if (s->street && facts->clients > 0)
+		street_facts(s->street, &s->rules, idle_for, &facts->visits);
 }
 
 time_us stage_lost(const struct stage *s, unsigned nth)

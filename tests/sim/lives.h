@@ -63,6 +63,17 @@ struct source {
 	struct life life;
 };
 
+/* People who come to the origin's process, as its /proc tells of them: visits.c. */
+struct visit_flow {
+	double rate; /* per second */
+	time_us from, until;
+	struct range wait; /* until they have an answer */
+	bool lost;         /* they wait for a connection that nobody gives back: this is the leak */
+	bool elsewhere; /* the process waits for somebody else meanwhile; it computes; it has not even read what they said */
+	bool computed, unread;
+};
+
+#define FLOWS_MOST   4
 #define SOURCES_MOST 4
 #define POOLS_MOST   16
 
@@ -80,6 +91,8 @@ struct play {
 	struct app_pool pools[POOLS_MOST];
 	time_us pool_opens[POOLS_MOST], pool_opens_within[POOLS_MOST], pool_closes[POOLS_MOST]; /* closes 0: never */
 	unsigned pools_count;
+	struct visit_flow flows[FLOWS_MOST]; /* none: the process is not seen */
+	unsigned flows_count;
 	struct range restarts; /* from one to the next: all clients are gone, and the pools open anew; 0: never */
 };
 

@@ -79,6 +79,11 @@ static void tell(const struct leak_facts *f, time_us now)
 		(double)f->oldest_hold / 1e6, f->unread, (unsigned long long)f->logins,
 		(unsigned long long)f->logins_while_quiet, (unsigned long long)f->reused,
 		(unsigned long long)f->transactions, f->servers_lent, f->pool_waiting);
+	if (f->visits.process)
+		printf("#          its process has asked nothing for %.1f s; visitors wait: %u (%u since then, %u heard, longest %.1f s), partners %u, "
+		       "worked %.1f s\n",
+			(double)f->visits.idle_for / 1e6, f->visits.waiting, f->visits.since, f->visits.read,
+			(double)f->visits.longest / 1e6, f->visits.partners, (double)f->visits.worked / 1e6);
 }
 
 static void tell_change(const struct leak_change *change)
@@ -100,7 +105,7 @@ static void hear(struct outcome *outcome, const struct leak_change *change, enum
 	if (verbose)
 		tell_change(change);
 	check(*leak->evidence && leak->confidence > 0 && leak->confidence < 100);
-	check(leak->family != FAMILY_NOT_US || leak->confidence <= 25);
+	check(leak->family != FAMILY_NOT_US || leak->severity == SEVERITY_URGENT || leak->confidence <= 25);
 	outcome->changes++;
 	if (leak->family == family)
 		outcome->lasts = change->kind != LEAK_ENDED;
@@ -227,8 +232,8 @@ static void account(uint64_t seed, const struct outcome *o)
 	unsigned truth = o->kind->truth ? (unsigned)strtoul(o->kind->truth + 1, NULL, 10) : 0;
 
 	sum.origins++;
-	if (truth == 7) {
-		/* A hint is no verdict; it has its own test. */
+	if (truth == 7 && o->onset == FOREVER) {
+		/* Its process is not seen. A hint is no verdict; it has its own test. */
 		sum.table[7][o->pattern]++;
 		return;
 	}
