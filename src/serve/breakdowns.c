@@ -84,9 +84,11 @@ static void look_at_words(struct told *told, const struct guest *guest, struct b
 	}
 }
 
-static void add_peer(
-	struct told *told, uint32_t origin, const struct other_end *end, const struct breakdown_counts *counts)
+static void add_peer(struct told *told, const struct guest *guest, const struct other_end *end,
+	const struct breakdown_counts *counts)
 {
+	time_us since = guest->state == GUEST_WAITING ? 0 : guest->habits.rest_since;
+
 	if (told->peer_count == told->peer_capacity) {
 		size_t capacity = told->peer_capacity ? 2 * told->peer_capacity : 64;
 		struct told_peer *more = told->peer_count < TOLD_PEERS_MAX
@@ -94,13 +96,16 @@ static void add_peer(
 			: NULL;
 
 		if (!more) {
-			breakdowns_add(&told->table, origin, BY_PROCESS, span_of("", 0), counts);
+			breakdowns_add(&told->table, guest->origin->number, BY_PROCESS, span_of("", 0), counts);
 			return;
 		}
 		told->peers = more;
 		told->peer_capacity = capacity;
 	}
-	told->peers[told->peer_count++] = (struct told_peer){ .end = *end, .origin = origin, .counts = *counts };
+	told->peers[told->peer_count++] = (struct told_peer){ .end = *end,
+		.origin = guest->origin->number,
+		.rest = since ? guest->worker->now - since : 0,
+		.counts = *counts };
 }
 
 static void add_process(
@@ -128,7 +133,7 @@ void told_look(struct told *told, const struct guest *guest)
 	count(guest, &counts);
 	end = other_end_of(guest);
 	if (end.local)
-		add_peer(told, guest->origin->number, &end, &counts);
+		add_peer(told, guest, &end, &counts);
 	else
 		add_process(&told->table, guest->origin->number, &end.at, &counts);
 	if (name)

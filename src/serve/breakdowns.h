@@ -15,6 +15,7 @@ struct report;
 struct told_peer {
 	struct other_end end;
 	uint32_t origin;
+	time_us rest; /* for how long it has rested; 0: it does not */
 	struct breakdown_counts counts;
 };
 

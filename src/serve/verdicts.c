@@ -8,6 +8,7 @@
 #include "io/file.h"
 #include "serve/reaper.h"
 #include "serve/report.h"
+#include "serve/visits.h"
 #include "serve/worker.h"
 
 #define CHANGES_MAX    64
@@ -22,6 +23,7 @@ struct survey {
 	struct reaper *reaper;
 	struct leak_facts *facts;
 	struct owners owners;
+	struct visits visits;
 	struct leak_change changes[CHANGES_MAX];
 	size_t next_leak; /* whose turn it is */
 };
@@ -232,8 +234,10 @@ void survey_judge(struct house *house, struct letter *mail, time_us now)
 		for (i = 0; i < letter->count; i++) {
 			add_limits(house, config, &letter->rows[i], picture);
 			look_at_process(house, &survey->owners, &letter->rows[i], &rules, &looked);
-			survey->facts[i] = letter->rows[i].facts;
 		}
+		visits_look(&survey->visits, &survey->owners, &rules, letter);
+		for (i = 0; i < letter->count; i++)
+			survey->facts[i] = letter->rows[i].facts;
 		changes = leak_step(
 			survey->book, &rules, now, survey->facts, letter->count, survey->changes, CHANGES_MAX);
 		report = report_make(house, survey->book, letter, now);

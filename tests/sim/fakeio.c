@@ -20,6 +20,7 @@
 #include "io/clock.h"
 #include "io/file.h"
 #include "io/thread.h"
+#include "io/visitors.h"
 
 enum stream_state { DIALING, OPEN, ENDED, DEAD };
 
@@ -1057,4 +1058,10 @@ bool process_look(uint32_t process, const uint8_t *ip, bool six, uint16_t port, 
 	(void)port;
 	*out = (struct process_look){ 0 };
 	return false;
+}
+
+void visitors_look(struct visited *visited, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		visited[i].known = false;
 }
