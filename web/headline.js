@@ -107,6 +107,10 @@ export function headline(picture) {
 	if (failing)
 		return { level: 'bad', sentence: `Nobody waits, but no server of ${poolName(failing, picture)} can be opened: ${plain(failing.failing)}.`,
 			cure: '' };
+	if (leaks.length > 0 && leaks[0].family === 'not us')
+		return { level: leaks[0].severity === 'urgent' ? 'bad' : 'look', sentence: `Nobody waits here, but ${originName(leaks[0])} ` +
+			`${leaks[0].severity === 'urgent' ? 'waits' : 'may wait'} for its own pool: neither pgweir nor PostgreSQL is to blame.`,
+			cure: cureOf(leaks[0]), leak: leaks[0].id, origin: leaks[0].origin };
 	if (leaks.length > 0)
 		return { level: leaks[0].severity === 'urgent' ? 'bad' : 'look', sentence: `Nobody waits, but ${originName(leaks[0])} leaks ` +
 			`${held(leaks[0])}${ending(leaks[0], picture)}.`, cure: cureOf(leaks[0]), leak: leaks[0].id, origin: leaks[0].origin };

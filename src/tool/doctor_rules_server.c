@@ -96,7 +96,9 @@ void rule_watched(const struct doctor_facts *facts, const struct doctor_rule *ru
 static void look_at_named(const struct console_facts *console, const struct console_leak *leak,
 	const struct doctor_rule *rule, struct doctor_report *report)
 {
-	enum finding_level level = leak->ended || leak->not_us ? LEVEL_NOTE : leak->low ? LEVEL_WARNING : LEVEL_DANGER;
+	enum finding_level level = leak->ended || (leak->not_us && leak->low) ? LEVEL_NOTE
+		: leak->low                                                   ? LEVEL_WARNING
+									      : LEVEL_DANGER;
 	struct finding *finding = find(report, rule, level, "%s", leak->origin);
 	char duration[40];
 

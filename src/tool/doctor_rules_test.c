@@ -584,6 +584,19 @@ static void entries_count_at_the_server_they_lead_to(void **state)
 	doctor_report_fini(&report);
 }
 
+/* A hint of an application's own pool is a note. Where its visitors were seen to wait, nobody there is served. */
+static void a_pool_of_the_application_is_a_danger_where_somebody_waits(void **state)
+{
+	(void)state;
+	named(true);
+	facts.consoles[0].leaks[0].not_us = true;
+	assert_int_equal(look_for("D41")->level, LEVEL_DANGER);
+	assert_null(strstr(look_for("D41")->edit, "REAP"));
+	facts.consoles[0].leaks[0].low = true;
+	assert_int_equal(look_for("D41")->level, LEVEL_NOTE);
+	doctor_report_fini(&report);
+}
+
 static void danger_comes_first(void **state)
 {
 	(void)state;
@@ -705,6 +718,7 @@ int main(void)
 		cmocka_unit_test_teardown(each_rule_finds_its_fault_and_keeps_still_without_it, clear),
 		cmocka_unit_test_teardown(an_application_is_counted_by_machine_and_process, clear),
 		cmocka_unit_test_teardown(entries_count_at_the_server_they_lead_to, clear),
+		cmocka_unit_test_teardown(a_pool_of_the_application_is_a_danger_where_somebody_waits, clear),
 		cmocka_unit_test_teardown(danger_comes_first, clear),
 		cmocka_unit_test(numbers_and_names_are_given_once),
 		cmocka_unit_test_teardown(pgweir_takes_what_pgbouncer_refuses, clear),

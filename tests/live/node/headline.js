@@ -33,6 +33,11 @@ import(`${process.argv[2]}/headline.js`).then(({ headline, holders }) => {
 	// One ended long ago does not count.
 	says({ leaks: [{ ...leak, ended: '2026-11-26' }] }, 'good', 'Nobody waits.', '');
 	says({ leaks: [{ ...leak, severity: 'low' }] }, 'look', 'Nobody waits, but web@10.0.0.7 leaks 18 servers.', 'Close it.');
+	// An application that waits for itself holds nothing of ours.
+	const own = { ...leak, pattern: 'L7', family: 'not us', clients: 4, servers: 0, cure: 'Look there.' };
+	says({ leaks: [own] }, 'bad', 'Nobody waits here, but web@10.0.0.7 waits for its own pool: neither pgweir nor PostgreSQL is to blame.', 'Look there.');
+	says({ leaks: [{ ...own, severity: 'low' }] }, 'look',
+		'Nobody waits here, but web@10.0.0.7 may wait for its own pool: neither pgweir nor PostgreSQL is to blame.', 'Look there.');
 	assert.match(headline(picture({ leaks: [{ ...leak, exhausted_in: 700 }] })).sentence.replaceAll('\u00a0', ' '),
 		/^Nobody waits, but web@10\.0\.0\.7 leaks 18 servers; it ends badly in 11 min, at \d\d:\d\d\.$/);
 	says({ pools: [{ ...waits, failing: 'no route to host' }] }, 'bad', '12 clients wait for servers of app; no server can be opened: no route to host.');
