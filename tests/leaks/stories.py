@@ -80,7 +80,7 @@ def web(*argv, visits, path, every=1, scheme="http", ends=False, readers=False, 
     """A web application that listens at PORT, and its visitors. With `readers`, others read a page without mistakes meanwhile."""
     def crew(place):
         port = free_port()
-        server = Program(*[word.replace("PORT", str(port)) for word in argv], port=port, **place.environment, **environment)
+        server = Program(*[word.replace("PORT", str(port)) for word in argv], port=port, **place.environment | environment)
         others = [visitors("get", f"http://127.0.0.1:{port}/page")] if readers else []
         return [server, *others, visitors(visits, f"{scheme}://127.0.0.1:{port}{path}", every, ends)]
     return crew
@@ -135,8 +135,9 @@ LEAKS = [
     Load("gevent-page", "Django under gunicorn with gevent", "persistent connections in greenlets that live for one request",
          web("gunicorn", "-k", "gevent", "-b", "127.0.0.1:PORT", "shop:wsgi", visits="get", path="/page", every=0.6),
          lambda s: s.silent(5), 8, "L6", CLIENT, cure=True),
-    Load("psycopg-drained", "psycopg 3 with psycopg_pool", "the application's own pool is drained; neither pooler nor PostgreSQL is to blame",
-         script("drained.py", 0.3), lambda s: s.silent(6), 4, "L7", NOT_US, cure=True, shy=True),
+    Load("uvicorn-orders", "FastAPI under uvicorn, psycopg_pool", "the application's own pool is drained; neither pooler nor PostgreSQL is to blame",
+         web("uvicorn", "--port", "PORT", "--log-level", "warning", "orders:app", visits="get", path="/order", every=0.3),
+         lambda s: s.silent(6), 4, "L7", NOT_US, cure=True),
     Load("fastapi-stream", "FastAPI, SQLAlchemy, asyncpg", "a session held for as long as an event stream is open",
          web("uvicorn", "--port", "PORT", "--log-level", "warning", "stream:app", visits="stay", path="/events", every=2),
          lambda s: s.held(4), 4, "L9", SERVER, cure=True, small=True),
@@ -212,6 +213,12 @@ HEALTHY = [
     Load("uvicorn-pooled", "psycopg 3 with psycopg_pool, under uvicorn", "a pool that grows with the threads that use it: all that is seen of L3",
          web("uvicorn", "--port", "PORT", "--workers", "2", "--log-level", "warning", "pooled:app", visits="waves", path="/summary"),
          silent(3), 8, seconds=60),
+    Load("uvicorn-evening", "FastAPI under uvicorn, psycopg_pool", "a shop where nobody orders any more, while others wait for its news (not L7)",
+         web("uvicorn", "--port", "PORT", "--log-level", "warning", "orders:app", visits="evening", path="/", every=0.3, CURED="1"),
+         silent(8), 4, seconds=50),
+    Load("uvicorn-partner", "FastAPI under uvicorn, psycopg_pool", "a shop whose partner hangs, who is asked before the database is (not L7)",
+         web("uvicorn", "--port", "PORT", "--log-level", "warning", "orders:app", visits="get", path="/order", every=0.3, CURED="1", PARTNER="1"),
+         silent(8), 4, seconds=50),
     Load("bursty-cron", "psql", "jobs that all start at once", script("cron.py", 5), lambda s: len(s.clients), 6, seconds=30, small=True),
     Load("used-in-turn", "psycopg 3 with psycopg_pool", "twelve connections, used in turn, each once in half a minute",
          script("steady.py", 2.5, "--uses", "some"), silent(8), 6, seconds=45),

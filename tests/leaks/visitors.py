@@ -7,6 +7,7 @@
     visitors.py waves URL       ask many times at once, in waves that rise, and one by one between them and ever after
     visitors.py crowd URL       ask thirty times at once, again and again
     visitors.py burst URL       sixty websockets at once, each with three questions; then all leave
+    visitors.py evening URL     of /order, /about and /news: order for half a minute, then no more; read, and wait for news, all the time
     visitors.py chat URL        people of examples/chat: in waves, each writes once and waits for the answer
 """
 import argparse
@@ -79,9 +80,24 @@ async def waves(person, every):
         await person()
 
 
+async def evening(url, every):
+    """Orders end, all at once; the others stay, and some more come to wait for news."""
+    async def read(path, pause):
+        while True:
+            await fetch(url + path)
+            await asyncio.sleep(pause)
+
+    readers = [asyncio.create_task(read("about", 0.2)), *[asyncio.create_task(read("news", 0.1)) for _ in range(8)]]
+    for _ in range(int(22 / every)):
+        await fetch(url + "order")
+        await asyncio.sleep(every)
+    readers += [asyncio.create_task(read("news", 0.1)) for _ in range(6)]
+    await asyncio.gather(*readers)
+
+
 async def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=("get", "leave", "stay", "waves", "crowd", "burst", "chat"))
+    parser.add_argument("what", choices=("get", "leave", "stay", "waves", "crowd", "burst", "evening", "chat"))
     parser.add_argument("url")
     parser.add_argument("--every", type=float, default=1)
     asked = parser.parse_args()
@@ -99,6 +115,8 @@ async def main():
         await one_after_another(crowd, asked.every)
     elif asked.what == "waves":
         await waves(lambda: fetch(asked.url), asked.every)
+    elif asked.what == "evening":
+        await evening(asked.url, asked.every)
     elif asked.what == "chat":
         await waves(lambda: websocket(asked.url, [line], 0), asked.every)
     else:
