@@ -459,6 +459,32 @@ static void a_process_is_seen_with_its_threads_and_connections(void **state)
 	close(listeners[1]);
 }
 
+/* As Java's are: an address of IPv4, in a socket of IPv6. */
+static void a_process_is_found_by_a_socket_of_the_other_family(void **state)
+{
+	struct sockaddr_in6 to = { .sin6_family = AF_INET6,
+		.sin6_addr = { { { [10] = 0xff, [11] = 0xff, 127, 0, 0, 1 } } } };
+	struct process_peer peer = { .ip = { 127, 0, 0, 1 } }, mapped = { .six = true };
+	socklen_t length = sizeof to;
+	struct sockaddr_in here;
+	int listener = tcp_socket(NULL, &here), client = socket(AF_INET6, SOCK_STREAM, 0);
+
+	(void)state;
+	if (client < 0)
+		skip(); /* a machine without IPv6 */
+	to.sin6_port = here.sin_port;
+	assert_int_equal(connect(client, (struct sockaddr *)&to, length), 0);
+	assert_int_equal(getsockname(client, (struct sockaddr *)&to, &length), 0);
+	memcpy(mapped.ip, &to.sin6_addr, 16);
+	peer.port = mapped.port = ntohs(to.sin6_port);
+	processes_of_peers(&peer, 1);
+	assert_int_equal(peer.process, process_id());
+	processes_of_peers(&mapped, 1);
+	assert_int_equal(mapped.process, process_id());
+	close(client);
+	close(listener);
+}
+
 static bool become_nobody(void)
 {
 	char error[200];
@@ -573,6 +599,7 @@ int main(void)
 		cmocka_unit_test(a_line_goes_to_the_file_and_to_standard_error),
 		cmocka_unit_test(a_pid_file_belongs_to_a_living_process),
 		cmocka_unit_test(a_process_is_seen_with_its_threads_and_connections),
+		cmocka_unit_test(a_process_is_found_by_a_socket_of_the_other_family),
 		cmocka_unit_test(the_limit_of_descriptors_is_raised_to_the_hard_one),
 		cmocka_unit_test(root_can_be_left_for_good),
 		cmocka_unit_test(a_daemon_leaves_its_parent_and_terminal),

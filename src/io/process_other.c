@@ -64,6 +64,16 @@ static FILE *open_tcp(bool six)
 	return fopen(six ? "/proc/net/tcp6" : "/proc/net/tcp", "re");
 }
 
+/* An address of IPv4 in the words of IPv6 (RFC 4291, 2.5.5.2), as sockets of Java are, is the same address. */
+static struct span plain_address(struct span address)
+{
+	static const char before[] = "0000000000000000FFFF0000";
+	size_t length = sizeof before - 1;
+
+	return address.length > length && memcmp(address.at, before, length) == 0 ? span_skip(address, length)
+										  : address;
+}
+
 /* The next socket of the table; false at its end. */
 static bool next_tcp(FILE *table, struct tcp_line *line)
 {
@@ -72,20 +82,25 @@ static bool next_tcp(FILE *table, struct tcp_line *line)
 
 		for (size_t i = 0; i <= WORD_INODE; i++)
 			words[i] = next_word(&rest);
-		line->local = words[WORD_LOCAL];
-		line->remote = words[WORD_REMOTE];
+		line->local = plain_address(words[WORD_LOCAL]);
+		line->remote = plain_address(words[WORD_REMOTE]);
 		if (text_to_i64(words[WORD_USER], &line->user) && text_to_i64(words[WORD_INODE], &line->inode))
 			return true;
 	}
 	return false;
 }
 
-/* An address as the table has it: words of four bytes as this machine has them in memory. */
+/* An address as the table has it, but for plain_address: words of four bytes as this machine has them in memory. */
 #define LOCAL_TEXT 48
 static void format_local(char out[LOCAL_TEXT], const uint8_t *ip, bool six, uint16_t port)
 {
+	static const uint8_t before[12] = { [10] = 0xff, [11] = 0xff };
 	size_t at = 0;
 
+	if (six && memcmp(ip, before, sizeof before) == 0) {
+		ip += sizeof before;
+		six = false;
+	}
 	for (size_t i = 0; i < (six ? 16 : 4); i += 4) {
 		uint32_t word;
 

@@ -142,6 +142,19 @@ static void note_partner(struct visited *at, const struct diag_socket *socket)
 	at->partners += asks || socket->state == TCP_SYN_SENT;
 }
 
+/* The same address, perhaps as IPv6 writes one of IPv4: sockets of Java are so. */
+static bool is_own(const struct visited *at, const struct diag_socket *socket)
+{
+	static const uint8_t before[12] = { [10] = 0xff, [11] = 0xff };
+
+	if (socket->local_port != at->port)
+		return false;
+	if (socket->six && !at->six)
+		return memcmp(socket->local, before, sizeof before) == 0 &&
+			memcmp(socket->local + sizeof before, at->ip, 4) == 0;
+	return socket->six == at->six && memcmp(socket->local, at->ip, at->six ? 16 : 4) == 0;
+}
+
 static void note_connection(struct look *look, const struct diag_socket *socket)
 {
 	int64_t inode = socket->inode;
@@ -152,9 +165,7 @@ static void note_connection(struct look *look, const struct diag_socket *socket)
 
 		if (!seen->inodes || !bsearch(&inode, seen->inodes, seen->count, sizeof inode, compare_inodes))
 			continue;
-		seen->known = seen->known ||
-			(socket->six == at->six && socket->local_port == at->port &&
-				memcmp(socket->local, at->ip, at->six ? 16 : 4) == 0);
+		seen->known = seen->known || is_own(at, socket);
 		if (is_visitor(look, socket))
 			note_visitor(at, socket);
 		else

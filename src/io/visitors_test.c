@@ -125,6 +125,32 @@ static void who_waits_for_an_answer_is_seen_until_it_comes(void **state)
 	close(listener);
 }
 
+/* As Java's are: an address of IPv4, in a socket of IPv6. */
+static void a_process_is_known_by_a_connection_of_the_other_family(void **state)
+{
+	struct sockaddr_in6 to = { .sin6_family = AF_INET6,
+		.sin6_addr = { { { [10] = 0xff, [11] = 0xff, 127, 0, 0, 1 } } } };
+	socklen_t length = sizeof to;
+	struct sockaddr_in at;
+	struct pair own = { .near = socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0) };
+	int listener = listen_here(&at);
+
+	(void)state;
+	if (own.near < 0)
+		skip(); /* a machine without IPv6 */
+	to.sin6_port = at.sin_port;
+	assert_int_equal(connect(own.near, (struct sockaddr *)&to, length), 0);
+	assert_int_equal(getsockname(own.near, (struct sockaddr *)&to, &length), 0);
+	own.at = (struct sockaddr_in){ .sin_port = to.sin6_port, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	own.far = accept(listener, NULL, NULL);
+	assert_true(look(&own, SECOND_US, SECOND_US).known);
+	own.at.sin_addr.s_addr = htonl(INADDR_LOOPBACK + 1);
+	/* The other end has that port as well, and not that address. */
+	assert_false(look(&own, SECOND_US, SECOND_US).known);
+	end_pair(&own);
+	close(listener);
+}
+
 static void a_process_that_has_the_connection_no_more_is_not_looked_at(void **state)
 {
 	struct sockaddr_in at;
@@ -162,6 +188,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(who_waits_for_an_answer_is_seen_until_it_comes),
+		cmocka_unit_test(a_process_is_known_by_a_connection_of_the_other_family),
 		cmocka_unit_test(a_process_that_has_the_connection_no_more_is_not_looked_at),
 		cmocka_unit_test(work_is_seen),
 	};
