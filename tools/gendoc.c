@@ -242,6 +242,7 @@ static const char leaks_head[] =
 	"- Fewer than a dozen clients. They are nobody's trouble yet.\n"
 	"- Whether an application that fell silent is broken or asleep (L7, and L8, which is the same from here), where its process can not be seen or is no server: on another "
 	"machine or in a container with a network of its own, another user's where pgweir is not root, a client by a unix socket, a proxy that reaches the application by one, "
+	"more than 1,024 clients by TCP from this machine, "
 	"a worker of a queue. Who waits for a pool inside the application sends nothing to anybody: the wire shows clients that are connected and have no question, as in every "
 	"quiet minute. A hint is given only where the silence is out of all habit, which takes a day and a night to learn, and never with more than 25 percent. Nor is it told of an "
 	"application that answers, if only with an error, before two `leak_interval` are over, or that few people ask.\n"
