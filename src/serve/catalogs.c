@@ -27,6 +27,7 @@
 
 struct catalog_place {
 	atomic_uint version;
+	atomic_bool tells_numbers;
 	unsigned defining;     /* leases that are changing it */
 	struct catalog *known; /* or what was, while it is not fresh */
 	bool fresh, reading, warned;
@@ -142,6 +143,19 @@ unsigned catalogs_version(const struct guest *guest)
 	struct pool_view *view = channel_view(guest->channel);
 
 	return has_place(guest->worker->house, view) ? atomic_load(&view->place->version) : 0;
+}
+
+bool catalogs_numbers_told(const struct pool_view *view)
+{
+	return view->place && atomic_load_explicit(&view->place->tells_numbers, memory_order_relaxed);
+}
+
+void catalogs_tell_numbers(struct channel *channel)
+{
+	struct pool_view *view = channel_view(channel);
+
+	if (has_place(channel->worker->house, view))
+		atomic_store_explicit(&view->place->tells_numbers, true, memory_order_relaxed);
 }
 
 /* ---- changes ---- */

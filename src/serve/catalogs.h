@@ -49,6 +49,10 @@ bool catalogs_name(struct channel *);
 void catalogs_row(struct channel *, struct span body);
 void catalogs_answered(struct channel *);
 
+/* Whether somebody in the database asks for currval or lastval; and that somebody does. */
+bool catalogs_numbers_told(const struct pool_view *);
+void catalogs_tell_numbers(struct channel *);
+
 /* The lease ends. */
 void catalogs_leave(struct channel *);
 void catalogs_fini(struct channel *);

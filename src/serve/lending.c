@@ -334,6 +334,7 @@ static void go_on_cleaning(struct channel *channel)
 		return;
 	}
 	if (channel->resetting && strcmp(reset_query(channel), discard_all) == 0) {
+		channel->remains.numbers = (struct numbers){ 0 };
 		params_drop(channel->applied);
 		channel->applied = params_empty(channel->worker->house->params);
 		/* What connect_query said is gone too. */

@@ -109,9 +109,9 @@ struct statement *pending_get(
 bool pending_changes(const struct guest *, struct span name); /* something is under way to it */
 bool pending_has(const struct guest *, uint32_t id);          /* some name stands for it, or is about to */
 bool pending_unsure(const struct guest *, struct span name);  /* that depends on the answer to an earlier batch */
-void pending_look_unnamed(struct guest *);                    /* at what a Bind sent now would run */
-void pending_forget_names(struct guest *);                    /* all that are there, none that is under way */
-enum step pending_hold(struct guest *);                       /* the message at hand waits for the answer */
+bool pending_look_unnamed(struct guest *); /* at what a Bind sent now would run; false: the client was ended */
+void pending_forget_names(struct guest *); /* all that are there, none that is under way */
+enum step pending_hold(struct guest *);    /* the message at hand waits for the answer */
 void pending_resume(struct guest *);
 
 /* Names that are no more, or not yet, the client's for a statement, for the texts of errors: those of Parses of a name in use (guest->again), and those

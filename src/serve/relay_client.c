@@ -43,10 +43,16 @@ static enum step take_deallocate(struct guest *guest, struct statement *statemen
 	return STEP_TAKEN;
 }
 
+static enum step look_step(enum numbers_step step)
+{
+	return step == NUMBERS_GO ? STEP_FORWARD : step == NUMBERS_WAIT ? STEP_WAIT : STEP_STOP;
+}
+
 static enum step take_query(struct guest *guest, struct span in, struct frame frame)
 {
 	struct channel *channel = guest->channel;
 	size_t here = in.length - FRAME_HEADER < frame.body ? in.length - FRAME_HEADER : frame.body;
+	enum step step;
 	bool ends;
 
 	if (guest->worker->config->disable_pqexec) {
@@ -68,10 +74,12 @@ static enum step take_query(struct guest *guest, struct span in, struct frame fr
 				return take_deallocate(guest, ended, name);
 		}
 	}
+	step = look_step(remains_look(guest,
+		span_of(in.at + FRAME_HEADER, here > 0 && here == frame.body ? here - 1 : here), here == frame.body));
+	if (step != STEP_FORWARD)
+		return step;
 	relay_note_request(guest);
 	relay_note_statement(channel, span_of(in.at + FRAME_HEADER, here));
-	remains_look(guest, span_of(in.at + FRAME_HEADER, here > 0 && here == frame.body ? here - 1 : here),
-		here == frame.body);
 	guest_view(guest)->stats.queries++;
 	ends = relay_shares_statements(guest) &&
 		(here < frame.body || relay_may_end_all(span_of(in.at + FRAME_HEADER, here > 0 ? here - 1 : 0)));
@@ -85,13 +93,16 @@ static enum step take_function(struct guest *guest, struct span in, struct frame
 {
 	struct reader r = reader_of(span_skip(in, FRAME_HEADER));
 	uint32_t oid = read_u32(&r);
+	enum step step;
 
 	if (!reader_ok(&r) && frame.body >= sizeof oid)
 		return STEP_WAIT;
+	step = look_step(remains_look_function(guest, oid));
+	if (step != STEP_FORWARD)
+		return step;
 	relay_note_request(guest);
 	guest->channel->reads_only = false;
 	guest->channel->batch++;
-	remains_look_function(guest, oid);
 	return relay_owe(guest, TRACK_FUNCTION, 0, 0) ? STEP_FORWARD : STEP_STOP;
 }
 
@@ -210,6 +221,7 @@ static enum step take_parked(struct guest *guest, struct span in, struct frame f
 	if (in.length < (total < WHOLE_MAX ? total : WHOLE_MAX))
 		return STEP_WAIT;
 	guest->only_syncs = frame.type == 'S';
+	guest->wants = numbers_wanted(guest, in, frame);
 	if (!guest_want(guest))
 		return guest->state == GUEST_WAITING ? STEP_WAIT : STEP_STOP;
 	guest->worker->to_server.stream = guest->channel->stream;

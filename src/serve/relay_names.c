@@ -367,7 +367,6 @@ static enum step parse_unnamed(struct guest *guest, struct span in, struct frame
 				guest_complain(guest, SQLSTATE_OUT_OF_MEMORY, "out of memory", NULL, NULL);
 				return STEP_STOP;
 			}
-			remains_numbers(guest, statement_marks(statement));
 			changed = change_unnamed(guest, statement, &flags);
 			statement_drop(statement);
 			if (!changed)
@@ -551,7 +550,6 @@ static enum step parse_named(struct guest *guest, struct span whole, struct span
 	statement = relay_take_statement(guest, tail);
 	if (!statement)
 		return STEP_STOP;
-	remains_numbers(guest, statement_marks(statement));
 	if (has_too_many(guest, name, statement)) {
 		statement_drop(statement);
 		return send_in_vain(guest, tail, TAG_TOO_MANY) ? STEP_TAKEN : STEP_STOP;
@@ -638,6 +636,7 @@ enum step relay_bind(struct guest *guest, struct span in, struct frame frame)
 	struct span portal, name;
 	struct statement *statement;
 	char server_name[STATEMENT_NAME];
+	uint32_t unseen = 0;
 	size_t rest, length;
 	uint8_t *at;
 
@@ -658,13 +657,15 @@ enum step relay_bind(struct guest *guest, struct span in, struct frame frame)
 			return refuse_reserved(guest);
 		if (name.length == 0 && !ensure_unnamed(guest))
 			return STEP_STOP;
-		if (name.length == 0)
-			pending_look_unnamed(guest);
+		if (name.length == 0 && !pending_look_unnamed(guest))
+			return STEP_STOP;
 		relay_note_bound(guest, portal, name.length == 0 ? pending_get(guest, name) : NULL);
 		if (statement || guest->unnamed_long || (name.length > 0 && !relay_shares_statements(guest)))
-			remains_mark(guest->channel, LOOK_UNKNOWN | LOOK_UNNAMED); /* nobody looked at it */
+			unseen = LOOK_UNKNOWN | LOOK_UNNAMED; /* nobody looked at it */
 		else if (name.length > 0)
-			remains_mark(guest->channel, LOOK_EXECUTE); /* made by SQL's PREPARE, or it is not there */
+			unseen = LOOK_EXECUTE; /* made by SQL's PREPARE, or it is not there */
+		if (unseen && remains_run(guest, unseen, true) != NUMBERS_GO)
+			return STEP_STOP;
 		return relay_owe(guest, TRACK_BIND, 0, 0) ? STEP_FORWARD : STEP_STOP;
 	}
 	if (portal.length + FRAME_HEADER + STATEMENT_NAME + 1 > OUTBOX_SCRATCH) {
@@ -672,10 +673,10 @@ enum step relay_bind(struct guest *guest, struct span in, struct frame frame)
 		return STEP_STOP;
 	}
 	statement = relay_read_again(guest, name, statement);
-	if (!statement || !ensure_prepared(guest, statement) || !relay_owe(guest, TRACK_BIND, 0, statement->id))
+	if (!statement || !ensure_prepared(guest, statement) || !remains_look_statement(guest, statement) ||
+		!relay_owe(guest, TRACK_BIND, 0, statement->id))
 		return STEP_STOP;
 	say_tail(guest, statement->tail, statement->tail_length);
-	remains_look_statement(guest, statement);
 	relay_note_bound(guest, portal, statement);
 	length = statement_name(statement, server_name) + 1;
 	rest = frame.body - (portal.length + 1) - (name.length + 1);

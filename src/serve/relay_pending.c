@@ -291,13 +291,12 @@ bool pending_has(const struct guest *guest, uint32_t id)
 		(names_find(&guest->names, id, &name) && pending_get(guest, name));
 }
 
-void pending_look_unnamed(struct guest *guest)
+bool pending_look_unnamed(struct guest *guest)
 {
 	/* Not at those before it: a RESET that is not run must not be made good. */
 	struct statement *last = pending_get(guest, span_of("", 0));
 
-	if (last)
-		remains_look_statement(guest, last);
+	return !last || remains_look_statement(guest, last);
 }
 
 static void apply(struct guest *guest, struct pending *change)

@@ -375,6 +375,8 @@ static void take_own(struct channel *channel, uint32_t tag)
 		lookup_answered(channel);
 		break;
 	case TAG_NUMBERS:
+		if (!channel->setup_failed)
+			numbers_discarded(channel);
 		channel->setup_failed = false;
 		break;
 	case TAG_NATURE:
@@ -443,6 +445,8 @@ static enum step take_reply(struct channel *channel, struct span whole, struct f
 			step = STEP_DISCARD;
 			break;
 		}
+		if (ours && reply.entry.kind == TRACK_EXECUTE && reply.entry.tag == TAG_NUMBERS)
+			numbers_discarded(channel);
 		if (tag_may_matter(&frame) && !(ours && reply.entry.tag == TAG_CATALOG))
 			take_tag(channel, body, ours);
 		break;

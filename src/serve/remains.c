@@ -108,19 +108,17 @@ static bool has_temporary(const struct remains *r)
 void remains_mark(struct channel *channel, uint32_t marks)
 {
 	struct remains *r = &channel->remains;
-	struct pool_view *view = channel_view(channel);
 
 	if (!channel->guest || !remains_matter(channel->guest))
 		return;
 	if (marks & LOOK_EXECUTE)
 		marks |= r->prepared;
-	if (marks & LOOK_CURRVAL)
-		view->tells_numbers = true;
 	r->failed = false;
-	if (marks & (LOOK_SEQUENCE | LOOK_INSERT | LOOK_UNKNOWN))
-		r->took_numbers = true;
+	numbers_mark(channel, marks);
 	/* Numbers of sequences are everybody's habit; asking for them again is not. */
-	if (view->tells_numbers && (marks & (LOOK_SEQUENCE | LOOK_INSERT | LOOK_UNKNOWN)))
+	if (((marks & (LOOK_SEQUENCE | LOOK_INSERT | LOOK_UNKNOWN)) ||
+		    ((marks & LOOK_CURRVAL) && numbers_own(channel))) &&
+		numbers_told(channel_view(channel)))
 		pin(channel, PIN_SEQUENCE);
 	if (marks & LOOK_DEFINES)
 		catalogs_change(channel);
@@ -145,19 +143,6 @@ static void note_statement(struct remains *r, struct span text)
 		return;
 	r->statement_length = text.length < sizeof r->statement ? text.length : sizeof r->statement;
 	memcpy(r->statement, text.at, r->statement_length);
-}
-
-void remains_numbers(struct guest *guest, uint32_t marks)
-{
-	struct channel *channel = guest->channel;
-	struct remains *r = &channel->remains;
-
-	if (!(marks & LOOK_CURRVAL) || !remains_matter(guest) || r->took_numbers || !r->strange_numbers ||
-		!track_quiet(&channel->track))
-		return;
-	r->strange_numbers = false;
-	if (!channel_ask(channel, span_text("DISCARD SEQUENCES"), TAG_NUMBERS))
-		r->refused = true;
 }
 
 static bool is_reset(const struct remains *r)
@@ -297,14 +282,40 @@ void remains_look_reset(struct guest *guest, struct span text)
 		add_resets(guest->channel, &look);
 }
 
-void remains_look(struct guest *guest, struct span text, bool whole)
+/* What EXECUTE runs is what was PREPAREd on this server. */
+static uint32_t run_marks(const struct channel *channel, uint32_t marks)
+{
+	return marks & LOOK_EXECUTE ? marks | channel->remains.prepared : marks;
+}
+
+/* Without a catalogue it is not known which functions ask for numbers. */
+static uint32_t ask_marks(const struct channel *channel, const struct catalog *catalog, const struct look *look)
+{
+	uint32_t marks = run_marks(channel, look->marks | look->prepared);
+
+	return !catalog && (marks & (LOOK_CALLS | LOOK_UNKNOWN)) ? marks | LOOK_CURRVAL : marks;
+}
+
+enum numbers_step remains_run(struct guest *guest, uint32_t marks, bool extended)
+{
+	enum numbers_step step = NUMBERS_GO;
+
+	if (remains_matter(guest))
+		step = numbers_before(guest, run_marks(guest->channel, marks), extended, span_of("", 0));
+	if (step == NUMBERS_GO)
+		remains_mark(guest->channel, marks);
+	return step;
+}
+
+enum numbers_step remains_look(struct guest *guest, struct span text, bool whole)
 {
 	const struct catalog *catalog;
+	enum numbers_step step;
 	struct look look;
 
 	if (!remains_matter(guest)) {
 		remains_look_reset(guest, text);
-		return;
+		return NUMBERS_GO;
 	}
 	catalog = catalogs_see(guest);
 	look_at(text, &look);
@@ -312,46 +323,57 @@ void remains_look(struct guest *guest, struct span text, bool whole)
 	/* What is not here yet may say anything. */
 	if (!whole)
 		look.marks |= LOOK_UNKNOWN | LOOK_UNNAMED | LOOK_INSERT;
-	remains_numbers(guest, look.marks);
+	step = numbers_before(guest, ask_marks(guest->channel, catalog, &look), false, text);
+	if (step != NUMBERS_GO)
+		return step;
 	if (look.marks || look.prepared)
 		take_look(guest, text, &look);
 	note_blind(guest, catalog, text);
+	return NUMBERS_GO;
 }
 
-void remains_look_statement(struct guest *guest, struct statement *statement)
+bool remains_look_statement(struct guest *guest, struct statement *statement)
 {
 	const struct catalog *catalog;
 	struct look look;
 	uint32_t marks;
 
 	if (!remains_matter(guest))
-		return;
+		return true;
 	catalog = catalogs_see(guest);
 	marks = statement_marks(statement);
 	/* Most say nothing but INSERT, and only these have names or statements of their own. */
 	if (!(marks & ~(uint32_t)(LOOK_INSERT | LOOK_CLOCK)) && catalog && !statement_touches(statement, catalog)) {
 		if (marks)
 			remains_mark(guest->channel, marks);
-		return;
+		return true;
 	}
 	look_at(statement_text(statement), &look);
 	look_beneath(catalog, statement_text(statement), &look);
+	if (numbers_before(guest, ask_marks(guest->channel, catalog, &look), true, statement_text(statement)) !=
+		NUMBERS_GO)
+		return false;
 	take_look(guest, statement_text(statement), &look);
 	note_blind(guest, catalog, statement_text(statement));
+	return true;
 }
 
-void remains_look_function(struct guest *guest, uint32_t oid)
+enum numbers_step remains_look_function(struct guest *guest, uint32_t oid)
 {
 	uint32_t marks = look_function(oid);
+	enum numbers_step step;
 	char text[40];
 
 	if (!remains_matter(guest))
-		return;
-	remains_numbers(guest, marks);
+		return NUMBERS_GO;
+	step = numbers_before(guest, marks, false, span_of("", 0));
+	if (step != NUMBERS_GO)
+		return step;
 	text_format(text, sizeof text, "FunctionCall %u", oid);
 	if (marks)
 		note_statement(&guest->channel->remains, span_text(text));
 	remains_mark(guest->channel, marks);
+	return NUMBERS_GO;
 }
 
 /* ---- RESET ---- */
@@ -690,12 +712,7 @@ void remains_answered(struct channel *channel)
 
 bool remains_begin(struct channel *channel)
 {
-	struct remains *r = &channel->remains;
-
-	if (!r->strange_numbers || !remains_matter(channel->guest) || !channel_view(channel)->tells_numbers)
-		return true;
-	r->strange_numbers = false;
-	return channel_ask(channel, span_text("DISCARD SEQUENCES"), TAG_NUMBERS);
+	return !remains_matter(channel->guest) || numbers_begin(channel);
 }
 
 bool remains_may_prepare(const struct channel *channel)
@@ -742,9 +759,9 @@ bool remains_part(struct channel *channel)
 	forget_resets(r);
 	r->touched = r->prepared = r->pins = 0;
 	r->ends_unseen = r->ended = r->own_settings = r->own_names = r->blind = r->unsure = r->failed = r->refused =
-		r->held = r->took_numbers = false;
+		r->held = false;
 	r->statement_length = 0;
-	r->strange_numbers = true;
+	numbers_part(channel);
 	return left;
 }
 

@@ -3,6 +3,7 @@
 
 #include "base/time.h"
 #include "session/question.h"
+#include "serve/numbers.h"
 #include "serve/texts.h"
 #include "wire/track.h"
 
@@ -48,10 +49,8 @@ struct remains {
 	bool set_behind; /* something may have been set behind a RESET, before what that led to is set again */
 	uint32_t before; /* ReadyForQuery that come before a RESET's own answer */
 	bool ends_unseen; /* a RESET ALL that nothing can take back is under way, and nothing behind it that sets what can not be seen */
-	bool ended;           /* ... and it has succeeded */
-	bool refused;         /* memory was: what was left is not known */
-	bool strange_numbers; /* currval would tell what somebody else took */
-	bool took_numbers;    /* the client may have taken some in this lease */
+	bool ended;        /* ... and it has succeeded */
+	bool refused;      /* memory was: what was left is not known */
 	bool blind;        /* a statement was sent without knowledge of the catalogue, or with one that is outdated */
 	bool unsure;       /* ... and so the server is cleaned, whatever it says */
 	bool own_settings; /* those that decide how a text is read may not be what they are known to be */
@@ -60,6 +59,7 @@ struct remains {
 	bool defines;      /* a statement of this lease may have changed the catalogue */
 	unsigned seen_version; /* of what the catalogue says, when a statement of this lease was first looked at; 0: none was */
 	struct catalog_reading reading;
+	struct numbers numbers;
 	struct params *set, *called, *resets;
 	struct answer answer;
 	char statement[TEXT_BYTES_MAX]; /* that which was first suspected */
@@ -78,15 +78,14 @@ bool remains_may_prepare(const struct channel *);
 /* Settings to be asked for by name, and whether there are more. */
 void remains_name(struct channel *, const struct look *);
 
-/* A statement is about to be sent. `whole`: the text is all of it. */
-void remains_look(struct guest *, struct span text, bool whole);
-void remains_look_reset(struct guest *, struct span text); /* for RESET alone */
-void remains_look_statement(struct guest *, struct statement *);
-void remains_look_function(struct guest *, uint32_t oid);
+/* A statement is about to be sent, unless it waits for the numbers of others to be gone. `whole`: the text is all of it. */
+enum numbers_step remains_look(struct guest *, struct span text, bool whole);
+void remains_look_reset(struct guest *, struct span text);       /* for RESET alone */
+bool remains_look_statement(struct guest *, struct statement *); /* in a Bind; false: the client was ended */
+enum numbers_step remains_look_function(struct guest *, uint32_t oid);
 void remains_mark(struct channel *, uint32_t marks); /* that can not be looked at */
-
-/* Before the first message of a batch that asks for currval: away with a stranger's, so that it is the error that it should be. */
-void remains_numbers(struct guest *, uint32_t marks);
+enum numbers_step remains_run(
+	struct guest *, uint32_t marks, bool extended); /* likewise; it runs what may ask for numbers */
 
 /* The client's next message must wait (its stream is paused). */
 bool remains_hold(struct guest *, char type);

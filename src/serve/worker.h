@@ -81,7 +81,9 @@ struct guest {
 	uint64_t origin_key; /* what the core knows its origin by; 0: it is at no door yet */
 	uint64_t group;      /* its user and address */
 	pool_id pool;
-	uint32_t number; /* for SHOW CLIENTS and KILL_CLIENT */
+	server_id numbers_at; /* where its numbers of sequences are, perhaps; generation 0: nowhere */
+	server_id wants;      /* rather than any other; generation 0: none */
+	uint32_t number;      /* for SHOW CLIENTS and KILL_CLIENT */
 	uint32_t seat; /* the process id by which it is known among all, its server's or a peer's; 0: the one of its slot */
 	struct handle handle;
 	struct worker *worker;
@@ -213,7 +215,6 @@ struct pool_view {
 	database_id database_id;
 	struct pool_rules rules;
 	bool replication;            /* see replication.c */
-	bool tells_numbers;          /* somebody asks for currval or lastval */
 	struct catalog_place *place; /* of its database, and what is known there: see catalogs.c */
 	struct catalog *catalog;
 	unsigned catalog_version;

@@ -392,7 +392,8 @@ class Each_pin(Story):
         self.free()
         self.client.query("SELECT nextval('pinning')")      # nobody has asked for currval yet
         self.free()
-        self.assertEqual("55000", self.client.simple("SELECT lastval()").error.sqlstate)
+        with self.proxy.client() as other:
+            self.assertEqual("55000", other.simple("SELECT lastval()").error.sqlstate)
         self.each("SELECT nextval('pinning')", "currval", ["DISCARD ALL", ("SELECT currval('pinning')", "DISCARD ALL")])
 
     def what_can_not_be_undone_ends_with_its_client_and_server(self):

@@ -1,0 +1,124 @@
+"""Numbers of sequences: currval and lastval tell a client what it took itself, or that it took none; never what somebody else did.
+
+Each story has a pool of its own, of one server, in which nobody has asked for a number yet."""
+from harness import Story, helper, live, wait_until
+from wire import SYNC, bind, execute, function_call, parse, query
+
+
+class Numbers(Story):
+    kinds = ("pgweir", "direct")
+
+    def setUp(self):
+        super().setUp()
+        self.pg.admin("app").query("DROP SEQUENCE IF EXISTS a CASCADE; CREATE SEQUENCE a; GRANT ALL ON a TO PUBLIC")
+        self.begin()
+
+    @helper
+    def begin(self):
+        self.proxy = self.pooler(settings={"pool_mode": "transaction", "default_pool_size": 1, "workers": 1})
+        self.client, self.other = self.proxy.client(), self.proxy.client()
+
+    @helper
+    def refused(self, *replies):
+        for reply in replies:
+            self.assertEqual("55000", reply.error and reply.error.sqlstate, reply.rows)
+
+    def a_statement_that_was_prepared_before_is_not_told_a_strangers_number(self):
+        self.client.ask(parse("c", "SELECT currval('a')"), SYNC)
+        self.other.query("SELECT nextval('a')")
+        self.refused(self.client.ask(bind("", "c"), execute(), SYNC))
+
+    def an_unnamed_statement_is_not_either(self):
+        self.client.ask(parse("", "SELECT lastval()"), SYNC)
+        self.other.query("SELECT nextval('a')")
+        self.refused(self.client.ask(bind("", ""), execute(), SYNC))
+
+    def one_that_is_sent_behind_others_is_not_either(self):
+        self.other.query("SELECT nextval('a')")
+        self.client.send(query("SELECT 1"), query("SELECT currval('a')"))
+        self.assertEqual("1", self.client.reply().value)
+        self.refused(self.client.reply())
+
+    def one_in_a_transaction_of_one_send_is_not_either(self):
+        self.other.query("SELECT nextval('a')")
+        self.client.send(query("BEGIN"), query("SELECT 1"), query("SELECT currval('a')"), query("ROLLBACK"))
+        self.client.reply()
+        self.assertEqual("1", self.client.reply().value)
+        self.refused(self.client.reply())
+        self.client.reply()
+
+    def one_in_a_batch_is_not_either(self):
+        self.other.query("SELECT nextval('a')")
+        self.refused(self.client.ask(parse("", "SELECT 1"), bind("", ""), execute(), parse("", "SELECT currval('a')"), bind("", ""), execute(), SYNC))
+
+    def one_in_a_query_of_several_is_not_either(self):
+        self.other.query("SELECT nextval('a')")
+        self.refused(self.client.simple("SELECT 1; SELECT currval('a')"))
+
+    def one_that_is_hidden_is_not_either(self):
+        """In the body of a DO; in a function; as a FunctionCall."""
+        admin = self.pg.admin("app")
+        admin.query("CREATE OR REPLACE FUNCTION tell() RETURNS bigint LANGUAGE sql AS $$SELECT currval('a')$$")
+        admin.query("CREATE OR REPLACE PROCEDURE say() LANGUAGE plpgsql AS $$BEGIN PERFORM currval('a'); END$$")
+        oid, a = (int(admin.value(f"SELECT {what}::oid")) for what in ("'currval'::regproc", "'a'::regclass"))
+        for asked in (query("DO $$BEGIN PERFORM currval('a'); END$$"), query("SELECT tell()"), query("CALL say()"),
+                      function_call(oid, [str(a)])):
+            with self.subTest(asked=asked):
+                self.begin()
+                self.other.query("SELECT nextval('a')")
+                self.refused(self.client.ask(asked))
+
+    def one_behind_an_error_is_not_either(self):
+        self.other.query("SELECT nextval('a')")
+        asked = [parse("", "SELECT currval('a')"), bind("", ""), execute()]
+        self.assertEqual("22012", self.client.ask(parse("", "SELECT 1/0"), bind("", ""), execute(), *asked, SYNC).error.sqlstate)
+        self.client.query("BEGIN")
+        self.assertEqual("22012", self.client.simple("SELECT 1/0").error.sqlstate)
+        self.assertEqual("25P02", self.client.ask(*asked, SYNC).error.sqlstate)
+        self.assertEqual("25P02", self.client.simple("SELECT currval('a')").error.sqlstate)
+        self.client.query("ROLLBACK")
+        self.refused(self.client.ask(*asked, SYNC), self.client.simple("COPY (SELECT currval('a')) TO STDOUT"))
+
+    def one_in_the_message_that_ends_a_failed_transaction_is_not_either(self):
+        """It is not even asked for."""
+        self.other.query("SELECT nextval('a')")
+        self.client.query("BEGIN")
+        self.client.simple("SELECT 1/0")
+        self.client.send(query("ROLLBACK; SELECT currval('a')"))
+        self.assertEqual("55000" if live.kind == "direct" else "25P02", self.client.read_to(b"E").error.sqlstate)
+
+    def who_asks_where_it_took_one_is_told(self):
+        self.other.query("SELECT nextval('a')")
+        self.client.query("BEGIN")
+        self.client.query("SELECT nextval('a')")
+        self.assertEqual("2", self.client.value("SELECT currval('a')"))
+        self.client.query("COMMIT; DISCARD SEQUENCES")
+
+    def the_first_who_asks_is_told(self):
+        self.client.query("SELECT nextval('a')")
+        self.other.query("SELECT 1")
+        for _ in range(2):
+            self.assertEqual("1", self.client.value("SELECT currval('a')"))
+        self.client.query("DISCARD ALL")
+        self.refused(self.other.simple("SELECT currval('a')"), self.client.simple("SELECT lastval()"))
+
+    def who_asks_waits_for_the_server_where_it_took_one(self):
+        """Though another is free."""
+        proxy = self.pooler(settings={"pool_mode": "transaction", "default_pool_size": 2, "workers": 1})
+        client, other, third = (proxy.client() for _ in range(3))
+        for each in (other, third):                     # both servers are there
+            each.query("BEGIN")
+            each.query("SELECT 1")
+        for each in (other, third):
+            each.query("COMMIT")
+        taken_at = client.query("SELECT pg_backend_pid(), nextval('a')").rows[0][0]
+        for each in (other, third):
+            each.query("BEGIN")
+            each.pid = each.value("SELECT pg_backend_pid()")
+        if live.kind != "direct" and taken_at in (other.pid, third.pid):
+            there, elsewhere = (other, third) if other.pid == taken_at else (third, other)
+            elsewhere.query("COMMIT")
+            client.send(query("SELECT pg_backend_pid(), currval('a')"))
+            wait_until("it waits", lambda: proxy.pool()["cl_waiting"] == 1)
+            there.query("COMMIT")
+            self.assertEqual((taken_at, "1"), tuple(client.reply().rows[0]))
