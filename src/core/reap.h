@@ -26,7 +26,7 @@ struct reap_subject {
 	bool is_protected; /* its origin, by PROTECT ORIGIN */
 	bool is_exempt;    /* it asked for pgweir.no_reap=on at login */
 	bool is_unheard;   /* everything is suspended: it may have asked for something that nobody has read */
-	bool hears;        /* it LISTENs, and somebody hears for it: that takes no server of its own */
+	bool hears;        /* it LISTENs, and somebody hears for it, or will: that takes no server of its own */
 	bool holds_server;
 	bool in_block; /* idle in a transaction */
 	bool owes;     /* a reply is under way or a message is half sent; or it waits, or logs in */

@@ -135,7 +135,9 @@ static bool sit(struct hearer *hearer, const char *name)
 
 bool hearer_hears(const struct guest *guest)
 {
-	return guest->hearer && guest->hearer->seats;
+	const struct hearer *hearer = guest->hearer;
+
+	return hearer && (hearer->seats || hearer_is_stranded(hearer));
 }
 
 bool hearer_sit(struct hearer *hearer, const struct topics *topics)

@@ -36,7 +36,7 @@ void hearer_leave(struct guest *);    /* the client is being ended */
 void hearer_returned(struct guest *); /* it holds nothing any more */
 void hearer_room(struct guest *);     /* it took what waited for it */
 
-bool hearer_hears(const struct guest *); /* its ear hears something for it */
+bool hearer_hears(const struct guest *); /* it LISTENs and needs no server for it: its ear hears, or it is stranded */
 
 /* In front of the first message of each transaction: it must wait (its stream is paused) until all that was sent before is here. What
  * waits is said then, as on PostgreSQL, and so nothing that the server's last client sent can be taken for this one's. True: it waits, or was

@@ -68,6 +68,20 @@ struct candidate {
 	time_us age; /* rested or held */
 };
 
+/* What its server was asked about, which no words may have told. */
+static unsigned pinned_marks(const struct channel *channel)
+{
+	static const struct {
+		enum pin pin;
+		unsigned mark;
+	} marks[] = { { PIN_LISTEN, MARK_LISTENS }, { PIN_LOCK, MARK_LOCKS }, { PIN_CURSOR, MARK_CURSOR } };
+	unsigned all = 0;
+
+	for (size_t i = 0; i < sizeof marks / sizeof *marks; i++)
+		all |= channel->remains.pins & 1u << marks[i].pin ? marks[i].mark : 0;
+	return all;
+}
+
 static struct reap_subject subject_of(const struct worker *worker, const struct guest *guest)
 {
 	const struct habits *habits = &guest->habits;
@@ -92,6 +106,7 @@ static struct reap_subject subject_of(const struct worker *worker, const struct 
 		return subject;
 	}
 	subject.holds_server = true;
+	subject.marks |= pinned_marks(channel);
 	subject.owes = !track_quiet(&channel->track) || guest->body_left > 0 || guest->halfway || guest->collect ||
 		channel->body_left > 0 || stream_queued(guest->stream) > 0 || channel->checking || channel->learning ||
 		channel->unprepared;

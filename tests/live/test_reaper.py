@@ -267,6 +267,26 @@ class The_reaper_by_hand(Story):
         self._quiet(pooler, "listener", 1)
         self.assertEqual(["ended"], [row["outcome"] for row in self._reap(console, f"REAP ORIGIN {origin}")])
 
+    def what_is_pinned_stays_whatever_its_words_were(self):
+        with self.pg.admin("app") as admin:
+            admin.query("CREATE OR REPLACE FUNCTION quietly(what text) RETURNS void LANGUAGE plpgsql AS 'BEGIN EXECUTE what; END'")
+        pooler = self.pooler(settings={**QUICK, "pool_mode": "transaction", "default_pool_size": 10})
+        held = {"it may hold an advisory lock": "SELECT pg_advi'||'sory_lock(9)", "it may hold a cursor WITH HOLD": "DECLARE c CURSOR WITH HO'||'LD FOR SELECT 1",
+                "it listens": "LIS'||'TEN quietly"}
+        clients = {}
+        for reason, statement in held.items():
+            clients[reason] = pooler.client(parameters={"application_name": "quiet"})
+            clients[reason].query(f"SELECT quietly('{statement}')")
+        temporary, plain = (pooler.client(parameters={"application_name": "quiet"}) for _ in range(2))
+        temporary.query("CREATE TEMPORARY TABLE kept (a int)")          # it goes with its client, whom nobody asks about it
+        plain.value("SELECT 1")
+        self._quiet(pooler, "quiet", 5)
+        console, origin = pooler.console(), self._origin(pooler, "quiet")
+        rows = self._reap(console, f"REAP ORIGIN {origin}")
+        self.assertEqual({("ended", "idle"), *(("stays", reason) for reason in held)}, {(row["outcome"], row["reason"]) for row in rows}, pooler.show("PINS"))
+        for client in clients.values():
+            self.assertEqual("2", client.value("SELECT 2"))
+
 
 class The_reaper_by_itself(Story):
     kinds = ("pgweir",)
