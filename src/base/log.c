@@ -4,6 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/text.h"
+
 /* A line is formatted on the caller's stack and handed to the sink whole, so that any thread may log
  * without a lock here. What is longer than the buffer is cut and says so. A newline inside is followed
  * by a tab: a line that does not begin with a tab begins a record, whatever a peer put into a message. */
@@ -85,9 +87,7 @@ void log_line(enum log_level level, const char *format, ...)
 	if ((size_t)n >= sizeof line)
 		cut(line);
 	/* Strangers choose names and statements: they may not command the terminal of who reads the log. */
-	for (char *at = line; *at; at++)
-		if (((unsigned char)*at < ' ' && *at != '\n' && *at != '\t') || *at == 0x7f)
-			*at = '?';
+	text_tame(line);
 	if (memchr(line, '\n', strlen(line)) == NULL) {
 		sink(level, line);
 		return;

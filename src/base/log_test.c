@@ -57,6 +57,11 @@ static void nothing_in_a_line_commands_a_terminal(void **state)
 	(void)state;
 	log_line(LOG_LOG, "%s", "\x1b[2Jcaf\xc3\xa9\a\b\x7f\tend");
 	assert_string_equal(last, "?[2Jcaf\xc3\xa9???\tend");
+	/* Nor do the control characters above ASCII, in one byte or two, half a letter, or what turns the direction of writing. */
+	log_line(LOG_LOG, "%s",
+		"\x9b[31m\xc2\x9b[31m\xc2\x85|\xff\xc3z|\xe2\x80\xae"
+		"cod\xe2\x81\xa9|\xe2\x80\xa8|\xed\xa0\x80|\xf0\x9f\x90\x98|\xe2\x82");
+	assert_string_equal(last, "?[31m?[31m?|??z|?cod?|?|???|\xf0\x9f\x90\x98|??");
 }
 
 static void a_line_too_long_is_cut_and_says_so(void **state)

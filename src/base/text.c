@@ -379,6 +379,56 @@ size_t text_utf8(struct span from)
 	return n;
 }
 
+bool text_is_unseen(uint32_t code)
+{
+	static const struct {
+		uint32_t first, last;
+	} ranges[] = { { 0xad, 0xad }, { 0x34f, 0x34f }, { 0x600, 0x605 }, { 0x61c, 0x61c }, { 0x6dd, 0x6dd },
+		{ 0x70f, 0x70f }, { 0x115f, 0x1160 }, { 0x17b4, 0x17b5 }, { 0x180b, 0x180f }, { 0x200b, 0x200f },
+		{ 0x2028, 0x202e }, { 0x2060, 0x206f }, { 0x3164, 0x3164 }, { 0xe000, 0xf8ff }, { 0xfe00, 0xfe0f },
+		{ 0xfeff, 0xfeff }, { 0xffa0, 0xffa0 }, { 0xfff0, 0xfffb }, { 0xe0000, 0x10ffff } };
+
+	for (size_t i = 0; i < sizeof ranges / sizeof ranges[0]; i++) {
+		if (code >= ranges[i].first && code <= ranges[i].last)
+			return true;
+	}
+	return false;
+}
+
+static uint32_t code_of(const uint8_t *at, size_t length)
+{
+	uint32_t code = length == 1 ? at[0] : at[0] & (0xffU >> (length + 1));
+
+	for (size_t i = 1; i < length; i++)
+		code = code << 6 | (at[i] & 0x3f);
+	return code;
+}
+
+static bool is_control(uint32_t code)
+{
+	return code < ' ' || (code >= 0x7f && code < 0xa0);
+}
+
+void text_tame(char *text)
+{
+	struct span from = span_text(text);
+	char *to = text;
+
+	while (from.length > 0) {
+		size_t n = text_utf8(from);
+		uint32_t code = n ? code_of(from.at, n) : 0;
+
+		if (n == 0 || text_is_unseen(code) || (is_control(code) && code != '\n' && code != '\t')) {
+			*to++ = '?';
+		} else {
+			memmove(to, from.at, n);
+			to += n;
+		}
+		from = span_skip(from, n ? n : 1);
+	}
+	*to = 0;
+}
+
 size_t text_escape(char *out, size_t size, struct span from)
 {
 	size_t length = 0;
@@ -387,14 +437,14 @@ size_t text_escape(char *out, size_t size, struct span from)
 		return 0;
 	while (from.length > 0) {
 		size_t n = text_utf8(from), wanted = n;
-		char escaped[8];
-		bool control = n == 1 && (from.at[0] < ' ' || from.at[0] == 0x7f);
+		uint32_t code = n ? code_of(from.at, n) : 0;
+		char escaped[12];
 
-		/* The control characters above ASCII: U+0080 to U+009F. */
-		control = control || (n == 2 && from.at[0] == 0xc2 && from.at[1] < 0xa0);
-		if (n == 0 || control) {
+		if (n == 0 || is_control(code)) {
 			n = 1;
 			wanted = text_format(escaped, sizeof escaped, "\\x%02x", from.at[0]);
+		} else if (text_is_unseen(code)) {
+			wanted = text_format(escaped, sizeof escaped, "\\u{%x}", (unsigned)code);
 		} else if (from.at[0] == '\\') {
 			wanted = text_format(escaped, sizeof escaped, "\\\\");
 		} else {

@@ -45,7 +45,15 @@ bool buf_add_literal(struct buf *, struct span value);
 /* Append `name` as a quoted identifier; "a.b" becomes "a"."b" when `dotted`. */
 bool buf_add_identifier(struct buf *, struct span name, bool dotted);
 
-/* Copy what a stranger wrote so that it can be shown anywhere: control characters and what is no UTF-8 become \xNN, a backslash two.
+/* Is it a letter that nobody sees, though it changes what he does see? Unicode's format characters (such as those that turn the direction of
+ * writing), separators of lines and fillers, and what is set aside for private use or for tags. */
+bool text_is_unseen(uint32_t code);
+
+/* In place: a question mark for each letter of that kind, for control characters but newline and tab, and for what is no UTF-8. */
+void text_tame(char *text);
+
+/* Copy what a stranger wrote so that it can be shown anywhere: control characters and what is no UTF-8 become \xNN, letters that nobody sees
+ * \u{N}, a backslash two.
  * Always terminated, cut at a whole character if too long. Returns the length written. */
 size_t text_escape(char *out, size_t size, struct span from);
 

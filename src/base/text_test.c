@@ -290,6 +290,10 @@ static void what_strangers_write_is_shown_escaped(void **state)
 	(void)state;
 	text_escape(out, sizeof out, span_text("caf\xc3\xa9 \x1b[2J\t\\ \xff\xc2\x9b<b>"));
 	assert_string_equal(out, "caf\xc3\xa9 \\x1b[2J\\x09\\\\ \\xff\\xc2\\x9b<b>");
+	text_escape(out, sizeof out,
+		span_text(
+			"pay\xe2\x80\xaegnp.exe\xe2\x81\xa6 \xef\xbb\xbf \xc2\xad \xf3\xa0\x81\x81 \xc2\xa0 \xf0\x9f\x90\x98"));
+	assert_string_equal(out, "pay\\u{202e}gnp.exe\\u{2066} \\u{feff} \\u{ad} \\u{e0041} \xc2\xa0 \xf0\x9f\x90\x98");
 	text_escape(out, sizeof out, span_text("\xed\xa0\x80 \xc0\xaf \xf4\x90\x80\x80"));
 	assert_string_equal(out, "\\xed\\xa0\\x80 \\xc0\\xaf \\xf4\\x90\\x80\\x80");
 	assert_int_equal(text_escape(small, sizeof small, span_text("abc\xc3\xa9")), 3);

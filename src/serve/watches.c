@@ -273,7 +273,7 @@ static void visit(struct watch *watch, struct snapshot *snapshot)
 	row->connections_max = row->reserved = row->usable = row->others = row->free = row->orphans = -1;
 	row->age = -1;
 	text_copy(row->state, sizeof row->state, state_word(watch));
-	text_copy(row->problem, sizeof row->problem, watch->problem);
+	text_escape(row->problem, sizeof row->problem, span_text(watch->problem));
 	if (watch->read_at == 0)
 		return;
 	row->age = worker->now - watch->read_at;

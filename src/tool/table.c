@@ -36,29 +36,12 @@ static struct letter letter_at(struct span text)
 	return (struct letter){ .code = code, .length = length, .valid = true };
 }
 
-/* Unicode's format characters, separators of lines and fillers, and what is set aside for private use or for tags. */
-static bool unseen(uint32_t code)
-{
-	static const struct {
-		uint32_t first, last;
-	} ranges[] = { { 0xad, 0xad }, { 0x34f, 0x34f }, { 0x600, 0x605 }, { 0x61c, 0x61c }, { 0x6dd, 0x6dd },
-		{ 0x70f, 0x70f }, { 0x115f, 0x1160 }, { 0x17b4, 0x17b5 }, { 0x180b, 0x180f }, { 0x200b, 0x200f },
-		{ 0x2028, 0x202e }, { 0x2060, 0x206f }, { 0x3164, 0x3164 }, { 0xe000, 0xf8ff }, { 0xfe00, 0xfe0f },
-		{ 0xfeff, 0xfeff }, { 0xffa0, 0xffa0 }, { 0xfff0, 0xfffb }, { 0xe0000, 0x10ffff } };
-
-	for (size_t i = 0; i < sizeof ranges / sizeof ranges[0]; i++) {
-		if (code >= ranges[i].first && code <= ranges[i].last)
-			return true;
-	}
-	return false;
-}
-
 /* One letter as it is shown; returns how many bytes. `out` has room for 12. */
 static size_t show_letter(char out[12], struct letter letter, const uint8_t *bytes)
 {
 	if (!letter.valid || letter.code < 0x20 || letter.code == 0x7f)
 		return text_format(out, 12, "\\x%02x", (unsigned)letter.code);
-	if ((letter.code >= 0x80 && letter.code < 0xa0) || unseen(letter.code))
+	if ((letter.code >= 0x80 && letter.code < 0xa0) || text_is_unseen(letter.code))
 		return text_format(out, 12, "\\u{%x}", (unsigned)letter.code);
 	if (letter.code == '\\')
 		return text_copy(out, 12, "\\\\");

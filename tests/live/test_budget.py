@@ -130,6 +130,8 @@ class What_is_shown(Story):
         pooler.await_log('reads as user "third"')
         console.query("SET monitor_user = 'nor_there'")
         wait_until("it is said", lambda: pooler.log().count("GRANT pg_read_all_stats") == 4)
+        console.query("SET monitor_user = 'e\x1b[2Jvil\u202e'")
+        wait_until("it is shown as text", lambda: r"e\x1b[2Jvil\u{202e}" in budget(pooler)["problem"])
 
     def a_user_whose_password_is_known_is_found_by_itself(self):
         pooler = self.pooler(settings={"monitor_interval": "0.3", "auth_type": "trust"},

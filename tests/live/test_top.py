@@ -60,7 +60,7 @@ class Top(Story):
         terminal = self._terminal(self._console(pooler))
         screen = terminal.shows("2 lent, 0 idle, 1 waiting", "pgweir", "app/app", "2 lent, 0 idle of 2, 1 waiting", "3 origins", "\u2588")
         self.assertNotIn("\u202e", screen)
-        self.assertIn("\\x1b[31m\\u{202e}", screen)
+        self.assertIn(r"\\x1b[31m\\u{202e}", screen)         # written out by the console, and its backslashes by top
         terminal.keys("Tab")
         terminal.shows("2 leases", "pg_sleep(?)", "held_by_me")
         terminal.keys("/", "held", "Enter")
