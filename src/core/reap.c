@@ -34,6 +34,20 @@ static bool names_advisory(struct span text, int letter)
 	return false;
 }
 
+/* Does its first word, or one behind WITH, write? A function that does is not seen. */
+static bool writes(struct span text)
+{
+	static const char *const words[] = { "insert", "update", "delete", "merge", "copy", "create", "alter", "drop",
+		"truncate" };
+
+	for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+		if (begins(text, words[i]))
+			return true;
+	return begins(text, "with") &&
+		(has(text, "INSERT ") || has(text, "insert ") || has(text, "UPDATE ") || has(text, "update ") ||
+			has(text, "DELETE ") || has(text, "delete "));
+}
+
 unsigned reap_marks(struct span text, bool cut)
 {
 	unsigned marks = cut ? MARK_UNSEEN : 0;
@@ -43,6 +57,8 @@ unsigned reap_marks(struct span text, bool cut)
 		marks |= MARK_LOCKS;
 	if (text.length == 0)
 		return marks;
+	if ((text.at[0] | 32) != 's' && writes(text))
+		marks |= MARK_WRITES;
 	switch (text.at[0] | 32) {
 	case 'l':
 		return begins(text, "listen") ? marks | MARK_LISTENS : marks;
@@ -124,6 +140,8 @@ enum reap_verdict reap_judge(const struct reap_subject *subject, const struct re
 		return REAP_GOES;
 	if (subject->marked == 0)
 		return REAP_MARK;
+	if (subject->in_block && (subject->marks & MARK_WRITES) && subject->held < REAP_WRITING_TIMES * order->hold)
+		return REAP_WAIT;
 	return subject->marked >= order->grace ? REAP_GOES : REAP_WAIT;
 }
 

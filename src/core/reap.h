@@ -17,6 +17,10 @@
 #define MARK_PREPARED 8u  /* PREPARE TRANSACTION */
 #define MARK_COPY     16u /* COPY goes on */
 #define MARK_UNSEEN   32u /* a statement longer than what is looked at: it may have done any of these */
+#define MARK_WRITES   64u /* INSERT and the like: protects nobody, but its transaction has more time */
+
+/* A transaction that has written goes only after so many times `hold`: more is lost with it. */
+#define REAP_WRITING_TIMES 3
 
 /* The marks of one statement, `cut` when there is more of it than this. */
 unsigned reap_marks(struct span statement, bool cut);

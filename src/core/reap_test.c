@@ -35,6 +35,25 @@ static void nobody_goes_who_was_not_marked_before(void **state)
 	assert_int_equal(judged(subject, holds), REAP_GOES);
 }
 
+static void who_has_written_has_more_time(void **state)
+{
+	struct reap_subject subject = holder;
+
+	(void)state;
+	subject.marks = MARK_WRITES;
+	subject.held = 89 * SECOND_US;
+	assert_int_equal(judged(subject, holds), REAP_MARK);
+	subject.marked = MINUTE_US;
+	assert_int_equal(judged(subject, holds), REAP_WAIT);
+	subject.held = 90 * SECOND_US;
+	assert_int_equal(judged(subject, holds), REAP_GOES);
+	/* Nor is one that rests outside of a transaction a writer. */
+	subject = forgotten;
+	subject.marks = MARK_WRITES;
+	subject.marked = MINUTE_US;
+	assert_int_equal(judged(subject, automatic), REAP_GOES);
+}
+
 static void an_administrator_needs_no_mark_but_obeys_what_protects(void **state)
 {
 	struct reap_subject subject = forgotten;
@@ -122,6 +141,12 @@ static void statements_are_marked_by_their_words(void **state)
 		{ "PREPARE TRANSACTION 'x'", MARK_PREPARED },
 		{ "PREPARE x AS SELECT 1", 0 },
 		{ "DO $$ BEGIN PERFORM pg_advisory_lock(1); END $$", MARK_LOCKS },
+		{ "INSERT INTO t VALUES (1)", MARK_WRITES },
+		{ "update t set a = 1", MARK_WRITES },
+		{ "WITH gone AS (DELETE FROM t RETURNING *) SELECT * FROM gone", MARK_WRITES },
+		{ "WITH a AS (SELECT updated FROM t) SELECT * FROM a", 0 },
+		{ "TRUNCATE t", MARK_WRITES },
+		{ "DELETE FROM t WHERE pg_advisory_xact_lock(1)", MARK_LOCKS | MARK_WRITES },
 		{ "", 0 },
 	};
 
@@ -186,6 +211,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(nobody_goes_who_was_not_marked_before),
+		cmocka_unit_test(who_has_written_has_more_time),
 		cmocka_unit_test(an_administrator_needs_no_mark_but_obeys_what_protects),
 		cmocka_unit_test(who_came_back_before_is_kept),
 		cmocka_unit_test(families_are_not_confused),
