@@ -26,15 +26,25 @@ class Pages(Story):
         self.assertEqual(0, done.returncode, done.stdout[-2000:] + done.stderr[-3000:])
         return done.stdout
 
-    def each_weakness_of_others_has_its_test(self):
-        rows = re.findall(r"^\| (CVE-[0-9-]+) \|.*\| ([^|]*) \|$", (DOC / "security.md").read_text(), re.MULTILINE)
-        self.assertEqual(7, len(rows))
+    def _have_their_tests(self, page, row, count):
+        """The last column of these rows names tests that there are."""
+        rows = re.findall(row, (DOC / page).read_text(), re.MULTILINE)
+        self.assertEqual(count, len(rows))
+        self.assertTrue(rows)
         tests = "".join(path.read_text() for folder, names in ((HERE, "test_*.py"), (HERE.parent.parent / "src", "*/*_test.c"))
                         for path in folder.glob(names))
-        for weakness, names in rows:
+        for what, names in rows:
             for name in re.findall("`([a-z_0-9]+)`", names) or [""]:
-                with self.subTest(weakness):
+                with self.subTest(what):
                     self.assertRegex(tests, rf"(def {name}\(self|static void {name}\(void)")
+
+    def each_weakness_of_others_has_its_test(self):
+        self._have_their_tests("security.md", r"^\| (CVE-[0-9-]+) \|.*\| ([^|]*) \|$", 7)
+
+    def each_rule_of_ending_connections_has_its_test(self):
+        page = (DOC / "leak-guard.md").read_text()
+        count = page.split("| rule | what holds | the tests |")[1].split("\n\n")[0].count("\n|") - 1
+        self._have_their_tests("leak-guard.md", r"^\| ([a-z][^|]*) \|[^|]*\| ((?:`[a-z_0-9]+`(?:, )?)+) \|$", count)
 
     def sqlalchemys_program_has_its_statement_timeout(self):
         pooler = self._pooler()
