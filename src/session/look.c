@@ -30,6 +30,7 @@ struct scan {
 	uint32_t *marks; /* of the statement at hand: the look's, or those of what it prepares */
 	size_t ahead; /* bytes that may still be read once more, to see where arguments end: so that any text has its time bounded */
 	bool doubt, inserts; /* inserts: the word before was INSERT or MERGE */
+	bool asks; /* the statement is SELECT and the like: only INTO makes anything there, and a column may have any name */
 };
 
 /* ---- tokens ---- */
@@ -469,7 +470,7 @@ static void judge_word(struct scan *s, const struct token *token, bool update)
 
 	switch (word[0]) {
 	case 't':
-		if (strcmp(word, "temp") == 0 || strcmp(word, "temporary") == 0)
+		if (!s->asks && (strcmp(word, "temp") == 0 || strcmp(word, "temporary") == 0))
 			*s->marks |= LOOK_TEMPORARY;
 		break;
 	case 'p':
@@ -736,6 +737,7 @@ static void take_statement(struct scan *s)
 	bool update = true;
 
 	s->marks = &s->look->marks;
+	s->asks = word[0] && strchr("siudw", word[0]) && kind->marks == 0 && kind->does == DOES_NOTHING;
 	if (!kind && !is_sign(s, '('))
 		*s->marks |= LOOK_UNKNOWN;
 	if (kind) {
