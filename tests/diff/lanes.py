@@ -81,6 +81,8 @@ class Lane:
         self.admin.close()
 
     def prepare(self):
+        for gid, in self.admin.query(f"SELECT gid FROM pg_prepared_xacts WHERE gid LIKE '{self.name} %'").rows:
+            self.admin.query(f"ROLLBACK PREPARED '{gid}'")
         self.admin.query(streams.RESET.format(lane=self.name, number=self.number))
 
     def waits(self, pid):

@@ -14,8 +14,9 @@ What may differ, and nothing else:
 * which message it was that came during a COPY, in the error about it: one of ours may have come before it;
 * the schema of a PL/pgSQL function in the context of a message: it is there or not by the search_path of who used it first in a server;
 * what PostgreSQL says of itself at DEBUG: its caches are filled or not by who had a server before;
-* a Bind with the wrong number of values in an aborted block, on a server that has not seen the statement yet: refused for the block;
-* a Describe of a statement without rows there: refused too, and the rest of the stream is left out;
+* a Bind with the wrong number of values on a server that has not seen the statement yet: refused for an aborted block, or for a table that is gone;
+* a Describe of a statement without rows in an aborted block, or of any that names a table that is gone: refused at once, not behind its parameters,
+  and the rest of the stream is left out;
 * numbers that PostgreSQL draws for the occasion: oids of what was made (they are numbered as they appear) and of pg_temp_N.
 """
 import re
@@ -158,6 +159,8 @@ def play(address, stream, database, others_say, waits=None, after=None, patience
                 break
             for sql in others:
                 others_say(sql)
+            if any(others) and after is None:
+                _let_it_hear(listener)
             listener.send(turn)
             if after is None:
                 _read_all(listener, turn, waits)
@@ -187,6 +190,13 @@ def _read_all(listener, turn, waits):
                 raise wire.Late("PostgreSQL does not answer, and does not wait for its client")
 
 
+def _let_it_hear(listener):
+    """A backend that is sent a message when it is just told of a notification may come to that first."""
+    for _ in range(SILENCES):
+        while listener.read(QUIET_SECONDS) and not listener.over:
+            pass
+
+
 def _read_as_many(listener, count, patience):
     while len(listener.heard.messages) < count and not listener.over:
         if not listener.read(patience):
@@ -195,13 +205,16 @@ def _read_as_many(listener, count, patience):
 
 
 def _is_refused_at_describe(heard, number, pair):
-    """In an aborted block; what follows can not be compared any more."""
+    """In an aborted block, or for a name that means nothing any more; what follows can not be compared."""
+    if pair[0][0] != b"t" or pair[1][0] != b"E":
+        return False
     statuses = [body for kind, body in heard.messages[:number] if kind == b"Z"]
-    return pair[0][0] == b"t" and pair[1][0] == b"E" and b"\0C25P02\0" in pair[1][1] and statuses[-1:] == [b"E"]
+    return (b"\0C25P02\0" in pair[1][1] and statuses[-1:] == [b"E"]) or heard.messages[number + 1:number + 2] == [pair[1]]
 
 
 def _is_refused_sooner(direct, pooled):
-    return direct[0] == pooled[0] == b"E" and b"\0C08P01\0Mbind message supplies" in direct[1] and b"\0C25P02\0" in pooled[1]
+    return (direct[0] == pooled[0] == b"E" and b"\0C08P01\0Mbind message supplies" in direct[1]
+            and (b"\0C25P02\0" in pooled[1] or b"\0Fparse_" in pooled[1]))
 
 
 def difference(direct, pooled):

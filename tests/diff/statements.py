@@ -65,6 +65,8 @@ CREATE FUNCTION {lane}.noisy(int) RETURNS int LANGUAGE plpgsql AS
 CREATE FUNCTION {lane}.fails(text) RETURNS int LANGUAGE plpgsql AS
     $$BEGIN RAISE EXCEPTION 'failed %', $1 USING DETAIL = 'in detail', HINT = 'none', ERRCODE = 'P0123'; END$$;
 CREATE FUNCTION {lane}.tenant(text) RETURNS text LANGUAGE sql AS $$SELECT set_config('app.tenant', $1, false)$$;
+CREATE FUNCTION {lane}.inner(text) RETURNS text LANGUAGE plpgsql SET work_mem = '1MB' AS
+    $$BEGIN PERFORM set_config('work_mem', '2MB', false); PERFORM set_config('app.tenant', $1, false); RETURN current_setting('work_mem'); END$$;
 CREATE FUNCTION {lane}.quietly(int) RETURNS int LANGUAGE sql SET work_mem = '3MB' AS $$SELECT $1 + 1$$;
 CREATE PROCEDURE {lane}.stepwise() LANGUAGE plpgsql AS
     $$BEGIN INSERT INTO {lane}.numbered (v) VALUES ('first'); COMMIT; INSERT INTO {lane}.numbered (v) VALUES ('second'); ROLLBACK; END$$;
@@ -75,7 +77,8 @@ RESET ROLE;
 
 # Run by the superuser before each stream: the lane as it was. Whoever had the lane before is waited for, by its locks.
 RESET = """
-SELECT pg_advisory_xact_lock({number}, 1), pg_advisory_xact_lock({number}, 2);
+SELECT pg_advisory_xact_lock({number}, 1), pg_advisory_xact_lock({number}, 2), pg_advisory_xact_lock({number});
+SELECT lo_unlink(oid) FROM pg_largeobject_metadata WHERE oid = 70000 + {number};
 DROP TABLE IF EXISTS {lane}.made, {lane}.made2 CASCADE;
 DROP FUNCTION IF EXISTS {lane}.later();
 TRUNCATE {lane}.t, {lane}.numbered, {lane}.audited, {lane}.deferred, {lane}.announced RESTART IDENTITY;
@@ -148,8 +151,8 @@ class Statements:
             "BEGIN", "BEGIN", "BEGIN", "START TRANSACTION ISOLATION LEVEL SERIALIZABLE", "BEGIN READ ONLY", "COMMIT", "COMMIT", "END",
             "ROLLBACK", "ROLLBACK", "ABORT", "COMMIT AND CHAIN", "ROLLBACK AND CHAIN", f"SAVEPOINT {self.one(*SAVEPOINTS)}",
             f"SAVEPOINT {self.one(*SAVEPOINTS)}", f"ROLLBACK TO {self.one(*SAVEPOINTS)}", f"RELEASE {self.one(*SAVEPOINTS)}",
-            "SET TRANSACTION READ ONLY", "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ", "PREPARE TRANSACTION 'x'",
-            "ROLLBACK PREPARED 'x'", "SHOW transaction_isolation"), ())
+            "SET TRANSACTION READ ONLY", "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ", f"PREPARE TRANSACTION '{'too long ' * 30}'",
+            f"ROLLBACK PREPARED '{self.lane}'", "SHOW transaction_isolation"), ())
 
     def setting(self):
         name = self.dice.choice(list(SETTINGS))
@@ -250,7 +253,9 @@ class Statements:
     def statement(self):
         kinds, weights = zip(*self.tastes)
         kind = self.dice.choices(kinds, weights)[0] if any(weights) else "read"
-        sql, values = getattr(self, kind)()
+        return self.allowed(*getattr(self, kind)(), kind)
+
+    def allowed(self, sql, values, kind):
         # What sees a RESET in its own message or batch is told the server's value: see doc/transparency.md. What sets something there is welcome.
         if self.was_reset:
             name = self.dice.choice(list(SETTINGS))

@@ -1,11 +1,12 @@
 """Streams of messages, made from a seed: what a client may say to PostgreSQL, sensible or not, in any order.
 
 A stream is a login and a list of messages with WAIT between some of them: there the client reads what was answered so far. A
-statement is chosen first (statements.py), then how it travels (simple, extended in one of its many forms, within a string of several),
-then whether the client waits for the answer before it says the next thing, and whether others say something meanwhile.
+statement is chosen first (statements.py), or several that belong together (conversations.py), then how it travels (simple, extended in
+one of its many forms, within a string of several), then whether the client waits for the answer before it says the next thing, and whether others say something meanwhile.
 """
 import wire
-from statements import PORTALS, PREPARED, RESET, SCHEMA, STATEMENTS, Statements  # noqa: F401: RESET and SCHEMA for who plays
+from conversations import Conversations
+from statements import IS_RESET, PORTALS, PREPARED, RESET, SCHEMA, STATEMENTS  # noqa: F401: RESET and SCHEMA for who plays
 
 WAIT = None                     # in a stream's messages: read what is answered
 OTHERS = b"others"              # the kind of what somebody else says past the pooler
@@ -60,11 +61,12 @@ def make(seed, lane, number):
     return Writer(seed, lane, number).stream()
 
 
-class Writer(Statements):
+class Writer(Conversations):
     def __init__(self, seed, lane, number):
         super().__init__(seed, lane, number)
         self.seed, self.messages = seed, []
         self.bound = False      # the unnamed portal, in this batch: see is_well_formed
+        self.resets = set()     # names of statements that are a RESET, as far as is known
 
     def stream(self):
         self.user = self.one("app", "app", "app", "app", "app", "other", "third")
@@ -91,12 +93,53 @@ class Writer(Statements):
     # How they travel.
 
     def turn(self):
-        self.dice.choices((self.simple, self.several, self.extended, self.pipeline, self.named, self.portal, self.function, self.odd),
-                          (30, 8, 20, 12, 10, 5, 2, 4))[0]()
+        self.dice.choices((self.simple, self.several, self.extended, self.pipeline, self.named, self.portal, self.function, self.odd, self.conversation),
+                          (30, 8, 20, 12, 10, 5, 2, 4, 12))[0]()
+        self.pause()
+
+    def pause(self):
         if self.chance(self.patience):
             self.wait()
             if dict(self.tastes)["listening"] and self.chance(0.2):
-                self.messages.append(Others(self.others()))
+                self.say_others(self.others())
+
+    def say_others(self, sql):
+        self.messages.append(Others(sql))
+
+    def conversation(self):
+        """One of those that belong together, with something left out or said between now and then."""
+        names, weights = zip(*self.CONVERSATIONS)
+        name = self.dice.choices(names, weights)[0]
+        loose = name not in self.CLOSED
+        batched = self.one(0, 0, 0.3) if loose else 0
+        for step in getattr(self, name)():
+            if loose and self.chance(0.06):
+                continue
+            self.tell(step, loose, batched)
+            if loose and self.chance(0.08):
+                self.one(self.simple, self.extended, self.odd)()
+        if batched:
+            self.sync()
+
+    def tell(self, step, loose, batched):
+        """A step of a conversation, in one of the ways to say it; `batched`: how often it is a part of what comes next."""
+        if callable(step):
+            step()
+            self.pause()
+            return
+        sql, values, kind = self.allowed(*((step, (), "") if isinstance(step, str) else (*step, "")[:3]))
+        if self.chance(batched):
+            self.run(self.one("", "", "", "s2"), said=(sql, values, kind))
+            return
+        if self.chance(0.5):
+            self.query(self.filled(sql, values))
+            if kind == "copying":
+                self.copy_data()
+        else:
+            # A name that is in use would be an error too often for the conversation to go on.
+            self.run(self.one("", "", "", "s2") if loose else "", self.one("", "", "", *PORTALS), said=(sql, values, kind))
+            self.sync()
+        self.pause()
 
     def simple(self):
         sql, values, kind = self.statement()
@@ -152,8 +195,10 @@ class Writer(Statements):
 
     def parse(self, name, sql):
         self.say(f"Parse {name!r} {short(sql)}", wire.parse(name, sql))
+        (self.resets.add if IS_RESET.match(sql) else self.resets.discard)(name)
 
     def bind(self, portal, name, values, binary=False):
+        self.was_reset = self.was_reset or bool(self.login and name in self.resets)
         self.say(f"Bind {portal!r} of {name!r} with {values!r}{' binary' if binary else ''}", wire.bind(portal, name, values, binary))
 
     def describe(self, kind, name):
@@ -169,9 +214,24 @@ class Writer(Statements):
     def close(self, kind, name):
         self.say(f"Close {kind} {name!r}", wire.close(kind, name))
 
-    def run(self, name="", portal=""):
+    def in_batch(self, sql, name, close=False, sync=True):
+        """A statement and no surprises."""
+        if close:
+            self.close("S", name)
+        self.parse(name, sql)
+        self.bind("", name, ())
+        self.execute("")
+        if sync:
+            self.sync()
+
+    def again(self, name, values=()):
+        self.bind("", name, values)
+        self.execute("")
+        self.sync()
+
+    def run(self, name="", portal="", said=None):
         """A whole statement up to its Execute, with what some drivers put between."""
-        sql, values, kind = self.statement()
+        sql, values, kind = said or self.statement()
         self.parse(name, sql)
         if self.chance(0.3):
             self.describe("S", name)
@@ -182,7 +242,7 @@ class Writer(Statements):
         elif self.chance(0.1):
             self.flush()
             self.wait()
-        if self.chance(0.05):
+        if self.chance(0.02 if said else 0.05):
             values = (*values, "one too many")
         self.bind(portal, name, values, self.chance(0.1))
         if self.chance(0.5):
@@ -251,7 +311,9 @@ class Writer(Statements):
             self.query(self.one("COMMIT", "ROLLBACK"))
 
     def function(self):
-        oid, arguments = self.one((871, ["lower"]), (154, [7, 2]), (154, [7, 0]), (177, [1, 2]), (999999, []), (177, [1]), (177, ["x", 1]))
+        self.function_call(*self.one((871, ["lower"]), (154, [7, 2]), (154, [7, 0]), (177, [1, 2]), (999999, []), (177, [1]), (177, ["x", 1])))
+
+    def function_call(self, oid, arguments):
         self.say(f"FunctionCall {oid} {arguments}", wire.function_call(oid, arguments))
 
     def odd(self):

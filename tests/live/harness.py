@@ -749,8 +749,8 @@ def indent(text, by="# "):
 
 
 @contextlib.contextmanager
-def stage(bin, kind, quick, seed, verbose=False):
-    """Fill in `live` and run one PostgreSQL for as long as the block lasts."""
+def stage(bin, kind, quick, seed, verbose=False, **settings):
+    """Fill in `live` and run one PostgreSQL, with these settings of its own, for as long as the block lasts."""
     live.bin, live.kind, live.quick, live.seed, live.verbose = bin, kind, quick, seed, verbose
     live.sanitized = bool(bin) and kind == "pgweir" and is_sanitized(bin)
     wire.PATIENCE = 3 if live.sanitized else 1
@@ -766,7 +766,7 @@ def stage(bin, kind, quick, seed, verbose=False):
                 shutil.copy(tool, live.folder / tool.name)
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    live.pg = Postgres(max_connections=120)
+    live.pg = Postgres(max_connections=120, **settings)
     try:
         with live.pg:
             yield live
