@@ -24,7 +24,7 @@ _pgweir() {
 			return
 			;;
 		esac
-		options="--listen --option --verbose --reboot --daemon --help"
+		options="--listen --option --verbose --reboot --daemon --try --help"
 		;;
 	init)
 		case $before in

@@ -154,11 +154,11 @@ static int serve_url(struct serve_setup *setup, struct config_override *override
 
 int command_serve(int argc, char **argv)
 {
-	enum { OPTION_LISTEN = 256 };
+	enum { OPTION_LISTEN = 256, OPTION_TRY };
 	static const struct option options[] = { { "option", required_argument, NULL, 'o' },
 		{ "verbose", no_argument, NULL, 'v' }, { "reboot", no_argument, NULL, 'R' },
 		{ "daemon", no_argument, NULL, 'd' }, { "help", no_argument, NULL, 'h' },
-		{ "listen", required_argument, NULL, OPTION_LISTEN }, { 0 } };
+		{ "listen", required_argument, NULL, OPTION_LISTEN }, { "try", no_argument, NULL, OPTION_TRY }, { 0 } };
 	static struct config_override overrides[OVERRIDES_MAX];
 	struct serve_setup setup = { .overrides = overrides, .manner = MANNER_PGWEIR };
 	static char name[] = "pgweir serve"; /* what getopt begins its complaints with */
@@ -194,6 +194,9 @@ int command_serve(int argc, char **argv)
 			return 0;
 		case OPTION_LISTEN:
 			listen = optarg;
+			break;
+		case OPTION_TRY:
+			setup.trial = true;
 			break;
 		default:
 			manual_unknown_option("serve", argv, optind);

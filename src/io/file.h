@@ -107,4 +107,8 @@ bool process_daemon(char *error, size_t error_size);
 /* Become the program `name` that lies beside this one's own file, with these arguments. Returns only when that failed: `error`. */
 void process_exec_beside(const char *name, char **arguments, char *error, size_t error_size);
 
+/* Run it, and wait for its end: its exit status, and the last that it said on standard error. -1: it could not be run, or did not end by
+ * itself. */
+int process_run_beside(const char *name, char **arguments, char *said, size_t size);
+
 #endif

@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/text.h"
@@ -260,23 +261,77 @@ failed:
 }
 
 /* By the kernel's word for our own file, so that neither PATH nor a link nor the current folder decides which program runs. */
-void process_exec_beside(const char *name, char **arguments, char *error, size_t error_size)
+static bool path_beside(const char *name, char path[PATH_MAX], char *error, size_t error_size)
 {
-	char path[PATH_MAX], *slash;
-	ssize_t length = readlink("/proc/self/exe", path, sizeof path - 1);
+	ssize_t length = readlink("/proc/self/exe", path, PATH_MAX - 1);
+	char *slash;
 
 	if (length < 0) {
 		text_format(error, error_size, "could not find this program's own file: /proc/self/exe: %s",
 			strerror(errno));
-		return;
+		return false;
 	}
 	path[length] = 0;
 	slash = strrchr(path, '/');
-	if (!slash || (size_t)(slash + 1 - path) + strlen(name) >= sizeof path) {
+	if (!slash || (size_t)(slash + 1 - path) + strlen(name) >= PATH_MAX) {
 		text_format(error, error_size, "the path of \"%s\" is too long", name);
-		return;
+		return false;
 	}
-	text_copy(slash + 1, sizeof path - (size_t)(slash + 1 - path), name);
+	text_copy(slash + 1, PATH_MAX - (size_t)(slash + 1 - path), name);
+	return true;
+}
+
+void process_exec_beside(const char *name, char **arguments, char *error, size_t error_size)
+{
+	char path[PATH_MAX];
+
+	if (!path_beside(name, path, error, error_size))
+		return;
 	execv(path, arguments);
 	text_format(error, error_size, "could not start \"%s\": %s", path, strerror(errno));
+}
+
+/* All that comes until the end, of which the last `size` - 1 bytes are kept. */
+static void read_last(int fd, char *said, size_t size)
+{
+	char more[1024];
+	size_t kept = 0;
+	ssize_t n;
+
+	while ((n = read(fd, more, sizeof more)) > 0 || (n < 0 && errno == EINTR)) {
+		size_t come = n > 0 ? (size_t)n : 0, begin = come >= size ? come - size + 1 : 0;
+		size_t room = size - 1 - (come - begin), drop = kept > room ? kept - room : 0;
+
+		memmove(said, said + drop, kept - drop);
+		kept -= drop;
+		memcpy(said + kept, more + begin, come - begin);
+		kept += come - begin;
+	}
+	said[kept] = 0;
+}
+
+int process_run_beside(const char *name, char **arguments, char *said, size_t size)
+{
+	char path[PATH_MAX];
+	int ends[2], status;
+	pid_t child;
+
+	if (!path_beside(name, path, said, size))
+		return -1;
+	if (pipe2(ends, O_CLOEXEC) != 0 || (child = fork()) < 0) {
+		text_copy(said, size, strerror(errno));
+		return -1;
+	}
+	if (child == 0) {
+		if (dup2(ends[1], STDERR_FILENO) >= 0)
+			execv(path, arguments);
+		_exit(127);
+	}
+	close(ends[1]);
+	read_last(ends[0], said, size);
+	close(ends[0]);
+	while (waitpid(child, &status, 0) < 0)
+		if (errno != EINTR)
+			return -1;
+	return WIFEXITED(status) && WEXITSTATUS(status) != 127 ? WEXITSTATUS(status) : -1;
 }

@@ -645,6 +645,12 @@ int serve(const struct serve_setup *setup)
 	hash_set_key(keys[0], keys[1]);
 	if (!load(setup, setup->file, NULL, &config, &secrets, &house.tls, error, sizeof error))
 		return failed(error);
+	if (setup->trial) {
+		config_drop(config);
+		secrets_drop(secrets);
+		tls_pair_drop(&house.tls);
+		return 0;
+	}
 	log_set_sink(logfile_sink);
 	set_up_log(setup, config);
 	if (!logfile_open(config->logfile, !setup->quiet && !setup->daemon, error, sizeof error)) {

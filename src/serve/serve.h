@@ -13,6 +13,7 @@ struct serve_setup {
 	int verbose;               /* how often -v was given */
 	bool quiet;                /* -q: nothing on standard error once a log file is open */
 	bool daemon;               /* -d */
+	bool trial;                /* --try: read all that the start reads, and end */
 	bool reboot;               /* -R: take the place of the process that runs with this configuration */
 	const char *user;          /* -u; NULL: the setting */
 	const char *notify_socket; /* where whoever started us wants to hear how we are; NULL: nowhere */

@@ -20,7 +20,10 @@
  *     servers it names --check_ask--> facts
  *     facts --doctor's rules--> findings      only those about the file: `pgweir doctor` looks at the rest
  *
- * The same parser reads it that `pgweir serve` and RELOAD use, so a file that is good here is taken there. */
+ *     all of it --pgweir serve --try--> yes, or what is wrong     users, rules, keys and certificates too
+ *
+ * The same parser reads it that `pgweir serve` and RELOAD use, and it is serve that says whether it would start, so a file that is good here is
+ * taken there. */
 
 enum status { STATUS_GOOD = 0, STATUS_DANGER = 1, STATUS_USAGE = 2 };
 
@@ -151,6 +154,32 @@ static void show_warnings(const struct warnings *warnings)
 	}
 }
 
+/* ---- whether it would start ---- */
+
+/* By the program that would: it reads the user list, rules, keys and certificates as well. False: `why`. */
+static bool would_start(const struct options *o, char *why, size_t size)
+{
+	char *arguments[6 + 2 * OVERRIDES_MAX], settings[OVERRIDES_MAX][600], said[2000], *last;
+	static char words[][8] = { "pgweir", "serve", "--try", "-o" };
+	size_t n = 0;
+
+	for (size_t i = 0; i < 3; i++)
+		arguments[n++] = words[i];
+	for (size_t i = 0; i < o->override_count; i++) {
+		text_format(settings[i], sizeof settings[i], "%s=%s", o->overrides[i].key, o->overrides[i].value);
+		arguments[n++] = words[3];
+		arguments[n++] = settings[i];
+	}
+	arguments[n++] = (char *)(uintptr_t)o->file;
+	arguments[n] = NULL;
+	if (process_run_beside("pgweir", arguments, said, sizeof said) != 1)
+		return true; /* it would, or nobody can tell */
+	last = strstr(said, "FATAL ");
+	text_copy(why, size, last ? last + strlen("FATAL ") : said);
+	why[strcspn(why, "\n")] = 0;
+	return false;
+}
+
 /* ---- what is dangerous ---- */
 
 /* Leave those about the file alone. */
@@ -220,6 +249,9 @@ static enum status check_text(struct doctor_facts *facts, const struct options *
 	if (*file->config->auth_file && !file->secrets_read) {
 		show_text(unseen, sizeof unseen, 0, span_text(file->secrets_problem));
 		fprintf(stderr, "pgweir check: auth_file: %s\n", unseen);
+	} else if (!would_start(o, error, sizeof error)) {
+		show_text(unseen, sizeof unseen, 0, span_text(error));
+		fprintf(stderr, "pgweir check: pgweir would not start with it: %s\n", unseen);
 	} else {
 		status = judge(facts, o, &checked);
 	}

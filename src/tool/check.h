@@ -30,5 +30,6 @@ struct checked {
 void check_show_json(const struct checked *, FILE *);
 
 const char *check_mode_name(enum pool_mode);
+const char *check_sslmode_name(enum sslmode);
 
 #endif

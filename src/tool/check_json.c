@@ -76,6 +76,11 @@ static json_t *meaning_json(const struct pooler_file *file)
 	object_set(json, "users_plain", file->secrets_read ? json_integer(file->secrets_plain) : json_null());
 	object_set(json, "users_md5", file->secrets_read ? json_integer(file->secrets_md5) : json_null());
 	object_set(json, "users_scram", file->secrets_read ? json_integer(file->secrets_scram) : json_null());
+	object_set(json, "auth_user", text_or_null(c->auth_user));
+	object_set(json, "auth_hba_file", text_or_null(c->auth_hba_file));
+	object_set(json, "client_tls_sslmode", json_string(check_sslmode_name(c->client_tls_sslmode)));
+	object_set(json, "server_tls_sslmode", json_string(check_sslmode_name(c->server_tls_sslmode)));
+	object_set(json, "peer_id", c->peer_id ? json_integer(c->peer_id) : json_null());
 	object_set(json, "admin_users", text_or_null(c->admin_users));
 	object_set(json, "stats_users", text_or_null(c->stats_users));
 	object_set(json, "max_client_conn", json_integer(c->max_client_conn));

@@ -48,6 +48,12 @@ static void show_people(const struct pooler_file *file, FILE *to)
 	else
 		line(to, "clients", "auth_type %s%s", c->auth_type_text,
 			*c->auth_file ? "" : "; there is no auth_file");
+	if (*c->auth_user && *c->auth_query)
+		line(to, "", "who is not there is asked for by auth_query as %s%s%s", c->auth_user,
+			*c->auth_dbname ? " in " : ", in the database that is wanted", c->auth_dbname);
+	if (strcmp(c->auth_type_text, "hba") == 0)
+		line(to, "", "rules in %s%s%s", c->auth_hba_file, *c->auth_ident_file ? ", name maps in " : "",
+			c->auth_ident_file);
 	line(to, "",
 		c->client_limit_counts == LIMIT_BUSY
 			? "max_client_conn %d counts those that log in, wait or hold a server; idle ones are free"
@@ -55,6 +61,33 @@ static void show_people(const struct pooler_file *file, FILE *to)
 		c->max_client_conn);
 	line(to, "console", "databases pgbouncer and pgweir; admin_users: %s; stats_users: %s",
 		*c->admin_users ? c->admin_users : "nobody", *c->stats_users ? c->stats_users : "nobody");
+}
+
+const char *check_sslmode_name(enum sslmode mode)
+{
+	static const char *const names[] = { [SSLMODE_DISABLE] = "disable",
+		[SSLMODE_ALLOW] = "allow",
+		[SSLMODE_PREFER] = "prefer",
+		[SSLMODE_REQUIRE] = "require",
+		[SSLMODE_VERIFY_CA] = "verify-ca",
+		[SSLMODE_VERIFY_FULL] = "verify-full" };
+
+	return names[mode];
+}
+
+static void show_peers(const struct config *c, FILE *to)
+{
+	char others[400] = "";
+	size_t n = 0;
+
+	for (size_t i = 0; i < c->peer_count; i++)
+		if (c->peers[i].id != c->peer_id)
+			n += text_format(others + n, sizeof others - n, "%s%d at %s port %d", n ? ", " : "",
+				c->peers[i].id, c->peers[i].host, c->peers[i].port);
+	if (c->peer_id)
+		line(to, "peers", "it is number %d; cancel requests go on to %s", c->peer_id, n ? others : "nobody");
+	else if (n)
+		line(to, "peers", "%s; but without peer_id it is none of them", others);
 }
 
 static void show_entry(const struct config *c, const struct database_settings *d, FILE *to)
@@ -100,6 +133,9 @@ void check_show_meaning(const struct doctor_facts *facts, const struct pooler_fi
 	fprintf(to, "What it means\n");
 	show_door(c, to);
 	show_people(file, to);
+	line(to, "TLS", "with clients: %s; with servers: %s", check_sslmode_name(c->client_tls_sslmode),
+		check_sslmode_name(c->server_tls_sslmode));
+	show_peers(c, to);
 	for (size_t i = 0; i < c->database_count; i++)
 		show_entry(c, &c->databases[i], to);
 	if (c->database_count == 0)

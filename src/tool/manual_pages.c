@@ -17,6 +17,8 @@ static const struct manual_option serve_options[] = {
 		"left; neither clients nor servers are carried over. A cancel request finds its client in either.",
 		VALUE_NONE, false },
 	{ "-d, --daemon", "go to the background; needs pidfile", NULL, VALUE_NONE, false },
+	{ "--try", "read all that the start reads, say what is wrong, end",
+		"Users, rules, keys and certificates too; nothing is listened on.", VALUE_NONE, false },
 };
 
 static const struct manual_option init_options[] = {

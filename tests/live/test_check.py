@@ -198,13 +198,44 @@ class Check(Story):
         self.assertIn("D44 open-door", ran.out)
 
     def a_file_that_can_not_be_used_says_where(self):
+        folder = self.own_folder()
+        (folder / "hba.conf").write_text("host all all all trust\nhost all all all gss\n")
         for settings, says in (("pool_mod = session\n", 'did you mean "pool_mode"?'), ("default_pool_size = many\n", "allowed:"),
-                               ("auth_file = /nonexistent/users\n", "auth_file")):
+                               ("auth_file = /nonexistent/users\n", "auth_file"),
+                               # What only the start would find out.
+                               (f"auth_type = hba\nauth_hba_file = {folder}/hba.conf\n", 'hba.conf:2: the method "gss"'),
+                               ("auth_type = hba\nauth_hba_file = /nonexistent/hba\n", "auth_hba_file: could not"),
+                               ("client_tls_sslmode = require\nclient_tls_cert_file = /nonexistent/crt\nclient_tls_key_file = /nonexistent/key\n",
+                                "client_tls_cert_file: could not"),
+                               ("auth_type = cert\n", "client_tls_sslmode must be verify-full")):
             ran = run("check", self._file(settings), "--offline")
             self.assertEqual(2, ran.status, ran)
             self.assertIn(says, ran.err)
         self.assertEqual(2, run("check", "/nonexistent.ini").status)
         self.assertEqual(2, run("check").status)
+
+    def a_file_of_many_things_is_understood_as_the_start_understands_it(self):
+        """As people have them: included entries, quotes, a tenant for each database, auth_query, peers, carriage returns."""
+        folder = self.own_folder()
+        (folder / "tenants.ini").write_bytes(b"".join(b"tenant_%d = host=10.0.0.%d dbname=t user=t%d pool_size=2 reserve_pool=1\r\n" % (n, n, n)
+                                                      for n in range(1, 200)))
+        (folder / "more.ini").write_text("[pgbouncer]\nstats_users = stats, root\n[databases]\nlast = host=127.0.0.1\n")
+        path = self._file("auth_user = asker\nauth_dbname = app\npeer_id = 2\nconffile = /elsewhere.ini\nignore_startup_parameters = extra_float_digits,options\n"
+                          f"%include {folder}/more.ini\n[peers]\n1 = host=/run/one\n2 = host=/run/two\n3 = host=10.0.0.3 port=6433\n"
+                          "[users]\n'odd name' = pool_mode=session\napp = max_user_connections=9\n",
+                          "; a comment\n# another\n'odd-one' = host='127.0.0.1' dbname='it''s' connect_query='SELECT ''a b'''\n"
+                          f"%include {folder}/tenants.ini\nseveral = host=one,two port=1,2 load_balance_hosts=disable\n* = auth_user=other\n")
+        ran = run("check", path, "--offline")
+        self.assertEqual((0, ""), (ran.status, ran.err), ran)
+        words = " ".join(ran.out.split())
+        for says in ("who is not there is asked for by auth_query as asker in app", "it is number 2; cancel requests go on to 1 at /run/one port 6432, 3 at 10.0.0.3 port 6433",
+                     "TLS with clients: disable; with servers: prefer", "odd-one at 127.0.0.1 port 5432, there it's", "tenant_199 at 10.0.0.199 port 5432, there t, always as user t199",
+                     "several at one port 1, two port 2 (the one that was good last; any that lets us in)", "stats_users: stats, root", "last at 127.0.0.1",
+                     'conffile: RELOAD will read "/elsewhere.ini"'):
+            self.assertIn(says, words)
+        told = json.loads(run("check", path, "--offline", "--json").out)["meaning"]
+        self.assertEqual((203, "asker", 2, "prefer"), (len(told["databases"]), told["auth_user"], told["peer_id"], told["server_tls_sslmode"]))
+        self.assertEqual(0, run("serve", "--try", path).status)
 
     def a_server_that_does_not_answer_is_said_and_the_rest_is_checked(self):
         ran = run("check", self._file(databases="app = host=127.0.0.1 port=1\n"))
