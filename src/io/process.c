@@ -318,8 +318,15 @@ int process_run_beside(const char *name, char **arguments, char *said, size_t si
 
 	if (!path_beside(name, path, said, size))
 		return -1;
-	if (pipe2(ends, O_CLOEXEC) != 0 || (child = fork()) < 0) {
+	if (pipe2(ends, O_CLOEXEC) != 0) {
 		text_copy(said, size, strerror(errno));
+		return -1;
+	}
+	child = fork();
+	if (child < 0) {
+		text_copy(said, size, strerror(errno));
+		close(ends[0]);
+		close(ends[1]);
 		return -1;
 	}
 	if (child == 0) {

@@ -9,6 +9,7 @@ import time
 
 import wire
 from harness import ROOT, Pooler, Story, free_port, live, on, wait_until
+from names import NameServer
 from test_pooling import Relay
 from wire import Client, query
 
@@ -440,3 +441,37 @@ class Logins(Story):
         self.assertEqual("off", pooler.client().value("SHOW default_transaction_read_only"))
         # The list is in place of the one that is the default.
         self.refused(pooler.client, parameters={"intervalstyle": "iso_8601"}, says="unsupported startup parameter: intervalstyle")
+
+
+class Names(Story):
+    """More of them in "failover"."""
+    kinds = ("pgweir",)     # PgBouncer asks port 53 alone
+
+    def what_a_name_server_said_is_believed_no_longer_than_is_set(self):
+        """Whatever TTL it named."""
+        server = NameServer({"db.weir.test": ["127.0.0.1"]}, ttl=3600)
+        self.addCleanup(server.stop)
+        pooler = self.keep(Pooler(databases={name: f"host={host}.weir.test port={self.pg.port} dbname=app" for name, host in (("app", "db"), ("late", "late"))},
+                                  settings={"dns_max_ttl": 1, "dns_nxdomain_ttl": 1, "server_login_retry": 0.5, "query_wait_timeout": 3, "client_login_timeout": 3}))
+        pooler.settings["resolv_conf"] = pooler.folder / "resolv.conf"
+        pooler.files["resolv.conf"] = server.resolv_conf()
+        pooler.start()
+        client, console = pooler.client(), pooler.console()
+        self.assertEqual("1", client.value("SELECT 1"))
+        asked = server.times_asked("db.weir.test")
+
+        def asked_again():
+            console.query("RECONNECT app")
+            return client.value("SELECT 1") == "1" and server.times_asked("db.weir.test") > asked
+        wait_until("it is asked again", asked_again)
+
+        def served():
+            try:
+                with Client(pooler.address, database="late") as one:
+                    return one.value("SELECT 1") == "1"
+            except (wire.Refused, wire.Closed):
+                return False
+        self.assertFalse(served())
+        self.assertGreater(server.times_asked("late.weir.test"), 0)
+        server.hosts["late.weir.test"] = ["127.0.0.1"]
+        wait_until("a name that there was not is looked for again", served)
