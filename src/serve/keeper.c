@@ -555,9 +555,7 @@ static int run(struct keeper *keeper, uint32_t workers)
 	return status;
 }
 
-/* -R: the forerunner listens to its own user alone, so become that first. */
-static bool begin_takeover(
-	struct keeper *keeper, const struct config *config, const char *user, char *error, size_t error_size)
+static bool begin_takeover(struct keeper *keeper, const struct config *config, char *error, size_t error_size)
 {
 	struct listen_setup listen = listen_setup_of(config);
 
@@ -565,23 +563,20 @@ static bool begin_takeover(
 		text_format(error, error_size, "-R does not go with sockets that were handed over (socket activation)");
 		return false;
 	}
-	if (user && user[0] && !process_become(user, error, error_size))
-		return false;
 	return takeover_begin(&keeper->takeover, config, &listen, error, error_size);
 }
 
 static bool prepare_process(struct keeper *keeper, const struct config *config, char *error, size_t error_size)
 {
 	const struct serve_setup *setup = keeper->setup;
-	const char *user = setup->user ? setup->user : config->user;
 
 	if (setup->daemon && (!config->pidfile || !config->pidfile[0])) {
 		text_format(error, error_size, "daemon mode (-d) needs a pidfile in the configuration");
 		return false;
 	}
-	if (process_user() == 0 && (!user || !user[0]))
+	if (process_user() == 0)
 		log_line(LOG_WARNING, "running as root: set `user` in the configuration to an account of its own");
-	if (setup->reboot && !begin_takeover(keeper, config, user, error, error_size))
+	if (setup->reboot && !begin_takeover(keeper, config, error, error_size))
 		return false;
 	if (setup->daemon &&
 		((!keeper->takeover.line && !pidfile_is_free(config->pidfile, error, error_size)) ||
@@ -629,6 +624,15 @@ static bool open_all(struct keeper *keeper, char *error, size_t error_size)
 	return open_web(keeper, taking_over, error, error_size);
 }
 
+/* Before anything is made: the log, the pid file and the socket's file are that user's, who opens the log anew at RELOAD, and to whom alone a
+ * forerunner listens; and root follows nobody's links. */
+static bool become(const struct serve_setup *setup, const struct config *config, char *error, size_t error_size)
+{
+	const char *user = setup->user ? setup->user : config->user;
+
+	return !user || !user[0] || process_become(user, error, error_size);
+}
+
 int serve(const struct serve_setup *setup)
 {
 	struct keeper keeper = { .setup = setup };
@@ -636,7 +640,6 @@ int serve(const struct serve_setup *setup)
 	struct config *config;
 	struct secrets *secrets;
 	char error[512];
-	const char *user;
 	uint64_t keys[2];
 	int status = 1;
 
@@ -653,7 +656,8 @@ int serve(const struct serve_setup *setup)
 	}
 	log_set_sink(logfile_sink);
 	set_up_log(setup, config);
-	if (!logfile_open(config->logfile, !setup->quiet && !setup->daemon, error, sizeof error)) {
+	if (!become(setup, config, error, sizeof error) ||
+		!logfile_open(config->logfile, !setup->quiet && !setup->daemon, error, sizeof error)) {
 		config_drop(config);
 		secrets_drop(secrets);
 		tls_pair_drop(&house.tls);
@@ -684,11 +688,6 @@ int serve(const struct serve_setup *setup)
 	}
 	keeper.house->keeper_mailbox = keeper.mailbox;
 	if (!open_all(&keeper, error, sizeof error)) {
-		failed(error);
-		keeper.done = true;
-	}
-	user = setup->user ? setup->user : keeper.house->config->user;
-	if (!keeper.done && user && user[0] && !process_become(user, error, sizeof error)) {
 		failed(error);
 		keeper.done = true;
 	}

@@ -396,6 +396,7 @@ class Pooler:
         self.process = None
         self.clients = []
         self.groups = []            # further groups of its process
+        self.as_root = False
         self.expect_crash = False
         self.files = files or {}
 
@@ -455,7 +456,7 @@ class Pooler:
             if nofile:
                 resource.setrlimit(resource.RLIMIT_NOFILE, nofile)
         environment = {**os.environ, **self.environment}
-        who = user_options()
+        who = {} if self.as_root else user_options()
         if who:
             who["extra_groups"] = self.groups
         self.process = subprocess.Popen(self.command(), stdout=log, stderr=log, stdin=subprocess.DEVNULL, cwd=self.folder,

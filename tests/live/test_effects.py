@@ -8,7 +8,7 @@ import struct
 import time
 
 import wire
-from harness import ROOT, Pooler, Story, free_port, live, on, wait_until
+from harness import ROOT, Pooler, Story, free_port, live, on, unprivileged, wait_until
 from names import NameServer
 from test_pooling import Relay
 from wire import Client, query
@@ -105,7 +105,22 @@ class Sockets(Story):
             pooler.start()
             wait_until("the socket has its group", lambda: os.stat(pooler.socket_path).st_gid == group)
 
-    @on("pgweir", "pgbouncer")
+    def user_has_made_what_it_must_open_anew(self):
+        if not ROOT:
+            self.skipTest("only root can become another user")
+        user = unprivileged()
+        pooler = self.keep(Pooler(settings={"user": user.pw_name}))
+        pooler.as_root = True
+        log, pid = pooler.folder / "own.log", pooler.folder / "pid"
+        pooler.settings.update(logfile=log, pidfile=pid)
+        pooler.start()
+        wait_until("its socket is there", lambda: os.path.exists(pooler.socket_path))
+        self.assertEqual({user.pw_uid}, {os.stat(path).st_uid for path in (log, pid, pooler.socket_path, f"/proc/{pooler.pid}")})
+        log.rename(pooler.folder / "old.log")
+        self.assertEqual(["RELOAD"], pooler.console().query("RELOAD").tags)
+        pooler.client().value("SELECT 1")
+        wait_until("it is written anew", lambda: log.exists() and log.stat().st_size > 0)
+
     def an_abstract_unix_socket_has_no_file(self):
         pooler = self.keep(Pooler())
         pooler.settings["unix_socket_dir"] = "@" + str(pooler.folder)
