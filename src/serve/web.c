@@ -15,6 +15,7 @@
 #include "base/text.h"
 #include "io/clock.h"
 #include "io/file.h"
+#include "io/tls.h"
 #include "serve/vouching.h"
 #include "serve/web_access.h"
 #include "serve/web_page.h"
@@ -335,6 +336,33 @@ static bool read_pem(const char *key, const char *path, char **text, char *error
 	return false;
 }
 
+/* The library for HTTP says of a key and a certificate that do not go together no more than that TLS could not begin. */
+static bool papers_fit(const struct config *config, char *error, size_t error_size)
+{
+	struct tls_setup setup = {
+		.side = TLS_ACCEPTS,
+		.check = TLS_CHECK_NOTHING,
+		.prefix = "http_tls",
+		.key_file = config->http_tls_key_file,
+		.cert_file = config->http_tls_cert_file,
+		.ca_file = "",
+		.protocols = "secure",
+		.ciphers = "default",
+		.suites = "",
+		.curve = "",
+		.dheparams = "",
+	};
+	struct tls_context *context;
+
+	if (!config->http_tls_cert_file[0])
+		return true;
+	context = tls_context_new(&setup, error, error_size);
+	if (context && tls_context_doubt(context))
+		log_line(LOG_WARNING, "%s", tls_context_doubt(context));
+	tls_context_drop(context);
+	return context != NULL;
+}
+
 struct web *web_open(struct house *house, const struct config *config, char *error, size_t error_size)
 {
 	struct http_setup setup = { .answer = answer };
@@ -352,7 +380,7 @@ struct web *web_open(struct house *house, const struct config *config, char *err
 	}
 	web->house = web->access.house = house;
 	setup.context = web;
-	if (address_parse_place(config->http_listen, &setup.address) &&
+	if (address_parse_place(config->http_listen, &setup.address) && papers_fit(config, error, error_size) &&
 		read_pem("http_tls_cert_file", config->http_tls_cert_file, &certificate, error, error_size) &&
 		read_pem("http_tls_key_file", config->http_tls_key_file, &key, error, error_size)) {
 		setup.certificate = certificate;

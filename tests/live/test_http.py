@@ -531,6 +531,17 @@ class Http(Story):
         self._refused_at_start("http_tls_key_file is not set", http_listen=f"127.0.0.1:{port}", http_tls_cert_file="cert")
         self._refused_at_start("http_tls_cert_file: ", http_listen=f"127.0.0.1:{port}", http_tls_cert_file="absent",
                                http_tls_key_file="absent")
+        folder = self.own_folder()
+        for name in ("one", "two"):
+            subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout",
+                            f"{name}.key", "-out", f"{name}.pem", "-subj", "/CN=pgweir"], cwd=folder, capture_output=True, check=True,
+                           timeout=60 * wire.PATIENCE)
+        for path in (folder, *folder.iterdir()):
+            give_away(path)
+        self._refused_at_start(f'http_tls_key_file "{folder}/two.key": the key does not match the certificate in "{folder}/one.pem"',
+                               http_listen=f"127.0.0.1:{port}", http_tls_cert_file=folder / "one.pem", http_tls_key_file=folder / "two.key")
+        self._refused_at_start(f'http_tls_cert_file "{folder}/two.key": there is no certificate in it',
+                               http_listen=f"127.0.0.1:{port}", http_tls_cert_file=folder / "two.key", http_tls_key_file=folder / "two.key")
         with socket.socket() as taken:
             taken.bind(("127.0.0.1", 0))
             taken.listen()
