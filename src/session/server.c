@@ -103,6 +103,8 @@ static enum server_edge take_message(struct server *server, char type, struct sp
 
 	switch (type) {
 	case 'R':
+		if (server->proven)
+			break;
 		switch (proof_take(server->proof, body, &w)) {
 		case PROOF_MORE:
 			return SERVER_MORE;

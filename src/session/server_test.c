@@ -331,6 +331,9 @@ static void what_does_not_belong_into_a_login_ends_it(void **state)
 		{ "S\0\0\0\4", 5 },     /* ... without anything */
 		{ "K\0\0\0\6\0\1", 7 }, /* BackendKeyData without a key */
 		{ "\0\0\0\0\4", 5 },
+		{ "R\0\0\0\10\0\0\0\0", 9 }, /* it lets us in twice */
+		{ "R\0\0\0\10\0\0\0\3", 9 }, /* it asks for a password when we are in */
+		{ "R\0\0\0\12\0\0\0\12X\0", 11 },
 	};
 	char *secret_of_300 = malloc(300);
 

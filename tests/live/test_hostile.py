@@ -80,6 +80,7 @@ LOGINS = {      # what it says to the startup packet, and to what comes next
     "a way to authenticate that nobody knows": (message(b"R", struct.pack("!i", 99)), b""),
     "parameters without end": (OK + flood(4000), b""),
     "an error without a word": (message(b"E", b"\0"), b""),
+    "a question after it has let us in": (OK + SASL + WELCOME, b""),
     "rows before anybody asked": (OK + message(b"D", struct.pack("!h", 0)) + WELCOME, b""),
 }
 
