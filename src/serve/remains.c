@@ -100,9 +100,11 @@ static void vacate_databases(struct channel *channel)
 	worker_step(worker, &event);
 }
 
-static bool has_temporary(const struct remains *r)
+static void come_in_front(struct channel *channel)
 {
-	return ((r->touched | r->asking) & LOOK_TEMPORARY) || is_pinned(r, PIN_TEMPORARY);
+	if (!channel->remains.in_front)
+		channel->remains.hides = statement_newest(channel->worker->house->statements);
+	channel->remains.in_front = true;
 }
 
 void remains_mark(struct channel *channel, uint32_t marks)
@@ -130,8 +132,8 @@ void remains_mark(struct channel *channel, uint32_t marks)
 		pin(channel, PIN_UNSEEN);
 	if (marks & (LOOK_UNNAMED | LOOK_UNKNOWN | LOOK_RESET))
 		r->ends_unseen = false;
-	if ((marks & LOOK_TEMPORARY) && !has_temporary(r))
-		r->hides = statement_newest(channel->worker->house->statements);
+	if (marks & LOOK_IN_FRONT)
+		come_in_front(channel);
 	r->own_settings = r->own_settings || (marks & OWN_SETTINGS);
 	r->own_names = r->own_names || (marks & OWN_NAMES);
 	r->touched |= marks & ASKING;
@@ -669,6 +671,11 @@ static void take_answer(struct channel *channel)
 	set_pins(channel, (r->pins & ~(a->asked | 1u << PIN_UNASKED)) | a->pins);
 	if (!is_pinned(r, PIN_PREPARE))
 		r->prepared = 0;
+	/* Words are not all that makes one: a function does, or a search_path that begins with pg_temp. */
+	if (is_pinned(r, PIN_TEMPORARY))
+		come_in_front(channel);
+	else if (!(r->touched & LOOK_TEMPORARY))
+		r->in_front = false;
 	if (a->settings_asked) {
 		params_drop(channel->applied);
 		channel->applied = params_keep(a->settings);
@@ -740,7 +747,7 @@ bool remains_may_hide(const struct guest *guest, const struct statement *stateme
 {
 	const struct remains *r = &guest->channel->remains;
 
-	return has_temporary(r) && (!statement_is_apart(statement) || statement->id <= r->hides);
+	return r->in_front && (!statement_is_apart(statement) || statement->id <= r->hides);
 }
 
 bool remains_part(struct channel *channel)
@@ -758,8 +765,8 @@ bool remains_part(struct channel *channel)
 	r->set = r->called = NULL;
 	forget_resets(r);
 	r->touched = r->prepared = r->pins = 0;
-	r->ends_unseen = r->ended = r->own_settings = r->own_names = r->blind = r->unsure = r->failed = r->refused =
-		r->held = false;
+	r->ends_unseen = r->ended = r->own_settings = r->own_names = r->in_front = r->blind = r->unsure = r->failed =
+		r->refused = r->held = false;
 	r->statement_length = 0;
 	numbers_part(channel);
 	return left;

@@ -55,7 +55,8 @@ struct remains {
 	bool unsure;       /* ... and so the server is cleaned, whatever it says */
 	bool own_settings; /* those that decide how a text is read may not be what they are known to be */
 	bool own_names;    /* a name may mean something that is not there for others */
-	uint32_t hides;    /* ... that is temporary, since the statement with this id was the newest */
+	bool in_front;     /* ... since a temporary object may be in front of that */
+	uint32_t hides;    /* the newest statement's id when it came */
 	bool defines;      /* a statement of this lease may have changed the catalogue */
 	unsigned seen_version; /* of what the catalogue says, when a statement of this lease was first looked at; 0: none was */
 	struct catalog_reading reading;

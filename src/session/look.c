@@ -471,11 +471,11 @@ static void judge_word(struct scan *s, const struct token *token, bool update)
 	switch (word[0]) {
 	case 't':
 		if (!s->asks && (strcmp(word, "temp") == 0 || strcmp(word, "temporary") == 0))
-			*s->marks |= LOOK_TEMPORARY;
+			*s->marks |= LOOK_TEMPORARY | LOOK_IN_FRONT;
 		break;
 	case 'p':
 		if (strncmp(word, "pg_temp", 7) == 0)
-			*s->marks |= LOOK_TEMPORARY;
+			*s->marks |= LOOK_TEMPORARY | LOOK_IN_FRONT;
 		else if (update && strcmp(word, "pg_settings") == 0) {
 			add_settings(s); /* its rule calls set_config */
 			*s->marks |= LOOK_READING;
@@ -494,7 +494,7 @@ static void judge_word(struct scan *s, const struct token *token, bool update)
 		if (strcmp(word, "insert") == 0)
 			*s->marks |= LOOK_INSERT;
 		else if (strcmp(word, "into") == 0 && !s->inserts)
-			*s->marks |= LOOK_TEMPORARY;
+			*s->marks |= LOOK_TEMPORARY | LOOK_IN_FRONT;
 		break;
 	case 'c':
 		if (strcmp(word, "copy") == 0)

@@ -37,7 +37,9 @@ enum look_mark {
 	LOOK_READING = 1
 		<< 21, /* texts that are prepared behind it may be read in another way (session/reading.h), perhaps only up to the
 				    * end of its transaction */
-	LOOK_CLOCK = 1 << 22 /* it has a literal that means another time whenever it is read: 'now', 'today' */
+	LOOK_CLOCK = 1 << 22, /* it has a literal that means another time whenever it is read: 'now', 'today' */
+	LOOK_IN_FRONT = 1
+		<< 23 /* it says that a temporary object comes, perhaps in front of what others mean by its name */
 };
 
 #define LOOK_NAMES      16

@@ -21,7 +21,7 @@ static void holds(const struct row *rows, size_t count)
 
 	for (size_t i = 0; i < count; i++) {
 		look_at(span_text(rows[i].text), &look);
-		look.marks &= ~(uint32_t)(LOOK_COMMAND | LOOK_DEFINES | LOOK_READING | LOOK_CLOCK);
+		look.marks &= ~(uint32_t)(LOOK_COMMAND | LOOK_DEFINES | LOOK_READING | LOOK_CLOCK | LOOK_IN_FRONT);
 		if (look.marks != rows[i].marks)
 			fail_msg("%s: marks %x instead of %x", rows[i].text, look.marks, rows[i].marks);
 	}
@@ -252,6 +252,25 @@ static void tables_are_sorted(void **state)
 	assert_int_equal(found, 40);
 }
 
+static void what_may_come_in_front_of_a_name_is_seen(void **state)
+{
+	static const char *const comes[] = { "CREATE TEMP TABLE t (a int)", "SELECT 1 AS a INTO t",
+		"CREATE VIEW pg_temp.v AS SELECT 1", "EXPLAIN ANALYZE CREATE TEMPORARY TABLE t AS SELECT 1" };
+	static const char *const does_not[] = { "ALTER TABLE t ADD a int", "DROP TABLE t", "CREATE INDEX ON t (a)",
+		"TRUNCATE t", "INSERT INTO t VALUES (1)", "SELECT temp FROM t" };
+	struct look look;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof comes / sizeof comes[0]; i++) {
+		look_at(span_text(comes[i]), &look);
+		assert_true(look.marks & LOOK_IN_FRONT);
+	}
+	for (size_t i = 0; i < sizeof does_not / sizeof does_not[0]; i++) {
+		look_at(span_text(does_not[i]), &look);
+		assert_false(look.marks & LOOK_IN_FRONT);
+	}
+}
+
 static void a_function_is_known_by_its_number(void **state)
 {
 	(void)state;
@@ -336,6 +355,7 @@ int main(void)
 		cmocka_unit_test(what_is_prepared_counts_when_it_is_executed),
 		cmocka_unit_test(names_are_told_as_postgresql_folds_them),
 		cmocka_unit_test(tables_are_sorted),
+		cmocka_unit_test(what_may_come_in_front_of_a_name_is_seen),
 		cmocka_unit_test(a_function_is_known_by_its_number),
 		cmocka_unit_test(a_set_behind_anything_that_ends_is_found),
 		cmocka_unit_test(no_bomb_takes_longer_than_any_text),
