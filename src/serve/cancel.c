@@ -151,6 +151,17 @@ void errand_timer_rings(struct timer *timer)
 	end(errand);
 }
 
+const struct errand *errands_next(
+	const struct worker *worker, const struct errand *errand, server_id *server, bool *asked)
+{
+	errand = errand ? errand->next : worker->errands;
+	if (errand) {
+		*server = errand->server;
+		*asked = !handle_none(errand->asker.client);
+	}
+	return errand;
+}
+
 void errands_fini(struct worker *worker)
 {
 	while (worker->errands)

@@ -695,6 +695,25 @@ static void count_pins(struct snapshot *snapshot, const struct channel *channel)
 			count_pin(snapshot, pin_word((enum pin)i));
 }
 
+/* Cancel requests under way, and servers that nobody gets before theirs has arrived. There are few at any time. */
+static void count_cancels(struct worker *worker, struct snapshot *snapshot)
+{
+	const struct errand *errand = NULL;
+	server_id server;
+	bool asked;
+
+	while ((errand = errands_next(worker, errand, &server, &asked))) {
+		const struct channel *channel = channel_get(worker, server);
+		struct pool_row *row = channel ? snapshot_pool_of(snapshot, channel->pool) : NULL;
+
+		if (!row)
+			continue;
+		row->servers_active_cancel++;
+		row->cancels_active += asked;
+		row->servers_being_canceled += channel->state == CHANNEL_CLEANING;
+	}
+}
+
 static void visit_own(struct worker *worker, struct snapshot *snapshot)
 {
 	struct guest *guest;
@@ -704,6 +723,8 @@ static void visit_own(struct worker *worker, struct snapshot *snapshot)
 	add_memory(snapshot, "client", worker->guests.used, sizeof *guest, 0);
 	add_memory(snapshot, "server", worker->channel_count, sizeof(struct channel), 0);
 	add_memory(snapshot, "stream", worker->guests.used + worker->channel_count, stream_size(worker->loop), 0);
+	if (snapshot->parts & PART_POOLS)
+		count_cancels(worker, snapshot);
 	if (snapshot->parts & PART_CLIENTS)
 		while ((guest = slots_next(&worker->guests, &slot)))
 			if (guest->state != GUEST_ENDING)

@@ -472,6 +472,9 @@ void errand_ended(struct errand *);
 void errand_timer_rings(struct timer *);
 void errands_fini(struct worker *);
 
+/* Those under way, one after the other: the one behind `errand` (NULL: the first), or NULL. `asked`: a client's cancel request, not ours. */
+const struct errand *errands_next(const struct worker *, const struct errand *, server_id *, bool *asked);
+
 /* ---- peers.c ---- */
 
 void peers_configure(struct worker *); /* a new configuration is in force */

@@ -8,7 +8,7 @@ import struct
 import time
 
 import wire
-from harness import ROOT, Pooler, Story, free_port, live, on, unprivileged, wait_until
+from harness import ROOT, Gate, Pooler, Story, free_port, live, on, unprivileged, wait_until
 from names import NameServer
 from test_pooling import Relay
 from wire import Client, query
@@ -376,6 +376,23 @@ class Servers(Story):
         self.assertEqual('role "third" is not permitted to log in', said[0])
         self.assertIn("server login has been failing, ", said[1])
         self.assertIn("(server_login_retry)", said[1])
+
+    @on("pgweir", why="since 1.19")
+    def cancel_wait_timeout_gives_up_a_cancel_that_postgresql_does_not_take(self):
+        relay, pooler = self._relayed({"cancel_wait_timeout": 1})
+        client = pooler.client()
+        with socket.socket() as deaf, Client(pooler.address, login=False) as asker:
+            deaf.bind(("127.0.0.1", 0))
+            deaf.listen(5)
+            with Gate(self.pg) as gate:
+                client.send(query(f"SELECT {gate.passing}; SELECT 'whole'"))
+                gate.await_waiting(1)
+                relay.target = deaf.getsockname()[1]
+                asker.send(wire.cancel_request(client.pid, client.secret))
+                wait_until("it is under way", lambda: relay.accepted >= 2 and pooler.pool()["sv_active_cancel"] == 1)
+                self.assertEqual([], asker.expect_closed())
+                wait_until("nothing of it is left", lambda: (pooler.pool()["sv_active_cancel"], pooler.pool()["cl_active_cancel_req"]) == (0, 0))
+            self.assertEqual("whole", client.reply().rows[-1][0])
 
     def server_connect_timeout_is_told_of(self):
         with socket.socket() as deaf:
