@@ -98,6 +98,18 @@ struct process_look {
 };
 bool process_look(uint32_t process, const uint8_t *ip, bool six, uint16_t port, struct process_look *);
 
+/* The threads of another process; `ran` is another value than before if it has run since. Costs some ten microseconds for each. How many there are,
+ * of which `capacity` are told; 0: it is gone. */
+struct process_thread {
+	uint32_t number;
+	uint64_t ran;
+	bool ready; /* it has a processor at this moment, or waits for one */
+};
+size_t process_threads(uint32_t process, struct process_thread *, size_t capacity);
+
+/* Who started it; 0: it is gone. */
+uint32_t process_parent(uint32_t process);
+
 /* Leave root for this user (name or number). False: `error`. */
 bool process_become(const char *user, char *error, size_t error_size);
 

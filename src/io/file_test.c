@@ -421,6 +421,32 @@ static void ask_for_many(const uint8_t *ip, uint16_t own, uint16_t elsewhere)
 	processes_of_peers(peers, 0);
 }
 
+/* Those that wait do not run; who asks does. */
+static void assert_who_runs(size_t count)
+{
+	struct process_thread before[64], after[64];
+	volatile unsigned work = 0;
+	bool ran = false, ready = false;
+
+	assert_int_equal(process_threads(process_id(), before, 64), count);
+	for (unsigned round = 0; round < 1000 && !ran; round++) {
+		while (work++ % 1000000 != 999999)
+			continue;
+		assert_int_equal(process_threads(process_id(), after, 64), count);
+		for (size_t i = 0; i < count; i++) {
+			assert_int_equal(after[i].number, before[i].number);
+			ran |= after[i].number == process_id() && after[i].ran != before[i].ran;
+			ready |= after[i].number == process_id() && after[i].ready;
+		}
+	}
+	assert_true(ran);
+	assert_true(ready);
+	assert_int_equal(process_threads(process_id(), after, 1), count);
+	assert_int_equal(process_threads(0x7ffffff0, after, 64), 0);
+	assert_int_equal(process_parent(process_id()), getppid());
+	assert_int_equal(process_parent(0x7ffffff0), 0);
+}
+
 static void a_process_is_seen_with_its_threads_and_connections(void **state)
 {
 	struct sockaddr_in here, there, elsewhere, own;
@@ -444,6 +470,7 @@ static void a_process_is_seen_with_its_threads_and_connections(void **state)
 		threads[i] = thread_start(wait_for_lock, lock, "waiting");
 	assert_true(process_look(process_id(), ip, false, ntohs(own.sin_port), &after));
 	assert_int_equal(after.threads, before.threads + 3);
+	assert_who_runs(before.threads + 3);
 	assert_int_equal(after.connections, 3);
 	lock_drop(lock);
 	for (int i = 0; i < 3; i++)

@@ -1065,3 +1065,17 @@ void visitors_look(struct visited *visited, size_t count)
 	for (size_t i = 0; i < count; i++)
 		visited[i].known = false;
 }
+
+size_t process_threads(uint32_t process, struct process_thread *out, size_t capacity)
+{
+	(void)process;
+	(void)out;
+	(void)capacity;
+	return 0;
+}
+
+uint32_t process_parent(uint32_t process)
+{
+	(void)process;
+	return 0;
+}
