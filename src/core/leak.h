@@ -60,6 +60,9 @@ struct leak_facts {
 	 * origins too. 0: not known. */
 	uint32_t process_threads, process_clients;
 	struct leak_visits visits;
+	/* Of its clients whose process's threads can be seen, see core/ties.h: each used by one thread only, how often that was seen where a pool
+	 * would have changed them, and those that are used by several. */
+	uint32_t tied, tie_proofs, tie_crowds, loose;
 
 	/* Since it is known; these only grow. */
 	uint64_t logins, logouts;

@@ -24,7 +24,7 @@ const struct leak_pattern leak_patterns[] = {
 	{ .number = "L3", .name = "one connection for each thread of a pool of threads", .family = FAMILY_CLIENT,
 		.cause = "asyncio.to_thread and sync_to_async(thread_sensitive=False) run in a pool of min(32, cores + 4) threads for each process; each thread keeps its connection, and no request ever ends there.",
 		.looks = "A constant number of idle clients for each process, for hours.",
-		.sign = "It grows like L1 and then stops, while the program goes on working: as many as there are threads, most of them quiet for long.",
+		.sign = "It grows like L1 and then stops, while the program goes on working: as many as there are threads, most of them quiet for long. Or, without any growth, of Django under an ASGI server whose threads can be seen: at least six clients are each used by one thread only, always the same, also after crowds in which a pool would have dealt them anew.",
 		.cure = "Wrap what touches the database in channels.db.database_sync_to_async, or close the connection at the end of each call with close_old_connections() and CONN_MAX_AGE = 0." },
 	{ .number = "L4", .name = "a task cancelled while its thread works", .family = FAMILY_CLIENT,
 		.cause = "The task that awaits sync_to_async is cancelled; the thread finishes afterwards, and nobody is there to close its connection.",
@@ -211,6 +211,8 @@ const struct leak_pattern *pattern_of_clients(
 		return present;
 	if (facts->silent * 2 > unused && facts->runtime != RUNTIME_GUI)
 		return leak_pattern_of(facts->driver == DRIVER_NODE ? "L15" : "L21");
+	if (signs->tied && !signs->sprouts && !signs->teeth)
+		return leak_pattern_of("L3");
 	if (signs->flat && (facts->runtime == RUNTIME_ASGI || (!number && !HINT(clients_by_driver, facts->driver))))
 		return leak_pattern_of("L3");
 	if (is(present, "L3") && !signs->sprouts)

@@ -241,6 +241,20 @@ static void read_teeth(const struct origin_memory *memory, const struct leak_rul
 	signs->window = samples[count - 1].at - samples[0].at;
 }
 
+/* Whether the clients are those of threads, one to each. A pool deals its connections to whichever thread asks: after a crowd fewer than one
+ * in five are found with the thread that they had before. Under an ASGI server Django's are tied to a thread for no good reason: no
+ * request ends there, so nobody closes them. What one crowd leaves as it was may be chance; see tests/sim/threads.c for how rare it is after four. */
+#define TIED_LEAST  6
+#define PROOF_LEAST 16
+#define CROWD_LEAST 4
+
+static bool are_tied(const struct leak_rules *rules, const struct leak_facts *facts)
+{
+	return facts->tied >= TIED_LEAST && facts->tied > rules->siblings && facts->tie_proofs >= PROOF_LEAST &&
+		facts->tie_crowds >= CROWD_LEAST && facts->loose * 10 <= facts->tied &&
+		facts->django * 10 >= facts->quiet * 9;
+}
+
 /* Of the last ten minutes when they say something, for that is what a forecast should rest on; else of less, else of more. */
 static struct trend trend_of(const struct history *history, uint32_t (*value)(const struct sample *))
 {
@@ -357,6 +371,7 @@ void signs_read(const struct origin_memory *memory, const struct leak_rules *rul
 	read_births(memory, rules, facts, signs);
 	if (!signs->sprouts)
 		read_teeth(memory, rules, facts, signs);
+	signs->tied = are_tied(rules, facts);
 	read_holds(memory, rules, facts, signs);
 	read_silence(memory, rules, facts, signs);
 	if (then) {

@@ -149,6 +149,7 @@ struct signs {
 	bool sprouts; /* clients are opened beside quiet ones and then left, on and on */
 	bool teeth; /* they are opened one by one, left, and ended many at once, again and again, with no thread to own them */
 	bool threaded;                         /* each came with a thread, which lives */
+	bool tied;                             /* each is used by a thread of its own, always the same */
 	uint32_t tooth_clients, tooth_threads; /* of the process, before the last many ended */
 	bool even;                             /* ... in clumps of one size */
 	uint32_t clump;                        /* their usual size */

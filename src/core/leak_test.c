@@ -317,6 +317,36 @@ static void growth_that_stops_while_the_program_works_is_a_pool_of_threads(void 
 	assert_int_equal(leak_of(b)->clients, 64);
 }
 
+/* A pool's, or those of threads: what ties them is seen from outside (core/ties.h). */
+static void clients_that_are_tied_to_threads_are_told_without_any_growth(void **state)
+{
+	struct bench *b = *state;
+
+	b->facts.runtime = RUNTIME_ASGI;
+	b->facts.clients = b->facts.parked = b->facts.quiet = b->facts.django = 18;
+	b->facts.tied = 12;
+	b->facts.tie_proofs = 30;
+	b->facts.tie_crowds = 6;
+	b->facts.loose = 4; /* too many of them change */
+	rest(b, 3);
+	assert_int_equal(b->news_count, 0);
+	b->facts.loose = 1;
+	b->facts.tie_crowds = 2; /* a single crowd may leave them as they were */
+	rest(b, 3);
+	assert_int_equal(b->news_count, 0);
+	b->facts.tie_crowds = 6;
+	b->facts.django = 4; /* other programs keep connections for their threads on purpose */
+	rest(b, 3);
+	assert_int_equal(b->news_count, 0);
+	b->facts.django = 18;
+	rest(b, 1);
+	assert_leak(b, "L3");
+	assert_int_equal(leak_of(b)->clients, 18);
+	assert_int_equal(leak_of(b)->severity, SEVERITY_LOW);
+	assert_in_range(leak_of(b)->confidence, 60, 85);
+	assert_non_null(strstr(leak_of(b)->evidence, "each used by one thread of their process only: 12;"));
+}
+
 static void growth_that_stops_while_the_program_sleeps_is_no_plateau(void **state)
 {
 	struct bench *b = *state;
@@ -1028,6 +1058,7 @@ int main(void)
 		STORY(a_steady_stream_is_no_clump),
 		STORY(few_and_slow_ones_of_an_unknown_program_are_threads),
 		STORY(growth_that_stops_while_the_program_works_is_a_pool_of_threads),
+		STORY(clients_that_are_tied_to_threads_are_told_without_any_growth),
 		STORY(growth_that_stops_while_the_program_sleeps_is_no_plateau),
 		STORY(clumps_of_one_size_are_pools_made_anew),
 		STORY(listeners_are_told_by_their_last_statement),

@@ -72,6 +72,11 @@ static void clients_evidence(
 			"within %s %u logins came, %u of them came back, and again and again many of the others were ended at once, long after their only "
 			"work, the last time when their process had %u connections and threads: %u",
 			window, signs->births, signs->revived, signs->tooth_clients, signs->tooth_threads);
+	else if (signs->tied)
+		text_format(v->evidence, sizeof v->evidence,
+			"clients that are each used by one thread of their process only: %u; %u times one was found with the thread that it had before, where "
+			"a pool would have changed them, and %u changed theirs; %u are quiet, the oldest for %s",
+			facts->tied, facts->tie_proofs, facts->loose, facts->quiet, oldest);
 	else if (signs->paused)
 		text_format(v->evidence, sizeof v->evidence,
 			"%u of %u quiet clients asked at most once since their login%s%s; no more are being added; the oldest has been quiet for %s",
@@ -84,10 +89,10 @@ static void clients_verdict(const struct signs *signs, const struct leak_rules *
 	uint32_t unused = facts->silent + facts->once;
 	const struct leak_pattern *present = course->leak ? course->leak->pattern : NULL;
 	/* A plateau's threads are asked again, now and then; they are no fewer for it. */
-	uint32_t left = is_plateau(present) ? facts->quiet : unused;
+	uint32_t left = is_plateau(present) || (signs->tied && !signs->sprouts) ? facts->quiet : unused;
 	bool grows, at_limit;
 
-	v->begins = signs->sprouts || signs->teeth;
+	v->begins = signs->sprouts || signs->teeth || (signs->tied && left > rules->siblings);
 	v->lasts = course->leak && left > rules->siblings && left > course->peak / 4;
 	if (!v->begins && !v->lasts)
 		return;
@@ -120,7 +125,8 @@ static void clients_verdict(const struct signs *signs, const struct leak_rules *
 		v->confidence -= at_most(signs->revived * 100 / signs->births, 25);
 	if (signs->rhythm > facts->oldest_quiet)
 		v->confidence -= 10;
-	v->confidence = at_most(v->confidence, 97);
+	/* A pool that happened to keep its pairs is not impossible. */
+	v->confidence = at_most(v->confidence, signs->tied && !signs->sprouts ? 85 : 97);
 	clients_evidence(signs, rules, facts, v);
 }
 

@@ -105,7 +105,8 @@ static void add_peer(struct told *told, const struct guest *guest, const struct 
 	told->peers[told->peer_count++] = (struct told_peer){ .end = *end,
 		.origin = guest->origin->number,
 		.rest = since ? guest->worker->now - since : 0,
-		.counts = *counts };
+		.counts = *counts,
+		.rested = guest->habits.rest_since };
 }
 
 static void add_process(

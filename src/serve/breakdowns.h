@@ -17,6 +17,7 @@ struct told_peer {
 	uint32_t origin;
 	time_us rest; /* for how long it has rested; 0: it does not */
 	struct breakdown_counts counts;
+	time_us rested; /* when its last work ended; 0: it is at work */
 };
 
 /* What the letter carries. */

@@ -359,7 +359,7 @@ static void keeper_turn(struct keeper *keeper)
 {
 	struct completion done;
 
-	loop_wait(keeper->loop, 0);
+	loop_wait(keeper->loop, survey_look(keeper->house, clock_now()));
 	while (loop_next(keeper->loop, &done))
 		if (done.kind == DONE_SIGNAL)
 			take_signal(keeper, done.error);

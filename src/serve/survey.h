@@ -43,6 +43,8 @@ void survey_letter_free(struct letter *);
 void survey_judge(struct house *, struct letter *, time_us now);
 /* A reaper's letter has come home. Takes it. */
 void survey_reaped(struct house *, struct letter *);
+/* Between the surveys: look at what they want to have looked at, if it is time. When it is time again; 0: nothing is to be looked at. */
+time_us survey_look(struct house *, time_us now);
 void survey_fini(struct house *);
 
 #endif

@@ -8,6 +8,7 @@
 #include "io/file.h"
 #include "serve/reaper.h"
 #include "serve/report.h"
+#include "serve/threads.h"
 #include "serve/visits.h"
 #include "serve/worker.h"
 
@@ -24,6 +25,7 @@ struct survey {
 	struct leak_facts *facts;
 	struct owners owners;
 	struct visits visits;
+	struct threads threads;
 	struct leak_change changes[CHANGES_MAX];
 	size_t next_leak; /* whose turn it is */
 };
@@ -58,6 +60,7 @@ void survey_fini(struct house *house)
 		reaper_free(house->survey->reaper);
 		free(house->survey->facts);
 		owners_fini(&house->survey->owners);
+		threads_fini(&house->survey->threads);
 		free(house->survey);
 		house->survey = NULL;
 	}
@@ -205,6 +208,14 @@ static void act_on_leaks(struct house *house, struct survey *survey, const struc
 	}
 }
 
+time_us survey_look(struct house *house, time_us now)
+{
+	if (!house->survey)
+		return 0;
+	threads_look(&house->survey->threads, now);
+	return house->survey->threads.look_at;
+}
+
 void survey_reaped(struct house *house, struct letter *mail)
 {
 	struct survey *survey = survey_of(house);
@@ -234,6 +245,7 @@ void survey_judge(struct house *house, struct letter *mail, time_us now)
 		for (i = 0; i < letter->count; i++) {
 			add_limits(house, config, &letter->rows[i], picture);
 			look_at_process(house, &survey->owners, &letter->rows[i], &rules, &looked);
+			threads_judge(&survey->threads, letter, &letter->rows[i], &survey->owners, &rules, now);
 		}
 		visits_look(&survey->visits, &survey->owners, &rules, letter);
 		for (i = 0; i < letter->count; i++)

@@ -93,7 +93,7 @@ def chat(place):
                 "PGSSLMODE": "disable", "ASGI_THREADS": "24", "CHAT_THINK_SECONDS": "0.3"}
     return [Program(sys.executable, "manage.py", "migrate", before=True, folder="chat", **database | {"DATABASE_PORT": str(place.direct_port)}),
             Program("daphne", "-p", port, "lfg.asgi:application", port=port, folder="chat", **database, DATABASE_PORT=str(place.port)),
-            visitors("chat", f"ws://127.0.0.1:{port}/ws/chat/", 1)]
+            visitors("chat", f"ws://127.0.0.1:{port}/ws/chat/", 0.5)]
 
 
 def django_q(place):
@@ -120,11 +120,11 @@ LEAKS = [
          web("daphne", "-p", "PORT", "shop:asgi", visits="get", path="/page", every=0.3, NO_GAUGE="1"),
          lambda s: s.silent(2), 4, "L1", CLIENT),
     Load("daphne-chat", "Channels under daphne", "the founding incident: answers in threads of the default executor",
-         chat, lambda s: s.silent(5), 8, "L3", CLIENT, shy=True),
+         chat, lambda s: s.silent(2), 8, "L3", CLIENT, shy=True),
     Load("uvicorn-summary", "Django under uvicorn", "asyncio.to_thread around the ORM",
          web("uvicorn", "--port", "PORT", "--workers", "3", "--log-level", "warning", "shop:plain_asgi", visits="waves", path="/summary",
-             readers=True),
-         lambda s: s.silent(4), 8, "L3", CLIENT, cure=True, shy=True),
+             every=0.5, readers=True),
+         lambda s: s.silent(2), 8, "L3", CLIENT, cure=True, shy=True),
     Load("uvicorn-estimate", "Django under uvicorn", "a task cancelled while its thread works, because its visitor left",
          web("uvicorn", "--port", "PORT", "--log-level", "warning", "shop:hasty_asgi", visits="leave", path="/estimate", every=0.7,
              MAX_AGE="0"),
@@ -211,8 +211,12 @@ HEALTHY = [
              visits="crowd", path="/page", every=3),
          lambda s: s.silent(2), 3, seconds=60),
     Load("uvicorn-pooled", "psycopg 3 with psycopg_pool, under uvicorn", "a pool that grows with the threads that use it: all that is seen of L3",
-         web("uvicorn", "--port", "PORT", "--workers", "2", "--log-level", "warning", "pooled:app", visits="waves", path="/summary"),
-         silent(3), 8, seconds=60),
+         web("uvicorn", "--port", "PORT", "--workers", "2", "--log-level", "warning", "pooled:app", visits="waves", path="/summary",
+             every=0.5),
+         silent(2), 5, seconds=60),
+    Load("uvicorn-full", "psycopg 3 with psycopg_pool, under uvicorn", "as many connections as threads, dealt in the same order: pairs that only a crowd parts",
+         web("uvicorn", "--port", "PORT", "--log-level", "warning", "pooled:app", visits="waves", path="/summary", every=0.5, POOL_FULL="1"),
+         silent(2), 3, seconds=60),
     Load("uvicorn-evening", "FastAPI under uvicorn, psycopg_pool", "a shop where nobody orders any more, while others wait for its news (not L7)",
          web("uvicorn", "--port", "PORT", "--log-level", "warning", "orders:app", visits="evening", path="/", every=0.3, CURED="1"),
          silent(8), 4, seconds=50),

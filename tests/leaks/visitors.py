@@ -4,7 +4,7 @@
     visitors.py get URL         ask for a page, again and again
     visitors.py leave URL       ask for a page, and leave before it is there; every fifth waits for it
     visitors.py stay URL        open an event stream and keep it open, one person after another
-    visitors.py waves URL       ask many times at once, in waves that rise, and one by one between them and ever after
+    visitors.py waves URL       ask many times at once, in waves that rise, and one by one between them; ever after a few at once, and one by one
     visitors.py crowd URL       ask thirty times at once, again and again
     visitors.py burst URL       sixty websockets at once, each with three questions; then all leave
     visitors.py evening URL     of /order, /about and /news: order for half a minute, then no more; read, and wait for news, all the time
@@ -69,15 +69,12 @@ async def one_after_another(person, every):
 
 
 async def waves(person, every):
-    """More and more at once, as a day has it, and one by one between the waves."""
-    for size in (2, 4, 7, 10, 13, 16, 20):
+    """More and more at once, as a day has it, and one by one between the waves; then it is evening."""
+    for size in itertools.chain((2, 4, 7, 10, 13, 16, 20), itertools.repeat(10)):
         await asyncio.gather(*[person() for _ in range(size)])
         for _ in range(3):
             await asyncio.sleep(every)
             await person()
-    while True:
-        await asyncio.sleep(every)
-        await person()
 
 
 async def evening(url, every):

@@ -4,6 +4,7 @@
  *   origins --seeds COUNT           as many new ones, drawn from the time of day
  *   origins --seed N [--verbose]    one again; with --verbose, the facts of every step and what was said
  *   origins --kind NAME             only of this kind (see leaking.c and healthy.c)
+ *   origins --threads ...           only processes with threads (threads.c), of which each seed has one as well
  *
  * An origin's clients live their lives (lives.c) and know nothing of signs; every five seconds the detector is given what the
  * pooler could have noted. Prints a confusion table, true pattern by verdict, and TAP: healthy origins may get no verdict, and of
@@ -16,6 +17,7 @@
 #include "base/text.h"
 #include "kinds.h"
 #include "seeds.h"
+#include "threads.h"
 
 #define PATTERNS 29 /* L1 to L28; 0: none */
 
@@ -23,7 +25,7 @@ static const struct leak_rules rules = {
 	.period = 5 * SECOND_US, .quiet = 5 * SECOND_US, .hold = 30 * SECOND_US, .siblings = 5
 };
 
-static bool verbose;
+static bool verbose, only_threads;
 static const char *only;
 
 /* What became of one origin. */
@@ -209,6 +211,33 @@ static struct {
 	double delays;
 } sum;
 
+/* Of processes with threads. */
+static struct {
+	unsigned pools, accused, tied, tied_named, crowded, crowded_named, wrong;
+	uint64_t first_accused, first_missed;
+} processes;
+
+static void play_threads(uint64_t seed)
+{
+	struct threads_outcome outcome = threads_play(seed, verbose);
+
+	processes.wrong += outcome.wrong;
+	if (!outcome.tied) {
+		processes.pools++;
+		if (outcome.named && processes.accused++ == 0)
+			processes.first_accused = seed;
+		return;
+	}
+	processes.tied++;
+	processes.tied_named += outcome.named;
+	if (!outcome.crowded)
+		return;
+	processes.crowded++;
+	processes.crowded_named += outcome.named;
+	if (!outcome.named && !processes.first_missed)
+		processes.first_missed = seed;
+}
+
 /* What went wrong, each kind of it once, with the first seed that shows it. */
 static struct miss {
 	const struct kind *kind;
@@ -325,6 +354,13 @@ static int report(void)
 	unsigned number = 0;
 	bool good = true;
 
+	printf("# processes: %u with a pool, of which %u were accused (seed %llu); %u with connections tied to their threads, of which %u were named; "
+	       "%u of %u where crowds and single requests take turns (not seed %llu)\n",
+		processes.pools, processes.accused, (unsigned long long)processes.first_accused, processes.tied,
+		processes.tied_named, processes.crowded_named, processes.crowded,
+		(unsigned long long)processes.first_missed);
+	ok(&number, processes.accused == 0 && processes.wrong == 0,
+		"no pool is taken for connections that are tied to threads");
 	print_table();
 	printf("# %u origins, %u of them healthy; precision of \"it leaks\": %.2f%% (%u false alarms)\n", sum.origins,
 		sum.healthy, percent(sum.origins - sum.healthy, sum.origins - sum.healthy + sum.false_alarms),
@@ -359,6 +395,8 @@ int main(int argc, char **argv)
 	for (int i = 1; i < argc; i++) {
 		if (strcmp(argv[i], "--verbose") == 0) {
 			verbose = true;
+		} else if (strcmp(argv[i], "--threads") == 0) {
+			only_threads = true;
 		} else if (strcmp(argv[i], "--kind") == 0 && i + 1 < argc) {
 			only = argv[++i];
 		} else if (strcmp(argv[i], "--seed") == 0 && i + 1 < argc) {
@@ -379,8 +417,13 @@ int main(int argc, char **argv)
 		return 2;
 	}
 	for (uint64_t seed = first; seed <= last; seed++) {
-		struct outcome outcome = play_seed(seed);
+		struct outcome outcome;
 
+		if (!only)
+			play_threads(seed);
+		if (only_threads)
+			continue;
+		outcome = play_seed(seed);
 		account(seed, &outcome);
 	}
 	return report();

@@ -12,6 +12,10 @@ import time
 import psycopg_pool
 
 
+FULL = os.environ.get("POOL_FULL") == "1"
+SIZE = min(32, (os.cpu_count() or 1) + 4)       # of asyncio's executor
+
+
 def begin(connection):
     connection.execute("SELECT set_config('TimeZone', 'UTC', false)")       # as Django's own pool does
 
@@ -19,7 +23,7 @@ def begin(connection):
 pool = psycopg_pool.ConnectionPool(
     " ".join(f"{key}={os.environ[name]}" for key, name in (("host", "PGHOST"), ("port", "PGPORT"), ("dbname", "PGDATABASE"), ("user", "PGUSER"),
                                                          ("application_name", "APP_NAME"))) + " sslmode=disable",
-    min_size=1, max_size=24, kwargs={"autocommit": True}, configure=begin)
+    min_size=SIZE if FULL else 1, max_size=SIZE if FULL else 24, kwargs={"autocommit": True}, configure=begin)
 
 
 def count():
