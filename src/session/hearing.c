@@ -156,11 +156,10 @@ enum heard hearing_take(struct hearing *h, struct span message, uint32_t server,
 	if (h->marked_by_server)
 		return HEARD_NOTED;
 	old = topics_has(&h->shared, topic);
-	if (old && h->state == HEARING_FAILS)
-		return HEARD_NOTED;
 	if (old && h->local.count == 0) {
 		h->own += process == server;
-		h->told = h->told_since = true;
+		if (h->state != HEARING_FAILS)
+			h->told = h->told_since = true;
 		return HEARD_NOTED;
 	}
 	note = make(h, message, process);
@@ -204,39 +203,53 @@ static bool write_held(struct hearing *h, size_t count, uint32_t process, uint32
 	return ok;
 }
 
-/* When the ear was lost on the way, or can not hear more, how far it has come is not known: so many of the last ones in `held` are the first
- * old ones in `local`. */
-static size_t overlap(const struct hearing *h)
+/* The notes from `a` are the old ones from `b`, as far as there are any of them; true: to the last `a`. */
+static bool are_alike(const struct note *a, const struct note *b)
 {
-	const struct note *from, *a, *b;
+	for (; a && b; b = b->next) {
+		if (!b->old)
+			continue;
+		if (a->length != b->length || memcmp(a->bytes, b->bytes, a->length) != 0)
+			return false;
+		a = a->next;
+	}
+	return !a;
+}
+
+/* When the ear was lost on the way, or can not hear more, how far it has come is not known: so many of the last ones in `held` are old ones
+ * in `local`, behind `said` others there that went to the client before: either the first there, or all that are held. */
+static size_t overlap(const struct hearing *h, size_t *said)
+{
+	const struct note *from;
 	size_t count = h->held.count;
 
-	for (from = h->held.first; from; from = from->next, count--) {
-		for (a = from, b = h->local.first; a && b; b = b->next) {
-			if (!b->old)
-				continue;
-			if (a->length != b->length || memcmp(a->bytes, b->bytes, a->length) != 0)
-				break;
-			a = a->next;
-		}
-		if (!a)
+	*said = 0;
+	for (from = h->held.first; from; from = from->next, count--)
+		if (are_alike(from, h->local.first))
 			return count;
+	for (from = h->local.first; h->held.first && from; from = from->next) {
+		if (!from->old)
+			continue;
+		if (are_alike(h->held.first, from))
+			return h->held.count;
+		++*said;
 	}
+	*said = 0;
 	return 0;
 }
 
 bool hearing_write(struct hearing *h, uint32_t process, uint32_t own, struct buf *out)
 {
 	bool fails = h->state == HEARING_FAILS;
-	size_t old = 0, twice, said, left;
+	size_t old = 0, twice, said = 0, left;
 	struct note *note;
 	bool ok;
 
 	for (note = h->local.first; note; note = note->next)
 		old += note->old;
-	twice = fails ? overlap(h) : old < h->held.count ? old : h->held.count;
-	said = fails ? 0 : old - twice;
-	left = fails ? twice : old;
+	twice = fails ? overlap(h, &said) : old < h->held.count ? old : h->held.count;
+	said = fails ? said : old - twice;
+	left = fails ? said + twice : old;
 	ok = write_held(h, h->held.count - twice, process, own, out);
 	for (note = h->local.first; ok && note; note = note->next) {
 		/* What the ear has not said then is left out: nothing twice, and the loss is told. */

@@ -306,6 +306,33 @@ static void when_the_ear_is_lost_nothing_comes_twice(void **state)
 	hearing_free(h);
 }
 
+/* What its server said first went to the client by the ear before anything was held; and what came last from its server came when the ear
+ * was lost already. */
+static void when_the_ear_is_lost_its_own_bear_the_clients_process_id(void **state)
+{
+	struct hearing *h = hearing_of("o");
+
+	(void)state;
+	h->state = HEARING_MOVES;
+	take(h, 9, "n", "1");
+	take(h, 9, "o", "said");
+	take(h, SERVER, "o", "mine");
+	hold(h, SERVER, "o", "mine");
+	hold(h, SERVER, "o", "too");
+	h->state = HEARING_FAILS;
+	take(h, SERVER, "n", "mine");
+	take(h, SERVER, "o", "too");
+	take(h, SERVER, "o", "lost");
+	assert_string_equal(told(h), "n1 by 9, omine by 5, nmine by 5, otoo by 5");
+
+	h->state = HEARING_MOVES;
+	hold(h, SERVER, "o", "mine");
+	h->state = HEARING_FAILS;
+	take(h, SERVER, "o", "mine");
+	assert_string_equal(told(h), "omine by 5");
+	hearing_free(h);
+}
+
 static void alone_with_its_server_everything_goes_straight_on(void **state)
 {
 	struct hearing *h = hearing_of(NULL);
@@ -338,6 +365,7 @@ int main(void)
 		cmocka_unit_test(an_unlistened_topic_is_not_heard_at_the_commit),
 		cmocka_unit_test(one_topic_goes_and_another_comes),
 		cmocka_unit_test(when_the_ear_is_lost_nothing_comes_twice),
+		cmocka_unit_test(when_the_ear_is_lost_its_own_bear_the_clients_process_id),
 		cmocka_unit_test(alone_with_its_server_everything_goes_straight_on),
 	};
 
