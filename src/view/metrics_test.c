@@ -112,7 +112,7 @@ static void hostile_names_stay_inside_their_quotes(void **state)
 	page = write_text(METRICS_TEXT);
 	has(page, "pgweir_pool_clients{database=\"new\\\\x0aline\",user=\"quo\\\"te\"} 1");
 	has(page, "pgweir_pool_clients{database=\"back\\\\\\\\slash\",user=\"\\\\x1b[31m\\\\x09\\\\x7f\"} 2");
-	has(page, "pgweir_pool_clients{database=\"\\\\xff\\\\xfe\\\\xc3\",user=\"\xe2\x80\xae\"} 3");
+	has(page, "pgweir_pool_clients{database=\"\\\\xff\\\\xfe\\\\xc3\",user=\"\\\\u{202e}\"} 3");
 	has(page,
 		"pgweir_leak_confidence_ratio{database=\"\",user=\"\xef\xbf\xbd\xef\xbf\xbd\",application_name=\"a\\\\x0a\\\"} 1\\n\","
 		"address=\"\",pattern=\"L1\",family=\"\"} 0.66");
