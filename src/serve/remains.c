@@ -415,6 +415,12 @@ void remains_let_go(struct channel *channel)
 		stream_resume(guest->stream);
 }
 
+/* Whether more was sent behind what was answered just now than its Sync: that may have taken a number already. */
+static bool sent_behind(const struct track *track)
+{
+	return track->count > 1;
+}
+
 void remains_tag(struct channel *channel, bool all, bool reset)
 {
 	channel->remains.reset_seen = true;
@@ -422,7 +428,8 @@ void remains_tag(struct channel *channel, bool all, bool reset)
 	if (!all)
 		return;
 	channel->remains.discarded = true;
-	unpin(&channel->remains, PIN_SEQUENCE);
+	if (!sent_behind(&channel->track))
+		unpin(&channel->remains, PIN_SEQUENCE);
 }
 
 void remains_failed(struct channel *channel)

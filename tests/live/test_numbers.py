@@ -102,6 +102,18 @@ class Numbers(Story):
         self.client.query("DISCARD ALL")
         self.refused(self.other.simple("SELECT currval('a')"), self.client.simple("SELECT lastval()"))
 
+    def one_taken_behind_a_discard_stays(self):
+        """The answer to DISCARD ALL comes when the number is taken already."""
+        self.refused(self.client.simple("SELECT lastval()"))     # from now on who takes a number keeps its server
+        self.client.ask(parse("", "DISCARD ALL"), bind("", ""), execute(), parse("", "SELECT nextval('a')"), bind("", ""), execute(), SYNC)
+        if live.kind != "direct":
+            console = self.proxy.console()
+            wait_until("it keeps its server", lambda: console.query("SHOW PINS").rows)
+        self.other.send(query("SELECT nextval('a')"))
+        self.assertEqual("1", self.client.value("SELECT lastval()"))
+        self.client.query("DISCARD ALL")
+        self.assertEqual("2", self.other.reply().value)
+
     def who_asks_waits_for_the_server_where_it_took_one(self):
         """Though another is free."""
         proxy = self.pooler(settings={"pool_mode": "transaction", "default_pool_size": 2, "workers": 1})
