@@ -552,5 +552,7 @@ size_t guest_login_bytes(struct guest *guest, struct span bytes)
 		total += used;
 		follow(guest, edge);
 	} while (used > 0 && guest->state == GUEST_LOGIN && !guest->named && total < bytes.length);
+	/* A password may have been among it, and the buffer is the worker's: it would lie there until somebody has said as much. */
+	secret_wipe((void *)(uintptr_t)bytes.at, total);
 	return total;
 }

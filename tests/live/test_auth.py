@@ -226,6 +226,23 @@ class Outsiders(Story):
         self.refused(pooler.client, password=secret + "-wrong")
         self.assertNotIn("no-tale", pooler.log())
 
+    @on("pgweir")
+    def a_password_that_was_tried_is_nowhere_in_the_process(self):
+        """Nor one that was right, but where it is kept in any case: in what was read of auth_file."""
+        pooler = self.pooler(settings={"auth_type": "plain"}, userlist={"app": PASSWORD, "admin": "kept-in-auth-file"})
+        self.refused(pooler.client, password="tried-4711-in-vain")
+        self.refused(pooler.client, user="nobody", password="tried-4712-in-vain")
+        memory = b""
+        with open(f"/proc/{pooler.pid}/maps") as maps, open(f"/proc/{pooler.pid}/mem", "rb", 0) as mem:
+            for line in maps:
+                first, last = (int(number, 16) for number in line.split()[0].split("-"))
+                if line.split()[1].startswith("rw") and last - first < 64 << 20:
+                    mem.seek(first)
+                    memory += mem.read(last - first)
+        self.assertTrue(b"kept-in-auth-file" in memory, "it is not looked where secrets are")
+        for tried in (b"tried-4711", b"tried-4712"):
+            self.assertFalse(tried in memory, tried)
+
 
 class Towards_servers(Story):
     kinds = BOTH
