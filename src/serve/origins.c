@@ -127,6 +127,7 @@ static void begin(struct origins *origins, struct origin *origin, uint64_t key, 
 	origin->process[0] = 0;
 	origin->process_id = 0;
 	origin->process_sought = false;
+	origin->process_misses = 0;
 	atomic_store(&origin->is_protected, false);
 	atomic_store(&origin->quiet, 0);
 	text_copy_span(origin->user, ORIGIN_NAME, name->user);

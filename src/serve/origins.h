@@ -40,6 +40,7 @@ struct origin {
 	char process[ORIGIN_NAME]; /* the command line of a client of this machine; empty: not known */
 	uint32_t process_id;
 	bool process_sought;
+	uint8_t process_misses; /* clients that were gone when they were sought */
 	enum leak_driver driver;
 	enum leak_runtime runtime;
 	atomic_uint weight;       /* where origins take turns */

@@ -13,6 +13,7 @@
 #include "serve/worker.h"
 
 #define CHANGES_MAX    64
+#define MISSES_MOST    20 /* of an origin: then its clients are none that can be found */
 #define SOUGHT_AT_ONCE 64
 #define LOOKS_AT_ONCE  8 /* at processes, for one look at all origins */
 #define ACTED_AT_ONCE  4
@@ -74,6 +75,7 @@ void survey_fini(struct house *house)
 static void note_process(struct house *house, const struct survey_row *row, uint32_t process, uint32_t user)
 {
 	struct origin *origin = row->origin;
+	bool gone = row->end.local && !process && user == UINT32_MAX;
 	char words[256] = "";
 
 	if (process && !process_words(process, words, sizeof words))
@@ -81,7 +83,10 @@ static void note_process(struct house *house, const struct survey_row *row, uint
 	if (!process && user != UINT32_MAX)
 		text_format(words, sizeof words, "(user %u)", user);
 	lock_take(house->lock);
-	if (origin->number == row->number) {
+	if (origin->number == row->number && gone && ++origin->process_misses < MISSES_MOST) {
+		/* That one is gone; the next is sought. */
+	} else if (origin->number == row->number) {
+		origin->process_misses = 0;
 		origin->process_sought = true;
 		origin->process_id = process;
 		text_copy(origin->process, sizeof origin->process, words);
