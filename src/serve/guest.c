@@ -69,8 +69,8 @@ void guest_step(struct guest *guest, enum event_kind kind)
 		.worker = guest->worker->index,
 	};
 
-	if (kind == EVENT_CLIENT_WANTS)
-		event.server = guest->wants;
+	if (kind == EVENT_CLIENT_WANTS && guest->wants_numbers)
+		event.server = guest->numbers_at;
 	if (kind == EVENT_CLIENT_WANTS && guest->state == GUEST_ASKING)
 		name_stranger(guest, &event);
 	else

@@ -20,17 +20,13 @@
 
 static const char discard[] = "DISCARD SEQUENCES";
 
-bool numbers_own(const struct channel *channel)
+/* Whether this client's own are there, and nobody else's. */
+static bool are_own(const struct channel *channel)
 {
 	const struct numbers *n = &channel->remains.numbers;
 
 	return n->whose == NUMBERS_ONES && channel->guest && n->taker.worker == channel->worker->index &&
 		handle_equal(n->taker.client, channel->guest->handle);
-}
-
-bool numbers_told(const struct pool_view *view)
-{
-	return catalogs_numbers_told(view);
 }
 
 static void mix(struct channel *channel)
@@ -40,25 +36,28 @@ static void mix(struct channel *channel)
 	if (n->whose == NUMBERS_NOBODYS) {
 		n->whose = NUMBERS_ONES;
 		n->taker = guest_ref(channel->guest);
-	} else if (!numbers_own(channel)) {
+	} else if (!are_own(channel)) {
 		n->whose = NUMBERS_OF_MANY;
 	}
 }
 
-void numbers_mark(struct channel *channel, uint32_t marks)
+bool numbers_mark(struct channel *channel, uint32_t marks)
 {
 	struct numbers *n = &channel->remains.numbers;
 
 	if (marks & LOOK_CURRVAL)
 		catalogs_tell_numbers(channel);
-	if (!(marks & (TAKING | LOOK_CALLS)))
-		return;
-	mix(channel);
-	n->ran = true;
-	if (!(marks & TAKING))
-		return;
-	n->took = true;
-	channel->guest->numbers_at = channel->id;
+	if (marks & (TAKING | LOOK_CALLS)) {
+		mix(channel);
+		n->ran = true;
+	}
+	if (marks & TAKING) {
+		n->took = true;
+		channel->guest->numbers_at = channel->id;
+	}
+	/* Numbers of sequences are everybody's habit; asking for them again is not. */
+	return ((marks & TAKING) || ((marks & LOOK_CURRVAL) && are_own(channel))) &&
+		catalogs_numbers_told(channel_view(channel));
 }
 
 /* Whether the letters of currval or lastval are there, in whatever place. */
@@ -111,14 +110,12 @@ static bool asks(const struct guest *guest, struct span body, char type)
 	}
 }
 
-server_id numbers_wanted(const struct guest *guest, struct span in, struct frame frame)
+bool numbers_wanted(const struct guest *guest, struct span in, struct frame frame)
 {
-	const server_id none = { 0 };
 	bool whole = in.length >= FRAME_HEADER + (size_t)frame.body;
 
-	if (guest->numbers_at.generation == 0 || !whole)
-		return none;
-	return asks(guest, span_of(in.at + FRAME_HEADER, frame.body), frame.type) ? guest->numbers_at : none;
+	return guest->numbers_at.generation != 0 && whole &&
+		asks(guest, span_of(in.at + FRAME_HEADER, frame.body), frame.type);
 }
 
 /* In front of a Bind: Close, Parse, Bind, Execute, and Close of both. All may be skipped, and then what they were for is skipped too. */
@@ -167,7 +164,7 @@ enum numbers_step numbers_before(struct guest *guest, uint32_t marks, bool exten
 	const struct numbers *n = &channel->remains.numbers;
 	const struct track *track = &channel->track;
 
-	if (!n->strange || n->took || !may_ask(marks, text) || numbers_own(channel))
+	if (!n->strange || n->took || !may_ask(marks, text) || are_own(channel))
 		return NUMBERS_GO;
 	if (extended || track->open)
 		return discard_in_batch(guest) ? NUMBERS_GO : NUMBERS_STOP;
@@ -195,7 +192,7 @@ enum numbers_step numbers_before(struct guest *guest, uint32_t marks, bool exten
 
 bool numbers_begin(struct channel *channel)
 {
-	if (!channel->remains.numbers.strange || !numbers_told(channel_view(channel)) || numbers_own(channel))
+	if (!channel->remains.numbers.strange || !catalogs_numbers_told(channel_view(channel)) || are_own(channel))
 		return true;
 	return channel_ask(channel, span_text(discard), TAG_NUMBERS);
 }

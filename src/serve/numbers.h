@@ -10,7 +10,6 @@
 
 struct guest;
 struct channel;
-struct pool_view;
 
 /* A channel's; all zero: nobody has taken any. */
 struct numbers {
@@ -30,18 +29,11 @@ enum numbers_step {
 /* A message with these marks is to be sent next, as one of the extended protocol or not. */
 enum numbers_step numbers_before(struct guest *, uint32_t marks, bool extended, struct span text);
 
-/* It is sent. */
-void numbers_mark(struct channel *, uint32_t marks);
+/* It is sent. True: its client keeps the server for a number that it may have taken there, since somebody in this database asks for numbers. */
+bool numbers_mark(struct channel *, uint32_t marks);
 
-/* The message with which a client that holds nothing begins a lease: on which server are the numbers that it asks for? Generation 0: it asks for
- * none, or has none. */
-server_id numbers_wanted(const struct guest *, struct span in, struct frame);
-
-/* Whether this client's own are there, and nobody else's. */
-bool numbers_own(const struct channel *);
-
-/* Somebody in this database asks for numbers, so who takes some keeps the server. */
-bool numbers_told(const struct pool_view *);
+/* The message with which a client that holds nothing begins a lease: does it ask for a number that may be on the server guest->numbers_at? */
+bool numbers_wanted(const struct guest *, struct span in, struct frame);
 
 /* Before the first statement of a lease. False: memory refused. */
 bool numbers_begin(struct channel *);

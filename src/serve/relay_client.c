@@ -221,7 +221,7 @@ static enum step take_parked(struct guest *guest, struct span in, struct frame f
 	if (in.length < (total < WHOLE_MAX ? total : WHOLE_MAX))
 		return STEP_WAIT;
 	guest->only_syncs = frame.type == 'S';
-	guest->wants = numbers_wanted(guest, in, frame);
+	guest->wants_numbers = numbers_wanted(guest, in, frame);
 	if (!guest_want(guest))
 		return guest->state == GUEST_WAITING ? STEP_WAIT : STEP_STOP;
 	guest->worker->to_server.stream = guest->channel->stream;

@@ -116,11 +116,7 @@ void remains_mark(struct channel *channel, uint32_t marks)
 	if (marks & LOOK_EXECUTE)
 		marks |= r->prepared;
 	r->failed = false;
-	numbers_mark(channel, marks);
-	/* Numbers of sequences are everybody's habit; asking for them again is not. */
-	if (((marks & (LOOK_SEQUENCE | LOOK_INSERT | LOOK_UNKNOWN)) ||
-		    ((marks & LOOK_CURRVAL) && numbers_own(channel))) &&
-		numbers_told(channel_view(channel)))
+	if (numbers_mark(channel, marks))
 		pin(channel, PIN_SEQUENCE);
 	if (marks & LOOK_DEFINES)
 		catalogs_change(channel);
@@ -363,19 +359,14 @@ bool remains_look_statement(struct guest *guest, struct statement *statement)
 enum numbers_step remains_look_function(struct guest *guest, uint32_t oid)
 {
 	uint32_t marks = look_function(oid);
-	enum numbers_step step;
+	enum numbers_step step = remains_run(guest, marks, false);
 	char text[40];
 
-	if (!remains_matter(guest))
-		return NUMBERS_GO;
-	step = numbers_before(guest, marks, false, span_of("", 0));
-	if (step != NUMBERS_GO)
+	if (step != NUMBERS_GO || !marks || !remains_matter(guest))
 		return step;
 	text_format(text, sizeof text, "FunctionCall %u", oid);
-	if (marks)
-		note_statement(&guest->channel->remains, span_text(text));
-	remains_mark(guest->channel, marks);
-	return NUMBERS_GO;
+	note_statement(&guest->channel->remains, span_text(text));
+	return step;
 }
 
 /* ---- RESET ---- */

@@ -55,11 +55,12 @@ struct collect;     /* a message that is too long to wait for in the read buffer
 
 struct guest {
 	enum party party;
-	uint8_t state; /* enum guest_state */
-	uint8_t begun; /* enum begun */
-	bool counted;  /* the core counts it: CLIENT_LEFT is owed */
-	bool named;    /* ... under its database and user */
-	bool spoke;    /* something came from it */
+	uint8_t state;      /* enum guest_state */
+	uint8_t begun;      /* enum begun */
+	bool counted;       /* the core counts it: CLIENT_LEFT is owed */
+	bool named;         /* ... under its database and user */
+	bool spoke;         /* something came from it */
+	bool wants_numbers; /* the server of numbers_at rather than any other */
 	bool admitted;
 	bool discarding; /* the rest of the message at hand goes nowhere */
 	bool skip_query; /* ... beginning with a Query, if that is what comes first */
@@ -82,7 +83,6 @@ struct guest {
 	uint64_t group;      /* its user and address */
 	pool_id pool;
 	server_id numbers_at; /* where its numbers of sequences are, perhaps; generation 0: nowhere */
-	server_id wants;      /* rather than any other; generation 0: none */
 	uint32_t number;      /* for SHOW CLIENTS and KILL_CLIENT */
 	uint32_t seat; /* the process id by which it is known among all, its server's or a peer's; 0: the one of its slot */
 	struct handle handle;
