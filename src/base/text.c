@@ -388,10 +388,10 @@ bool text_is_unseen(uint32_t code)
 		{ 0x2028, 0x202e }, { 0x2060, 0x206f }, { 0x3164, 0x3164 }, { 0xe000, 0xf8ff }, { 0xfe00, 0xfe0f },
 		{ 0xfeff, 0xfeff }, { 0xffa0, 0xffa0 }, { 0xfff0, 0xfffb }, { 0xe0000, 0x10ffff } };
 
-	for (size_t i = 0; i < sizeof ranges / sizeof ranges[0]; i++) {
-		if (code >= ranges[i].first && code <= ranges[i].last)
+	/* Nearly all text lies before the first of them. */
+	for (size_t i = 0; i < sizeof ranges / sizeof ranges[0] && code >= ranges[i].first; i++)
+		if (code <= ranges[i].last)
 			return true;
-	}
 	return false;
 }
 

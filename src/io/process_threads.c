@@ -24,16 +24,35 @@ static struct span read_file(int folder, const char *thread, const char *name, c
 	return span_of(text, n > 0 ? (size_t)n : 0);
 }
 
-/* Whether it waits for a processor, or has one: the letter after its name, which may contain anything but is short. */
+/* "12 (any name) S 7 ...": what stands behind the name, which may contain anything. */
+static struct span behind_name(struct span stat)
+{
+	for (size_t i = stat.length; i > 2; i--)
+		if (stat.at[i - 3] == ')')
+			return span_skip(stat, i - 1);
+	return span_of(stat.at, 0);
+}
+
+/* Whether it waits for a processor, or has one. */
 static bool is_ready(int folder, const char *thread)
 {
 	char text[64];
-	struct span all = read_file(folder, thread, "stat", text, sizeof text);
+	struct span rest = behind_name(read_file(folder, thread, "stat", text, sizeof text));
 
-	for (size_t i = all.length; i > 2; i--)
-		if (all.at[i - 3] == ')')
-			return all.at[i - 1] == 'R';
-	return false;
+	return rest.length > 0 && rest.at[0] == 'R';
+}
+
+/* The next number of a line of the kernel's; false: there is none. */
+static bool take_number(struct span *line, int64_t *number)
+{
+	size_t length = 0;
+
+	while (length < line->length && line->at[length] != ' ' && line->at[length] != '\n')
+		length++;
+	if (!text_to_i64(span_of(line->at, length), number))
+		return false;
+	*line = span_skip(*line, length < line->length ? length + 1 : length);
+	return true;
 }
 
 static bool read_ran(int folder, const char *thread, uint64_t *ran)
@@ -44,14 +63,9 @@ static bool read_ran(int folder, const char *thread, uint64_t *ran)
 
 	*ran = 0;
 	for (unsigned i = 0; i < 3; i++) {
-		size_t length = 0;
-
-		while (length < rest.length && rest.at[length] != ' ' && rest.at[length] != '\n')
-			length++;
-		if (!text_to_i64(span_of(rest.at, length), &number))
+		if (!take_number(&rest, &number))
 			return false;
 		*ran += i == 1 ? 0 : (uint64_t)number;
-		rest = span_skip(rest, length < rest.length ? length + 1 : length);
 	}
 	return true;
 }
@@ -86,27 +100,18 @@ size_t process_threads(uint32_t process, struct process_thread *out, size_t capa
 uint32_t process_parent(uint32_t process)
 {
 	char path[40], *text, error[8];
+	struct span rest;
 	size_t length;
-	int64_t parent = 0;
+	int64_t parent;
 
 	text_format(path, sizeof path, "/proc/%u/stat", process);
 	if (!file_read(path, 4096, &text, &length, error, sizeof error))
 		return 0;
-	/* "12 (any name) S 7 ...": the name may contain anything. */
-	for (size_t i = length; i > 0; i--) {
-		if (text[i - 1] != ')')
-			continue;
-		if (i + 3 < length) {
-			struct span rest = span_of(text + i + 3, length - i - 3);
-			size_t digits = 0;
-
-			while (digits < rest.length && rest.at[digits] != ' ')
-				digits++;
-			if (!text_to_i64(span_of(rest.at, digits), &parent))
-				parent = 0;
-		}
-		break;
-	}
+	rest = behind_name(span_of(text, length));
+	if (rest.length > 2)
+		rest = span_skip(rest, 2);
+	if (!take_number(&rest, &parent))
+		parent = 0;
 	free(text);
 	return (uint32_t)parent;
 }

@@ -83,11 +83,10 @@ static void note_process(struct house *house, const struct survey_row *row, uint
 	if (!process && user != UINT32_MAX)
 		text_format(words, sizeof words, "(user %u)", user);
 	lock_take(house->lock);
-	if (origin->number == row->number && gone && ++origin->process_misses < MISSES_MOST) {
-		/* That one is gone; the next is sought. */
-	} else if (origin->number == row->number) {
-		origin->process_misses = 0;
-		origin->process_sought = true;
+	if (origin->number == row->number) {
+		/* Where that one is gone the next is sought. */
+		origin->process_misses = gone ? (uint8_t)(origin->process_misses + 1) : 0;
+		origin->process_sought = !gone || origin->process_misses >= MISSES_MOST;
 		origin->process_id = process;
 		text_copy(origin->process, sizeof origin->process, words);
 		origin->runtime = origin_runtime(words, origin->application_name);
