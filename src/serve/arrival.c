@@ -129,7 +129,7 @@ static uint32_t name_process(struct guest *guest)
 {
 	struct worker *worker = guest->worker;
 	uint32_t process = guest->channel ? guest->channel->process_id : 0;
-	uint8_t room[32];
+	uint8_t room[GUEST_SECRET];
 
 	if (worker->config->peer_id > 0)
 		process = peering_name(guest);
@@ -146,7 +146,7 @@ static void welcome(struct guest *guest, struct params *reported)
 	struct worker *worker = guest->worker;
 	const struct client_facts *facts = client_facts(guest->login);
 	uint32_t process;
-	uint8_t room[32];
+	uint8_t room[GUEST_SECRET];
 
 	buf_clear(&worker->out);
 	guest->protocol_32 = facts->protocol > (3u << 16);
@@ -387,8 +387,8 @@ static void enter(struct guest *guest)
 {
 	const struct client_facts *facts = client_facts(guest->login);
 
-	free(guest->user);
-	guest->user = strndup((const char *)facts->user.at, facts->user.length);
+	texts_drop(&guest->worker->texts, guest->user);
+	guest->user = texts_user(&guest->worker->texts, facts->user);
 	if (facts->console) {
 		guest->admitted = true;
 		guest_admitted(guest);

@@ -436,7 +436,7 @@ static void add_client(struct worker *worker, struct snapshot *snapshot, const s
 
 	if (!row)
 		return;
-	copy_name(snapshot, row->user, guest->user ? guest->user : "(nouser)");
+	copy_name(snapshot, row->user, guest->user ? guest->user->at : "(nouser)");
 	text_copy(row->database, sizeof row->database,
 		guest->pool != NO_POOL                  ? worker->views[guest->pool]->database_name
 			: guest->state == GUEST_CONSOLE ? "pgbouncer"
@@ -474,7 +474,7 @@ static void add_client(struct worker *worker, struct snapshot *snapshot, const s
 	row->wait = guest->state == GUEST_WAITING ? worker->now - guest->wants_since : 0;
 	row->id = guest->number;
 	row->replication = guest->replication;
-	row->statements = guest->names.count;
+	row->statements = names_count(&guest->names);
 	if (guest->channel) {
 		row->link_id = guest->channel->number;
 		row->in_transaction = guest->channel->track.status == 'T' || guest->channel->track.status == 'E';

@@ -81,7 +81,7 @@ void guest_step(struct guest *guest, enum event_kind kind)
 void guest_log(const struct guest *guest, enum log_level level, const char *format, ...)
 {
 	const struct pool_view *view = guest->pool != NO_POOL ? guest->worker->views[guest->pool] : NULL;
-	const char *user = guest->user ? guest->user : "(nouser)";
+	const char *user = guest->user ? guest->user->at : "(nouser)";
 	const char *database = view ? view->database_name : guest->state == GUEST_CONSOLE ? "pgbouncer" : "(nodb)";
 	char line[512], handle[40];
 	va_list list;
@@ -104,7 +104,7 @@ void guest_who(const struct guest *guest, struct who_row *row)
 	const char *name = guest->wanted ? params_get(guest->wanted, span_text("application_name")) : NULL;
 	char where[ADDRESS_TEXT];
 
-	text_escape(row->user, sizeof row->user, span_text(guest->user ? guest->user : ""));
+	text_escape(row->user, sizeof row->user, guest_user(guest));
 	text_escape(row->database, sizeof row->database, span_text(guest->worker->views[guest->pool]->database_name));
 	text_escape(row->application_name, sizeof row->application_name, span_text(name ? name : ""));
 	if (guest->stream) {
@@ -114,7 +114,7 @@ void guest_who(const struct guest *guest, struct who_row *row)
 	row->origin = guest->origin ? guest->origin->number : 0;
 }
 
-struct span guest_secret(const struct guest *guest, uint8_t room[32])
+struct span guest_secret(const struct guest *guest, uint8_t room[GUEST_SECRET])
 {
 	memcpy(room, guest->secret, sizeof guest->secret);
 	return span_of(room, guest->protocol_32 ? sizeof guest->secret : 4);
@@ -222,7 +222,7 @@ void guest_bury(struct guest *guest)
 	params_drop(guest->reading);
 	params_drop(guest->reading_from);
 	habits_fini(guest);
-	free(guest->user);
+	texts_drop(&worker->texts, guest->user);
 	free(guest);
 }
 
@@ -635,7 +635,7 @@ bool guest_cancel(
 {
 	struct guest *guest = slots_at(&worker->guests, slot);
 	struct channel *channel;
-	uint8_t room[32];
+	uint8_t room[GUEST_SECRET];
 	struct span own;
 
 	if (!guest)

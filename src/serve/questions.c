@@ -56,7 +56,7 @@ void question_take(struct worker *worker, struct letter_question *letter)
 		return;
 	}
 	guest->question = letter;
-	guest->user = strdup(letter->user);
+	guest->user = texts_user(&worker->texts, span_text(letter->user));
 	if (guest->user && client_about(guest->login, span_text(letter->user)))
 		lookup_ask(guest, LOOKUP_SECRET);
 	else

@@ -98,7 +98,7 @@ bool relay_deallocates(const struct guest *guest, struct span text, struct span 
 {
 	static _Thread_local char room[NAME_MAX_BYTES];
 
-	if ((guest->names.count == 0 && pending_is_none(guest)) || !is_deallocate(text, room))
+	if ((names_count(&guest->names) == 0 && pending_is_none(guest)) || !is_deallocate(text, room))
 		return false;
 	*name = span_text(room);
 	return true;

@@ -64,7 +64,7 @@ bool pending_reserve(struct guest *guest)
 
 uint64_t pending_bytes(const struct guest *guest)
 {
-	return guest->names.bytes + (guest->changes ? guest->changes->bytes : 0);
+	return names_bytes(&guest->names) + (guest->changes ? guest->changes->bytes : 0);
 }
 
 /* ---- the list and its tables ---- */

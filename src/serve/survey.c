@@ -166,8 +166,8 @@ static void look_at_lease(struct worker *worker, struct share *share, const stru
 /* By its names as they are: those in the table of origins are cut, and those that are shown are escaped as well. */
 static enum leak_action action_for(const struct worker *worker, const struct guest *guest)
 {
-	return config_leak_action(worker->config, span_text(worker->views[guest->pool]->database_name),
-		span_text(guest->user ? guest->user : ""));
+	return config_leak_action(
+		worker->config, span_text(worker->views[guest->pool]->database_name), guest_user(guest));
 }
 
 static void look_at_guest(struct worker *worker, const struct guest *guest)

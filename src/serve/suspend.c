@@ -15,12 +15,25 @@
 #include "serve/ears.h"
 #include "serve/worker.h"
 
-static void hold(struct stream *stream, bool *held)
+/* Says whether it is paused by this: what rests for a reason of its own is not ours to wake. */
+static bool hold(struct stream *stream)
 {
 	if (stream_is_paused(stream))
-		return;
+		return false;
 	stream_pause(stream);
-	*held = true;
+	return true;
+}
+
+static void hold_guest(struct guest *guest)
+{
+	if (hold(guest->stream))
+		guest->held = true;
+}
+
+static void hold_channel(struct channel *channel)
+{
+	if (hold(channel->stream))
+		channel->held = true;
 }
 
 static bool is_concerned(const struct guest *guest)
@@ -76,10 +89,10 @@ void suspend_begin(struct worker *worker, uint32_t number)
 	shut_doors(worker);
 	while ((guest = slots_next(&worker->guests, &slot)))
 		if (is_concerned(guest))
-			hold(guest->stream, &guest->held);
+			hold_guest(guest);
 	for (uint32_t i = 0; i < worker->channel_capacity; i++)
 		if (worker->channels[i] && worker->channels[i]->stream)
-			hold(worker->channels[i]->stream, &worker->channels[i]->held);
+			hold_channel(worker->channels[i]);
 }
 
 /* In these states its stream is paused for a reason of their own, which will let it go on. */
@@ -127,10 +140,10 @@ bool suspend_holds(const struct completion *done)
 	case PARTY_GUEST:
 		if (!is_concerned(guest))
 			return false;
-		hold(guest->stream, &guest->held);
+		hold_guest(guest);
 		return true;
 	case PARTY_CHANNEL:
-		hold(channel->stream, &channel->held);
+		hold_channel(channel);
 		return true;
 	case PARTY_EAR:
 		stream_pause(done->stream);

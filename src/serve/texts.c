@@ -119,6 +119,11 @@ struct text *texts_name(struct texts *texts, struct span name)
 	return texts->intern.bytes > TEXTS_BYTES_MAX ? NULL : intern_take(&texts->intern, name);
 }
 
+struct text *texts_user(struct texts *texts, struct span name)
+{
+	return intern_take(&texts->intern, name);
+}
+
 void texts_drop(struct texts *texts, struct text *text)
 {
 	intern_drop(&texts->intern, text);

@@ -31,6 +31,8 @@ void texts_fini(struct texts *); /* every text must have been dropped */
 struct text *texts_take(struct texts *, struct span raw, unsigned *marks);
 /* A name, as it is, likewise. */
 struct text *texts_name(struct texts *, struct span name);
+/* A user's name, whole, and whatever the ceiling: there are no more of them than clients. NULL: memory refused. */
+struct text *texts_user(struct texts *, struct span name);
 void texts_drop(struct texts *, struct text *);
 
 #endif

@@ -38,7 +38,8 @@ static size_t describe_states(const struct origin_row *origin, char *out, size_t
 static void describe_holders(const struct guest *guest, char *out, size_t size)
 {
 	struct report *report = report_keep(guest->worker->house);
-	const char *user = guest->user ? guest->user : "", *database = guest->worker->views[guest->pool]->database_name;
+	const char *user = guest->user ? guest->user->at : "",
+		   *database = guest->worker->views[guest->pool]->database_name;
 	size_t length = 0;
 	uint32_t others = 0, named = 0;
 

@@ -32,7 +32,14 @@
  * Everything here is private to serve/ and belongs to one thread. */
 
 /* What a stream's owner pointer leads to. */
-enum party { PARTY_GUEST, PARTY_CHANNEL, PARTY_ERRAND, PARTY_MONITOR, PARTY_EAR, PARTY_COURIER };
+enum party {
+	PARTY_GUEST,
+	PARTY_CHANNEL,
+	PARTY_ERRAND,
+	PARTY_MONITOR,
+	PARTY_EAR,
+	PARTY_COURIER
+} __attribute__((packed));
 
 enum guest_state {
 	GUEST_LOGIN,   /* says hello, proves itself; `login` is set */
@@ -49,43 +56,49 @@ enum guest_state {
 /* A BEGIN that no server has seen: see relay_begin.c. */
 enum begun { BEGUN_NOT, BEGUN_WELL, BEGUN_FAILED };
 
+#define GUEST_SECRET 16 /* bytes that nobody guesses, and no more: a parked client is to cost little */
+
 struct letter_reap; /* see reaper.h */
 struct asking;      /* see lookups.c */
 struct collect;     /* a message that is too long to wait for in the read buffer */
 
 struct guest {
 	enum party party;
-	uint8_t state;      /* enum guest_state */
-	uint8_t begun;      /* enum begun */
-	bool counted;       /* the core counts it: CLIENT_LEFT is owed */
-	bool named;         /* ... under its database and user */
-	bool spoke;         /* something came from it */
-	bool wants_numbers; /* the server of numbers_at rather than any other */
-	bool admitted;
-	bool discarding; /* the rest of the message at hand goes nowhere */
-	bool skip_query; /* ... beginning with a Query, if that is what comes first */
-	bool skipping;   /* an error was answered here: everything up to Sync goes nowhere */
-	bool noticed;    /* it was told that it waits */
-	bool protocol_32, admin;
-	bool unnamed_long;
-	bool deallocates; /* its unnamed statement is a DEALLOCATE that we wrote anew */
-	bool only_syncs;  /* WAITING: with a Sync alone, which no cancel can reach */
-	bool names_held;  /* its next message waits until it is known what its names are */
-	bool long_names;  /* it has statements that were too long to keep: they live on its server alone */
-	bool held;        /* its stream is paused by SUSPEND */
-	bool halfway;     /* PARKED: a part of a message is here, and waits for the rest */
-	bool cut_short;   /* its server ended in the middle of a message to it: nothing more can be said */
-	bool fatal_seen;  /* the server's FATAL went through: say nothing more */
-	bool cancel_wanted;
-	bool peer_died;      /* its network went away without a word */
-	uint32_t body_left;  /* bytes of the message at hand that are still to come */
-	uint64_t origin_key; /* what the core knows its origin by; 0: it is at no door yet */
-	uint64_t group;      /* its user and address */
+	uint8_t state;           /* enum guest_state */
+	uint8_t begun : 2;       /* enum begun */
+	uint8_t replication : 2; /* enum replication */
+	uint8_t looking_for : 2; /* ASKING: enum lookup_kind */
+	bool counted : 1;        /* the core counts it: CLIENT_LEFT is owed */
+	bool named : 1;          /* ... under its database and user */
+	bool spoke : 1;          /* something came from it */
+	bool wants_numbers : 1;  /* the server of numbers_at rather than any other */
+	bool admitted : 1;
+	bool naming : 1;     /* LOGIN: the name of its host is looked up: see naming.c */
+	bool vouching : 1;   /* LOGIN: PAM or a directory is asked about its password: see vouching.c */
+	bool discarding : 1; /* the rest of the message at hand goes nowhere */
+	bool skip_query : 1; /* ... beginning with a Query, if that is what comes first */
+	bool skipping : 1;   /* an error was answered here: everything up to Sync goes nowhere */
+	bool noticed : 1;    /* it was told that it waits */
+	bool protocol_32 : 1, admin : 1;
+	bool unnamed_long : 1;
+	bool deallocates : 1; /* its unnamed statement is a DEALLOCATE that we wrote anew */
+	bool only_syncs : 1;  /* WAITING: with a Sync alone, which no cancel can reach */
+	bool names_held : 1;  /* its next message waits until it is known what its names are */
+	bool long_names : 1;  /* it has statements that were too long to keep: they live on its server alone */
+	bool held : 1;        /* its stream is paused by SUSPEND */
+	bool halfway : 1;     /* PARKED: a part of a message is here, and waits for the rest */
+	bool cut_short : 1;   /* its server ended in the middle of a message to it: nothing more can be said */
+	bool fatal_seen : 1;  /* the server's FATAL went through: say nothing more */
+	bool cancel_wanted : 1;
+	bool peer_died : 1; /* its network went away without a word */
+	uint32_t body_left; /* bytes of the message at hand that are still to come */
+	uint32_t number;    /* for SHOW CLIENTS and KILL_CLIENT */
+	uint32_t seat; /* the process id by which it is known among all, its server's or a peer's; 0: the one of its slot */
 	pool_id pool;
 	server_id numbers_at; /* where its numbers of sequences are, perhaps; generation 0: nowhere */
-	uint32_t number;      /* for SHOW CLIENTS and KILL_CLIENT */
-	uint32_t seat; /* the process id by which it is known among all, its server's or a peer's; 0: the one of its slot */
 	struct handle handle;
+	uint64_t origin_key; /* what the core knows its origin by; 0: it is at no door yet */
+	uint64_t group;      /* its user and address */
 	struct worker *worker;
 	struct stream *stream;
 	struct origin *origin;            /* counted there; NULL: not (yet) */
@@ -98,7 +111,7 @@ struct guest {
 		*reading_from;  /* what its texts mean depends on these, of those it wanted: see relay_reading.c */
 	struct params *startup; /* what it asked for when it logged in: where RESET leads back to */
 	struct collect *collect;
-	char *user; /* the name it logged in with */
+	struct text *user; /* the name it logged in with, counted in worker->texts; NULL: it is not known yet */
 	struct names names;
 	struct again *again;  /* names in use that were sent once more, for the error's text: see relay.h */
 	struct again *former; /* names that stood for another statement in what is not answered yet, for the same */
@@ -107,14 +120,10 @@ struct guest {
 	struct timer timer;
 	struct habits habits;
 	time_us connected, requested, wants_since;
-	time_us lost_since;    /* LEARNING: when it first lost the server that it learned from; 0: not yet */
-	uint8_t secret[32];    /* the first four for protocol 3.0; see guest_secret */
-	uint8_t replication;   /* enum replication */
-	uint8_t looking_for;   /* ASKING: enum lookup_kind */
-	bool naming;           /* LOGIN: the name of its host is looked up: see naming.c */
-	bool vouching;         /* LOGIN: PAM or a directory is asked about its password: see vouching.c */
-	struct desk *desk;     /* the console's state */
-	struct hearer *hearer; /* it LISTENs, or may: see hearers.h */
+	time_us lost_since;           /* LEARNING: when it first lost the server that it learned from; 0: not yet */
+	uint8_t secret[GUEST_SECRET]; /* the first four for protocol 3.0; see guest_secret */
+	struct desk *desk;            /* the console's state */
+	struct hearer *hearer;        /* it LISTENs, or may: see hearers.h */
 };
 
 enum channel_state {
@@ -354,7 +363,12 @@ void guest_cancelled(struct worker *, struct client_ref asker); /* tell the conn
 struct client_ref guest_ref(const struct guest *);
 /* Who it is, as a row shows it; it has a pool. */
 void guest_who(const struct guest *, struct who_row *);
-struct span guest_secret(const struct guest *, uint8_t room[32]);
+static inline struct span guest_user(const struct guest *guest)
+{
+	return span_text(guest->user ? guest->user->at : "");
+}
+
+struct span guest_secret(const struct guest *, uint8_t room[GUEST_SECRET]);
 uint32_t guest_process_id(const struct guest *); /* as it was told */
 void guest_log(const struct guest *, enum log_level, const char *format, ...) __attribute__((format(printf, 3, 4)));
 char guest_status(const struct guest *); /* of its transaction, while it holds no server: I, T or E */

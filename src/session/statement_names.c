@@ -1,5 +1,5 @@
 /* A client's names for shared statements (see statements.c): open addressing with two pointers an entry, because a parked client with a
- * hundred names should cost little. */
+ * hundred names should cost little; and all of it behind one pointer, because most have none. */
 #include <stdlib.h>
 
 #include "base/check.h"
@@ -17,26 +17,43 @@ struct id_entry {
 	uint32_t id;
 };
 
-static uint32_t names_home(const struct names *names, struct span name)
+struct name_table {
+	struct id_entry *ids; /* of many names: whose id is whose, as many places */
+	uint64_t bytes;
+	uint32_t capacity, count; /* the capacity is a power of two */
+	struct name_entry at[];
+};
+
+uint32_t names_count(const struct names *names)
 {
-	return (uint32_t)hash_bytes(name) & (names->capacity - 1);
+	return names->table ? names->table->count : 0;
 }
 
-static struct name_entry *names_look(const struct names *names, struct span name)
+uint64_t names_bytes(const struct names *names)
+{
+	return names->table ? names->table->bytes : 0;
+}
+
+static uint32_t name_home(const struct name_table *table, struct span name)
+{
+	return (uint32_t)hash_bytes(name) & (table->capacity - 1);
+}
+
+static struct name_entry *look(struct name_table *table, struct span name)
 {
 	uint32_t at;
 
-	if (names->count == 0)
+	if (!table || table->count == 0)
 		return NULL;
-	for (at = names_home(names, name); names->table[at].name; at = (at + 1) & (names->capacity - 1))
-		if (span_is(name, names->table[at].name))
-			return &names->table[at];
+	for (at = name_home(table, name); table->at[at].name; at = (at + 1) & (table->capacity - 1))
+		if (span_is(name, table->at[at].name))
+			return &table->at[at];
 	return NULL;
 }
 
 struct statement *names_get(const struct names *names, struct span name)
 {
-	struct name_entry *entry = names_look(names, name);
+	struct name_entry *entry = look(names->table, name);
 
 	return entry ? entry->statement : NULL;
 }
@@ -53,83 +70,103 @@ uint64_t name_bytes(struct span name, const struct statement *statement)
 /* From so many places on a search through all of them is too long to be made for each Parse. */
 #define FEW_NAMES 256
 
-static uint32_t id_home(const struct names *names, uint32_t id)
+static uint32_t id_home(const struct name_table *table, uint32_t id)
 {
-	return (id * 2654435761u) & (names->capacity - 1);
+	return (id * 2654435761u) & (table->capacity - 1);
 }
 
 /* An id may stand here more than once: each has its place. */
-static void ids_add(struct names *names, uint32_t id, char *name)
+static void add_id(struct name_table *table, uint32_t id, char *name)
 {
-	uint32_t at = id_home(names, id);
+	uint32_t at = id_home(table, id);
 
-	if (!names->ids)
+	if (!table->ids)
 		return;
-	while (names->ids[at].name)
-		at = (at + 1) & (names->capacity - 1);
-	names->ids[at] = (struct id_entry){ name, id };
+	while (table->ids[at].name)
+		at = (at + 1) & (table->capacity - 1);
+	table->ids[at] = (struct id_entry){ name, id };
 }
 
-/* As names_take_out does it. */
-static void ids_remove(struct names *names, uint32_t id, const char *name)
+/* As take_out does it. */
+static void remove_id(struct name_table *table, uint32_t id, const char *name)
 {
-	uint32_t mask = names->capacity - 1, hole = id_home(names, id), at;
+	uint32_t mask = table->capacity - 1, hole = id_home(table, id), at;
 
-	if (!names->ids)
+	if (!table->ids)
 		return;
-	while (names->ids[hole].name != name)
+	while (table->ids[hole].name != name)
 		hole = (hole + 1) & mask;
-	for (at = (hole + 1) & mask; names->ids[at].name; at = (at + 1) & mask)
-		if (((at - id_home(names, names->ids[at].id)) & mask) >= ((at - hole) & mask)) {
-			names->ids[hole] = names->ids[at];
+	for (at = (hole + 1) & mask; table->ids[at].name; at = (at + 1) & mask)
+		if (((at - id_home(table, table->ids[at].id)) & mask) >= ((at - hole) & mask)) {
+			table->ids[hole] = table->ids[at];
 			hole = at;
 		}
-	names->ids[hole] = (struct id_entry){ 0 };
+	table->ids[hole] = (struct id_entry){ 0 };
 }
 
-static void names_place(struct names *names, struct name_entry entry)
+static void place(struct name_table *table, struct name_entry entry)
 {
-	uint32_t at = names_home(names, span_text(entry.name));
+	uint32_t at = name_home(table, span_text(entry.name));
 
-	while (names->table[at].name)
-		at = (at + 1) & (names->capacity - 1);
-	names->table[at] = entry;
-	ids_add(names, entry.statement->id, entry.name);
+	while (table->at[at].name)
+		at = (at + 1) & (table->capacity - 1);
+	table->at[at] = entry;
+	add_id(table, entry.statement->id, entry.name);
+}
+
+static void free_table(struct name_table *table)
+{
+	if (table)
+		free(table->ids);
+	free(table);
+}
+
+static struct name_table *new_table(uint32_t capacity)
+{
+	struct name_table *table = calloc(1, sizeof *table + capacity * sizeof *table->at);
+
+	if (!table)
+		return NULL;
+	table->capacity = capacity;
+	if (capacity <= FEW_NAMES)
+		return table;
+	table->ids = calloc(capacity, sizeof *table->ids);
+	if (table->ids)
+		return table;
+	free(table);
+	return NULL;
 }
 
 bool names_reserve(struct names *names, uint32_t more)
 {
-	struct names grown = { .capacity = names->capacity, .count = names->count, .bytes = names->bytes };
-	uint32_t i;
+	struct name_table *old = names->table, *grown;
+	uint32_t capacity = old ? old->capacity : 0;
 
-	while (names->count + more > grown.capacity / 4 * 3)
-		grown.capacity = grown.capacity ? grown.capacity * 2 : 4;
-	if (grown.capacity == names->capacity)
+	while (names_count(names) + more > capacity / 4 * 3)
+		capacity = capacity ? capacity * 2 : 4;
+	if (capacity == (old ? old->capacity : 0))
 		return true;
-	grown.table = calloc(grown.capacity, sizeof *grown.table);
-	grown.ids = grown.capacity > FEW_NAMES ? calloc(grown.capacity, sizeof *grown.ids) : NULL;
-	if (!grown.table || (grown.capacity > FEW_NAMES && !grown.ids)) {
-		free(grown.table);
-		free(grown.ids);
+	grown = new_table(capacity);
+	if (!grown)
 		return false;
-	}
-	for (i = 0; i < names->capacity; i++)
-		if (names->table[i].name)
-			names_place(&grown, names->table[i]);
-	free(names->table);
-	free(names->ids);
-	*names = grown;
+	for (uint32_t i = 0; old && i < old->capacity; i++)
+		if (old->at[i].name)
+			place(grown, old->at[i]);
+	grown->count = names_count(names);
+	grown->bytes = names_bytes(names);
+	free_table(old);
+	names->table = grown;
 	return true;
 }
 
 void names_give(struct names *names, char *name, struct statement *statement)
 {
-	struct name_entry entry = { .name = name, .statement = statement };
+	struct name_table *table = names->table;
 
-	check(!names_look(names, span_text(name)) && names->count < names->capacity / 4 * 3);
-	names_place(names, entry);
-	names->count++;
-	names->bytes += name_bytes(span_text(name), statement);
+	check(table && table->count < table->capacity / 4 * 3 && !look(table, span_text(name)));
+	place(table, (struct name_entry){ .name = name, .statement = statement });
+	table->count++;
+	table->bytes += name_bytes(span_text(name), statement);
 }
 
 bool names_put(struct names *names, struct span name, struct statement *statement)
@@ -147,34 +184,35 @@ bool names_put(struct names *names, struct span name, struct statement *statemen
 }
 
 /* Take the entry out and move back those behind it that were pushed past their home. */
-static void names_take_out(struct names *names, uint32_t hole)
+static void take_out(struct name_table *table, uint32_t hole)
 {
-	uint32_t mask = names->capacity - 1, at = hole, home;
+	struct name_entry *gone = &table->at[hole];
+	uint32_t mask = table->capacity - 1, at = hole, home;
 
-	names->bytes -= name_bytes(span_text(names->table[hole].name), names->table[hole].statement);
-	ids_remove(names, names->table[hole].statement->id, names->table[hole].name);
-	free(names->table[hole].name);
-	statement_drop(names->table[hole].statement);
-	names->count--;
+	table->bytes -= name_bytes(span_text(gone->name), gone->statement);
+	remove_id(table, gone->statement->id, gone->name);
+	free(gone->name);
+	statement_drop(gone->statement);
+	table->count--;
 	for (;;) {
 		at = (at + 1) & mask;
-		if (!names->table[at].name)
+		if (!table->at[at].name)
 			break;
-		home = names_home(names, span_text(names->table[at].name));
+		home = name_home(table, span_text(table->at[at].name));
 		if (((at - home) & mask) >= ((at - hole) & mask)) {
-			names->table[hole] = names->table[at];
+			table->at[hole] = table->at[at];
 			hole = at;
 		}
 	}
-	names->table[hole] = (struct name_entry){ 0 };
+	table->at[hole] = (struct name_entry){ 0 };
 }
 
 void names_remove(struct names *names, struct span name)
 {
-	struct name_entry *entry = names_look(names, name);
+	struct name_entry *entry = look(names->table, name);
 
 	if (entry)
-		names_take_out(names, (uint32_t)(entry - names->table));
+		take_out(names->table, (uint32_t)(entry - names->table->at));
 }
 
 bool names_have(const struct names *names, uint32_t id)
@@ -186,45 +224,47 @@ bool names_have(const struct names *names, uint32_t id)
 
 bool names_find(const struct names *names, uint32_t id, struct span *name)
 {
-	uint32_t i;
+	const struct name_table *table = names->table;
+	const char *found = NULL;
 
-	if (names->ids) {
-		for (i = id_home(names, id); names->ids[i].name; i = (i + 1) & (names->capacity - 1))
-			if (names->ids[i].id == id) {
-				*name = span_text(names->ids[i].name);
-				return true;
-			}
+	if (!table)
 		return false;
+	if (table->ids) {
+		for (uint32_t i = id_home(table, id); table->ids[i].name && !found; i = (i + 1) & (table->capacity - 1))
+			if (table->ids[i].id == id)
+				found = table->ids[i].name;
+	} else {
+		for (uint32_t i = 0; i < table->capacity && !found; i++)
+			if (table->at[i].name && table->at[i].statement->id == id)
+				found = table->at[i].name;
 	}
-	for (i = 0; i < names->capacity; i++)
-		if (names->table[i].name && names->table[i].statement->id == id) {
-			*name = span_text(names->table[i].name);
-			return true;
-		}
-	return false;
+	if (found)
+		*name = span_text(found);
+	return found != NULL;
 }
 
 void names_clear(struct names *names)
 {
-	uint32_t i;
+	struct name_table *table = names->table;
 
-	for (i = 0; i < names->capacity; i++) {
-		if (!names->table[i].name)
+	if (!table)
+		return;
+	for (uint32_t i = 0; i < table->capacity; i++) {
+		if (!table->at[i].name)
 			continue;
-		free(names->table[i].name);
-		statement_drop(names->table[i].statement);
-		names->table[i] = (struct name_entry){ 0 };
+		free(table->at[i].name);
+		statement_drop(table->at[i].statement);
+		table->at[i] = (struct name_entry){ 0 };
 	}
-	if (names->ids)
-		memset(names->ids, 0, names->capacity * sizeof *names->ids);
-	names->count = 0;
-	names->bytes = 0;
+	if (table->ids)
+		memset(table->ids, 0, table->capacity * sizeof *table->ids);
+	table->count = 0;
+	table->bytes = 0;
 }
 
 void names_fini(struct names *names)
 {
 	names_clear(names);
-	free(names->table);
-	free(names->ids);
-	*names = (struct names){ 0 };
+	free_table(names->table);
+	names->table = NULL;
 }

@@ -59,11 +59,11 @@ void statement_book_counts(struct statement_book *, uint64_t *statements, uint64
 /* ---- a client's names ---- */
 
 struct names {
-	struct name_entry *table;
-	struct id_entry *ids; /* of many names: whose id is whose, in a table as large */
-	uint32_t capacity, count;
-	uint64_t bytes; /* that they cost, as name_bytes has it */
+	struct name_table *table; /* NULL: none, and no room for any */
 };
+
+uint32_t names_count(const struct names *);
+uint64_t names_bytes(const struct names *); /* that they cost, as name_bytes has it */
 
 /* What a name for this statement costs, as if the text were its own: bytes. */
 uint64_t name_bytes(struct span name, const struct statement *);

@@ -160,14 +160,14 @@ static void names_agree_with_a_plain_list(void **state)
 	for (n = 0; n < TEXTS; n++)
 		statement_drop(texts[n]);
 	names_fini(&names);
-	assert_int_equal(names.count, 0);
+	assert_int_equal(names_count(&names), 0);
 }
 
 static void a_reserved_place_is_there_when_all_are_forgotten(void **state)
 {
 	enum { NAMES = 40 };
 	struct names names = { 0 };
-	const struct name_entry *table;
+	const struct name_table *table;
 	char name[16];
 	int i;
 

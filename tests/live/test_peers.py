@@ -88,7 +88,7 @@ class Peers(Story):
     def so_it_is_with_the_long_keys_of_protocol_3_2(self):
         group = self._group(2)
         client = self._sleeper(group[0], version=wire.PROTOCOL_3_2)
-        self.assertEqual(32, len(client.secret))
+        self.assertEqual(16, len(client.secret))
         cancel_at(group[1], client.pid, client.secret[:-1] + bytes([client.secret[-1] ^ 1]))
         cancel_at(group[1], client.pid, client.secret[:4])
         self.assertEqual(1, self._asleep())
