@@ -30,6 +30,7 @@ static inline int end(void **state)
 	(void)state;
 	buf_fini(&out);
 	snapshot_free(snapshot);
+	snapshot = NULL;
 	return 0;
 }
 

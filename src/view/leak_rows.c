@@ -165,7 +165,7 @@ static const struct source pins = { LIST(leases, lease_count), .fields = pin_fie
 static const struct source ledger = { LIST(ledger, ledger_count), .fields = ledger_fields };
 static const struct source reaps = { LIST(reaps, reap_count), .fields = reap_fields };
 
-const struct show leak_shows[] = {
+static const struct show shows[] = {
 	{ "breakdowns", PART_LEAKS, COLUMNS(breakdown_columns), .sources = { &breakdowns } },
 	{ "leaks", PART_LEAKS, COLUMNS(leak_columns), .sources = { &leaks } },
 	{ "leases", PART_LEASES | PART_POOLS, COLUMNS(lease_columns), .sources = { &leases } },
@@ -174,7 +174,7 @@ const struct show leak_shows[] = {
 	{ "pins", PART_LEASES | PART_POOLS, COLUMNS(pin_columns), .sources = { &pins } },
 	{ "reaps", PART_LEAKS, COLUMNS(reap_columns), .sources = { &reaps } },
 };
-const size_t leak_shows_count = sizeof leak_shows / sizeof *leak_shows;
+const struct show_list leak_shows = SHOWS(shows);
 
 FILLS(leak_fields, leak_columns);
 FILLS(origin_fields, origin_columns);

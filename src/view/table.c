@@ -198,6 +198,17 @@ void put_hosts(struct writer *w, const void *row, size_t offset, const struct sh
 	put_bytes(w, *(const bool *)member(row, offset) ? "disable" : "round-robin");
 }
 
+void pair_number(struct pair *pair, const char *name, uint64_t number)
+{
+	text_copy(pair->name, sizeof pair->name, name);
+	text_format(pair->value, sizeof pair->value, "%" PRIu64, number);
+}
+
+const struct field pair_fields[2] = {
+	{ put_text, offsetof(struct pair, name) },
+	{ put_text, offsetof(struct pair, value) },
+};
+
 void put_row(struct writer *w, const struct show *show, const struct field *fields, const void *row)
 {
 	size_t mark = message_begin(w, 'D');

@@ -7,8 +7,8 @@
 #include "base/writer.h"
 #include "view/snapshot.h"
 
-/* What the tables of SHOW are made of, see the drawing in rows.c. Private to view/: rows.c has PgBouncer's tables, leak_rows.c has those
- * that only we have. */
+/* What the tables of SHOW are made of, see the drawing in rows.c. Private to view/. The tables lie in rows.c, socket_rows.c, pool_rows.c
+ * and stats_rows.c, which are PgBouncer's but for BUDGET, and in leak_rows.c, which only we have. */
 
 /* The types that a driver is told; all values go as text. */
 enum type { TEXT = 25, INT4 = 23, INT8 = 20, NUMERIC = 1700 };
@@ -25,6 +25,8 @@ struct pair {
 
 #define PAIRS_MAX 32
 
+void pair_number(struct pair *, const char *name, uint64_t);
+
 struct snapshot;
 struct show;
 typedef void put_fn(struct writer *, const void *row, size_t offset, const struct show *);
@@ -33,6 +35,8 @@ struct field {
 	put_fn *put;
 	size_t offset;
 };
+
+extern const struct field pair_fields[2];
 
 struct source {
 	size_t list, count; /* offsets into the snapshot, of the pointer and of the number */
@@ -85,7 +89,16 @@ void show_rows(struct writer *, const struct snapshot *, const struct show *); /
 #define FILLS(fields, columns) \
 	_Static_assert(sizeof fields / sizeof *fields == sizeof columns / sizeof *columns, #fields)
 
-extern const struct show leak_shows[];
-extern const size_t leak_shows_count;
+/* The SHOWs of one file. */
+struct show_list {
+	const struct show *shows;
+	size_t count;
+};
+#define SHOWS(list) \
+	{ \
+		.shows = list, .count = sizeof list / sizeof *list \
+	}
+
+extern const struct show_list socket_shows, pool_shows, stats_shows, leak_shows;
 
 #endif
