@@ -275,6 +275,23 @@ void snapshot_reaps(struct snapshot *s, const struct reap_row *reaps, size_t cou
 	s->reaps = copy(s, reaps, &s->reap_count, count, sizeof *reaps);
 }
 
+void snapshot_memory(struct snapshot *snapshot, const char *name, uint64_t used, uint64_t bytes, uint64_t unused)
+{
+	struct memory_row *row = snapshot->memory;
+
+	while (row < snapshot->memory + snapshot->memory_count && strcmp(row->name, name) != 0)
+		row++;
+	if (row == snapshot->memory + sizeof snapshot->memory / sizeof *row)
+		return;
+	if (row == snapshot->memory + snapshot->memory_count) {
+		snapshot->memory_count++;
+		text_copy(row->name, sizeof row->name, name);
+		row->size = (uint32_t)bytes;
+	}
+	row->used += (uint32_t)used;
+	row->free += (uint32_t)unused;
+}
+
 struct pool_row *snapshot_pool_of(struct snapshot *snapshot, uint32_t id)
 {
 	size_t low = 0, high = snapshot->pool_count;

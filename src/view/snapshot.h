@@ -344,6 +344,9 @@ struct ledger_row *snapshot_ledger(struct snapshot *);
 struct user_row *snapshot_user(struct snapshot *, const char *name, bool *is_new);
 struct stats_row *snapshot_stats(struct snapshot *, const char *database);
 
+/* Adds to the row of memory of that name, or begins it with what one of them has; every worker adds its own. */
+void snapshot_memory(struct snapshot *, const char *name, uint64_t used, uint64_t bytes, uint64_t unused);
+
 /* The row of this pool; NULL: it is not there. */
 struct pool_row *snapshot_pool_of(struct snapshot *, uint32_t id);
 
