@@ -12,10 +12,11 @@
 #include "io/clock.h"
 #include "io/file.h"
 #include "io/supervisor.h"
-#include "serve/hba.h"
+#include "serve/listening.h"
 #include "serve/load.h"
 #include "serve/log_forms.h"
 #include "serve/mail.h"
+#include "serve/reload.h"
 #include "serve/serve.h"
 #include "serve/survey.h"
 #include "serve/takeover.h"
@@ -34,158 +35,6 @@ struct keeper {
 	struct client_ref asker;  /* the successor's console, while the doors are being shut for it */
 	uint32_t successor;       /* its process id; 0: there is none */
 };
-
-static enum log_level level_of(const struct serve_setup *setup, const struct config *config)
-{
-	int verbose = setup->verbose > config->verbose ? setup->verbose : config->verbose;
-
-	return verbose >= 2 ? LOG_NOISE : verbose == 1 ? LOG_DEBUG : LOG_LOG;
-}
-
-/* How the log speaks, and where else. */
-static void set_up_log(const struct serve_setup *setup, const struct config *config)
-{
-	log_set_level(level_of(setup, config));
-	logfile_format((enum log_format)config->log_format);
-	logfile_syslog(config->syslog ? SYSLOG_PATH : NULL, config->syslog_facility, config->syslog_ident);
-}
-
-/* What only a restart may change stays as it is, whatever the file says now: what is shown is what holds. */
-static bool hold(struct keeper *keeper, struct config **config, char *error, size_t error_size)
-{
-	struct config *old = house_config(keeper->house, NULL);
-
-	*config = config_hold(config, old, load_warn, error, error_size);
-	config_drop(old);
-	return *config != NULL;
-}
-
-/* The file in force, or the one that conffile leads to. */
-static bool load_again(struct keeper *keeper, const struct tls_pair *before, struct config **config,
-	struct secrets **secrets, struct tls_pair *tls, char *error, size_t error_size)
-{
-	struct config *old = house_config(keeper->house, NULL);
-	const char *file = old->conffile[0] ? old->conffile : old->file;
-	bool loaded;
-
-	if (file && old->file && strcmp(file, old->file) != 0)
-		log_line(LOG_LOG, "conffile: reading \"%s\" in place of \"%s\"", file, old->file);
-	loaded = load(keeper->setup, file, before, config, secrets, tls, error, error_size);
-	config_drop(old);
-	return loaded;
-}
-
-static bool read_again(struct keeper *keeper, char *error, size_t error_size)
-{
-	struct config *config;
-	struct secrets *secrets;
-	struct tls_pair before = house_tls(keeper->house), tls;
-	bool loaded = load_again(keeper, &before, &config, &secrets, &tls, error, error_size);
-
-	tls_pair_drop(&before);
-	if (loaded && !hold(keeper, &config, error, error_size)) {
-		secrets_drop(secrets);
-		tls_pair_drop(&tls);
-		loaded = false;
-	}
-	if (!loaded) {
-		log_line(LOG_ERROR, "RELOAD failed, nothing was changed: %s", error);
-		return false;
-	}
-	if (!logfile_open(config->logfile, !keeper->setup->quiet && !keeper->setup->daemon, error, error_size)) {
-		log_line(LOG_ERROR, "RELOAD failed, nothing was changed: %s", error);
-		config_drop(config);
-		secrets_drop(secrets);
-		tls_pair_drop(&tls);
-		return false;
-	}
-	set_up_log(keeper->setup, config);
-	house_configure(keeper->house, config, secrets, tls);
-	log_line(LOG_LOG, "configuration reloaded");
-	return true;
-}
-
-/* Files are read again only for a setting that is about them: SET of another must not fail for their sake. */
-static bool settle_tls(const struct config *config, const char *key, const struct tls_pair *before,
-	struct tls_pair *out, char *error, size_t error_size)
-{
-	if (strncmp(key, "client_tls", 10) == 0 || strncmp(key, "server_tls", 10) == 0)
-		return tls_load(config, before, out, error, error_size);
-	if (!tls_agrees(config, error, error_size))
-		return false;
-	*out = tls_pair_keep(before);
-	return true;
-}
-
-static bool reload(struct keeper *keeper, char *error, size_t error_size)
-{
-	bool ok;
-
-	supervisor_say("RELOADING=1\nMONOTONIC_USEC=%lld", (long long)clock_now());
-	ok = read_again(keeper, error, error_size);
-	if (ok)
-		supervisor_say("READY=1\nSTATUS=Serving, configuration reloaded");
-	else
-		supervisor_say("READY=1\nSTATUS=Serving; RELOAD failed: %s", error);
-	return ok;
-}
-
-/* SET conffile: what can not be served from is found out now, not by the next RELOAD. What is wrong with it is for the log alone, since
- * that may quote a line of any file that we can read. */
-static bool try_file(
-	struct keeper *keeper, const char *file, const struct tls_pair *before, char *error, size_t error_size)
-{
-	struct config *config;
-	struct secrets *secrets;
-	struct tls_pair tls;
-
-	if (!load(keeper->setup, file, before, &config, &secrets, &tls, error, error_size)) {
-		log_line(LOG_ERROR, "SET conffile failed, nothing was changed: %s", error);
-		text_format(error, error_size, "conffile: \"%.100s\" can not be served from; the log says why", file);
-		return false;
-	}
-	config_drop(config);
-	secrets_drop(secrets);
-	tls_pair_drop(&tls);
-	return true;
-}
-
-static bool set(struct keeper *keeper, const struct letter_command *command, char *error, size_t error_size)
-{
-	struct tls_pair before = house_tls(keeper->house), tls = { 0 };
-	struct secrets *secrets;
-	struct config *old = house_config(keeper->house, &secrets), *config;
-
-	config = config_with(old, command->key, command->value, error, error_size);
-	config_drop(old);
-	if (config && config->auth_type == AUTH_HBA && !secrets_hba(secrets)) {
-		text_format(
-			error, error_size, "auth_type = hba: write it and auth_hba_file into the file, then RELOAD");
-		config_drop(config);
-		config = NULL;
-	}
-	if (config && config->auth_type == AUTH_LDAP && !directory_agrees(config, error, error_size)) {
-		config_drop(config);
-		config = NULL;
-	}
-	if (config && strcmp(command->key, "conffile") == 0 && config->conffile[0] &&
-		!try_file(keeper, config->conffile, &before, error, error_size)) {
-		config_drop(config);
-		config = NULL;
-	}
-	if (config && !settle_tls(config, command->key, &before, &tls, error, error_size)) {
-		config_drop(config);
-		config = NULL;
-	}
-	tls_pair_drop(&before);
-	if (!config) {
-		secrets_drop(secrets);
-		return false;
-	}
-	set_up_log(keeper->setup, config);
-	house_configure(keeper->house, config, secrets, tls);
-	return true;
-}
 
 /* ---- ends ---- */
 
@@ -225,7 +74,7 @@ static void take_signal(struct keeper *keeper, int number)
 	switch (number) {
 	case SIGHUP:
 		log_line(LOG_LOG, "got SIGHUP, re-reading config");
-		(void)reload(keeper, error, sizeof error);
+		(void)reload(keeper->setup, keeper->house, error, sizeof error);
 		break;
 	case SIGTERM:
 		log_line(LOG_LOG, "got SIGTERM, shutting down, waiting for all clients to disconnect");
@@ -312,10 +161,10 @@ static void take_command(struct keeper *keeper, const struct letter_command *com
 
 	switch (command->command) {
 	case COMMAND_RELOAD:
-		reply->ok = reload(keeper, reply->problem, sizeof reply->problem);
+		reply->ok = reload(keeper->setup, keeper->house, reply->problem, sizeof reply->problem);
 		break;
 	case COMMAND_SET:
-		reply->ok = set(keeper, command, reply->problem, sizeof reply->problem);
+		reply->ok = reload_with(keeper->setup, keeper->house, command, reply->problem, sizeof reply->problem);
 		break;
 	case COMMAND_SHUTDOWN:
 		shut_down(keeper, command->mode);
@@ -366,149 +215,6 @@ static void keeper_turn(struct keeper *keeper)
 	read_mail(keeper);
 }
 
-/* ---- doors ---- */
-
-static struct listen_setup listen_setup_of(const struct config *config)
-{
-	return (struct listen_setup){
-		.options = house_stream_options(config),
-		.backlog = config->listen_backlog,
-		.defer_accept = config->tcp_defer_accept,
-		.reuse_port = config->so_reuseport,
-		.unix_mode = config->unix_socket_mode,
-		.unix_group = config->unix_socket_group,
-	};
-}
-
-static void tell_listening(const struct house *house, const char *whose)
-{
-	char where[ADDRESS_TEXT];
-
-	log_line(LOG_LOG, "listening on %s%s",
-		address_text(listener_address(house->listeners[house->listener_count - 1]), where), whose);
-}
-
-static bool listen_on(struct keeper *keeper, const struct address *address, const struct config *config, bool optional,
-	char *error, size_t error_size)
-{
-	struct house *house = keeper->house;
-	struct listen_setup setup = listen_setup_of(config);
-	struct listener *taken = takeover_listener(&keeper->takeover, address);
-
-	errno = 0;
-	if (taken) {
-		house_take_listener(house, taken);
-		tell_listening(house, " (taken over)");
-		return true;
-	}
-	if (house_listen(house, address, &setup, error, error_size)) {
-		tell_listening(house, "");
-		return true;
-	}
-	/* An address that moves between machines (keepalived) is not here now; PgBouncer starts all the same. */
-	optional = optional || (errno == EADDRNOTAVAIL && config->manner == MANNER_PGBOUNCER);
-	if (optional)
-		log_line(LOG_WARNING, "%s; going on without it", error);
-	return optional;
-}
-
-static bool is_listening(const struct house *house, const struct address *address)
-{
-	for (uint32_t i = 0; i < house->listener_count; i++)
-		if (address_equal(listener_address(house->listeners[i]), address))
-			return true;
-	return false;
-}
-
-/* On all addresses that the name has; one of them must do. */
-static bool listen_on_name(
-	struct keeper *keeper, const char *name, const struct config *config, char *error, size_t error_size)
-{
-	struct address addresses[RESOLVE_MAX];
-	char problem[128];
-	size_t count = resolve_now(
-		name, (uint16_t)config->listen_port, addresses, RESOLVE_MAX, problem, sizeof problem);
-
-	if (count == 0) {
-		text_format(error, error_size,
-			"listen_addr: \"%s\" is neither an address nor a name that can be found: %s", name, problem);
-		return false;
-	}
-	for (size_t i = 0; i < count; i++)
-		if (!is_listening(keeper->house, &addresses[i]) &&
-			!listen_on(keeper, &addresses[i], config, i > 0, error, error_size))
-			return false;
-	return true;
-}
-
-static bool listen_on_word(
-	struct keeper *keeper, struct span word, const struct config *config, char *error, size_t error_size)
-{
-	struct address address;
-	char text[256];
-	uint16_t port = (uint16_t)config->listen_port;
-
-	text_copy_span(text, sizeof text, word);
-	if (strcmp(text, "*") == 0 || strcmp(text, "localhost") == 0) {
-		check(address_parse(text[0] == '*' ? "0.0.0.0" : "127.0.0.1", port, &address));
-		if (!listen_on(keeper, &address, config, false, error, error_size))
-			return false;
-		check(address_parse(text[0] == '*' ? "::" : "::1", port, &address));
-		return listen_on(keeper, &address, config, true, error, error_size);
-	}
-	if (!address_parse(text, port, &address))
-		return listen_on_name(keeper, text, config, error, error_size);
-	return listen_on(keeper, &address, config, false, error, error_size);
-}
-
-/* Sockets that were handed over stand for listen_addr and unix_socket_dir. */
-static bool take_sockets(
-	struct house *house, unsigned count, const struct config *config, char *error, size_t error_size)
-{
-	struct listen_setup setup = listen_setup_of(config);
-
-	for (unsigned i = 0; i < count; i++) {
-		if (!house_inherit(house, SUPERVISOR_SOCKETS + (int)i, &setup, error, error_size))
-			return false;
-		tell_listening(house, " (handed over)");
-	}
-	house_open_doors(house, true, true);
-	return true;
-}
-
-static bool open_doors(struct keeper *keeper, const struct config *config, char *error, size_t error_size)
-{
-	struct house *house = keeper->house;
-	struct span rest = span_text(config->listen_addr ? config->listen_addr : "");
-	struct address address;
-
-	while (rest.length > 0) {
-		const uint8_t *comma = memchr(rest.at, ',', rest.length);
-		size_t n = comma ? (size_t)(comma - rest.at) : rest.length;
-		struct span word = text_trim(span_of(rest.at, n));
-
-		if (word.length > 0 && !listen_on_word(keeper, word, config, error, error_size))
-			return false;
-		rest = span_skip(rest, comma ? n + 1 : n);
-	}
-	if (config->unix_socket_dir && config->unix_socket_dir[0]) {
-		if (!address_unix(config->unix_socket_dir, (uint16_t)config->listen_port, &address)) {
-			text_format(error, error_size, "unix_socket_dir: \"%s\" is too long for a socket's name",
-				config->unix_socket_dir);
-			return false;
-		}
-		if (!listen_on(keeper, &address, config, false, error, error_size))
-			return false;
-	}
-	if (house->listener_count == 0) {
-		text_format(error, error_size,
-			"nowhere to listen on: set listen_addr (for TCP) or unix_socket_dir in the configuration");
-		return false;
-	}
-	house_open_doors(house, true, true);
-	return true;
-}
-
 /* ---- the whole ---- */
 
 static int failed(const char *error)
@@ -557,7 +263,7 @@ static int run(struct keeper *keeper, uint32_t workers)
 
 static bool begin_takeover(struct keeper *keeper, const struct config *config, char *error, size_t error_size)
 {
-	struct listen_setup listen = listen_setup_of(config);
+	struct listen_setup listen = listening_setup(config);
 
 	if (keeper->setup->sockets > 0) {
 		text_format(error, error_size, "-R does not go with sockets that were handed over (socket activation)");
@@ -616,8 +322,8 @@ static bool open_all(struct keeper *keeper, char *error, size_t error_size)
 	unsigned sockets = keeper->setup->sockets;
 	bool taking_over = keeper->takeover.line != NULL;
 
-	if (sockets > 0 ? !take_sockets(house, sockets, house->config, error, error_size)
-			: !open_doors(keeper, house->config, error, error_size))
+	if (sockets > 0 ? !listening_inherit(house, sockets, house->config, error, error_size)
+			: !listening_begin(house, &keeper->takeover, house->config, error, error_size))
 		return false;
 	if (taking_over && !finish_takeover(keeper, error, error_size))
 		return false;
@@ -655,7 +361,7 @@ int serve(const struct serve_setup *setup)
 		return 0;
 	}
 	log_set_sink(logfile_sink);
-	set_up_log(setup, config);
+	reload_log(setup, config);
 	if (!become(setup, config, error, sizeof error) ||
 		!logfile_open(config->logfile, !setup->quiet && !setup->daemon, error, sizeof error)) {
 		config_drop(config);
