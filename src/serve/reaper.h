@@ -62,7 +62,7 @@ bool reaper_answer(const struct letter_reap *, struct buf *);
 #define REAP_SUMMARY 1200
 char *reaper_summary(const struct letter_reap *, char out[REAP_SUMMARY]);
 
-/* ---- the keeper ---- */
+/* ---- the keeper: reap_account.c ---- */
 
 struct reaper; /* budgets, and who was ended lately */
 /* Who was ended or told, the latest first, and how many since the start: as of the last letter that came home. Immutable and counted. */
