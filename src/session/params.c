@@ -2,8 +2,7 @@
  *
  *   book -> table[hash] -> set -> set        one allocation each: header, the pairs, then their texts
  *
- * A set is found or made under the book's lock. Keeping a set that one already holds is an atomic increment; dropping takes the
- * lock only for the last reference, because only then may the set vanish while somebody else is finding it. */
+ * A set is found or made under the book's lock; how it is counted is in base/counted.h. */
 #include "session/params.h"
 
 #include <stdatomic.h>
@@ -11,6 +10,7 @@
 #include <strings.h>
 
 #include "base/check.h"
+#include "base/counted.h"
 #include "base/hash.h"
 #include "base/text.h"
 #include "io/thread.h"
@@ -176,7 +176,7 @@ struct params *params_empty(struct params_book *book)
 
 struct params *params_keep(struct params *set)
 {
-	check(atomic_fetch_add_explicit(&set->references, 1, memory_order_relaxed) > 0);
+	counted_keep(&set->references);
 	return set;
 }
 
@@ -184,18 +184,12 @@ void params_drop(struct params *set)
 {
 	struct params_book *book;
 	struct params **at;
-	unsigned seen;
 
-	if (!set)
+	if (!set || counted_drop_early(&set->references))
 		return;
-	seen = atomic_load_explicit(&set->references, memory_order_acquire);
-	while (seen > 1)
-		if (atomic_compare_exchange_weak_explicit(
-			    &set->references, &seen, seen - 1, memory_order_acq_rel, memory_order_acquire))
-			return;
 	book = set->book;
 	lock_take(book->lock);
-	if (atomic_fetch_sub_explicit(&set->references, 1, memory_order_acq_rel) == 1) {
+	if (counted_drop(&set->references)) {
 		at = &book->table[set->hash % TABLE_SLOTS];
 		while (*at != set) {
 			check(*at);

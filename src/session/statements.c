@@ -8,6 +8,7 @@
 #include <stdlib.h>
 
 #include "base/check.h"
+#include "base/counted.h"
 #include "base/hash.h"
 #include "base/list.h"
 #include "base/text.h"
@@ -244,29 +245,22 @@ bool statement_touches(struct statement *statement, const struct catalog *catalo
 
 struct statement *statement_keep(struct statement *statement)
 {
-	check(atomic_fetch_add_explicit(&shared_of(statement)->references, 1, memory_order_relaxed) > 0);
+	counted_keep(&shared_of(statement)->references);
 	return statement;
 }
 
-/* As params_drop: only the last reference needs the lock. */
 void statement_drop(struct statement *statement)
 {
 	struct shared *shared, **at;
 	struct statement_book *book;
 	struct params *reading = NULL;
-	unsigned seen;
 
-	if (!statement)
+	if (!statement || counted_drop_early(&shared_of(statement)->references))
 		return;
 	shared = shared_of(statement);
-	seen = atomic_load_explicit(&shared->references, memory_order_acquire);
-	while (seen > 1)
-		if (atomic_compare_exchange_weak_explicit(
-			    &shared->references, &seen, seen - 1, memory_order_acq_rel, memory_order_acquire))
-			return;
 	book = shared->book;
 	lock_take(book->lock);
-	if (atomic_fetch_sub_explicit(&shared->references, 1, memory_order_acq_rel) == 1) {
+	if (counted_drop(&shared->references)) {
 		at = &book->table[shared->hash % BOOK_SLOTS];
 		while (*at != shared) {
 			check(*at);
