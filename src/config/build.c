@@ -352,6 +352,21 @@ static void complete_hosts(struct config *c)
 
 /* ---- users and peers */
 
+const struct user_settings user_unset = {
+	.pool_size = UNSET,
+	.reserve_pool_size = UNSET,
+	.max_connections = UNSET,
+	.max_client_connections = UNSET,
+	.pool_mode = POOL_UNSET,
+	.transparency = TRANSPARENCY_UNSET,
+	.query_timeout = UNSET,
+	.idle_transaction_timeout = UNSET,
+	.transaction_timeout = UNSET,
+	.client_idle_timeout = UNSET,
+	.query_wait_timeout = UNSET,
+	.leak_action = ACTION_UNSET,
+};
+
 static bool read_user(struct config *c, const struct assignment *a, struct user_settings *u)
 {
 	struct span list = span_text(a->value), key;
@@ -364,20 +379,9 @@ static bool read_user(struct config *c, const struct assignment *a, struct user_
 	text_format(inside, sizeof inside, "user \"%.127s\"", a->key);
 	if (strlen(a->key) > 127)
 		return build_fail(c, a, "user \"%.63s...\": names have at most 127 bytes", a->key);
-	*u = (struct user_settings){ .name = a->key,
-		.pool_size = UNSET,
-		.reserve_pool_size = UNSET,
-		.max_connections = UNSET,
-		.max_client_connections = UNSET,
-		.pool_mode = POOL_UNSET,
-		.transparency = TRANSPARENCY_UNSET,
-		.query_timeout = UNSET,
-		.idle_transaction_timeout = UNSET,
-		.transaction_timeout = UNSET,
-		.client_idle_timeout = UNSET,
-		.query_wait_timeout = UNSET,
-		.leak_action = ACTION_UNSET,
-		.line = a->line };
+	*u = user_unset;
+	u->name = a->key;
+	u->line = a->line;
 	while ((result = pair_take(&list, &key, value, &problem)) == PAIR_TAKEN) {
 		const struct setting *row = schema_find(schema_user_keys, schema_user_keys_count, key);
 

@@ -35,6 +35,9 @@ struct config_private {
 	size_t error_size;
 };
 
+/* A user of whom nothing is said. */
+extern const struct user_settings user_unset;
+
 /* Read "L1=reclaim, L9=notice". False: it is not of that form. What stands for `pattern` (may be NULL) is put into `out`. */
 bool config_read_actions(struct span text, const char *pattern, enum leak_action *out);
 

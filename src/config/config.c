@@ -420,22 +420,10 @@ static int first_number(int user, int database, int global)
 void config_pool_rules(
 	const struct config *c, const struct database_settings *d, struct span user, struct pool_rules *out)
 {
-	static const struct user_settings nobody = { .pool_size = UNSET,
-		.reserve_pool_size = UNSET,
-		.max_connections = UNSET,
-		.max_client_connections = UNSET,
-		.pool_mode = POOL_UNSET,
-		.transparency = TRANSPARENCY_UNSET,
-		.query_timeout = UNSET,
-		.idle_transaction_timeout = UNSET,
-		.transaction_timeout = UNSET,
-		.client_idle_timeout = UNSET,
-		.query_wait_timeout = UNSET,
-		.leak_action = ACTION_UNSET };
 	const struct user_settings *u = config_user(c, user);
 
 	if (!u)
-		u = &nobody;
+		u = &user_unset;
 	*out = (struct pool_rules){
 		.mode = u->pool_mode != POOL_UNSET   ? u->pool_mode
 			: d->pool_mode != POOL_UNSET ? d->pool_mode
