@@ -339,12 +339,57 @@ static bool become(const struct serve_setup *setup, const struct config *config,
 	return !user || !user[0] || process_become(user, error, error_size);
 }
 
+/* What was read, while no house has taken it. */
+static void setup_drop(struct house_setup *house)
+{
+	config_drop(house->config);
+	secrets_drop(house->secrets);
+	tls_pair_drop(&house->tls);
+}
+
+/* The loop, the mailbox and the house, which takes what was read. False: the kernel or memory refused. */
+static bool move_in(struct keeper *keeper, struct house_setup *house)
+{
+	keeper->loop = loop_new(ENGINE_EPOLL);
+	keeper->mailbox = keeper->loop ? mailbox_new(keeper->loop) : NULL;
+	if (!keeper->mailbox || !loop_signals(keeper->loop))
+		return false;
+	keeper->house = house_new(house);
+	house->config = NULL;
+	house->secrets = NULL;
+	house->tls = (struct tls_pair){ 0 };
+	if (!keeper->house)
+		return false;
+	keeper->house->keeper_mailbox = keeper->mailbox;
+	return true;
+}
+
+static int keep(struct keeper *keeper, const struct house_setup *house)
+{
+	int status;
+
+	log_start(keeper->house->config, house->workers, house->descriptor_limit);
+	supervisor_open(keeper->setup->notify_socket);
+	supervisor_say("READY=1\nSTATUS=Serving with %u workers\nMAINPID=%u", house->workers, process_id());
+	status = run(keeper, house->workers);
+	supervisor_close();
+	return status;
+}
+
+/* Nobody can reach us: no worker ever ran. */
+static void move_out(struct keeper *keeper, uint32_t workers)
+{
+	web_stop(&keeper->web);
+	house_stop(keeper->house);
+	for (uint32_t i = 0; i < workers; i++)
+		worker_run(keeper->house->workers[i]);
+	house_sweep(keeper->house);
+}
+
 int serve(const struct serve_setup *setup)
 {
 	struct keeper keeper = { .setup = setup };
 	struct house_setup house = { .descriptor_limit = descriptors_raise() };
-	struct config *config;
-	struct secrets *secrets;
 	char error[512];
 	uint64_t keys[2];
 	int status = 1;
@@ -352,70 +397,32 @@ int serve(const struct serve_setup *setup)
 	signals_block();
 	entropy_fill(keys, sizeof keys);
 	hash_set_key(keys[0], keys[1]);
-	if (!load(setup, setup->file, NULL, &config, &secrets, &house.tls, error, sizeof error))
+	if (!load(setup, setup->file, NULL, &house.config, &house.secrets, &house.tls, error, sizeof error))
 		return failed(error);
 	if (setup->trial) {
-		config_drop(config);
-		secrets_drop(secrets);
-		tls_pair_drop(&house.tls);
+		setup_drop(&house);
 		return 0;
 	}
 	log_set_sink(logfile_sink);
-	reload_log(setup, config);
-	if (!become(setup, config, error, sizeof error) ||
-		!logfile_open(config->logfile, !setup->quiet && !setup->daemon, error, sizeof error)) {
-		config_drop(config);
-		secrets_drop(secrets);
-		tls_pair_drop(&house.tls);
+	reload_log(setup, house.config);
+	house.workers = house.config->workers > 0 ? (uint32_t)house.config->workers : cores_count();
+	if (!become(setup, house.config, error, sizeof error) ||
+		!logfile_open(house.config->logfile, !setup->quiet && !setup->daemon, error, sizeof error) ||
+		!prepare_process(&keeper, house.config, error, sizeof error)) {
+		setup_drop(&house);
 		return failed(error);
 	}
-	house.config = config;
-	house.secrets = secrets;
-	house.workers = config->workers > 0 ? (uint32_t)config->workers : cores_count();
-	if (!prepare_process(&keeper, config, error, sizeof error)) {
-		config_drop(config);
-		secrets_drop(secrets);
-		tls_pair_drop(&house.tls);
-		return failed(error);
-	}
-	keeper.loop = loop_new(ENGINE_EPOLL);
-	keeper.mailbox = keeper.loop ? mailbox_new(keeper.loop) : NULL;
-	if (!keeper.mailbox || !loop_signals(keeper.loop)) {
+	if (!move_in(&keeper, &house)) {
 		failed("out of memory or descriptors at the start");
-		goto out;
-	}
-	keeper.house = house_new(&house);
-	config = NULL;
-	secrets = NULL;
-	house.tls = (struct tls_pair){ 0 };
-	if (!keeper.house) {
-		failed("out of memory or descriptors at the start");
-		goto out;
-	}
-	keeper.house->keeper_mailbox = keeper.mailbox;
-	if (!open_all(&keeper, error, sizeof error)) {
+	} else if (!open_all(&keeper, error, sizeof error)) {
 		failed(error);
-		keeper.done = true;
-	}
-	if (!keeper.done) {
-		log_start(keeper.house->config, house.workers, house.descriptor_limit);
-		supervisor_open(setup->notify_socket);
-		supervisor_say("READY=1\nSTATUS=Serving with %u workers\nMAINPID=%u", house.workers, process_id());
-		status = run(&keeper, house.workers);
-		supervisor_close();
+		move_out(&keeper, house.workers);
 	} else {
-		web_stop(&keeper.web);
-		house_stop(keeper.house);
-		for (uint32_t i = 0; i < house.workers; i++)
-			worker_run(keeper.house->workers[i]);
-		house_sweep(keeper.house);
+		status = keep(&keeper, &house);
 	}
-out:
 	takeover_fini(&keeper.takeover);
 	house_free(keeper.house);
-	config_drop(config);
-	secrets_drop(secrets);
-	tls_pair_drop(&house.tls);
+	setup_drop(&house);
 	mailbox_free(keeper.mailbox);
 	loop_free(keeper.loop);
 	pidfile_remove();
