@@ -30,6 +30,77 @@ static struct guest *find_number(struct worker *worker, uint32_t number)
 	return NULL;
 }
 
+/* Whose console asked; NULL: it has gone meanwhile. */
+static struct guest *find_desk(struct worker *worker, struct client_ref asker)
+{
+	struct guest *guest = slots_get(&worker->guests, asker.client);
+
+	return guest && guest->desk ? guest : NULL;
+}
+
+static void take_client(struct worker *worker, struct letter_client *letter)
+{
+	if (worker->stop) {
+		parcel_free(&letter->parcel);
+		atomic_fetch_sub(&worker->client_count, 1);
+	} else {
+		(void)guest_arrive(worker, letter->parcel);
+	}
+	free(letter);
+}
+
+/* Granted later: see worker.c. */
+static void take_cancel(struct worker *worker, struct letter_cancel *letter)
+{
+	letter->turn = worker->turn;
+	letter->next = worker->cancels;
+	worker->cancels = letter;
+}
+
+static void take_cancelled(struct worker *worker, const struct letter_cancelled *letter)
+{
+	struct guest *guest = slots_get(&worker->guests, letter->asker.client);
+
+	if (guest)
+		guest_end(guest, NULL, "cancel request");
+}
+
+static void take_resolved(struct worker *worker, struct resolve_letter *letter)
+{
+	if (!monitor_asked(letter)) {
+		channel_resolved(worker, letter);
+		return;
+	}
+	monitor_resolved(worker, letter);
+	ears_resolved(worker, letter);
+	peering_resolved(worker, letter);
+	free(letter);
+}
+
+/* It visits, or comes back to the console that asked. */
+static void take_census(struct worker *worker, struct letter_census *letter)
+{
+	struct guest *guest;
+
+	if (letter->next <= worker->house->worker_count) {
+		census_visit(worker, letter);
+		return;
+	}
+	guest = find_desk(worker, letter->asker);
+	if (guest)
+		desk_census(guest, letter->snapshot);
+	snapshot_free(letter->snapshot);
+	free(letter);
+}
+
+static void take_reply(struct worker *worker, const struct letter_reply *letter)
+{
+	struct guest *guest = find_desk(worker, letter->asker);
+
+	if (guest)
+		desk_reply(guest, letter);
+}
+
 /* The letter goes from worker to worker until somebody knows the client. */
 static void take_kill(struct worker *worker, struct letter_kill *letter)
 {
@@ -58,7 +129,7 @@ static void take_kill(struct worker *worker, struct letter_kill *letter)
 			NULL, NULL);
 }
 
-/* It visits, or comes back to the console that asked. */
+/* As a census. */
 static void take_reap(struct worker *worker, struct letter *mail)
 {
 	struct letter_reap *letter = (struct letter_reap *)(void *)mail;
@@ -68,8 +139,8 @@ static void take_reap(struct worker *worker, struct letter *mail)
 		reaper_visit(worker, mail);
 		return;
 	}
-	guest = slots_get(&worker->guests, letter->asker.client);
-	if (guest && guest->desk)
+	guest = find_desk(worker, letter->asker);
+	if (guest)
 		desk_reap(guest, letter);
 	reaper_letter_free(letter);
 }
@@ -85,22 +156,9 @@ static void take_listeners(struct worker *worker, const struct letter_listeners 
 
 static void take_letter(struct worker *worker, struct letter *letter)
 {
-	struct letter_client *client;
-	struct letter_census *census;
-	struct letter_reply *reply;
-	struct letter_cancel *cancel;
-	struct guest *guest;
-
 	switch ((enum letter_kind)letter->kind) {
 	case LETTER_CLIENT:
-		client = (struct letter_client *)(void *)letter;
-		if (worker->stop) {
-			parcel_free(&client->parcel);
-			atomic_fetch_sub(&worker->client_count, 1);
-		} else {
-			(void)guest_arrive(worker, client->parcel);
-		}
-		free(letter);
+		take_client(worker, (struct letter_client *)(void *)letter);
 		break;
 	case LETTER_EFFECT:
 		worker_perform_one(worker, &((struct letter_effect *)(void *)letter)->effect);
@@ -110,42 +168,20 @@ static void take_letter(struct worker *worker, struct letter *letter)
 		channel_take(worker, letter);
 		break;
 	case LETTER_CANCEL:
-		cancel = (struct letter_cancel *)(void *)letter;
-		cancel->turn = worker->turn;
-		cancel->next = worker->cancels;
-		worker->cancels = cancel;
+		take_cancel(worker, (struct letter_cancel *)(void *)letter);
 		break;
 	case LETTER_CONFIG:
 		worker_configure(worker);
 		free(letter);
 		break;
 	case LETTER_RESOLVE:
-		if (monitor_asked((struct resolve_letter *)(void *)letter)) {
-			monitor_resolved(worker, (struct resolve_letter *)(void *)letter);
-			ears_resolved(worker, (struct resolve_letter *)(void *)letter);
-			peering_resolved(worker, (struct resolve_letter *)(void *)letter);
-			free(letter);
-		} else {
-			channel_resolved(worker, (struct resolve_letter *)(void *)letter);
-		}
+		take_resolved(worker, (struct resolve_letter *)(void *)letter);
 		break;
 	case LETTER_CENSUS:
-		census = (struct letter_census *)(void *)letter;
-		if (census->next <= worker->house->worker_count) {
-			census_visit(worker, census);
-			break;
-		}
-		guest = slots_get(&worker->guests, census->asker.client);
-		if (guest && guest->desk)
-			desk_census(guest, census->snapshot);
-		snapshot_free(census->snapshot);
-		free(census);
+		take_census(worker, (struct letter_census *)(void *)letter);
 		break;
 	case LETTER_REPLY:
-		reply = (struct letter_reply *)(void *)letter;
-		guest = slots_get(&worker->guests, reply->asker.client);
-		if (guest && guest->desk)
-			desk_reply(guest, reply);
+		take_reply(worker, (const struct letter_reply *)(void *)letter);
 		free(letter);
 		break;
 	case LETTER_SURVEY:
@@ -162,9 +198,7 @@ static void take_letter(struct worker *worker, struct letter *letter)
 		free(letter);
 		break;
 	case LETTER_CANCELLED:
-		guest = slots_get(&worker->guests, ((struct letter_cancelled *)(void *)letter)->asker.client);
-		if (guest)
-			guest_end(guest, NULL, "cancel request");
+		take_cancelled(worker, (const struct letter_cancelled *)(void *)letter);
 		free(letter);
 		break;
 	case LETTER_HEAR:
