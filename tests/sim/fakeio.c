@@ -753,6 +753,13 @@ static void hand_out(struct parcel *parcel, struct loop *loop)
 	wakes(loop);
 }
 
+/* Most clients are of one host, few of two others. The port tells the wire. */
+void fakeio_address(const struct wire *wire, struct address *out)
+{
+	address_of_number(0x0a010000 + (wire->number % 8 < 6 ? 1 : wire->number % 8),
+		(uint16_t)(1024 + wire->number % 60000), out);
+}
+
 static bool client_arrives(void *who, struct end *e)
 {
 	struct listener *listener = who;
@@ -761,9 +768,7 @@ static bool client_arrives(void *who, struct end *e)
 	objects++;
 	parcel->end = e;
 	parcel->listener = listener;
-	/* Most clients are of one host, few of two others. The port tells the wire. */
-	address_of_number(0x0a010000 + (e->wire->number % 8 < 6 ? 1 : e->wire->number % 8),
-		(uint16_t)(1024 + e->wire->number % 60000), &parcel->peer);
+	fakeio_address(e->wire, &parcel->peer);
 	if (listener->watcher_count > 0) {
 		hand_out(parcel, listener->watchers[pick(listener->watcher_count)]);
 		return true;

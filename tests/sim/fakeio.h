@@ -19,6 +19,7 @@ size_t fakeio_unanswered(void); /* names that are being resolved */
 
 uint32_t address_number(const struct address *);
 void address_of_number(uint32_t host, uint16_t port, struct address *out);
+void fakeio_address(const struct wire *, struct address *out); /* from where a client comes */
 
 /* How the resolver answers; permille of failures. */
 void fakeio_set_resolver(unsigned failures);

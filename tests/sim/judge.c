@@ -42,6 +42,14 @@ struct passed {
 	unsigned count;
 };
 static struct passed passed[512];
+
+/* By an origin's number, of those that operators name. */
+struct protection {
+	bool sure;
+	time_us since, released;
+	unsigned releasing; /* commands under way that may end it */
+};
+static struct protection protections[16];
 static size_t passed_count;
 /* Whose leases of this moment are counted: several turns may fall into one. */
 static struct client_ref begun[256];
@@ -57,6 +65,7 @@ void judge_begin(struct house *h, const struct limits *l)
 	limits_since = began_at = world.now;
 	waiter_count = passed_count = begun_count = 0;
 	memset(stills, 0, sizeof stills);
+	memset(protections, 0, sizeof protections);
 }
 
 void judge_limits(const struct limits *l)
@@ -250,6 +259,82 @@ static time_us last_words_take(const struct wire *w)
 	return (3 + 2 * (time_us)(LAST_WORDS / (window ? window : 1))) * w->latency;
 }
 
+/* What it hears now was said after this: longer ago than a way there and back (more of them where the last words do not go through at
+ * once), and a slow worker in between; and it heard what it was told when it was told. */
+static bool was_said_after(const struct person *p, time_us then)
+{
+	return !p->slow && !p->stopped && p->out.length == 0 && world.stalls == 0 && !p->end->wire->faulty &&
+		world.now > then + last_words_take(p->end->wire) + 100 * MILLISECOND_US;
+}
+
+void judge_protected(unsigned origin, time_us asked_at)
+{
+	struct protection *at = &protections[origin];
+
+	check(origin < sizeof protections / sizeof *protections);
+	if (at->releasing || at->released >= asked_at)
+		return;
+	if (!at->sure)
+		at->since = world.now;
+	at->sure = true;
+}
+
+void judge_release_asked(unsigned origin)
+{
+	check(origin < sizeof protections / sizeof *protections);
+	protections[origin].sure = false;
+	protections[origin].releasing++;
+}
+
+void judge_released(unsigned origin)
+{
+	check(protections[origin].releasing > 0);
+	protections[origin].releasing--;
+	protections[origin].released = world.now;
+}
+
+/* Since when its origin has been protected; 0: it is not, or not for sure. */
+static time_us protected_since(const struct person *p)
+{
+	const char *name = p->has[0] ? p->wanted[0] : "";
+	char host[ADDRESS_TEXT];
+	struct address address;
+
+	fakeio_address(p->end->wire, &address);
+	address_host_text(&address, host);
+	for (size_t i = 0; i < ORIGINS_MAX; i++) {
+		const struct origin *origin = house->origins.table[i];
+		const struct protection *at;
+
+		if (!origin || strcmp(origin->user, p->user) != 0 || strcmp(origin->database, p->database) != 0 ||
+			strcmp(origin->application_name, name) != 0 || strcmp(origin->address, host) != 0 ||
+			origin->number >= sizeof protections / sizeof *protections)
+			continue;
+		at = &protections[origin->number];
+		return at->sure ? at->since : 0;
+	}
+	return 0;
+}
+
+/* Whatever else holds of them. */
+static void judge_spared(const struct person *p)
+{
+	int no_reap = setting_find(span_text("pgweir.no_reap"));
+	time_us since = protected_since(p);
+
+	if (p->has[no_reap] && strcmp(p->wanted[no_reap], "off") != 0)
+		broken("the leak guard lets alone who asked for it", "c%u, with pgweir.no_reap=%s", p->id,
+			p->wanted[no_reap]);
+	if (since && was_said_after(p, since))
+		broken("the leak guard lets alone what is protected", "c%u, since %.3f s", p->id,
+			(double)(world.now - since) / 1e6);
+}
+
+void judge_told(struct person *p)
+{
+	judge_spared(p);
+}
+
 /* Whoever is ended by the leak guard rests, or pauses in a block; what it asked for may only have crossed the last words on their way. */
 static void judge_reaped(struct person *p, const char *sqlstate)
 {
@@ -260,10 +345,8 @@ static void judge_reaped(struct person *p, const char *sqlstate)
 		broken("the leak guard ends no replication", "c%u", p->id);
 	if (strcmp(sqlstate, "57P05") != 0 && strcmp(sqlstate, "25P03") != 0)
 		broken("who is ended is told why", "c%u: %s", p->id, sqlstate);
-	/* Longer ago than a way there and back (more of them where the last words do not go through at once), and a slow worker
-	 * in between; and it heard what it was told when it was told. */
-	if (!person_is_quiet(p) && !p->slow && !p->stopped && p->out.length == 0 && world.stalls == 0 &&
-		!p->end->wire->faulty && world.now > p->asked_at + last_words_take(p->end->wire) + 100 * MILLISECOND_US)
+	judge_spared(p);
+	if (!person_is_quiet(p) && was_said_after(p, p->asked_at))
 		broken("the leak guard ends nobody who waits for an answer", "c%u waits since %lld us", p->id,
 			(long long)(world.now - p->asked_at));
 	if (person_is_quiet(p) && p->shadow->listens)

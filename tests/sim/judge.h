@@ -29,6 +29,12 @@ void judge_full(struct backend *);                        /* there is none for i
 void judge_fatal(struct person *, const char *sqlstate, const char *message);
 void judge_hung_up_on(struct person *, bool in_mid_message);
 
+/* Whom the leak guard lets alone. An origin is protected for sure from the answer to PROTECT until somebody asks to release it. */
+void judge_protected(unsigned origin, time_us asked_at);
+void judge_release_asked(unsigned origin);
+void judge_released(unsigned origin); /* that was answered */
+void judge_told(struct person *);     /* by the leak guard, that it looks forgotten */
+
 /* After every turn of a worker. */
 void judge_step(void);
 

@@ -151,6 +151,7 @@ static const char *some_value(unsigned setting)
 		{ "30000", "5000", "1", "0" },
 		{ "64MB", "1GB", "4MB", "8MB" },
 		{ "t1", "t2", "t3", "t'4" },
+		{ "on", "off", "yes", "1" },
 	};
 
 	return values[setting][pick(4)];
@@ -540,6 +541,19 @@ static void leave_at_any_moment(void *who, uint64_t what)
 
 /* ---- operators ---- */
 
+static void note_protection(struct person *p, const char *text)
+{
+	static const char protect[] = "PROTECT ORIGIN ", release[] = "UNPROTECT ORIGIN ";
+
+	p->protects = p->releases = 0;
+	if (strncmp(text, protect, sizeof protect - 1) == 0)
+		p->protects = (unsigned)strtoul(text + sizeof protect - 1, NULL, 10);
+	if (strncmp(text, release, sizeof release - 1) == 0)
+		p->releases = (unsigned)strtoul(text + sizeof release - 1, NULL, 10);
+	if (p->releases)
+		judge_release_asked(p->releases);
+}
+
 static void operate(struct person *p)
 {
 	static const char *const looks[] = { "SHOW POOLS", "SHOW CLIENTS", "SHOW SERVERS", "SHOW STATS",
@@ -566,6 +580,7 @@ static void operate(struct person *p)
 	} else {
 		snprintf(text, sizeof text, "%s", looks[pick(sizeof looks / sizeof *looks)]);
 	}
+	note_protection(p, text);
 	ask(p, text);
 }
 
@@ -750,9 +765,11 @@ static void hear_answer(struct person *p, char type, struct span body, struct sp
 			snprintf(p->view[i], SETTING_BYTES, "%s", value);
 		return;
 	}
-	if (type == 'N' &&
-		(strncmp(error_field(body, 'M', line), "No server connection available", 30) == 0 ||
-			strcmp(line, "this connection looks forgotten") == 0 || notes_warned(p, body)))
+	if (type == 'N' && strcmp(error_field(body, 'M', line), "this connection looks forgotten") == 0) {
+		judge_told(p);
+		return;
+	}
+	if (type == 'N' && (strncmp(line, "No server connection available", 30) == 0 || notes_warned(p, body)))
 		return;
 	if (type == 'A') {
 		notes_heard(p, body);
@@ -813,7 +830,12 @@ static void hear_operator(struct person *p, char type, struct span body)
 	}
 	if (type == 'E')
 		story("c%u: is told %s", p->id, error_field(body, 'M', message));
+	if (type == 'C' && p->protects)
+		judge_protected(p->protects, p->asked_at);
 	if (type == 'Z') {
+		if (p->releases)
+			judge_released(p->releases);
+		p->protects = p->releases = 0;
 		if (p->awaiting == 0)
 			broken("the console answers once", "c%u", p->id);
 		if (--p->awaiting == 0)
@@ -1134,6 +1156,14 @@ static void come(void *who, uint64_t what)
 		world_after(between(1, 2 * SECOND_US), stop_reading, p, 0);
 }
 
+/* It asks for this at login. */
+static void wants(struct person *p, unsigned setting)
+{
+	p->has[setting] = p->has_any = true;
+	snprintf(p->wanted[setting], SETTING_BYTES, "%s", some_value(setting));
+	session_start_with(p->shadow, span_text(setting_facts[setting].name), span_text(p->wanted[setting]));
+}
+
 static void person_new(enum person_kind kind)
 {
 	struct person *p = mine_new(sizeof *p);
@@ -1178,13 +1208,10 @@ static void person_new(enum person_kind kind)
 		if (ways.prepared && strncmp(p->database, "sess", 4) != 0)
 			p->shadow->names_max = ways.names_max;
 		settings = chance(500) ? (unsigned)pick(4) : 0;
-		while (settings-- > 0) {
-			unsigned i = some_setting(false);
-
-			p->has[i] = p->has_any = true;
-			snprintf(p->wanted[i], SETTING_BYTES, "%s", some_value(i));
-			session_start_with(p->shadow, span_text(setting_facts[i].name), span_text(p->wanted[i]));
-		}
+		while (settings-- > 0)
+			wants(p, some_setting(false));
+		if (chance(100))
+			wants(p, (unsigned)setting_find(span_text("pgweir.no_reap")));
 	}
 	world_after(between(0, ways.span), come, p, 0);
 }

@@ -37,7 +37,9 @@ struct person {
 	unsigned cancels_sent, cancels_seen;
 	unsigned talks, queries; /* conversations still to come; statements so far */
 	unsigned awaiting;       /* ReadyForQuery that are still to come */
-	unsigned block;          /* statements of the open block still to come */
+	/* An operator's command that is not answered yet: of which origin it wants the clients spared, or spared no more; 0: of none. */
+	unsigned protects, releases;
+	unsigned block; /* statements of the open block still to come */
 	bool in_block, copy_waits, unnamed_sure;
 	bool fatal, left, saw_end;
 	bool slow, still, stopped; /* stopped: it was still once */

@@ -33,6 +33,7 @@ const struct setting_fact setting_facts[SETTINGS] = {
 	{ "statement_timeout", "0", false },
 	{ "work_mem", "4MB", false },
 	{ "app.tenant", "", false },
+	{ "pgweir.no_reap", "", false },
 };
 
 int setting_find(struct span name)

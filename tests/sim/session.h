@@ -9,7 +9,7 @@
  *
  * The language is small: see the table in session.c. Statements of clients carry a tag, 'c<client>.<number>', somewhere in their text. */
 
-#define SETTINGS       13
+#define SETTINGS       14
 #define SETTING_BYTES  72
 #define STATEMENTS_MAX 64
 #define PORTALS_MAX    16
