@@ -94,6 +94,25 @@ struct pool_picture {
 uint32_t core_pools(const struct core *);
 bool core_pool_picture(const struct core *, pool_id, struct pool_picture *out); /* false: this id is not in use */
 
+/* What bounds a pool as things are: its own rules and the limits that it shares, of which others have their part. */
+enum pool_bound {
+	BOUND_NONE,
+	BOUND_SIZE,
+	BOUND_DATABASE, /* max_db_connections */
+	BOUND_USER,     /* max_user_connections */
+	BOUND_INSTANCE, /* what its PostgreSQL server has room for */
+	BOUND_TOTAL,    /* servers_max of the whole */
+	BOUND_FULL      /* PostgreSQL said 53300 */
+};
+struct pool_reach {
+	enum pool_bound bound;   /* the tightest; of equals its own */
+	uint32_t servers_most;   /* the most servers that it could have now; 0: no limit */
+	uint32_t waiting_beside; /* clients of other pools that wait for what this one holds of a limit they share */
+	uint32_t clients,
+		clients_most; /* of its database or its user, whichever lets fewer more in; most 0: no limit */
+};
+bool core_pool_reach(const struct core *, pool_id, struct pool_reach *out); /* false: this id is not in use */
+
 /* Those who wait longest for a server of this pool, the longest first, `most` at most; also who waits for its own origin's (kept). Returns how
  * many. */
 struct waiter_picture {

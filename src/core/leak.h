@@ -84,9 +84,11 @@ struct leak_facts {
 	/* What it could exhaust. */
 	uint32_t clients_limit; /* of all clients that may be connected; 0: no limit is known */
 	uint32_t clients_total; /* of all origins */
-	uint32_t servers_limit; /* of its pool */
-	uint32_t servers_lent;  /* of its pool, by all origins */
-	uint32_t pool_waiting;  /* clients that wait for a server of its pool */
+	/* The same of whichever it will reach first: that one, or what its database, its user or the origin itself may have. 0: that one. */
+	uint32_t next_limit, next_total;
+	uint32_t servers_limit; /* of its pool, as things are: by its size, or by what others leave of a limit that it shares with them */
+	uint32_t servers_lent; /* of its pool, by all origins */
+	uint32_t pool_waiting; /* clients that wait for a server of its pool, or for its part of such a limit */
 };
 
 enum leak_family {

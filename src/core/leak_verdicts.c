@@ -90,6 +90,8 @@ static void clients_verdict(const struct signs *signs, const struct leak_rules *
 	const struct leak_pattern *present = course->leak ? course->leak->pattern : NULL;
 	/* A plateau's threads are asked again, now and then; they are no fewer for it. */
 	uint32_t left = is_plateau(present) || (signs->tied && !signs->sprouts) ? facts->quiet : unused;
+	uint32_t limit = facts->next_limit ? facts->next_limit : facts->clients_limit;
+	uint32_t total = facts->next_limit ? facts->next_total : facts->clients_total;
 	bool grows, at_limit;
 
 	v->begins = signs->sprouts || signs->teeth || (signs->tied && left > rules->siblings);
@@ -107,11 +109,10 @@ static void clients_verdict(const struct signs *signs, const struct leak_rules *
 	if (grows)
 		v->exhausted_in = facts->session_mode
 			? time_to(facts->servers_lent, facts->servers_limit, &signs->unused_trend)
-			: time_to(facts->clients_total, facts->clients_limit, &signs->unused_trend);
+			: time_to(total, limit, &signs->unused_trend);
 	at_limit = facts->session_mode
 		? facts->pool_waiting && pool_is_full(facts)
-		: facts->clients_limit && (uint64_t)facts->clients_total * 20 >= (uint64_t)facts->clients_limit * 19 &&
-			(uint64_t)left * 10 >= facts->clients_limit;
+		: limit && (uint64_t)total * 20 >= (uint64_t)limit * 19 && (uint64_t)left * 10 >= limit;
 	v->severity = at_limit || is_soon(v->exhausted_in, rules, course) ? SEVERITY_URGENT
 		: grows                                                   ? SEVERITY_GROWING
 									  : SEVERITY_LOW;

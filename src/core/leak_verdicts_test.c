@@ -116,7 +116,14 @@ static void the_forecast_is_what_is_left_by_the_slope(void **state)
 	/* 80 of 1000 clients, 24 a minute: 38 minutes. */
 	assert_true(leak_of(b)->growth > 23.5 && leak_of(b)->growth < 24.5);
 	assert_true(leak_of(b)->exhausted_in > 37 * 60 * SECOND_US && leak_of(b)->exhausted_in < 40 * 60 * SECOND_US);
-	b->facts.clients_limit = 0;
+	/* What its user may have is reached first: 20 more. */
+	b->facts.next_limit = 100;
+	b->facts.next_total = 80;
+	rest(b, 1);
+	assert_true(leak_of(b)->exhausted_in > 40 * SECOND_US && leak_of(b)->exhausted_in < 60 * SECOND_US);
+	rest(b, 2);
+	assert_int_equal(leak_of(b)->severity, SEVERITY_URGENT);
+	b->facts.clients_limit = b->facts.next_limit = 0;
 	rest(b, 1);
 	assert_int_equal(leak_of(b)->exhausted_in, 0);
 }

@@ -345,6 +345,92 @@ void limits_budget(struct core *core, const struct event *event)
 	tick_all_due(core);
 }
 
+/* ---- how a pool is bounded ---- */
+
+/* What closes for it at others under this limit, if it asks: what rests there beyond their least. */
+static uint32_t to_be_had(const struct scope *scope, enum scope_kind kind, const struct pool *pool)
+{
+	uint32_t sum = 0;
+
+	if (scope->idle == 0)
+		return 0;
+	for (const struct link *l = scope->pools.next; l != &scope->pools; l = l->next) {
+		const struct pool *other = link_owner(l - kind, struct pool, scope_links);
+		uint32_t staying = pool_staying(other), least = pool_least(other), most;
+
+		if (other == pool || other->count[SERVER_IDLE] == 0 || staying <= least)
+			continue;
+		most = staying - least;
+		sum += other->count[SERVER_IDLE] < most ? other->count[SERVER_IDLE] : most;
+	}
+	return sum;
+}
+
+/* Never 0, which would mean that there is no limit: of nothing it could have one. */
+static void bound_by(uint32_t *most, enum pool_bound *bound, uint32_t limit, enum pool_bound by)
+{
+	if (*most > 0 && *most <= limit)
+		return;
+	*most = limit ? limit : 1;
+	*bound = by;
+}
+
+uint32_t limits_most(const struct pool *pool, enum pool_bound *bound)
+{
+	static const enum pool_bound bounds[SCOPES] = { [SCOPE_ALL] = BOUND_TOTAL,
+		[SCOPE_DATABASE] = BOUND_DATABASE,
+		[SCOPE_USER] = BOUND_USER,
+		[SCOPE_PAIR] = BOUND_SIZE,
+		[SCOPE_INSTANCE] = BOUND_INSTANCE };
+	uint32_t most = 0;
+
+	*bound = BOUND_NONE;
+	if (pool->rules.size)
+		bound_by(&most, bound, pool->rules.size + pool->rules.reserve, BOUND_SIZE);
+	for (unsigned i = 0; i < SCOPES; i++) {
+		const struct scope *scope = pool->scopes[i];
+		uint32_t others;
+
+		if (!scope->max)
+			continue;
+		others = counted(scope) - pool->servers;
+		if (most && others + most <= scope->max)
+			continue; /* there is more room than it may take */
+		others -= to_be_had(scope, (enum scope_kind)i, pool);
+		bound_by(&most, bound, scope->max > others ? scope->max - others : 0, bounds[i]);
+	}
+	if (pool->full_since)
+		bound_by(&most, bound, pool->full_target, BOUND_FULL);
+	return most;
+}
+
+/* For whom a server of `pool` that came free would be closed: see limits_yield and limits_yield_refused. */
+uint32_t limits_beside(const struct core *core, const struct pool *pool)
+{
+	uint32_t sum = 0;
+
+	for (const struct link *l = core->hungry.next; l != &core->hungry; l = l->next) {
+		const struct pool *other = link_owner(l, struct pool, hungry);
+
+		if (other != pool && dial_wanted(other) && !pool_paused(core, other) && shares_full(pool, other) &&
+			may_give(pool, other))
+			sum += waiters_uncovered(other);
+	}
+	for (uint32_t i = 0; core->full_pools > 0 && i < core->pools_count; i++) {
+		const struct pool *other = core->pools[i];
+		enum scope_kind kind;
+
+		if (!other->full_since || other->is_hungry || other == pool || pool_staying(other) ||
+			!dial_wanted(other) || pool_paused(core, other))
+			continue;
+		kind = full_scope(core, other);
+		if (other->scopes[kind] == pool->scopes[kind] &&
+			other->scopes[SCOPE_INSTANCE] == pool->scopes[SCOPE_INSTANCE])
+			sum += waiters_uncovered(other);
+	}
+	return sum;
+}
+
 /* ---- servers of pools that have several hosts ---- */
 
 /* They never take the place that is kept for one to ask with, but where nobody else is they may be the one. */

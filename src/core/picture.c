@@ -77,6 +77,31 @@ bool core_pool_picture(const struct core *core, pool_id id, struct pool_picture 
 	return true;
 }
 
+/* Whichever has less room: what is said of how near the end is. */
+static void reach_clients(struct pool_reach *out, uint32_t clients, uint32_t most)
+{
+	uint32_t room = most > clients ? most - clients : 0;
+
+	if (most == 0 || (out->clients_most > 0 && out->clients_most <= out->clients + room))
+		return;
+	out->clients = clients;
+	out->clients_most = most;
+}
+
+bool core_pool_reach(const struct core *core, pool_id id, struct pool_reach *out)
+{
+	const struct pool *pool;
+
+	if (id >= core->pools_count)
+		return false;
+	pool = core->pools[id];
+	*out = (struct pool_reach){ .waiting_beside = limits_beside(core, pool) };
+	out->servers_most = limits_most(pool, &out->bound);
+	reach_clients(out, pool->database->clients, pool->database->rules.clients_max);
+	reach_clients(out, pool->user->clients, pool->user->clients_max);
+	return true;
+}
+
 /* Into its place among those that wait as long or longer. False: all of them do, so whoever came later need not be asked. */
 static bool rank(struct waiter_picture *out, size_t *count, size_t most, const struct client *client)
 {

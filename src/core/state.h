@@ -405,6 +405,9 @@ void limits_budget(struct core *, const struct event *);
 /* What was read holds for who is there now: fewer than were there then may take no more than that. */
 void limits_fit(struct scope *);
 void limits_visitor_left(struct core *, const struct event *);
+uint32_t limits_most(const struct pool *, enum pool_bound *); /* servers that it could have now; 0: any number */
+/* Clients that wait in other pools for what this one holds of a limit they share. */
+uint32_t limits_beside(const struct core *, const struct pool *);
 
 /* tick.c: what time brings. */
 void tick(struct core *, const struct event *);

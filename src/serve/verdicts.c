@@ -172,11 +172,23 @@ static void look_at_process(struct house *house, struct owners *owners, struct s
 	lock_drop(house->lock);
 }
 
+/* Of the limits on clients the one with the least room. */
+static void comes_next(struct leak_facts *facts, uint32_t total, uint32_t limit)
+{
+	uint32_t room = limit > total ? limit - total : 0;
+
+	if (limit == 0 || (facts->next_limit > 0 && facts->next_limit <= facts->next_total + room))
+		return;
+	facts->next_total = total;
+	facts->next_limit = limit;
+}
+
 /* What the origin could exhaust. */
 static void add_limits(
 	struct house *house, const struct config *config, struct survey_row *row, struct pool_picture *picture)
 {
 	struct leak_facts *facts = &row->facts;
+	struct pool_reach reach;
 	bool known;
 
 	facts->clients_limit = config->client_limit_counts == LIMIT_ALL && config->max_client_conn > 0
@@ -188,13 +200,17 @@ static void add_limits(
 		facts->driver = row->origin->driver;
 		facts->runtime = row->origin->runtime;
 	}
-	known = row->pool != NO_POOL && core_pool_picture(house->core, row->pool, picture);
+	known = row->pool != NO_POOL && core_pool_picture(house->core, row->pool, picture) &&
+		core_pool_reach(house->core, row->pool, &reach);
 	lock_drop(house->lock);
+	comes_next(facts, facts->clients_total, facts->clients_limit);
+	comes_next(facts, facts->clients, row->number > 0 ? (uint32_t)config->max_origin_clients : 0);
 	if (!known)
 		return;
-	facts->servers_limit = picture->rules.size + picture->rules.reserve;
+	comes_next(facts, reach.clients, reach.clients_most);
+	facts->servers_limit = reach.servers_most;
 	facts->servers_lent = picture->lent;
-	facts->pool_waiting = picture->waiting;
+	facts->pool_waiting = picture->waiting + reach.waiting_beside;
 }
 
 /* A few leaks at each look, in turn: every letter looks at every client. */

@@ -368,6 +368,21 @@ class The_reaper_by_itself(Story):
         self.assertEqual(["ended"], [row["outcome"] for row in pooler.show("REAPS")])
 
     @takes(90)
+    def a_hold_is_ended_when_a_neighbour_waits_for_its_part_of_a_limit(self):
+        pooler = self.pooler(settings={**QUICK, "leak_action": "reclaim", "default_pool_size": 20, "max_db_connections": 3,
+                                       "query_wait_timeout": 60})
+        holders = [pooler.client(parameters={"application_name": "holder"}) for _ in range(3)]
+        for client in holders:
+            client.begin()
+            client.query("SELECT 1")
+        waiter = pooler.client(user="other", parameters={"application_name": "neighbour"}, timeout=60)
+        waiter.send(query("SELECT 'served'"))
+        self.assertEqual("served", waiter.reply(timeout=60).value)
+        row, = wait_until("it is listed", lambda: pooler.show("REAPS"))
+        self.assertEqual(("ended", "holder"), (row["outcome"], row["application_name"]))
+        self.assertRegex(pooler.log(), r'leak (began|changed):.* severity=urgent .*application_name="holder"')
+
+    @takes(90)
     def who_logs_in_again_as_often_as_it_is_ended_is_let_alone(self):
         pooler = self.pooler(settings={**QUICK, "leak_action": "reclaim", "max_client_conn": 100, "client_limit_counts": "all",
                                        "reap_pressure": 30, "reap_relief": 20, "reap_batch": 2, "reap_share": 100, "reap_hourly": 1000,
