@@ -113,6 +113,16 @@ struct pool_reach {
 };
 bool core_pool_reach(const struct core *, pool_id, struct pool_reach *out); /* false: this id is not in use */
 
+/* For what this client waits, if it does. */
+enum client_waits {
+	WAITS_NOT,
+	WAITS_AT_PORCH, /* to log in: until others of its origin leave, or for its rate */
+	WAITS_AT_DOOR,  /* to log in */
+	WAITS_ANY,      /* for a server */
+	WAITS_KEPT      /* ... until others of its origin give one back */
+};
+enum client_waits core_client_waits(const struct core *, struct client_ref);
+
 /* Those who wait longest for a server of this pool, the longest first, `most` at most; also who waits for its own origin's (kept). Returns how
  * many. */
 struct waiter_picture {

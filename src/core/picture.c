@@ -102,6 +102,21 @@ bool core_pool_reach(const struct core *core, pool_id id, struct pool_reach *out
 	return true;
 }
 
+enum client_waits core_client_waits(const struct core *core, struct client_ref ref)
+{
+	const struct client *c = client_find(core, ref);
+
+	if (!c)
+		return WAITS_NOT;
+	if (c->stage == STAGE_PORCH)
+		return WAITS_AT_PORCH;
+	if (c->stage == STAGE_DOOR)
+		return WAITS_AT_DOOR;
+	if (c->want == WANT_KEPT)
+		return WAITS_KEPT;
+	return c->want == WANT_WAITS || c->want == WANT_HEIR ? WAITS_ANY : WAITS_NOT;
+}
+
 /* Into its place among those that wait as long or longer. False: all of them do, so whoever came later need not be asked. */
 static bool rank(struct waiter_picture *out, size_t *count, size_t most, const struct client *client)
 {

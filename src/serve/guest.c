@@ -486,12 +486,7 @@ void guest_rings(struct guest *guest)
 			guest_knock(guest);
 			break;
 		}
-		guest_refuse(guest, SQLSTATE_CANNOT_CONNECT_NOW, "client_login_timeout",
-			guest->state == GUEST_AT_DOOR
-				? "The pooler serves as many clients as it may (max_client_conn; max_origin_clients and origin_login_rate for "
-				  "those of one origin), and none was done in time."
-				: NULL,
-			NULL);
+		guest_not_let_in(guest);
 		break;
 	case GUEST_LEARNING:
 		limit = guest->worker->views[guest->pool]->rules.query_wait_timeout;
@@ -500,8 +495,7 @@ void guest_rings(struct guest *guest)
 			guest_waited_too_long(guest);
 			break;
 		}
-		guest_refuse(guest, SQLSTATE_CANNOT_CONNECT_NOW, "client_login_timeout (server down)",
-			"No server connection could be made in time for the first login of its kind.", NULL);
+		guest_learned_nothing(guest);
 		break;
 	case GUEST_WAITING:
 		limit = guest->worker->views[guest->pool]->rules.query_wait_timeout;

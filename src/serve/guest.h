@@ -15,9 +15,12 @@ bool guest_is_bouncers(const struct guest *);
 /* Send what lies in worker->out, and empty it. */
 void guest_send(struct guest *);
 
-/* It waits: say so, and why (waiting.c); or end it, since query_wait_timeout is over. */
+/* It waits: say so, and why (waiting.c); or end it, since query_wait_timeout is over; or client_login_timeout, before it was told what its
+ * server reports, or was let in. */
 void guest_notice_wait(struct guest *);
 void guest_waited_too_long(struct guest *);
+void guest_learned_nothing(struct guest *);
+void guest_not_let_in(struct guest *);
 
 /* It holds nothing from now on. */
 void guest_park(struct guest *);

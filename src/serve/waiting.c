@@ -34,8 +34,17 @@ static size_t describe_states(const struct origin_row *origin, char *out, size_t
 	return length + (length ? text_format(out + length, size - length, ")") : 0);
 }
 
-/* Which origins hold servers of the guest's pool, as it was when all were last looked at; those of other users only as a count. */
-static void describe_holders(const struct guest *guest, char *out, size_t size)
+/* Does this origin hold what a guest of `user` and `database` waits for, where `bound` is what its pool is short of? */
+static bool holds_a_part(const struct origin_row *origin, const char *database, const char *user, enum pool_bound bound)
+{
+	if (origin->lent == 0)
+		return false;
+	return strcmp(origin->database, database) == 0 || (bound == BOUND_USER && strcmp(origin->user, user) == 0);
+}
+
+/* Which origins hold servers of the guest's pool, or its part of a limit, as it was when all were last looked at; those of other users only as
+ * a count. */
+static void describe_holders(const struct guest *guest, enum pool_bound bound, char *out, size_t size)
 {
 	struct report *report = report_keep(guest->worker->house);
 	const char *user = guest->user ? guest->user->at : "",
@@ -46,8 +55,9 @@ static void describe_holders(const struct guest *guest, char *out, size_t size)
 	out[0] = 0;
 	for (size_t i = 0; report && i < report->origin_count; i++) {
 		const struct origin_row *origin = &report->origins[i];
+		bool elsewhere = strcmp(origin->database, database) != 0;
 
-		if (origin->lent == 0 || strcmp(origin->database, database) != 0)
+		if (!holds_a_part(origin, database, user, bound))
 			continue;
 		if (strcmp(origin->user, user) != 0) {
 			others += origin->lent;
@@ -55,8 +65,9 @@ static void describe_holders(const struct guest *guest, char *out, size_t size)
 		}
 		if (++named > HOLDERS_NAMED)
 			continue;
-		length += text_format(out + length, size - length, " \"%s\" at %s holds %u", origin->application_name,
-			origin->address, origin->lent);
+		length += text_format(out + length, size - length, " \"%s\" at %s holds %u%s%s",
+			origin->application_name, origin->address, origin->lent, elsewhere ? " of database " : "",
+			elsewhere ? origin->database : "");
 		length += describe_states(origin, out + length, size - length);
 		length += text_format(out + length, size - length, ".");
 	}
@@ -68,57 +79,141 @@ static void describe_holders(const struct guest *guest, char *out, size_t size)
 	report_drop(report);
 }
 
-static void describe_wait(struct guest *guest, char *detail, size_t size)
+struct wait {
+	struct pool_picture pool;
+	struct pool_reach reach;
+	enum client_waits client;
+	const char *database, *user;
+	bool suspended, paused;
+};
+
+/* False: the pool is gone. */
+static bool look(const struct guest *guest, struct wait *wait)
 {
+	const struct pool_view *view = guest->worker->views[guest->pool];
 	struct house *house = guest->worker->house;
-	struct pool_picture picture;
-	size_t length;
-	char longest[40] = "0 ms";
+	struct database_picture database = { 0 };
+	struct totals_picture totals;
 	bool known;
 
+	*wait = (struct wait){ .database = view->database_name, .user = view->user };
 	lock_take(house->lock);
-	known = core_pool_picture(house->core, guest->pool, &picture);
+	known = core_pool_picture(house->core, guest->pool, &wait->pool) &&
+		core_pool_reach(house->core, guest->pool, &wait->reach) &&
+		core_database_picture(house->core, wait->pool.database, &database);
+	core_totals(house->core, &totals);
+	wait->client = core_client_waits(house->core, guest_ref(guest));
 	lock_drop(house->lock);
-	if (!known) {
+	wait->suspended = totals.suspended;
+	wait->paused = totals.paused || database.paused || database.kill_paused;
+	return known;
+}
+
+static uint32_t servers_of(const struct pool_picture *pool)
+{
+	return pool->lent + pool->idle + pool->dialing + pool->cleaning + pool->moving + pool->closing + pool->orphaned;
+}
+
+/* Why the pool has no more servers. */
+static size_t describe_bound(const struct wait *wait, char *out, size_t size)
+{
+	const struct core_pool_rules *rules = &wait->pool.rules;
+	uint32_t servers = servers_of(&wait->pool);
+
+	out[0] = 0;
+	if (wait->pool.dialing > 0)
+		return text_format(out, size, " Being connected: %u.", wait->pool.dialing);
+	if (wait->pool.failing)
+		return text_format(out, size, " The last attempt to connect failed: %s.", wait->pool.failure);
+	if (servers < wait->reach.servers_most && !(servers == 0 && wait->reach.servers_most == 1))
+		return 0;
+	switch (wait->reach.bound) {
+	case BOUND_SIZE:
+		return text_format(out, size,
+			rules->reserve ? " It may have %u, and %u in reserve (pool_size, reserve_pool_size)."
+				       : " It may have %u (pool_size).",
+			rules->size, rules->reserve);
+	case BOUND_DATABASE:
+		return text_format(
+			out, size, " It may have no more: its database has as many as max_db_connections allows.");
+	case BOUND_USER:
+		return text_format(
+			out, size, " It may have no more: its user has as many as max_user_connections allows.");
+	case BOUND_INSTANCE:
+		return text_format(out, size, " It may have no more: PostgreSQL has no room for another.");
+	case BOUND_FULL:
+		return text_format(out, size, " It may have no more: PostgreSQL refuses another (53300).");
+	case BOUND_TOTAL:
+		return text_format(
+			out, size, " It may have no more: the pooler has as many files open as it may (ulimit -n).");
+	case BOUND_NONE:
+		break;
+	}
+	return 0;
+}
+
+/* What is short, by whom it is held, and in `hint` what to do. */
+static void describe_wait(struct guest *guest, char *detail, size_t size, const char **hint)
+{
+	struct wait wait;
+	char longest[40] = "0 ms", many[20] = "All";
+	size_t length;
+
+	*hint = NULL;
+	if (!look(guest, &wait)) {
 		text_copy(detail, size, "The pool is gone.");
 		return;
 	}
-	if (picture.oldest_lease_since)
-		text_duration(longest, sizeof longest, guest->worker->now - picture.oldest_lease_since);
-	if (picture.kept > 0 && picture.idle > 0)
-		text_format(detail, size,
-			"This client's origin is lent as many servers of pool %s/%s as it may have (max_origin_servers), the longest for %s; %u clients wait.",
-			guest->worker->views[guest->pool]->database_name, guest->worker->views[guest->pool]->user,
-			longest, picture.waiting);
-	else if (picture.lent > 0) {
+	if (wait.pool.oldest_lease_since)
+		text_duration(longest, sizeof longest, guest->worker->now - wait.pool.oldest_lease_since);
+	if (wait.suspended || wait.paused) {
+		*hint = "RESUME on the console lets them go on.";
+		text_format(detail, size, "Pool %s/%s is %s (%s on the console); clients that wait: %u.", wait.database,
+			wait.user, wait.suspended ? "suspended" : "paused", wait.suspended ? "SUSPEND" : "PAUSE",
+			wait.pool.waiting);
+		return;
+	}
+	*hint = "Clients that hold a transaction open keep its server; SHOW LEASES on the console tells which, and what they do.";
+	if (wait.client == WAITS_KEPT) {
 		length = text_format(detail, size,
-			"All %u servers of pool %s/%s are lent to %u clients, the longest for %s; %u clients wait.",
-			picture.lent, guest->worker->views[guest->pool]->database_name,
-			guest->worker->views[guest->pool]->user, picture.lent, longest, picture.waiting);
-		describe_holders(guest, detail + length, size - length);
-	} else if (picture.full_since)
-		text_format(detail, size, "PostgreSQL has no free slot for pool %s/%s (53300); %u clients wait.",
-			guest->worker->views[guest->pool]->database_name, guest->worker->views[guest->pool]->user,
-			picture.waiting);
-	else
-		text_format(detail, size,
-			"No server of pool %s/%s could be lent: %u are being connected, %u cleaned, %u closed; %u clients wait.",
-			guest->worker->views[guest->pool]->database_name, guest->worker->views[guest->pool]->user,
-			picture.dialing, picture.cleaning, picture.closing, picture.waiting);
+			"This client's origin is lent as many servers of pool %s/%s as it may have (max_origin_servers); clients that wait: %u.",
+			wait.database, wait.user, wait.pool.waiting);
+		describe_holders(guest, BOUND_SIZE, detail + length, size - length);
+		return;
+	}
+	if (wait.pool.lent > 0) {
+		if (wait.pool.lent < servers_of(&wait.pool))
+			text_format(many, sizeof many, "%u of", wait.pool.lent);
+		length = text_format(detail, size,
+			"%s %u servers of pool %s/%s are lent, the longest for %s; clients that wait: %u.", many,
+			servers_of(&wait.pool), wait.database, wait.user, longest, wait.pool.waiting);
+	} else {
+		length = text_format(detail, size, "Pool %s/%s has no server to lend; clients that wait: %u.",
+			wait.database, wait.user, wait.pool.waiting);
+		*hint = "SHOW POOLS on the console tells what there is; SHOW LEASES, who has it, and what they do.";
+	}
+	if (wait.reach.bound == BOUND_INSTANCE || wait.reach.bound == BOUND_FULL)
+		*hint = "SHOW BUDGET on the console tells who has PostgreSQL's connections; SHOW LEASES, what ours do.";
+	length += describe_bound(&wait, detail + length, size - length);
+	describe_holders(guest, wait.reach.bound, detail + length, size - length);
 }
 
 void guest_notice_wait(struct guest *guest)
 {
 	char detail[WAIT_DETAIL];
+	const char *hint;
 	struct complaint complaint = {
 		.severity = SEVERITY_NOTICE,
 		.sqlstate = SQLSTATE_SUCCESS,
 		.message = "No server connection available in postgres backend, client being queued",
-		.detail = guest_is_bouncers(guest) ? NULL : detail,
 	};
 	struct writer w;
 
-	describe_wait(guest, detail, sizeof detail);
+	if (!guest_is_bouncers(guest)) {
+		describe_wait(guest, detail, sizeof detail, &hint);
+		complaint.detail = detail;
+		complaint.hint = hint;
+	}
 	guest->noticed = true;
 	buf_clear(&guest->worker->out);
 	w = writer_to(&guest->worker->out);
@@ -129,11 +224,48 @@ void guest_notice_wait(struct guest *guest)
 void guest_waited_too_long(struct guest *guest)
 {
 	char detail[WAIT_DETAIL];
+	const char *hint;
 
-	describe_wait(guest, detail, sizeof detail);
+	describe_wait(guest, detail, sizeof detail, &hint);
 	if (guest_is_bouncers(guest))
 		guest_complain(guest, SQLSTATE_PROTOCOL_VIOLATION, "query_wait_timeout", NULL, NULL);
 	else
-		guest_complain(guest, SQLSTATE_TOO_MANY_CONNECTIONS, "query_wait_timeout", detail,
-			"Clients that hold a transaction open keep its server; SHOW LEASES on the console tells which, and what they do.");
+		guest_complain(guest, SQLSTATE_TOO_MANY_CONNECTIONS, "query_wait_timeout", detail, hint);
+}
+
+static enum client_waits waits_for(const struct guest *guest)
+{
+	struct house *house = guest->worker->house;
+	enum client_waits waits;
+
+	lock_take(house->lock);
+	waits = core_client_waits(house->core, guest_ref(guest));
+	lock_drop(house->lock);
+	return waits;
+}
+
+void guest_learned_nothing(struct guest *guest)
+{
+	char detail[WAIT_DETAIL] = "No server connection could be made in time for the first login of its kind.";
+	const char *hint = NULL;
+
+	/* Else it was lent one, which does not answer. */
+	if (!guest_is_bouncers(guest) && waits_for(guest) != WAITS_NOT)
+		describe_wait(guest, detail, sizeof detail, &hint);
+	guest_refuse(guest, SQLSTATE_CANNOT_CONNECT_NOW, "client_login_timeout (server down)", detail, hint);
+}
+
+/* Nothing is told of who holds the places: nobody knows yet who asks. */
+void guest_not_let_in(struct guest *guest)
+{
+	const char *detail = NULL;
+
+	if (guest->state == GUEST_AT_DOOR && !guest->counted)
+		detail = "The pooler has as many files open as it may (ulimit -n), and none was closed in time.";
+	else if (guest->state == GUEST_AT_DOOR && waits_for(guest) == WAITS_AT_PORCH)
+		detail = "Clients of the same user, database, application_name and address are as many as they may be (max_origin_clients), or come faster "
+			 "than they may (origin_login_rate).";
+	else if (guest->state == GUEST_AT_DOOR)
+		detail = "The pooler serves as many clients as it may (max_client_conn), and none was done in time.";
+	guest_refuse(guest, SQLSTATE_CANNOT_CONNECT_NOW, "client_login_timeout", detail, NULL);
 }

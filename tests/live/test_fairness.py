@@ -169,14 +169,16 @@ class Limits(Story):
 
     def a_client_beyond_max_origin_servers_is_told_why_it_waits(self):
         pooler = self.pooler(settings={"default_pool_size": 2, "max_origin_servers": 1, "query_wait_timeout": 2})
-        holder, waits = pooler.client(parameters=GREEDY), pooler.client(parameters=GREEDY)
-        small = pooler.client(parameters=SMALL)
+        holder, waits, small = pooler.client(parameters=GREEDY), pooler.client(parameters=GREEDY), None
         holder.begin()
-        small.value("SELECT 1")
-        waits.send(query("SELECT 1"))
-        error, = waits.expect_closed()
-        self.assertEqual(("53300", "query_wait_timeout"), (error.sqlstate, error.message))
-        self.assertIn("max_origin_servers", error.fields["D"])
+        for beside in (False, True):                            # be there a server that rests, or none
+            if beside:
+                waits, small = pooler.client(parameters=GREEDY), pooler.client(parameters=SMALL)
+                small.value("SELECT 1")
+            waits.send(query("SELECT 1"))
+            error, = waits.expect_closed()
+            self.assertEqual(("53300", "query_wait_timeout"), (error.sqlstate, error.message))
+            self.assertIn("max_origin_servers", error.fields["D"])
 
     def max_origin_clients_makes_the_next_login_wait_at_the_door(self):
         pooler = self.pooler(settings={"max_origin_clients": 2})
@@ -198,6 +200,7 @@ class Limits(Story):
         kept = pooler.client(parameters=GREEDY)
         error = self.refused(pooler.client, parameters=GREEDY, says="client_login_timeout", sqlstate="57P03")
         self.assertIn("max_origin_clients", error.fields["D"])
+        self.assertNotIn("max_client_conn", error.fields["D"])
         self.assertEqual("1", kept.value("SELECT 1"))
 
     def where_all_clients_count_one_too_many_of_an_origin_is_refused(self):

@@ -222,6 +222,35 @@ class T3_who_holds(Story):
         self.assertRegex(error.detail, r'"billing" at 127\.0\.0\.1 holds 3 \(1 idle in transaction, the longest for [^;]*; '
                                        r"1 idle, but kept; 1 at work\)\.")
         self.assertIn("SHOW LEASES", error.hint)
+        self.assertIn("It may have 3 (pool_size).", error.detail)
+
+    def the_limit_that_is_reached_is_named_wherever_it_is(self):
+        quick = {"query_wait_timeout": 2, "query_wait_notify": 0, "client_login_timeout": 3, "leak_interval": 0.2}
+        for limit, who in (("max_db_connections", {"user": "other"}), ("max_user_connections", {"database": "app2"})):
+            pooler = self.pooler(settings={**quick, "default_pool_size": 20, limit: 2})
+            waiter = pooler.client(**who)
+            waiter.value("SELECT 1")
+            holders = [pooler.client(parameters={"application_name": "billing"}) for _ in range(2)]
+            for client in holders:
+                client.begin()
+            waiter.send(query("SELECT 1"))
+            error = waiter.expect_closed(timeout=30)[0]
+            self.assertIn(f"has no server to lend; clients that wait: 1. It may have no more: its "
+                          f"{'database' if limit == 'max_db_connections' else 'user'} has as many as {limit} allows.", error.detail)
+            self.assertRegex(error.detail, "Clients of other users hold 2 of this database" if "user" in who else
+                             r'"billing" at 127\.0\.0\.1 holds 2 of database app \(2 idle in transaction')
+        # Who has not logged in yet is told as much.
+        pooler = self.pooler(settings={**quick, "default_pool_size": 1})
+        holder = pooler.client(parameters={"application_name": "billing"})
+        holder.begin()
+        error = self.refused(pooler.client, parameters={"TimeZone": "Asia/Tokyo"}, says="client_login_timeout (server down)", sqlstate="57P03")
+        self.assertRegex(error.detail, r'All 1 servers of pool app/app are lent, .*"billing" at 127\.0\.0\.1 holds 1')
+        holder.query("ROLLBACK")
+        pooler.console().query("PAUSE")
+        holder.send(query("SELECT 1"))
+        error = holder.expect_closed(timeout=30)[0]
+        self.assertEqual(("Pool app/app is paused (PAUSE on the console); clients that wait: 1.", "RESUME on the console lets them go on."),
+                         (error.detail, error.hint))
 
 
 class T4_abandoned_queries(Story):
