@@ -198,7 +198,7 @@ static const char leaks_head[] =
 	"- and within minutes only what more than doubled the origin: a deploy does not.\n"
 	"\n"
 	"**Servers.** A client has been idle in a transaction for one and a quarter `leak_hold` at least, and four times as long as 99 of 100 "
-	"transactions of its origin; four times `leak_hold` is remarkable in any case (twenty times for tools for people, unless "
+	"pauses in transactions of its origin; four times `leak_hold` is remarkable in any case (twenty times for tools for people, unless "
 	"somebody waits). Or: holds of seconds end by themselves, but four fifths of all leased time is spent so.\n"
 	"\n"
 	"**Threads.** A client on this machine whose process pgweir may look into (/proc, as its own user or as root; TCP over loopback) shows how many threads "

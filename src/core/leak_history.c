@@ -110,6 +110,21 @@ static double select_value(double *values, size_t count, size_t place)
 	return values[place];
 }
 
+/* A single step, wherever in the window it is, is the same slope in most pairs; but only one half has seen any. */
+static bool rises_in_both_halves(const struct sample *samples, unsigned count, uint32_t (*value)(const struct sample *))
+{
+	int balance[2] = { 0, 0 };
+
+	for (unsigned i = 0; i < count; i++) {
+		unsigned half = i >= count / 2, end = half ? count : count / 2;
+
+		for (unsigned j = i + 1; j < end; j++)
+			balance[half] += (value(&samples[j]) > value(&samples[i])) -
+				(value(&samples[j]) < value(&samples[i]));
+	}
+	return balance[0] > 0 && balance[1] > 0;
+}
+
 struct trend history_trend(const struct sample *samples, unsigned count, uint32_t (*value)(const struct sample *))
 {
 	double slopes[HISTORY_LENGTH * (HISTORY_LENGTH - 1) / 2];
@@ -132,7 +147,8 @@ struct trend history_trend(const struct sample *samples, unsigned count, uint32_
 	if (n == 0)
 		return trend;
 	trend.slope = select_value(slopes, n, n / 2);
-	trend.robust = count >= 6 && trend.slope > 0 && up >= down + n * 6 / 10;
+	trend.robust = count >= 6 && trend.slope > 0 && up >= down + n * 6 / 10 &&
+		rises_in_both_halves(samples, count, value);
 	return trend;
 }
 

@@ -359,7 +359,7 @@ static void holds_in_equal_steps_are_a_scheduled_task(void **state)
 		rest(b, 12);
 	}
 	assert_leak(b, "L12");
-	assert_non_null(strstr(leak_of(b)->evidence, "2 more begin to every 1 min"));
+	assert_non_null(strstr(leak_of(b)->evidence, "2 more begin every 1 min"));
 }
 
 static void a_result_that_nobody_reads_is_told(void **state)

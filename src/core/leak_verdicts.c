@@ -140,21 +140,22 @@ static void holds_evidence(const struct signs *signs, const struct leak_facts *f
 	text_duration(beat, sizeof beat, signs->beat ? signs->beat : signs->slow_median);
 	if (signs->beat)
 		text_format(v->evidence, sizeof v->evidence,
-			"clients idle in a transaction: %u, the oldest for %s; %u more begin to every %s",
-			facts->holding, oldest, signs->beat_size, beat);
+			"clients idle in a transaction: %u, the oldest for %s; %u more begin every %s", facts->holding,
+			oldest, signs->beat_size, beat);
 	else if (signs->slow && !signs->outlier)
 		text_format(v->evidence, sizeof v->evidence,
-			"%u transactions that ended lately had sat idle for seconds, half of them for up to %s; %u percent of the time for which servers "
+			"pauses of seconds in transactions that ended lately: %u, half of them up to %s; %u percent of the time for which servers "
 			"were leased they did nothing",
 			signs->slow_blocks, beat, signs->hold_percent);
-	else if (signs->habit)
-		text_format(v->evidence, sizeof v->evidence,
-			"clients idle in a transaction: %u, the oldest for %s; 99 of 100 transactions of this origin were idle for less than %s",
-			facts->holding, oldest, habit);
 	else
 		text_format(v->evidence, sizeof v->evidence,
-			"clients idle in a transaction: %u, the oldest for %s; no transaction of this origin has ended yet",
-			facts->holding, oldest);
+			"clients idle in a transaction: %u, the oldest for %s; %s%s", facts->holding, oldest,
+			facts->transactions == 0    ? "no transaction of this origin has ended yet"
+				: signs->habit == 0 ? "no other pause in a transaction of this origin is known"
+				: spread_count(&facts->blocks) < 100
+				? "no pause in a transaction of this origin that ended was longer than "
+				: "99 of 100 pauses in transactions of this origin were shorter than ",
+			facts->transactions > 0 && signs->habit > 0 ? habit : "");
 }
 
 static void holds_verdict(const struct signs *signs, const struct leak_rules *rules, const struct leak_facts *facts,

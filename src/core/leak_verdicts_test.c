@@ -107,6 +107,46 @@ static void severity_follows_growth_and_who_waits(void **state)
 	assert_int_equal(leak_of(b)->exhausted_in, 0);
 }
 
+static void what_is_said_of_other_pauses_is_true_of_them(void **state)
+{
+	struct bench *b = *state;
+
+	hold(b, 1);
+	b->facts.oldest_hold = 4 * rules.hold;
+	rest(b, 1);
+	assert_non_null(strstr(leak_of(b)->evidence, "; no transaction of this origin has ended yet"));
+	/* Others that were never idle. */
+	b->facts.transactions = 1000;
+	rest(b, 1);
+	assert_non_null(strstr(leak_of(b)->evidence, "; no other pause in a transaction of this origin is known"));
+	spread_add(&b->facts.blocks, SECOND_US);
+	rest(b, 1);
+	assert_non_null(
+		strstr(leak_of(b)->evidence, "; no pause in a transaction of this origin that ended was longer than "));
+	for (unsigned i = 0; i < 100; i++)
+		spread_add(&b->facts.blocks, SECOND_US);
+	rest(b, 1);
+	assert_non_null(
+		strstr(leak_of(b)->evidence, "; 99 of 100 pauses in transactions of this origin were shorter than "));
+}
+
+static void what_began_at_once_does_not_grow(void **state)
+{
+	struct bench *b = *state;
+
+	/* Of an origin that is hardly known, where leak_hold is a few looks. */
+	rest(b, 3);
+	hold(b, 3);
+	b->facts.oldest_hold = 2 * rules.hold;
+	for (unsigned i = 0; i < 60; i++) {
+		rest(b, 1);
+		assert_true(!leak_of(b) || leak_of(b)->severity == SEVERITY_LOW);
+		assert_true(!leak_of(b) || leak_of(b)->exhausted_in == 0);
+	}
+	assert_non_null(leak_of(b));
+	assert_int_equal(b->news_count, 1);
+}
+
 static void the_forecast_is_what_is_left_by_the_slope(void **state)
 {
 	struct bench *b = *state;
@@ -345,6 +385,8 @@ int main(void)
 		STORY(what_ends_one_by_one_is_a_habit),
 		STORY(a_hold_that_comes_and_goes_does_not_flap),
 		STORY(severity_follows_growth_and_who_waits),
+		STORY(what_is_said_of_other_pauses_is_true_of_them),
+		STORY(what_began_at_once_does_not_grow),
 		STORY(the_forecast_is_what_is_left_by_the_slope),
 		STORY(confidence_only_rises),
 		STORY(a_full_pool_at_rest_gets_no_verdict),
