@@ -141,7 +141,7 @@ static void leak_update(struct leak *leak, const struct verdict *verdict)
 		text_copy(leak->evidence, sizeof leak->evidence, verdict->evidence);
 }
 
-static void leak_begin(struct leak_book *book, struct course *course, uint32_t origin, time_us now,
+static void leak_begin(struct leak_book *book, struct course *course, uint32_t origin, enum track track, time_us now,
 	const struct verdict *verdict, struct news *news)
 {
 	struct leak *leak;
@@ -153,6 +153,10 @@ static void leak_begin(struct leak_book *book, struct course *course, uint32_t o
 		return;
 	leak->number = ++book->last_number;
 	leak->origin = origin;
+	leak->of = track == TRACK_CLIENTS ? LEAK_OF_CLIENTS
+		: track == TRACK_HOLDS    ? LEAK_OF_HOLDS
+		: track == TRACK_UNREAD   ? LEAK_OF_RESULTS
+					  : LEAK_OF_OTHERS;
 	leak->since = now;
 	leak->pattern = verdict->pattern;
 	leak->severity = verdict->severity;
@@ -238,7 +242,7 @@ static void follow(struct leak_book *book, struct origin_memory *memory, enum tr
 	verdict_of(track, signs, rules, facts, course, &verdict);
 	if (!course->leak) {
 		if (verdict.begins)
-			leak_begin(book, course, memory->origin, signs->now, &verdict, news);
+			leak_begin(book, course, memory->origin, track, signs->now, &verdict, news);
 		return;
 	}
 	if (verdict.begins || verdict.lasts) {

@@ -118,11 +118,15 @@ enum leak_severity {
 	SEVERITY_URGENT
 }; /* urgent: somebody waits for it, or it ends soon */
 
+/* What is left behind; the family says what that costs. */
+enum leak_of { LEAK_OF_CLIENTS, LEAK_OF_HOLDS, LEAK_OF_RESULTS, LEAK_OF_OTHERS };
+
 #define LEAK_EVIDENCE 320
 
 struct leak {
 	uint32_t number; /* of this verdict; not given again */
 	uint32_t origin;
+	enum leak_of of;
 	const struct leak_pattern *pattern;
 	enum leak_family family; /* what it costs here: in session mode a forgotten client holds a server as well */
 	enum leak_severity severity;

@@ -32,12 +32,13 @@ static void count(const struct guest *guest, struct breakdown_counts *counts)
 	const struct worker *worker = guest->worker;
 	const struct channel *channel = guest->state == GUEST_LENT ? guest->channel : NULL;
 	const struct habits *habits = &guest->habits;
+	struct account account = habits_account(guest);
 	time_us age;
 
 	counts->clients = 1;
 	counts->transactions = habits->transactions;
-	counts->executing = habits->executing;
-	counts->in_block_time = habits->in_block;
+	counts->executing = account.executing;
+	counts->in_block_time = account.in_block;
 	if (habits->rest_since && guest->state != GUEST_WAITING) {
 		age = worker->now - habits->rest_since;
 		counts->quiet = age >= worker->config->leak_quiet;

@@ -229,8 +229,8 @@ static void add_to_ledger(struct worker *worker, struct snapshot *snapshot, cons
 	row->transactions = habits->transactions;
 	row->parked = account.parked;
 	row->waited = account.waiting;
-	row->executing = habits->executing;
-	row->in_block = habits->in_block;
+	row->executing = account.executing;
+	row->in_block = account.in_block;
 	row->sending = account.sending;
 	row->received = account.received;
 	row->sent = account.sent;

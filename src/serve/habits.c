@@ -69,16 +69,27 @@ void habits_arrive(struct guest *guest)
 		share->facts.logins_while_quiet++;
 }
 
+static bool pauses(const struct guest *guest)
+{
+	const struct channel *channel = guest->channel;
+
+	return channel && channel->guest == guest && track_quiet(&channel->track) && channel->track.status != 'I' &&
+		!channel->unprepared;
+}
+
+/* For how long it has been idle in its block by now. */
+static time_us pause_of(const struct guest *guest)
+{
+	return pauses(guest) ? guest->worker->now - guest->channel->quiet_since : 0;
+}
+
 /* The pause in a block that has just ended, if there was one. */
 static void end_pause(struct guest *guest, struct share *share)
 {
-	struct channel *channel = guest->channel;
-	time_us pause;
+	time_us pause = pause_of(guest);
 
-	if (!channel || channel->guest != guest || !track_quiet(&channel->track) || channel->track.status == 'I' ||
-		channel->unprepared)
+	if (!pauses(guest))
 		return;
-	pause = guest->worker->now - channel->quiet_since;
 	guest->habits.in_block += pause;
 	if (!share)
 		return;
@@ -106,6 +117,8 @@ void account_add(struct account *to, const struct account *more)
 {
 	to->parked += more->parked;
 	to->waiting += more->waiting;
+	to->executing += more->executing;
+	to->in_block += more->in_block;
 	to->sending += more->sending;
 	to->received += more->received;
 	to->sent += more->sent;
@@ -118,6 +131,8 @@ struct account habits_account(const struct guest *guest)
 	time_us now = guest->worker->now;
 	struct account account = { .parked = habits->rested,
 		.waiting = habits->waited,
+		.executing = habits->executing,
+		.in_block = habits->in_block,
 		.sending = habits->sending,
 		.received = habits->received,
 		.sent = habits->sent };
@@ -128,6 +143,9 @@ struct account habits_account(const struct guest *guest)
 		account.waiting += now - guest->wants_since;
 	if (channel && channel->unread_since)
 		account.sending += now - channel->unread_since;
+	if (channel && channel->query_since && !track_quiet(&channel->track))
+		account.executing += now - channel->query_since;
+	account.in_block += pause_of(guest);
 	return account;
 }
 
@@ -139,6 +157,7 @@ void habits_leave(struct guest *guest)
 
 	if (!guest->habits.arrived)
 		return;
+	account = habits_account(guest); /* with the pause that ends now */
 	end_pause(guest, share);
 	if (!share)
 		return;
@@ -147,7 +166,6 @@ void habits_leave(struct guest *guest)
 	if (channel && channel->guest == guest && !track_idle(&channel->track))
 		share->facts.cancels++;
 	share->facts.dead_peers += guest->peer_died;
-	account = habits_account(guest);
 	/* Whom the survey that is going on has looked at is in its sum; he is not counted twice. */
 	account_add(guest->handle.slot < guest->worker->survey_slot ? &share->leaving : &share->gone, &account);
 	note_leaving(guest, share);

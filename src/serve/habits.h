@@ -12,7 +12,7 @@ struct text;
 
 /* What has been summed of a client up to this moment, and of an origin's. */
 struct account {
-	time_us parked, waiting, sending;
+	time_us parked, waiting, executing, in_block, sending;
 	uint64_t received, sent; /* bytes */
 };
 void account_add(struct account *, const struct account *more);

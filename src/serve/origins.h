@@ -19,8 +19,9 @@
 struct share {
 	uint32_t number; /* of the origin that it counts for; another than the place's: it is out of date */
 	struct leak_facts facts;
-	/* What most clients that look forgotten began with (by majority vote), and what the oldest hold is doing. */
-	char voted[ORIGIN_WORDS], held[ORIGIN_WORDS];
+	/* What most clients that look forgotten began with (by majority vote), what the oldest hold is doing, and of what the result is that is unread for
+	 * longest. */
+	char voted[ORIGIN_WORDS], held[ORIGIN_WORDS], unread[ORIGIN_WORDS];
 	uint32_t votes;
 	struct account gone, leaving,
 		here;        /* of clients that have left; during a survey that had counted them; that are here */

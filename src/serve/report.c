@@ -36,12 +36,34 @@ static void escape(char *out, size_t size, const char *from)
 	text_escape(out, size, span_text(from));
 }
 
-static void fill_words(
-	const struct survey_row *row, char *route, size_t route_size, char *statement, size_t statement_size)
+/* Of what costs most, of an origin as a whole. */
+static const char *words_of(const struct survey_row *row)
 {
-	const char *words = row->facts.holding > 0 && row->held[0] ? row->held
-		: row->votes > 0                                   ? row->voted
-								   : row->held;
+	if (row->facts.holding > 0 && row->held[0])
+		return row->held;
+	if (row->facts.unread > 0 && row->unread[0])
+		return row->unread;
+	return row->votes > 0 ? row->voted : row->held;
+}
+
+/* Of what leaks; it may be one of several leaks of its origin. */
+static const char *words_of_leak(const struct survey_row *row, enum leak_of of)
+{
+	switch (of) {
+	case LEAK_OF_CLIENTS:
+		return row->votes > 0 ? row->voted : "";
+	case LEAK_OF_HOLDS:
+		return row->held;
+	case LEAK_OF_RESULTS:
+		return row->unread;
+	case LEAK_OF_OTHERS:
+		break;
+	}
+	return words_of(row);
+}
+
+static void fill_words(const char *words, char *route, size_t route_size, char *statement, size_t statement_size)
+{
 	struct tags tags;
 
 	tags_read(span_text(words), &tags);
@@ -104,8 +126,8 @@ static void fill_origin(struct origin_row *out, const struct survey_row *row, co
 		.cancels = facts->cancels,
 		.abandoned = facts->abandoned,
 		.dead_peers = facts->dead_peers,
-		.executing_time = facts->executing_time,
-		.in_block_time = facts->in_block_time,
+		.executing_time = row->account.executing,
+		.in_block_time = row->account.in_block,
 		.parked_time = row->account.parked,
 		.waiting_time = row->account.waiting,
 		.sending_time = row->account.sending,
@@ -124,7 +146,7 @@ static void fill_origin(struct origin_row *out, const struct survey_row *row, co
 	escape(out->address, sizeof out->address, origin->address);
 	escape(out->process, sizeof out->process, origin->process);
 	text_copy(out->driver, sizeof out->driver, drivers[origin->driver]);
-	fill_words(row, out->route, sizeof out->route, out->statement, sizeof out->statement);
+	fill_words(words_of(row), out->route, sizeof out->route, out->statement, sizeof out->statement);
 }
 
 static const struct origin_row *row_of(const struct report *report, uint32_t number)
@@ -135,8 +157,16 @@ static const struct origin_row *row_of(const struct report *report, uint32_t num
 	return NULL;
 }
 
+static const struct survey_row *survey_row_of(const struct letter_survey *letter, uint32_t number)
+{
+	for (size_t i = 0; i < letter->count; i++)
+		if (letter->rows[i].number == number)
+			return &letter->rows[i];
+	return NULL;
+}
+
 static void fill_leak(struct leak_row *out, const struct leak *leak, const struct report *report,
-	const struct report *before, time_us wall_offset)
+	const struct report *before, const struct survey_row *row, time_us wall_offset)
 {
 	static const char *const families[] = {
 		[FAMILY_CLIENT] = "client", [FAMILY_SERVER] = "server", [FAMILY_NOT_US] = "not us"
@@ -174,10 +204,10 @@ static void fill_leak(struct leak_row *out, const struct leak *leak, const struc
 	text_copy(out->database, sizeof out->database, origin->database);
 	text_copy(out->application_name, sizeof out->application_name, origin->application_name);
 	text_copy(out->address, sizeof out->address, origin->address);
-	if (origin->statement[0]) {
-		text_copy(out->route, sizeof out->route, origin->route);
-		text_copy(out->statement, sizeof out->statement, origin->statement);
-	}
+	/* Between two that show it, the last one's words stand. */
+	if (row && words_of_leak(row, leak->of)[0])
+		fill_words(words_of_leak(row, leak->of), out->route, sizeof out->route, out->statement,
+			sizeof out->statement);
 }
 
 /* key="value"; what is in it is escaped already, but for the quotes. */
@@ -213,6 +243,12 @@ void report_log(const struct leak_change *change, const struct report *report)
 
 		text_format(line + length, sizeof line - length, " exhausted_in_s=%lld",
 			(long long)(leak->exhausted_in / SECOND_US));
+	}
+	if (change->kind == LEAK_ENDED) {
+		size_t length = strlen(line);
+
+		text_format(line + length, sizeof line - length, " lasted_s=%lld",
+			(long long)((change->leak.ended - change->leak.since) / SECOND_US));
 	}
 	add_word(line, sizeof line, "name", leak->name);
 	add_word(line, sizeof line, "user", leak->user);
@@ -251,8 +287,11 @@ struct report *report_make(
 		if ((row->facts.clients > 0 || row->facts.logins > 0) && copy_names(house, row, &names))
 			fill_origin(&report->origins[report->origin_count++], row, &names);
 	}
-	for (; report->leak_count < leaks; report->leak_count++)
-		fill_leak(
-			&report->leaks[report->leak_count], leak_at(book, report->leak_count), report, before, offset);
+	for (; report->leak_count < leaks; report->leak_count++) {
+		const struct leak *leak = leak_at(book, report->leak_count);
+
+		fill_leak(&report->leaks[report->leak_count], leak, report, before, survey_row_of(letter, leak->origin),
+			offset);
+	}
 	return report;
 }

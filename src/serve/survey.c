@@ -96,7 +96,7 @@ static void forget_moment(struct share *share)
 	account_add(&share->gone, &share->leaving);
 	share->leaving = share->here = (struct account){ 0 };
 	share->votes = 0;
-	share->held[0] = 0;
+	share->held[0] = share->unread[0] = 0;
 }
 
 static void note_oldest(time_us *oldest, time_us age)
@@ -135,11 +135,19 @@ static void look_at_rest(struct worker *worker, struct share *share, const struc
 		vote(share, guest->habits.first);
 }
 
+/* Without its literals. */
+static void copy_clean(char out[ORIGIN_WORDS], const void *words, size_t length)
+{
+	char clean[ORIGIN_WORDS * 2];
+
+	redact_sql(clean, sizeof clean, span_of(words, length));
+	text_copy(out, ORIGIN_WORDS, clean);
+}
+
 static void look_at_lease(struct worker *worker, struct share *share, const struct guest *guest)
 {
 	struct leak_facts *facts = &share->facts;
 	struct channel *channel = guest->channel;
-	char clean[ORIGIN_WORDS * 2];
 	time_us age;
 
 	facts->lent++;
@@ -148,6 +156,8 @@ static void look_at_lease(struct worker *worker, struct share *share, const stru
 	if (channel->unread_since) {
 		age = worker->now - channel->unread_since;
 		facts->unread += age >= worker->config->leak_hold;
+		if (age > facts->oldest_unread && age >= worker->config->leak_hold)
+			copy_clean(share->unread, channel->statement, channel->statement_length);
 		note_oldest(&facts->oldest_unread, age);
 	}
 	if (channel->track.status == 'I' || !track_quiet(&channel->track))
@@ -158,8 +168,7 @@ static void look_at_lease(struct worker *worker, struct share *share, const stru
 	facts->failed += age >= worker->config->leak_hold && channel->track.status == 'E';
 	if (age > facts->oldest_hold) {
 		facts->oldest_hold = age;
-		redact_sql(clean, sizeof clean, span_of(channel->opening, channel->opening_length));
-		text_copy(share->held, sizeof share->held, clean);
+		copy_clean(share->held, channel->opening, channel->opening_length);
 	}
 }
 
@@ -240,6 +249,8 @@ static void add_share(struct survey_row *row, struct share *share)
 {
 	if (share->facts.oldest_hold > row->facts.oldest_hold)
 		text_copy(row->held, sizeof row->held, share->held);
+	if (share->facts.oldest_unread > row->facts.oldest_unread)
+		text_copy(row->unread, sizeof row->unread, share->unread);
 	if (share->votes > row->votes) {
 		text_copy(row->voted, sizeof row->voted, share->voted);
 		row->votes = share->votes;

@@ -94,7 +94,7 @@ class The_ledger(Story):
     def an_origins_account_is_that_of_all_its_clients(self):
         pooler = self.pooler(settings={**QUICK, "default_pool_size": 1, "workers": 2})
         names = {"application_name": "sums"}
-        sums = ("parked_time", "waiting_time", "sending_time", "received", "sent")
+        sums = ("parked_time", "waiting_time", "executing_time", "in_transaction_time", "sending_time", "received", "sent")
         clients = [pooler.client(parameters=names) for _ in range(4)]
         clients[0].begin()
         for client in clients[1:]:
@@ -108,7 +108,8 @@ class The_ledger(Story):
         wanted = {key: sum(float(row[key]) for row in account) for key in sums}
         self.assertGreater(wanted["sent"], 9000)
         row = self._origin(pooler, "sums", quiet=4, received=int(wanted["received"]), sent=int(wanted["sent"]))
-        self.assertAlmostEqual(wanted["waiting_time"], float(row["waiting_time"]), delta=0.01)
+        for key in ("waiting_time", "executing_time", "in_transaction_time"):
+            self.assertAlmostEqual(wanted[key], float(row[key]), delta=0.01)
         self.assertGreater(float(row["parked_time"]), wanted["parked_time"])
         # What they did stays when they are gone, once.
         for client in clients[:3]:
@@ -202,6 +203,27 @@ class The_ledger(Story):
         account, = [each for each in pooler.show("LEDGER") if each["application_name"] == "deaf"]
         self.assertEqual("sending", account["state"])
         self.assertGreater(float(account["sending_time"]), 0.5)
+
+    def each_leak_of_an_origin_has_its_own_statement(self):
+        pooler = self.pooler(settings=QUICK)
+        deaf, holder = [pooler.client(parameters={"application_name": "both"}) for _ in range(2)]
+        deaf.send(query("SELECT repeat('x', 1000) FROM generate_series(1, 200000)"))
+        holder.begin()
+        holder.query("SELECT 'held'")
+        leaks = wait_until("both are named", lambda: len(pooler.show("LEAKS")) == 2 and pooler.show("LEAKS"))
+        said = {row["pattern"]: row["statement"] for row in leaks}
+        self.assertEqual("SELECT repeat(?, ?) FROM generate_series(?, ?)", said.pop("L17"))
+        self.assertEqual(["SELECT ?"], list(said.values()))
+        # What goes on is counted while it does.
+        account, = [each for each in pooler.show("LEDGER") if each["state"] == "idle in transaction"]
+        self.assertGreater(float(account["in_transaction_time"]), 0.8)
+        account, = [each for each in pooler.show("LEDGER") if each["state"] == "sending"]
+        self.assertGreater(float(account["executing_time"]), 0.8)
+        holder.close()
+        deaf.close()
+        row = self._origin(pooler, "both", clients=0)
+        self.assertGreater(float(row["in_transaction_time"]), 0.8)
+        wait_until("they end", lambda: len(re.findall(r"leak ended: .* lasted_s=\d+ name=", pooler.log())) == 2)
 
     def whoever_waits_behind_a_lease_is_named(self):
         pooler = self.pooler(settings={**QUICK, "default_pool_size": 1, "workers": 2})
