@@ -46,6 +46,7 @@ static void everyday_statements_leave_nothing(void **state)
 		{ "SELECT temp, \"temporary\" FROM weather AS temp; UPDATE weather SET temp = 1", 0 },
 		{ "INSERT INTO weather (temp) SELECT temp FROM temporary", LOOK_INSERT },
 		{ "DELETE FROM t WHERE id = ANY ($1)", 0 }, { "COPY t (a, b) FROM STDIN", LOOK_INSERT },
+		{ "COPY (SELECT 1) TO STDOUT", LOOK_INSERT },
 		{ "WITH x AS (SELECT 1) SELECT row_number() OVER (PARTITION BY a) FROM x", 0 },
 		{ "SAVEPOINT a; RELEASE a", 0 }, { "DECLARE c CURSOR FOR SELECT 1", 0 }, { "FETCH 10 FROM c", 0 },
 		{ "SET LOCAL work_mem = '1GB'", 0 }, { "set transaction isolation level serializable", 0 },
