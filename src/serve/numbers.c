@@ -118,76 +118,21 @@ bool numbers_wanted(const struct guest *guest, struct span in, struct frame fram
 		asks(guest, span_of(in.at + FRAME_HEADER, frame.body), frame.type);
 }
 
-/* In front of a Bind: Close, Parse, Bind, Execute, and Close of both. All may be skipped, and then what they were for is skipped too. */
-static bool discard_in_batch(struct guest *guest)
-{
-	static const struct {
-		char type;
-		enum track_kind kind;
-		char before; /* of the name: what is closed; 0: nothing */
-	} messages[] = { { 'C', TRACK_CLOSE, 'S' }, { 'P', TRACK_PARSE, 0 }, { 'B', TRACK_BIND, 0 },
-		{ 'E', TRACK_EXECUTE, 0 }, { 'C', TRACK_CLOSE, 'P' }, { 'C', TRACK_CLOSE, 'S' } };
-	struct outbox *o = &guest->worker->to_server;
-	char name[64];
-	size_t length, i;
-
-	text_format(name, sizeof name, "%snumbers", statement_prefix(guest->worker->house->statements));
-	length = strlen(name) + 1;
-	for (i = 0; i < sizeof messages / sizeof messages[0]; i++) {
-		struct buf body = { 0 };
-		bool ok = !messages[i].before || buf_add(&body, &messages[i].before, 1);
-
-		ok = ok && buf_add(&body, name, length);
-		if (messages[i].type == 'P') /* no types */
-			ok = ok && buf_add(&body, discard, sizeof discard) && buf_add(&body, "\0", 2);
-		else if (messages[i].type == 'B') /* no formats, no values */
-			ok = ok && buf_add(&body, name, length) && buf_add(&body, "\0\0\0\0\0", 6);
-		else if (messages[i].type == 'E') /* all rows */
-			ok = ok && buf_add(&body, "\0\0\0", 4);
-		if (!ok)
-			guest_complain(guest, SQLSTATE_OUT_OF_MEMORY, "out of memory", NULL, NULL);
-		ok = ok && relay_owe(guest, messages[i].kind, TRACK_OURS, messages[i].type == 'E' ? TAG_NUMBERS : 0);
-		if (ok) {
-			relay_header(outbox_room(o, FRAME_HEADER), messages[i].type, body.length);
-			outbox_copy(o, body.at + body.start, body.length);
-		}
-		buf_fini(&body);
-		if (!ok)
-			return false;
-	}
-	return true;
-}
-
-enum numbers_step numbers_before(struct guest *guest, uint32_t marks, bool extended, struct span text)
+enum ahead numbers_before(struct guest *guest, uint32_t marks, bool extended, struct span text)
 {
 	struct channel *channel = guest->channel;
 	const struct numbers *n = &channel->remains.numbers;
-	const struct track *track = &channel->track;
 
 	if (!n->strange || n->took || !may_ask(marks, text) || are_own(channel))
-		return NUMBERS_GO;
-	if (extended || track->open)
-		return discard_in_batch(guest) ? NUMBERS_GO : NUMBERS_STOP;
-	if (track_copies(track))
-		return NUMBERS_GO; /* it ends the COPY with an error, and is no more than that */
-	if (track_readies(track) > 0) {
-		channel->remains.held = true;
-		stream_pause(guest->stream);
-		return NUMBERS_WAIT;
-	}
-	if (track->status == 'E' || channel->failing) {
-		/* Nothing is done there but a ROLLBACK; and what stands behind that, in one message, would be told. */
-		if (!(marks & LOOK_CURRVAL) || !memchr(text.at, ';', text.length))
-			return NUMBERS_GO;
+		return AHEAD_GO;
+	/* What stands behind the ROLLBACK, in one message, would be told. */
+	if (!extended && ahead_in_vain(channel) && (marks & LOOK_CURRVAL) && memchr(text.at, ';', text.length)) {
 		guest_complain(guest, SQLSTATE_IN_FAILED_TRANSACTION,
 			"numbers of sequences can not be asked for in the message that ends a failed transaction", NULL,
 			"Send ROLLBACK by itself.");
-		return NUMBERS_STOP;
+		return AHEAD_STOP;
 	}
-	if (channel_ask(channel, span_text(discard), TAG_NUMBERS))
-		return NUMBERS_GO;
-	guest_complain(guest, SQLSTATE_OUT_OF_MEMORY, "out of memory", NULL, NULL);
-	return NUMBERS_STOP;
+	return ahead_send(guest, span_text(discard), TAG_NUMBERS, extended);
 }
 
 bool numbers_begin(struct channel *channel)

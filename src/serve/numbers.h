@@ -2,6 +2,7 @@
 #define PGWEIR_SERVE_NUMBERS_H
 
 #include "core/event.h"
+#include "serve/ahead.h"
 #include "session/look.h"
 #include "wire/frame.h"
 
@@ -20,14 +21,8 @@ struct numbers {
 	struct client_ref taker; /* the one */
 };
 
-enum numbers_step {
-	NUMBERS_GO,
-	NUMBERS_WAIT, /* the message waits for what was sent before it; its stream is paused */
-	NUMBERS_STOP  /* the client was ended */
-};
-
 /* A message with these marks is to be sent next, as one of the extended protocol or not. */
-enum numbers_step numbers_before(struct guest *, uint32_t marks, bool extended, struct span text);
+enum ahead numbers_before(struct guest *, uint32_t marks, bool extended, struct span text);
 
 /* It is sent. True: its client keeps the server for a number that it may have taken there, since somebody in this database asks for numbers. */
 bool numbers_mark(struct channel *, uint32_t marks);

@@ -43,9 +43,9 @@ static enum step take_deallocate(struct guest *guest, struct statement *statemen
 	return STEP_TAKEN;
 }
 
-static enum step look_step(enum numbers_step step)
+static enum step look_step(enum ahead step)
 {
-	return step == NUMBERS_GO ? STEP_FORWARD : step == NUMBERS_WAIT ? STEP_WAIT : STEP_STOP;
+	return step == AHEAD_GO ? STEP_FORWARD : step == AHEAD_WAIT ? STEP_WAIT : STEP_STOP;
 }
 
 static enum step take_query(struct guest *guest, struct span in, struct frame frame)

@@ -664,7 +664,7 @@ enum step relay_bind(struct guest *guest, struct span in, struct frame frame)
 			unseen = LOOK_UNKNOWN | LOOK_UNNAMED; /* nobody looked at it */
 		else if (name.length > 0)
 			unseen = LOOK_EXECUTE; /* made by SQL's PREPARE, or it is not there */
-		if (unseen && remains_run(guest, unseen, true) != NUMBERS_GO)
+		if (unseen && remains_run(guest, unseen, true) != AHEAD_GO)
 			return STEP_STOP;
 		return relay_owe(guest, TRACK_BIND, 0, 0) ? STEP_FORWARD : STEP_STOP;
 	}

@@ -379,6 +379,9 @@ static void take_own(struct channel *channel, uint32_t tag)
 			numbers_discarded(channel);
 		channel->setup_failed = false;
 		break;
+	case TAG_PLANS:
+		channel->setup_failed = false;
+		break;
 	case TAG_NATURE:
 		break;
 	case TAG_LISTEN:

@@ -247,7 +247,7 @@ static void take_look(struct guest *guest, struct span text, const struct look *
 static void look_beneath(const struct catalog *catalog, struct span text, struct look *look)
 {
 	if (!catalog) {
-		look->marks |= look->marks & LOOK_CALLS ? LOOK_UNKNOWN : 0;
+		look->marks |= look->marks & LOOK_CALLS ? LOOK_UNKNOWN | LOOK_TEMPORARY | LOOK_IN_FRONT : 0;
 		return;
 	}
 	if (catalog_look(catalog, text, look) && (look->marks & LOOK_SETTINGS))
@@ -294,26 +294,37 @@ static uint32_t ask_marks(const struct channel *channel, const struct catalog *c
 	return !catalog && (marks & (LOOK_CALLS | LOOK_UNKNOWN)) ? marks | LOOK_CURRVAL : marks;
 }
 
-enum numbers_step remains_run(struct guest *guest, uint32_t marks, bool extended)
+/* What must be said on this server before a statement with these marks. A temporary table is to come in front of what plans mean, those of functions
+ * and of SQL's PREPARE. PostgreSQL looks at them again when a session makes its first; one that was used before has made that. */
+static enum ahead go_ahead(struct guest *guest, uint32_t marks, bool extended, struct span text)
 {
-	enum numbers_step step = NUMBERS_GO;
+	enum ahead step = numbers_before(guest, marks, extended, text);
+
+	if (step != AHEAD_GO || !(marks & LOOK_IN_FRONT) || is_pinned(&guest->channel->remains, PIN_TEMPORARY))
+		return step;
+	return ahead_send(guest, span_text("DISCARD PLANS"), TAG_PLANS, extended);
+}
+
+enum ahead remains_run(struct guest *guest, uint32_t marks, bool extended)
+{
+	enum ahead step = AHEAD_GO;
 
 	if (remains_matter(guest))
-		step = numbers_before(guest, run_marks(guest->channel, marks), extended, span_of("", 0));
-	if (step == NUMBERS_GO)
+		step = go_ahead(guest, run_marks(guest->channel, marks), extended, span_of("", 0));
+	if (step == AHEAD_GO)
 		remains_mark(guest->channel, marks);
 	return step;
 }
 
-enum numbers_step remains_look(struct guest *guest, struct span text, bool whole)
+enum ahead remains_look(struct guest *guest, struct span text, bool whole)
 {
 	const struct catalog *catalog;
-	enum numbers_step step;
+	enum ahead step;
 	struct look look;
 
 	if (!remains_matter(guest)) {
 		remains_look_reset(guest, text);
-		return NUMBERS_GO;
+		return AHEAD_GO;
 	}
 	catalog = catalogs_see(guest);
 	look_at(text, &look);
@@ -321,13 +332,13 @@ enum numbers_step remains_look(struct guest *guest, struct span text, bool whole
 	/* What is not here yet may say anything. */
 	if (!whole)
 		look.marks |= LOOK_UNKNOWN | LOOK_UNNAMED | LOOK_INSERT;
-	step = numbers_before(guest, ask_marks(guest->channel, catalog, &look), false, text);
-	if (step != NUMBERS_GO)
+	step = go_ahead(guest, ask_marks(guest->channel, catalog, &look), false, text);
+	if (step != AHEAD_GO)
 		return step;
 	if (look.marks || look.prepared)
 		take_look(guest, text, &look);
 	note_blind(guest, catalog, text);
-	return NUMBERS_GO;
+	return AHEAD_GO;
 }
 
 bool remains_look_statement(struct guest *guest, struct statement *statement)
@@ -348,21 +359,20 @@ bool remains_look_statement(struct guest *guest, struct statement *statement)
 	}
 	look_at(statement_text(statement), &look);
 	look_beneath(catalog, statement_text(statement), &look);
-	if (numbers_before(guest, ask_marks(guest->channel, catalog, &look), true, statement_text(statement)) !=
-		NUMBERS_GO)
+	if (go_ahead(guest, ask_marks(guest->channel, catalog, &look), true, statement_text(statement)) != AHEAD_GO)
 		return false;
 	take_look(guest, statement_text(statement), &look);
 	note_blind(guest, catalog, statement_text(statement));
 	return true;
 }
 
-enum numbers_step remains_look_function(struct guest *guest, uint32_t oid)
+enum ahead remains_look_function(struct guest *guest, uint32_t oid)
 {
 	uint32_t marks = look_function(oid);
-	enum numbers_step step = remains_run(guest, marks, false);
+	enum ahead step = remains_run(guest, marks, false);
 	char text[40];
 
-	if (step != NUMBERS_GO || !marks || !remains_matter(guest))
+	if (step != AHEAD_GO || !marks || !remains_matter(guest))
 		return step;
 	text_format(text, sizeof text, "FunctionCall %u", oid);
 	note_statement(&guest->channel->remains, span_text(text));

@@ -26,6 +26,7 @@ struct catalog;
 #define TAG_MARK       7
 #define TAG_FAILS      8
 #define TAG_LOOKUP     9
+#define TAG_PLANS      10
 
 /* The catalogue is being read: see catalogs.c. */
 struct catalog_reading {
@@ -80,13 +81,12 @@ bool remains_may_prepare(const struct channel *);
 void remains_name(struct channel *, const struct look *);
 
 /* A statement is about to be sent, unless it waits for the numbers of others to be gone. `whole`: the text is all of it. */
-enum numbers_step remains_look(struct guest *, struct span text, bool whole);
+enum ahead remains_look(struct guest *, struct span text, bool whole);
 void remains_look_reset(struct guest *, struct span text);       /* for RESET alone */
 bool remains_look_statement(struct guest *, struct statement *); /* in a Bind; false: the client was ended */
-enum numbers_step remains_look_function(struct guest *, uint32_t oid);
-void remains_mark(struct channel *, uint32_t marks); /* that can not be looked at */
-enum numbers_step remains_run(
-	struct guest *, uint32_t marks, bool extended); /* likewise; it runs what may ask for numbers */
+enum ahead remains_look_function(struct guest *, uint32_t oid);
+void remains_mark(struct channel *, uint32_t marks);                   /* that can not be looked at */
+enum ahead remains_run(struct guest *, uint32_t marks, bool extended); /* likewise; it runs what may ask for numbers */
 
 /* The client's next message must wait (its stream is paused). */
 bool remains_hold(struct guest *, char type);

@@ -263,6 +263,7 @@ bool catalog_look(const struct catalog *catalog, struct span text, struct look *
 	found |= b.always | (b.writes ? b.writing : 0) | (look->marks & LOOK_COMMAND ? catalog->commands : 0);
 	/* In time: what is heard is settled before its ReadyForQuery. */
 	found |= found & LOOK_LISTEN ? LOOK_HEAR : 0;
+	found |= found & LOOK_TEMPORARY ? LOOK_IN_FRONT : 0;
 	sets = found & (LOOK_SETTINGS | LOOK_UNKNOWN);
 	look->marks |= found;
 	if (sets)

@@ -59,7 +59,7 @@ static void a_name_is_found_wherever_it_stands(void **state)
 		{ "WITH a AS (DELETE FROM \"orders\" RETURNING 1) SELECT 1", LOOK_SETTINGS },
 		{ "SELECT * FROM orders", 0 },
 		{ "SELECT * FROM locking", LOOK_LOCK },
-		{ "SELECT lower('x')", LOOK_TEMPORARY },
+		{ "SELECT lower('x')", LOOK_TEMPORARY | LOOK_IN_FRONT },
 		{ "SELECT * FROM mixed", 0 },
 		{ "SELECT * FROM \"Mixed\"", LOOK_LISTEN | LOOK_HEAR },
 		{ "INSERT INTO other VALUES ('orders', $$orders$$) -- orders", 0 },

@@ -749,9 +749,11 @@ static void take_statement(struct scan *s)
 		take_special(s, kind);
 	}
 	take_rest(s, update);
-	/* In time: what is heard is settled before its ReadyForQuery. */
+	/* In time: what is heard is settled before its ReadyForQuery, and plans are gone before what comes in front of them. */
 	if (kind && kind->does == DOES_DO && says(behind, s->at, "listen"))
 		*s->marks |= LOOK_LISTEN | LOOK_HEAR;
+	if (kind && kind->does == DOES_DO && says(behind, s->at, "temp"))
+		*s->marks |= LOOK_TEMPORARY | LOOK_IN_FRONT;
 }
 
 void look_at(struct span text, struct look *look)

@@ -256,9 +256,10 @@ static void tables_are_sorted(void **state)
 static void what_may_come_in_front_of_a_name_is_seen(void **state)
 {
 	static const char *const comes[] = { "CREATE TEMP TABLE t (a int)", "SELECT 1 AS a INTO t",
-		"CREATE VIEW pg_temp.v AS SELECT 1", "EXPLAIN ANALYZE CREATE TEMPORARY TABLE t AS SELECT 1" };
+		"CREATE VIEW pg_temp.v AS SELECT 1", "EXPLAIN ANALYZE CREATE TEMPORARY TABLE t AS SELECT 1",
+		"DO $$BEGIN EXECUTE 'create Temp table t (a int)'; END$$" };
 	static const char *const does_not[] = { "ALTER TABLE t ADD a int", "DROP TABLE t", "CREATE INDEX ON t (a)",
-		"TRUNCATE t", "INSERT INTO t VALUES (1)", "SELECT temp FROM t" };
+		"TRUNCATE t", "INSERT INTO t VALUES (1)", "SELECT temp FROM t", "DO $$BEGIN PERFORM 1; END$$" };
 	struct look look;
 
 	(void)state;

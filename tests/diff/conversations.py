@@ -162,7 +162,7 @@ class Conversations(Statements):
         yield self.one(f"SELECT * FROM {name} ORDER BY 1", f"CREATE TEMP TABLE {name} AS SELECT 5 AS id")
 
     def temporary_in_front(self):
-        """A temporary table that hides another, and statements that were prepared before it."""
+        """A temporary table that hides another, and statements and functions that were planned before it."""
         lane, reads = self.lane, f"SELECT count(*), min(id) FROM {self.one('t', 'audited', 'numbered')}"
         if "numbered" in reads:
             reads = reads.replace("id", "n")
@@ -173,11 +173,16 @@ class Conversations(Statements):
         yield f"SET search_path = {lane}"
         yield lambda: self.in_batch(reads, "s1")
         yield lambda: self.again("s1")
+        yield self.one("BEGIN", "SELECT 1")
+        yield self.one("SELECT sees()", f"PREPARE sees AS {reads}")
         yield f"CREATE TEMP TABLE {table} (id int, n int)"
         yield reads
+        yield self.one("SELECT sees()", "EXECUTE sees")
+        yield self.one("COMMIT", "ROLLBACK")
         yield lambda: self.again("s1") if self.chance(0.3) else self.in_batch(reads, "s2", close=True)
         yield self.one("DISCARD TEMP", "DISCARD ALL")
         yield lambda: self.again(self.one("s1", "s2"))
+        yield "SELECT sees()"
         yield lambda: self.in_batch(reads, "s2", close=True)
         yield "DISCARD TEMP"
         yield "RESET search_path"
@@ -480,7 +485,7 @@ class Conversations(Statements):
 
     CONVERSATIONS = (
         ("settings_in_savepoints", 6), ("settings_from_within", 6), ("settings_of_many_statements", 4), ("settings_and_discard", 2), ("characteristics", 2),
-        ("encodings_and_dates", 3), ("roles", 3), ("temporary_tables", 4), ("temporary_in_front", 2), ("held_cursors", 4), ("portals_across_batches", 4), ("advisory_locks", 3),
+        ("encodings_and_dates", 3), ("roles", 3), ("temporary_tables", 4), ("temporary_in_front", 3), ("held_cursors", 4), ("portals_across_batches", 4), ("advisory_locks", 3),
         ("listens", 4), ("prepared_both_ways", 3), ("definitions_change", 4), ("functions_change", 3), ("error_at_every_place", 4), ("flushes_without_sync", 3), ("copies_with_errors", 3),
         ("copies_among_statements", 2), ("deferred_to_the_end", 4), ("aborted_block", 3), ("prepared_transactions", 3), ("same_within_a_transaction", 3), ("own_timeouts", 1),
         ("large_results", 1), ("large_objects", 1), ("function_calls", 3), ("names_of_no_length", 2), ("seeds", 0.3))

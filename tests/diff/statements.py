@@ -68,6 +68,8 @@ CREATE FUNCTION {lane}.tenant(text) RETURNS text LANGUAGE sql AS $$SELECT set_co
 CREATE FUNCTION {lane}.inner(text) RETURNS text LANGUAGE plpgsql SET work_mem = '1MB' AS
     $$BEGIN PERFORM set_config('work_mem', '2MB', false); PERFORM set_config('app.tenant', $1, false); RETURN current_setting('work_mem'); END$$;
 CREATE FUNCTION {lane}.quietly(int) RETURNS int LANGUAGE sql SET work_mem = '3MB' AS $$SELECT $1 + 1$$;
+CREATE FUNCTION {lane}.sees() RETURNS text LANGUAGE plpgsql AS
+    $$BEGIN RETURN (SELECT count(*) FROM t) || ' ' || (SELECT count(*) FROM audited) || ' ' || (SELECT count(*) FROM numbered); END$$;
 CREATE PROCEDURE {lane}.stepwise() LANGUAGE plpgsql AS
     $$BEGIN INSERT INTO {lane}.numbered (v) VALUES ('first'); COMMIT; INSERT INTO {lane}.numbered (v) VALUES ('second'); ROLLBACK; END$$;
 GRANT ALL ON ALL SEQUENCES IN SCHEMA {lane} TO other, third;

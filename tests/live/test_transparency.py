@@ -654,3 +654,57 @@ class Drivers(Transparent):
             SHOW search_path;
             """, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env={"PATH": "/usr/bin:/bin"})
         self.assertEqual(["", "15", "6MB", "psql, public", '"$user", public'], done.stdout.splitlines())
+
+
+class InFront(Story):
+    """A temporary table in front of another of its name, where the one server had temporary objects before, and plans that were made beside them."""
+    kinds = ("pgweir", "direct")
+
+    def setUp(self):
+        super().setUp()
+        admin = self.pg.admin("app")
+        admin.query("DROP TABLE IF EXISTS hidden CASCADE; CREATE TABLE hidden AS SELECT 'for all' AS said; GRANT ALL ON hidden TO PUBLIC")
+        admin.query("CREATE OR REPLACE FUNCTION tells() RETURNS text LANGUAGE plpgsql AS $$BEGIN RETURN (SELECT said FROM hidden); END$$")
+        admin.query("CREATE OR REPLACE FUNCTION makes() RETURNS void LANGUAGE plpgsql AS $$BEGIN CREATE TEMP TABLE hidden AS SELECT 'for one' AS said; END$$")
+        self.proxy = self.pooler(settings={"pool_mode": "transaction", "default_pool_size": 1, "workers": 1})
+        with self.proxy.client() as other:
+            other.query("CREATE TEMP TABLE another (a int)")
+            self.assertEqual("for all", other.value("SELECT tells()"))
+            other.query("DROP TABLE another")
+            self.assertEqual("for all", other.value("SELECT tells()"))
+        self.client = self.proxy.client()
+
+    @helper
+    def told(self, expected, *messages):
+        """By the last of these."""
+        for each in messages:
+            reply = self.client.ask(each)
+            self.assertIsNone(reply.error)
+        self.assertEqual(expected, reply.rows[-1][0])
+
+    def a_function_sees_it(self):
+        self.told("for all", query("SELECT tells()"))
+        self.told("for one", query("CREATE TEMP TABLE hidden AS SELECT 'for one' AS said"), query("SELECT tells()"))
+        self.told("for all", query("DROP TABLE hidden"), query("SELECT tells()"))
+
+    def a_function_sees_it_in_the_same_message(self):
+        self.told("for one", query("CREATE TEMP TABLE hidden AS SELECT 'for one' AS said; SELECT tells()"))
+
+    def a_function_sees_it_in_the_same_transaction(self):
+        self.client.query("BEGIN")
+        self.told("for all", query("SELECT tells()"))
+        self.told("for one", query("CREATE TEMP TABLE hidden ON COMMIT DROP AS SELECT 'for one' AS said"), query("SELECT tells()"))
+        self.told("for all", query("COMMIT"), query("SELECT tells()"))
+
+    def a_function_sees_it_in_the_same_batch(self):
+        self.told("for one", parse("", "CREATE TEMP TABLE hidden AS SELECT 'for one' AS said") + bind("", "") + execute() + parse("", "SELECT tells()") + bind("", "") + execute() + SYNC)
+
+    def a_function_sees_what_another_made(self):
+        self.told("for one", query("SELECT makes()"), query("SELECT tells()"))
+
+    def a_function_sees_what_a_do_made(self):
+        self.told("for one", query("DO $$BEGIN CREATE TEMP TABLE hidden AS SELECT 'for one' AS said; END$$"), query("SELECT tells()"))
+
+    def a_statement_of_sqls_prepare_sees_it(self):
+        self.told("for all", query("PREPARE p AS SELECT said FROM hidden"), query("EXECUTE p"))
+        self.told("for one", query("CREATE TEMP TABLE hidden AS SELECT 'for one' AS said"), query("EXECUTE p"))

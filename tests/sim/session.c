@@ -6,7 +6,7 @@
  *   FAIL 'x'                      an error                     WARN 'x'                   a notice
  *   COPY OUT n 'x'                n rows                       COPY IN k 'x'              k>0: fails at row k
  *   CREATE TEMP TABLE mine 'x'    the session's own            TABLE mine                 what is in it; an error without
- *   DROP TABLE mine               it is gone                   DISCARD SEQUENCES, the pooler's question (see answer_question)
+ *   DROP TABLE mine               it is gone                   DISCARD SEQUENCES, DISCARD PLANS, the pooler's question (see answer_question)
  *   INSERT trapped 'x'            a trigger sets app.tenant    WITH RECURSIVE kinds...    the pooler reads the catalogue
  *   BEGIN COMMIT ROLLBACK SHOW SET SET LOCAL RESET DISCARD ALL DEALLOCATE ALL, SELECT set_config(...),..., select 1 */
 #include "session.h"
@@ -437,6 +437,7 @@ enum verb {
 	VERB_DROP,
 	VERB_RESET_ROLE,
 	VERB_SEQUENCES,
+	VERB_PLANS,
 	VERB_QUESTION,
 	VERB_TRAPPED,
 	VERB_LIMITS,
@@ -559,7 +560,10 @@ static void parse(const char *text, struct parsed *p)
 		else if (name_of(&at, name, sizeof name) && (p->setting = setting_find(span_text(name))) >= 0)
 			p->verb = VERB_RESET;
 	} else if (word(&at, "discard")) {
-		p->verb = word(&at, "all") ? VERB_DISCARD : word(&at, "sequences") ? VERB_SEQUENCES : VERB_BAD;
+		p->verb = word(&at, "all")       ? VERB_DISCARD
+			: word(&at, "sequences") ? VERB_SEQUENCES
+			: word(&at, "plans")     ? VERB_PLANS
+						 : VERB_BAD;
 	} else if (word(&at, "create") && word(&at, "temp") && word(&at, "table") && word(&at, "mine")) {
 		p->verb = literal(&at, p->text, sizeof p->text) ? VERB_TEMP : VERB_BAD;
 	} else if (word(&at, "table") && word(&at, "mine")) {
@@ -839,6 +843,9 @@ static enum outcome run(struct session *s, const char *text, struct bytes *out, 
 		return DONE;
 	case VERB_SEQUENCES:
 		say_tag(out, "DISCARD SEQUENCES", 0, false);
+		return DONE;
+	case VERB_PLANS:
+		say_tag(out, "DISCARD PLANS", 0, false);
 		return DONE;
 	case VERB_QUESTION:
 		say_tag(out, "SELECT", answer_question(s, p.configs, out), true);

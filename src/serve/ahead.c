@@ -1,0 +1,97 @@
+/* What must be true of a server before the client's message runs there is made true in front of it: no round trip more, and no other client can
+ * come between the two. A Query of ours stands in front of a Query; it may not do so while answers are owed, since a transaction that has
+ * failed by then would make it fail, and what is sent behind it succeed. */
+#include "serve/ahead.h"
+
+#include <string.h>
+
+#include "base/text.h"
+#include "serve/channel.h"
+#include "serve/relay.h"
+
+/* In front of a Bind: Close, Parse, Bind, Execute, and Close of both. All may be skipped, and then what they were for is skipped too. */
+static bool add_to_batch(struct guest *guest, struct span text, uint32_t tag)
+{
+	static const struct {
+		char type;
+		enum track_kind kind;
+		char before; /* of the name: what is closed; 0: nothing */
+	} messages[] = { { 'C', TRACK_CLOSE, 'S' }, { 'P', TRACK_PARSE, 0 }, { 'B', TRACK_BIND, 0 },
+		{ 'E', TRACK_EXECUTE, 0 }, { 'C', TRACK_CLOSE, 'P' }, { 'C', TRACK_CLOSE, 'S' } };
+	struct outbox *o = &guest->worker->to_server;
+	char name[64];
+	size_t length, i;
+
+	text_format(name, sizeof name, "%sahead", statement_prefix(guest->worker->house->statements));
+	length = strlen(name) + 1;
+	for (i = 0; i < sizeof messages / sizeof messages[0]; i++) {
+		struct buf body = { 0 };
+		bool ok = !messages[i].before || buf_add(&body, &messages[i].before, 1);
+
+		ok = ok && buf_add(&body, name, length);
+		if (messages[i].type == 'P') /* no types */
+			ok = ok && buf_add_span(&body, text) && buf_add(&body, "\0\0", 3);
+		else if (messages[i].type == 'B') /* no formats, no values */
+			ok = ok && buf_add(&body, name, length) && buf_add(&body, "\0\0\0\0\0", 6);
+		else if (messages[i].type == 'E') /* all rows */
+			ok = ok && buf_add(&body, "\0\0\0", 4);
+		if (!ok)
+			guest_complain(guest, SQLSTATE_OUT_OF_MEMORY, "out of memory", NULL, NULL);
+		ok = ok && relay_owe(guest, messages[i].kind, TRACK_OURS, messages[i].type == 'E' ? tag : 0);
+		if (ok) {
+			relay_header(outbox_room(o, FRAME_HEADER), messages[i].type, body.length);
+			outbox_copy(o, body.at + body.start, body.length);
+		}
+		buf_fini(&body);
+		if (!ok)
+			return false;
+	}
+	return true;
+}
+
+/* Nothing but a ROLLBACK does anything there. */
+static bool is_aborted(const struct channel *channel)
+{
+	return channel->track.status == 'E' || channel->failing;
+}
+
+bool ahead_in_vain(const struct channel *channel)
+{
+	const struct track *track = &channel->track;
+
+	return !track->open && !track_copies(track) && track_readies(track) == 0 && is_aborted(channel);
+}
+
+/* Whether something under way may end the failed transaction. */
+static bool may_recover(const struct track *track)
+{
+	for (uint32_t i = 0; i < track->count; i++) {
+		const struct track_entry *entry = &track->ring[(track->head + i) % track->capacity];
+
+		if (!(entry->flags & TRACK_OURS) && (entry->kind == TRACK_QUERY || entry->kind == TRACK_EXECUTE))
+			return true;
+	}
+	return false;
+}
+
+enum ahead ahead_send(struct guest *guest, struct span text, uint32_t tag, bool extended)
+{
+	struct channel *channel = guest->channel;
+	const struct track *track = &channel->track;
+
+	if (is_aborted(channel) && !may_recover(track))
+		return AHEAD_GO;
+	if (extended || track->open)
+		return add_to_batch(guest, text, tag) ? AHEAD_GO : AHEAD_STOP;
+	if (track_copies(track))
+		return AHEAD_GO; /* it ends the COPY with an error, and is no more than that */
+	if (track_readies(track) > 0) {
+		channel->remains.held = true;
+		stream_pause(guest->stream);
+		return AHEAD_WAIT;
+	}
+	if (channel_ask(channel, text, tag))
+		return AHEAD_GO;
+	guest_complain(guest, SQLSTATE_OUT_OF_MEMORY, "out of memory", NULL, NULL);
+	return AHEAD_STOP;
+}

@@ -1,0 +1,28 @@
+#ifndef PGWEIR_SERVE_AHEAD_H
+#define PGWEIR_SERVE_AHEAD_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/span.h"
+
+/* A statement of ours in front of a message of the client's, in the same send: DISCARD SEQUENCES, DISCARD PLANS. Nothing of its answer goes
+ * on to the client, but for an error within its batch, which is the batch's. */
+
+struct guest;
+struct channel;
+
+enum ahead {
+	AHEAD_GO,
+	AHEAD_WAIT, /* the message waits for what was sent before it; its stream is paused */
+	AHEAD_STOP  /* the client was ended */
+};
+
+/* `text` goes out, and its answer comes with `tag` (serve/remains.h): as a Query of its own, or in front of a message of the extended
+ * protocol within its batch, where an error before it makes the server skip both. AHEAD_GO without it: where the server would do nothing. */
+enum ahead ahead_send(struct guest *, struct span text, uint32_t tag, bool extended);
+
+/* Whether it would fail in front of a Query, for a transaction that has. */
+bool ahead_in_vain(const struct channel *);
+
+#endif
