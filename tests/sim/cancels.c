@@ -133,7 +133,7 @@ void cancel_for(struct person *p)
 static void come_strange(void *who, uint64_t what)
 {
 	static const unsigned peers[] = { 2, 2, 2, 3, 77, 0 };
-	uint8_t key[36];
+	uint8_t key[20];
 	unsigned peer = peers[pick(sizeof peers / sizeof *peers)];
 	struct request *r;
 
@@ -144,7 +144,7 @@ static void come_strange(void *who, uint64_t what)
 	key[1] = (uint8_t)peer;
 	key[2] = (uint8_t)(peer >> 8);
 	story("somebody brings a key of peer %u, %u hops", peer, hops_of(key));
-	r = request_new(NULL, key, chance(700) ? 8 : 36, 0);
+	r = request_new(NULL, key, chance(700) ? 8 : 20, 0);
 	r->neighbours = peer == 2;
 }
 
@@ -262,7 +262,7 @@ void cancels_begin(void)
 
 void cancels_look_at_key(const struct person *p)
 {
-	if (p->key_length != (p->protocol_32 ? 36u : 8u))
+	if (p->key_length != (p->protocol_32 ? 20u : 8u))
 		broken("a client gets a cancel key", "c%u: %zu bytes", p->id, p->key_length);
 	if (group && (peer_of(p->key) != 1 || hops_of(p->key) != HOPS || p->key[0] & 0x80))
 		broken("a key names the process that has the client", "c%u: peer %u, %u hops", p->id, peer_of(p->key),
