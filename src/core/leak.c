@@ -439,6 +439,11 @@ size_t leak_step(struct leak_book *book, const struct leak_rules *given, time_us
 	return news.count;
 }
 
+size_t leaks_lasting(const struct leak_book *book)
+{
+	return book->lasting.count;
+}
+
 const struct leak *leak_at(const struct leak_book *book, size_t i)
 {
 	if (i < book->lasting.count)

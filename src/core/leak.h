@@ -163,6 +163,8 @@ void leak_book_free(struct leak_book *);
 size_t leak_step(struct leak_book *, const struct leak_rules *, time_us now, const struct leak_facts *facts,
 	size_t count, struct leak_change *changes, size_t capacity);
 
+size_t leaks_lasting(const struct leak_book *);
+
 /* Walk the leaks, those that last first, then those that ended a short time ago. NULL at the end. Borrowed until the next step. */
 const struct leak *leak_at(const struct leak_book *, size_t i);
 

@@ -20,6 +20,7 @@ static void a_leak_that_ends_is_said_to_have_ended_once(void **state)
 	/* It is shown for a while, then forgotten. */
 	assert_non_null(leak_at(b->book, 0));
 	assert_int_equal(leak_at(b->book, 0)->ended, b->now);
+	assert_int_equal(leaks_lasting(b->book), 0); /* shown, and nothing is done about it any more */
 	rest(b, 130);
 	assert_null(leak_at(b->book, 0));
 	assert_int_equal(b->news[b->news_count - 1].kind, LEAK_ENDED);

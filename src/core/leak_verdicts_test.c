@@ -20,6 +20,7 @@ static void what_is_counted_is_told_and_ends_when_it_stops(void **state)
 	assert_int_equal(b->news_count, 3);
 	assert_string_equal(leak_at(b->book, 1)->pattern->number, "L24");
 	assert_string_equal(leak_at(b->book, 2)->pattern->number, "L25");
+	assert_int_equal(leaks_lasting(b->book), 3);
 	rest(b, 200);
 	assert_null(leak_of(b));
 	assert_int_equal(b->news_count, 6);

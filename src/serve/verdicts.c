@@ -213,15 +213,17 @@ static void add_limits(
 	facts->pool_waiting = picture->waiting + reach.waiting_beside;
 }
 
-/* A few leaks at each look, in turn: every letter looks at every client. */
+/* A few of the leaks that last at each look, in turn: every letter looks at every client. */
 static void act_on_leaks(struct house *house, struct survey *survey, const struct config *config,
 	const struct report *report, const struct letter_survey *letter, time_us now)
 {
-	for (size_t n = 0; n < report->leak_count && n < ACTED_AT_ONCE; n++) {
-		size_t i = survey->next_leak++ % report->leak_count;
+	size_t lasting = leaks_lasting(survey->book);
+
+	for (size_t n = 0; n < lasting && n < ACTED_AT_ONCE; n++) {
+		size_t i = survey->next_leak++ % lasting;
 		const struct leak *leak = leak_at(survey->book, i);
 
-		for (size_t j = 0; leak && j < letter->count; j++)
+		for (size_t j = 0; j < letter->count; j++)
 			if (letter->rows[j].number == leak->origin && leak->origin > 0)
 				reaper_consider(
 					survey->reaper, house, config, leak, &report->leaks[i], &letter->rows[j], now);

@@ -174,6 +174,8 @@ static void describe_wait(struct guest *guest, char *detail, size_t size, const 
 		return;
 	}
 	*hint = "Clients that hold a transaction open keep its server; SHOW LEASES on the console tells which, and what they do.";
+	if (guest->worker->views[guest->pool]->rules.mode == POOL_SESSION)
+		*hint = "With pool_mode=session a client keeps its server until it leaves; SHOW LEASES on the console tells which do, and what they do.";
 	if (wait.client == WAITS_KEPT) {
 		length = text_format(detail, size,
 			"This client's origin is lent as many servers of pool %s/%s as it may have (max_origin_servers); clients that wait: %u.",

@@ -75,6 +75,7 @@ class Indistinguishable(Story):
         pooler.client()
         error = self.refused(wire.Client, pooler.address, says="query_wait_timeout", sqlstate="53300")
         self.assertIn("All 1 servers", error.detail)
+        self.assertIn("pool_mode=session", error.hint)
 
     def a_used_server_shows_no_trace_of_its_last_client(self):
         pooler = self.pooler(settings={"pool_mode": "session", "default_pool_size": 1})
