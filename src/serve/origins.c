@@ -7,7 +7,7 @@
  *
  * Whatever clients send, there are no more than ORIGINS_MAX of them, and those that find no place are one origin together. A place
  * is looked for near the hash; one whose clients are all gone keeps its story until another origin needs the place, the one that was
- * left longest ago first.
+ * left longest ago first; one that is protected keeps its place.
  *
  * Counting happens with every transaction, on all workers, so each has a share of its own and nothing is locked. A share whose number
  * is not its place's any more is begun anew by its worker when it next needs it, and passed over by whoever sums up. */
@@ -96,7 +96,8 @@ static struct origin **place_of(struct origins *origins, uint64_t key)
 
 		if (*at && (*at)->key == key)
 			return at;
-		if (*at && (*at)->clients > 0)
+		/* What an administrator has said of it holds when it comes back. */
+		if (*at && ((*at)->clients > 0 || atomic_load(&(*at)->is_protected)))
 			continue;
 		if (!best || (*best && (!*at || (*at)->seen < (*best)->seen)))
 			best = at;
