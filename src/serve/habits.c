@@ -62,6 +62,8 @@ void habits_arrive(struct guest *guest)
 	guest->habits.local = is_of_this_machine(guest->stream);
 	guest->habits.exempt = asked_no_reap(guest);
 	guest->habits.rest_since = guest->worker->now;
+	if (guest->origin)
+		atomic_store(&guest->origin->arrived, true);
 	if (!share)
 		return;
 	share->facts.logins++;

@@ -6,8 +6,8 @@
  *                     +------ shares[worker] -> facts          that worker's own
  *
  * Whatever clients send, there are no more than ORIGINS_MAX of them, and those that find no place are one origin together. A place
- * is looked for near the hash; one whose clients are all gone keeps its story until another origin needs the place, the one that was
- * left longest ago first; one that is protected keeps its place.
+ * is looked for near the hash; one whose clients are all gone keeps its story until another origin needs the place, those of whom nobody
+ * ever logged in first, then the one that was left longest ago; one that is protected keeps its place.
  *
  * Counting happens with every transaction, on all workers, so each has a share of its own and nothing is locked. A share whose number
  * is not its place's any more is begun anew by its worker when it next needs it, and passed over by whoever sums up. */
@@ -86,7 +86,22 @@ enum leak_runtime origin_runtime(const char *process, const char *application_na
 	return RUNTIME_UNKNOWN;
 }
 
-/* The place of this key, or the best one for it: never used, else unused for longest. NULL: all are in use. */
+/* What would be lost with it. Whoever has not logged in may have called himself anything. */
+static unsigned worth(const struct origin *origin)
+{
+	if (!origin)
+		return 1;
+	return atomic_load(&origin->arrived) ? 2 : 0;
+}
+
+static bool is_better(const struct origin *place, const struct origin *other)
+{
+	if (worth(place) != worth(other))
+		return worth(place) < worth(other);
+	return place && place->seen < other->seen;
+}
+
+/* The place of this key, or the best one for it: where nobody ever logged in, else never used, else unused for longest. NULL: all are in use. */
 static struct origin **place_of(struct origins *origins, uint64_t key)
 {
 	struct origin **best = NULL;
@@ -99,7 +114,7 @@ static struct origin **place_of(struct origins *origins, uint64_t key)
 		/* What an administrator has said of it holds when it comes back. */
 		if (*at && ((*at)->clients > 0 || atomic_load(&(*at)->is_protected)))
 			continue;
-		if (!best || (*best && (!*at || (*at)->seen < (*best)->seen)))
+		if (!best || is_better(*at, *best))
 			best = at;
 	}
 	return best;
@@ -130,6 +145,7 @@ static void begin(struct origins *origins, struct origin *origin, uint64_t key, 
 	origin->process_sought = false;
 	origin->process_misses = 0;
 	atomic_store(&origin->is_protected, false);
+	atomic_store(&origin->arrived, false);
 	atomic_store(&origin->quiet, 0);
 	text_copy_span(origin->user, ORIGIN_NAME, name->user);
 	text_copy_span(origin->database, ORIGIN_NAME, name->database);

@@ -46,6 +46,7 @@ struct origin {
 	enum leak_runtime runtime;
 	atomic_uint weight;       /* where origins take turns */
 	atomic_bool is_protected; /* PROTECT ORIGIN: nothing of it is ever reaped */
+	atomic_bool arrived;      /* somebody of it has logged in */
 	struct share **shares;    /* by worker */
 };
 

@@ -121,12 +121,10 @@ class The_reaper_by_hand(Story):
                      "REAP: 1 ended, 1 stays\n", " and 33 more\n", f"REAP: 0 ended, 0 stay; no client is connected of origin {origin}\n"):
             wait_until(line, lambda line=line: [said for said in pooler.log().splitlines(True) if line in said and "admin@" in said])
 
-    @takes(90)
-    def an_origin_stays_protected_while_nobody_of_it_is_there(self):
+    def strangers_take_no_origins_place(self):
         pooler = self.pooler(settings={**QUICK, "workers": 2})
         with pooler.client(parameters={"application_name": "nightly"}):
             number = self._origin(pooler, "nightly")
-            pooler.console().query(f"PROTECT ORIGIN {number}")
         # Whoever knocks may call himself what he likes; there is room for 1,024 names.
         for group in range(15):
             strangers = [Client(pooler.address, login=False) for _ in range(100)]
@@ -135,9 +133,21 @@ class The_reaper_by_hand(Story):
             for stranger in strangers:
                 stranger.expect_closed()
         with pooler.client(parameters={"application_name": "nightly"}):
+            row, = wait_until("it is back", lambda: [row for row in pooler.show("ORIGINS") if (row["application_name"], row["clients"]) == ("nightly", "1")])
+            self.assertEqual((number, "2"), (row["id"], row["logins"]))
+
+    @full_only
+    @takes(90)
+    def an_origin_stays_protected_while_nobody_of_it_is_there(self):
+        pooler = self.pooler(settings={**QUICK, "workers": 2})
+        with pooler.client(parameters={"application_name": "nightly"}):
+            number = self._origin(pooler, "nightly")
+            pooler.console().query(f"PROTECT ORIGIN {number}")
+        for other in range(1500):
+            Client(pooler.address, parameters={"application_name": f"other {other}"}).close()
+        with pooler.client(parameters={"application_name": "nightly"}):
             self.assertEqual(number, self._origin(pooler, "nightly"))
             self.assertEqual(["yes"], [row["protected"] for row in pooler.show("ORIGINS") if row["application_name"] == "nightly"])
-            pooler.console().query(f"UNPROTECT ORIGIN {number}")
 
     @full_only
     @takes(90)
