@@ -74,24 +74,55 @@ static bool may_recover(const struct track *track)
 	return false;
 }
 
-enum ahead ahead_send(struct guest *guest, struct span text, uint32_t tag, bool extended)
+enum ahead ahead_wait(struct guest *guest)
+{
+	guest->channel->remains.held = true;
+	stream_pause(guest->stream);
+	return AHEAD_WAIT;
+}
+
+static enum ahead send(struct guest *guest, struct span text, uint32_t tag, bool in_batch, bool *sent)
 {
 	struct channel *channel = guest->channel;
 	const struct track *track = &channel->track;
 
+	*sent = false;
 	if (is_aborted(channel) && !may_recover(track))
 		return AHEAD_GO;
-	if (extended || track->open)
-		return add_to_batch(guest, text, tag) ? AHEAD_GO : AHEAD_STOP;
+	if (in_batch) {
+		*sent = add_to_batch(guest, text, tag);
+		return *sent ? AHEAD_GO : AHEAD_STOP;
+	}
 	if (track_copies(track))
 		return AHEAD_GO; /* it ends the COPY with an error, and is no more than that */
-	if (track_readies(track) > 0) {
-		channel->remains.held = true;
-		stream_pause(guest->stream);
-		return AHEAD_WAIT;
-	}
-	if (channel_ask(channel, text, tag))
+	if (track_readies(track) > 0)
+		return ahead_wait(guest);
+	*sent = channel_ask(channel, text, tag);
+	if (*sent)
 		return AHEAD_GO;
 	guest_complain(guest, SQLSTATE_OUT_OF_MEMORY, "out of memory", NULL, NULL);
 	return AHEAD_STOP;
+}
+
+enum ahead ahead_send(struct guest *guest, struct span text, uint32_t tag, bool extended)
+{
+	bool sent;
+
+	return send(guest, text, tag, extended || guest->channel->track.open, &sent);
+}
+
+enum ahead ahead_ask(struct guest *guest, struct span text, uint32_t tag, bool extended, bool *asked)
+{
+	bool in_batch = extended || guest->channel->track.open;
+	enum ahead step = AHEAD_GO;
+
+	/* What the server skips it does not answer, and what follows is skipped with it. */
+	*asked = false;
+	if (!guest->channel->track.skipping)
+		step = send(guest, text, tag, in_batch, asked);
+	if (!*asked)
+		return step;
+	if (in_batch)
+		relay_empty(&guest->worker->to_server, 'H');
+	return ahead_wait(guest);
 }

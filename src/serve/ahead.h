@@ -6,7 +6,7 @@
 
 #include "base/span.h"
 
-/* A statement of ours in front of a message of the client's, in the same send: DISCARD SEQUENCES, DISCARD PLANS. Nothing of its answer goes
+/* A statement of ours in front of a message of the client's, in the same send: DISCARD SEQUENCES, DISCARD PLANS; or a question. Nothing of its answer goes
  * on to the client, but for an error within its batch, which is the batch's. */
 
 struct guest;
@@ -21,6 +21,12 @@ enum ahead {
 /* `text` goes out, and its answer comes with `tag` (serve/remains.h): as a Query of its own, or in front of a message of the extended
  * protocol within its batch, where an error before it makes the server skip both. AHEAD_GO without it: where the server would do nothing. */
 enum ahead ahead_send(struct guest *, struct span text, uint32_t tag, bool extended);
+
+/* The same with a question: AHEAD_WAIT, and the client's message waits for the answer (remains_let_go), if `asked`. */
+enum ahead ahead_ask(struct guest *, struct span text, uint32_t tag, bool extended, bool *asked);
+
+/* The client's message waits for what was asked before. */
+enum ahead ahead_wait(struct guest *);
 
 /* Whether it would fail in front of a Query, for a transaction that has. */
 bool ahead_in_vain(const struct channel *);

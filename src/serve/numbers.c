@@ -7,18 +7,29 @@
  *
  * What always holds: a message that may ask is sent to a server only when no stranger's number is there, or behind a DISCARD SEQUENCES.
  * That stands in front of a Query, as a Query of its own; in front of a Bind, within its batch, so that an error before it makes the server
- * skip both. It counts when the server has said so. The exception: a client that has taken a number in the same lease, before it was
- * known that anybody asks, since its own would go as well. */
+ * skip both. It counts when the server has said so.
+ * Who has taken one itself in this lease, before it was known that anybody asks, would lose that too. So PostgreSQL is asked first what this
+ * transaction has taken (TAG_PROOF), while the message waits: where it asks for nothing else, it is sent as it is. */
 #include "serve/numbers.h"
 
+#include "base/reader.h"
 #include "base/text.h"
 #include "serve/catalogs.h"
 #include "serve/channel.h"
 #include "serve/relay.h"
+#include "session/asked.h"
 
 #define TAKING (LOOK_SEQUENCE | LOOK_INSERT | LOOK_UNKNOWN)
 
 static const char discard[] = "DISCARD SEQUENCES";
+
+/* nextval locks its sequence up to the end of the transaction, in a way of its own (commands/sequence.c, lock_and_open_sequence). */
+static const char question[] =
+	"SELECT n.nspname,c.relname,pg_catalog.pg_table_is_visible(c.oid) FROM pg_catalog.pg_locks AS l "
+	"JOIN pg_catalog.pg_class AS c ON c.oid OPERATOR(pg_catalog.=) l.relation "
+	"JOIN pg_catalog.pg_namespace AS n ON n.oid OPERATOR(pg_catalog.=) c.relnamespace "
+	"WHERE l.pid OPERATOR(pg_catalog.=) pg_catalog.pg_backend_pid() AND l.granted AND "
+	"l.mode OPERATOR(pg_catalog.=) 'RowExclusiveLock' AND c.relkind OPERATOR(pg_catalog.=) 'S'";
 
 /* Whether this client's own are there, and nobody else's. */
 static bool are_own(const struct channel *channel)
@@ -47,6 +58,7 @@ bool numbers_mark(struct channel *channel, uint32_t marks)
 
 	if (marks & LOOK_CURRVAL)
 		catalogs_tell_numbers(channel);
+	n->touched = n->touched || (marks & LOOK_TOUCHES);
 	if (marks & (TAKING | LOOK_CALLS)) {
 		mix(channel);
 		n->ran = true;
@@ -118,21 +130,117 @@ bool numbers_wanted(const struct guest *guest, struct span in, struct frame fram
 		asks(guest, span_of(in.at + FRAME_HEADER, frame.body), frame.type);
 }
 
-enum ahead numbers_before(struct guest *guest, uint32_t marks, bool extended, struct span text)
+/* ---- what a client has taken itself, in this transaction ---- */
+
+static bool every(void *context, const char *name)
+{
+	return true;
+}
+
+/* `context`: the channel. */
+static bool is_taken(void *context, const char *name)
+{
+	struct span rest = buf_span(&((struct channel *)context)->remains.taken);
+
+	if (!name)
+		return rest.length > 0;
+	while (rest.length > 0) {
+		size_t length = strlen((const char *)rest.at);
+
+		if (span_is(span_of(rest.at, length), name))
+			return true;
+		rest = span_skip(rest, length + 1);
+	}
+	return false;
+}
+
+/* What runs unseen may ask for anything, and sequences may be locked by other means than nextval. */
+static bool can_be_proven(const struct numbers *n, const struct numbers_asked *asked)
+{
+	return !n->touched && !(asked->marks & (LOOK_ASKS_BENEATH | LOOK_UNKNOWN | LOOK_UNNAMED | LOOK_TOUCHES)) &&
+		asked_each(asked->text, asked->values, every, NULL);
+}
+
+/* True: all that it asks for is its own. Else the step that comes before it is known, or AHEAD_GO: it may not be. */
+static bool is_proven(struct guest *guest, const struct numbers_asked *asked, enum ahead *step)
+{
+	struct channel *channel = guest->channel;
+	struct numbers *n = &channel->remains.numbers;
+	bool sent;
+
+	*step = AHEAD_GO;
+	if (n->proof == PROOF_ASKED && !channel->track.skipping) {
+		*step = ahead_wait(guest);
+		return false;
+	}
+	if (n->proof == PROOF_HERE) {
+		n->proof = PROOF_NONE;
+		return asked_each(asked->text, asked->values, is_taken, channel);
+	}
+	if (!can_be_proven(n, asked))
+		return false;
+	buf_clear(&channel->remains.taken);
+	*step = ahead_ask(guest, span_text(question), TAG_PROOF, asked->extended, &sent);
+	n->proof = sent ? PROOF_ASKED : PROOF_NONE;
+	return false;
+}
+
+enum ahead numbers_before(struct guest *guest, const struct numbers_asked *asked)
 {
 	struct channel *channel = guest->channel;
 	const struct numbers *n = &channel->remains.numbers;
+	enum ahead step;
 
-	if (!n->strange || n->took || !may_ask(marks, text) || are_own(channel))
+	if (!n->strange || are_own(channel))
 		return AHEAD_GO;
+	if (!may_ask(asked->marks, asked->text)) {
+		/* Who keeps the server may ask in a later transaction, when it can not be told any more what it took. */
+		if (n->took || !(asked->marks & TAKING) || !channel->remains.pins)
+			return AHEAD_GO;
+		return ahead_send(guest, span_text(discard), TAG_NUMBERS, asked->extended);
+	}
 	/* What stands behind the ROLLBACK, in one message, would be told. */
-	if (!extended && ahead_in_vain(channel) && (marks & LOOK_CURRVAL) && memchr(text.at, ';', text.length)) {
+	if (!asked->extended && ahead_in_vain(channel) && (asked->marks & LOOK_CURRVAL) &&
+		memchr(asked->text.at, ';', asked->text.length)) {
 		guest_complain(guest, SQLSTATE_IN_FAILED_TRANSACTION,
 			"numbers of sequences can not be asked for in the message that ends a failed transaction", NULL,
 			"Send ROLLBACK by itself.");
 		return AHEAD_STOP;
 	}
-	return ahead_send(guest, span_text(discard), TAG_NUMBERS, extended);
+	if (n->took && (is_proven(guest, asked, &step) || step != AHEAD_GO))
+		return step;
+	return ahead_send(guest, span_text(discard), TAG_NUMBERS, asked->extended);
+}
+
+bool numbers_row(struct channel *channel, struct span body)
+{
+	struct reader r = reader_of(body);
+	struct buf *taken = &channel->remains.taken;
+	char bare[ASKED_NAME_MAX] = "", whole[ASKED_NAME_MAX] = "";
+	struct span schema, name, visible;
+	uint16_t columns = read_u16(&r);
+
+	schema = read_bytes(&r, read_u32(&r));
+	name = read_bytes(&r, read_u32(&r));
+	visible = read_bytes(&r, read_u32(&r));
+	if (!reader_done(&r) || columns != 3)
+		return false;
+	asked_quote(bare, name);
+	asked_quote(whole, schema);
+	memcpy(whole + strlen(whole), ".", 2);
+	asked_quote(whole, name);
+	return buf_add(taken, whole, strlen(whole) + 1) &&
+		(!span_is(visible, "t") || buf_add(taken, bare, strlen(bare) + 1));
+}
+
+void numbers_proven(struct channel *channel)
+{
+	struct numbers *n = &channel->remains.numbers;
+
+	if (n->proof != PROOF_ASKED)
+		return; /* who asked has left */
+	n->proof = PROOF_HERE;
+	remains_let_go(channel);
 }
 
 bool numbers_begin(struct channel *channel)
@@ -157,5 +265,7 @@ void numbers_discarded(struct channel *channel)
 void numbers_part(struct channel *channel)
 {
 	channel->remains.numbers.strange = true;
-	channel->remains.numbers.took = channel->remains.numbers.ran = false;
+	channel->remains.numbers.took = channel->remains.numbers.ran = channel->remains.numbers.touched = false;
+	channel->remains.numbers.proof = PROOF_NONE;
+	buf_fini(&channel->remains.taken);
 }

@@ -17,12 +17,19 @@ struct numbers {
 	bool strange; /* some of somebody else may be there */
 	bool took;    /* the lease's client may have taken some */
 	bool ran;     /* that, or it ran what is not known to take none */
+	bool touched; /* it may have locked sequences of which it took none */
+	enum numbers_proof { PROOF_NONE, PROOF_ASKED, PROOF_HERE } proof; /* of what it asks for: see numbers.c */
 	enum numbers_whose { NUMBERS_NOBODYS, NUMBERS_ONES, NUMBERS_OF_MANY } whose;
 	struct client_ref taker; /* the one */
 };
 
-/* A message with these marks is to be sent next, as one of the extended protocol or not. */
-enum ahead numbers_before(struct guest *, uint32_t marks, bool extended, struct span text);
+/* A statement is to be sent next: its marks, its text, and what a Bind says behind its names. */
+struct numbers_asked {
+	uint32_t marks;
+	bool extended;
+	struct span text, values;
+};
+enum ahead numbers_before(struct guest *, const struct numbers_asked *);
 
 /* It is sent. True: its client keeps the server for a number that it may have taken there, since somebody in this database asks for numbers. */
 bool numbers_mark(struct channel *, uint32_t marks);
@@ -34,6 +41,9 @@ bool numbers_wanted(const struct guest *, struct span in, struct frame);
 bool numbers_begin(struct channel *);
 
 void numbers_discarded(struct channel *); /* the server says so */
-void numbers_part(struct channel *);      /* the lease ends */
+bool numbers_row(
+	struct channel *, struct span body); /* of the answer to TAG_PROOF. False: the server can not be trusted */
+void numbers_proven(struct channel *);       /* its end */
+void numbers_part(struct channel *);         /* the lease ends */
 
 #endif

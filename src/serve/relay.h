@@ -32,6 +32,9 @@ enum step {
 	STEP_STOP     /* the client is being ended, or was handed over to somebody else */
 };
 
+/* What becomes of a message, by what is said in front of it. */
+enum step relay_step(enum ahead);
+
 /* Write a message's header at `at`; returns what is behind it. */
 uint8_t *relay_header(uint8_t *at, char type, size_t body);
 
@@ -109,9 +112,9 @@ struct statement *pending_get(
 bool pending_changes(const struct guest *, struct span name); /* something is under way to it */
 bool pending_has(const struct guest *, uint32_t id);          /* some name stands for it, or is about to */
 bool pending_unsure(const struct guest *, struct span name);  /* that depends on the answer to an earlier batch */
-bool pending_look_unnamed(struct guest *); /* at what a Bind sent now would run; false: the client was ended */
-void pending_forget_names(struct guest *); /* all that are there, none that is under way */
-enum step pending_hold(struct guest *);    /* the message at hand waits for the answer */
+enum ahead pending_look_unnamed(struct guest *, struct span values); /* at what a Bind sent now would run */
+void pending_forget_names(struct guest *);                           /* all that are there, none that is under way */
+enum step pending_hold(struct guest *);                              /* the message at hand waits for the answer */
 void pending_resume(struct guest *);
 
 /* Names that are no more, or not yet, the client's for a statement, for the texts of errors: those of Parses of a name in use (guest->again), and those

@@ -43,7 +43,7 @@ static enum step take_deallocate(struct guest *guest, struct statement *statemen
 	return STEP_TAKEN;
 }
 
-static enum step look_step(enum ahead step)
+enum step relay_step(enum ahead step)
 {
 	return step == AHEAD_GO ? STEP_FORWARD : step == AHEAD_WAIT ? STEP_WAIT : STEP_STOP;
 }
@@ -74,7 +74,7 @@ static enum step take_query(struct guest *guest, struct span in, struct frame fr
 				return take_deallocate(guest, ended, name);
 		}
 	}
-	step = look_step(remains_look(guest,
+	step = relay_step(remains_look(guest,
 		span_of(in.at + FRAME_HEADER, here > 0 && here == frame.body ? here - 1 : here), here == frame.body));
 	if (step != STEP_FORWARD)
 		return step;
@@ -97,7 +97,7 @@ static enum step take_function(struct guest *guest, struct span in, struct frame
 
 	if (!reader_ok(&r) && frame.body >= sizeof oid)
 		return STEP_WAIT;
-	step = look_step(remains_look_function(guest, oid));
+	step = relay_step(remains_look_function(guest, oid));
 	if (step != STEP_FORWARD)
 		return step;
 	relay_note_request(guest);

@@ -638,10 +638,13 @@ enum step relay_bind(struct guest *guest, struct span in, struct frame frame)
 	char server_name[STATEMENT_NAME];
 	uint32_t unseen = 0;
 	size_t rest, length;
+	struct span values;
+	enum ahead step;
 	uint8_t *at;
 
 	portal = read_string(&r);
 	name = read_string(&r);
+	values = here == frame.body && reader_ok(&r) ? span_of(r.at, reader_left(&r)) : span_of("", 0);
 	if (!reader_ok(&r)) {
 		if (here < frame.body && here < WHOLE_MAX)
 			return STEP_WAIT;
@@ -657,15 +660,17 @@ enum step relay_bind(struct guest *guest, struct span in, struct frame frame)
 			return refuse_reserved(guest);
 		if (name.length == 0 && !ensure_unnamed(guest))
 			return STEP_STOP;
-		if (name.length == 0 && !pending_look_unnamed(guest))
-			return STEP_STOP;
+		step = name.length == 0 ? pending_look_unnamed(guest, values) : AHEAD_GO;
+		if (step != AHEAD_GO)
+			return relay_step(step);
 		relay_note_bound(guest, portal, name.length == 0 ? pending_get(guest, name) : NULL);
 		if (statement || guest->unnamed_long || (name.length > 0 && !relay_shares_statements(guest)))
 			unseen = LOOK_UNKNOWN | LOOK_UNNAMED; /* nobody looked at it */
 		else if (name.length > 0)
 			unseen = LOOK_EXECUTE; /* made by SQL's PREPARE, or it is not there */
-		if (unseen && remains_run(guest, unseen, true) != AHEAD_GO)
-			return STEP_STOP;
+		step = unseen ? remains_run(guest, unseen, true) : AHEAD_GO;
+		if (step != AHEAD_GO)
+			return relay_step(step);
 		return relay_owe(guest, TRACK_BIND, 0, 0) ? STEP_FORWARD : STEP_STOP;
 	}
 	if (portal.length + FRAME_HEADER + STATEMENT_NAME + 1 > OUTBOX_SCRATCH) {
@@ -673,8 +678,12 @@ enum step relay_bind(struct guest *guest, struct span in, struct frame frame)
 		return STEP_STOP;
 	}
 	statement = relay_read_again(guest, name, statement);
-	if (!statement || !ensure_prepared(guest, statement) || !remains_look_statement(guest, statement) ||
-		!relay_owe(guest, TRACK_BIND, 0, statement->id))
+	if (!statement || !ensure_prepared(guest, statement))
+		return STEP_STOP;
+	step = remains_look_statement(guest, statement, values);
+	if (step != AHEAD_GO)
+		return relay_step(step);
+	if (!relay_owe(guest, TRACK_BIND, 0, statement->id))
 		return STEP_STOP;
 	say_tail(guest, statement->tail, statement->tail_length);
 	relay_note_bound(guest, portal, statement);

@@ -291,12 +291,12 @@ bool pending_has(const struct guest *guest, uint32_t id)
 		(names_find(&guest->names, id, &name) && pending_get(guest, name));
 }
 
-bool pending_look_unnamed(struct guest *guest)
+enum ahead pending_look_unnamed(struct guest *guest, struct span values)
 {
 	/* Not at those before it: a RESET that is not run must not be made good. */
 	struct statement *last = pending_get(guest, span_of("", 0));
 
-	return !last || remains_look_statement(guest, last);
+	return last ? remains_look_statement(guest, last, values) : AHEAD_GO;
 }
 
 static void apply(struct guest *guest, struct pending *change)

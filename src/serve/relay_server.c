@@ -382,6 +382,10 @@ static void take_own(struct channel *channel, uint32_t tag)
 	case TAG_PLANS:
 		channel->setup_failed = false;
 		break;
+	case TAG_PROOF:
+		channel->setup_failed = false;
+		numbers_proven(channel);
+		break;
 	case TAG_NATURE:
 		break;
 	case TAG_LISTEN:
@@ -450,6 +454,8 @@ static enum step take_reply(struct channel *channel, struct span whole, struct f
 		}
 		if (ours && reply.entry.kind == TRACK_EXECUTE && reply.entry.tag == TAG_NUMBERS)
 			numbers_discarded(channel);
+		if (ours && reply.entry.kind == TRACK_EXECUTE && reply.entry.tag == TAG_PROOF)
+			numbers_proven(channel);
 		if (tag_may_matter(&frame) && !(ours && reply.entry.tag == TAG_CATALOG))
 			take_tag(channel, body, ours);
 		break;
@@ -460,7 +466,10 @@ static enum step take_reply(struct channel *channel, struct span whole, struct f
 			lookup_row(channel, body);
 		else if (ours && reply.entry.tag == TAG_NATURE)
 			suits_row(channel, body);
-		else if (ours && channel->remains.asked && reply.entry.tag == TAG_QUESTION &&
+		else if (ours && reply.entry.tag == TAG_PROOF) {
+			if (!numbers_row(channel, body))
+				return breach(channel, "the server gave no answer to a question");
+		} else if (ours && channel->remains.asked && reply.entry.tag == TAG_QUESTION &&
 			!remains_row(channel, body))
 			return breach(channel, "the server gave no answer to a question");
 		break;

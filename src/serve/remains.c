@@ -296,21 +296,22 @@ static uint32_t ask_marks(const struct channel *channel, const struct catalog *c
 
 /* What must be said on this server before a statement with these marks. A temporary table is to come in front of what plans mean, those of functions
  * and of SQL's PREPARE. PostgreSQL looks at them again when a session makes its first; one that was used before has made that. */
-static enum ahead go_ahead(struct guest *guest, uint32_t marks, bool extended, struct span text)
+static enum ahead go_ahead(struct guest *guest, const struct numbers_asked *asked)
 {
-	enum ahead step = numbers_before(guest, marks, extended, text);
+	enum ahead step = numbers_before(guest, asked);
 
-	if (step != AHEAD_GO || !(marks & LOOK_IN_FRONT) || is_pinned(&guest->channel->remains, PIN_TEMPORARY))
+	if (step != AHEAD_GO || !(asked->marks & LOOK_IN_FRONT) || is_pinned(&guest->channel->remains, PIN_TEMPORARY))
 		return step;
-	return ahead_send(guest, span_text("DISCARD PLANS"), TAG_PLANS, extended);
+	return ahead_send(guest, span_text("DISCARD PLANS"), TAG_PLANS, asked->extended);
 }
 
 enum ahead remains_run(struct guest *guest, uint32_t marks, bool extended)
 {
+	struct numbers_asked asked = { .marks = run_marks(guest->channel, marks), .extended = extended };
 	enum ahead step = AHEAD_GO;
 
 	if (remains_matter(guest))
-		step = go_ahead(guest, run_marks(guest->channel, marks), extended, span_of("", 0));
+		step = go_ahead(guest, &asked);
 	if (step == AHEAD_GO)
 		remains_mark(guest->channel, marks);
 	return step;
@@ -319,6 +320,7 @@ enum ahead remains_run(struct guest *guest, uint32_t marks, bool extended)
 enum ahead remains_look(struct guest *guest, struct span text, bool whole)
 {
 	const struct catalog *catalog;
+	struct numbers_asked asked;
 	enum ahead step;
 	struct look look;
 
@@ -332,7 +334,8 @@ enum ahead remains_look(struct guest *guest, struct span text, bool whole)
 	/* What is not here yet may say anything. */
 	if (!whole)
 		look.marks |= LOOK_UNKNOWN | LOOK_UNNAMED | LOOK_INSERT;
-	step = go_ahead(guest, ask_marks(guest->channel, catalog, &look), false, text);
+	asked = (struct numbers_asked){ .marks = ask_marks(guest->channel, catalog, &look), .text = text };
+	step = go_ahead(guest, &asked);
 	if (step != AHEAD_GO)
 		return step;
 	if (look.marks || look.prepared)
@@ -341,29 +344,37 @@ enum ahead remains_look(struct guest *guest, struct span text, bool whole)
 	return AHEAD_GO;
 }
 
-bool remains_look_statement(struct guest *guest, struct statement *statement)
+enum ahead remains_look_statement(struct guest *guest, struct statement *statement, struct span values)
 {
 	const struct catalog *catalog;
+	struct numbers_asked asked;
+	enum ahead step;
 	struct look look;
 	uint32_t marks;
 
 	if (!remains_matter(guest))
-		return true;
+		return AHEAD_GO;
 	catalog = catalogs_see(guest);
 	marks = statement_marks(statement);
 	/* Most say nothing but INSERT, and only these have names or statements of their own. */
-	if (!(marks & ~(uint32_t)(LOOK_INSERT | LOOK_CLOCK)) && catalog && !statement_touches(statement, catalog)) {
+	if (!(marks & ~(uint32_t)(LOOK_INSERT | LOOK_CLOCK)) && !guest->channel->remains.pins && catalog &&
+		!statement_touches(statement, catalog)) {
 		if (marks)
 			remains_mark(guest->channel, marks);
-		return true;
+		return AHEAD_GO;
 	}
 	look_at(statement_text(statement), &look);
 	look_beneath(catalog, statement_text(statement), &look);
-	if (go_ahead(guest, ask_marks(guest->channel, catalog, &look), true, statement_text(statement)) != AHEAD_GO)
-		return false;
+	asked = (struct numbers_asked){ .marks = ask_marks(guest->channel, catalog, &look),
+		.extended = true,
+		.text = statement_text(statement),
+		.values = values };
+	step = go_ahead(guest, &asked);
+	if (step != AHEAD_GO)
+		return step;
 	take_look(guest, statement_text(statement), &look);
 	note_blind(guest, catalog, statement_text(statement));
-	return true;
+	return AHEAD_GO;
 }
 
 enum ahead remains_look_function(struct guest *guest, uint32_t oid)
@@ -437,6 +448,8 @@ void remains_failed(struct channel *channel)
 {
 	channel->remains.reset_seen = channel->remains.discarded;
 	channel->remains.ended = channel->remains.ended && channel->remains.discarded;
+	/* A nextval that failed has its lock all the same, up to the end of the transaction. */
+	channel->remains.numbers.touched = true;
 }
 
 bool remains_quiet(const struct channel *channel)
@@ -641,6 +654,9 @@ bool remains_wants(const struct channel *channel, const struct frame *frame)
 {
 	const struct track *track = &channel->track;
 
+	if (frame->type == 'D' && track->count > 0 && (track->ring[track->head].flags & TRACK_OURS) &&
+		track->ring[track->head].tag == TAG_PROOF)
+		return true;
 	return (channel->remains.asked || channel->remains.reading.catalog) && frame->type == 'D' && track->count > 0 &&
 		(track->ring[track->head].flags & TRACK_OURS) &&
 		(track->ring[track->head].tag == TAG_QUESTION || track->ring[track->head].tag == TAG_CATALOG) &&
@@ -785,6 +801,7 @@ void remains_fini(struct remains *r)
 	params_drop(r->set);
 	params_drop(r->called);
 	params_drop(r->resets);
+	buf_fini(&r->taken);
 	answer_fini(&r->answer);
 	*r = (struct remains){ 0 };
 }

@@ -27,6 +27,7 @@ struct catalog;
 #define TAG_FAILS      8
 #define TAG_LOOKUP     9
 #define TAG_PLANS      10
+#define TAG_PROOF      11
 
 /* The catalogue is being read: see catalogs.c. */
 struct catalog_reading {
@@ -62,6 +63,7 @@ struct remains {
 	unsigned seen_version; /* of what the catalogue says, when a statement of this lease was first looked at; 0: none was */
 	struct catalog_reading reading;
 	struct numbers numbers;
+	struct buf taken; /* names of sequences, each behind the other with its zero: what TAG_PROOF has asked for */
 	struct params *set, *called, *resets;
 	struct answer answer;
 	char statement[TEXT_BYTES_MAX]; /* that which was first suspected */
@@ -82,8 +84,9 @@ void remains_name(struct channel *, const struct look *);
 
 /* A statement is about to be sent, unless it waits for the numbers of others to be gone. `whole`: the text is all of it. */
 enum ahead remains_look(struct guest *, struct span text, bool whole);
-void remains_look_reset(struct guest *, struct span text);       /* for RESET alone */
-bool remains_look_statement(struct guest *, struct statement *); /* in a Bind; false: the client was ended */
+void remains_look_reset(struct guest *, struct span text); /* for RESET alone */
+enum ahead remains_look_statement(struct guest *, struct statement *,
+	struct span values); /* in a Bind; `values`: what it says behind its names, or nothing */
 enum ahead remains_look_function(struct guest *, uint32_t oid);
 void remains_mark(struct channel *, uint32_t marks);                   /* that can not be looked at */
 enum ahead remains_run(struct guest *, uint32_t marks, bool extended); /* likewise; it runs what may ask for numbers */

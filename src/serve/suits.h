@@ -5,7 +5,7 @@
 
 /* Is a server what its database wants (target_session_attrs), and is it still: see the drawing in suits.c. */
 
-#define TAG_NATURE 11 /* in wire/track, after those of remains.h: our question what the server is */
+#define TAG_NATURE 12 /* in wire/track, after those of remains.h: our question what the server is */
 
 /* It has just logged in. True: go on. False: it was asked, or another host is tried. */
 bool suits_at_login(struct channel *);

@@ -264,6 +264,7 @@ bool catalog_look(const struct catalog *catalog, struct span text, struct look *
 	/* In time: what is heard is settled before its ReadyForQuery. */
 	found |= found & LOOK_LISTEN ? LOOK_HEAR : 0;
 	found |= found & LOOK_TEMPORARY ? LOOK_IN_FRONT : 0;
+	found |= found & LOOK_CURRVAL ? LOOK_ASKS_BENEATH : 0;
 	sets = found & (LOOK_SETTINGS | LOOK_UNKNOWN);
 	look->marks |= found;
 	if (sets)

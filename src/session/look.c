@@ -479,6 +479,8 @@ static void judge_word(struct scan *s, const struct token *token, bool update)
 		else if (update && strcmp(word, "pg_settings") == 0) {
 			add_settings(s); /* its rule calls set_config */
 			*s->marks |= LOOK_READING;
+		} else if (strcmp(word, "pg_sequences") == 0) {
+			*s->marks |= LOOK_TOUCHES;
 		}
 		break;
 	case 'h':

@@ -134,6 +134,7 @@ static const struct call {
 	{ "pg_create_physical_replication_slot", LOOK_FOR_GOOD },
 	{ "pg_replication_origin_session_reset", LOOK_FOR_GOOD },
 	{ "pg_replication_origin_session_setup", LOOK_FOR_GOOD },
+	{ "pg_sequence_last_value", LOOK_TOUCHES },
 	{ "pg_start_backup", LOOK_FOR_GOOD },
 	{ "pg_try_advisory_lock", LOOK_LOCK },
 	{ "pg_try_advisory_lock_shared", LOOK_LOCK },
@@ -142,7 +143,7 @@ static const struct call {
 	{ "query_to_xmlschema", LOOK_UNKNOWN | LOOK_UNNAMED },
 	{ "set_config", LOOK_SETTINGS },
 	{ "setseed", LOOK_FOR_GOOD },
-	{ "setval", LOOK_SEQUENCE },
+	{ "setval", LOOK_SEQUENCE | LOOK_TOUCHES },
 	{ "ts_rewrite", LOOK_UNKNOWN | LOOK_UNNAMED },
 	{ "ts_stat", LOOK_UNKNOWN | LOOK_UNNAMED },
 };

@@ -10,7 +10,7 @@ class Numbers(Story):
 
     def setUp(self):
         super().setUp()
-        self.pg.admin("app").query("DROP SEQUENCE IF EXISTS a CASCADE; CREATE SEQUENCE a; GRANT ALL ON a TO PUBLIC")
+        self.pg.admin("app").query("DROP SEQUENCE IF EXISTS a, b CASCADE; CREATE SEQUENCE a; CREATE SEQUENCE b; GRANT ALL ON a, b TO PUBLIC")
         self.begin()
 
     @helper
@@ -86,6 +86,85 @@ class Numbers(Story):
         self.client.simple("SELECT 1/0")
         self.client.send(query("ROLLBACK; SELECT currval('a')"))
         self.assertEqual("55000" if live.kind == "direct" else "25P02", self.client.read_to(b"E").error.sqlstate)
+
+    @helper
+    def others_number(self):
+        """A stranger has taken one of `b`, and the client holds the server where it did, and has taken one of `a` there."""
+        self.begin()
+        self.other.query("SELECT setval('a', 40); SELECT nextval('b')")
+        self.client.query("BEGIN")
+        self.client.query("SELECT nextval('a')")
+
+    def who_took_one_of_another_sequence_is_not_told_a_strangers_number(self):
+        admin = self.pg.admin("app")
+        admin.query("CREATE OR REPLACE FUNCTION tell_b() RETURNS bigint LANGUAGE sql AS $$SELECT currval('b')$$")
+        for asked in ([query("SELECT currval('b')")], [query("SELECT currval('a'), currval('b')")], [query("SELECT currval('b' || '')")], [query("SELECT tell_b()")],
+                      [query("DO $$BEGIN PERFORM currval('b'); END$$")], [query("SELECT tell_b(), currval('a')")],
+                      [parse("", "SELECT currval('b')"), bind("", ""), execute(), SYNC], [parse("c", "SELECT currval($1)"), bind("", "c", ["public.b"]), execute(), SYNC],
+                      [query("PREPARE p AS SELECT currval('b'); EXECUTE p")]):
+            with self.subTest(asked=asked):
+                self.others_number()
+                self.refused(self.client.ask(*asked))
+
+    def who_made_a_row_without_a_number_is_not_told_a_strangers_either(self):
+        self.pg.admin("app").query("DROP TABLE IF EXISTS numbered; CREATE TABLE numbered (id int DEFAULT nextval('a')); GRANT ALL ON numbered TO PUBLIC")
+        for asked in ("SELECT lastval()", "SELECT currval('a')"):
+            for how in (lambda text: query(text), lambda text: parse("", text) + bind("", "") + execute() + SYNC):
+                with self.subTest(asked=asked, how=how("")):
+                    self.begin()
+                    self.other.query("SELECT nextval('a')")
+                    self.client.query("BEGIN")
+                    self.client.query("INSERT INTO numbered VALUES (7)")
+                    self.refused(self.client.ask(how(asked)))
+
+    def who_set_one_back_or_looked_at_all_is_not_told_a_strangers_either(self):
+        for touches in ("SELECT setval('b', 3, false)", "SELECT count(*) FROM pg_sequences", "SELECT pg_sequence_last_value('b')"):
+            with self.subTest(touches=touches):
+                self.others_number()
+                self.client.query(touches)
+                self.refused(self.client.simple("SELECT currval('b')"))
+
+    def who_failed_to_take_one_is_not_told_a_strangers_either(self):
+        """Its nextval has the lock of the sequence, and no number."""
+        self.pg.admin("app").query("ALTER SEQUENCE b MAXVALUE 2 RESTART 2")
+        self.others_number()
+        self.client.query("SAVEPOINT s")
+        self.assertEqual("2200H", self.client.simple("SELECT nextval('b')").error.sqlstate)
+        self.client.query("ROLLBACK TO s")
+        self.refused(self.client.simple("SELECT currval('b')"))
+
+    def the_first_who_asks_in_its_transaction_is_told_its_own(self):
+        """In front of others' numbers, and whichever way it says what it wants."""
+        for asked in (query("SELECT currval('a')"), query("SELECT lastval()"), query("SELECT pg_catalog.currval('\"public\".A'::regclass)"), query("SELECT currval('a'), lastval()"),
+                      parse("", "SELECT currval('a')") + bind("", "") + execute() + SYNC, parse("c", "SELECT currval($1)") + bind("", "c", ["public.a"]) + execute() + SYNC,
+                      parse("", "SELECT lastval()") + bind("", "") + execute() + SYNC):
+            with self.subTest(asked=asked):
+                self.others_number()
+                for _ in range(2):
+                    self.assertEqual("41", self.client.ask(asked).value)
+                    asked = asked if asked[:1] == b"Q" else asked[asked.index(b"B"):]
+
+    def the_first_who_asks_in_its_batch_is_told_its_own(self):
+        self.other.query("SELECT setval('a', 40); SELECT nextval('b')")
+        reply = self.client.ask(parse("", "SELECT nextval('a')"), bind("", ""), execute(), parse("", "SELECT currval('a')"), bind("", ""), execute(), SYNC)
+        self.assertEqual(["41", "41"], [row[0] for row in reply.rows])
+
+    def the_first_who_asks_behind_an_error_of_its_batch_is_told_that(self):
+        self.other.query("SELECT setval('a', 40); SELECT nextval('b')")
+        asks = [parse("", "SELECT currval('a')"), bind("", ""), execute()]
+        reply = self.client.ask(parse("", "SELECT nextval('a')"), bind("", ""), execute(), parse("", "SELECT 1/0"), bind("", ""), execute(), *asks, SYNC)
+        self.assertEqual("22012", reply.error.sqlstate)
+        self.assertEqual("1", self.client.value("SELECT 1"))
+
+    def who_keeps_its_server_for_something_else_is_told_its_own(self):
+        """Taken in a transaction before, where it is not known any more what it took."""
+        self.other.query("SELECT setval('a', 40); SELECT nextval('b')")
+        self.client.query("SELECT pg_advisory_lock(1)")
+        if live.kind != "direct":
+            wait_until("it keeps its server", lambda: self.proxy.show("PINS"))
+        self.client.query("SELECT nextval('a')")
+        self.assertEqual("41", self.client.value("SELECT currval('a')"))
+        self.refused(self.client.simple("SELECT currval('b')"))
 
     def who_asks_where_it_took_one_is_told(self):
         self.other.query("SELECT nextval('a')")
