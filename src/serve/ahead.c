@@ -1,6 +1,6 @@
 /* What must be true of a server before the client's message runs there is made true in front of it: no round trip more, and no other client can
- * come between the two. A Query of ours stands in front of a Query; it may not do so while answers are owed, since a transaction that has
- * failed by then would make it fail, and what is sent behind it succeed. */
+ * come between the two. It may not go out while answers to earlier batches are owed, since a transaction that has failed by then would make it fail:
+ * what is sent behind it may succeed, or have another error. */
 #include "serve/ahead.h"
 
 #include <string.h>
@@ -89,14 +89,14 @@ static enum ahead send(struct guest *guest, struct span text, uint32_t tag, bool
 	*sent = false;
 	if (is_aborted(channel) && !may_recover(track))
 		return AHEAD_GO;
+	if (!in_batch && track_copies(track))
+		return AHEAD_GO; /* it ends the COPY with an error, and is no more than that */
+	if (!track->open && !track_copies(track) && track_readies(track) > 0)
+		return ahead_wait(guest);
 	if (in_batch) {
 		*sent = add_to_batch(guest, text, tag);
 		return *sent ? AHEAD_GO : AHEAD_STOP;
 	}
-	if (track_copies(track))
-		return AHEAD_GO; /* it ends the COPY with an error, and is no more than that */
-	if (track_readies(track) > 0)
-		return ahead_wait(guest);
 	*sent = channel_ask(channel, text, tag);
 	if (*sent)
 		return AHEAD_GO;

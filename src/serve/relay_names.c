@@ -658,11 +658,11 @@ enum step relay_bind(struct guest *guest, struct span in, struct frame frame)
 	if (!statement || is_long(statement)) {
 		if (!statement && name.length > 0 && relay_shares_statements(guest) && is_reserved(guest, name))
 			return refuse_reserved(guest);
-		if (name.length == 0 && !ensure_unnamed(guest))
-			return STEP_STOP;
 		step = name.length == 0 ? pending_look_unnamed(guest, values) : AHEAD_GO;
 		if (step != AHEAD_GO)
 			return relay_step(step);
+		if (name.length == 0 && !ensure_unnamed(guest))
+			return STEP_STOP;
 		relay_note_bound(guest, portal, name.length == 0 ? pending_get(guest, name) : NULL);
 		if (statement || guest->unnamed_long || (name.length > 0 && !relay_shares_statements(guest)))
 			unseen = LOOK_UNKNOWN | LOOK_UNNAMED; /* nobody looked at it */
@@ -678,12 +678,12 @@ enum step relay_bind(struct guest *guest, struct span in, struct frame frame)
 		return STEP_STOP;
 	}
 	statement = relay_read_again(guest, name, statement);
-	if (!statement || !ensure_prepared(guest, statement))
+	if (!statement)
 		return STEP_STOP;
 	step = remains_look_statement(guest, statement, values);
 	if (step != AHEAD_GO)
 		return relay_step(step);
-	if (!relay_owe(guest, TRACK_BIND, 0, statement->id))
+	if (!ensure_prepared(guest, statement) || !relay_owe(guest, TRACK_BIND, 0, statement->id))
 		return STEP_STOP;
 	say_tail(guest, statement->tail, statement->tail_length);
 	relay_note_bound(guest, portal, statement);
