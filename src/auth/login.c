@@ -484,6 +484,19 @@ const char *login_refusal(const struct login *l)
 	return "password authentication failed";
 }
 
+const char *login_reason(const struct login *l)
+{
+	if (is_elsewhere(l))
+		return NULL;
+	if (!l->secret)
+		return "no such user";
+	if (l->secret->kind == SECRET_NONE)
+		return "no password for this user";
+	if (l->mock)
+		return "an md5 secret, which does not do for scram-sha-256";
+	return "wrong password";
+}
+
 bool login_client_key(const struct login *l, uint8_t key[SCRAM_KEY_LENGTH])
 {
 	if (l->has_key)

@@ -56,6 +56,10 @@ const char *login_problem(const struct login *);
  * ("trust" authentication failed / password authentication failed / SASL authentication failed). */
 const char *login_refusal(const struct login *);
 
+/* After LOGIN_FAILED, for the log alone, since it tells who is known: "no such user", "wrong password" ... NULL: PAM or a directory
+ * has judged. */
+const char *login_reason(const struct login *);
+
 /* After LOGIN_OK by SCRAM: the client key recovered from the proof. False otherwise. */
 bool login_client_key(const struct login *, uint8_t key[SCRAM_KEY_LENGTH]);
 

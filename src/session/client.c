@@ -88,12 +88,29 @@ enum client_edge refuse(struct client *client, struct buf *out, const char *sqls
 	return client_refuse(client, &complaint, out);
 }
 
+static void add_for_log(struct client *client, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* The log knows more of a refusal than the client does. */
+static void add_for_log(struct client *client, const char *format, ...)
+{
+	size_t length = strlen(client->refusal);
+	va_list list;
+
+	va_start(list, format);
+	vsnprintf(client->refusal + length, sizeof client->refusal - length, format, list);
+	va_end(list);
+}
+
 static enum client_edge refuse_proof(struct client *client, struct buf *out)
 {
+	const char *reason = login_reason(client->login), *where = client->facts.looked_up ? "auth_query" : "auth_file";
+
 	if (bouncer(client))
 		return refuse(client, out, SQLSTATE_INVALID_PASSWORD, "%s", login_refusal(client->login));
-	return refuse(
-		client, out, SQLSTATE_INVALID_PASSWORD, "password authentication failed for user \"%s\"", client->user);
+	refuse(client, out, SQLSTATE_INVALID_PASSWORD, "password authentication failed for user \"%s\"", client->user);
+	if (reason)
+		add_for_log(client, " (%s: %s)", where, reason);
+	return CLIENT_REFUSED;
 }
 
 /* It is who it says. */
@@ -199,7 +216,6 @@ static enum client_edge ask_rules(struct client *client, struct buf *out)
 {
 	const struct hba *hba = secrets_hba(client->secrets);
 	enum hba_verdict verdict = HBA_NONE;
-	size_t length;
 
 	client->rule = 0;
 	if (hba)
@@ -212,11 +228,8 @@ static enum client_edge ask_rules(struct client *client, struct buf *out)
 		return verdict == HBA_ASK_ROLES ? CLIENT_ASKS_ROLES : CLIENT_ASKS_HOST;
 	}
 	refuse_by_rule(client, verdict, out);
-	/* The log knows which line it was; the client does not. */
-	length = strlen(client->refusal);
 	if (client->rule)
-		text_format(client->refusal + length, sizeof client->refusal - length, " (line %u of %s)",
-			hba_line(hba, client->rule),
+		add_for_log(client, " (line %u of %s)", hba_line(hba, client->rule),
 			hba_file(hba, client->rule) ? hba_file(hba, client->rule) : "auth_hba_file");
 	return CLIENT_REFUSED;
 }

@@ -74,7 +74,8 @@ static void a_certificate_is_enough_for_who_it_names_and_the_file_knows(void **s
 		{ "ada", 4, true, MANNER_PGWEIR, "boss", "certificate authentication failed for user \"boss\"" },
 		{ "", 0, true, MANNER_PGWEIR, "ada", "certificate authentication failed for user \"ada\"" },
 		{ "ada", 4, true, MANNER_PGBOUNCER, "boss", "TLS certificate name mismatch" },
-		{ "ghost", 6, true, MANNER_PGWEIR, "ghost", "password authentication failed for user \"ghost\"" },
+		{ "ghost", 6, true, MANNER_PGWEIR, "ghost",
+			"password authentication failed for user \"ghost\" (auth_file: no such user)" },
 	};
 
 	(void)state;

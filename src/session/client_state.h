@@ -44,7 +44,7 @@ struct client {
 	struct span unknown[8];
 	char unknown_texts[512];
 	size_t unknown_count, unknown_used;
-	char refusal[192];
+	char refusal[256];
 };
 
 /* End it with this message. */

@@ -87,6 +87,33 @@ static void a_wrong_password_and_an_unknown_user_are_refused_alike(void **state)
 		}
 }
 
+static void the_log_alone_is_told_why_a_password_did_not_do(void **state)
+{
+	static const struct {
+		const char *user, *method, *why;
+	} cases[] = {
+		{ "ada", "md5", " (auth_file: wrong password)" },
+		{ "ada", "scram-sha-256", " (auth_file: wrong password)" },
+		{ "nobody", "plain", " (auth_file: no such user)" },
+		{ "nobody", "scram-sha-256", " (auth_file: no such user)" },
+		{ "empty", "md5", " (auth_file: no password for this user)" },
+		{ "old", "scram-sha-256", " (auth_file: an md5 secret, which does not do for scram-sha-256)" },
+	};
+	char message[100], setting[64];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		text_format(setting, sizeof setting, "auth_type = %s", cases[i].method);
+		text_format(message, sizeof message, "password authentication failed for user \"%s\"", cases[i].user);
+		connect_to(setting, MANNER_PGWEIR, false);
+		STARTUP("user", cases[i].user, "database", "shop");
+		prove(cases[i].user, "babbage");
+		is_refused("28P01", message);
+		assert_memory_equal(client_facts(client)->refusal, message, strlen(message));
+		assert_string_equal(client_facts(client)->refusal + strlen(message), cases[i].why);
+	}
+}
+
 static void trust_is_for_known_users_and_any_for_all(void **state)
 {
 	(void)state;
@@ -205,6 +232,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		STORY(the_right_password_is_proven_by_every_method),
 		STORY(a_wrong_password_and_an_unknown_user_are_refused_alike),
+		STORY(the_log_alone_is_told_why_a_password_did_not_do),
 		STORY(trust_is_for_known_users_and_any_for_all),
 		STORY(what_comes_instead_of_a_password_ends_the_login),
 		STORY(the_console_is_for_those_who_are_named),

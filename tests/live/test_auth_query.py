@@ -73,6 +73,9 @@ class Who_comes_in(Asking):
         self.assertEqual([5, 0], client.auth)
         self.assertEqual("sara", client.value("SELECT current_user"))
         self.refused(self.login, pooler, password="wrong")
+        pooler.await_log('password authentication failed for user "sara" (auth_query: wrong password)')
+        self.refused(self.login, pooler, "nobody", "wrong", says='password authentication failed for user "nobody"')
+        pooler.await_log('password authentication failed for user "nobody" (auth_query: no such user)')
         for auth_type in ("plain", "scram-sha-256"):
             pooler = self.asking(settings={"auth_query": "SELECT name, secret FROM people WHERE name = $1", "auth_type": auth_type})
             self.assertEqual("sara", self.login(pooler).value("SELECT current_user"))
