@@ -98,6 +98,7 @@ struct server_facts {
 	char problem[256];  /* why it was not reached, or what we lack the rights for */
 	int version;        /* 150004 */
 	bool sees_all;      /* other users' sessions are not blanked out */
+	bool pooled;        /* a pooler stands between: its sessions bear the names of its clients */
 	bool local;         /* on this machine, so that its cores are ours */
 	char host[128], user[64],
 		database[64]; /* host: as a pooler's file names it, else ""; as whom we asked, and where */

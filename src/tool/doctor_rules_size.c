@@ -371,7 +371,8 @@ void rule_demand(const struct doctor_facts *facts, const struct doctor_rule *rul
 		struct origin_view first, other;
 		size_t from = 0, until;
 
-		for (; origin_at(index, from, &first); from = until) {
+		/* Behind a pooler the names are its clients', and the numbers its own. */
+		for (; !facts->servers[i].pooled && origin_at(index, from, &first); from = until) {
 			until = from + 1;
 			while (origin_at(index, until, &other) && same_application(&first, &other))
 				until++;

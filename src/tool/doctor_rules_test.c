@@ -568,6 +568,8 @@ static void an_application_is_counted_by_machine_and_process(void **state)
 	assert_string_equal(finding->evidence,
 		"It has 6 connections, 0 of them at work: 5 from 10.0.0.7 (2 processes here, 2 of one at most), 1 from 10.0.0.8.");
 	assert_non_null(strstr(finding->edit, "max_client_conn  of 15 at least"));
+	facts.servers[0].pooled = true;
+	assert_null(look_for("D42"));
 	doctor_report_fini(&report);
 }
 

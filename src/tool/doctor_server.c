@@ -255,6 +255,7 @@ void server_read(struct server_facts *server, const char *url, double seconds)
 		return;
 	}
 	server->reached = true;
+	server->pooled = !connect_is_direct(connection, problem, sizeof problem) && !problem[0];
 	read_settings(server, connection);
 	if (!server_read_sessions(server, connection, problem, sizeof problem))
 		text_format(server->problem, sizeof server->problem, "its sessions cannot be seen: %.200s", problem);

@@ -494,6 +494,8 @@ class Beside_a_real_pgbouncer(DoctorStory):
         document = report(f"postgresql://app@127.0.0.1:{pooler.port}/app")
         self.assertTrue(document["inputs"][0]["read"], document["inputs"])
         self.assertIn("max_connections 120", document["inputs"][0]["said"])
+        self.assertIn("a pooler stands between", document["inputs"][0]["said"])
+        self.assertNotIn("a pooler stands between", report(self.url)["inputs"][0]["said"])
         after = client.query("SELECT current_setting('search_path'), current_setting('statement_timeout'), pg_backend_pid()").rows
         self.assertEqual(before, after)
 
