@@ -1,5 +1,6 @@
 #include "tool/init.h"
 
+#include <errno.h>
 #include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -203,8 +204,9 @@ static bool log_in(const char *url, struct init_access *access, char *error, siz
 
 /* ---- the files ---- */
 
-/* Where the list of users goes: shop.ini has shop-users.txt beside it, named whole, since pgweir may be started elsewhere. */
-static void users_path(const char *output, char *out, size_t size)
+/* Where the list of users goes: shop.ini has shop-users.txt beside it, named whole, since pgweir may be started elsewhere. False: there is no
+ * such folder, and errno says why. */
+static bool users_path(const char *output, char *out, size_t size)
 {
 	const char *slash = strrchr(output, '/');
 	size_t length = strlen(output);
@@ -214,12 +216,39 @@ static void users_path(const char *output, char *out, size_t size)
 		length -= 4;
 	text_format(folder, sizeof folder, "%.*s", slash ? (int)(slash - output) + 1 : 1, slash ? output : ".");
 	whole = realpath(folder, NULL);
+	if (!whole)
+		return false;
 	if (slash) {
 		length -= (size_t)(slash + 1 - output);
 		output = slash + 1;
 	}
-	text_format(out, size, "%s/%.*s-users.txt", whole ? whole : ".", (int)length, output);
+	text_format(out, size, "%s/%.*s-users.txt", whole, (int)length, output);
 	free(whole);
+	return true;
+}
+
+static bool may_be_written(const struct options *o, const char *path, char *error, size_t error_size)
+{
+	int is_folder = path_is_folder(path);
+
+	if (is_folder == 1)
+		text_format(error, error_size, "could not write \"%s\": it is a folder", path);
+	else if (is_folder == 0 && !o->force)
+		text_format(error, error_size,
+			"could not write \"%s\": it is there already (--force writes over what is there)", path);
+	else
+		return true;
+	return false;
+}
+
+/* Both or none, as far as can be known before: a list of secrets is not left behind without its file. */
+static bool write_files(const struct options *o, const char *users_path, const struct buf *users, struct span ini,
+	char *error, size_t error_size)
+{
+	return may_be_written(o, o->output, error, error_size) && may_be_written(o, users_path, error, error_size) &&
+		file_write(users_path, (const char *)buf_span(users).at, users->length, true, o->force, error,
+			error_size) &&
+		file_write(o->output, (const char *)ini.at, ini.length, false, o->force, error, error_size);
 }
 
 /* pgweir must be able to read what we write. */
@@ -254,9 +283,7 @@ static enum status write_out(const struct options *o, const struct init_wish *wi
 			"auth_file = %s is for you to write: lines of \"user\" \"password\". With -o FILE.ini it is written too.\n",
 			wish->users_path);
 		status = STATUS_WRITTEN;
-	} else if (file_write(wish->users_path, (const char *)buf_span(&users).at, users.length, true, o->force, error,
-			   sizeof error) &&
-		file_write(o->output, (const char *)text.at, text.length, false, o->force, error, sizeof error)) {
+	} else if (write_files(o, wish->users_path, &users, text, error, sizeof error)) {
 		if (o->json)
 			init_show_json(wish, o->output, text, stdout);
 		else
@@ -267,7 +294,7 @@ static enum status write_out(const struct options *o, const struct init_wish *wi
 				o->output);
 		status = STATUS_WRITTEN;
 	} else {
-		fprintf(stderr, "pgweir init: %s (--force writes over what is there)\n", error);
+		fprintf(stderr, "pgweir init: %s\n", error);
 	}
 	buf_fini(&ini);
 	buf_wipe(&users);
@@ -289,6 +316,10 @@ static enum status make(const struct options *o)
 	enum status status = STATUS_FAILED;
 	char url[4096], path[4096], error[2200], shown[4400];
 
+	if (o->output && !users_path(o->output, path, sizeof path)) {
+		fprintf(stderr, "pgweir init: could not write \"%s\": %s\n", o->output, strerror(errno));
+		return STATUS_FAILED;
+	}
 	url_for(span_text(o->url), true, url, sizeof url);
 	if (!log_in(url, &access, error, sizeof error)) {
 		show_lines(stderr, "pgweir init: ", error);
@@ -304,10 +335,8 @@ static enum status make(const struct options *o)
 		if (wish.cores == 0 && server.local)
 			wish.cores = (int)cores_count();
 		init_plan_make(&server, wish.cores, &plan);
-		if (o->output) {
-			users_path(o->output, path, sizeof path);
+		if (o->output)
 			wish.users_path = path;
-		}
 		status = write_out(o, &wish);
 	}
 	free(server.sessions);

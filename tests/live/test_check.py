@@ -107,7 +107,19 @@ class Init(Story):
         ran = run("init", self._url(), "-o", folder / "shop.ini", "--sample", "0.1")
         self.assertEqual(1, ran.status, ran)
         self.assertEqual("mine", (folder / "shop.ini").read_text())
+        self.assertIn("it is there already (--force", ran.err)
+        self.assertFalse((folder / "shop-users.txt").exists())
         self._init(folder, "--force")
+
+    def where_it_can_not_write_no_secret_is_left_behind(self):
+        folder = self.own_folder()
+        (folder / "shop.ini").mkdir()
+        for path, why in (("shop.ini", "it is a folder"), ("nowhere/shop.ini", "No such file")):
+            ran = run("init", self._url(), "-o", folder / path, "--sample", "0.1", cwd=folder)
+            self.assertEqual(1, ran.status, ran)
+            self.assertIn(f'could not write "{folder / path}": {why}', ran.err)
+            self.assertNotIn("--force", ran.err)
+            self.assertEqual(["shop.ini"], [each.name for each in folder.iterdir()])
 
     def without_a_file_it_is_printed(self):
         ran = run("init", self._url(), "--sample", "0.1")
