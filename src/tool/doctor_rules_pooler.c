@@ -191,9 +191,11 @@ void rule_descriptors(const struct doctor_facts *facts, const struct doctor_rule
 			100;
 		struct finding *finding;
 		bool short_now = file->descriptors > 0 && file->descriptors < need;
+		/* What it has without a word: pgweir takes what the hard limit allows, for which its unit says this. */
+		uint64_t usual = file->is_pgweir ? 65536 : 1024;
 
 		/* Not running: only a number that the usual limit does not allow is worth a word. */
-		if (!short_now && (file->descriptors > 0 || need <= 1024))
+		if (!short_now && (file->descriptors > 0 || need <= usual))
 			continue;
 		finding = find(report, rule, short_now ? LEVEL_DANGER : LEVEL_NOTE, "%s", file->path);
 		evidence(finding, "%llu descriptors are needed: max_client_conn %d, the pools, and 100 more.",
@@ -201,9 +203,11 @@ void rule_descriptors(const struct doctor_facts *facts, const struct doctor_rule
 		if (short_now)
 			evidence(finding, " The running process may have %llu.", (unsigned long long)file->descriptors);
 		else
-			evidence(finding, " Services have 1024 unless they are given more.");
-		edit(finding, "systemctl edit pgbouncer   and there:  [Service]  LimitNOFILE=%llu",
-			(unsigned long long)(need + need / 5));
+			evidence(finding, " %s %llu unless %s given more.",
+				file->is_pgweir ? "The package's unit has" : "Services have", (unsigned long long)usual,
+				file->is_pgweir ? "it is" : "they are");
+		edit(finding, "systemctl edit %s   and there:  [Service]  LimitNOFILE=%llu",
+			file->is_pgweir ? "pgweir" : "pgbouncer", (unsigned long long)(need + need / 5));
 	}
 }
 

@@ -636,6 +636,25 @@ static void pgweir_takes_what_pgbouncer_refuses(void **state)
 	doctor_report_fini(&report);
 }
 
+/* It raises its own limit to the hard one, so the 1024 of a service are not what it has. */
+static void descriptors_are_those_of_the_programs_own_unit(void **state)
+{
+	const struct finding *finding;
+
+	(void)state;
+	ini("max_client_conn = 2000");
+	finding = look_for("D29");
+	assert_non_null(finding);
+	assert_non_null(strstr(finding->edit, "systemctl edit pgbouncer"));
+	facts.files[0].is_pgweir = true;
+	assert_null(look_for("D29"));
+	facts.files[0].descriptors = 1024;
+	finding = look_for("D29");
+	assert_non_null(finding);
+	assert_non_null(strstr(finding->edit, "systemctl edit pgweir "));
+	doctor_report_fini(&report);
+}
+
 static void an_application_that_goes_elsewhere_is_warned_and_not_accused(void **state)
 {
 	(void)state;
@@ -724,6 +743,7 @@ int main(void)
 		cmocka_unit_test_teardown(danger_comes_first, clear),
 		cmocka_unit_test(numbers_and_names_are_given_once),
 		cmocka_unit_test_teardown(pgweir_takes_what_pgbouncer_refuses, clear),
+		cmocka_unit_test_teardown(descriptors_are_those_of_the_programs_own_unit, clear),
 		cmocka_unit_test_teardown(an_application_that_goes_elsewhere_is_warned_and_not_accused, clear),
 		cmocka_unit_test_teardown(a_deploy_and_a_pool_at_rest_are_no_leak, clear),
 		cmocka_unit_test_teardown(a_session_that_is_used_again_is_no_leak, clear),
