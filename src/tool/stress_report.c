@@ -125,7 +125,7 @@ static void print_verdict(const struct stress_result *r, FILE *to)
 	fprintf(to, "%s\n", words);
 	if (v->kind != VERDICT_UNKNOWN)
 		fprintf(to, "Confidence %u %%%s\n", v->confidence,
-			v->waves < 3 ? " (three waves or more would give some)" : "");
+			v->waves < 3 ? " (three waves or more would give more)" : "");
 	if (v->why[0])
 		fprintf(to, "Told by: %s\n", v->why);
 	if (v->pattern)
