@@ -511,6 +511,9 @@ const char *console_help(void)
 	       "\tKILL [<db>]\n"
 	       "\tKILL_CLIENT <client_id>\n"
 	       "\tWAIT_CLOSE [<db>]\n"
+	       "\tREAP [DRY RUN] [LEAKED | ORIGIN <id> | CLIENT <id>, ...] [LIMIT <n>]\n"
+	       "\tPROTECT ORIGIN <id>\n"
+	       "\tUNPROTECT ORIGIN <id>\n"
 	       "\tSHUTDOWN\n"
 	       "\tSHUTDOWN WAIT_FOR_SERVERS|WAIT_FOR_CLIENTS";
 }

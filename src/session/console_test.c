@@ -404,6 +404,9 @@ static void the_help_names_every_command(void **state)
 	assert_non_null(strstr(console_help(), "SET key = value"));
 	assert_non_null(strstr(console_help(), "RELOAD"));
 	assert_non_null(strstr(console_help(), "SHUTDOWN"));
+	assert_non_null(strstr(console_help(), "\tREAP "));
+	assert_non_null(strstr(console_help(), "\tPROTECT ORIGIN <id>\n"));
+	assert_non_null(strstr(console_help(), "\tUNPROTECT ORIGIN <id>\n"));
 }
 
 /* Commands put together by chance from the language's own pieces: nothing is obeyed but one statement of one or two words. */
