@@ -105,7 +105,7 @@ void session_wake(struct session *, bool cancelled, struct bytes *out);
 /* As session_take, but what it begins is cancelled before it does anything: what somebody gets who cancels while waiting. */
 void session_take_cancelled(struct session *, char type, struct span body, struct bytes *out);
 
-/* ---- messages ---- */
+/* ---- messages: messages.c ---- */
 
 void say_empty(struct bytes *, char type);
 void say_text(struct bytes *, char type, const char *text); /* with its zero */
@@ -113,6 +113,10 @@ void say_body(struct bytes *, char type, const void *, size_t);
 void say_ready(struct bytes *, char status);
 void say_error(struct bytes *, char type, const char *severity, const char *sqlstate, const char *message);
 void say_setting(struct bytes *, const char *name, const char *value);
+void say_row_description(struct bytes *);                     /* of one column, a text */
+void say_row(struct bytes *, const char *text, size_t width); /* the text again and again, if it is narrower */
+void say_fields(struct bytes *, const char *const fields[3]); /* a row of three; NULL is NULL */
+void say_tag(struct bytes *, const char *tag, unsigned n, bool counted);
 
 /* The next whole message at the front; false: not there yet. */
 bool message_next(struct span bytes, char *type, struct span *body, size_t *total);
