@@ -293,9 +293,11 @@ void judge_released(unsigned origin)
 	protections[origin].released = world.now;
 }
 
-/* Since when its origin has been protected; 0: it is not, or not for sure. */
+/* Since when its origin has been protected; 0: it is not, or not for sure. Drivers part origins too, by what they say at login: of several
+ * under these names any may be its own. */
 static time_us protected_since(const struct person *p)
 {
+	time_us since = 0;
 	const char *name = p->has[0] ? p->wanted[0] : "";
 	char host[ADDRESS_TEXT];
 	struct address address;
@@ -307,13 +309,16 @@ static time_us protected_since(const struct person *p)
 		const struct protection *at;
 
 		if (!origin || strcmp(origin->user, p->user) != 0 || strcmp(origin->database, p->database) != 0 ||
-			strcmp(origin->application_name, name) != 0 || strcmp(origin->address, host) != 0 ||
-			origin->number >= sizeof protections / sizeof *protections)
+			strcmp(origin->application_name, name) != 0 || strcmp(origin->address, host) != 0)
 			continue;
+		if (origin->number >= sizeof protections / sizeof *protections)
+			return 0;
 		at = &protections[origin->number];
-		return at->sure ? at->since : 0;
+		if (!at->sure)
+			return 0;
+		since = at->since > since ? at->since : since;
 	}
-	return 0;
+	return since;
 }
 
 /* Whatever else holds of them. */
