@@ -25,6 +25,7 @@ struct share {
 	uint32_t votes;
 	struct account gone, leaving,
 		here;        /* of clients that have left; during a survey that had counted them; that are here */
+	uint32_t at_door;    /* clients that wait there */
 	uint32_t quiet_said; /* what of this share is in origin.quiet */
 	uint32_t pool;       /* pool_id of one of its clients, and that one's other end */
 	struct other_end end;

@@ -139,6 +139,7 @@ static void fill_origin(struct origin_row *out, const struct survey_row *row, co
 		.median_life = spread_quantile(&facts->lifetimes, 500),
 		.is_protected = atomic_load(&origin->is_protected),
 		.weight = atomic_load(&origin->weight),
+		.at_door = row->at_door,
 	};
 	escape(out->user, sizeof out->user, origin->user);
 	escape(out->database, sizeof out->database, origin->database);

@@ -95,7 +95,7 @@ static void forget_moment(struct share *share)
 	facts->session_mode = false;
 	account_add(&share->gone, &share->leaving);
 	share->leaving = share->here = (struct account){ 0 };
-	share->votes = 0;
+	share->votes = share->at_door = 0;
 	share->held[0] = share->unread[0] = 0;
 }
 
@@ -181,11 +181,16 @@ static enum leak_action action_for(const struct worker *worker, const struct gue
 
 static void look_at_guest(struct worker *worker, const struct guest *guest)
 {
-	struct share *share = guest->origin && guest->habits.arrived ? origin_share(guest->origin, worker->index)
-								     : NULL;
+	bool at_door = guest->state == GUEST_AT_DOOR;
+	struct share *share = guest->origin && (guest->habits.arrived || at_door)
+		? origin_share(guest->origin, worker->index)
+		: NULL;
 	struct account account;
 
 	if (!share || guest->state == GUEST_ENDING)
+		return;
+	share->at_door += at_door;
+	if (at_door)
 		return;
 	account = habits_account(guest);
 	account_add(&share->here, &account);
@@ -260,6 +265,7 @@ static void add_share(struct survey_row *row, struct share *share)
 		row->end = share->end;
 		row->action = share->action;
 	}
+	row->at_door += share->at_door;
 	account_add(&row->account, &share->gone);
 	account_add(&row->account, &share->here);
 	add_facts(&row->facts, &share->facts);

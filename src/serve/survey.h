@@ -19,6 +19,7 @@ struct survey_row {
 	struct account account;
 	char voted[ORIGIN_WORDS], held[ORIGIN_WORDS], unread[ORIGIN_WORDS];
 	uint32_t votes;
+	uint32_t at_door;
 };
 
 struct letter_survey {

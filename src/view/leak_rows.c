@@ -67,6 +67,7 @@ static const struct column origin_columns[] = {
 	{ "oldest_quiet", NUMERIC }, { "oldest_hold", NUMERIC }, { "median_rest", NUMERIC }, { "median_life", NUMERIC },
 	{ "route", TEXT }, { "statement", TEXT }, { "protected", TEXT }, { "weight", INT4 },
 	{ "parked_time", NUMERIC }, { "waiting_time", NUMERIC }, { "sending_time", NUMERIC }, { "received", INT8 }, { "sent", INT8 },
+	{ "at_door", INT4 },
 };
 #define O(put, member) { put, offsetof(struct origin_row, member) }
 static const struct field origin_fields[] = {
@@ -79,6 +80,7 @@ static const struct field origin_fields[] = {
 	O(put_duration, oldest_quiet), O(put_duration, oldest_hold), O(put_duration_or_null, median_rest), O(put_duration_or_null, median_life),
 	O(put_text_or_null, route), O(put_text_or_null, statement), O(put_yes_no, is_protected), O(put_u32, weight),
 	O(put_duration, parked_time), O(put_duration, waiting_time), O(put_duration, sending_time), O(put_u64, received), O(put_u64, sent),
+	O(put_u32, at_door),
 };
 
 static const struct column breakdown_columns[] = {

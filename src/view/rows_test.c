@@ -88,7 +88,8 @@ static const struct expectation {
 		"waiting:23 lent:23 quiet:23 silent:23 once:23 in_transaction:23 holding:23 unread:23 logins:20 logouts:20 "
 		"logins_while_quiet:20 reused:20 transactions:20 cancels:20 abandoned:20 dead_peers:20 executing_time:1700 "
 		"in_transaction_time:1700 oldest_quiet:1700 oldest_hold:1700 median_rest:1700 median_life:1700 route:25 "
-		"statement:25 protected:25 weight:23 parked_time:1700 waiting_time:1700 sending_time:1700 received:20 sent:20",
+		"statement:25 protected:25 weight:23 parked_time:1700 waiting_time:1700 sending_time:1700 received:20 sent:20 "
+		"at_door:23",
 		PART_LEAKS },
 	{ "breakdowns",
 		"origin:23 user:25 database:25 application_name:25 address:25 by:25 value:25 clients:23 quiet:23 "

@@ -179,6 +179,7 @@ struct origin_row {
 	uint32_t weight; /* where origins take turns */
 	time_us parked_time, waiting_time, sending_time;
 	uint64_t received, sent; /* bytes */
+	uint32_t at_door;        /* logins that wait for room */
 };
 
 /* Who somebody is and where from; escaped. */

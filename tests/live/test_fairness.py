@@ -181,7 +181,7 @@ class Limits(Story):
             self.assertIn("max_origin_servers", error.fields["D"])
 
     def max_origin_clients_makes_the_next_login_wait_at_the_door(self):
-        pooler = self.pooler(settings={"max_origin_clients": 2})
+        pooler = self.pooler(settings={"max_origin_clients": 2, "leak_interval": 0.2})
         inside = [pooler.client(parameters=GREEDY) for _ in range(2)]
         results = []
         waits = threading.Thread(target=lambda: results.append(pooler.client(parameters=GREEDY)), daemon=True)
@@ -191,8 +191,13 @@ class Limits(Story):
             other = pooler.client(parameters={"application_name": f"other {number}"})
             self.assertEqual("1", other.value("SELECT 1"))
         self.assertEqual([], results)
+
+        def origin(at_door):
+            return [row for row in pooler.show("ORIGINS") if (row["clients"], row["at_door"]) == ("2", at_door)]
+        self.assertEqual(GREEDY["application_name"], wait_until("it is seen at the door", lambda: origin("1"))[0]["application_name"])
         inside[0].close()
         waits.join(15)
+        wait_until("nobody is there any more", lambda: origin("0"))
         self.assertEqual("1", results[0].value("SELECT 1"))
 
     def a_login_that_waits_for_max_origin_clients_ends_with_client_login_timeout(self):
