@@ -153,10 +153,11 @@ static void leak_begin(struct leak_book *book, struct course *course, uint32_t o
 		return;
 	leak->number = ++book->last_number;
 	leak->origin = origin;
-	leak->of = track == TRACK_CLIENTS ? LEAK_OF_CLIENTS
-		: track == TRACK_HOLDS    ? LEAK_OF_HOLDS
-		: track == TRACK_UNREAD   ? LEAK_OF_RESULTS
-					  : LEAK_OF_OTHERS;
+	leak->of = track == TRACK_CLIENTS  ? LEAK_OF_CLIENTS
+		: track == TRACK_HOLDS     ? LEAK_OF_HOLDS
+		: track == TRACK_UNREAD    ? LEAK_OF_RESULTS
+		: track == TRACK_ABANDONED ? LEAK_OF_STATEMENTS
+					   : LEAK_OF_OTHERS;
 	leak->since = now;
 	leak->pattern = verdict->pattern;
 	leak->severity = verdict->severity;

@@ -41,6 +41,7 @@ struct leak_facts {
 	uint32_t origin; /* its number; not given again while the process lives */
 	enum leak_driver driver;
 	enum leak_runtime runtime;
+	bool keeps_locks; /* a session lock keeps its server for its client; else whoever is lent it next has the lock */
 	bool session_mode; /* its leases last as long as its clients; who rests outside a block counts as parked there too */
 
 	/* As it is now. A client is `quiet` when it has been parked for leak_quiet; a burst is what lies between two such rests. */
@@ -119,7 +120,7 @@ enum leak_severity {
 }; /* urgent: somebody waits for it, or it ends soon */
 
 /* What is left behind; the family says what that costs. */
-enum leak_of { LEAK_OF_CLIENTS, LEAK_OF_HOLDS, LEAK_OF_RESULTS, LEAK_OF_OTHERS };
+enum leak_of { LEAK_OF_CLIENTS, LEAK_OF_HOLDS, LEAK_OF_RESULTS, LEAK_OF_STATEMENTS, LEAK_OF_OTHERS };
 
 #define LEAK_EVIDENCE 320
 

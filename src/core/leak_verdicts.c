@@ -249,8 +249,9 @@ static void counted_verdict(enum track track, const struct signs *signs, const s
 	} else {
 		v->pattern = leak_pattern_of("L25");
 		text_format(v->evidence, sizeof v->evidence,
-			"session advisory locks taken in transaction mode within the last %s: %u; whoever is lent that server next has them",
-			lately, count);
+			"session advisory locks taken in transaction mode within the last %s: %u; %s", lately, count,
+			facts->keeps_locks ? "each keeps a server from everybody else until it is unlocked"
+					   : "whoever is lent that server next has them");
 	}
 	v->family = v->pattern->family;
 }

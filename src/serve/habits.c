@@ -379,10 +379,12 @@ void habits_stuck(struct channel *channel, bool stuck)
 	channel->unread = queued;
 }
 
-void habits_abandoned(struct guest *guest)
+void habits_abandoned(struct guest *guest, const struct channel *channel)
 {
 	struct share *share = share_of(guest);
 
-	if (share)
-		share->facts.abandoned++;
+	if (!share)
+		return;
+	share->facts.abandoned++;
+	origin_words(share->abandoned, span_of(channel->statement, channel->statement_length));
 }

@@ -67,6 +67,6 @@ void habits_ready(struct channel *, time_us executing, bool transaction_ended);
 void habits_stuck(struct channel *, bool stuck);
 
 /* Its statement goes on at PostgreSQL, though nobody waits for the answer. */
-void habits_abandoned(struct guest *);
+void habits_abandoned(struct guest *, const struct channel *);
 
 #endif

@@ -494,7 +494,7 @@ void channel_abandon(struct channel *channel)
 		if (may_cancel(guest, channel) && channel->track.count > 0)
 			(void)errand_send(channel, (struct client_ref){ 0 });
 		else if (owes_client(&channel->track))
-			habits_abandoned(guest);
+			habits_abandoned(guest, channel);
 		/* End a batch that was not ended; answered at once where it was. */
 		if (!track_push(&channel->track, TRACK_SYNC, TRACK_OURS, 0) || !stream_write(channel->stream, &sync, 1))
 			channel_close(channel, "out of memory");

@@ -17,6 +17,7 @@
 
 #include "base/check.h"
 #include "base/hash.h"
+#include "base/redact.h"
 #include "base/text.h"
 #include "config/config.h"
 
@@ -187,6 +188,14 @@ void origin_leave(struct origin *origin, time_us now)
 	check(origin->clients > 0);
 	origin->clients--;
 	origin->seen = now;
+}
+
+void origin_words(char out[ORIGIN_WORDS], struct span statement)
+{
+	char clean[ORIGIN_WORDS * 2];
+
+	redact_sql(clean, sizeof clean, statement);
+	text_copy(out, ORIGIN_WORDS, clean);
 }
 
 bool origin_is_largest(const struct origins *origins, uint64_t key)

@@ -22,6 +22,7 @@ struct share {
 	/* What most clients that look forgotten began with (by majority vote), what the oldest hold is doing, and of what the result is that is unread for
 	 * longest. */
 	char voted[ORIGIN_WORDS], held[ORIGIN_WORDS], unread[ORIGIN_WORDS];
+	char abandoned[ORIGIN_WORDS]; /* which statement went on without its client last */
 	uint32_t votes;
 	struct account gone, leaving,
 		here;        /* of clients that have left; during a survey that had counted them; that are here */
@@ -73,6 +74,9 @@ uint64_t origin_key(const struct origin_name *);
 /* Count a client under its origin; the caller locks. Never NULL: `others` when no place is free or memory is refused. */
 struct origin *origin_enter(struct origins *, const struct origin_name *, time_us now);
 void origin_leave(struct origin *, time_us now);
+
+/* A statement as it is kept of an origin: without its literals. */
+void origin_words(char out[ORIGIN_WORDS], struct span statement);
 
 /* No origin has more clients than this one has; false when it has none. The caller locks. */
 bool origin_is_largest(const struct origins *, uint64_t key);

@@ -117,7 +117,7 @@ void reaper_consider(struct reaper *reaper, struct house *house, const struct co
 	target->family = leak->family;
 	target->most = most;
 	text_copy(target->pattern, sizeof target->pattern, leak->pattern->number);
-	text_copy(target->cure, sizeof target->cure, leak->pattern->cure);
+	target->cure = leak->pattern->cure;
 	reaper_send(house, letter);
 }
 

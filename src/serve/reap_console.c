@@ -25,7 +25,7 @@ static void add_leaks(struct guest *guest, struct letter_reap *letter)
 		target = &letter->targets[letter->target_count++];
 		*target = (struct reap_target){ .origin = leak->origin };
 		text_copy(target->pattern, sizeof target->pattern, leak->pattern);
-		text_copy(target->cure, sizeof target->cure, leak->cure);
+		target->cure = leak_pattern_of(leak->pattern)->cure;
 	}
 	report_drop(report);
 }

@@ -225,11 +225,11 @@ static void end_guest(
 	if (candidate->subject.in_block || candidate->guest->begun != BEGUN_NOT)
 		guest_complain(candidate->guest, SQLSTATE_IDLE_IN_TRANSACTION,
 			"terminating connection: the leak guard ended an idle transaction", detail,
-			target->cure[0] ? target->cure : "End transactions before waiting for something else.");
+			target->cure ? target->cure : "End transactions before waiting for something else.");
 	else
 		guest_complain(candidate->guest, SQLSTATE_IDLE_SESSION_TIMEOUT,
 			"terminating connection: the leak guard ended an idle session", detail,
-			target->cure[0] ? target->cure : "Close connections that are not needed any more.");
+			target->cure ? target->cure : "Close connections that are not needed any more.");
 }
 
 /* A WARNING on a connection that rests: drivers log it. */

@@ -35,7 +35,7 @@ struct letter_reap {
 		enum leak_family family;
 		enum reap_found found;
 		char pattern[8];
-		char cure[200];
+		const char *cure; /* of the pattern, whole; NULL: none is known */
 	} targets[REAP_TARGETS];
 	uint32_t target_count;
 	uint32_t most, gone;   /* of all targets together */

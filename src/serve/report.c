@@ -56,6 +56,8 @@ static const char *words_of_leak(const struct survey_row *row, enum leak_of of)
 		return row->held;
 	case LEAK_OF_RESULTS:
 		return row->unread;
+	case LEAK_OF_STATEMENTS:
+		return row->abandoned;
 	case LEAK_OF_OTHERS:
 		break;
 	}

@@ -12,7 +12,6 @@
 #include <stdlib.h>
 
 #include "base/check.h"
-#include "base/redact.h"
 #include "base/text.h"
 #include "serve/worker.h"
 
@@ -92,7 +91,7 @@ static void forget_moment(struct share *share)
 	facts->once = facts->listeners = facts->django = facts->in_block = facts->holding = facts->failed =
 		facts->unread = facts->rests_lent = 0;
 	facts->oldest_quiet = facts->oldest_hold = facts->oldest_unread = 0;
-	facts->session_mode = false;
+	facts->session_mode = facts->keeps_locks = false;
 	account_add(&share->gone, &share->leaving);
 	share->leaving = share->here = (struct account){ 0 };
 	share->votes = share->at_door = 0;
@@ -135,15 +134,6 @@ static void look_at_rest(struct worker *worker, struct share *share, const struc
 		vote(share, guest->habits.first);
 }
 
-/* Without its literals. */
-static void copy_clean(char out[ORIGIN_WORDS], const void *words, size_t length)
-{
-	char clean[ORIGIN_WORDS * 2];
-
-	redact_sql(clean, sizeof clean, span_of(words, length));
-	text_copy(out, ORIGIN_WORDS, clean);
-}
-
 static void look_at_lease(struct worker *worker, struct share *share, const struct guest *guest)
 {
 	struct leak_facts *facts = &share->facts;
@@ -157,7 +147,7 @@ static void look_at_lease(struct worker *worker, struct share *share, const stru
 		age = worker->now - channel->unread_since;
 		facts->unread += age >= worker->config->leak_hold;
 		if (age > facts->oldest_unread && age >= worker->config->leak_hold)
-			copy_clean(share->unread, channel->statement, channel->statement_length);
+			origin_words(share->unread, span_of(channel->statement, channel->statement_length));
 		note_oldest(&facts->oldest_unread, age);
 	}
 	if (channel->track.status == 'I' || !track_quiet(&channel->track))
@@ -168,7 +158,7 @@ static void look_at_lease(struct worker *worker, struct share *share, const stru
 	facts->failed += age >= worker->config->leak_hold && channel->track.status == 'E';
 	if (age > facts->oldest_hold) {
 		facts->oldest_hold = age;
-		copy_clean(share->held, channel->opening, channel->opening_length);
+		origin_words(share->held, span_of(channel->opening, channel->opening_length));
 	}
 }
 
@@ -198,6 +188,7 @@ static void look_at_guest(struct worker *worker, const struct guest *guest)
 	share->facts.parked += guest->state == GUEST_PARKED || (guest->state == GUEST_LENT && guest->habits.rest_since);
 	share->facts.waiting += guest->state == GUEST_WAITING;
 	share->pool = guest->pool;
+	share->facts.keeps_locks = worker->views[guest->pool]->rules.transparency == TRANSPARENCY_FULL;
 	if (guest->stream && share->facts.clients == 1) { /* one stands for all: the others' streams are not touched */
 		share->end = other_end_of(guest);
 		share->action = action_for(worker, guest);
@@ -245,6 +236,7 @@ static void add_facts(struct leak_facts *to, const struct leak_facts *from)
 	to->executing_time += from->executing_time;
 	to->in_block_time += from->in_block_time;
 	to->session_mode = to->session_mode || from->session_mode;
+	to->keeps_locks = to->keeps_locks || from->keeps_locks;
 	spread_merge(&to->gaps, &from->gaps);
 	spread_merge(&to->lifetimes, &from->lifetimes);
 	spread_merge(&to->blocks, &from->blocks);
@@ -265,6 +257,8 @@ static void add_share(struct survey_row *row, struct share *share)
 		row->end = share->end;
 		row->action = share->action;
 	}
+	if (share->abandoned[0])
+		text_copy(row->abandoned, sizeof row->abandoned, share->abandoned);
 	row->at_door += share->at_door;
 	account_add(&row->account, &share->gone);
 	account_add(&row->account, &share->here);

@@ -17,7 +17,7 @@ struct survey_row {
 	enum leak_action action; /* what is done about its leaks, but for patterns that have an action of their own */
 	struct leak_facts facts;
 	struct account account;
-	char voted[ORIGIN_WORDS], held[ORIGIN_WORDS], unread[ORIGIN_WORDS];
+	char voted[ORIGIN_WORDS], held[ORIGIN_WORDS], unread[ORIGIN_WORDS], abandoned[ORIGIN_WORDS];
 	uint32_t votes;
 	uint32_t at_door;
 };

@@ -114,7 +114,21 @@ static uint32_t servers_of(const struct pool_picture *pool)
 	return pool->lent + pool->idle + pool->dialing + pool->cleaning + pool->moving + pool->closing + pool->orphaned;
 }
 
-/* Why the pool has no more servers. */
+/* What becomes of servers that are lent to nobody. */
+static size_t describe_others(const struct wait *wait, char *out, size_t size)
+{
+	size_t length = 0;
+
+	out[0] = 0;
+	if (wait->pool.cleaning > 0)
+		length = text_format(out, size, " At work for clients that have left, or cleaned after them: %u.",
+			wait->pool.cleaning);
+	if (wait->pool.dialing > 0)
+		length += text_format(out + length, size - length, " Being connected: %u.", wait->pool.dialing);
+	return length;
+}
+
+/* Why the pool has no more of them. */
 static size_t describe_bound(const struct wait *wait, char *out, size_t size)
 {
 	const struct core_pool_rules *rules = &wait->pool.rules;
@@ -122,7 +136,7 @@ static size_t describe_bound(const struct wait *wait, char *out, size_t size)
 
 	out[0] = 0;
 	if (wait->pool.dialing > 0)
-		return text_format(out, size, " Being connected: %u.", wait->pool.dialing);
+		return 0;
 	if (wait->pool.failing)
 		return text_format(out, size, " The last attempt to connect failed: %s.", wait->pool.failure);
 	if (servers < wait->reach.servers_most && !(servers == 0 && wait->reach.servers_most == 1))
@@ -196,6 +210,7 @@ static void describe_wait(struct guest *guest, char *detail, size_t size, const 
 	}
 	if (wait.reach.bound == BOUND_INSTANCE || wait.reach.bound == BOUND_FULL)
 		*hint = "SHOW BUDGET on the console tells who has PostgreSQL's connections; SHOW LEASES, what ours do.";
+	length += describe_others(&wait, detail + length, size - length);
 	length += describe_bound(&wait, detail + length, size - length);
 	describe_holders(guest, wait.reach.bound, detail + length, size - length);
 }

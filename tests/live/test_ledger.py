@@ -225,6 +225,28 @@ class The_ledger(Story):
         self.assertGreater(float(row["in_transaction_time"]), 0.8)
         wait_until("they end", lambda: len(re.findall(r"leak ended: .* lasted_s=\d+ name=", pooler.log())) == 2)
 
+    def what_goes_on_without_its_client_is_told(self):
+        pooler = self.pooler(settings={**QUICK, "default_pool_size": 4, "query_wait_timeout": 2, "query_wait_notify": 0})
+        waiter = pooler.client(parameters={"application_name": "waiter"})
+        waiter.value("SELECT 1")
+        self._origin(pooler, "waiter", transactions=1)          # what was there before anybody looked is not news
+        locker = pooler.client(parameters={"application_name": "locker"})
+        locker.value("SELECT pg_advisory_lock(7)")
+        for number in range(3):
+            rude = pooler.client(parameters={"application_name": "rude"})
+            rude.send(query("DO $$BEGIN PERFORM pg_sleep(12); END$$"))
+            wait_until("it runs", lambda number=number: sum(row["state"] == "executing" for row in pooler.show("LEASES")) == 1)
+            rude.drop()
+            wait_until("it runs alone", lambda number=number: int(pooler.pool()["sv_tested"]) == number + 1)
+        waiter.send(query("SELECT 1"))
+        error, = waiter.expect_closed()
+        self.assertIn("1 of 4 servers of pool app/app are lent", error.detail)
+        self.assertIn("At work for clients that have left, or cleaned after them: 3.", error.detail)
+        leaks = wait_until("both are named", lambda: len(pooler.show("LEAKS")) == 2 and pooler.show("LEAKS"))
+        said = {row["pattern"]: row for row in leaks}
+        self.assertRegex(said["L24"]["statement"], r"^DO ")
+        self.assertRegex(said["L25"]["evidence"], "each keeps a server from everybody else until it is unlocked$")
+
     def whoever_waits_behind_a_lease_is_named(self):
         pooler = self.pooler(settings={**QUICK, "default_pool_size": 1, "workers": 2})
         names = ["first", "\x1b[2J\"; client 99", "third", "fourth", "fifth"]
