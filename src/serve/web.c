@@ -261,7 +261,7 @@ static enum http_verdict change(
 			? be_patient(web, request->since + ACCESS_PATIENCE)
 			: HTTP_ANSWERED;
 	if (!caller->known)
-		access_refuse(reply);
+		access_refuse(caller, reply);
 	else if (access_change_fits(caller, request, reply))
 		access_logout(&web->access, request, reply);
 	return HTTP_ANSWERED;
@@ -294,7 +294,7 @@ static enum http_verdict answer(void *context, const struct http_request *reques
 	if (changes)
 		return change(web, request, &caller, reply);
 	if (!caller.known) {
-		access_refuse(reply);
+		access_refuse(&caller, reply);
 		return HTTP_ANSWERED;
 	}
 	return show(web, route, request, &caller, reply);

@@ -265,6 +265,7 @@ enum http_verdict access_who(
 {
 	struct span token, cookies = header(request, "Cookie"), authorization = header(request, "Authorization");
 	const struct visit *visit = NULL;
+	char host[ADDRESS_TEXT];
 	struct basic basic;
 	enum proof proof;
 	uint64_t secret;
@@ -283,6 +284,7 @@ enum http_verdict access_who(
 	}
 	if (!basic_read(&basic, authorization))
 		return HTTP_ANSWERED;
+	caller->barred = !visits_may_try(&access->visits, span_text(address_host_text(&request->peer, host)), now);
 	proof = proves(access, request, basic.user, basic.password, now, &caller->admin, &secret);
 	caller->known = proof == PROOF_HOLDS;
 	text_copy(caller->user, sizeof caller->user, basic.user);
@@ -298,8 +300,18 @@ void access_told(struct access *access, struct letter *letter, time_us now)
 		answers_take(&access->answers, (struct letter_question *)(void *)letter, now);
 }
 
-void access_refuse(struct http_reply *reply)
+static void bar(struct http_reply *reply)
 {
+	(void)refuse(reply, 429, "too many wrong passwords came from this address; wait a minute");
+	http_reply_line(reply, "Retry-After", "60");
+}
+
+void access_refuse(const struct caller *caller, struct http_reply *reply)
+{
+	if (caller->barred) {
+		bar(reply);
+		return;
+	}
 	web_say(reply, 401, "error", "log in first: POST user and password to /login");
 	/* No browser is to ask for a password in a box of its own, as it would for Basic. */
 	http_reply_line(reply, "WWW-Authenticate", "Visit realm=\"pgweir\", login=\"/login\"");
@@ -349,8 +361,7 @@ enum http_verdict access_login(
 		return HTTP_ANSWERED;
 	}
 	if (!visits_may_try(&access->visits, span_text(address_host_text(&request->peer, host)), now)) {
-		(void)refuse(reply, 429, "too many wrong passwords came from this address; wait a minute");
-		http_reply_line(reply, "Retry-After", "60");
+		bar(reply);
 		return HTTP_ANSWERED;
 	}
 	if (!web_field(request->body, "user", caller.user, sizeof caller.user) ||

@@ -21,6 +21,7 @@ struct caller {
 	bool near;  /* comes from this machine; the others are filled in by access_who */
 	bool known; /* is a user of admin_users or stats_users, and has proved it */
 	bool admin;
+	bool barred; /* said a password, which was not looked at: too many wrong ones came from his address */
 	char user[VISIT_USER_MAX], csrf[VISIT_TOKEN + 1]; /* csrf: empty without a visit */
 };
 
@@ -33,7 +34,8 @@ bool access_fits(const struct access *, const struct http_request *, struct http
 /* Who asks. LATER: PostgreSQL, PAM or a directory is asked about him first, for a few seconds at most. */
 enum http_verdict access_who(struct access *, const struct http_request *, time_us now, struct caller *);
 #define ACCESS_PATIENCE (10 * SECOND_US)
-void access_refuse(struct http_reply *); /* somebody must log in first */
+void access_refuse(
+	const struct caller *, struct http_reply *); /* he must log in first, or wait before he tries again */
 
 /* What they said (LETTER_QUESTION, LETTER_VOUCH). Takes the letter. */
 void access_told(struct access *, struct letter *, time_us now);

@@ -367,6 +367,11 @@ class Http(Story):
         said = [self._login(ADMIN[0], f"guess {i}").status for i in range(12)]
         self.assertEqual([403] * 10 + [429] * 2, said)
         self.assertEqual(429, self._login(*ADMIN).status)
+        # A scraper that says the right password hears that it is not looked at, and whoever says none that he must log in.
+        basic = base64.b64encode(":".join(ADMIN).encode()).decode()
+        answer = self._ask("/api/session.json", Authorization=f"Basic {basic}")
+        self.assertEqual((429, "60"), (answer.status, answer.headers["retry-after"]))
+        self.assertEqual(401, self._ask("/api/session.json").status)
 
     def a_rule_that_rejects_at_the_console_does_so_here(self):
         pooler = self._pooler()
