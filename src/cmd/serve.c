@@ -112,7 +112,8 @@ static bool welcome(const struct serve_setup *setup, const struct from_url *from
 		fputs("There is no password: whoever has an account on this machine can connect, and use the console.\n",
 			stderr);
 	if (from->ignored[0])
-		fprintf(stderr, "Of the URL, %s is for the application's own: not used here.\n", from->ignored);
+		fprintf(stderr, "In the URL, these are for the application's driver and not used here: %s.\n",
+			from->ignored);
 	config_drop(config);
 	return true;
 }

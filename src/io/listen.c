@@ -54,7 +54,7 @@ static const char *reason(int number)
 {
 	switch (number) {
 	case EADDRINUSE:
-		return "address in use";
+		return "address in use: end what listens there (ss -ltnp names it), or choose another port";
 	case EADDRNOTAVAIL:
 		return "no such address on this machine";
 	case EACCES:

@@ -163,7 +163,7 @@ struct listen_setup {
 	const char *unix_group; /* name or number; NULL or "": leave it */
 };
 
-/* Bind and listen. NULL: `error` says where and why ("could not listen on 127.0.0.1:6432: address in use"). A stale unix socket
+/* Bind and listen. NULL: `error` says where and why ("could not listen on 127.0.0.1:1: permission denied"). A stale unix socket
  * file is replaced; a live one is not ("unix socket is in use"). With errno EADDRNOTAVAIL this machine has no such address (now). */
 struct listener *listener_open(const struct address *, const struct listen_setup *, char *error, size_t error_size);
 /* One that listens already, given to us by whoever started us; its file stays his. `port`: what clients of a unix socket are shown with
