@@ -61,7 +61,7 @@ const struct logs_error logs_errors[] = {
 		{ "password authentication failed", "SASL authentication failed", "\"trust\" authentication failed",
 			"no such user", "auth failed", "Peer authentication failed for user " },
 		"The secret is wrong, or the user does not exist; PostgreSQL does not tell which to the client, but its own log has a DETAIL. "
-		"Of a pooler: the user is not in auth_file, or an md5 secret meets SCRAM.",
+		"Of a pooler: the user is not in auth_file, or an md5 secret meets SCRAM; pgweir's log says which of it, in brackets.",
 		"Compare the secret of the application, of the pooler's auth_file and of pg_authid; RELOAD the pooler after a change. Many "
 		"addresses and many users: somebody is guessing, close the port to them." },
 	{ AREA_LOGIN, "no-password", "no password came",
