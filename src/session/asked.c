@@ -38,6 +38,8 @@ void asked_quote(char *out, struct span name)
 {
 	size_t n = strlen(out);
 
+	if (n + 4 > ASKED_NAME_MAX)
+		return;
 	out[n++] = '"';
 	for (size_t i = 0; i < name.length && n + 4 < ASKED_NAME_MAX; i++) {
 		out[n++] = (char)name.at[i];

@@ -11,7 +11,8 @@
  * Bind says behind its names, or nothing. False: that, or the text asks for none, or in another way. */
 bool asked_each(struct span text, struct span values, bool (*each)(void *context, const char *name), void *context);
 
-/* A name of the catalogue as asked_each would say it, behind what `out` has already; `out` has room for ASKED_NAME_MAX. */
+/* A name of the catalogue as asked_each would say it, behind what `out` has already; `out` has room for ASKED_NAME_MAX, and what has none
+ * there is cut. */
 void asked_quote(char *out, struct span name);
 
 #endif

@@ -86,6 +86,28 @@ static void a_name_of_the_catalogue_is_said_the_same_way(void **state)
 	assert_string_equal(out, "\"a\"\"B\"");
 }
 
+/* As no PostgreSQL has them, but as anything may send them. */
+static void names_beyond_all_measure_stay_within_their_room(void **state)
+{
+	struct {
+		char out[ASKED_NAME_MAX], behind[8];
+	} room;
+	char name[400];
+
+	(void)state;
+	for (size_t length = 0; length < sizeof name; length++) {
+		memset(&room, 0, sizeof room);
+		memset(room.behind, 'x', sizeof room.behind);
+		memset(name, length % 3 ? 'a' : '"', length);
+		asked_quote(room.out, span_of(name, length));
+		memcpy(room.out + strlen(room.out), ".", 2);
+		asked_quote(room.out, span_of(name, length));
+		assert_true(strlen(room.out) < sizeof room.out);
+		for (size_t i = 0; i < sizeof room.behind; i++)
+			assert_int_equal(room.behind[i], 'x');
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -93,6 +115,7 @@ int main(void)
 		cmocka_unit_test(what_asks_in_another_way_is_not_known),
 		cmocka_unit_test(a_parameter_is_looked_up_in_its_bind),
 		cmocka_unit_test(a_name_of_the_catalogue_is_said_the_same_way),
+		cmocka_unit_test(names_beyond_all_measure_stay_within_their_room),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
