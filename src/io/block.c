@@ -1,8 +1,19 @@
 #include <stdlib.h>
 
+#include "base/text.h"
 #include "io/private.h"
 
-/* Bytes that must outlive a turn. Most are short tails that live for a turn or two and never grow. */
+/* Bytes that must outlive a turn. Most are short tails that live for a turn or two and never grow.
+ *
+ * One that is secret stays so to its end, also when it grows and when the bytes behind are anybody's. */
+
+void block_free(struct block **at)
+{
+	if (*at && (*at)->secret)
+		secret_wipe((*at)->at, (*at)->capacity);
+	free(*at);
+	*at = NULL;
+}
 
 bool block_reserve(struct block **at, size_t n)
 {
@@ -33,8 +44,9 @@ bool block_reserve(struct block **at, size_t n)
 	*b = (struct block){ .capacity = capacity };
 	if (*at) {
 		b->length = (*at)->length;
+		b->secret = (*at)->secret;
 		memcpy(b->at, (*at)->at + (*at)->start, b->length);
-		free(*at);
+		block_free(at);
 	}
 	*at = b;
 	return true;
@@ -58,8 +70,6 @@ void block_consume(struct block **at, size_t n)
 		return;
 	b->start += n;
 	b->length -= n;
-	if (b->length == 0) {
-		free(b);
-		*at = NULL;
-	}
+	if (b->length == 0)
+		block_free(at);
 }

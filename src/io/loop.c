@@ -208,8 +208,7 @@ static void keep_unconsumed(struct loop *loop)
 	struct stream *s = loop->lent;
 	struct span rest;
 
-	free(loop->orphan);
-	loop->orphan = NULL;
+	block_free(&loop->orphan);
 	if (!s)
 		return;
 	loop->lent = NULL;
@@ -218,7 +217,7 @@ static void keep_unconsumed(struct loop *loop)
 		return;
 	}
 	rest = span_skip(loop->lent_bytes, loop->lent_consumed);
-	if (rest.length > 0 && !block_add(stream_unread_at(s), rest.at, rest.length)) {
+	if (rest.length > 0 && !stream_keep(s, stream_unread_at(s), rest)) {
 		/* What was read can be kept nowhere: this connection can not go on, the others can. */
 		s->error = ENOMEM;
 		s->flags |= FLAG_OVER | FLAG_FAILED;

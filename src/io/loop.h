@@ -134,6 +134,10 @@ void stream_pause(struct stream *);
 void stream_resume(struct stream *);
 bool stream_is_paused(const struct stream *);
 
+/* While this is on, a secret may be among what comes: nothing of what the owner did not consume is left in memory when it is dropped or has
+ * moved on, here or in OpenSSL. What is consumed the owner wipes where it lies. Off for every new stream. */
+void stream_guard(struct stream *, bool on);
+
 /* Send. What the peer does not take now is copied and sent later (DONE_ROOM when all is out). False: memory refused; a
  * part may have been sent, so only stream_close is left.
  * A send error shows as DONE_ENDED; until then writes are swallowed. */

@@ -20,7 +20,7 @@ void parcel_free(struct parcel **at)
 	if (!p)
 		return;
 	close(p->fd);
-	free(p->unread);
+	block_free(&p->unread);
 	free(p->unsent);
 	tls_free(&p->tls);
 	free(p);
@@ -124,7 +124,7 @@ struct parcel *stream_detach(struct stream **at)
 		/* like loop_settle, but a refusal leaves everything as it is */
 		if (!s->loop->lent_block && rest > 0) {
 			check(before == 0);
-			if (!block_add(unread, s->loop->lent_bytes.at + s->loop->lent_consumed, rest)) {
+			if (!stream_keep(s, unread, span_skip(s->loop->lent_bytes, s->loop->lent_consumed))) {
 				free(p);
 				return NULL;
 			}

@@ -31,6 +31,7 @@ void address_from_kernel(const struct sockaddr_storage *, socklen_t, struct addr
 /*    at -> | taken (start) | waiting bytes (length) | room |   capacity */
 struct block {
 	size_t start, length, capacity;
+	bool secret; /* what is in it was never to be left behind: it is wiped before it is freed */
 	uint8_t at[];
 };
 
@@ -40,6 +41,7 @@ bool block_add(struct block **, const void *bytes, size_t n);
 
 /* Forget the first `n`; an empty block is freed and *block becomes NULL. */
 void block_consume(struct block **, size_t n);
+void block_free(struct block **);
 
 static inline size_t block_length(const struct block *b)
 {
@@ -104,8 +106,9 @@ struct stream {
 	uint16_t error;
 	uint16_t flags;
 	uint8_t turn; /* low bits of the turn in which bytes were delivered last */
-	uint8_t family : 3, state : 4;
+	uint8_t family : 3, state : 3;
 	bool secure : 1;
+	bool secret : 1; /* see stream_guard */
 };
 
 struct parcel {
@@ -210,6 +213,10 @@ bool stream_step(struct stream *, struct completion *out);
 
 /* The deadline of a stream_finish passed; or the loop ends. */
 void stream_drop(struct stream *);
+
+/* With stream_guard: wipe where bytes have been; put them to a block, and wipe where they were. False: memory refused, nothing changed. */
+void stream_wipe(const struct stream *, const void *bytes, size_t n);
+bool stream_keep(const struct stream *, struct block **in, struct span bytes);
 void stream_redial(struct stream *);
 
 /* ---- TLS (tls_stream.c): all for streams with `secure`, but for tls_free ---- */
@@ -226,6 +233,9 @@ void tls_arrive(struct stream *, struct tls **); /* from another loop, and its b
 bool tls_has_bench(struct loop *);               /* makes it. False: memory refused */
 void tls_free(struct tls **);
 struct block **tls_unread(struct tls *);
+
+/* What it says of secrets is also OpenSSL's from now on. */
+void tls_guard(struct stream *);
 
 /* Where its unread bytes are. */
 static inline struct block **stream_unread_at(struct stream *s)

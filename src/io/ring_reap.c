@@ -10,7 +10,7 @@ static void keep(struct ring *ring, struct stream *s)
 	while (part->first != NO_CHUNK) {
 		struct chunk *chunk = &ring->chunks[part->first];
 
-		if (!block_add(&part->kept, chunk_at(ring, part->first) + chunk->start, chunk->length))
+		if (!stream_keep(s, &part->kept, span_of(chunk_at(ring, part->first) + chunk->start, chunk->length)))
 			return; /* then it stays where it is */
 		chunk_return(ring, chunk_take(ring, part));
 	}
@@ -65,6 +65,8 @@ static void take_received(struct ring *ring, struct stream *s, const struct io_u
 	}
 	/* Nobody is there to read it, or will. */
 	if (chunk != NO_CHUNK && (cqe->res <= 0 || s->state == STREAM_DEAD || s->state == STREAM_ENDED)) {
+		if (cqe->res > 0)
+			stream_wipe(s, chunk_at(ring, chunk), (size_t)cqe->res);
 		chunk_return(ring, chunk);
 		chunk = NO_CHUNK;
 	}

@@ -109,6 +109,7 @@ ssize_t ring_receive(struct stream *s, void *into, size_t room)
 
 		n = chunk->length < room ? chunk->length : room;
 		memcpy(into, chunk_at(ring, part->first) + chunk->start, n);
+		stream_wipe(s, chunk_at(ring, part->first) + chunk->start, n);
 		chunk->start += (uint32_t)n;
 		chunk->length -= (uint32_t)n;
 		if (chunk->length == 0)
@@ -255,10 +256,13 @@ void ring_end(struct stream *s)
 	if (part->in_epoll && s->fd >= 0)
 		(void)epoll_ctl(s->loop->epoll, EPOLL_CTL_DEL, s->fd, NULL);
 	part->in_epoll = part->sends = false;
-	free(part->kept);
-	part->kept = NULL;
-	while (part->first != NO_CHUNK)
+	block_free(&part->kept);
+	while (part->first != NO_CHUNK) {
+		const struct chunk *chunk = &ring->chunks[part->first];
+
+		stream_wipe(s, chunk_at(ring, part->first) + chunk->start, chunk->length);
 		chunk_return(ring, chunk_take(ring, part));
+	}
 	part->unwanted = part->armed;
 	if (part->armed)
 		ring_list(s);

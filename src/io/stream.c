@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "base/text.h"
 #include "io/clock.h"
 #include "io/private.h"
 #include "io/ring.h"
@@ -18,6 +19,7 @@
  *                             DEAD <---------------+-----------------------+        (stream_close: from anywhere)
  *
  *    unread:  bytes received that the owner did not consume. A block on the heap only while there are any.
+ *             With stream_guard it is wiped before it is freed, and each place that its bytes came from when they have left it.
  *             A short one is copied in front of the next bytes in the loop's buffer; a long one (more than LOOP_FRONT)
  *             is read into directly, so that collecting n bytes copies them twice at most.
  *    unsent:  bytes that the kernel did not take. While there are any, writes go behind them.
@@ -79,8 +81,7 @@ static void drop_unread(struct stream *s)
 			*unread = NULL;
 		}
 	}
-	free(*unread);
-	*unread = NULL;
+	block_free(unread);
 }
 
 /* Free what it holds but for the descriptor. From now on nobody hears of it. */
@@ -208,6 +209,32 @@ void stream_resume(struct stream *s)
 		loop_queue(s->loop, s);
 	if (s->loop->ring)
 		ring_want(s);
+}
+
+/* ---- secrets ---- */
+
+void stream_guard(struct stream *s, bool on)
+{
+	s->secret = on;
+	if (s->secure)
+		tls_guard(s);
+}
+
+void stream_wipe(const struct stream *s, const void *bytes, size_t n)
+{
+	if (s->secret)
+		secret_wipe((void *)(uintptr_t)bytes, n);
+}
+
+bool stream_keep(const struct stream *s, struct block **in, struct span bytes)
+{
+	bool kept = block_add(in, bytes.at, bytes.length);
+
+	if (kept && s->secret) {
+		(*in)->secret = true;
+		stream_wipe(s, bytes.at, bytes.length);
+	}
+	return kept;
 }
 
 /* ---- finishing ---- */
@@ -393,6 +420,7 @@ static bool step_leaving(struct stream *s)
 
 		if (got <= 0)
 			break;
+		stream_wipe(s, s->loop->buffer, (size_t)got);
 		if (has_flag(s, FLAG_FULL)) {
 			clear_flag(s, FLAG_FULL);
 			loop_queue_later(s->loop, s);

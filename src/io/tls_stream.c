@@ -43,7 +43,7 @@ void tls_free(struct tls **at)
 		SSL_free(tls->ssl);
 	}
 	tls_context_drop(tls->context);
-	free(tls->unread);
+	block_free(&tls->unread);
 	free(tls->trouble);
 	free(tls);
 }
@@ -147,6 +147,7 @@ bool stream_secure(struct stream *s, struct tls_context *context, bool direct)
 	tls->unread = s->unread; /* what of it is lent just now is added when that look is over */
 	s->tls = tls;
 	s->secure = true;
+	tls_guard(s);
 	loop_queue(s->loop, s);
 	return true;
 }
@@ -269,7 +270,7 @@ static bool stand(struct stream *s, struct completion *out)
 	}
 	tls->phase = TLS_OPEN;
 	n = decrypt(s, s->loop->buffer, LOOP_READ);
-	if (n > 0 && !block_add(&tls->unread, s->loop->buffer, n))
+	if (n > 0 && !stream_keep(s, &tls->unread, span_of(s->loop->buffer, n)))
 		tls_break_off(s, ENOMEM, "out of memory");
 	if (tls->phase != TLS_OPEN)
 		return false;
@@ -304,7 +305,7 @@ static bool step_shaking(struct stream *s, struct completion *out)
 		tls->unread = NULL;
 		clear_flag(s, FLAG_AGAIN);
 		stands = shake(s, heard, out);
-		free(early);
+		block_free(&early);
 		if (stands)
 			return true;
 	}
@@ -364,6 +365,15 @@ static bool step_asked(struct stream *s, struct completion *out)
 struct block **tls_unread(struct tls *tls)
 {
 	return &tls->unread;
+}
+
+/* OpenSSL decrypts in buffers of its own; told so, it wipes there what it has handed out. */
+void tls_guard(struct stream *s)
+{
+	if (s->secret)
+		SSL_set_options(s->tls->ssl, SSL_OP_CLEANSE_PLAINTEXT);
+	else
+		SSL_clear_options(s->tls->ssl, SSL_OP_CLEANSE_PLAINTEXT);
 }
 
 bool tls_stood(const struct stream *s)

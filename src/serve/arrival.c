@@ -100,6 +100,7 @@ struct guest *guest_arrive(struct worker *worker, struct parcel *parcel)
 	guest->stream = stream_attach(worker->loop, &parcel, &worker->client_options, guest);
 	if (!guest->stream)
 		goto unslot;
+	stream_guard(guest->stream, true);
 	atomic_fetch_add(&worker->house->clients, 1);
 	if (worker->config->client_login_timeout > 0)
 		timer_set(&worker->timers, &guest->timer, worker->now + worker->config->client_login_timeout);
@@ -160,6 +161,7 @@ static void welcome(struct guest *guest, struct params *reported)
 	guest->reported = reported ? params_keep(reported) : NULL;
 	client_free(guest->login);
 	guest->login = NULL;
+	stream_guard(guest->stream, false);
 	guest->requested = worker->now;
 	if (guest->pool != NO_POOL) {
 		worker->views[guest->pool]->stats.logins++;
@@ -552,7 +554,8 @@ size_t guest_login_bytes(struct guest *guest, struct span bytes)
 		total += used;
 		follow(guest, edge);
 	} while (used > 0 && guest->state == GUEST_LOGIN && !guest->named && total < bytes.length);
-	/* A password may have been among it, and the buffer is the worker's: it would lie there until somebody has said as much. */
-	secret_wipe((void *)(uintptr_t)bytes.at, total);
+	/* A password may have been among it, and the buffer is the worker's: it would lie there until somebody has said as much. What is left of a
+	 * message is the stream's to wipe (stream_guard), but of one who has been shown out. */
+	secret_wipe((void *)(uintptr_t)bytes.at, guest->state == GUEST_ENDING ? bytes.length : total);
 	return total;
 }

@@ -1,7 +1,10 @@
 """Who may come in, how it is proven, and what an outsider can learn."""
+import socket
+import ssl
 import struct
 import time
 
+import papers
 import wire
 from harness import ROLES, Story, live, on, wait_until
 from wire import Client, md5_secret, message, scram_secret, text
@@ -226,22 +229,80 @@ class Outsiders(Story):
         self.refused(pooler.client, password=secret + "-wrong")
         self.assertNotIn("no-tale", pooler.log())
 
-    @on("pgweir")
-    def a_password_that_was_tried_is_nowhere_in_the_process(self):
-        """Nor one that was right, but where it is kept in any case: in what was read of auth_file."""
-        pooler = self.pooler(settings={"auth_type": "plain"}, userlist={"app": PASSWORD, "admin": "kept-in-auth-file"})
-        self.refused(pooler.client, password="tried-4711-in-vain")
-        self.refused(pooler.client, user="nobody", password="tried-4712-in-vain")
-        memory = b""
-        with open(f"/proc/{pooler.pid}/maps") as maps, open(f"/proc/{pooler.pid}/mem", "rb", 0) as mem:
+    def _memory(self, process):
+        parts = []
+        with open(f"/proc/{process}/maps") as maps, open(f"/proc/{process}/mem", "rb", 0) as mem:
             for line in maps:
                 first, last = (int(number, 16) for number in line.split()[0].split("-"))
                 if line.split()[1].startswith("rw") and last - first < 64 << 20:
                     mem.seek(first)
-                    memory += mem.read(last - first)
-        self.assertTrue(b"kept-in-auth-file" in memory, "it is not looked where secrets are")
-        for tried in (b"tried-4711", b"tried-4712"):
-            self.assertFalse(tried in memory, tried)
+                    parts.append(mem.read(last - first))
+        return b"".join(parts)
+
+    def _send_in_pieces(self, client, pieces):
+        """Each is read before the next one leaves: nothing of it is in the kernel any more."""
+        def hexadecimal(address):
+            return f"{struct.unpack('<I', socket.inet_aton(address[0]))[0]:08X}:{address[1]:04X}"
+        ours, theirs = hexadecimal(client.socket.getsockname()), hexadecimal(client.socket.getpeername())
+
+        def is_read():
+            with open("/proc/net/tcp") as lines:
+                rows = [line.split() for line in lines]
+            unread, = [row[4].split(":")[1] for row in rows if row[1:3] == [theirs, ours]]
+            unsent, = [row[4].split(":")[0] for row in rows if row[1:3] == [ours, theirs]]
+            return int(unread, 16) == int(unsent, 16) == 0
+        for piece in pieces:
+            client.send(piece)
+            wait_until("it is read", is_read, every=0.002)
+
+    @on("pgweir")
+    def a_password_that_was_tried_is_nowhere_in_the_process(self):
+        """Nor one that was right, but where it is kept in any case: in what was read of auth_file. In one piece or in many, plain or by TLS;
+        also one of which only half has come."""
+        authority = papers.Authority(self.own_folder())
+        certificate, key = authority.sign("server", "localhost", "DNS:localhost,IP:127.0.0.1")
+        pooler = self.pooler(settings={"auth_type": "plain", "client_tls_sslmode": "allow", "client_tls_cert_file": certificate,
+                                       "client_tls_key_file": key},
+                             userlist={"app": PASSWORD, "admin": "kept-in-auth-file"})
+
+        def assert_nowhere(said):
+            memory = self._memory(pooler.pid)
+            self.assertTrue(b"kept-in-auth-file" in memory, "it is not looked where secrets are")
+            self.assertFalse(said[1:10] in memory, said[:10])
+        kept = self._memory(pooler.pid).count(PASSWORD.encode())
+        self.refused(pooler.client, password="tried-4711-in-vain")
+        self.refused(pooler.client, user="nobody", password="tried-4712-in-vain")
+        assert_nowhere(b"tried-4711")
+        assert_nowhere(b"tried-4712")
+        long = b"-in-vain" * 1000
+        halves = lambda said: (said[:len(said) - 9], said[len(said) - 9:])
+        bytewise = lambda said: [said[i:i + 1] for i in range(len(said))]
+        ways = [(b"tried-4713-in-vain", halves, False), (b"tried-4714-in-vain", bytewise, False), (b"tried-4715-in-vain", halves, True),
+                (b"tried-4716-in-vain", bytewise, True), (b"tried-4717" + long, halves, False), (b"tried-4718" + long, halves, True)]
+        for password, cut, tls in ways:
+            context = ssl.create_default_context(cafile=authority.certificate) if tls else None
+            with Client(pooler.address, login=False, tls=context) as client:
+                client.send(wire.startup({"user": "app", "database": "app"}))
+                self.assertEqual((b"R", struct.pack("!i", 3)), client.read())
+                self._send_in_pieces(client, cut(message(b"p", password + b"\0")))
+                self.assertEqual(b"E", client.read()[0])
+            assert_nowhere(password)
+        for tls, said in ((False, b"tried-4719-in-vain"), (True, b"tried-4720-in-vain")):
+            context = ssl.create_default_context(cafile=authority.certificate) if tls else None
+            with Client(pooler.address, login=False, tls=context) as client:
+                client.send(wire.startup({"user": "app", "database": "app"}))
+                client.read()
+                self._send_in_pieces(client, [message(b"p", said + b"\0")[:-3]])
+            with pooler.console(password="kept-in-auth-file") as console:
+                wait_until("it is gone", lambda: ["pgbouncer"] == [row["database"] for row in console.query("SHOW CLIENTS").dicts()])
+            assert_nowhere(said)
+        with Client(pooler.address, login=False) as client:
+            client.send(wire.startup({"user": "app", "database": "app"}))
+            client.read()
+            self._send_in_pieces(client, bytewise(message(b"p", text(PASSWORD))))
+            client.finish_login("app")
+            self.assertEqual("1", client.value("SELECT 1"))
+        self.assertEqual(kept, self._memory(pooler.pid).count(PASSWORD.encode()))
 
 
 class Towards_servers(Story):
