@@ -4,14 +4,14 @@
  *                  \---> asked ---> shadow ----> expected -----------^
  *
  * The shadow is asked only as far as answers arrive, so that what only time can tell (was the sleeping statement cancelled?) is told
- * to it by the answer itself, after it was judged whether that answer is allowed. */
-#include "people.h"
+ * to it by the answer itself, after it was judged whether that answer is allowed.
+ *
+ * Here is a client's life, from coming to leaving. What it says is in talking.c, what it hears in hearing.c. */
+#include "people_parts.h"
 
-#include <ctype.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <strings.h>
 
 #include "base/check.h"
 #include "base/text.h"
@@ -22,7 +22,7 @@
 struct person *people;
 unsigned people_left;
 static unsigned person_count;
-static struct people_ways ways;
+struct people_ways people_ways;
 static bool hurry, reaping; /* reaping: its operators do little else */
 static struct person *by_id[2048];
 
@@ -41,7 +41,7 @@ bool person_present(const struct person *p)
 static void person_wakes(struct end *);
 static void talk(void *who, uint64_t what);
 
-static void flush(struct person *p)
+void person_flush(struct person *p)
 {
 	if (p->out.length == 0 || !p->end->open || p->end->closed || p->end->shut)
 		return;
@@ -76,410 +76,6 @@ bool person_is_quiet(const struct person *p)
 	return p->asked.length == 0 && p->expected.length == 0 && !session_sleeps(p->shadow) && !p->shadow->copying;
 }
 
-/* ---- saying something ---- */
-
-static void say_message(struct person *p, char type, const void *body, size_t n)
-{
-	struct bytes message = { 0 };
-
-	p->asked_at = world.now;
-	say_body(&message, type, body, n);
-	bytes_add(&p->out, message.at, message.length);
-	if (p->kind == PERSON_GOOD)
-		bytes_add(&p->asked, message.at, message.length);
-	bytes_free(&message);
-	if (p->kind == PERSON_OPERATOR)
-		p->awaiting += type == 'Q';
-}
-
-static void ask(struct person *p, const char *text)
-{
-	story("c%u: %s", p->id, text);
-	say_message(p, 'Q', text, strlen(text) + 1);
-}
-
-static void nonce(struct person *p, char out[80])
-{
-	snprintf(out, 80, "c%u.%u.%08x", p->id, ++p->queries, (unsigned)pick(UINT32_MAX));
-}
-
-/* One statement whose answer only this client can get. */
-static void compose(struct person *p, char *out, size_t size, bool extended)
-{
-	char mine[80];
-	unsigned i;
-
-	nonce(p, mine);
-	if (chance(p->fails)) {
-		snprintf(out, size, "FAIL '%s'", mine);
-	} else if (chance(p->sleeps)) {
-		snprintf(out, size, chance(600) ? "SELECT pg_sleep(%u,'%s')" : "UPDATE pg_sleep(%u,'%s')",
-			(unsigned)pick(chance(900) ? 50 : 3000), mine);
-	} else if (chance(p->copies) && !extended) {
-		snprintf(out, size, "COPY OUT %u '%s'", (unsigned)pick(20), mine);
-	} else if (chance(p->big)) {
-		snprintf(out, size, "SELECT rows(%u,%u,'%s')", 1 + (unsigned)pick(8),
-			(unsigned)pick(chance(800) ? 300 : 9000), mine);
-	} else if (chance(100)) {
-		snprintf(out, size, "WARN '%s'", mine);
-	} else if (chance(200)) {
-		snprintf(out, size, "INSERT '%s'", mine);
-	} else if (chance(250)) {
-		i = (unsigned)pick(SETTINGS);
-		/* What it SET itself and nobody reports holds to the end of the transaction; a prepared SHOW may run later. */
-		if (!ways.transparent && (p->touched[i] || extended) && !setting_facts[i].reported)
-			i = 0;
-		snprintf(out, size, "SHOW %s /*%s*/", setting_facts[i].name, mine);
-	} else {
-		snprintf(out, size, "SELECT '%s'", mine);
-	}
-}
-
-static const char *some_value(unsigned setting)
-{
-	static const char *const values[SETTINGS][4] = {
-		{ "web", "job 'x'", "back\\slash", "billing" },
-		{ "UTF8", "LATIN1", "SQL_ASCII", "UTF8" },
-		{ "german", "iso", "SQL, DMY", "ISO, DMY" },
-		{ "Europe/Berlin", "Asia/Tokyo", "Etc/UTC", "America/Lima" },
-		{ "postgres", "iso_8601", "sql_standard", "postgres" },
-		{ "on", "off", "on", "off" },
-		{ 0 },
-		{ 0 },
-		{ 0 },
-		{ "tenant_a", "tenant_b", "\"a b\", public", "public" },
-		{ "30000", "5000", "1", "0" },
-		{ "64MB", "1GB", "4MB", "8MB" },
-		{ "t1", "t2", "t3", "t'4" },
-		{ "on", "off", "yes", "1" },
-	};
-
-	return values[setting][pick(4)];
-}
-
-static unsigned some_setting(bool reported)
-{
-	unsigned i;
-
-	do
-		i = (unsigned)pick(SETTINGS);
-	while ((i >= 6 && i <= 8) || (reported && !setting_facts[i].reported));
-	return i;
-}
-
-static void compose_set(struct person *p, char *out, size_t size, bool local)
-{
-	char mine[80], value[100], quoted[200];
-	unsigned i = some_setting(false), n = 0;
-
-	nonce(p, mine);
-	p->touched[i] = true;
-	snprintf(value, sizeof value, "%s", some_value(i));
-	for (const char *at = value; *at; at++) {
-		if (*at == '\'' || *at == '\\')
-			quoted[n++] = *at == '\'' ? '\'' : '\\';
-		quoted[n++] = *at;
-	}
-	quoted[n] = 0;
-	snprintf(out, size, "SET %s%s TO E'%s' /*%s*/", local ? "LOCAL " : "", setting_facts[i].name, quoted, mine);
-}
-
-static bool may_reset(const struct person *p)
-{
-	return !p->has_any || (ways.transparent && strncmp(p->database, "sess", 4) != 0);
-}
-
-/* What lives in its session, and the way back to what it asked for when it came. */
-static void compose_own(struct person *p, char *out, size_t size)
-{
-	char mine[80];
-	unsigned i = some_setting(false);
-
-	nonce(p, mine);
-	/* In session mode RESET leads back to what the pooler asked for. */
-	if (may_reset(p) && chance(250)) {
-		snprintf(out, size, "RESET %s /*%s*/", chance(800) ? setting_facts[i].name : "ALL", mine);
-		return;
-	}
-	switch (pick(5)) {
-	case 0:
-		snprintf(out, size, "CREATE TEMP TABLE mine '%s'", mine);
-		break;
-	case 1:
-		snprintf(out, size, "DROP TABLE mine /*%s*/", mine);
-		break;
-	case 2:
-		p->touched[setting_find(span_text("app.tenant"))] = true;
-		snprintf(out, size, "INSERT trapped 't%u' /*%s*/", (unsigned)pick(4), mine);
-		break;
-	default:
-		snprintf(out, size, "TABLE mine /*%s*/", mine);
-		break;
-	}
-}
-
-static void say_parse(struct person *p, const char *name, const char *text)
-{
-	char body[900];
-	size_t n = 0;
-
-	story("c%u: Parse %s: %s", p->id, *name ? name : "(unnamed)", text);
-	n += (size_t)snprintf(body + n, sizeof body - n, "%s", name) + 1;
-	n += (size_t)snprintf(body + n, sizeof body - n, "%s", text) + 1;
-	body[n++] = 0;
-	body[n++] = 0;
-	say_message(p, 'P', body, n);
-}
-
-static void say_bind(struct person *p, const char *portal, const char *name, const char *parameter)
-{
-	uint8_t body[400];
-	size_t n = 0, length = parameter ? strlen(parameter) : 0;
-
-	story("c%u: Bind %s to %s", p->id, *name ? name : "(unnamed)", *portal ? portal : "(unnamed)");
-	n += (size_t)snprintf((char *)body + n, sizeof body - n, "%s", portal) + 1;
-	n += (size_t)snprintf((char *)body + n, sizeof body - n, "%s", name) + 1;
-	memcpy(body + n, "\0\0\0", 3);
-	n += 3;
-	body[n++] = parameter ? 1 : 0;
-	if (parameter) {
-		memcpy(body + n, "\0\0\0", 3);
-		n += 3;
-		body[n++] = (uint8_t)length;
-		memcpy(body + n, parameter, length);
-		n += length;
-	}
-	memcpy(body + n, "\0\0", 2);
-	n += 2;
-	say_message(p, 'B', body, n);
-}
-
-static void say_target(struct person *p, char type, char kind, const char *name)
-{
-	char body[100];
-
-	story("c%u: %s %c %s", p->id, type == 'D' ? "Describe" : "Close", kind, *name ? name : "(unnamed)");
-	body[0] = kind;
-	snprintf(body + 1, sizeof body - 1, "%s", name);
-	say_message(p, type, body, strlen(name) + 2);
-}
-
-static void say_execute(struct person *p, const char *portal, unsigned most)
-{
-	char body[100];
-	size_t n = (size_t)snprintf(body, sizeof body - 4, "%s", portal) + 1;
-
-	story("c%u: Execute %s", p->id, *portal ? portal : "(unnamed)");
-	memcpy(body + n, "\0\0\0", 3);
-	body[n + 3] = (char)most;
-	say_message(p, 'E', body, n + 4);
-}
-
-static void say_copy_data(struct person *p)
-{
-	char line[200];
-	unsigned rows = (unsigned)pick(8);
-
-	for (unsigned i = 0; i < rows; i++) {
-		snprintf(line, sizeof line, "c%u row %u %.*s\n", p->id, i, (int)pick(100),
-			"abcdefghijklmnopqrstuvwxyzabcdefghijklmnopqrstuvwxyzabcdefghijklmnopqrstuvwxyzabcdefghijklmnopqrstuvwxyz");
-		say_message(p, 'd', line, strlen(line));
-	}
-	if (chance(800))
-		say_message(p, 'c', NULL, 0);
-	else
-		say_message(p, 'f', "no more", 8);
-	story("c%u: %u rows of copy data", p->id, rows);
-}
-
-/* ---- conversations ---- */
-
-static void simple(struct person *p)
-{
-	char text[3000] = "", one[700];
-	size_t used = 0;
-	unsigned i, n = chance(800) ? 1 : 1 + (unsigned)pick(4);
-
-	for (i = 0; i < n; i++) {
-		compose(p, one, sizeof one, false);
-		used += text_format(text + used, sizeof text - used, "%s%s", i > 0 ? "; " : "", one);
-	}
-	if (chance(30))
-		text[0] = 0;
-	ask(p, text);
-}
-
-static void copy_in(struct person *p)
-{
-	char text[200], mine[80];
-	bool by_execute = chance(p->extended), waits = chance(500);
-
-	nonce(p, mine);
-	snprintf(text, sizeof text, "COPY IN %u '%s'", chance(700) ? 0 : 1 + (unsigned)pick(6), mine);
-	if (by_execute) {
-		p->unnamed_sure = false; /* not to be run a second time */
-		say_parse(p, "", text);
-		say_bind(p, "", "", NULL);
-		say_execute(p, "", 0);
-		/* As libpq does: a Sync at once, which the server ignores while it copies. */
-		if (chance(500))
-			say_message(p, 'S', NULL, 0);
-		say_copy_data(p);
-		say_message(p, 'S', NULL, 0);
-		return;
-	}
-	ask(p, text);
-	if (waits)
-		p->copy_waits = true;
-	else
-		say_copy_data(p);
-}
-
-static void extended_one(struct person *p, bool names_too)
-{
-	static const char *const names[] = { "s1", "s2", "s3", "s4", "s5", "s6" };
-	static const char *const portals[] = { "", "", "", "p1" };
-	char text[700], mine[80], parameter[100];
-	const char *name = names_too && chance(p->named) ? names[pick(6)] : "", *portal = portals[pick(4)];
-	bool with_parameter = chance(500);
-
-	nonce(p, mine);
-	snprintf(parameter, sizeof parameter, "*%s", mine);
-	/* The unnamed statement outlives a Sync. Whether one that was skipped after an error left the old one is not asked. */
-	if (*name ? chance(400) : !names_too || !p->unnamed_sure || chance(700)) {
-		p->unnamed_sure = p->unnamed_sure || !*name;
-		if (with_parameter)
-			snprintf(text, sizeof text, "SELECT $1");
-		else
-			compose(p, text, sizeof text, true);
-		/* In an aborted block which error is said first depends on whether the server has the statement. */
-		if (p->shadow->status != 'E' && chance(30))
-			snprintf(text, sizeof text, "nonsense '%s'", mine);
-		say_parse(p, name, text);
-	}
-	/* In an aborted block nothing can be prepared on a server that does not have it yet, so its description can not be had. */
-	if (p->shadow->status != 'E' && chance(250))
-		say_target(p, 'D', 'S', name);
-	if (chance(900)) {
-		say_bind(p, portal, name, parameter);
-		if (chance(400))
-			say_target(p, 'D', 'P', portal);
-		if (chance(950))
-			say_execute(p, portal, chance(150) ? 1 + (unsigned)pick(3) : 0);
-		if (chance(150))
-			say_execute(p, portal, 0);
-	}
-	if (chance(100) && !*name)
-		say_target(p, 'C', 'S', chance(900) ? "" : "nobody");
-	if (*portal && chance(700))
-		say_target(p, 'C', 'P', portal);
-	if (chance(80))
-		say_message(p, 'H', NULL, 0);
-}
-
-/* What a skipped Parse or Close of a name means for the batches behind it is known only when they are answered; here such batches are
- * sent one at a time, and a Close alone. */
-static void extended(struct person *p)
-{
-	unsigned n = 1 + (chance(p->pipelined) ? (unsigned)pick(6) : 0);
-	bool names_too = ways.prepared && person_is_quiet(p);
-	char name[] = "s1";
-
-	if (names_too && chance(p->named / 8)) {
-		name[1] = (char)('1' + pick(6));
-		say_target(p, 'C', 'S', name);
-		say_message(p, 'S', NULL, 0);
-		return;
-	}
-	while (n-- > 0) {
-		extended_one(p, names_too);
-		if (n > 0 && !p->in_block && !names_too && chance(300))
-			say_message(p, 'S', NULL, 0);
-	}
-	say_message(p, 'S', NULL, 0);
-}
-
-static void by_either(struct person *p, const char *text)
-{
-	if (chance(p->extended)) {
-		p->unnamed_sure = false; /* not to be run a second time */
-		say_parse(p, "", text);
-		say_bind(p, "", "", NULL);
-		say_execute(p, "", 0);
-		say_message(p, 'S', NULL, 0);
-	} else {
-		ask(p, text);
-	}
-}
-
-/* Without its comment, as drivers say it: then the pooler puts a BEGIN off. */
-static void be_plain(char *text)
-{
-	if (chance(600))
-		*strchr(text, ' ') = 0;
-}
-
-static void converse(struct person *p)
-{
-	char text[700], mine[80];
-	bool statement_mode = strncmp(p->database, "stat", 4) == 0;
-
-	if (p->in_block && p->block == 0) {
-		nonce(p, mine);
-		snprintf(text, sizeof text, chance(700) ? "COMMIT /*%s*/" : "ROLLBACK /*%s*/", mine);
-		be_plain(text);
-		by_either(p, text);
-		p->in_block = false;
-		return;
-	}
-	if (p->in_block)
-		p->block--;
-	else if (!statement_mode && chance(p->blocks)) {
-		nonce(p, mine);
-		snprintf(text, sizeof text, "BEGIN /*%s*/", mine);
-		be_plain(text);
-		by_either(p, text);
-		p->in_block = true;
-		p->block = (unsigned)pick(5);
-		return;
-	}
-	if (p->listens && chance(p->listens)) {
-		nonce(p, mine);
-		if (notes_compose(p, mine, text, sizeof text)) {
-			by_either(p, text);
-			return;
-		}
-	}
-	if (chance(p->sets)) {
-		if (!p->in_block && may_reset(p) && chance(150)) {
-			nonce(p, mine);
-			snprintf(text, sizeof text, chance(500) ? "DISCARD ALL /*%s*/" : "DEALLOCATE ALL /*%s*/", mine);
-			notes_discards(p);
-			ask(p, text);
-			return;
-		}
-		if (ways.transparent && chance(400))
-			compose_own(p, text, sizeof text);
-		else
-			compose_set(p, text, sizeof text, p->in_block && chance(500));
-		by_either(p, text);
-		return;
-	}
-	if (chance(p->copies)) {
-		copy_in(p);
-		return;
-	}
-	if (chance(20) && !p->replicates) {
-		story("c%u: FunctionCall", p->id);
-		say_message(p, 'F', "\0\0\0\1\0\0\0\0\0\0", 10);
-		return;
-	}
-	if (chance(p->extended))
-		extended(p);
-	else
-		simple(p);
-}
-
 /* ---- cancelling ---- */
 
 static void cancel(void *who, uint64_t what)
@@ -496,8 +92,8 @@ static void cancel(void *who, uint64_t what)
 static void leave_politely(struct person *p)
 {
 	story("c%u: Terminate", p->id);
-	say_message(p, 'X', NULL, 0);
-	flush(p);
+	person_says(p, 'X', NULL, 0);
+	person_flush(p);
 	p->left = true;
 	if (p->out.length == 0) {
 		gone(p);
@@ -567,7 +163,7 @@ static void operate(struct person *p)
 		"PROTECT ORIGIN #", "UNPROTECT ORIGIN #" };
 	char text[200];
 
-	if ((chance(ways.commands) || (reaping && chance(700))) && !hurry) {
+	if ((chance(people_ways.commands) || (reaping && chance(700))) && !hurry) {
 		const char *act = reaping && chance(800) ? "REAP ORIGIN #" : acts[pick(sizeof acts / sizeof *acts)];
 		size_t n = strcspn(act, "@#");
 
@@ -575,18 +171,18 @@ static void operate(struct person *p)
 			snprintf(text, sizeof text, "%.*s%u%s", (int)n, act, 1 + (unsigned)pick(12), act + n + 1);
 		else
 			snprintf(text, sizeof text, "%.*s%s", (int)n, act,
-				act[n] ? ways.databases[pick(ways.database_count)] : "");
+				act[n] ? people_ways.databases[pick(people_ways.database_count)] : "");
 		world.commands++;
 	} else {
 		snprintf(text, sizeof text, "%s", looks[pick(sizeof looks / sizeof *looks)]);
 	}
 	note_protection(p, text);
-	ask(p, text);
+	person_asks(p, text);
 }
 
 /* ---- the clock of a conversation ---- */
 
-static void talk_later(struct person *p)
+void person_talks_later(struct person *p)
 {
 	if (p->talk_due || p->state == PERSON_GONE)
 		return;
@@ -619,312 +215,13 @@ static void talk(void *who, uint64_t what)
 	if (p->kind == PERSON_OPERATOR)
 		operate(p);
 	else
-		converse(p);
-	flush(p);
+		person_converses(p);
+	person_flush(p);
 	p->since = world.now;
 	if (chance(p->cancels))
 		world_after(between(1, 80 * MILLISECOND_US), cancel, p, 0);
 	if (chance(p->pipelined))
-		talk_later(p);
-}
-
-/* ---- hearing the answer ---- */
-
-static void wrong(struct person *p, const char *what, char type, struct span body) __attribute__((noreturn));
-
-static void wrong(struct person *p, const char *what, char type, struct span body)
-{
-	char line[300], text[300];
-	size_t n = 0;
-
-	if (type == 'E' || type == 'N')
-		snprintf(line, sizeof line, "%.200s", error_field(body, 'M', text));
-	else
-		for (size_t i = 0; i < body.length && n < sizeof line - 1; i++)
-			line[n++] = isprint(body.at[i]) ? (char)body.at[i] : '.';
-	if (type != 'E' && type != 'N')
-		line[n] = 0;
-	broken("every client gets exactly what it asked for", "c%u (%s/%s) got '%c' \"%s\": %s", p->id, p->database,
-		p->user, type, line, what);
-}
-
-static void absorb_settings(struct person *p)
-{
-	char type;
-	struct span body;
-	size_t total;
-
-	/* What the direct connection reports is compared at ReadyForQuery, as a whole. */
-	while (message_next(bytes_span(&p->expected), &type, &body, &total) && type == 'S')
-		bytes_take(&p->expected, total);
-}
-
-static bool is_error(char type, struct span body, const char *sqlstate, const char *message)
-{
-	char field[300];
-
-	return type == 'E' && strcmp(error_field(body, 'C', field), sqlstate) == 0 &&
-		strcmp(error_field(body, 'M', field), message) == 0;
-}
-
-static bool is_cancellation(char type, struct span body)
-{
-	return is_error(type, body, "57014", "canceling statement due to user request");
-}
-
-static bool is_too_many(char type, struct span body)
-{
-	return is_error(type, body, TOO_MANY_CODE, TOO_MANY_TEXT);
-}
-
-/* Let the shadow say something, if it has anything to say. `type` and `body` are what was heard. */
-static bool shadow_goes_on(struct person *p, char type, struct span body)
-{
-	char next;
-	struct span asked;
-	size_t total;
-
-	if (session_sleeps(p->shadow)) {
-		bool cancelled = is_cancellation(type, body);
-
-		if (cancelled && p->cancels_seen++ >= p->cancels_sent)
-			wrong(p, "it asked for no cancel", type, body);
-		session_wake(p->shadow, cancelled, &p->expected);
-		return true;
-	}
-	if (!message_next(bytes_span(&p->asked), &next, &asked, &total))
-		return false;
-	if (is_cancellation(type, body) && !p->shadow->skipping && !p->shadow->copying &&
-		p->cancels_seen < p->cancels_sent && (p->shadow->status == 'I' || p->shadow->untouched) &&
-		strchr("QPBDEF", next)) {
-		p->cancels_seen++;
-		session_take_cancelled(p->shadow, next, asked, &p->expected);
-	} else {
-		p->shadow->refused = is_too_many(type, body);
-		session_take(p->shadow, next, asked, &p->expected);
-	}
-	bytes_take(&p->asked, total);
-	return true;
-}
-
-/* What is never answered has had its turn. */
-static void settle_shadow(struct person *p)
-{
-	char next;
-	struct span asked;
-	size_t total;
-
-	while (p->expected.length == 0 && !session_sleeps(p->shadow) && !p->shadow->copying &&
-		message_next(bytes_span(&p->asked), &next, &asked, &total) &&
-		(strchr("dcfH", next) || (p->shadow->skipping && next != 'S'))) {
-		session_take(p->shadow, next, asked, &p->expected);
-		bytes_take(&p->asked, total);
-	}
-}
-
-static void compare_settings(struct person *p)
-{
-	for (int i = 0; i < SETTINGS; i++)
-		if (setting_facts[i].reported && strcmp(p->view[i], p->shadow->now[i]) != 0)
-			broken("a client knows its settings", "c%u believes %s = \"%s\", but it is \"%s\"", p->id,
-				setting_facts[i].name, p->view[i], p->shadow->now[i]);
-}
-
-static size_t first_difference(struct span a, struct span b)
-{
-	size_t i = 0;
-
-	while (i < a.length && i < b.length && a.at[i] == b.at[i])
-		i++;
-	return i;
-}
-
-static void hear_answer(struct person *p, char type, struct span body, struct span whole)
-{
-	char line[300], expected_type;
-	struct span expected;
-	size_t total;
-
-	if (type == 'E' && strcmp(error_field(body, 'S', line), "FATAL") == 0) {
-		char code[300], message[300];
-
-		error_field(body, 'C', code);
-		error_field(body, 'M', message);
-		story("c%u: is told %s %s", p->id, code, message);
-		judge_fatal(p, code, message);
-		p->fatal = true;
-		return;
-	}
-	if (type == 'E')
-		p->unnamed_sure = false;
-	if (type == 'S') {
-		const char *name = (const char *)body.at, *value = name + strlen(name) + 1;
-		int i = setting_find(span_text(name));
-
-		if (i >= 0)
-			snprintf(p->view[i], SETTING_BYTES, "%s", value);
-		return;
-	}
-	if (type == 'N' && strcmp(error_field(body, 'M', line), "this connection looks forgotten") == 0) {
-		judge_told(p);
-		return;
-	}
-	if (type == 'N' && (strncmp(line, "No server connection available", 30) == 0 || notes_warned(p, body)))
-		return;
-	if (type == 'A') {
-		notes_heard(p, body);
-		return;
-	}
-	absorb_settings(p);
-	while (p->expected.length == 0) {
-		if (!shadow_goes_on(p, type, body))
-			wrong(p, "it asked for nothing", type, body);
-		absorb_settings(p);
-	}
-	if (!message_next(bytes_span(&p->expected), &expected_type, &expected, &total))
-		check(false);
-	/* The pooler says a cancellation in the words of PostgreSQL, without the place in its source; and one error is its own. */
-	if (!span_equal(whole, span_of(p->expected.at + p->expected.start, total)) &&
-		!(is_cancellation(type, body) && is_cancellation(expected_type, expected)) &&
-		!(is_too_many(type, body) && is_too_many(expected_type, expected))) {
-		char text[300], why[400];
-
-		if (expected_type == 'E' || expected_type == 'N')
-			error_field(expected, 'M', text);
-		else
-			snprintf(text, sizeof text, "%.*s", (int)(expected.length < 200 ? expected.length : 200),
-				(const char *)expected.at);
-		for (char *at = text; *at; at++)
-			*at = isprint((unsigned char)*at) ? *at : '.';
-		snprintf(why, sizeof why, "PostgreSQL would have said '%c' \"%.200s\" (they part at byte %zu of %zu)",
-			expected_type, text,
-			first_difference(whole, span_of(p->expected.at + p->expected.start, total)), total);
-		wrong(p, why, type, body);
-	}
-	bytes_take(&p->expected, total);
-	if (type == 'G' && p->copy_waits) {
-		p->copy_waits = false;
-		say_copy_data(p);
-		flush(p);
-	}
-	if (type == 'Z') {
-		compare_settings(p);
-		settle_shadow(p);
-		if (p->shadow->status == 'I')
-			notes_ready(p);
-		if (person_is_quiet(p)) {
-			p->copy_waits = false;
-			p->in_block = p->shadow->status != 'I';
-			talk_later(p);
-		}
-	}
-}
-
-static void hear_operator(struct person *p, char type, struct span body)
-{
-	char code[300], message[300];
-
-	if (type == 'E' && strcmp(error_field(body, 'S', code), "FATAL") == 0) {
-		p->fatal = true;
-		judge_fatal(p, error_field(body, 'C', code), error_field(body, 'M', message));
-	}
-	if (type == 'E')
-		story("c%u: is told %s", p->id, error_field(body, 'M', message));
-	if (type == 'C' && p->protects)
-		judge_protected(p->protects, p->asked_at);
-	if (type == 'Z') {
-		if (p->releases)
-			judge_released(p->releases);
-		p->protects = p->releases = 0;
-		if (p->awaiting == 0)
-			broken("the console answers once", "c%u", p->id);
-		if (--p->awaiting == 0)
-			talk_later(p);
-	}
-}
-
-static void begin_talking(struct person *p)
-{
-	struct bytes nowhere = { 0 };
-
-	story("c%u: is welcome (%s/%s)", p->id, p->database, p->user);
-	p->state = PERSON_TALKING;
-	if (p->kind == PERSON_GOOD) {
-		session_report_all(p->shadow, &nowhere);
-		bytes_free(&nowhere);
-		compare_settings(p);
-		cancels_look_at_key(p);
-	}
-	talk_later(p);
-}
-
-static void hear_login(struct person *p, char type, struct span body)
-{
-	char code[300], message[300];
-
-	switch (type) {
-	case 'R':
-		if (body.length == 4 && body.at[3] == 3) {
-			snprintf(code, sizeof code, "pw-%s", p->user);
-			say_body(&p->out, 'p', code, strlen(code) + 1);
-			flush(p);
-		} else if (body.length != 4 || body.at[3] != 0) {
-			broken("a login is as configured", "c%u", p->id);
-		}
-		break;
-	case 'S': {
-		const char *name = (const char *)body.at;
-		int i = setting_find(span_text(name));
-
-		if (i >= 0)
-			snprintf(p->view[i], SETTING_BYTES, "%s", name + strlen(name) + 1);
-		break;
-	}
-	case 'K':
-		p->key_length = body.length < sizeof p->key ? body.length : sizeof p->key;
-		memcpy(p->key, body.at, p->key_length);
-		break;
-	case 'N':
-	case 'v':
-		break;
-	case 'Z':
-		begin_talking(p);
-		break;
-	case 'E':
-		error_field(body, 'C', code);
-		error_field(body, 'M', message);
-		story("c%u: is refused: %s %s", p->id, code, message);
-		judge_fatal(p, code, message);
-		p->fatal = true;
-		break;
-	default:
-		wrong(p, "this is no part of a login", type, body);
-	}
-}
-
-static void hear(struct person *p)
-{
-	struct span body, in;
-	size_t total;
-	char type;
-
-	if (p->wants_ssl && p->in.length > 0 && p->state == PERSON_GREETED && p->in.at[p->in.start] == 'N') {
-		p->wants_ssl = false;
-		bytes_take(&p->in, 1);
-	}
-	while (p->state != PERSON_GONE && message_next(in = bytes_span(&p->in), &type, &body, &total)) {
-		p->since = world.now;
-		if (p->fatal)
-			wrong(p, "its connection is over already", type, body);
-		if (p->state == PERSON_GREETED)
-			hear_login(p, type, body);
-		else if (p->kind == PERSON_OPERATOR)
-			hear_operator(p, type, body);
-		else
-			hear_answer(p, type, body, span_of(in.at, total));
-		if (p->state != PERSON_GONE)
-			bytes_take(&p->in, total);
-	}
+		person_talks_later(p);
 }
 
 static void send_startup(struct person *p)
@@ -996,7 +293,7 @@ static void be_hostile(struct person *p)
 		break;
 	case 4: /* well formed, and meaningless */
 		send_startup(p);
-		if (ways.password)
+		if (people_ways.password)
 			bytes_add(&p->out, "p\0\0\0\14pw-anna", 13);
 		for (unsigned i = 0; i < 10; i++) {
 			static const char types[] = "QPBDECSHFdcfX!";
@@ -1042,7 +339,7 @@ static void person_wakes(struct end *e)
 			bytes_add(&p->out, "\0\0\0\10\4\322\26\57", 8);
 		}
 	}
-	flush(p);
+	person_flush(p);
 	if (p->left && p->out.length == 0) {
 		gone(p);
 		return;
@@ -1057,7 +354,7 @@ static void person_wakes(struct end *e)
 	}
 }
 
-static void over(struct person *p)
+void person_is_over(struct person *p)
 {
 	if (p->kind != PERSON_HOSTILE && !p->left && !p->saw_end)
 		judge_hung_up_on(p, p->in.length > 0);
@@ -1076,16 +373,16 @@ static void read_on(void *who, uint64_t what)
 	if (p->kind == PERSON_HOSTILE) {
 		bytes_take(&p->in, p->in.length);
 	} else {
-		hear(p);
+		person_hears(p);
 		if (p->state != PERSON_GONE && waited_ssl && !p->wants_ssl) {
 			send_startup(p);
-			flush(p);
+			person_flush(p);
 		}
 	}
 	if (p->state == PERSON_GONE)
 		return;
 	if (end_is_over(p->end)) {
-		over(p);
+		person_is_over(p);
 		return;
 	}
 	if (p->slow && end_readable(p->end) > 0 && !p->read_due) {
@@ -1149,10 +446,10 @@ static void come(void *who, uint64_t what)
 		p->replicates ? ", for replication" : "");
 	if (p->kind == PERSON_HOSTILE)
 		world_after(between(1, 5 * SECOND_US), hostile_leaves, p, 0);
-	else if (p->kind == PERSON_GOOD && chance(ways.leaves))
+	else if (p->kind == PERSON_GOOD && chance(people_ways.leaves))
 		world_after(chance(500) ? between(1, 100 * MILLISECOND_US) : between(1, 5 * SECOND_US),
 			leave_at_any_moment, p, 0);
-	if (p->kind == PERSON_GOOD && chance(ways.slow / 2))
+	if (p->kind == PERSON_GOOD && chance(people_ways.slow / 2))
 		world_after(between(1, 2 * SECOND_US), stop_reading, p, 0);
 }
 
@@ -1176,12 +473,12 @@ static void person_new(enum person_kind kind)
 	p->next = people;
 	people = p;
 	people_left++;
-	p->user = kind == PERSON_OPERATOR ? "admin" : users[pick(ways.user_count)];
-	p->database = kind == PERSON_OPERATOR ? "pgbouncer" : ways.databases[pick(ways.database_count)];
+	p->user = kind == PERSON_OPERATOR ? "admin" : users[pick(people_ways.user_count)];
+	p->database = kind == PERSON_OPERATOR ? "pgbouncer" : people_ways.databases[pick(people_ways.database_count)];
 	p->talks = 1 + (unsigned)pick(chance(800) ? 12 : 60);
 	p->protocol_32 = chance(200);
 	p->wants_ssl = chance(150);
-	p->slow = chance(ways.slow);
+	p->slow = chance(people_ways.slow);
 	p->extended = (unsigned)pick(1000);
 	p->pipelined = chance(400) ? (unsigned)pick(900) : 0;
 	p->named = (unsigned)pick(1000);
@@ -1191,11 +488,11 @@ static void person_new(enum person_kind kind)
 	p->fails = chance(500) ? (unsigned)pick(200) : 0;
 	p->sets = chance(400) ? (unsigned)pick(300) : 0;
 	p->big = chance(500) ? (unsigned)pick(400) : 0;
-	p->cancels = kind == PERSON_GOOD && chance(ways.cancels) ? (unsigned)pick(400) : 0;
-	if (ways.listen)
+	p->cancels = kind == PERSON_GOOD && chance(people_ways.cancels) ? (unsigned)pick(400) : 0;
+	if (people_ways.listen)
 		p->listens = chance(notes_move() ? 950 : 800) ? 200 + (unsigned)pick(700) : 0;
 	/* It may say simple queries alone (PostgreSQL's manual, "Streaming Replication Protocol"). */
-	p->replicates = kind == PERSON_GOOD && ways.replicate && chance(200) && strcmp(p->database, "stat") != 0;
+	p->replicates = kind == PERSON_GOOD && people_ways.replicate && chance(200) && strcmp(p->database, "stat") != 0;
 	if (p->replicates)
 		p->extended = p->named = p->pipelined = p->listens = 0;
 	if (kind == PERSON_OPERATOR) {
@@ -1205,28 +502,28 @@ static void person_new(enum person_kind kind)
 	if (kind == PERSON_GOOD) {
 		p->shadow = session_new();
 		/* In session mode its names are the server's. */
-		if (ways.prepared && strncmp(p->database, "sess", 4) != 0)
-			p->shadow->names_max = ways.names_max;
+		if (people_ways.prepared && strncmp(p->database, "sess", 4) != 0)
+			p->shadow->names_max = people_ways.names_max;
 		settings = chance(500) ? (unsigned)pick(4) : 0;
 		while (settings-- > 0)
 			wants(p, some_setting(false));
 		if (chance(100))
 			wants(p, (unsigned)setting_find(span_text("pgweir.no_reap")));
 	}
-	world_after(between(0, ways.span), come, p, 0);
+	world_after(between(0, people_ways.span), come, p, 0);
 }
 
 void people_begin(const struct people_ways *given)
 {
-	ways = *given;
+	people_ways = *given;
 	hurry = false;
-	reaping = ways.commands > 0 && chance(300);
+	reaping = people_ways.commands > 0 && chance(300);
 	person_count = people_left = 0;
-	for (unsigned i = 0; i < ways.count; i++)
+	for (unsigned i = 0; i < people_ways.count; i++)
 		person_new(PERSON_GOOD);
-	for (unsigned i = 0; i < ways.hostile; i++)
+	for (unsigned i = 0; i < people_ways.hostile; i++)
 		person_new(PERSON_HOSTILE);
-	for (unsigned i = 0; i < ways.operators + (reaping ? 3 : 0); i++)
+	for (unsigned i = 0; i < people_ways.operators + (reaping ? 3 : 0); i++)
 		person_new(PERSON_OPERATOR);
 }
 
@@ -1239,7 +536,7 @@ void people_hurry(void)
 		p->talks = 0;
 		p->still = p->slow = false;
 		if (p->state == PERSON_TALKING)
-			talk_later(p);
+			person_talks_later(p);
 		person_wakes(p->end);
 	}
 }
