@@ -5,22 +5,15 @@
  * much one write takes. Bytes are handed out in a block of exactly their size that is freed at the next loop_next, so that the address
  * sanitizer sees who looks too far or too long.
  *
+ * Here are loops and streams; listeners are in fakelisten.c, mail and names in fakemail.c, the rest of a machine in fakemachine.c, TLS in
+ * faketls.c.
+ *
  * There are no threads: one turn of one worker is one happening, and a lock is a check that nobody holds it. */
-#include "fakeio.h"
+#include "fakeio_parts.h"
 
 #include <errno.h>
-#include <stdio.h>
-#include <stdlib.h>
 
 #include "base/check.h"
-#include "base/log.h"
-#include "base/text.h"
-#include "io/interfaces.h"
-#include "io/vouch.h"
-#include "io/clock.h"
-#include "io/file.h"
-#include "io/thread.h"
-#include "io/visitors.h"
 
 enum stream_state { DIALING, OPEN, ENDED, DEAD };
 
@@ -36,138 +29,8 @@ struct stream {
 	uint64_t served; /* the turn in which it had bytes */
 };
 
-struct parcel {
-	struct end *end;
-	struct address peer;
-	struct bytes unread, unsent;
-	bool room_said_due, hangup_said, shut_asked;
-	struct listener *listener;
-	struct parcel *next;
-};
-
-struct loop {
-	struct stream *streams, *grave;
-	struct parcel *accepted, **accepted_last;
-	struct mailbox *mailbox;
-	uint64_t turn;
-	uint8_t *lent;
-	struct stream **order; /* of this turn */
-	size_t order_count, order_at, order_capacity;
-};
-
-struct mailbox {
-	struct loop *loop;
-	struct letter *first, **last;
-	size_t length;
-};
-
-struct listener {
-	struct address address;
-	struct loop *watchers[16];
-	size_t watcher_count;
-	struct parcel *backlog, **backlog_last; /* those that nobody accepts: they wait with the kernel */
-};
-
-static loop_wakes *wakes;
-static size_t objects; /* loops, streams, parcels, mailboxes, listeners, locks that exist */
-static unsigned resolver_failures;
-
-/* ---- clock and chance ---- */
-
-time_us clock_now(void)
-{
-	return world.now;
-}
-
-time_us clock_worked(void)
-{
-	return 0;
-}
-
-time_us clock_wall(void)
-{
-	return world.now + 1700000000 * SECOND_US;
-}
-
-char *clock_text(time_us wall, bool milliseconds, char out[40])
-{
-	snprintf(out, 40, milliseconds ? "%lld.%03lld sim" : "%lld sim", (long long)(wall / SECOND_US),
-		(long long)(wall / 1000 % 1000));
-	return out;
-}
-
-void entropy_fill(void *at, size_t n)
-{
-	rng_fill(&world.rng, at, n);
-}
-
-/* ---- locks ---- */
-
-struct lock {
-	bool held;
-};
-
-struct lock *lock_new(void)
-{
-	objects++;
-	return mine_new(sizeof(struct lock));
-}
-
-void lock_free(struct lock *lock)
-{
-	if (!lock)
-		return;
-	check(!lock->held);
-	objects--;
-	mine_free(lock);
-}
-
-void lock_take(struct lock *lock)
-{
-	check(!lock->held);
-	lock->held = true;
-}
-
-void lock_drop(struct lock *lock)
-{
-	check(lock->held);
-	lock->held = false;
-}
-
-/* ---- files ---- */
-
-bool user_name(uint32_t user, char *out, size_t size)
-{
-	(void)user;
-	text_copy(out, size, "somebody");
-	return true;
-}
-
-uint32_t process_user(void)
-{
-	return 1000;
-}
-
-uint32_t process_id(void)
-{
-	return 4711;
-}
-
-/* ---- addresses ---- */
-
-uint32_t address_number(const struct address *a)
-{
-	return (uint32_t)a->ip[0] << 24 | (uint32_t)a->ip[1] << 16 | (uint32_t)a->ip[2] << 8 | a->ip[3];
-}
-
-void address_of_number(uint32_t host, uint16_t port, struct address *out)
-{
-	*out = (struct address){ .family = ADDRESS_IPV4, .port = port };
-	out->ip[0] = (uint8_t)(host >> 24);
-	out->ip[1] = (uint8_t)(host >> 16);
-	out->ip[2] = (uint8_t)(host >> 8);
-	out->ip[3] = (uint8_t)host;
-}
+loop_wakes *fakeio_wakes;
+size_t fakeio_objects;
 
 /* ---- loops ---- */
 
@@ -181,7 +44,7 @@ struct loop *loop_new(enum loop_engine engine)
 	struct loop *loop = mine_new(sizeof *loop);
 
 	loop->accepted_last = &loop->accepted;
-	objects++;
+	fakeio_objects++;
 	return loop;
 }
 
@@ -216,7 +79,7 @@ void loop_free(struct loop *loop)
 	}
 	mine_free(loop->lent);
 	mine_free(loop->order);
-	objects--;
+	fakeio_objects--;
 	mine_free(loop);
 }
 
@@ -263,7 +126,7 @@ static void stream_wakes(struct end *e)
 	struct stream *s = e->owner;
 
 	if (pending(s) != NOTHING)
-		wakes(s->loop);
+		fakeio_wakes(s->loop);
 }
 
 void loop_wait(struct loop *loop, time_us deadline)
@@ -411,7 +274,7 @@ static struct stream *stream_new(struct loop *loop, void *owner)
 	s->owner = owner;
 	s->next = loop->streams;
 	loop->streams = s;
-	objects++;
+	fakeio_objects++;
 	return s;
 }
 
@@ -452,7 +315,7 @@ void parcel_free(struct parcel **at)
 		end_close(parcel->end);
 	bytes_free(&parcel->unread);
 	bytes_free(&parcel->unsent);
-	objects--;
+	fakeio_objects--;
 	mine_free(parcel);
 }
 
@@ -490,10 +353,10 @@ struct stream *stream_attach(struct loop *loop, struct parcel **at, const struct
 	s->shut_asked = parcel->shut_asked;
 	s->end->wakes = stream_wakes;
 	s->end->owner = s;
-	objects--;
+	fakeio_objects--;
 	mine_free(parcel);
 	if (pending(s) != NOTHING)
-		wakes(loop);
+		fakeio_wakes(loop);
 	return s;
 }
 
@@ -502,7 +365,7 @@ static void forget(struct stream *s)
 {
 	s->state = DEAD;
 	s->end = NULL;
-	objects--;
+	fakeio_objects--;
 }
 
 struct parcel *stream_detach(struct stream **at)
@@ -524,7 +387,7 @@ struct parcel *stream_detach(struct stream **at)
 		.shut_asked = s->shut_asked,
 	};
 	parcel->end->wakes = NULL;
-	objects++;
+	fakeio_objects++;
 	forget(s);
 	return parcel;
 }
@@ -615,7 +478,7 @@ void stream_resume(struct stream *s)
 			}
 			loop->order[loop->order_count++] = s;
 		}
-		wakes(loop);
+		fakeio_wakes(loop);
 	}
 }
 
@@ -650,7 +513,7 @@ bool stream_write(struct stream *s, const struct piece *pieces, size_t count)
 	}
 	/* A short write that the window did not cause: there is room at once. */
 	if (s->state == OPEN && pending(s) != NOTHING)
-		wakes(s->loop);
+		fakeio_wakes(s->loop);
 	return true;
 }
 
@@ -751,286 +614,13 @@ void stream_shut(struct stream *s)
 		end_shut(s->end);
 }
 
-/* ---- listeners ---- */
-
-static void hand_out(struct parcel *parcel, struct loop *loop)
-{
-	*loop->accepted_last = parcel;
-	loop->accepted_last = &parcel->next;
-	wakes(loop);
-}
-
-/* Most clients are of one host, few of two others. The port tells the wire. */
-void fakeio_address(const struct wire *wire, struct address *out)
-{
-	address_of_number(0x0a010000 + (wire->number % 8 < 6 ? 1 : wire->number % 8),
-		(uint16_t)(1024 + wire->number % 60000), out);
-}
-
-static bool client_arrives(void *who, struct end *e)
-{
-	struct listener *listener = who;
-	struct parcel *parcel = mine_new(sizeof *parcel);
-
-	objects++;
-	parcel->end = e;
-	parcel->listener = listener;
-	fakeio_address(e->wire, &parcel->peer);
-	if (listener->watcher_count > 0) {
-		hand_out(parcel, listener->watchers[pick(listener->watcher_count)]);
-		return true;
-	}
-	*listener->backlog_last = parcel;
-	listener->backlog_last = &parcel->next;
-	return true;
-}
-
-/* Nobody hands over sockets here. */
-struct listener *listener_inherit(int fd, uint16_t port, const struct listen_setup *setup, char *error, size_t size)
-{
-	(void)fd;
-	(void)port;
-	(void)setup;
-	(void)error;
-	(void)size;
-	return NULL;
-}
-
-bool listener_send(const struct listener *listener, struct stream *stream, struct span bytes)
-{
-	(void)listener;
-	(void)stream;
-	(void)bytes;
-	return false;
-}
-
-int listener_descriptor(const struct listener *listener)
-{
-	(void)listener;
-	return -1;
-}
-
-void listener_own_file(struct listener *listener, bool ours)
-{
-	(void)listener;
-	(void)ours;
-}
-
-struct listener *listener_open(const struct address *at, const struct listen_setup *setup, char *error, size_t size)
-{
-	struct listener *listener = mine_new(sizeof *listener);
-
-	(void)setup;
-	(void)error;
-	(void)size;
-	objects++;
-	listener->address = *at;
-	listener->backlog_last = &listener->backlog;
-	world_listen(address_number(at), at->port, client_arrives, listener);
-	return listener;
-}
-
-const struct address *listener_address(const struct listener *listener)
-{
-	return &listener->address;
-}
-
-void listener_defer(struct listener *listener, bool defer)
-{
-	(void)listener;
-	(void)defer;
-}
-
-static struct parcel *take_waiting(struct listener *listener)
-{
-	struct parcel *parcel = listener->backlog;
-
-	if (!parcel)
-		return NULL;
-	listener->backlog = parcel->next;
-	if (!listener->backlog)
-		listener->backlog_last = &listener->backlog;
-	parcel->next = NULL;
-	return parcel;
-}
-
-bool listener_watch(struct listener *listener, struct loop *loop)
-{
-	check(listener->watcher_count < sizeof listener->watchers / sizeof *listener->watchers);
-	listener_unwatch(listener, loop);
-	listener->watchers[listener->watcher_count++] = loop;
-	for (struct parcel *parcel; (parcel = take_waiting(listener));)
-		hand_out(parcel, loop);
-	return true;
-}
-
-void listener_unwatch(struct listener *listener, struct loop *loop)
-{
-	size_t i, to = 0;
-
-	for (i = 0; i < listener->watcher_count; i++)
-		if (listener->watchers[i] != loop)
-			listener->watchers[to++] = listener->watchers[i];
-	listener->watcher_count = to;
-}
-
-void listener_close(struct listener **at)
-{
-	if (!*at)
-		return;
-	world_unlisten(*at);
-	for (struct parcel *parcel; (parcel = take_waiting(*at));)
-		parcel_free(&parcel);
-	objects--;
-	mine_free(*at);
-	*at = NULL;
-}
-
-/* ---- mail ---- */
-
-struct mailbox *mailbox_new(struct loop *loop)
-{
-	struct mailbox *box = mine_new(sizeof *box);
-
-	box->loop = loop;
-	box->last = &box->first;
-	loop->mailbox = box;
-	objects++;
-	return box;
-}
-
-void mailbox_free(struct mailbox *box)
-{
-	if (!box)
-		return;
-	check(!box->first);
-	objects--;
-	mine_free(box);
-}
-
-void mailbox_post(struct mailbox *box, struct letter *letter)
-{
-	letter->next = NULL;
-	*box->last = letter;
-	box->last = &letter->next;
-	box->length++;
-	wakes(box->loop);
-}
-
-struct letter *mailbox_take(struct mailbox *box)
-{
-	struct letter *letter = box->first;
-
-	if (!letter)
-		return NULL;
-	box->first = letter->next;
-	if (!box->first)
-		box->last = &box->first;
-	box->length--;
-	return letter;
-}
-
-size_t mailbox_length(const struct mailbox *box)
-{
-	return box->length;
-}
-
-/* ---- names ---- */
-
-static struct resolve_letter *asked[256];
-static size_t asked_count;
-
-void fakeio_set_resolver(unsigned failures)
-{
-	resolver_failures = failures;
-}
-
-size_t fakeio_unanswered(void)
-{
-	return asked_count;
-}
-
-static void answer(struct resolve_letter *letter, bool found)
-{
-	letter->count = 0;
-	if (found) {
-		/* The first of several addresses is dead now and then: the next must be tried. */
-		if (chance(300))
-			address_of_number(0x0a0000fe, letter->port, &letter->addresses[letter->count++]);
-		address_of_number(0x0a000001, letter->port, &letter->addresses[letter->count++]);
-	} else {
-		text_copy(letter->problem, sizeof letter->problem, "Name or service not known");
-	}
-	mailbox_post(letter->to, &letter->letter);
-}
-
-static void answer_arrives(void *who, uint64_t what)
-{
-	size_t i;
-
-	for (i = 0; i < asked_count; i++) {
-		if (asked[i] != who)
-			continue;
-		asked[i] = asked[--asked_count];
-		answer(who, what != 0);
-		return;
-	}
-}
-
-void resolve(struct resolve_letter *letter)
-{
-	bool fails = chance(resolver_failures);
-
-	check(asked_count < sizeof asked / sizeof *asked);
-	asked[asked_count++] = letter;
-	world.server_faults += fails;
-	world_after(between(100, 200 * MILLISECOND_US), answer_arrives, letter, !fails);
-}
-
-void resolver_configure(const struct resolver_setup *setup)
-{
-	(void)setup;
-}
-
-void resolver_tell(struct resolver_facts *out)
-{
-	*out = (struct resolver_facts){ .pending = (uint32_t)asked_count };
-}
-
-void resolver_stop(void)
-{
-	while (asked_count > 0)
-		answer(asked[--asked_count], false);
-}
-
-/* The simulated machine has no interfaces. */
-void interfaces_compare(const struct address *address, bool *host, bool *net)
-{
-	(void)address;
-	*host = *net = false;
-}
-
-/* Nobody in the simulator asks PAM or a directory. */
-void vouch(struct vouch_letter **letter)
-{
-	check(false);
-	(void)letter;
-}
-
-void vouch_letter_free(struct vouch_letter **letter)
-{
-	free(*letter);
-	*letter = NULL;
-}
-
 /* ---- beginning and end ---- */
 
 void fakeio_begin(loop_wakes *how)
 {
-	wakes = how;
-	objects = 0;
-	asked_count = 0;
-	resolver_failures = 0;
+	fakeio_wakes = how;
+	fakeio_objects = 0;
+	fakeio_names_begin();
 }
 
 void fakeio_end(void)
@@ -1042,52 +632,7 @@ void fakeio_end(void)
 		bytes_free(&f->unsent);
 		mine_free(f);
 	}
-	if (objects > 0)
-		broken("everything is freed at the end", "%zu streams, parcels, mailboxes or locks are left", objects);
-}
-
-bool process_words(uint32_t process, char *out, size_t size)
-{
-	(void)process;
-	(void)out;
-	(void)size;
-	return false;
-}
-
-void processes_of_peers(struct process_peer *peers, size_t count)
-{
-	for (size_t i = 0; i < count; i++) {
-		peers[i].process = 0;
-		peers[i].user = UINT32_MAX;
-	}
-}
-
-bool process_look(uint32_t process, const uint8_t *ip, bool six, uint16_t port, struct process_look *out)
-{
-	(void)process;
-	(void)ip;
-	(void)six;
-	(void)port;
-	*out = (struct process_look){ 0 };
-	return false;
-}
-
-void visitors_look(struct visited *visited, size_t count)
-{
-	for (size_t i = 0; i < count; i++)
-		visited[i].known = false;
-}
-
-size_t process_threads(uint32_t process, struct process_thread *out, size_t capacity)
-{
-	(void)process;
-	(void)out;
-	(void)capacity;
-	return 0;
-}
-
-uint32_t process_parent(uint32_t process)
-{
-	(void)process;
-	return 0;
+	if (fakeio_objects > 0)
+		broken("everything is freed at the end", "%zu streams, parcels, mailboxes or locks are left",
+			fakeio_objects);
 }
