@@ -1,6 +1,6 @@
-/* What a client says before its proof: that it wants to encrypt or to cancel, and then its startup packet, with whom it is, where it
- * wants to go, and its parameters. Nothing larger than a startup packet is accepted, and who sends bytes behind an SSLRequest without
- * waiting for the answer is refused (they might be an attacker's). */
+/* What a client says before its proof: that it wants to encrypt or to cancel, and then its startup packet: who it is, where it wants to go,
+ * and its parameters. Nothing larger than a startup packet is accepted, and who sends bytes behind an SSLRequest without waiting for the
+ * answer is refused (they might be an attacker's). */
 #include "session/client_state.h"
 
 #include <stdlib.h>
