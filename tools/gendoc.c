@@ -182,7 +182,7 @@ static const char leaks_head[] =
 	"result that nobody reads |\n"
 	"| **not us** | nothing here | people wait at the application, not here: see L7 |\n"
 	"\n"
-	"The family says what is held, and is never guessed. In session mode a forgotten client holds a server as well: then the same "
+	"The family says what is held, and is never guessed. In session mode a forgotten client holds a server as well, and elsewhere one that is pinned to it (SHOW PINS): then the same "
 	"pattern is of the family *server*. Several patterns share their signs; between those decide the driver and the kind of program, as "
 	"far as login and process tell them, and where nothing is known the most common one is named.\n"
 	"\n"

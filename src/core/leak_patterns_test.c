@@ -14,6 +14,27 @@ static void clients_that_ask_once_and_are_left_are_told_within_a_minute(void **s
 	assert_non_null(strstr(leak_of(b)->evidence, "60 of 60 quiet clients asked at most once"));
 }
 
+static void those_that_are_pinned_to_servers_cost_servers(void **state)
+{
+	struct bench *b = *state;
+
+	b->facts.servers_limit = 100;
+	for (unsigned i = 0; i < 12; i++) {
+		b->facts.rests_lent = b->facts.lent = b->facts.servers_lent = b->facts.clients / 5 * 4;
+		lose(b, 5, true);
+	}
+	assert_leak(b, "L1");
+	assert_int_equal(leak_of(b)->family, FAMILY_SERVER);
+	assert_int_equal(leak_of(b)->servers, 44);
+	/* 56 left, 60 a minute. */
+	assert_true(leak_of(b)->exhausted_in > 50 * SECOND_US && leak_of(b)->exhausted_in < 60 * SECOND_US);
+	/* A few of them are no more than that. */
+	b->facts.rests_lent = 3;
+	rest(b, 1);
+	assert_int_equal(leak_of(b)->family, FAMILY_CLIENT);
+	assert_int_equal(leak_of(b)->servers, 3);
+}
+
 static void what_kind_of_program_it_is_decides_between_equal_signs(void **state)
 {
 	static const struct {
@@ -395,6 +416,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		STORY(clients_that_ask_once_and_are_left_are_told_within_a_minute),
+		STORY(those_that_are_pinned_to_servers_cost_servers),
 		STORY(what_kind_of_program_it_is_decides_between_equal_signs),
 		STORY(what_is_closed_beside_the_lost_ones_tells_why_they_are),
 		STORY(connections_that_only_garbage_collection_ends_are_told_by_their_teeth),

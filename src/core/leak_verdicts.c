@@ -92,25 +92,27 @@ static void clients_verdict(const struct signs *signs, const struct leak_rules *
 	uint32_t left = is_plateau(present) || (signs->tied && !signs->sprouts) ? facts->quiet : unused;
 	uint32_t limit = facts->next_limit ? facts->next_limit : facts->clients_limit;
 	uint32_t total = facts->next_limit ? facts->next_total : facts->clients_total;
-	bool grows, at_limit;
+	/* In session mode each has a server as well; elsewhere those who are pinned to one. */
+	uint32_t keep = facts->session_mode ? left : facts->rests_lent < left ? facts->rests_lent : left;
+	bool grows, at_limit, costs_servers = facts->session_mode || (keep > 0 && keep * 2 >= left);
 
 	v->begins = signs->sprouts || signs->teeth || (signs->tied && left > rules->siblings);
 	v->lasts = course->leak && left > rules->siblings && left > course->peak / 4;
 	if (!v->begins && !v->lasts)
 		return;
 	v->pattern = pattern_of_clients(signs, facts, present);
-	v->family = facts->session_mode ? FAMILY_SERVER : FAMILY_CLIENT;
+	v->family = costs_servers ? FAMILY_SERVER : FAMILY_CLIENT;
 	v->clients = left;
-	v->servers = facts->session_mode ? left : 0;
+	v->servers = keep;
 	v->oldest = facts->oldest_quiet;
 	grows = signs->sprouts || (signs->unused_trend.robust && course->leak && !signs->paused);
 	v->pace = signs->sprouts && signs->births ? signs->window / signs->births : 0;
 	v->growth = grows ? 60 * signs->unused_trend.slope : 0;
 	if (grows)
-		v->exhausted_in = facts->session_mode
+		v->exhausted_in = costs_servers
 			? time_to(facts->servers_lent, facts->servers_limit, &signs->unused_trend)
 			: time_to(total, limit, &signs->unused_trend);
-	at_limit = facts->session_mode
+	at_limit = costs_servers
 		? facts->pool_waiting && pool_is_full(facts)
 		: limit && (uint64_t)total * 20 >= (uint64_t)limit * 19 && (uint64_t)left * 10 >= limit;
 	v->severity = at_limit || is_soon(v->exhausted_in, rules, course) ? SEVERITY_URGENT

@@ -411,6 +411,23 @@ class The_reaper_by_itself(Story):
         self.assertRegex(pooler.log(), r'leak (began|changed):.* severity=urgent .*application_name="holder"')
 
     @takes(90)
+    def those_that_are_pinned_to_servers_are_ended_when_somebody_waits(self):
+        pg = self.postgres(max_connections=60)
+        pooler = self.pooler(pg=pg, settings={**QUICK, "leak_action": "reclaim", "default_pool_size": 40, "query_wait_timeout": 60, "leak_siblings": 3})
+        leaked = []
+        while len(leaked) < 40:
+            client = pooler.client(parameters={"application_name": "pinned"})
+            client.query("CREATE TEMP TABLE kept (a int)")
+            leaked.append(client)
+            time.sleep(0.1)
+        waiter = pooler.client(parameters={"application_name": "waiter"}, timeout=60)
+        waiter.send(query("SELECT 'served'"))
+        self.assertEqual("served", waiter.reply(timeout=60).value)
+        leak, = pooler.show("LEAKS")
+        self.assertEqual(("server", "pinned"), (leak["family"], leak["application_name"]))
+        self.assertEqual("57P05", wait_until("one was told", lambda: self._closed(leaked))[0].sqlstate)
+
+    @takes(90)
     def who_logs_in_again_as_often_as_it_is_ended_is_let_alone(self):
         pooler = self.pooler(settings={**QUICK, "leak_action": "reclaim", "max_client_conn": 100, "client_limit_counts": "all",
                                        "reap_pressure": 30, "reap_relief": 20, "reap_batch": 2, "reap_share": 100, "reap_hourly": 1000,
