@@ -410,16 +410,20 @@ class The_reaper_by_itself(Story):
         self.assertEqual(("ended", "holder"), (row["outcome"], row["application_name"]))
         self.assertRegex(pooler.log(), r'leak (began|changed):.* severity=urgent .*application_name="holder"')
 
+    @full_only
     @takes(90)
     def those_that_are_pinned_to_servers_are_ended_when_somebody_waits(self):
-        pg = self.postgres(max_connections=60)
-        pooler = self.pooler(pg=pg, settings={**QUICK, "leak_action": "reclaim", "default_pool_size": 40, "query_wait_timeout": 60, "leak_siblings": 3})
+        pg = self.postgres(max_connections=220)
+        pooler = self.pooler(pg=pg, settings={**QUICK, "leak_action": "reclaim", "default_pool_size": 200, "query_wait_timeout": 60, "leak_siblings": 3})
         leaked = []
-        while len(leaked) < 40:
+
+        def named():
             client = pooler.client(parameters={"application_name": "pinned"})
             client.query("CREATE TEMP TABLE kept (a int)")
             leaked.append(client)
-            time.sleep(0.1)
+            return pooler.show("LEAKS")
+        wait_until("the leak is named", named, timeout=60, every=0.1)
+        pooler.console().query(f"SET default_pool_size = {len(leaked)}")
         waiter = pooler.client(parameters={"application_name": "waiter"}, timeout=60)
         waiter.send(query("SELECT 'served'"))
         self.assertEqual("served", waiter.reply(timeout=60).value)
