@@ -47,12 +47,15 @@ static bool holds_a_part(const struct origin_row *origin, const char *database, 
 static void describe_holders(const struct guest *guest, enum pool_bound bound, char *out, size_t size)
 {
 	struct report *report = report_keep(guest->worker->house);
-	const char *user = guest->user ? guest->user->at : "",
-		   *database = guest->worker->views[guest->pool]->database_name;
+	const struct pool_view *view = guest->worker->views[guest->pool];
+	const char *user = guest->user ? guest->user->at : "", *database = view->database_name;
 	size_t length = 0;
 	uint32_t others = 0, named = 0;
 
 	out[0] = 0;
+	/* A user that the database's entry names is limited with others than this client's. */
+	if (strcmp(user, view->user) != 0)
+		bound = BOUND_SIZE;
 	for (size_t i = 0; report && i < report->origin_count; i++) {
 		const struct origin_row *origin = &report->origins[i];
 		bool elsewhere = strcmp(origin->database, database) != 0;
