@@ -610,11 +610,14 @@ enum step relay_parse(struct guest *guest, struct span in, struct frame frame)
 
 		size_t said = zero ? here - (size_t)(zero + 1 - (in.at + FRAME_HEADER)) : 0;
 		const uint8_t *end = said > 0 ? memchr(zero + 1, 0, said) : NULL;
+		enum ahead step = AHEAD_GO;
 
+		if (end)
+			step = remains_look_session(guest, span_of(zero + 1, (size_t)(end - (zero + 1))), true);
+		if (step != AHEAD_GO)
+			return relay_step(step);
 		if (zero)
 			say_tail(guest, zero + 1, said);
-		if (end && !relay_moves(guest))
-			remains_look_reset(guest, span_of(zero + 1, (size_t)(end - (zero + 1))));
 		relay_note_request(guest);
 		return relay_owe(guest, TRACK_PARSE, 0, 0) ? STEP_FORWARD : STEP_STOP;
 	}

@@ -36,6 +36,8 @@
 /* Names of settings that one question asks for; more are too many to be carried (session/question.c). */
 #define SET_NAMES_MAX 200
 
+static const char discard_plans[] = "DISCARD PLANS";
+
 /* Marks after which the server must be asked. */
 #define ASKING \
 	(LOOK_SETTINGS | LOOK_TEMPORARY | LOOK_CURSOR | LOOK_LOCK | LOOK_PREPARE | LOOK_LISTEN | LOOK_UNKNOWN | \
@@ -269,17 +271,6 @@ static void note_blind(struct guest *guest, const struct catalog *catalog, struc
 	r->touched |= LOOK_UNKNOWN;
 }
 
-void remains_look_reset(struct guest *guest, struct span text)
-{
-	struct look look;
-
-	if (!remains_corrects(guest))
-		return;
-	look_at(text, &look);
-	if (look.marks & (LOOK_RESET | LOOK_RESET_ALL))
-		add_resets(guest->channel, &look);
-}
-
 /* What EXECUTE runs is what was PREPAREd on this server. */
 static uint32_t run_marks(const struct channel *channel, uint32_t marks)
 {
@@ -302,7 +293,27 @@ static enum ahead go_ahead(struct guest *guest, const struct numbers_asked *aske
 
 	if (step != AHEAD_GO || !(asked->marks & LOOK_IN_FRONT) || is_pinned(&guest->channel->remains, PIN_TEMPORARY))
 		return step;
-	return ahead_send(guest, span_text("DISCARD PLANS"), TAG_PLANS, asked->extended);
+	return ahead_send(guest, span_text(discard_plans), TAG_PLANS, asked->extended);
+}
+
+enum ahead remains_look_session(struct guest *guest, struct span text, bool extended)
+{
+	struct channel *channel = guest->channel;
+	bool full = guest->pool != NO_POOL && guest_view(guest)->rules.transparency == TRANSPARENCY_FULL;
+	struct look look;
+
+	if (relay_moves(guest) || !full || (!channel->remains.used && !remains_corrects(guest)))
+		return AHEAD_GO;
+	look_at(text, &look);
+	if ((look.marks & LOOK_IN_FRONT) && channel->remains.used) {
+		enum ahead step = ahead_send(guest, span_text(discard_plans), TAG_PLANS, extended);
+
+		if (step != AHEAD_GO)
+			return step;
+	}
+	if ((look.marks & (LOOK_RESET | LOOK_RESET_ALL)) && remains_corrects(guest))
+		add_resets(channel, &look);
+	return AHEAD_GO;
 }
 
 enum ahead remains_run(struct guest *guest, uint32_t marks, bool extended)
@@ -324,10 +335,8 @@ enum ahead remains_look(struct guest *guest, struct span text, bool whole)
 	enum ahead step;
 	struct look look;
 
-	if (!remains_matter(guest)) {
-		remains_look_reset(guest, text);
-		return AHEAD_GO;
-	}
+	if (!remains_matter(guest))
+		return remains_look_session(guest, text, false);
 	catalog = catalogs_see(guest);
 	look_at(text, &look);
 	look_beneath(catalog, text, &look);
@@ -792,6 +801,7 @@ bool remains_part(struct channel *channel)
 	r->ends_unseen = r->ended = r->own_settings = r->own_names = r->in_front = r->blind = r->unsure = r->failed =
 		r->refused = r->held = false;
 	r->statement_length = 0;
+	r->used = true;
 	numbers_part(channel);
 	return left;
 }

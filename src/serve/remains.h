@@ -59,6 +59,7 @@ struct remains {
 	bool own_names;    /* a name may mean something that is not there for others */
 	bool in_front;     /* ... since a temporary object may be in front of that */
 	uint32_t hides;    /* the newest statement's id when it came */
+	bool used;         /* somebody had the server before this lease */
 	bool defines;      /* a statement of this lease may have changed the catalogue */
 	unsigned seen_version; /* of what the catalogue says, when a statement of this lease was first looked at; 0: none was */
 	struct catalog_reading reading;
@@ -84,7 +85,8 @@ void remains_name(struct channel *, const struct look *);
 
 /* A statement is about to be sent, unless it waits for the numbers of others to be gone. `whole`: the text is all of it. */
 enum ahead remains_look(struct guest *, struct span text, bool whole);
-void remains_look_reset(struct guest *, struct span text); /* for RESET alone */
+/* In session mode, where all else stays with its client: for a RESET, and for what a server that was used before does not notice by itself. */
+enum ahead remains_look_session(struct guest *, struct span text, bool extended);
 enum ahead remains_look_statement(struct guest *, struct statement *,
 	struct span values); /* in a Bind; `values`: what it says behind its names, or nothing */
 enum ahead remains_look_function(struct guest *, uint32_t oid);

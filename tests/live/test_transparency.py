@@ -659,6 +659,7 @@ class Drivers(Transparent):
 class InFront(Story):
     """A temporary table in front of another of its name, where the one server had temporary objects before, and plans that were made beside them."""
     kinds = ("pgweir", "direct")
+    mode = "transaction"
 
     def setUp(self):
         super().setUp()
@@ -666,7 +667,7 @@ class InFront(Story):
         admin.query("DROP TABLE IF EXISTS hidden CASCADE; CREATE TABLE hidden AS SELECT 'for all' AS said; GRANT ALL ON hidden TO PUBLIC")
         admin.query("CREATE OR REPLACE FUNCTION tells() RETURNS text LANGUAGE plpgsql AS $$BEGIN RETURN (SELECT said FROM hidden); END$$")
         admin.query("CREATE OR REPLACE FUNCTION makes() RETURNS void LANGUAGE plpgsql AS $$BEGIN CREATE TEMP TABLE hidden AS SELECT 'for one' AS said; END$$")
-        self.proxy = self.pooler(settings={"pool_mode": "transaction", "default_pool_size": 1, "workers": 1})
+        self.proxy = self.pooler(settings={"pool_mode": self.mode, "default_pool_size": 1, "workers": 1})
         with self.proxy.client() as other:
             other.query("CREATE TEMP TABLE another (a int)")
             self.assertEqual("for all", other.value("SELECT tells()"))
@@ -697,6 +698,7 @@ class InFront(Story):
         self.told("for all", query("COMMIT"), query("SELECT tells()"))
 
     def a_function_sees_it_in_the_same_batch(self):
+        self.told("for all", query("SELECT tells()"))
         self.told("for one", parse("", "CREATE TEMP TABLE hidden AS SELECT 'for one' AS said") + bind("", "") + execute() + parse("", "SELECT tells()") + bind("", "") + execute() + SYNC)
 
     def a_function_sees_what_another_made(self):
@@ -708,3 +710,10 @@ class InFront(Story):
     def a_statement_of_sqls_prepare_sees_it(self):
         self.told("for all", query("PREPARE p AS SELECT said FROM hidden"), query("EXECUTE p"))
         self.told("for one", query("CREATE TEMP TABLE hidden AS SELECT 'for one' AS said"), query("EXECUTE p"))
+
+
+class InFrontInSessionMode(InFront):
+    mode = "session"
+    a_function_sees_it_in_session_mode = InFront.a_function_sees_it
+    a_function_sees_it_in_the_same_batch_in_session_mode = InFront.a_function_sees_it_in_the_same_batch
+    a_statement_of_sqls_prepare_sees_it_in_session_mode = InFront.a_statement_of_sqls_prepare_sees_it
