@@ -572,6 +572,11 @@ static void take_set(struct scan *s)
 		*s->marks |= LOOK_SETTINGS | LOOK_UNNAMED | LOOK_READING;
 		return;
 	}
+	/* SET SCHEMA 'a', SET XML OPTION DOCUMENT */
+	if (strcmp(name, "schema") == 0)
+		text_copy(name, sizeof name, "search_path");
+	else if (strcmp(name, "xml") == 0 && take(s, "option"))
+		text_copy(name, sizeof name, "xmloption");
 	if (strcmp(name, "seed") == 0)
 		*s->marks |= LOOK_FOR_GOOD;
 	if (is_sign(s, '=') || is(s, "to"))

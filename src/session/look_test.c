@@ -96,10 +96,11 @@ static void what_makes_texts_mean_something_else_is_seen(void **state)
 		"SELECT set_config($1, 'x', false)", "SET LOCAL ROLE joe", "SET SESSION AUTHORIZATION joe",
 		"RESET search_path", "RESET ALL", "DISCARD ALL", "SET NAMES 'LATIN1'",
 		"UPDATE pg_settings SET setting = 'x'", "SELECT set_config($1, 'x', true)",
-		"BEGIN; SET LOCAL standard_conforming_strings TO off" };
+		"BEGIN; SET LOCAL standard_conforming_strings TO off", "SET SCHEMA 'a'", "SET LOCAL SCHEMA 'a'",
+		"SET LOCAL XML OPTION DOCUMENT" };
 	static const char *const alike[] = { "SET LOCAL work_mem = '1GB'", "SET app.tenant = 'x'",
 		"SELECT set_config('app.tenant', $1, true)", "SET LOCAL app.tenant = 'x'", "RESET work_mem",
-		"SET TRANSACTION READ ONLY", "SHOW search_path" };
+		"SET TRANSACTION READ ONLY", "SHOW search_path", "SET schema.tenant = 'x'" };
 	static const char *const clock[] = { "SELECT 'now'::timestamptz", "SELECT * FROM t WHERE d > ' Today 12:00'",
 		"SELECT date 'yesterday'", "INSERT INTO t VALUES (E'tomorrow')" };
 	static const char *const no_clock[] = { "SELECT now()", "SELECT 'it is now'", "SELECT 'no'",
