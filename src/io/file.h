@@ -113,8 +113,11 @@ uint32_t process_parent(uint32_t process);
 /* Leave root for this user (name or number). False: `error`. */
 bool process_become(const char *user, char *error, size_t error_size);
 
-/* Go to the background; only the child returns true. */
-bool process_daemon(char *error, size_t error_size);
+/* Go to the background; only the daemon returns true. The process that was started goes on to wait for what it says, and ends with status 0
+ * if it serves, else with status 1; then it says on standard error why, unless `quiet`. */
+bool process_daemon(bool quiet, char *error, size_t error_size);
+/* The daemon serves (NULL), or it can not, and why. Only the first call counts; nothing, for who is no daemon. */
+void process_daemon_says(const char *trouble);
 
 /* Become the program `name` that lies beside this one's own file, with these arguments. Returns only when that failed: `error`. */
 void process_exec_beside(const char *name, char **arguments, char *error, size_t error_size);

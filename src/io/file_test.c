@@ -560,14 +560,16 @@ static void a_daemon_leaves_its_parent_and_terminal(void **state)
 		struct stat null, out;
 
 		alarm(30);
-		if (!process_daemon(error, sizeof error))
+		if (!process_daemon(true, error, sizeof error))
 			_exit(1);
 		stat("/dev/null", &null);
 		fstat(STDERR_FILENO, &out);
 		told.pid = getpid();
 		told.session = getsid(0);
 		told.silent = null.st_rdev == out.st_rdev;
-		_exit(write(ends[1], &told, sizeof told) == sizeof told ? 0 : 1);
+		if (write(ends[1], &told, sizeof told) == sizeof told)
+			process_daemon_says(NULL);
+		_exit(0);
 	}
 	assert_int_equal(waitpid(pid, &status, 0), pid);
 	assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
@@ -578,6 +580,27 @@ static void a_daemon_leaves_its_parent_and_terminal(void **state)
 	assert_int_not_equal(told.session, getsid(0));
 	assert_int_not_equal(told.session, told.pid);
 	assert_true(told.silent);
+}
+
+static void who_started_a_daemon_that_can_not_serve_is_told(void **state)
+{
+	(void)state;
+	for (int silently = 0; silently < 2; silently++) {
+		int status;
+		pid_t pid = fork();
+
+		assert_true(pid >= 0);
+		if (pid == 0) {
+			char error[200];
+
+			alarm(30);
+			if (process_daemon(true, error, sizeof error) && !silently)
+				process_daemon_says("the harbour is closed");
+			_exit(0);
+		}
+		assert_int_equal(waitpid(pid, &status, 0), pid);
+		assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 1);
+	}
 }
 
 static void a_line_goes_to_syslog_and_nothing_waits_for_it(void **state)
@@ -630,6 +653,7 @@ int main(void)
 		cmocka_unit_test(the_limit_of_descriptors_is_raised_to_the_hard_one),
 		cmocka_unit_test(root_can_be_left_for_good),
 		cmocka_unit_test(a_daemon_leaves_its_parent_and_terminal),
+		cmocka_unit_test(who_started_a_daemon_that_can_not_serve_is_told),
 		cmocka_unit_test(a_line_goes_to_syslog_and_nothing_waits_for_it),
 	};
 

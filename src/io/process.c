@@ -229,37 +229,6 @@ bool process_become(const char *user, char *error, size_t size)
 	return true;
 }
 
-bool process_daemon(char *error, size_t size)
-{
-	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
-	pid_t child;
-
-	if (null < 0)
-		goto failed;
-	/* Twice: the second child leads no session, so it can never get a terminal. */
-	for (int i = 0; i < 2; i++) {
-		child = fork();
-		if (child < 0)
-			goto failed;
-		if (child > 0)
-			_exit(0);
-		if (i == 0 && setsid() < 0)
-			goto failed;
-	}
-	for (int fd = 0; fd <= 2; fd++)
-		if (dup2(null, fd) < 0)
-			goto failed;
-	if (null > 2)
-		close(null);
-	return true;
-
-failed:
-	text_format(error, size, "could not go to the background: %s", strerror(errno));
-	if (null > 2)
-		close(null);
-	return false;
-}
-
 /* By the kernel's word for our own file, so that neither PATH nor a link nor the current folder decides which program runs. */
 static bool path_beside(const char *name, char path[PATH_MAX], char *error, size_t error_size)
 {

@@ -220,6 +220,7 @@ static void keeper_turn(struct keeper *keeper)
 static int failed(const char *error)
 {
 	log_line(LOG_FATAL, "%s", error);
+	process_daemon_says(error);
 	return 1;
 }
 
@@ -246,6 +247,8 @@ static int run(struct keeper *keeper, uint32_t workers)
 		status = 1;
 		keeper->done = true;
 	}
+	if (!keeper->done)
+		process_daemon_says(NULL);
 	while (!keeper->done)
 		keeper_turn(keeper);
 	web_stop(&keeper->web);
@@ -286,7 +289,7 @@ static bool prepare_process(struct keeper *keeper, const struct config *config, 
 		return false;
 	if (setup->daemon &&
 		((!keeper->takeover.line && !pidfile_is_free(config->pidfile, error, error_size)) ||
-			!process_daemon(error, error_size)))
+			!process_daemon(setup->quiet, error, error_size)))
 		return false;
 	/* The forerunner's pid file stays its own until we are ready. */
 	return keeper->takeover.line || !config->pidfile || !config->pidfile[0] ||

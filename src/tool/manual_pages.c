@@ -16,7 +16,7 @@ static const struct manual_option serve_options[] = {
 		"attempt to connect is refused. Its clients stay with it, whatever they are doing, and it ends when the last has "
 		"left; neither clients nor servers are carried over. A cancel request finds its client in either.",
 		VALUE_NONE, false },
-	{ "-d, --daemon", "go to the background; needs pidfile", NULL, VALUE_NONE, false },
+	{ "-d, --daemon", "go to the background, and end when it serves there; needs pidfile", NULL, VALUE_NONE, false },
 	{ "--try", "read all that the start reads, say what is wrong, end",
 		"Users, rules, keys and certificates too; nothing is listened on.", VALUE_NONE, false },
 };

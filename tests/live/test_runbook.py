@@ -264,6 +264,15 @@ class Starting(Story):
         self.assertIn("nowhere to listen on", self._ends(nowhere))
 
     @on("pgweir")
+    def a_daemon_that_can_not_listen_says_so_to_who_started_it(self):
+        """PgBouncer's command is gone by then, with status 0."""
+        nowhere = self.keep(Pooler(called="pgbouncer", settings={"listen_addr": "192.0.2.77", "unix_socket_dir": "", "pidfile": "pid"}))
+        nowhere.settings["logfile"] = nowhere.folder / "its.log"
+        self.assertIn("it did not start: nowhere to listen on", self._ends(nowhere, "-d"))
+        self.assertNotIn("it did not start", self._ends(nowhere, "-d", "-q"))
+        self.assertFalse((nowhere.folder / "pid").exists())
+
+    @on("pgweir")
     def as_pgweir_an_address_that_is_not_there_is_a_mistake(self):
         pooler = self.keep(Pooler(settings={"listen_addr": "127.0.0.1,192.0.2.77"}))
         pooler.launch()
