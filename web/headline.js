@@ -96,6 +96,9 @@ export function headline(picture) {
 		.sort((a, b) => wait(b) - wait(a) || b.cl_waiting - a.cl_waiting);
 	const leaks = worstFirst(lasting(picture));
 	const failing = picture.pools.find((pool) => pool.failing);
+	// Nobody has asked for a server since PostgreSQL went away, but the monitor has. One that is not let in is another matter.
+	const silent = (picture.budget ?? []).find((server) => server.state === 'failed' && server.ours === 0 &&
+		/^(connection to server|could not translate)/.test(server.problem));
 	if (picture.paused)
 		return { level: 'look', sentence: `pgweir is paused: who asks for a server waits until RESUME. ${many(
 			waiting.reduce((sum, pool) => sum + pool.cl_waiting, 0), 'client waits', 'clients wait')}.`, cure: '' };
@@ -107,6 +110,8 @@ export function headline(picture) {
 	if (failing)
 		return { level: 'bad', sentence: `Nobody waits, but no server of ${poolName(failing, picture)} can be opened: ${plain(failing.failing)}.`,
 			cure: '' };
+	if (silent)
+		return { level: 'bad', sentence: `Nobody waits, but PostgreSQL can not be reached: ${plain(silent.problem)}.`, cure: '' };
 	if (leaks.length > 0 && leaks[0].family === 'not us')
 		return { level: leaks[0].severity === 'urgent' ? 'bad' : 'look', sentence: `Nobody waits here, but ${originName(leaks[0])} ` +
 			`${leaks[0].severity === 'urgent' ? 'waits' : 'may wait'} for its own pool: neither pgweir nor PostgreSQL is to blame.`,

@@ -42,6 +42,14 @@ import(`${process.argv[2]}/headline.js`).then(({ headline, holders }) => {
 		/^Nobody waits, but web@10\.0\.0\.7 leaks 18 servers; it ends badly in 11 min, at \d\d:\d\d\.$/);
 	says({ pools: [{ ...waits, failing: 'no route to host' }] }, 'bad', '12 clients wait for servers of app; no server can be opened: no route to host.');
 	says({ pools: [{ ...pool, failing: 'no route to host' }] }, 'bad', 'Nobody waits, but no server of app can be opened: no route to host.');
+	// PostgreSQL is down and nobody has asked for it yet: the monitor knows.
+	const down = { host: '10.0.0.1', port: 5432, state: 'failed', problem: 'connection to server at 10.0.0.1:5432: Connection refused', ours: 0 };
+	const unreached = 'Nobody waits, but PostgreSQL can not be reached: connection to server at 10.0.0.1:5432: Connection refused.';
+	says({ budget: [{ ...down, state: 'reads' }, down] }, 'bad', unreached, '');
+	says({ budget: [down], leaks: [{ ...leak, severity: 'low' }] }, 'bad', unreached);
+	says({ budget: [{ ...down, ours: 3 }] }, 'good', 'Nobody waits.');
+	says({ budget: [{ ...down, problem: 'password authentication failed for user "app"' }] }, 'good', 'Nobody waits.');
+	says({ budget: [down], pools: [waits] }, 'bad', '12 clients wait for servers of app; none of 20 servers is lent.');
 	says({ paused: true, pools: [waits] }, 'look', 'pgweir is paused: who asks for a server waits until RESUME. 12 clients wait.');
 	says({ draining: true }, 'look', 'Nobody waits. pgweir drains: it ends when 3 clients have gone.');
 	says({ clients_at_door: 4 }, 'bad', '4 clients wait at the door: as many are here as max_client_conn and open files allow.');
