@@ -40,6 +40,7 @@ void top_print_json(const struct top_view *view, FILE *to)
 		put_number(row, "waiting", p->waiting);
 		object_set(row, "limit", p->limit > 0 ? json_integer(p->limit) : json_null());
 		object_set(row, "longest_wait", json_real(p->longest_wait));
+		object_set(row, "failing", *p->failing ? text_json(span_text(p->failing)) : json_null());
 		array_append(pools, row);
 	}
 	for (size_t i = 0; i < view->origin_count; i++) {

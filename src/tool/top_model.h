@@ -19,6 +19,7 @@ struct top_pool {
 	char database[TOP_NAME], user[TOP_NAME];
 	int lent, idle, waiting, limit; /* limit 0: none is known */
 	double longest_wait;            /* seconds */
+	char failing[200];              /* why no server can be opened, of pgweir; "" */
 };
 
 struct top_origin {

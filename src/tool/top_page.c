@@ -183,6 +183,19 @@ static int pool_order(const void *a, const void *b)
 	return l != r ? (l < r ? 1 : -1) : strcmp(left->database, right->database);
 }
 
+/* Why no server of this pool can be opened. On a screen that is told of one pool: there is more to see, and it is mostly the same for all. */
+static void lay_failing(
+	struct top_page *page, const struct top_screen *screen, const struct top_pool *pool, unsigned *told)
+{
+	char words[300];
+
+	if (!pool->failing[0] || (screen->height > 0 && *told > 0))
+		return;
+	++*told;
+	text_format(words, sizeof words, "no server can be opened: %s", pool->failing);
+	lay_wrapped(page, screen, STYLE_LEAK, words, screen->height == 0 ? 4 : 1);
+}
+
 static void lay_pools(
 	struct top_page *page, struct top_view *view, const struct top_past *past, const struct top_screen *screen)
 {
@@ -190,6 +203,7 @@ static void lay_pools(
 	size_t most = screen->height == 0 ? view->pool_count
 		: screen->height < LOW    ? (size_t)screen->height / 8
 					  : (size_t)screen->height / 4;
+	unsigned told = 0;
 
 	if (view->pool_count > 1)
 		qsort(view->pools, view->pool_count, sizeof view->pools[0], pool_order);
@@ -201,6 +215,7 @@ static void lay_pools(
 		if (screen->width < NARROW) {
 			lay_say(page, screen, style, "%d of %d, %d wait: %s", pool->lent, pool->limit, pool->waiting,
 				lay_word(name, screen, whole));
+			lay_failing(page, screen, pool, &told);
 			continue;
 		}
 		limit[0] = wait[0] = 0;
@@ -213,6 +228,7 @@ static void lay_pools(
 			bar(bars, pool, screen, 20 < screen->width / 5 ? 20 : screen->width / 5),
 			spark(sparks, past, pool, screen, screen->width >= 100 ? 20 : 8), pool->lent, pool->idle, limit,
 			wait);
+		lay_failing(page, screen, pool, &told);
 	}
 	if (view->pool_count > most && most > 0)
 		lay_say(page, screen, STYLE_FAINT, "and %zu more pools", view->pool_count - most);

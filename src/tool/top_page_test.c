@@ -199,6 +199,35 @@ static void lay_lease_page(struct top_page *page, struct top_view *view, int64_t
 	top_lay(page, view, &past, &screen);
 }
 
+static void a_pool_for_which_no_server_can_be_opened_says_why(void **state)
+{
+	static struct top_past past;
+	struct top_view view = view_new();
+	struct top_screen screen = { .width = 90, .height = 40 };
+	struct top_page page;
+
+	(void)state;
+	top_lay(&page, &view, &past, &screen);
+	assert_null(line_with(&page, "no server can be opened"));
+	top_page_fini(&page);
+	for (size_t i = 0; i < view.pool_count; i++)
+		text_format(view.pools[i].failing, sizeof view.pools[i].failing, "refused\x1b %zu", i);
+	top_lay(&page, &view, &past, &screen);
+	assert_string_equal(line_with(&page, "no server can be opened"), "  no server can be opened: refused\\x1b 0");
+	assert_null(line_with(&page, "refused\\x1b 1")); /* once, of who waits */
+	top_page_fini(&page);
+	screen.height = 0;
+	top_lay(&page, &view, &past, &screen);
+	assert_non_null(line_with(&page, "refused\\x1b 1"));
+	top_page_fini(&page);
+	screen = (struct top_screen){ .width = 60, .height = 8, .keys = "q end" };
+	top_lay(&page, &view, &past, &screen);
+	assert_non_null(line_with(&page, "no server can be opened"));
+	assert_non_null(line_with(&page, "\\x1b[31mred"));
+	top_page_fini(&page);
+	top_view_fini(&view);
+}
+
 static void an_origin_tells_what_it_consists_of(void **state)
 {
 	static const char *const kinds[] = { "process", "route", "job" };
@@ -354,6 +383,7 @@ int main(void)
 		cmocka_unit_test(who_holds_most_and_whose_pool_waits_comes_first),
 		cmocka_unit_test(a_cure_that_is_longer_than_its_lines_says_so),
 		cmocka_unit_test(going_into_an_origin_shows_its_leases_and_the_filter_narrows_them),
+		cmocka_unit_test(a_pool_for_which_no_server_can_be_opened_says_why),
 		cmocka_unit_test(an_origin_tells_what_it_consists_of),
 		cmocka_unit_test(a_lease_tells_all_of_itself_and_who_waits_behind_it),
 		cmocka_unit_test(a_low_screen_has_the_chosen_row_and_a_usual_one_several),

@@ -44,6 +44,7 @@ static void read_pools(struct top_view *view, const PGresult *rows, const PGresu
 		pool->idle = (int)(cell_number(rows, i, "sv_idle") + cell_number(rows, i, "sv_used"));
 		pool->waiting = (int)cell_number(rows, i, "cl_waiting");
 		pool->longest_wait = cell_real(rows, i, "maxwait") + cell_real(rows, i, "maxwait_us") / 1e6;
+		TAKE(pool->failing, "failing");
 		for (int d = 0; d < (int)rows_of(databases); d++) {
 			if (strcmp(cell(databases, d, "name"), pool->database) == 0)
 				pool->limit = (int)cell_number(databases, d, "pool_size");
