@@ -143,12 +143,16 @@ static void end(struct guest *guest, const struct complaint *complaint, const ch
 	bool silent = worker->stop || guest->question, wants;
 	/* A connection that was only tried, as health checks do, is nothing to tell of each time. */
 	bool tried = !guest->spoke && guest->state == GUEST_LOGIN && strcmp(reason, closed_by_client) == 0;
+	const char *detail;
 	char age[AGE_TEXT];
 
 	if (guest->state == GUEST_ENDING)
 		return;
+	/* PgBouncer's log has no details; ours tells whoever looks at it afterwards what the client was told. */
+	detail = complaint && worker->config->manner == MANNER_PGWEIR ? complaint->detail : NULL;
 	if (complaint && worker->config->log_pooler_errors && !silent)
-		guest_log(guest, LOG_WARNING, "pooler error: %s", complaint->message);
+		guest_log(guest, LOG_WARNING, "pooler error: %s%s%s%s", complaint->message, detail ? " (" : "",
+			detail ? detail : "", detail ? ")" : "");
 	if (worker->config->log_disconnections && !silent)
 		guest_log(guest, tried ? LOG_DEBUG : LOG_LOG, "closing because: %s (age=%s)",
 			log_reason(worker->config, reason),
