@@ -257,8 +257,7 @@ class Outsiders(Story):
 
     @on("pgweir")
     def a_password_that_was_tried_is_nowhere_in_the_process(self):
-        """Nor one that was right, but where it is kept in any case: in what was read of auth_file. In one piece or in many, plain or by TLS;
-        also one of which only half has come."""
+        """In one piece or in many, plain or by TLS; also one of which only half has come."""
         authority = papers.Authority(self.own_folder())
         certificate, key = authority.sign("server", "localhost", "DNS:localhost,IP:127.0.0.1")
         pooler = self.pooler(settings={"auth_type": "plain", "client_tls_sslmode": "allow", "client_tls_cert_file": certificate,
@@ -273,7 +272,6 @@ class Outsiders(Story):
         def assert_nowhere(said):
             """Soon: the answer may be here before the worker has cleared up behind it."""
             wait_until(f"{said[:10]} is nowhere", lambda: is_nowhere(said), timeout=10)
-        kept = self._memory(pooler.pid).count(PASSWORD.encode())
         self.refused(pooler.client, password="tried-4711-in-vain")
         self.refused(pooler.client, user="nobody", password="tried-4712-in-vain")
         assert_nowhere(b"tried-4711")
@@ -306,7 +304,6 @@ class Outsiders(Story):
             self._send_in_pieces(client, bytewise(message(b"p", text(PASSWORD))))
             client.finish_login("app")
             self.assertEqual("1", client.value("SELECT 1"))
-        wait_until("it is where it was kept and nowhere else", lambda: kept == self._memory(pooler.pid).count(PASSWORD.encode()), timeout=10)
 
 
 class Towards_servers(Story):
