@@ -253,7 +253,6 @@ static void proven(struct guest *guest)
 
 	if (facts->console) {
 		guest->state = GUEST_CONSOLE;
-		log_attempt(guest, facts);
 		guest->admin = facts->console_admin;
 		timer_clear(&worker->timers, &guest->timer);
 		if (!desk_open(guest))
@@ -267,8 +266,11 @@ static void proven(struct guest *guest)
 				  : pool_view_for(worker, facts->database, facts->user, &unknown);
 	if (view)
 		guest->pool = view->id;
-	log_attempt(guest, facts);
 	if (!view) {
+		if (unknown && guest_is_bouncers(guest) && worker->config->log_connections)
+			guest_log(guest, LOG_LOG, "login failed: db=%.*s user=%.*s", (int)facts->database.length,
+				(const char *)facts->database.at, (int)facts->user.length,
+				(const char *)facts->user.at);
 		if (unknown && guest_is_bouncers(guest))
 			text_format(text, sizeof text, "no such database: %.*s", (int)facts->database.length,
 				(const char *)facts->database.at);
@@ -391,6 +393,7 @@ static void enter(struct guest *guest)
 
 	texts_drop(&guest->worker->texts, guest->user);
 	guest->user = texts_user(&guest->worker->texts, facts->user);
+	log_attempt(guest, facts);
 	if (facts->console) {
 		guest->admitted = true;
 		guest_admitted(guest);
@@ -476,6 +479,9 @@ static void follow(struct guest *guest, enum client_edge edge)
 	case CLIENT_REFUSED:
 		if (facts->looked_up)
 			lookup_doubt(guest);
+		if (facts->nobody && guest_is_bouncers(guest))
+			guest_log(guest, LOG_LOG, "no such user: %.*s", (int)facts->user.length,
+				(const char *)facts->user.at);
 		if (worker->config->log_pooler_errors)
 			guest_log(guest, LOG_WARNING, "pooler error: %s", facts->refusal);
 		guest_send(guest);

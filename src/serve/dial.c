@@ -2,6 +2,7 @@
  * its database are tried (hosts.c), and all addresses of each, before the dial counts as failed. */
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/check.h"
 #include "base/text.h"
@@ -19,12 +20,16 @@ static void log_failed(const struct channel *channel, enum log_level level, cons
 {
 	const struct config *config = channel->worker->config;
 	const char *reason = log_dial_reason(config, event->sqlstate, event->text);
+	static const char failed[] = "server login failed: ";
 	char age[AGE_TEXT];
 
 	if (reason && strcmp(reason, "login failed") != 0)
 		channel_log(channel, level, "%s", event->text);
+	else if (reason && strncmp(event->text, failed, sizeof failed - 1) != 0)
+		log_line(level, "%sFATAL %s", failed,
+			event->text); /* PgBouncer's is PostgreSQL's severity, and nobody's line */
 	else
-		channel_log(channel, level, "server login failed: %s (%s)", event->text, event->sqlstate);
+		channel_log(channel, level, "%s%s (%s)", failed, event->text, event->sqlstate);
 	if (reason && config->log_disconnections)
 		channel_log(channel, LOG_LOG, "closing because: %s (age=%s)", reason,
 			log_age(config, channel->worker->now - channel->connected, age));

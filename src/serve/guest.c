@@ -78,12 +78,25 @@ void guest_step(struct guest *guest, enum event_kind kind)
 	worker_step(guest->worker, &event);
 }
 
+/* Where it wants to, while it logs in: a name that a stranger made up is not among the databases. */
+static const char *wanted_database(const struct guest *guest, char *room, size_t size)
+{
+	const struct client_facts *facts = guest->login ? client_facts(guest->login) : NULL;
+
+	if (guest->state == GUEST_CONSOLE || (facts && facts->console))
+		return "pgbouncer";
+	if (!facts || facts->database.length == 0 || !config_database(guest->worker->config, facts->database))
+		return "(nodb)";
+	text_escape(room, size, facts->database);
+	return room;
+}
+
 void guest_log(const struct guest *guest, enum log_level level, const char *format, ...)
 {
 	const struct pool_view *view = guest->pool != NO_POOL ? guest->worker->views[guest->pool] : NULL;
 	const char *user = guest->user ? guest->user->at : "(nouser)";
-	const char *database = view ? view->database_name : guest->state == GUEST_CONSOLE ? "pgbouncer" : "(nodb)";
-	char line[512], handle[40];
+	char line[512], handle[40], wanted[160];
+	const char *database = view ? view->database_name : wanted_database(guest, wanted, sizeof wanted);
 	va_list list;
 
 	if (!log_wants(level))

@@ -255,6 +255,8 @@ static enum client_edge begin_proof(struct client *client, struct buf *out)
 		.binding = span_of(client->binding, client->binding_length),
 	};
 
+	client->facts.nobody = !setup.secret && client->method != AUTH_ANY && client->method != AUTH_PAM &&
+		client->method != AUTH_LDAP;
 	if (client->unknown_count > 0 || client->asked != client->facts.protocol)
 		message_negotiate(&w, client->facts.protocol, client->unknown, client->unknown_count);
 	if (client->facts.looked_up)

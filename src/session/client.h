@@ -99,6 +99,7 @@ struct client_facts {
 	const char *refusal;
 	bool looked_up;        /* auth_query was asked */
 	struct secrets *found; /* ... and knew the user; owned by the conversation */
+	bool nobody;           /* its proof is for show: no such user is known. For the log alone */
 };
 const struct client_facts *client_facts(const struct client *);
 

@@ -44,6 +44,20 @@ class Log(Story):
             self._says(pooler, "WARNING", rf"C-0x[0-9a-f]+: \S+/app@127\.0\.0\.1:\d+ pooler error: {reason}")
             self._says(pooler, "LOG", rf"C-0x[0-9a-f]+: \S+/app@127\.0\.0\.1:\d+ closing because: {reason} \(age=\d+s\)")
 
+    def who_tries_is_told_of_before_it_is_known_whether_he_may(self):
+        """What those who count attempts look for: the line with what was asked for stands before the refusal, whatever it is for."""
+        pooler = self.pooler(called="pgbouncer", settings={"auth_type": "md5"}, userlist={"app": "right", "barred": "right"},
+                             databases={"app": "dbname=app", "missing": "dbname=missing_there"})
+        for user, database, password in (("app", "app", "wrong"), ("app", "nosuch", "right"), ("app", "nosuch", "wrong"),
+                                         ("nobody", "app", "wrong"), ("barred", "pgbouncer", "wrong"), ("app", "missing", "right")):
+            self.refused(pooler.client, user=user, database=database, password=password)
+            said = rf"({database}|\(nodb\))" if database != "nosuch" else r"\(nodb\)"    # PgBouncer's, for who is nobody
+            self._says(pooler, "LOG", rf"C-0x[0-9a-f]+: {said}/{user}@127\.0\.0\.1:\d+ login attempt: db={database} user={user} tls=no( replication=no)?")
+        self._says(pooler, "WARNING", r"C-0x[0-9a-f]+: app/app@127\.0\.0\.1:\d+ pooler error: password authentication failed")
+        self._says(pooler, "LOG", r"C-0x[0-9a-f]+: \(nodb\)/app@127\.0\.0\.1:\d+ login failed: db=nosuch user=app")
+        self._says(pooler, "LOG", r"C-0x[0-9a-f]+: \S+@127\.0\.0\.1:\d+ no such user: nobody")
+        self._says(pooler, "WARNING", r'server login failed: FATAL database "missing_there" does not exist')
+
     def what_is_asked_of_the_console_is_told(self):
         pooler = self.pooler(called="pgbouncer")
         console = pooler.console()
