@@ -234,12 +234,14 @@ static void log_attempt(const struct guest *guest, const struct client_facts *fa
 		[REPLICATION_NONE] = "no", [REPLICATION_LOGICAL] = "database", [REPLICATION_PHYSICAL] = "yes"
 	};
 	struct tls_facts tls;
+	char user[160], database[160]; /* anybody's words, who has proven nothing yet */
 
 	if (!guest->worker->config->log_connections)
 		return;
 	stream_tls_facts(guest->stream, &tls);
-	guest_log(guest, LOG_LOG, "login attempt: db=%.*s user=%.*s tls=%s replication=%s", (int)facts->database.length,
-		(const char *)facts->database.at, (int)facts->user.length, (const char *)facts->user.at,
+	text_escape(user, sizeof user, facts->user);
+	text_escape(database, sizeof database, facts->database);
+	guest_log(guest, LOG_LOG, "login attempt: db=%s user=%s tls=%s replication=%s", database, user,
 		tls.text[0] ? tls.text : "no", kinds[facts->replication]);
 }
 
