@@ -154,10 +154,15 @@ static bool is_taken(void *context, const char *name)
 	return false;
 }
 
-/* What runs unseen may ask for anything, and sequences may be locked by other means than nextval. */
+/* What runs unseen may ask for anything; sequences may be locked by other means than nextval; and what comes in front of the question in
+ * its own message may give the name another meaning. */
 static bool can_be_proven(const struct numbers *n, const struct numbers_asked *asked)
 {
-	return !n->touched && !(asked->marks & (LOOK_ASKS_BENEATH | LOOK_UNKNOWN | LOOK_UNNAMED | LOOK_TOUCHES)) &&
+	const uint32_t unseen = LOOK_ASKS_BENEATH | LOOK_UNKNOWN | LOOK_UNNAMED | LOOK_EXECUTE | LOOK_CALLS;
+	const uint32_t meaning = LOOK_SETTINGS | LOOK_RESET | LOOK_RESET_ALL | LOOK_READING | LOOK_DEFINES |
+		LOOK_COMMAND | LOOK_TEMPORARY;
+
+	return !n->touched && !(asked->marks & (unseen | meaning | LOOK_TOUCHES)) &&
 		asked_each(asked->text, asked->values, every, NULL);
 }
 

@@ -133,6 +133,19 @@ class Numbers(Story):
         self.client.query("ROLLBACK TO s")
         self.refused(self.client.simple("SELECT currval('b')"))
 
+    def who_gives_the_name_another_meaning_is_not_told_a_strangers_either(self):
+        """The name that it asks for was its own until then."""
+        self.pg.admin("app").query("DROP SCHEMA IF EXISTS elsewhere CASCADE; CREATE SCHEMA elsewhere; CREATE SEQUENCE elsewhere.a; "
+                                   "GRANT ALL ON SCHEMA elsewhere TO PUBLIC; GRANT ALL ON elsewhere.a TO PUBLIC")
+        for means in ("SET search_path = elsewhere", "SET LOCAL search_path = elsewhere", "SELECT set_config('search_path', 'elsewhere', true)",
+                      "SET SCHEMA 'elsewhere'", "PREPARE p AS SELECT currval('elsewhere.a'); EXECUTE p"):
+            with self.subTest(means=means):
+                self.begin()
+                self.other.query("SELECT setval('a', 40); SELECT nextval('elsewhere.a')")
+                self.client.query("BEGIN")
+                self.client.query("SELECT nextval('a')")
+                self.refused(self.client.simple(f"{means}; SELECT currval('a')"))
+
     def the_first_who_asks_in_its_transaction_is_told_its_own(self):
         """In front of others' numbers, and whichever way it says what it wants."""
         for asked in (query("SELECT currval('a')"), query("SELECT lastval()"), query("SELECT pg_catalog.currval('\"public\".A'::regclass)"), query("SELECT currval('a'), lastval()"),
