@@ -701,6 +701,20 @@ class InFront(Story):
         self.told("for all", query("SELECT tells()"))
         self.told("for one", parse("", "CREATE TEMP TABLE hidden AS SELECT 'for one' AS said") + bind("", "") + execute() + parse("", "SELECT tells()") + bind("", "") + execute() + SYNC)
 
+    def a_function_sees_it_in_a_pipeline(self):
+        """What makes it is here before what was sent ahead of it is answered."""
+        makes, asks = "CREATE TEMP TABLE hidden AS SELECT 'for one' AS said", "SELECT tells()"
+        for one in (query, lambda sql: parse("", sql) + bind("", "") + execute() + SYNC):
+            self.client.close()
+            self.client = self.proxy.client()
+            self.told("for all", query(asks))
+            sent = ["SELECT pg_sleep(0.1)", "BEGIN", asks, makes, asks, "ROLLBACK", asks, makes, asks, "SELECT 1/0", "DROP TABLE hidden", asks]
+            self.client.send(*map(one, sent))
+            replies = [self.client.reply() for _ in sent]
+            told = [reply.rows[-1][0] for sql, reply in zip(sent, replies) if sql == asks]
+            self.assertEqual(["for all", "for one", "for all", "for one", "for all"], told)
+            self.assertEqual(["22012"], [reply.error.sqlstate for reply in replies if reply.error])
+
     def a_function_sees_what_another_made(self):
         self.told("for one", query("SELECT makes()"), query("SELECT tells()"))
 
@@ -717,3 +731,4 @@ class InFrontInSessionMode(InFront):
     a_function_sees_it_in_session_mode = InFront.a_function_sees_it
     a_function_sees_it_in_the_same_batch_in_session_mode = InFront.a_function_sees_it_in_the_same_batch
     a_statement_of_sqls_prepare_sees_it_in_session_mode = InFront.a_statement_of_sqls_prepare_sees_it
+    a_function_sees_it_in_a_pipeline_in_session_mode = InFront.a_function_sees_it_in_a_pipeline
