@@ -77,15 +77,14 @@ bool core_pool_picture(const struct core *core, pool_id id, struct pool_picture 
 	return true;
 }
 
-/* Whichever has less room: what is said of how near the end is. */
-static void reach_clients(struct pool_reach *out, uint32_t clients, uint32_t most)
+void core_nearer_limit(uint32_t *count, uint32_t *most, uint32_t more, uint32_t limit)
 {
-	uint32_t room = most > clients ? most - clients : 0;
+	uint32_t room = limit > more ? limit - more : 0;
 
-	if (most == 0 || (out->clients_most > 0 && out->clients_most <= out->clients + room))
+	if (limit == 0 || (*most > 0 && *most <= *count + room))
 		return;
-	out->clients = clients;
-	out->clients_most = most;
+	*count = more;
+	*most = limit;
 }
 
 bool core_pool_reach(const struct core *core, pool_id id, struct pool_reach *out)
@@ -97,8 +96,9 @@ bool core_pool_reach(const struct core *core, pool_id id, struct pool_reach *out
 	pool = core->pools[id];
 	*out = (struct pool_reach){ .waiting_beside = limits_beside(core, pool) };
 	out->servers_most = limits_most(pool, &out->bound);
-	reach_clients(out, pool->database->clients, pool->database->rules.clients_max);
-	reach_clients(out, pool->user->clients, pool->user->clients_max);
+	core_nearer_limit(
+		&out->clients, &out->clients_most, pool->database->clients, pool->database->rules.clients_max);
+	core_nearer_limit(&out->clients, &out->clients_most, pool->user->clients, pool->user->clients_max);
 	return true;
 }
 

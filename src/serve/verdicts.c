@@ -175,12 +175,7 @@ static void look_at_process(struct house *house, struct owners *owners, struct s
 /* Of the limits on clients the one with the least room. */
 static void comes_next(struct leak_facts *facts, uint32_t total, uint32_t limit)
 {
-	uint32_t room = limit > total ? limit - total : 0;
-
-	if (limit == 0 || (facts->next_limit > 0 && facts->next_limit <= facts->next_total + room))
-		return;
-	facts->next_total = total;
-	facts->next_limit = limit;
+	core_nearer_limit(&facts->next_total, &facts->next_limit, total, limit);
 }
 
 /* What the origin could exhaust. */
