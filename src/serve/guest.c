@@ -117,7 +117,7 @@ void guest_who(const struct guest *guest, struct who_row *row)
 	const char *name = guest->wanted ? params_get(guest->wanted, span_text("application_name")) : NULL;
 	char where[ADDRESS_TEXT];
 
-	text_escape(row->user, sizeof row->user, guest_user(guest));
+	text_escape(row->user, sizeof row->user, span_text(guest_user(guest)));
 	text_escape(row->database, sizeof row->database, span_text(guest->worker->views[guest->pool]->database_name));
 	text_escape(row->application_name, sizeof row->application_name, span_text(name ? name : ""));
 	if (guest->stream) {

@@ -88,10 +88,11 @@ static time_us pause_of(const struct guest *guest)
 /* The pause in a block that has just ended, if there was one. */
 static void end_pause(struct guest *guest, struct share *share)
 {
-	time_us pause = pause_of(guest);
+	time_us pause;
 
 	if (!pauses(guest))
 		return;
+	pause = guest->worker->now - guest->channel->quiet_since;
 	guest->habits.in_block += pause;
 	if (!share)
 		return;

@@ -353,8 +353,7 @@ void lookup_failed(struct guest *guest, const char *problem)
 {
 	check(guest->state == GUEST_ASKING);
 	if (guest->asking) {
-		guest_log(guest, LOG_WARNING, "%s user \"%s\" failed: %s", what_of(guest),
-			guest->user ? guest->user->at : "", problem);
+		guest_log(guest, LOG_WARNING, "%s user \"%s\" failed: %s", what_of(guest), guest_user(guest), problem);
 		finish(guest, OUTCOME_FAILED, NULL, NULL);
 	}
 	say_failed(guest);
@@ -395,7 +394,7 @@ static void go_without(struct guest *guest)
 	if (guest->looking_for == LOOKUP_ROLES)
 		guest_log(guest, LOG_WARNING,
 			"the roles of user \"%s\" can not be asked for: no auth_user holds for the database that it wants",
-			guest->user ? guest->user->at : "");
+			guest_user(guest));
 	go_on(guest, NULL, NULL);
 }
 
@@ -446,7 +445,7 @@ void lookup_ask(struct guest *guest, enum lookup_kind kind)
 		roles_drop(roles);
 	} else if (!waits) {
 		guest_log(guest, LOG_WARNING, "%s user \"%s\" failed: too many logins wait for an answer",
-			what_of(guest), guest->user ? guest->user->at : "");
+			what_of(guest), guest_user(guest));
 		say_failed(guest);
 	}
 }

@@ -166,7 +166,7 @@ static void look_at_lease(struct worker *worker, struct share *share, const stru
 static enum leak_action action_for(const struct worker *worker, const struct guest *guest)
 {
 	return config_leak_action(
-		worker->config, span_text(worker->views[guest->pool]->database_name), guest_user(guest));
+		worker->config, span_text(worker->views[guest->pool]->database_name), span_text(guest_user(guest)));
 }
 
 static void look_at_guest(struct worker *worker, const struct guest *guest)

@@ -48,7 +48,7 @@ static void describe_holders(const struct guest *guest, enum pool_bound bound, c
 {
 	struct report *report = report_keep(guest->worker->house);
 	const struct pool_view *view = guest->worker->views[guest->pool];
-	const char *user = guest->user ? guest->user->at : "", *database = view->database_name;
+	const char *user = guest_user(guest), *database = view->database_name;
 	size_t length = 0;
 	uint32_t others = 0, named = 0;
 

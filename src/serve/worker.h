@@ -363,9 +363,10 @@ void guest_cancelled(struct worker *, struct client_ref asker); /* tell the conn
 struct client_ref guest_ref(const struct guest *);
 /* Who it is, as a row shows it; it has a pool. */
 void guest_who(const struct guest *, struct who_row *);
-static inline struct span guest_user(const struct guest *guest)
+/* Empty as long as it is not known. */
+static inline const char *guest_user(const struct guest *guest)
 {
-	return span_text(guest->user ? guest->user->at : "");
+	return guest->user ? guest->user->at : "";
 }
 
 struct span guest_secret(const struct guest *, uint8_t room[GUEST_SECRET]);
