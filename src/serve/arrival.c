@@ -8,6 +8,7 @@
 #include "io/clock.h"
 #include "io/file.h"
 #include "io/interfaces.h"
+#include "serve/extras.h"
 #include "serve/guest.h"
 #include "serve/lookups.h"
 #include "serve/naming.h"
@@ -86,6 +87,7 @@ struct guest *guest_arrive(struct worker *worker, struct parcel *parcel)
 	guest->party = PARTY_GUEST;
 	guest->state = GUEST_LOGIN;
 	guest->worker = worker;
+	guest->extras = &extras_none;
 	guest->pool = NO_POOL;
 	guest->connected = guest->requested = worker->now;
 	timer_init(&guest->timer, PARTY_GUEST);
@@ -522,7 +524,7 @@ void guest_found(struct guest *guest, struct secrets *found, struct secret_mock 
 {
 	guest->state = GUEST_LOGIN;
 	guest->pool = NO_POOL;
-	if (guest->question) {
+	if (guest->extras->question) {
 		question_answered(guest, found);
 		return;
 	}

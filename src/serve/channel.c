@@ -21,6 +21,7 @@
 #include "base/text.h"
 #include "serve/catalogs.h"
 #include "serve/channel.h"
+#include "serve/extras.h"
 #include "serve/hosts.h"
 #include "serve/log_forms.h"
 #include "serve/lookups.h"
@@ -262,6 +263,7 @@ static bool is_proven_end(int error)
 static bool may_go_on(const struct channel *channel)
 {
 	struct guest *guest = channel->guest;
+	struct extras *extras;
 
 	if (guest && channel->checking)
 		return true;
@@ -270,9 +272,12 @@ static bool may_go_on(const struct channel *channel)
 	/* Its parameters were answered with more than a farewell: they would be again. */
 	if (channel->setup_failed && strncmp(channel->sqlstate, "57P", 3) != 0)
 		return false;
-	if (guest->lost_since == 0)
-		guest->lost_since = channel->worker->now;
-	return channel->worker->now < guest->lost_since + LEARN_AGAIN_US;
+	extras = extras_of(guest);
+	if (!extras)
+		return false;
+	if (extras->lost_since == 0)
+		extras->lost_since = channel->worker->now;
+	return channel->worker->now < extras->lost_since + LEARN_AGAIN_US;
 }
 
 /* Its server is gone, and the core knows. */

@@ -17,6 +17,7 @@
 
 #include "base/check.h"
 #include "base/text.h"
+#include "serve/extras.h"
 #include "serve/guest.h"
 #include "serve/hearers.h"
 #include "serve/log_forms.h"
@@ -153,7 +154,7 @@ void guest_send(struct guest *guest)
 static void end(struct guest *guest, const struct complaint *complaint, const char *reason, bool goodbye)
 {
 	struct worker *worker = guest->worker;
-	bool silent = worker->stop || guest->question, wants;
+	bool silent = worker->stop || guest->extras->question, wants;
 	/* A connection that was only tried, as health checks do, is nothing to tell of each time. */
 	bool tried = !guest->spoke && guest->state == GUEST_LOGIN && strcmp(reason, closed_by_client) == 0;
 	const char *detail;
@@ -233,11 +234,11 @@ void guest_bury(struct guest *guest)
 	atomic_fetch_sub(&worker->client_count, 1);
 	client_free(guest->login);
 	guest_statements_fini(guest);
+	extras_leave(guest);
+	check(guest->extras == &extras_none);
 	params_drop(guest->wanted);
 	params_drop(guest->startup);
 	params_drop(guest->reported);
-	params_drop(guest->reading);
-	params_drop(guest->reading_from);
 	habits_fini(guest);
 	texts_drop(&worker->texts, guest->user);
 	free(guest);
@@ -310,6 +311,7 @@ void guest_park(struct guest *guest)
 
 	guest->state = GUEST_PARKED;
 	guest->noticed = false;
+	extras_leave(guest);
 	if (!guest->habits.rest_since)
 		guest->habits.rest_since = guest->worker->now;
 	if (idle > 0)
@@ -473,7 +475,7 @@ void guest_resume(struct guest *guest)
 
 void guest_go_on(struct guest *guest)
 {
-	if (guest && guest->collect)
+	if (guest && guest->extras->collect)
 		guest_bytes(guest, span_of(NULL, 0));
 }
 
@@ -635,7 +637,7 @@ static void cancel_waiting(struct guest *guest)
 		guest->begun = BEGUN_FAILED;
 	guest_park(guest);
 	guest->skipping = guest->skip_query = true;
-	if (guest->collect)
+	if (guest->extras->collect)
 		guest_bytes(guest, span_of(NULL, 0));
 	if (guest->stream)
 		stream_resume(guest->stream);

@@ -27,6 +27,7 @@
 #include "base/text.h"
 #include "io/thread.h"
 #include "serve/channel.h"
+#include "serve/extras.h"
 #include "serve/guest.h"
 #include "session/lookup.h"
 
@@ -278,7 +279,7 @@ void lookup_letter(struct worker *worker, struct letter *mail)
 	struct letter_lookup *letter = (struct letter_lookup *)(void *)mail;
 	struct guest *guest = slots_get(&worker->guests, letter->to.client);
 
-	if (guest && guest->state == GUEST_ASKING && !guest->asking) {
+	if (guest && guest->state == GUEST_ASKING && !guest->extras->asking) {
 		if (letter->outcome == OUTCOME_AGAIN)
 			lookup_ask(guest, guest->looking_for);
 		else if (letter->outcome == OUTCOME_FAILED)
@@ -293,10 +294,12 @@ void lookup_letter(struct worker *worker, struct letter *mail)
 
 static void asking_free(struct guest *guest)
 {
-	buf_wipe(&guest->asking->text);
-	roles_drop(guest->asking->roles);
-	free(guest->asking);
-	guest->asking = NULL;
+	struct extras *extras = extras_of(guest);
+
+	buf_wipe(&extras->asking->text);
+	roles_drop(extras->asking->roles);
+	free(extras->asking);
+	extras->asking = NULL;
 	params_drop(guest->wanted);
 	guest->wanted = NULL;
 }
@@ -306,7 +309,7 @@ static void finish(struct guest *guest, enum outcome outcome, struct secrets *fo
 {
 	struct worker *worker = guest->worker;
 	struct lookups *lookups = worker->house->lookups;
-	struct entry *entry = guest->asking->entry;
+	struct entry *entry = guest->extras->asking->entry;
 	struct secrets *old = NULL;
 	struct roles *old_roles = NULL;
 	struct client_ref *waiting;
@@ -352,7 +355,7 @@ static void finish(struct guest *guest, enum outcome outcome, struct secrets *fo
 void lookup_failed(struct guest *guest, const char *problem)
 {
 	check(guest->state == GUEST_ASKING);
-	if (guest->asking) {
+	if (guest->extras->asking) {
 		guest_log(guest, LOG_WARNING, "%s user \"%s\" failed: %s", what_of(guest), guest_user(guest), problem);
 		finish(guest, OUTCOME_FAILED, NULL, NULL);
 	}
@@ -361,7 +364,7 @@ void lookup_failed(struct guest *guest, const char *problem)
 
 void lookup_leave(struct guest *guest)
 {
-	if (guest->asking)
+	if (guest->extras->asking)
 		finish(guest, OUTCOME_AGAIN, NULL, NULL);
 }
 
@@ -372,7 +375,7 @@ static void begin(struct guest *guest, struct entry *entry, const struct auth_lo
 	struct pool_view *view;
 	bool unknown = false;
 
-	guest->asking->entry = entry;
+	guest->extras->asking->entry = entry;
 	guest->wanted = params_empty(worker->house->params);
 	if (where->search_path && !params_put(&guest->wanted, span_text("search_path"), span_text(where->search_path))) {
 		lookup_failed(guest, "out of memory");
@@ -406,6 +409,7 @@ void lookup_ask(struct guest *guest, enum lookup_kind kind)
 	struct secrets *found = NULL;
 	struct roles *roles = NULL;
 	struct asking *asking = calloc(1, sizeof *asking);
+	struct extras *extras = extras_of(guest);
 	struct auth_lookup where;
 	struct entry *entry = NULL;
 	bool known = false, waits = false;
@@ -427,17 +431,17 @@ void lookup_ask(struct guest *guest, enum lookup_kind kind)
 		roles = entry->roles ? roles_keep(entry->roles) : NULL;
 	} else if (entry && entry->asked) {
 		waits = add_waiting(entry, guest_ref(guest));
-	} else if (asking && lookups->asked < ASKED_MOST && (entry || (entry = make(lookups, scope, user)))) {
+	} else if (asking && extras && lookups->asked < ASKED_MOST && (entry || (entry = make(lookups, scope, user)))) {
 		link_remove(&entry->age);
 		entry->asked = true;
 		entry->generation = worker->generation;
 		lookups->asked++;
-		guest->asking = asking;
+		extras->asking = asking;
 		asking = NULL;
 	}
 	lock_drop(lookups->lock);
 	free(asking);
-	if (guest->asking) {
+	if (guest->extras->asking) {
 		begin(guest, entry, &where);
 	} else if (known) {
 		go_on(guest, found, roles);
@@ -477,6 +481,7 @@ void lookup_lent(struct channel *channel)
 	struct auth_lookup where;
 	struct buf text = { 0 };
 	struct writer w = writer_to(&text);
+	struct asking *asking;
 	struct piece piece;
 	uint64_t scope;
 	bool ok;
@@ -486,11 +491,12 @@ void lookup_lent(struct channel *channel)
 		return;
 	}
 	/* A server that was lost may have said something already. */
-	guest->asking->row = guest->asking->secret = false;
-	guest->asking->problem = NULL;
-	buf_wipe(&guest->asking->text);
-	roles_drop(guest->asking->roles);
-	guest->asking->roles = NULL;
+	asking = guest->extras->asking;
+	asking->row = asking->secret = false;
+	asking->problem = NULL;
+	buf_wipe(&asking->text);
+	roles_drop(asking->roles);
+	asking->roles = NULL;
 	lookup_write(&w, where.query, client_facts(guest->login)->user);
 	ok = writer_ok(&w) && track_push(&channel->track, TRACK_PARSE, TRACK_OURS, 0) &&
 		track_push(&channel->track, TRACK_BIND, TRACK_OURS, 0) &&
@@ -512,7 +518,7 @@ bool lookup_wants(const struct channel *channel, const struct frame *frame)
 {
 	const struct track *track = &channel->track;
 
-	return frame->type == 'D' && channel->guest && channel->guest->asking && track->count > 0 &&
+	return frame->type == 'D' && channel->guest && channel->guest->extras->asking && track->count > 0 &&
 		(track->ring[track->head].flags & TRACK_OURS) && track->ring[track->head].kind == TRACK_EXECUTE;
 }
 
@@ -532,7 +538,7 @@ static void take_role(struct asking *asking, struct span body)
 void lookup_row(struct channel *channel, struct span body)
 {
 	struct guest *guest = channel->guest;
-	struct asking *asking = guest ? guest->asking : NULL;
+	struct asking *asking = guest ? guest->extras->asking : NULL;
 	struct span secret;
 	const char *problem;
 
@@ -556,7 +562,7 @@ void lookup_row(struct channel *channel, struct span body)
 void lookup_answered(struct channel *channel)
 {
 	struct guest *guest = channel->guest;
-	struct asking *asking = guest ? guest->asking : NULL;
+	struct asking *asking = guest ? guest->extras->asking : NULL;
 	struct secrets *found = NULL;
 	struct roles *roles;
 	char problem[200];

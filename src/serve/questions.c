@@ -11,6 +11,7 @@
 #include <stdlib.h>
 
 #include "base/text.h"
+#include "serve/extras.h"
 #include "serve/lookups.h"
 #include "serve/worker.h"
 
@@ -42,6 +43,7 @@ static void send_home(struct house *house, struct letter_question *letter)
 void question_take(struct worker *worker, struct letter_question *letter)
 {
 	struct parcel *pair[2];
+	struct extras *extras;
 	struct guest *guest;
 
 	if (!parcel_pair(pair)) {
@@ -55,7 +57,13 @@ void question_take(struct worker *worker, struct letter_question *letter)
 		send_home(worker->house, letter);
 		return;
 	}
-	guest->question = letter;
+	extras = extras_of(guest);
+	if (!extras) {
+		guest_end(guest, NULL, "out of memory");
+		send_home(worker->house, letter);
+		return;
+	}
+	extras->question = letter;
 	guest->user = texts_user(&worker->texts, span_text(letter->user));
 	if (guest->user && client_about(guest->login, span_text(letter->user)))
 		lookup_ask(guest, LOOKUP_SECRET);
@@ -65,14 +73,18 @@ void question_take(struct worker *worker, struct letter_question *letter)
 
 void question_answered(struct guest *guest, struct secrets *found)
 {
-	guest->question->known = true;
-	guest->question->found = found ? secrets_keep(found) : NULL;
+	guest->extras->question->known = true;
+	guest->extras->question->found = found ? secrets_keep(found) : NULL;
 	guest_end(guest, NULL, "its question is answered");
 }
 
 void question_leave(struct guest *guest)
 {
-	if (guest->question)
-		send_home(guest->worker->house, guest->question);
-	guest->question = NULL;
+	struct extras *extras;
+
+	if (!guest->extras->question)
+		return;
+	extras = extras_of(guest);
+	send_home(guest->worker->house, extras->question);
+	extras->question = NULL;
 }

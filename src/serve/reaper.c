@@ -12,6 +12,7 @@
 
 #include "base/check.h"
 #include "base/text.h"
+#include "serve/extras.h"
 #include "serve/guest.h"
 #include "serve/hearers.h"
 #include "serve/worker.h"
@@ -82,7 +83,7 @@ static struct reap_subject subject_of(const struct worker *worker, const struct 
 	};
 
 	if (guest->state == GUEST_PARKED) {
-		subject.owes = guest->body_left > 0 || guest->halfway || guest->skipping || guest->collect;
+		subject.owes = guest->body_left > 0 || guest->halfway || guest->skipping || guest->extras->collect;
 		subject.rested = worker->now - habits->rest_since;
 		return subject;
 	}
@@ -92,9 +93,9 @@ static struct reap_subject subject_of(const struct worker *worker, const struct 
 	}
 	subject.holds_server = true;
 	subject.marks |= pinned_marks(channel);
-	subject.owes = !track_quiet(&channel->track) || guest->body_left > 0 || guest->halfway || guest->collect ||
-		channel->body_left > 0 || stream_queued(guest->stream) > 0 || channel->checking || channel->learning ||
-		channel->unprepared;
+	subject.owes = !track_quiet(&channel->track) || guest->body_left > 0 || guest->halfway ||
+		guest->extras->collect || channel->body_left > 0 || stream_queued(guest->stream) > 0 ||
+		channel->checking || channel->learning || channel->unprepared;
 	if (channel->track.copy_in || channel->track.copy_both || channel->replication)
 		subject.marks |= MARK_COPY;
 	if (subject.owes)

@@ -117,8 +117,8 @@ void pending_forget_names(struct guest *);                           /* all that
 enum step pending_hold(struct guest *);                              /* the message at hand waits for the answer */
 void pending_resume(struct guest *);
 
-/* Names that are no more, or not yet, the client's for a statement, for the texts of errors: those of Parses of a name in use (guest->again), and those
- * that stand for another statement meanwhile (guest->former). The oldest for this one; NULL: there is none. With a tag of 0, any is over. */
+/* Names that are no more, or not yet, the client's for a statement, for the texts of errors: those of Parses of a name in use (extras.again), and those
+ * that stand for another statement meanwhile (extras.former). The oldest for this one; NULL: there is none. With a tag of 0, any is over. */
 bool relay_note_name(struct again **, uint32_t tag, struct span name); /* False: memory refused */
 const char *relay_noted_name(struct again *, uint32_t tag);
 void relay_name_over(struct again **, uint32_t tag);

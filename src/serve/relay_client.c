@@ -12,6 +12,7 @@
 
 #include "base/check.h"
 #include "base/reader.h"
+#include "serve/extras.h"
 #include "serve/guest.h"
 #include "serve/hearers.h"
 
@@ -256,28 +257,34 @@ static enum step take_message(struct guest *guest, struct span in, struct frame 
 
 static enum step begin_collect(struct guest *guest, struct frame frame)
 {
-	guest->collect = calloc(1, sizeof *guest->collect);
-	if (!guest->collect || !buf_reserve(&guest->collect->buf, FRAME_HEADER + (size_t)frame.body)) {
+	struct extras *extras = extras_of(guest);
+
+	if (extras)
+		extras->collect = calloc(1, sizeof *extras->collect);
+	if (!extras || !extras->collect || !buf_reserve(&extras->collect->buf, FRAME_HEADER + (size_t)frame.body)) {
 		guest_complain(guest, SQLSTATE_OUT_OF_MEMORY, "out of memory", NULL, NULL);
 		return STEP_STOP;
 	}
-	guest->collect->want = FRAME_HEADER + (size_t)frame.body;
+	extras->collect->want = FRAME_HEADER + (size_t)frame.body;
 	return STEP_COLLECT;
 }
 
 static void end_collect(struct guest *guest)
 {
-	if (!guest->collect)
+	struct extras *extras;
+
+	if (!guest->extras->collect)
 		return;
-	buf_fini(&guest->collect->buf);
-	free(guest->collect);
-	guest->collect = NULL;
+	extras = extras_of(guest);
+	buf_fini(&extras->collect->buf);
+	free(extras->collect);
+	extras->collect = NULL;
 }
 
 /* Add bytes to the message that is collected; when it is whole, handle it. */
 static enum step feed_collect(struct guest *guest, struct span *in)
 {
-	struct collect *collect = guest->collect;
+	struct collect *collect = guest->extras->collect;
 	size_t n = collect->want - collect->buf.length;
 	struct frame frame;
 	enum step step;
@@ -352,7 +359,8 @@ size_t relay_client(struct guest *guest, struct span in)
 
 	outbox_begin(&worker->to_client, guest->stream);
 	outbox_begin(to_server, guest->channel ? guest->channel->stream : NULL);
-	while (step != STEP_WAIT && step != STEP_STOP && (in.length > 0 || (guest->collect && step != STEP_COLLECT))) {
+	while (step != STEP_WAIT && step != STEP_STOP &&
+		(in.length > 0 || (guest->extras->collect && step != STEP_COLLECT))) {
 		if (guest->body_left > 0) {
 			n = guest->body_left < in.length ? guest->body_left : in.length;
 			if (!guest->discarding)
@@ -361,13 +369,13 @@ size_t relay_client(struct guest *guest, struct span in)
 			in = span_skip(in, n);
 			continue;
 		}
-		n = guest->channel || guest->collect ? 0 : relay_put_off(guest, in);
+		n = guest->channel || guest->extras->collect ? 0 : relay_put_off(guest, in);
 		if (n > 0) {
 			in = span_skip(in, n);
 			continue;
 		}
-		if (guest->collect) {
-			if (in.length == 0 && guest->collect->buf.length < guest->collect->want)
+		if (guest->extras->collect) {
+			if (in.length == 0 && guest->extras->collect->buf.length < guest->extras->collect->want)
 				break;
 			step = feed_collect(guest, &in);
 		} else {
@@ -395,10 +403,10 @@ void guest_statements_fini(struct guest *guest)
 	end_collect(guest);
 	pending_clear(guest);
 	names_fini(&guest->names);
-	while (guest->again)
-		relay_name_over(&guest->again, 0);
-	while (guest->former)
-		relay_name_over(&guest->former, 0);
+	while (guest->extras->again)
+		relay_name_over(&extras_of(guest)->again, 0);
+	while (guest->extras->former)
+		relay_name_over(&extras_of(guest)->former, 0);
 	statement_drop(guest->unnamed);
 	guest->unnamed = NULL;
 }

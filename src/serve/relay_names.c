@@ -10,6 +10,7 @@
 #include "base/check.h"
 #include "base/reader.h"
 #include "base/text.h"
+#include "serve/extras.h"
 #include "serve/relay.h"
 
 uint8_t *relay_header(uint8_t *at, char type, size_t body)
@@ -442,7 +443,9 @@ static bool send_in_vain(struct guest *guest, struct span tail, uint32_t tag)
 
 static bool note_again(struct guest *guest, struct statement *known, struct span name)
 {
-	if (relay_note_name(&guest->again, known->id, name))
+	struct extras *extras = extras_of(guest);
+
+	if (extras && relay_note_name(&extras->again, known->id, name))
 		return true;
 	guest_complain(guest, SQLSTATE_OUT_OF_MEMORY, "out of memory", NULL, NULL);
 	return false;

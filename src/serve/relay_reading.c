@@ -4,27 +4,66 @@
  * all who use it (session/reading.h). So a statement is shared among those whose settings agree, from one change of the catalogue to the next. Whoever
  * may read it in a way of its own, since something was SET in this transaction or a temporary table is there, has one apart. A name whose client has
  * other settings by now stands for another statement from then on: nobody's is ever read with settings that are not its own. */
+#include <stdlib.h>
+
 #include "serve/catalogs.h"
+#include "serve/extras.h"
 #include "serve/relay.h"
 #include "session/look.h"
 #include "session/reading.h"
+
+/* What a worker found last, by a hash of the settings. */
+#define READINGS_KNOWN 64
+struct readings {
+	struct reading_known {
+		struct params *settings, *reading;
+	} list[READINGS_KNOWN];
+};
+
+static void forget(struct reading_known *known)
+{
+	params_drop(known->settings);
+	params_drop(known->reading);
+	*known = (struct reading_known){ 0 };
+}
+
+void readings_fini(struct worker *worker)
+{
+	for (size_t i = 0; worker->readings && i < READINGS_KNOWN; i++)
+		forget(&worker->readings->list[i]);
+	free(worker->readings);
+}
+
+/* Of a client that wants these settings; good until the next is looked for. NULL: memory refused. */
+static struct params *reading_in(struct worker *worker, struct params *settings, struct params *empty)
+{
+	struct reading_known *known;
+
+	if (!worker->readings)
+		worker->readings = calloc(1, sizeof *worker->readings);
+	if (!worker->readings)
+		return NULL;
+	known = &worker->readings->list[params_hash(settings) % READINGS_KNOWN];
+	if (known->settings != settings) {
+		forget(known);
+		known->reading = reading_of(settings, empty);
+		known->settings = known->reading ? params_keep(settings) : NULL;
+	}
+	return known->reading;
+}
 
 /* NULL: with settings that are not known, or memory refused. */
 static struct params *find_reading(struct guest *guest)
 {
 	struct params *empty;
+	struct params *reading;
 
 	if (!remains_settings_known(guest))
 		return NULL;
-	if (guest->reading && guest->reading_from == guest->wanted)
-		return guest->reading;
-	params_drop(guest->reading);
-	params_drop(guest->reading_from);
 	empty = params_empty(guest->worker->house->params);
-	guest->reading = reading_of(guest->wanted ? guest->wanted : empty, empty);
-	guest->reading_from = guest->wanted ? params_keep(guest->wanted) : NULL;
+	reading = reading_in(guest->worker, guest->wanted ? guest->wanted : empty, empty);
 	params_drop(empty);
-	return guest->reading;
+	return reading;
 }
 
 struct statement *relay_take_statement(struct guest *guest, struct span tail)
@@ -41,6 +80,13 @@ struct statement *relay_take_statement(struct guest *guest, struct span tail)
 	if (!statement)
 		guest_complain(guest, SQLSTATE_OUT_OF_MEMORY, "out of memory", NULL, NULL);
 	return statement;
+}
+
+static bool note_former(struct guest *guest, const struct statement *statement, struct span name)
+{
+	struct extras *extras = extras_of(guest);
+
+	return extras && relay_note_name(&extras->former, statement->id, name);
 }
 
 struct statement *relay_read_again(struct guest *guest, struct span name, struct statement *statement)
@@ -60,9 +106,9 @@ struct statement *relay_read_again(struct guest *guest, struct span name, struct
 	read = relay_take_statement(guest, span_of(statement->tail, statement->tail_length));
 	if (!read)
 		return NULL;
-	while (guest->former && track_quiet(&channel->track))
-		relay_name_over(&guest->former, 0);
-	ok = track_quiet(&channel->track) || relay_note_name(&guest->former, statement->id, name);
+	while (guest->extras->former && track_quiet(&channel->track))
+		relay_name_over(&extras_of(guest)->former, 0);
+	ok = track_quiet(&channel->track) || note_former(guest, statement, name);
 	names_remove(&guest->names, name);
 	ok = ok && names_put(&guest->names, name, read);
 	statement_drop(read);

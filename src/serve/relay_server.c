@@ -8,6 +8,7 @@
 #include "base/text.h"
 #include "serve/catalogs.h"
 #include "serve/channel.h"
+#include "serve/extras.h"
 #include "serve/hearers.h"
 #include "serve/lookups.h"
 #include "serve/suits.h"
@@ -114,6 +115,12 @@ static void undo_failed(struct channel *channel, const struct track_entry *entry
 	}
 }
 
+static void over_again(struct guest *guest, uint32_t tag)
+{
+	if (guest->extras->again)
+		relay_name_over(&extras_of(guest)->again, tag);
+}
+
 /* What an error made the server skip never was. */
 void relay_undo(struct channel *channel, const struct track_entry *entry)
 {
@@ -131,7 +138,7 @@ void relay_undo(struct channel *channel, const struct track_entry *entry)
 		(entry->tag == TAG_LONG || (entry->tag != 0 && ours && !prepared_doubt(channel->prepared, entry->tag))))
 		channel->broken = true;
 	if (entry->kind == TRACK_PARSE && (entry->flags & TRACK_AGAIN) && guest)
-		relay_name_over(&guest->again, entry->tag);
+		over_again(guest, entry->tag);
 	if (entry->kind != TRACK_PARSE || entry->tag == 0 || (entry->flags & TRACK_AGAIN))
 		return;
 	if (entry->tag == TAG_LONG)
@@ -153,7 +160,8 @@ static void note_outdated(struct channel *channel, struct span name)
 /* The client's name for the statement that this was sent for. */
 static bool find_name(const struct guest *guest, const struct track_entry *entry, struct span *name)
 {
-	const char *noted = relay_noted_name(entry->flags & TRACK_AGAIN ? guest->again : guest->former, entry->tag);
+	const char *noted = relay_noted_name(
+		entry->flags & TRACK_AGAIN ? guest->extras->again : guest->extras->former, entry->tag);
 
 	if (entry->tag == 0 || entry->tag > STATEMENT_ID_LAST)
 		return false;
@@ -272,7 +280,7 @@ static bool tag_may_matter(const struct frame *frame)
 static void finish_entry(struct channel *channel, const struct track_reply *reply)
 {
 	if (reply->finished && !reply->failed && (reply->entry.flags & TRACK_AGAIN) && channel->guest)
-		relay_name_over(&channel->guest->again, reply->entry.tag);
+		over_again(channel->guest, reply->entry.tag);
 	if (reply->finished && !reply->failed && (reply->entry.flags & TRACK_NAMES) && channel->guest)
 		pending_done(channel->guest, true);
 	if (reply->finished && !reply->failed && reply->entry.tag == TAG_UNNAMED)

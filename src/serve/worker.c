@@ -74,6 +74,7 @@ void worker_free(struct worker *worker)
 	hearers_fini(worker);
 	monitors_fini(worker);
 	pool_views_fini(worker);
+	readings_fini(worker);
 	slots_fini(&worker->guests);
 	texts_fini(&worker->texts);
 	effects_fini(&worker->effects);

@@ -60,6 +60,7 @@ enum begun { BEGUN_NOT, BEGUN_WELL, BEGUN_FAILED };
 
 struct letter_reap; /* see reaper.h */
 struct asking;      /* see lookups.c */
+struct again;       /* see relay.h */
 struct collect;     /* a message that is too long to wait for in the read buffer */
 
 struct guest {
@@ -101,26 +102,19 @@ struct guest {
 	uint64_t group;      /* its user and address */
 	struct worker *worker;
 	struct stream *stream;
-	struct origin *origin;            /* counted there; NULL: not (yet) */
-	struct client *login;             /* until it is parked */
-	struct letter_question *question; /* nobody is there: the HTTP thread wants to know a secret; see questions.h */
-	struct asking *asking;            /* it asks PostgreSQL about its user, for itself and others */
+	struct origin *origin; /* counted there; NULL: not (yet) */
+	struct client *login;  /* until it is parked */
 	struct channel *channel;
 	struct params *wanted, *reported;
-	struct params *reading,
-		*reading_from;  /* what its texts mean depends on these, of those it wanted: see relay_reading.c */
-	struct params *startup; /* what it asked for when it logged in: where RESET leads back to */
-	struct collect *collect;
+	struct params *startup;      /* what it asked for when it logged in: where RESET leads back to */
+	const struct extras *extras; /* what few have: see extras.h */
 	struct text *user; /* the name it logged in with, counted in worker->texts; NULL: it is not known yet */
 	struct names names;
-	struct again *again;  /* names in use that were sent once more, for the error's text: see relay.h */
-	struct again *former; /* names that stood for another statement in what is not answered yet, for the same */
 	struct statement *unnamed; /* transaction mode: what its unnamed statement is, on whichever server */
 	struct changes *changes;   /* what is under way to its names: see relay_pending.c */
 	struct timer timer;
 	struct habits habits;
 	time_us connected, requested, wants_since;
-	time_us lost_since;           /* LEARNING: when it first lost the server that it learned from; 0: not yet */
 	uint8_t secret[GUEST_SECRET]; /* the first four for protocol 3.0; see guest_secret */
 	struct desk *desk;            /* the console's state */
 	struct hearer *hearer;        /* it LISTENs, or may: see hearers.h */
@@ -286,6 +280,7 @@ struct worker {
 	struct monitors *monitors; /* see monitor.h; only the first worker has any */
 	struct ears *ears;         /* see ears.h; likewise */
 	struct peering *peering;   /* see peering.h; likewise */
+	struct readings *readings; /* see relay_reading.c */
 	struct board *boards;      /* by ear: who of this worker's clients hears what; see hearers.c */
 	struct left left[LEFT_KEPT];
 	uint32_t left_next;
@@ -474,6 +469,7 @@ void pool_unused(
 	struct worker *, pool_id); /* nobody has used it for long (pool_idle_timeout): forget what was counted */
 bool pool_is_known(struct worker *, pool_id); /* some login to it has succeeded before */
 void house_welcomes_fini(struct house *);
+void readings_fini(struct worker *);   /* see relay_reading.c */
 void house_hosts_fini(struct house *); /* see hosts.c */
 
 /* ---- cancel.c ---- */

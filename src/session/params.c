@@ -283,6 +283,11 @@ const char *params_get(const struct params *set, struct span name)
 	return found ? set->list[at].value : NULL;
 }
 
+uint64_t params_hash(const struct params *set)
+{
+	return set->hash;
+}
+
 size_t params_count(const struct params *set)
 {
 	return set->count;

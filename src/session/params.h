@@ -29,6 +29,7 @@ bool params_remove(struct params **set, struct span name);
 const char *params_get(const struct params *, struct span name);
 
 size_t params_count(const struct params *);
+uint64_t params_hash(const struct params *);
 void params_at(const struct params *, size_t i, const char **name, const char **value); /* sorted by name */
 
 /* Append the statements that turn a session in which `have` was set into one in which `want` is set, everything else being at its

@@ -7,6 +7,7 @@
 
 #include "base/check.h"
 #include "fakeio.h"
+#include "serve/extras.h"
 #include "serve/hearers.h"
 #include "serve/worker.h"
 
@@ -468,7 +469,7 @@ static void look_at_guest(struct worker *w, struct guest *g, struct tally *t)
 		break;
 	case GUEST_ASKING:
 		/* Who waits for another's answer is no client that wants a server. */
-		if (!g->asking) {
+		if (!g->extras->asking) {
 			if (g->channel)
 				broken("who holds nothing holds nothing", "guest %u.%u waits for auth_query", w->index,
 					g->handle.slot);
