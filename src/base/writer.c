@@ -23,6 +23,21 @@ static inline void put(struct writer *w, const void *bytes, size_t n)
 		give_up(w);
 }
 
+uint8_t *write_room(struct writer *w, size_t n)
+{
+	uint8_t *room;
+
+	if (w->bad)
+		return NULL;
+	if (!buf_reserve(w->out, n)) {
+		give_up(w);
+		return NULL;
+	}
+	room = buf_end(w->out);
+	w->out->length += n;
+	return room;
+}
+
 void write_bytes(struct writer *w, const void *bytes, size_t n)
 {
 	put(w, bytes, n);

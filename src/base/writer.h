@@ -18,6 +18,9 @@ void write_u32(struct writer *, uint32_t);
 void write_bytes(struct writer *, const void *, size_t);
 void write_span(struct writer *, struct span);
 
+/* Room for `n` bytes that the caller fills at once, written already; NULL: memory is or was refused. */
+uint8_t *write_room(struct writer *, size_t n);
+
 /* The text and its zero. A zero inside a span given to write_string_span cuts it there. */
 void write_string(struct writer *, const char *);
 void write_string_span(struct writer *, struct span);

@@ -62,7 +62,7 @@ bool address_unix(const char *folder, uint16_t port, struct address *out)
 	return true;
 }
 
-/* As inet_ntop, which goes by way of sprintf: every login asks for this text more than once. */
+/* As inet_ntop, which goes by way of sprintf: every login asks for this text more than once. Returns its end. */
 static char *ipv4_text(const uint8_t ip[4], char *out)
 {
 	for (int i = 0; i < 4; i++) {
@@ -75,6 +75,19 @@ static char *ipv4_text(const uint8_t ip[4], char *out)
 	}
 	*--out = 0;
 	return out;
+}
+
+static void port_text(uint16_t port, char *out)
+{
+	char digits[6];
+	size_t n = sizeof digits;
+
+	digits[--n] = 0;
+	do
+		digits[--n] = (char)('0' + port % 10);
+	while (port /= 10);
+	*out++ = ':';
+	memcpy(out, digits + n, sizeof digits - n);
 }
 
 char *address_host_text(const struct address *a, char out[ADDRESS_TEXT])
@@ -107,7 +120,7 @@ char *address_text(const struct address *a, char out[ADDRESS_TEXT])
 	address_host_text(a, host);
 	switch (a->family) {
 	case ADDRESS_IPV4:
-		snprintf(out, ADDRESS_TEXT, "%.64s:%u", host, a->port);
+		port_text(a->port, ipv4_text(a->ip, out));
 		break;
 	case ADDRESS_IPV6:
 		snprintf(out, ADDRESS_TEXT, "[%.64s]:%u", host, a->port);

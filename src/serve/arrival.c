@@ -336,7 +336,7 @@ static bool has_room(struct guest *guest, uint32_t clients)
 	if (room && clients > house->clients_max - house->clients_max / 10)
 		room = !origin_is_largest(&house->origins, guest->origin_key);
 	if (room) {
-		guest->origin = origin_enter(&house->origins, &name, guest->worker->now);
+		guest->origin = origin_enter(&house->origins, &name, guest->origin_key, guest->worker->now);
 		origin_weigh(guest->origin, house->config);
 	}
 	lock_drop(house->lock);

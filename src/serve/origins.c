@@ -155,9 +155,8 @@ static void begin(struct origins *origins, struct origin *origin, uint64_t key, 
 	origin->runtime = origin_runtime("", origin->application_name);
 }
 
-struct origin *origin_enter(struct origins *origins, const struct origin_name *name, time_us now)
+struct origin *origin_enter(struct origins *origins, const struct origin_name *name, uint64_t key, time_us now)
 {
-	uint64_t key = origin_key(name);
 	struct origin **at = place_of(origins, key), *origin = &origins->others;
 
 	if (at && (*at || make_place(origins, at))) {

@@ -72,7 +72,7 @@ struct origin_name {
 uint64_t origin_key(const struct origin_name *);
 
 /* Count a client under its origin; the caller locks. Never NULL: `others` when no place is free or memory is refused. */
-struct origin *origin_enter(struct origins *, const struct origin_name *, time_us now);
+struct origin *origin_enter(struct origins *, const struct origin_name *, uint64_t key, time_us now);
 void origin_leave(struct origin *, time_us now);
 
 /* A statement as it is kept of an origin: without its literals. */

@@ -52,7 +52,7 @@ void relay_report(struct guest *guest, struct channel *channel, struct outbox *o
 		params_at(channel->reported, i, &name, &value);
 		known = guest->reported ? params_get(guest->reported, span_text(name)) : NULL;
 		if (!known || strcmp(known, value) != 0)
-			message_parameter_status(&w, span_text(name), span_text(value));
+			message_parameter_status(&w, name, value);
 	}
 	outbox_copy(o, text.at + text.start, text.length);
 	buf_fini(&text);

@@ -417,7 +417,7 @@ static void console_parameters(struct writer *w)
 	size_t i;
 
 	for (i = 0; i < sizeof list / sizeof list[0]; i++)
-		message_parameter_status(w, span_text(list[i][0]), span_text(list[i][1]));
+		message_parameter_status(w, list[i][0], list[i][1]);
 }
 
 bool client_welcome(
@@ -429,15 +429,14 @@ bool client_welcome(
 	check(client->state == STATE_PROVEN);
 	message_authentication(&w, 0, span_of(NULL, 0));
 	if (client->facts.console) {
-		message_parameter_status(
-			&w, span_text("server_version"), span_text(bouncer(client) ? "1.25.2/bouncer" : "15.0/pgweir"));
+		message_parameter_status(&w, "server_version", bouncer(client) ? "1.25.2/bouncer" : "15.0/pgweir");
 		console_parameters(&w);
 	}
 	for (i = 0; reported && i < params_count(reported); i++) {
 		const char *name, *value;
 
 		params_at(reported, i, &name, &value);
-		message_parameter_status(&w, span_text(name), span_text(value));
+		message_parameter_status(&w, name, value);
 	}
 	message_backend_key(&w, process_id, secret);
 	if (client->config->login_notify_message[0]) {

@@ -113,7 +113,7 @@ static void a_reading_tells_the_limits_and_everybody_who_is_there(void **state)
 			buf_consume(&asked, FRAME_HEADER + frame.body);
 		}
 		assert_int_equal(queries, MONITOR_PARTS);
-		message_parameter_status(&w, span_text("TimeZone"), span_text("UTC"));
+		message_parameter_status(&w, "TimeZone", "UTC");
 		begin_well();
 		ROW("4711", "job", "shop", "nightly", "1700000000000000", "5000000");
 		ROW("4712", "web", "shop", "", "1700000000000001", "-3");

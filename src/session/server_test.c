@@ -134,8 +134,8 @@ static void we_say_who_we_are_and_learn_what_it_reports(void **state)
 		assert_true(startup_next(&startup, &key, &value) && span_is(key, "application_name"));
 		assert_false(startup_next(&startup, &key, &value));
 		accept_login();
-		message_parameter_status(&w, span_text("TimeZone"), span_text("UTC"));
-		message_parameter_status(&w, span_text("TimeZone"), span_text("GMT"));
+		message_parameter_status(&w, "TimeZone", "UTC");
+		message_parameter_status(&w, "TimeZone", "GMT");
 		message_backend_key(&w, 4711, span_text("four"));
 		message_ready(&w, 'I');
 		write_bytes(&w, "Z", 1); /* not the login's any more */
@@ -311,11 +311,11 @@ static void a_flood_of_parameters_is_cut(void **state)
 	accept_login();
 	for (int i = 0; i < 128; i++) {
 		text_format(name, sizeof name, "parameter_%d", i);
-		message_parameter_status(&w, span_text(name), span_text("x"));
+		message_parameter_status(&w, name, "x");
 	}
 	assert_int_equal(arrive(), SERVER_MORE);
 	assert_int_equal(params_count(server_login_facts(server)->reported), 128);
-	message_parameter_status(&w, span_text("one_more"), span_text("x"));
+	message_parameter_status(&w, "one_more", "x");
 	is_refused("08P01", BROKEN, false);
 }
 

@@ -91,12 +91,15 @@ void message_authentication(struct writer *w, uint32_t code, struct span data)
 	message_end(w, mark);
 }
 
-void message_parameter_status(struct writer *w, struct span name, struct span value)
+void message_parameter_status(struct writer *w, const char *name, const char *value)
 {
-	size_t mark = message_begin(w, 'S');
+	size_t mark = message_begin(w, 'S'), name_size = strlen(name) + 1, value_size = strlen(value) + 1;
+	uint8_t *at = write_room(w, name_size + value_size);
 
-	write_string_span(w, name);
-	write_string_span(w, value);
+	if (at) {
+		memcpy(at, name, name_size);
+		memcpy(at + name_size, value, value_size);
+	}
 	message_end(w, mark);
 }
 

@@ -31,7 +31,7 @@ bool message_read_complaint(struct span body, struct complaint_fields *out);
 /* 'R': 0 ok, 3 cleartext, 5 md5 (4 bytes salt), 10 11 12 SASL; data goes out as it is */
 void message_authentication(struct writer *, uint32_t code, struct span data);
 
-void message_parameter_status(struct writer *, struct span name, struct span value);
+void message_parameter_status(struct writer *, const char *name, const char *value);
 void message_backend_key(struct writer *, uint32_t process_id, struct span secret);
 void message_ready(struct writer *, char status);
 

@@ -45,7 +45,7 @@ static void messages_to_clients_have_their_bytes(void **state)
 	ASSERT_BYTES("R\0\0\0\10\0\0\0\0");
 	message_authentication(fresh(), 5, span_text("salt"));
 	ASSERT_BYTES("R\0\0\0\14\0\0\0\5salt");
-	message_parameter_status(fresh(), span_text("a"), span_text("bc"));
+	message_parameter_status(fresh(), "a", "bc");
 	ASSERT_BYTES("S\0\0\0\11a\0bc\0");
 	message_backend_key(fresh(), 258, span_text("wxyz"));
 	ASSERT_BYTES("K\0\0\0\14\0\0\1\2wxyz");
