@@ -1,0 +1,141 @@
+/* The judge, at PostgreSQL: on whose backend a statement runs and in which session, who is cancelled, how many backends there are. */
+#include <stdio.h>
+#include <string.h>
+
+#include "judge_parts.h"
+
+/* Each backend serves one client at a time, with that client's settings. */
+void judge_statement(struct backend *b, const char *text)
+{
+	int tag = tag_of(text);
+	struct person *p = person_of(tag);
+
+	if (!*text)
+		b->owner = -1;
+	if (!p)
+		return;
+	if (strcmp(p->database, b->database) != 0 || strcmp(p->user, b->user) != 0)
+		broken("a client's statements run in its own pool", "c%d of %s/%s runs on %s/%s: %s", tag, p->database,
+			p->user, b->database, b->user, text);
+	if (b->owner >= 0 && b->owner != tag && (b->session->status != 'I' || b->session->implicit))
+		if (b->session->status != 'I')
+			broken("a server is lent to at most one client",
+				"backend %u is in a transaction of c%d, and c%d says: %s", b->process, b->owner, tag,
+				text);
+	b->owner = tag;
+	if (b->replicates != p->replicates)
+		broken("a connection for replication is lent to nobody",
+			"c%d, which %s for replication, runs on backend %u, which %s", tag,
+			p->replicates ? "came" : "did not come", b->process, b->replicates ? "is" : "is not");
+	if (b->replicates && b->only >= 0 && b->only != tag)
+		broken("a connection for replication is lent to nobody", "backend %u was c%d's, and c%d says: %s",
+			b->process, b->only, tag, text);
+	b->only = tag;
+	if (judge.limits.transparent && b->session->mine[0]) {
+		char quoted[100];
+
+		snprintf(quoted, sizeof quoted, "'%.80s", b->session->mine);
+		if (tag_of(quoted) != tag)
+			broken("nobody sees what another left in a session",
+				"backend %u has the temporary table of c%d, and c%d says: %s", b->process,
+				tag_of(quoted), tag, text);
+	}
+	for (int i = 0; i < SETTINGS; i++) {
+		char wanted[SETTING_BYTES];
+
+		if (p->touched[i])
+			continue;
+		setting_normal(i, span_text(p->has[i] ? p->wanted[i] : setting_facts[i].standard), wanted);
+		if (strcmp(b->session->now[i], wanted) != 0)
+			broken("a client's startup settings hold in every query",
+				"c%d runs with %s = \"%s\" instead of \"%s\" on backend %u: %s", tag,
+				setting_facts[i].name, b->session->now[i], wanted, b->process, text);
+	}
+}
+
+void judge_cancelled(struct backend *b)
+{
+	int tag = tag_of(b->session->sleeper);
+	struct person *p;
+	char quoted[800];
+
+	snprintf(quoted, sizeof quoted, "'%.700s", b->session->sleeper);
+	tag = tag_of(quoted[1] == '*' ? quoted + 1 : quoted);
+	p = person_of(tag);
+	if (!p)
+		return;
+	/* The pooler has its own reasons, and the client may not have heard of them yet. */
+	if (world.commands > 0 || judge.limits.query_timeout > 0 || judge.limits.transaction_timeout > 0 ||
+		judge.limits.idle_transaction_timeout > 0)
+		return;
+	/* Nor of its own end, where memory was refused even to that word. */
+	if (person_present(p) && p->cancels_sent == 0 && !p->fatal && !(world.memory && world.refused > 0))
+		broken("a query is cancelled only by its own client", "c%d did not ask for it, and is still there",
+			tag);
+	if (p->cancels_sent == 0 && b->session->sleep_writes && b->session->status == 'I' && !p->fatal)
+		broken("a statement that may write outside a block runs to its end",
+			"c%d left, and its update was cancelled", tag);
+}
+
+bool judge_counts(const struct backend *b)
+{
+	/* The way to it was cut or stalled: the orphan window of design.md. */
+	return backend_lives(b) && !b->end->wire->faulty && !b->end->error && !b->end->wire->pipes[b->end->side].fin;
+}
+
+void judge_backend(struct backend *fresh)
+{
+	unsigned pool = 1, database = 1, user = 1;
+	const struct limits l = judge_bounds();
+
+	/* A login that broke off for want of memory is forgotten a moment before its backend is gone. */
+	if (world.memory && world.refused > 0)
+		return;
+	if (fresh->monitor || fresh->aside)
+		return;
+	for (struct backend *b = cluster.backends; b; b = b->next) {
+		bool same_database = strcmp(b->database, fresh->database) == 0,
+		     same_user = strcmp(b->user, fresh->user) == 0;
+
+		if (b == fresh || b->monitor || b->aside || !judge_counts(b))
+			continue;
+		pool += same_database && same_user;
+		database += same_database;
+		user += same_user;
+	}
+	if (l.pool_size && pool > l.pool_size + l.reserve)
+		broken("limits are true at PostgreSQL", "pool %s/%s has %u backends of %u + %u", fresh->database,
+			fresh->user, pool, l.pool_size, l.reserve);
+	if (l.database_max && database > l.database_max)
+		broken("limits are true at PostgreSQL", "database %s has %u backends of %u", fresh->database, database,
+			l.database_max);
+	if (l.user_max && user > l.user_max)
+		broken("limits are true at PostgreSQL", "user %s has %u backends of %u", fresh->user, user, l.user_max);
+}
+
+/* The budget: PostgreSQL never has to say 53300 to a pool when
+ *   - others and max_connections stood still while the monitor was answered twice, the second time longer ago than an answer
+ *     takes to arrive and to be acted upon (so one interval is what it may be late),
+ *   - every backend of ours is one that the core can know of: no link to one was cut or stalled,
+ *   - and some pool has one there: where none has, one may always ask, whoever monitors or listens there. */
+#define ANSWER_ARRIVES (2 * SECOND_US)
+
+void judge_full(struct backend *fresh)
+{
+	unsigned ours = 0;
+
+	if (!judge.limits.budget || fresh->monitor || fresh->aside || world.memory)
+		return;
+	if (cluster.steady_at == 0 || world.now < cluster.steady_at + ANSWER_ARRIVES)
+		return;
+	for (struct backend *b = cluster.backends; b; b = b->next) {
+		if (backend_lives(b) && !judge_counts(b))
+			return;
+		ours += backend_lives(b) && !b->monitor && !b->aside;
+	}
+	if (ours > 0)
+		broken("nobody is asked for more than there is room for",
+			"%s/%s is refused: %u of ours, %u of others, max_connections %u since %.3f s", fresh->database,
+			fresh->user, ours, cluster.others, cluster.max_connections,
+			(double)(world.now - cluster.changed_at) / 1e6);
+}
