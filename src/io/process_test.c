@@ -1,0 +1,264 @@
+#include "io/child_helper_test.h"
+
+#include <arpa/inet.h>
+#include <grp.h>
+#include <pwd.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+
+#include "io/file.h"
+#include "io/thread.h"
+
+/* Processes: what is seen of others, and what this one may become. */
+
+static bool raise_limit(void)
+{
+	struct rlimit low = { .rlim_cur = 50, .rlim_max = 200 };
+
+	return setrlimit(RLIMIT_NOFILE, &low) == 0 && descriptors_raise() == 200 &&
+		getrlimit(RLIMIT_NOFILE, &low) == 0 && low.rlim_cur == 200;
+}
+
+static void the_limit_of_descriptors_is_raised_to_the_hard_one(void **state)
+{
+	(void)state;
+	assert_true(child(raise_limit));
+	assert_int_equal(process_id(), getpid());
+	assert_int_equal(process_user(), geteuid());
+}
+
+static void wait_for_lock(void *lock)
+{
+	lock_take(lock);
+	lock_drop(lock);
+}
+
+/* A socket that listens on loopback, or one that is connected to `to`; `at` becomes its own address. */
+static int tcp_socket(const struct sockaddr_in *to, struct sockaddr_in *at)
+{
+	int fd = socket(AF_INET, SOCK_STREAM, 0);
+	socklen_t size = sizeof *at;
+
+	*at = (struct sockaddr_in){ .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	assert_true(fd >= 0);
+	if (to)
+		assert_int_equal(connect(fd, (const struct sockaddr *)to, sizeof *to), 0);
+	else
+		assert_true(bind(fd, (struct sockaddr *)at, sizeof *at) == 0 && listen(fd, 8) == 0);
+	assert_int_equal(getsockname(fd, (struct sockaddr *)at, &size), 0);
+	return fd;
+}
+
+/* Two connections of ours, and an address that has none. */
+static void ask_for_many(const uint8_t *ip, uint16_t own, uint16_t elsewhere)
+{
+	struct process_peer peers[3] = { { .port = elsewhere }, { .port = 1, .process = 4 }, { .port = own } };
+
+	for (size_t i = 0; i < 3; i++)
+		memcpy(peers[i].ip, ip, 4);
+	processes_of_peers(peers, 3);
+	for (size_t i = 0; i < 3; i += 2) {
+		assert_int_equal(peers[i].process, process_id());
+		assert_int_equal(peers[i].user, geteuid());
+	}
+	assert_int_equal(peers[1].process, 0);
+	assert_int_equal(peers[1].user, UINT32_MAX);
+	processes_of_peers(peers, 0);
+}
+
+/* Those that wait do not run; who asks does. */
+static void assert_who_runs(size_t count)
+{
+	struct process_thread before[64], after[64];
+	volatile unsigned work = 0;
+	bool ran = false, ready = false;
+
+	assert_int_equal(process_threads(process_id(), before, 64), count);
+	for (unsigned round = 0; round < 1000 && !ran; round++) {
+		while (work++ % 1000000 != 999999)
+			continue;
+		assert_int_equal(process_threads(process_id(), after, 64), count);
+		for (size_t i = 0; i < count; i++) {
+			assert_int_equal(after[i].number, before[i].number);
+			ran |= after[i].number == process_id() && after[i].ran != before[i].ran;
+			ready |= after[i].number == process_id() && after[i].ready;
+		}
+	}
+	assert_true(ran);
+	assert_true(ready);
+	assert_int_equal(process_threads(process_id(), after, 1), count);
+	assert_int_equal(process_threads(0x7ffffff0, after, 64), 0);
+	assert_int_equal(process_parent(process_id()), getppid());
+	assert_int_equal(process_parent(0x7ffffff0), 0);
+}
+
+static void a_process_is_seen_with_its_threads_and_connections(void **state)
+{
+	struct sockaddr_in here, there, elsewhere, own;
+	int listeners[] = { tcp_socket(NULL, &here), tcp_socket(NULL, &there) };
+	int clients[] = { tcp_socket(&here, &own), tcp_socket(&there, &elsewhere), tcp_socket(&here, &own),
+		tcp_socket(&here, &own) };
+	const uint8_t *ip = (const uint8_t *)&own.sin_addr;
+	struct process_look before, after;
+	struct lock *lock = lock_new();
+	struct thread *threads[3];
+	uint32_t user;
+
+	(void)state;
+	assert_int_equal(process_of_peer(ip, false, ntohs(own.sin_port), &user), getpid());
+	assert_int_equal(user, geteuid());
+	ask_for_many(ip, ntohs(own.sin_port), ntohs(elsewhere.sin_port));
+	assert_true(process_look(process_id(), ip, false, ntohs(own.sin_port), &before));
+	assert_int_equal(before.connections, 3); /* not the one elsewhere */
+	lock_take(lock);
+	for (int i = 0; i < 3; i++)
+		threads[i] = thread_start(wait_for_lock, lock, "waiting");
+	assert_true(process_look(process_id(), ip, false, ntohs(own.sin_port), &after));
+	assert_int_equal(after.threads, before.threads + 3);
+	assert_who_runs(before.threads + 3);
+	assert_int_equal(after.connections, 3);
+	lock_drop(lock);
+	for (int i = 0; i < 3; i++)
+		thread_join(&threads[i]);
+	lock_free(lock);
+	/* There is no such process; none of its connections leads there; and no such address. */
+	assert_false(process_look(0x7ffffff0, ip, false, ntohs(own.sin_port), &after));
+	assert_false(process_look(1, ip, false, ntohs(own.sin_port), &after));
+	for (size_t i = 0; i < sizeof clients / sizeof *clients; i++)
+		close(clients[i]);
+	assert_false(process_look(process_id(), ip, false, 1, &after));
+	close(listeners[0]);
+	close(listeners[1]);
+}
+
+/* As Java's are: an address of IPv4, in a socket of IPv6. */
+static void a_process_is_found_by_a_socket_of_the_other_family(void **state)
+{
+	struct sockaddr_in6 to = { .sin6_family = AF_INET6,
+		.sin6_addr = { { { [10] = 0xff, [11] = 0xff, 127, 0, 0, 1 } } } };
+	struct process_peer peer = { .ip = { 127, 0, 0, 1 } }, mapped = { .six = true };
+	socklen_t length = sizeof to;
+	struct sockaddr_in here;
+	int listener = tcp_socket(NULL, &here), client = socket(AF_INET6, SOCK_STREAM, 0);
+
+	(void)state;
+	if (client < 0)
+		skip(); /* a machine without IPv6 */
+	to.sin6_port = here.sin_port;
+	assert_int_equal(connect(client, (struct sockaddr *)&to, length), 0);
+	assert_int_equal(getsockname(client, (struct sockaddr *)&to, &length), 0);
+	memcpy(mapped.ip, &to.sin6_addr, 16);
+	peer.port = mapped.port = ntohs(to.sin6_port);
+	processes_of_peers(&peer, 1);
+	assert_int_equal(peer.process, process_id());
+	processes_of_peers(&mapped, 1);
+	assert_int_equal(mapped.process, process_id());
+	close(client);
+	close(listener);
+}
+
+static bool become_nobody(void)
+{
+	char error[200];
+	gid_t groups[64];
+	const struct passwd *nobody = getpwnam("nobody");
+	int count;
+
+	if (!nobody || !process_become("nobody", error, sizeof error))
+		return false;
+	count = getgroups(64, groups);
+	for (int i = 0; i < count; i++)
+		if (groups[i] == 0)
+			return false;
+	return getuid() == nobody->pw_uid && getegid() == nobody->pw_gid && setuid(0) != 0 &&
+		process_become("nobody", error, sizeof error) && !process_become("root", error, sizeof error);
+}
+
+static void root_can_be_left_for_good(void **state)
+{
+	char error[200];
+
+	(void)state;
+	assert_false(process_become("no such user", error, sizeof error));
+	assert_string_equal(error, "could not become user \"no such user\": there is no such user");
+	if (geteuid() != 0)
+		skip();
+	assert_true(child(become_nobody));
+}
+
+/* The parent is gone at once and in good order; the daemon, in a session of its own, tells its number through a pipe. */
+static void a_daemon_leaves_its_parent_and_terminal(void **state)
+{
+	int ends[2], status;
+	struct {
+		pid_t pid, session;
+		bool silent;
+	} told = { 0 };
+	pid_t pid;
+
+	(void)state;
+	assert_int_equal(pipe(ends), 0);
+	pid = fork();
+	assert_true(pid >= 0);
+	if (pid == 0) {
+		char error[200];
+		struct stat null, out;
+
+		alarm(30);
+		if (!process_daemon(true, error, sizeof error))
+			_exit(1);
+		stat("/dev/null", &null);
+		fstat(STDERR_FILENO, &out);
+		told.pid = getpid();
+		told.session = getsid(0);
+		told.silent = null.st_rdev == out.st_rdev;
+		if (write(ends[1], &told, sizeof told) == sizeof told)
+			process_daemon_says(NULL);
+		_exit(0);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+	close(ends[1]);
+	assert_int_equal(read(ends[0], &told, sizeof told), sizeof told);
+	close(ends[0]);
+	assert_int_not_equal(told.pid, pid);
+	assert_int_not_equal(told.session, getsid(0));
+	assert_int_not_equal(told.session, told.pid);
+	assert_true(told.silent);
+}
+
+static void who_started_a_daemon_that_can_not_serve_is_told(void **state)
+{
+	(void)state;
+	for (int silently = 0; silently < 2; silently++) {
+		int status;
+		pid_t pid = fork();
+
+		assert_true(pid >= 0);
+		if (pid == 0) {
+			char error[200];
+
+			alarm(30);
+			if (process_daemon(true, error, sizeof error) && !silently)
+				process_daemon_says("the harbour is closed");
+			_exit(0);
+		}
+		assert_int_equal(waitpid(pid, &status, 0), pid);
+		assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 1);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_process_is_seen_with_its_threads_and_connections),
+		cmocka_unit_test(a_process_is_found_by_a_socket_of_the_other_family),
+		cmocka_unit_test(the_limit_of_descriptors_is_raised_to_the_hard_one),
+		cmocka_unit_test(root_can_be_left_for_good),
+		cmocka_unit_test(a_daemon_leaves_its_parent_and_terminal),
+		cmocka_unit_test(who_started_a_daemon_that_can_not_serve_is_told),
+	};
+
+	signals_block();
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
