@@ -1,4 +1,4 @@
-/* Tokens are read one after the other, with PostgreSQL's rules of comments and quotes (parser/scan.l as facts). The first word of a
+/* Tokens are read one after the other (session/tokens.c). The first word of a
  * statement says what kind it is; of the rest only three things matter: a few words (TEMP, HOLD, EXECUTE), a name in front of
  * a parenthesis (a call), and where the statement ends.
  *
@@ -12,254 +12,32 @@
 
 #include "base/text.h"
 #include "session/reading.h"
+#include "session/tokens.h"
 
-enum token_kind { TOKEN_END, TOKEN_WORD, TOKEN_NAME, TOKEN_STRING, TOKEN_NUMBER, TOKEN_SIGN };
-
-struct token {
-	enum token_kind kind;
-	uint8_t sign;
-	bool whole; /* WORD, NAME, STRING: `text` is all of it, as it is meant */
-	char text[LOOK_NAME_BYTES];
-};
+_Static_assert(LOOK_NAME_BYTES == TOKEN_BYTES, "a name is kept as it is read");
 
 struct scan {
-	const uint8_t *at, *end;
-	struct token *token; /* the one that is looked at; the one before it stays in the other place */
-	struct token tokens[2];
+	struct tokens in;
 	struct look *look;
 	uint32_t *marks; /* of the statement at hand: the look's, or those of what it prepares */
 	size_t ahead; /* bytes that may still be read once more, to see where arguments end: so that any text has its time bounded */
-	bool doubt, inserts; /* inserts: the word before was INSERT or MERGE */
+	bool inserts; /* the word before was INSERT or MERGE */
 	bool asks; /* the statement is SELECT and the like: only INTO makes anything there, and a column may have any name */
 };
 
-/* ---- tokens ---- */
-
-/* Letters as they are folded, digits, and what else a word may have behind its first byte; 0: the word is over. A table, since every byte of
- * every statement comes by here. */
-/* clang-format off */
-static const uint8_t word_bytes[256] = {
-	['$'] = '$', ['_'] = '_',
-	['0'] = '0', '1', '2', '3', '4', '5', '6', '7', '8', '9',
-	['A'] = 'a', 'b', 'c', 'd', 'e', 'f', 'g', 'h', 'i', 'j', 'k', 'l', 'm', 'n', 'o', 'p', 'q', 'r', 's', 't', 'u', 'v', 'w',
-	'x', 'y', 'z',
-	['a'] = 'a', 'b', 'c', 'd', 'e', 'f', 'g', 'h', 'i', 'j', 'k', 'l', 'm', 'n', 'o', 'p', 'q', 'r', 's', 't', 'u', 'v', 'w',
-	'x', 'y', 'z',
-#define ROW(c) (c), (c) + 1, (c) + 2, (c) + 3, (c) + 4, (c) + 5, (c) + 6, (c) + 7
-	[0x80] = ROW(0x80), ROW(0x88), ROW(0x90), ROW(0x98), ROW(0xa0), ROW(0xa8), ROW(0xb0), ROW(0xb8),
-	ROW(0xc0), ROW(0xc8), ROW(0xd0), ROW(0xd8), ROW(0xe0), ROW(0xe8), ROW(0xf0), ROW(0xf8),
-#undef ROW
-};
-/* clang-format on */
-
-static bool is_blank(uint8_t c)
-{
-	return c == ' ' || (c >= '\t' && c <= '\r');
-}
-
-static bool is_digit(uint8_t c)
-{
-	return c >= '0' && c <= '9';
-}
-
-static bool begins_word(uint8_t c)
-{
-	return word_bytes[c] > '9'; /* no digit and no dollar */
-}
-
-static bool is_word(uint8_t c)
-{
-	return word_bytes[c] != 0;
-}
-
-static bool next_is(const struct scan *s, size_t n, uint8_t c)
-{
-	return (size_t)(s->end - s->at) > n && s->at[n] == c;
-}
-
-/* Behind what is nested, or at the end. */
-static void skip_comment(struct scan *s)
-{
-	size_t depth = 1;
-
-	s->at += 2;
-	while (s->at < s->end && depth > 0) {
-		if (*s->at == '/' && next_is(s, 1, '*')) {
-			depth++;
-			s->at += 2;
-		} else if (*s->at == '*' && next_is(s, 1, '/')) {
-			depth--;
-			s->at += 2;
-		} else {
-			s->at++;
-		}
-	}
-}
-
-static void skip_space(struct scan *s)
-{
-	while (s->at < s->end) {
-		if (is_blank(*s->at)) {
-			s->at++;
-		} else if (*s->at == '-' && next_is(s, 1, '-')) {
-			while (s->at < s->end && *s->at != '\n' && *s->at != '\r')
-				s->at++;
-		} else if (*s->at == '/' && next_is(s, 1, '*')) {
-			skip_comment(s);
-		} else {
-			return;
-		}
-	}
-}
-
-static void add_byte(struct token *token, size_t *n, uint8_t c)
-{
-	if (*n + 1 < sizeof token->text && c != 0)
-		token->text[(*n)++] = (char)c;
-	else
-		token->whole = false;
-}
-
-/* At the opening quote. */
-static void take_quoted(struct scan *s, enum token_kind kind, bool escapes)
-{
-	struct token *token = s->token;
-	const uint8_t *at = s->at, *end = s->end;
-	uint8_t quote = *at++, c;
-	size_t n = 0;
-
-	token->kind = kind;
-	token->whole = true;
-	for (; at < end; at++) {
-		c = *at;
-		if (c == quote) {
-			if (!escapes && kind == TOKEN_STRING && at[-1] == '\\')
-				s->doubt = true;
-			at++;
-			if (at == end || *at != quote)
-				break;
-		} else if (escapes && c == '\\') {
-			/* A trail byte of some client encodings looks like a backslash. */
-			if (at[-1] >= 0x80)
-				s->doubt = true;
-			token->whole = false;
-			if (++at == end)
-				break;
-			continue;
-		}
-		add_byte(token, &n, c);
-	}
-	token->text[n] = 0;
-	s->at = at;
-}
-
-/* Where a dollar quote's tag (which has no dollar but at its ends) comes again; NULL: nowhere. Each byte is compared once. */
-static const uint8_t *find_tag(const uint8_t *at, const uint8_t *end, const uint8_t *tag, size_t n)
-{
-	while ((at = memchr(at, '$', (size_t)(end - at))) != NULL && (size_t)(end - at) >= n) {
-		if (memcmp(at, tag, n) == 0)
-			return at;
-		at++;
-	}
-	return NULL;
-}
-
-/* At a dollar: a string between two equal tags, a parameter, or just a sign. */
-static void take_dollar(struct scan *s)
-{
-	const uint8_t *tag = s->at, *from;
-	size_t n = 1;
-
-	if (next_is(s, 1, '$') || ((size_t)(s->end - s->at) > 1 && begins_word(s->at[1])))
-		while (s->at + n < s->end && s->at[n] != '$' && is_word(s->at[n]))
-			n++;
-	if (!next_is(s, n, '$')) {
-		s->token->kind = TOKEN_NUMBER;
-		for (s->at++; s->at < s->end && is_digit(*s->at); s->at++)
-			;
-		return;
-	}
-	n++;
-	from = find_tag(tag + n, s->end, tag, n);
-	s->token->kind = TOKEN_STRING;
-	s->token->whole = false;
-	s->at = from ? from + n : s->end;
-}
-
-static void take_word(struct scan *s)
-{
-	struct token *token = s->token;
-	const uint8_t *at = s->at; /* kept apart: what is written may lie anywhere, for all the compiler knows */
-	size_t n = 0;
-	uint8_t c;
-
-	token->kind = TOKEN_WORD;
-	token->whole = true;
-	for (; at < s->end && (c = word_bytes[*at]) != 0; at++)
-		if (n + 1 < sizeof token->text)
-			token->text[n++] = (char)c;
-		else
-			token->whole = false;
-	token->text[n] = 0;
-	s->at = at;
-	/* E'', B'', X'', N'' and U&'', U&"" */
-	if (n == 1 && next_is(s, 0, '\'') && strchr("ebxn", token->text[0])) {
-		take_quoted(s, TOKEN_STRING, token->text[0] == 'e');
-	} else if (n == 1 && token->text[0] == 'u' && next_is(s, 0, '&') &&
-		(next_is(s, 1, '\'') || next_is(s, 1, '"'))) {
-		s->at++;
-		take_quoted(s, *s->at == '"' ? TOKEN_NAME : TOKEN_STRING, false);
-		token->whole = false;
-	}
-}
-
 static void next_token(struct scan *s)
 {
-	struct token *token = s->token == &s->tokens[0] ? &s->tokens[1] : &s->tokens[0];
-	uint8_t c;
-
-	s->token = token;
-	skip_space(s);
-	token->text[0] = 0;
-	token->sign = 0;
-	token->whole = false;
-	if (s->at == s->end) {
-		token->kind = TOKEN_END;
-		return;
-	}
-	c = *s->at;
-	if (begins_word(c)) {
-		take_word(s);
-	} else if (c == '\'') {
-		take_quoted(s, TOKEN_STRING, false);
-	} else if (c == '"') {
-		take_quoted(s, TOKEN_NAME, false);
-	} else if (c == '$') {
-		take_dollar(s);
-	} else if (is_digit(c)) {
-		token->kind = TOKEN_NUMBER;
-		while (s->at < s->end && (is_word(*s->at) || *s->at == '.') && *s->at != '$')
-			s->at++;
-	} else {
-		token->kind = TOKEN_SIGN;
-		token->sign = c;
-		s->at++;
-		/* A cast is one sign; the colon of a slice is another. */
-		if (c == ':' && next_is(s, 0, ':'))
-			s->at++;
-		else if (c == ':')
-			token->sign = ' ';
-	}
+	tokens_next(&s->in);
 }
 
 static bool is_sign(const struct scan *s, uint8_t sign)
 {
-	return s->token->kind == TOKEN_SIGN && s->token->sign == sign;
+	return tokens_at_sign(&s->in, sign);
 }
 
 static bool is(const struct scan *s, const char *word)
 {
-	return s->token->kind == TOKEN_WORD && s->token->text[0] == word[0] && strcmp(s->token->text, word) == 0;
+	return tokens_at_word(&s->in, word);
 }
 
 /* If this is the word at hand, go on to the next token. */
@@ -273,7 +51,7 @@ static bool take(struct scan *s, const char *word)
 
 static bool at_end(const struct scan *s)
 {
-	return s->token->kind == TOKEN_END || is_sign(s, ';');
+	return s->in.token->kind == TOKEN_END || is_sign(s, ';');
 }
 
 /* ---- names of settings ---- */
@@ -348,11 +126,11 @@ static bool take_setting(struct scan *s, char out[LOOK_NAME_BYTES])
 	size_t length = 0;
 
 	for (;;) {
-		if ((s->token->kind != TOKEN_WORD && s->token->kind != TOKEN_NAME) || !s->token->whole)
+		if ((s->in.token->kind != TOKEN_WORD && s->in.token->kind != TOKEN_NAME) || !s->in.token->whole)
 			return false;
-		if (length + strlen(s->token->text) + 1 >= LOOK_NAME_BYTES)
+		if (length + strlen(s->in.token->text) + 1 >= LOOK_NAME_BYTES)
 			return false;
-		length += text_format(out + length, LOOK_NAME_BYTES - length, "%s", s->token->text);
+		length += text_format(out + length, LOOK_NAME_BYTES - length, "%s", s->in.token->text);
 		next_token(s);
 		if (!is_sign(s, '.'))
 			return true;
@@ -370,34 +148,34 @@ struct config_call {
 /* Behind "set_config(". No further than `ahead`: a call that is an argument of another is read with that one too. */
 static void read_config(struct scan *outer, struct config_call *call)
 {
-	size_t left = (size_t)(outer->end - outer->at);
-	struct scan s = { .at = outer->at, .token = &s.tokens[0] };
+	size_t left = (size_t)(outer->in.end - outer->in.at);
+	struct tokens in;
 	unsigned depth = 0;
 
-	s.end = s.at + (left < outer->ahead ? left : outer->ahead);
-	next_token(&s);
-	call->named = s.token->kind == TOKEN_STRING && s.token->whole;
-	text_copy(call->name, sizeof call->name, s.token->text);
-	next_token(&s);
-	call->named = call->named && is_sign(&s, ',');
-	while (call->named && s.token->kind != TOKEN_END) {
-		next_token(&s);
-		if (is_sign(&s, '('))
+	tokens_begin(&in, span_of(outer->in.at, left < outer->ahead ? left : outer->ahead));
+	tokens_next(&in);
+	call->named = in.token->kind == TOKEN_STRING && in.token->whole;
+	text_copy(call->name, sizeof call->name, in.token->text);
+	tokens_next(&in);
+	call->named = call->named && tokens_at_sign(&in, ',');
+	while (call->named && in.token->kind != TOKEN_END) {
+		tokens_next(&in);
+		if (tokens_at_sign(&in, '('))
 			depth++;
-		else if (is_sign(&s, ')') && depth-- == 0)
+		else if (tokens_at_sign(&in, ')') && depth-- == 0)
 			break;
-		else if (is_sign(&s, ',') && depth == 0)
+		else if (tokens_at_sign(&in, ',') && depth == 0)
 			break;
 	}
 	call->local = false;
-	if (call->named && is_sign(&s, ',')) {
-		next_token(&s);
-		if (is(&s, "true")) {
-			next_token(&s);
-			call->local = is_sign(&s, ')');
+	if (call->named && tokens_at_sign(&in, ',')) {
+		tokens_next(&in);
+		if (tokens_at_word(&in, "true")) {
+			tokens_next(&in);
+			call->local = tokens_at_sign(&in, ')');
 		}
 	}
-	outer->ahead -= (size_t)(s.at - outer->at);
+	outer->ahead -= (size_t)(in.at - outer->in.at);
 }
 
 static void look_config(struct scan *s)
@@ -514,18 +292,18 @@ static void take_rest(struct scan *s, bool update)
 	const struct token *name;
 
 	while (!at_end(s)) {
-		if (s->token->kind != TOKEN_WORD && s->token->kind != TOKEN_NAME) {
-			if (s->token->kind == TOKEN_STRING && reading_is_of_the_clock(s->token->text))
+		if (s->in.token->kind != TOKEN_WORD && s->in.token->kind != TOKEN_NAME) {
+			if (s->in.token->kind == TOKEN_STRING && reading_is_of_the_clock(s->in.token->text))
 				*s->marks |= LOOK_CLOCK;
 			dotted = is_sign(s, '.');
 			if (!dotted) {
 				foreign = false;
-				target = leads_to_target(s->token);
+				target = leads_to_target(s->in.token);
 			}
 			next_token(s);
 			continue;
 		}
-		name = s->token;
+		name = s->in.token;
 		judge_word(s, name, update);
 		s->inserts = (name->text[0] == 'i' && strcmp(name->text, "insert") == 0) ||
 			(name->text[0] == 'm' && strcmp(name->text, "merge") == 0);
@@ -726,21 +504,11 @@ static void take_special(struct scan *s, const struct kind *kind)
 	}
 }
 
-/* In letters of any size. */
-static bool says(const uint8_t *at, const uint8_t *end, const char *word)
-{
-	size_t n = 0;
-
-	for (; at < end && word[n]; at++)
-		n = word_bytes[*at] == word[n] ? n + 1 : word_bytes[*at] == word[0];
-	return word[n] == 0;
-}
-
 static void take_statement(struct scan *s)
 {
-	const struct kind *kind = s->token->kind == TOKEN_WORD ? kind_of(s->token->text) : NULL;
+	const struct kind *kind = s->in.token->kind == TOKEN_WORD ? kind_of(s->in.token->text) : NULL;
 	const char *word = kind ? kind->word : "";
-	const uint8_t *behind = s->at;
+	const uint8_t *behind = s->in.at;
 	bool update = true;
 
 	s->marks = &s->look->marks;
@@ -757,34 +525,36 @@ static void take_statement(struct scan *s)
 	}
 	take_rest(s, update);
 	/* In time: what is heard is settled before its ReadyForQuery, and plans are gone before what comes in front of them. */
-	if (kind && kind->does == DOES_DO && says(behind, s->at, "listen"))
+	if (kind && kind->does == DOES_DO && tokens_contain(span_of(behind, (size_t)(s->in.at - behind)), "listen"))
 		*s->marks |= LOOK_LISTEN | LOOK_HEAR;
-	if (kind && kind->does == DOES_DO && says(behind, s->at, "temp"))
+	if (kind && kind->does == DOES_DO && tokens_contain(span_of(behind, (size_t)(s->in.at - behind)), "temp"))
 		*s->marks |= LOOK_TEMPORARY | LOOK_IN_FRONT;
 }
 
 void look_at(struct span text, struct look *look)
 {
-	struct scan s = { .at = text.at, .end = text.at + text.length, .look = look, .ahead = 4 * text.length };
+	struct scan s = { .look = look, .ahead = 4 * text.length };
 
+	tokens_begin(&s.in, text);
 	look->marks = look->prepared = 0;
 	look->count = 0;
 	next_token(&s);
-	while (s.token->kind != TOKEN_END) {
+	while (s.in.token->kind != TOKEN_END) {
 		if (is_sign(&s, ';'))
 			next_token(&s);
 		else
 			take_statement(&s);
 	}
-	if (s.doubt)
+	if (s.in.doubt)
 		look->marks |= LOOK_UNKNOWN;
 }
 
 void look_words(struct span text, void (*each)(void *context, const char *name), void *context)
 {
-	struct scan s = { .at = text.at, .end = text.at + text.length };
+	struct tokens in;
 
-	for (next_token(&s); s.token->kind != TOKEN_END; next_token(&s))
-		if (s.token->kind == TOKEN_WORD || s.token->kind == TOKEN_NAME)
-			each(context, s.token->text);
+	tokens_begin(&in, text);
+	for (tokens_next(&in); in.token->kind != TOKEN_END; tokens_next(&in))
+		if (in.token->kind == TOKEN_WORD || in.token->kind == TOKEN_NAME)
+			each(context, in.token->text);
 }

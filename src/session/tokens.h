@@ -1,0 +1,47 @@
+#ifndef PGWEIR_SESSION_TOKENS_H
+#define PGWEIR_SESSION_TOKENS_H
+
+#include <string.h>
+
+#include "base/span.h"
+
+/* The words, names, strings, numbers and signs of an SQL text, in turn; comments and blanks are passed by. Linear, and nothing is allocated.
+ * (PostgreSQL manual: "Lexical Structure".) */
+
+#define TOKEN_BYTES 64 /* as long as PostgreSQL's own names */
+
+enum token_kind { TOKEN_END, TOKEN_WORD, TOKEN_NAME, TOKEN_STRING, TOKEN_NUMBER, TOKEN_SIGN };
+
+struct token {
+	enum token_kind kind;
+	uint8_t sign;
+	bool whole; /* WORD, NAME, STRING: `text` is all of it, as it is meant */
+	char text[TOKEN_BYTES];
+};
+
+struct tokens {
+	const uint8_t *at, *end; /* what comes behind the one that is looked at */
+	struct token *token;     /* that one; the one before it stays in the other place */
+	struct token two[2];
+	bool doubt; /* quotes were met that can be read in two ways */
+};
+
+/* Nothing is looked at yet. The text is borrowed. */
+void tokens_begin(struct tokens *, struct span text);
+void tokens_next(struct tokens *);
+
+static inline bool tokens_at_sign(const struct tokens *t, uint8_t sign)
+{
+	return t->token->kind == TOKEN_SIGN && t->token->sign == sign;
+}
+
+/* In small letters, as words are. */
+static inline bool tokens_at_word(const struct tokens *t, const char *word)
+{
+	return t->token->kind == TOKEN_WORD && t->token->text[0] == word[0] && strcmp(t->token->text, word) == 0;
+}
+
+/* Whether this word stands anywhere in the text, as a part of another too and in letters of any size. */
+bool tokens_contain(struct span text, const char *word);
+
+#endif
