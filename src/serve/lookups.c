@@ -13,53 +13,24 @@
  * it leaves nothing behind when it goes (then one of those who wait asks anew). The lease is one as for learning: no byte of it reaches the client, and none of the client's parameters reach the
  * server; the session is reset first, so that nothing that was set there before can decide what the query finds (CVE-2025-12819).
  *
- * An entry of the table:  ASKED --answer--> KNOWN (a secret, or nobody) --too old, or doubted, or RELOAD--> ASKED by the next login
- *                           +----failure---> gone
- * There are at most ENTRIES_MOST of them, those answered longest ago go first; and at most ASKED_MOST are asked for at once. */
+ * At most ASKED_MOST are asked for at once. What was answered, and who waits for it, is kept in lookup_book.c. */
 #include "serve/lookups.h"
 
 #include <stdlib.h>
 
-#include "base/array.h"
 #include "base/check.h"
 #include "base/hash.h"
-#include "base/list.h"
 #include "base/text.h"
 #include "io/thread.h"
 #include "serve/channel.h"
 #include "serve/extras.h"
 #include "serve/guest.h"
+#include "serve/lookup_book.h"
 #include "session/lookup.h"
 
-#define BUCKETS       1024
-#define ENTRIES_MOST  8192
 #define ASKED_MOST    512
-#define WAITING_MOST  16384 /* for one answer */
 #define USERS_COUNTED (1u << 20)
 #define DOUBT_AFTER   SECOND_US /* younger answers are not asked for again because of a wrong password */
-
-struct entry {
-	struct link bucket, age; /* age: only when it is known */
-	uint64_t scope;          /* where and what is asked, as a hash */
-	char *user;
-	bool asked, doubted;
-	unsigned generation; /* of the configuration that was in force when it was asked */
-	time_us answered;
-	struct secrets *found; /* NULL: nobody */
-	struct roles *roles;   /* LOOKUP_ROLES */
-	struct client_ref *waiting;
-	size_t waiting_count, waiting_capacity;
-};
-
-struct lookups {
-	struct lock *lock;                  /* first: see locked_new */
-	struct link buckets[BUCKETS], ages; /* oldest answer first */
-	uint32_t count, asked;
-	uint32_t scram_found, other_found; /* users, by the kind of their secret */
-	struct secret_mock like;           /* the last SCRAM secret that was found */
-	struct secrets **pools;            /* by pool id: what its last login proved */
-	uint32_t pool_capacity;
-};
 
 /* The one who asks. */
 struct asking {
@@ -79,110 +50,6 @@ struct letter_lookup {
 	struct secrets *found; /* counted */
 	struct roles *roles;   /* so are they */
 };
-
-struct lookups *lookups_new(void)
-{
-	struct lookups *made = locked_new(sizeof *made);
-
-	if (!made)
-		return NULL;
-	for (size_t i = 0; i < BUCKETS; i++)
-		link_init(&made->buckets[i]);
-	link_init(&made->ages);
-	return made;
-}
-
-/* ---- the table, under its lock ---- */
-
-static void entry_free(struct lookups *lookups, struct entry *entry)
-{
-	link_remove(&entry->bucket);
-	link_remove(&entry->age);
-	lookups->count--;
-	secrets_drop(entry->found);
-	roles_drop(entry->roles);
-	free(entry->waiting);
-	free(entry->user);
-	free(entry);
-}
-
-void lookups_free(struct lookups *lookups)
-{
-	if (!lookups)
-		return;
-	for (size_t i = 0; i < BUCKETS; i++)
-		while (!link_empty(&lookups->buckets[i]))
-			entry_free(lookups, link_owner(lookups->buckets[i].next, struct entry, bucket));
-	for (uint32_t i = 0; i < lookups->pool_capacity; i++)
-		secrets_drop(lookups->pools[i]);
-	free(lookups->pools);
-	lock_free(lookups->lock);
-	free(lookups);
-}
-
-static struct link *bucket_of(struct lookups *lookups, uint64_t scope, struct span user)
-{
-	return &lookups->buckets[(scope * 3 + hash_bytes(user)) % BUCKETS];
-}
-
-static struct entry *find(struct lookups *lookups, uint64_t scope, struct span user)
-{
-	struct link *head = bucket_of(lookups, scope, user), *at;
-
-	for (at = head->next; at != head; at = at->next) {
-		struct entry *entry = link_owner(at, struct entry, bucket);
-
-		if (entry->scope == scope && span_equal(span_text(entry->user), user))
-			return entry;
-	}
-	return NULL;
-}
-
-static struct entry *make(struct lookups *lookups, uint64_t scope, struct span user)
-{
-	struct entry *entry = calloc(1, sizeof *entry);
-
-	if (entry)
-		entry->user = strndup((const char *)user.at, user.length);
-	if (!entry || !entry->user) {
-		free(entry);
-		return NULL;
-	}
-	if (lookups->count >= ENTRIES_MOST && !link_empty(&lookups->ages))
-		entry_free(lookups, link_owner(lookups->ages.next, struct entry, age));
-	entry->scope = scope;
-	link_init(&entry->age);
-	link_last(bucket_of(lookups, scope, user), &entry->bucket);
-	lookups->count++;
-	return entry;
-}
-
-static bool is_fresh(const struct entry *entry, const struct worker *worker)
-{
-	time_us keep = entry->found || entry->roles ? worker->config->auth_query_keep
-						    : worker->config->auth_query_keep_none;
-
-	return !entry->asked && !entry->doubted && entry->generation == worker->generation &&
-		worker->now < entry->answered + keep;
-}
-
-static bool add_waiting(struct entry *entry, struct client_ref who)
-{
-	size_t capacity = entry->waiting_capacity ? entry->waiting_capacity * 2 : 8;
-	struct client_ref *grown;
-
-	if (entry->waiting_count == WAITING_MOST)
-		return false;
-	if (entry->waiting_count == entry->waiting_capacity) {
-		grown = realloc(entry->waiting, capacity * sizeof *grown);
-		if (!grown)
-			return false;
-		entry->waiting = grown;
-		entry->waiting_capacity = capacity;
-	}
-	entry->waiting[entry->waiting_count++] = who;
-	return true;
-}
 
 /* ---- where ---- */
 
@@ -248,17 +115,6 @@ void lookup_letter_free(struct letter *mail)
 	free(letter);
 }
 
-/* What somebody of this name would have who is not there: SCRAM, or not, with the share of those who were found, and always the same but for
- * the few names at the border when that share changes. Where nobody was found yet, it is SCRAM. */
-static struct secret_mock pretend(const struct lookups *lookups, struct span user)
-{
-	uint64_t place = hash_bytes(user) >> 32, all = (uint64_t)lookups->scram_found + lookups->other_found;
-	struct secret_mock mock = lookups->like;
-
-	mock.scram = all == 0 || place * all < (uint64_t)lookups->scram_found << 32;
-	return mock;
-}
-
 static void go_on(struct guest *guest, struct secrets *found, struct roles *roles)
 {
 	struct lookups *lookups = guest->worker->house->lookups;
@@ -269,7 +125,7 @@ static void go_on(struct guest *guest, struct secrets *found, struct roles *role
 		return;
 	}
 	lock_take(lookups->lock);
-	mock = pretend(lookups, client_facts(guest->login)->user);
+	mock = lookups_pretend(lookups, client_facts(guest->login)->user);
 	lock_drop(lookups->lock);
 	guest_found(guest, found, mock);
 }
@@ -424,14 +280,14 @@ void lookup_ask(struct guest *guest, enum lookup_kind kind)
 		return;
 	}
 	lock_take(lookups->lock);
-	entry = find(lookups, scope, user);
-	if (entry && is_fresh(entry, worker)) {
+	entry = entry_find(lookups, scope, user);
+	if (entry && entry_is_fresh(entry, worker)) {
 		known = true;
 		found = entry->found ? secrets_keep(entry->found) : NULL;
 		roles = entry->roles ? roles_keep(entry->roles) : NULL;
 	} else if (entry && entry->asked) {
-		waits = add_waiting(entry, guest_ref(guest));
-	} else if (asking && extras && lookups->asked < ASKED_MOST && (entry || (entry = make(lookups, scope, user)))) {
+		waits = entry_add_waiting(entry, guest_ref(guest));
+	} else if (asking && extras && lookups->asked < ASKED_MOST && (entry || (entry = entry_make(lookups, scope, user)))) {
 		link_remove(&entry->age);
 		entry->asked = true;
 		entry->generation = worker->generation;
@@ -466,7 +322,7 @@ void lookup_doubt(struct guest *guest)
 	if (!where_of(guest, &where, &scope))
 		return;
 	lock_take(lookups->lock);
-	entry = find(lookups, scope, client_facts(guest->login)->user);
+	entry = entry_find(lookups, scope, client_facts(guest->login)->user);
 	if (entry && !entry->asked && worker->now >= entry->answered + DOUBT_AFTER)
 		entry->doubted = true;
 	lock_drop(lookups->lock);
@@ -606,34 +462,4 @@ void lookup_late(struct channel *channel)
 {
 	(void)errand_send(channel, (struct client_ref){ 0 });
 	lookup_failed(channel->guest, "no answer within auth_query_timeout");
-}
-
-/* ---- pools ---- */
-
-void lookup_keep(struct worker *worker, pool_id pool, struct secrets *found)
-{
-	struct lookups *lookups = worker->house->lookups;
-	struct secrets *old = NULL, **pools;
-
-	lock_take(lookups->lock);
-	pools = array_reach(lookups->pools, &lookups->pool_capacity, pool, sizeof(struct secrets *));
-	if (pools) {
-		lookups->pools = pools;
-		old = lookups->pools[pool];
-		lookups->pools[pool] = secrets_keep(found);
-	}
-	lock_drop(lookups->lock);
-	secrets_drop(old);
-}
-
-struct secrets *lookup_secrets(struct worker *worker, pool_id pool)
-{
-	struct lookups *lookups = worker->house->lookups;
-	struct secrets *found = NULL;
-
-	lock_take(lookups->lock);
-	if (pool < lookups->pool_capacity && lookups->pools[pool])
-		found = secrets_keep(lookups->pools[pool]);
-	lock_drop(lookups->lock);
-	return found;
 }
