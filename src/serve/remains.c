@@ -17,7 +17,9 @@
  * What always holds:
  *   - touched or pinned: the lease does not end but with its client;
  *   - it ends so: the server runs DISCARD ALL before anybody else has it;
- *   - channel->applied is what the session has, when nothing is touched. */
+ *   - channel->applied is what the session has, when nothing is touched.
+ *
+ * Here a statement is looked at, and the lease ends; remains_question.c asks, remains_reset.c leads a RESET to the client's own values. */
 #include "serve/remains.h"
 
 #include <stdlib.h>
@@ -28,6 +30,7 @@
 #include "serve/channel.h"
 #include "serve/hearers.h"
 #include "serve/relay.h"
+#include "serve/remains_parts.h"
 
 /* Marks after which what is prepared may be read in a way of its own, until it is known what they came to. */
 #define OWN_SETTINGS (LOOK_READING | LOOK_UNKNOWN | LOOK_UNNAMED)
@@ -59,7 +62,7 @@ bool remains_corrects(const struct guest *guest)
 
 /* ---- suspecting ---- */
 
-static void set_pins(struct channel *channel, uint32_t pins)
+void remains_set_pins(struct channel *channel, uint32_t pins)
 {
 	struct remains *r = &channel->remains;
 
@@ -68,29 +71,19 @@ static void set_pins(struct channel *channel, uint32_t pins)
 	r->pins = pins;
 }
 
-static void pin(struct channel *channel, enum pin why)
+void remains_pin(struct channel *channel, enum pin why)
 {
-	set_pins(channel, channel->remains.pins | 1u << why);
-}
-
-static bool is_pinned(const struct remains *r, enum pin why)
-{
-	return r->pins & (1u << why);
-}
-
-static void unpin(struct remains *r, enum pin why)
-{
-	r->pins &= ~(1u << why);
+	remains_set_pins(channel, channel->remains.pins | 1u << why);
 }
 
 void remains_pin_listen(struct channel *channel)
 {
-	pin(channel, PIN_LISTEN);
+	remains_pin(channel, PIN_LISTEN);
 }
 
 void remains_unpin_listen(struct channel *channel)
 {
-	unpin(&channel->remains, PIN_LISTEN);
+	remains_unpin(&channel->remains, PIN_LISTEN);
 }
 
 /* PostgreSQL refuses while other sessions are in the database, and servers of ours are such where no client of ours is. */
@@ -102,7 +95,7 @@ static void vacate_databases(struct channel *channel)
 	worker_step(worker, &event);
 }
 
-static void come_in_front(struct channel *channel)
+void remains_come_in_front(struct channel *channel)
 {
 	if (!channel->remains.in_front)
 		channel->remains.hides = statement_newest(channel->worker->house->statements);
@@ -119,19 +112,19 @@ void remains_mark(struct channel *channel, uint32_t marks)
 		marks |= r->prepared;
 	r->failed = false;
 	if (numbers_mark(channel, marks))
-		pin(channel, PIN_SEQUENCE);
+		remains_pin(channel, PIN_SEQUENCE);
 	if (marks & LOOK_DEFINES)
 		catalogs_change(channel);
 	if (marks & LOOK_DATABASE)
 		vacate_databases(channel);
 	if (marks & LOOK_FOR_GOOD)
-		pin(channel, PIN_FOR_GOOD);
+		remains_pin(channel, PIN_FOR_GOOD);
 	if (marks & LOOK_UNNAMED)
-		pin(channel, PIN_UNSEEN);
+		remains_pin(channel, PIN_UNSEEN);
 	if (marks & (LOOK_UNNAMED | LOOK_UNKNOWN | LOOK_RESET))
 		r->ends_unseen = false;
 	if (marks & LOOK_IN_FRONT)
-		come_in_front(channel);
+		remains_come_in_front(channel);
 	r->own_settings = r->own_settings || (marks & OWN_SETTINGS);
 	r->own_names = r->own_names || (marks & OWN_NAMES);
 	r->touched |= marks & ASKING;
@@ -143,11 +136,6 @@ static void note_statement(struct remains *r, struct span text)
 		return;
 	r->statement_length = text.length < sizeof r->statement ? text.length : sizeof r->statement;
 	memcpy(r->statement, text.at, r->statement_length);
-}
-
-static bool is_reset(const struct remains *r)
-{
-	return r->reset_all || r->resets;
 }
 
 /* Names go into sets whose values say what they are. */
@@ -162,7 +150,7 @@ static void add_resets(struct channel *channel, const struct look *look)
 {
 	struct remains *r = &channel->remains;
 	struct params *startup = channel->guest->startup;
-	bool ok = true, was_reset = is_reset(r);
+	bool ok = true, was_reset = remains_is_reset(r);
 
 	for (unsigned i = 0; ok && i < look->count; i++) {
 		enum look_name_kind kind = look->names[i].kind;
@@ -176,7 +164,7 @@ static void add_resets(struct channel *channel, const struct look *look)
 		r->reset_all = true;
 	if ((look->marks & LOOK_SET_BEHIND) || (was_reset && (look->marks & (LOOK_SETTINGS | LOOK_UNKNOWN))))
 		r->set_behind = true;
-	if (is_reset(r) && !was_reset)
+	if (remains_is_reset(r) && !was_reset)
 		r->before = track_readies(&channel->track);
 	if (!ok)
 		r->refused = true;
@@ -189,7 +177,7 @@ static void add_names(struct channel *channel, const struct look *look)
 
 	for (unsigned i = 0; ok && i < look->count; i++) {
 		if (look->names[i].kind == LOOK_NAME_SET && r->set && params_count(r->set) >= SET_NAMES_MAX)
-			pin(channel, PIN_UNSEEN);
+			remains_pin(channel, PIN_UNSEEN);
 		else if (look->names[i].kind == LOOK_NAME_SET)
 			ok = add_name(channel, &r->set, look->names[i].name, "");
 		else if (look->names[i].kind == LOOK_NAME_CALL && (look->marks & LOOK_UNKNOWN))
@@ -203,7 +191,7 @@ static void add_names(struct channel *channel, const struct look *look)
 void remains_name(struct channel *channel, const struct look *look)
 {
 	if (look->marks & LOOK_UNNAMED)
-		pin(channel, PIN_UNSEEN);
+		remains_pin(channel, PIN_UNSEEN);
 	add_names(channel, look);
 }
 
@@ -291,7 +279,8 @@ static enum ahead go_ahead(struct guest *guest, const struct numbers_asked *aske
 {
 	enum ahead step = numbers_before(guest, asked);
 
-	if (step != AHEAD_GO || !(asked->marks & LOOK_IN_FRONT) || is_pinned(&guest->channel->remains, PIN_TEMPORARY))
+	if (step != AHEAD_GO || !(asked->marks & LOOK_IN_FRONT) ||
+		remains_is_pinned(&guest->channel->remains, PIN_TEMPORARY))
 		return step;
 	return ahead_send(guest, span_text(discard_plans), TAG_PLANS, asked->extended);
 }
@@ -399,355 +388,6 @@ enum ahead remains_look_function(struct guest *guest, uint32_t oid)
 	return step;
 }
 
-/* ---- RESET ---- */
-
-static void forget_resets(struct remains *r)
-{
-	params_drop(r->resets);
-	r->resets = NULL;
-	r->reset_all = r->reset_seen = r->discarded = r->set_behind = false;
-	r->before = 0;
-}
-
-bool remains_hold(struct guest *guest, char type)
-{
-	struct remains *r = &guest->channel->remains;
-	const struct track *track = &guest->channel->track;
-
-	if (!strchr("QPBDCEFS", type))
-		return false;
-	/* In the middle of a batch what comes next is a part of it. */
-	if (!hearer_delays(guest) &&
-		(!is_reset(r) || track_quiet(track) || track->open || track->skipping || track_copies(track)))
-		return false;
-	r->held = true;
-	stream_pause(guest->stream);
-	return true;
-}
-
-void remains_let_go(struct channel *channel)
-{
-	struct guest *guest = channel->guest;
-
-	if (!channel->remains.held)
-		return;
-	channel->remains.held = false;
-	if (guest && guest->stream)
-		stream_resume(guest->stream);
-}
-
-/* Whether more was sent behind what was answered just now than its Sync: that may have taken a number already. */
-static bool sent_behind(const struct track *track)
-{
-	return track->count > 1;
-}
-
-void remains_tag(struct channel *channel, bool all, bool reset)
-{
-	channel->remains.reset_seen = true;
-	channel->remains.ended = channel->remains.ended || all || reset;
-	if (!all)
-		return;
-	channel->remains.discarded = true;
-	if (!sent_behind(&channel->track))
-		unpin(&channel->remains, PIN_SEQUENCE);
-}
-
-void remains_failed(struct channel *channel)
-{
-	channel->remains.reset_seen = channel->remains.discarded;
-	channel->remains.ended = channel->remains.ended && channel->remains.discarded;
-	/* A nextval that failed has its lock all the same, up to the end of the transaction. */
-	channel->remains.numbers.touched = true;
-}
-
-bool remains_quiet(const struct channel *channel)
-{
-	const struct remains *r = &channel->remains;
-
-	return (is_reset(r) && r->before == 0) || r->correcting;
-}
-
-/* What was set behind the RESET stays. */
-static bool write_unless_set(struct buf *text, const char *name)
-{
-	return buf_format(text,
-		       "CASE WHEN EXISTS (SELECT 1 FROM pg_catalog.pg_settings WHERE "
-		       "source OPERATOR(pg_catalog.=) 'session' AND pg_catalog.lower(name) OPERATOR(pg_catalog.=) "
-		       "pg_catalog.lower(") &&
-		buf_add_literal(text, span_text(name)) && buf_format(text, ")) THEN '' ELSE ");
-}
-
-static bool write_correction(struct channel *channel, struct buf *text)
-{
-	struct remains *r = &channel->remains;
-	struct params *startup = channel->guest->startup;
-	const char *name, *value, *local;
-	bool ok = true;
-	size_t i;
-
-	for (i = 0; ok && i < params_count(startup); i++) {
-		params_at(startup, i, &name, &value);
-		local = r->reset_all ? "false" : params_get(r->resets, span_text(name));
-		if (!local)
-			continue;
-		ok = buf_format(text, text->length > 0 ? "," : "SELECT ") &&
-			(!r->set_behind || write_unless_set(text, name)) &&
-			buf_format(text, "pg_catalog.set_config(") && buf_add_literal(text, span_text(name)) &&
-			buf_format(text, ",") && buf_add_literal(text, span_text(value)) &&
-			buf_format(text, ",%s)%s", local, r->set_behind ? " END" : "");
-	}
-	return ok;
-}
-
-bool remains_ready(struct channel *channel)
-{
-	struct remains *r = &channel->remains;
-	struct buf text = { 0 };
-	bool ok = true;
-
-	/* This one is its own: nothing of the client's was owed before it. */
-	if (r->ends_unseen && r->ended && channel->track.status == 'I')
-		unpin(r, PIN_UNSEEN);
-	r->ends_unseen = r->ended = false;
-	if (r->before > 0)
-		r->before--;
-	/* What follows it waits, so it is done when nothing is owed. */
-	if (!channel->guest || !track_quiet(&channel->track))
-		return true;
-	if (is_reset(r) && r->reset_seen && channel->track.status != 'E') {
-		ok = write_correction(channel, &text) && channel_ask(channel, buf_span(&text), TAG_CORRECTION);
-		r->correcting = true;
-	} else if (is_reset(r)) {
-		relay_report(channel->guest, channel, &channel->worker->to_client);
-	}
-	buf_fini(&text);
-	forget_resets(r);
-	remains_let_go(channel);
-	return ok;
-}
-
-void remains_corrected(struct channel *channel)
-{
-	struct guest *guest = channel->guest;
-	struct outbox *o = &channel->worker->to_client;
-
-	channel->remains.correcting = false;
-	if (!guest)
-		return;
-	if (channel->setup_failed) {
-		channel->setup_failed = false;
-		guest_complain(guest, channel->sqlstate, channel->problem, NULL, NULL);
-		return;
-	}
-	relay_report(guest, channel, o);
-	if (hearer_keeps_ready(channel))
-		return;
-	relay_header(outbox_room(o, FRAME_HEADER), 'Z', 1);
-	*outbox_room(o, 1) = (uint8_t)channel->track.status;
-	remains_let_go(channel);
-}
-
-/* ---- asking ---- */
-
-bool remains_learn_base(struct channel *channel)
-{
-	const struct pool_view *view = channel_view(channel);
-	struct question question = { .marks = LOOK_SETTINGS, .user = span_text(view->user) };
-	struct params *empty;
-	struct buf text = { 0 };
-	bool ok;
-
-	if (channel->base || !view->database || !view->database->connect_query)
-		return true;
-	empty = params_empty(channel->worker->house->params);
-	ok = question_write(&question, &text);
-	if (ok)
-		answer_begin(&channel->remains.answer, &question, empty);
-	ok = ok && channel_ask(channel, buf_span(&text), TAG_QUESTION);
-	channel->remains.asked = ok;
-	buf_fini(&text);
-	params_drop(empty);
-	if (!ok)
-		channel_break(channel, "out of memory");
-	return false;
-}
-
-bool remains_learn_catalog(struct channel *channel)
-{
-	const struct pool_view *view = channel_view(channel);
-
-	if (view->rules.transparency != TRANSPARENCY_FULL || view->rules.mode == POOL_SESSION)
-		return true;
-	if (!catalogs_read(channel, CATALOG_FIRST))
-		return true;
-	/* It is logged in, and PostgreSQL bounds the rest. */
-	timer_clear(&channel->worker->timers, &channel->timer);
-	return false;
-}
-
-static bool ask(struct channel *channel)
-{
-	struct remains *r = &channel->remains;
-	struct question question = {
-		.marks = r->touched, .called = r->called, .user = span_text(channel_view(channel)->user)
-	};
-	const char *version = params_get(channel->reported, span_text("server_version"));
-	struct params *names = params_keep(channel->applied), *empty = params_empty(channel->worker->house->params);
-	struct buf text = { 0 };
-	const char *name, *value;
-	bool ok = true;
-	size_t i;
-
-	for (i = 0; ok && r->set && i < params_count(r->set); i++) {
-		params_at(r->set, i, &name, &value);
-		ok = params_put(&names, span_text(name), span_text(""));
-	}
-	question.set = names;
-	question.version = version ? (int)strtol(version, NULL, 10) : 0;
-	ok = ok && question_write(&question, &text);
-	if (ok)
-		answer_begin(&r->answer, &question, empty);
-	ok = ok && channel_ask(channel, buf_span(&text), TAG_QUESTION);
-	buf_fini(&text);
-	params_drop(names);
-	params_drop(empty);
-	if (!ok)
-		return false;
-	params_drop(r->called);
-	params_drop(r->set);
-	r->called = r->set = NULL;
-	channel_view(channel)->stats.questions++;
-	r->asking = r->touched;
-	r->touched = 0;
-	r->asked = true;
-	return true;
-}
-
-bool remains_settle(struct channel *channel)
-{
-	struct remains *r = &channel->remains;
-
-	if (r->refused) {
-		channel_break(channel, "out of memory");
-		return false;
-	}
-	/* A question would take the unnamed statement with it, and this one is nowhere else. */
-	if (r->asked || r->correcting || r->reading.catalog || channel->guest->unnamed_long)
-		return false;
-	if (!catalogs_held(channel)) {
-		r->touched |= LOOK_UNKNOWN;
-		r->blind = true;
-	}
-	if (r->blind && catalogs_read(channel, CATALOG_BLIND))
-		return false;
-	if (r->blind) {
-		r->unsure = !catalogs_name(channel) || r->unsure;
-		r->blind = false;
-	}
-	r->own_settings = r->own_settings && r->touched;
-	r->own_names = r->own_names && r->touched;
-	if (r->touched && !r->failed) {
-		if (!ask(channel))
-			channel_break(channel, "out of memory");
-		return false;
-	}
-	if (!hearer_settle(channel))
-		return false;
-	if (remains_matter(channel->guest) && catalogs_read(channel, CATALOG_REFRESH))
-		return false;
-	return !r->touched && !r->pins;
-}
-
-bool remains_wants(const struct channel *channel, const struct frame *frame)
-{
-	const struct track *track = &channel->track;
-
-	if (frame->type == 'D' && track->count > 0 && (track->ring[track->head].flags & TRACK_OURS) &&
-		track->ring[track->head].tag == TAG_PROOF)
-		return true;
-	return (channel->remains.asked || channel->remains.reading.catalog) && frame->type == 'D' && track->count > 0 &&
-		(track->ring[track->head].flags & TRACK_OURS) &&
-		(track->ring[track->head].tag == TAG_QUESTION || track->ring[track->head].tag == TAG_CATALOG) &&
-		track->ring[track->head].kind == TRACK_QUERY;
-}
-
-bool remains_row(struct channel *channel, struct span body)
-{
-	return !channel->remains.asked || answer_row(&channel->remains.answer, body);
-}
-
-/* What the client itself has set; counted. */
-static struct params *without_base(struct channel *channel, struct params *settings)
-{
-	struct params *own = params_keep(settings);
-	const char *name, *value, *now;
-	size_t i;
-
-	for (i = 0; channel->base && i < params_count(channel->base); i++) {
-		params_at(channel->base, i, &name, &value);
-		now = params_get(settings, span_text(name));
-		if (now && strcmp(now, value) == 0 && !params_remove(&own, span_text(name)))
-			channel->remains.refused = true;
-	}
-	return own;
-}
-
-static void take_answer(struct channel *channel)
-{
-	struct remains *r = &channel->remains;
-	struct answer *a = &r->answer;
-
-	answer_end(a);
-	if ((a->asked & 1u << PIN_LISTEN) && hearer_answered(channel, &a->topics))
-		a->pins &= ~(1u << PIN_LISTEN);
-	set_pins(channel, (r->pins & ~(a->asked | 1u << PIN_UNASKED)) | a->pins);
-	if (!is_pinned(r, PIN_PREPARE))
-		r->prepared = 0;
-	/* Words are not all that makes one: a function does, or a search_path that begins with pg_temp. */
-	if (is_pinned(r, PIN_TEMPORARY))
-		come_in_front(channel);
-	else if (!(r->touched & LOOK_TEMPORARY))
-		r->in_front = false;
-	if (a->settings_asked) {
-		params_drop(channel->applied);
-		channel->applied = params_keep(a->settings);
-		channel->applied_doubtful = false;
-		params_drop(channel->guest->wanted);
-		channel->guest->wanted = without_base(channel, a->settings);
-	}
-	if (a->refused)
-		r->refused = true;
-}
-
-void remains_answered(struct channel *channel)
-{
-	struct remains *r = &channel->remains;
-
-	check(r->asked);
-	r->asked = false;
-	if (channel->state == CHANNEL_GREETING) {
-		channel->base = params_keep(r->answer.settings);
-		params_drop(channel->applied);
-		channel->applied = params_keep(channel->base);
-	} else if (!channel->guest) {
-		/* Its client left meanwhile: DISCARD ALL comes next, whatever there is. */
-		channel->setup_failed = false;
-	} else if (channel->setup_failed) {
-		/* A statement_timeout of the client's, or a cancel: asked again when it did something more. */
-		channel->setup_failed = false;
-		pin(channel, PIN_UNASKED);
-		r->touched |= r->asking;
-		r->failed = true;
-	} else {
-		take_answer(channel);
-	}
-	answer_fini(&r->answer);
-	r->asking = 0;
-	if (!r->touched && !r->pins)
-		r->statement_length = 0;
-}
-
 /* ---- a lease ---- */
 
 bool remains_begin(struct channel *channel)
@@ -759,21 +399,21 @@ bool remains_may_prepare(const struct channel *channel)
 {
 	const struct remains *r = &channel->remains;
 
-	return is_pinned(r, PIN_PREPARE) || ((r->touched | r->asking) & (LOOK_PREPARE | LOOK_UNKNOWN));
+	return remains_is_pinned(r, PIN_PREPARE) || ((r->touched | r->asking) & (LOOK_PREPARE | LOOK_UNKNOWN));
 }
 
 bool remains_settings_known(const struct guest *guest)
 {
 	const struct remains *r = &guest->channel->remains;
 
-	return !r->own_settings && !r->correcting && !is_pinned(r, PIN_UNASKED);
+	return !r->own_settings && !r->correcting && !remains_is_pinned(r, PIN_UNASKED);
 }
 
 bool remains_names_known(const struct guest *guest)
 {
 	const struct remains *r = &guest->channel->remains;
 
-	return !r->own_names && !is_pinned(r, PIN_TEMPORARY) && !is_pinned(r, PIN_UNASKED);
+	return !r->own_names && !remains_is_pinned(r, PIN_TEMPORARY) && !remains_is_pinned(r, PIN_UNASKED);
 }
 
 bool remains_may_hide(const struct guest *guest, const struct statement *statement)
@@ -789,14 +429,14 @@ bool remains_part(struct channel *channel)
 	bool left = r->touched || r->pins || r->asked || r->correcting || r->refused || r->reading.catalog ||
 		r->blind || r->unsure;
 
-	if (is_pinned(r, PIN_FOR_GOOD))
+	if (remains_is_pinned(r, PIN_FOR_GOOD))
 		channel->broken = true;
 	remains_let_go(channel);
 	catalogs_leave(channel);
 	params_drop(r->set);
 	params_drop(r->called);
 	r->set = r->called = NULL;
-	forget_resets(r);
+	remains_forget_resets(r);
 	r->touched = r->prepared = r->pins = 0;
 	r->ends_unseen = r->ended = r->own_settings = r->own_names = r->in_front = r->blind = r->unsure = r->failed =
 		r->refused = r->held = false;
@@ -822,7 +462,7 @@ void remains_describe(const struct remains *r, char *out, size_t size)
 
 	out[0] = 0;
 	for (unsigned i = 0; i < PINS; i++)
-		if (is_pinned(r, (enum pin)i))
+		if (remains_is_pinned(r, (enum pin)i))
 			length += text_format(
 				out + length, size - length, "%s%s", length > 0 ? ", " : "", pin_text((enum pin)i));
 }

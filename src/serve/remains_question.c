@@ -1,0 +1,209 @@
+/* The server is asked what is left in its session, at the end of a transaction in which something was suspected, and what it answers is drawn
+ * from: settings become the client's, all else pins the lease. The drawing is in remains.c. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/check.h"
+#include "serve/catalogs.h"
+#include "serve/channel.h"
+#include "serve/hearers.h"
+#include "serve/relay.h"
+#include "serve/remains_parts.h"
+
+bool remains_learn_base(struct channel *channel)
+{
+	const struct pool_view *view = channel_view(channel);
+	struct question question = { .marks = LOOK_SETTINGS, .user = span_text(view->user) };
+	struct params *empty;
+	struct buf text = { 0 };
+	bool ok;
+
+	if (channel->base || !view->database || !view->database->connect_query)
+		return true;
+	empty = params_empty(channel->worker->house->params);
+	ok = question_write(&question, &text);
+	if (ok)
+		answer_begin(&channel->remains.answer, &question, empty);
+	ok = ok && channel_ask(channel, buf_span(&text), TAG_QUESTION);
+	channel->remains.asked = ok;
+	buf_fini(&text);
+	params_drop(empty);
+	if (!ok)
+		channel_break(channel, "out of memory");
+	return false;
+}
+
+bool remains_learn_catalog(struct channel *channel)
+{
+	const struct pool_view *view = channel_view(channel);
+
+	if (view->rules.transparency != TRANSPARENCY_FULL || view->rules.mode == POOL_SESSION)
+		return true;
+	if (!catalogs_read(channel, CATALOG_FIRST))
+		return true;
+	/* It is logged in, and PostgreSQL bounds the rest. */
+	timer_clear(&channel->worker->timers, &channel->timer);
+	return false;
+}
+
+static bool ask(struct channel *channel)
+{
+	struct remains *r = &channel->remains;
+	struct question question = {
+		.marks = r->touched, .called = r->called, .user = span_text(channel_view(channel)->user)
+	};
+	const char *version = params_get(channel->reported, span_text("server_version"));
+	struct params *names = params_keep(channel->applied), *empty = params_empty(channel->worker->house->params);
+	struct buf text = { 0 };
+	const char *name, *value;
+	bool ok = true;
+	size_t i;
+
+	for (i = 0; ok && r->set && i < params_count(r->set); i++) {
+		params_at(r->set, i, &name, &value);
+		ok = params_put(&names, span_text(name), span_text(""));
+	}
+	question.set = names;
+	question.version = version ? (int)strtol(version, NULL, 10) : 0;
+	ok = ok && question_write(&question, &text);
+	if (ok)
+		answer_begin(&r->answer, &question, empty);
+	ok = ok && channel_ask(channel, buf_span(&text), TAG_QUESTION);
+	buf_fini(&text);
+	params_drop(names);
+	params_drop(empty);
+	if (!ok)
+		return false;
+	params_drop(r->called);
+	params_drop(r->set);
+	r->called = r->set = NULL;
+	channel_view(channel)->stats.questions++;
+	r->asking = r->touched;
+	r->touched = 0;
+	r->asked = true;
+	return true;
+}
+
+bool remains_settle(struct channel *channel)
+{
+	struct remains *r = &channel->remains;
+
+	if (r->refused) {
+		channel_break(channel, "out of memory");
+		return false;
+	}
+	/* A question would take the unnamed statement with it, and this one is nowhere else. */
+	if (r->asked || r->correcting || r->reading.catalog || channel->guest->unnamed_long)
+		return false;
+	if (!catalogs_held(channel)) {
+		r->touched |= LOOK_UNKNOWN;
+		r->blind = true;
+	}
+	if (r->blind && catalogs_read(channel, CATALOG_BLIND))
+		return false;
+	if (r->blind) {
+		r->unsure = !catalogs_name(channel) || r->unsure;
+		r->blind = false;
+	}
+	r->own_settings = r->own_settings && r->touched;
+	r->own_names = r->own_names && r->touched;
+	if (r->touched && !r->failed) {
+		if (!ask(channel))
+			channel_break(channel, "out of memory");
+		return false;
+	}
+	if (!hearer_settle(channel))
+		return false;
+	if (remains_matter(channel->guest) && catalogs_read(channel, CATALOG_REFRESH))
+		return false;
+	return !r->touched && !r->pins;
+}
+
+bool remains_wants(const struct channel *channel, const struct frame *frame)
+{
+	const struct track *track = &channel->track;
+
+	if (frame->type == 'D' && track->count > 0 && (track->ring[track->head].flags & TRACK_OURS) &&
+		track->ring[track->head].tag == TAG_PROOF)
+		return true;
+	return (channel->remains.asked || channel->remains.reading.catalog) && frame->type == 'D' && track->count > 0 &&
+		(track->ring[track->head].flags & TRACK_OURS) &&
+		(track->ring[track->head].tag == TAG_QUESTION || track->ring[track->head].tag == TAG_CATALOG) &&
+		track->ring[track->head].kind == TRACK_QUERY;
+}
+
+bool remains_row(struct channel *channel, struct span body)
+{
+	return !channel->remains.asked || answer_row(&channel->remains.answer, body);
+}
+
+/* What the client itself has set; counted. */
+static struct params *without_base(struct channel *channel, struct params *settings)
+{
+	struct params *own = params_keep(settings);
+	const char *name, *value, *now;
+	size_t i;
+
+	for (i = 0; channel->base && i < params_count(channel->base); i++) {
+		params_at(channel->base, i, &name, &value);
+		now = params_get(settings, span_text(name));
+		if (now && strcmp(now, value) == 0 && !params_remove(&own, span_text(name)))
+			channel->remains.refused = true;
+	}
+	return own;
+}
+
+static void take_answer(struct channel *channel)
+{
+	struct remains *r = &channel->remains;
+	struct answer *a = &r->answer;
+
+	answer_end(a);
+	if ((a->asked & 1u << PIN_LISTEN) && hearer_answered(channel, &a->topics))
+		a->pins &= ~(1u << PIN_LISTEN);
+	remains_set_pins(channel, (r->pins & ~(a->asked | 1u << PIN_UNASKED)) | a->pins);
+	if (!remains_is_pinned(r, PIN_PREPARE))
+		r->prepared = 0;
+	/* Words are not all that makes one: a function does, or a search_path that begins with pg_temp. */
+	if (remains_is_pinned(r, PIN_TEMPORARY))
+		remains_come_in_front(channel);
+	else if (!(r->touched & LOOK_TEMPORARY))
+		r->in_front = false;
+	if (a->settings_asked) {
+		params_drop(channel->applied);
+		channel->applied = params_keep(a->settings);
+		channel->applied_doubtful = false;
+		params_drop(channel->guest->wanted);
+		channel->guest->wanted = without_base(channel, a->settings);
+	}
+	if (a->refused)
+		r->refused = true;
+}
+
+void remains_answered(struct channel *channel)
+{
+	struct remains *r = &channel->remains;
+
+	check(r->asked);
+	r->asked = false;
+	if (channel->state == CHANNEL_GREETING) {
+		channel->base = params_keep(r->answer.settings);
+		params_drop(channel->applied);
+		channel->applied = params_keep(channel->base);
+	} else if (!channel->guest) {
+		/* Its client left meanwhile: DISCARD ALL comes next, whatever there is. */
+		channel->setup_failed = false;
+	} else if (channel->setup_failed) {
+		/* A statement_timeout of the client's, or a cancel: asked again when it did something more. */
+		channel->setup_failed = false;
+		remains_pin(channel, PIN_UNASKED);
+		r->touched |= r->asking;
+		r->failed = true;
+	} else {
+		take_answer(channel);
+	}
+	answer_fini(&r->answer);
+	r->asking = 0;
+	if (!r->touched && !r->pins)
+		r->statement_length = 0;
+}

@@ -1,0 +1,156 @@
+/* RESET, in a session that is not the client's own: behind it the server is told what the client asked for at its login, and what the client
+ * sends meanwhile waits. The drawing is in remains.c. */
+#include <string.h>
+
+#include "base/text.h"
+#include "serve/channel.h"
+#include "serve/hearers.h"
+#include "serve/relay.h"
+#include "serve/remains_parts.h"
+
+void remains_forget_resets(struct remains *r)
+{
+	params_drop(r->resets);
+	r->resets = NULL;
+	r->reset_all = r->reset_seen = r->discarded = r->set_behind = false;
+	r->before = 0;
+}
+
+bool remains_hold(struct guest *guest, char type)
+{
+	struct remains *r = &guest->channel->remains;
+	const struct track *track = &guest->channel->track;
+
+	if (!strchr("QPBDCEFS", type))
+		return false;
+	/* In the middle of a batch what comes next is a part of it. */
+	if (!hearer_delays(guest) &&
+		(!remains_is_reset(r) || track_quiet(track) || track->open || track->skipping || track_copies(track)))
+		return false;
+	r->held = true;
+	stream_pause(guest->stream);
+	return true;
+}
+
+void remains_let_go(struct channel *channel)
+{
+	struct guest *guest = channel->guest;
+
+	if (!channel->remains.held)
+		return;
+	channel->remains.held = false;
+	if (guest && guest->stream)
+		stream_resume(guest->stream);
+}
+
+/* Whether more was sent behind what was answered just now than its Sync: that may have taken a number already. */
+static bool sent_behind(const struct track *track)
+{
+	return track->count > 1;
+}
+
+void remains_tag(struct channel *channel, bool all, bool reset)
+{
+	channel->remains.reset_seen = true;
+	channel->remains.ended = channel->remains.ended || all || reset;
+	if (!all)
+		return;
+	channel->remains.discarded = true;
+	if (!sent_behind(&channel->track))
+		remains_unpin(&channel->remains, PIN_SEQUENCE);
+}
+
+void remains_failed(struct channel *channel)
+{
+	channel->remains.reset_seen = channel->remains.discarded;
+	channel->remains.ended = channel->remains.ended && channel->remains.discarded;
+	/* A nextval that failed has its lock all the same, up to the end of the transaction. */
+	channel->remains.numbers.touched = true;
+}
+
+bool remains_quiet(const struct channel *channel)
+{
+	const struct remains *r = &channel->remains;
+
+	return (remains_is_reset(r) && r->before == 0) || r->correcting;
+}
+
+/* What was set behind the RESET stays. */
+static bool write_unless_set(struct buf *text, const char *name)
+{
+	return buf_format(text,
+		       "CASE WHEN EXISTS (SELECT 1 FROM pg_catalog.pg_settings WHERE "
+		       "source OPERATOR(pg_catalog.=) 'session' AND pg_catalog.lower(name) OPERATOR(pg_catalog.=) "
+		       "pg_catalog.lower(") &&
+		buf_add_literal(text, span_text(name)) && buf_format(text, ")) THEN '' ELSE ");
+}
+
+static bool write_correction(struct channel *channel, struct buf *text)
+{
+	struct remains *r = &channel->remains;
+	struct params *startup = channel->guest->startup;
+	const char *name, *value, *local;
+	bool ok = true;
+	size_t i;
+
+	for (i = 0; ok && i < params_count(startup); i++) {
+		params_at(startup, i, &name, &value);
+		local = r->reset_all ? "false" : params_get(r->resets, span_text(name));
+		if (!local)
+			continue;
+		ok = buf_format(text, text->length > 0 ? "," : "SELECT ") &&
+			(!r->set_behind || write_unless_set(text, name)) &&
+			buf_format(text, "pg_catalog.set_config(") && buf_add_literal(text, span_text(name)) &&
+			buf_format(text, ",") && buf_add_literal(text, span_text(value)) &&
+			buf_format(text, ",%s)%s", local, r->set_behind ? " END" : "");
+	}
+	return ok;
+}
+
+bool remains_ready(struct channel *channel)
+{
+	struct remains *r = &channel->remains;
+	struct buf text = { 0 };
+	bool ok = true;
+
+	/* This one is its own: nothing of the client's was owed before it. */
+	if (r->ends_unseen && r->ended && channel->track.status == 'I')
+		remains_unpin(r, PIN_UNSEEN);
+	r->ends_unseen = r->ended = false;
+	if (r->before > 0)
+		r->before--;
+	/* What follows it waits, so it is done when nothing is owed. */
+	if (!channel->guest || !track_quiet(&channel->track))
+		return true;
+	if (remains_is_reset(r) && r->reset_seen && channel->track.status != 'E') {
+		ok = write_correction(channel, &text) && channel_ask(channel, buf_span(&text), TAG_CORRECTION);
+		r->correcting = true;
+	} else if (remains_is_reset(r)) {
+		relay_report(channel->guest, channel, &channel->worker->to_client);
+	}
+	buf_fini(&text);
+	remains_forget_resets(r);
+	remains_let_go(channel);
+	return ok;
+}
+
+void remains_corrected(struct channel *channel)
+{
+	struct guest *guest = channel->guest;
+	struct outbox *o = &channel->worker->to_client;
+
+	channel->remains.correcting = false;
+	if (!guest)
+		return;
+	if (channel->setup_failed) {
+		channel->setup_failed = false;
+		guest_complain(guest, channel->sqlstate, channel->problem, NULL, NULL);
+		return;
+	}
+	relay_report(guest, channel, o);
+	if (hearer_keeps_ready(channel))
+		return;
+	relay_header(outbox_room(o, FRAME_HEADER), 'Z', 1);
+	*outbox_room(o, 1) = (uint8_t)channel->track.status;
+	remains_let_go(channel);
+}
