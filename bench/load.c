@@ -16,12 +16,9 @@
  * The CPU time, switches and memory of watched processes are read by this
  * program at the first and the last moment of measuring, so that figures per
  * transaction divide what belongs together. */
-#include "load.h"
+#include "load_parts.h"
 
 #include <errno.h>
-#include <getopt.h>
-#include <math.h>
-#include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -29,166 +26,12 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-enum mode { SIMPLE, EXTENDED, PREPARED, PIPELINED, CONNECT, BULK, COPY, IDLE, HOLD };
-enum state { UNBORN, CONNECTING, LOGGING_IN, PREPARING, RESTING, ASKING, GONE };
-enum { READ_MAX = 256 * 1024, LOGINS_AT_ONCE = 64, DEPTH_MAX = 256, WATCHED_MAX = 16, SOURCES_MAX = 256 };
-
-static const char *const mode_names[] = { "simple", "extended", "prepared", "pipelined", "connect", "bulk", "copy",
-	"idle", "hold" };
-
-struct client {
-	int descriptor;
-	enum state state;
-	uint32_t number;
-	uint32_t asked;            /* ReadyForQuery to come */
-	uint32_t sent_at, done_at; /* places in `started`, modulo depth */
-	uint64_t *started;         /* when each of the batches under way began */
-	uint64_t next_start;       /* open loop: when the next is meant to */
-	uint64_t finished;         /* transactions while measuring */
-	uint64_t latency_sum;
-	struct frames frames;
-	struct login *login; /* while it logs in */
-	uint8_t *out;        /* what the socket did not take */
-	size_t out_at, out_length;
-	uint64_t copy_left;
-};
-
-struct thread {
-	pthread_t id;
-	int epoll, wake;
-	struct client *clients;
-	uint64_t *started; /* of all of them */
-	int client_count, logging_in, logged_in, born, busy;
-	uint8_t *buffer;
-	struct histogram latency;
-	uint64_t errors, refused, received;
-	char first_error[200];
-};
-
-static struct {
-	struct place server, sources[SOURCES_MAX];
-	int source_count;
-	enum mode mode;
-	int clients, threads, depth;
-	double seconds, warmup, rate;
-	uint64_t megabytes;
-	const char *user, *database, *password, *sql, *options, *application;
-	int watched[WATCHED_MAX], watched_count;
-	uint8_t *batch;
-	size_t batch_length;
-	uint8_t *copy_rows;
-	size_t copy_rows_length;
-} want = { .user = "postgres",
-	.database = "postgres",
-	.sql = "SELECT 1",
-	.clients = 1,
-	.threads = 1,
-	.depth = 1,
-	.seconds = 2,
-	.warmup = 0.5,
-	.megabytes = 200,
-	.password = "" };
+enum { READ_MAX = 256 * 1024, LOGINS_AT_ONCE = 64 };
 
 enum phase { WAITING, WARMING, MEASURING, ENDING };
 static _Atomic int phase;
 static _Atomic int logged_in_total, refused_total;
 static uint64_t begin_ns;
-
-/* Clients come in and stay, and nothing is measured but what they cost. */
-static bool stays(void)
-{
-	return want.mode == IDLE || want.mode == HOLD;
-}
-
-/* ---- what is sent ---- */
-
-static uint8_t *message(uint8_t *at, char type, const void *body, size_t length)
-{
-	at[0] = (uint8_t)type;
-	be32_put(at + 1, (uint32_t)length + 4);
-	memcpy(at + 5, body, length);
-	return at + 5 + length;
-}
-
-static uint8_t *parse_message(uint8_t *at, const char *name, const char *sql)
-{
-	uint8_t *end = at + 5;
-
-	end = (uint8_t *)stpcpy((char *)end, name) + 1;
-	end = (uint8_t *)stpcpy((char *)end, sql) + 1;
-	be16_put(end, 0);
-	end += 2;
-	at[0] = 'P';
-	be32_put(at + 1, (uint32_t)(end - at - 1));
-	return end;
-}
-
-static uint8_t *bind_message(uint8_t *at, const char *name)
-{
-	uint8_t body[64] = { 0 };
-	size_t length = strlen(name);
-
-	memcpy(body + 1, name, length);
-	return message(at, 'B', body, 1 + length + 1 + 6);
-}
-
-static const char statement_name[] = "bench";
-
-static void prepare_batch(void)
-{
-	uint8_t *at = want.batch = must_have(malloc(strlen(want.sql) + 512));
-	char text[64];
-
-	switch (want.mode) {
-	case EXTENDED:
-	case PIPELINED:
-		at = parse_message(at, "", want.sql);
-		at = bind_message(at, "");
-		at = message(at, 'D', "P", 2);
-		at = message(at, 'E', "\0\0\0\0", 5);
-		at = message(at, 'S', "", 0);
-		break;
-	case PREPARED:
-		at = bind_message(at, statement_name);
-		at = message(at, 'E', "\0\0\0\0", 5);
-		at = message(at, 'S', "", 0);
-		break;
-	case COPY:
-		at = message(at, 'Q', "COPY bench_copy FROM STDIN", 27);
-		break;
-	case BULK:
-		if (strcmp(want.sql, "SELECT 1") == 0) {
-			snprintf(text, sizeof(text), "TABLE bulk_%llu", (unsigned long long)want.megabytes);
-			at = message(at, 'Q', text, strlen(text) + 1);
-			break;
-		}
-		at = message(at, 'Q', want.sql, strlen(want.sql) + 1);
-		break;
-	case SIMPLE:
-	case CONNECT:
-	case IDLE:
-	case HOLD:
-		at = message(at, 'Q', want.sql, strlen(want.sql) + 1);
-		break;
-	}
-	want.batch_length = (size_t)(at - want.batch);
-	if (want.mode == PIPELINED && want.depth > 1) {
-		want.batch = must_have(realloc(want.batch, want.batch_length * (size_t)want.depth));
-		for (int i = 1; i < want.depth; i++)
-			memcpy(want.batch + want.batch_length * (size_t)i, want.batch, want.batch_length);
-	}
-	if (want.mode == COPY) {
-		enum { ROWS = 128, ROW = 1000 };
-		uint8_t row[ROW];
-
-		memset(row, 'x', ROW - 1);
-		row[ROW - 6] = '\n'; /* the message adds five bytes of its own */
-		at = want.copy_rows = must_have(malloc(ROWS * (ROW + 5)));
-		for (int i = 0; i < ROWS; i++)
-			at = message(at, 'd', row, ROW - 5);
-		want.copy_rows_length = (size_t)(at - want.copy_rows);
-	}
-}
 
 /* ---- a client ---- */
 
@@ -584,277 +427,16 @@ static void set_phase(struct thread *threads, int to)
 			die_errno("eventfd");
 }
 
-/* ---- the report ---- */
-
-/* Open loop: what is late at the end is as bad as what came late. */
-static uint64_t count_overdue(struct thread *t, uint64_t end)
+static void join_threads(struct thread *threads)
 {
-	uint64_t overdue = 0, period = (uint64_t)(1e9 * want.clients / want.rate);
-
-	for (int i = 0; i < t->client_count; i++) {
-		struct client *c = &t->clients[i];
-
-		for (uint32_t k = 0; c->state == ASKING && k < c->asked; k++) {
-			uint64_t start = c->started[(c->done_at + k) % (uint32_t)want.depth];
-
-			if (start < end && end - start > period) {
-				histogram_add(&t->latency, end - start);
-				overdue++;
-			}
-		}
-		for (uint64_t start = c->next_start; start + period < end; start += period) {
-			histogram_add(&t->latency, end - start);
-			overdue++;
-		}
-	}
-	return overdue;
-}
-
-static int compare_counts(const void *a, const void *b)
-{
-	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
-
-	return (x > y) - (x < y);
-}
-
-static void print_text(const char *text)
-{
-	putchar('"');
-	for (; *text != '\0'; text++) {
-		if (*text == '"' || *text == '\\')
-			putchar('\\');
-		putchar((unsigned char)*text < ' ' ? ' ' : *text);
-	}
-	putchar('"');
-}
-
-static void report(struct thread *threads, double elapsed, double login_seconds, const struct usage *before,
-	const struct usage *after)
-{
-	struct histogram all = { 0 };
-	uint64_t *work = must_have(calloc((size_t)want.clients, sizeof(*work)));
-	uint64_t finished = 0, errors = 0, refused = 0, overdue = 0, received = 0;
-	const char *first_error = "";
-	double mean, spread = 0;
-	int count = 0;
-
-	for (int i = 0; i < want.threads; i++) {
-		struct thread *t = &threads[i];
-
-		if (want.rate > 0)
-			overdue += count_overdue(t, now_ns());
-		histogram_merge(&all, &t->latency);
-		errors += t->errors;
-		refused += t->refused;
-		received += t->received;
-		if (first_error[0] == '\0')
-			first_error = t->first_error;
-		for (int k = 0; k < t->client_count; k++)
-			finished += work[count++] = t->clients[k].finished;
-	}
-	qsort(work, (size_t)count, sizeof(*work), compare_counts);
-	mean = count > 0 ? (double)finished / count : 0;
-	for (int i = 0; i < count; i++)
-		spread += ((double)work[i] - mean) * ((double)work[i] - mean);
-	printf("{\"mode\":\"%s\",\"clients\":%d,\"threads\":%d,\"depth\":%d,\"rate\":%.0f,", mode_names[want.mode],
-		want.clients, want.threads, want.depth, want.rate);
-	printf("\"seconds\":%.4f,\"transactions\":%llu,\"tps\":%.1f,", elapsed, (unsigned long long)finished,
-		(double)finished / elapsed);
-	printf("\"received_megabytes_per_second\":%.2f,", (double)received / 1e6 / elapsed);
-	if (want.mode == BULK || want.mode == COPY)
-		printf("\"megabytes_per_second\":%.1f,\"megabytes\":%llu,",
-			(double)finished * (double)want.megabytes / elapsed,
-			(unsigned long long)(finished * want.megabytes));
-	printf("\"latency_ms\":{\"mean\":%.4f,\"p50\":%.4f,\"p90\":%.4f,\"p99\":%.4f,\"p99.9\":%.4f,\"max\":%.4f},",
-		histogram_mean(&all) / 1e6, histogram_at(&all, 0.5) / 1e6, histogram_at(&all, 0.9) / 1e6,
-		histogram_at(&all, 0.99) / 1e6, histogram_at(&all, 0.999) / 1e6, (double)all.max / 1e6);
-	printf("\"work\":{\"min\":%llu,\"p1\":%llu,\"p99\":%llu,\"max\":%llu,\"deviation\":%.5f},",
-		(unsigned long long)work[0], (unsigned long long)work[count / 100],
-		(unsigned long long)work[count - 1 - count / 100], (unsigned long long)work[count - 1],
-		mean > 0 ? sqrt(spread / count) / mean : 0);
-	printf("\"errors\":%llu,\"refused\":%llu,\"overdue\":%llu,\"first_error\":", (unsigned long long)errors,
-		(unsigned long long)refused, (unsigned long long)overdue);
-	print_text(first_error);
-	printf(",\"login_seconds\":%.3f,\"watched\":[", login_seconds);
-	for (int i = 0; i < want.watched_count; i++)
-		printf("%s{\"pid\":%d,\"cpu_us\":%.1f,\"user_us\":%.0f,\"system_us\":%.0f,\"switches\":%llu,"
-		       "\"threads\":%d,\"rss_kb\":%llu,\"pss_kb\":%llu,\"peak_kb\":%llu}",
-			i > 0 ? "," : "", want.watched[i], after[i].cpu_us - before[i].cpu_us,
-			after[i].user_us - before[i].user_us, after[i].system_us - before[i].system_us,
-			(unsigned long long)(after[i].switches - before[i].switches), after[i].threads,
-			(unsigned long long)after[i].rss_kb, (unsigned long long)after[i].pss_kb,
-			(unsigned long long)after[i].peak_kb);
-	printf("]}\n");
-	free(work);
-}
-
-/* How many of the parked clients nobody has hung up on. */
-static void report_idle(struct thread *threads)
-{
-	uint64_t still = 0, refused = 0;
-	const char *first_error = "";
-
-	set_phase(threads, ENDING);
-	for (int i = 0; i < want.threads; i++) {
+	for (int i = 0; i < want.threads; i++)
 		pthread_join(threads[i].id, NULL);
-		refused += threads[i].refused;
-		if (first_error[0] == '\0')
-			first_error = threads[i].first_error;
-		for (int k = 0; k < threads[i].client_count; k++)
-			still += threads[i].clients[k].state == RESTING || threads[i].clients[k].state == ASKING;
-	}
-	printf("{\"still\":%llu,\"refused\":%llu,\"first_error\":", (unsigned long long)still,
-		(unsigned long long)refused);
-	print_text(first_error);
-	printf("}\n");
-	fflush(stdout);
 }
 
 static void read_usage(struct usage *usage)
 {
 	for (int i = 0; i < want.watched_count; i++)
 		usage[i] = usage_of(want.watched[i]);
-}
-
-/* ---- the command line ---- */
-
-static void usage(void)
-{
-	puts("load: ask questions of a PostgreSQL, and print one line of JSON\n\n"
-	     "  --server PLACE     host:port or the path of a unix socket\n"
-	     "  --mode M           simple extended prepared pipelined connect bulk copy idle hold\n"
-	     "  --clients N --threads N\n"
-	     "  --seconds S        measured, after --warmup S (default 2 after 0.5)\n"
-	     "  --rate R           open loop, R transactions a second in all, latency from the\n"
-	     "                     intended start; default: closed loop\n"
-	     "  --depth K          pipelined: batches in flight (default 8)\n"
-	     "  --megabytes N      bulk, copy: the size of one transaction (default 200)\n"
-	     "  --sql TEXT         the statement (default SELECT 1; bulk: of nullpg's)\n"
-	     "  --user U --database D --password P   (trust, cleartext, md5, SCRAM-SHA-256)\n"
-	     "  --options TEXT --application NAME    sent at startup\n"
-	     "  --source A,B,...   loopback addresses to connect from, in turn\n"
-	     "  --watch PID        report the CPU time and memory of this process (repeatable)\n"
-	     "idle: prints a line when all are in, stays until standard input ends, and prints\n"
-	     "      how many were still connected then\n"
-	     "hold: as idle, but each asks once when it is in (--sql BEGIN: and holds its server)");
-}
-
-static void read_sources(const char *list)
-{
-	while (*list != '\0') {
-		size_t length = strcspn(list, ",");
-		char text[64];
-
-		if (want.source_count == SOURCES_MAX)
-			die("no more than %d sources are used", SOURCES_MAX);
-		snprintf(text, sizeof(text), "%.*s:0", (int)length, list);
-		want.sources[want.source_count++] = place_of(text);
-		list += length + (list[length] == ',');
-	}
-}
-
-static void read_options(int argc, char **argv)
-{
-	static const struct option table[] = {
-		{ "server", required_argument, NULL, 's' },
-		{ "mode", required_argument, NULL, 'm' },
-		{ "clients", required_argument, NULL, 'c' },
-		{ "threads", required_argument, NULL, 't' },
-		{ "seconds", required_argument, NULL, 'T' },
-		{ "warmup", required_argument, NULL, 'w' },
-		{ "rate", required_argument, NULL, 'r' },
-		{ "depth", required_argument, NULL, 'k' },
-		{ "megabytes", required_argument, NULL, 'M' },
-		{ "sql", required_argument, NULL, 'q' },
-		{ "user", required_argument, NULL, 'u' },
-		{ "database", required_argument, NULL, 'd' },
-		{ "password", required_argument, NULL, 'p' },
-		{ "source", required_argument, NULL, 'S' },
-		{ "options", required_argument, NULL, 'o' },
-		{ "application", required_argument, NULL, 'a' },
-		{ "watch", required_argument, NULL, 'W' },
-		{ "help", no_argument, NULL, 'h' },
-		{ 0 },
-	};
-	bool known_server = false;
-	int option;
-
-	while ((option = getopt_long(argc, argv, "", table, NULL)) != -1) {
-		switch (option) {
-		case 's':
-			want.server = place_of(optarg);
-			known_server = true;
-			break;
-		case 'm':
-			for (want.mode = SIMPLE; strcmp(mode_names[want.mode], optarg) != 0; want.mode++)
-				if (want.mode == HOLD)
-					die("there is no mode \"%s\"", optarg);
-			break;
-		case 'c':
-			want.clients = (int)number_of("--clients", optarg, 1, 4000000);
-			break;
-		case 't':
-			want.threads = (int)number_of("--threads", optarg, 1, 64);
-			break;
-		case 'T':
-			want.seconds = real_of("--seconds", optarg);
-			break;
-		case 'w':
-			want.warmup = real_of("--warmup", optarg);
-			break;
-		case 'r':
-			want.rate = real_of("--rate", optarg);
-			break;
-		case 'k':
-			want.depth = (int)number_of("--depth", optarg, 1, DEPTH_MAX);
-			break;
-		case 'M':
-			want.megabytes = (uint64_t)number_of("--megabytes", optarg, 1, 1000000);
-			break;
-		case 'q':
-			want.sql = optarg;
-			break;
-		case 'u':
-			want.user = optarg;
-			break;
-		case 'd':
-			want.database = optarg;
-			break;
-		case 'p':
-			want.password = optarg;
-			break;
-		case 'o':
-			want.options = optarg;
-			break;
-		case 'a':
-			want.application = optarg;
-			break;
-		case 'S':
-			read_sources(optarg);
-			break;
-		case 'W':
-			if (want.watched_count == WATCHED_MAX)
-				die("no more than %d processes are watched", WATCHED_MAX);
-			want.watched[want.watched_count++] = (int)number_of("--watch", optarg, 1, 1 << 30);
-			break;
-		case 'h':
-			usage();
-			exit(0);
-		default:
-			usage();
-			exit(2);
-		}
-	}
-	if (!known_server)
-		die("--server is missing");
-	if (want.mode == PIPELINED && want.depth == 1)
-		want.depth = 8;
-	if (want.mode != PIPELINED && want.depth != 1)
-		die("--depth is for pipelined mode");
-	if (want.rate > 0 && (want.mode == PIPELINED || want.mode == CONNECT || stays()))
-		die("--rate is not for this mode");
-	if (want.threads > want.clients)
-		want.threads = want.clients;
 }
 
 /* Until all are in or refused, or nobody came in for ten seconds: parked clients
@@ -938,6 +520,8 @@ int main(int argc, char **argv)
 		fflush(stdout);
 		while (read(STDIN_FILENO, &byte, 1) > 0)
 			;
+		set_phase(threads, ENDING);
+		join_threads(threads);
 		report_idle(threads);
 		free_threads(threads);
 		return 0;
@@ -952,8 +536,7 @@ int main(int argc, char **argv)
 	set_phase(threads, ENDING);
 	measured = now_ns() - measured;
 	read_usage(after);
-	for (int i = 0; i < want.threads; i++)
-		pthread_join(threads[i].id, NULL);
+	join_threads(threads);
 	report(threads, (double)measured / 1e9, login_seconds, before, after);
 	free_threads(threads);
 	return 0;
