@@ -292,7 +292,8 @@ static void finish_entry(struct channel *channel, const struct track_reply *repl
 		prepared_done(channel->prepared, reply->entry.tag);
 }
 
-static void take_ready(struct channel *channel, const struct track_reply *reply)
+/* How long it took, and what is over with it. */
+static void note_ready(struct channel *channel, const struct track_reply *reply)
 {
 	struct worker *worker = channel->worker;
 	struct pool_view *view = worker->views[channel->pool];
@@ -412,6 +413,69 @@ static void take_own(struct channel *channel, uint32_t tag)
 	}
 }
 
+/* CommandComplete. */
+static enum step take_complete(struct channel *channel, const struct frame *frame, struct span body,
+	const struct track_entry *entry, bool ours)
+{
+	if (entry->kind == TRACK_QUERY && entry->tag == TAG_DEALLOCATE && channel->guest)
+		pending_complete(channel->guest);
+	if (entry->tag == TAG_DEALLOCATE && span_is(span_of(body.at, body.length - 1), "UNLISTEN")) {
+		add_text(&channel->worker->to_client, 'C', "DEALLOCATE");
+		return STEP_DISCARD;
+	}
+	if (ours && entry->kind == TRACK_EXECUTE && entry->tag == TAG_NUMBERS)
+		numbers_discarded(channel);
+	if (ours && entry->kind == TRACK_EXECUTE && entry->tag == TAG_PROOF)
+		numbers_proven(channel);
+	if (tag_may_matter(frame) && !(ours && entry->tag == TAG_CATALOG))
+		take_tag(channel, body, ours);
+	return STEP_FORWARD;
+}
+
+/* A row of what answers a query of ours. False: it is no answer. */
+static bool take_row(struct channel *channel, struct span body, uint32_t tag)
+{
+	switch (tag) {
+	case TAG_CATALOG:
+		catalogs_row(channel, body);
+		return true;
+	case TAG_LOOKUP:
+		lookup_row(channel, body);
+		return true;
+	case TAG_NATURE:
+		suits_row(channel, body);
+		return true;
+	case TAG_PROOF:
+		return numbers_row(channel, body);
+	case TAG_QUESTION:
+		return !channel->remains.asked || remains_row(channel, body);
+	default:
+		return true;
+	}
+}
+
+/* ReadyForQuery. STEP_TAKEN: its client is told that there are no blocks, and that is all. */
+static enum step take_ready(struct channel *channel, struct span body, const struct track_reply *reply, bool ours)
+{
+	enum step step = STEP_FORWARD;
+
+	if (body.length != 1)
+		return breach(channel, "the server sent a broken ReadyForQuery");
+	note_ready(channel, reply);
+	if (!ours && !remains_ready(channel))
+		return breach(channel, "out of memory");
+	if (!ours && (channel->remains.correcting || hearer_keeps_ready(channel)))
+		step = STEP_DISCARD; /* it follows the correction, or what is found out about LISTEN */
+	if (!channel->guest)
+		step = STEP_DISCARD;
+	if (refuses_block(channel)) {
+		guest_complain(channel->guest, SQLSTATE_FEATURE_NOT_SUPPORTED,
+			"transaction blocks not allowed in statement pooling mode", NULL, NULL);
+		return STEP_TAKEN;
+	}
+	return step;
+}
+
 /* One message of the server. `whole` is all of it when wants_whole said so, else what is here. */
 static enum step take_reply(struct channel *channel, struct span whole, struct frame frame)
 {
@@ -453,49 +517,16 @@ static enum step take_reply(struct channel *channel, struct span whole, struct f
 		step = take_error(channel, whole, whole.length == FRAME_HEADER + (size_t)frame.body, &reply);
 		break;
 	case 'C':
-		if (reply.entry.kind == TRACK_QUERY && reply.entry.tag == TAG_DEALLOCATE && channel->guest)
-			pending_complete(channel->guest);
-		if (reply.entry.tag == TAG_DEALLOCATE && span_is(span_of(body.at, body.length - 1), "UNLISTEN")) {
-			add_text(&channel->worker->to_client, 'C', "DEALLOCATE");
-			step = STEP_DISCARD;
-			break;
-		}
-		if (ours && reply.entry.kind == TRACK_EXECUTE && reply.entry.tag == TAG_NUMBERS)
-			numbers_discarded(channel);
-		if (ours && reply.entry.kind == TRACK_EXECUTE && reply.entry.tag == TAG_PROOF)
-			numbers_proven(channel);
-		if (tag_may_matter(&frame) && !(ours && reply.entry.tag == TAG_CATALOG))
-			take_tag(channel, body, ours);
+		step = take_complete(channel, &frame, body, &reply.entry, ours);
 		break;
 	case 'D':
-		if (ours && reply.entry.tag == TAG_CATALOG)
-			catalogs_row(channel, body);
-		else if (ours && reply.entry.tag == TAG_LOOKUP)
-			lookup_row(channel, body);
-		else if (ours && reply.entry.tag == TAG_NATURE)
-			suits_row(channel, body);
-		else if (ours && reply.entry.tag == TAG_PROOF) {
-			if (!numbers_row(channel, body))
-				return breach(channel, "the server gave no answer to a question");
-		} else if (ours && channel->remains.asked && reply.entry.tag == TAG_QUESTION &&
-			!remains_row(channel, body))
+		if (ours && !take_row(channel, body, reply.entry.tag))
 			return breach(channel, "the server gave no answer to a question");
 		break;
 	case 'Z':
-		if (body.length != 1)
-			return breach(channel, "the server sent a broken ReadyForQuery");
-		take_ready(channel, &reply);
-		if (!ours && !remains_ready(channel))
-			return breach(channel, "out of memory");
-		if (!ours && (channel->remains.correcting || hearer_keeps_ready(channel)))
-			step = STEP_DISCARD; /* it follows the correction, or what is found out about LISTEN */
-		if (!channel->guest)
-			step = STEP_DISCARD;
-		if (refuses_block(channel)) {
-			guest_complain(channel->guest, SQLSTATE_FEATURE_NOT_SUPPORTED,
-				"transaction blocks not allowed in statement pooling mode", NULL, NULL);
-			return STEP_TAKEN;
-		}
+		step = take_ready(channel, body, &reply, ours);
+		if (step == STEP_STOP || step == STEP_TAKEN)
+			return step;
 		break;
 	case 'A':
 		step = hearer_notification(channel, whole);
