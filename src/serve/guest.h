@@ -3,8 +3,8 @@
 
 #include "serve/worker.h"
 
-/* What the parts of a client's life share: arrival.c (until it is parked for the first time), guest.c (everything after), waiting.c (what is said to those who wait). Their promises
- * to the rest are in worker.h. */
+/* What the parts of a client's life share: arrival.c (until it is parked for the first time), guest.c (everything after), guest_end.c (its
+ * end), waiting.c (what is said to those who wait). Their promises to the rest are in worker.h. */
 
 /* Tell the core. */
 void guest_step(struct guest *, enum event_kind);
