@@ -1,5 +1,6 @@
 """Connections for replication: PostgreSQL's own programs, a standby and a subscription, through the pooler."""
 import os
+import pathlib
 import signal
 import socket
 import subprocess
@@ -53,7 +54,17 @@ class Replicating(Story):
         return done.stdout.decode()
 
     def _walsenders(self):
-        return int(self.primary.value("SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'walsender'"))
+        """By what PostgreSQL's processes call themselves. In pg_stat_activity is none that was refused at its login, and one that ends has left it before
+        its place of max_wal_senders is free."""
+        postmaster = (self.primary.data / "postmaster.pid").read_text().split()[0]
+        count = 0
+        for process in pathlib.Path("/proc").glob("[0-9]*"):
+            try:
+                if (process / "stat").read_text().rpartition(")")[2].split()[1] == postmaster:
+                    count += b": walsender " in (process / "cmdline").read_bytes()
+            except (FileNotFoundError, ProcessLookupError):
+                pass            # it has ended meanwhile
+        return count
 
 
 class Programs(Replicating):
@@ -274,7 +285,9 @@ class Connections(Replicating):
             one.close()
             wait_until("there is room", lambda: self._walsenders() == 0)
             self.refused(self._replicates, pooler, "true", user="app", sqlstate="42501", says="replication")
+            wait_until("there is room again", lambda: self._walsenders() == 0)
             self._replicates(pooler, "true").close()
+            wait_until("there is room for the next", lambda: self._walsenders() == 0)
             pooler.stop()
 
     def a_server_that_is_not_there_is_told_of(self):
