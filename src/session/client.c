@@ -159,10 +159,17 @@ static enum client_edge settle_proof(struct client *client, enum login_result re
 	return accept_proof(client, out);
 }
 
-static enum client_edge refuse_certificate(struct client *client, struct buf *out)
+/* PgBouncer has one text for all of it, and the reason in its log alone. */
+static enum client_edge refuse_certificate(struct client *client, bool missing, struct buf *out)
 {
-	if (bouncer(client))
-		return refuse(client, out, SQLSTATE_INVALID_AUTHORIZATION, "TLS certificate name mismatch");
+	if (bouncer(client)) {
+		refuse(client, out, SQLSTATE_INVALID_AUTHORIZATION, "certificate authentication failed");
+		add_for_log(client, missing ? " (TLS client certificate required)" : " (TLS certificate name mismatch)");
+		return CLIENT_REFUSED;
+	}
+	if (missing)
+		return refuse(
+			client, out, SQLSTATE_INVALID_AUTHORIZATION, "connection requires a valid client certificate");
 	return refuse(client, out, SQLSTATE_INVALID_AUTHORIZATION,
 		"certificate authentication failed for user \"%.100s\"", client->user);
 }
@@ -196,10 +203,8 @@ static void refuse_by_rule(struct client *client, enum hba_verdict verdict, stru
 	else if (verdict == HBA_REJECT)
 		refuse(client, out, SQLSTATE_INVALID_AUTHORIZATION,
 			bouncer(client) ? "login rejected" : "auth_hba_file rejects %s", who);
-	else if (verdict == HBA_CERTIFICATE_MISSING)
-		refuse(client, out, SQLSTATE_INVALID_AUTHORIZATION, "connection requires a valid client certificate");
-	else if (verdict == HBA_CERTIFICATE_FAILED)
-		refuse_certificate(client, out);
+	else if (verdict == HBA_CERTIFICATE_MISSING || verdict == HBA_CERTIFICATE_FAILED)
+		refuse_certificate(client, verdict == HBA_CERTIFICATE_MISSING, out);
 	else if (verdict == HBA_ROLES_UNKNOWN)
 		refuse_unknown(client, "this user's roles", out);
 	else if (verdict == HBA_HOST_UNKNOWN)
@@ -285,7 +290,7 @@ static enum client_edge choose_proof(struct client *client, struct buf *out)
 		return edge;
 	if (client->method == AUTH_CERT) {
 		if (!client->peer.certificate || !hba_is_named(client->peer.names, client->facts.user))
-			return refuse_certificate(client, out);
+			return refuse_certificate(client, !client->peer.certificate, out);
 		client->method = AUTH_TRUST; /* whoever is not known stays outside */
 	}
 	if (client->method == AUTH_ANY || client->method == AUTH_PAM || client->method == AUTH_LDAP ||

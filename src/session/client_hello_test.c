@@ -70,10 +70,13 @@ static void a_certificate_is_enough_for_who_it_names_and_the_file_knows(void **s
 	} cases[] = {
 		{ "ada", 4, true, MANNER_PGWEIR, "ada", NULL },
 		{ "x\0ada", 6, true, MANNER_PGWEIR, "ada", NULL },
-		{ "ada", 4, false, MANNER_PGWEIR, "ada", "certificate authentication failed for user \"ada\"" },
+		{ "ada", 4, false, MANNER_PGWEIR, "ada", "connection requires a valid client certificate" },
 		{ "ada", 4, true, MANNER_PGWEIR, "boss", "certificate authentication failed for user \"boss\"" },
 		{ "", 0, true, MANNER_PGWEIR, "ada", "certificate authentication failed for user \"ada\"" },
-		{ "ada", 4, true, MANNER_PGBOUNCER, "boss", "TLS certificate name mismatch" },
+		{ "ada", 4, true, MANNER_PGBOUNCER, "boss",
+			"certificate authentication failed (TLS certificate name mismatch)" },
+		{ "ada", 4, false, MANNER_PGBOUNCER, "ada",
+			"certificate authentication failed (TLS client certificate required)" },
 		{ "ghost", 6, true, MANNER_PGWEIR, "ghost",
 			"password authentication failed for user \"ghost\" (auth_file: no such user)" },
 	};
