@@ -164,7 +164,8 @@ static enum client_edge refuse_certificate(struct client *client, bool missing, 
 {
 	if (bouncer(client)) {
 		refuse(client, out, SQLSTATE_INVALID_AUTHORIZATION, "certificate authentication failed");
-		add_for_log(client, missing ? " (TLS client certificate required)" : " (TLS certificate name mismatch)");
+		add_for_log(
+			client, missing ? " (TLS client certificate required)" : " (TLS certificate name mismatch)");
 		return CLIENT_REFUSED;
 	}
 	if (missing)

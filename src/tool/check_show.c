@@ -1,9 +1,11 @@
 #include <stdarg.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/text.h"
 #include "tool/check.h"
 #include "tool/manual.h"
+#include "tool/memory.h"
 #include "tool/table.h"
 
 #define LABEL 14
@@ -13,7 +15,7 @@ static void line(FILE *to, const char *label, const char *format, ...) __attribu
 /* A label and a text of any length. What a file or a server chose as a name is in it, so nothing of it is obeyed. */
 static void line(FILE *to, const char *label, const char *format, ...)
 {
-	char text[1200], shown[2400];
+	char text[1800], shown[3600];
 	va_list arguments;
 
 	va_start(arguments, format);
@@ -90,27 +92,107 @@ static void show_peers(const struct config *c, FILE *to)
 		line(to, "peers", "%s; but without peer_id it is none of them", others);
 }
 
-static void show_entry(const struct config *c, const struct database_settings *d, FILE *to)
+/* Entries of [databases] that say the same but for their names are one line, or a file with a hundred of them could not be read. */
+struct entry {
+	const char *name;
+	char place[600], rules[200];
+};
+
+static void say_place(const struct database_settings *d, char *place, size_t size)
 {
-	struct pool_rules rules;
-	char hosts[400] = "", limits[200] = "";
 	size_t n = 0;
 
-	config_pool_rules(c, d, d->user ? span_text(d->user) : span_of("", 0), &rules);
 	for (size_t i = 0; i < d->host_count; i++)
 		n += text_format(
-			hosts + n, sizeof hosts - n, "%s%s port %d", i ? ", " : "", d->hosts[i].name, d->hosts[i].port);
+			place + n, size - n, "%s%s port %d", i ? ", " : "", d->hosts[i].name, d->hosts[i].port);
 	if (d->host_count > 1)
-		text_format(hosts + n, sizeof hosts - n, " (%s; %s%s)",
+		n += text_format(place + n, size - n, " (%s; %s%s)",
 			d->hosts_stay ? "the one that was good last" : "in turn",
 			d->target == TARGET_ANY ? "any that lets us in" : "wants ",
 			d->target == TARGET_ANY ? "" : target_word(d->target));
+	if (d->dbname && strcmp(d->dbname, d->name) != 0)
+		n += text_format(place + n, size - n, ", there %s", d->dbname);
+	if (d->user)
+		text_format(place + n, size - n, ", always as user %s", d->user);
+}
+
+static void say_rules(const struct config *c, const struct database_settings *d, char *text, size_t size)
+{
+	struct pool_rules rules;
+	size_t n;
+
+	config_pool_rules(c, d, d->user ? span_text(d->user) : span_of("", 0), &rules);
+	if (rules.size > 0)
+		n = text_format(text, size, "%s pooling, %d server%s for each user and %d in reserve",
+			check_mode_name(rules.mode), rules.size, rules.size == 1 ? "" : "s", rules.reserve_size);
+	else
+		n = text_format(
+			text, size, "%s pooling, as many servers as clients ask for", check_mode_name(rules.mode));
 	if (rules.database_connections_max > 0)
-		text_format(
-			limits, sizeof limits, "; %d at most for the whole database", rules.database_connections_max);
-	line(to, "database", "%s at %s%s%s%s%s: %s pooling, %d servers for each user and %d in reserve%s", d->name,
-		hosts, d->dbname ? ", there " : "", d->dbname ? d->dbname : "", d->user ? ", always as user " : "",
-		d->user ? d->user : "", check_mode_name(rules.mode), rules.size, rules.reserve_size, limits);
+		text_format(text + n, size - n, "; %d at most for the whole database", rules.database_connections_max);
+}
+
+/* By what holds for them, then by where they lead. */
+static int compare_entries(const void *left, const void *right)
+{
+	const struct entry *a = left, *b = right;
+	int order = strcmp(a->rules, b->rules);
+
+	if (order == 0)
+		order = strcmp(a->place, b->place);
+	return order ? order : strcmp(a->name, b->name);
+}
+
+/* A few names, and how many more there are. */
+static void list_names(const struct entry *entries, size_t count, char *names, size_t size)
+{
+	enum { SHOWN = 12 };
+	size_t shown = count <= SHOWN + 1 ? count : SHOWN, n = 0;
+
+	for (size_t i = 0; i < shown; i++)
+		n += text_format(names + n, size - n, "%s%s", i ? ", " : "", entries[i].name);
+	if (shown < count)
+		text_format(names + n, size - n, " and %zu more", count - shown);
+}
+
+/* Those of one set of rules. */
+static void show_alike(const struct entry *entries, size_t count, FILE *to)
+{
+	bool one_place = strcmp(entries[0].place, entries[count - 1].place) == 0;
+	char names[900];
+
+	if (!one_place)
+		line(to, "databases", "%s:", entries[0].rules);
+	for (size_t i = 0, next; i < count; i = next) {
+		for (next = i + 1; next < count && strcmp(entries[next].place, entries[i].place) == 0;)
+			next++;
+		list_names(&entries[i], next - i, names, sizeof names);
+		if (one_place)
+			line(to, count > 1 ? "databases" : "database", "%s at %s: %s", names, entries[i].place,
+				entries[i].rules);
+		else
+			line(to, "", "%s at %s", names, entries[i].place);
+	}
+}
+
+static void show_entries(const struct config *c, FILE *to)
+{
+	struct entry *entries = memory_new(c->database_count, sizeof *entries);
+
+	for (size_t i = 0; i < c->database_count; i++) {
+		entries[i].name = c->databases[i].name;
+		say_place(&c->databases[i], entries[i].place, sizeof entries[i].place);
+		say_rules(c, &c->databases[i], entries[i].rules, sizeof entries[i].rules);
+	}
+	qsort(entries, c->database_count, sizeof *entries, compare_entries);
+	for (size_t i = 0, next; i < c->database_count; i = next) {
+		for (next = i + 1; next < c->database_count && strcmp(entries[next].rules, entries[i].rules) == 0;)
+			next++;
+		show_alike(&entries[i], next - i, to);
+	}
+	if (c->database_count == 0)
+		line(to, "database", "none: nobody can connect to anything but the console");
+	free(entries);
 }
 
 static void show_server(const struct server_facts *server, FILE *to)
@@ -136,10 +218,7 @@ void check_show_meaning(const struct doctor_facts *facts, const struct pooler_fi
 	line(to, "TLS", "with clients: %s; with servers: %s", check_sslmode_name(c->client_tls_sslmode),
 		check_sslmode_name(c->server_tls_sslmode));
 	show_peers(c, to);
-	for (size_t i = 0; i < c->database_count; i++)
-		show_entry(c, &c->databases[i], to);
-	if (c->database_count == 0)
-		line(to, "database", "none: nobody can connect to anything but the console");
+	show_entries(c, to);
 	if (c->query_wait_timeout > 0)
 		line(to, "waiting", "a client waits for a server for %.6g s at most",
 			(double)c->query_wait_timeout / 1e6);

@@ -32,6 +32,38 @@ static void entries_count_at_the_server_they_lead_to(void **state)
 	doctor_report_fini(&report);
 }
 
+/* 0 is no limit, and not a small one. */
+static void a_pool_without_a_size_fits_nowhere(void **state)
+{
+	(void)state;
+	ini("default_pool_size = 0\npool_mode = session");
+	server(0);
+	assert_int_equal(look_for("D11")->level, LEVEL_DANGER);
+	assert_non_null(strstr(look_for("D11")->evidence, "No limit says how many servers"));
+	assert_non_null(strstr(look_for("D28")->evidence, "as many sessions as there are clients"));
+	doctor_report_fini(&report);
+}
+
+static void what_each_database_may_have_is_never_said_to_be_none(void **state)
+{
+	char settings[4000] = "default_pool_size = 2\n[databases]\n";
+	size_t n = strlen(settings);
+
+	(void)state;
+	for (int i = 0; i < 60; i++)
+		n += text_format(settings + n, sizeof settings - n, "tenant_%d = host=127.0.0.1\n", i);
+	ini(settings);
+	server(0);
+	assert_non_null(strstr(look_for("D11")->edit, "max_db_connections = 1 for each database"));
+	clear(state);
+	for (int i = 60; i < 99; i++)
+		n += text_format(settings + n, sizeof settings - n, "tenant_%d = host=127.0.0.1\n", i);
+	ini(settings);
+	server(0);
+	assert_non_null(strstr(look_for("D11")->edit, "Not one server for each database"));
+	doctor_report_fini(&report);
+}
+
 /* A hint of an application's own pool is a note. Where its visitors were seen to wait, nobody there is served. */
 static void a_pool_of_the_application_is_a_danger_where_somebody_waits(void **state)
 {
@@ -174,6 +206,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_teardown(an_application_is_counted_by_machine_and_process, clear),
 		cmocka_unit_test_teardown(entries_count_at_the_server_they_lead_to, clear),
+		cmocka_unit_test_teardown(a_pool_without_a_size_fits_nowhere, clear),
+		cmocka_unit_test_teardown(what_each_database_may_have_is_never_said_to_be_none, clear),
 		cmocka_unit_test_teardown(a_pool_of_the_application_is_a_danger_where_somebody_waits, clear),
 		cmocka_unit_test_teardown(danger_comes_first, clear),
 		cmocka_unit_test_teardown(pgweir_takes_what_pgbouncer_refuses, clear),

@@ -39,7 +39,7 @@ static inline struct app_database *app(void)
 static inline struct pooler_file *ini(const char *more)
 {
 	struct pooler_file *file = &facts.files[facts.file_count++];
-	char text[600], error[300];
+	char text[6000], error[300];
 	struct config_source source = { .file = "pgbouncer.ini", .manner = MANNER_PGBOUNCER };
 
 	text_format(text, sizeof text,

@@ -111,10 +111,14 @@ void rule_session_mode(const struct doctor_facts *facts, const struct doctor_rul
 		if (file->config->pool_mode != POOL_SESSION)
 			continue;
 		finding = find(report, rule, LEVEL_WARNING, "%s", file->path);
-		evidence(finding,
-			"pool_mode is session; with default_pool_size = %d, client %d of a user waits until another disconnects.",
-			file->config->default_pool_size,
-			file->config->default_pool_size + file->config->reserve_pool_size + 1);
+		if (file->config->default_pool_size > 0)
+			evidence(finding,
+				"pool_mode is session; with default_pool_size = %d, client %d of a user waits until another disconnects.",
+				file->config->default_pool_size,
+				file->config->default_pool_size + file->config->reserve_pool_size + 1);
+		else
+			evidence(finding,
+				"pool_mode is session; with default_pool_size = 0, PostgreSQL has as many sessions as there are clients.");
 		edit(finding,
 			"%s, [pgbouncer]:  pool_mode = transaction   (LISTEN, session advisory locks and WITH HOLD cursors need an entry of "
 			"their own in [databases] with pool_mode=session)",

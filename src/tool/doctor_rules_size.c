@@ -1,3 +1,4 @@
+#include <limits.h>
 #include <math.h>
 
 #include "base/text.h"
@@ -49,7 +50,7 @@ static bool leads_to(const struct database_settings *database, const struct serv
 	return false;
 }
 
-/* The most servers that a file's pools may have there, with one user for each database that forces none. */
+/* The most servers that a file's pools may have there, with one user for each database that forces none. -1: no limit says how many. */
 static int64_t most_servers(const struct config *config, const struct server_facts *server)
 {
 	int64_t total = 0;
@@ -62,12 +63,24 @@ static int64_t most_servers(const struct config *config, const struct server_fac
 			continue;
 		config_pool_rules(config, &config->databases[i],
 			config->databases[i].user ? span_text(config->databases[i].user) : span_of("", 0), &rules);
-		most = (int64_t)rules.size + rules.reserve_size;
+		most = rules.size > 0 ? (int64_t)rules.size + rules.reserve_size : INT_MAX;
 		if (rules.database_connections_max > 0 && most > rules.database_connections_max)
 			most = rules.database_connections_max;
+		if (most == INT_MAX)
+			return -1;
 		total += most;
 	}
 	return total;
+}
+
+/* How many of max_db_connections each entry that leads there could have. 0: there are more entries than slots. */
+static int share_of(const struct config *config, const struct server_facts *server, int slots, int processes)
+{
+	int64_t entries = 0;
+
+	for (size_t i = 0; i < config->database_count; i++)
+		entries += leads_to(&config->databases[i], server);
+	return entries > 0 && slots > 0 ? (int)(slots / (entries * processes)) : 0;
 }
 
 static bool forces_users(const struct config *config)
@@ -85,16 +98,20 @@ static void look_at_invariant(const struct doctor_facts *facts, const struct poo
 	int direct = server ? count_direct(facts, server) : 0, slots = server ? server_usable(server) - direct : 87;
 	int processes = facts->poolers > 0 ? facts->poolers : 1;
 	int64_t total = most_servers(file->config, server) * processes;
-	bool breaks = total > slots;
+	bool breaks = total < 0 || total > slots;
 	struct finding *finding;
+	int share;
 
 	if (total == 0 || (!server && !breaks))
 		return;
 	finding = find(report, rule, !breaks ? LEVEL_NOTE : server ? LEVEL_DANGER : LEVEL_WARNING, "%s", file->path);
-	evidence(finding, "Its pools may have %lld servers", (long long)total);
+	if (total < 0)
+		evidence(finding, "No limit says how many servers its pools may have (pool_size 0)");
+	else
+		evidence(finding, "Its pools may have %lld servers", (long long)total);
 	if (processes > 1)
 		evidence(finding, " (%d processes)", processes);
-	if (!forces_users(file->config))
+	if (total > 0 && !forces_users(file->config))
 		evidence(finding, ", counting one user for each database");
 	if (server)
 		evidence(finding,
@@ -103,17 +120,22 @@ static void look_at_invariant(const struct doctor_facts *facts, const struct poo
 			direct);
 	else
 		evidence(finding, "; PostgreSQL with its default of max_connections = 100 has 87 usable slots.");
-	if (breaks) {
+	share = share_of(file->config, server, slots, processes);
+	if (breaks && share > 0) {
 		edit(finding,
 			"%s:  max_db_connections = %d for each database, or smaller pools, so that together they stay below %d.",
-			file->path, (int)(slots / (int64_t)(file->config->database_count * (size_t)processes)), slots);
+			file->path, share, slots);
+	} else if (breaks) {
+		edit(finding,
+			"Not one server for each database at a time fits into %d: let databases that are seldom used at once have small pools "
+			"and a short server_idle_timeout, or raise max_connections.",
+			slots);
 	} else {
 		evidence(finding, " It fits%s", forces_users(file->config) ? "." : "; ");
 		if (!forces_users(file->config))
 			evidence(finding, "%lld times as many pools would, one more would not.",
 				(long long)(slots / total));
-		edit(finding, "Nothing. max_db_connections = %d would keep it so when users are added.",
-			(int)(slots / (int64_t)(file->config->database_count * (size_t)processes)));
+		edit(finding, "Nothing. max_db_connections = %d would keep it so when users are added.", share);
 	}
 }
 
@@ -425,7 +447,7 @@ void rule_deadlock_floor(const struct doctor_facts *facts, const struct doctor_r
 			size = file->config->default_pool_size + file->config->reserve_pool_size;
 		struct finding *finding;
 
-		if (size >= floor)
+		if (file->config->default_pool_size <= 0 || size >= floor)
 			continue;
 		finding = find(report, rule, LEVEL_WARNING, "%s", file->path);
 		evidence(finding,

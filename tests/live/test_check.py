@@ -185,6 +185,19 @@ class Check(Story):
         self.assertIn("max_connections 120, 3 reserved", words)
         self.assertIn("client_limit_counts is busy here, as PgBouncer has it: all", words)
 
+    def entries_that_say_the_same_are_one_line(self):
+        tenants = "".join(f"tenant_{n} = host=10.0.0.1\n" for n in range(100, 200))
+        ran = run("check", self._file("default_pool_size = 3\n", tenants + "other = host=10.0.0.2 dbname=shop user=by_password\n"
+                                      "big = host=10.0.0.1 pool_size=0\nsame = host=10.0.0.1 dbname=same pool_size=9\n"), "--offline")
+        words = " ".join(ran.out.split())
+        for says in ("tenant_110, tenant_111 and 88 more at 10.0.0.1 port 5432 ", "other at 10.0.0.2 port 5432, there shop, always as user by_password",
+                     "database big at 10.0.0.1 port 5432: transaction pooling, as many servers as clients ask for",
+                     "database same at 10.0.0.1 port 5432: transaction pooling, 9 servers for each user and 0 in reserve",
+                     "databases transaction pooling, 3 servers for each user and 0 in reserve: "):
+            self.assertIn(says, words)
+        self.assertIn("No limit says how many servers its pools may have", words)
+        self.assertLess(ran.out.split("waiting  ")[0].count("\n"), 25, ran)
+
     def sizes_beyond_the_server_are_danger(self):
         ran = run("check", self._file("default_pool_size = 200\n"))
         self.assertEqual(1, ran.status, ran)
