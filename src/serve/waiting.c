@@ -173,7 +173,8 @@ static size_t describe_bound(const struct wait *wait, char *out, size_t size)
 static void describe_wait(struct guest *guest, char *detail, size_t size, const char **hint)
 {
 	struct wait wait;
-	char longest[40] = "0 ms", many[20] = "All";
+	char longest[40] = "0 ms", many[40];
+	uint32_t servers;
 	size_t length;
 
 	*hint = NULL;
@@ -201,11 +202,16 @@ static void describe_wait(struct guest *guest, char *detail, size_t size, const 
 		return;
 	}
 	if (wait.pool.lent > 0) {
-		if (wait.pool.lent < servers_of(&wait.pool))
-			text_format(many, sizeof many, "%u of", wait.pool.lent);
-		length = text_format(detail, size,
-			"%s %u servers of pool %s/%s are lent, the longest for %s; clients that wait: %u.", many,
-			servers_of(&wait.pool), wait.database, wait.user, longest, wait.pool.waiting);
+		servers = servers_of(&wait.pool);
+		if (wait.pool.lent < servers)
+			text_format(many, sizeof many, "%u of %u servers", wait.pool.lent, servers);
+		else if (servers > 1)
+			text_format(many, sizeof many, "All %u servers", servers);
+		else
+			text_copy(many, sizeof many, "The only server");
+		length = text_format(detail, size, "%s of pool %s/%s %s lent, %sfor %s; clients that wait: %u.", many,
+			wait.database, wait.user, servers > 1 ? "are" : "is", servers > 1 ? "the longest " : "",
+			longest, wait.pool.waiting);
 	} else {
 		length = text_format(detail, size, "Pool %s/%s has no server to lend; clients that wait: %u.",
 			wait.database, wait.user, wait.pool.waiting);
@@ -264,15 +270,30 @@ static enum client_waits waits_for(const struct guest *guest)
 	return waits;
 }
 
+/* Somebody has the servers, or a limit or the console keeps them from being had: the server is not down. */
+static bool servers_are_held(const struct guest *guest)
+{
+	struct wait wait;
+
+	if (!look(guest, &wait) || wait.pool.failing)
+		return false;
+	return wait.paused || wait.suspended || wait.client == WAITS_KEPT ||
+		servers_of(&wait.pool) > wait.pool.dialing ||
+		(wait.reach.servers_most <= 1 && wait.reach.bound != BOUND_NONE && wait.reach.bound != BOUND_SIZE);
+}
+
 void guest_learned_nothing(struct guest *guest)
 {
 	char detail[WAIT_DETAIL] = "No server connection could be made in time for the first login of its kind.";
-	const char *hint = NULL;
+	const char *message = "client_login_timeout (server down)", *hint = NULL;
 
-	/* Else it was lent one, which does not answer. */
-	if (!guest_is_bouncers(guest) && waits_for(guest) != WAITS_NOT)
+	/* Else it was lent one, which does not answer. PgBouncer says of all of it that the server is down. */
+	if (!guest_is_bouncers(guest) && waits_for(guest) != WAITS_NOT) {
 		describe_wait(guest, detail, sizeof detail, &hint);
-	guest_refuse(guest, SQLSTATE_CANNOT_CONNECT_NOW, "client_login_timeout (server down)", detail, hint);
+		if (servers_are_held(guest))
+			message = "client_login_timeout";
+	}
+	guest_refuse(guest, SQLSTATE_CANNOT_CONNECT_NOW, message, detail, hint);
 }
 
 /* Nothing is told of who holds the places: nobody knows yet who asks. */

@@ -74,10 +74,10 @@ class Indistinguishable(Story):
         pooler = self.pooler(settings={"pool_mode": "session", "default_pool_size": 1, "query_wait_timeout": 1})
         pooler.client()
         error = self.refused(wire.Client, pooler.address, says="query_wait_timeout", sqlstate="53300")
-        self.assertIn("All 1 servers", error.detail)
+        self.assertIn("The only server of pool ", error.detail)
         self.assertIn("pool_mode=session", error.hint)
         # Who looks at the log afterwards is told the same.
-        pooler.await_log("pooler error: query_wait_timeout (All 1 servers of pool ")
+        pooler.await_log("pooler error: query_wait_timeout (The only server of pool ")
 
     def a_used_server_shows_no_trace_of_its_last_client(self):
         pooler = self.pooler(settings={"pool_mode": "session", "default_pool_size": 1})
