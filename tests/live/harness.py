@@ -193,7 +193,7 @@ class Postgres:
     def create(self):
         if Postgres.template is None:
             Postgres.template = self._make_template()
-        subprocess.run(["cp", "-a", str(Postgres.template), str(self.data)], check=True, timeout=60)
+        subprocess.run(["cp", "-a", str(Postgres.template), str(self.data)], check=True, timeout=300)
 
     def _make_template(self):
         """initdb, roles and databases once; every cluster starts as a copy."""
@@ -225,7 +225,7 @@ class Postgres:
 
     def _run(self, program, *arguments):
         done = subprocess.run([str(self.programs / program), *map(str, arguments)], stdout=subprocess.PIPE,
-                              stderr=subprocess.STDOUT, timeout=60, cwd="/", **user_options())
+                              stderr=subprocess.STDOUT, timeout=300, cwd="/", **user_options())
         if done.returncode:
             raise SystemExit(f"{program} failed:\n{done.stdout.decode()}")
 
@@ -251,7 +251,7 @@ class Postgres:
                 return True
             except (OSError, wire.Refused, wire.Closed):
                 return False
-        wait_until("PostgreSQL is up", ready, timeout=30)
+        wait_until("PostgreSQL is up", ready, timeout=120)
 
     def stop(self, immediately=True):
         if self.process and self.process.poll() is None:
@@ -488,7 +488,7 @@ class Pooler:
         try:
             code = self.process.wait(timeout)
         except subprocess.TimeoutExpired:
-            raise AssertionError(f"the pooler was still running after {timeout} s") from None
+            raise Vain(f"the pooler was still running after {timeout} s") from None
         self.expect_crash = True
         return code
 
@@ -703,7 +703,7 @@ class Story(unittest.TestCase):
         if failures:
             raise failures[0]
         if any(thread.is_alive() for thread in threads):
-            raise AssertionError(f"still running after {timeout} s")
+            raise Vain(f"still running after {timeout} s")
         return results
 
 

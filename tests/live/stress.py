@@ -7,7 +7,7 @@ import socket
 import subprocess
 import threading
 
-from harness import Ran, Story, free_port, live, wait_until
+from harness import Ran, Story, Vain, free_port, live, wait_until
 
 STATUS = {"fine": 0, "failed": 1, "usage": 2, "not_so": 3, "leak": 4, "interrupted": 130}
 # Rests are short here, and what is opened is few: what leaks does so at once.
@@ -40,7 +40,7 @@ class Stressing(Story):
         except subprocess.TimeoutExpired:
             child.kill()
             out, err = child.communicate()
-            raise AssertionError(f"pgweir stress did not end: {out.decode()[-2000:]} {err.decode()[-2000:]}") from None
+            raise Vain(f"pgweir stress did not end: {out.decode()[-2000:]} {err.decode()[-2000:]}") from None
         return Ran(subprocess.CompletedProcess(child.args, child.returncode, out, err))
 
     def _stress(self, *arguments, timeout=100):

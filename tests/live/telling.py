@@ -7,6 +7,7 @@ order of things is told elsewhere; there only the last two are final."""
 import multiprocessing
 import queue
 import signal
+import subprocess
 import sys
 import time
 import traceback
@@ -49,7 +50,7 @@ class Result(unittest.TestResult):
 def may_be_told_again(kinds):
     if live.sanitized:
         return not any(issubclass(kind, Broken) for kind in kinds)
-    return all(issubclass(kind, (Vain, Late, wire.Late)) for kind in kinds)
+    return all(issubclass(kind, (Vain, Late, wire.Late, subprocess.TimeoutExpired)) for kind in kinds)
 
 
 def run_story(subject, story, name, method):

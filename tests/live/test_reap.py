@@ -70,7 +70,7 @@ class Reaping(Story):
         except subprocess.TimeoutExpired:
             process.kill()
             process.communicate()
-            raise AssertionError(f"pgweir reap did not end within {timeout} s") from None
+            raise harness.Vain(f"pgweir reap did not end within {timeout} s") from None
         return Ran(subprocess.CompletedProcess(process.args, process.returncode, out, err))
 
     def _reap(self, *arguments, **options):

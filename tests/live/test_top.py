@@ -8,7 +8,7 @@ import subprocess
 import termios
 
 import wire
-from harness import Story, free_port, live, takes, user_options, wait_until
+from harness import Story, free_port, live, user_options, wait_until
 from terminal import Terminal
 from wire import Client, query
 
@@ -116,7 +116,6 @@ class Top(Story):
         terminal.shows("REAP CLIENT", "ended: idle in transaction")
         wait_until("its lease is over", lambda: "held_by_me" not in str(pooler.show("LEASES")))
 
-    @takes(20)
     def small_terminals_get_words_and_a_resize_is_followed(self):
         pooler, *_ = self._busy()
         terminal = self._terminal(self._console(pooler), width=20, height=12)
@@ -184,7 +183,6 @@ class Top(Story):
         terminal.keys("Escape", "/", "Escape", "/", "waiter", "Enter", "Enter")
         terminal.shows(f"it waits for a lock of process {holder.pid}", "0 wait for its locks")
 
-    @takes(15)
     def a_session_of_a_bare_postgresql_is_ended_by_the_guards_of_reap(self):
         pg = self.postgres(max_connections=20)
         url = f"postgresql://postgres@127.0.0.1:{pg.port}/postgres"
