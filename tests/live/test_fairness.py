@@ -168,13 +168,15 @@ class Limits(Story):
         self.assertEqual("served", others[1].reply().value)
 
     def a_client_beyond_max_origin_servers_is_told_why_it_waits(self):
-        pooler = self.pooler(settings={"default_pool_size": 2, "max_origin_servers": 1, "query_wait_timeout": 2})
+        pooler = self.pooler(settings={"default_pool_size": 2, "max_origin_servers": 1})
         holder, waits, small = pooler.client(parameters=GREEDY), pooler.client(parameters=GREEDY), None
         holder.begin()
         for beside in (False, True):                            # be there a server that rests, or none
             if beside:
                 waits, small = pooler.client(parameters=GREEDY), pooler.client(parameters=SMALL)
+                pooler.console().query("SET query_wait_timeout = 30")
                 small.value("SELECT 1")
+            pooler.console().query("SET query_wait_timeout = 2")
             waits.send(query("SELECT 1"))
             error, = waits.expect_closed()
             self.assertEqual(("53300", "query_wait_timeout"), (error.sqlstate, error.message))
@@ -201,8 +203,9 @@ class Limits(Story):
         self.assertEqual("1", results[0].value("SELECT 1"))
 
     def a_login_that_waits_for_max_origin_clients_ends_with_client_login_timeout(self):
-        pooler = self.pooler(settings={"max_origin_clients": 1, "client_login_timeout": 2})
+        pooler = self.pooler(settings={"max_origin_clients": 1})
         kept = pooler.client(parameters=GREEDY)
+        pooler.console().query("SET client_login_timeout = 2")
         error = self.refused(pooler.client, parameters=GREEDY, says="client_login_timeout", sqlstate="57P03")
         self.assertIn("max_origin_clients", error.fields["D"])
         self.assertNotIn("max_client_conn", error.fields["D"])

@@ -226,7 +226,7 @@ class The_ledger(Story):
         wait_until("they end", lambda: len(re.findall(r"leak ended: .* lasted_s=\d+ name=", pooler.log())) == 2)
 
     def what_goes_on_without_its_client_is_told(self):
-        pooler = self.pooler(settings={**QUICK, "default_pool_size": 4, "query_wait_timeout": 2, "query_wait_notify": 0})
+        pooler = self.pooler(settings={**QUICK, "default_pool_size": 4, "query_wait_notify": 0})
         waiter = pooler.client(parameters={"application_name": "waiter"})
         waiter.value("SELECT 1")
         self._origin(pooler, "waiter", transactions=1)          # what was there before anybody looked is not news
@@ -234,12 +234,13 @@ class The_ledger(Story):
         locker.value("SELECT pg_advisory_lock(7)")
         for number in range(3):
             rude = pooler.client(parameters={"application_name": "rude"})
-            rude.send(query("DO $$BEGIN PERFORM pg_sleep(12); END$$"))
+            rude.send(query("DO $$BEGIN PERFORM pg_sleep(60); END$$"))
             # The locker may still be asked for what it holds: only this one's own lease tells that it runs.
             wait_until("it runs", lambda: ("rude", "executing") in
                        [(row["application_name"], row["state"]) for row in pooler.show("LEASES")])
             rude.drop()
             wait_until("it runs alone", lambda number=number: int(pooler.pool()["sv_tested"]) == number + 1)
+        pooler.console().query("SET query_wait_timeout = 2")
         waiter.send(query("SELECT 1"))
         error, = waiter.expect_closed()
         self.assertIn("1 of 4 servers of pool app/app are lent", error.detail)

@@ -434,9 +434,10 @@ class Timeouts(Story):
         self.assertEqual(["COMMIT"], mine.query("COMMIT").tags)
 
     def server_idle_timeout_closes_the_idle(self):
-        pooler = self.pooler(settings={"server_idle_timeout": 1})
+        pooler = self.pooler()
         pooler.client().value("SELECT 1")
         self.assertEqual(1, self.pg.backends("app"))
+        pooler.console().query("SET server_idle_timeout = 1")
         wait_until("no server is left", lambda: self.pg.backends("app") == 0)
         self.assertEqual("1", pooler.client().value("SELECT 1"))
 

@@ -71,8 +71,9 @@ class Indistinguishable(Story):
 
     @on("pgweir")
     def a_login_that_waits_too_long_is_told_who_holds_the_servers(self):
-        pooler = self.pooler(settings={"pool_mode": "session", "default_pool_size": 1, "query_wait_timeout": 1})
+        pooler = self.pooler(settings={"pool_mode": "session", "default_pool_size": 1})
         pooler.client()
+        pooler.console().query("SET query_wait_timeout = 1")
         error = self.refused(wire.Client, pooler.address, says="query_wait_timeout", sqlstate="53300")
         self.assertIn("The only server of pool ", error.detail)
         self.assertIn("pool_mode=session", error.hint)

@@ -149,8 +149,8 @@ class Servers(Story):
     def abandoned_query_finish_lets_a_reading_query_run_to_its_end(self):
         pooler = self.pooler(settings={"default_pool_size": 1, "abandoned_query": "finish"})
         client = pooler.client()
-        client.send(query("SELECT pg_sleep(2.5)"))
-        active = lambda: self.pg.backends("app", extra="AND state = 'active' AND query LIKE 'SELECT pg_sleep(2.5)%'")
+        client.send(query("SELECT pg_sleep(4.5)"))
+        active = lambda: self.pg.backends("app", extra="AND state = 'active' AND query LIKE 'SELECT pg_sleep(4.5)%'")
         wait_until("it runs", lambda: active() == 1)
         client.vanish()
         time.sleep(1)
