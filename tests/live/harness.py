@@ -336,7 +336,9 @@ class Peak:
 
     def _sample(self):
         try:
-            while not self.ending.is_set():
+            ended = False
+            while not ended:
+                ended = self.ending.is_set()        # once more then: a thread that got no turn has seen nothing of what is still there
                 now = int(self.admin.value(f"SELECT count(*) FROM pg_stat_activity WHERE {self.where}"))
                 self.value = max(self.value, now)
                 self.samples += 1
