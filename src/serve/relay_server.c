@@ -420,7 +420,8 @@ static enum step take_complete(struct channel *channel, const struct frame *fram
 	if (entry->kind == TRACK_QUERY && entry->tag == TAG_DEALLOCATE && channel->guest)
 		pending_complete(channel->guest);
 	if (entry->tag == TAG_DEALLOCATE && span_is(span_of(body.at, body.length - 1), "UNLISTEN")) {
-		add_text(&channel->worker->to_client, 'C', "DEALLOCATE");
+		if (channel->forward)
+			add_text(&channel->worker->to_client, 'C', "DEALLOCATE");
 		return STEP_DISCARD;
 	}
 	if (ours && entry->kind == TRACK_EXECUTE && entry->tag == TAG_NUMBERS)

@@ -618,6 +618,20 @@ class Prepared(Story):
         self.assertEqual(["DEALLOCATE"], client.reply().tags)
         self.assertEqual(["DEALLOCATE"], client.reply().tags)
 
+    @on("pgweir")
+    def who_leaves_behind_a_deallocate_takes_nobody_along(self):
+        """The server has forgotten the statement, so another text was sent for the client's, and its answer comes when the client is gone."""
+        pooler = self.pooler(settings={"default_pool_size": 1})
+        gone, other = pooler.client(), pooler.client()
+        gone.prepare("mine", "SELECT 1")
+        other.query("DEALLOCATE ALL")
+        with Gate(self.pg) as gate:
+            gone.send(query(f"SELECT {gate.passing}"), query("DEALLOCATE mine"))
+            gate.await_waiting(1)
+            gone.drop()
+            wait_until("it is known to be gone", lambda: len([row for row in pooler.show("CLIENTS") if row["user"] == "app"]) == 1)
+        self.assertEqual("1", other.value("SELECT 1"))
+
     @on("pgweir", "direct")
     def what_uses_a_name_behind_deallocate_all_finds_it_gone(self):
         """All in one send: nothing is known of the answer yet when the name is used again."""
