@@ -241,6 +241,7 @@ void channel_part(struct channel *channel)
 		if (!channel->learning && !channel->checking)
 			meter_add(&channel_view(channel)->times.lease, channel->worker->now - channel->lent_since);
 		guest->cut_short = channel->body_left > 0 && channel->forward;
+		channel->forward = false; /* what is still to come of it is for nobody */
 		/* Its long statements are there under its own names: nobody else may find them. */
 		channel->broken = channel->broken || guest->long_names;
 		guest->long_names = guest->unnamed_long = false;
@@ -540,8 +541,8 @@ static void settle_lease(struct channel *channel)
 	}
 	if ((channel->session && !channel->leaving) || !track_idle(&channel->track) || channel->unprepared)
 		return;
-	/* The rest of a message it is sending must not end up with somebody else. */
-	if (guest->body_left > 0 && !guest->discarding)
+	/* The rest of a message it is sending must not end up with somebody else, nor be missing in one that it is sent. */
+	if ((guest->body_left > 0 && !guest->discarding) || (channel->body_left > 0 && channel->forward))
 		return;
 	if (channel->leaving) {
 		end_session(channel, channel->leaving);

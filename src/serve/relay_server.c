@@ -577,6 +577,8 @@ size_t relay_server(struct channel *channel, struct span in)
 			channel->body_left -= (uint32_t)n;
 			in = span_skip(in, n);
 			relay_answer_fakes(channel);
+			/* A notice behind ReadyForQuery: the lease waited for its end. */
+			ready = ready || (channel->body_left == 0 && track_idle(&channel->track));
 			continue;
 		}
 		switch (frame_peek(in, &frame)) {

@@ -45,15 +45,36 @@ class Liar:
                 peer.sendall(b"N")
                 peer.recv(4096)
             peer.sendall(self.login)
-            said = peer.recv(4096)
-            if said:
-                peer.sendall(self.more(said) if callable(self.more) else self.more)
-            peer.shutdown(socket.SHUT_WR)
-            while peer.recv(65536):
-                pass
+            self._talk(peer)
+
+    def _talk(self, peer):
+        said = peer.recv(4096)
+        if said:
+            peer.sendall(self.more(said) if callable(self.more) else self.more)
+        peer.shutdown(socket.SHUT_WR)
+        while peer.recv(65536):
+            pass
 
     def stop(self):
         self.door.close()
+
+
+class Halfway(Liar):
+    """Answers each query. Behind the first answer it begins a warning, which it ends when `rest` is set."""
+    warning = message(b"N", b"SWARNING\0C01000\0M" + b"w" * 300 + b"\0\0")
+    answer = message(b"C", b"SELECT 0\0") + READY
+
+    def __init__(self):
+        super().__init__(WELCOME)
+        self.rest = threading.Event()
+
+    def _talk(self, peer):
+        if peer.recv(4096):
+            peer.sendall(self.answer + self.warning[:100])
+        if self.rest.wait(30):
+            peer.sendall(self.warning[100:])
+        while peer.recv(4096) not in (b"", wire.TERMINATE):
+            peer.sendall(self.answer)
 
 
 def challenge(salt=base64.b64encode(b"salt" * 4).decode(), count="4096", longer=""):
@@ -143,3 +164,22 @@ class Hostile(Story):
         self.assertGreater(liar.met, 1)
         self.assertLess(liar.met, 50)       # with pauses that begin at 100 ms and grow; it was a thousand in a second
         self.assertEqual("1", pooler.client().value("SELECT 1"))
+
+    def what_it_begins_to_say_to_one_is_not_ended_to_another(self):
+        for leaves in (False, True):
+            with self.subTest(leaves=leaves):
+                liar = Halfway()
+                self.addCleanup(liar.stop)
+                pooler = self._pooler(liar, default_pool_size=1)
+                first, second = (Client(pooler.address, user="app", database="bad") for _ in range(2))
+                first.send(query("SELECT 1"))
+                first.read_to(b"Z")
+                if leaves:
+                    first.drop()
+                    wait_until("it is known to be gone", lambda: len([row for row in pooler.show("CLIENTS") if row["database"] == "bad"]) == 1)
+                second.send(query("SELECT 2"))
+                wait_until("the other has the server, or waits for it", lambda: pooler.pool("app", "bad")["cl_active" if leaves else "cl_waiting"] == 1)
+                liar.rest.set()
+                self.assertEqual("CZ", second.reply().kinds)
+                if not leaves:
+                    self.assertEqual((b"N", Halfway.warning[5:]), first.read())
