@@ -4,7 +4,7 @@
  *      ^                          |
  *      +-- CREATE or ALTER is sent: unknown until its transaction is over and the catalogue was read after that
  *
- * A reading counts only if the version is still the one it began with. A lease that looked at its statements while nothing was known, or
+ * A reading counts only if the version is still the one it began with, and one that was interrupted not at all. A lease that looked at its statements while nothing was known, or
  * with an earlier version than that at its end (its statement may have waited for the lock that the ALTER held), is blind: it reads for
  * itself, and then asks about everything. When it may not read, since somebody is still changing things or too much was read of late, its server is
  * cleaned before anybody else has it. */
@@ -24,6 +24,7 @@
 #define READ_BURST SECOND_US        /* after changes: as much at once, */
 #define READ_BUSY  10               /* and then for this part of the time */
 #define READ_LOST  (60 * SECOND_US) /* whoever began has not ended: somebody else may */
+#define READ_LIMIT (20 * SECOND_US) /* what the query allows itself (session/catalog_query.c) */
 
 struct catalog_place {
 	atomic_uint version;
@@ -313,15 +314,23 @@ void catalogs_row(struct channel *channel, struct span body)
 		reading->failed = true;
 }
 
+/* A cancel or a lock_timeout of who had the server: the next one may read it. Its own limit says that nobody can. */
+static bool was_interrupted(const struct channel *channel)
+{
+	return channel->setup_failed && channel->worker->now < channel->remains.reading.since + READ_LIMIT &&
+		(strcmp(channel->sqlstate, SQLSTATE_QUERY_CANCELED) == 0 ||
+			strcmp(channel->sqlstate, SQLSTATE_LOCK_NOT_AVAILABLE) == 0);
+}
+
 /* Put what was read in its place. True: it failed for the first time. */
-static bool enter(struct catalog_place *place, struct catalog_reading *reading, time_us now)
+static bool enter(struct catalog_place *place, struct catalog_reading *reading, bool interrupted, time_us now)
 {
 	time_us took = now - reading->since;
 	bool complain = false;
 
 	place->reading = false;
 	place->spent += took;
-	if (reading->version != atomic_load(&place->version))
+	if (interrupted || reading->version != atomic_load(&place->version))
 		return false;
 	place->again = now + (took * READ_SHARE > READ_EVERY ? took * READ_SHARE : READ_EVERY);
 	if (reading->failed) {
@@ -355,7 +364,7 @@ void catalogs_answered(struct channel *channel)
 	check(reading->catalog && view->place);
 	reading->failed = reading->failed || channel->setup_failed;
 	lock_take(house->catalogs->lock);
-	complain = enter(view->place, reading, channel->worker->now);
+	complain = enter(view->place, reading, was_interrupted(channel), channel->worker->now);
 	lock_drop(house->catalogs->lock);
 	if (complain)
 		channel_log(channel, LOG_WARNING,

@@ -521,7 +521,8 @@ bool guest_cancel(
 	}
 	if (guest->state != GUEST_LENT || track_quiet(&channel->track))
 		return false;
-	if (channel->track.count == 1 && (channel->remains.asked || channel->remains.correcting))
+	if (channel->track.count == 1 &&
+		(channel->remains.asked || channel->remains.correcting || channel->remains.reading.catalog))
 		return false; /* only a question of ours is running: the client's own is answered */
 	if (!channel->setting && !channel->telling)
 		return errand_send(channel, asker);

@@ -3,7 +3,7 @@ what is theirs and see nothing of others', exactly as in test_transparency, whos
 import time
 
 import wire
-from harness import helper, live, on, wait_until
+from harness import Story, helper, live, on, wait_until
 from test_transparency import Transparent
 from wire import SYNC, bind, close, execute, parse
 
@@ -241,3 +241,45 @@ class Unreadable(Hidden):
                 self.assertEqual("2", other.value("SELECT 2"))
         self.assertEqual(1, self.proxy.log().count("the catalogue could not be read"))
         self.proxy.await_log("permission denied for table pg_trigger")
+
+
+class Interrupted(Story):
+    kinds = ("pgweir",)
+
+    def what_interrupts_who_reads_the_catalogue_hides_no_trigger(self):
+        """That it could not be read says nothing about what is in it. Here it waits for a lock behind the answer to what changed it."""
+        database = self.postgres(max_connections=40)
+        admin = database.admin("app")
+        self.addCleanup(admin.close)
+        for statement in (TRIGGER, "ALTER FUNCTION noted OWNER TO app", "CREATE TABLE later (t text)", "ALTER TABLE later OWNER TO app"):
+            admin.query(statement)
+        proxy = self.pooler(pg=database, settings={"default_pool_size": 1})
+        impatient, canceling = proxy.client(parameters={"options": "-c lock_timeout=300ms"}), proxy.client()
+        other, third = proxy.client(), proxy.client()
+        self.assertEqual("300ms", impatient.value("SHOW lock_timeout"))
+
+        def lock():
+            admin.query("BEGIN")
+            admin.query("LOCK TABLE pg_policy IN ACCESS EXCLUSIVE MODE")
+
+        def reads():
+            return admin.value("SELECT count(*) FROM pg_locks WHERE relation = 'pg_policy'::regclass AND NOT granted") == "1"
+
+        lock()
+        impatient.query("CREATE TRIGGER noted AFTER INSERT ON later FOR EACH ROW EXECUTE FUNCTION noted()")
+        impatient.close()
+        self.assertEqual("1", other.value("SELECT 1"))      # on the only server, so that the reading is over
+        admin.query("COMMIT")
+        other.query("INSERT INTO later VALUES ('others')")
+        self.assertFalse(third.value("SELECT current_setting('app.tenant', true)"))
+        self.assertEqual("others", other.value("SELECT current_setting('app.tenant', true)"))
+
+        lock()
+        canceling.query("CREATE OR REPLACE TRIGGER noted AFTER INSERT ON later FOR EACH ROW EXECUTE FUNCTION noted()")
+        wait_until("the catalogue is being read", reads)
+        canceling.cancel()
+        proxy.show("SERVERS")
+        self.assertTrue(reads())
+        admin.query("COMMIT")
+        canceling.close()
+        self.assertEqual("1", third.value("SELECT 1"))
