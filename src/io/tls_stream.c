@@ -328,13 +328,14 @@ static void take_answer(struct stream *s, const uint8_t *bytes, ssize_t n)
 {
 	struct tls *tls = s->tls;
 
+	/* Its words follow, in plain text, so that anybody could have put them there. */
+	if (bytes[0] == 'E')
+		tls_break_off(s, EPROTO, "the server answered the SSL request with an error");
 	/* Bytes behind the answer were sent by somebody who did not wait for our handshake (CVE-2021-23222). */
-	if (n > 1)
+	else if (n > 1)
 		tls_break_off(s, EPROTO, "the server sent bytes in plain text behind its answer to the SSL request");
 	else if (bytes[0] == 'S')
 		tls->phase = TLS_SHAKES;
-	else if (bytes[0] == 'E')
-		tls_break_off(s, EPROTO, "the server answered the SSL request with an error");
 	else if (bytes[0] != 'N')
 		tls_break_off(s, EPROTO, "the server answered the SSL request with something that is no answer");
 	else if (!tls->optional)

@@ -116,6 +116,7 @@ static void answers_that_are_no_yes_end_the_dial(void **state)
 		{ "NX", "in plain text behind its answer" },
 		{ "S\26\3\3\0\5hello", "in plain text behind its answer" },
 		{ "", "instead of answering" },
+		{ "Ecould not fork new process for connection\n", "with an error" },
 	};
 
 	(void)state;
