@@ -287,7 +287,8 @@ void lookup_ask(struct guest *guest, enum lookup_kind kind)
 		roles = entry->roles ? roles_keep(entry->roles) : NULL;
 	} else if (entry && entry->asked) {
 		waits = entry_add_waiting(entry, guest_ref(guest));
-	} else if (asking && extras && lookups->asked < ASKED_MOST && (entry || (entry = entry_make(lookups, scope, user)))) {
+	} else if (asking && extras && lookups->asked < ASKED_MOST &&
+		(entry || (entry = entry_make(lookups, scope, user)))) {
 		link_remove(&entry->age);
 		entry->asked = true;
 		entry->generation = worker->generation;
