@@ -4,8 +4,8 @@
 #include "serve/worker.h"
 #include "wire/frame.h"
 
-/* What the parts of the relay share: relay_client.c (bytes of clients), relay_names.c (their prepared statements), relay_server.c
- * (bytes of servers). The relay's own promise to the rest is in worker.h. */
+/* What the parts of the relay share: relay_client.c (bytes of clients), relay_names.c and relay_unnamed.c (their prepared statements),
+ * relay_owed.c (what servers owe), relay_server.c (bytes of servers). The relay's own promise to the rest is in worker.h. */
 
 /* Messages up to this length are waited for in the read buffer. */
 #define WHOLE_MAX (LOOP_READ / 2)
@@ -87,6 +87,13 @@ size_t relay_put_off(struct guest *, struct span in);
 
 /* Before the first statement of a lease: BEGIN, if it was put off. False: memory refused. */
 bool relay_begin(struct channel *);
+
+/* The unnamed statement: whether what it is depends on the answer to an earlier batch; see to it that the server has it when the next message
+ * arrives there (False: the client was ended); and a Parse or Close of it. */
+bool unnamed_is_unsure(const struct guest *);
+bool unnamed_ensure(struct guest *);
+enum step unnamed_parse(struct guest *, struct span in, struct frame);
+enum step unnamed_close(struct guest *);
 
 /* A message that changes the unnamed statement (tag TAG_UNNAMED, or a Query) was read by the server, or it was not. */
 void relay_unnamed_done(struct channel *, bool read);

@@ -1,93 +1,13 @@
-/* A client's prepared statements, named and unnamed, on whichever server it is lent.
+/* A client's prepared statements on whichever server it is lent; the unnamed one is in relay_unnamed.c.
  *
  *   Parse "q1"  -> statement 7 (text and types)    -> Parse "PGWEIR_7", or nothing where the server has it (a fake ParseComplete)
  *   Bind "q1"   -> [Parse "PGWEIR_7" of our own,]  -> Bind "PGWEIR_7"
  *   Close "q1"  -> the name is forgotten           -> nothing (a fake CloseComplete); the server keeps it for others
  *
  * A name changes when the server has answered, or when the fake's turn has come: until then it is pending (relay_pending.c). */
-#include <stdlib.h>
-
-#include "base/check.h"
 #include "base/reader.h"
-#include "base/text.h"
 #include "serve/extras.h"
 #include "serve/relay.h"
-
-uint8_t *relay_header(uint8_t *at, char type, size_t body)
-{
-	uint32_t length = (uint32_t)body + 4;
-
-	*at++ = (uint8_t)type;
-	*at++ = (uint8_t)(length >> 24);
-	*at++ = (uint8_t)(length >> 16);
-	*at++ = (uint8_t)(length >> 8);
-	*at++ = (uint8_t)length;
-	return at;
-}
-
-void relay_empty(struct outbox *o, char type)
-{
-	relay_header(outbox_room(o, FRAME_HEADER), type, 0);
-}
-struct pool_view *guest_view(const struct guest *guest)
-{
-	return guest->worker->views[guest->pool];
-}
-
-bool relay_shares_statements(const struct guest *guest)
-{
-	return relay_moves(guest) && guest->worker->config->max_prepared_statements > 0;
-}
-
-bool relay_owe(struct guest *guest, enum track_kind kind, unsigned flags, uint32_t tag)
-{
-	struct channel *channel = guest->channel;
-	struct track_entry dropped;
-
-	if (!track_push(&channel->track, kind, flags, tag)) {
-		guest_complain(guest, SQLSTATE_PROGRAM_LIMIT, "too many requests are waiting for their answers",
-			"More messages were sent than this pooler keeps account of.",
-			"Read the results of a pipeline before sending more.");
-		return false;
-	}
-	/* While the server skips to the next Sync nothing of it is read. */
-	while (track_dropped(&channel->track, &dropped))
-		relay_undo(channel, &dropped);
-	relay_answer_fakes(channel);
-	return true;
-}
-
-void relay_answer_fakes(struct channel *channel)
-{
-	struct track_entry fake;
-
-	/* Not in the middle of a message. */
-	while (channel->body_left == 0 && track_fake(&channel->track, &fake)) {
-		if (!channel->guest)
-			continue;
-		relay_empty(&channel->worker->to_client, fake.kind == TRACK_PARSE ? '1' : '3');
-		if (fake.flags & TRACK_NAMES)
-			pending_done(channel->guest, true);
-	}
-}
-
-/* The replies to requests sent from here on belong to the answer of this request. */
-void relay_note_request(struct guest *guest)
-{
-	struct channel *channel = guest->channel;
-
-	guest->requested = guest->worker->now;
-	habits_ask(guest);
-	if (channel->query_since == 0)
-		channel->query_since = guest->worker->now;
-	if (channel->transaction_since == 0)
-		channel->transaction_since = guest->worker->now;
-}
-
-bool relay_moves(const struct guest *guest)
-{
-	return guest->channel ? !guest->channel->session : guest_view(guest)->rules.mode != POOL_SESSION;
-}
 
 /* NULL: the one that is there for the sake of an error. */
 static size_t name_on_server(const struct guest *guest, const struct statement *statement, char out[STATEMENT_NAME])
@@ -159,225 +79,10 @@ static bool ensure_prepared(struct guest *guest, struct statement *statement)
 	return send_parse(guest, statement, TRACK_OURS);
 }
 
-/* ---- the unnamed statement ----
- *
- * It lives until the next unnamed Parse or simple Query, also across Sync: a client may Parse, Sync, and Bind later (Go's lib/pq does
- * so for every query with arguments). By then it may hold another server, where the unnamed statement is somebody else's. So its text
- * is kept, and sent again when it is used on a server that had it from nobody or from another. Once the server has read any change to
- * it in this lease (channel->unnamed is READY), it has what the client believes, whatever follows. */
-
-/* The server will have what the guest believes, if it reads the message that is sent now. */
-static void unnamed_sent(struct channel *channel)
-{
-	if (channel->track.skipping)
-		return;
-	channel->unnamed_batch = channel->batch;
-	channel->unnamed_owed++;
-}
-
-void relay_unnamed_done(struct channel *channel, bool read)
-{
-	if (channel->unnamed_owed > 0)
-		channel->unnamed_owed--;
-	if (read)
-		channel->unnamed = PREPARED_READY;
-	if (channel->guest && channel->guest->names_held)
-		pending_resume(channel->guest);
-}
-
-/* What the unnamed statement is depends on the answer to an earlier batch. */
-static bool is_unnamed_unsure(const struct guest *guest)
-{
-	const struct channel *channel = guest->channel;
-
-	if (!relay_moves(guest) || guest->unnamed_long || channel->unnamed == PREPARED_READY)
-		return false;
-	return channel->unnamed_owed > 0 ? channel->unnamed_batch != channel->batch
-					 : pending_unsure(guest, span_of("", 0));
-}
-
-static void end_long(struct guest *guest)
-{
-	guest->unnamed_long = guest->deallocates = false;
-	guest->channel->pinned = guest->long_names;
-}
-
-/* The unnamed statement becomes `after`, once the server has read the message that is owed next. At the front of a batch nothing can skip
- * that, and a failure leaves none: see relay_undo. */
-static bool change_unnamed(struct guest *guest, struct statement *after, unsigned *flags)
-{
-	end_long(guest);
-	*flags = 0;
-	if (track_quiet(&guest->channel->track) && pending_is_none(guest)) {
-		statement_drop(guest->unnamed);
-		guest->unnamed = after ? statement_keep(after) : NULL;
-		return true;
-	}
-	*flags = TRACK_NAMES;
-	return pending_add(guest, span_of("", 0), after);
-}
-
-bool relay_owe_query(struct guest *guest, enum query_ends ends, struct span ended)
-{
-	unsigned flags = 0;
-
-	if (ends != QUERY_ENDS_NONE) {
-		end_long(guest);
-		flags = TRACK_NAMES;
-		if (!pending_add_end(guest, ends == QUERY_ENDS_ALL ? PENDING_QUERY_ALL : PENDING_QUERY, ended))
-			return false;
-	} else if (relay_moves(guest) && (guest->unnamed || !pending_is_none(guest))) {
-		if (!change_unnamed(guest, NULL, &flags))
-			return false;
-	} else if (relay_moves(guest)) {
-		end_long(guest);
-	}
-	if (!relay_owe(guest, TRACK_QUERY, flags, ends == QUERY_ENDS_ONE ? TAG_DEALLOCATE : 0))
-		return false;
-	/* It is a batch of its own: what follows may not count on it. */
-	guest->channel->batch++;
-	return true;
-}
-
-void relay_note_bound(struct guest *guest, struct span portal, struct statement *statement)
-{
-	struct channel *channel = guest->channel;
-	bool ends = guest->unnamed_long || (statement && (statement_marks(statement) & LOOK_PREPARE));
-
-	if (!relay_shares_statements(guest))
-		return;
-	if (guest->unnamed_long || (statement && (statement_marks(statement) & LOOK_INSERT)))
-		channel->may_copy = true;
-	if (portal.length == 0)
-		channel->unnamed_portal_ends = ends;
-	else if (ends)
-		channel->portals_end = true;
-}
-
-bool relay_owe_execute(struct guest *guest, bool unnamed_portal)
-{
-	struct channel *channel = guest->channel;
-	bool ends = unnamed_portal ? channel->unnamed_portal_ends : channel->portals_end;
-
-	if (ends && !pending_add_end(guest, PENDING_ALL, span_of("", 0)))
-		return false;
-	return relay_owe(guest, TRACK_EXECUTE, ends ? TRACK_NAMES : 0, guest->deallocates ? TAG_DEALLOCATE : 0);
-}
-
-static bool ensure_unnamed(struct guest *guest)
-{
-	struct channel *channel = guest->channel;
-	struct outbox *o = &guest->worker->to_server;
-	struct statement *statement = guest->unnamed;
-	uint8_t *at;
-
-	if (!relay_moves(guest) || guest->unnamed_long || channel->unnamed == PREPARED_READY ||
-		channel->unnamed_owed > 0)
-		return true;
-	if (statement) {
-		if (!relay_owe(guest, TRACK_PARSE, TRACK_OURS, TAG_UNNAMED))
-			return false;
-		at = relay_header(outbox_room(o, FRAME_HEADER + 1), 'P', 1 + statement->tail_length);
-		*at = 0;
-		/* Copied: the client may give it up before this is sent. */
-		outbox_copy(o, statement->tail, statement->tail_length);
-	} else {
-		/* It has none: away with the stranger's, and PostgreSQL will say that there is none. */
-		if (!relay_owe(guest, TRACK_CLOSE, TRACK_OURS, TAG_UNNAMED))
-			return false;
-		at = relay_header(outbox_room(o, FRAME_HEADER + 2), 'C', 2);
-		at[0] = 'S';
-		at[1] = 0;
-	}
-	unnamed_sent(channel);
-	return true;
-}
-
-/* A Parse of the client's own is sent as its unnamed statement. */
-static bool owe_unnamed(struct guest *guest, unsigned flags)
-{
-	if (!relay_owe(guest, TRACK_PARSE, flags, TAG_UNNAMED))
-		return false;
-	unnamed_sent(guest->channel);
-	return true;
-}
-
 /* What a Parse says behind its name, or as much of it as is here. */
 static void say_tail(struct guest *guest, const uint8_t *tail, size_t length)
 {
 	habits_say(guest->channel, tail, length);
-}
-
-/* DEALLOCATE of a shared statement by an unnamed Parse: see relay_deallocate.c. */
-static enum step parse_deallocate(struct guest *guest, struct statement *statement, struct span name)
-{
-	struct outbox *o = &guest->worker->to_server;
-	char text[80];
-	size_t length;
-	unsigned flags;
-	uint8_t *at;
-
-	relay_deallocate_text(guest, statement, text);
-	length = strlen(text) + 1;
-	names_remove(&guest->names, name);
-	relay_note_request(guest);
-	if (!change_unnamed(guest, NULL, &flags) || !owe_unnamed(guest, flags))
-		return STEP_STOP;
-	guest->deallocates = true;
-	at = relay_header(outbox_room(o, FRAME_HEADER + 1 + length + 2), 'P', 1 + length + 2);
-	*at++ = 0;
-	memcpy(at, text, length);
-	memset(at + length, 0, 2);
-	return STEP_TAKEN;
-}
-
-static enum step parse_unnamed(struct guest *guest, struct span in, struct frame frame)
-{
-	size_t total = FRAME_HEADER + (size_t)frame.body;
-	struct statement *statement;
-	struct span name, tail;
-	unsigned flags = 0;
-	bool changed;
-
-	if (frame.body > guest->worker->config->statement_text_max) {
-		if (!change_unnamed(guest, NULL, &flags))
-			return STEP_STOP;
-		guest->unnamed_long = true;
-		guest->channel->pinned = true;
-		remains_mark(guest->channel, LOOK_UNKNOWN | LOOK_UNNAMED);
-	} else {
-		if (in.length < total)
-			return total <= WHOLE_MAX ? STEP_WAIT : STEP_COLLECT;
-		if (message_read_parse(span_of(in.at + FRAME_HEADER, frame.body), &name, &tail) &&
-			relay_shares_statements(guest)) {
-			struct span text = span_of(tail.at, strlen((const char *)tail.at)), ended_name;
-
-			if (relay_deallocates(guest, text, &ended_name)) {
-				struct statement *ended = pending_get(guest, ended_name);
-
-				if (pending_unsure(guest, ended_name))
-					return pending_hold(guest);
-				if (ended)
-					return parse_deallocate(guest, ended, ended_name);
-			}
-		}
-		if (message_read_parse(span_of(in.at + FRAME_HEADER, frame.body), &name, &tail)) {
-			say_tail(guest, tail.at, tail.length);
-			statement = statement_take(guest->worker->house->statements, tail, NULL, 0);
-			if (!statement) {
-				guest_complain(guest, SQLSTATE_OUT_OF_MEMORY, "out of memory", NULL, NULL);
-				return STEP_STOP;
-			}
-			changed = change_unnamed(guest, statement, &flags);
-			statement_drop(statement);
-			if (!changed)
-				return STEP_STOP;
-		} else if (!change_unnamed(guest, NULL, &flags)) {
-			return STEP_STOP;
-		}
-	}
-	relay_note_request(guest);
-	return owe_unnamed(guest, flags) ? STEP_FORWARD : STEP_STOP;
 }
 
 /* More statements than the server is to keep: close those used longest ago. At the front of a batch, where no error can make the server
@@ -606,7 +311,7 @@ enum step relay_parse(struct guest *guest, struct span in, struct frame frame)
 	if (relay_moves(guest) && frame.body > 0 && in.length == FRAME_HEADER)
 		return STEP_WAIT;
 	if (relay_moves(guest) && frame.body > 0 && in.at[FRAME_HEADER] == 0)
-		return parse_unnamed(guest, in, frame);
+		return unnamed_parse(guest, in, frame);
 	if (!relay_shares_statements(guest) || frame.body == 0) {
 		size_t here = in.length < total ? in.length - FRAME_HEADER : frame.body;
 		const uint8_t *zero = here > 0 ? memchr(in.at + FRAME_HEADER, 0, here) : NULL;
@@ -656,7 +361,7 @@ enum step relay_bind(struct guest *guest, struct span in, struct frame frame)
 			return STEP_WAIT;
 		name = span_of(NULL, 0); /* broken: PostgreSQL says so */
 	}
-	if (name.length > 0 ? pending_unsure(guest, name) : is_unnamed_unsure(guest))
+	if (name.length > 0 ? pending_unsure(guest, name) : unnamed_is_unsure(guest))
 		return pending_hold(guest);
 	guest_view(guest)->stats.binds++;
 	relay_note_request(guest);
@@ -667,7 +372,7 @@ enum step relay_bind(struct guest *guest, struct span in, struct frame frame)
 		step = name.length == 0 ? pending_look_unnamed(guest, values) : AHEAD_GO;
 		if (step != AHEAD_GO)
 			return relay_step(step);
-		if (name.length == 0 && !ensure_unnamed(guest))
+		if (name.length == 0 && !unnamed_ensure(guest))
 			return STEP_STOP;
 		relay_note_bound(guest, portal, name.length == 0 ? pending_get(guest, name) : NULL);
 		if (statement || guest->unnamed_long || (name.length > 0 && !relay_shares_statements(guest)))
@@ -715,7 +420,6 @@ enum step relay_target(struct guest *guest, struct span in, struct frame frame)
 	char server_name[STATEMENT_NAME], kind;
 	struct span name;
 	enum track_kind owed;
-	unsigned flags;
 	uint8_t *at;
 
 	if (in.length < total && total <= WHOLE_MAX)
@@ -724,7 +428,7 @@ enum step relay_target(struct guest *guest, struct span in, struct frame frame)
 		kind = 'P';
 		name = span_of(NULL, 0);
 	}
-	if (kind == 'S' && (name.length > 0 ? pending_unsure(guest, name) : describe && is_unnamed_unsure(guest)))
+	if (kind == 'S' && (name.length > 0 ? pending_unsure(guest, name) : describe && unnamed_is_unsure(guest)))
 		return pending_hold(guest);
 	relay_note_request(guest);
 	owed = !describe ? TRACK_CLOSE : kind == 'S' ? TRACK_DESCRIBE_STATEMENT : TRACK_DESCRIBE_PORTAL;
@@ -742,14 +446,10 @@ enum step relay_target(struct guest *guest, struct span in, struct frame frame)
 				return answer_close(guest, 0);
 		}
 		if (kind == 'S' && name.length == 0) {
-			if (describe && !ensure_unnamed(guest))
+			if (describe && !unnamed_ensure(guest))
 				return STEP_STOP;
-			if (!describe && relay_moves(guest)) {
-				if (!change_unnamed(guest, NULL, &flags) || !relay_owe(guest, owed, flags, TAG_UNNAMED))
-					return STEP_STOP;
-				unnamed_sent(guest->channel);
-				return STEP_FORWARD;
-			}
+			if (!describe && relay_moves(guest))
+				return unnamed_close(guest);
 		}
 		return relay_owe(guest, owed, 0, 0) ? STEP_FORWARD : STEP_STOP;
 	}

@@ -22,13 +22,9 @@
  * Here a statement is looked at, and the lease ends; remains_question.c asks, remains_reset.c leads a RESET to the client's own values. */
 #include "serve/remains.h"
 
-#include <stdlib.h>
-
-#include "base/check.h"
 #include "base/text.h"
 #include "serve/catalogs.h"
 #include "serve/channel.h"
-#include "serve/hearers.h"
 #include "serve/relay.h"
 #include "serve/remains_parts.h"
 

@@ -7,7 +7,6 @@
 #include "serve/catalogs.h"
 #include "serve/channel.h"
 #include "serve/hearers.h"
-#include "serve/relay.h"
 #include "serve/remains_parts.h"
 
 bool remains_learn_base(struct channel *channel)

@@ -1,0 +1,201 @@
+/* A client's unnamed statement.
+ *
+ * It lives until the next unnamed Parse or simple Query, also across Sync: a client may Parse, Sync, and Bind later (Go's lib/pq does
+ * so for every query with arguments). By then it may hold another server, where the unnamed statement is somebody else's. So its text
+ * is kept, and sent again when it is used on a server that had it from nobody or from another. Once the server has read any change to
+ * it in this lease (channel->unnamed is READY), it has what the client believes, whatever follows. */
+#include <string.h>
+
+#include "serve/relay.h"
+
+/* The server will have what the guest believes, if it reads the message that is sent now. */
+static void unnamed_sent(struct channel *channel)
+{
+	if (channel->track.skipping)
+		return;
+	channel->unnamed_batch = channel->batch;
+	channel->unnamed_owed++;
+}
+
+void relay_unnamed_done(struct channel *channel, bool read)
+{
+	if (channel->unnamed_owed > 0)
+		channel->unnamed_owed--;
+	if (read)
+		channel->unnamed = PREPARED_READY;
+	if (channel->guest && channel->guest->names_held)
+		pending_resume(channel->guest);
+}
+
+bool unnamed_is_unsure(const struct guest *guest)
+{
+	const struct channel *channel = guest->channel;
+
+	if (!relay_moves(guest) || guest->unnamed_long || channel->unnamed == PREPARED_READY)
+		return false;
+	return channel->unnamed_owed > 0 ? channel->unnamed_batch != channel->batch
+					 : pending_unsure(guest, span_of("", 0));
+}
+
+static void end_long(struct guest *guest)
+{
+	guest->unnamed_long = guest->deallocates = false;
+	guest->channel->pinned = guest->long_names;
+}
+
+/* The unnamed statement becomes `after`, once the server has read the message that is owed next. At the front of a batch nothing can skip
+ * that, and a failure leaves none: see relay_undo. */
+static bool change_unnamed(struct guest *guest, struct statement *after, unsigned *flags)
+{
+	end_long(guest);
+	*flags = 0;
+	if (track_quiet(&guest->channel->track) && pending_is_none(guest)) {
+		statement_drop(guest->unnamed);
+		guest->unnamed = after ? statement_keep(after) : NULL;
+		return true;
+	}
+	*flags = TRACK_NAMES;
+	return pending_add(guest, span_of("", 0), after);
+}
+
+bool relay_owe_query(struct guest *guest, enum query_ends ends, struct span ended)
+{
+	unsigned flags = 0;
+
+	if (ends != QUERY_ENDS_NONE) {
+		end_long(guest);
+		flags = TRACK_NAMES;
+		if (!pending_add_end(guest, ends == QUERY_ENDS_ALL ? PENDING_QUERY_ALL : PENDING_QUERY, ended))
+			return false;
+	} else if (relay_moves(guest) && (guest->unnamed || !pending_is_none(guest))) {
+		if (!change_unnamed(guest, NULL, &flags))
+			return false;
+	} else if (relay_moves(guest)) {
+		end_long(guest);
+	}
+	if (!relay_owe(guest, TRACK_QUERY, flags, ends == QUERY_ENDS_ONE ? TAG_DEALLOCATE : 0))
+		return false;
+	/* It is a batch of its own: what follows may not count on it. */
+	guest->channel->batch++;
+	return true;
+}
+
+bool unnamed_ensure(struct guest *guest)
+{
+	struct channel *channel = guest->channel;
+	struct outbox *o = &guest->worker->to_server;
+	struct statement *statement = guest->unnamed;
+	uint8_t *at;
+
+	if (!relay_moves(guest) || guest->unnamed_long || channel->unnamed == PREPARED_READY ||
+		channel->unnamed_owed > 0)
+		return true;
+	if (statement) {
+		if (!relay_owe(guest, TRACK_PARSE, TRACK_OURS, TAG_UNNAMED))
+			return false;
+		at = relay_header(outbox_room(o, FRAME_HEADER + 1), 'P', 1 + statement->tail_length);
+		*at = 0;
+		/* Copied: the client may give it up before this is sent. */
+		outbox_copy(o, statement->tail, statement->tail_length);
+	} else {
+		/* It has none: away with the stranger's, and PostgreSQL will say that there is none. */
+		if (!relay_owe(guest, TRACK_CLOSE, TRACK_OURS, TAG_UNNAMED))
+			return false;
+		at = relay_header(outbox_room(o, FRAME_HEADER + 2), 'C', 2);
+		at[0] = 'S';
+		at[1] = 0;
+	}
+	unnamed_sent(channel);
+	return true;
+}
+
+/* A Parse of the client's own is sent as its unnamed statement. */
+static bool owe_unnamed(struct guest *guest, unsigned flags)
+{
+	if (!relay_owe(guest, TRACK_PARSE, flags, TAG_UNNAMED))
+		return false;
+	unnamed_sent(guest->channel);
+	return true;
+}
+
+/* DEALLOCATE of a shared statement by an unnamed Parse: see relay_deallocate.c. */
+static enum step parse_deallocate(struct guest *guest, struct statement *statement, struct span name)
+{
+	struct outbox *o = &guest->worker->to_server;
+	char text[80];
+	size_t length;
+	unsigned flags;
+	uint8_t *at;
+
+	relay_deallocate_text(guest, statement, text);
+	length = strlen(text) + 1;
+	names_remove(&guest->names, name);
+	relay_note_request(guest);
+	if (!change_unnamed(guest, NULL, &flags) || !owe_unnamed(guest, flags))
+		return STEP_STOP;
+	guest->deallocates = true;
+	at = relay_header(outbox_room(o, FRAME_HEADER + 1 + length + 2), 'P', 1 + length + 2);
+	*at++ = 0;
+	memcpy(at, text, length);
+	memset(at + length, 0, 2);
+	return STEP_TAKEN;
+}
+
+enum step unnamed_parse(struct guest *guest, struct span in, struct frame frame)
+{
+	size_t total = FRAME_HEADER + (size_t)frame.body;
+	struct statement *statement;
+	struct span name, tail;
+	unsigned flags = 0;
+	bool changed;
+
+	if (frame.body > guest->worker->config->statement_text_max) {
+		if (!change_unnamed(guest, NULL, &flags))
+			return STEP_STOP;
+		guest->unnamed_long = true;
+		guest->channel->pinned = true;
+		remains_mark(guest->channel, LOOK_UNKNOWN | LOOK_UNNAMED);
+	} else {
+		if (in.length < total)
+			return total <= WHOLE_MAX ? STEP_WAIT : STEP_COLLECT;
+		if (message_read_parse(span_of(in.at + FRAME_HEADER, frame.body), &name, &tail) &&
+			relay_shares_statements(guest)) {
+			struct span text = span_of(tail.at, strlen((const char *)tail.at)), ended_name;
+
+			if (relay_deallocates(guest, text, &ended_name)) {
+				struct statement *ended = pending_get(guest, ended_name);
+
+				if (pending_unsure(guest, ended_name))
+					return pending_hold(guest);
+				if (ended)
+					return parse_deallocate(guest, ended, ended_name);
+			}
+		}
+		if (message_read_parse(span_of(in.at + FRAME_HEADER, frame.body), &name, &tail)) {
+			habits_say(guest->channel, tail.at, tail.length);
+			statement = statement_take(guest->worker->house->statements, tail, NULL, 0);
+			if (!statement) {
+				guest_complain(guest, SQLSTATE_OUT_OF_MEMORY, "out of memory", NULL, NULL);
+				return STEP_STOP;
+			}
+			changed = change_unnamed(guest, statement, &flags);
+			statement_drop(statement);
+			if (!changed)
+				return STEP_STOP;
+		} else if (!change_unnamed(guest, NULL, &flags)) {
+			return STEP_STOP;
+		}
+	}
+	relay_note_request(guest);
+	return owe_unnamed(guest, flags) ? STEP_FORWARD : STEP_STOP;
+}
+
+enum step unnamed_close(struct guest *guest)
+{
+	unsigned flags;
+
+	if (!change_unnamed(guest, NULL, &flags) || !relay_owe(guest, TRACK_CLOSE, flags, TAG_UNNAMED))
+		return STEP_STOP;
+	unnamed_sent(guest->channel);
+	return STEP_FORWARD;
+}
