@@ -56,24 +56,17 @@ static enum ear_edge take_message(struct ear_talk *talk, char type, struct span 
 enum ear_edge ear_take(struct ear_talk *talk, struct span bytes, size_t *used)
 {
 	enum ear_edge edge = EAR_MORE;
+	enum frame_result found;
+	const char *problem;
 	struct frame frame;
 	size_t length;
 
 	*used = 0;
 	while (edge == EAR_MORE) {
-		switch (frame_peek(bytes, &frame)) {
-		case FRAME_MORE:
-			return EAR_MORE;
-		case FRAME_BAD:
-			return broken(talk, "the server does not speak PostgreSQL's protocol");
-		case FRAME_HERE:
-			break;
-		}
-		length = FRAME_HEADER + (size_t)frame.body;
-		if (length > MESSAGE_MAX)
-			return broken(talk, "the server sent a message that is too long");
-		if (bytes.length < length)
-			return EAR_MORE;
+		found = frame_whole(bytes, MESSAGE_MAX - FRAME_HEADER, &frame, &problem);
+		if (found != FRAME_HERE)
+			return found == FRAME_MORE ? EAR_MORE : broken(talk, problem);
+		length = FRAME_HEADER + frame.body;
 		edge = take_message(talk, frame.type, span_of(bytes.at, length));
 		*used += length;
 		bytes = span_skip(bytes, length);

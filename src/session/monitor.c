@@ -273,24 +273,17 @@ static enum monitor_edge take_message(struct reading *reading, char type, struct
 enum monitor_edge monitor_take(struct reading *reading, struct span bytes, size_t *used)
 {
 	enum monitor_edge edge = MONITOR_MORE;
+	enum frame_result found;
+	const char *problem;
 	struct frame frame;
 
 	*used = 0;
 	while (edge == MONITOR_MORE) {
 		if (reading->part == MONITOR_PARTS)
 			return broken(reading, "the server spoke without being asked");
-		switch (frame_peek(bytes, &frame)) {
-		case FRAME_MORE:
-			return MONITOR_MORE;
-		case FRAME_BAD:
-			return broken(reading, "the server does not speak PostgreSQL's protocol");
-		case FRAME_HERE:
-			break;
-		}
-		if (frame.body > MESSAGE_MAX)
-			return broken(reading, "the server sent a message that is too long");
-		if (bytes.length < FRAME_HEADER + (size_t)frame.body)
-			return MONITOR_MORE;
+		found = frame_whole(bytes, MESSAGE_MAX, &frame, &problem);
+		if (found != FRAME_HERE)
+			return found == FRAME_MORE ? MONITOR_MORE : broken(reading, problem);
 		edge = take_message(reading, frame.type, span_of(bytes.at + FRAME_HEADER, frame.body));
 		*used += FRAME_HEADER + frame.body;
 		bytes = span_skip(bytes, FRAME_HEADER + frame.body);

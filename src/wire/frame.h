@@ -29,4 +29,21 @@ static inline enum frame_result frame_peek(struct span bytes, struct frame *out)
 	return FRAME_HERE;
 }
 
+/* The whole message at the front of `bytes`, which one of our servers says. MORE: not all of it is here. BAD: `problem` says why there will be
+ * none, as where its body is longer than `most`. */
+static inline enum frame_result frame_whole(struct span bytes, uint32_t most, struct frame *out, const char **problem)
+{
+	enum frame_result result = frame_peek(bytes, out);
+
+	if (result == FRAME_BAD) {
+		*problem = "the server does not speak PostgreSQL's protocol";
+	} else if (result == FRAME_HERE && out->body > most) {
+		*problem = "the server sent a message that is too long";
+		result = FRAME_BAD;
+	} else if (result == FRAME_HERE && bytes.length - FRAME_HEADER < out->body) {
+		result = FRAME_MORE;
+	}
+	return result;
+}
+
 #endif

@@ -38,11 +38,35 @@ static void a_length_that_cannot_be_is_bad(void **state)
 	assert_int_equal(f.body, 0x01020300);
 }
 
+static enum frame_result whole(const char *bytes, size_t n, uint32_t most, const char **problem)
+{
+	struct frame f;
+
+	return frame_whole(span_of(bytes, n), most, &f, problem);
+}
+
+static void a_message_is_taken_when_all_of_it_is_here(void **state)
+{
+	const char *problem = NULL;
+
+	(void)state;
+	for (size_t n = 0; n < 8; n++)
+		assert_int_equal(whole("Q\0\0\0\7abc", n, 3, &problem), FRAME_MORE);
+	assert_int_equal(whole("Q\0\0\0\7abc", 8, 3, &problem), FRAME_HERE);
+	assert_int_equal(whole("Q\0\0\0\7abcZ", 9, 3, &problem), FRAME_HERE);
+	assert_null(problem);
+	assert_int_equal(whole("Q\0\0\0\7", 5, 2, &problem), FRAME_BAD); /* nobody waits for the rest */
+	assert_string_equal(problem, "the server sent a message that is too long");
+	assert_int_equal(whole("Q\0\0\0\3", 5, 2, &problem), FRAME_BAD);
+	assert_string_equal(problem, "the server does not speak PostgreSQL's protocol");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_header_needs_five_bytes),
 		cmocka_unit_test(a_length_that_cannot_be_is_bad),
+		cmocka_unit_test(a_message_is_taken_when_all_of_it_is_here),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
