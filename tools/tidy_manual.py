@@ -1,4 +1,4 @@
-"""Rules of tools/tidy about the manual: every verdict has its cure there, every error its row.
+"""Rules of tools/tidy about the manual: every verdict has its cure there, every error its row, every file its place on the map.
 
 Both read the code's own tables and calls, so that a new verdict or a new error without a word in doc/ fails the build's tests.
 """
@@ -164,6 +164,18 @@ def every_verdict_has_its_cure(tree, layers):
             yield f"src/tool/stress_verdict.c: {kind} has no row in doc/stress.md"
         elif len(cells(row.group(0))) < 3 or not cells(row.group(0))[2]:
             yield f"doc/stress.md: {kind} does not say what to do"
+
+
+def every_file_of_serve_is_on_the_map(tree, layers):
+    """The table of ARCHITECTURE.md has each of them, and none that is no more."""
+    del layers
+    there = {match.group(1) for name in tree.text if (match := re.match(r"src/serve/(\w+)\.c$", name))}
+    rows = tree.text.get("ARCHITECTURE.md", "").partition("## The files of `serve`")[2].partition("\n## ")[0]
+    named = {name for row in rows.split("\n") if row.startswith("| `") for name in re.findall(r"`(\w+)`", cells(row)[0])}
+    for name in sorted(there - named if named else ()):
+        yield f"ARCHITECTURE.md: src/serve/{name}.c has no row among the files of serve"
+    for name in sorted(named - there):
+        yield f"ARCHITECTURE.md: `{name}` is no file of serve"
 
 
 def every_plant_follows_its_source(tree, layers):

@@ -12,7 +12,7 @@
 enum letter_kind {
 	LETTER_CLIENT,    /* a new connection for this worker */
 	LETTER_EFFECT,    /* perform this */
-	LETTER_SERVER,    /* a server that was asked for: see serve/link.c */
+	LETTER_SERVER,    /* a server that was asked for: see serve/channel.c */
 	LETTER_CANCEL,    /* a cancel request for one of this worker's clients */
 	LETTER_CONFIG,    /* a new configuration is in force */
 	LETTER_RESOLVE,   /* the answer of a name lookup (struct resolve_letter) */
