@@ -314,10 +314,14 @@ void catalogs_row(struct channel *channel, struct span body)
 		reading->failed = true;
 }
 
-/* A cancel or a lock_timeout of who had the server: the next one may read it. Its own limit says that nobody can. */
+/* A cancel or a lock_timeout of who had the server, or no memory here: the next one may read it. Its own limit says that nobody can. */
 static bool was_interrupted(const struct channel *channel)
 {
-	return channel->setup_failed && channel->worker->now < channel->remains.reading.since + READ_LIMIT &&
+	const struct catalog_reading *reading = &channel->remains.reading;
+
+	if (!channel->setup_failed)
+		return catalog_refused(reading->catalog);
+	return channel->worker->now < reading->since + READ_LIMIT &&
 		(strcmp(channel->sqlstate, SQLSTATE_QUERY_CANCELED) == 0 ||
 			strcmp(channel->sqlstate, SQLSTATE_LOCK_NOT_AVAILABLE) == 0);
 }

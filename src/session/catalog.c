@@ -23,6 +23,7 @@ struct catalog {
 	struct entry *table;
 	uint32_t capacity, count;
 	bool hides, overflows;              /* some name leaves something; not all names are here */
+	bool refused;                       /* memory was: some name is missing */
 	uint32_t always, writing, commands; /* whatever the names are */
 	char (*settings)[LOOK_NAME_BYTES];
 	uint32_t setting_count;
@@ -57,6 +58,11 @@ void catalog_drop(struct catalog *catalog)
 	free(catalog->table);
 	free(catalog->settings);
 	free(catalog);
+}
+
+bool catalog_refused(const struct catalog *catalog)
+{
+	return catalog->refused;
 }
 
 uint32_t catalog_id(const struct catalog *catalog)
@@ -125,8 +131,10 @@ static bool grow(struct catalog *catalog)
 	if (catalog->count * 2 < catalog->capacity)
 		return true;
 	grown.table = calloc(grown.capacity, sizeof *grown.table);
-	if (!grown.table)
+	if (!grown.table) {
+		catalog->refused = true;
 		return false;
+	}
 	for (i = 0; i < catalog->capacity; i++)
 		if (catalog->table[i].name[0])
 			*find(&grown, span_text(catalog->table[i].name)) = catalog->table[i];
@@ -171,8 +179,10 @@ static bool add_setting(struct catalog *catalog, struct span name)
 	if (catalog->setting_count == LOOK_NAMES)
 		return true;
 	grown = realloc(catalog->settings, (catalog->setting_count + 1) * sizeof *catalog->settings);
-	if (!grown)
+	if (!grown) {
+		catalog->refused = true;
 		return false;
+	}
 	catalog->settings = grown;
 	copy_name(catalog->settings[catalog->setting_count++], name);
 	return true;

@@ -17,6 +17,7 @@ struct catalog *catalog_new(void);
 
 /* The body of a DataRow. False: it is not what was asked for, or memory was refused. */
 bool catalog_row(struct catalog *, struct span body);
+bool catalog_refused(const struct catalog *); /* memory was: something is missing */
 
 struct catalog *catalog_keep(struct catalog *);
 void catalog_drop(struct catalog *);                                /* NULL is fine */
