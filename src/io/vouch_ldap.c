@@ -100,6 +100,9 @@ static bool find(struct vouch_letter *letter, LDAP *ldap, char *name, size_t siz
 		return false;
 	result = ldap_search_ext_s(ldap, d->base, d->scope, filter, none, 0, NULL, NULL, &limit, 2, &answer);
 	count = answer ? ldap_count_entries(ldap, answer) : 0;
+	/* It has more than it may tell. */
+	if (result == LDAP_SIZELIMIT_EXCEEDED)
+		count = 2;
 	if (result != LDAP_SUCCESS && result != LDAP_SIZELIMIT_EXCEEDED) {
 		explain(letter, ldap, "search", result);
 	} else if (count != 1) {

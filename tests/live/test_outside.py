@@ -26,6 +26,12 @@ objectClass: person
 cn: app
 sn: app
 userPassword: one
+
+dn: cn=namesake,dc=test
+objectClass: person
+cn: namesake
+sn: app
+userPassword: one
 """
 
 
@@ -76,7 +82,7 @@ class By_a_directory(Story):
         (folder / "data").mkdir()
         (folder / "slapd.conf").write_text(
             "include /etc/ldap/schema/core.schema\nmodulepath /usr/lib/ldap\nmoduleload back_mdb\n"
-            f"pidfile {folder}/pid\n{more}database mdb\nmaxsize 10485760\nsuffix dc=test\nrootdn cn=root,dc=test\nrootpw root\n"
+            f"pidfile {folder}/pid\nsizelimit 1\n{more}database mdb\nmaxsize 10485760\nsuffix dc=test\nrootdn cn=root,dc=test\nrootpw root\n"
             f"directory {folder}/data\naccess to attrs=userPassword by anonymous auth by * none\naccess to * by * read\n")
         (folder / "people").write_text(PEOPLE)
         subprocess.run(["/usr/sbin/slapadd", "-f", folder / "slapd.conf", "-l", folder / "people"], check=True,
@@ -130,6 +136,10 @@ class By_a_directory(Story):
         self.use(pooler, {"auth_ldap_options": at + "ldapbasedn=dc=test ldapsearchattribute=cn"})
         self.judge(pooler)
         pooler.await_log("the search found no entry of the user")
+        # The directory tells of no more than one.
+        self.use(pooler, {"auth_ldap_options": at + "ldapbasedn=dc=test ldapsearchattribute=sn"})
+        self.refused(pooler.client, password="one", sqlstate="28P01")
+        pooler.await_log("the search found more than one entry of the user")
         self.use(pooler, {}, f"host all all all ldap ldapurl=ldap://127.0.0.1:{port}/dc=test?cn?sub\n")
         self.judge(pooler)
 
