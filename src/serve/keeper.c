@@ -134,6 +134,8 @@ static void leave(struct keeper *keeper)
 	struct house *house = keeper->house;
 	struct letter_reply *reply;
 
+	if (atomic_load(&house->stopping))
+		return;
 	if (keeper->successor && forerunner_is_shut(house) && !atomic_exchange(&house->taken_over, true)) {
 		web_stop(&keeper->web); /* its port is the successor's now */
 		log_line(LOG_LOG,
@@ -157,8 +159,12 @@ static void leave(struct keeper *keeper)
 
 static void take_command(struct keeper *keeper, const struct letter_command *command)
 {
-	struct letter_reply *reply = reply_to(command->asker);
+	struct letter_reply *reply;
 
+	/* It came too late: its console is gone, and nobody reads the workers' mail any more. */
+	if (atomic_load(&keeper->house->stopping))
+		return;
+	reply = reply_to(command->asker);
 	switch (command->command) {
 	case COMMAND_RELOAD:
 		reply->ok = reload(keeper->setup, keeper->house, reply->problem, sizeof reply->problem);

@@ -6,7 +6,7 @@ import threading
 import time
 
 import wire
-from harness import Pooler, Story, live, on, wait_until
+from harness import Pooler, Story, free_port, live, on, wait_until
 from wire import Client, SYNC, batch, parse, query
 
 BOTH = ("pgweir", "pgbouncer")
@@ -486,10 +486,16 @@ class Ending(Story):
 
     @on("pgweir")
     def sigquit_ends_at_once_with_zero(self):
-        pooler = self.pooler()
+        """Whatever else is asked for just then: each command of these comes when the one before it is done."""
+        pooler = self.pooler(settings={"http_listen": f"127.0.0.1:{free_port()}", "workers": 2})
         pooler.client().begin()
+        consoles = [pooler.console() for _ in range(4)]
+        for console in consoles:
+            console.send(*[query("SET default_pool_size = 5")] * 1000)
+        for console in consoles:
+            console.reply()
         pooler.process.send_signal(signal.SIGQUIT)
-        self.assertEqual(0, pooler.wait())
+        self.assertEqual(0, pooler.wait(), pooler.log()[-2000:])
 
     def usr1_pauses_and_usr2_resumes(self):
         pooler = self.pooler()
