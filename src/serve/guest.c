@@ -18,6 +18,7 @@
 
 #include "base/check.h"
 #include "base/text.h"
+#include "serve/channel.h"
 #include "serve/extras.h"
 #include "serve/guest.h"
 #include "serve/hearers.h"
@@ -513,10 +514,16 @@ bool guest_cancel(
 		desk_cancel(guest);
 		return false;
 	}
-	if (guest->state == GUEST_WAITING && !channel) {
+	if (guest->state == GUEST_WAITING) {
 		/* In a transaction that has failed, and to a Sync, PostgreSQL would have answered at once, and a cancel come too late. */
-		if (guest->begun != BEGUN_FAILED && !guest->only_syncs)
-			cancel_waiting(guest);
+		if (guest->begun == BEGUN_FAILED || guest->only_syncs)
+			return false;
+		/* Nobody would look at what comes of the check. */
+		if (channel) {
+			channel_part(channel);
+			channel_close(channel, "its client canceled while it was checked");
+		}
+		cancel_waiting(guest);
 		return false;
 	}
 	if (guest->state != GUEST_LENT || track_quiet(&channel->track))

@@ -890,6 +890,19 @@ class Cancel(Story):
         self.assertEqual("57014", mine.reply().error.sqlstate)
         self.assertEqual("1", other.value("SELECT 1"))
 
+    @on("pgweir")
+    def a_cancel_is_heard_while_the_server_is_checked(self):
+        """The client's own query is not sent yet, and never is."""
+        pooler = self.pooler(settings={"default_pool_size": 1, "server_check_delay": 0, "server_check_query": f"SELECT {Gate.passing}"})
+        mine, yours = pooler.client(), pooler.client()
+        with Gate(self.pg) as gate:
+            mine.send(query("CREATE TABLE never ()"))
+            gate.await_waiting(1)
+            mine.cancel()
+            self.assertEqual("57014", mine.reply().error.sqlstate)
+        self.assertEqual("f", yours.value("SELECT to_regclass('never') IS NOT NULL"))
+        self.assertEqual("1", mine.value("SELECT 1"))
+
     def a_cancel_with_a_wrong_secret_does_nothing(self):
         pooler = self.pooler()
         client = pooler.client()
