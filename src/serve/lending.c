@@ -24,7 +24,7 @@ bool channel_ask(struct channel *channel, struct span text, uint32_t tag)
 	struct buf message = { 0 };
 	struct writer w = writer_to(&message);
 	struct piece piece;
-	bool ok;
+	bool ok, quiet = track_quiet(&channel->track);
 
 	message_query(&w, text);
 	ok = writer_ok(&w) && track_push(&channel->track, TRACK_QUERY, TRACK_OURS, tag);
@@ -36,7 +36,9 @@ bool channel_ask(struct channel *channel, struct span text, uint32_t tag)
 	}
 	channel->batch++;
 	channel->unnamed = PREPARED_NONE; /* PostgreSQL drops the unnamed statement */
-	channel->setup_failed = false;
+	/* One that has failed already is told so by its own ReadyForQuery, which may be still to come. */
+	if (quiet)
+		channel->setup_failed = false;
 	buf_fini(&message);
 	return ok;
 }

@@ -554,7 +554,11 @@ class Relay:
                 sink.sendall(data)
         except OSError:
             pass
-        for each in (source, sink):
+        self.part(source, sink)
+
+    @staticmethod
+    def part(*ends):
+        for each in ends:
             try:
                 each.shutdown(socket.SHUT_RDWR)
             except OSError:
@@ -562,11 +566,8 @@ class Relay:
 
     def cut(self):
         """Break every connection, and go on accepting."""
+        self.part(*self.sockets)
         for each in self.sockets:
-            try:
-                each.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                pass
             each.close()
         self.sockets = []
 

@@ -1,0 +1,41 @@
+"""What the pooler asks a server for itself: its answer comes in portions, it fails, or a cancel comes while it runs."""
+from between import Between
+from harness import Story, helper, wait_until
+from wire import query
+
+
+class Between_story(Story):
+    kinds = ("pgweir",)
+
+    def setUp(self):
+        super().setUp()
+        self.between = Between(self.pg.port)
+        self.addCleanup(self.between.stop)
+        self.addCleanup(self.between.let_all_through)
+        self.proxy = self.pooler(databases={"app": f"host=127.0.0.1 port={self.between.port} dbname=app"},
+                                 settings={"default_pool_size": 1, "workers": 1, "monitor_interval": 0})
+        self.client, self.other = self.proxy.client(), self.proxy.client()
+
+    @helper
+    def what_was_sent_is_read(self):
+        """The only worker tells what it shows when it has read what was there."""
+        for _ in range(2):
+            self.proxy.show("SERVERS")
+
+
+class Between_us(Between_story):
+    def a_question_that_failed_is_not_taken_for_answered_while_the_end_of_its_answer_is_on_its_way(self):
+        self.assertEqual("1", self.other.value("SELECT 1"))
+        usual = self.other.value("SHOW work_mem")
+        self.between.garble(b"pg_settings WHERE source", b"pg_settingz WHERE source")
+        self.between.hold_behind_error(b"42P01")
+        self.client.query("SET work_mem = '77kB'")
+        self.between.await_held()
+        self.what_was_sent_is_read()
+        self.client.send(query("SELECT lastval()"))         # behind a statement of ours
+        self.what_was_sent_is_read()
+        self.between.let_all_through()
+        self.assertEqual("55000", self.client.reply().error.sqlstate)
+        self.assertEqual("77kB", self.client.value("SHOW work_mem"))
+        self.client.close()
+        self.assertEqual(usual, self.other.value("SHOW work_mem"))
