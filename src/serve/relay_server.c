@@ -361,6 +361,16 @@ static bool is_only_ours(const struct channel *channel)
 		!channel->remains.touched && !channel->unprepared && track_idle(&channel->track);
 }
 
+/* What was sent behind it runs all the same, and what it answers is perhaps not for this client. */
+static void end_if_failed(struct channel *channel)
+{
+	bool failed = channel->setup_failed;
+
+	channel->setup_failed = false;
+	if (failed && channel->guest)
+		guest_complain(channel->guest, channel->sqlstate, channel->problem, NULL, NULL);
+}
+
 /* A query of ours is answered in full. */
 static void take_own(struct channel *channel, uint32_t tag)
 {
@@ -386,10 +396,10 @@ static void take_own(struct channel *channel, uint32_t tag)
 	case TAG_NUMBERS:
 		if (!channel->setup_failed)
 			numbers_discarded(channel);
-		channel->setup_failed = false;
+		end_if_failed(channel);
 		break;
 	case TAG_PLANS:
-		channel->setup_failed = false;
+		end_if_failed(channel);
 		break;
 	case TAG_PROOF:
 		channel->setup_failed = false;

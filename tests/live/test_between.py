@@ -39,3 +39,15 @@ class Between_us(Between_story):
         self.assertEqual("77kB", self.client.value("SHOW work_mem"))
         self.client.close()
         self.assertEqual(usual, self.other.value("SHOW work_mem"))
+
+    def a_number_is_not_told_when_the_strangers_could_not_be_discarded(self):
+        admin = self.pg.admin("app")
+        admin.query("CREATE SEQUENCE between_us; GRANT ALL ON between_us TO PUBLIC")
+        self.addCleanup(admin.query, "DROP SEQUENCE between_us")
+        self.other.query("SELECT nextval('between_us')")
+        self.between.garble(b"DISCARD SEQUENCES\0", b"DISCARD SEQUENCEZ\0")
+        self.client.send(query("SELECT lastval()"))
+        error = self.client.read_to(b"EZ").error
+        self.assertTrue(error, "it was told a number")
+        self.assertEqual(("FATAL", "42601"), (error.severity, error.sqlstate))
+        self.client.expect_closed()
