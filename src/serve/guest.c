@@ -495,6 +495,14 @@ static void cancel_waiting(struct guest *guest)
 		stream_resume(guest->stream);
 }
 
+static bool owes_client(const struct track *track)
+{
+	for (uint32_t i = 0; i < track->count; i++)
+		if (!(track->ring[(track->head + i) % track->capacity].flags & TRACK_OURS))
+			return true;
+	return false;
+}
+
 bool guest_cancel(
 	struct worker *worker, uint32_t slot, uint32_t process_id, struct span secret, struct client_ref asker)
 {
@@ -528,12 +536,10 @@ bool guest_cancel(
 	}
 	if (guest->state != GUEST_LENT || track_quiet(&channel->track))
 		return false;
-	if (channel->track.count == 1 &&
-		(channel->remains.asked || channel->remains.correcting || channel->remains.reading.catalog))
-		return false; /* only a question of ours is running: the client's own is answered */
-	if (!channel->setting && !channel->telling)
+	if (!channel_runs_own(channel))
 		return errand_send(channel, asker);
-	channel->cancel_wanted = true; /* ours is running; the client's comes next */
+	/* The client's comes next. Or it is answered already, and the cancel came too late. */
+	channel->cancel_wanted = owes_client(&channel->track);
 	return false;
 }
 

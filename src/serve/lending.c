@@ -43,6 +43,14 @@ bool channel_ask(struct channel *channel, struct span text, uint32_t tag)
 	return ok;
 }
 
+bool channel_runs_own(const struct channel *channel)
+{
+	const struct track *track = &channel->track;
+	const struct track_entry *head = track->count > 0 ? &track->ring[track->head] : NULL;
+
+	return head && head->kind == TRACK_QUERY && (head->flags & TRACK_OURS);
+}
+
 /* ---- leases ---- */
 
 static bool differs(const struct channel *channel, const struct params *wanted)
@@ -537,9 +545,10 @@ static void settle_lease(struct channel *channel)
 {
 	struct guest *guest = channel->guest;
 
-	if (channel->cancel_wanted && !channel->setting && !channel->telling && !track_quiet(&channel->track)) {
+	if (channel->cancel_wanted && !channel_runs_own(channel)) {
 		channel->cancel_wanted = false;
-		(void)errand_send(channel, (struct client_ref){ 0 });
+		if (!track_quiet(&channel->track))
+			(void)errand_send(channel, (struct client_ref){ 0 });
 	}
 	if ((channel->session && !channel->leaving) || !track_idle(&channel->track) || channel->unprepared)
 		return;

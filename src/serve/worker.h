@@ -426,6 +426,7 @@ void channel_log(const struct channel *, enum log_level, const char *format, ...
 /* Send a query of our own; its answer is kept from the client. False: memory refused. */
 bool channel_query(struct channel *, struct span text);
 bool channel_ask(struct channel *, struct span text, uint32_t tag); /* see remains.h */
+bool channel_runs_own(const struct channel *);                      /* what the server is at now is one of these */
 
 /* ---- relay.c ---- */
 

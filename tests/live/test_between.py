@@ -51,3 +51,15 @@ class Between_us(Between_story):
         self.assertTrue(error, "it was told a number")
         self.assertEqual(("FATAL", "42601"), (error.severity, error.sqlstate))
         self.client.expect_closed()
+
+    def a_cancel_before_its_begin_is_answered_is_one_of_the_statement(self):
+        self.client.query("BEGIN")
+        self.between.hold_from(b"BEGIN\0")
+        self.client.send(query("SELECT pg_sleep(120)"))
+        self.between.await_held()
+        self.client.cancel()
+        self.between.let_all_through()
+        reply = self.client.reply()
+        self.assertEqual(("57014", "E"), (reply.error.sqlstate, reply.status))
+        self.client.query("ROLLBACK")
+        self.assertEqual("1", self.other.value("SELECT 1"))
