@@ -23,6 +23,7 @@ struct scan {
 	size_t ahead; /* bytes that may still be read once more, to see where arguments end: so that any text has its time bounded */
 	bool inserts; /* the word before was INSERT or MERGE */
 	bool asks; /* the statement is SELECT and the like: only INTO makes anything there, and a column may have any name */
+	bool strict; /* it is that, perhaps in parentheses: INSERT is a verb only where a statement may begin */
 };
 
 static void next_token(struct scan *s)
@@ -285,10 +286,17 @@ static void judge_word(struct scan *s, const struct token *token, bool update)
 	}
 }
 
+static bool inserts(const struct token *token)
+{
+	return token->kind == TOKEN_WORD &&
+		((token->text[0] == 'i' && strcmp(token->text, "insert") == 0) ||
+			(token->text[0] == 'm' && strcmp(token->text, "merge") == 0));
+}
+
 /* Up to the end of the statement. `update`: it may update something. */
 static void take_rest(struct scan *s, bool update)
 {
-	bool target = false, foreign = false, dotted = false, catalog = false;
+	bool target = false, foreign = false, dotted = false, catalog = false, begins = true;
 	const struct token *name;
 
 	while (!at_end(s)) {
@@ -296,6 +304,7 @@ static void take_rest(struct scan *s, bool update)
 			if (s->in.token->kind == TOKEN_STRING && reading_is_of_the_clock(s->in.token->text))
 				*s->marks |= LOOK_CLOCK;
 			dotted = is_sign(s, '.');
+			begins = is_sign(s, '(') || is_sign(s, ')');
 			if (!dotted) {
 				foreign = false;
 				target = leads_to_target(s->in.token);
@@ -305,8 +314,8 @@ static void take_rest(struct scan *s, bool update)
 		}
 		name = s->in.token;
 		judge_word(s, name, update);
-		s->inserts = (name->text[0] == 'i' && strcmp(name->text, "insert") == 0) ||
-			(name->text[0] == 'm' && strcmp(name->text, "merge") == 0);
+		s->inserts = inserts(name) && (begins || !s->strict);
+		begins = false;
 		foreign = dotted && !catalog;
 		catalog = !dotted && name->text[0] == 'p' && strcmp(name->text, "pg_catalog") == 0;
 		dotted = false;
@@ -513,6 +522,7 @@ static void take_statement(struct scan *s)
 
 	s->marks = &s->look->marks;
 	s->asks = word[0] && strchr("siudw", word[0]) && kind->marks == 0 && kind->does == DOES_NOTHING;
+	s->strict = s->asks || is_sign(s, '(');
 	if (!kind && !is_sign(s, '('))
 		*s->marks |= LOOK_UNKNOWN;
 	if (kind) {

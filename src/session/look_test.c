@@ -120,6 +120,15 @@ static void what_a_session_holds_is_seen(void **state)
 {
 	(void)state;
 	HOLDS({ "CREATE TEMP TABLE t AS SELECT 1", LOOK_TEMPORARY }, { "SELECT 1 INTO temporary t", LOOK_TEMPORARY },
+		/* Before PostgreSQL 15. */
+		{ "SELECT 1INTO TEMP t", LOOK_TEMPORARY },
+		{ "SELECT 1a$x$; CREATE TEMP TABLE t (); SELECT 1a$x$", LOOK_TEMPORARY },
+		/* A column may have that name. */
+		{ "SELECT u.insert INTO TEMP t FROM u", LOOK_TEMPORARY | LOOK_INSERT },
+		{ "SELECT a AS merge INTO TEMP t FROM u", LOOK_TEMPORARY },
+		{ "(SELECT \"insert\" INTO TEMP t FROM u)", LOOK_TEMPORARY | LOOK_INSERT },
+		{ "WITH x AS (SELECT 1) INSERT INTO t SELECT * FROM x", LOOK_INSERT },
+		{ "EXPLAIN ANALYZE INSERT INTO t VALUES (1)", LOOK_INSERT },
 		{ "CREATE TABLE pg_temp.t AS SELECT 1", LOOK_TEMPORARY }, { "DROP TABLE t", LOOK_TEMPORARY },
 		{ "SELECT 1 AS n INTO t", LOOK_TEMPORARY },
 		{ "EXPLAIN ANALYZE CREATE TEMP TABLE t AS SELECT 1", LOOK_TEMPORARY },

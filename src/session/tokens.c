@@ -203,8 +203,9 @@ void tokens_next(struct tokens *t)
 	} else if (c == '$') {
 		take_dollar(t);
 	} else if (is_digit(c)) {
+		/* Letters behind it are a word of their own up to PostgreSQL 14; later they are a part of it, or an error. */
 		token->kind = TOKEN_NUMBER;
-		while (t->at < t->end && (is_word(*t->at) || *t->at == '.') && *t->at != '$')
+		while (t->at < t->end && (is_digit(*t->at) || *t->at == '.'))
 			t->at++;
 	} else {
 		token->kind = TOKEN_SIGN;
