@@ -20,7 +20,7 @@
  *
  * Pausing.  The armed receive of a paused stream is left alone: mostly nothing comes. If something does, it is kept outside of the stock
  *           (`kept`), so that those who wait can not hold what those who work need, and the receive is cancelled; from then on epoll tells
- *           of the peer's end.
+ *           of the peer's end. What had come before the pause and was not given out is kept there too, at the turn's end.
  * The end.  The kernel may name a stream until its receive has said its last word. So a closed stream's receive is cancelled, and its
  *           memory waits for that word (`held`). Its socket ends with it, which is in the turn's own io_uring_enter.
  * Moving.   A stream that goes to another loop takes nothing of the ring with it: its receive is ended first, and what came by then
@@ -198,6 +198,8 @@ static void gather_one(struct ring *ring, struct stream *s)
 	}
 	if (s->state == STREAM_DEAD)
 		return;
+	if (has_flag(s, FLAG_PAUSED) && part->first != NO_CHUNK)
+		ring_keep(ring, s);
 	if (part->sends)
 		prepare_send(ring, s);
 	if (wants_bytes(s))
@@ -216,7 +218,6 @@ static void tell_returned(struct ring *ring)
 
 void ring_gather(struct ring *ring)
 {
-	tell_returned(ring);
 	ring->sender_count = 0;
 	if (!ring->enabled) {
 		/* liburing 2.3 has a function for it that its library does not export */
@@ -233,6 +234,7 @@ void ring_gather(struct ring *ring)
 		gather_one(ring, ring->chores[i]);
 	}
 	ring->chore_count = 0;
+	tell_returned(ring);
 }
 
 /* What was to be sent was taken to the end, unless a completion said otherwise. */

@@ -32,6 +32,8 @@ bool ring_is_in_epoll(const struct stream *);
 
 /* ---- receiving ---- */
 
+/* Its owner pauses: what came and was not given out by the end of the turn is kept elsewhere, for others need what it lies in. */
+void ring_rest(struct stream *);
 /* Receive, after a pause. */
 void ring_want(struct stream *);
 /* The next bytes, as recv has it: 0 at the end, -1 with errno. RING_ASK: recv itself is to be called. */

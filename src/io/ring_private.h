@@ -126,5 +126,7 @@ static inline void ring_check_entered(int result)
 void ring_prepare_cancel(struct ring *, struct stream *);
 /* Hear all that the kernel has to say. */
 void ring_reap(struct ring *);
+/* Its chunks go back to the stock, and what is in them to memory of its own. */
+void ring_keep(struct ring *, struct stream *);
 
 #endif

@@ -3,7 +3,7 @@
 
 #include "io/ring_private.h"
 
-static void keep(struct ring *ring, struct stream *s)
+void ring_keep(struct ring *ring, struct stream *s)
 {
 	struct ring_part *part = part_of(s);
 
@@ -38,7 +38,7 @@ static void add_chunk(struct ring *ring, struct stream *s, uint16_t chunk, uint3
 		loop_queue(s->loop, s);
 		return;
 	}
-	keep(ring, s);
+	ring_keep(ring, s);
 	part->unwanted = part->armed;
 }
 

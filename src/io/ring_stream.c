@@ -53,6 +53,12 @@ void ring_open(struct stream *s, bool is_blocking)
 	ring_list(s);
 }
 
+void ring_rest(struct stream *s)
+{
+	if (part_of(s)->first != NO_CHUNK)
+		ring_list(s);
+}
+
 void ring_want(struct stream *s)
 {
 	struct ring_part *part = part_of(s);

@@ -195,6 +195,8 @@ void stream_pause(struct stream *s)
 {
 	check(s->state <= STREAM_ENDED);
 	set_flag(s, FLAG_PAUSED); /* a hangup that is known already is on its way: the stream stands in a queue then */
+	if (s->loop->ring)
+		ring_rest(s);
 }
 
 void stream_resume(struct stream *s)

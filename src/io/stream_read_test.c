@@ -178,6 +178,66 @@ static void a_paused_stream_does_not_collect_from_the_kernel(void **state)
 	world_fini(&w);
 }
 
+struct pair {
+	struct owner owner;
+	struct parcel *ends[2]; /* the first is the owner's stream */
+};
+
+static void pair_init(struct world *w, struct pair *p)
+{
+	owner_init(&p->owner);
+	assert_true(parcel_pair(p->ends));
+	p->owner.stream = stream_attach(w->loop, &p->ends[0], NULL, &p->owner);
+	assert_non_null(p->owner.stream);
+}
+
+static void pair_fini(struct pair *p)
+{
+	owner_fini(&p->owner);
+	parcel_free(&p->ends[1]);
+}
+
+/* Those who wait are sent more than one receive takes, all at once, and want no more than the first part of it for now. */
+static void those_who_pause_in_the_middle_take_nothing_from_those_who_work(void **state)
+{
+	enum { waiters = 300, workers = 60, length = 40000 };
+	static uint8_t story[length];
+	static struct pair waiting[waiters], working[workers];
+	struct world w;
+	unsigned long before;
+
+	(void)state;
+	tell_story(story, 0, length);
+	world_init(&w, ROAD_IPV4);
+	for (int i = 0; i < workers; i++)
+		pair_init(&w, &working[i]);
+	for (int i = 0; i < waiters; i++) {
+		pair_init(&w, &waiting[i]);
+		waiting[i].owner.pause_on_bytes = true;
+		world_turn(&w); /* it listens from now on */
+		assert_int_equal(send(waiting[i].ends[1]->fd, story, length, 0), length);
+		until(&w, waiting[i].owner.deliveries == 1);
+	}
+	some_turns(&w);
+	for (int i = 0; i < workers; i++)
+		assert_int_equal(send(working[i].ends[1]->fd, story, 13, 0), 13);
+	before = w.turns;
+	for (int i = 0; i < workers; i++)
+		until(&w, working[i].owner.got.length == 13);
+	/* One at a time they would take as many turns as they are. */
+	assert_in_range(w.turns - before, 1, workers / 2);
+	for (int i = 0; i < waiters; i++) {
+		waiting[i].owner.pause_on_bytes = false;
+		stream_resume(waiting[i].owner.stream);
+		until(&w, waiting[i].owner.got.length == length);
+		assert_story(buf_span(&waiting[i].owner.got).at, 0, length);
+		pair_fini(&waiting[i]);
+	}
+	for (int i = 0; i < workers; i++)
+		pair_fini(&working[i]);
+	world_fini(&w);
+}
+
 static void a_hangup_is_told_once_while_paused_and_the_bytes_still_come(void **state)
 {
 	(void)state;
@@ -274,6 +334,7 @@ int main(void)
 		cmocka_unit_test(an_unread_tail_grows_in_small_steps_over_every_bound),
 		cmocka_unit_test(a_paused_stream_hears_nothing_and_loses_nothing),
 		cmocka_unit_test(a_paused_stream_does_not_collect_from_the_kernel),
+		cmocka_unit_test(those_who_pause_in_the_middle_take_nothing_from_those_who_work),
 		cmocka_unit_test(a_hangup_is_told_once_while_paused_and_the_bytes_still_come),
 		cmocka_unit_test(a_pause_after_the_end_came_in_tells_the_hangup),
 		cmocka_unit_test(the_end_is_told_even_if_bytes_stay_unread),
