@@ -346,7 +346,7 @@ void command_consoles_left(struct core *core, const struct event *event)
 	wake(core);
 }
 
-/* A console that hangs up while it waits for a pause of everything takes its wish back. */
+/* A console that hangs up while it waits for a pause of everything takes its wish back; so does one that cancels. */
 void command_asker_left(struct core *core, const struct event *event)
 {
 	for (struct link *l = core->askers.next, *after; l != &core->askers; l = after) {
@@ -358,6 +358,8 @@ void command_asker_left(struct core *core, const struct event *event)
 		if (asker->client.worker != event->client.worker ||
 			!handle_equal(asker->client.client, event->client.client))
 			continue;
+		if (event->kind == EVENT_ASKER_CANCELS)
+			answer(core, asker->client, asker->database, PROBLEM_CANCELED);
 		link_remove(&asker->link);
 		free(asker);
 		if (undo && core->paused) {

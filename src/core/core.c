@@ -125,6 +125,7 @@ static step_function *const steps[] = {
 	[EVENT_ENABLE] = command,
 	[EVENT_SHUTDOWN] = command_shutdown,
 	[EVENT_ASKER_LEFT] = command_asker_left,
+	[EVENT_ASKER_CANCELS] = command_asker_left,
 	[EVENT_BUDGET] = limits_budget,
 	[EVENT_VISITOR_LEFT] = limits_visitor_left,
 	[EVENT_TICK] = tick,

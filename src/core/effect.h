@@ -32,6 +32,7 @@ enum effect_kind {
 #define PROBLEM_DATABASE_REQUIRED   "a database is required"
 #define PROBLEM_DATABASES_PAUSED    "cannot suspend with paused databases"
 #define PROBLEM_RESUMED             "resumed before the pause was complete"
+#define PROBLEM_CANCELED            "canceling statement due to user request"
 
 enum refusal {
 	REFUSAL_NONE,

@@ -325,7 +325,8 @@ void desk_answer(struct guest *guest, const char *problem)
 		text_format(message, sizeof message, "database %s is not paused", desk->command.argument);
 		problem = message;
 	}
-	complain(guest, SQLSTATE_NOT_IN_STATE, problem, NULL);
+	complain(guest, strcmp(problem, PROBLEM_CANCELED) == 0 ? SQLSTATE_QUERY_CANCELED : SQLSTATE_NOT_IN_STATE,
+		problem, NULL);
 }
 
 static void ask_keeper(struct guest *guest, enum command_kind kind)
@@ -589,10 +590,10 @@ size_t desk_bytes(struct guest *guest, struct span bytes)
 	return used;
 }
 
-static void leave_core(struct guest *guest)
+static void take_back(struct guest *guest, enum event_kind kind)
 {
 	struct event event = {
-		.kind = EVENT_ASKER_LEFT,
+		.kind = kind,
 		.now = guest->worker->now,
 		.client = guest_ref(guest),
 		.worker = guest->worker->index,
@@ -600,21 +601,18 @@ static void leave_core(struct guest *guest)
 
 	if (guest->desk->with_core)
 		worker_step(guest->worker, &event);
-	guest->desk->with_core = false;
 }
 
-/* Only what waits for others can be cancelled: a PAUSE, which is undone, or a WAIT_CLOSE. */
+/* Only what waits for others can be cancelled: a PAUSE, which is undone, or a WAIT_CLOSE. The core says so, for it may have said
+ * otherwise: an answer that is under way from another worker would be taken for that of the next command. */
 void desk_cancel(struct guest *guest)
 {
-	if (!guest->desk->busy || !guest->desk->with_core)
-		return;
-	leave_core(guest);
-	complain(guest, SQLSTATE_QUERY_CANCELED, "canceling statement due to user request", NULL);
+	take_back(guest, EVENT_ASKER_CANCELS);
 }
 
 void desk_left(struct guest *guest)
 {
-	leave_core(guest);
+	take_back(guest, EVENT_ASKER_LEFT);
 	free(guest->desk);
 	guest->desk = NULL;
 	atomic_fetch_sub(&guest->worker->house->desks, 1);

@@ -223,7 +223,8 @@ void tell_operator(struct story *t)
 		enum event_kind kind;
 	} commands[] = { { "pauses", EVENT_PAUSE }, { "suspends", EVENT_SUSPEND }, { "resumes", EVENT_RESUME },
 		{ "kills", EVENT_KILL }, { "reconnects", EVENT_RECONNECT }, { "waits", EVENT_WAIT_CLOSE },
-		{ "disables", EVENT_DISABLE }, { "enables", EVENT_ENABLE }, { "hangs", EVENT_ASKER_LEFT } };
+		{ "disables", EVENT_DISABLE }, { "enables", EVENT_ENABLE }, { "hangs", EVENT_ASKER_LEFT },
+		{ "cancels", EVENT_ASKER_CANCELS } };
 	struct event event = { .client.client = { NUMBERS_MAX + number(t), 1 }, .database = NO_DATABASE };
 
 	for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++) {
