@@ -236,11 +236,30 @@ static void command_resume(struct core *core, const struct event *event)
 	wake(core);
 }
 
-static void command_kill(struct core *core, const struct event *event)
+/* Clients and servers of a database, or all. */
+static void expel(struct core *core, database_id id)
 {
 	struct server *s;
 	uint32_t slot = 0;
 
+	for (uint32_t w = 0; w < core->setup.workers; w++) {
+		struct effect *effect = effect_add(core, EFFECT_EXPEL, w);
+
+		effect->database = id;
+		effect->refusal = REFUSAL_KILLED;
+	}
+	for (uint32_t i = 0; i < core->pools_count; i++) {
+		if (concerns(core->pools[i], id))
+			forget_waiters(core, core->pools[i]);
+	}
+	while ((s = slots_next(&core->servers, &slot)) != NULL) {
+		if (concerns(s->pool, id))
+			kill_server(core, s);
+	}
+}
+
+static void command_kill(struct core *core, const struct event *event)
+{
 	if (core->paused || core->suspension) {
 		answer(core, event->client, event->database, PROBLEM_ALREADY_PAUSED);
 		return;
@@ -249,21 +268,18 @@ static void command_kill(struct core *core, const struct event *event)
 		if (event->database == NO_DATABASE || event->database == i)
 			core->databases[i]->kill_paused = true;
 	}
-	for (uint32_t w = 0; w < core->setup.workers; w++) {
-		struct effect *effect = effect_add(core, EFFECT_EXPEL, w);
-
-		effect->database = event->database;
-		effect->refusal = REFUSAL_KILLED;
-	}
-	for (uint32_t i = 0; i < core->pools_count; i++) {
-		if (concerns(core->pools[i], event->database))
-			forget_waiters(core, core->pools[i]);
-	}
-	while ((s = slots_next(&core->servers, &slot)) != NULL) {
-		if (concerns(s->pool, event->database))
-			kill_server(core, s);
-	}
+	expel(core, event->database);
 	answer(core, event->client, event->database, NULL);
+}
+
+/* Its entry may come back, and then it is not paused. */
+static void command_expel(struct core *core, const struct event *event)
+{
+	check(event->database != NO_DATABASE);
+	expel(core, event->database);
+	(void)resume_database(core->databases[event->database]);
+	dismiss_pauses(core, event->database);
+	wake(core);
 }
 
 static void command_reconnect(struct core *core, const struct event *event)
@@ -302,6 +318,9 @@ void command(struct core *core, const struct event *event)
 		break;
 	case EVENT_KILL:
 		command_kill(core, event);
+		break;
+	case EVENT_EXPEL:
+		command_expel(core, event);
 		break;
 	case EVENT_RECONNECT:
 		command_reconnect(core, event);

@@ -121,6 +121,7 @@ static step_function *const steps[] = {
 	[EVENT_KILL] = command,
 	[EVENT_RECONNECT] = command,
 	[EVENT_WAIT_CLOSE] = command,
+	[EVENT_EXPEL] = command,
 	[EVENT_DISABLE] = command,
 	[EVENT_ENABLE] = command,
 	[EVENT_SHUTDOWN] = command_shutdown,

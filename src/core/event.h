@@ -56,6 +56,7 @@ enum event_kind {
 	EVENT_KILL,
 	EVENT_RECONNECT,
 	EVENT_WAIT_CLOSE,
+	EVENT_EXPEL, /* as KILL, whatever is paused, but nobody is answered and nothing stays paused: this database has left the configuration */
 	EVENT_DISABLE,
 	EVENT_ENABLE,        /* database or NO_DATABASE; `client` asks -> ANSWER now or later */
 	EVENT_SUSPENDED,     /* worker, suspension: answers SUSPEND, when all is sent */

@@ -261,23 +261,12 @@ static bool leads_elsewhere(const struct database_settings *a, const struct data
 	return false;
 }
 
-/* Its entry has left the configuration: nobody can be served there any more, and so nobody is left there. It is not paused as after KILL,
- * since the entry may come back. */
-static void expel(struct worker *worker, database_id database)
-{
-	struct event event = { .kind = EVENT_KILL, .now = worker->now, .database = database };
-
-	worker_step(worker, &event);
-	event.kind = EVENT_RESUME;
-	worker_step(worker, &event);
-}
-
 /* Servers of databases whose entry leads elsewhere now are replaced, and what their logins report is learnt anew; everything else stays. */
 static void reconnect_changed(struct worker *worker, const struct config *before)
 {
 	struct house *house = worker->house;
 	struct pool_picture *picture = malloc(sizeof *picture);
-	struct event event = { .kind = EVENT_RECONNECT, .now = worker->now };
+	struct event event = { .now = worker->now };
 	bool known = picture != NULL;
 	pool_id id;
 
@@ -297,10 +286,9 @@ static void reconnect_changed(struct worker *worker, const struct config *before
 		pool_forget(worker, view);
 		catalogs_forget(house->catalogs, view->database_id);
 		event.database = view->database_id;
-		if (config_database(worker->config, name))
-			worker_step(worker, &event);
-		else
-			expel(worker, view->database_id);
+		/* Where the entry has left, nobody can be served any more, and so nobody is left. */
+		event.kind = config_database(worker->config, name) ? EVENT_RECONNECT : EVENT_EXPEL;
+		worker_step(worker, &event);
 	}
 	free(picture);
 }

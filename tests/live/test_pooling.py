@@ -747,6 +747,25 @@ class Reload(Story):
         self.assertEqual("1", pooler.client(database="app2").value("SELECT 1"))
         self.assertEqual("1", pooler.client().value("SELECT 1"))
 
+    @on("pgweir")
+    def a_database_is_removed_while_everything_stands_still(self):
+        """As in a runbook: PAUSE, the file is edited, RELOAD, RESUME. Nothing that stands still is a reason to keep them."""
+        for command in ("PAUSE", "SUSPEND"):
+            with self.subTest(command):
+                pooler = self.pooler()
+                rests, stays = pooler.client(database="app2"), pooler.client()
+                rests.value("SELECT 1")
+                console = pooler.console()
+                self.assertEqual([command], console.query(command).tags)
+                pooler.databases.pop("app2")
+                pooler.write_files()
+                self.assertEqual(["RELOAD"], console.query("RELOAD").tags)
+                self.assertEqual("57P01", rests.expect_closed()[0].sqlstate)
+                self.assertEqual(["RESUME"], console.query("RESUME").tags)
+                self.assertEqual("1", stays.value("SELECT 1"))
+                wait_until("its servers are gone", lambda: self.pg.backends(database="app2") == 0)
+                pooler.stop()
+
     def many_reloads_under_load_lose_nothing(self):
         pooler = self.pooler(settings={"default_pool_size": 3})
         ending = threading.Event()

@@ -224,7 +224,7 @@ void tell_operator(struct story *t)
 	} commands[] = { { "pauses", EVENT_PAUSE }, { "suspends", EVENT_SUSPEND }, { "resumes", EVENT_RESUME },
 		{ "kills", EVENT_KILL }, { "reconnects", EVENT_RECONNECT }, { "waits", EVENT_WAIT_CLOSE },
 		{ "disables", EVENT_DISABLE }, { "enables", EVENT_ENABLE }, { "hangs", EVENT_ASKER_LEFT },
-		{ "cancels", EVENT_ASKER_CANCELS } };
+		{ "cancels", EVENT_ASKER_CANCELS }, { "removes", EVENT_EXPEL } };
 	struct event event = { .client.client = { NUMBERS_MAX + number(t), 1 }, .database = NO_DATABASE };
 
 	for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++) {
