@@ -19,7 +19,7 @@ enum effect_kind {
 	EFFECT_EXPEL, /* client: close it; `refusal` says why (KILL). Generation 0: every client of `database` on this worker, in whatever state */
 	EFFECT_FORGET, /* pool: nobody has used it for long: forget what was counted for it, and what its servers report. To every worker */
 	EFFECT_SUSPEND, /* read nothing more, and feed SUSPENDED with this number when all that waits is sent. To every worker */
-	EFFECT_RESUME, /* ... read on */
+	EFFECT_RESUME, /* ... read on, unless a suspension with a higher number was heard of already; of one with this number is not to be taken notice any more */
 	EFFECT_ANSWER, /* client (a console): its command on `database` is done, or not possible (`problem`, one of those below, or NULL) */
 	EFFECT_QUIT /* everything that shutdown waits for is gone */
 };

@@ -151,7 +151,7 @@ void worker_perform_one(struct worker *worker, const struct effect *effect)
 		suspend_begin(worker, effect->suspension);
 		break;
 	case EFFECT_RESUME:
-		suspend_end(worker);
+		suspend_end(worker, effect->suspension);
 		break;
 	case EFFECT_ANSWER:
 		if (guest && guest->desk)

@@ -79,7 +79,7 @@ void suspend_doors_change(struct worker *worker)
 
 /* ---- the beginning and the end ---- */
 
-void suspend_begin(struct worker *worker, uint32_t number)
+static void hold_all(struct worker *worker, uint32_t number)
 {
 	time_us limit = worker->config->suspend_timeout;
 	struct guest *guest;
@@ -102,13 +102,11 @@ static bool rests_by_itself(const struct guest *guest)
 		guest->state == GUEST_WAITING;
 }
 
-void suspend_end(struct worker *worker)
+static void release_all(struct worker *worker)
 {
 	struct guest *guest;
 	uint32_t slot = 0;
 
-	if (!worker->suspension.number)
-		return;
 	suspend_doors_change(worker);
 	worker->suspension = (struct suspension){ 0 };
 	for (uint32_t i = 0; i < worker->channel_capacity; i++) {
@@ -125,6 +123,23 @@ void suspend_end(struct worker *worker)
 		guest->held = false;
 	}
 	ears_go_on(worker);
+}
+
+void suspend_begin(struct worker *worker, uint32_t number)
+{
+	if (number <= worker->suspensions_over)
+		return;
+	if (worker->suspension.number)
+		release_all(worker); /* the word that ends it is still under way */
+	hold_all(worker, number);
+}
+
+void suspend_end(struct worker *worker, uint32_t number)
+{
+	if (number > worker->suspensions_over)
+		worker->suspensions_over = number;
+	if (worker->suspension.number && worker->suspension.number <= number)
+		release_all(worker);
 }
 
 /* ---- meanwhile ---- */

@@ -14,8 +14,9 @@ struct suspension {
 	bool doors_open;  /* new connections are accepted all the same: see suspend_doors_change */
 };
 
-void suspend_begin(struct worker *, uint32_t number);
-void suspend_end(struct worker *); /* read on; nothing where it is not suspended */
+/* Each may be said by another worker, and so come by mail in another order than the core said it: what a number is for is told by the number. */
+void suspend_begin(struct worker *, uint32_t number); /* nothing where this one is over already */
+void suspend_end(struct worker *, uint32_t number);   /* read on; nothing where a later one holds */
 
 /* While it is suspended. True: these bytes wait until it ends. */
 bool suspend_holds(const struct completion *);

@@ -294,6 +294,7 @@ struct worker {
 	uint64_t watched; /* the house's listeners that come in this worker's loop, a bit each */
 	bool stop, doors_shut;
 	struct suspension suspension;
+	uint32_t suspensions_over; /* the number of the last that ended */
 	atomic_uint client_count;
 	uint32_t survey_slot; /* guests in slots before it were looked at by the survey that is going on; 0: none is */
 	struct timer stats_timer, survey_timer, peers_timer;
