@@ -134,22 +134,48 @@ bool names_node_address(const struct ares_addrinfo_node *node, struct address *a
 	return address->family == ADDRESS_IPV4 || address->family == ADDRESS_IPV6;
 }
 
-static time_us read_addresses(const struct ares_addrinfo *found, struct address *list, size_t *count)
+/* Without a port. False: it is no address of ours. */
+static bool node_address(const struct ares_addrinfo_node *node, struct address *address)
 {
+	if (!names_node_address(node, address))
+		return false;
+	address->port = 0;
+	return true;
+}
+
+static bool is_found(const struct ares_addrinfo *found, const struct address *address)
+{
+	struct address other;
+
+	for (const struct ares_addrinfo_node *node = found->nodes; node; node = node->ai_next)
+		if (node_address(node, &other) && address_equal(&other, address))
+			return true;
+	return false;
+}
+
+/* Returns the TTL. */
+static time_us read_addresses(
+	const struct name *name, const struct ares_addrinfo *found, struct address *list, size_t *count)
+{
+	const struct ares_addrinfo_node *node;
+	struct address address;
+	size_t nodes = 0;
 	int ttl = INT32_MAX;
 
 	*count = 0;
-	for (const struct ares_addrinfo_node *node = found->nodes; node && *count < RESOLVE_MAX; node = node->ai_next) {
-		struct address address;
-
-		if (!names_node_address(node, &address))
+	for (node = found->nodes; node; node = node->ai_next)
+		nodes++;
+	/* Name servers change the order from answer to answer: of more than we know those that we knew come first. */
+	for (size_t i = 0; nodes > RESOLVE_MAX && i < name->count; i++)
+		if (is_found(found, &name->addresses[i]))
+			list[(*count)++] = name->addresses[i];
+	for (node = found->nodes; node; node = node->ai_next) {
+		if (!node_address(node, &address))
 			continue;
-		address.port = 0;
-		if (has(list, *count, &address))
-			continue;
-		list[(*count)++] = address;
 		if (node->ai_ttl < ttl)
 			ttl = node->ai_ttl;
+		if (*count < RESOLVE_MAX && !has(list, *count, &address))
+			list[(*count)++] = address;
 	}
 	return ttl <= 0 ? TTL_LEAST : (time_us)ttl * SECOND_US;
 }
@@ -159,7 +185,7 @@ static void take_addresses(struct name *name, const struct ares_addrinfo *result
 	struct address list[RESOLVE_MAX];
 	const struct resolver_setup *setup = &name->names->setup;
 	size_t count;
-	time_us ttl = read_addresses(result, list, &count);
+	time_us ttl = read_addresses(name, result, list, &count);
 
 	if (count == 0) {
 		name->count = 0;

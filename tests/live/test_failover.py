@@ -513,6 +513,14 @@ class Names(Story):
                   lambda answer: bytes([answer[0] ^ 1]) + answer[1:])
         wait_until("somebody is served", lambda: self._at(pooler.client()) == "127.0.0.2", timeout=40)
         self.assertLessEqual(len(pooler.show("DNS_HOSTS")[0]["addrs"].split(",")), 16)
+        # The same in another order: there are more than are known, but none was lost.
+        server.hosts["db.weir.test"].reverse()
+        asked = server.times_asked("db.weir.test")
+        for command in ("RELOAD", "RECONNECT app"):
+            pooler.console().query(command)
+        self.assertEqual("127.0.0.2", self._at(pooler.client()))
+        self.assertGreater(server.times_asked("db.weir.test"), asked)
+        self.assertNotIn("has no longer the address", pooler.log())
         turn = itertools.count()
 
         def spoil(answer):
