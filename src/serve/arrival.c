@@ -15,6 +15,7 @@
 #include "serve/peering.h"
 #include "serve/questions.h"
 #include "serve/seats.h"
+#include "serve/takeover.h"
 #include "serve/vouching.h"
 #include "session/driver.h"
 
@@ -255,6 +256,8 @@ static void proven(struct guest *guest)
 	char text[200];
 	bool unknown;
 
+	if (facts->console && forerunner_refuses(guest))
+		return;
 	if (facts->console) {
 		guest->state = GUEST_CONSOLE;
 		guest->admin = facts->console_admin;

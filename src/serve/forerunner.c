@@ -115,6 +115,12 @@ bool forerunner_begin(struct house *house, const struct letter_command *command,
 	return true;
 }
 
+static void end_console(struct guest *guest)
+{
+	guest_complain(guest, SQLSTATE_ADMIN_SHUTDOWN, "another process has taken over", NULL,
+		"Connect again to reach it.");
+}
+
 static void end_consoles(struct worker *worker, const struct client_ref *asker)
 {
 	struct guest *guest;
@@ -123,8 +129,15 @@ static void end_consoles(struct worker *worker, const struct client_ref *asker)
 	while ((guest = slots_next(&worker->guests, &slot)))
 		if (guest->state == GUEST_CONSOLE &&
 			(worker->index != asker->worker || !handle_equal(guest->handle, asker->client)))
-			guest_complain(guest, SQLSTATE_ADMIN_SHUTDOWN, "another process has taken over", NULL,
-				"Connect again to reach it.");
+			end_console(guest);
+}
+
+bool forerunner_refuses(struct guest *guest)
+{
+	if (atomic_load(&guest->worker->house->workers_shut) == 0)
+		return false;
+	end_console(guest);
+	return true;
 }
 
 static void tell_keeper(struct house *house)

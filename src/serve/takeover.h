@@ -32,6 +32,8 @@ bool forerunner_show(struct guest *, struct buf *text);
  * the keeper gets LETTER_LEAVING, and again when the last client has left. */
 bool forerunner_begin(struct house *, const struct letter_command *, char *problem, size_t size);
 void forerunner_visit(struct worker *, const struct letter_listeners *);
+/* A console that logs in. True: it came too late, and was ended as those that were in. */
+bool forerunner_refuses(struct guest *);
 bool forerunner_is_shut(const struct house *); /* no door is open any more */
 bool forerunner_is_left(const struct house *); /* and nobody is here */
 void forerunner_look(struct worker *);         /* it may have been its last client */

@@ -247,6 +247,15 @@ class Taken_over(Story_of_two):
         client.close()
         self._ends(forerunner)
 
+    def a_console_that_logs_in_afterwards_does_not_keep_the_forerunner(self):
+        pooler = self.pooler()
+        late = Client(pooler.address, login=False)
+        late.send(wire.special(wire.SSL_CODE))
+        self.assertEqual(b"N", late.read_bytes(1))      # so it was accepted, by this process
+        forerunner = self._taken_over(pooler)
+        self.refused(late.login, "admin", "pgbouncer", says="another process has taken over")
+        self._ends(forerunner)
+
     def a_successor_that_can_not_start_changes_nothing(self):
         with socket.socket() as taken:
             taken.bind(("127.0.0.1", 0))
