@@ -19,6 +19,7 @@ class Stressing(Story):
     """Runs pgweir stress; everything it writes goes to a folder that ends with the story."""
 
     kinds = ("pgweir",)
+    measures = True
 
     def setUp(self):
         super().setUp()

@@ -2,7 +2,8 @@
 
 A story whose only trouble is that something did not come in time is told once more when all others are over, by itself: a machine that
 stood still is not the pooler's fault. One that is late twice has failed, and so has everything else at once: another answer than was
-wanted, a pooler that ended, a sanitizer that spoke. Built with a sanitizer a pooler is some ten times slower, and what that does to the
+wanted, a pooler that ended, a sanitizer that spoke. Where the answer itself is a measurement (`measures` of a class: how many sockets a load
+had opened after half a second, who leaked within scaled minutes), a wrong one is told again as well. Built with a sanitizer a pooler is some ten times slower, and what that does to the
 order of things is told elsewhere; there only the last two are final."""
 import multiprocessing
 import queue
@@ -47,8 +48,8 @@ class Result(unittest.TestResult):
             self.kinds.append(err[0])
 
 
-def may_be_told_again(kinds):
-    if live.sanitized:
+def may_be_told_again(kinds, measures=False):
+    if live.sanitized or measures:
         return not any(issubclass(kind, Broken) for kind in kinds)
     return all(issubclass(kind, (Vain, Late, wire.Late, subprocess.TimeoutExpired)) for kind in kinds)
 
@@ -86,7 +87,7 @@ def run_story(subject, story, name, method):
         tail = pooler.log().splitlines()[-25:]
         if tail:
             text += "\n# the pooler's log ends with:\n" + indent("\n".join(tail), "#   ")
-    return Outcome("failed", title, text=text, late=may_be_told_again(result.kinds))
+    return Outcome("failed", title, text=text, late=may_be_told_again(result.kinds, story.measures))
 
 
 class Report:
@@ -138,8 +139,11 @@ def run_all(chosen, jobs, report, run=run_story, **options):
 
 def _second(first, outcome):
     """What became of a story that was late the first time; both times are told."""
-    began = f"# the first time:\n{first.text}\n# the second time:\n" if outcome.result == "failed" else f"# late the first time:\n{first.text}"
-    return Outcome(outcome.result, outcome.title, outcome.remark or "at the second try", began + outcome.text)
+    began = f"# the first time:\n{first.text}\n# the second time:\n" if outcome.result == "failed" else f"# late the first time:\n{first.text}\n"
+    outcome.text = (began + outcome.text).rstrip("\n")
+    if outcome.result == "passed":
+        outcome.remark = ", ".join(filter(None, (outcome.remark, "at the second try")))
+    return outcome
 
 
 def _run_side_by_side(chosen, jobs, take, run, options):

@@ -50,6 +50,7 @@ class Crowd:
 
 class Fairness(Story):
     kinds = ("pgweir",)
+    measures = True
 
     def setUp(self):
         super().setUp()
