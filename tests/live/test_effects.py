@@ -251,7 +251,7 @@ class Logs(Story):
     def why_connections_end_is_told_in_pgbouncers_words(self):
         """What log watchers count and people look for."""
         gone = free_port()
-        pooler = self.pooler(called="pgbouncer", settings={"default_pool_size": 2, "max_db_connections": 2, "query_wait_timeout": 2, "client_login_timeout": 3},
+        pooler = self.pooler(called="pgbouncer", settings={"default_pool_size": 2, "max_db_connections": 2},
                              databases={"app": "dbname=app", "gone": f"host=127.0.0.1 port={gone} dbname=app", "missing": "dbname=missing",
                                         "unknown": "host=no-such-name.invalid dbname=app", "removed": "dbname=app"})
         console = pooler.console()
@@ -284,6 +284,8 @@ class Logs(Story):
         pooler.client(user="other").value("SELECT 1")
         said("S", "evicted")
 
+        for limit in ("query_wait_timeout = 2", "client_login_timeout = 3"):
+            console.query(f"SET {limit}")
         for database, reason in (("gone", "connect failed"), ("missing", "login failed"), ("unknown", "server DNS lookup failed")):
             with self.assertRaises((wire.Refused, wire.Closed)):
                 pooler.client(database=database).query("SELECT 1")

@@ -186,13 +186,14 @@ class T3_who_holds(Story):
     kinds = ("pgweir",)
 
     def the_waiting_client_is_told_how_many_hold_and_how_long(self):
-        pooler = self.pooler(settings={**WRITE_UP, "query_wait_timeout": 5})
+        pooler = self.pooler(settings=WRITE_UP)
         holders = [pooler.client() for _ in range(25)]
 
         def take(client):
             return lambda: client.query("BEGIN; SELECT 1")
         self.together(*[take(client) for client in holders])
         waiter = pooler.client()
+        pooler.console().query("SET query_wait_timeout = 5")
         waiter.send(query("SELECT 1"))
         error = waiter.expect_closed()[0]
         self.assertEqual("query_wait_timeout", error.message)
@@ -200,13 +201,14 @@ class T3_who_holds(Story):
         self.assertRegex(error.detail, r"\d+(\.\d+)? ?(s|seconds|min)\b")
 
     def the_notice_and_the_error_name_the_origins_that_hold(self):
-        pooler = self.pooler(settings={"default_pool_size": 3, "query_wait_notify": 1, "query_wait_timeout": 3, "leak_interval": 0.2},
+        pooler = self.pooler(settings={"default_pool_size": 3, "query_wait_notify": 1, "leak_interval": 0.2},
                              users={}, databases={"app": "dbname=app user=app"})
         holders = [pooler.client(user=user, parameters={"application_name": name})
                    for user, name in (("app", "billing"), ("app", "billing"), ("other", "somebody else's"))]
         for client in holders:
             client.begin()
         waiter = pooler.client()
+        pooler.console().query("SET query_wait_timeout = 3")
         waiter.send(query("SELECT 1"))
         error = waiter.expect_closed()[0]
         self.assertEqual("query_wait_timeout", error.message)
@@ -217,13 +219,14 @@ class T3_who_holds(Story):
         self.assertEqual(1, len(waiter.notices))
 
     def each_state_of_a_holder_is_told(self):
-        pooler = self.pooler(settings={"default_pool_size": 3, "query_wait_timeout": 4, "leak_interval": 0.2})
+        pooler = self.pooler(settings={"default_pool_size": 3, "leak_interval": 0.2})
         names = {"application_name": "billing"}
         waiter, forgot, works, keeps = [pooler.client(parameters=names) for _ in range(4)]
         forgot.begin()
         works.send(query("SELECT pg_sleep(60)"))
         keeps.query("CREATE TEMP TABLE kept (a int)")
         wait_until("all three are lent", lambda: int(pooler.pool()["sv_active"]) == 3)
+        pooler.console().query("SET query_wait_timeout = 4")
         waiter.send(query("SELECT 1"))
         error = waiter.expect_closed(timeout=30)[0]
         self.assertRegex(error.detail, r'"billing" at 127\.0\.0\.1 holds 3 \(1 idle in transaction, the longest for [^;]*; '
@@ -232,7 +235,7 @@ class T3_who_holds(Story):
         self.assertIn("It may have 3 (pool_size).", error.detail)
 
     def the_limit_that_is_reached_is_named_wherever_it_is(self):
-        quick = {"query_wait_timeout": 2, "query_wait_notify": 0, "client_login_timeout": 3, "leak_interval": 0.2}
+        quick = {"query_wait_notify": 0, "leak_interval": 0.2}
         for limit, who in (("max_db_connections", {"user": "other"}), ("max_user_connections", {"database": "app2"})):
             pooler = self.pooler(settings={**quick, "default_pool_size": 20, limit: 2})
             waiter = pooler.client(**who)
@@ -240,6 +243,7 @@ class T3_who_holds(Story):
             holders = [pooler.client(parameters={"application_name": "billing"}) for _ in range(2)]
             for client in holders:
                 client.begin()
+            pooler.console().query("SET query_wait_timeout = 2")
             waiter.send(query("SELECT 1"))
             error = waiter.expect_closed(timeout=30)[0]
             self.assertIn(f"has no server to lend; clients that wait: 1. It may have no more: its "
@@ -250,6 +254,8 @@ class T3_who_holds(Story):
         pooler = self.pooler(settings={**quick, "default_pool_size": 1})
         holder = pooler.client(parameters={"application_name": "billing"})
         holder.begin()
+        for limit in ("query_wait_timeout = 2", "client_login_timeout = 3"):
+            pooler.console().query(f"SET {limit}")
         error = self.refused(pooler.client, parameters={"TimeZone": "Asia/Tokyo"}, sqlstate="57P03")
         self.assertEqual("client_login_timeout", error.message)     # and not that the server is down
         self.assertRegex(error.detail, r'The only server of pool app/app is lent, for .*"billing" at 127\.0\.0\.1 holds 1')

@@ -290,11 +290,12 @@ class Waiting(Story):
         self.assertGreater(served[0], 0)
 
     def who_waits_too_long_is_told_so(self):
-        pooler = self.pooler(settings={"default_pool_size": 2, "query_wait_timeout": 1.5})
+        pooler = self.pooler(settings={"default_pool_size": 2})
         holders = Holders(pooler, 2)
         holders.take_one()
         holders.take_one()
         client = pooler.client()
+        pooler.console().query("SET query_wait_timeout = '1.5'")
         client.send(query("SELECT 1"))
         errors = client.expect_closed()
         self.assertEqual("query_wait_timeout", errors[0].message)
