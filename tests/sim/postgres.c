@@ -39,21 +39,33 @@ static void backend_wakes(struct end *e)
 	soon(e->owner, between(cluster.think_least, cluster.think_most));
 }
 
+/* Last words at the startup are heard to their end, however little the wire takes at a time: nobody ends a backend that writes them. */
 static void socket_closes(void *who, uint64_t what)
 {
 	struct backend *b = who;
 
 	(void)what;
-	if (!b->end->closed)
-		end_close(b->end);
+	if (b->end->closed)
+		return;
+	if (b->out.length > 0 && !b->end->error && !b->end->wire->cut) {
+		bytes_take(&b->out, end_write(b->end, b->out.at + b->out.start, b->out.length));
+		if (b->out.length > 0) {
+			world_after(MILLISECOND_US, socket_closes, b, 0);
+			return;
+		}
+	}
+	bytes_free(&b->out);
+	end_close(b->end);
 }
 
 /* Its slot is free now, its socket a moment later. */
 static void gone(struct backend *b)
 {
+	bool starting = b->state == BACKEND_STARTING;
+
 	if (b->state == BACKEND_GONE)
 		return;
-	if (b->state != BACKEND_STARTING)
+	if (!starting)
 		story("pg: backend %u (%s/%s) ends", b->process, b->database, b->user);
 	b->state = BACKEND_GONE;
 	if (b->counted)
@@ -63,8 +75,9 @@ static void gone(struct backend *b)
 	b->session = NULL;
 	bytes_free(&b->in);
 	if (b->out.length > 0 && !b->end->error && !b->end->closed)
-		end_write(b->end, b->out.at + b->out.start, b->out.length);
-	bytes_free(&b->out);
+		bytes_take(&b->out, end_write(b->end, b->out.at + b->out.start, b->out.length));
+	if (!starting)
+		bytes_free(&b->out);
 	world_after(between(1, 500), socket_closes, b, 0);
 }
 
