@@ -17,7 +17,7 @@ import unittest
 import wire
 from harness import Broken, Late, Vain, indent, live, stage
 
-TOLD_AGAIN_MOST = 5     # more are late when it is not by chance
+TOLD_AGAIN_MOST = 12    # more are late when it is not by chance; a machine that stands still makes all late that are told side by side
 
 
 class Outcome:
