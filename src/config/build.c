@@ -20,15 +20,26 @@
 
 /* ---- complaints */
 
-static void place(const struct assignment *at, char *out, size_t size)
+static bool begins_with_key(const char *what, const char *key)
+{
+	size_t length = strlen(key);
+
+	return strncmp(what, key, length) == 0 && (what[length] == ':' || what[length] == ' ');
+}
+
+/* Where what is said of it belongs. Of an option that is its key: once. */
+static void place(const struct assignment *at, const char *what, char *out, size_t size)
 {
 	*out = 0;
 	if (at && at->origin == FROM_FILE)
 		text_format(out, size, "%s:%u: ", at->file, at->line);
+	else if (at && at->origin == FROM_OPTION && at->section == SECTION_SETTINGS && begins_with_key(what, at->key))
+		text_copy(out, size, "-o ");
 	else if (at && at->origin == FROM_OPTION)
 		text_format(out, size, "-o %s%s: ",
 			at->section == SECTION_DATABASES       ? "databases."
 				: at->section == SECTION_USERS ? "users."
+				: at->section == SECTION_PEERS ? "peers."
 							       : "",
 			at->key);
 }
@@ -38,10 +49,10 @@ bool build_fail(struct config *c, const struct assignment *at, const char *forma
 	char where[512], what[768];
 	va_list arguments;
 
-	place(at, where, sizeof where);
 	va_start(arguments, format);
 	vsnprintf(what, sizeof what, format, arguments);
 	va_end(arguments);
+	place(at, what, where, sizeof where);
 	text_format(c->private->error, c->private->error_size, "%s%s", where, what);
 	return false;
 }
@@ -56,17 +67,16 @@ static void warn(struct config *c, const struct assignment *at, const char *form
 
 static void warn(struct config *c, const struct assignment *at, const char *format, ...)
 {
-	char line[1280];
+	char where[512], what[768], line[1280];
 	va_list arguments;
-	size_t n;
 
 	if (!c->private->warn)
 		return;
-	place(at, line, 512);
-	n = strlen(line);
 	va_start(arguments, format);
-	vsnprintf(line + n, sizeof line - n, format, arguments);
+	vsnprintf(what, sizeof what, format, arguments);
 	va_end(arguments);
+	place(at, what, where, sizeof where);
+	text_format(line, sizeof line, "%s%s", where, what);
 	c->private->warn(c->private->warn_context, line);
 }
 

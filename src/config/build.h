@@ -54,7 +54,7 @@ bool build_note(struct config *, const struct assignment *, struct span key, str
 /* Make the value out of the journal. False: the error says where and what. */
 bool build_finish(struct config *);
 
-/* Put "FILE:LINE: " or "-o KEY: " and the text into the error; at NULL for errors of no place. Returns false. */
+/* Put "FILE:LINE: " or "-o KEY: " ("-o ", where the text begins with the key) and the text into the error; at NULL for errors of no place. Returns false. */
 bool build_fail(struct config *, const struct assignment *at, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
 

@@ -326,7 +326,7 @@ static void options_beat_the_file_and_are_named_in_errors(void **state)
 		"-o default_pol_size: unknown setting \"default_pol_size\"; did you mean \"default_pool_size\"?");
 	g.overrides[0] = (struct config_override){ "workers", "many" };
 	assert_null(try(&g));
-	assert_string_equal(g.error, "-o workers: workers: found \"many\", allowed: a whole number from 0 to 256");
+	assert_string_equal(g.error, "-o workers: found \"many\", allowed: a whole number from 0 to 256");
 	g.overrides[0] = (struct config_override){ "databases.app", "prot=1" };
 	assert_null(try(&g));
 	assert_string_equal(g.error, "-o databases.app: unknown key of a database \"prot\"; did you mean \"port\"?");
