@@ -49,6 +49,19 @@ static bool load_users(const struct serve_setup *setup, const struct config *con
 	return *secrets != NULL;
 }
 
+void load_look_at_names(const struct config *config)
+{
+	char *text, reason[256];
+	size_t length;
+
+	if (!config->resolv_conf[0])
+		return;
+	if (file_read(config->resolv_conf, FILE_MAX, &text, &length, reason, sizeof reason))
+		free(text);
+	else
+		log_line(LOG_WARNING, "resolv_conf: %s; names are asked of 127.0.0.1", reason);
+}
+
 bool load(const struct serve_setup *setup, const char *file, const struct tls_pair *tls_before, struct config **config,
 	struct secrets **secrets, struct tls_pair *tls, char *error, size_t error_size)
 {
@@ -75,8 +88,11 @@ bool load(const struct serve_setup *setup, const char *file, const struct tls_pa
 	if (!*config)
 		return false;
 	if (web_settings_fit(*config, error, error_size) && load_users(setup, *config, secrets, error, error_size) &&
-		hba_load(*config, secrets, error, error_size) && tls_load(*config, tls_before, tls, error, error_size))
+		hba_load(*config, secrets, error, error_size) &&
+		tls_load(*config, tls_before, tls, error, error_size)) {
+		load_look_at_names(*config);
 		return true;
+	}
 	config_drop(*config);
 	secrets_drop(*secrets);
 	*config = NULL;

@@ -9,6 +9,9 @@
 bool load(const struct serve_setup *, const char *file, const struct tls_pair *tls_before, struct config **,
 	struct secrets **, struct tls_pair *, char *error, size_t error_size);
 
+/* Warn of a resolv_conf that can not be read: c-ares says nothing of it, and asks this machine. */
+void load_look_at_names(const struct config *);
+
 /* What is odd in a configuration and no error goes to the log. */
 void load_warn(void *context, const char *line);
 

@@ -159,6 +159,8 @@ bool reload_with(const struct serve_setup *setup, struct house *house, const str
 		secrets_drop(secrets);
 		return false;
 	}
+	if (strcmp(command->key, "resolv_conf") == 0)
+		load_look_at_names(config);
 	reload_log(setup, config);
 	house_configure(house, config, secrets, tls);
 	return true;

@@ -509,3 +509,5 @@ class Names(Story):
         self.assertGreater(server.times_asked("late.weir.test"), 0)
         server.hosts["late.weir.test"] = ["127.0.0.1"]
         wait_until("a name that there was not is looked for again", served)
+        console.query("SET resolv_conf = '/nonexistent/resolv.conf'")
+        pooler.await_log('resolv_conf: could not read "/nonexistent/resolv.conf": No such file or directory; names are asked of 127.0.0.1')
