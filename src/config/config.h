@@ -147,10 +147,10 @@ struct config {
 	int64_t statement_text_max; /* bytes; longer statements stream through */
 	time_us server_orphan_timeout;
 	enum transparency transparency;
-	int abandoned_query;                                           /* 0 auto, 1 cancel, 2 finish */
-	int origin_fairness;                                           /* 0 off, 1 on */
-	char *origin_weights;                                          /* "web=4, report=1" */
-	int max_origin_clients, max_origin_servers, origin_login_rate; /* 0: no limit */
+	int abandoned_query;  /* 0 auto, 1 cancel, 2 finish */
+	int origin_fairness;  /* 0 off, 1 on */
+	char *origin_weights; /* "web=4, report=1" */
+	int max_origin_clients, max_origin_servers, origin_login_rate, address_login_rate; /* 0: no limit */
 	time_us leak_interval, leak_quiet, leak_hold;
 	int leak_siblings;
 	enum leak_action leak_action;

@@ -194,6 +194,7 @@ const struct setting schema_settings[] = {
 	ROW(max_origin_clients, TYPE_INT, "clients", "0", LIVE, "pgweir", "Most clients of one origin (user, database, application_name at login, address); 0: no limit."),
 	ROW(max_origin_servers, TYPE_INT, "servers", "0", LIVE, "pgweir", "Most servers of a pool that are lent to one origin at once; 0: no limit."),
 	ROW(origin_login_rate, TYPE_INT, "logins/s", "0", LIVE, "pgweir", "Logins of one origin that are let in each second, and at most at once; 0: no limit.", .most = 1000000),
+	ROW(address_login_rate, TYPE_INT, "logins/s", "0", LIVE, "pgweir", "Logins from one address, of whatever user, that go on to their proof each second, and at most at once; others wait. For IPv6 of one network (/64). 0: no limit.", .most = 1000000),
 	ROW(leak_interval, TYPE_TIME, "s", "5", LIVE, "pgweir", "How often all origins are looked at for leaks; 0: never."),
 	ROW(leak_quiet, TYPE_TIME, "s", "5", LIVE, "pgweir", "A client that has rested for this long is quiet; what lies between two such rests is one burst."),
 	ROW(leak_hold, TYPE_TIME, "s", "30", LIVE, "pgweir", "A client that is idle in a transaction, or reads nothing of its answer, for this long holds its server."),

@@ -244,15 +244,32 @@ void address_from_kernel(const struct sockaddr_storage *from, socklen_t length, 
 	}
 }
 
+/* An address of IPv4 at a socket of both. */
+static bool is_mapped(const struct address *a)
+{
+	static const uint8_t mapped[12] = { [10] = 0xff, [11] = 0xff };
+
+	return a->family == ADDRESS_IPV6 && memcmp(a->ip, mapped, sizeof mapped) == 0;
+}
+
 bool address_is_loopback(const struct address *a)
 {
-	static const uint8_t six[16] = { [15] = 1 }, mapped[12] = { [10] = 0xff, [11] = 0xff };
+	static const uint8_t six[16] = { [15] = 1 };
 
 	if (a->family == ADDRESS_IPV4)
 		return a->ip[0] == 127;
-	return a->family == ADDRESS_IPV6 &&
-		(memcmp(a->ip, six, sizeof six) == 0 ||
-			(memcmp(a->ip, mapped, sizeof mapped) == 0 && a->ip[12] == 127));
+	return a->family == ADDRESS_IPV6 && (memcmp(a->ip, six, sizeof six) == 0 || (is_mapped(a) && a->ip[12] == 127));
+}
+
+uint64_t address_source(const struct address *a)
+{
+	uint64_t source = 0;
+
+	if (a->family == ADDRESS_IPV4 || is_mapped(a))
+		memcpy(&source, a->ip + (a->family == ADDRESS_IPV4 ? 0 : 12), 4);
+	else if (a->family == ADDRESS_IPV6)
+		memcpy(&source, a->ip, sizeof source);
+	return source;
 }
 
 bool address_parse_place(const char *text, struct address *out)

@@ -20,6 +20,8 @@ bool address_parse(const char *text, uint16_t port, struct address *out);
 
 /* An address with its port: "127.0.0.1:6433", "[::1]:6433", "localhost:6433", "*:6433" (all of IPv4). Port 0: the kernel chooses. */
 bool address_parse_place(const char *text, struct address *out);
+/* What those are known by who are counted by their address: of IPv6 the network (/64), which is one household's. 0: of a unix socket. */
+uint64_t address_source(const struct address *);
 bool address_is_loopback(const struct address *); /* of this machine only */
 
 /* The socket PostgreSQL would make in this folder ("/run/postgresql", "@abstract"). False: too long. */

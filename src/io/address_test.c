@@ -156,11 +156,36 @@ static void time_goes_forward_and_reads_well(void **state)
 	entropy_fill(NULL, 0);
 }
 
+static void who_is_counted_by_an_address_is_one_in_its_network(void **state)
+{
+	static const struct {
+		const char *one, *other;
+		bool same;
+	} pairs[] = {
+		{ "10.0.0.1", "10.0.0.1", true },
+		{ "10.0.0.1", "10.0.0.2", false },
+		{ "::ffff:10.0.0.1", "10.0.0.1", true },
+		{ "::ffff:10.0.0.1", "::ffff:10.0.0.2", false },
+		{ "2001:db8:1:2::1", "2001:db8:1:2:ffff::9", true },
+		{ "2001:db8:1:2::1", "2001:db8:1:3::1", false },
+		{ "::1", "127.0.0.1", false },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++) {
+		struct address one, other;
+
+		assert_true(address_parse(pairs[i].one, 1, &one) && address_parse(pairs[i].other, 2, &other));
+		assert_int_equal(address_source(&one) == address_source(&other), pairs[i].same);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(numeric_addresses_are_read_and_written),
 		cmocka_unit_test(an_address_with_its_port_is_a_place),
+		cmocka_unit_test(who_is_counted_by_an_address_is_one_in_its_network),
 		cmocka_unit_test(unix_sockets_are_named_as_postgresql_does),
 		cmocka_unit_test(the_way_to_the_kernel_and_back_loses_nothing),
 		cmocka_unit_test(a_thread_that_sleeps_does_not_work),

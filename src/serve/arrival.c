@@ -375,6 +375,14 @@ void guest_knock(struct guest *guest)
 	uint32_t clients = atomic_load(&house->clients);
 	time_us limit = worker->config->client_login_timeout, again = worker->now + LOOK_AGAIN_US;
 
+	if (!guest_keeps_pace(guest))
+		return;
+	if (client_facts(guest->login)->console) {
+		if (limit > 0)
+			timer_set(&worker->timers, &guest->timer, guest->connected + limit);
+		guest_admitted(guest);
+		return;
+	}
 	if (has_room(guest, clients)) {
 		guest->counted = true;
 		if (limit > 0)
@@ -401,14 +409,14 @@ static void enter(struct guest *guest)
 	texts_drop(&guest->worker->texts, guest->user);
 	guest->user = texts_user(&guest->worker->texts, facts->user);
 	log_attempt(guest, facts);
-	if (facts->console) {
-		guest->admitted = true;
+	if (facts->console && guest_keeps_pace(guest)) {
 		guest_admitted(guest);
 		return;
 	}
 	guest->state = GUEST_AT_DOOR;
 	stream_pause(guest->stream);
-	guest_knock(guest);
+	if (!facts->console)
+		guest_knock(guest);
 }
 
 /* What waits to be sent are answers that nobody has read: then nobody speaks TLS there either. */

@@ -28,6 +28,9 @@ void guest_park(struct guest *);
 /* End it with this FATAL; under PgBouncer's name with PgBouncer's SQLSTATE. */
 void guest_refuse(struct guest *, const char *sqlstate, const char *message, const char *detail, const char *hint);
 
+/* May it go on to its proof, as far as address_login_rate says (pacing.c)? Else it knocks again by its timer, or its time is over then. */
+bool guest_keeps_pace(struct guest *);
+
 /* At the door that descriptors make: in, or look again later. */
 void guest_knock(struct guest *);
 void guest_leave_origin(struct guest *);

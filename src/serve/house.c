@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "base/check.h"
+#include "base/pace.h"
 #include "base/text.h"
 #include "io/clock.h"
 #include "io/file.h"
@@ -73,10 +74,11 @@ struct house *house_new(const struct house_setup *setup)
 	house->statements = statement_book_new(setup->config->manner == MANNER_PGBOUNCER ? "PGBOUNCER_" : "PGWEIR_");
 	house->catalogs = catalogs_new();
 	house->seats = seats_new();
+	house->paces = paces_new();
 	house->lookups = lookups_new();
 	house->workers = calloc(setup->workers, sizeof *house->workers);
 	if (!house->lock || !house->core || !house->params || !house->statements || !house->catalogs || !house->seats ||
-		!house->lookups || !house->workers)
+		!house->paces || !house->lookups || !house->workers)
 		goto refused;
 	core_rules_of(setup->config, &rules);
 	core_set_rules(house->core, &rules, clock_now(), &none);
@@ -115,6 +117,7 @@ void house_free(struct house *house)
 	catalogs_free(house->catalogs);
 	places_fini(house);
 	seats_free(house->seats);
+	paces_free(house->paces);
 	lookups_free(house->lookups);
 	statement_book_free(house->statements);
 	params_book_free(house->params);

@@ -18,6 +18,7 @@ struct worker;
 struct keeper;
 struct catalogs;
 struct seats;
+struct paces;
 struct lookups;
 struct place;
 struct letter_listeners;
@@ -45,6 +46,7 @@ struct house {
 	time_us started_wall;
 	uint64_t descriptor_limit;
 	struct origins origins;     /* under the lock */
+	struct paces *paces;        /* under the lock: how fast logins come from each address */
 	struct reap_account *reaps; /* the last one, under the lock; see reaper.h */
 	struct survey *survey;      /* the keeper's own: see serve/survey.c */
 	struct report *

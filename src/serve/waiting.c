@@ -301,7 +301,9 @@ void guest_not_let_in(struct guest *guest)
 {
 	const char *detail = NULL;
 
-	if (guest->state == GUEST_AT_DOOR && !guest->counted)
+	if (guest->state == GUEST_AT_DOOR && guest->held_back)
+		detail = "Logins from this client's address come faster than they may (address_login_rate).";
+	else if (guest->state == GUEST_AT_DOOR && !guest->counted)
 		detail = "The pooler has as many files open as it may (ulimit -n), and none was closed in time.";
 	else if (guest->state == GUEST_AT_DOOR && waits_for(guest) == WAITS_AT_PORCH)
 		detail = "Clients of the same user, database, application_name and address are as many as they may be (max_origin_clients), or come faster "

@@ -74,6 +74,8 @@ struct guest {
 	bool spoke : 1;          /* something came from it */
 	bool wants_numbers : 1;  /* the server of numbers_at rather than any other */
 	bool admitted : 1;
+	bool held_back : 1;  /* AT_DOOR: logins of its address come too fast */
+	bool has_turn : 1;   /* ... and its timer rings when it may go on */
 	bool naming : 1;     /* LOGIN: the name of its host is looked up: see naming.c */
 	bool vouching : 1;   /* LOGIN: PAM or a directory is asked about its password: see vouching.c */
 	bool discarding : 1; /* the rest of the message at hand goes nowhere */
@@ -301,6 +303,7 @@ struct worker {
 	struct pool_view *views_known[VIEWS_KNOWN]; /* what pool_view_for found last, by a hash of both names */
 	bool peers_asked;                           /* a round of asking is under way: see peers.c */
 	time_us door_said; /* when it was last said that the door is shut for want of descriptors */
+	time_us pace_said; /* when it was last said that logins of one address come too fast */
 	time_us born;
 };
 

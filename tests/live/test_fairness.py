@@ -3,8 +3,9 @@ import selectors
 import statistics
 import threading
 
+import wire
 from harness import Story, takes, wait_until
-from wire import query
+from wire import Client, query
 
 GREEDY = {"application_name": "greedy"}
 SMALL = {"application_name": "small"}
@@ -218,6 +219,27 @@ class Limits(Story):
         self.refused(pooler.client, parameters=GREEDY, says="max_origin_clients", sqlstate="53300")
         self.assertEqual("1", kept.value("SELECT 1"))
         self.assertEqual("1", pooler.client(parameters=SMALL).value("SELECT 1"))
+
+    def logins_of_one_address_keep_its_pace_whoever_they_say_they_are(self):
+        """Each says another name, as one who guesses passwords may: to this address they are all the same."""
+        pooler = self.pooler(settings={"address_login_rate": 1, "client_login_timeout": 8})
+        guesses = []
+        for number in range(20):
+            guess = Client(pooler.address, login=False, timeout=30)
+            self.addCleanup(guess.close)
+            guess.send(wire.startup({"user": f"user{number}", "database": "pgbouncer" if number % 3 == 0 else "app", "application_name": f"{number}"}))
+            guesses.append(guess)
+        pooler.await_log("logins from 127.0.0.1 come faster than address_login_rate: they wait")
+        for other in ({"source": ("127.0.0.2", 0)}, {"address": pooler.socket_path}):
+            with Client(other.pop("address", pooler.address), timeout=30, **other) as client:
+                self.assertEqual("1", client.value("SELECT 1"))
+        answers = [guess.read() for guess in guesses]
+        late = [wire.fields_of(body) for kind, body in answers if kind == b"E" and b"client_login_timeout" in body]
+        self.assertGreater(len(late), 0)
+        self.assertEqual({"Logins from this client's address come faster than they may (address_login_rate)."}, {fields["D"] for fields in late})
+        self.assertGreater(len(answers) - len(late), 1)     # some were let in to their proof: refused, or asked for it
+        with Client(pooler.address, timeout=30) as client:
+            self.assertEqual("1", client.value("SELECT 1"))
 
     def logins_beyond_origin_login_rate_wait_and_those_of_others_do_not(self):
         pooler = self.pooler(settings={"origin_login_rate": 1})
