@@ -186,7 +186,7 @@ static void show(struct guest *guest, const struct console_command *command)
 		if (guest_is_bouncers(guest))
 			text_format(message, sizeof message, "invalid command '%s', use SHOW HELP;", command->text);
 		else
-			text_format(message, sizeof message, "invalid command 'SHOW%s%s', use SHOW HELP;",
+			text_format(message, sizeof message, "invalid command '%s%s%s', use SHOW HELP;", command->word,
 				*command->argument ? " " : "", command->argument);
 		text_format(hint, sizeof hint, "Perhaps you meant SHOW %s.", nearest ? nearest : "HELP");
 		complain(guest, SQLSTATE_SYNTAX_ERROR, message, nearest ? hint : NULL);
@@ -411,10 +411,15 @@ static void kill_client(struct guest *guest)
 static void refuse_unknown(struct guest *guest, const struct console_command *command)
 {
 	static const char *const commands[] = { "SHOW", "SET", "RELOAD", "PAUSE", "SUSPEND", "RESUME", "RECONNECT",
-		"KILL", "KILL_CLIENT", "DISABLE", "ENABLE", "WAIT_CLOSE", "SHUTDOWN", NULL };
-	const char *nearest = text_nearest(command->word, commands);
-	char message[160], hint[100];
+		"KILL", "KILL_CLIENT", "DISABLE", "ENABLE", "WAIT_CLOSE", "SHUTDOWN", "REAP", "PROTECT", "UNPROTECT",
+		NULL };
+	char message[160], hint[100], word[sizeof command->word];
+	const char *nearest;
 
+	text_copy(word, sizeof word, command->word);
+	for (char *c = word; *c; c++)
+		*c = (char)(*c >= 'a' && *c <= 'z' ? *c - 'a' + 'A' : *c);
+	nearest = text_nearest(word, commands);
 	text_format(message, sizeof message, "invalid command '%s', use SHOW HELP;",
 		guest_is_bouncers(guest) ? command->text : command->word);
 	if (command->verb == VERB_BAD) {
@@ -422,7 +427,10 @@ static void refuse_unknown(struct guest *guest, const struct console_command *co
 			"SHOW HELP tells what each command takes.");
 		return;
 	}
-	text_format(hint, sizeof hint, "Perhaps you meant %s.", nearest ? nearest : "SHOW HELP");
+	if (nearest)
+		text_format(hint, sizeof hint, "Perhaps you meant %s.", nearest);
+	else
+		text_copy(hint, sizeof hint, "SHOW HELP tells what there is.");
 	complain(guest, SQLSTATE_SYNTAX_ERROR, message, hint);
 }
 

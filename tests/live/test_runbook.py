@@ -120,6 +120,11 @@ class Console(Story):
             error = self.refused(console.query, words, says=f"invalid command '{words}', use SHOW HELP;", sqlstate="08P01")
             self.assertEqual("ERROR", error.severity)
         self.refused(console.query, "RESUME pgbouncer", says="database pgbouncer is not paused")
+        console = self.pooler().console()
+        for words, says, hint in (("shwo pools", "'shwo'", "Perhaps you meant SHOW."), ("Reload_", "'Reload_'", "Perhaps you meant RELOAD."),
+                                  ("show poolz", "'show poolz'", "Perhaps you meant SHOW pools."), ("select 1", "'select 1'", ""),
+                                  ("begin", "'begin'", "SHOW HELP tells what there is.")):
+            self.assertEqual(hint, self.refused(console.query, words, says=f"invalid command {says}, use SHOW HELP;", sqlstate="42601").hint)
 
     def pause_of_a_database_may_be_said_twice_and_of_none_while_all_are_paused(self):
         pooler = self.pooler(called="pgbouncer")
