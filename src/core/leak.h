@@ -43,12 +43,14 @@ struct leak_facts {
 	enum leak_runtime runtime;
 	bool keeps_locks; /* a session lock keeps its server for its client; else whoever is lent it next has the lock */
 	bool session_mode; /* its leases last as long as its clients; who rests outside a block counts as parked there too */
+	uint32_t entering; /* in session mode: who logs in and waits for a server of its own; they are no clients yet */
 
 	/* As it is now. A client is `quiet` when it has been parked for leak_quiet; a burst is what lies between two such rests. */
 	uint32_t clients, parked, waiting, lent;
 	uint32_t quiet;      /* clients that are quiet now; of them: */
 	uint32_t silent;     /* ... never asked anything since their login */
 	uint32_t once;       /* ... had exactly one burst */
+	uint32_t kept;       /* silent or once, and in session mode: they keep a server */
 	uint32_t listeners;  /* ... whose last statement was a LISTEN (in session mode they hold their server) */
 	uint32_t django;     /* ... that began as Django's connections do */
 	uint32_t in_block;   /* clients that are idle in a transaction at this moment */
@@ -67,8 +69,8 @@ struct leak_facts {
 
 	/* Since it is known; these only grow. */
 	uint64_t logins, logouts;
-	uint64_t logins_while_quiet; /* logins while at least leak_siblings clients of the origin were quiet */
-	uint64_t reused;             /* clients that began a second burst */
+	uint64_t logins_while_quiet; /* logins while at least leak_siblings clients of the origin were quiet; of who enters, when that began */
+	uint64_t reused; /* clients that began a second burst */
 	uint64_t transactions;
 	uint64_t left_soon;     /* clients that left within half of leak_quiet after their only burst */
 	uint64_t left_alike;    /* ... which had begun with the statement that most of those that stay began with */

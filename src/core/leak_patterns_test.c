@@ -296,12 +296,89 @@ static void listeners_are_told_by_their_last_statement(void **state)
 	for (unsigned i = 0; i < 14; i++) {
 		b->facts.listeners += 4;
 		b->facts.servers_lent += 4;
+		b->facts.rests_lent += 4;
 		lose(b, 4, true);
 	}
 	assert_leak(b, "L22");
 	/* Each has its server. */
 	assert_int_equal(leak_of(b)->family, FAMILY_SERVER);
 	assert_int_equal(leak_of(b)->servers, 56);
+}
+
+/* In session mode each that is left keeps a server, and the next ones wait long before there are many. */
+static void fill_sessions(struct bench *b)
+{
+	b->facts.session_mode = true;
+	for (unsigned i = 0; i < 10; i++) {
+		b->facts.servers_lent = b->facts.kept = b->facts.rests_lent = b->facts.quiet + 2;
+		lose(b, 2, true);
+	}
+	assert_int_equal(b->facts.quiet, b->facts.servers_limit);
+	assert_null(leak_of(b));
+}
+
+/* At each look two more come, and wait. */
+static void knock(struct bench *b, unsigned looks)
+{
+	while (looks--) {
+		b->facts.logins_while_quiet += 2;
+		b->facts.entering += 2;
+		b->facts.pool_waiting += 2;
+		rest(b, 1);
+	}
+}
+
+static void sessions_that_keep_a_whole_pool_from_their_own_are_told_as_soon_as_one_waits(void **state)
+{
+	struct bench *b = *state;
+
+	fill_sessions(b);
+	knock(b, 2);
+	assert_leak(b, "L1");
+	assert_int_equal(leak_of(b)->family, FAMILY_SERVER);
+	assert_int_equal(leak_of(b)->severity, SEVERITY_URGENT);
+	assert_int_equal(leak_of(b)->servers, 20);
+	assert_non_null(strstr(leak_of(b)->evidence, "others of this origin that wait for the servers these hold: 4"));
+	/* It is told once: that for a moment nobody waits changes nothing. */
+	for (unsigned i = 0; i < 5; i++) {
+		knock(b, 3);
+		b->facts.entering = b->facts.pool_waiting = 0;
+		rest(b, 20);
+	}
+	assert_int_equal(b->news_count, 1);
+	assert_int_equal(leak_of(b)->severity, SEVERITY_URGENT);
+}
+
+static void sessions_that_keep_a_whole_pool_are_no_leak_for_that(void **state)
+{
+	struct bench *b = *state;
+
+	/* Nobody waits. */
+	fill_sessions(b);
+	rest(b, 100);
+	assert_null(leak_of(b));
+	/* Others wait. */
+	b->facts.pool_waiting = 10;
+	rest(b, 100);
+	assert_null(leak_of(b));
+	/* All of them came at once, as a pool's do, and then others of it, who wait. */
+	end(state);
+	begin(state);
+	b = *state;
+	b->facts.session_mode = true;
+	b->facts.servers_lent = b->facts.kept = b->facts.rests_lent = 20;
+	lose(b, 20, true);
+	knock(b, 100);
+	assert_null(leak_of(b));
+	/* They are used. */
+	end(state);
+	begin(state);
+	b = *state;
+	b->facts.reused = 18;
+	fill_sessions(b);
+	b->facts.once = b->facts.kept = 2;
+	knock(b, 100);
+	assert_null(leak_of(b));
 }
 
 static void a_hold_beyond_the_habit_is_told_within_a_minute(void **state)
@@ -431,6 +508,8 @@ int main(void)
 		STORY(clumps_of_one_size_are_pools_made_anew),
 		STORY(listeners_are_told_by_their_last_statement),
 		STORY(a_hold_beyond_the_habit_is_told_within_a_minute),
+		STORY(sessions_that_keep_a_whole_pool_from_their_own_are_told_as_soon_as_one_waits),
+		STORY(sessions_that_keep_a_whole_pool_are_no_leak_for_that),
 		STORY(a_habit_of_long_holds_is_respected_up_to_a_bound),
 		STORY(calls_inside_a_transaction_are_told_by_what_they_cost),
 		STORY(holds_in_equal_steps_are_a_scheduled_task),

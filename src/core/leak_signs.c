@@ -17,8 +17,18 @@
  * A deploy looks like that as well, in clumps or one by one, but at most doubles the origin. What is told within minutes must therefore
  * have more than doubled it; and clumps must go on for longer.
  *
+ * In session mode each that is left keeps a server, and its pool is full before they are many. Then the next ones wait, which says that they are not
+ * idle by intention: few are enough, and growth may have ended. A fleet that is larger than its pool waits as well; but it began at once.
+ *
  * Holds: how long a client is idle in a transaction is compared with the origin's own habit, within bounds: nothing below one and a
  * quarter leak_hold is remarkable, and nothing above four times leak_hold is a habit to be respected. */
+
+bool facts_starve(const struct leak_facts *facts)
+{
+	return facts->session_mode && facts->servers_limit && facts->servers_lent >= facts->servers_limit &&
+		facts->kept * 2 >= facts->servers_limit && facts->kept * 4 >= (facts->silent + facts->once) * 3 &&
+		facts->waiting + facts->entering > 0;
+}
 
 static uint32_t grown(uint32_t from, uint32_t to)
 {
@@ -32,11 +42,14 @@ static bool may_be_threads(const struct leak_facts *facts)
 		facts->listeners * 5 < facts->quiet * 4;
 }
 
-/* How many clients must have been left: where more is known than that they rest, fewer will do. People are not counted on. */
+/* How many clients must have been left: where more is known than that they rest, fewer will do, and where its own have to wait for what they hold
+ * they are too many whoever they are. People are not counted on. */
 static uint32_t clients_needed(const struct leak_rules *rules, const struct leak_facts *facts)
 {
 	uint32_t needed = facts->runtime == RUNTIME_GUI ? 40 : may_be_threads(facts) ? 32 : 12;
 
+	if (facts_starve(facts) && facts->runtime != RUNTIME_GUI)
+		return rules->siblings + 1;
 	return needed > 2 * rules->siblings ? needed : 2 * rules->siblings;
 }
 
@@ -118,6 +131,25 @@ static bool both_halves_grew(uint32_t first, uint32_t middle, uint32_t last, uin
 	return grown(first, middle) * 5 >= more && grown(middle, last) * 5 >= more;
 }
 
+/* A pool of sessions that is full grows no more: instead those who come wait. Then the others must have filled it in the first half, step by step and
+ * some of them beside quiet siblings, and logins go on in the last. */
+static bool filled_and_went_on(const struct sample *samples, unsigned count, uint32_t more)
+{
+	const struct sample *first = &samples[0], *middle = &samples[count / 2], *last = &samples[count - 1],
+			    *full = first;
+	unsigned steps = 0;
+	uint32_t most = first->unused;
+
+	while (full < last && full->clients < last->clients)
+		full++;
+	for (unsigned i = 1; i < count; i++) {
+		steps += samples[i].unused > most;
+		most = samples[i].unused > most ? samples[i].unused : most;
+	}
+	return steps >= 4 && grown(first->unused, middle->unused) * 5 >= more &&
+		grown(middle->beside, last->beside) * 5 >= more && grown(first->beside, full->beside) * 5 >= more;
+}
+
 /* Whether it may be a pool of many threads whose connections are made when each is first asked. Of 128 threads, n filled ones would have been
  * met again about n^2 / 256 times meanwhile; four times less than that happens to one in a hundred. */
 static bool may_be_filling(uint32_t more, uint32_t revived)
@@ -147,17 +179,19 @@ static bool window_sprouts(const struct origin_memory *memory, const struct leak
 	struct births births = births_in(samples, count);
 	uint32_t needed = clients_needed(rules, facts), more = grown(first->unused, last->unused);
 	uint32_t revived = grown(first->reused, last->reused), expected;
-	bool hinted = facts->runtime != RUNTIME_UNKNOWN && facts->runtime != RUNTIME_GUI, clumped, returns;
+	bool hinted = facts->runtime != RUNTIME_UNKNOWN && facts->runtime != RUNTIME_GUI, clumped, returns, grows;
+	bool starves = facts_starve(facts);
 
 	if (more < needed || births.all * 4 < needed * 3 || births.filled < 5)
 		return false;
 	/* In the first half, in the last, and still; and it is not just others in the place of those that left. */
-	if (!both_halves_grew(first->unused, middle->unused, last->unused, more) ||
-		!both_halves_grew(first->clients, middle->clients, last->clients, more))
+	grows = both_halves_grew(first->unused, middle->unused, last->unused, more) &&
+		both_halves_grew(first->clients, middle->clients, last->clients, more) &&
+		(last->unused > samples[count - 2].unused || last->unused > samples[count - 3].unused);
+	if (!grows && !(starves && filled_and_went_on(samples, count, more)))
 		return false;
-	if (last->unused <= samples[count - 2].unused && last->unused <= samples[count - 3].unused)
-		return false;
-	returns = revived * (hinted ? 6 : 12) >= births.all || (may_be_threads(facts) && may_be_filling(more, revived));
+	returns = revived * (hinted ? 6 : 12) >= births.all ||
+		(may_be_threads(facts) && !starves && may_be_filling(more, revived));
 	/* Where much more is lost than comes back, over minutes, it may be both: a pool, and something that loses. */
 	if (returns && !(level > 0 && more >= 5 * needed && revived * 3 <= births.all))
 		return false;
@@ -192,7 +226,8 @@ static void read_births(const struct origin_memory *memory, const struct leak_ru
 	const struct sample *then = history_before(&memory->history, (time_us)1 << 60);
 
 	/* Nearly always there is nothing to look for. */
-	if (!then || facts->silent + facts->once < 12 || grown(then->beside, (uint32_t)facts->logins_while_quiet) == 0)
+	if (!then || (facts->silent + facts->once < 12 && !facts_starve(facts)) ||
+		grown(then->beside, (uint32_t)facts->logins_while_quiet) == 0)
 		return;
 	for (unsigned level = 0; level < HISTORY_LEVELS; level++) {
 		for (size_t i = 0; i < sizeof lengths / sizeof *lengths; i++) {

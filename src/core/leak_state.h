@@ -180,6 +180,10 @@ struct signs {
 	const struct visits_memory *visits;
 };
 
+/* In session mode: whether those of its clients that were left keep half of its pool or more, all of which is lent, while others of it wait for a
+ * server. Under PgBouncer's name who never asked keeps none. */
+bool facts_starve(const struct leak_facts *);
+
 void signs_read(const struct origin_memory *, const struct leak_rules *, time_us now, const struct leak_facts *,
 	struct signs *);
 

@@ -47,7 +47,8 @@ static bool is_plateau(const struct leak_pattern *pattern)
 static void clients_evidence(
 	const struct signs *signs, const struct leak_rules *rules, const struct leak_facts *facts, struct verdict *v)
 {
-	char oldest[32], window[32], silent[48] = "", listen[48] = "", clumps[48] = "", threads[64] = "";
+	char oldest[32], window[32], silent[48] = "", listen[48] = "", clumps[48] = "", threads[64] = "",
+				     starve[80] = "";
 
 	text_duration(oldest, sizeof oldest, facts->oldest_quiet);
 	text_duration(window, sizeof window, signs->window);
@@ -60,13 +61,16 @@ static void clients_evidence(
 	if (facts->process_clients)
 		text_format(threads, sizeof threads, "; connections of its process: %u, threads: %u",
 			facts->process_clients, facts->process_threads);
+	if (facts_starve(facts))
+		text_format(starve, sizeof starve, "; others of this origin that wait for the servers these hold: %u",
+			facts->waiting + facts->entering);
 	/* Between two windows that show it, the last one's sentence stands. */
 	if (signs->sprouts)
 		text_format(v->evidence, sizeof v->evidence,
 			"%u of %u quiet clients asked at most once since their login%s%s; within %s %u logins came%s while at least %u were quiet, and "
-			"%u came back; the oldest has been quiet for %s%s",
+			"%u came back; the oldest has been quiet for %s%s%s",
 			facts->silent + facts->once, facts->quiet, silent, listen, window, signs->births, clumps,
-			rules->siblings, signs->revived, oldest, threads);
+			rules->siblings, signs->revived, oldest, threads, starve);
 	else if (signs->teeth)
 		text_format(v->evidence, sizeof v->evidence,
 			"within %s %u logins came, %u of them came back, and again and again many of the others were ended at once, long after their only "
@@ -79,8 +83,9 @@ static void clients_evidence(
 			facts->tied, facts->tie_proofs, facts->loose, facts->quiet, oldest);
 	else if (signs->paused)
 		text_format(v->evidence, sizeof v->evidence,
-			"%u of %u quiet clients asked at most once since their login%s%s; no more are being added; the oldest has been quiet for %s",
-			facts->silent + facts->once, facts->quiet, silent, listen, oldest);
+			"%u of %u quiet clients asked at most once since their login%s%s%s; the oldest has been quiet for %s%s",
+			facts->silent + facts->once, facts->quiet, silent, listen,
+			*starve ? "" : "; no more are being added", oldest, starve);
 }
 
 static void clients_verdict(const struct signs *signs, const struct leak_rules *rules, const struct leak_facts *facts,
@@ -92,8 +97,8 @@ static void clients_verdict(const struct signs *signs, const struct leak_rules *
 	uint32_t left = is_plateau(present) || (signs->tied && !signs->sprouts) ? facts->quiet : unused;
 	uint32_t limit = facts->next_limit ? facts->next_limit : facts->clients_limit;
 	uint32_t total = facts->next_limit ? facts->next_total : facts->clients_total;
-	/* In session mode each has a server as well; elsewhere those who are pinned to one. */
-	uint32_t keep = facts->session_mode ? left : facts->rests_lent < left ? facts->rests_lent : left;
+	/* In session mode whoever has asked has a server as well (and who has not, but under PgBouncer's name); elsewhere those who are pinned to one. */
+	uint32_t keep = facts->rests_lent < left ? facts->rests_lent : left;
 	bool grows, at_limit, costs_servers = facts->session_mode || (keep > 0 && keep * 2 >= left);
 
 	v->begins = signs->sprouts || signs->teeth || (signs->tied && left > rules->siblings);
@@ -112,8 +117,11 @@ static void clients_verdict(const struct signs *signs, const struct leak_rules *
 		v->exhausted_in = costs_servers
 			? time_to(facts->servers_lent, facts->servers_limit, &signs->unused_trend)
 			: time_to(total, limit, &signs->unused_trend);
+	/* What is full of sessions stays full; that nobody waits at this moment is no relief. */
 	at_limit = costs_servers
-		? facts->pool_waiting && pool_is_full(facts)
+		? pool_is_full(facts) &&
+			(facts->pool_waiting ||
+				(facts->session_mode && course->leak && course->leak->severity == SEVERITY_URGENT))
 		: limit && (uint64_t)total * 20 >= (uint64_t)limit * 19 && (uint64_t)left * 10 >= limit;
 	v->severity = at_limit || is_soon(v->exhausted_in, rules, course) ? SEVERITY_URGENT
 		: grows                                                   ? SEVERITY_GROWING

@@ -129,6 +129,12 @@ static bool takes_its_server(const struct guest *guest)
 	return view->replication || (!guest_is_bouncers(guest) && view->rules.mode == POOL_SESSION);
 }
 
+bool guest_enters(const struct guest *guest)
+{
+	return guest->state == GUEST_LEARNING && !guest->channel && takes_its_server(guest) &&
+		!guest->worker->views[guest->pool]->replication;
+}
+
 static uint32_t name_process(struct guest *guest)
 {
 	struct worker *worker = guest->worker;
@@ -194,6 +200,8 @@ static void begin_learning(struct guest *guest)
 	guest->wanted = params_keep(client_facts(guest->login)->params);
 	guest->state = GUEST_LEARNING;
 	guest->wants_since = guest->worker->now;
+	if (guest_enters(guest))
+		habits_enter(guest);
 	if (takes_its_server(guest) && limit > 0)
 		timer_set(&guest->worker->timers, &guest->timer, guest->wants_since + limit);
 	else if (takes_its_server(guest))

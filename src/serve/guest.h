@@ -31,6 +31,9 @@ void guest_refuse(struct guest *, const char *sqlstate, const char *message, con
 /* May it go on to its proof, as far as address_login_rate says (pacing.c)? Else it knocks again by its timer, or its time is over then. */
 bool guest_keeps_pace(struct guest *);
 
+/* It has logged in but for its session's server, and waits for that. */
+bool guest_enters(const struct guest *);
+
 /* At the door that descriptors make: in, or look again later. */
 void guest_knock(struct guest *);
 void guest_leave_origin(struct guest *);

@@ -53,6 +53,21 @@ static bool is_of_this_machine(const struct stream *stream)
 	return peer->family == own->family && memcmp(peer->ip, own->ip, sizeof peer->ip) == 0;
 }
 
+static void count_beside(const struct guest *guest, struct share *share)
+{
+	share->facts.logins_while_quiet += atomic_load(&guest->origin->quiet) >=
+		(unsigned)guest->worker->config->leak_siblings;
+}
+
+void habits_enter(struct guest *guest)
+{
+	struct share *share = share_of(guest);
+
+	guest->habits.entered = true;
+	if (share)
+		count_beside(guest, share);
+}
+
 void habits_arrive(struct guest *guest)
 {
 	struct share *share = share_of(guest);
@@ -67,8 +82,8 @@ void habits_arrive(struct guest *guest)
 	if (!share)
 		return;
 	share->facts.logins++;
-	if (atomic_load(&guest->origin->quiet) >= (unsigned)guest->worker->config->leak_siblings)
-		share->facts.logins_while_quiet++;
+	if (!guest->habits.entered)
+		count_beside(guest, share);
 }
 
 static bool pauses(const struct guest *guest)

@@ -32,11 +32,15 @@ struct habits {
 	bool listens;          /* the last one was a LISTEN */
 	bool sets_up;          /* so far it has only SET something */
 	bool django;           /* it began as Django's connections do */
+	bool entered;          /* it asked for a session's server at its login */
 	bool arrived;          /* its login is complete, and counted */
 	bool told;             /* it was sent a notice that it looks forgotten */
 	bool exempt;           /* it asked for pgweir.no_reap */
 	bool local;            /* it came by TCP from this machine */
 };
+
+/* Before that: it has proven who it is, and asks for the server that its session is to have. */
+void habits_enter(struct guest *);
 
 /* Its login is complete. */
 void habits_arrive(struct guest *);

@@ -111,7 +111,7 @@ static void fill_origin(struct origin_row *out, const struct survey_row *row, co
 		.process_id = origin->process_id,
 		.clients = facts->clients,
 		.parked = facts->parked,
-		.waiting = facts->waiting,
+		.waiting = facts->waiting + facts->entering,
 		.lent = facts->lent,
 		.quiet = facts->quiet,
 		.silent = facts->silent,

@@ -13,7 +13,7 @@
 
 #include "base/check.h"
 #include "base/text.h"
-#include "serve/worker.h"
+#include "serve/guest.h"
 
 /* How many clients are looked at before others are served. */
 #define GUESTS_AT_ONCE 256
@@ -91,6 +91,7 @@ static void forget_moment(struct share *share)
 	facts->once = facts->listeners = facts->django = facts->in_block = facts->holding = facts->failed =
 		facts->unread = facts->rests_lent = 0;
 	facts->oldest_quiet = facts->oldest_hold = facts->oldest_unread = 0;
+	facts->entering = facts->kept = 0;
 	facts->session_mode = facts->keeps_locks = false;
 	account_add(&share->gone, &share->leaving);
 	share->leaving = share->here = (struct account){ 0 };
@@ -127,6 +128,7 @@ static void look_at_rest(struct worker *worker, struct share *share, const struc
 	facts->quiet++;
 	facts->silent += guest->habits.bursts == 0;
 	facts->once += guest->habits.bursts == 1;
+	facts->kept += guest->habits.bursts <= 1 && guest->channel && guest->channel->session;
 	facts->listeners += guest->habits.listens;
 	facts->django += guest->habits.django;
 	note_oldest(&facts->oldest_quiet, age);
@@ -171,8 +173,8 @@ static enum leak_action action_for(const struct worker *worker, const struct gue
 
 static void look_at_guest(struct worker *worker, const struct guest *guest)
 {
-	bool at_door = guest->state == GUEST_AT_DOOR;
-	struct share *share = guest->origin && (guest->habits.arrived || at_door)
+	bool at_door = guest->state == GUEST_AT_DOOR, enters = guest_enters(guest);
+	struct share *share = guest->origin && (guest->habits.arrived || at_door || enters)
 		? origin_share(guest->origin, worker->index)
 		: NULL;
 	struct account account;
@@ -180,7 +182,8 @@ static void look_at_guest(struct worker *worker, const struct guest *guest)
 	if (!share || guest->state == GUEST_ENDING)
 		return;
 	share->at_door += at_door;
-	if (at_door)
+	share->facts.entering += enters;
+	if (at_door || enters)
 		return;
 	account = habits_account(guest);
 	account_add(&share->here, &account);
@@ -207,10 +210,12 @@ static void add_facts(struct leak_facts *to, const struct leak_facts *from)
 	to->clients += from->clients;
 	to->parked += from->parked;
 	to->waiting += from->waiting;
+	to->entering += from->entering;
 	to->lent += from->lent;
 	to->quiet += from->quiet;
 	to->silent += from->silent;
 	to->once += from->once;
+	to->kept += from->kept;
 	to->listeners += from->listeners;
 	to->django += from->django;
 	to->in_block += from->in_block;

@@ -279,6 +279,26 @@ class The_ledger(Story):
             client.reply()
         wait_until("the server is back", lambda: not pooler.show("LEASES"))
 
+    def sessions_that_keep_a_pool_from_their_own_application_are_named(self):
+        """In session mode a pool is full long before as many are forgotten as elsewhere prove something."""
+        pooler = self.pooler(settings={**QUICK, "leak_interval": 0.1, "leak_quiet": 0.1, "pool_mode": "session", "default_pool_size": 12,
+                                         "query_wait_timeout": 0})
+        names = {"user": "app", "database": "app", "application_name": "tabs"}
+        for number in range(12):
+            pooler.client(parameters=names).value("SELECT 1")
+            self._origin(pooler, "tabs", clients=number + 1, quiet=number + 1)
+        self.assertEqual([], pooler.show("LEAKS"))
+        waiting = []
+
+        def told():
+            waiting.append(pooler.client(login=False))
+            waiting[-1].send(wire.startup(names))
+            self._origin(pooler, "tabs", clients=12, waiting=len(waiting))
+            return pooler.show("LEAKS")
+        leak, = wait_until("it is named", told, timeout=40)
+        self.assertEqual(("server", "urgent", "tabs", "12", "12"), tuple(leak[key] for key in ("family", "severity", "application_name", "clients", "servers")))
+        self.assertRegex(leak["evidence"], "others of this origin that wait for the servers these hold: [1-9]")
+
     def a_session_is_a_pin(self):
         pooler = self.pooler(settings={**QUICK, "pool_mode": "session"})
         client = pooler.client(parameters={"application_name": "session"})

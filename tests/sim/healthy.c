@@ -67,6 +67,13 @@ static void make_deploy(struct rng *rng, struct play *play)
 		overlap = pick_span(rng, 5 * S, 5 * MIN);
 	bool old_news = rng_chance(rng, 500);
 
+	if (rng_chance(rng, 250)) {
+		/* There is not room for all of the old and all of the new at a time. */
+		play->session_mode = true;
+		play->enters = rng_chance(rng, 500);
+		play->servers_limit = processes * size + (unsigned)rng_below(rng, processes * size);
+	}
+
 	for (unsigned i = 0; i < 2 * processes; i++) {
 		bool old = i < processes;
 		time_us opens = old ? (time_us)i * 300 * MS : begins + (time_us)(i - processes) * apart;
@@ -370,6 +377,50 @@ static void make_deaf(struct rng *rng, struct play *play)
 	play->length = ends + 5 * MIN;
 }
 
+/* Pools of several processes that may together be larger than their pool here, in session mode: now and then one has to wait for a server that
+ * another process's connection keeps. */
+static void make_sessions(struct rng *rng, struct play *play)
+{
+	unsigned processes = pick_count(rng, 1, 6), most = pick_count(rng, 3, 30);
+
+	play->session_mode = true;
+	play->enters = rng_chance(rng, 500);
+	play->servers_limit = pick_count(rng, 10, 40);
+	for (unsigned i = 0; i < processes; i++)
+		add_pool(play,
+			(struct app_pool){ .least = pick_count(rng, 1, most),
+				.most = most,
+				.pick = rng_chance(rng, 600) ? PICK_LAST : PICK_FIRST,
+				.work = web_work(rng),
+				.greets = rng_chance(rng, 500),
+				.idle = rng_chance(rng, 500) ? pick_span(rng, MIN, 20 * MIN) : 0 },
+			S + (time_us)i * pick_span(rng, MS, 500 * MS), pick_span(rng, 100 * MS, 3 * S));
+	for (unsigned i = 0; i < processes && i < SOURCES_MOST; i++)
+		add_source(play,
+			(struct source){ .rate = pick_rate(rng, 0.05, 5),
+				.from = S,
+				.swing = rng_chance(rng, 500) ? pick_span(rng, MIN, 30 * MIN) : 0,
+				.pool = (int)i });
+	play->length = 20 * MIN;
+}
+
+/* Short sessions that queue, beside some that rest. */
+static void make_session_queue(struct rng *rng, struct play *play)
+{
+	struct source source = { .pool = -1, .from = S, .life = asks_once(ENDS_LEAVING) };
+
+	play->session_mode = true;
+	play->enters = rng_chance(rng, 500);
+	play->servers_limit = pick_count(rng, 12, 40);
+	healthy_pool(rng, play, play->servers_limit / 2 - 1, play->servers_limit / 2 - 1, pick_rate(rng, 0.01, 1));
+	source.life.execute = (struct range){ 50 * MS, pick_span(rng, 200 * MS, 5 * S) };
+	source.rate = pick_rate(rng, 0.2, 10);
+	if (rng_chance(rng, 500))
+		source.swing = pick_span(rng, 2 * MIN, 30 * MIN);
+	add_source(play, source);
+	play->length = 30 * MIN;
+}
+
 const struct kind healthy_kinds[] = {
 	{ "a pool at rest", NULL, FAMILY_CLIENT, 0, 25, make_rest },
 	{ "a nightly batch", NULL, FAMILY_CLIENT, 0, 20, make_batch },
@@ -393,6 +444,8 @@ const struct kind healthy_kinds[] = {
 	{ "impatient people", NULL, FAMILY_CLIENT, 0, 15, make_impatient },
 	{ "a web application with visitors", NULL, FAMILY_CLIENT, 0, 60, make_visited },
 	{ "a web application that is deaf for a while", NULL, FAMILY_CLIENT, 0, 10, make_deaf },
+	{ "pools in session mode", NULL, FAMILY_CLIENT, 0, 20, make_sessions },
+	{ "short sessions that queue", NULL, FAMILY_CLIENT, 0, 10, make_session_queue },
 	{ "thinking transactions", NULL, FAMILY_CLIENT, 0, 15, make_thinking },
 };
 const size_t healthy_kinds_count = sizeof healthy_kinds / sizeof *healthy_kinds;

@@ -88,6 +88,31 @@ static void make_l6(struct rng *rng, struct play *play)
 	trickle(rng, play, 0.05, 20);
 }
 
+/* In session mode each that is left keeps its server, and the next ones soon wait: the pool is full long before there are many of them. */
+static void fill_sessions(struct rng *rng, struct play *play, double least, double most)
+{
+	play->driver = DRIVER_LIBPQ;
+	play->session_mode = true;
+	play->enters = rng_chance(rng, 500);
+	play->servers_limit = pick_count(rng, 10, 40);
+	trickle(rng, play, least, most);
+	play->pools_count = 0;
+	if (play->sources_count > 1)
+		play->sources[0] = play->sources[1];
+	play->sources_count = 1;
+	play->enough = play->servers_limit + 12;
+}
+
+static void make_l1_sessions(struct rng *rng, struct play *play)
+{
+	fill_sessions(rng, play, 0.2, 0.6);
+}
+
+static void make_l5_sessions(struct rng *rng, struct play *play)
+{
+	fill_sessions(rng, play, 0.005, 0.04);
+}
+
 /* It grows, falls by a restart, and grows again: what is done about a leak whose cause nobody has found. */
 static void be_restarted(struct rng *rng, struct play *play)
 {
@@ -362,6 +387,8 @@ const struct kind leaking_kinds[] = {
 	{ "L1 restarted", "L1", FAMILY_CLIENT, 50, 15, make_l1_restarted },
 	{ "L3", "L3", FAMILY_CLIENT, 50, 15, make_l3 },
 	{ "L5", "L5", FAMILY_CLIENT, 60, 20, make_l5 },
+	{ "L1 in sessions", "L1", FAMILY_CLIENT, 50, 10, make_l1_sessions },
+	{ "L5 in sessions", "L5", FAMILY_CLIENT, 50, 10, make_l5_sessions },
 	{ "L6", "L6", FAMILY_CLIENT, 30, 15, make_l6 },
 	{ "L7", "L7", FAMILY_NOT_US, 1, 1, make_l7 },
 	{ "L7 seen", "L7", FAMILY_NOT_US, 6, 20, make_l7_seen },

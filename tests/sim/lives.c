@@ -17,15 +17,18 @@
  *     |                                IN_BLOCK           +--> UNREAD, STALLED -> PARKED
  *     +------------------------------------------------------------------------
  *
+ * In session mode a client keeps the server that it was lent once; it may have to wait for it at its login (ENTERING), before which it is no client.
+ *
  * A happening carries the age of its client, so that one which came too late for its client is nobody's. */
 
-enum state { GONE, PARKED, WAITING, EXECUTING, IN_BLOCK, UNREAD };
+enum state { GONE, ENTERING, PARKED, WAITING, EXECUTING, IN_BLOCK, UNREAD };
 
 enum act {
 	ACT_SOURCE,
 	ACT_LOGIN,
 	ACT_REQUEST,
 	ACT_ASK,
+	ACT_TIRED,
 	ACT_DONE,
 	ACT_THOUGHT,
 	ACT_READS,
@@ -53,6 +56,7 @@ struct person {
 	time_us login, since, parked;
 	unsigned bursts, left, statements, stalls;
 	bool cut, abandons, ends, old;
+	bool server, asks; /* of a session: it has one; it asks as soon as it is in */
 };
 
 struct stage {
@@ -167,6 +171,7 @@ static void note_lost(struct stage *s)
 
 /* A server for whoever waits longest. */
 static void execute(struct stage *s, uint32_t who);
+static void be_in(struct stage *s, uint32_t who);
 
 static void serve_next(struct stage *s)
 {
@@ -176,8 +181,24 @@ static void serve_next(struct stage *s)
 		s->waiting_count--;
 		memmove(s->waiting, s->waiting + 1, s->waiting_count * sizeof(*s->waiting));
 		s->lent++;
-		execute(s, who);
+		s->people[who].server = s->play->session_mode;
+		if (s->people[who].state == ENTERING)
+			be_in(s, who);
+		else
+			execute(s, who);
 	}
+}
+
+static void wait_for_server(struct stage *s, uint32_t who)
+{
+	if (s->waiting_count == s->waiting_capacity) {
+		s->waiting_capacity = s->waiting_capacity ? 2 * s->waiting_capacity : 16;
+		s->waiting = grow(s->waiting, s->waiting_capacity, sizeof(*s->waiting));
+	}
+	s->waiting[s->waiting_count++] = who;
+	if (s->play->session_mode)
+		plan_for(s, 60 * SECOND_US, ACT_TIRED, who);
+	serve_next(s);
 }
 
 static void give_back(struct stage *s)
@@ -190,8 +211,10 @@ static void end_person(struct stage *s, uint32_t who)
 {
 	struct person *p = &s->people[who];
 
-	s->facts.logouts++;
-	spread_add(&s->facts.lifetimes, s->now - p->login);
+	if (p->state != ENTERING) {
+		s->facts.logouts++;
+		spread_add(&s->facts.lifetimes, s->now - p->login);
+	}
 	if (p->state == IN_BLOCK) {
 		spread_add(&s->facts.blocks, s->now - p->since);
 		s->facts.in_block_time += s->now - p->since;
@@ -201,19 +224,39 @@ static void end_person(struct stage *s, uint32_t who)
 		if (p->slot >= 0)
 			s->threads[p->pool][p->slot] = 0;
 	}
-	for (uint32_t i = 0; p->state == WAITING && i < s->waiting_count; i++) {
+	for (uint32_t i = 0; (p->state == WAITING || p->state == ENTERING) && i < s->waiting_count; i++) {
 		if (s->waiting[i] != who)
 			continue;
 		s->waiting_count--;
 		memmove(&s->waiting[i], &s->waiting[i + 1], (s->waiting_count - i) * sizeof(*s->waiting));
 		break;
 	}
-	if (p->state == EXECUTING || p->state == IN_BLOCK || p->state == UNREAD)
+	if (s->play->session_mode ? p->server : p->state == EXECUTING || p->state == IN_BLOCK || p->state == UNREAD)
 		give_back(s);
+	p->server = false;
 	p->state = GONE;
 	p->age++;
 	s->free_places[s->free_count++] = who;
 	serve_next(s);
+}
+
+/* It is logged in, and begins to live. */
+static void be_in(struct stage *s, uint32_t who)
+{
+	struct person *p = &s->people[who];
+	const struct life *life = &p->life;
+
+	s->facts.logins++;
+	p->state = PARKED;
+	p->login = p->parked = s->now;
+	if (p->asks)
+		plan_for(s, 0, ACT_ASK, who);
+	else if (life->bursts > 0)
+		plan_for(s, draw(s->rng, life->first), ACT_ASK, who);
+	else if (p->pool < 0 && life->ending == ENDS_LEAVING)
+		plan_for(s, draw(s->rng, life->stay), ACT_LEAVE, who);
+	else if (life->ending == ENDS_VANISHING)
+		plan_for(s, draw(s->rng, life->stay), ACT_CUT, who);
 }
 
 /* Who logs in finds as many quiet ones as there are. */
@@ -224,7 +267,6 @@ static uint32_t log_in(struct stage *s, const struct life *life, int pool, int s
 
 	for (uint32_t i = 0; i < s->people_count; i++)
 		quiet += is_quiet(s, &s->people[i]);
-	s->facts.logins++;
 	s->facts.logins_while_quiet += quiet >= s->rules.siblings;
 	if (s->free_count > 0) {
 		who = s->free_places[--s->free_count];
@@ -238,24 +280,17 @@ static uint32_t log_in(struct stage *s, const struct life *life, int pool, int s
 		s->people[who] = (struct person){ 0 };
 	}
 	p = &s->people[who];
-	*p = (struct person){ .age = p->age,
-		.state = PARKED,
-		.life = *life,
-		.pool = pool,
-		.slot = slot,
-		.login = s->now,
-		.parked = s->now,
-		.left = life->bursts };
+	*p = (struct person){
+		.age = p->age, .state = ENTERING, .life = *life, .pool = pool, .slot = slot, .left = life->bursts
+	};
 	if (pool >= 0)
 		s->sizes[pool]++;
 	if (life->lost && life->ending == ENDS_STAYING)
 		note_lost(s);
-	if (life->bursts > 0)
-		plan_for(s, draw(s->rng, life->first), ACT_ASK, who);
-	else if (pool < 0 && life->ending == ENDS_LEAVING)
-		plan_for(s, draw(s->rng, life->stay), ACT_LEAVE, who);
-	else if (life->ending == ENDS_VANISHING)
-		plan_for(s, draw(s->rng, life->stay), ACT_CUT, who);
+	if (s->play->enters)
+		wait_for_server(s, who);
+	else
+		be_in(s, who);
 	return who;
 }
 
@@ -277,12 +312,10 @@ static void ask(struct stage *s, uint32_t who)
 	p->left -= p->left > 0;
 	p->ends = p->left == 0 && p->pool < 0;
 	p->state = WAITING;
-	if (s->waiting_count == s->waiting_capacity) {
-		s->waiting_capacity = s->waiting_capacity ? 2 * s->waiting_capacity : 16;
-		s->waiting = grow(s->waiting, s->waiting_capacity, sizeof(*s->waiting));
-	}
-	s->waiting[s->waiting_count++] = who;
-	serve_next(s);
+	if (p->server)
+		execute(s, who);
+	else
+		wait_for_server(s, who);
 }
 
 static void execute(struct stage *s, uint32_t who)
@@ -311,10 +344,12 @@ static void be_parked(struct stage *s, uint32_t who)
 	s->facts.session_locks += p->life.locks;
 	if (p->life.locks && p->life.lost)
 		note_lost(s);
-	give_back(s);
 	p->state = PARKED;
 	p->parked = s->now;
-	serve_next(s);
+	if (!s->play->session_mode) {
+		give_back(s);
+		serve_next(s);
+	}
 	if (pool) {
 		if (!s->open[p->pool] || (pool->lifetime && s->now - p->login >= pool->lifetime))
 			plan_for(s, 0, ACT_LEAVE, who);
@@ -409,6 +444,14 @@ static uint32_t member_in(struct stage *s, uint32_t pool, int slot)
 	return who;
 }
 
+static void ask_of_member(struct stage *s, uint32_t who)
+{
+	if (s->people[who].state == PARKED)
+		ask(s, who);
+	else if (s->people[who].state == ENTERING)
+		s->people[who].asks = true;
+}
+
 static void request(struct stage *s, uint32_t pool)
 {
 	const struct app_pool *rules = &s->play->pools[pool];
@@ -422,8 +465,7 @@ static void request(struct stage *s, uint32_t pool)
 		if (!s->threads[pool][slot])
 			s->threads[pool][slot] = 1 + member_in(s, pool, (int)slot);
 		found = s->threads[pool][slot] - 1;
-		if (s->people[found].state == PARKED)
-			ask(s, found);
+		ask_of_member(s, found);
 		return;
 	}
 	for (uint32_t i = 0; i < s->people_count; i++) {
@@ -440,7 +482,7 @@ static void request(struct stage *s, uint32_t pool)
 	if (found == UINT32_MAX && s->sizes[pool] < rules->most)
 		found = member_in(s, pool, -1);
 	if (found != UINT32_MAX)
-		ask(s, found);
+		ask_of_member(s, found);
 }
 
 /* A member of a pool rested for long, or is old. */
@@ -505,7 +547,7 @@ static void close_pool(struct stage *s, uint32_t pool)
 {
 	s->open[pool] = false;
 	for (uint32_t i = 0; i < s->people_count; i++)
-		if (s->people[i].state == PARKED && s->people[i].pool == (int)pool)
+		if ((s->people[i].state == PARKED || s->people[i].state == ENTERING) && s->people[i].pool == (int)pool)
 			end_person(s, i);
 }
 
@@ -558,6 +600,10 @@ static void happen(struct stage *s, const struct happening *h)
 	case ACT_ASK:
 		if (p->state == PARKED)
 			ask(s, h->who);
+		return;
+	case ACT_TIRED:
+		if (p->state == WAITING || p->state == ENTERING)
+			end_person(s, h->who);
 		return;
 	case ACT_DONE:
 		statement_done(s, h->who);
@@ -659,16 +705,22 @@ void stage_facts(struct stage *s, struct leak_facts *facts)
 
 		if (p->state == GONE || (p->abandons && p->state == EXECUTING))
 			continue;
+		if (p->state == ENTERING) {
+			facts->entering++;
+			continue;
+		}
 		facts->clients++;
 		if (p->state != PARKED || s->now - p->parked < idle_for)
 			idle_for = p->state == PARKED ? s->now - p->parked : 0;
 		facts->parked += p->state == PARKED;
 		facts->waiting += p->state == WAITING;
-		facts->lent += p->state == EXECUTING || p->state == IN_BLOCK || p->state == UNREAD;
+		facts->lent += p->server || p->state == EXECUTING || p->state == IN_BLOCK || p->state == UNREAD;
+		facts->rests_lent += p->server && p->state == PARKED;
 		if (is_quiet(s, p)) {
 			facts->quiet++;
 			facts->silent += p->bursts == 0;
 			facts->once += p->bursts == 1;
+			facts->kept += p->bursts <= 1 && p->server;
 			facts->listeners += p->life.listens && p->bursts > 0;
 			facts->oldest_quiet = later(facts->oldest_quiet, s->now - p->parked);
 		}

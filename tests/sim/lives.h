@@ -81,7 +81,8 @@ struct visit_flow {
 struct play {
 	enum leak_driver driver;
 	enum leak_runtime runtime;
-	bool session_mode;
+	bool session_mode; /* whoever was lent a server keeps it until it leaves; who waits for one for a minute leaves */
+	bool enters;       /* ... and is lent it at its login, as under our own name */
 	uint32_t clients_limit, servers_limit;
 	time_us length;
 	time_us found;   /* the detector sees it from this moment on; only what is lost later counts */
