@@ -159,7 +159,9 @@ static size_t describe_bound(const struct wait *wait, char *out, size_t size)
 	case BOUND_INSTANCE:
 		return text_format(out, size, " It may have no more: PostgreSQL has no room for another.");
 	case BOUND_FULL:
-		return text_format(out, size, " It may have no more: PostgreSQL refuses another (53300).");
+		/* Its own words: it may be full, or a role's or database's own limit is reached. */
+		return text_format(out, size, " It may have no more: PostgreSQL refuses another (%s: %s).",
+			wait->pool.sqlstate, wait->pool.failure);
 	case BOUND_TOTAL:
 		return text_format(
 			out, size, " It may have no more: the pooler has as many files open as it may (ulimit -n).");

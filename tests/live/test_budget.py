@@ -294,6 +294,24 @@ class Within_what_is_free(Story):
         wait_until("the pool has grown", timeout=30, true=lambda: self.together(
             *self._busy(pooler, 8, 1, user="other", sleep="0.1")) and pooler.pool(user="other")["sv_idle"] >= 4)
 
+    def who_waits_for_what_a_role_may_have_is_told_so_in_postgresqls_words(self):
+        pg = self.postgres(max_connections=40)
+        pg.value("ALTER ROLE other CONNECTION LIMIT 1")
+        pooler = self.pooler(pg=pg, settings={"default_pool_size": 5, "query_wait_timeout": 1})
+        holder = pooler.client(user="other")
+        holder.begin()
+        holder.query("SELECT 1")
+
+        def told():
+            with Client(pooler.address, user="other", timeout=40) as waiter:
+                waiter.send(wire.query("SELECT 1"))
+                error = waiter.expect_closed()[0]
+            self.assertEqual("query_wait_timeout", error.message)
+            return 'PostgreSQL refuses another (53300: too many connections for role "other").' in error.detail and error
+        # While it is being asked once more nothing is said of that.
+        error = wait_until("it is told", told, timeout=40)
+        self.assertIn("SHOW BUDGET", error.hint)
+
     def a_databases_limit_is_back_pressure_too(self):
         pg = self.postgres(max_connections=40)
         pg.value("ALTER DATABASE app2 CONNECTION LIMIT 2")
