@@ -95,6 +95,7 @@ void top_print_json(const struct top_view *view, FILE *to)
 		array_append(leaks, row);
 	}
 	put(document, "server", kinds[view->kind]);
+	object_set(document, "unreached", *view->unreached ? text_json(span_text(view->unreached)) : json_null());
 	object_set(document, "leaks", leaks);
 	object_set(document, "pools", pools);
 	object_set(document, "origins", origins);

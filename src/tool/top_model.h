@@ -58,6 +58,7 @@ struct top_view {
 	struct top_lease *leases;
 	struct top_leak *leaks;
 	struct top_part *parts; /* of an origin together, and of a kind together; only where they were asked for */
+	char unreached[200]; /* pgweir: a PostgreSQL server that its monitor can not reach and where no server is open, and why; "" */
 	size_t pool_count, origin_count, lease_count, leak_count, part_count;
 };
 

@@ -205,6 +205,13 @@ static void lay_pools(
 					  : (size_t)screen->height / 4;
 	unsigned told = 0;
 
+	for (size_t i = 0; i < view->pool_count; i++)
+		told += view->pools[i].failing[0] != 0;
+	if (view->unreached[0] && told == 0) {
+		text_format(name, sizeof name, "PostgreSQL can not be reached: %s", view->unreached);
+		lay_wrapped(page, screen, STYLE_LEAK, name, screen->height == 0 ? 4 : 1);
+	}
+	told = 0;
 	if (view->pool_count > 1)
 		qsort(view->pools, view->pool_count, sizeof view->pools[0], pool_order);
 	for (size_t i = 0; i < view->pool_count && i < most; i++) {

@@ -228,6 +228,28 @@ static void a_pool_for_which_no_server_can_be_opened_says_why(void **state)
 	top_view_fini(&view);
 }
 
+static void that_postgresql_is_gone_is_said_before_a_pool_knows(void **state)
+{
+	static struct top_past past;
+	struct top_view view = view_new();
+	struct top_screen screen = { .width = 90, .height = 40 };
+	struct top_page page;
+
+	(void)state;
+	text_copy(view.unreached, sizeof view.unreached, "connection to server at \x1b[31m");
+	top_lay(&page, &view, &past, &screen);
+	assert_string_equal(line_with(&page, "can not be reached"),
+		"  PostgreSQL can not be reached: connection to server at \\x1b[31m");
+	top_page_fini(&page);
+	/* What a pool has met itself says as much. */
+	text_copy(view.pools[0].failing, sizeof view.pools[0].failing, "refused");
+	top_lay(&page, &view, &past, &screen);
+	assert_null(line_with(&page, "can not be reached"));
+	assert_non_null(line_with(&page, "no server can be opened: refused"));
+	top_page_fini(&page);
+	top_view_fini(&view);
+}
+
 static void an_origin_tells_what_it_consists_of(void **state)
 {
 	static const char *const kinds[] = { "process", "route", "job" };
@@ -384,6 +406,7 @@ int main(void)
 		cmocka_unit_test(a_cure_that_is_longer_than_its_lines_says_so),
 		cmocka_unit_test(going_into_an_origin_shows_its_leases_and_the_filter_narrows_them),
 		cmocka_unit_test(a_pool_for_which_no_server_can_be_opened_says_why),
+		cmocka_unit_test(that_postgresql_is_gone_is_said_before_a_pool_knows),
 		cmocka_unit_test(an_origin_tells_what_it_consists_of),
 		cmocka_unit_test(a_lease_tells_all_of_itself_and_who_waits_behind_it),
 		cmocka_unit_test(a_low_screen_has_the_chosen_row_and_a_usual_one_several),

@@ -1,6 +1,7 @@
 #include "tool/top_source.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/redact.h"
 #include "base/text.h"
@@ -49,6 +50,22 @@ static void read_pools(struct top_view *view, const PGresult *rows, const PGresu
 			if (strcmp(cell(databases, d, "name"), pool->database) == 0)
 				pool->limit = (int)cell_number(databases, d, "pool_size");
 		}
+	}
+}
+
+/* No pool knows that PostgreSQL is gone before somebody asks for a server; the monitor does. That it is not let in is another matter. */
+static void read_budget(struct top_view *view, const PGresult *rows)
+{
+	static const char *const ways[] = { "connection to server", "could not translate" };
+
+	for (int i = 0; i < (int)rows_of(rows) && !view->unreached[0]; i++) {
+		const char *problem = cell(rows, i, "problem");
+
+		if (strcmp(cell(rows, i, "state"), "failed") != 0 || cell_number(rows, i, "ours") > 0)
+			continue;
+		for (size_t w = 0; w < sizeof ways / sizeof *ways; w++)
+			if (strncmp(problem, ways[w], strlen(ways[w])) == 0)
+				text_copy(view->unreached, sizeof view->unreached, problem);
 	}
 }
 
@@ -212,6 +229,9 @@ static bool look_at_console(struct top_source *source, struct top_view *view, ch
 		read_pools(view, pools, databases);
 	}
 	if (fine && leases) {
+		more = ask(source->connection, "SHOW BUDGET", unseen, sizeof unseen);
+		read_budget(view, more);
+		PQclear(more);
 		read_leases(view, leases);
 		more = ask(source->connection, "SHOW ORIGINS", problem, size);
 		read_origins(view, more);

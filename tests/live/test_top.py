@@ -152,6 +152,13 @@ class Top(Story):
         wait_until("it is back", lambda: "trying again" not in terminal.screen())
         terminal.shows("0 lent")
 
+    def that_postgresql_is_gone_is_said_though_nobody_has_asked_for_it(self):
+        pooler = self.pooler(databases={"app": f"host=127.0.0.1 port={free_port()}"}, settings={"monitor_user": "third", "monitor_interval": 0.2})
+        said = wait_until("the monitor has tried", lambda: self._json(self._console(pooler))["unreached"])
+        self.assertIn("refused", said)
+        done = top("--once", self._console(pooler)).stdout.decode()
+        self.assertIn("PostgreSQL can not be reached: connection to server at 127.0.0.1", done)
+
     def a_bare_postgresql_says_who_waits_for_whom(self):
         pg = self.postgres(max_connections=20)
         with pg.admin("app") as admin:
