@@ -656,6 +656,36 @@ class Drivers(Transparent):
         self.assertEqual(["", "15", "6MB", "psql, public", '"$user", public'], done.stdout.splitlines())
 
 
+class Behind(Story):
+    """What a client sends while the question about its last transaction is not answered yet."""
+
+    def what_an_execute_will_do_is_remembered_though_a_question_is_answered_meanwhile(self):
+        pg = self.postgres(max_connections=20)
+        proxy = self.pooler(pg=pg, settings={"pool_mode": "transaction", "default_pool_size": 1, "workers": 1})
+        client, other, console = proxy.client(), proxy.client(), proxy.console()
+        client.query("SELECT 1")
+        with pg.admin("app") as holder:
+            holder.query("BEGIN; LOCK TABLE pg_catalog.pg_settings")
+            client.query("SET work_mem = '3MB'")
+            wait_until("the question waits", lambda: pg.value("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'") == "1")
+            before = self.received(console)
+            client.send(query("PREPARE p AS SELECT set_config('app.tenant', 'its own', false)"))
+            wait_until("the PREPARE is read", lambda: self.received(console) > before)
+            holder.query("COMMIT")
+        client.reply()
+        client.query("EXECUTE p")
+        client.query("DEALLOCATE p")
+        wait_until("nothing but what it set", lambda: [row["reason"] for row in proxy.show("PINS")] == ["a setting that can not be seen"])
+        other.send(query("SELECT current_setting('app.tenant', true)"))
+        self.assertEqual("its own", client.value("SELECT current_setting('app.tenant')"))
+        client.query("RESET ALL")
+        self.assertIn(other.reply().value, (None, ""))
+
+    @helper
+    def received(self, console):
+        return sum(int(row["total_received"]) for row in console.query("SHOW STATS").dicts() if row["database"] == "app")
+
+
 class InFront(Story):
     """A temporary table in front of another of its name, where the one server had temporary objects before, and plans that were made beside them."""
     kinds = ("pgweir", "direct")
