@@ -341,10 +341,12 @@ static bool enter(struct catalog_place *place, struct catalog_reading *reading, 
 		complain = !place->warned;
 		place->warned = true;
 		/* What was known stays; nobody could work if everything were suspected for good. */
-		if (!place->known)
+		if (!place->known) {
 			place->known = catalog_new();
-		if (!place->known)
-			return complain;
+			if (!place->known)
+				return complain;
+			catalog_doubt(place->known);
+		}
 	} else {
 		place->warned = false;
 		if (place->fresh && catalog_equal(place->known, reading->catalog))

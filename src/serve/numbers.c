@@ -21,6 +21,12 @@
 
 #define TAKING (LOOK_SEQUENCE | LOOK_INSERT | LOOK_UNKNOWN)
 
+/* What may take numbers besides: a column that is added takes one for each row. */
+#define UNSEEN (LOOK_CALLS | LOOK_DEFINES | LOOK_COMMAND | LOOK_EXECUTE)
+
+/* What may have the lock of a sequence without a number of it: what failed in there, ALTER SEQUENCE. */
+#define TOUCHING (LOOK_TOUCHES | LOOK_DEFINES | LOOK_COMMAND | LOOK_UNKNOWN)
+
 static const char discard[] = "DISCARD SEQUENCES";
 
 /* nextval locks its sequence up to the end of the transaction, in a way of its own (commands/sequence.c, lock_and_open_sequence). */
@@ -40,10 +46,11 @@ static bool are_own(const struct channel *channel)
 		handle_equal(n->taker.client, channel->guest->handle);
 }
 
-static void mix(struct channel *channel)
+void numbers_mix(struct channel *channel)
 {
 	struct numbers *n = &channel->remains.numbers;
 
+	n->ran = true;
 	if (n->whose == NUMBERS_NOBODYS) {
 		n->whose = NUMBERS_ONES;
 		n->taker = guest_ref(channel->guest);
@@ -58,11 +65,9 @@ bool numbers_mark(struct channel *channel, uint32_t marks)
 
 	if (marks & LOOK_CURRVAL)
 		catalogs_tell_numbers(channel);
-	n->touched = n->touched || (marks & LOOK_TOUCHES);
-	if (marks & (TAKING | LOOK_CALLS)) {
-		mix(channel);
-		n->ran = true;
-	}
+	n->touched = n->touched || (marks & TOUCHING);
+	if (marks & (TAKING | UNSEEN))
+		numbers_mix(channel);
 	if (marks & TAKING) {
 		n->took = true;
 		channel->guest->numbers_at = channel->id;
@@ -267,8 +272,15 @@ void numbers_discarded(struct channel *channel)
 	n->taker = guest_ref(channel->guest);
 }
 
+void numbers_unwatched(struct channel *channel)
+{
+	channel->remains.numbers.whose = NUMBERS_OF_MANY;
+}
+
 void numbers_part(struct channel *channel)
 {
+	if (channel_view(channel)->rules.transparency != TRANSPARENCY_FULL)
+		numbers_unwatched(channel);
 	channel->remains.numbers.strange = true;
 	channel->remains.numbers.took = channel->remains.numbers.ran = channel->remains.numbers.touched = false;
 	channel->remains.numbers.proof = PROOF_NONE;

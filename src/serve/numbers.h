@@ -34,6 +34,12 @@ enum ahead numbers_before(struct guest *, const struct numbers_asked *);
 /* It is sent. True: its client keeps the server for a number that it may have taken there, since somebody in this database asks for numbers. */
 bool numbers_mark(struct channel *, uint32_t marks);
 
+/* It is sent, and it is not known that it takes none. */
+void numbers_mix(struct channel *);
+
+/* Nobody looks at the statements of this lease. */
+void numbers_unwatched(struct channel *);
+
 /* The message with which a client that holds nothing begins a lease: does it ask for a number that may be on the server guest->numbers_at? */
 bool numbers_wanted(const struct guest *, struct span in, struct frame);
 

@@ -249,6 +249,7 @@ static void note_blind(struct guest *guest, const struct catalog *catalog, struc
 	if (catalog)
 		return;
 	note_statement(r, text);
+	numbers_mix(guest->channel);
 	r->blind = true;
 	r->failed = false;
 	r->own_settings = r->own_names = true;
@@ -388,7 +389,10 @@ enum ahead remains_look_function(struct guest *guest, uint32_t oid)
 
 bool remains_begin(struct channel *channel)
 {
-	return !remains_matter(channel->guest) || numbers_begin(channel);
+	if (remains_matter(channel->guest))
+		return numbers_begin(channel);
+	numbers_unwatched(channel);
+	return true;
 }
 
 bool remains_may_prepare(const struct channel *channel)

@@ -95,6 +95,7 @@ bool remains_settle(struct channel *channel)
 	if (r->asked || r->correcting || r->reading.catalog || channel->guest->unnamed_long)
 		return false;
 	if (!catalogs_held(channel)) {
+		numbers_mix(channel);
 		r->touched |= LOOK_UNKNOWN;
 		r->blind = true;
 	}
@@ -161,7 +162,8 @@ static void take_answer(struct channel *channel)
 	if ((a->asked & 1u << PIN_LISTEN) && hearer_answered(channel, &a->topics))
 		a->pins &= ~(1u << PIN_LISTEN);
 	remains_set_pins(channel, (r->pins & ~(a->asked | 1u << PIN_UNASKED)) | a->pins);
-	if (!remains_is_pinned(r, PIN_PREPARE))
+	/* One that was sent since the question is not in its answer. */
+	if (!remains_is_pinned(r, PIN_PREPARE) && !(r->touched & (LOOK_PREPARE | LOOK_UNKNOWN)))
 		r->prepared = 0;
 	/* Words are not all that makes one: a function does, or a search_path that begins with pg_temp. */
 	if (remains_is_pinned(r, PIN_TEMPORARY))

@@ -14,7 +14,7 @@
 /* What is there of it: by any use, and by statements that write. */
 struct entry {
 	char name[LOOK_NAME_BYTES]; /* empty: free */
-	uint16_t always, writing;
+	uint32_t always, writing;
 };
 
 struct catalog {
@@ -25,6 +25,7 @@ struct catalog {
 	bool hides, overflows;              /* some name leaves something; not all names are here */
 	bool refused;                       /* memory was: some name is missing */
 	uint32_t always, writing, commands; /* whatever the names are */
+	uint32_t any;                       /* of all names together */
 	char (*settings)[LOOK_NAME_BYTES];
 	uint32_t setting_count;
 	uint64_t digest; /* of all rows, in whatever order */
@@ -43,6 +44,11 @@ struct catalog *catalog_new(void)
 		made->id = atomic_fetch_add_explicit(&last_id, 1, memory_order_relaxed) + 1;
 	while (made->id == 0);
 	return made;
+}
+
+void catalog_doubt(struct catalog *catalog)
+{
+	catalog->always |= LOOK_CALLS;
 }
 
 struct catalog *catalog_keep(struct catalog *catalog)
@@ -84,7 +90,7 @@ bool catalog_equal(const struct catalog *a, const struct catalog *b)
 
 static const struct letter {
 	char letter;
-	uint16_t marks;
+	uint32_t marks;
 } letters[] = {
 	{ 's', LOOK_SETTINGS },
 	{ 't', LOOK_TEMPORARY },
@@ -93,15 +99,17 @@ static const struct letter {
 	{ 'p', LOOK_PREPARE },
 	{ 'n', LOOK_LISTEN },
 	{ 'q', LOOK_CURRVAL },
+	{ 'k', LOOK_SEQUENCE },
+	{ 'v', LOOK_TOUCHES },
 	{ 'g', LOOK_FOR_GOOD },
 	{ 'u', LOOK_UNNAMED | LOOK_SETTINGS },
 	{ 'x', LOOK_UNKNOWN },
 };
 
 /* 0: it is none of these. */
-static uint16_t marks_of(struct span text)
+static uint32_t marks_of(struct span text)
 {
-	uint16_t marks = 0;
+	uint32_t marks = 0;
 	size_t i, k;
 
 	for (i = 0; i < text.length; i++) {
@@ -150,7 +158,7 @@ static void copy_name(char to[LOOK_NAME_BYTES], struct span name)
 	to[name.length] = 0;
 }
 
-static bool add_name(struct catalog *catalog, struct span name, uint16_t marks, bool always)
+static bool add_name(struct catalog *catalog, struct span name, uint32_t marks, bool always)
 {
 	struct entry *entry;
 
@@ -168,6 +176,7 @@ static bool add_name(struct catalog *catalog, struct span name, uint16_t marks, 
 	}
 	*(always ? &entry->always : &entry->writing) |= marks;
 	catalog->hides = catalog->hides || marks;
+	catalog->any |= marks;
 	return true;
 }
 
@@ -191,8 +200,9 @@ static bool add_setting(struct catalog *catalog, struct span name)
 bool catalog_row(struct catalog *catalog, struct span body)
 {
 	struct reader r = reader_of(body);
-	uint16_t columns = read_u16(&r), marks;
+	uint16_t columns = read_u16(&r);
 	struct span part[3] = { 0 };
+	uint32_t marks;
 	size_t i;
 
 	for (i = 0; i < 3; i++)
@@ -271,6 +281,7 @@ bool catalog_look(const struct catalog *catalog, struct span text, struct look *
 	}
 	look_words(text, look_word, &b);
 	found |= b.always | (b.writes ? b.writing : 0) | (look->marks & LOOK_COMMAND ? catalog->commands : 0);
+	found |= look->marks & LOOK_UNREAD ? catalog->any : 0;
 	/* In time: what is heard is settled before its ReadyForQuery. */
 	found |= found & LOOK_LISTEN ? LOOK_HEAR : 0;
 	found |= found & LOOK_TEMPORARY ? LOOK_IN_FRONT : 0;

@@ -19,6 +19,9 @@ struct catalog *catalog_new(void);
 bool catalog_row(struct catalog *, struct span body);
 bool catalog_refused(const struct catalog *); /* memory was: something is missing */
 
+/* It could not be read: any statement may do what this can not tell, as far as nothing but numbers of sequences depends on it. */
+void catalog_doubt(struct catalog *);
+
 struct catalog *catalog_keep(struct catalog *);
 void catalog_drop(struct catalog *);                                /* NULL is fine */
 bool catalog_equal(const struct catalog *, const struct catalog *); /* both say the same */

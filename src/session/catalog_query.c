@@ -29,22 +29,28 @@
 	"('g',E'\\\\mload\\\\s*''|\\\\msetseed\\\\M|dblink_connect|pg_(create|copy)_[a-z]+_replication_slot|" \
 	"pg_replication_origin_session|pg_backup_start|pg_start_backup')," \
 	"('q',E'\\\\m(curr|last)val\\\\M')," \
-	"('x',E'execute|spi_')," \
-	"('u',E'set_config\\\\s*\\\\(\\\\s*[^''[:space:]]|\\\\mset\\\\s+(session\\\\s+)?\"|execute.*\\\\mset|" \
-	"\\\\mset.*execute')),"
+	"('k',E'nextval|setval|\\\\minsert\\\\M|\\\\mmerge\\\\M|[=(,]\\\\s*default\\\\M')," \
+	"('v',E'setval|pg_sequence|\\\\mexception\\\\s+when\\\\M|\\\\mtruncate\\\\M|\\\\malter\\\\M|\\\\mcatch\\\\M|\\\\mexcept\\\\M|\\\\meval\\\\M')," \
+	"('x',E'execute|spi_|u&\"')," \
+	"('u',E'u&\"|set_config(?!\\\\s*\\\\(\\\\s*''[a-z0-9_]+(\\\\.[a-z0-9_.]+)?''(::text)?\\\\s*,)|execute.*\\\\mset|\\\\mset.*execute|" \
+	"\\\\mset\\\\s*(session\\\\s*)?(/\\\\*|--|\")|\\\\mset\\\\s+(session\\\\s+)?[a-z0-9_]+\\\\s*(/\\\\*|--|\\\\.\\\\s*[a-z0-9_]*\\\\s*/\\\\*)|" \
+	"\\\\mset\\\\s+(session\\\\s+)?[a-z0-9_]+(\\\\s+\\\\.\\\\s*|\\\\.\\\\s+)[a-z0-9_\"]+\\\\s*(=|to\\\\M)|" \
+	"\\\\mset\\\\s+(session\\\\s+)?[a-z0-9_.]*[^a-z0-9_.[:space:]=;(),''][^[:space:]=;]*\\\\s*(=|to\\\\M)')),"
+
+#define LOCAL_CONFIG "set_config[[:space:]]*[(][^,]*,[^,()]*,[[:space:]]*true[[:space:]]*[)]"
 
 #define BODIES \
 	"bodies AS MATERIALIZED (SELECT p.oid,lower(regexp_replace(%s,E'\\\\mupdate\\\\s+(only\\\\s+)?" \
 	"(?!(loop|of|nowait|skip)\\\\M)(\"[^\"]+\"|[[:alnum:]_$.])+\\\\s+" \
-	"((as\\\\s+)?(?!set\\\\M)(\"[^\"]+\"|[[:alnum:]_$])+\\\\s+)?set\\\\M|\\\\mdo\\\\s+update\\\\s+set\\\\M|" \
-	"set_config\\\\s*\\\\([^,]*,[^,()]*,\\\\s*true\\\\s*\\\\)|" \
+	"((as\\\\s+)?(?!set\\\\M)(\"[^\"]+\"|[[:alnum:]_$])+\\\\s+)?set\\\\M|\\\\mdo\\\\s+update\\\\s+set\\\\M|" LOCAL_CONFIG \
+	"|" \
 	"\\\\mset\\\\s+(local|transaction|constraints)\\\\M',' ','gi')) AS body FROM pg_proc p " \
 	"WHERE pronamespace<>11 AND pronamespace IS DISTINCT FROM " \
 	"to_regnamespace('information_schema')::oid AND prolang<>13),"
 
 #define TREES \
 	"bad(id,mark) AS (SELECT string_agg(oid::text,'|'),mark FROM pg_proc,kinds WHERE pronamespace=11 AND mark " \
-	"IN('s','l','g','q') AND proname~pattern GROUP BY mark)," \
+	"IN('s','l','g','q','k','v') AND proname~pattern GROUP BY mark)," \
 	"trees(class,id,tree) AS (" \
 	"SELECT 'pg_rewrite'::regclass::oid,oid,ev_action::text||ev_qual::text FROM pg_rewrite WHERE oid>=16384 " \
 	"UNION ALL SELECT 'pg_attrdef'::regclass,oid,adbin::text FROM pg_attrdef " \
@@ -52,8 +58,22 @@
 	"UNION ALL SELECT 'pg_policy'::regclass,oid,coalesce(polqual::text,'')||coalesce(polwithcheck::text,'') " \
 	"FROM pg_policy " \
 	"UNION ALL SELECT 'pg_trigger'::regclass,oid,tgqual::text FROM pg_trigger WHERE tgqual IS NOT NULL " \
+	"UNION ALL SELECT 'pg_type'::regclass,oid,typdefaultbin::text FROM pg_type WHERE typdefaultbin IS NOT NULL " \
 	"UNION ALL SELECT 'pg_proc'::regclass,oid,proargdefaults::text FROM pg_proc WHERE pronamespace<>11 AND " \
 	"proargdefaults IS NOT NULL),"
+
+/* Of those that call set_config the words are read too, since only they tell what it sets. */
+#define SAID \
+	"said(class,id,body) AS MATERIALIZED (SELECT class,t.id,lower(regexp_replace(regexp_replace(coalesce(CASE class " \
+	"WHEN 'pg_rewrite'::regclass THEN pg_get_ruledef(t.id) " \
+	"WHEN 'pg_attrdef'::regclass THEN (SELECT pg_get_expr(adbin,adrelid) FROM pg_attrdef WHERE oid=t.id) " \
+	"WHEN 'pg_constraint'::regclass THEN pg_get_constraintdef(t.id) " \
+	"WHEN 'pg_policy'::regclass THEN (SELECT concat_ws(' ',pg_get_expr(polqual,polrelid)," \
+	"pg_get_expr(polwithcheck,polrelid)) FROM pg_policy WHERE oid=t.id) " \
+	"WHEN 'pg_trigger'::regclass THEN pg_get_triggerdef(t.id) " \
+	"WHEN 'pg_type'::regclass THEN (SELECT pg_get_expr(typdefaultbin,0) FROM pg_type WHERE oid=t.id) " \
+	"ELSE (SELECT pg_get_expr(proargdefaults,0) FROM pg_proc WHERE oid=t.id) END,'set_config'),E'\\\\mAS set_config\\\\M','','g')," \
+	"'" LOCAL_CONFIG "','','gi')) FROM trees t,bad WHERE mark='s' AND tree~(':funcid ('||bad.id||') ')),"
 
 /* Who is spoken of in which body. Words are joined, not searched for: thousands of each are common. */
 #define MENTIONS \
@@ -82,6 +102,11 @@
 	"UNION ALL SELECT 'pg_class'::regclass,inhrelid,'pg_class'::regclass,inhparent,NULL FROM pg_inherits " \
 	"UNION ALL SELECT 'pg_constraint'::regclass,oid,'pg_type'::regclass,contypid,NULL FROM pg_constraint " \
 	"WHERE contypid<>0 " \
+	"UNION ALL SELECT 'pg_type'::regclass,oid,'pg_type'::regclass,typarray,NULL FROM pg_type WHERE oid>=16384 AND " \
+	"typarray<>0 UNION ALL SELECT 'pg_type'::regclass,typbasetype,'pg_type'::regclass,oid,NULL FROM pg_type WHERE " \
+	"typbasetype>=16384 UNION ALL SELECT 'pg_class'::regclass,oid,'pg_type'::regclass,reltype,NULL FROM pg_class " \
+	"WHERE relkind='c' UNION ALL SELECT 'pg_trigger'::regclass,t.oid,'pg_class'::regclass,confrelid,false FROM " \
+	"pg_trigger t JOIN pg_constraint ON conrelid=tgrelid WHERE contype='f' AND tgtype&32<>0 " \
 	"UNION ALL SELECT class,id,'pg_proc'::regclass,body,true FROM mentions " \
 	"UNION ALL SELECT DISTINCT refclassid,refobjid,classid,objid,NULL::bool FROM pg_depend WHERE refobjid>=16384 AND " \
 	"objid>=16384 AND deptype='n' AND (refclassid IN('pg_proc'::regclass,'pg_operator'::regclass) OR " \
@@ -93,7 +118,12 @@
 	"SELECT 'pg_proc'::regclass::oid,oid,mark,true FROM bodies,kinds WHERE body~pattern " \
 	"UNION SELECT 'pg_proc'::regclass,oid,'x',true FROM pg_proc WHERE pronamespace<>11 AND prolang=13 AND " \
 	"provolatile='v' AND prorettype NOT IN(2279,3838) AND oid>=16384 " \
-	"UNION SELECT class,trees.id,mark,true FROM trees,bad WHERE tree~(':funcid ('||bad.id||') ') " \
+	"UNION SELECT class,trees.id,mark,true FROM trees,bad WHERE tree~(':funcid ('||bad.id||') ') AND " \
+	"mark<>'s' AND (mark<>'k' OR class<>'pg_attrdef'::regclass) " \
+	"UNION SELECT class,id,mark,true FROM said,kinds WHERE mark IN('s','u') AND body~pattern " \
+	"UNION SELECT 'pg_rewrite'::regclass,oid,'k',true FROM pg_rewrite WHERE oid>=16384 AND ev_type<>'1' " \
+	"UNION SELECT 'pg_class'::regclass,ev_class,'v',true FROM pg_rewrite WHERE oid>=16384 AND " \
+	"ev_action~(':relid '||'pg_sequences'::regclass::oid||' ') " \
 	"UNION SELECT toclass,toid,mark,coalesce(s.reads,f.reads) FROM found f JOIN steps s USING(class,id)) "
 
 #define ROWS \
@@ -108,12 +138,13 @@
 	"HAVING count(*)>0 " \
 	"UNION ALL SELECT '',string_agg(DISTINCT mark,''),'r' FROM found " \
 	"WHERE class IN('pg_operator'::regclass,'pg_cast'::regclass) HAVING count(*)>0 " \
-	"UNION ALL SELECT DISTINCT m[1],'','s' FROM bodies,regexp_matches(body," \
+	"UNION ALL SELECT DISTINCT m[1],'','s' FROM (SELECT body FROM bodies UNION ALL SELECT body FROM said) AS b," \
+	"regexp_matches(body," \
 	"E'(?:set_config\\\\s*\\\\(\\\\s*''|\\\\mset\\\\s+(?:session\\\\s+)?)([a-z0-9_]+\\\\.[a-z0-9_.]+)','g') AS m"
 
 bool catalog_write(int version, struct buf *out)
 {
 	/* Bodies that were parsed when they were made are new in 14. */
-	return buf_format(out, HEAD KINDS BODIES TREES MENTIONS STEPS FOUND ROWS,
+	return buf_format(out, HEAD KINDS BODIES TREES SAID MENTIONS STEPS FOUND ROWS,
 		version >= 14 ? "coalesce(pg_get_function_sqlbody(p.oid),prosrc)" : "prosrc");
 }

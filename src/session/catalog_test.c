@@ -91,6 +91,43 @@ static void a_setting_with_a_dot_is_asked_for_by_name(void **state)
 	catalog_drop(catalog);
 }
 
+static void a_name_that_is_not_read_may_be_any(void **state)
+{
+	struct catalog *catalog = shop();
+	struct look look;
+
+	(void)state;
+	look_at(span_text("TABLE U&\"l\\006fcking\""), &look);
+	assert_true(catalog_look(catalog, span_text("TABLE U&\"l\\006fcking\""), &look));
+	assert_int_equal(
+		look.marks & (LOOK_SETTINGS | LOOK_LOCK | LOOK_TEMPORARY), LOOK_SETTINGS | LOOK_LOCK | LOOK_TEMPORARY);
+	assert_string_equal(look.names[0].name, "app.last");
+	catalog_drop(catalog);
+}
+
+static void strings_are_read_in_both_ways(void **state)
+{
+	struct catalog *catalog = shop();
+	struct look look;
+
+	(void)state;
+	(void)found(catalog, "SELECT 'a\\'', (SELECT 1 FROM locking), 'b'", &look);
+	assert_true(look.marks & LOOK_LOCK);
+	catalog_drop(catalog);
+}
+
+static void what_could_not_be_read_may_take_numbers(void **state)
+{
+	struct catalog *catalog = catalog_new();
+	struct look look;
+
+	(void)state;
+	assert_int_equal(found(catalog, "UPDATE orders SET a = 1", &look), 0);
+	catalog_doubt(catalog);
+	assert_int_equal(found(catalog, "UPDATE orders SET a = 1", &look), LOOK_CALLS);
+	catalog_drop(catalog);
+}
+
 static void a_function_that_is_not_known_may_do_anything(void **state)
 {
 	struct catalog *catalog = catalog_new();
@@ -238,6 +275,9 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_name_is_found_wherever_it_stands),
 		cmocka_unit_test(a_setting_with_a_dot_is_asked_for_by_name),
+		cmocka_unit_test(a_name_that_is_not_read_may_be_any),
+		cmocka_unit_test(strings_are_read_in_both_ways),
+		cmocka_unit_test(what_could_not_be_read_may_take_numbers),
 		cmocka_unit_test(a_function_that_is_not_known_may_do_anything),
 		cmocka_unit_test(a_prepared_statement_leaves_it_when_it_is_executed),
 		cmocka_unit_test(operators_and_event_triggers_have_no_names),

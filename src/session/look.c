@@ -7,7 +7,7 @@
  *             +-- SET, RESET: what is set; everything else: take_rest
  *
  * Where the quotes of a text can be read in two ways (a backslash before a quote means one thing or the other, by
- * standard_conforming_strings), nothing that was read of it is believed: LOOK_UNKNOWN. */
+ * standard_conforming_strings), it is read in both, and suspected of what either says, and of anything else: LOOK_UNKNOWN. */
 #include "session/look.h"
 
 #include "base/text.h"
@@ -281,6 +281,11 @@ static void judge_word(struct scan *s, const struct token *token, bool update)
 		if (strcmp(word, "copy") == 0)
 			*s->marks |= LOOK_INSERT;
 		break;
+	case 'd':
+		/* UPDATE ... SET id = DEFAULT */
+		if (update && strcmp(word, "default") == 0)
+			*s->marks |= LOOK_SEQUENCE;
+		break;
 	default:
 		break;
 	}
@@ -449,7 +454,7 @@ static const struct kind {
 	{ "show", 0, DOES_NOTHING },
 	{ "start", 0, DOES_NOTHING },
 	{ "table", 0, DOES_NOTHING },
-	{ "truncate", 0, DOES_NOTHING },
+	{ "truncate", LOOK_TOUCHES, DOES_NOTHING }, /* RESTART IDENTITY */
 	{ "unlisten", LOOK_LISTEN, DOES_NOTHING },
 	{ "vacuum", 0, DOES_NOTHING },
 	{ "values", 0, DOES_NOTHING },
@@ -541,13 +546,13 @@ static void take_statement(struct scan *s)
 		*s->marks |= LOOK_TEMPORARY | LOOK_IN_FRONT;
 }
 
-void look_at(struct span text, struct look *look)
+/* True: its quotes can be read in another way too. */
+static bool read_statements(struct span text, bool escapes, struct look *look)
 {
 	struct scan s = { .look = look, .ahead = 4 * text.length };
 
 	tokens_begin(&s.in, text);
-	look->marks = look->prepared = 0;
-	look->count = 0;
+	s.in.escapes = escapes;
 	next_token(&s);
 	while (s.in.token->kind != TOKEN_END) {
 		if (is_sign(&s, ';'))
@@ -555,16 +560,35 @@ void look_at(struct span text, struct look *look)
 		else
 			take_statement(&s);
 	}
-	if (s.in.doubt)
-		look->marks |= LOOK_UNKNOWN;
+	if (s.in.unread)
+		look->marks |= LOOK_UNREAD | LOOK_UNKNOWN;
+	return s.in.doubt;
 }
 
-void look_words(struct span text, void (*each)(void *context, const char *name), void *context)
+void look_at(struct span text, struct look *look)
+{
+	look->marks = look->prepared = 0;
+	look->count = 0;
+	if (!read_statements(text, false, look))
+		return;
+	(void)read_statements(text, true, look);
+	look->marks |= LOOK_UNKNOWN;
+}
+
+static bool read_words(struct span text, bool escapes, void (*each)(void *context, const char *name), void *context)
 {
 	struct tokens in;
 
 	tokens_begin(&in, text);
+	in.escapes = escapes;
 	for (tokens_next(&in); in.token->kind != TOKEN_END; tokens_next(&in))
 		if (in.token->kind == TOKEN_WORD || in.token->kind == TOKEN_NAME)
 			each(context, in.token->text);
+	return in.doubt;
+}
+
+void look_words(struct span text, void (*each)(void *context, const char *name), void *context)
+{
+	if (read_words(text, false, each, context))
+		(void)read_words(text, true, each, context);
 }

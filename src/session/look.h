@@ -40,8 +40,9 @@ enum look_mark {
 	LOOK_CLOCK = 1 << 22, /* it has a literal that means another time whenever it is read: 'now', 'today' */
 	LOOK_IN_FRONT = 1
 		<< 23, /* it says that a temporary object comes, perhaps in front of what others mean by its name */
-	LOOK_TOUCHES = 1 << 24,     /* it locks sequences as nextval does, and takes no number of them */
-	LOOK_ASKS_BENEATH = 1 << 25 /* LOOK_CURRVAL, and not by its own words */
+	LOOK_TOUCHES = 1 << 24,      /* it may lock sequences as nextval does, and take no number of them */
+	LOOK_ASKS_BENEATH = 1 << 25, /* LOOK_CURRVAL, and not by its own words */
+	LOOK_UNREAD = 1 << 26        /* it has a name that is not read here, as U&"\0061" is: it may be any */
 };
 
 #define LOOK_NAMES      16

@@ -144,7 +144,9 @@ static void what_a_session_holds_is_seen(void **state)
 		{ "EXECUTE a", LOOK_EXECUTE }, { "EXPLAIN ANALYZE EXECUTE a", LOOK_EXECUTE },
 		{ "CREATE TABLE t AS EXECUTE a", LOOK_TEMPORARY | LOOK_EXECUTE }, { "DEALLOCATE ALL", LOOK_PREPARE },
 		{ "SELECT nextval('s')", LOOK_SEQUENCE }, { "SELECT currval('s')", LOOK_CURRVAL },
-		{ "LOAD 'x'", LOOK_FOR_GOOD }, { "SELECT setseed(0)", LOOK_FOR_GOOD });
+		{ "UPDATE t SET a = DEFAULT", LOOK_SEQUENCE }, { "SELECT a FROM t AS \"default\"", 0 },
+		{ "TRUNCATE t RESTART IDENTITY", LOOK_TOUCHES }, { "LOAD 'x'", LOOK_FOR_GOOD },
+		{ "SELECT setseed(0)", LOOK_FOR_GOOD });
 }
 
 static void what_can_not_be_seen_is_unknown(void **state)
@@ -204,8 +206,12 @@ static void quotes_that_can_be_read_in_two_ways_are_not_believed(void **state)
 	(void)state;
 	/* With standard_conforming_strings off, the string of the first ends behind "SET x = 1; ", and that of the second before. */
 	HOLDS({ "SELECT 'a\\'; SET x = 1; --'", LOOK_SETTINGS | LOOK_UNKNOWN },
-		{ "SELECT 'a\\''; SET x = 1; --'", LOOK_UNKNOWN }, { "SELECT E'a\\'; SET x = 1; --'", 0 },
-		{ "SELECT 'a\\b', E'\\n'", 0 }, { "SELECT E'\x83\\'; SET x = 1; --'", LOOK_UNKNOWN });
+		{ "SELECT 'a\\''; SET x = 1; --'", LOOK_SETTINGS | LOOK_UNKNOWN },
+		{ "SELECT 'a\\'', set_config('x', 'y', false), 'b'", LOOK_SETTINGS | LOOK_UNKNOWN },
+		{ "SELECT N'a\\'', nextval('x'), 'b'", LOOK_SEQUENCE | LOOK_UNKNOWN },
+		{ "TABLE U&\"\\0061\"", LOOK_UNREAD | LOOK_UNKNOWN }, { "SELECT U&'\\0061', u & \"a\"", 0 },
+		{ "SELECT E'a\\'; SET x = 1; --'", 0 }, { "SELECT 'a\\b', E'\\n'", 0 },
+		{ "SELECT E'\x83\\'; SET x = 1; --'", LOOK_UNKNOWN });
 }
 
 static void what_is_prepared_counts_when_it_is_executed(void **state)

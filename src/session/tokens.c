@@ -170,10 +170,11 @@ static void take_word(struct tokens *t)
 	t->at = at;
 	/* E'', B'', X'', N'' and U&'', U&"" */
 	if (n == 1 && next_is(t, 0, '\'') && strchr("ebxn", token->text[0])) {
-		take_quoted(t, TOKEN_STRING, token->text[0] == 'e');
+		take_quoted(t, TOKEN_STRING, token->text[0] == 'e' || (t->escapes && token->text[0] == 'n'));
 	} else if (n == 1 && token->text[0] == 'u' && next_is(t, 0, '&') &&
 		(next_is(t, 1, '\'') || next_is(t, 1, '"'))) {
 		t->at++;
+		t->unread = t->unread || *t->at == '"';
 		take_quoted(t, *t->at == '"' ? TOKEN_NAME : TOKEN_STRING, false);
 		token->whole = false;
 	}
@@ -197,7 +198,7 @@ void tokens_next(struct tokens *t)
 	if (begins_word(c)) {
 		take_word(t);
 	} else if (c == '\'') {
-		take_quoted(t, TOKEN_STRING, false);
+		take_quoted(t, TOKEN_STRING, t->escapes);
 	} else if (c == '"') {
 		take_quoted(t, TOKEN_NAME, false);
 	} else if (c == '$') {
@@ -224,7 +225,7 @@ void tokens_begin(struct tokens *t, struct span text)
 	t->at = text.at;
 	t->end = text.at + text.length;
 	t->token = &t->two[0];
-	t->doubt = false;
+	t->doubt = t->unread = t->escapes = false;
 }
 
 bool tokens_contain(struct span text, const char *word)

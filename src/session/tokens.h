@@ -23,7 +23,9 @@ struct tokens {
 	const uint8_t *at, *end; /* what comes behind the one that is looked at */
 	struct token *token;     /* that one; the one before it stays in the other place */
 	struct token two[2];
-	bool doubt; /* quotes were met that can be read in two ways */
+	bool doubt;   /* quotes were met that can be read in two ways */
+	bool unread;  /* there is a name that is not read */
+	bool escapes; /* the second reading: a backslash escapes in every string. The caller's to set */
 };
 
 /* Nothing is looked at yet. The text is borrowed. */

@@ -126,6 +126,71 @@ class Ways(Hidden):
             self.assertLess(before, int(proxy.pool()["total_questions"]))
 
 
+class Expressions(Hidden):
+    """No body of a function says what is set: a view, a rule, a default or a check calls set_config itself."""
+
+    schema = (
+        "CREATE VIEW setting AS SELECT set_config('app.tenant', 'view', false)",
+        "CREATE VIEW local AS SELECT set_config('app.tenant', 'nobody''s', true) AS t",
+        "CREATE TABLE defaulted (a int, b text DEFAULT set_config('app.tenant', 'default', false))",
+        "CREATE TABLE checked (a int CHECK (set_config('app.tenant', 'check', false) = 'check'))",
+        "CREATE TABLE ruled (a int)",
+        "CREATE RULE ruled AS ON UPDATE TO ruled DO ALSO SELECT set_config('app.tenant', 'rule', false)",
+        "CREATE TABLE secured (a int)", "INSERT INTO secured VALUES (1)", "ALTER TABLE secured ENABLE ROW LEVEL SECURITY",
+        "CREATE POLICY seen ON secured USING (set_config('app.tenant', 'policy', false) = 'policy')",
+        "CREATE DOMAIN given AS text DEFAULT set_config('app.tenant', 'domain''s default', false)",
+        "CREATE TABLE with_given (a int, b given)",
+        "CREATE DOMAIN watched AS int CHECK (set_config('app.tenant', 'domain', false) = 'domain')",
+        "CREATE DOMAIN over_watched AS watched", "CREATE TYPE row_of_it AS (a watched)",
+        "CREATE TABLE arrays (a watched[])", "CREATE TABLE rows (a row_of_it)", "CREATE TABLE domains (a over_watched)",
+        "CREATE TABLE parent (a int PRIMARY KEY)", "CREATE TABLE child (a int REFERENCES parent)",
+        "CREATE FUNCTION emptied() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN PERFORM count(*) FROM setting; RETURN NULL; END$$",
+        "CREATE TRIGGER emptied AFTER TRUNCATE ON child FOR EACH STATEMENT EXECUTE FUNCTION emptied()",
+    )
+
+    def a_setting_follows_its_client_though_no_function_names_it(self):
+        self.client.query("SET standard_conforming_strings = off")
+        for statement, value in (
+                ("TABLE setting", "view"), ("EXPLAIN ANALYZE SELECT * FROM setting", "view"), ("SELECT * FROM local", "none yet"),
+                ("INSERT INTO defaulted VALUES (1)", "default"), ("INSERT INTO checked VALUES (1)", "check"),
+                ("UPDATE ruled SET a = 1", "rule"), ("SELECT * FROM secured", "policy"),
+                ("INSERT INTO with_given VALUES (1)", "domain's default"), ("INSERT INTO arrays VALUES ('{1}')", "domain"),
+                ("INSERT INTO rows VALUES ('(1)')", "domain"), ("INSERT INTO domains VALUES (1)", "domain"),
+                ("TRUNCATE parent CASCADE", "view"),
+                ("SELECT 'it\\'s', (SELECT count(*) FROM setting), 'its'", "view")):
+            with self.subTest(statement):
+                self.client.query("SET app.tenant = 'none yet'")
+                self.client.query(statement)
+                self.mine(value, 6)
+                if live.kind != "direct":
+                    self.assertEqual([], self.pins())
+
+    def a_name_in_other_letters_is_a_name(self):
+        self.client.query("SET app.tenant = 'none yet'")
+        self.client.query('TABLE U&"sett\\0069ng"')
+        self.mine("view", 6)
+
+
+class Spelled(Hidden):
+    """A body that says what it sets in no way that is read: the client keeps its server."""
+
+    ways = (
+        "SET /* it */ app.tenant = x", "SET -- it\n app.tenant = x", 'SET app."tenant" = x', "SET app . tenant = x", "SET app. tenant TO x", "SET SESSION app .tenant = x",
+        "PERFORM set_config /* it */ ('app.tenant', 'x', false)", "PERFORM \"set_config\"('app.tenant', 'x', false)",
+        "PERFORM U&\"set\\005fconfig\"('app.tenant', 'x', false)", "PERFORM set_config('app.' || 'tenant', 'x', false)",
+        "PERFORM set_config('app'\n'.tenant', 'x', false)", "PERFORM set_config(E'app.t\\145nant', 'x', false)", "PERFORM set_config($a$app.tenant$a$, 'x', false)")
+    schema = tuple(f"CREATE FUNCTION way_{number}() RETURNS void LANGUAGE plpgsql AS $body$BEGIN {way}; END$body$" for number, way in enumerate(ways))
+
+    def a_setting_is_its_clients_however_it_is_spelled(self):
+        for number, way in enumerate(self.ways):
+            with self.subTest(way):
+                self.client.query(f"SELECT way_{number}()")
+                self.mine("x", 4)
+                self.holds("a setting that can not be seen")
+                self.client.query("RESET ALL")
+                self.holds_nothing()
+
+
 class Kinds(Hidden):
     """What is left is told from what the body says, and pins as if the client had said it."""
 

@@ -1,7 +1,7 @@
 """Numbers of sequences: currval and lastval tell a client what it took itself, or that it took none; never what somebody else did.
 
 Each story has a pool of its own, of one server, in which nobody has asked for a number yet."""
-from harness import Story, helper, live, wait_until
+from harness import Story, helper, live, on, wait_until
 from wire import SYNC, bind, execute, function_call, parse, query
 
 
@@ -145,6 +145,87 @@ class Numbers(Story):
                 self.client.query("BEGIN")
                 self.client.query("SELECT nextval('a')")
                 self.refused(self.client.simple(f"{means}; SELECT currval('a')"))
+
+    def who_asks_is_not_told_what_others_took_beneath_their_words(self):
+        """On the server where it took one of the same sequence, by statements that say nothing of it."""
+        self.pg.admin("app").query(
+            "DROP TABLE IF EXISTS kept, numbered, grows CASCADE; CREATE TABLE kept (x int); INSERT INTO kept VALUES (1); CREATE TABLE numbered (id int DEFAULT nextval('a')); "
+            "INSERT INTO numbered VALUES (1); CREATE OR REPLACE FUNCTION takes() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN PERFORM nextval('a'); RETURN new; END$$; "
+            "CREATE TRIGGER takes BEFORE UPDATE ON kept FOR EACH ROW EXECUTE FUNCTION takes(); CREATE OR REPLACE VIEW taking AS SELECT nextval('a') AS n; "
+            "CREATE TABLE ruled (x int); CREATE RULE ruled AS ON DELETE TO ruled DO INSTEAD INSERT INTO numbered DEFAULT VALUES; GRANT ALL ON kept, numbered, taking, ruled TO PUBLIC; "
+            "CREATE TABLE grows AS SELECT 1 AS x; ALTER TABLE grows OWNER TO app")
+        self.addCleanup(self.pg.admin("app").query, "DROP TABLE kept, numbered, grows, ruled CASCADE; DROP VIEW taking")
+        for takes in ("UPDATE kept SET x = x + 1", "WITH x AS (UPDATE kept SET x = 3 RETURNING 1) SELECT * FROM x", "SELECT * FROM taking", "EXPLAIN ANALYZE SELECT * FROM taking",
+                      "PREPARE p AS TABLE taking; EXECUTE p; DEALLOCATE p", "BEGIN; DECLARE c CURSOR FOR TABLE taking; FETCH c; COMMIT",
+                      "UPDATE numbered SET id = DEFAULT",
+                      "DELETE FROM ruled", "ALTER TABLE grows ADD COLUMN n int DEFAULT nextval('a')"):
+            with self.subTest(takes=takes):
+                self.begin()
+                self.client.query("SELECT setval('a', 40)")
+                self.assertEqual("41", self.client.value("SELECT nextval('a')"))
+                self.other.query(takes)
+                reply = self.client.simple("SELECT currval('a')")
+                self.assertIn("41" if live.kind == "direct" else "55000", (reply.value, reply.error and reply.error.sqlstate))
+
+    def who_took_one_beneath_its_words_keeps_its_server(self):
+        self.pg.admin("app").query(
+            "DROP TABLE IF EXISTS kept CASCADE; CREATE TABLE kept (x int); INSERT INTO kept VALUES (1); CREATE OR REPLACE FUNCTION takes() RETURNS trigger LANGUAGE plpgsql AS "
+            "$$BEGIN PERFORM nextval('a'); RETURN new; END$$; CREATE TRIGGER takes BEFORE UPDATE ON kept FOR EACH ROW EXECUTE FUNCTION takes(); GRANT ALL ON kept TO PUBLIC")
+        self.addCleanup(self.pg.admin("app").query, "DROP TABLE kept CASCADE")
+        self.begin()
+        self.refused(self.client.simple("SELECT lastval()"))     # from now on who takes a number keeps its server
+        self.client.query("UPDATE kept SET x = 2")
+        self.other.send(query("SELECT nextval('a')"))
+        self.assertEqual("1", self.client.value("SELECT lastval()"))
+        self.client.query("DISCARD ALL")
+        self.other.reply()
+
+    def who_has_the_lock_of_a_sequence_without_a_number_is_not_told_a_strangers(self):
+        self.pg.admin("app").query(
+            "ALTER SEQUENCE a OWNER TO app; DROP TABLE IF EXISTS numbered CASCADE; CREATE TABLE numbered (id int DEFAULT nextval('b')); ALTER TABLE numbered OWNER TO app; "
+            "ALTER SEQUENCE b OWNER TO app; ALTER SEQUENCE b OWNED BY numbered.id; CREATE OR REPLACE FUNCTION sets_back() RETURNS bigint LANGUAGE sql AS $$SELECT setval('b', 3, false)$$; "
+            "CREATE OR REPLACE FUNCTION fails() RETURNS void LANGUAGE plpgsql AS $$BEGIN PERFORM nextval('b') / 0; EXCEPTION WHEN division_by_zero THEN NULL; END$$; "
+            "CREATE OR REPLACE FUNCTION fails_first() RETURNS void LANGUAGE plpgsql AS $$BEGIN PERFORM setval('b', 0); EXCEPTION WHEN OTHERS THEN NULL; END$$; "
+            "CREATE OR REPLACE VIEW shown AS SELECT count(last_value) FROM pg_sequences; CREATE OR REPLACE VIEW all_shown AS SELECT * FROM shown; GRANT ALL ON shown, all_shown TO PUBLIC")
+        self.addCleanup(self.pg.admin("app").query, "DROP VIEW shown CASCADE; DROP TABLE numbered CASCADE; DROP FUNCTION sets_back, fails_first, fails")
+        for touches in ("SELECT sets_back()", "SELECT fails_first()", "SELECT * FROM shown", "SELECT * FROM all_shown", "ALTER SEQUENCE b INCREMENT 1", "TRUNCATE numbered RESTART IDENTITY",
+                        "DO $$BEGIN PERFORM setval('b', 0); EXCEPTION WHEN OTHERS THEN NULL; END$$"):
+            with self.subTest(touches=touches):
+                self.others_number()
+                self.client.query(touches)
+                self.refused(self.client.simple("SELECT currval('b')"))
+
+    @on("pgweir", why="it is a setting of ours")
+    def what_was_taken_while_nobody_looked_is_nobodys(self):
+        self.begin()
+        console = self.proxy.console()
+        console.query("SET transparency = protocol")
+        self.other.query("SELECT nextval('b')")
+        console.query("SET transparency = full")
+        self.client.query("SELECT nextval('a')")
+        self.refused(self.client.simple("SELECT currval('b')"))
+
+    def a_sequence_with_a_cache_tells_everybody_its_own(self):
+        """Numbers come in reserves of ten, which is each server's."""
+        self.pg.admin("app").query("ALTER SEQUENCE a CACHE 10; DROP TABLE IF EXISTS numbered; CREATE TABLE numbered (id int GENERATED ALWAYS AS IDENTITY (CACHE 10), who text); "
+                                   "GRANT ALL ON numbered, numbered_id_seq TO PUBLIC")
+        self.addCleanup(self.pg.admin("app").query, "DROP TABLE numbered")
+        self.proxy = self.pooler(settings={"pool_mode": "transaction", "default_pool_size": 2, "workers": 1})
+        clients, taken = [self.proxy.client() for _ in range(2)], []
+        for turn in range(12):
+            for who, client in enumerate(clients):
+                client.query("BEGIN")
+                own = client.value("SELECT nextval('a')")
+                self.assertEqual(own, client.value("SELECT currval('a')"))
+                row = client.value(f"INSERT INTO numbered (who) VALUES ('{who}') RETURNING id")
+                self.assertEqual((row, own), tuple(client.query("SELECT lastval(), currval('a')").rows[0]))
+                client.query("COMMIT" if turn % 3 else "ROLLBACK")
+                self.assertEqual((row, own), tuple(client.query("SELECT currval('numbered_id_seq'), currval('a')").rows[0]))
+                taken.append(own)
+        self.assertEqual(len(taken), len(set(taken)))
+        for client in clients:
+            client.query("DISCARD ALL")
+            self.refused(client.simple("SELECT lastval()"))
 
     def the_first_who_asks_in_its_transaction_is_told_its_own(self):
         """In front of others' numbers, and whichever way it says what it wants."""
