@@ -21,7 +21,7 @@
 #define KINDS \
 	"kinds(mark,pattern) AS (VALUES " \
 	"('s',E'set_config|\\\\mset\\\\M|\\\\mreset\\\\M|\\\\mdiscard\\\\M')," \
-	"('t',E'\\\\mtemp(orary)?\\\\M|pg_temp|\\\\mdiscard\\\\M')," \
+	"('t',E'\\\\mtemp(orary)?\\\\M|pg_temp|\\\\mdiscard\\\\M|\\\\mcreate\\\\M')," \
 	"('l',E'pg_(try_)?advisory_(un)?lock')," \
 	"('n',E'\\\\m(un)?listen\\\\M')," \
 	"('p',E'\\\\mprepare\\\\M|\\\\mdeallocate\\\\M')," \
@@ -49,8 +49,10 @@
 	"to_regnamespace('information_schema')::oid AND prolang<>13),"
 
 #define TREES \
-	"bad(id,mark) AS (SELECT string_agg(oid::text,'|'),mark FROM pg_proc,kinds WHERE pronamespace=11 AND mark " \
-	"IN('s','l','g','q','k','v') AND proname~pattern GROUP BY mark)," \
+	"own(oid,name) AS MATERIALIZED (SELECT oid,proname FROM pg_proc WHERE pronamespace=11 AND proname~" \
+	"'^(set|nextval|currval|lastval|pg_(try_)?advisory_|pg_(create|copy|start|backup|replication|sequence)_)')," \
+	"bad(id,mark) AS (SELECT string_agg(oid::text,'|'),mark FROM own,kinds WHERE mark " \
+	"IN('s','l','g','q','k','v') AND name~pattern GROUP BY mark)," \
 	"trees(class,id,tree) AS (" \
 	"SELECT 'pg_rewrite'::regclass::oid,oid,ev_action::text||ev_qual::text FROM pg_rewrite WHERE oid>=16384 " \
 	"UNION ALL SELECT 'pg_attrdef'::regclass,oid,adbin::text FROM pg_attrdef " \
@@ -118,6 +120,8 @@
 	"SELECT 'pg_proc'::regclass::oid,oid,mark,true FROM bodies,kinds WHERE body~pattern " \
 	"UNION SELECT 'pg_proc'::regclass,oid,'x',true FROM pg_proc WHERE pronamespace<>11 AND prolang=13 AND " \
 	"provolatile='v' AND prorettype NOT IN(2279,3838) AND oid>=16384 " \
+	"UNION SELECT 'pg_proc'::regclass,b.oid,'t',true FROM bodies b JOIN pg_proc p ON p.oid=b.oid WHERE prolang=14 AND " \
+	"body~E'(?<![[:space:]]|insert|merge)\\\\s+into\\\\M' " \
 	"UNION SELECT class,trees.id,mark,true FROM trees,bad WHERE tree~(':funcid ('||bad.id||') ') AND " \
 	"mark<>'s' AND (mark<>'k' OR class<>'pg_attrdef'::regclass) " \
 	"UNION SELECT class,id,mark,true FROM said,kinds WHERE mark IN('s','u') AND body~pattern " \

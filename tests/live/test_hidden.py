@@ -224,6 +224,20 @@ class Kinds(Hidden):
         self.client.query("DROP TABLE mine")
         self.holds_nothing()
 
+    def a_table_of_a_function_may_be_temporary_by_the_search_path(self):
+        with self.database.admin("app") as admin:
+            admin.query("CREATE FUNCTION makes_one() RETURNS void LANGUAGE plpgsql AS $$BEGIN CREATE TABLE mine AS SELECT 7 AS a; END$$;"
+                        "CREATE FUNCTION makes_into() RETURNS void LANGUAGE sql AS $$SELECT 8 AS a INTO mine$$")
+        for makes, value in (("makes_one", "7"), ("makes_into", "8")):
+            self.client.query("SET search_path = pg_temp, public")
+            reply = self.client.simple(f"SELECT public.{makes}()")
+            if reply.error:                   # as PostgreSQL 15 has it of SELECT INTO
+                continue
+            self.holds("a temporary table")
+            self.often("SELECT a FROM mine", value, 6)
+            self.client.query("DROP TABLE mine; RESET search_path")
+            self.holds_nothing()
+
     def a_listen_of_a_trigger_is_heard(self):
         self.client.query("INSERT INTO heard VALUES (1)")
         self.holds_nothing()          # it shares the listener, as anybody who LISTENs
