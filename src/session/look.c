@@ -298,16 +298,23 @@ static bool inserts(const struct token *token)
 			(token->text[0] == 'm' && strcmp(token->text, "merge") == 0));
 }
 
+static bool may_be_of_the_clock(const struct token *token)
+{
+	/* What would be a date in escapes is short. */
+	return reading_is_of_the_clock(token->text) || (token->escaped && strlen(token->text) < 24);
+}
+
 /* Up to the end of the statement. `update`: it may update something. */
 static void take_rest(struct scan *s, bool update)
 {
-	bool target = false, foreign = false, dotted = false, catalog = false, begins = true;
+	bool target = false, foreign = false, dotted = false, catalog = false, begins = true, continued = false;
 	const struct token *name;
 
 	while (!at_end(s)) {
 		if (s->in.token->kind != TOKEN_WORD && s->in.token->kind != TOKEN_NAME) {
-			if (s->in.token->kind == TOKEN_STRING && reading_is_of_the_clock(s->in.token->text))
+			if (s->in.token->kind == TOKEN_STRING && (continued || may_be_of_the_clock(s->in.token)))
 				*s->marks |= LOOK_CLOCK;
+			continued = s->in.token->kind == TOKEN_STRING; /* 'to' and, in the next line, 'day' */
 			dotted = is_sign(s, '.');
 			begins = is_sign(s, '(') || is_sign(s, ')');
 			if (!dotted) {
@@ -318,6 +325,7 @@ static void take_rest(struct scan *s, bool update)
 			continue;
 		}
 		name = s->in.token;
+		continued = false;
 		judge_word(s, name, update);
 		s->inserts = inserts(name) && (begins || !s->strict);
 		begins = false;

@@ -102,8 +102,12 @@ static void what_makes_texts_mean_something_else_is_seen(void **state)
 		"SELECT set_config('app.tenant', $1, true)", "SET LOCAL app.tenant = 'x'", "RESET work_mem",
 		"SET TRANSACTION READ ONLY", "SHOW search_path", "SET schema.tenant = 'x'" };
 	static const char *const clock[] = { "SELECT 'now'::timestamptz", "SELECT * FROM t WHERE d > ' Today 12:00'",
-		"SELECT date 'yesterday'", "INSERT INTO t VALUES (E'tomorrow')" };
-	static const char *const no_clock[] = { "SELECT now()", "SELECT 'it is now'", "SELECT 'no'",
+		"SELECT date 'yesterday'", "INSERT INTO t VALUES (E'tomorrow')", "SELECT $$now$$::date",
+		"SELECT $x$ today$x$::date", "SELECT E'n\\x6fw'::date", "SELECT U&'n\\006fw'::date",
+		"SELECT 'no'\n'w'::date", "SELECT '10:00 Tomorrow'::timestamp", "SELECT '{now}'::timestamptz[]",
+		"SELECT '[2020-01-01,today)'::daterange" };
+	static const char *const no_clock[] = { "SELECT now()", "SELECT 'it is unknown, nowhere, snow'", "SELECT 'no'",
+		"SELECT 'no', 'w'", "SELECT $$a$$, E'a'", "SELECT E'C:\\\\a long way to go and back again'",
 		"SELECT today FROM t", "SELECT ''" };
 	(void)state;
 	for (size_t i = 0; i < sizeof reading / sizeof reading[0]; i++)

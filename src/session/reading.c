@@ -30,17 +30,24 @@ struct params *reading_of(const struct params *settings, struct params *empty)
 	return reading;
 }
 
+static bool is_letter(char c)
+{
+	return (c | 32) >= 'a' && (c | 32) <= 'z';
+}
+
 bool reading_is_of_the_clock(const char *literal)
 {
 	static const char *const words[] = { "now", "today", "tomorrow", "yesterday" };
 
-	while (*literal == ' ' || (*literal >= '\t' && *literal <= '\r'))
-		literal++;
-	for (size_t i = 0; i < sizeof words / sizeof words[0]; i++) {
-		struct span word = span_text(words[i]), begins = span_of(literal, strnlen(literal, word.length));
+	for (const char *at = literal; *at; at++) {
+		if (!is_letter(*at) || (at > literal && is_letter(at[-1])))
+			continue;
+		for (size_t i = 0; i < sizeof words / sizeof words[0]; i++) {
+			struct span word = span_text(words[i]), begins = span_of(at, strnlen(at, word.length));
 
-		if (text_equal_nocase(begins, word))
-			return true;
+			if (text_equal_nocase(begins, word) && !is_letter(at[word.length]))
+				return true;
+		}
 	}
 	return false;
 }

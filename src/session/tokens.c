@@ -109,6 +109,7 @@ static void take_quoted(struct tokens *t, enum token_kind kind, bool escapes)
 			if (at[-1] >= 0x80)
 				t->doubt = true;
 			token->whole = false;
+			token->escaped = true;
 			if (++at == end)
 				break;
 			continue;
@@ -148,7 +149,10 @@ static void take_dollar(struct tokens *t)
 	n++;
 	from = find_tag(tag + n, t->end, tag, n);
 	t->token->kind = TOKEN_STRING;
-	t->token->whole = false;
+	if (from && (size_t)(from - tag) - n < sizeof t->token->text) {
+		memcpy(t->token->text, tag + n, (size_t)(from - tag) - n);
+		t->token->text[from - tag - (ptrdiff_t)n] = 0;
+	}
 	t->at = from ? from + n : t->end;
 }
 
@@ -177,6 +181,7 @@ static void take_word(struct tokens *t)
 		t->unread = t->unread || *t->at == '"';
 		take_quoted(t, *t->at == '"' ? TOKEN_NAME : TOKEN_STRING, false);
 		token->whole = false;
+		token->escaped = true;
 	}
 }
 
@@ -189,7 +194,7 @@ void tokens_next(struct tokens *t)
 	skip_space(t);
 	token->text[0] = 0;
 	token->sign = 0;
-	token->whole = false;
+	token->whole = token->escaped = false;
 	if (t->at == t->end) {
 		token->kind = TOKEN_END;
 		return;

@@ -15,7 +15,8 @@ enum token_kind { TOKEN_END, TOKEN_WORD, TOKEN_NAME, TOKEN_STRING, TOKEN_NUMBER,
 struct token {
 	enum token_kind kind;
 	uint8_t sign;
-	bool whole; /* WORD, NAME, STRING: `text` is all of it, as it is meant */
+	bool whole;   /* WORD, NAME, STRING: `text` is all of it, as it is meant */
+	bool escaped; /* STRING: escapes in it are not read */
 	char text[TOKEN_BYTES];
 };
 

@@ -330,13 +330,16 @@ class Reading(Alike):
                    before=before)
 
     def the_clock_is_read_when_a_text_is_prepared(self):
-        with wire.Client(self.proxy.address, database="alike") as first:
-            first.prepare("s", "SELECT 'now'::timestamptz")
-            for _ in range(SERVERS):
-                earlier = first.run_prepared("s").value
-        with wire.Client(self.proxy.address, database="alike") as second:
-            second.prepare("s", "SELECT 'now'::timestamptz")
-            self.assertEqual("t", second.value(f"SELECT '{second.run_prepared('s').value}' > '{earlier}'::timestamptz"))
+        for clock in ("'now'", "$$now$$", "E'n\\x6fw'", "U&'n\\006fw'", "'no'\n'w'", "'{now}'"):
+            kind = "timestamptz[]" if "{" in clock else "timestamptz"
+            with self.subTest(clock):
+                with wire.Client(self.proxy.address, database="alike") as first:
+                    first.prepare("s", f"SELECT {clock}::{kind}")
+                    for _ in range(SERVERS):
+                        earlier = first.run_prepared("s").value
+                with wire.Client(self.proxy.address, database="alike") as second:
+                    second.prepare("s", f"SELECT {clock}::{kind}")
+                    self.assertEqual("t", second.value(f"SELECT '{second.run_prepared('s').value}' > '{earlier}'::{kind}"))
 
     def they_are_shared_among_those_who_agree(self):
         clients = [self.keep_client(wire.Client(self.proxy.address, database="alike", parameters={"TimeZone": "Europe/Rome"})) for _ in range(4)]
