@@ -117,8 +117,8 @@ bool forerunner_begin(struct house *house, const struct letter_command *command,
 
 static void end_console(struct guest *guest)
 {
-	guest_complain(guest, SQLSTATE_ADMIN_SHUTDOWN, "another process has taken over", NULL,
-		"Connect again to reach it.");
+	guest_complain(
+		guest, SQLSTATE_ADMIN_SHUTDOWN, "another process has taken over", NULL, "Connect again to reach it.");
 }
 
 static void end_consoles(struct worker *worker, const struct client_ref *asker)
