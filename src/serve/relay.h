@@ -102,7 +102,7 @@ void relay_unnamed_done(struct channel *, bool read);
  * done (or never was) when that is. `name` is empty for the unnamed statement. */
 enum pending_kind {
 	PENDING_NAME,
-	PENDING_QUERY,     /* the unnamed statement goes; and `name`, if the Query's statement succeeds */
+	PENDING_QUERY, /* the unnamed statement goes; and `name`, if the Query's statement succeeds, or the Parse that stands for it */
 	PENDING_QUERY_ALL, /* the unnamed statement goes, and perhaps all others */
 	PENDING_ALL        /* perhaps all but the unnamed one go */
 };
@@ -112,7 +112,7 @@ bool pending_add(struct guest *, struct span name, struct statement *after); /* 
 bool pending_add_end(struct guest *, enum pending_kind, struct span name);   /* likewise */
 bool pending_is_none(const struct guest *);                                  /* nothing is under way */
 uint64_t pending_bytes(const struct guest *); /* that its names cost, with those under way */
-void pending_complete(struct guest *);        /* the oldest is a PENDING_QUERY, and its statement has succeeded */
+void pending_complete(struct guest *);        /* if the oldest is a PENDING_QUERY, its statement has succeeded */
 void pending_done(struct guest *, bool happened);
 struct statement *pending_get(
 	const struct guest *, struct span name);              /* as what is sent now would find it; NULL: unknown */

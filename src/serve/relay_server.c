@@ -527,6 +527,10 @@ static enum step take_reply(struct channel *channel, struct span whole, struct f
 			channel->forward = true;
 		step = take_error(channel, whole, whole.length == FRAME_HEADER + (size_t)frame.body, &reply);
 		break;
+	case '1':
+		if (reply.entry.tag == TAG_UNNAMED && (reply.entry.flags & TRACK_NAMES) && channel->guest)
+			pending_complete(channel->guest);
+		break;
 	case 'C':
 		step = take_complete(channel, &frame, body, &reply.entry, ours);
 		break;

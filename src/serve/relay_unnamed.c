@@ -118,20 +118,19 @@ static bool owe_unnamed(struct guest *guest, unsigned flags)
 	return true;
 }
 
-/* DEALLOCATE of a shared statement by an unnamed Parse: see relay_deallocate.c. */
+/* DEALLOCATE of a shared statement by an unnamed Parse: see relay_deallocate.c. The name goes when the server has taken it. */
 static enum step parse_deallocate(struct guest *guest, struct statement *statement, struct span name)
 {
 	struct outbox *o = &guest->worker->to_server;
 	char text[80];
 	size_t length;
-	unsigned flags;
 	uint8_t *at;
 
 	relay_deallocate_text(guest, statement, text);
 	length = strlen(text) + 1;
-	names_remove(&guest->names, name);
 	relay_note_request(guest);
-	if (!change_unnamed(guest, NULL, &flags) || !owe_unnamed(guest, flags))
+	end_long(guest);
+	if (!pending_add_end(guest, PENDING_QUERY, name) || !owe_unnamed(guest, TRACK_NAMES))
 		return STEP_STOP;
 	guest->deallocates = true;
 	at = relay_header(outbox_room(o, FRAME_HEADER + 1 + length + 2), 'P', 1 + length + 2);
