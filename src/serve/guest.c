@@ -150,10 +150,9 @@ char guest_status(const struct guest *guest)
 }
 
 /* PostgreSQL's own limit, as the client has set it, in its way of saying it: milliseconds where no unit is. */
-static time_us own_transaction_limit(const struct guest *guest)
+static time_us own_limit(const struct guest *guest, const char *name)
 {
-	const char *said = guest->wanted ? params_get(guest->wanted, span_text("idle_in_transaction_session_timeout"))
-					 : NULL;
+	const char *said = guest->wanted ? params_get(guest->wanted, span_text(name)) : NULL;
 	int64_t milliseconds;
 	time_us limit;
 
@@ -164,25 +163,26 @@ static time_us own_transaction_limit(const struct guest *guest)
 	return text_to_duration(span_text(said), &limit) ? limit : 0;
 }
 
-/* How long it may rest; 0: for good. `*own`: that is the client's own limit. */
-static time_us rest_limit(const struct guest *guest, bool *own)
+/* Until when it may rest; 0: for good. `*own`: that is the client's own limit. */
+static time_us rest_end(const struct guest *guest, bool *own)
 {
 	const struct pool_rules *rules = &guest->worker->views[guest->pool]->rules;
-	time_us limit;
+	bool begun = guest->begun != BEGUN_NOT;
+	time_us ours = begun ? rules->idle_transaction_timeout : rules->client_idle_timeout;
+	time_us limit = own_limit(guest, begun ? "idle_in_transaction_session_timeout" : REST_LIMIT);
 
-	*own = false;
-	if (guest->begun == BEGUN_NOT)
-		return rules->client_idle_timeout;
-	limit = own_transaction_limit(guest);
-	*own = limit > 0 && (rules->idle_transaction_timeout == 0 || limit < rules->idle_transaction_timeout);
-	return *own ? limit : rules->idle_transaction_timeout;
+	*own = limit > 0 && (ours == 0 || limit < ours);
+	if (*own)
+		return limit + (begun ? guest->requested : guest->habits.rest_since);
+	return ours > 0 ? ours + guest->requested : 0;
 }
 
 /* It rested too long. */
 static void end_rest(struct guest *guest, bool own)
 {
 	if (guest->begun == BEGUN_NOT)
-		guest_refuse(guest, SQLSTATE_IDLE_SESSION_TIMEOUT, "client_idle_timeout", NULL, NULL);
+		guest_refuse(guest, SQLSTATE_IDLE_SESSION_TIMEOUT,
+			own ? "terminating connection due to idle-session timeout" : "client_idle_timeout", NULL, NULL);
 	else
 		guest_refuse(guest, SQLSTATE_IDLE_IN_TRANSACTION,
 			own ? "terminating connection due to idle-in-transaction timeout" : "idle transaction timeout",
@@ -191,16 +191,17 @@ static void end_rest(struct guest *guest, bool own)
 
 void guest_park(struct guest *guest)
 {
+	time_us end;
 	bool own;
-	time_us idle = rest_limit(guest, &own);
 
 	guest->state = GUEST_PARKED;
 	guest->noticed = false;
 	extras_leave(guest);
 	if (!guest->habits.rest_since)
 		guest->habits.rest_since = guest->worker->now;
-	if (idle > 0)
-		timer_set(&guest->worker->timers, &guest->timer, guest->requested + idle);
+	end = rest_end(guest, &own);
+	if (end > 0)
+		timer_set(&guest->worker->timers, &guest->timer, end);
 	else
 		timer_clear(&guest->worker->timers, &guest->timer);
 }
@@ -412,11 +413,11 @@ void guest_rings(struct guest *guest)
 			arm_waiting(guest);
 		break;
 	case GUEST_PARKED:
-		limit = rest_limit(guest, &own);
-		if (limit > 0 && now >= guest->requested + limit)
+		limit = rest_end(guest, &own);
+		if (limit > 0 && now >= limit)
 			end_rest(guest, own);
 		else if (limit > 0)
-			timer_set(&guest->worker->timers, &guest->timer, guest->requested + limit);
+			timer_set(&guest->worker->timers, &guest->timer, limit);
 		break;
 	case GUEST_LENT:
 	case GUEST_CONSOLE:

@@ -370,12 +370,22 @@ static void go_on_cleaning(struct channel *channel)
 	set_free(channel);
 }
 
+/* A client's limit of its own idling would end the server, at whatever moment: it is the client that is held to it (guest.c). */
+static bool ends_at_rest(const struct channel *channel)
+{
+	const char *limit = params_get(channel->applied, span_text(REST_LIMIT));
+	const char *base = channel->base ? params_get(channel->base, span_text(REST_LIMIT)) : NULL;
+
+	return limit && strcmp(limit, "0") != 0 && (!base || strcmp(limit, base) != 0);
+}
+
 void channel_return(struct channel *channel)
 {
 	struct guest *guest = channel->guest;
 
 	check(channel->state == CHANNEL_LENT && track_idle(&channel->track));
 	channel_part(channel);
+	channel->dirty = channel->dirty || ends_at_rest(channel);
 	channel->rolling_back = channel->resetting = false;
 	go_on_cleaning(channel);
 	guest_returned(guest);

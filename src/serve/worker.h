@@ -430,7 +430,10 @@ void channel_log(const struct channel *, enum log_level, const char *format, ...
 /* Send a query of our own; its answer is kept from the client. False: memory refused. */
 bool channel_query(struct channel *, struct span text);
 bool channel_ask(struct channel *, struct span text, uint32_t tag); /* see remains.h */
-bool channel_runs_own(const struct channel *);                      /* what the server is at now is one of these */
+/* A client may set it for its session, which is not its server's. */
+#define REST_LIMIT "idle_session_timeout"
+
+bool channel_runs_own(const struct channel *); /* what the server is at now is one of these */
 
 /* ---- relay.c ---- */
 

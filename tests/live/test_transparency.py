@@ -5,7 +5,7 @@ client run on the same server. The same stories run directly, where they say wha
 import time
 
 import wire
-from harness import Story, helper, live, wait_until
+from harness import Story, helper, live, on, wait_until
 from test_drivers import Churn
 from wire import SYNC, bind, close, execute, parse, query
 
@@ -83,6 +83,22 @@ class Settings(Transparent):
         self.client.query("RESET app.tenant")
         self.often("SELECT current_setting('app.tenant', true)", "")
         self.holds_nothing()
+
+    @on("pgweir", why="it has servers of its own")
+    def a_limit_of_its_idling_ends_the_client_and_no_server(self):
+        proxy = self.pooler(settings={"pool_mode": "transaction", "default_pool_size": 1})
+        client, other = proxy.client(), proxy.client()
+        server = other.value("SELECT pg_backend_pid()")
+        asking = proxy.client(parameters={"options": "-c idle_session_timeout=90s"})
+        for patient, says in ((client, "SET idle_session_timeout = '90s'"), (asking, "SELECT 1")):
+            other.query("SELECT 'before'")
+            patient.query(says)
+            wait_until("its server rests without it", lambda: self.pg.value(f"SELECT query FROM pg_stat_activity WHERE pid = {server}") == "DISCARD ALL")
+            self.assertEqual("90000", patient.value("SELECT setting FROM pg_settings WHERE name = 'idle_session_timeout'"))
+        client.query("SET idle_session_timeout = '300ms'")
+        error = client.read_to(b"E").error
+        self.assertEqual(("FATAL", "57P05"), (error.severity, error.sqlstate))
+        client.expect_closed()
 
     def set_config_is_a_set(self):
         self.client.extended("SELECT set_config('app.tenant', $1, false)", ["one"])
