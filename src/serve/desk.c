@@ -1,7 +1,8 @@
 /* The console: commands become events that the core understands, SHOWs become renderings of one snapshot. It has no private door.
  *
  * A desk handles one command at a time. While a command waits for its answer (PAUSE for the last transaction, SHOW for the census,
- * RELOAD for the keeper) the stream is paused; what was typed meanwhile lies unread. */
+ * RELOAD for the keeper) the stream is paused; what was typed meanwhile lies unread. So it is while an answer is not taken: no more than one is
+ * ever held for a console that does not read. */
 #include <stdlib.h>
 
 #include "base/check.h"
@@ -49,6 +50,11 @@ static void send_text(struct guest *guest, const struct buf *text)
 		guest_end(guest, NULL, "out of memory");
 }
 
+static bool is_read(const struct guest *guest)
+{
+	return stream_queued(guest->stream) == 0;
+}
+
 static void finish(struct guest *guest, struct buf *text)
 {
 	struct writer w = writer_to(text);
@@ -64,7 +70,16 @@ static void finish(struct guest *guest, struct buf *text)
 		return;
 	guest->desk->busy = guest->desk->with_core = false;
 	guest->requested = guest->worker->now;
-	stream_resume(guest->stream);
+	if (is_read(guest))
+		stream_resume(guest->stream);
+	else
+		stream_pause(guest->stream);
+}
+
+void desk_room(struct guest *guest)
+{
+	if (!guest->desk->busy)
+		stream_resume(guest->stream);
 }
 
 static void complain(struct guest *guest, const char *sqlstate, const char *message, const char *hint)
@@ -564,6 +579,8 @@ static void take_frame(struct guest *guest, struct frame frame, struct span body
 		message_complaint(&w, &complaint);
 		send_text(guest, &text);
 		buf_fini(&text);
+		if (guest->state == GUEST_CONSOLE && !is_read(guest))
+			stream_pause(guest->stream);
 		break;
 	}
 }
@@ -573,7 +590,7 @@ size_t desk_bytes(struct guest *guest, struct span bytes)
 	size_t used = 0, whole;
 	struct frame frame;
 
-	while (guest->state == GUEST_CONSOLE && !guest->desk->busy) {
+	while (guest->state == GUEST_CONSOLE && !guest->desk->busy && is_read(guest)) {
 		struct span rest = span_skip(bytes, used);
 
 		switch (frame_peek(rest, &frame)) {

@@ -464,6 +464,8 @@ void guest_room(struct guest *guest)
 		habits_stuck(guest->channel, false);
 		stream_resume(guest->channel->stream);
 	}
+	if (guest->desk)
+		desk_room(guest);
 	hearer_room(guest);
 }
 

@@ -506,6 +506,7 @@ void desk_begin_waiting(struct guest *);
 void desk_cancel(struct guest *);
 size_t desk_bytes(struct guest *, struct span);
 void desk_answer(struct guest *, const char *problem);
+void desk_room(struct guest *); /* what it was told is taken: it may ask on */
 void desk_census(struct guest *, struct snapshot *);
 void desk_reply(struct guest *, const struct letter_reply *);
 void desk_reap(struct guest *, const struct letter_reap *);

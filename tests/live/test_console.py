@@ -398,6 +398,31 @@ class Commands(Story):
             self.assertIn("databases", [row["list"] for row in console.query("SHOW LISTS").dicts()])
 
     @on("pgweir")
+    def a_console_that_does_not_read_is_not_answered_any_further(self):
+        """Else anybody who may look could have us hold as many answers as he asks for."""
+        pooler = self.pooler(called="pgbouncer", databases={f"app{number}": "dbname=app" for number in range(400)})
+        asked, deaf, other = 2000, pooler.console(), pooler.console()
+        size = sum(len(value or "") for row in other.query("SHOW DATABASES").rows for value in row)     # bytes, at the least
+
+        def commands():
+            row, = [row for row in other.query("SHOW STATS").dicts() if row["database"] == "pgbouncer"]
+            return int(row["total_query_count"])
+        before = commands()
+        deaf.send(query("SHOW DATABASES") * asked)
+        counts = [before]
+
+        def stands():
+            counts.append(commands())
+            return counts[-1] > before + 10 and counts[-1] == counts[-2] + 1        # the one that asks
+        wait_until("nothing more is answered", stands)
+        answered = counts[-1] - before - len(counts)
+        self.assertGreater(asked * size, 32 << 20)
+        self.assertLess(answered * size, 16 << 20, f"{answered} answers were made for nobody")
+        for _ in range(100):
+            deaf.reply()
+        wait_until("it goes on", lambda: commands() - before > answered + 100)
+
+    @on("pgweir")
     def a_command_about_a_database_nobody_used_leaves_its_limits_alone(self):
         """Else the command makes the database known without its limits, and the first client finds none."""
         for command, after in (("RECONNECT app", None), ("PAUSE app", "RESUME app"), ("DISABLE app", "ENABLE app")):
