@@ -377,7 +377,7 @@ static int keep(struct keeper *keeper, const struct house_setup *house)
 {
 	int status;
 
-	log_start(keeper->house->config, house->workers, house->descriptor_limit);
+	log_start(keeper->house->config, keeper->house->secrets, house->workers, house->descriptor_limit);
 	supervisor_open(keeper->setup->notify_socket);
 	supervisor_say("READY=1\nSTATUS=Serving with %u workers\nMAINPID=%u", house->workers, process_id());
 	status = run(keeper, house->workers);

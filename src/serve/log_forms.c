@@ -83,14 +83,36 @@ const char *log_dial_reason(const struct config *config, const char *sqlstate, c
 	return begins(problem, "could not translate host name") ? "server DNS lookup failed" : "connect failed";
 }
 
-/* The words that watchers wait for are "process up: PgBouncer". */
-void log_start(const struct config *config, uint32_t workers, uint64_t descriptors)
+#define DESCRIPTORS_BESIDE 10 /* files, listeners and the like, as PgBouncer reckons */
+
+/* Descriptors if every client came that may, and every user filled a pool of every database. */
+static uint64_t most_descriptors(const struct config *config, const struct secrets *secrets)
+{
+	uint64_t most = (uint64_t)config->max_client_conn + DESCRIPTORS_BESIDE, users = 0;
+
+	while (secrets && secrets_name(secrets, users))
+		users++;
+	for (size_t i = 0; i < config->database_count; i++) {
+		const struct database_settings *database = &config->databases[i];
+		struct pool_rules rules;
+
+		config_pool_rules(
+			config, database, database->user ? span_text(database->user) : span_of("", 0), &rules);
+		most += (uint64_t)(rules.size > 0 ? rules.size : 0) * (database->user ? 1 : users);
+	}
+	return most;
+}
+
+/* The words that watchers wait for are "process up: PgBouncer". Our limit is raised to the hard one. */
+void log_start(const struct config *config, const struct secrets *secrets, uint32_t workers, uint64_t descriptors)
 {
 	bool bouncer = config->manner == MANNER_PGBOUNCER;
 
 	if (bouncer)
-		log_line(LOG_LOG, "kernel file descriptor limit: %llu; max_client_conn: %d",
-			(unsigned long long)descriptors, config->max_client_conn);
+		log_line(LOG_LOG,
+			"kernel file descriptor limit: %llu (hard: %llu); max_client_conn: %d, max expected fd use: %llu",
+			(unsigned long long)descriptors, (unsigned long long)descriptors, config->max_client_conn,
+			(unsigned long long)most_descriptors(config, secrets));
 	log_line(LOG_LOG, "process up: %spgweir %s, workers: %u, descriptors: %llu, max_client_conn: %d (%s)",
 		bouncer ? "PgBouncer 1.25.2, " : "", PGWEIR_VERSION, workers, (unsigned long long)descriptors,
 		config->max_client_conn, config->client_limit_counts == LIMIT_ALL ? "all clients" : "busy clients");

@@ -1,6 +1,7 @@
 #ifndef PGWEIR_SERVE_LOG_FORMS_H
 #define PGWEIR_SERVE_LOG_FORMS_H
 
+#include "auth/secrets.h"
 #include "base/log.h"
 #include "config/config.h"
 #include "io/address.h"
@@ -31,7 +32,7 @@ const char *log_dial_reason(const struct config *, const char *sqlstate, const c
 #define COMMAND_TEXT 160
 char *log_command(const char *command, const char *argument, char out[COMMAND_TEXT]);
 
-/* We are up. */
-void log_start(const struct config *, uint32_t workers, uint64_t descriptors);
+/* We are up; users are those of `secrets` (may be NULL). */
+void log_start(const struct config *, const struct secrets *, uint32_t workers, uint64_t descriptors);
 
 #endif

@@ -73,7 +73,7 @@ class Log(Story):
         pooler = self.pooler(called="pgbouncer")
         self._says(pooler, "LOG", rf"listening on 127\.0\.0\.1:{pooler.port}")
         self._says(pooler, "LOG", rf"listening on unix:{pooler.folder}/\.s\.PGSQL\.{pooler.port}")
-        self._says(pooler, "LOG", r"kernel file descriptor limit: \d+.*; max_client_conn: 1000.*")
+        self._says(pooler, "LOG", r"kernel file descriptor limit: \d+ \(hard: \d+\); max_client_conn: 1000, max expected fd use: \d+")
         self._says(pooler, "LOG", r"process up: PgBouncer 1\.\d+\.\d+, .*")
 
     @on("pgweir")
