@@ -243,7 +243,7 @@ static const char leaks_head[] =
 	"- Connections that garbage collection ends before there are a few dozen (L1 makes a saw-tooth then), unless it can be seen that no thread "
 	"owns them: see L1.\n"
 	"- Why a request was cut short (L2, L4): it is called L4.\n"
-	"- A leak that was there before anybody looked, until it has grown by as much again, or for half an hour.\n"
+	"- A leak of clients that was there before anybody looked, until it has grown by as much again, or for half an hour.\n"
 	"- Websockets with a connection each that come for longer than a minute, each for longer than that, look like a leak until the "
 	"first of them leave; then the verdict ends.\n"
 	"- Fewer than a dozen clients. They are nobody's trouble yet, but where they keep a whole pool in session mode.\n"

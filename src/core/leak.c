@@ -45,6 +45,7 @@ struct leak_book {
 	struct book_list lasting, ended; /* in the order in which they began, and ended */
 	uint64_t steps;
 	uint32_t last_number;
+	bool fresh;
 };
 
 /* Where a step writes what it has to say. */
@@ -78,6 +79,12 @@ void leak_book_free(struct leak_book *book)
 	list_free(&book->lasting);
 	list_free(&book->ended);
 	free(book);
+}
+
+void leak_book_fresh(struct leak_book *book)
+{
+	check(book->steps == 0);
+	book->fresh = true;
 }
 
 /* False: memory refused. */
@@ -312,10 +319,9 @@ static void rises_note(struct rises *rises, uint32_t figure, time_us now, time_u
 	rises->highest = figure;
 }
 
-static void remember(
-	struct origin_memory *memory, const struct leak_rules *rules, time_us now, const struct leak_facts *facts)
+static struct sample sample_of(time_us now, const struct leak_facts *facts)
 {
-	struct sample sample = {
+	return (struct sample){
 		.at = now,
 		.clients = facts->clients,
 		.unused = facts->silent + facts->once,
@@ -337,6 +343,12 @@ static void remember(
 		.executing_ms = (uint32_t)(facts->executing_time / MILLISECOND_US),
 		.in_block_ms = (uint32_t)(facts->in_block_time / MILLISECOND_US),
 	};
+}
+
+static void remember(
+	struct origin_memory *memory, const struct leak_rules *rules, time_us now, const struct leak_facts *facts)
+{
+	struct sample sample = sample_of(now, facts);
 
 	history_add(&memory->history, &sample);
 	recent_turn(&memory->lifetimes, &facts->lifetimes);
@@ -380,6 +392,13 @@ static struct entry *entry_of(
 	if (book->steps > 1) {
 		history_add(&entry->memory.history, &(struct sample){ .at = now - rules->period });
 	} else {
+		if (book->fresh) {
+			/* Its clients may have been there before; what it has counted has not. */
+			struct sample before = sample_of(now - rules->period, facts);
+
+			before.dead = before.abandoned = before.locks = before.cancels = 0;
+			history_add(&entry->memory.history, &before);
+		}
 		entry->memory.lifetimes.newer = entry->memory.lifetimes.older = facts->lifetimes;
 		entry->memory.blocks.newer = entry->memory.blocks.older = facts->blocks;
 	}

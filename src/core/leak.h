@@ -160,6 +160,9 @@ struct leak_book; /* what is remembered of every origin; bounded by the number o
 struct leak_book *leak_book_new(void); /* NULL: memory refused */
 void leak_book_free(struct leak_book *);
 
+/* Before the first step: what was counted until then happened just now. Else it may be of any age, and is not news. */
+void leak_book_fresh(struct leak_book *);
+
 /* Look at all origins. `facts` has one row for each that is known; an origin that has no row any more is forgotten, and its leaks end.
  * Up to `capacity` changes are written to `changes`; returns how many. What finds no room there waits for the next step. Refused memory
  * makes it see less, never fail. */

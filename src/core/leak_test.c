@@ -124,6 +124,26 @@ static void who_was_there_before_us_has_a_past_that_is_no_news(void **state)
 	assert_int_equal(b->news_count, 0);
 }
 
+static void what_was_counted_between_a_start_and_the_first_look_is_news(void **state)
+{
+	struct bench *b = *state;
+
+	leak_book_free(b->book);
+	b->book = leak_book_new();
+	leak_book_fresh(b->book);
+	b->facts.session_locks = 1;
+	b->facts.dead_peers = b->facts.abandoned = 3;
+	/* Whose clients were handed over have not come just now. */
+	b->facts.clients = b->facts.quiet = b->facts.once = b->facts.parked = 900;
+	look(b);
+	assert_int_equal(b->news_count, 3);
+	assert_int_equal(leaks_lasting(b->book), 3);
+	/* They are of that moment, and end as they would otherwise. */
+	rest(b, 140);
+	assert_int_equal(leaks_lasting(b->book), 0);
+	assert_int_equal(b->news_count, 6);
+}
+
 static void refused_memory_makes_it_see_less_and_never_fail(void **state)
 {
 #ifdef OTHER_HEAP
@@ -163,6 +183,7 @@ int main(void)
 		STORY(thousands_of_origins_are_kept_apart),
 		STORY(the_same_facts_give_the_same_verdicts),
 		STORY(who_was_there_before_us_has_a_past_that_is_no_news),
+		STORY(what_was_counted_between_a_start_and_the_first_look_is_news),
 		STORY(refused_memory_makes_it_see_less_and_never_fail),
 	};
 

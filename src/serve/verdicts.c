@@ -243,6 +243,7 @@ void survey_reaped(struct house *house, struct letter *mail)
 void survey_judge(struct house *house, struct letter *mail, time_us now)
 {
 	struct letter_survey *letter = (struct letter_survey *)(void *)mail;
+	bool first = !house->survey;
 	struct survey *survey = survey_of(house);
 	struct config *config = house_config(house, NULL);
 	struct pool_picture *picture = malloc(sizeof *picture);
@@ -256,6 +257,9 @@ void survey_judge(struct house *house, struct letter *mail, time_us now)
 	size_t changes = 0, i;
 	unsigned looked = 0;
 
+	/* Unless leak_interval was 0 up to now. */
+	if (survey && first && clock_wall() - house->started_wall < 120 * rules.period)
+		leak_book_fresh(survey->book);
 	if (survey)
 		seek_processes(house, &survey->owners, letter);
 	if (survey && picture) {

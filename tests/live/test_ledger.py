@@ -250,6 +250,13 @@ class The_ledger(Story):
         self.assertRegex(said["L24"]["statement"], r"^DO ")
         self.assertRegex(said["L25"]["evidence"], "each keeps a server from everybody else until it is unlocked$")
 
+    def a_lock_that_was_taken_before_anybody_looked_is_named(self):
+        """After a restart all come at once and take theirs."""
+        pooler = self.pooler(settings={**QUICK, "leak_interval": 2})
+        pooler.client(parameters={"application_name": "leader"}).value("SELECT pg_advisory_lock(7)")
+        leak, = wait_until("it is named", lambda: pooler.show("LEAKS"))
+        self.assertEqual(("L25", "leader"), (leak["pattern"], leak["application_name"]))
+
     def whoever_waits_behind_a_lease_is_named(self):
         pooler = self.pooler(settings={**QUICK, "default_pool_size": 1, "workers": 2})
         names = ["first", "\x1b[2J\"; client 99", "third", "fourth", "fifth"]
