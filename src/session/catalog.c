@@ -26,6 +26,7 @@ struct catalog {
 	bool refused;                       /* memory was: some name is missing */
 	uint32_t always, writing, commands; /* whatever the names are */
 	uint32_t any;                       /* of all names together */
+	uint32_t foreign; /* of all with letters beyond ASCII: clients may write them in another encoding */
 	char (*settings)[LOOK_NAME_BYTES];
 	uint32_t setting_count;
 	uint64_t digest; /* of all rows, in whatever order */
@@ -158,6 +159,14 @@ static void copy_name(char to[LOOK_NAME_BYTES], struct span name)
 	to[name.length] = 0;
 }
 
+static bool is_foreign(struct span name)
+{
+	for (size_t i = 0; i < name.length; i++)
+		if (name.at[i] >= 0x80)
+			return true;
+	return false;
+}
+
 static bool add_name(struct catalog *catalog, struct span name, uint32_t marks, bool always)
 {
 	struct entry *entry;
@@ -177,6 +186,7 @@ static bool add_name(struct catalog *catalog, struct span name, uint32_t marks, 
 	*(always ? &entry->always : &entry->writing) |= marks;
 	catalog->hides = catalog->hides || marks;
 	catalog->any |= marks;
+	catalog->foreign |= is_foreign(name) ? marks : 0;
 	return true;
 }
 
@@ -249,6 +259,8 @@ static void look_word(void *context, const char *word)
 	entry = find(b->catalog, name);
 	b->always |= entry->always;
 	b->writing |= entry->writing;
+	if (b->catalog->foreign && is_foreign(name))
+		b->always |= b->catalog->foreign;
 }
 
 void catalog_names(const struct catalog *catalog, struct look *look)

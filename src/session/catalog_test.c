@@ -105,6 +105,30 @@ static void a_name_that_is_not_read_may_be_any(void **state)
 	catalog_drop(catalog);
 }
 
+static void letters_beyond_ascii_are_those_of_any_encoding(void **state)
+{
+	struct catalog *catalog = shop();
+	struct look look;
+
+	(void)state;
+	assert_int_equal(found(catalog,
+				 "TABLE gr\xf6\xdf"
+				 "e",
+				 &look),
+		0);
+	assert_true(row(catalog,
+		"gr\xc3\xb6\xc3\x9f"
+		"e",
+		"l", "r"));
+	assert_int_equal(found(catalog,
+				 "TABLE gr\xf6\xdf"
+				 "e",
+				 &look),
+		LOOK_LOCK);
+	assert_int_equal(found(catalog, "TABLE grosse", &look), 0);
+	catalog_drop(catalog);
+}
+
 static void strings_are_read_in_both_ways(void **state)
 {
 	struct catalog *catalog = shop();
@@ -277,6 +301,7 @@ int main(void)
 		cmocka_unit_test(a_setting_with_a_dot_is_asked_for_by_name),
 		cmocka_unit_test(a_name_that_is_not_read_may_be_any),
 		cmocka_unit_test(strings_are_read_in_both_ways),
+		cmocka_unit_test(letters_beyond_ascii_are_those_of_any_encoding),
 		cmocka_unit_test(what_could_not_be_read_may_take_numbers),
 		cmocka_unit_test(a_function_that_is_not_known_may_do_anything),
 		cmocka_unit_test(a_prepared_statement_leaves_it_when_it_is_executed),

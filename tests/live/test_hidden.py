@@ -131,6 +131,7 @@ class Expressions(Hidden):
 
     schema = (
         "CREATE VIEW setting AS SELECT set_config('app.tenant', 'view', false)",
+        "CREATE VIEW größe AS SELECT set_config('app.tenant', 'size', false)",
         "CREATE VIEW local AS SELECT set_config('app.tenant', 'nobody''s', true) AS t",
         "CREATE TABLE defaulted (a int, b text DEFAULT set_config('app.tenant', 'default', false))",
         "CREATE TABLE checked (a int CHECK (set_config('app.tenant', 'check', false) = 'check'))",
@@ -169,6 +170,11 @@ class Expressions(Hidden):
         self.client.query("SET app.tenant = 'none yet'")
         self.client.query('TABLE U&"sett\\0069ng"')
         self.mine("view", 6)
+
+    def a_name_in_another_encoding_is_a_name(self):
+        self.client.query("SET app.tenant = 'none yet'; SET client_encoding = latin1")
+        self.client.ask(wire.message(b"Q", "TABLE größe".encode("latin1") + b"\0"))
+        self.mine("size", 6)
 
 
 class Spelled(Hidden):
