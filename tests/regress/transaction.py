@@ -11,7 +11,8 @@ from verdicts import TEMPORARY, Verdicts
 # Each makes a state of the session that follows its client or pins it; beside test_setup they need no other file's tables.
 SMALL = ["temp", "guc", "prepare", "advisory_lock", "async", "combocid", "prepared_xacts", "psql", "plancache", "rangefuncs", "namespace",
          "polymorphism"]
-KNOWN = {"temp": ("a server that was used may have a schema of temporary objects; it is empty", TEMPORARY),
+KNOWN = {"triggers": ("refint's triggers, in C, keep plans for each session: it depends on which servers its statements came to", ()),
+         "temp": ("a server that was used may have a schema of temporary objects; it is empty", TEMPORARY),
          "stats": ("each server flushes its own statistics, and pg_stat_database.sessions counts servers, not logins", ())}
 
 
