@@ -26,12 +26,6 @@ bool hba_no_memory(struct reading *r)
 	return hba_fail(r, "memory is refused");
 }
 
-bool hba_not_here(struct reading *r, const char *what)
-{
-	r->unsupported = true;
-	return hba_fail(r, "%s", what);
-}
-
 void *hba_grown(void *list, size_t count, size_t *capacity, size_t size)
 {
 	size_t more = *capacity ? *capacity * 2 : 8;

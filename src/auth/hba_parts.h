@@ -99,7 +99,6 @@ struct reading {
 
 bool hba_fail(struct reading *, const char *format, ...) __attribute__((format(printf, 2, 3))); /* false */
 bool hba_no_memory(struct reading *);                                                           /* false */
-bool hba_not_here(struct reading *, const char *what);                                          /* false: not built */
 void *hba_grown(void *list, size_t count, size_t *capacity, size_t size);
 
 struct word {

@@ -46,11 +46,6 @@ uint32_t read_u32(struct reader *r)
 	return at ? (uint32_t)at[0] << 24 | (uint32_t)at[1] << 16 | (uint32_t)at[2] << 8 | at[3] : 0;
 }
 
-int16_t read_i16(struct reader *r)
-{
-	return (int16_t)read_u16(r);
-}
-
 int32_t read_i32(struct reader *r)
 {
 	return (int32_t)read_u32(r);

@@ -14,7 +14,6 @@ struct reader reader_of(struct span);
 uint8_t read_u8(struct reader *);
 uint16_t read_u16(struct reader *);
 uint32_t read_u32(struct reader *);
-int16_t read_i16(struct reader *);
 int32_t read_i32(struct reader *);
 
 /* The next `n` bytes, borrowed. */

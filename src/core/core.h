@@ -155,7 +155,6 @@ struct instance_picture {
 	uint32_t waiting;   /* clients of these pools */
 	time_us full_since; /* PostgreSQL said 53300 to one of the pools, the first time since then; 0: not */
 };
-uint32_t core_instances(const struct core *);
 
 /* A pool that has several hosts is at none of these instances, and chooses one for each server when it dials. Then it asks here, and true: the
  * server has a place there until EVENT_VISITOR_LEFT. False: there is no room. */

@@ -188,11 +188,6 @@ bool core_database_picture(const struct core *core, database_id id, struct datab
 	return true;
 }
 
-uint32_t core_instances(const struct core *core)
-{
-	return core->instances_count;
-}
-
 bool core_instance_picture(const struct core *core, instance_id id, struct instance_picture *out)
 {
 	const struct instance *instance;

@@ -84,7 +84,6 @@ void hearer_take_moved(struct hearer *, const struct letter_heard *);
 
 void hearers_take(struct worker *, const struct letter_heard *);
 void hearers_fini(struct worker *);
-void hearers_count(const struct worker *, uint32_t *clients, uint32_t *topics);
 
 /* ---- between hearers.c, handover.c and moves.c ---- */
 

@@ -243,32 +243,6 @@ void message_query(struct writer *w, struct span text)
 	message_end(w, mark);
 }
 
-void message_password(struct writer *w, struct span secret)
-{
-	size_t mark = message_begin(w, 'p');
-
-	write_string_span(w, secret);
-	message_end(w, mark);
-}
-
-void message_sasl_initial(struct writer *w, const char *mechanism, struct span response)
-{
-	size_t mark = message_begin(w, 'p');
-
-	write_string(w, mechanism);
-	write_u32(w, response.at ? (uint32_t)response.length : UINT32_MAX);
-	write_span(w, response);
-	message_end(w, mark);
-}
-
-void message_sasl_response(struct writer *w, struct span response)
-{
-	size_t mark = message_begin(w, 'p');
-
-	write_span(w, response);
-	message_end(w, mark);
-}
-
 void message_parse(struct writer *w, struct span name, struct span tail)
 {
 	size_t mark = message_begin(w, 'P');

@@ -64,15 +64,6 @@ void message_startup(struct writer *, uint32_t protocol, const struct startup_pa
 void message_cancel(struct writer *, uint32_t process_id, struct span secret);
 void message_query(struct writer *, struct span text);
 
-/* 'p' with a terminated string. */
-void message_password(struct writer *, struct span secret);
-
-/* 'p'; no response: all zero. */
-void message_sasl_initial(struct writer *, const char *mechanism, struct span response);
-
-/* 'p' without a terminator. */
-void message_sasl_response(struct writer *, struct span response);
-
 /* `tail`: the query, its zero, and the types, as Parse carries them. */
 void message_parse(struct writer *, struct span name, struct span tail);
 void message_close_statement(struct writer *, struct span name);

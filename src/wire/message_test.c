@@ -72,14 +72,6 @@ static void messages_to_servers_have_their_bytes(void **state)
 	ASSERT_BYTES("\0\0\0\20\4\322\26\56\0\0\0\1abcd");
 	message_query(fresh(), span_text("select 1"));
 	ASSERT_BYTES("Q\0\0\0\15select 1\0");
-	message_password(fresh(), span_text("pw"));
-	ASSERT_BYTES("p\0\0\0\7pw\0");
-	message_sasl_initial(fresh(), "X", span_text("n,,"));
-	ASSERT_BYTES("p\0\0\0\15X\0\0\0\0\3n,,");
-	message_sasl_initial(fresh(), "X", (struct span){ 0 });
-	ASSERT_BYTES("p\0\0\0\12X\0\377\377\377\377");
-	message_sasl_response(fresh(), span_text("c=biws"));
-	ASSERT_BYTES("p\0\0\0\12c=biws");
 	message_parse(fresh(), span_text("s1"), span_of("select 1\0\0\0", 11));
 	ASSERT_BYTES("P\0\0\0\22s1\0select 1\0\0\0");
 	message_close_statement(fresh(), span_text("s1"));
