@@ -44,7 +44,7 @@ static void read_all(struct span body)
 		same(&built, body);
 	}
 	if (message_read_parameter_status(body, &a, &b)) {
-		message_parameter_status(&w, a, b);
+		message_parameter_status(&w, (const char *)a.at, (const char *)b.at); /* their zeros are in the body */
 		same(&built, body);
 	}
 	if (message_read_backend_key(body, &process_id, &a)) {
