@@ -178,7 +178,9 @@ class Hostile(Story):
                     first.drop()
                     wait_until("it is known to be gone", lambda: len([row for row in pooler.show("CLIENTS") if row["database"] == "bad"]) == 1)
                 second.send(query("SELECT 2"))
-                wait_until("the other has the server, or waits for it", lambda: pooler.pool("app", "bad")["cl_active" if leaves else "cl_waiting"] == 1)
+                port, state = str(second.socket.getsockname()[1]), "active" if leaves else "waiting"
+                wait_until("the other has the server, or waits for it",
+                           lambda: (port, state) in [(str(row["port"]), row["state"]) for row in pooler.show("CLIENTS")])
                 liar.rest.set()
                 self.assertEqual("CZ", second.reply().kinds)
                 if not leaves:
