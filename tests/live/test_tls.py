@@ -370,6 +370,7 @@ class Servers(Encrypted):
         with Client(pooler.address) as client:
             return client.value("SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()")
 
+    @takes(120)
     def each_sslmode_meets_a_postgresql_with_tls(self):
         pg = self._encrypted_postgres()
         stranger = papers.Authority(self.folder, "stranger")
@@ -390,6 +391,7 @@ class Servers(Encrypted):
                 self.assertNotIn("process down", pooler.log())
             pooler.stop()
 
+    @takes(120)
     def a_certificate_for_another_host_is_good_for_verify_ca_only(self):
         pg = self._encrypted_postgres(self.authority.sign("elsewhere", "elsewhere.example"))
         ours = {"server_tls_ca_file": self.authority.certificate}
