@@ -117,13 +117,12 @@ char *address_text(const struct address *a, char out[ADDRESS_TEXT])
 {
 	char host[ADDRESS_TEXT];
 
-	address_host_text(a, host);
 	switch (a->family) {
 	case ADDRESS_IPV4:
 		port_text(a->port, ipv4_text(a->ip, out));
 		break;
 	case ADDRESS_IPV6:
-		snprintf(out, ADDRESS_TEXT, "[%.64s]:%u", host, a->port);
+		snprintf(out, ADDRESS_TEXT, "[%.64s]:%u", address_host_text(a, host), a->port);
 		break;
 	case ADDRESS_UNIX:
 		if (a->path[0])
@@ -132,7 +131,7 @@ char *address_text(const struct address *a, char out[ADDRESS_TEXT])
 			text_copy(out, ADDRESS_TEXT, "unix");
 		break;
 	default:
-		text_copy(out, ADDRESS_TEXT, host);
+		address_host_text(a, out);
 	}
 	return out;
 }

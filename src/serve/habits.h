@@ -29,14 +29,14 @@ struct habits {
 	struct text *tls_name; /* in its certificate, which leads to an authority of ours; NULL: there is none */
 	time_us marked;        /* by the reaper, and it has not moved since; 0: it is not */
 	uint8_t marks;         /* MARK_...: what it may hold on the server that it is lent */
-	bool listens;          /* the last one was a LISTEN */
-	bool sets_up;          /* so far it has only SET something */
-	bool django;           /* it began as Django's connections do */
-	bool entered;          /* it asked for a session's server at its login */
-	bool arrived;          /* its login is complete, and counted */
-	bool told;             /* it was sent a notice that it looks forgotten */
-	bool exempt;           /* it asked for pgweir.no_reap */
-	bool local;            /* it came by TCP from this machine */
+	bool listens : 1;      /* the last one was a LISTEN */
+	bool sets_up : 1;      /* so far it has only SET something */
+	bool django : 1;       /* it began as Django's connections do */
+	bool entered : 1;      /* it asked for a session's server at its login */
+	bool arrived : 1;      /* its login is complete, and counted */
+	bool told : 1;         /* it was sent a notice that it looks forgotten */
+	bool exempt : 1;       /* it asked for pgweir.no_reap */
+	bool local : 1;        /* it came by TCP from this machine */
 };
 
 /* Before that: it has proven who it is, and asks for the server that its session is to have. */

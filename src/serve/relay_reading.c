@@ -35,9 +35,10 @@ void readings_fini(struct worker *worker)
 }
 
 /* Of a client that wants these settings; good until the next is looked for. NULL: memory refused. */
-static struct params *reading_in(struct worker *worker, struct params *settings, struct params *empty)
+static struct params *reading_in(struct worker *worker, struct params *settings)
 {
 	struct reading_known *known;
+	struct params *empty;
 
 	if (!worker->readings)
 		worker->readings = calloc(1, sizeof *worker->readings);
@@ -46,7 +47,9 @@ static struct params *reading_in(struct worker *worker, struct params *settings,
 	known = &worker->readings->list[params_hash(settings) % READINGS_KNOWN];
 	if (known->settings != settings) {
 		forget(known);
+		empty = params_empty(worker->house->params);
 		known->reading = reading_of(settings, empty);
+		params_drop(empty);
 		known->settings = known->reading ? params_keep(settings) : NULL;
 	}
 	return known->reading;
@@ -55,13 +58,15 @@ static struct params *reading_in(struct worker *worker, struct params *settings,
 /* NULL: with settings that are not known, or memory refused. */
 static struct params *find_reading(struct guest *guest)
 {
-	struct params *empty;
-	struct params *reading;
+	struct params *empty, *reading;
 
 	if (!remains_settings_known(guest))
 		return NULL;
+	/* All workers count who has a set of settings: nothing is counted here where it is known. */
+	if (guest->wanted)
+		return reading_in(guest->worker, guest->wanted);
 	empty = params_empty(guest->worker->house->params);
-	reading = reading_in(guest->worker, guest->wanted ? guest->wanted : empty, empty);
+	reading = reading_in(guest->worker, empty);
 	params_drop(empty);
 	return reading;
 }
