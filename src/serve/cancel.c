@@ -1,7 +1,12 @@
 /* Errands: a connection of its own to a server's host that carries one CancelRequest and ends.
  *
  * PostgreSQL signals the backend before it closes that connection. Until it is closed the channel is not lent to anybody else
- * (channel->errands), so that a late cancel can not hit the next client's query. */
+ * (channel->errands), so that a late cancel can not hit the next client's query. Nor is anybody who brought a cancel let go before that:
+ * who waits for it may ask for something else then, of the same server, and that must not be hit either.
+ *
+ *    a query of ours is what the server is at, or an errand is on its way there  -> it is wanted: its bringer is among channel->askers
+ *       the client's own is what the server is at, and no errand is on its way   -> an errand, which takes the askers along
+ *       nothing is owed any more, or the lease ends                              -> it came too late: they are let go */
 #include <stdlib.h>
 
 #include "base/check.h"
@@ -15,11 +20,41 @@ struct errand {
 	struct stream *stream;
 	struct timer timer;
 	server_id server;
-	struct client_ref asker; /* who brought the cancel and waits for its arrival; generation 0: nobody */
+	struct asker *askers; /* its own */
 	uint32_t process_id;
 	uint8_t secret[SERVER_SECRET_MAX];
 	size_t secret_length;
 };
+
+/* Who brought a cancel and waits for its arrival. */
+struct asker {
+	struct client_ref who;
+	struct asker *next;
+};
+
+/* False: refused memory; then nobody needs to be let go but the one at hand. */
+static bool asker_add(struct asker **list, struct client_ref who)
+{
+	struct asker *asker = malloc(sizeof *asker);
+
+	if (!asker)
+		return false;
+	asker->who = who;
+	asker->next = *list;
+	*list = asker;
+	return true;
+}
+
+static void let_go(struct worker *worker, struct asker **list)
+{
+	struct asker *asker;
+
+	while ((asker = *list)) {
+		*list = asker->next;
+		guest_cancelled(worker, asker->who);
+		free(asker);
+	}
+}
 
 static void end(struct errand *errand)
 {
@@ -34,8 +69,7 @@ static void end(struct errand *errand)
 		worker->errands = errand->next;
 	if (errand->next)
 		errand->next->previous = errand->previous;
-	if (!handle_none(errand->asker.client))
-		guest_cancelled(worker, errand->asker);
+	let_go(worker, &errand->askers);
 	secret_wipe(errand->secret, sizeof errand->secret);
 	free(errand);
 	if (!channel)
@@ -44,10 +78,11 @@ static void end(struct errand *errand)
 	channel->errands--;
 	if (channel->errands == 0 && channel->state == CHANNEL_CLEANING)
 		channel_settle(channel);
+	else if (channel->state == CHANNEL_LENT)
+		channel_cancel_due(channel);
 }
 
-static struct errand *errand_new(
-	struct worker *worker, uint32_t process_id, struct span secret, struct client_ref asker)
+static struct errand *errand_new(struct worker *worker, uint32_t process_id, struct span secret)
 {
 	struct errand *errand = calloc(1, sizeof *errand);
 
@@ -55,7 +90,6 @@ static struct errand *errand_new(
 		return NULL;
 	errand->party = PARTY_ERRAND;
 	errand->worker = worker;
-	errand->asker = asker;
 	errand->process_id = process_id;
 	memcpy(errand->secret, secret.at, secret.length);
 	errand->secret_length = secret.length;
@@ -78,28 +112,66 @@ static void set_out(struct errand *errand)
 
 static bool stay(struct errand *errand)
 {
+	stream_close(&errand->stream);
 	secret_wipe(errand->secret, sizeof errand->secret);
 	free(errand);
 	return false;
 }
 
-bool errand_send(struct channel *channel, struct client_ref asker)
+bool errand_send(struct channel *channel)
 {
 	struct worker *worker = channel->worker;
 	struct errand *errand;
 
 	if (channel->errands > 0 || channel->secret_length == 0)
 		return false; /* one is on its way already */
-	errand = errand_new(worker, channel->process_id, span_of(channel->secret, channel->secret_length), asker);
+	errand = errand_new(worker, channel->process_id, span_of(channel->secret, channel->secret_length));
 	if (!errand)
 		return false;
 	errand->server = channel->id;
 	errand->stream = tls_dial_server(worker, &channel->address, channel->host, errand);
 	if (!errand->stream)
 		return stay(errand);
+	errand->askers = channel->askers;
+	channel->askers = NULL;
 	set_out(errand);
 	channel->errands++;
 	return true;
+}
+
+static bool owes_client(const struct track *track)
+{
+	for (uint32_t i = 0; i < track->count; i++)
+		if (!(track->ring[(track->head + i) % track->capacity].flags & TRACK_OURS))
+			return true;
+	return false;
+}
+
+bool channel_cancel(struct channel *channel, struct client_ref asker)
+{
+	bool waits;
+
+	if (!owes_client(&channel->track))
+		return false; /* it is answered already */
+	waits = asker_add(&channel->askers, asker);
+	channel->cancel_wanted = true;
+	channel_cancel_due(channel);
+	return waits;
+}
+
+void channel_cancel_due(struct channel *channel)
+{
+	if (!channel->cancel_wanted || channel_runs_own(channel) || channel->errands > 0)
+		return;
+	channel->cancel_wanted = false;
+	if (track_quiet(&channel->track) || !errand_send(channel))
+		let_go(channel->worker, &channel->askers);
+}
+
+void channel_cancel_no_more(struct channel *channel)
+{
+	channel->cancel_wanted = false;
+	let_go(channel->worker, &channel->askers);
 }
 
 bool errand_forward(struct worker *worker, uint32_t process_id, struct span secret, struct client_ref asker)
@@ -109,11 +181,11 @@ bool errand_forward(struct worker *worker, uint32_t process_id, struct span secr
 
 	if (to->family == ADDRESS_NONE || secret.length > sizeof errand->secret || worker->stop)
 		return false;
-	errand = errand_new(worker, process_id, secret, asker);
+	errand = errand_new(worker, process_id, secret);
 	if (!errand)
 		return false;
 	errand->stream = stream_dial(worker->loop, to, &worker->server_options, errand);
-	if (!errand->stream)
+	if (!errand->stream || !asker_add(&errand->askers, asker))
 		return stay(errand);
 	set_out(errand);
 	return true;
@@ -157,7 +229,7 @@ const struct errand *errands_next(
 	errand = errand ? errand->next : worker->errands;
 	if (errand) {
 		*server = errand->server;
-		*asked = !handle_none(errand->asker.client);
+		*asked = errand->askers;
 	}
 	return errand;
 }

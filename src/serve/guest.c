@@ -500,14 +500,6 @@ static void cancel_waiting(struct guest *guest)
 		stream_resume(guest->stream);
 }
 
-static bool owes_client(const struct track *track)
-{
-	for (uint32_t i = 0; i < track->count; i++)
-		if (!(track->ring[(track->head + i) % track->capacity].flags & TRACK_OURS))
-			return true;
-	return false;
-}
-
 bool guest_cancel(
 	struct worker *worker, uint32_t slot, uint32_t process_id, struct span secret, struct client_ref asker)
 {
@@ -539,13 +531,7 @@ bool guest_cancel(
 		cancel_waiting(guest);
 		return false;
 	}
-	if (guest->state != GUEST_LENT || track_quiet(&channel->track))
-		return false;
-	if (!channel_runs_own(channel))
-		return errand_send(channel, asker);
-	/* The client's comes next. Or it is answered already, and the cancel came too late. */
-	channel->cancel_wanted = owes_client(&channel->track);
-	return false;
+	return guest->state == GUEST_LENT && channel_cancel(channel, asker);
 }
 
 void guest_cancelled(struct worker *worker, struct client_ref asker)

@@ -259,7 +259,8 @@ void channel_part(struct channel *channel)
 		guest->channel = NULL;
 	}
 	channel->guest = NULL;
-	channel->learning = channel->checking = channel->unprepared = channel->cancel_wanted = false;
+	channel->learning = channel->checking = channel->unprepared = false;
+	channel_cancel_no_more(channel);
 	channel->pinned = channel->telling = channel->unnamed_portal_ends = channel->portals_end = channel->may_copy =
 		false;
 	if (remains_part(channel))
@@ -484,7 +485,7 @@ void channel_unheard(struct channel *channel, size_t bytes)
 		return;
 	channel->unheard += (uint32_t)(bytes > UNHEARD_MAX ? UNHEARD_MAX + 1 : bytes);
 	if (channel->unheard > UNHEARD_MAX)
-		(void)errand_send(channel, (struct client_ref){ 0 });
+		(void)errand_send(channel);
 }
 
 void channel_abandon(struct channel *channel)
@@ -513,7 +514,7 @@ void channel_abandon(struct channel *channel)
 	begin_cleaning(channel);
 	if (!track_quiet(&channel->track)) {
 		if (may_cancel(guest, channel) && channel->track.count > 0)
-			(void)errand_send(channel, (struct client_ref){ 0 });
+			(void)errand_send(channel);
 		else if (owes_client(&channel->track))
 			habits_abandoned(guest, channel);
 		/* End a batch that was not ended; answered at once where it was. */
@@ -555,11 +556,7 @@ static void settle_lease(struct channel *channel)
 {
 	struct guest *guest = channel->guest;
 
-	if (channel->cancel_wanted && !channel_runs_own(channel)) {
-		channel->cancel_wanted = false;
-		if (!track_quiet(&channel->track))
-			(void)errand_send(channel, (struct client_ref){ 0 });
-	}
+	channel_cancel_due(channel);
 	if ((channel->session && !channel->leaving) || !track_idle(&channel->track) || channel->unprepared)
 		return;
 	/* The rest of a message it is sending must not end up with somebody else, nor be missing in one that it is sent. */

@@ -461,6 +461,6 @@ void lookup_answered(struct channel *channel)
 
 void lookup_late(struct channel *channel)
 {
-	(void)errand_send(channel, (struct client_ref){ 0 });
+	(void)errand_send(channel);
 	lookup_failed(channel->guest, "no answer within auth_query_timeout");
 }

@@ -92,7 +92,6 @@ struct guest {
 	bool halfway : 1;     /* PARKED: a part of a message is here, and waits for the rest */
 	bool cut_short : 1;   /* its server ended in the middle of a message to it: nothing more can be said */
 	bool fatal_seen : 1;  /* the server's FATAL went through: say nothing more */
-	bool cancel_wanted : 1;
 	bool peer_died : 1; /* its network went away without a word */
 	uint32_t body_left; /* bytes of the message at hand that are still to come */
 	uint32_t number;    /* for SHOW CLIENTS and KILL_CLIENT */
@@ -163,6 +162,7 @@ struct channel {
 		telling; /* our UNLISTEN, our LISTEN in front of the client's first message: not answered yet */
 	bool said;       /* a statement was noted since the server was last idle */
 	bool cancel_wanted, in_transaction;
+	struct asker *askers; /* who brought the cancel that is wanted: see cancel.c */
 	uint32_t body_left, batch, errands;
 	uint32_t unheard; /* CLEANING: bytes of rows since its client left */
 	uint32_t unnamed_batch, unnamed_owed;
@@ -484,8 +484,13 @@ void house_hosts_fini(struct house *); /* see hosts.c */
 
 /* A cancel for nobody here, to the process whose place we took: it may be for a client of its. `asker` is told when it has arrived. */
 bool errand_forward(struct worker *, uint32_t process_id, struct span secret, struct client_ref asker);
-/* Cancel what this server is doing now for its client. */
-bool errand_send(struct channel *, struct client_ref asker); /* false: there is one already, or none could be sent */
+/* Cancel what this server is at. False: there is one already, or none could be sent. */
+bool errand_send(struct channel *);
+/* LENT: cancel what it is doing for its client, when that is what it is at. True: `asker` is told when the signal was sent, or when it
+ * came too late; false: it came too late already, or memory is refused. */
+bool channel_cancel(struct channel *, struct client_ref asker);
+void channel_cancel_due(struct channel *);     /* send it now, where it is due */
+void channel_cancel_no_more(struct channel *); /* its client has it no more */
 void errand_connected(struct errand *);
 void errand_ended(struct errand *);
 void errand_timer_rings(struct timer *);

@@ -16,16 +16,24 @@ def behind_error(said, sqlstate):
     return 0
 
 
+class HoldUp:
+    def __init__(self):
+        self.began, self.over = threading.Event(), threading.Event()
+
+
 class Between(Relay):
     def __init__(self, target):
-        self._gone = threading.Event()
+        self._hold_up = HoldUp()
+        self._ends_held = []
         self.let_all_through()
         super().__init__(0, target)
 
-    def let_all_through(self):
-        self._garbled = self._words = self._sqlstate = None
-        self._gone.set()
-        self._held, self._gone = threading.Event(), threading.Event()
+    def let_all_through(self, but=None):
+        """From now on, except what the pooler sends with these words in it."""
+        self._garbled = self._words = self._last_words = self._sqlstate = None
+        before, self._hold_up = self._hold_up, HoldUp()
+        self._words = but
+        before.over.set()
 
     def garble(self, words, others):
         """The pooler says others, as many."""
@@ -40,28 +48,36 @@ class Between(Relay):
         """What PostgreSQL sends behind this error does not arrive."""
         self._sqlstate = sqlstate
 
+    def hold_end_after(self, words):
+        """PostgreSQL's end of a connection on which the pooler sent these words does not arrive."""
+        self._last_words = words
+
     def await_held(self):
-        wait_until("it is held back", self._held.is_set)
+        wait_until("it is held back", self._hold_up.began.is_set)
 
     def _copy(self, source, sink, kept):
         try:
             while said := source.recv(65536):
-                said = self._pass(said, sink) if kept is None else self._pass_on(said)
+                said = self._pass(said, sink) if kept is None else self._pass_on(said, source)
                 sink.sendall(said)
         except OSError:
             pass
+        if sink in self._ends_held:
+            self._hold()
         self.part(source, sink)
 
     def _hold(self):
-        gone = self._gone
-        self._held.set()
-        gone.wait(60)
+        hold_up = self._hold_up
+        hold_up.began.set()
+        hold_up.over.wait(60)
 
-    def _pass_on(self, said):
+    def _pass_on(self, said, pooler):
         if self._garbled:
             said = said.replace(*self._garbled)
         if self._words and self._words in said:
             self._hold()
+        if self._last_words and self._last_words in said:
+            self._ends_held.append(pooler)
         return said
 
     def _pass(self, said, sink):

@@ -40,7 +40,7 @@ class Client:
     def __init__(self, dice, name):
         self.dice, self.name = dice, name
         self.asked = 0
-        self.cancelled = False
+        self.told = []          # what it did so far, for whoever reads of a wrong answer
         self.statements = {}
 
     def nonce(self):
@@ -333,13 +333,14 @@ async def one_life(dice, name, host, port, kinds, told):
         await asyncio.wait_for(client.connect(host, port), EXCHANGE_SECONDS)
         for _ in range(dice.randrange(1, 16)):
             kind = dice.choice(kinds)
+            client.told.append(kind)
             await asyncio.wait_for(getattr(client, kind)(), EXCHANGE_SECONDS)
             told["exchanges"] += 1
             if dice.random() < 0.1:
                 await asyncio.sleep(dice.uniform(0, 0.01))
         await asyncio.wait_for(client.leave(), EXCHANGE_SECONDS)
     except Wrong as wrong:
-        told["wrong"].append(str(wrong))
+        told["wrong"].append(f"{wrong}; it did {' '.join(client.told)}")
     except Disturbed as disturbed:
         told["disturbed"].append(str(disturbed))
         client.vanish()

@@ -1,7 +1,9 @@
 """What the pooler asks a server for itself: its answer comes in portions, it fails, or a cancel comes while it runs."""
 from between import Between
 from harness import Story, helper, wait_until
-from wire import query
+from wire import Client, cancel_request, query
+
+CANCEL = cancel_request(0, b"")[4:8]
 
 
 class Between_story(Story):
@@ -21,6 +23,15 @@ class Between_story(Story):
         """The only worker tells what it shows when it has read what was there."""
         for _ in range(2):
             self.proxy.show("SERVERS")
+
+    @helper
+    def asker(self):
+        """It has brought a cancel, and the pooler has read that."""
+        asker = Client(self.proxy.address, login=False)
+        self.addCleanup(asker.close)
+        asker.send(cancel_request(self.client.pid, self.client.secret))
+        self.what_was_sent_is_read()
+        return asker
 
 
 class Between_us(Between_story):
@@ -57,9 +68,44 @@ class Between_us(Between_story):
         self.between.hold_from(b"BEGIN\0")
         self.client.send(query("SELECT pg_sleep(120)"))
         self.between.await_held()
-        self.client.cancel()
+        asker = self.asker()
         self.between.let_all_through()
         reply = self.client.reply()
+        asker.expect_closed()
         self.assertEqual(("57014", "E"), (reply.error.sqlstate, reply.status))
         self.client.query("ROLLBACK")
         self.assertEqual("1", self.other.value("SELECT 1"))
+
+    def a_cancel_hits_nothing_that_is_asked_for_after_it_has_arrived(self):
+        for waits_for in ("a statement of ours", "another cancel"):
+            with self.subTest(waits_for=waits_for):
+                self.client.query("BEGIN")
+                self.between.hold_from(b"BEGIN\0")
+                self.client.send(query("SELECT pg_sleep(0)"))
+                self.between.await_held()
+                askers = [self.asker()]
+                self.between.let_all_through(but=CANCEL)
+                self.between.await_held()
+                if waits_for == "another cancel":
+                    askers.append(self.asker())
+                self.assertEqual("", self.client.reply().value)
+                self.what_was_sent_is_read()
+                self.assertEqual([], [asker for asker in askers[:1] if asker.readable()], "let go too early")
+                self.between.let_all_through()
+                for asker in askers:
+                    asker.expect_closed()
+                self.assertEqual("2", self.client.value("SELECT 2 FROM pg_sleep(0.2)"))
+                self.client.query("COMMIT")
+
+    def a_cancel_that_comes_before_the_end_of_another_is_not_lost(self):
+        self.client.query("CREATE TEMP TABLE keeps_its_server (n int)")
+        self.between.hold_end_after(CANCEL)
+        self.client.send(query("SELECT pg_sleep(120)"))
+        self.asker()
+        self.between.await_held()
+        self.assertEqual("57014", self.client.reply().error.sqlstate)
+        self.client.send(query("SELECT pg_sleep(120)"))
+        self.what_was_sent_is_read()
+        self.asker()
+        self.between.let_all_through()
+        self.assertEqual("57014", self.client.reply().error.sqlstate)

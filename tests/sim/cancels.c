@@ -19,12 +19,15 @@
 #define NEIGHBOUR 0x0a000008 /* peer 2; peer 3 is at 10.0.0.7, where nobody listens */
 #define PORT      6432
 #define HOPS      3
+/* Its connection may be given up later than this without a signal: cancel_wait_timeout, client_login_timeout. */
+#define ARRIVED_SURELY_US SECOND_US
 
 struct request {
 	struct end *end;
 	struct person *of; /* NULL: nobody's who is here */
 	uint8_t key[40];   /* process id and secret, as they are sent */
 	size_t key_length, sent;
+	time_us sent_at;
 	bool neighbours; /* it is for the neighbour */
 	unsigned arrived;
 	struct request *next;
@@ -63,6 +66,11 @@ static void request_wakes(struct end *e)
 	/* Where memory was refused to its end, it is told client_login_timeout. */
 	end_read(e, NULL, SIZE_MAX);
 	if (e->error || (r->sent == n && end_is_over(e))) {
+		if (r->of && !e->error && r->sent == n && world.now < r->sent_at + ARRIVED_SURELY_US &&
+			!(world.memory && world.refused > 0)) {
+			r->of->cancels_open--;
+			r->of->cancel_arrived = world.now;
+		}
 		end_close(e);
 		return;
 	}
@@ -72,6 +80,8 @@ static void request_wakes(struct end *e)
 	memcpy(packet + 8, r->key, r->key_length);
 	if (r->sent == 0 && r->of) {
 		r->of->cancels_sent++;
+		r->of->cancels_open++;
+		r->sent_at = world.now;
 		story("c%u: asks to cancel, %u hops", r->of->id, hops_of(r->key));
 	}
 	r->sent += end_write(e, packet + r->sent, n - r->sent);

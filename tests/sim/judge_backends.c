@@ -72,6 +72,12 @@ void judge_cancelled(struct backend *b)
 	if (person_present(p) && p->cancels_sent == 0 && !p->fatal && !(world.memory && world.refused > 0))
 		broken("a query is cancelled only by its own client", "c%d did not ask for it, and is still there",
 			tag);
+	/* As with PostgreSQL: the signal is sent when the connection that asked for it ends. */
+	if (person_present(p) && p->cancels_sent > 0 && p->cancels_open == 0 && p->cancel_arrived < p->turn_at &&
+		!p->fatal)
+		broken("a cancel hits nothing that its client asked for after it had arrived",
+			"c%d had been let go %lld us before it said this", tag,
+			(long long)(p->turn_at - p->cancel_arrived));
 	if (p->cancels_sent == 0 && b->session->sleep_writes && b->session->status == 'I' && !p->fatal)
 		broken("a statement that may write outside a block runs to its end",
 			"c%d left, and its update was cancelled", tag);

@@ -35,6 +35,8 @@ struct person {
 	uint8_t key[40];
 	size_t key_length;
 	unsigned cancels_sent, cancels_seen;
+	unsigned cancels_open;   /* sent, and not known to have arrived */
+	time_us cancel_arrived;  /* when one was last let go, its signal being sent */
 	unsigned talks, queries; /* conversations still to come; statements so far */
 	unsigned awaiting;       /* ReadyForQuery that are still to come */
 	/* An operator's command that is not answered yet: of which origin it wants the clients spared, or spared no more; 0: of none. */
@@ -45,6 +47,7 @@ struct person {
 	bool slow, still, stopped; /* stopped: it was still once */
 	bool read_due, talk_due;
 	time_us asked_at;    /* when it last asked for anything */
+	time_us turn_at;     /* when it last did so with nothing unanswered */
 	time_us came, since; /* since: when it last heard or said anything */
 	uint64_t received;
 	struct listener ear;

@@ -13,6 +13,8 @@ void person_says(struct person *p, char type, const void *body, size_t n)
 	struct bytes message = { 0 };
 
 	p->asked_at = world.now;
+	if (p->kind == PERSON_GOOD && person_is_quiet(p))
+		p->turn_at = world.now;
 	say_body(&message, type, body, n);
 	bytes_add(&p->out, message.at, message.length);
 	if (p->kind == PERSON_GOOD)
@@ -42,7 +44,8 @@ static void compose(struct person *p, char *out, size_t size, bool extended)
 	nonce(p, mine);
 	if (chance(p->fails)) {
 		snprintf(out, size, "FAIL '%s'", mine);
-	} else if (chance(p->sleeps)) {
+	} else if (chance(p->sleeps) || (p->cancels_sent > 0 && p->cancels_open == 0 && chance(300))) {
+		/* Whose cancel is over is the one to be hit by a late one. */
 		snprintf(out, size, chance(600) ? "SELECT pg_sleep(%u,'%s')" : "UPDATE pg_sleep(%u,'%s')",
 			(unsigned)pick(chance(900) ? 50 : 3000), mine);
 	} else if (chance(p->copies) && !extended) {
