@@ -3,7 +3,7 @@
 
 #include "serve/worker.h"
 
-/* What the parts of a channel's life share: dial.c (up to the login), lending.c (leases), channel.c (everything else). Their promises
+/* What the parts of a channel's life share: dial.c (up to the login), lending.c (leases), abandon.c (those whose client left), channel.c (everything else). Their promises
  * to the rest are in worker.h. */
 
 /* Tell the core. */
@@ -41,6 +41,10 @@ size_t channel_login_bytes(struct channel *, struct span);
 
 /* Client and server go their own ways; the caller sees to both. */
 void channel_part(struct channel *);
+
+/* No client has it any more: undo what the last one left, step by step, and set it free. Nothing while something is still owed. */
+void channel_begin_cleaning(struct channel *);
+void channel_clean(struct channel *);
 
 /* True: a limit of the lease was over, and the lease was ended. */
 bool channel_enforce_limits(struct channel *);

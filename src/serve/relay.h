@@ -5,7 +5,7 @@
 #include "wire/frame.h"
 
 /* What the parts of the relay share: relay_client.c (bytes of clients), relay_names.c and relay_unnamed.c (their prepared statements),
- * relay_owed.c (what servers owe), relay_server.c (bytes of servers). The relay's own promise to the rest is in worker.h. */
+ * relay_owed.c (what servers owe), relay_server.c (bytes of servers), relay_errors.c (their errors). The relay's own promise to the rest is in worker.h. */
 
 /* Messages up to this length are waited for in the read buffer. */
 #define WHOLE_MAX (LOOP_READ / 2)
@@ -129,6 +129,10 @@ void pending_resume(struct guest *);
 bool relay_note_name(struct again **, uint32_t tag, struct span name); /* False: memory refused */
 const char *relay_noted_name(struct again *, uint32_t tag);
 void relay_name_over(struct again **, uint32_t tag);
+void relay_again_over(struct guest *, uint32_t tag); /* of extras.again */
+
+/* An ErrorResponse of the server's, matched already; `whole` is all of it, or what is here. */
+enum step relay_error(struct channel *, struct span whole, bool is_whole, const struct track_reply *);
 
 /* What an entry stood for does not exist: it failed, or the server skipped it. */
 void relay_undo(struct channel *, const struct track_entry *);

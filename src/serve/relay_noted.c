@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "base/text.h"
+#include "serve/extras.h"
 #include "serve/relay.h"
 
 /* In a ring: the list is its newest, and that one's next is the oldest. */
@@ -60,4 +61,10 @@ void relay_name_over(struct again **list, uint32_t tag)
 	if (over == *list)
 		*list = over == before ? NULL : before;
 	free(over);
+}
+
+void relay_again_over(struct guest *guest, uint32_t tag)
+{
+	if (guest->extras->again)
+		relay_name_over(&extras_of(guest)->again, tag);
 }

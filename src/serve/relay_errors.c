@@ -1,0 +1,185 @@
+/* An ErrorResponse in a lease: what it says in the client's words, and what it means for everything that was sent and never took place. */
+#include <string.h>
+
+#include "base/text.h"
+#include "serve/catalogs.h"
+#include "serve/extras.h"
+#include "serve/relay.h"
+#include "serve/suits.h"
+
+/* An error that speaks of a statement by the name it has on servers: say the client's. */
+static void add_renamed(struct outbox *o, struct span whole, struct span from, struct span to)
+{
+	struct buf text = { 0 };
+	struct span rest = whole;
+	bool ok = true;
+	uint32_t length;
+
+	while (ok && rest.length > 0) {
+		const uint8_t *hit = memmem(rest.at, rest.length, from.at, from.length);
+		size_t n = hit ? (size_t)(hit - rest.at) : rest.length;
+
+		ok = buf_add(&text, rest.at, n) && (!hit || buf_add_span(&text, to));
+		rest = span_skip(rest, hit ? n + from.length : n);
+	}
+	if (!ok) {
+		o->failed = true; /* our own name must not get out */
+	} else {
+		length = (uint32_t)text.length - 1;
+		text.at[text.start + 1] = (uint8_t)(length >> 24);
+		text.at[text.start + 2] = (uint8_t)(length >> 16);
+		text.at[text.start + 3] = (uint8_t)(length >> 8);
+		text.at[text.start + 4] = (uint8_t)length;
+		outbox_copy(o, text.at + text.start, text.length);
+	}
+	buf_fini(&text);
+}
+
+static void keep_complaint(struct channel *channel, struct span body)
+{
+	struct complaint_fields fields;
+
+	if (!message_read_complaint(body, &fields))
+		return;
+	text_copy_span(channel->sqlstate, sizeof channel->sqlstate, fields.sqlstate);
+	text_copy_span(channel->problem, sizeof channel->problem, fields.message);
+}
+
+/* A Parse that failed made no statement. Of the unnamed one it left nothing, so the server has what its client believes. */
+static void undo_failed(struct channel *channel, const struct track_entry *entry)
+{
+	struct guest *guest = channel->guest;
+
+	if (entry->kind == TRACK_QUERY || entry->kind == TRACK_FUNCTION || entry->kind == TRACK_SYNC)
+		return; /* its ReadyForQuery follows */
+	relay_undo(channel, entry);
+	if (entry->tag != TAG_UNNAMED || entry->kind != TRACK_PARSE || (entry->flags & TRACK_OURS))
+		return;
+	channel->unnamed = PREPARED_READY;
+	if (guest) {
+		statement_drop(guest->unnamed);
+		guest->unnamed = NULL;
+	}
+}
+
+/* What an error made the server skip never was. */
+void relay_undo(struct channel *channel, const struct track_entry *entry)
+{
+	struct guest *guest = channel->guest;
+	bool ours = entry->flags & TRACK_OURS;
+
+	if ((entry->flags & TRACK_NAMES) && guest)
+		pending_done(guest, false);
+	if (entry->tag == TAG_UNNAMED) {
+		relay_unnamed_done(channel, false);
+		return;
+	}
+	/* A Close that was skipped: what is prepared there is not what was noted. */
+	if (entry->kind == TRACK_CLOSE &&
+		(entry->tag == TAG_LONG || (entry->tag != 0 && ours && !prepared_doubt(channel->prepared, entry->tag))))
+		channel->broken = true;
+	if (entry->kind == TRACK_PARSE && (entry->flags & TRACK_AGAIN) && guest)
+		relay_again_over(guest, entry->tag);
+	if (entry->kind != TRACK_PARSE || entry->tag == 0 || (entry->flags & TRACK_AGAIN))
+		return;
+	if (entry->tag == TAG_LONG)
+		return; /* the name stays: using it is the error that it would be anyway */
+	if (!(entry->flags & TRACK_FAKE))
+		prepared_failed(channel->prepared, entry->tag);
+}
+
+/* "cached plan must not change result type": who prepares the text from now on must find it as it is now. */
+static void note_outdated(struct channel *channel, struct span name)
+{
+	const struct guest *guest = channel->guest;
+	const struct statement *statement = names_get(&guest->names, name);
+
+	if (statement && statement_is_current(statement, catalogs_version(guest)))
+		catalogs_outdated(channel);
+}
+
+/* The client's name for the statement that this was sent for. */
+static bool find_name(const struct guest *guest, const struct track_entry *entry, struct span *name)
+{
+	const char *noted = relay_noted_name(
+		entry->flags & TRACK_AGAIN ? guest->extras->again : guest->extras->former, entry->tag);
+
+	if (entry->tag == 0 || entry->tag > STATEMENT_ID_LAST)
+		return false;
+	if (noted && ((entry->flags & TRACK_AGAIN) || !names_find(&guest->names, entry->tag, name)))
+		*name = span_text(noted);
+	return noted || names_find(&guest->names, entry->tag, name);
+}
+
+/* In the place of the error about a name that is none of the client's. False: it is another error. */
+static bool tell_too_many(struct channel *channel, const struct track_reply *reply)
+{
+	const struct complaint complaint = {
+		.severity = SEVERITY_ERROR,
+		.sqlstate = SQLSTATE_CONFIGURATION_LIMIT,
+		.message = "too many prepared statements",
+		.detail = "The pooler keeps no more of them for one client than client_statements_max has bytes.",
+		.hint = "Close those that are not used any more (Close, DEALLOCATE).",
+	};
+	struct buf out = { 0 };
+	struct writer w = writer_to(&out);
+
+	if (!reply->owed || reply->entry.tag != TAG_TOO_MANY ||
+		strcmp(channel->sqlstate, SQLSTATE_DUPLICATE_STATEMENT) != 0)
+		return false;
+	message_complaint(&w, &complaint);
+	if (channel->forward && writer_ok(&w))
+		outbox_copy(&channel->worker->to_client, out.at + out.start, out.length);
+	else if (channel->forward)
+		channel->worker->to_client.failed = true;
+	buf_fini(&out);
+	return true;
+}
+
+enum step relay_error(struct channel *channel, struct span whole, bool is_whole, const struct track_reply *reply)
+{
+	struct guest *guest = channel->guest;
+	struct span body = span_skip(whole, FRAME_HEADER), name;
+	struct complaint_fields fields;
+	struct track_entry dropped;
+	char bare[STATEMENT_NAME], server_name[sizeof bare + 2];
+	bool ours = reply->owed && (reply->entry.flags & TRACK_OURS), renamed, replaced;
+
+	keep_complaint(channel, body);
+	if (reply->owed && !ours)
+		suits_error(channel, span_text(channel->sqlstate));
+	if (message_read_complaint(body, &fields) && span_is(fields.severity, "FATAL") && guest && channel->forward)
+		guest->fatal_seen = true;
+	name = span_of(NULL, 0);
+	renamed = guest && reply->owed && is_whole && find_name(guest, &reply->entry, &name);
+	if (renamed) {
+		statement_name_of(channel->worker->house->statements,
+			reply->entry.flags & TRACK_AGAIN ? RELAY_ID_IN_USE : reply->entry.tag, bare);
+		text_format(server_name, sizeof server_name, "\"%s\"", bare);
+		if (channel->forward) {
+			char quoted[256];
+
+			text_format(quoted, sizeof quoted, "\"%.*s\"", (int)(name.length < 200 ? name.length : 200),
+				(const char *)name.at);
+			add_renamed(&channel->worker->to_client, whole, span_text(server_name), span_text(quoted));
+		}
+	}
+	replaced = tell_too_many(channel, reply);
+	if (renamed && memmem(body.at, body.length, "\0RRevalidateCachedQuery", 23))
+		note_outdated(channel, name);
+	/* A function's DEALLOCATE, of which nothing tells: it is to be sent again. */
+	if (renamed && strcmp(channel->sqlstate, SQLSTATE_UNDEFINED_STATEMENT) == 0)
+		(void)prepared_doubt(channel->prepared, reply->entry.tag);
+	if (reply->owed)
+		undo_failed(channel, &reply->entry);
+	while (track_dropped(&channel->track, &dropped))
+		relay_undo(channel, &dropped);
+	if (ours && (reply->entry.kind == TRACK_QUERY || channel->learning))
+		channel->setup_failed = true;
+	else if (reply->owed && !ours)
+		remains_failed(channel);
+	/* What it waits for may have been skipped. */
+	if (channel->track.skipping)
+		remains_let_go(channel);
+	return renamed || replaced ? STEP_DISCARD : STEP_FORWARD;
+}
