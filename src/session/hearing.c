@@ -27,7 +27,8 @@
 struct note {
 	struct note *next;
 	uint32_t process;
-	bool old; /* in `local`: the ear says it too */
+	bool old;  /* in `local`: the ear says it too */
+	bool said; /* ... and has said it */
 	size_t length;
 	uint8_t bytes[];
 };
@@ -203,63 +204,46 @@ static bool write_held(struct hearing *h, size_t count, uint32_t process, uint32
 	return ok;
 }
 
-/* The notes from `a` are the old ones from `b`, as far as there are any of them; true: to the last `a`. */
-static bool are_alike(const struct note *a, const struct note *b)
+/* Each note from `a` is one of the old ones from `b`, in this order; those are marked then. */
+static bool find_all(const struct note *a, struct note *b)
 {
-	for (; a && b; b = b->next) {
-		if (!b->old)
-			continue;
-		if (a->length != b->length || memcmp(a->bytes, b->bytes, a->length) != 0)
-			return false;
-		a = a->next;
+	for (; b; b = b->next) {
+		b->said = a && b->old && a->length == b->length && memcmp(a->bytes, b->bytes, a->length) == 0;
+		if (b->said)
+			a = a->next;
 	}
 	return !a;
 }
 
-/* When the ear was lost on the way, or can not hear more, how far it has come is not known: so many of the last ones in `held` are old ones
- * in `local`, behind `said` others there that went to the client before: either the first there, or all that are held. */
-static size_t overlap(const struct hearing *h, size_t *said)
+/* When the ear was lost on the way, or can not hear more, how far it has come is not known, nor what it missed: so many of the last ones in
+ * `held` are in `local` too, which marks them. */
+static size_t overlap(struct hearing *h)
 {
-	const struct note *from;
 	size_t count = h->held.count;
 
-	*said = 0;
-	for (from = h->held.first; from; from = from->next, count--)
-		if (are_alike(from, h->local.first))
+	for (const struct note *from = h->held.first; from; from = from->next, count--)
+		if (find_all(from, h->local.first))
 			return count;
-	for (from = h->local.first; h->held.first && from; from = from->next) {
-		if (!from->old)
-			continue;
-		if (are_alike(h->held.first, from))
-			return h->held.count;
-		++*said;
-	}
-	*said = 0;
 	return 0;
 }
 
 bool hearing_write(struct hearing *h, uint32_t process, uint32_t own, struct buf *out)
 {
 	bool fails = h->state == HEARING_FAILS;
-	size_t old = 0, twice, said = 0, left;
+	size_t old = 0, twice, before;
 	struct note *note;
 	bool ok;
 
 	for (note = h->local.first; note; note = note->next)
 		old += note->old;
-	twice = fails ? overlap(h, &said) : old < h->held.count ? old : h->held.count;
-	said = fails ? said : old - twice;
-	left = fails ? said + twice : old;
+	twice = fails ? overlap(h) : old < h->held.count ? old : h->held.count;
+	before = old - twice; /* went to the client before */
 	ok = write_held(h, h->held.count - twice, process, own, out);
 	for (note = h->local.first; ok && note; note = note->next) {
 		/* What the ear has not said then is left out: nothing twice, and the loss is told. */
-		if (note->old && left == 0)
+		if (note->old && (fails ? !note->said : before > 0 && before--))
 			continue;
-		left -= note->old;
-		if (note->old && said > 0)
-			said--;
-		else
-			ok = put(note, note->process == process, own, out);
+		ok = put(note, note->process == process, own, out);
 	}
 	for (note = h->later.first; ok && note; note = note->next)
 		ok = put(note, false, own, out);

@@ -306,6 +306,28 @@ static void when_the_ear_is_lost_nothing_comes_twice(void **state)
 	hearing_free(h);
 }
 
+/* It was away for a while, and came back, and was lost again. */
+static void when_the_ear_has_missed_some_the_order_holds(void **state)
+{
+	struct hearing *h = hearing_of("o");
+
+	(void)state;
+	hold(h, 1, "o", "before"); /* this lease */
+	hold(h, 1, "o", "1");
+	hold(h, 1, "o", "3");
+	h->state = HEARING_MOVES;
+	take(h, 1, "n", "1");
+	take(h, 1, "o", "1");
+	take(h, 1, "o", "2"); /* the ear was away */
+	take(h, 1, "n", "2");
+	take(h, 1, "o", "3");
+	take(h, 1, "n", "3");
+	h->state = HEARING_FAILS;
+	take(h, 1, "o", "4");
+	assert_string_equal(told(h), "obefore by 1, n1 by 1, o1 by 1, n2 by 1, o3 by 1, n3 by 1");
+	hearing_free(h);
+}
+
 /* What its server said first went to the client by the ear before anything was held; and what came last from its server came when the ear
  * was lost already. */
 static void when_the_ear_is_lost_its_own_bear_the_clients_process_id(void **state)
@@ -365,6 +387,7 @@ int main(void)
 		cmocka_unit_test(an_unlistened_topic_is_not_heard_at_the_commit),
 		cmocka_unit_test(one_topic_goes_and_another_comes),
 		cmocka_unit_test(when_the_ear_is_lost_nothing_comes_twice),
+		cmocka_unit_test(when_the_ear_has_missed_some_the_order_holds),
 		cmocka_unit_test(when_the_ear_is_lost_its_own_bear_the_clients_process_id),
 		cmocka_unit_test(alone_with_its_server_everything_goes_straight_on),
 	};
