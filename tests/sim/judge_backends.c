@@ -97,7 +97,8 @@ void judge_backend(struct backend *fresh)
 	/* A login that broke off for want of memory is forgotten a moment before its backend is gone. */
 	if (world.memory && world.refused > 0)
 		return;
-	if (fresh->monitor || fresh->aside)
+	/* One that was given up before its startup packet arrived is nobody's. */
+	if (fresh->monitor || fresh->aside || !judge_counts(fresh))
 		return;
 	for (struct backend *b = cluster.backends; b; b = b->next) {
 		bool same_database = strcmp(b->database, fresh->database) == 0,
@@ -122,9 +123,10 @@ void judge_backend(struct backend *fresh)
 /* The budget: PostgreSQL never has to say 53300 to a pool when
  *   - others and max_connections stood still while the monitor was answered twice, the second time longer ago than an answer
  *     takes to arrive and to be acted upon (so one interval is what it may be late),
- *   - every backend of ours is one that the core can know of: no link to one was cut or stalled,
+ *   - every backend of ours is one that the core can know of, and every end of one: no link to one was cut or stalled,
  *   - and some pool has one there: where none has, one may always ask, whoever monitors or listens there. */
 #define ANSWER_ARRIVES (2 * SECOND_US)
+#define END_IS_KNOWN   (30 * SECOND_US) /* that of a backend behind a link that is cut */
 
 void judge_full(struct backend *fresh)
 {
@@ -133,6 +135,8 @@ void judge_full(struct backend *fresh)
 	if (!judge.limits.budget || fresh->monitor || fresh->aside || world.memory)
 		return;
 	if (cluster.steady_at == 0 || world.now < cluster.steady_at + ANSWER_ARRIVES)
+		return;
+	if (world.server_cut_at && world.now < world.server_cut_at + END_IS_KNOWN)
 		return;
 	for (struct backend *b = cluster.backends; b; b = b->next) {
 		if (backend_lives(b) && !judge_counts(b))

@@ -516,6 +516,8 @@ void wire_cut(struct wire *w, time_us first_knows, time_us second_knows, int err
 	if (w->cut)
 		return;
 	w->cut = w->faulty = true;
+	if (w->to_postgres)
+		world.server_cut_at = world.now;
 	world_after(first_knows, error_arrives, &w->ends[0], (uint64_t)error);
 	world_after(second_knows, error_arrives, &w->ends[1], (uint64_t)error);
 }
