@@ -10,6 +10,9 @@
 /* Messages up to this length are waited for in the read buffer. */
 #define WHOLE_MAX (LOOP_READ / 2)
 
+/* A longer Query is no DEALLOCATE of one name. Bytes, less than WHOLE_MAX. */
+#define RELAY_DEALLOCATE_MAX 1024u
+
 /* Tags of a Parse that are no statement's id: too long to keep; unnamed. */
 #define TAG_LONG    UINT32_MAX
 #define TAG_UNNAMED (UINT32_MAX - 1)
@@ -71,7 +74,7 @@ bool relay_owe_execute(struct guest *, bool unnamed_portal);
 /* Before an extended message: if it begins a batch, close what the server has too many of. False: the client was ended. */
 bool relay_close_excess(struct guest *);
 
-/* Whether this text is DEALLOCATE of one name, which a statement of the client's may have. */
+/* Whether this text, of so many bytes at most, is DEALLOCATE of one name, which a statement of the client's may have. */
 bool relay_deallocates(const struct guest *, struct span text, struct span *name);
 void relay_deallocate_text(struct guest *, struct statement *, char out[80]);
 

@@ -63,6 +63,9 @@ static enum step take_query(struct guest *guest, struct span in, struct frame fr
 	/* All of its words are looked at, unless there are too many. */
 	if (here < frame.body && frame.body <= guest->worker->config->statement_text_max && remains_matter(guest))
 		return FRAME_HEADER + (size_t)frame.body <= WHOLE_MAX ? STEP_WAIT : STEP_COLLECT;
+	/* One that may be a DEALLOCATE, too, whatever else is looked at. */
+	if (here < frame.body && frame.body <= RELAY_DEALLOCATE_MAX && relay_shares_statements(guest))
+		return STEP_WAIT;
 	if (relay_shares_statements(guest) && here == frame.body && here > 0) {
 		struct span name;
 

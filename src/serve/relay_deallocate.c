@@ -76,7 +76,7 @@ static bool is_deallocate(struct span text, char name[NAME_MAX_BYTES])
 	struct span before;
 
 	text = skip_spaces(text);
-	if (text.length < 12 || (text.at[0] | 0x20) != 'd' ||
+	if (text.length < 12 || text.length >= RELAY_DEALLOCATE_MAX || (text.at[0] | 0x20) != 'd' ||
 		!text_equal_nocase(relay_take_word(&text), span_text("deallocate")))
 		return false;
 	before = text;

@@ -691,6 +691,23 @@ class Prepared(Story):
         self.assertEqual("26000", client.reply().error.sqlstate)
         self.assertEqual("2", client.reply().value)
 
+    @on("pgweir")
+    def a_deallocate_that_comes_in_two_pieces_is_understood(self):
+        for transparency in ("protocol", "full"):
+            with self.subTest(transparency=transparency):
+                pooler = self.pooler(settings={"transparency": transparency, "workers": 1})
+                client = pooler.client()
+                client.prepare("mine", "SELECT 1")
+                client.query("BEGIN; SELECT 1")         # it holds a server
+                whole = query("DEALLOCATE mine")
+                for cut in (3, 5, 9, len(whole) - 1):
+                    client.send(whole[:cut])
+                    pooler.show("SERVERS")          # by the only worker, which has read what was there
+                    client.send(whole[cut:])
+                    self.assertEqual(["DEALLOCATE"], client.reply().tags)
+                    client.prepare("mine", "SELECT 1")
+                    self.assertEqual("1", client.ask(bind("", "mine"), execute(), SYNC).value)
+
     @on("pgweir", "direct")
     def what_waits_for_a_reset_that_is_skipped_or_copies_goes_on(self):
         client = self.pooler().client(parameters={"options": "-c work_mem=9MB"})

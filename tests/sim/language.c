@@ -237,8 +237,10 @@ void language_parse(const char *text, struct parsed *p)
 		if (take_literal(&at, p->topic, sizeof p->topic) && take_sign(&at, ',') &&
 			take_literal(&at, p->text, sizeof p->text))
 			p->verb = VERB_NOTIFY;
-	} else if (take_word(&at, "deallocate") && take_word(&at, "all")) {
-		p->verb = VERB_DEALLOCATE;
+	} else if (take_word(&at, "deallocate")) {
+		(void)take_word(&at, "prepare");
+		if (take_word(&at, "all") || take_literal(&at, p->topic, sizeof p->topic))
+			p->verb = VERB_DEALLOCATE;
 	}
 	if (*take_blank(at))
 		p->verb = VERB_BAD;

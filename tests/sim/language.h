@@ -50,7 +50,7 @@ struct parsed {
 	unsigned n, width;
 	char text[600];
 	int setting;
-	char topic[100]; /* empty: all */
+	char topic[100]; /* or the name of a statement; empty: all */
 	bool local;
 	const char *configs; /* set_config calls */
 };

@@ -25,6 +25,16 @@ static unsigned topic_of(const char *name)
 	return TOPIC_MARK;
 }
 
+/* Where nobody LISTENs to it: TOPIC_MARK + 1. */
+static unsigned known_topic_of(const char *name)
+{
+	unsigned i = 0;
+
+	while (i <= TOPIC_MARK && strcmp(name, topic_name(i)) != 0)
+		i++;
+	return i;
+}
+
 static void notify(struct session *s, const char *name, const char *payload)
 {
 	check(s->said_count < SAID_MAX);
@@ -267,6 +277,28 @@ static enum outcome run_table(struct session *s, const struct parsed *p, struct 
 	return DONE;
 }
 
+/* One, or all; no rollback brings it back. */
+static enum outcome run_deallocate(struct session *s, const struct parsed *p, struct bytes *out)
+{
+	char line[200];
+
+	if (!p->topic[0]) {
+		memset(s->statements, 0, sizeof s->statements);
+		say_tag(out, "DEALLOCATE ALL", 0, false);
+		return DONE;
+	}
+	for (int i = 0; i < STATEMENTS_MAX; i++) {
+		if (!s->statements[i].used || strcmp(s->statements[i].name, p->topic) != 0)
+			continue;
+		s->statements[i].used = false;
+		say_tag(out, "DEALLOCATE", 0, false);
+		return DONE;
+	}
+	snprintf(line, sizeof line, "prepared statement \"%.100s\" does not exist", p->topic);
+	session_fails(s, out, "26000", line);
+	return FAILED;
+}
+
 static enum outcome run_configs(struct session *s, const struct parsed *p, struct bytes *out, bool simple)
 {
 	struct bytes nowhere = { 0 };
@@ -405,7 +437,7 @@ enum outcome session_run(struct session *s, const char *text, struct bytes *out,
 		say_tag(out, "LISTEN", 0, false);
 		return DONE;
 	case VERB_UNLISTEN:
-		s->coming &= p.topic[0] ? ~(1u << topic_of(p.topic)) : 0;
+		s->coming &= p.topic[0] ? ~(1u << known_topic_of(p.topic)) : 0;
 		say_tag(out, "UNLISTEN", 0, false);
 		return DONE;
 	case VERB_NOTIFY:
@@ -422,9 +454,7 @@ enum outcome session_run(struct session *s, const char *text, struct bytes *out,
 	case VERB_DROP:
 		return run_table(s, &p, out);
 	case VERB_DEALLOCATE:
-		memset(s->statements, 0, sizeof s->statements);
-		say_tag(out, "DEALLOCATE ALL", 0, false);
-		return DONE;
+		return run_deallocate(s, &p, out);
 	case VERB_CONFIG:
 		return run_configs(s, &p, out, simple);
 	case VERB_BAD:

@@ -398,6 +398,12 @@ void person_converses(struct person *p)
 		by_either(p, text);
 		return;
 	}
+	if (people_ways.prepared && chance(p->named / 12)) {
+		snprintf(text, sizeof text, chance(700) ? "DEALLOCATE s%u" : "DEALLOCATE PREPARE \"s%u\"",
+			1 + (unsigned)pick(6));
+		by_either(p, text);
+		return;
+	}
 	if (chance(p->copies)) {
 		copy_in(p);
 		return;
