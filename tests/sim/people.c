@@ -488,7 +488,7 @@ static void person_new(enum person_kind kind)
 	p->fails = chance(500) ? (unsigned)pick(200) : 0;
 	p->sets = chance(400) ? (unsigned)pick(300) : 0;
 	p->big = chance(500) ? (unsigned)pick(400) : 0;
-	p->cancels = kind == PERSON_GOOD && chance(people_ways.cancels) ? (unsigned)pick(400) : 0;
+	p->cancels = kind != PERSON_HOSTILE && chance(people_ways.cancels) ? (unsigned)pick(400) : 0;
 	if (people_ways.listen)
 		p->listens = chance(notes_move() ? 950 : 800) ? 200 + (unsigned)pick(700) : 0;
 	/* It may say simple queries alone (PostgreSQL's manual, "Streaming Replication Protocol"). */
