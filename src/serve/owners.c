@@ -1,4 +1,5 @@
-/* Whose socket it is stays so as long as a client is connected, so each is sought once. One walk through /proc serves all who came since the last
+/* Whose socket it is stays so as long as a client is connected, so each is sought until it is found, or a few times in vain: what the kernel lists
+ * while connections come and go may leave one out. One walk through /proc serves all who came since the last
  * one, whether their origin's process is wanted (SHOW ORIGINS) or their own (SHOW BREAKDOWNS), and the next one waits for a hundred times
  * as long as that one worked. */
 #include "serve/owners.h"
@@ -9,6 +10,7 @@
 #include "serve/worker.h"
 
 #define WALK_PAUSE 100 /* times as long as a walk through /proc worked, before the next one */
+#define TRIES_MOST 3
 
 struct other_end other_end_of(const struct guest *guest)
 {
@@ -68,7 +70,7 @@ static size_t settle(const struct owners *before, struct owner *wanted, size_t c
 		if (kept > 0 && wanted[kept - 1].client == wanted[i].client)
 			continue;
 		known = find(before, wanted[i].client);
-		wanted[kept++] = known && known->sought ? *known : wanted[i];
+		wanted[kept++] = known && (known->sought || known->tries > 0) ? *known : wanted[i];
 	}
 	return kept;
 }
@@ -90,7 +92,8 @@ static void walk(struct owners *owners)
 			if (owners->list[i].sought)
 				continue;
 			owners->list[i].at = asked[count++];
-			owners->list[i].sought = true;
+			owners->list[i].sought = owners->list[i].at.user != UINT32_MAX ||
+				++owners->list[i].tries == TRIES_MOST;
 		}
 	}
 	free(asked);
@@ -118,5 +121,5 @@ void owners_forget(struct owners *owners, uint32_t client)
 	struct owner *owner = find(owners, client);
 
 	if (owner)
-		owner->sought = false;
+		*owner = (struct owner){ .client = client, .at = owner->at };
 }

@@ -21,6 +21,7 @@ struct owners {
 	struct owner {
 		uint32_t client;
 		struct process_peer at;
+		uint8_t tries; /* in vain, so far */
 		bool sought;
 	} * list; /* by client */
 	size_t count;
