@@ -124,6 +124,7 @@ void judge_backend(struct backend *fresh)
  *   - others and max_connections stood still while the monitor was answered twice, the second time longer ago than an answer
  *     takes to arrive and to be acted upon (so one interval is what it may be late),
  *   - every backend of ours is one that the core can know of, and every end of one: no link to one was cut or stalled,
+ *   - no connection that listens for all was just lost: its place is anybody's until it comes back,
  *   - and some pool has one there: where none has, one may always ask, whoever monitors or listens there. */
 #define ANSWER_ARRIVES (2 * SECOND_US)
 #define END_IS_KNOWN   (30 * SECOND_US) /* that of a backend behind a link that is cut */
@@ -137,6 +138,8 @@ void judge_full(struct backend *fresh)
 	if (cluster.steady_at == 0 || world.now < cluster.steady_at + ANSWER_ARRIVES)
 		return;
 	if (world.server_cut_at && world.now < world.server_cut_at + END_IS_KNOWN)
+		return;
+	if (cluster.ear_ended_at && world.now < cluster.ear_ended_at + ANSWER_ARRIVES)
 		return;
 	for (struct backend *b = cluster.backends; b; b = b->next) {
 		if (backend_lives(b) && !judge_counts(b))

@@ -68,6 +68,8 @@ static void gone(struct backend *b)
 	if (!starting)
 		story("pg: backend %u (%s/%s) ends", b->process, b->database, b->user);
 	b->state = BACKEND_GONE;
+	if (b->aside)
+		cluster.ear_ended_at = world.now;
 	if (b->counted)
 		cluster.counted--;
 	b->counted = false;

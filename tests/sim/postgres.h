@@ -37,6 +37,7 @@ struct cluster {
 	unsigned others;                          /* connections that do not come from us */
 	unsigned readings; /* answers to the monitor since others, max_connections or our configuration changed */
 	time_us changed_at, steady_at; /* when that was; and when the second of these answers was given, 0: not yet */
+	time_us ear_ended_at;          /* when a connection that listens for all was last lost; 0: never */
 	bool hides, forbids;           /* from the monitor: what others do; what it may read */
 	bool down, starting, cleartext;
 	time_us think_least, think_most;
