@@ -77,17 +77,20 @@ class Between_us(Between_story):
         self.assertEqual("1", self.other.value("SELECT 1"))
 
     def a_cancel_hits_nothing_that_is_asked_for_after_it_has_arrived(self):
+        admin = self.pg.admin("app")
         for waits_for in ("a statement of ours", "another cancel"):
             with self.subTest(waits_for=waits_for):
+                admin.query("SELECT pg_advisory_lock(61)")
                 self.client.query("BEGIN")
                 self.between.hold_from(b"BEGIN\0")
-                self.client.send(query("SELECT pg_sleep(0)"))
+                self.client.send(query("SELECT pg_advisory_xact_lock(61)"))     # it runs until the cancel is on its way
                 self.between.await_held()
                 askers = [self.asker()]
                 self.between.let_all_through(but=CANCEL)
                 self.between.await_held()
                 if waits_for == "another cancel":
                     askers.append(self.asker())
+                admin.query("SELECT pg_advisory_unlock(61)")
                 self.assertEqual("", self.client.reply().value)
                 self.what_was_sent_is_read()
                 self.assertEqual([], [asker for asker in askers[:1] if asker.readable()], "let go too early")
