@@ -2,13 +2,14 @@
  * names that statements can say:
  *
  *   bodies of functions (kinds: which words)  --+      function -> trigger, view, default, check, policy, index -> its table
- *   expressions that call PostgreSQL's own    --+--->  function -> operator, cast, event trigger, domain -> its table
+ *   expressions that call PostgreSQL's own    --+--->  function -> operator, cast, operator class, event trigger, domain -> its table
  *                                                      name in a body -> that function;   child -> parent (partition, cascade)
  *
  * Rows are a name, letters of what it leaves (see catalog.c), and when: r whatever is done with it, w when the statement writes, d by
  * commands that event triggers follow; f: a function, whatever it leaves; s: a setting with a dot that some body sets. What cannot outlive a transaction is taken out of bodies first: SET
  * LOCAL, set_config(..., true), UPDATE ... SET. Letters and classes as in PostgreSQL's manual, "System Catalogs"; 12 and 13 are the languages
- * internal and C, 2279 and 3838 trigger and event_trigger, 11 is pg_catalog. A volatile function in C may do anything. */
+ * internal and C, 2279 and 3838 trigger and event_trigger, 11 is pg_catalog. A volatile function in C may do anything; but not one of an
+ * operator class, where extensions forget to say what it is. */
 #include "session/catalog.h"
 
 #include "base/text.h"
@@ -109,6 +110,8 @@
 	"typbasetype>=16384 UNION ALL SELECT 'pg_class'::regclass,oid,'pg_type'::regclass,reltype,NULL FROM pg_class " \
 	"WHERE relkind='c' UNION ALL SELECT 'pg_trigger'::regclass,t.oid,'pg_class'::regclass,confrelid,false FROM " \
 	"pg_trigger t JOIN pg_constraint ON conrelid=tgrelid WHERE contype='f' AND tgtype&32<>0 " \
+	"UNION ALL SELECT 'pg_proc'::regclass,p.oid,'pg_opfamily'::regclass,amprocfamily,NULL FROM pg_amproc JOIN pg_proc p " \
+	"ON p.oid=amproc WHERE p.oid>=16384 AND prolang<>13 " \
 	"UNION ALL SELECT class,id,'pg_proc'::regclass,body,true FROM mentions " \
 	"UNION ALL SELECT DISTINCT refclassid,refobjid,classid,objid,NULL::bool FROM pg_depend WHERE refobjid>=16384 AND " \
 	"objid>=16384 AND deptype='n' AND (refclassid IN('pg_proc'::regclass,'pg_operator'::regclass) OR " \
@@ -141,7 +144,7 @@
 	"UNION ALL SELECT '',string_agg(DISTINCT mark,''),'d' FROM found WHERE class='pg_event_trigger'::regclass " \
 	"HAVING count(*)>0 " \
 	"UNION ALL SELECT '',string_agg(DISTINCT mark,''),'r' FROM found " \
-	"WHERE class IN('pg_operator'::regclass,'pg_cast'::regclass) HAVING count(*)>0 " \
+	"WHERE class IN('pg_operator'::regclass,'pg_cast'::regclass,'pg_opfamily'::regclass) HAVING count(*)>0 " \
 	"UNION ALL SELECT DISTINCT m[1],'','s' FROM (SELECT body FROM bodies UNION ALL SELECT body FROM said) AS b," \
 	"regexp_matches(body," \
 	"E'(?:set_config\\\\s*\\\\(\\\\s*''|\\\\mset\\\\s+(?:session\\\\s+)?)([a-z0-9_]+\\\\.[a-z0-9_.]+)','g') AS m"

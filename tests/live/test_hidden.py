@@ -275,6 +275,29 @@ class Operators(Hidden):
         self.mine("command")
 
 
+class Classes(Hidden):
+    """An operator class has functions that no operator has, and that no statement names."""
+
+    schema = (
+        "CREATE FUNCTION compares(int, int) RETURNS int LANGUAGE plpgsql IMMUTABLE AS "
+        "$$BEGIN PERFORM set_config('app.tenant', 'index', false); RETURN btint4cmp($1, $2); END$$",
+        "CREATE OPERATOR CLASS compared FOR TYPE int USING btree AS "
+        "OPERATOR 1 <, OPERATOR 2 <=, OPERATOR 3 =, OPERATOR 4 >=, OPERATOR 5 >, FUNCTION 1 compares(int, int)",
+        "CREATE FUNCTION hashes(int, bigint) RETURNS bigint LANGUAGE plpgsql IMMUTABLE AS "
+        "$$BEGIN PERFORM set_config('app.tenant', 'partition', false); RETURN $1; END$$",
+        "CREATE OPERATOR CLASS hashed FOR TYPE int USING hash AS OPERATOR 1 =, FUNCTION 2 hashes(int, bigint)",
+        "CREATE TABLE indexed (a int)", "CREATE INDEX ON indexed (a compared)", "INSERT INTO indexed VALUES (0)",
+        "CREATE TABLE parted (a int) PARTITION BY HASH (a hashed)",
+        "CREATE TABLE part PARTITION OF parted FOR VALUES WITH (MODULUS 1, REMAINDER 0)")
+
+    def what_a_support_function_sets_is_its_clients(self):
+        for statement, value in (("INSERT INTO indexed VALUES (1)", "index"), ("INSERT INTO parted VALUES (1)", "partition")):
+            with self.subTest(statement):
+                self.client.query("SET app.tenant = 'none yet'")
+                self.client.query(statement)
+                self.mine(value)
+
+
 class Changes(Hidden):
     schema = (SETS, TRIGGER, "CREATE TABLE later (t text)", "ALTER TABLE later OWNER TO app",
               "ALTER FUNCTION noted OWNER TO app")
