@@ -265,7 +265,6 @@ bool catalogs_read(struct channel *channel, enum catalog_need need)
 	struct catalog_reading *reading = &channel->remains.reading;
 	struct buf text = { 0 };
 	unsigned version = 0;
-	const char *said;
 	bool ok;
 
 	if (reading->catalog)
@@ -275,8 +274,7 @@ bool catalogs_read(struct channel *channel, enum catalog_need need)
 	*reading = (struct catalog_reading){
 		.catalog = catalog_new(), .version = version, .since = channel->worker->now
 	};
-	said = params_get(channel->reported, span_text("server_version"));
-	ok = reading->catalog && catalog_write(said ? (int)strtol(said, NULL, 10) : 0, &text) &&
+	ok = reading->catalog && catalog_write(params_server_version(channel->reported), &text) &&
 		channel_ask(channel, buf_span(&text), TAG_CATALOG);
 	buf_fini(&text);
 	if (!ok)

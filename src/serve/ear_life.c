@@ -179,7 +179,7 @@ static void set_up(struct ear *ear)
 	HASH_ITER(hh, ear->topics, topic, next)
 		ok = ok && topics_add(&all, span_text(topic->name));
 	ear_query_begin(ear, &w);
-	ear_listen(&w, &all, NULL, NULL);
+	ear_begin(&w, params_server_version(server_login_facts(ear->line.login)->reported), &all);
 	topics_fini(&all);
 	w.bad = w.bad || !ok;
 	ear_query_send(ear, &w, letter);

@@ -84,6 +84,18 @@ static void write_query(struct writer *w, struct buf *text, bool ok)
 	buf_fini(text);
 }
 
+void ear_begin(struct writer *w, int version, const struct topics *topics)
+{
+	struct buf text = { 0 };
+
+	/* Each holds as soon as it is said, for what is behind it in this message too. */
+	write_query(w, &text,
+		buf_format(&text, "SET statement_timeout=0;SET lock_timeout=0;%s%s",
+			version >= 14 ? "SET idle_session_timeout=0;" : "",
+			version >= 17 ? "SET transaction_timeout=0;" : "") &&
+			topics_write(topics, "LISTEN", &text));
+}
+
 void ear_listen(struct writer *w, const struct topics *topics, const char *mark, const char *payload)
 {
 	struct buf text = { 0 };

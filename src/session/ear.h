@@ -24,6 +24,10 @@ struct ear_talk {
 
 enum ear_edge ear_take(struct ear_talk *, struct span bytes, size_t *used);
 
+/* Append the first query: hear these topics (may be none), for as long as it takes. What postgresql.conf, ALTER ROLE or ALTER DATABASE
+ * say for applications would end a connection that only waits (idle_session_timeout, 14), or interrupt it. `version` is the server's. */
+void ear_begin(struct writer *, int version, const struct topics *);
+
 /* Append a query: hear these topics (may be none), and then say `payload` to the topic `mark`, unless that is NULL. All of it happens at
  * once, or nothing of it. */
 void ear_listen(struct writer *, const struct topics *, const char *mark, const char *payload);

@@ -125,6 +125,33 @@ static void listening_and_the_mark_are_one_query(void **state)
 	topics_fini(&t);
 }
 
+static void it_begins_without_limits_that_its_server_knows(void **state)
+{
+	static const struct {
+		int version;
+		const char *text;
+	} cases[] = {
+		{ 0, "SET statement_timeout=0;SET lock_timeout=0;LISTEN \"a\";" },
+		{ 13, "SET statement_timeout=0;SET lock_timeout=0;LISTEN \"a\";" },
+		{ 14, "SET statement_timeout=0;SET lock_timeout=0;SET idle_session_timeout=0;LISTEN \"a\";" },
+		{ 17,
+			"SET statement_timeout=0;SET lock_timeout=0;SET idle_session_timeout=0;SET transaction_timeout=0;"
+			"LISTEN \"a\";" },
+	};
+	struct topics t = { 0 };
+
+	(void)state;
+	assert_true(topics_add(&t, span_text("a")));
+	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+		struct writer w = begin();
+
+		ear_begin(&w, cases[i].version, &t);
+		assert_true(writer_ok(&w));
+		assert_string_equal((const char *)said.at + 5, cases[i].text);
+	}
+	topics_fini(&t);
+}
+
 static int tear_down(void **state)
 {
 	(void)state;
@@ -140,6 +167,7 @@ int main(void)
 		cmocka_unit_test(a_refusal_is_told_when_it_is_complete),
 		cmocka_unit_test(what_is_not_postgresql_is_not_believed),
 		cmocka_unit_test(listening_and_the_mark_are_one_query),
+		cmocka_unit_test(it_begins_without_limits_that_its_server_knows),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, tear_down);

@@ -283,6 +283,13 @@ const char *params_get(const struct params *set, struct span name)
 	return found ? set->list[at].value : NULL;
 }
 
+int params_server_version(const struct params *reported)
+{
+	const char *said = params_get(reported, span_text("server_version"));
+
+	return said ? (int)strtol(said, NULL, 10) : 0;
+}
+
 uint64_t params_hash(const struct params *set)
 {
 	return set->hash;

@@ -28,6 +28,9 @@ bool params_remove(struct params **set, struct span name);
 /* The value, terminated and owned by the set; NULL: not in the set. */
 const char *params_get(const struct params *, struct span name);
 
+/* Of what a server reported: its major version, or 0. */
+int params_server_version(const struct params *);
+
 size_t params_count(const struct params *);
 uint64_t params_hash(const struct params *);
 void params_at(const struct params *, size_t i, const char **name, const char **value); /* sorted by name */

@@ -553,6 +553,22 @@ class Sharing(Listening):
         self.assertIn("missed since", busy.notices[-1]["M"])
         self.shares()
 
+    def a_limit_for_idle_sessions_that_its_role_has_does_not_end_it(self):
+        pg = self.postgres()
+        proxy = self.pooler(pg=pg, settings={"pool_mode": "transaction", "default_pool_size": 1})
+        client, admin = proxy.client(), pg.admin("app")
+        self.addCleanup(admin.close)
+        client.query("BEGIN")
+        client.query("LISTEN a")        # its server has logged in before the role is given the limit, the one that listens for all does so behind it
+        admin.query("ALTER ROLE app SET idle_session_timeout = '300ms'")
+        client.query("COMMIT")
+        wait_until("it has rested for longer than that", lambda: admin.value(
+            "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'pgweir listener' AND state = 'idle' AND clock_timestamp() - state_change > '1s'") == "1")
+        admin.query("NOTIFY a, 'heard'")
+        self.hears(client, "heard")
+        self.assertEqual([], client.notices)
+        self.assertEqual([], proxy.show("PINS"))
+
     @helper
     def told(self, client, words):
         kind, _ = client.read()
