@@ -365,13 +365,35 @@ void command_consoles_left(struct core *core, const struct event *event)
 	wake(core);
 }
 
-/* A console that hangs up while it waits for a pause of everything takes its wish back; so does one that cancels. */
+/* Somebody waits for this pause still: PAUSE of a database may be said twice. */
+static bool pause_awaited(const struct core *core, database_id id)
+{
+	for (const struct link *l = core->askers.next; l != &core->askers; l = l->next) {
+		const struct asker *asker = link_owner(l, struct asker, link);
+
+		if (asker->command == EVENT_PAUSE && asker->database == id)
+			return true;
+	}
+	return false;
+}
+
+static void take_pause_back(struct core *core, database_id id)
+{
+	bool *paused = id == NO_DATABASE ? &core->paused : &core->databases[id]->paused;
+
+	if (!*paused || pause_awaited(core, id))
+		return;
+	*paused = false;
+	wake(core);
+}
+
+/* A console that hangs up while it waits for a pause takes its wish back; so does one that cancels. */
 void command_asker_left(struct core *core, const struct event *event)
 {
 	for (struct link *l = core->askers.next, *after; l != &core->askers; l = after) {
 		struct asker *asker = link_owner(l, struct asker, link);
-		bool undo = asker->command == EVENT_PAUSE && asker->database == NO_DATABASE;
-		bool resume = asker->command == EVENT_SUSPEND;
+		bool pause = asker->command == EVENT_PAUSE, suspend = asker->command == EVENT_SUSPEND;
+		database_id database = asker->database;
 
 		after = l->next;
 		if (asker->client.worker != event->client.worker ||
@@ -381,11 +403,9 @@ void command_asker_left(struct core *core, const struct event *event)
 			answer(core, asker->client, asker->database, PROBLEM_CANCELED);
 		link_remove(&asker->link);
 		free(asker);
-		if (undo && core->paused) {
-			core->paused = false;
-			wake(core);
-		}
-		if (resume && end_suspension(core))
+		if (pause)
+			take_pause_back(core, database);
+		if (suspend && end_suspension(core))
 			wake(core);
 	}
 }

@@ -62,7 +62,7 @@ enum event_kind {
 	EVENT_SUSPENDED,     /* worker, suspension: answers SUSPEND, when all is sent */
 	EVENT_CONSOLES_LEFT, /* the last console is gone that could end a suspension: it ends */
 	EVENT_SHUTDOWN,      /* mode: wait for servers or clients -> QUIT when done */
-	EVENT_ASKER_LEFT, /* client: the console that waits for an ANSWER is gone (a global PAUSE it was waiting for is undone, as PgBouncer does) */
+	EVENT_ASKER_LEFT, /* client: the console that waits for an ANSWER is gone. A PAUSE or SUSPEND it was waiting for is undone, unless another waits for the same */
 	EVENT_ASKER_CANCELS, /* client: likewise, but it is there and wants its ANSWER. Nothing, where that is on its way already */
 	/* instance, budget, aside: what was read of a PostgreSQL server. `aside` connections of ours are in no pool. With a budget of 0
 	 * or more that many may be had, those aside among them: the limit of all pools there, but never below what they hold now, nor

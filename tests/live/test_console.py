@@ -381,18 +381,23 @@ class Commands(Story):
         self.assertTrue(pooler.console().simple(f"KILL_CLIENT {row['id']}").errors)
 
     @on("pgweir")
-    def a_pause_that_is_cancelled_leaves_nothing_paused(self):
+    def a_pause_whose_console_cancels_or_hangs_up_leaves_nothing_paused(self):
         pooler = self.pooler(settings={"default_pool_size": 2})
-        busy, other = pooler.client(), pooler.client()
-        other.value("SELECT 1")
-        busy.begin()
         console = pooler.console()
-        console.send(query("PAUSE"))
-        wait_until("it is being paused", lambda: self.pg.backends("app") == 1)
-        console.cancel()
-        self.assertEqual("57014", console.reply().error.sqlstate)
-        self.assertEqual("served", other.value("SELECT 'served'"))
-        self.assertEqual(["COMMIT"], busy.query("COMMIT").tags)
+        for words in ("PAUSE", "PAUSE app"):
+            for gives_up in (console, pooler.console()):
+                with pooler.client() as busy, pooler.client() as other:
+                    busy.begin()
+                    other.value("SELECT 1")
+                    gives_up.send(query(words))
+                    wait_until("it is being paused", lambda: self.pg.backends("app") == 1)
+                    if gives_up is console:
+                        console.cancel()
+                        self.assertEqual("57014", console.reply().error.sqlstate)
+                    else:
+                        gives_up.close()
+                    self.assertEqual("served", other.value("SELECT 'served'"))
+                    self.assertEqual(["COMMIT"], busy.query("COMMIT").tags)
         for _ in range(2):
             self.assertEqual(["RECONNECT"], console.query("RECONNECT").tags)
             self.assertIn("databases", [row["list"] for row in console.query("SHOW LISTS").dicts()])
