@@ -24,6 +24,7 @@ struct desk {
 	bool busy;                      /* it is not answered yet */
 	bool with_core;                 /* the core holds it: it must be told when we leave */
 	bool skipping;                  /* an extended message was refused: nothing until Sync */
+	bool successor;                 /* it said SHUTDOWN TAKEN_OVER: the keeper must be told when we leave */
 };
 
 bool desk_open(struct guest *guest)
@@ -362,7 +363,19 @@ static void ask_keeper(struct guest *guest, enum command_kind kind)
 	letter->successor = command->numbers[0];
 	text_copy(letter->key, sizeof letter->key, command->key);
 	text_copy(letter->value, sizeof letter->value, command->value);
+	guest->desk->successor |= kind == COMMAND_TAKEN_OVER;
 	desk_begin_waiting(guest);
+	mailbox_post(guest->worker->house->keeper_mailbox, &letter->letter);
+}
+
+static void tell_successor_left(const struct guest *guest)
+{
+	struct letter_command *letter = calloc(1, sizeof *letter);
+
+	check(letter);
+	letter->letter.kind = LETTER_COMMAND;
+	letter->command = COMMAND_SUCCESSOR_LEFT;
+	letter->asker = guest_ref(guest);
 	mailbox_post(guest->worker->house->keeper_mailbox, &letter->letter);
 }
 
@@ -638,6 +651,8 @@ void desk_cancel(struct guest *guest)
 void desk_left(struct guest *guest)
 {
 	take_back(guest, EVENT_ASKER_LEFT);
+	if (guest->desk->successor)
+		tell_successor_left(guest);
 	free(guest->desk);
 	guest->desk = NULL;
 	atomic_fetch_sub(&guest->worker->house->desks, 1);

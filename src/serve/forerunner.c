@@ -1,7 +1,7 @@
 /* What a process does for the one that takes its place; the whole is drawn in takeover.h.
  *
  * It goes on as it is, but for its doors: clients that are in, or at the door, or accepted a moment ago, notice nothing, and when the last
- * one is gone it ends. Consoles are ended, so that who watches us with one comes to the successor. Cancel requests for our clients
+ * one is gone it ends. Until the successor serves, the doors are shut but not given away, and open again should it be gone. Consoles are ended, so that who watches us with one comes to the successor. Cancel requests for our clients
  * are brought by the successor, to a socket of our own beside the old one: the back door. */
 #include "serve/takeover.h"
 
@@ -100,7 +100,9 @@ bool forerunner_begin(struct house *house, const struct letter_command *command,
 		text_copy(problem, size, "this process can not take over from itself");
 		return false;
 	}
-	open_back_door(house);
+	/* One that was opened for a successor which never served is as good. */
+	if (!house->back_door)
+		open_back_door(house);
 	for (i = 0; i < house->listener_count; i++)
 		listener_own_file(house->listeners[i], false);
 	for (i = 0; i < house->worker_count; i++) {
@@ -113,6 +115,21 @@ bool forerunner_begin(struct house *house, const struct letter_command *command,
 		mailbox_post(house->workers[i]->mailbox, &letter->letter);
 	}
 	return true;
+}
+
+void forerunner_yield(struct house *house)
+{
+	for (uint32_t i = 0; i < house->listener_count; i++)
+		listener_close(&house->listeners[i]);
+	atomic_store(&house->taken_over, true);
+}
+
+void forerunner_stay(struct house *house)
+{
+	for (uint32_t i = 0; i < house->listener_count; i++)
+		listener_own_file(house->listeners[i], true);
+	atomic_store(&house->workers_shut, 0);
+	house_open_doors(house, true, true);
 }
 
 static void end_console(struct guest *guest)
@@ -154,8 +171,11 @@ void forerunner_visit(struct worker *worker, const struct letter_listeners *lett
 	struct house *house = worker->house;
 
 	end_consoles(worker, &letter->asker);
-	if (house->back_door && !listener_watch(house->back_door, worker->loop))
-		log_line(LOG_WARNING, "out of memory: this worker takes no cancel requests from its successor");
+	if (house->back_door && !worker->at_back_door) {
+		worker->at_back_door = listener_watch(house->back_door, worker->loop);
+		if (!worker->at_back_door)
+			log_line(LOG_WARNING, "out of memory: this worker takes no cancel requests from its successor");
+	}
 	if (atomic_fetch_add(&house->workers_shut, 1) + 1 == house->worker_count)
 		tell_keeper(house);
 }

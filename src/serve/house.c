@@ -313,8 +313,8 @@ void house_watch(struct house *house, struct loop *loop, uint64_t *watched, cons
 			continue;
 		listener_unwatch(listener, loop);
 		*watched &= ~bit;
-		/* The last one closes it, so that newcomers are refused by the kernel and not left waiting. */
-		if (atomic_fetch_sub(&house->watchers[i], 1) == 1)
+		/* The last one closes it, so that newcomers are refused by the kernel and not left waiting; but not before a successor serves. */
+		if (atomic_fetch_sub(&house->watchers[i], 1) == 1 && !letter->leaving)
 			listener_close(&house->listeners[i]);
 	}
 }

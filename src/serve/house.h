@@ -70,7 +70,7 @@ struct house {
 	struct listener *back_door;       /* see serve/takeover.h */
 	struct address forerunner;        /* its back door; family NONE: there is none. Set before the workers run */
 	atomic_uint workers_shut;         /* have shut the doors for a successor */
-	atomic_bool taken_over;           /* all have */
+	atomic_bool taken_over;           /* all have, and it serves */
 	struct place *places[HOUSE_EARS]; /* under the lock: see serve/places.h */
 	uint32_t place_count;
 	_Atomic uint64_t listen_queued; /* bytes of notifications that wait for clients: see serve/hearer_queue.c */

@@ -23,23 +23,36 @@
 #include "serve/web.h"
 #include "serve/worker.h"
 
+/* A successor takes our place.
+ *
+ *   STAYS --SHUTDOWN TAKEN_OVER--> SHUTS --all workers have--> SHUT --SHUTDOWN TAKEN_OVER--> LEAVES --the last client has left--> done
+ *     ^                                                          |
+ *     +------ the doors open again ------ its console is gone ---+
+ *
+ *  SHUTS: `successor_lost` tells that its console is gone by now. */
+enum leaving { STAYS, SHUTS, SHUT, LEAVES };
+
 struct keeper {
 	const struct serve_setup *setup;
 	struct house *house;
 	struct loop *loop;
 	struct mailbox *mailbox;
-	struct web *web; /* NULL: there is none */
-	bool quitting;   /* SIGTERM or SIGINT was heard once: the next one means now */
+	struct web *web;   /* NULL: there is none */
+	bool quitting;     /* SIGTERM or SIGINT was heard once: the next one means now */
+	bool doors_closed; /* for good, to TCP: it waits for clients to leave */
 	bool done;
 	struct takeover takeover; /* -R: the process whose place we take */
-	struct client_ref asker;  /* the successor's console, while the doors are being shut for it */
-	uint32_t successor;       /* its process id; 0: there is none */
+	enum leaving leaving;
+	bool successor_lost;
+	struct client_ref asker; /* the successor's console */
+	uint32_t successor;      /* its process id */
 };
 
 /* ---- ends ---- */
 
 static void close_doors(struct keeper *keeper)
 {
+	keeper->doors_closed = true;
 	house_open_doors(keeper->house, false, false);
 }
 
@@ -118,7 +131,7 @@ static struct letter_reply *reply_to(struct client_ref asker)
 /* False: `problem`. Else the answer comes when all doors are shut. */
 static bool begin_leaving(struct keeper *keeper, const struct letter_command *command, char *problem, size_t size)
 {
-	if (keeper->successor || keeper->quitting) {
+	if (keeper->leaving != STAYS || keeper->quitting) {
 		text_copy(problem, size, "this process is about to end already");
 		return false;
 	}
@@ -126,7 +139,26 @@ static bool begin_leaving(struct keeper *keeper, const struct letter_command *co
 		return false;
 	keeper->successor = command->successor;
 	keeper->asker = command->asker;
+	keeper->successor_lost = false;
+	keeper->leaving = SHUTS;
 	return true;
+}
+
+static bool is_successor(const struct keeper *keeper, struct client_ref asker)
+{
+	return keeper->asker.worker == asker.worker && handle_equal(keeper->asker.client, asker.client);
+}
+
+/* Nobody else serves, or ever will. */
+static void stay(struct keeper *keeper)
+{
+	keeper->leaving = STAYS;
+	log_line(LOG_WARNING,
+		"process %u is gone before it served: it does not take over, and this one accepts connections again",
+		keeper->successor);
+	forerunner_stay(keeper->house);
+	if (keeper->doors_closed)
+		close_doors(keeper);
 }
 
 static void leave(struct keeper *keeper)
@@ -136,23 +168,45 @@ static void leave(struct keeper *keeper)
 
 	if (atomic_load(&house->stopping))
 		return;
-	if (keeper->successor && forerunner_is_shut(house) && !atomic_exchange(&house->taken_over, true)) {
-		web_stop(&keeper->web); /* its port is the successor's now */
-		log_line(LOG_LOG,
-			"process %u has taken over and accepts all new connections; this one ends when its clients have left",
-			keeper->successor);
-		/* We are the one whom a supervisor hears, and from now on the successor is. */
-		supervisor_say("MAINPID=%u\nSTATUS=Taken over from process %u", keeper->successor, process_id());
-		supervisor_close();
+	if (keeper->leaving == SHUTS && forerunner_is_shut(house)) {
+		keeper->leaving = SHUT;
+		if (keeper->successor_lost) {
+			stay(keeper);
+			return;
+		}
 		reply = reply_to(keeper->asker);
 		if (house->back_door)
 			text_copy(reply->problem, sizeof reply->problem, listener_address(house->back_door)->path);
 		mailbox_post(house->workers[keeper->asker.worker]->mailbox, &reply->letter);
 	}
-	if (atomic_load(&house->taken_over) && forerunner_is_left(house) && !keeper->done) {
+	if (keeper->leaving == LEAVES && forerunner_is_left(house) && !keeper->done) {
 		log_line(LOG_LOG, "the last client has left");
 		keeper->done = true;
 	}
+}
+
+/* The successor serves. */
+static void yield(struct keeper *keeper)
+{
+	keeper->leaving = LEAVES;
+	forerunner_yield(keeper->house);
+	web_stop(&keeper->web); /* its port is the successor's now */
+	log_line(LOG_LOG,
+		"process %u has taken over and accepts all new connections; this one ends when its clients have left",
+		keeper->successor);
+	/* We are the one whom a supervisor hears, and from now on the successor is. */
+	supervisor_say("MAINPID=%u\nSTATUS=Taken over from process %u", keeper->successor, process_id());
+	supervisor_close();
+	leave(keeper);
+}
+
+static void successor_left(struct keeper *keeper, struct client_ref asker)
+{
+	if (!is_successor(keeper, asker))
+		return;
+	keeper->successor_lost = true;
+	if (keeper->leaving == SHUT)
+		stay(keeper);
 }
 
 /* ---- commands ---- */
@@ -176,12 +230,20 @@ static void take_command(struct keeper *keeper, const struct letter_command *com
 		shut_down(keeper, command->mode);
 		break;
 	case COMMAND_TAKEN_OVER:
+		if (keeper->leaving == SHUT && is_successor(keeper, command->asker)) {
+			yield(keeper);
+			break;
+		}
 		reply->ok = begin_leaving(keeper, command, reply->problem, sizeof reply->problem);
 		if (reply->ok) {
 			free(reply);
 			return;
 		}
 		break;
+	case COMMAND_SUCCESSOR_LEFT:
+		successor_left(keeper, command->asker);
+		free(reply);
+		return;
 	}
 	mailbox_post(keeper->house->workers[command->asker.worker]->mailbox, &reply->letter);
 }
@@ -230,6 +292,42 @@ static int failed(const char *error)
 	return 1;
 }
 
+static bool open_web(struct keeper *keeper, char *error, size_t error_size)
+{
+	if (!keeper->house->config->http_listen[0])
+		return true;
+	keeper->web = web_open(keeper->house, keeper->house->config, error, error_size);
+	return keeper->web != NULL;
+}
+
+/* There is no way back: what fails is told, and we go on. */
+static void complete_takeover(struct keeper *keeper)
+{
+	const struct config *config = keeper->house->config;
+	char error[512];
+
+	takeover_complete(&keeper->takeover, keeper->house);
+	if (config->pidfile && config->pidfile[0] && !pidfile_take_over(config->pidfile, error, sizeof error))
+		log_line(LOG_ERROR, "%s", error);
+	if (!open_web(keeper, error, sizeof error)) {
+		log_line(LOG_ERROR, "%s; going on without it", error);
+	} else if (keeper->web && !web_start(keeper->web)) {
+		log_line(LOG_ERROR, "could not start a thread: %s; going on without http_listen", strerror(errno));
+		web_stop(&keeper->web);
+	}
+	log_line(LOG_LOG, "took over; the process before this one ends when its clients have left");
+}
+
+/* A forerunner first: until it has heard it, a supervisor hears only that one. */
+static void tell_that_we_serve(struct keeper *keeper, uint32_t workers)
+{
+	if (keeper->takeover.line)
+		complete_takeover(keeper);
+	supervisor_open(keeper->setup->notify_socket);
+	supervisor_say("READY=1\nSTATUS=Serving with %u workers\nMAINPID=%u", workers, process_id());
+	process_daemon_says(NULL);
+}
+
 static int run(struct keeper *keeper, uint32_t workers)
 {
 	struct house *house = keeper->house;
@@ -254,7 +352,7 @@ static int run(struct keeper *keeper, uint32_t workers)
 		keeper->done = true;
 	}
 	if (!keeper->done)
-		process_daemon_says(NULL);
+		tell_that_we_serve(keeper, workers);
 	while (!keeper->done)
 		keeper_turn(keeper);
 	web_stop(&keeper->web);
@@ -302,28 +400,6 @@ static bool prepare_process(struct keeper *keeper, const struct config *config, 
 		pidfile_write(config->pidfile, error, error_size);
 }
 
-/* From here on there is no way back: what fails is told, and we go on. */
-static bool finish_takeover(struct keeper *keeper, char *error, size_t error_size)
-{
-	const struct config *config = keeper->house->config;
-
-	if (!takeover_finish(&keeper->takeover, keeper->house, error, error_size))
-		return false;
-	if (config->pidfile && config->pidfile[0] && !pidfile_take_over(config->pidfile, error, error_size))
-		log_line(LOG_ERROR, "%s", error);
-	return true;
-}
-
-static bool open_web(struct keeper *keeper, bool optional, char *error, size_t error_size)
-{
-	if (!keeper->house->config->http_listen[0])
-		return true;
-	keeper->web = web_open(keeper->house, keeper->house->config, error, error_size);
-	if (!keeper->web && optional)
-		log_line(LOG_ERROR, "%s; going on without it", error);
-	return keeper->web || optional;
-}
-
 /* Everything through which anybody reaches us. */
 static bool open_all(struct keeper *keeper, char *error, size_t error_size)
 {
@@ -334,9 +410,9 @@ static bool open_all(struct keeper *keeper, char *error, size_t error_size)
 	if (sockets > 0 ? !listening_inherit(house, sockets, house->config, error, error_size)
 			: !listening_begin(house, &keeper->takeover, house->config, error, error_size))
 		return false;
-	if (taking_over && !finish_takeover(keeper, error, error_size))
+	if (taking_over && !takeover_finish(&keeper->takeover, house, error, error_size))
 		return false;
-	return open_web(keeper, taking_over, error, error_size);
+	return taking_over || open_web(keeper, error, error_size); /* or else its port is the forerunner's still */
 }
 
 /* Before anything is made: the log, the pid file and the socket's file are that user's, who opens the log anew at RELOAD, and to whom alone a
@@ -378,8 +454,6 @@ static int keep(struct keeper *keeper, const struct house_setup *house)
 	int status;
 
 	log_start(keeper->house->config, keeper->house->secrets, house->workers, house->descriptor_limit);
-	supervisor_open(keeper->setup->notify_socket);
-	supervisor_say("READY=1\nSTATUS=Serving with %u workers\nMAINPID=%u", house->workers, process_id());
 	status = run(keeper, house->workers);
 	supervisor_close();
 	return status;

@@ -72,7 +72,13 @@ struct letter_census {
 	struct behind behind;
 };
 
-enum command_kind { COMMAND_RELOAD, COMMAND_SET, COMMAND_SHUTDOWN, COMMAND_TAKEN_OVER };
+enum command_kind {
+	COMMAND_RELOAD,
+	COMMAND_SET,
+	COMMAND_SHUTDOWN,
+	COMMAND_TAKEN_OVER,
+	COMMAND_SUCCESSOR_LEFT /* nobody waits for an answer: a console that said TAKEN_OVER has ended */
+};
 
 struct letter_command {
 	struct letter letter;
@@ -100,7 +106,7 @@ struct letter_listeners {
 	struct letter letter;
 	bool watch; /* false: stop accepting on TCP (and on unix sockets too when `all`) */
 	bool all;
-	bool leaving; /* because of a successor: see serve/takeover.h */
+	bool leaving; /* because of a successor: see serve/takeover.h. They stay open, for it may die */
 	struct client_ref asker;
 };
 

@@ -172,17 +172,39 @@ struct listener *takeover_listener(struct takeover *t, const struct address *at)
 	return NULL;
 }
 
-bool takeover_finish(struct takeover *t, struct house *house, char *error, size_t error_size)
+static bool say_taken_over(struct takeover *t, struct answer *answer, char *error, size_t size)
 {
-	char command[64], why[300], where[ADDRESS_TEXT];
-	struct answer answer;
-	uint32_t i;
+	char command[64];
 
 	text_format(command, sizeof command, "SHUTDOWN TAKEN_OVER %u", process_id());
-	if (!query(t->line, command, &answer, why, sizeof why)) {
+	return query(t->line, command, answer, error, size);
+}
+
+bool takeover_finish(struct takeover *t, struct house *house, char *error, size_t error_size)
+{
+	char why[300];
+	struct answer answer;
+
+	if (!say_taken_over(t, &answer, why, sizeof why)) {
 		text_format(error, error_size, "the process that runs does not make room: %s", why);
 		return false;
 	}
+	if (answer.first[0]) {
+		house->forerunner.family = ADDRESS_UNIX;
+		text_copy(house->forerunner.path, sizeof house->forerunner.path, answer.first);
+	}
+	return true;
+}
+
+void takeover_complete(struct takeover *t, struct house *house)
+{
+	char why[300], where[ADDRESS_TEXT];
+	struct answer answer;
+	uint32_t i;
+
+	/* It may have ended meanwhile; its place is ours all the same. */
+	if (!say_taken_over(t, &answer, why, sizeof why))
+		log_line(LOG_ERROR, "the process before this one does not hear that this one serves: %s", why);
 	for (i = 0; i < house->listener_count; i++)
 		listener_own_file(house->listeners[i], true);
 	for (i = 0; i < t->count; i++) {
@@ -190,13 +212,7 @@ bool takeover_finish(struct takeover *t, struct house *house, char *error, size_
 			address_text(listener_address(t->listeners[i]), where));
 		listener_own_file(t->listeners[i], true);
 	}
-	if (answer.first[0]) {
-		house->forerunner.family = ADDRESS_UNIX;
-		text_copy(house->forerunner.path, sizeof house->forerunner.path, answer.first);
-	}
-	log_line(LOG_LOG, "took over; the process before this one ends when its clients have left");
 	takeover_fini(t);
-	return true;
 }
 
 void takeover_fini(struct takeover *t)

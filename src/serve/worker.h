@@ -294,7 +294,7 @@ struct worker {
 	struct letter_cancel *cancels; /* read, and not granted yet: see worker.c */
 	uint64_t turn;
 	uint64_t watched; /* the house's listeners that come in this worker's loop, a bit each */
-	bool stop, doors_shut;
+	bool stop, doors_shut, at_back_door;
 	struct suspension suspension;
 	uint32_t suspensions_over; /* the number of the last that ended */
 	atomic_uint client_count;

@@ -18,6 +18,27 @@ from wire import Client, query
 FDS = ("fd task user database addr port cancel link client_encoding std_strings datestyle timezone password"
        " scram_client_key scram_server_key").split()
 
+# A console over the socket sys.argv[1] as the user sys.argv[2], that keeps the descriptors that come with an answer in `fds`.
+BY_HAND = """
+import array, socket, struct, sys
+s, fds = socket.socket(socket.AF_UNIX), array.array('i')
+s.settimeout(60)
+s.connect(sys.argv[1])
+def ask(message):
+    s.sendall(message)
+    got = b''
+    while not got.endswith(b'Z\\0\\0\\0\\5I'):
+        more, control, *_ = s.recvmsg(4096, 1024)
+        if not more: sys.exit('it hung up')
+        got += more
+        for level, kind, data in control: fds.frombytes(data)
+def command(words):
+    ask(b'Q' + struct.pack('!i', len(words) + 5) + words.encode() + b'\\0')
+body = struct.pack('!i', 3 << 16) + b'user\\0%s\\0database\\0pgbouncer\\0\\0' % sys.argv[2].encode()
+ask(struct.pack('!i', len(body) + 4) + body)
+command('SHOW FDS')
+"""
+
 
 class Successor:
     """A process that takes the place of `pooler`'s, with the same files; `stop` ends what is left of both."""
@@ -43,7 +64,7 @@ class Story_of_two(Story):
         says = f"process {successor.pid} has taken over"
         wait_until("it takes over", lambda: says in pooler.log() or successor.poll() is not None, timeout=20)
         self.assertIsNone(successor.poll(), pooler.log()[-2000:])
-        wait_until("it is up", lambda: f"[{successor.pid}] LOG process up" in pooler.log(), timeout=20)
+        wait_until("it has all that it takes", lambda: f"[{successor.pid}] LOG took over" in pooler.log(), timeout=20)
         return forerunner
 
     def _end(self, process):
@@ -277,6 +298,39 @@ class Taken_over(Story_of_two):
             with Client(where) as another:
                 self.assertEqual("1", another.value("SELECT 1"))
 
+    def a_successor_that_dies_before_it_serves_leaves_the_forerunner_in_its_place(self):
+        """All that a successor does up to that moment, by hand: its doors are ours then, and it accepts nobody."""
+        pooler = self.pooler(settings={"pidfile": "pid"})
+        inside = pooler.client()
+        for _ in range(2):
+            successor = subprocess.Popen(
+                ["python3", "-c", BY_HAND + "import os\ncommand(f'SHUTDOWN TAKEN_OVER {os.getpid()}')\nprint('shut', flush=True)\ninput()",
+                 pooler.socket_path, "pgbouncer"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, **user_options())
+            self.addCleanup(self._end, successor)
+            self.assertEqual(b"shut\n", successor.stdout.readline())
+            # Every worker has shut its doors, so these wait in the kernel's queue.
+            newcomers = [Client(where, login=False) for where in (pooler.address, pooler.socket_path)]
+            self.assertEqual("1", inside.value("SELECT 1"))
+            successor.kill()
+            for newcomer in newcomers:
+                newcomer.login("app", "app")
+                self.assertEqual("2", newcomer.value("SELECT 2"))
+                newcomer.close()
+            self._end(successor)
+            successor.stdin.close()
+            successor.stdout.close()
+            self.assertIn("active", [row["key"] for row in pooler.show("STATE")])
+            self.assertEqual(str(pooler.pid), (pooler.folder / "pid").read_text().strip())
+        # And then one that lives.
+        forerunner = self._taken_over(pooler)
+        inside.send(query("SELECT pg_sleep(600)"))
+        wait_until("it sleeps", lambda: self.pg.value("SELECT count(*) FROM pg_stat_activity WHERE query ~ '^SELECT pg_sleep'") == "1")
+        inside.cancel()
+        self.assertEqual("57014", inside.reply().error.sqlstate)
+        inside.close()
+        self._ends(forerunner)
+        self.assertEqual([f".s.PGSQL.{pooler.port}"], [name for name in os.listdir(pooler.folder) if name.startswith(".s.")])
+
     def a_daemon_takes_over_and_the_command_comes_back(self):
         pooler = self.pooler(called="pgbouncer", settings={"pidfile": "pid", "logfile": "daemon.log"})
         client, pid_file = pooler.client(), pooler.folder / "pid"
@@ -358,19 +412,7 @@ class Descriptors(Story):
 
     def come_with_the_rows_to_the_user_that_runs_us_and_to_nobody_else(self):
         pooler = self.pooler()
-        ask = ("import array, socket, struct, sys\n"
-               "s = socket.socket(socket.AF_UNIX); s.settimeout(30); s.connect(sys.argv[1])\n"
-               "body = struct.pack('!i', 3 << 16) + b'user\\0%s\\0database\\0pgbouncer\\0\\0' % sys.argv[2].encode()\n"
-               "s.sendall(struct.pack('!i', len(body) + 4) + body)\n"
-               "got = b''\n"
-               "while not got.endswith(b'Z\\0\\0\\0\\5I'): got += s.recv(4096)\n"
-               "s.sendall(b'Q' + struct.pack('!i', 13) + b'SHOW FDS\\0')\n"
-               "got, fds = b'', array.array('i')\n"
-               "while not got.endswith(b'Z\\0\\0\\0\\5I'):\n"
-               "    more, control, *_ = s.recvmsg(4096, 1024)\n"
-               "    got += more\n"
-               "    for level, kind, data in control: fds.frombytes(data)\n"
-               "print(len([1 for fd in fds if socket.socket(fileno=fd).getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)]))\n")
+        ask = BY_HAND + "print(len([1 for fd in fds if socket.socket(fileno=fd).getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)]))"
 
         def count(name, **who):
             done = subprocess.run(["python3", "-c", ask, pooler.socket_path, name], stdout=subprocess.PIPE, timeout=60, check=True, **who)
