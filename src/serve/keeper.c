@@ -90,15 +90,15 @@ static void take_signal(struct keeper *keeper, int number)
 		(void)reload(keeper->setup, keeper->house, error, sizeof error);
 		break;
 	case SIGTERM:
-		log_line(LOG_LOG, "got SIGTERM, shutting down, waiting for all clients to disconnect");
+		log_ending(keeper->house->config, number, keeper->quitting);
 		shut_down(keeper, SHUTDOWN_CLIENTS);
 		break;
 	case SIGINT:
-		log_line(LOG_LOG, "got SIGINT, shutting down, waiting for all server connections to be released");
+		log_ending(keeper->house->config, number, keeper->quitting);
 		shut_down(keeper, SHUTDOWN_SERVERS);
 		break;
 	case SIGQUIT:
-		log_line(LOG_LOG, "got SIGQUIT, fast exit");
+		log_ending(keeper->house->config, number, keeper->quitting);
 		shut_down(keeper, SHUTDOWN_NOW);
 		break;
 	case SIGUSR1:
@@ -248,6 +248,13 @@ static void take_command(struct keeper *keeper, const struct letter_command *com
 	mailbox_post(keeper->house->workers[command->asker.worker]->mailbox, &reply->letter);
 }
 
+static void nobody_is_left(struct keeper *keeper)
+{
+	if (!keeper->done)
+		log_nobody_left(keeper->house->config, keeper->doors_closed);
+	keeper->done = true;
+}
+
 static void read_mail(struct keeper *keeper)
 {
 	struct letter *letter;
@@ -256,7 +263,7 @@ static void read_mail(struct keeper *keeper)
 		if (letter->kind == LETTER_COMMAND)
 			take_command(keeper, (const struct letter_command *)(void *)letter);
 		else if (letter->kind == LETTER_STOP)
-			keeper->done = true;
+			nobody_is_left(keeper);
 		else if (letter->kind == LETTER_LEAVING)
 			leave(keeper);
 		if (letter->kind == LETTER_SURVEY)

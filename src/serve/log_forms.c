@@ -1,6 +1,7 @@
 /* The forms of the log's lines that differ with the name we were called by. */
 #include "serve/log_forms.h"
 
+#include <signal.h>
 #include <string.h>
 
 #include "base/text.h"
@@ -44,6 +45,7 @@ static const struct {
 } reasons[] = {
 	{ "database killed", "database removed" },
 	{ "reconnect", "obsolete connection" },
+	{ "the process ends when its servers are free", "pause mode" },
 	{ "nobody is in its database, which may be dropped", "obsolete connection" },
 	{ "more servers than the limits allow", "too many servers in the pool" },
 	{ "evicted for another pool", "evicted" },
@@ -116,6 +118,31 @@ void log_start(const struct config *config, const struct secrets *secrets, uint3
 	log_line(LOG_LOG, "process up: %spgweir %s, workers: %u, descriptors: %llu, max_client_conn: %d (%s)",
 		bouncer ? "PgBouncer 1.25.2, " : "", PGWEIR_VERSION, workers, (unsigned long long)descriptors,
 		config->max_client_conn, config->client_limit_counts == LIMIT_ALL ? "all clients" : "busy clients");
+}
+
+void log_ending(const struct config *config, int number, bool again)
+{
+	bool bouncer = config->manner == MANNER_PGBOUNCER;
+	const char *name = number == SIGTERM ? "SIGTERM" : number == SIGINT ? "SIGINT" : "SIGQUIT";
+
+	if (number == SIGQUIT)
+		log_line(LOG_LOG, "got SIGQUIT, fast exit");
+	else if (again)
+		log_line(LOG_LOG, "got %s while shutting down, fast exit", name);
+	else if (number == SIGTERM)
+		log_line(LOG_LOG, "got SIGTERM, shutting down, waiting for all clients %s",
+			bouncer ? "disconnect" : "to disconnect");
+	else
+		log_line(LOG_LOG, "got SIGINT, shutting down, waiting for all %s connections to be released",
+			bouncer ? "servers" : "server");
+}
+
+void log_nobody_left(const struct config *config, bool clients)
+{
+	if (config->manner == MANNER_PGBOUNCER)
+		log_line(LOG_LOG, "%s connections dropped, exiting", clients ? "client" : "server");
+	else
+		log_line(LOG_LOG, "nobody is waited for any more: ending");
 }
 
 char *log_command(const char *command, const char *argument, char out[COMMAND_TEXT])

@@ -32,6 +32,12 @@ const char *log_dial_reason(const struct config *, const char *sqlstate, const c
 #define COMMAND_TEXT 160
 char *log_command(const char *command, const char *argument, char out[COMMAND_TEXT]);
 
+/* A signal that ends the process; `again`: it had begun to end, and hurries now. */
+void log_ending(const struct config *, int number, bool again);
+
+/* Nobody for whom it waited is left: clients, or those who hold a server. */
+void log_nobody_left(const struct config *, bool clients);
+
 /* We are up; users are those of `secrets` (may be NULL). */
 void log_start(const struct config *, const struct secrets *, uint32_t workers, uint64_t descriptors);
 

@@ -77,7 +77,7 @@ static const char *close_text(enum close_reason reason)
 		[CLOSE_VACATED] = "nobody is in its database, which may be dropped",
 		[CLOSE_UNFIT] = "it is not what target_session_attrs or its host's name asks for any more",
 		[CLOSE_SHRINK] = "more servers than the limits allow",
-		[CLOSE_SHUTDOWN] = "shutting down",
+		[CLOSE_SHUTDOWN] = "the process ends when its servers are free",
 	};
 
 	return reasons[reason];

@@ -76,6 +76,32 @@ class Log(Story):
         self._says(pooler, "LOG", r"kernel file descriptor limit: \d+ \(hard: \d+\); max_client_conn: 1000, max expected fd use: \d+")
         self._says(pooler, "LOG", r"process up: PgBouncer 1\.\d+\.\d+, .*")
 
+    def the_end_is_told_of(self):
+        pooler = self.pooler(called="pgbouncer", settings={"default_pool_size": 1})
+        with pooler.client() as client:
+            client.begin()
+            pooler.process.send_signal(signal.SIGINT)
+            self._says(pooler, "LOG", "got SIGINT, shutting down(, waiting for all servers connections to be released)?")
+            client.query("COMMIT")
+            self._says(pooler, "LOG", rf"S-0x[0-9a-f]+: app/app@127\.0\.0\.1:{self.pg.port} closing because: pause mode \(age=\d+s\)")
+            self._says(pooler, "LOG", "server connections dropped, exiting")
+            self.assertEqual(0, pooler.wait())
+
+    @on("pgweir", why="SIGTERM waits since 1.23")
+    def the_end_that_waits_for_clients_is_told_of(self):
+        for again in (False, True):
+            pooler = self.pooler(called="pgbouncer")
+            client = pooler.client()
+            pooler.process.send_signal(signal.SIGTERM)
+            self._says(pooler, "LOG", "got SIGTERM, shutting down, waiting for all clients disconnect")
+            if again:
+                pooler.process.send_signal(signal.SIGTERM)
+                self._says(pooler, "LOG", "got SIGTERM while shutting down, fast exit")
+            else:
+                client.close()
+                self._says(pooler, "LOG", "client connections dropped, exiting")
+            self.assertEqual(0, pooler.wait())
+
     @on("pgweir")
     def the_number_of_a_line_is_that_of_show(self):
         pooler = self.pooler(called="pgbouncer")
