@@ -79,6 +79,14 @@ class Numbers(Story):
         self.client.query("ROLLBACK")
         self.refused(self.client.ask(*asked, SYNC), self.client.simple("COPY (SELECT currval('a')) TO STDOUT"))
 
+    def a_failed_transaction_goes_on_where_several_that_do_not_end_it_ask(self):
+        self.other.query("SELECT nextval('a')")
+        self.client.query("BEGIN")
+        self.assertEqual("22012", self.client.simple("SELECT 1/0").error.sqlstate)
+        self.assertEqual("25P02", self.client.simple("SELECT 1; SELECT currval('a')").error.sqlstate)
+        self.client.query("ROLLBACK")
+        self.refused(self.client.simple("SELECT currval('a')"))
+
     def one_in_the_message_that_ends_a_failed_transaction_is_not_either(self):
         """It is not even asked for."""
         self.other.query("SELECT nextval('a')")
