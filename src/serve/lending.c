@@ -48,7 +48,7 @@ bool channel_runs_own(const struct channel *channel)
 	const struct track *track = &channel->track;
 	const struct track_entry *head = track->count > 0 ? &track->ring[track->head] : NULL;
 
-	return head && head->kind == TRACK_QUERY && (head->flags & TRACK_OURS);
+	return head && (head->flags & TRACK_OURS) && (head->kind == TRACK_QUERY || head->kind == TRACK_BEGIN);
 }
 
 /* ---- leases ---- */

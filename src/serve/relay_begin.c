@@ -6,7 +6,12 @@
  *                     begun, waiting --cancel--> failed --any statement--> lent: a transaction that has failed, then the statement
  *
  * Only the plain words, alone in a Query or in a whole batch of the extended protocol (Parse, Bind, Describe, Execute, Sync), as drivers
- * send them. With options, with something else in the same message, or towards a standby it goes at once. */
+ * send them. With options, with something else in the same message, or towards a standby it goes at once.
+ *
+ * A BEGIN of ours may fail (a statement_timeout of the client's, somebody's pg_cancel_backend), and what was sent behind it must not run by itself
+ * then, and commit. So it is sent by the extended protocol, with no Sync: after an error PostgreSQL reads nothing more up to the next Sync, no
+ * Query either, and what the client sends behind its first Sync or Query waits for BEGIN's answer (remains_hold). A Flush brings that, since a
+ * cancel waits for it too. */
 #include <stdlib.h>
 
 #include "base/text.h"
@@ -214,6 +219,23 @@ size_t relay_put_off(struct guest *guest, struct span in)
 	return batch.length;
 }
 
+/* Unnamed, and its portal goes again: nothing of it is left to be seen. */
+static const char begin_messages[] = "P\0\0\0\15"
+				     "\0"
+				     "BEGIN\0"
+				     "\0\0"
+				     "B\0\0\0\14"
+				     "\0\0"
+				     "\0\0"
+				     "\0\0"
+				     "\0\0"
+				     "E\0\0\0\11"
+				     "\0"
+				     "\0\0\0\0"
+				     "C\0\0\0\6"
+				     "P\0"
+				     "H\0\0\0\4";
+
 bool relay_begin(struct channel *channel)
 {
 	enum begun begun = channel->guest->begun;
@@ -222,7 +244,11 @@ bool relay_begin(struct channel *channel)
 	channel->failing = begun == BEGUN_FAILED;
 	if (begun == BEGUN_NOT)
 		return true;
+	if (!track_push(&channel->track, TRACK_BEGIN, TRACK_OURS, TAG_BEGIN))
+		return false;
+	outbox_copy(&channel->worker->to_server, begin_messages, sizeof begin_messages - 1);
+	channel->batch++;
+	channel->unnamed = PREPARED_NONE;
 	/* There is no such savepoint; so it has failed, as it had for the client. */
-	return channel_ask(
-		channel, span_text(begun == BEGUN_WELL ? "BEGIN" : "BEGIN;ROLLBACK TO SAVEPOINT pgweir"), TAG_BEGIN);
+	return begun == BEGUN_WELL || channel_ask(channel, span_text("ROLLBACK TO SAVEPOINT pgweir"), TAG_BEGIN);
 }

@@ -202,7 +202,7 @@ static void take_own(struct channel *channel, uint32_t tag)
 		remains_corrected(channel);
 		break;
 	case TAG_BEGIN:
-		/* One that has failed was meant to. */
+		/* What stands behind BEGIN, and was meant to fail. */
 		channel->setup_failed = channel->failing = false;
 		if (channel->guest && channel->track.status == 'I')
 			channel_break(channel, "BEGIN began nothing");
@@ -304,6 +304,16 @@ static enum step take_ready(struct channel *channel, struct span body, const str
 	return step;
 }
 
+/* A transaction could not be begun, and its client believes in it. The server reads nothing of what was sent behind that. */
+static enum step begin_failed(struct channel *channel)
+{
+	channel->broken = true;
+	guest_complain(channel->guest, channel->sqlstate, channel->problem,
+		"It is BEGIN that failed, which went with the first statement of its transaction. Nothing of that has run.",
+		NULL);
+	return STEP_STOP;
+}
+
 /* One message of the server. `whole` is all of it when wants_whole said so, else what is here. */
 static enum step take_reply(struct channel *channel, struct span whole, struct frame frame)
 {
@@ -340,13 +350,20 @@ static enum step take_reply(struct channel *channel, struct span whole, struct f
 	case 'E':
 		/* A statement of the client's that we sent again failed: what it asked for behind that is skipped, and the
 		 * error is its answer. */
-		if (ours && channel->guest && reply.entry.kind != TRACK_QUERY && !channel->learning)
+		if (ours && channel->guest && reply.entry.kind != TRACK_QUERY && reply.entry.kind != TRACK_BEGIN &&
+			!channel->learning)
 			channel->forward = true;
 		step = relay_error(channel, whole, whole.length == FRAME_HEADER + (size_t)frame.body, &reply);
+		if (channel->guest && reply.owed && reply.entry.kind == TRACK_BEGIN)
+			return begin_failed(channel);
 		break;
 	case '1':
 		if (reply.entry.tag == TAG_UNNAMED && (reply.entry.flags & TRACK_NAMES) && channel->guest)
 			pending_complete(channel->guest);
+		break;
+	case '3':
+		if (reply.entry.kind == TRACK_BEGIN)
+			remains_let_go(channel);
 		break;
 	case 'C':
 		step = take_complete(channel, &frame, body, &reply.entry, ours);
@@ -454,6 +471,8 @@ size_t relay_server(struct channel *channel, struct span in)
 	}
 	if (ready)
 		channel_settle(channel);
+	else if (channel->cancel_wanted)
+		channel_cancel_due(channel); /* BEGIN is answered, and no ReadyForQuery tells of it */
 	guest_go_on(channel->guest);
 	return length - in.length;
 }

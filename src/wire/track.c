@@ -62,6 +62,7 @@ static const struct {
 	[TRACK_CLOSE] = { "", "3" },
 	[TRACK_SYNC] = { "", "" },
 	[TRACK_COPY_END] = { "", "" },
+	[TRACK_BEGIN] = { "12C", "3" },
 };
 
 /* The lists are short, and the likely ones come first. */
@@ -162,7 +163,7 @@ bool track_push(struct track *t, enum track_kind kind, unsigned flags, uint32_t 
 {
 	struct track_entry entry = { .kind = (uint8_t)kind, .flags = (uint8_t)flags, .tag = tag };
 
-	check(kind <= TRACK_COPY_END);
+	check(kind <= TRACK_BEGIN);
 	check((flags & ~(unsigned)(TRACK_OURS | TRACK_FAKE | TRACK_AGAIN | TRACK_NAMES)) == 0);
 	check(!(flags & TRACK_FAKE) || kind == TRACK_PARSE || kind == TRACK_CLOSE);
 	if (kind == TRACK_COPY_END && t->count == 0)
@@ -179,7 +180,7 @@ bool track_push(struct track *t, enum track_kind kind, unsigned flags, uint32_t 
 	t->count++;
 	if (ends_batch(kind))
 		t->open = false;
-	else if (kind != TRACK_COPY_END)
+	else if (kind != TRACK_COPY_END && kind != TRACK_BEGIN)
 		t->open = true;
 	t->skipping = false;
 	return true;
@@ -384,6 +385,8 @@ struct track_reply track_take(struct track *t, char type, char status)
 	if (one_of(type, "CIV"))
 		head->flags |= ANSWERED;
 	if (last) {
+		if (head->kind == TRACK_BEGIN)
+			t->status = 'T';
 		pop(t);
 		settle(t);
 		reply.finished = true;
@@ -413,6 +416,14 @@ bool track_dropped(struct track *t, struct track_entry *out)
 bool track_idle(const struct track *t)
 {
 	return track_quiet(t) && t->status == 'I';
+}
+
+bool track_begins(const struct track *t)
+{
+	for (uint32_t i = 0; i < t->count && (at(t, i)->flags & TRACK_OURS); i++)
+		if (at(t, i)->kind == TRACK_BEGIN)
+			return true;
+	return false;
 }
 
 uint32_t track_readies(const struct track *t)

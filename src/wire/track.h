@@ -10,7 +10,8 @@
  * The rules are those of PostgreSQL (tcop/postgres.c, commands/copyfromparse.c as facts, not code):
  *  - Query is answered by anything up to ReadyForQuery; FunctionCall likewise.
  *  - Parse '1', Bind '2', Close '3', Describe 't'? then 'T' or 'n', Execute 'D'* then one of 'C' 's' 'I'; Sync 'Z'.
- *  - After an error in an extended message everything up to the next Sync is skipped unanswered, also a Query.
+ *  - After an error in an extended message everything up to the next Sync is skipped unanswered, also a Query. So nothing runs behind a
+ *    BEGIN that fails.
  *  - During COPY IN ('G') a Sync or Flush is read and ignored until CopyDone or CopyFail.
  *  - 'N' 'A' 'S' may come at any time, also with nothing owed.
  *
@@ -27,7 +28,8 @@ enum track_kind {
 	TRACK_EXECUTE,
 	TRACK_CLOSE,
 	TRACK_SYNC,
-	TRACK_COPY_END /* the client's CopyDone or CopyFail: owes nothing, marks a place */
+	TRACK_COPY_END, /* the client's CopyDone or CopyFail: owes nothing, marks a place */
+	TRACK_BEGIN /* Parse, Bind, Execute of BEGIN, Close of its portal, and no Sync of its own: it opens no batch, and `status` is 'T' behind it */
 };
 
 enum track_flag {
@@ -91,6 +93,9 @@ bool track_dropped(struct track *, struct track_entry *out);
 /* Nothing is owed, no Sync is awaited (every extended message was followed by one, or by a Query), and the last word was
  * ReadyForQuery 'I'. Whether the server may be lent depends on `suspect` too. */
 bool track_idle(const struct track *);
+
+/* A TRACK_BEGIN is not answered yet. It comes before all that is the client's. */
+bool track_begins(const struct track *);
 
 /* How many ReadyForQuery the client is still owed for what it sent so far. */
 uint32_t track_readies(const struct track *);

@@ -12,12 +12,12 @@
 
 /* Conversations in a small language, one word per step:
  *
- *   +P        sent to the server: P B E C(lose) S Q F, Ds Dp (Describe statement, portal), c (CopyDone, CopyFail);
+ *   +P        sent to the server: P B E C(lose) S Q F, Ds Dp (Describe statement, portal), c (CopyDone, CopyFail), b (BEGIN);
  *             then 'o' when it is ours, 'f' when it is a fake
  *   -1.       came from the server; a status follows Z. Then what is expected: '.' it finishes its entry,
  *             '!' it is kept, '?' it is a breach. Without those it is forwarded and finishes nothing
  *   =P        a fake whose turn came           ~B        an entry that was dropped
- *   idle quiet busy suspect sound skipping     what must hold now (quiet: and not idle; busy: not quiet)
+ *   idle quiet busy suspect sound skipping begins     what must hold now (quiet: and not idle; busy: not quiet)
  *
  * Fakes and drops that are not named are failures. */
 
@@ -43,6 +43,7 @@ static const struct {
 	{ "Q", TRACK_QUERY },
 	{ "F", TRACK_FUNCTION },
 	{ "c", TRACK_COPY_END },
+	{ "b", TRACK_BEGIN },
 };
 
 /* The kind a word begins with; *word is left behind it. */
@@ -113,6 +114,8 @@ static void expect_state(const struct track *t, const char *word)
 		holds = track_copies(t);
 	else if (strcmp(word, "copied") == 0)
 		holds = t->copy_in && !track_copies(t);
+	else if (strcmp(word, "begins") == 0)
+		holds = track_begins(t);
 	else if (strcmp(word, "skipping") == 0)
 		holds = t->skipping;
 	else
@@ -441,6 +444,18 @@ static void an_error_that_nothing_asked_for_is_the_servers_end(void **state)
 	PLAY("+S -E -E -ZI. idle");
 }
 
+static void a_begin_of_ours_is_no_batch_and_nothing_runs_behind_one_that_fails(void **state)
+{
+	(void)state;
+	PLAY("+bo busy begins -1! -2! -C! -3!. quiet"); /* no Sync is awaited, and a transaction is open */
+	PLAY("+Qo +bo +Q begins -C! -ZI!. begins -1! -2! -C! -3!. busy -C -ZT. quiet");
+	PLAY("+bo +P +B +E +S -1! -2! -C! -3!. -1. -2. -C. -ZT. quiet");
+	PLAY("+bo +Q +Q -E!. ~Q ~Q skipping +Q ~Q");
+	PLAY("+bo +P +S +Q -1! -E!. ~P -ZI. -C -ZI. idle"); /* what comes behind the Sync would run */
+	PLAY("+bo -C! -3!. -1?");
+	PLAY("+bo -ZT?");
+}
+
 static jmp_buf out;
 
 static void leave(const char *report)
@@ -596,6 +611,7 @@ int main(void)
 		cmocka_unit_test(an_answer_to_another_question_is_a_breach),
 		cmocka_unit_test(a_server_off_by_one_is_found_before_its_rows_are_used),
 		cmocka_unit_test(an_error_that_nothing_asked_for_is_the_servers_end),
+		cmocka_unit_test(a_begin_of_ours_is_no_batch_and_nothing_runs_behind_one_that_fails),
 		cmocka_unit_test(lending_a_server_that_is_not_free_is_caught),
 		cmocka_unit_test(tags_come_back_with_their_entries),
 		cmocka_unit_test(drops_may_be_collected_late),

@@ -1,7 +1,7 @@
 """What the pooler asks a server for itself: its answer comes in portions, it fails, or a cancel comes while it runs."""
 from between import Between
 from harness import Story, helper, wait_until
-from wire import Client, cancel_request, query
+from wire import COPY_DONE, SYNC, Client, bind, cancel_request, copy_data, execute, parse, query
 
 CANCEL = cancel_request(0, b"")[4:8]
 
@@ -23,6 +23,16 @@ class Between_story(Story):
         """The only worker tells what it shows when it has read what was there."""
         for _ in range(2):
             self.proxy.show("SERVERS")
+
+    @helper
+    def fails_while_it_waits(self, client):
+        """In a transaction that no server has seen."""
+        self.other.query("BEGIN; SELECT 1")
+        client.send(query("SELECT 1"))
+        wait_until("it waits", lambda: int(self.proxy.pool()["cl_waiting"]) == 1)
+        client.cancel()
+        self.assertEqual("57014", client.reply().error.sqlstate)
+        self.other.query("COMMIT")
 
     @helper
     def asker(self):
@@ -75,6 +85,31 @@ class Between_us(Between_story):
         self.assertEqual(("57014", "E"), (reply.error.sqlstate, reply.status))
         self.client.query("ROLLBACK")
         self.assertEqual("1", self.other.value("SELECT 1"))
+
+    def what_stands_behind_a_begin_that_fails_does_not_run(self):
+        admin = self.pg.admin("app")
+        admin.query("CREATE TABLE behind (n int); GRANT ALL ON behind TO PUBLIC")
+        self.addCleanup(admin.query, "DROP TABLE behind")
+        writes, copies = "INSERT INTO behind VALUES (1)", "COPY behind FROM STDIN"
+        written = parse("", writes) + bind("", "") + execute()
+        for name, messages in {"a query": [query(writes)], "several": [query(f"{writes}; {writes}")], "one of them commits": [query(f"COMMIT; {writes}")],
+                               "a pipeline of queries": [query(writes), query("COMMIT"), query(writes)], "a batch": [written, SYNC],
+                               "batches": [written, SYNC, written, SYNC, query(writes)], "a batch and a query": [written, query(writes), SYNC, query(writes)],
+                               "a query and a batch": [query("SELECT 1"), SYNC, written, SYNC], "a copy": [query(copies), copy_data(b"1\n"), COPY_DONE, query(writes)]}.items():
+            for cancelled in (False, True):
+                with self.subTest(name, cancelled=cancelled), self.proxy.client() as client:
+                    self.between.let_all_through()
+                    client.query("BEGIN")
+                    if cancelled:
+                        self.fails_while_it_waits(client)
+                    self.between.garble(b"BEGIN", b"BEGIX")
+                    client.send(*messages)
+                    error = client.read_to(b"EZ").error
+                    client.expect_closed()
+                    self.between.let_all_through()
+                    self.assertEqual("1", self.other.value("SELECT 1"))
+                    self.assertEqual("0", admin.value("SELECT count(*) FROM behind"))
+                    self.assertEqual(("FATAL", "42601"), (error.severity, error.sqlstate))
 
     def a_cancel_hits_nothing_that_is_asked_for_after_it_has_arrived(self):
         admin = self.pg.admin("app")
