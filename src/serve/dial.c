@@ -73,6 +73,7 @@ static void leave_host(struct channel *channel)
 	if (channel->state == CHANNEL_GREETING) {
 		track_fini(&channel->track);
 		track_init(&channel->track);
+		channel->body_left = 0; /* of a message that was cut by the end of what was read */
 	}
 	stream_close(&channel->stream);
 	server_login_free(channel->login);
