@@ -298,9 +298,16 @@ void letters_sweep(struct worker *worker)
 		case LETTER_VOUCH:
 			vouching_letter_free(letter);
 			break;
+		case LETTER_CANCEL:
+			secret_wipe(letter, sizeof(struct letter_cancel));
+			free(letter);
+			break;
+		case LETTER_FORWARD:
+			secret_wipe(letter, sizeof(struct letter_forward));
+			free(letter);
+			break;
 		case LETTER_HEARD:
 		case LETTER_EFFECT:
-		case LETTER_CANCEL:
 		case LETTER_CONFIG:
 		case LETTER_COMMAND:
 		case LETTER_REPLY:
