@@ -573,6 +573,8 @@ static void take_frame(struct guest *guest, struct frame frame, struct span body
 
 	switch (frame.type) {
 	case 'Q':
+		if (desk->skipping)
+			break; /* as PostgreSQL */
 		guest->requested = guest->worker->now;
 		obey(guest, body.length > 0 ? span_of(body.at, body.length - 1) : body);
 		break;

@@ -223,6 +223,14 @@ class Shows(Story):
             pass
         self.assertEqual(["SHOW"], pooler.console().query("SHOW VERSION").tags)
 
+    @on("pgweir")
+    def what_follows_an_extended_message_is_discarded_up_to_its_sync_as_by_postgresql(self):
+        console = self.pooler().console()
+        console.send(wire.parse("", "SHOW POOLS") + query("DISABLE app") + wire.SYNC + query("SHOW DATABASES"))
+        reply = console.reply()
+        self.assertEqual((["08P01"], []), ([error.sqlstate for error in reply.errors], reply.tags))
+        self.assertEqual(["0"], [row["disabled"] for row in console.reply().dicts() if row["name"] == "app"])
+
     def the_console_speaks_over_the_unix_socket(self):
         pooler = self.pooler()
         with Client(pooler.socket_path, user="admin", database="pgbouncer") as console:
