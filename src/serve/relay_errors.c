@@ -111,6 +111,19 @@ static bool find_name(const struct guest *guest, const struct track_entry *entry
 	return noted || names_find(&guest->names, entry->tag, name);
 }
 
+static void tell(struct channel *channel, const struct complaint *complaint)
+{
+	struct buf out = { 0 };
+	struct writer w = writer_to(&out);
+
+	message_complaint(&w, complaint);
+	if (channel->forward && writer_ok(&w))
+		outbox_copy(&channel->worker->to_client, out.at + out.start, out.length);
+	else if (channel->forward)
+		channel->worker->to_client.failed = true;
+	buf_fini(&out);
+}
+
 /* In the place of the error about a name that is none of the client's. False: it is another error. */
 static bool tell_too_many(struct channel *channel, const struct track_reply *reply)
 {
@@ -121,18 +134,34 @@ static bool tell_too_many(struct channel *channel, const struct track_reply *rep
 		.detail = "The pooler keeps no more of them for one client than client_statements_max has bytes.",
 		.hint = "Close those that are not used any more (Close, DEALLOCATE).",
 	};
-	struct buf out = { 0 };
-	struct writer w = writer_to(&out);
 
 	if (!reply->owed || reply->entry.tag != TAG_TOO_MANY ||
 		strcmp(channel->sqlstate, SQLSTATE_DUPLICATE_STATEMENT) != 0)
 		return false;
-	message_complaint(&w, &complaint);
-	if (channel->forward && writer_ok(&w))
-		outbox_copy(&channel->worker->to_client, out.at + out.start, out.length);
-	else if (channel->forward)
-		channel->worker->to_client.failed = true;
-	buf_fini(&out);
+	tell(channel, &complaint);
+	return true;
+}
+
+/* A Bind says a format for each column, and the statement has others since some DDL: where it was prepared before, PostgreSQL says so, in
+ * words (and by a routine) that drivers know, and prepare it anew; here it was prepared behind that. False: it is another error. */
+static bool tell_changed(
+	struct channel *channel, const struct track_reply *reply, struct span routine, struct span name)
+{
+	const struct complaint complaint = {
+		.severity = SEVERITY_ERROR,
+		.sqlstate = SQLSTATE_FEATURE_NOT_SUPPORTED,
+		.message = "cached plan must not change result type",
+		.routine = "RevalidateCachedQuery",
+	};
+	const struct guest *guest = channel->guest;
+	const struct statement *statement;
+
+	if (reply->entry.kind != TRACK_BIND || !span_is(routine, "PortalSetResultFormat"))
+		return false;
+	statement = names_get(&guest->names, name);
+	if (!statement || statement_is_current(statement, catalogs_version(guest)))
+		return false; /* it has the columns that it had, and the mistake is the client's */
+	tell(channel, &complaint);
 	return true;
 }
 
@@ -143,7 +172,7 @@ enum step relay_error(struct channel *channel, struct span whole, bool is_whole,
 	struct complaint_fields fields;
 	struct track_entry dropped;
 	char bare[STATEMENT_NAME], server_name[sizeof bare + 2];
-	bool ours = reply->owed && (reply->entry.flags & TRACK_OURS), renamed, replaced;
+	bool ours = reply->owed && (reply->entry.flags & TRACK_OURS), renamed, replaced = false;
 
 	keep_complaint(channel, body);
 	if (reply->owed && !ours)
@@ -152,7 +181,9 @@ enum step relay_error(struct channel *channel, struct span whole, bool is_whole,
 		guest->fatal_seen = true;
 	name = span_of(NULL, 0);
 	renamed = guest && reply->owed && is_whole && find_name(guest, &reply->entry, &name);
-	if (renamed) {
+	if (renamed)
+		replaced = tell_changed(channel, reply, fields.routine, name);
+	if (renamed && !replaced) {
 		statement_name_of(channel->worker->house->statements,
 			reply->entry.flags & TRACK_AGAIN ? RELAY_ID_IN_USE : reply->entry.tag, bare);
 		text_format(server_name, sizeof server_name, "\"%s\"", bare);
@@ -164,7 +195,7 @@ enum step relay_error(struct channel *channel, struct span whole, bool is_whole,
 			add_renamed(&channel->worker->to_client, whole, span_text(server_name), span_text(quoted));
 		}
 	}
-	replaced = tell_too_many(channel, reply);
+	replaced = tell_too_many(channel, reply) || replaced;
 	if (renamed && memmem(body.at, body.length, "\0RRevalidateCachedQuery", 23))
 		note_outdated(channel, name);
 	/* A function's DEALLOCATE, of which nothing tells: it is to be sent again. */

@@ -38,6 +38,7 @@ void message_complaint(struct writer *w, const struct complaint *c)
 	complaint_field(w, 'M', c->message);
 	complaint_field(w, 'D', c->detail);
 	complaint_field(w, 'H', c->hint);
+	complaint_field(w, 'R', c->routine);
 	write_u8(w, 0);
 	message_end(w, mark);
 }

@@ -14,9 +14,10 @@ struct complaint {
 	enum severity severity;
 	const char *sqlstate;
 	const char *message, *detail, *hint;
+	const char *routine; /* of PostgreSQL's source, where drivers go by it */
 };
 
-/* ErrorResponse, or NoticeResponse for WARNING and NOTICE, with fields S V C M D H. */
+/* ErrorResponse, or NoticeResponse for WARNING and NOTICE, with fields S V C M D H R. */
 void message_complaint(struct writer *, const struct complaint *);
 
 /* The fields of an ErrorResponse or NoticeResponse body; missing ones are empty. */

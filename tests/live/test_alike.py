@@ -236,6 +236,22 @@ class Prepared(Alike):
             for _ in range(SERVERS + 1):
                 self.assertEqual([("1", "7")], client.run_prepared("s").rows)
 
+    def one_that_is_bound_with_a_format_for_each_column_is_told_that_it_has_others(self):
+        """As drivers do that have its columns from a Describe; by this error, and no other, they know that they must prepare it anew."""
+        client = self.keep_client(wire.Client(self.proxy.address, database="alike"))
+
+        def told(formats):
+            error = client.ask(bind("", "s", formats=formats), execute(), SYNC).error
+            return error and (error.sqlstate, error.message, error.fields["R"])
+        client.prepare("s", "SELECT a AS one, t.* FROM t")
+        self.assertIsNone(told((0, 1)))
+        client.query("ALTER TABLE t ADD b int")
+        for _ in range(2 * SERVERS):            # one of them had it, the others did not
+            self.assertEqual(("0A000", "cached plan must not change result type", "RevalidateCachedQuery"), told((0, 1)))
+        client.ask(close("S", "s"), parse("s", "SELECT a AS one, t.* FROM t"), SYNC)
+        for _ in range(SERVERS):
+            self.assertIsNone(told((0, 1, 0)))
+
     def the_unnamed_statement_is_what_it_would_be(self):
         reads = synced(bind(""  , ""), execute())
         self.alike(synced(parse("", "SELECT 1")), reads, synced(describe("S")), reads, "SELECT 2", reads, synced(parse("", "SELEC")), reads, synced(describe("S")))

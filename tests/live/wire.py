@@ -85,7 +85,7 @@ def parse(name, sql, types=()):
                    + b"".join(struct.pack("!I", oid) for oid in types))
 
 
-def bind(portal, name, values=(), results_binary=False):
+def bind(portal, name, values=(), results_binary=False, formats=()):
     body = text(portal) + text(name) + struct.pack("!hh", 0, len(values))
     for value in values:
         if value is None:
@@ -93,7 +93,8 @@ def bind(portal, name, values=(), results_binary=False):
         else:
             data = value if isinstance(value, bytes) else str(value).encode()
             body += struct.pack("!i", len(data)) + data
-    body += struct.pack("!hh", 1, 1) if results_binary else struct.pack("!h", 0)
+    formats = (1,) if results_binary else formats
+    body += struct.pack(f"!{1 + len(formats)}h", len(formats), *formats)
     return message(b"B", body)
 
 
