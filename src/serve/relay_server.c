@@ -54,6 +54,9 @@ void relay_report(struct guest *guest, struct channel *channel, struct outbox *o
 		if (!known || strcmp(known, value) != 0)
 			message_parameter_status(&w, name, value);
 	}
+	/* A client that is not told one of them would go by another's: it is ended instead. */
+	if (!writer_ok(&w))
+		o->failed = true;
 	outbox_copy(o, text.at + text.start, text.length);
 	buf_fini(&text);
 	params_drop(guest->reported);
