@@ -111,6 +111,25 @@ class Between_us(Between_story):
                     self.assertEqual("0", admin.value("SELECT count(*) FROM behind"))
                     self.assertEqual(("FATAL", "42601"), (error.severity, error.sqlstate))
 
+    def nothing_runs_as_somebody_else_where_a_role_is_refused(self):
+        admin = self.pg.admin("app")
+        admin.query("CREATE ROLE low; GRANT low TO app; CREATE TABLE behind (n int); GRANT ALL ON behind TO app")
+        self.addCleanup(admin.query, "DROP TABLE behind; DROP ROLE low")
+        writes = "INSERT INTO behind VALUES (1)"
+        for name, messages in {"a query": [query(writes)], "a batch": [parse("", writes), bind("", ""), execute(), SYNC],
+                               "a pipeline": [query("BEGIN"), query(writes), query("COMMIT")], "several": [query("SELECT 1"), query(writes)]}.items():
+            with self.subTest(name), self.proxy.client() as client:
+                admin.query("GRANT low TO app")
+                client.query("SET ROLE low")
+                self.assertEqual("app", self.other.value("SELECT current_user"))       # the server changes hands
+                self.assertEqual("low", client.value("SELECT current_user"))
+                self.assertEqual("app", self.other.value("SELECT current_user"))
+                admin.query("REVOKE low FROM app")
+                client.send(*messages)
+                error = client.expect_closed()[-1]
+                self.assertEqual(("FATAL", "42501"), (error.severity, error.sqlstate))
+                self.assertEqual("0", admin.value("SELECT count(*) FROM behind"))
+
     def a_cancel_hits_nothing_that_is_asked_for_after_it_has_arrived(self):
         admin = self.pg.admin("app")
         for waits_for in ("a statement of ours", "another cancel"):
