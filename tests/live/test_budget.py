@@ -201,7 +201,9 @@ class Within_what_is_free(Story):
         # Nine usable, three others', one of head-room, the monitor: four are left for the pools.
         self.assertEqual(0, refusals(pg))
         row = read_anew(pooler, pg)
-        self.assertEqual((5, 5), (row["target"], row["ours"]))
+        self.assertEqual(5, row["target"])
+        # One may have been closed for the other pool, whose last client was served by another meanwhile.
+        self.assertIn(row["ours"], (4, 5))
         # There is room for one more of them at any time.
         others.append(direct(pg))
         for client in others:

@@ -83,10 +83,15 @@ void judge_cancelled(struct backend *b)
 			"c%d left, and its update was cancelled", tag);
 }
 
+/* Else the way to it was cut or stalled, or the house has let it go: the orphan window of design.md. */
+static bool is_reached(const struct backend *b)
+{
+	return !b->end->wire->faulty && !b->end->error && !b->end->wire->pipes[b->end->side].fin;
+}
+
 bool judge_counts(const struct backend *b)
 {
-	/* The way to it was cut or stalled: the orphan window of design.md. */
-	return backend_lives(b) && !b->end->wire->faulty && !b->end->error && !b->end->wire->pipes[b->end->side].fin;
+	return backend_lives(b) && is_reached(b);
 }
 
 void judge_backend(struct backend *fresh)
@@ -98,7 +103,7 @@ void judge_backend(struct backend *fresh)
 	if (world.memory && world.refused > 0)
 		return;
 	/* One that was given up before its startup packet arrived is nobody's. */
-	if (fresh->monitor || fresh->aside || !judge_counts(fresh))
+	if (fresh->monitor || fresh->aside || !is_reached(fresh))
 		return;
 	for (struct backend *b = cluster.backends; b; b = b->next) {
 		bool same_database = strcmp(b->database, fresh->database) == 0,
