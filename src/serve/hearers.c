@@ -423,7 +423,8 @@ static void take_back(struct worker *worker, const struct letter_heard *letter)
 			continue;
 		if (hearer->moving)
 			continue; /* it will be told itself */
-		if (letter->missed && hearer->hearing->shared.count > 0) {
+		/* Behind its mark the ear alone hears for it, though its server has not said that one yet. */
+		if (letter->missed && (hearer->hearing->shared.count > 0 || hearer->hearing->marked_by_ear)) {
 			hearer_warn(hearer, letter->missed, false);
 		} else if (hearer->hearing->state == HEARING_DIRECT && guest->channel) {
 			hearer->hearing->changed = true;
