@@ -239,8 +239,8 @@ static bool send(struct guest *guest, struct span bytes)
 	return guest->state != GUEST_ENDING;
 }
 
-/* What was lost is told, never passed over in silence. */
-static void warn(struct hearer *hearer, struct buf *out)
+/* What was lost is told, never passed over in silence. False: memory refused. */
+static bool warn(struct hearer *hearer, struct buf *out)
 {
 	struct writer w = writer_to(out);
 	char message[160], when[40];
@@ -271,6 +271,7 @@ static void warn(struct hearer *hearer, struct buf *out)
 		hearer->missed = 0;
 		hearer->moved = false;
 	}
+	return writer_ok(&w);
 }
 
 static void flush(struct hearer *hearer, bool ready)
@@ -281,7 +282,7 @@ static void flush(struct hearer *hearer, bool ready)
 		hearer->hearing, guest->channel ? guest->channel->process_id : 0, guest_process_id(guest), &out);
 	struct writer w;
 
-	warn(hearer, &out);
+	ok = warn(hearer, &out) && ok;
 	w = writer_to(&out);
 	if (ready)
 		message_ready(&w, 'I');
