@@ -75,21 +75,6 @@ static struct params *with_base(const struct channel *channel, struct params *wa
 	return all;
 }
 
-/* A role may have been taken from the client meanwhile, or be gone. What would be sent behind a SET that fails would run as somebody else. */
-static bool may_be_refused(const struct channel *channel, const struct params *have, const struct params *wanted)
-{
-	static const char *const names[] = { "session_authorization", "role" };
-
-	for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
-		const char *before = params_get(have, span_text(names[i])),
-			   *now = params_get(wanted, span_text(names[i]));
-
-		if (now && (!before || strcmp(before, now) != 0))
-			return true;
-	}
-	return channel->applied_doubtful;
-}
-
 /* The SET that gives the client its parameters goes out with what comes next: `setting`, if there is anything to set. */
 static bool send_params(struct channel *channel, struct params *asked_for)
 {
@@ -107,7 +92,9 @@ static bool send_params(struct channel *channel, struct params *asked_for)
 	if (ok && text.length > 0) {
 		ok = channel_query(channel, buf_span(&text));
 		channel->setting = ok;
-		channel->becoming = may_be_refused(channel, have, wanted);
+		/* A role may have been taken from the client meanwhile, or be gone. What would be sent behind a SET that fails would run as
+		 * somebody else. */
+		channel->becoming = channel->applied_doubtful || params_has_role(wanted);
 	}
 	params_drop(empty);
 	buf_fini(&text);

@@ -70,7 +70,7 @@ static size_t settle(const struct owners *before, struct owner *wanted, size_t c
 		if (kept > 0 && wanted[kept - 1].client == wanted[i].client)
 			continue;
 		known = find(before, wanted[i].client);
-		wanted[kept++] = known && (known->sought || known->tries > 0) ? *known : wanted[i];
+		wanted[kept++] = known ? *known : wanted[i];
 	}
 	return kept;
 }

@@ -315,6 +315,11 @@ static bool is_role(const char *name)
 	return strcasecmp(name, roles[0]) == 0 || strcasecmp(name, roles[1]) == 0;
 }
 
+bool params_has_role(const struct params *set)
+{
+	return params_get(set, of(roles[0])) || params_get(set, of(roles[1]));
+}
+
 static bool add_set(const char *name, const char *value, bool *selecting, struct buf *out)
 {
 	bool ok = buf_format(out, *selecting ? "," : "SELECT ") && buf_format(out, "pg_catalog.set_config(") &&
@@ -327,14 +332,13 @@ static bool add_set(const char *name, const char *value, bool *selecting, struct
 
 bool params_difference(const struct params *have, const struct params *want, struct buf *out)
 {
-	bool selecting = false, ok = true, other_role;
+	bool selecting = false, ok = true;
 	size_t i;
 
 	if (have == want)
 		return true;
 	/* Who has another role may not be allowed to change the rest: its own comes back first, the other last. */
-	other_role = params_get(have, of(roles[0])) || params_get(have, of(roles[1]));
-	for (i = 0; other_role && i < 2; i++)
+	for (i = 0; params_has_role(have) && i < 2; i++)
 		ok = ok && buf_format(out, "RESET %s;", roles[i]);
 	for (i = 0; i < have->count; i++) {
 		if (params_get(want, of(have->list[i].name)) || is_role(have->list[i].name))

@@ -40,4 +40,7 @@ void params_at(const struct params *, size_t i, const char **name, const char **
  * Appends nothing when the sets are equal. False: memory refused. */
 bool params_difference(const struct params *have, const struct params *want, struct buf *out);
 
+/* A role or session_authorization is among them: what sets it may be refused, since others may take a role away. */
+bool params_has_role(const struct params *);
+
 #endif
