@@ -195,20 +195,21 @@ static bool is_proven(struct guest *guest, const struct numbers_asked *asked, en
 	return false;
 }
 
-static void see_end(void *ends, const char *word)
+static void see_end(void *ends, struct span word)
 {
 	static const char *const words[] = { "rollback", "abort", "commit", "end", "prepare" };
 
 	for (size_t i = 0; i < sizeof words / sizeof words[0]; i++)
-		*(bool *)ends = *(bool *)ends || strcmp(word, words[i]) == 0;
+		*(bool *)ends = *(bool *)ends || span_is(word, words[i]);
 }
 
 /* Whether a transaction that has failed may be over behind one of the statements of this text. */
 static bool may_end_failed(struct span text)
 {
+	struct look look;
 	bool ends = false;
 
-	look_words(text, see_end, &ends);
+	look_with_words(text, &look, see_end, &ends);
 	return ends;
 }
 

@@ -229,10 +229,11 @@ static void take_look(struct guest *guest, struct span text, const struct look *
 	note_reset_all(channel, text, look->marks);
 }
 
-/* What lies beneath the words; of functions whose names are there it is known what they do. Without a catalogue they may do anything. */
-static void look_beneath(const struct catalog *catalog, struct span text, struct look *look)
+/* At the words and what lies beneath them; of functions whose names are there it is known what they do. Without a catalogue they may do anything. */
+static void look_through(const struct catalog *catalog, struct span text, struct look *look)
 {
 	if (!catalog) {
+		look_at(text, look);
 		look->marks |= look->marks & LOOK_CALLS ? LOOK_UNKNOWN | LOOK_TEMPORARY | LOOK_IN_FRONT : 0;
 		return;
 	}
@@ -324,8 +325,7 @@ enum ahead remains_look(struct guest *guest, struct span text, bool whole)
 	if (!remains_matter(guest))
 		return remains_look_session(guest, text, false);
 	catalog = catalogs_see(guest);
-	look_at(text, &look);
-	look_beneath(catalog, text, &look);
+	look_through(catalog, text, &look);
 	/* What is not here yet may say anything. */
 	if (!whole)
 		look.marks |= LOOK_UNKNOWN | LOOK_UNNAMED | LOOK_INSERT;
@@ -358,8 +358,7 @@ enum ahead remains_look_statement(struct guest *guest, struct statement *stateme
 			remains_mark(guest->channel, marks);
 		return AHEAD_GO;
 	}
-	look_at(statement_text(statement), &look);
-	look_beneath(catalog, statement_text(statement), &look);
+	look_through(catalog, statement_text(statement), &look);
 	asked = (struct numbers_asked){ .marks = ask_marks(guest->channel, catalog, &look),
 		.extended = true,
 		.text = statement_text(statement),

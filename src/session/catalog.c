@@ -23,6 +23,7 @@ struct catalog {
 	struct entry *table;
 	uint32_t capacity, count;
 	bool hides, overflows;              /* some name leaves something; not all names are here */
+	uint64_t hiding[256];               /* lengths of those that do, a bit for each, by their first bytes */
 	bool refused;                       /* memory was: some name is missing */
 	uint32_t always, writing, commands; /* whatever the names are */
 	uint32_t any;                       /* of all names together */
@@ -184,7 +185,10 @@ static bool add_name(struct catalog *catalog, struct span name, uint32_t marks, 
 		catalog->count++;
 	}
 	*(always ? &entry->always : &entry->writing) |= marks;
-	catalog->hides = catalog->hides || marks;
+	if (marks) {
+		catalog->hides = true;
+		catalog->hiding[name.at[0]] |= UINT64_C(1) << name.length;
+	}
 	catalog->any |= marks;
 	catalog->foreign |= is_foreign(name) ? marks : 0;
 	return true;
@@ -245,20 +249,39 @@ struct beneath {
 	bool writes;
 };
 
-static void look_word(void *context, const char *word)
+static bool is_writer(struct span word)
 {
-	static const char *const writers[] = { "insert", "update", "delete", "merge", "copy", "truncate" };
+	switch (word.at[0]) {
+	case 'i':
+		return span_is(word, "insert");
+	case 'u':
+		return span_is(word, "update");
+	case 'd':
+		return span_is(word, "delete");
+	case 'm':
+		return span_is(word, "merge");
+	case 'c':
+		return span_is(word, "copy");
+	case 't':
+		return span_is(word, "truncate");
+	default:
+		return false;
+	}
+}
+
+static void look_beneath(void *context, struct span name)
+{
 	struct beneath *b = context;
-	struct span name = span_text(word);
 	const struct entry *entry;
 
-	for (size_t i = 0; i < sizeof writers / sizeof writers[0] && !b->writes; i++)
-		b->writes = strcmp(word, writers[i]) == 0;
-	if (!b->catalog->hides || name.length == 0)
+	if (name.length == 0)
 		return;
-	entry = find(b->catalog, name);
-	b->always |= entry->always;
-	b->writing |= entry->writing;
+	b->writes = b->writes || is_writer(name);
+	if (b->catalog->hiding[name.at[0]] >> name.length & 1) {
+		entry = find(b->catalog, name);
+		b->always |= entry->always;
+		b->writing |= entry->writing;
+	}
 	if (b->catalog->foreign && is_foreign(name))
 		b->always |= b->catalog->foreign;
 }
@@ -286,12 +309,12 @@ bool catalog_look(const struct catalog *catalog, struct span text, struct look *
 	uint32_t found;
 	bool sets;
 
+	look_with_words(text, look, catalog_empty(catalog) ? NULL : look_beneath, &b);
 	found = (look->marks & LOOK_CALLS) && !knows_calls(catalog, look) ? LOOK_UNKNOWN : 0;
 	if (catalog_empty(catalog)) {
 		look->marks |= found;
 		return found != 0;
 	}
-	look_words(text, look_word, &b);
 	found |= b.always | (b.writes ? b.writing : 0) | (look->marks & LOOK_COMMAND ? catalog->commands : 0);
 	found |= look->marks & LOOK_UNREAD ? catalog->any : 0;
 	/* In time: what is heard is settled before its ReadyForQuery. */

@@ -23,12 +23,19 @@ struct scan {
 	size_t ahead; /* bytes that may still be read once more, to see where arguments end: so that any text has its time bounded */
 	bool inserts; /* the word before was INSERT or MERGE */
 	bool asks; /* the statement is SELECT and the like: only INTO makes anything there, and a column may have any name */
-	bool strict; /* it is that, perhaps in parentheses: INSERT is a verb only where a statement may begin */
+	bool strict;    /* it is that, perhaps in parentheses: INSERT is a verb only where a statement may begin */
+	look_word each; /* NULL: nobody asks for the words */
+	void *context;
 };
 
-static void next_token(struct scan *s)
+static inline void next_token(struct scan *s)
 {
+	const struct token *token;
+
 	tokens_next(&s->in);
+	token = s->in.token;
+	if (s->each && (token->kind == TOKEN_WORD || token->kind == TOKEN_NAME))
+		s->each(s->context, span_of(token->text, token->length));
 }
 
 static bool is_sign(const struct scan *s, uint8_t sign)
@@ -36,23 +43,18 @@ static bool is_sign(const struct scan *s, uint8_t sign)
 	return tokens_at_sign(&s->in, sign);
 }
 
-static bool is(const struct scan *s, const char *word)
+static inline bool is(const struct scan *s, const char *word)
 {
 	return tokens_at_word(&s->in, word);
 }
 
 /* If this is the word at hand, go on to the next token. */
-static bool take(struct scan *s, const char *word)
+static inline bool take(struct scan *s, const char *word)
 {
 	if (!is(s, word))
 		return false;
 	next_token(s);
 	return true;
-}
-
-static bool at_end(const struct scan *s)
-{
-	return s->in.token->kind == TOKEN_END || is_sign(s, ';');
 }
 
 /* ---- names of settings ---- */
@@ -226,17 +228,17 @@ static bool leads_to_target(const struct token *token)
 		return false;
 	switch (token->text[0]) {
 	case 'i':
-		return strcmp(token->text, "into") == 0;
+		return token_says(token, "into");
 	case 'a':
-		return strcmp(token->text, "as") == 0;
+		return token_says(token, "as");
 	case 'c':
-		return strcmp(token->text, "copy") == 0;
+		return token_says(token, "copy");
 	case 'e':
-		return strcmp(token->text, "execute") == 0 || strcmp(token->text, "exists") == 0;
+		return token_says(token, "execute") || token_says(token, "exists");
 	case 'r':
-		return strcmp(token->text, "references") == 0;
+		return token_says(token, "references");
 	case 't':
-		return strcmp(token->text, "table") == 0;
+		return token_says(token, "table");
 	default:
 		return false;
 	}
@@ -245,45 +247,43 @@ static bool leads_to_target(const struct token *token)
 /* By the first letter: every word comes by here. */
 static void judge_word(struct scan *s, const struct token *token, bool update)
 {
-	const char *word = token->text;
-
-	switch (word[0]) {
+	switch (token->text[0]) {
 	case 't':
-		if (!s->asks && (strcmp(word, "temp") == 0 || strcmp(word, "temporary") == 0))
+		if (!s->asks && (token_says(token, "temp") || token_says(token, "temporary")))
 			*s->marks |= LOOK_TEMPORARY | LOOK_IN_FRONT;
 		break;
 	case 'p':
-		if (strncmp(word, "pg_temp", 7) == 0)
+		if (strncmp(token->text, "pg_temp", 7) == 0)
 			*s->marks |= LOOK_TEMPORARY | LOOK_IN_FRONT;
-		else if (update && strcmp(word, "pg_settings") == 0) {
+		else if (update && token_says(token, "pg_settings")) {
 			add_settings(s); /* its rule calls set_config */
 			*s->marks |= LOOK_READING;
-		} else if (strcmp(word, "pg_sequences") == 0) {
+		} else if (token_says(token, "pg_sequences")) {
 			*s->marks |= LOOK_TOUCHES;
 		}
 		break;
 	case 'h':
-		if (strcmp(word, "hold") == 0)
+		if (token_says(token, "hold"))
 			*s->marks |= LOOK_CURSOR;
 		break;
 	case 'e':
-		if (strcmp(word, "execute") == 0)
+		if (token_says(token, "execute"))
 			*s->marks |= LOOK_EXECUTE;
 		break;
 	case 'i':
 		/* SELECT ... INTO makes a table, and the search_path may say that it is a temporary one. */
-		if (strcmp(word, "insert") == 0)
+		if (token_says(token, "insert"))
 			*s->marks |= LOOK_INSERT;
-		else if (strcmp(word, "into") == 0 && !s->inserts)
+		else if (token_says(token, "into") && !s->inserts)
 			*s->marks |= LOOK_TEMPORARY | LOOK_IN_FRONT;
 		break;
 	case 'c':
-		if (strcmp(word, "copy") == 0)
+		if (token_says(token, "copy"))
 			*s->marks |= LOOK_INSERT;
 		break;
 	case 'd':
 		/* UPDATE ... SET id = DEFAULT */
-		if (update && strcmp(word, "default") == 0)
+		if (update && token_says(token, "default"))
 			*s->marks |= LOOK_SEQUENCE;
 		break;
 	default:
@@ -293,50 +293,69 @@ static void judge_word(struct scan *s, const struct token *token, bool update)
 
 static bool inserts(const struct token *token)
 {
-	return token->kind == TOKEN_WORD &&
-		((token->text[0] == 'i' && strcmp(token->text, "insert") == 0) ||
-			(token->text[0] == 'm' && strcmp(token->text, "merge") == 0));
+	return token->kind == TOKEN_WORD && (token_says(token, "insert") || token_says(token, "merge"));
 }
 
 static bool may_be_of_the_clock(const struct token *token)
 {
 	/* What would be a date in escapes is short. */
-	return reading_is_of_the_clock(token->text) || (token->escaped && strlen(token->text) < 24);
+	return reading_is_of_the_clock(token->text) || (token->escaped && token->length < 24);
+}
+
+/* Where one is in a statement, by what stood before. */
+struct place {
+	bool target, foreign, dotted, catalog, begins, continued;
+};
+
+static void pass_sign(struct place *p, const struct token *token)
+{
+	p->continued = false;
+	p->dotted = token->sign == '.';
+	p->begins = token->sign == '(' || token->sign == ')';
+	if (p->dotted)
+		return;
+	p->foreign = false;
+	p->target = leads_to_target(token);
+}
+
+static void pass_literal(struct scan *s, struct place *p, const struct token *token)
+{
+	bool is_string = token->kind == TOKEN_STRING;
+
+	if (is_string && (p->continued || may_be_of_the_clock(token)))
+		*s->marks |= LOOK_CLOCK;
+	*p = (struct place){ .continued = is_string }; /* 'to' and, in the next line, 'day' */
 }
 
 /* Up to the end of the statement. `update`: it may update something. */
 static void take_rest(struct scan *s, bool update)
 {
-	bool target = false, foreign = false, dotted = false, catalog = false, begins = true, continued = false;
-	const struct token *name;
+	struct place p = { .begins = true };
+	const struct token *token;
 
-	while (!at_end(s)) {
-		if (s->in.token->kind != TOKEN_WORD && s->in.token->kind != TOKEN_NAME) {
-			if (s->in.token->kind == TOKEN_STRING && (continued || may_be_of_the_clock(s->in.token)))
-				*s->marks |= LOOK_CLOCK;
-			continued = s->in.token->kind == TOKEN_STRING; /* 'to' and, in the next line, 'day' */
-			dotted = is_sign(s, '.');
-			begins = is_sign(s, '(') || is_sign(s, ')');
-			if (!dotted) {
-				foreign = false;
-				target = leads_to_target(s->in.token);
-			}
+	for (token = s->in.token; token->kind != TOKEN_END; token = s->in.token) {
+		if (token->kind == TOKEN_SIGN) {
+			if (token->sign == ';')
+				return;
+			pass_sign(&p, token);
 			next_token(s);
 			continue;
 		}
-		name = s->in.token;
-		continued = false;
-		judge_word(s, name, update);
-		s->inserts = inserts(name) && (begins || !s->strict);
-		begins = false;
-		foreign = dotted && !catalog;
-		catalog = !dotted && name->text[0] == 'p' && strcmp(name->text, "pg_catalog") == 0;
-		dotted = false;
+		if (token->kind != TOKEN_WORD && token->kind != TOKEN_NAME) {
+			pass_literal(s, &p, token);
+			next_token(s);
+			continue;
+		}
+		judge_word(s, token, update);
+		s->inserts = inserts(token) && (p.begins || !s->strict);
+		p.foreign = p.dotted && !p.catalog;
+		p.catalog = !p.dotted && token_says(token, "pg_catalog");
+		p.begins = p.continued = p.dotted = false;
 		next_token(s);
 		if (is_sign(s, '('))
-			judge_call(s, name, foreign, target);
+			judge_call(s, token, p.foreign, p.target);
 		if (!is_sign(s, '.'))
-			target = leads_to_target(name);
+			p.target = leads_to_target(token);
 	}
 }
 
@@ -554,49 +573,38 @@ static void take_statement(struct scan *s)
 		*s->marks |= LOOK_TEMPORARY | LOOK_IN_FRONT;
 }
 
-/* True: its quotes can be read in another way too. */
-static bool read_statements(struct span text, bool escapes, struct look *look)
+static void read_statements(struct scan *s)
 {
-	struct scan s = { .look = look, .ahead = 4 * text.length };
-
-	tokens_begin(&s.in, text);
-	s.in.escapes = escapes;
-	next_token(&s);
-	while (s.in.token->kind != TOKEN_END) {
-		if (is_sign(&s, ';'))
-			next_token(&s);
+	next_token(s);
+	while (s->in.token->kind != TOKEN_END) {
+		if (is_sign(s, ';'))
+			next_token(s);
 		else
-			take_statement(&s);
+			take_statement(s);
 	}
-	if (s.in.unread)
-		look->marks |= LOOK_UNREAD | LOOK_UNKNOWN;
-	return s.in.doubt;
+	if (s->in.unread)
+		s->look->marks |= LOOK_UNREAD | LOOK_UNKNOWN;
+}
+
+void look_with_words(struct span text, struct look *look, look_word each, void *context)
+{
+	struct scan s = { .look = look, .ahead = 4 * text.length, .each = each, .context = context };
+
+	look->marks = look->prepared = 0;
+	look->count = 0;
+	tokens_begin(&s.in, text);
+	read_statements(&s);
+	if (!s.in.doubt)
+		return;
+	tokens_begin(&s.in, text);
+	s.in.escapes = true;
+	s.ahead = 4 * text.length;
+	s.inserts = false;
+	read_statements(&s);
+	look->marks |= LOOK_UNKNOWN;
 }
 
 void look_at(struct span text, struct look *look)
 {
-	look->marks = look->prepared = 0;
-	look->count = 0;
-	if (!read_statements(text, false, look))
-		return;
-	(void)read_statements(text, true, look);
-	look->marks |= LOOK_UNKNOWN;
-}
-
-static bool read_words(struct span text, bool escapes, void (*each)(void *context, const char *name), void *context)
-{
-	struct tokens in;
-
-	tokens_begin(&in, text);
-	in.escapes = escapes;
-	for (tokens_next(&in); in.token->kind != TOKEN_END; tokens_next(&in))
-		if (in.token->kind == TOKEN_WORD || in.token->kind == TOKEN_NAME)
-			each(context, in.token->text);
-	return in.doubt;
-}
-
-void look_words(struct span text, void (*each)(void *context, const char *name), void *context)
-{
-	if (read_words(text, false, each, context))
-		(void)read_words(text, true, each, context);
+	look_with_words(text, look, NULL, NULL);
 }

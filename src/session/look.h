@@ -63,8 +63,11 @@ struct look {
 /* `text` without the zero at its end. */
 void look_at(struct span text, struct look *);
 
-/* Every word and name of a text, as PostgreSQL's catalogue would have it and no longer than it would; in turn. */
-void look_words(struct span text, void (*each)(void *context, const char *name), void *context);
+/* A word or name of a text, as PostgreSQL's catalogue would have it and no longer than it would. */
+typedef void (*look_word)(void *context, struct span name);
+
+/* The same, and every word and name of the text is told in turn; where it can be read in two ways, as either has them. */
+void look_with_words(struct span text, struct look *, look_word each, void *context);
 
 /* A setting with a dot that must be asked for by name. */
 void look_add_setting(struct look *, const char *name);

@@ -6,6 +6,7 @@
 
 #include <cmocka.h>
 
+#include "base/buf.h"
 #include "base/rng.h"
 #include "base/text.h"
 #include "session/look.h"
@@ -245,11 +246,69 @@ static void names_are_told_as_postgresql_folds_them(void **state)
 	assert_int_equal(look.names[2].kind, LOOK_NAME_RESET);
 	assert_string_equal(look.names[3].name, "x.y");
 	assert_int_equal(look.names[3].kind, LOOK_NAME_RESET_LOCAL);
+	look_at(span_text("SELECT set_config($a$App.Dollar$a$, 'y', false)"), &look);
+	assert_int_equal(look.marks, LOOK_SETTINGS);
+	assert_string_equal(look.names[0].name, "app.dollar");
 	look_at(span_text("SET a.a=1;SET a.b=1;SET a.c=1;SET a.d=1;SET a.e=1;SET a.f=1;SET a.g=1;SET a.h=1;SET a.i=1;"
 			  "SET b.a=1;SET b.b=1;SET b.c=1;SET b.d=1;SET b.e=1;SET b.f=1;SET b.g=1;SET b.h=1;SET b.i=1"),
 		&look);
 	assert_int_equal(look.count, LOOK_NAMES);
 	assert_true(look.marks & LOOK_UNNAMED);
+}
+
+static void add_word(void *context, struct span word)
+{
+	struct buf *told = context;
+
+	assert_true(buf_add_span(told, word) && buf_add(told, "|", 1));
+}
+
+/* Each once and in turn, those of arguments that are read ahead too, as the catalogue would have them. */
+static void words_are_told_as_the_catalogue_has_them(void **state)
+{
+	static const struct {
+		const char *text, *words;
+	} cases[] = {
+		{ "SELECT \"Mixed\".Id, 'no', 1 FROM t -- not this\n WHERE a /* nor that */ = $1",
+			"select|Mixed|id|from|t|where|a|" },
+		{ "SELECT set_config('a.b', lower(c), false); SET search_path TO d",
+			"select|set_config|lower|c|false|set|search_path|to|d|" },
+		{ "TABLE \"two \"\"quotes\"\"\"", "table|two \"quotes\"|" },
+		{ "TABLE \"\"", "table||" },
+		{ "TABLE \"never closed", "table|never closed|" },
+		{ "TABLE a123456789a123456789a123456789a123456789a123456789a123456789a123456789",
+			"table|a123456789a123456789a123456789a123456789a123456789a123456789a12|" },
+		{ "TABLE \"A23456789A123456789A123456789A123456789A123456789A123456789A123456789\", b",
+			"table|A23456789A123456789A123456789A123456789A123456789A123456789A123|b|" },
+		/* a backslash in front of a quote: as either reading has them */
+		{ "SELECT '\\', one, ' , two", "select|one|select|two|" },
+	};
+	struct buf told = { 0 };
+	struct look look, alone;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+		buf_clear(&told);
+		look_with_words(span_text(cases[i].text), &look, add_word, &told);
+		assert_true(buf_add(&told, "", 1));
+		assert_string_equal((const char *)buf_span(&told).at, cases[i].words);
+		look_at(span_text(cases[i].text), &alone);
+		assert_int_equal(look.marks, alone.marks);
+		assert_int_equal(look.count, alone.count);
+	}
+	buf_fini(&told);
+}
+
+static void a_text_ends_at_its_first_zero(void **state)
+{
+	static const char text[] = "SELECT 'a', \"b\"\0; SET search_path = 'x'";
+	struct look look;
+
+	(void)state;
+	look_at(span_of(text, sizeof text - 1), &look);
+	assert_int_equal(look.marks, 0);
+	look_at(span_of(NULL, 0), &look);
+	assert_int_equal(look.marks, 0);
 }
 
 /* Every table look_knows and look_call search must be sorted, or a word is missed: try all of a few that stand at its ends. */
@@ -376,6 +435,8 @@ int main(void)
 		cmocka_unit_test(quotes_that_can_be_read_in_two_ways_are_not_believed),
 		cmocka_unit_test(what_is_prepared_counts_when_it_is_executed),
 		cmocka_unit_test(names_are_told_as_postgresql_folds_them),
+		cmocka_unit_test(words_are_told_as_the_catalogue_has_them),
+		cmocka_unit_test(a_text_ends_at_its_first_zero),
 		cmocka_unit_test(tables_are_sorted),
 		cmocka_unit_test(what_may_come_in_front_of_a_name_is_seen),
 		cmocka_unit_test(a_function_is_known_by_its_number),

@@ -199,14 +199,22 @@ static const struct function {
 };
 /* clang-format on */
 
+/* Most differ by their first letters. */
+static int order(const char *word, const char *row)
+{
+	int first = (unsigned char)word[0] - (unsigned char)row[0];
+
+	return first ? first : strcmp(word, row);
+}
+
 static int known_order(const void *word, const void *row)
 {
-	return strcmp(word, *(const char *const *)row);
+	return order(word, *(const char *const *)row);
 }
 
 static int call_order(const void *word, const void *row)
 {
-	return strcmp(word, ((const struct call *)row)->name);
+	return order(word, ((const struct call *)row)->name);
 }
 
 bool look_knows(const char *word)

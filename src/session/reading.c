@@ -30,6 +30,12 @@ struct params *reading_of(const struct params *settings, struct params *empty)
 	return reading;
 }
 
+/* The others' are not looked at. */
+static bool begins_word(char c)
+{
+	return (c | 32) == 'n' || (c | 32) == 't' || (c | 32) == 'y';
+}
+
 static bool is_letter(char c)
 {
 	return (c | 32) >= 'a' && (c | 32) <= 'z';
@@ -40,7 +46,7 @@ bool reading_is_of_the_clock(const char *literal)
 	static const char *const words[] = { "now", "today", "tomorrow", "yesterday" };
 
 	for (const char *at = literal; *at; at++) {
-		if (!is_letter(*at) || (at > literal && is_letter(at[-1])))
+		if (!begins_word(*at) || (at > literal && is_letter(at[-1])))
 			continue;
 		for (size_t i = 0; i < sizeof words / sizeof words[0]; i++) {
 			struct span word = span_text(words[i]), begins = span_of(at, strnlen(at, word.length));

@@ -235,7 +235,6 @@ bool statement_touches(struct statement *statement, const struct catalog *catalo
 	struct look look;
 
 	if (seen >> 1 != catalog_id(catalog)) {
-		look_at(statement_text(statement), &look);
 		seen = (unsigned long long)catalog_id(catalog) << 1 |
 			catalog_look(catalog, statement_text(statement), &look);
 		atomic_store_explicit(&shared->beneath, seen, memory_order_relaxed);

@@ -18,19 +18,36 @@ static const uint8_t word_bytes[256] = {
 };
 /* clang-format on */
 
-static bool is_blank(uint8_t c)
-{
-	return c == ' ' || (c >= '\t' && c <= '\r');
-}
+/* What a byte begins; 0: a sign. */
+enum beginning {
+	BEGINS_SIGN,
+	BEGINS_BLANK,
+	BEGINS_WORD,
+	BEGINS_NUMBER,
+	BEGINS_STRING,
+	BEGINS_NAME,
+	BEGINS_DOLLAR,
+	BEGINS_COMMENT
+};
+
+static const uint8_t beginnings[256] = {
+	['\t' ... '\r'] = BEGINS_BLANK,
+	[' '] = BEGINS_BLANK,
+	['A' ... 'Z'] = BEGINS_WORD,
+	['a' ... 'z'] = BEGINS_WORD,
+	['_'] = BEGINS_WORD,
+	[0x80 ... 0xff] = BEGINS_WORD,
+	['0' ... '9'] = BEGINS_NUMBER,
+	['\''] = BEGINS_STRING,
+	['"'] = BEGINS_NAME,
+	['$'] = BEGINS_DOLLAR,
+	['-'] = BEGINS_COMMENT,
+	['/'] = BEGINS_COMMENT,
+};
 
 static bool is_digit(uint8_t c)
 {
-	return c >= '0' && c <= '9';
-}
-
-static bool begins_word(uint8_t c)
-{
-	return word_bytes[c] > '9'; /* no digit and no dollar */
+	return beginnings[c] == BEGINS_NUMBER;
 }
 
 static bool is_word(uint8_t c)
@@ -43,63 +60,83 @@ static bool next_is(const struct tokens *t, size_t n, uint8_t c)
 	return (size_t)(t->end - t->at) > n && t->at[n] == c;
 }
 
+static bool are_next(const uint8_t *at, const uint8_t *end, const char *two)
+{
+	return end - at > 1 && at[0] == (uint8_t)two[0] && at[1] == (uint8_t)two[1];
+}
+
 /* Behind what is nested, or at the end. */
-static void skip_comment(struct tokens *t)
+static const uint8_t *behind_comment(const uint8_t *at, const uint8_t *end)
 {
-	size_t depth = 1;
+	size_t depth = 0;
 
-	t->at += 2;
-	while (t->at < t->end && depth > 0) {
-		if (*t->at == '/' && next_is(t, 1, '*')) {
+	do {
+		if (are_next(at, end, "/*")) {
 			depth++;
-			t->at += 2;
-		} else if (*t->at == '*' && next_is(t, 1, '/')) {
+			at += 2;
+		} else if (are_next(at, end, "*/")) {
 			depth--;
-			t->at += 2;
+			at += 2;
 		} else {
-			t->at++;
+			at++;
 		}
+	} while (at < end && depth > 0);
+	return at;
+}
+
+/* Behind the comments and blanks that stand here. */
+__attribute__((cold)) static const uint8_t *behind_comments(const uint8_t *at, const uint8_t *end)
+{
+	for (;;) {
+		if (are_next(at, end, "--"))
+			while (at < end && *at != '\n' && *at != '\r')
+				at++;
+		else if (are_next(at, end, "/*"))
+			at = behind_comment(at, end);
+		else if (at < end && beginnings[*at] == BEGINS_BLANK)
+			at++;
+		else
+			return at;
 	}
 }
 
-static void skip_space(struct tokens *t)
+/* Its text, or as much of it as there is room for. */
+static void set_text(struct tokens *t, const uint8_t *from, size_t n)
 {
-	while (t->at < t->end) {
-		if (is_blank(*t->at)) {
-			t->at++;
-		} else if (*t->at == '-' && next_is(t, 1, '-')) {
-			while (t->at < t->end && *t->at != '\n' && *t->at != '\r')
-				t->at++;
-		} else if (*t->at == '/' && next_is(t, 1, '*')) {
-			skip_comment(t);
-		} else {
-			return;
-		}
-	}
+	struct token *token = t->token;
+
+	token->whole = n < sizeof token->text;
+	if (!token->whole)
+		n = sizeof token->text - 1;
+	if (t->end - from >= TOKEN_BYTES)
+		memcpy(token->text, from, TOKEN_BYTES); /* a number that is known is copied without a call */
+	else
+		memcpy(token->text, from, n);
+	token->text[n] = 0;
+	token->length = (uint8_t)n;
 }
 
-static void add_byte(struct token *token, size_t *n, uint8_t c)
+static void add_byte(struct token *token, uint8_t c)
 {
-	if (*n + 1 < sizeof token->text && c != 0)
-		token->text[(*n)++] = (char)c;
+	if (token->length + 1u < sizeof token->text)
+		token->text[token->length++] = (char)c;
 	else
 		token->whole = false;
 }
 
-/* At the opening quote. */
-static void take_quoted(struct tokens *t, enum token_kind kind, bool escapes)
+/* At an opening quote behind which escapes or doubled quotes may stand: byte by byte. */
+__attribute__((cold)) static void take_doubled(struct tokens *t, bool escapes)
 {
 	struct token *token = t->token;
 	const uint8_t *at = t->at, *end = t->end;
 	uint8_t quote = *at++, c;
-	size_t n = 0;
 
-	token->kind = kind;
 	token->whole = true;
+	token->length = 0;
 	for (; at < end; at++) {
 		c = *at;
 		if (c == quote) {
-			if (!escapes && kind == TOKEN_STRING && at[-1] == '\\')
+			if (!escapes && token->kind == TOKEN_STRING && at[-1] == '\\')
 				t->doubt = true;
 			at++;
 			if (at == end || *at != quote)
@@ -114,10 +151,26 @@ static void take_quoted(struct tokens *t, enum token_kind kind, bool escapes)
 				break;
 			continue;
 		}
-		add_byte(token, &n, c);
+		add_byte(token, c);
 	}
-	token->text[n] = 0;
+	token->text[token->length] = 0;
 	t->at = at;
+}
+
+/* At the opening quote. Most have nothing in them but what is meant, up to the next quote. */
+__attribute__((noinline)) static void take_quoted(struct tokens *t, enum token_kind kind, bool escapes)
+{
+	const uint8_t *from = t->at + 1, *close;
+
+	t->token->kind = kind;
+	close = escapes ? NULL : memchr(from, from[-1], (size_t)(t->end - from));
+	if (!close || (t->end - close > 1 && close[1] == *close)) {
+		take_doubled(t, escapes);
+		return;
+	}
+	t->doubt = t->doubt || (kind == TOKEN_STRING && close[-1] == '\\');
+	set_text(t, from, (size_t)(close - from));
+	t->at = close + 1;
 }
 
 /* Where a dollar quote's tag (which has no dollar but at its ends) comes again; NULL: nowhere. Each byte is compared once. */
@@ -132,12 +185,12 @@ static const uint8_t *find_tag(const uint8_t *at, const uint8_t *end, const uint
 }
 
 /* At a dollar: a string between two equal tags, a parameter, or just a sign. */
-static void take_dollar(struct tokens *t)
+__attribute__((noinline)) static void take_dollar(struct tokens *t)
 {
 	const uint8_t *tag = t->at, *from;
 	size_t n = 1;
 
-	if (next_is(t, 1, '$') || ((size_t)(t->end - t->at) > 1 && begins_word(t->at[1])))
+	if (next_is(t, 1, '$') || ((size_t)(t->end - t->at) > 1 && beginnings[t->at[1]] == BEGINS_WORD))
 		while (t->at + n < t->end && t->at[n] != '$' && is_word(t->at[n]))
 			n++;
 	if (!next_is(t, n, '$')) {
@@ -149,28 +202,31 @@ static void take_dollar(struct tokens *t)
 	n++;
 	from = find_tag(tag + n, t->end, tag, n);
 	t->token->kind = TOKEN_STRING;
-	if (from && (size_t)(from - tag) - n < sizeof t->token->text) {
-		memcpy(t->token->text, tag + n, (size_t)(from - tag) - n);
-		t->token->text[from - tag - (ptrdiff_t)n] = 0;
-	}
+	if (from && (size_t)(from - tag) - n < sizeof t->token->text)
+		set_text(t, tag + n, (size_t)(from - tag) - n);
 	t->at = from ? from + n : t->end;
 }
 
-static void take_word(struct tokens *t)
+__attribute__((noinline)) static void take_word(struct tokens *t)
 {
 	struct token *token = t->token;
-	const uint8_t *at = t->at; /* kept apart: what is written may lie anywhere, for all the compiler knows */
-	size_t n = 0;
+	const uint8_t *from = t->at, *at = from,
+		      *end = t->end; /* kept apart: what is written may lie anywhere, for all the compiler knows */
+	size_t n;
 	uint8_t c;
 
+	if (end - at >= TOKEN_BYTES)
+		end = at + TOKEN_BYTES - 1;
+	for (; at < end && (c = word_bytes[*at]) != 0; at++)
+		token->text[at - from] = (char)c;
+	n = (size_t)(at - from);
 	token->kind = TOKEN_WORD;
-	token->whole = true;
-	for (; at < t->end && (c = word_bytes[*at]) != 0; at++)
-		if (n + 1 < sizeof token->text)
-			token->text[n++] = (char)c;
-		else
-			token->whole = false;
 	token->text[n] = 0;
+	token->length = (uint8_t)n;
+	end = t->end;
+	token->whole = at == end || word_bytes[*at] == 0;
+	while (at < end && word_bytes[*at] != 0)
+		at++;
 	t->at = at;
 	/* E'', B'', X'', N'' and U&'', U&"" */
 	if (n == 1 && next_is(t, 0, '\'') && strchr("ebxn", token->text[0])) {
@@ -185,42 +241,54 @@ static void take_word(struct tokens *t)
 	}
 }
 
+/* Letters behind it are a word of their own up to PostgreSQL 14; later they are a part of it, or an error. */
+__attribute__((noinline)) static void take_number(struct tokens *t)
+{
+	const uint8_t *at = t->at;
+
+	while (at < t->end && (is_digit(*at) || *at == '.'))
+		at++;
+	t->token->kind = TOKEN_NUMBER;
+	t->at = at;
+}
+
 void tokens_next(struct tokens *t)
 {
 	struct token *token = t->token == &t->two[0] ? &t->two[1] : &t->two[0];
-	uint8_t c;
+	const uint8_t *at = t->at, *end = t->end;
+	enum beginning begins;
 
-	t->token = token;
-	skip_space(t);
-	token->text[0] = 0;
-	token->sign = 0;
+	while (at < end && beginnings[*at] == BEGINS_BLANK)
+		at++;
+	if (at < end && beginnings[*at] == BEGINS_COMMENT)
+		at = behind_comments(at, end);
+	token->kind = TOKEN_END;
+	token->sign = token->length = 0;
 	token->whole = token->escaped = false;
-	if (t->at == t->end) {
-		token->kind = TOKEN_END;
+	token->text[0] = 0;
+	t->token = token;
+	t->at = at;
+	if (at == end)
 		return;
-	}
-	c = *t->at;
-	if (begins_word(c)) {
+	begins = beginnings[*at];
+	if (begins == BEGINS_WORD) {
 		take_word(t);
-	} else if (c == '\'') {
-		take_quoted(t, TOKEN_STRING, t->escapes);
-	} else if (c == '"') {
+	} else if (begins == BEGINS_NAME) {
 		take_quoted(t, TOKEN_NAME, false);
-	} else if (c == '$') {
+	} else if (begins == BEGINS_STRING) {
+		take_quoted(t, TOKEN_STRING, t->escapes);
+	} else if (begins == BEGINS_DOLLAR) {
 		take_dollar(t);
-	} else if (is_digit(c)) {
-		/* Letters behind it are a word of their own up to PostgreSQL 14; later they are a part of it, or an error. */
-		token->kind = TOKEN_NUMBER;
-		while (t->at < t->end && (is_digit(*t->at) || *t->at == '.'))
-			t->at++;
+	} else if (begins == BEGINS_NUMBER) {
+		take_number(t);
 	} else {
 		token->kind = TOKEN_SIGN;
-		token->sign = c;
-		t->at++;
+		token->sign = *at;
+		t->at = at + 1;
 		/* A cast is one sign; the colon of a slice is another. */
-		if (c == ':' && next_is(t, 0, ':'))
+		if (*at == ':' && next_is(t, 0, ':'))
 			t->at++;
-		else if (c == ':')
+		else if (*at == ':')
 			token->sign = ' ';
 	}
 }
@@ -228,7 +296,7 @@ void tokens_next(struct tokens *t)
 void tokens_begin(struct tokens *t, struct span text)
 {
 	t->at = text.at;
-	t->end = text.at + text.length;
+	t->end = text.at + (text.length > 0 ? strnlen((const char *)text.at, text.length) : 0);
 	t->token = &t->two[0];
 	t->doubt = t->unread = t->escapes = false;
 }

@@ -15,8 +15,9 @@ enum token_kind { TOKEN_END, TOKEN_WORD, TOKEN_NAME, TOKEN_STRING, TOKEN_NUMBER,
 struct token {
 	enum token_kind kind;
 	uint8_t sign;
-	bool whole;   /* WORD, NAME, STRING: `text` is all of it, as it is meant */
-	bool escaped; /* STRING: escapes in it are not read */
+	uint8_t length; /* of the text */
+	bool whole;     /* WORD, NAME, STRING: `text` is all of it, as it is meant */
+	bool escaped;   /* STRING: escapes in it are not read */
 	char text[TOKEN_BYTES];
 };
 
@@ -29,7 +30,7 @@ struct tokens {
 	bool escapes; /* the second reading: a backslash escapes in every string. The caller's to set */
 };
 
-/* Nothing is looked at yet. The text is borrowed. */
+/* Nothing is looked at yet. The text is borrowed; it ends at its first zero byte, as PostgreSQL reads it. */
 void tokens_begin(struct tokens *, struct span text);
 void tokens_next(struct tokens *);
 
@@ -38,10 +39,18 @@ static inline bool tokens_at_sign(const struct tokens *t, uint8_t sign)
 	return t->token->kind == TOKEN_SIGN && t->token->sign == sign;
 }
 
+/* Whether its text is this one. For a literal the compiler knows the length, and compares a few bytes. */
+static inline bool token_says(const struct token *token, const char *text)
+{
+	size_t n = strlen(text);
+
+	return token->length == n && memcmp(token->text, text, n) == 0;
+}
+
 /* In small letters, as words are. */
 static inline bool tokens_at_word(const struct tokens *t, const char *word)
 {
-	return t->token->kind == TOKEN_WORD && t->token->text[0] == word[0] && strcmp(t->token->text, word) == 0;
+	return t->token->kind == TOKEN_WORD && token_says(t->token, word);
 }
 
 /* Whether this word stands anywhere in the text, as a part of another too and in letters of any size. */
