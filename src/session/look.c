@@ -351,6 +351,17 @@ static void take_rest(struct scan *s, bool update)
 		p.foreign = p.dotted && !p.catalog;
 		p.catalog = !p.dotted && token_says(token, "pg_catalog");
 		p.begins = p.continued = p.dotted = false;
+		/* Columns, mostly: as pass_sign would have it, and nothing was called. */
+		if (tokens_pass(&s->in, '.')) {
+			p.dotted = true;
+			next_token(s);
+			continue;
+		}
+		if (tokens_pass(&s->in, ',')) {
+			p.foreign = p.target = false;
+			next_token(s);
+			continue;
+		}
 		next_token(s);
 		if (is_sign(s, '('))
 			judge_call(s, token, p.foreign, p.target);

@@ -39,6 +39,15 @@ static inline bool tokens_at_sign(const struct tokens *t, uint8_t sign)
 	return t->token->kind == TOKEN_SIGN && t->token->sign == sign;
 }
 
+/* If this sign follows at once, pass it by: it is no token then. */
+static inline bool tokens_pass(struct tokens *t, uint8_t sign)
+{
+	if (t->at == t->end || *t->at != sign)
+		return false;
+	t->at++;
+	return true;
+}
+
 /* Whether its text is this one. For a literal the compiler knows the length, and compares a few bytes. */
 static inline bool token_says(const struct token *token, const char *text)
 {
