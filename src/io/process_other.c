@@ -1,16 +1,16 @@
 #include <dirent.h>
 #include <fcntl.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "base/text.h"
 #include "io/file.h"
+#include "io/tcp_table.h"
 
-/* Other processes of this machine, by what /proc says of them.
+/* Other processes of this machine, by what the kernel says of them.
  *
- *   /proc/net/tcp   local and remote address, user, inode      of every TCP socket
+ *   io/tcp_table.h  local and remote address, user, inode      of every TCP socket that is open
  *   /proc/N/fd      links to socket:[inode]                    which of them process N has open; for its own user and root
  *   /proc/N/task    a folder for each thread                   for everybody
  *
@@ -32,97 +32,16 @@ bool process_words(uint32_t process, char *out, size_t size)
 	return length > 0;
 }
 
-/* The next word of a line of the kernel's; empty at its end. */
-static struct span next_word(struct span *line)
+/* The socket that is bound to this address. False: there is none such. */
+static bool find_tcp(const uint8_t *ip, bool six, uint16_t port, struct tcp_socket *out)
 {
-	struct span word;
-	size_t n = 0;
-
-	while (line->length > 0 && line->at[0] == ' ')
-		*line = span_skip(*line, 1);
-	while (n < line->length && line->at[n] != ' ' && line->at[n] != '\n')
-		n++;
-	word = span_of(line->at, n);
-	*line = span_skip(*line, n);
-	return word;
-}
-
-/* A line of /proc/net/tcp: number, local, remote, state, queues, timer, retries, user, timeout, inode. */
-#define WORD_LOCAL  1
-#define WORD_REMOTE 2
-#define WORD_USER   7
-#define WORD_INODE  9
-
-struct tcp_line {
-	char text[512];
-	struct span local, remote;
-	int64_t user, inode;
-};
-
-static FILE *open_tcp(bool six)
-{
-	return fopen(six ? "/proc/net/tcp6" : "/proc/net/tcp", "re");
-}
-
-/* An address of IPv4 in the words of IPv6 (RFC 4291, 2.5.5.2), as sockets of Java are, is the same address. */
-static struct span plain_address(struct span address)
-{
-	static const char before[] = "0000000000000000FFFF0000";
-	size_t length = sizeof before - 1;
-
-	return address.length > length && memcmp(address.at, before, length) == 0 ? span_skip(address, length)
-										  : address;
-}
-
-/* The next socket of the table; false at its end. */
-static bool next_tcp(FILE *table, struct tcp_line *line)
-{
-	while (fgets(line->text, sizeof line->text, table)) {
-		struct span rest = span_text(line->text), words[WORD_INODE + 1];
-
-		for (size_t i = 0; i <= WORD_INODE; i++)
-			words[i] = next_word(&rest);
-		line->local = plain_address(words[WORD_LOCAL]);
-		line->remote = plain_address(words[WORD_REMOTE]);
-		if (text_to_i64(words[WORD_USER], &line->user) && text_to_i64(words[WORD_INODE], &line->inode))
-			return true;
-	}
-	return false;
-}
-
-/* An address as the table has it, but for plain_address: words of four bytes as this machine has them in memory. */
-#define LOCAL_TEXT 48
-static void format_local(char out[LOCAL_TEXT], const uint8_t *ip, bool six, uint16_t port)
-{
-	static const uint8_t before[12] = { [10] = 0xff, [11] = 0xff };
-	size_t at = 0;
-
-	if (six && memcmp(ip, before, sizeof before) == 0) {
-		ip += sizeof before;
-		six = false;
-	}
-	for (size_t i = 0; i < (six ? 16 : 4); i += 4) {
-		uint32_t word;
-
-		memcpy(&word, ip + i, sizeof word);
-		at += text_format(out + at, LOCAL_TEXT - at, "%08X", word);
-	}
-	text_format(out + at, LOCAL_TEXT - at, ":%04X", port);
-}
-
-/* The socket that is bound to this address, from the kernel's table. False: it has none such. */
-static bool find_tcp(const uint8_t *ip, bool six, uint16_t port, struct tcp_line *line)
-{
-	FILE *table = open_tcp(six);
-	char wanted[LOCAL_TEXT];
+	struct tcp_table *table = tcp_table_open(six);
+	struct tcp_address wanted = tcp_address_of(ip, six, port);
 	bool found = false;
 
-	if (!table)
-		return false;
-	format_local(wanted, ip, six, port);
-	while (!found && next_tcp(table, line))
-		found = line->inode > 0 && span_is(line->local, wanted);
-	fclose(table);
+	while (!found && table && tcp_table_next(table, out))
+		found = tcp_address_order(&out->local, &wanted) == 0;
+	tcp_table_close(table);
 	return found;
 }
 
@@ -187,21 +106,20 @@ int64_t *process_sockets(uint32_t process, size_t most, size_t *count)
 
 bool process_look(uint32_t process, const uint8_t *ip, bool six, uint16_t port, struct process_look *out)
 {
-	struct tcp_line one, line;
+	struct tcp_socket one, other;
+	struct tcp_table *table = NULL;
 	size_t count = 0;
 	int64_t *inodes = NULL;
-	FILE *table = NULL;
 
 	*out = (struct process_look){ .threads = count_threads(process) };
 	if (out->threads > 0 && find_tcp(ip, six, port, &one))
 		inodes = process_sockets(process, SIZE_MAX, &count);
 	if (inodes)
-		table = open_tcp(six);
-	while (table && next_tcp(table, &line))
-		out->connections += span_equal(line.remote, one.remote) &&
-			bsearch(&line.inode, inodes, count, sizeof *inodes, compare_inodes);
-	if (table)
-		fclose(table);
+		table = tcp_table_open(six);
+	while (table && tcp_table_next(table, &other))
+		out->connections += tcp_address_order(&other.remote, &one.remote) == 0 &&
+			bsearch(&other.inode, inodes, count, sizeof *inodes, compare_inodes);
+	tcp_table_close(table);
 	free(inodes);
 	return out->connections > 0;
 }
@@ -209,14 +127,14 @@ bool process_look(uint32_t process, const uint8_t *ip, bool six, uint16_t port, 
 /* ---- whose sockets many are ---- */
 
 struct sought {
-	char local[LOCAL_TEXT];
+	struct tcp_address local;
 	int64_t inode; /* 0: not found */
 	struct process_peer *peer;
 };
 
 static int compare_locals(const void *a, const void *b)
 {
-	return strcmp(((const struct sought *)a)->local, ((const struct sought *)b)->local);
+	return tcp_address_order(&((const struct sought *)a)->local, &((const struct sought *)b)->local);
 }
 
 static int compare_sought(const void *a, const void *b)
@@ -227,22 +145,21 @@ static int compare_sought(const void *a, const void *b)
 /* Which inodes they are, and whose. How many were found. */
 static size_t seek_inodes(struct sought *list, size_t count, bool six)
 {
-	FILE *table = open_tcp(six);
-	struct tcp_line line;
+	struct tcp_table *table = tcp_table_open(six);
 	struct sought key, *found;
+	struct tcp_socket socket;
 	size_t n = 0;
 
-	while (table && next_tcp(table, &line)) {
-		text_copy_span(key.local, sizeof key.local, line.local);
-		found = line.inode > 0 ? bsearch(&key, list, count, sizeof *list, compare_locals) : NULL;
+	while (table && tcp_table_next(table, &socket)) {
+		key.local = socket.local;
+		found = bsearch(&key, list, count, sizeof *list, compare_locals);
 		if (!found || found->inode > 0)
 			continue;
-		found->inode = line.inode;
-		found->peer->user = (uint32_t)line.user;
+		found->inode = socket.inode;
+		found->peer->user = socket.user;
 		n++;
 	}
-	if (table)
-		fclose(table);
+	tcp_table_close(table);
 	return n;
 }
 
@@ -279,7 +196,7 @@ void processes_of_peers(struct process_peer *peers, size_t count)
 		if (!list)
 			continue;
 		list[i].peer = &peers[i];
-		format_local(list[i].local, peers[i].ip, peers[i].six, peers[i].port);
+		list[i].local = tcp_address_of(peers[i].ip, peers[i].six, peers[i].port);
 	}
 	if (!list)
 		return;
