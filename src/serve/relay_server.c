@@ -99,16 +99,18 @@ static bool tag_may_matter(const struct frame *frame)
 
 static void finish_entry(struct channel *channel, const struct track_reply *reply)
 {
-	if (reply->finished && !reply->failed && (reply->entry.flags & TRACK_AGAIN) && channel->guest)
+	if (!reply->finished)
+		return;
+	if (!reply->failed && (reply->entry.flags & TRACK_AGAIN) && channel->guest)
 		relay_again_over(channel->guest, reply->entry.tag);
-	if (reply->finished && !reply->failed && (reply->entry.flags & TRACK_NAMES) && channel->guest)
+	if (!reply->failed && (reply->entry.flags & TRACK_NAMES) && channel->guest)
 		pending_done(channel->guest, true);
-	if (reply->finished && !reply->failed && reply->entry.tag == TAG_UNNAMED)
+	if (!reply->failed && reply->entry.tag == TAG_UNNAMED)
 		relay_unnamed_done(channel, true);
-	else if (reply->finished && reply->entry.kind == TRACK_QUERY && !(reply->entry.flags & TRACK_OURS))
+	else if (reply->entry.kind == TRACK_QUERY && !(reply->entry.flags & TRACK_OURS))
 		channel->unnamed = PREPARED_READY; /* it has none, and neither has its client */
-	if (reply->finished && reply->entry.kind == TRACK_PARSE && !(reply->entry.flags & TRACK_AGAIN) &&
-		!reply->failed && reply->entry.tag != 0 && reply->entry.tag < TAG_UNNAMED)
+	if (reply->entry.kind == TRACK_PARSE && !(reply->entry.flags & TRACK_AGAIN) && !reply->failed &&
+		reply->entry.tag != 0 && reply->entry.tag < TAG_UNNAMED)
 		prepared_done(channel->prepared, reply->entry.tag);
 }
 

@@ -394,10 +394,8 @@ struct track_reply track_take(struct track *t, char type, char status)
 	return reply;
 }
 
-bool track_fake(struct track *t, struct track_entry *out)
+bool track_take_fake(struct track *t, struct track_entry *out)
 {
-	if (t->count == 0 || !(at(t, 0)->flags & TRACK_FAKE))
-		return false;
 	*out = pop(t);
 	settle(t);
 	return true;
@@ -411,11 +409,6 @@ bool track_dropped(struct track *t, struct track_entry *out)
 	if (--t->dropped_count == 0)
 		t->dropped_head = 0;
 	return true;
-}
-
-bool track_idle(const struct track *t)
-{
-	return track_quiet(t) && t->status == 'I';
 }
 
 bool track_begins(const struct track *t)
@@ -437,11 +430,6 @@ uint32_t track_readies(const struct track *t)
 			(e->kind == TRACK_QUERY || e->kind == TRACK_FUNCTION || e->kind == TRACK_SYNC);
 	}
 	return owed;
-}
-
-bool track_quiet(const struct track *t)
-{
-	return t->count == 0 && !t->open && !t->skipping;
 }
 
 bool track_copies(const struct track *t)

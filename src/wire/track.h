@@ -84,24 +84,33 @@ bool track_push(struct track *, enum track_kind, unsigned flags, uint32_t tag);
 struct track_reply track_take(struct track *, char type, char status);
 
 /* The oldest entry is a fake: pop it and answer it now. Call until false, after every track_push and track_take. */
-bool track_fake(struct track *, struct track_entry *out);
+bool track_take_fake(struct track *, struct track_entry *out);
+static inline bool track_fake(struct track *t, struct track_entry *out)
+{
+	return t->count > 0 && (t->ring[t->head].flags & TRACK_FAKE) && track_take_fake(t, out);
+}
 
 /* An entry that an error made the server skip (Parse: it does not exist now). Call until false after a failed reply, and
  * after every push while `skipping`. */
 bool track_dropped(struct track *, struct track_entry *out);
 
-/* Nothing is owed, no Sync is awaited (every extended message was followed by one, or by a Query), and the last word was
- * ReadyForQuery 'I'. Whether the server may be lent depends on `suspect` too. */
-bool track_idle(const struct track *);
+/* Nothing is owed and no Sync is awaited (every extended message was followed by one, or by a Query), in whatever transaction state. */
+static inline bool track_quiet(const struct track *t)
+{
+	return t->count == 0 && !t->open && !t->skipping;
+}
+
+/* And the last word was ReadyForQuery 'I'. Whether the server may be lent depends on `suspect` too. */
+static inline bool track_idle(const struct track *t)
+{
+	return track_quiet(t) && t->status == 'I';
+}
 
 /* A TRACK_BEGIN is not answered yet. It comes before all that is the client's. */
 bool track_begins(const struct track *);
 
 /* How many ReadyForQuery the client is still owed for what it sent so far. */
 uint32_t track_readies(const struct track *);
-
-/* Nothing is owed and no Sync is awaited, in whatever transaction state. */
-bool track_quiet(const struct track *);
 
 /* COPY IN runs, and neither CopyDone nor CopyFail was sent yet, or not the Sync behind that when it was begun by Execute (the server
  * ignores one that was sent before): what is sent now belongs to it. */
