@@ -4,197 +4,15 @@
  *
  *    text -> token token token ; token ...       each a word, "name", 'string', number or sign
  *             |                                  first word: its row in `kinds`
- *             +-- SET, RESET: what is set; everything else: take_rest
+ *             +-- SET, RESET: what is set (look_settings.c); everything else: take_rest
  *
  * Where the quotes of a text can be read in two ways (a backslash before a quote means one thing or the other, by
  * standard_conforming_strings), it is read in both, and suspected of what either says, and of anything else: LOOK_UNKNOWN. */
-#include "session/look.h"
+#include "session/look_scan.h"
 
-#include "base/text.h"
 #include "session/reading.h"
-#include "session/tokens.h"
 
 _Static_assert(LOOK_NAME_BYTES == TOKEN_BYTES, "a name is kept as it is read");
-
-struct scan {
-	struct tokens in;
-	struct look *look;
-	uint32_t *marks; /* of the statement at hand: the look's, or those of what it prepares */
-	size_t ahead; /* bytes that may still be read once more, to see where arguments end: so that any text has its time bounded */
-	bool inserts; /* the word before was INSERT or MERGE */
-	bool asks; /* the statement is SELECT and the like: only INTO makes anything there, and a column may have any name */
-	bool strict;    /* it is that, perhaps in parentheses: INSERT is a verb only where a statement may begin */
-	look_word each; /* NULL: nobody asks for the words */
-	void *context;
-};
-
-static inline void next_token(struct scan *s)
-{
-	const struct token *token;
-
-	tokens_next(&s->in);
-	token = s->in.token;
-	if (s->each && (token->kind == TOKEN_WORD || token->kind == TOKEN_NAME))
-		s->each(s->context, span_of(token->text, token->length));
-}
-
-static bool is_sign(const struct scan *s, uint8_t sign)
-{
-	return tokens_at_sign(&s->in, sign);
-}
-
-static inline bool is(const struct scan *s, const char *word)
-{
-	return tokens_at_word(&s->in, word);
-}
-
-/* If this is the word at hand, go on to the next token. */
-static inline bool take(struct scan *s, const char *word)
-{
-	if (!is(s, word))
-		return false;
-	next_token(s);
-	return true;
-}
-
-/* ---- names of settings ---- */
-
-static void add_name_to(struct look *look, uint32_t *marks, const char *name, enum look_name_kind kind)
-{
-	struct look_name *to = &look->names[look->count];
-	size_t i;
-
-	for (i = 0; i < look->count; i++)
-		if (look->names[i].kind == kind && strcmp(look->names[i].name, name) == 0)
-			return;
-	if (look->count == LOOK_NAMES || strlen(name) >= sizeof to->name) {
-		*marks |= LOOK_UNNAMED;
-		return;
-	}
-	/* What is sent later has no names of its own by then. */
-	if (kind == LOOK_NAME_SET && marks == &look->prepared)
-		*marks |= LOOK_UNNAMED;
-	look->count++;
-	to->kind = kind;
-	for (i = 0; name[i]; i++)
-		to->name[i] = (char)(kind != LOOK_NAME_CALL && name[i] >= 'A' && name[i] <= 'Z' ? name[i] + 32
-												: name[i]);
-	to->name[i] = 0;
-}
-
-static void add_name(struct scan *s, const char *name, enum look_name_kind kind)
-{
-	add_name_to(s->look, s->marks, name, kind);
-}
-
-void look_add_setting(struct look *look, const char *name)
-{
-	add_name_to(look, &look->marks, name, LOOK_NAME_SET);
-}
-
-/* A setting that its transaction does not take back. */
-static void add_settings(struct scan *s)
-{
-	if (*s->marks & (LOOK_RESET | LOOK_RESET_ALL))
-		*s->marks |= LOOK_SET_BEHIND;
-	*s->marks |= LOOK_SETTINGS;
-}
-
-static void note_reading(struct scan *s, const char *name)
-{
-	if (reading_depends(span_text(name)))
-		*s->marks |= LOOK_READING;
-}
-
-static void add_set(struct scan *s, const char *name)
-{
-	add_settings(s);
-	note_reading(s, name);
-	if (strchr(name, '.'))
-		add_name(s, name, LOOK_NAME_SET);
-}
-
-static void add_reset(struct scan *s, const char *name, bool local)
-{
-	*s->marks |= LOOK_SETTINGS | LOOK_RESET;
-	note_reading(s, name);
-	add_name(s, name, local ? LOOK_NAME_RESET_LOCAL : LOOK_NAME_RESET);
-	if (strchr(name, '.'))
-		add_name(s, name, LOOK_NAME_SET);
-}
-
-/* name, or name.name...; false: there is none, or it is too long. */
-static bool take_setting(struct scan *s, char out[LOOK_NAME_BYTES])
-{
-	size_t length = 0;
-
-	for (;;) {
-		if ((s->in.token->kind != TOKEN_WORD && s->in.token->kind != TOKEN_NAME) || !s->in.token->whole)
-			return false;
-		if (length + strlen(s->in.token->text) + 1 >= LOOK_NAME_BYTES)
-			return false;
-		length += text_format(out + length, LOOK_NAME_BYTES - length, "%s", s->in.token->text);
-		next_token(s);
-		if (!is_sign(s, '.'))
-			return true;
-		length += text_format(out + length, LOOK_NAME_BYTES - length, ".");
-		next_token(s);
-	}
-}
-
-/* The arguments of a set_config. */
-struct config_call {
-	char name[LOOK_NAME_BYTES];
-	bool named, local; /* what can not be read with certainty is neither */
-};
-
-/* Behind "set_config(". No further than `ahead`: a call that is an argument of another is read with that one too. */
-static void read_config(struct scan *outer, struct config_call *call)
-{
-	size_t left = (size_t)(outer->in.end - outer->in.at);
-	struct tokens in;
-	unsigned depth = 0;
-
-	tokens_begin(&in, span_of(outer->in.at, left < outer->ahead ? left : outer->ahead));
-	tokens_next(&in);
-	call->named = in.token->kind == TOKEN_STRING && in.token->whole;
-	text_copy(call->name, sizeof call->name, in.token->text);
-	tokens_next(&in);
-	call->named = call->named && tokens_at_sign(&in, ',');
-	while (call->named && in.token->kind != TOKEN_END) {
-		tokens_next(&in);
-		if (tokens_at_sign(&in, '('))
-			depth++;
-		else if (tokens_at_sign(&in, ')') && depth-- == 0)
-			break;
-		else if (tokens_at_sign(&in, ',') && depth == 0)
-			break;
-	}
-	call->local = false;
-	if (call->named && tokens_at_sign(&in, ',')) {
-		tokens_next(&in);
-		if (tokens_at_word(&in, "true")) {
-			tokens_next(&in);
-			call->local = tokens_at_sign(&in, ')');
-		}
-	}
-	outer->ahead -= (size_t)(in.at - outer->in.at);
-}
-
-static void look_config(struct scan *s)
-{
-	struct config_call call;
-
-	read_config(s, &call);
-	note_reading(s, call.name);
-	if (call.local)
-		return; /* it ends with the transaction */
-	add_settings(s);
-	if (!call.named)
-		*s->marks |= LOOK_UNNAMED | LOOK_READING;
-	else if (strchr(call.name, '.'))
-		add_name(s, call.name, LOOK_NAME_SET);
-}
 
 /* ---- what may stand anywhere in a statement ---- */
 
@@ -210,11 +28,11 @@ static void judge_call(struct scan *s, const struct token *name, bool foreign, b
 		return;
 	if (name->whole && s->marks == &s->look->marks) {
 		*s->marks |= LOOK_CALLS;
-		add_name(s, name->text, LOOK_NAME_CALL);
+		look_add_name(s, name->text, LOOK_NAME_CALL);
 	} else {
 		*s->marks |= LOOK_UNKNOWN | (name->whole ? 0 : LOOK_UNNAMED);
 		if (name->whole)
-			add_name(s, name->text, LOOK_NAME_CALL);
+			look_add_name(s, name->text, LOOK_NAME_CALL);
 	}
 }
 
@@ -256,7 +74,7 @@ static void judge_word(struct scan *s, const struct token *token, bool update)
 		if (strncmp(token->text, "pg_temp", 7) == 0)
 			*s->marks |= LOOK_TEMPORARY | LOOK_IN_FRONT;
 		else if (update && token_says(token, "pg_settings")) {
-			add_settings(s); /* its rule calls set_config */
+			look_sets(s); /* its rule calls set_config */
 			*s->marks |= LOOK_READING;
 		} else if (token_says(token, "pg_sequences")) {
 			*s->marks |= LOOK_TOUCHES;
@@ -372,73 +190,6 @@ static void take_rest(struct scan *s, bool update)
 
 /* ---- the kinds of statements ---- */
 
-/* SET [SESSION | LOCAL] ... */
-static void take_set(struct scan *s)
-{
-	char name[LOOK_NAME_BYTES];
-	bool local = take(s, "local");
-	bool zone;
-
-	if (!local && take(s, "session")) {
-		if (take(s, "characteristics")) {
-			add_set(s, "");
-			return;
-		}
-	} else if (local) {
-		(void)take(s, "session"); /* AUTHORIZATION */
-	}
-	if (is(s, "transaction") || is(s, "constraints"))
-		return;
-	zone = take(s, "time") && take(s, "zone");
-	if (zone) {
-		text_copy(name, sizeof name, "timezone");
-	} else if (take(s, "names")) {
-		text_copy(name, sizeof name, "client_encoding");
-	} else if (take(s, "authorization")) {
-		text_copy(name, sizeof name, "session_authorization");
-	} else if (take(s, "role")) {
-		text_copy(name, sizeof name, "role");
-	} else if (!take_setting(s, name)) {
-		*s->marks |= LOOK_SETTINGS | LOOK_UNNAMED | LOOK_READING;
-		return;
-	}
-	/* SET SCHEMA 'a', SET XML OPTION DOCUMENT */
-	if (strcmp(name, "schema") == 0)
-		text_copy(name, sizeof name, "search_path");
-	else if (strcmp(name, "xml") == 0 && take(s, "option"))
-		text_copy(name, sizeof name, "xmloption");
-	if (strcmp(name, "seed") == 0)
-		*s->marks |= LOOK_FOR_GOOD;
-	if (is_sign(s, '=') || is(s, "to"))
-		next_token(s);
-	if (is(s, "default") || (zone && is(s, "local")))
-		add_reset(s, name, local);
-	else if (!local)
-		add_set(s, name);
-	else
-		note_reading(s, name);
-}
-
-static void take_reset(struct scan *s)
-{
-	char name[LOOK_NAME_BYTES];
-
-	if (take(s, "all")) {
-		*s->marks |= LOOK_SETTINGS | LOOK_RESET_ALL | LOOK_READING;
-		return;
-	}
-	if (take(s, "time") && take(s, "zone"))
-		add_reset(s, "timezone", false);
-	else if (take(s, "session") && take(s, "authorization"))
-		add_reset(s, "session_authorization", false);
-	else if (is(s, "transaction"))
-		return;
-	else if (take_setting(s, name))
-		add_reset(s, name, false);
-	else
-		*s->marks |= LOOK_SETTINGS | LOOK_UNNAMED | LOOK_READING;
-}
-
 #define ASK_ALL (LOOK_SETTINGS | LOOK_TEMPORARY | LOOK_CURSOR | LOOK_LOCK | LOOK_PREPARE | LOOK_LISTEN)
 
 /* The everyday ones first. */
@@ -524,10 +275,10 @@ static void take_special(struct scan *s, const struct kind *kind)
 {
 	switch (kind->does) {
 	case DOES_SET:
-		take_set(s);
+		look_set(s);
 		break;
 	case DOES_RESET:
-		take_reset(s);
+		look_reset(s);
 		break;
 	case DOES_DISCARD:
 		if (is(s, "all"))
