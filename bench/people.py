@@ -14,6 +14,7 @@ import signal
 import socket
 import struct
 import subprocess
+import tempfile
 import time
 
 NOBODY = "nobody"
@@ -21,6 +22,13 @@ NOBODY = "nobody"
 
 class Missing(Exception):
     """A program that is not there, or cannot do what is asked: skipped with a line."""
+
+
+def working_folder():
+    """One that whoever PgBouncer and PostgreSQL run as may write to."""
+    folder = tempfile.mkdtemp(prefix="pgweir-bench-")
+    os.chmod(folder, 0o777)
+    return folder
 
 
 def free_port():
