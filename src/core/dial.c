@@ -13,7 +13,7 @@
  *              target shrinks to what lives, and one dial at a time asks again after 100 ms, 200 ms ... 5 s. Each success raises
  *              the target by one and asks on at once; the state ends when nobody waits for more. A neighbour that rests and
  *              counts against the same limit makes room; for a pool that has no server at all also one that comes free, in
- *              turns as between hungry pools.
+ *              turns as between hungry pools. One in each pause, since it may be no help.
  *   TEMPORARY  it starts up or shuts down, or no host is what is wanted: pauses as before, but of a second at most; clients wait.
  *   (greeting) it logged in, and was lost before it was ready: as TEMPORARY.
  *   REFUSED    anything else. A pool without a live server can not serve, so its waiters are told, and so is everybody
@@ -156,7 +156,7 @@ struct pool *dial_succeeded(struct core *core, struct server *s)
 	check(s->state == SERVER_DIALING);
 	s->born = core->now;
 	pool->failed = false;
-	pool->retry_at = pool->keep_at = pool->pause = 0;
+	pool->retry_at = pool->keep_at = pool->room_at = pool->pause = 0;
 	if (pool->full_since && pool->full_target < pool_live(pool) + 1)
 		pool->full_target = pool_live(pool) + 1;
 	return pool;

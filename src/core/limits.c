@@ -137,20 +137,29 @@ static enum scope_kind full_scope(const struct core *core, const struct pool *po
 	return SCOPE_INSTANCE;
 }
 
+/* Its going ends the pause of `refused`. Whether that was any help, only the next dial tells: it was none where the slots that are left
+ * are not for its role, or others are faster. So it asks for one in each pause, long as that has become; else both pools would close
+ * and dial as fast as they can, and neither be served. */
+static void make_refused_room(struct core *core, struct pool *refused, struct server *s)
+{
+	s->room_for = refused;
+	refused->rooms++;
+	refused->room_at = core->now + refused->pause;
+	server_close(core, s, CLOSE_MAKE_ROOM);
+}
+
 void limits_relieve(struct core *core, struct pool *pool)
 {
 	enum scope_kind kind = full_scope(core, pool);
 	struct server *s;
 
-	if (pool->rooms || !dial_wanted(pool))
+	if (pool->rooms || core->now < pool->room_at || !dial_wanted(pool))
 		return;
 	s = longest_idle(pool->scopes[kind], kind, pool);
 	/* A user may have pools elsewhere too, which are no help. */
 	if (!s || s->pool->scopes[SCOPE_INSTANCE] != pool->scopes[SCOPE_INSTANCE])
 		return;
-	s->room_for = pool;
-	pool->rooms++;
-	server_close(core, s, CLOSE_MAKE_ROOM);
+	make_refused_room(core, pool, s);
 }
 
 /* Would closing a server of `pool` help `hungry`? */
@@ -212,8 +221,8 @@ static struct pool *refused_beside(struct core *core, const struct server *s, co
 		enum scope_kind kind;
 		time_us pool_since;
 
-		if (!pool->full_since || pool == s->pool || pool_staying(pool) || pool->rooms || !dial_wanted(pool) ||
-			pool_paused(core, pool))
+		if (!pool->full_since || pool == s->pool || pool_staying(pool) || pool->rooms ||
+			core->now < pool->room_at || !dial_wanted(pool) || pool_paused(core, pool))
 			continue;
 		kind = full_scope(core, pool);
 		if (pool->scopes[kind] != s->pool->scopes[kind] ||
@@ -236,9 +245,7 @@ bool limits_yield_refused(struct core *core, struct server *s, const struct clie
 
 	if (!pool)
 		return false;
-	s->room_for = pool;
-	pool->rooms++;
-	server_close(core, s, CLOSE_MAKE_ROOM);
+	make_refused_room(core, pool, s);
 	return true;
 }
 

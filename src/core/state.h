@@ -233,6 +233,7 @@ struct pool {
 	char failure_text[160], sqlstate[6];
 	time_us full_since;
 	uint32_t full_target;
+	time_us room_at; /* refused: no other's server is closed for it before */
 
 	struct turns turns; /* of its groups */
 	struct group *groups;
