@@ -241,7 +241,8 @@ static struct pool *refused_beside(struct core *core, const struct server *s, co
 
 bool limits_yield_refused(struct core *core, struct server *s, const struct client *next)
 {
-	struct pool *pool = refused_beside(core, s, next);
+	/* One for replication is a place, in which nothing is connected before it is lent: there is no slot behind it to give. */
+	struct pool *pool = s->pool->rules.replication ? NULL : refused_beside(core, s, next);
 
 	if (!pool)
 		return false;
@@ -423,7 +424,7 @@ uint32_t limits_beside(const struct core *core, const struct pool *pool)
 			may_give(pool, other))
 			sum += waiters_uncovered(other);
 	}
-	for (uint32_t i = 0; core->full_pools > 0 && i < core->pools_count; i++) {
+	for (uint32_t i = 0; core->full_pools > 0 && !pool->rules.replication && i < core->pools_count; i++) {
 		const struct pool *other = core->pools[i];
 		enum scope_kind kind;
 
