@@ -17,7 +17,8 @@
  *   TEMPORARY  it starts up or shuts down, or no host is what is wanted: pauses as before, but of a second at most; clients wait.
  *   (greeting) it logged in, and was lost before it was ready: as TEMPORARY.
  *   REFUSED    anything else. A pool without a live server can not serve, so its waiters are told, and so is everybody
- *              who comes within login_retry; with live servers they go on waiting. */
+ *              who comes within login_retry; with live servers they go on waiting, and without login_retry the pauses are
+ *              those of TEMPORARY. */
 
 #define PAUSE_LEAST (100 * MILLISECOND_US)
 #define PAUSE_MOST  (5 * SECOND_US)
@@ -226,6 +227,18 @@ static void failure_full(struct core *core, struct pool *pool)
 	limits_relieve(core, pool);
 }
 
+static void failure_refused(struct core *core, struct pool *pool)
+{
+	/* Nobody waits for these: even without login_retry they need not be tried without end. */
+	pool->keep_at = core->now + SECOND_US;
+	if (pool_live(pool) > 0 && core->rules.login_retry == 0)
+		pause_dialing(core, pool, PAUSE_AWAY); /* nor does who goes on waiting need that */
+	else
+		pool->retry_at = core->now + core->rules.login_retry;
+	if (pool_live(pool) == 0)
+		refuse_all(core, pool);
+}
+
 void dial_greeting_failed(struct core *core, struct pool *pool)
 {
 	pool->failures++;
@@ -259,11 +272,7 @@ void dial_failed(struct core *core, const struct event *event)
 			pause_dialing(core, pool, PAUSE_AWAY);
 			break;
 		case FAILURE_REFUSED:
-			pool->retry_at = core->now + core->rules.login_retry;
-			/* Nobody waits for these: even without login_retry they need not be tried without end. */
-			pool->keep_at = core->now + SECOND_US;
-			if (pool_live(pool) == 0)
-				refuse_all(core, pool);
+			failure_refused(core, pool);
 			break;
 		}
 	}
