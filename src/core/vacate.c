@@ -20,9 +20,11 @@ static bool is_time(const struct core *core, const struct pool *pool)
 	return core->now < pool->scopes[SCOPE_INSTANCE]->vacate_until;
 }
 
+/* Who waits though the database has no client wants to know of PostgreSQL whether one may come in (auth_query): he is served first, or
+ * one server after the other would be dialed for him. */
 bool pool_vacated(const struct core *core, const struct pool *pool)
 {
-	return is_time(core, pool) && pool->database->clients == 0 && !pool->is_keeper;
+	return is_time(core, pool) && pool->database->clients == 0 && pool->waiting == 0 && !pool->is_keeper;
 }
 
 static void vacate_all(struct core *core, struct scope *instance)
