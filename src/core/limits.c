@@ -462,6 +462,7 @@ void limits_visitor_left(struct core *core, const struct event *event)
 	scope = &core->instances[event->instance]->scope;
 	check(scope->visitors > 0);
 	scope->visitors--;
+	limits_fit(scope);
 	limits_turns(core);
 	tick_all_due(core);
 }
