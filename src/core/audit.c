@@ -41,7 +41,7 @@ static void audit_server(const struct core *core, const struct server *s)
 	if (s->state == SERVER_DIALING || s->state == SERVER_MOVING)
 		check(!s->close_told);
 	if (s->room_for)
-		check(s->state == SERVER_CLOSING || s->state == SERVER_ORPHANED);
+		check(s->state == SERVER_CLOSING);
 }
 
 /* The servers of a pool, counted anew. */

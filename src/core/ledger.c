@@ -111,12 +111,27 @@ struct server *server_new(struct core *core, struct pool *pool, uint32_t worker)
 	return s;
 }
 
+/* It does not make room any more, or not soon. */
+static struct pool *take_room_back(struct server *s)
+{
+	struct pool *pool = s->room_for;
+
+	if (pool) {
+		check(pool->rooms > 0);
+		pool->rooms--;
+		s->room_for = NULL;
+	}
+	return pool;
+}
+
 static void enter(struct core *core, struct server *s, enum server_state state, uint32_t to, struct line *line)
 {
 	check(edges[s->state] & TO(state));
 	check(s->holder == NULL);
 	if (is_leaving(state))
 		heir_lost(core, s);
+	if (state == SERVER_ORPHANED)
+		(void)take_room_back(s); /* its slot may be long in coming: another one is asked for */
 	ledger_remove(core, s);
 	s->to = to;
 	s->line = line;
@@ -155,7 +170,7 @@ void server_unlend(struct core *core, struct server *s)
 void server_gone(struct core *core, struct server **taken)
 {
 	struct server *s = *taken;
-	struct pool *pool = s->pool;
+	struct pool *pool = s->pool, *refused = take_room_back(s);
 
 	*taken = NULL;
 	check(s->holder == NULL);
@@ -168,14 +183,10 @@ void server_gone(struct core *core, struct server **taken)
 	limits_fit(pool->scopes[SCOPE_INSTANCE]);
 	check(pool->servers > 0);
 	pool->servers--;
-	if (s->room_for) {
-		check(s->room_for->rooms > 0);
-		s->room_for->rooms--;
-		/* It paused because PostgreSQL had no slot for it, and this was one. */
-		if (s->room_for->full_since) {
-			s->room_for->retry_at = 0;
-			limits_hunger(core, s->room_for);
-		}
+	/* It paused because PostgreSQL had no slot for it, and this was one. */
+	if (refused && refused->full_since) {
+		refused->retry_at = 0;
+		limits_hunger(core, refused);
 	}
 	slots_remove(&core->servers, s->id);
 	free(s);
