@@ -11,9 +11,10 @@
  *
  *   FULL       PostgreSQL has no slot (53300), for anybody or for this role or database. Clients never hear of it: they wait, our
  *              target shrinks to what lives, and one dial at a time asks again after 100 ms, 200 ms ... 5 s. Each success raises
- *              the target by one and asks on at once; the state ends when nobody waits for more. A neighbour that rests and
- *              counts against the same limit makes room; for a pool that has no server at all also one that comes free, in
- *              turns as between hungry pools. One in each pause, since it may be no help.
+ *              the target by one and asks on at once; the state ends when nobody waits for more: after a success, or when the
+ *              pause is over. A neighbour that rests and counts against the same limit makes room; for a pool that has no
+ *              server at all also one that comes free, in turns as between hungry pools. One in each pause, since it may be no
+ *              help.
  *   TEMPORARY  it starts up or shuts down, or no host is what is wanted: pauses as before, but of a second at most; clients wait.
  *   (greeting) it logged in, and was lost before it was ready: as TEMPORARY.
  *   REFUSED    anything else. A pool without a live server can not serve, so its waiters are told, and so is everybody
@@ -166,12 +167,25 @@ struct pool *dial_succeeded(struct core *core, struct server *s)
 void dial_next(struct core *core, struct pool *pool)
 {
 	dial_more(core, pool);
-	if (!dial_wanted(pool) && pool->full_since) {
-		pool->full_since = pool->full_target = 0;
-		core->full_pools--;
-	}
+	if (!dial_wanted(pool))
+		dial_full_over(core, pool);
 	limits_freed(core, pool);
 	tick_hurry(core, tick_pool_due(core, pool));
+}
+
+/* Others of its servers may serve all who waited, and nobody asks PostgreSQL again. */
+time_us dial_full_due(const struct core *core, const struct pool *pool)
+{
+	if (!pool->full_since || pool->waiting || pool_live(pool) < pool_least(pool))
+		return 0;
+	return pool->retry_at > core->now ? pool->retry_at : core->now;
+}
+
+void dial_full_over(struct core *core, struct pool *pool)
+{
+	if (pool->full_since)
+		core->full_pools--;
+	pool->full_since = pool->full_target = 0;
 }
 
 bool dial_refuses(const struct core *core, const struct pool *pool)
@@ -225,6 +239,7 @@ static void failure_full(struct core *core, struct pool *pool)
 	pool->full_target = pool_live(pool) ? pool_live(pool) : 1;
 	pause_dialing(core, pool, PAUSE_MOST);
 	limits_relieve(core, pool);
+	tick_hurry(core, dial_full_due(core, pool));
 }
 
 static void failure_refused(struct core *core, struct pool *pool)

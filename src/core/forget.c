@@ -82,9 +82,6 @@ void forget_unused(struct core *core, struct pool *pool)
 	pool->median_lease = pool->last_lifetime_close = 0;
 	pool->failed = false;
 	pool->retry_at = pool->room_at = pool->pause = 0;
-	if (pool->full_since) {
-		pool->full_since = pool->full_target = 0;
-		core->full_pools--;
-	}
+	dial_full_over(core, pool);
 	tell_workers(core, pool);
 }

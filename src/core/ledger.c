@@ -187,6 +187,7 @@ void server_gone(struct core *core, struct server **taken)
 	if (refused && refused->full_since) {
 		refused->retry_at = 0;
 		limits_hunger(core, refused);
+		tick_hurry(core, dial_full_due(core, refused));
 	}
 	slots_remove(&core->servers, s->id);
 	free(s);

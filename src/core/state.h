@@ -388,6 +388,8 @@ void dial_refuse(struct core *, struct client *, bool known);
 uint32_t pool_least(const struct pool *); /* min_size as it holds now */
 time_us dial_due(const struct core *, const struct pool *);
 time_us dial_min_due(const struct core *, const struct pool *);
+time_us dial_full_due(const struct core *, const struct pool *); /* when it need not be taken for full any more */
+void dial_full_over(struct core *, struct pool *);
 
 /* limits.c: limits that pools share, and giving way to each other. */
 bool scope_full(const struct scope *);

@@ -6,6 +6,7 @@
  *   a server that rested for server_idle_timeout       -> CLOSE, not below the pool's least
  *   a resting server older than server_lifetime        -> CLOSE, spaced lifetime/size apart so that they do not all go at once
  *   the end of a pause after a failed dial             -> DIAL for who waits
+ *   the same, and nobody waits any more                -> PostgreSQL is taken for full no longer
  *   a waiter older than reserve_pool_timeout           -> DIAL from the reserve
  *   fewer servers than the least                       -> DIAL, one at a time
  *   an origin whose rate lets its next login in        -> ADMIT
@@ -99,6 +100,7 @@ time_us tick_pool_due(const struct core *core, const struct pool *pool)
 		sooner(&due, lifetime_due(link_owner(l, struct server, link)));
 	sooner(&due, dial_due(core, pool));
 	sooner(&due, dial_min_due(core, pool));
+	sooner(&due, dial_full_due(core, pool));
 	sooner(&due, forget_due(core, pool));
 	sooner(&due, heirs_due(pool));
 	return due;
@@ -130,6 +132,9 @@ static void tick_pool(struct core *core, struct pool *pool)
 		}
 	}
 	heirs_tick(core, pool);
+	due = dial_full_due(core, pool);
+	if (due && due <= core->now)
+		dial_full_over(core, pool);
 	if (dial_wanted(pool))
 		limits_hunger(core, pool);
 }

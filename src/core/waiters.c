@@ -82,6 +82,8 @@ void waiters_remove(struct core *core, struct client *c)
 	core->waiting--;
 	line_waits(core, line, c->ref.worker, -1);
 	pool_left(core, pool);
+	if (pool->waiting == 0 && pool->full_since)
+		tick_hurry(core, dial_full_due(core, pool));
 	/* The reserve opens for the oldest: when that one goes, the next one's time counts. */
 	if (pool->waiting && pool->rules.reserve)
 		tick_hurry(core, dial_due(core, pool));
