@@ -26,6 +26,9 @@
 /* Of a Parse, sent for the sake of an error, of a client that has as many statements as it may: it is told that, in the error's place. */
 #define TAG_TOO_MANY (UINT32_MAX - 3)
 
+/* The same in the place of a Bind or Describe, for one who was told of other columns than its statement has on this server. */
+#define TAG_CHANGED (UINT32_MAX - 4)
+
 enum step {
 	STEP_FORWARD, /* the whole message goes on as it is, in whatever portions it comes */
 	STEP_DISCARD, /* the whole message goes nowhere */
@@ -118,7 +121,9 @@ uint64_t pending_bytes(const struct guest *); /* that its names cost, with those
 void pending_complete(struct guest *);        /* if the oldest is a PENDING_QUERY, its statement has succeeded */
 void pending_done(struct guest *, bool happened);
 struct statement *pending_get(
-	const struct guest *, struct span name);              /* as what is sent now would find it; NULL: unknown */
+	const struct guest *, struct span name); /* as what is sent now would find it; NULL: unknown */
+struct statement *pending_look(const struct guest *, struct span name,
+	struct shape **told); /* the same, and what was told of it; NULL: it is under way */
 bool pending_changes(const struct guest *, struct span name); /* something is under way to it */
 bool pending_has(const struct guest *, uint32_t id);          /* some name stands for it, or is about to */
 bool pending_unsure(const struct guest *, struct span name);  /* that depends on the answer to an earlier batch */
@@ -142,7 +147,23 @@ void relay_undo(struct channel *, const struct track_entry *);
 
 /* What this client means by a text now, counted; and what a name of its means now, that stood for `statement`. NULL: the client was ended. */
 struct statement *relay_take_statement(struct guest *, struct span tail);
-struct statement *relay_read_again(struct guest *, struct span name, struct statement *);
+struct statement *relay_read_again(struct guest *, struct span name, struct statement *, struct shape **told);
+
+/* See to it that the server has the statement when the next message arrives there. False: the client was ended. */
+bool relay_ensure_prepared(struct guest *, struct statement *);
+
+/* A Parse that fails, with what that does to a transaction. */
+bool relay_send_in_vain(struct guest *, struct span tail, uint32_t tag);
+
+/* What the server says of a statement, and what its client was told: see relay_shapes.c. Asked behind each Parse (False: the client was ended); looked at
+ * before a Bind with these values, or a Describe (NULL); FORWARD: it may go on, and if it is `ready` nothing is to be prepared. */
+bool relay_ask_shape(struct guest *, struct statement *);
+enum step relay_see_shape(
+	struct guest *, struct statement *, struct shape *told, const struct span *values, bool *ready);
+void relay_name_shape(struct guest *, struct span name, struct statement *); /* the name stands for it from now on */
+void relay_shape_begins(struct channel *, char type, uint32_t id);
+void relay_shape_goes_on(struct channel *, struct span here, bool last);
+void relay_shape_undone(struct channel *, uint32_t id);
 
 enum step relay_parse(struct guest *, struct span in, struct frame);
 enum step relay_bind(struct guest *, struct span in, struct frame);

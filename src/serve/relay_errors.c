@@ -70,6 +70,8 @@ void relay_undo(struct channel *channel, const struct track_entry *entry)
 
 	if ((entry->flags & TRACK_NAMES) && guest)
 		pending_done(guest, false);
+	if (entry->kind == TRACK_DESCRIBE_STATEMENT && ours)
+		relay_shape_undone(channel, entry->tag);
 	if (entry->tag == TAG_UNNAMED) {
 		relay_unnamed_done(channel, false);
 		return;
@@ -124,8 +126,16 @@ static void tell(struct channel *channel, const struct complaint *complaint)
 	buf_fini(&out);
 }
 
+/* In words (and by a routine) that drivers know, and prepare it anew. */
+static const struct complaint changed = {
+	.severity = SEVERITY_ERROR,
+	.sqlstate = SQLSTATE_FEATURE_NOT_SUPPORTED,
+	.message = "cached plan must not change result type",
+	.routine = "RevalidateCachedQuery",
+};
+
 /* In the place of the error about a name that is none of the client's. False: it is another error. */
-static bool tell_too_many(struct channel *channel, const struct track_reply *reply)
+static bool tell_refused(struct channel *channel, const struct track_reply *reply)
 {
 	const struct complaint complaint = {
 		.severity = SEVERITY_ERROR,
@@ -135,10 +145,10 @@ static bool tell_too_many(struct channel *channel, const struct track_reply *rep
 		.hint = "Close those that are not used any more (Close, DEALLOCATE).",
 	};
 
-	if (!reply->owed || reply->entry.tag != TAG_TOO_MANY ||
+	if (!reply->owed || (reply->entry.tag != TAG_TOO_MANY && reply->entry.tag != TAG_CHANGED) ||
 		strcmp(channel->sqlstate, SQLSTATE_DUPLICATE_STATEMENT) != 0)
 		return false;
-	tell(channel, &complaint);
+	tell(channel, reply->entry.tag == TAG_CHANGED ? &changed : &complaint);
 	return true;
 }
 
@@ -147,12 +157,6 @@ static bool tell_too_many(struct channel *channel, const struct track_reply *rep
 static bool tell_changed(
 	struct channel *channel, const struct track_reply *reply, struct span routine, struct span name)
 {
-	const struct complaint complaint = {
-		.severity = SEVERITY_ERROR,
-		.sqlstate = SQLSTATE_FEATURE_NOT_SUPPORTED,
-		.message = "cached plan must not change result type",
-		.routine = "RevalidateCachedQuery",
-	};
 	const struct guest *guest = channel->guest;
 	const struct statement *statement;
 
@@ -161,7 +165,7 @@ static bool tell_changed(
 	statement = names_get(&guest->names, name);
 	if (!statement || statement_is_current(statement, catalogs_version(guest)))
 		return false; /* it has the columns that it had, and the mistake is the client's */
-	tell(channel, &complaint);
+	tell(channel, &changed);
 	return true;
 }
 
@@ -195,7 +199,7 @@ enum step relay_error(struct channel *channel, struct span whole, bool is_whole,
 			add_renamed(&channel->worker->to_client, whole, span_text(server_name), span_text(quoted));
 		}
 	}
-	replaced = tell_too_many(channel, reply) || replaced;
+	replaced = tell_refused(channel, reply) || replaced;
 	if (renamed && memmem(body.at, body.length, "\0RRevalidateCachedQuery", 23))
 		note_outdated(channel, name);
 	/* A function's DEALLOCATE, of which nothing tells: it is to be sent again. */

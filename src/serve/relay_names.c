@@ -60,16 +60,17 @@ static bool send_parse(struct guest *guest, struct statement *statement, unsigne
 	}
 	guest_view(guest)->stats.server_parses++;
 	add_parse(guest, statement, span_of(statement->tail, statement->tail_length));
-	return true;
+	return relay_ask_shape(guest, statement);
 }
 
-/* See to it that the server has the statement when the next message arrives there. */
-static bool ensure_prepared(struct guest *guest, struct statement *statement)
+bool relay_ensure_prepared(struct guest *guest, struct statement *statement)
 {
-	switch (prepared_look(guest->channel->prepared, statement, guest->channel->batch)) {
+	const struct prepared_shape *there;
+
+	switch (prepared_look_shape(guest->channel->prepared, statement, guest->channel->batch, &there)) {
 	case PREPARED_READY:
 	case PREPARED_PENDING:
-		return true;
+		return there->shape.columns != 0 || there->asked > 0 || relay_ask_shape(guest, statement);
 	case PREPARED_DOUBTFUL:
 		return send_close(guest, statement, TRACK_OURS, statement->id) &&
 			send_parse(guest, statement, TRACK_OURS);
@@ -138,7 +139,7 @@ static bool occupy_name(struct guest *guest)
 	return true;
 }
 
-static bool send_in_vain(struct guest *guest, struct span tail, uint32_t tag)
+bool relay_send_in_vain(struct guest *guest, struct span tail, uint32_t tag)
 {
 	if (!occupy_name(guest) || !relay_owe(guest, TRACK_PARSE, TRACK_AGAIN, tag))
 		return false;
@@ -218,7 +219,7 @@ static enum step parse_again(
 		add_frame(guest, whole);
 		return STEP_TAKEN;
 	}
-	return note_again(guest, known, name) && send_in_vain(guest, tail, known->id) ? STEP_TAKEN : STEP_STOP;
+	return note_again(guest, known, name) && relay_send_in_vain(guest, tail, known->id) ? STEP_TAKEN : STEP_STOP;
 }
 
 /* What a client may keep here has an end, as a session of PostgreSQL has one in memory. */
@@ -260,7 +261,7 @@ static enum step parse_named(struct guest *guest, struct span whole, struct span
 		return STEP_STOP;
 	if (has_too_many(guest, name, statement)) {
 		statement_drop(statement);
-		return send_in_vain(guest, tail, TAG_TOO_MANY) ? STEP_TAKEN : STEP_STOP;
+		return relay_send_in_vain(guest, tail, TAG_TOO_MANY) ? STEP_TAKEN : STEP_STOP;
 	}
 	if (!pending_add(guest, name, statement)) {
 		statement_drop(statement);
@@ -349,8 +350,11 @@ enum step relay_bind(struct guest *guest, struct span in, struct frame frame)
 	char server_name[STATEMENT_NAME];
 	uint32_t unseen = 0;
 	size_t rest, length;
-	struct span values;
+	struct span values, formats;
+	struct shape *told = NULL;
 	enum ahead step;
+	enum step seen;
+	bool ready;
 	uint8_t *at;
 
 	portal = read_string(&r);
@@ -363,9 +367,8 @@ enum step relay_bind(struct guest *guest, struct span in, struct frame frame)
 	}
 	if (name.length > 0 ? pending_unsure(guest, name) : unnamed_is_unsure(guest))
 		return pending_hold(guest);
-	guest_view(guest)->stats.binds++;
 	relay_note_request(guest);
-	statement = name.length > 0 && relay_shares_statements(guest) ? pending_get(guest, name) : NULL;
+	statement = name.length > 0 && relay_shares_statements(guest) ? pending_look(guest, name, &told) : NULL;
 	if (!statement || is_long(statement)) {
 		if (!statement && name.length > 0 && relay_shares_statements(guest) && is_reserved(guest, name))
 			return refuse_reserved(guest);
@@ -382,20 +385,26 @@ enum step relay_bind(struct guest *guest, struct span in, struct frame frame)
 		step = unseen ? remains_run(guest, unseen, true) : AHEAD_GO;
 		if (step != AHEAD_GO)
 			return relay_step(step);
+		guest_view(guest)->stats.binds++;
 		return relay_owe(guest, TRACK_BIND, 0, 0) ? STEP_FORWARD : STEP_STOP;
 	}
 	if (portal.length + FRAME_HEADER + STATEMENT_NAME + 1 > OUTBOX_SCRATCH) {
 		guest_complain(guest, SQLSTATE_PROGRAM_LIMIT, "the name of a portal is too long", NULL, NULL);
 		return STEP_STOP;
 	}
-	statement = relay_read_again(guest, name, statement);
+	statement = relay_read_again(guest, name, statement, &told);
 	if (!statement)
 		return STEP_STOP;
+	formats = span_of(r.at, reader_left(&r));
+	seen = relay_see_shape(guest, statement, told, &formats, &ready);
+	if (seen != STEP_FORWARD)
+		return seen;
 	step = remains_look_statement(guest, statement, values);
 	if (step != AHEAD_GO)
 		return relay_step(step);
-	if (!ensure_prepared(guest, statement) || !relay_owe(guest, TRACK_BIND, 0, statement->id))
+	if ((!ready && !relay_ensure_prepared(guest, statement)) || !relay_owe(guest, TRACK_BIND, 0, statement->id))
 		return STEP_STOP;
+	guest_view(guest)->stats.binds++;
 	say_tail(guest, statement->tail, statement->tail_length);
 	relay_note_bound(guest, portal, statement);
 	length = statement_name(statement, server_name) + 1;
@@ -418,8 +427,11 @@ enum step relay_target(struct guest *guest, struct span in, struct frame frame)
 	size_t total = FRAME_HEADER + (size_t)frame.body, length;
 	struct statement *statement;
 	char server_name[STATEMENT_NAME], kind;
+	struct shape *told = NULL;
 	struct span name;
 	enum track_kind owed;
+	enum step step;
+	bool ready;
 	uint8_t *at;
 
 	if (in.length < total && total <= WHOLE_MAX)
@@ -432,7 +444,8 @@ enum step relay_target(struct guest *guest, struct span in, struct frame frame)
 		return pending_hold(guest);
 	relay_note_request(guest);
 	owed = !describe ? TRACK_CLOSE : kind == 'S' ? TRACK_DESCRIBE_STATEMENT : TRACK_DESCRIBE_PORTAL;
-	statement = kind == 'S' && name.length > 0 && relay_shares_statements(guest) ? pending_get(guest, name) : NULL;
+	statement = kind == 'S' && name.length > 0 && relay_shares_statements(guest) ? pending_look(guest, name, &told)
+										     : NULL;
 	if (!statement) {
 		if (kind == 'S' && name.length > 0 && relay_shares_statements(guest)) {
 			if (is_reserved(guest, name))
@@ -468,8 +481,11 @@ enum step relay_target(struct guest *guest, struct span in, struct frame frame)
 			return STEP_STOP;
 		return answer_close(guest, TRACK_NAMES);
 	}
-	statement = relay_read_again(guest, name, statement);
-	if (!statement || !ensure_prepared(guest, statement) || !relay_owe(guest, owed, 0, statement->id))
+	statement = relay_read_again(guest, name, statement, &told);
+	step = statement ? relay_see_shape(guest, statement, told, NULL, &ready) : STEP_STOP;
+	if (step != STEP_FORWARD)
+		return step;
+	if (!relay_ensure_prepared(guest, statement) || !relay_owe(guest, owed, 0, statement->id))
 		return STEP_STOP;
 	length = statement_name(statement, server_name) + 1;
 	at = relay_header(outbox_room(&guest->worker->to_server, FRAME_HEADER + 1 + length), 'D', 1 + length);

@@ -172,13 +172,12 @@ static struct pending *take_oldest(struct changes *changes)
 static bool add(struct guest *guest, enum pending_kind kind, struct span name, struct statement *after)
 {
 	struct pending *made = calloc(1, sizeof *made);
-	char *copy = malloc(name.length + 1);
+	char *copy = names_text(name);
 
 	if (!guest->changes)
 		guest->changes = calloc(1, sizeof *guest->changes);
 	if (!made || !copy || !guest->changes || (after && name.length > 0 && !pending_reserve(guest)))
 		goto refused;
-	text_copy_span(copy, name.length + 1, name);
 	made->after = after;
 	made->id = after ? after->id : 0;
 	made->batch = guest->channel->batch;
@@ -191,7 +190,7 @@ static bool add(struct guest *guest, enum pending_kind kind, struct span name, s
 	return true;
 refused:
 	free(made);
-	free(copy);
+	names_text_free(copy);
 	guest_complain(guest, SQLSTATE_OUT_OF_MEMORY, "out of memory", NULL, NULL);
 	return false;
 }
@@ -257,6 +256,14 @@ struct statement *pending_get(const struct guest *guest, struct span name)
 	return name.length > 0 ? names_get(&guest->names, name) : guest->unnamed;
 }
 
+struct statement *pending_look(const struct guest *guest, struct span name, struct shape **told)
+{
+	const struct pending *last = find_last(guest, name);
+
+	*told = NULL;
+	return last ? last->after : names_look(&guest->names, name, told);
+}
+
 bool pending_unsure(const struct guest *guest, struct span name)
 {
 	const struct pending *last = find_last(guest, name);
@@ -317,6 +324,7 @@ static void apply(struct guest *guest, struct pending *change)
 	names_remove(&guest->names, name);
 	if (change->after) {
 		names_give(&guest->names, change->name, change->after);
+		relay_name_shape(guest, name, change->after);
 		change->name = NULL;
 		change->after = NULL;
 	}
@@ -338,7 +346,7 @@ static void pop(struct guest *guest, bool happened)
 	if (happened)
 		apply(guest, oldest);
 	statement_drop(oldest->after);
-	free(oldest->name);
+	names_text_free(oldest->name);
 	free(oldest);
 	if (pending_is_none(guest))
 		guest->changes->in_tables = false;

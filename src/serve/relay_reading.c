@@ -94,9 +94,11 @@ static bool note_former(struct guest *guest, const struct statement *statement, 
 	return extras && relay_note_name(&extras->former, statement->id, name);
 }
 
-struct statement *relay_read_again(struct guest *guest, struct span name, struct statement *statement)
+struct statement *relay_read_again(
+	struct guest *guest, struct span name, struct statement *statement, struct shape **told)
 {
 	struct channel *channel = guest->channel;
+	struct shape before;
 	struct statement *read;
 	bool ok;
 
@@ -114,10 +116,13 @@ struct statement *relay_read_again(struct guest *guest, struct span name, struct
 	while (guest->extras->former && track_quiet(&channel->track))
 		relay_name_over(&extras_of(guest)->former, 0);
 	ok = track_quiet(&channel->track) || note_former(guest, statement, name);
+	before = **told;
 	names_remove(&guest->names, name);
-	ok = ok && names_put(&guest->names, name, read);
+	ok = ok && names_put(&guest->names, name, read) && names_look(&guest->names, name, told);
 	statement_drop(read);
-	if (!ok)
+	if (ok)
+		**told = before;
+	else
 		guest_complain(guest, SQLSTATE_OUT_OF_MEMORY, "out of memory", NULL, NULL);
 	return ok ? read : NULL;
 }

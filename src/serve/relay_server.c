@@ -366,6 +366,14 @@ static enum step take_reply(struct channel *channel, struct span whole, struct f
 		if (reply.entry.tag == TAG_UNNAMED && (reply.entry.flags & TRACK_NAMES) && channel->guest)
 			pending_complete(channel->guest);
 		break;
+	case 't':
+	case 'T':
+	case 'n':
+		if (ours && reply.entry.kind == TRACK_DESCRIBE_STATEMENT) {
+			relay_shape_begins(channel, frame.type, reply.entry.tag);
+			relay_shape_goes_on(channel, body, body.length == frame.body);
+		}
+		break;
 	case '3':
 		if (reply.entry.kind == TRACK_BEGIN)
 			remains_let_go(channel);
@@ -442,6 +450,8 @@ size_t relay_server(struct channel *channel, struct span in)
 			if (channel->forward && channel->guest)
 				outbox_add(o, in.at, n);
 			channel->body_left -= (uint32_t)n;
+			if (channel->describing)
+				relay_shape_goes_on(channel, span_of(in.at, n), channel->body_left == 0);
 			in = span_skip(in, n);
 			relay_answer_fakes(channel);
 			/* A notice behind ReadyForQuery: the lease waited for its end. */

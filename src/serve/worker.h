@@ -163,10 +163,14 @@ struct channel {
 		telling; /* our UNLISTEN, our LISTEN in front of the client's first message: not answered yet */
 	bool said;       /* a statement was noted since the server was last idle */
 	bool cancel_wanted, in_transaction;
+	bool describing;      /* a part of an answer to relay_ask_shape is here */
 	struct asker *askers; /* who brought the cancel that is wanted: see cancel.c */
 	uint32_t body_left, batch, errands;
 	uint32_t unheard; /* CLEANING: bytes of rows since its client left */
 	uint32_t unnamed_batch, unnamed_owed;
+	uint32_t shape_of; /* the statement that is described */
+	struct shape_reader shape_reader;
+	struct shape shape;
 	uint32_t number; /* for SHOW SERVERS */
 	server_id id;
 	pool_id pool;

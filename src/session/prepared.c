@@ -10,6 +10,7 @@ struct prepared_entry {
 	uint32_t id, batch, owed; /* owed: Parse messages sent and not answered */
 	bool ready;
 	bool doubt; /* sent again before the first was answered: whether it exists is known only when the last is answered well */
+	struct prepared_shape shape;
 	struct statement *statement;
 	struct link use; /* oldest first */
 	UT_hash_handle hh;
@@ -77,10 +78,13 @@ void prepared_free(struct prepared *prepared)
 	free(prepared);
 }
 
-enum prepared_state prepared_look(struct prepared *prepared, const struct statement *statement, uint32_t batch)
+enum prepared_state prepared_look_shape(struct prepared *prepared, const struct statement *statement, uint32_t batch,
+	const struct prepared_shape **shape)
 {
+	static const struct prepared_shape none;
 	struct prepared_entry *entry = prepared_find(prepared, statement->id);
 
+	*shape = entry ? &entry->shape : &none;
 	if (!entry)
 		return PREPARED_NONE;
 	link_remove(&entry->use);
@@ -88,6 +92,30 @@ enum prepared_state prepared_look(struct prepared *prepared, const struct statem
 	if (entry->ready)
 		return PREPARED_READY;
 	return entry->batch == batch ? PREPARED_PENDING : PREPARED_DOUBTFUL;
+}
+
+enum prepared_state prepared_look(struct prepared *prepared, const struct statement *statement, uint32_t batch)
+{
+	const struct prepared_shape *shape;
+
+	return prepared_look_shape(prepared, statement, batch, &shape);
+}
+
+void prepared_asked(struct prepared *prepared, uint32_t id)
+{
+	struct prepared_entry *entry = prepared_find(prepared, id);
+
+	if (entry)
+		entry->shape.asked++;
+}
+
+void prepared_told(struct prepared *prepared, uint32_t id, struct shape shape)
+{
+	struct prepared_entry *entry = prepared_find(prepared, id);
+
+	/* One that was sent again meanwhile is described by the last answer. */
+	if (entry && entry->shape.asked > 0 && --entry->shape.asked == 0)
+		entry->shape.shape = shape;
 }
 
 bool prepared_sent(struct prepared *prepared, struct statement *statement, uint32_t batch)
@@ -115,6 +143,7 @@ bool prepared_sent(struct prepared *prepared, struct statement *statement, uint3
 	entry->owed++;
 	entry->ready = false;
 	entry->batch = batch;
+	entry->shape.shape = (struct shape){ 0 };
 	return true;
 }
 

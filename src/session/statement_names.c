@@ -7,8 +7,14 @@
 #include "base/text.h"
 #include "session/statements.h"
 
+/* Where `text` is leads here: nothing of an entry is longer for it. */
+struct name {
+	struct shape shape;
+	char text[];
+};
+
 struct name_entry {
-	char *name; /* NULL: free */
+	char *name; /* a struct name's text; NULL: free */
 	struct statement *statement;
 };
 
@@ -58,13 +64,45 @@ struct statement *names_get(const struct names *names, struct span name)
 	return entry ? entry->statement : NULL;
 }
 
+static struct name *name_of(char *text)
+{
+	return (struct name *)(void *)(text - offsetof(struct name, text));
+}
+
+struct statement *names_look(const struct names *names, struct span name, struct shape **shape)
+{
+	struct name_entry *entry = look(names->table, name);
+
+	if (!entry)
+		return NULL;
+	*shape = &name_of(entry->name)->shape;
+	return entry->statement;
+}
+
+char *names_text(struct span name)
+{
+	struct name *made = malloc(sizeof *made + name.length + 1);
+
+	if (!made)
+		return NULL;
+	made->shape = (struct shape){ 0 };
+	text_copy_span(made->text, name.length + 1, name);
+	return made->text;
+}
+
+void names_text_free(char *text)
+{
+	if (text)
+		free(name_of(text));
+}
+
 /* Its text among others, and what malloc adds to both. */
 #define NAME_OVERHEAD 128
 
 uint64_t name_bytes(struct span name, const struct statement *statement)
 {
-	return 2 * (sizeof(struct name_entry) + sizeof(struct id_entry)) + NAME_OVERHEAD + name.length +
-		statement->tail_length;
+	return 2 * (sizeof(struct name_entry) + sizeof(struct id_entry)) + NAME_OVERHEAD + sizeof(struct name) +
+		name.length + statement->tail_length;
 }
 
 /* From so many places on a search through all of them is too long to be made for each Parse. */
@@ -175,10 +213,9 @@ bool names_put(struct names *names, struct span name, struct statement *statemen
 
 	if (!names_reserve(names, 1))
 		return false;
-	copy = malloc(name.length + 1);
+	copy = names_text(name);
 	if (!copy)
 		return false;
-	text_copy_span(copy, name.length + 1, name);
 	names_give(names, copy, statement_keep(statement));
 	return true;
 }
@@ -191,7 +228,7 @@ static void take_out(struct name_table *table, uint32_t hole)
 
 	table->bytes -= name_bytes(span_text(gone->name), gone->statement);
 	remove_id(table, gone->statement->id, gone->name);
-	free(gone->name);
+	names_text_free(gone->name);
 	statement_drop(gone->statement);
 	table->count--;
 	for (;;) {
@@ -252,7 +289,7 @@ void names_clear(struct names *names)
 	for (uint32_t i = 0; i < table->capacity; i++) {
 		if (!table->at[i].name)
 			continue;
-		free(table->at[i].name);
+		names_text_free(table->at[i].name);
 		statement_drop(table->at[i].statement);
 		table->at[i] = (struct name_entry){ 0 };
 	}

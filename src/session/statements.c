@@ -16,9 +16,11 @@
 #include "session/catalog.h"
 #include "session/look.h"
 #include "session/params.h"
+#include "session/tokens.h"
 
 #define BOOK_SLOTS 65536
 #define LOOKED     (1u << 31)
+#define PLANNED    (1u << 30)
 
 struct shared {
 	struct statement public;
@@ -213,7 +215,24 @@ struct span statement_text(const struct statement *statement)
 	return span_of(statement->tail, zero ? (size_t)(zero - statement->tail) : statement->tail_length);
 }
 
-uint32_t statement_marks(struct statement *statement)
+/* What PostgreSQL analyses, and does so again when the catalogue has changed; nothing else has columns that could be others then. */
+static bool is_planned(struct span text)
+{
+	static const char *const words[] = { "select", "insert", "update", "delete", "merge", "values", "table", "with",
+		"call" };
+	struct tokens t;
+
+	tokens_begin(&t, text);
+	do
+		tokens_next(&t);
+	while (tokens_at_sign(&t, '('));
+	for (size_t i = 0; i < sizeof words / sizeof words[0]; i++)
+		if (tokens_at_word(&t, words[i]))
+			return true;
+	return false;
+}
+
+static unsigned marks_of(struct statement *statement)
 {
 	struct shared *shared = shared_of(statement);
 	unsigned marks = atomic_load_explicit(&shared->marks, memory_order_relaxed);
@@ -222,10 +241,21 @@ uint32_t statement_marks(struct statement *statement)
 	if (!(marks & LOOKED)) {
 		look_at(statement_text(statement), &look);
 		/* Two that look at once see the same. */
-		marks = look.marks | (look.prepared ? LOOK_PREPARE : 0) | LOOKED;
+		marks = look.marks | (look.prepared ? LOOK_PREPARE : 0) | LOOKED |
+			(is_planned(statement_text(statement)) ? PLANNED : 0);
 		atomic_store_explicit(&shared->marks, marks, memory_order_relaxed);
 	}
-	return marks & ~LOOKED;
+	return marks;
+}
+
+uint32_t statement_marks(struct statement *statement)
+{
+	return marks_of(statement) & ~(LOOKED | PLANNED);
+}
+
+bool statement_keeps_columns(struct statement *statement)
+{
+	return marks_of(statement) & PLANNED;
 }
 
 bool statement_touches(struct statement *statement, const struct catalog *catalog)

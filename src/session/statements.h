@@ -2,6 +2,7 @@
 #define PGWEIR_SESSION_STATEMENTS_H
 
 #include "base/span.h"
+#include "wire/shape.h"
 
 /* Prepared statements in transaction mode. A client's names are its own; what they stand for (text and types) is shared by
  * everybody and has one name on every server. A client's name is looked up in its own table, and the statement is prepared on the
@@ -47,6 +48,9 @@ uint32_t statement_marks(struct statement *);
 
 /* Whether something lies beneath its words (session/catalog.h); remembered for the catalogue that was asked last. */
 bool statement_touches(struct statement *, const struct catalog *);
+
+/* Whether its columns stay what they were when it was prepared: those of FETCH and EXECUTE are whatever their cursor's or statement's are by then. */
+bool statement_keeps_columns(struct statement *);
 struct span statement_text(const struct statement *); /* without its zero */
 void statement_drop(struct statement *);
 
@@ -69,11 +73,17 @@ uint64_t names_bytes(const struct names *); /* that they cost, as name_bytes has
 uint64_t name_bytes(struct span name, const struct statement *);
 
 struct statement *names_get(const struct names *, struct span name); /* NULL: unknown */
+
+/* The same, and what its client may have been told of it: columns and types are those of when the name was prepared, as they are on PostgreSQL. */
+struct statement *names_look(const struct names *, struct span name, struct shape **);
 bool names_put(struct names *, struct span name,
 	struct statement *);                       /* keeps it; the name must be unknown. False: memory refused */
 bool names_reserve(struct names *, uint32_t more); /* room for so many more, until names_fini. False: memory refused */
 void names_give(struct names *, char *name,
-	struct statement *); /* as names_put, in a reserved place; both are its own from now on */
+	struct statement
+		*); /* as names_put, in a reserved place; both are its own from now on: the name is of names_text */
+char *names_text(struct span name); /* NULL: memory refused */
+void names_text_free(char *);
 void names_remove(struct names *, struct span name);                   /* unknown is fine */
 bool names_have(const struct names *, uint32_t id);                    /* some name stands for it */
 bool names_find(const struct names *, uint32_t id, struct span *name); /* ... and this is one that does, for errors */
@@ -93,7 +103,17 @@ struct prepared; /* one per server */
 struct prepared *prepared_new(void);
 void prepared_free(struct prepared *);
 enum prepared_state prepared_look(
-	struct prepared *, const struct statement *, uint32_t batch);      /* also marks it used last */
+	struct prepared *, const struct statement *, uint32_t batch); /* also marks it used last */
+
+/* What the server says of it, asked by a Describe behind its Parse: not known until it is answered, and the same for as long as it is there. */
+struct prepared_shape {
+	struct shape shape;
+	uint32_t asked; /* Describe messages sent and not answered */
+};
+enum prepared_state prepared_look_shape(
+	struct prepared *, const struct statement *, uint32_t batch, const struct prepared_shape **);
+void prepared_asked(struct prepared *, uint32_t id);
+void prepared_told(struct prepared *, uint32_t id, struct shape); /* nothing is known: it was skipped, or failed */
 bool prepared_sent(struct prepared *, struct statement *, uint32_t batch); /* False: memory refused */
 void prepared_done(struct prepared *, uint32_t id);                        /* ParseComplete came */
 void prepared_failed(struct prepared *, uint32_t id);                      /* its Parse failed or was skipped */

@@ -51,6 +51,29 @@ static void a_statement_is_looked_at_once_for_all(void **state)
 	statement_drop(plain);
 }
 
+static void columns_are_kept_by_what_is_planned(void **state)
+{
+	static const char *const planned[] = { "SELECT 1", " /* hint */ ((select 1))",
+		"-- said\nWITH a AS (SELECT 1) TABLE a", "VALUES (1)", "Insert INTO t VALUES (1) RETURNING a",
+		"MERGE INTO t USING u ON true WHEN MATCHED THEN DO NOTHING" };
+	static const char *const others[] = { "FETCH 2 FROM c", "EXECUTE s", "SHOW work_mem", "EXPLAIN SELECT 1", "",
+		"selected", "\"select\"" };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof planned / sizeof planned[0]; i++) {
+		struct statement *statement = take(planned[i]);
+
+		assert_true(statement_keeps_columns(statement));
+		statement_drop(statement);
+	}
+	for (size_t i = 0; i < sizeof others / sizeof others[0]; i++) {
+		struct statement *statement = take(others[i]);
+
+		assert_false(statement_keeps_columns(statement));
+		statement_drop(statement);
+	}
+}
+
 static void a_text_is_shared_among_those_who_read_it_alike(void **state)
 {
 	struct params_book *settings = params_book_new();
@@ -175,14 +198,14 @@ static void a_reserved_place_is_there_when_all_are_forgotten(void **state)
 	assert_true(names_reserve(&names, NAMES));
 	for (i = 0; i < NAMES / 2; i++) {
 		text_format(name, sizeof name, "q%d", i);
-		names_give(&names, strdup(name), take("select 1"));
+		names_give(&names, names_text(span_text(name)), take("select 1"));
 	}
 	names_clear(&names);
 	assert_null(names_get(&names, span_text("q0")));
 	table = names.table;
 	for (i = 0; i < NAMES; i++) {
 		text_format(name, sizeof name, "q%d", i);
-		names_give(&names, strdup(name), take("select 1"));
+		names_give(&names, names_text(span_text(name)), take("select 1"));
 	}
 	assert_ptr_equal(names.table, table);
 	names_fini(&names);
@@ -218,6 +241,64 @@ static void a_server_has_a_statement_only_once_it_said_so(void **state)
 	prepared_done(prepared, statement->id);
 	assert_int_equal(prepared_look(prepared, statement, 2), PREPARED_READY);
 	prepared_free(prepared);
+	statement_drop(statement);
+}
+
+static void what_a_server_says_of_a_statement_is_known_when_all_is_answered(void **state)
+{
+	static const struct shape old = { 1, 23 }, new = { 1, 20 };
+	struct prepared *prepared = prepared_new();
+	struct statement *statement = take("select 1");
+	const struct prepared_shape *shape;
+
+	(void)state;
+	assert_int_equal(prepared_look_shape(prepared, statement, 1, &shape), PREPARED_NONE);
+	assert_true(shape->shape.columns == 0 && shape->asked == 0);
+	prepared_asked(prepared, statement->id); /* not there: nobody is asked */
+	prepared_told(prepared, statement->id, old);
+	assert_true(prepared_sent(prepared, statement, 1));
+	prepared_asked(prepared, statement->id);
+	prepared_done(prepared, statement->id);
+	assert_int_equal(prepared_look_shape(prepared, statement, 1, &shape), PREPARED_READY);
+	assert_true(shape->shape.columns == 0 && shape->asked == 1);
+	prepared_told(prepared, statement->id, old);
+	assert_int_equal(shape->shape.columns, 23);
+	/* Sent again, and what is said of the first is that of one that is gone. */
+	prepared_asked(prepared, statement->id);
+	assert_true(prepared_sent(prepared, statement, 2));
+	prepared_asked(prepared, statement->id);
+	prepared_told(prepared, statement->id, old);
+	assert_int_equal(shape->shape.columns, 0);
+	prepared_told(prepared, statement->id, new);
+	assert_int_equal(shape->shape.columns, 20);
+	prepared_free(prepared);
+	statement_drop(statement);
+}
+
+static void what_was_told_goes_with_the_name(void **state)
+{
+	enum { NAMES = 300 };
+	struct statement *statement = take("select 1");
+	struct names names = { 0 };
+	struct shape *told;
+	char name[16];
+
+	(void)state;
+	for (uint32_t i = 0; i < NAMES; i++) {
+		text_format(name, sizeof name, "q%u", i);
+		assert_true(names_put(&names, span_text(name), statement));
+		assert_ptr_equal(names_look(&names, span_text(name), &told), statement);
+		assert_int_equal(told->columns, 0);
+		*told = (struct shape){ i, i + 1 };
+	}
+	for (uint32_t i = 0; i < NAMES; i++) {
+		text_format(name, sizeof name, "q%u", i);
+		assert_non_null(names_look(&names, span_text(name), &told));
+		assert_true(told->parameters == i && told->columns == i + 1);
+		names_remove(&names, span_text(name));
+		assert_null(names_look(&names, span_text(name), &told));
+	}
+	names_fini(&names);
 	statement_drop(statement);
 }
 
@@ -298,6 +379,7 @@ int main(void)
 #define STORY(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
 	const struct CMUnitTest stories[] = {
 		STORY(a_statement_is_looked_at_once_for_all),
+		STORY(columns_are_kept_by_what_is_planned),
 		STORY(a_text_is_shared_among_those_who_read_it_alike),
 		STORY(equal_texts_are_one_statement),
 		STORY(names_on_servers_are_a_prefix_and_a_number),
@@ -305,6 +387,8 @@ int main(void)
 		STORY(a_reserved_place_is_there_when_all_are_forgotten),
 		STORY(the_name_of_a_statement_is_found_for_an_error),
 		STORY(a_server_has_a_statement_only_once_it_said_so),
+		STORY(what_a_server_says_of_a_statement_is_known_when_all_is_answered),
+		STORY(what_was_told_goes_with_the_name),
 		STORY(a_parse_that_failed_left_nothing),
 		STORY(after_a_second_sending_failed_it_is_doubtful),
 		STORY(the_one_used_longest_ago_goes_first),

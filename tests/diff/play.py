@@ -12,10 +12,11 @@ What may differ, and nothing else:
   ReadyForQuery may not. (What others NOTIFY is said while nothing is asked, so that it is a matter of the answers behind it.)
 * which line of PostgreSQL's source refuses a message in an aborted block: that of a Parse of ours before it may be first;
 * which message it was that came during a COPY, in the error about it: one of ours may have come before it;
+* which line of its source says that a statement has other columns than it had: where a server has them from a Parse of ours, no line of PostgreSQL's does;
 * the schema of a PL/pgSQL function in the context of a message: it is there or not by the search_path of who used it first in a server;
 * what PostgreSQL says of itself at DEBUG: its caches are filled or not by who had a server before;
 * a Bind with the wrong number of values on a server that has not seen the statement yet: refused for an aborted block, or for a table that is gone;
-* a Describe of a statement without rows in an aborted block, or of any that names a table that is gone: refused at once, not behind its parameters,
+* a Describe of a statement without rows in an aborted block, or of any that names a table that is gone or has other columns: refused at once, not behind its parameters,
   and the rest of the stream is left out;
 * numbers that PostgreSQL draws for the occasion: oids of what was made (they are numbered as they appear) and of pg_temp_N.
 """
@@ -31,6 +32,7 @@ SILENCES = 2                    # of QUIET_SECONDS, each with the backend waitin
 ANSWER_SECONDS = 20
 FIRST_OWN_OID = 16384
 IN_ABORTED_BLOCK = re.compile(rb"\0L\d+\0Rexec_\w+\0")
+OTHER_COLUMNS = re.compile(rb"\0F[^\0]*\0L\d+(\0RRevalidateCachedQuery\0)")
 DURING_COPY = re.compile(rb"(unexpected message type) 0x[0-9a-f]{2} ")
 OF_SCHEMA = re.compile(rb"(PL/pgSQL function )lane\d+\.")
 TEMPORARY = re.compile(rb"pg_(toast_)?temp_\d+")
@@ -124,6 +126,8 @@ class Listener:
                 self.number_oid(body, 2 + 4 * number)
         elif kind == b"E" and b"\0C25P02\0" in body:
             body = IN_ABORTED_BLOCK.sub(b"\0", body)
+        elif kind == b"E" and b"\0C0A000\0" in body:
+            body = OTHER_COLUMNS.sub(rb"\1", bytes(body))
         if kind in b"EN":
             body = OF_SCHEMA.sub(rb"\1", bytes(body))
         return DURING_COPY.sub(rb"\1 N ", TEMPORARY.sub(rb"pg_temp_N", bytes(body)))

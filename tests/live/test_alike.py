@@ -252,6 +252,37 @@ class Prepared(Alike):
         for _ in range(SERVERS):
             self.assertIsNone(told((0, 1, 0)))
 
+    @takes(180)
+    def who_reads_by_an_earlier_describe_is_told_of_other_columns(self):
+        """Of the same number, so that nothing in a Bind tells: the eight bytes would be read as four."""
+        reads, count = synced(bind("", "s", formats=(1,)), execute()), "SELECT count(*) FROM t"
+        change = "ALTER TABLE t ALTER a TYPE bigint"
+        for text in ("SELECT a FROM t", "INSERT INTO t VALUES (3) RETURNING a"):
+            for how in (change, Others(change)):
+                text += " -- again"             # no text is known from before the table was made anew
+                again = synced(close("S", "s"), parse("s", text), describe("S", "s"))
+                with self.subTest(text=text, how=how):
+                    self.alike(synced(parse("s", text), describe("S", "s")), how, reads, reads, count, "BEGIN", reads, "SELECT 1", "ROLLBACK", "BEGIN", "SELECT 1", reads, "COMMIT",
+                               [reads + reads, count], again, reads, reads, reads, count, before=self.again)
+        text += " -- or not"
+        self.alike(synced(parse("s", text), describe("S", "s")), "BEGIN", change, reads, "ROLLBACK", reads, reads, reads, "BEGIN", change, "COMMIT", reads, reads, reads, before=self.again)
+
+    def nobodys_values_are_read_as_those_of_another_type(self):
+        """PostgreSQL keeps the types that it has told; a server that did not know the statement finds others, of as many bytes."""
+        client = self.keep_client(wire.Client(self.proxy.address, database="alike"))
+        binds = wire.message(b"B", wire.text("") + wire.text("s") + b"\0\1\0\1\0\1" + b"\0\0\0\x08" + b"\0\1\0\0\0\0\0\0" + b"\0\0")
+        self.admin.query("CREATE TABLE moments (a timestamp); INSERT INTO moments VALUES ('2000-01-01'); GRANT ALL ON moments TO PUBLIC")
+        client.ask(parse("s", "UPDATE moments SET a = $1"), describe("S", "s"), SYNC)
+        self.admin.query("ALTER TABLE moments ALTER a TYPE double precision USING 0")
+        for _ in range(2 * SERVERS):            # those that had it say that no cast leads there
+            self.assertIn(client.ask(binds, execute(), SYNC).error.sqlstate, ("0A000", "42804"))
+        self.assertEqual([("0",)], self.admin.query("SELECT * FROM moments").rows)
+        # As texts they are read by either type, and nobody need be told.
+        client.ask(close("S", "s"), parse("s", "UPDATE moments SET a = $1 -- again"), describe("S", "s"), SYNC)
+        self.admin.query("ALTER TABLE moments ALTER a TYPE numeric")
+        for _ in range(2 * SERVERS):
+            self.assertEqual(["UPDATE 1"], client.ask(bind("", "s", (7,)), execute(), SYNC).tags)
+
     def the_unnamed_statement_is_what_it_would_be(self):
         reads = synced(bind(""  , ""), execute())
         self.alike(synced(parse("", "SELECT 1")), reads, synced(describe("S")), reads, "SELECT 2", reads, synced(parse("", "SELEC")), reads, synced(describe("S")))

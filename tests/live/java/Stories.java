@@ -67,6 +67,26 @@ public class Stories {
 		System.out.println("servers " + seen.size());
 	}
 
+	/** It reads what it has in binary by the types of an earlier Describe, and prepares a statement anew when it is told that they are others. */
+	static void aColumnIsReadByTheTypeThatItHas() throws Exception {
+		try (Connection c = open(); Statement ddl = c.createStatement(); Connection reader = open();
+			PreparedStatement s = reader.prepareStatement("SELECT a FROM jdbc_column")) {
+			ddl.execute("DROP TABLE IF EXISTS jdbc_column");
+			ddl.execute("CREATE TABLE jdbc_column AS SELECT 7 AS a");
+			for (String type : new String[] {"int", "bigint", "int", "float8", "int"}) {
+				ddl.execute("ALTER TABLE jdbc_column ALTER a TYPE " + type);
+				for (int n = 0; n < 40; n++) {
+					try (ResultSet r = s.executeQuery()) {
+						want(r.next() && r.getInt(1) == 7, "7 as " + type + ", not " + r.getInt(1));
+					}
+					if (n % 10 == 0)
+						Thread.sleep(2);
+				}
+			}
+			ddl.execute("DROP TABLE jdbc_column");
+		}
+	}
+
 	static void manyStatementsAreOpenedAndClosed() throws Exception {
 		try (Connection c = open(System.getenv("PGDATABASE"), "&prepareThreshold=1&preparedStatementCacheQueries=5")) {
 			for (int n = 0; n < 60; n++) {
@@ -219,6 +239,8 @@ public class Stories {
 		stories.put("a_query_is_answered", Stories::aQueryIsAnswered);
 		stories.put("parameters_arrive", Stories::parametersArrive);
 		stories.put("a_server_side_statement_survives_a_change_of_servers", Stories::aServerSideStatementSurvivesAChangeOfServers);
+		if (System.getenv("TRANSPARENT") != null)
+			stories.put("a_column_is_read_by_the_type_that_it_has", Stories::aColumnIsReadByTheTypeThatItHas);
 		stories.put("many_statements_are_opened_and_closed", Stories::manyStatementsAreOpenedAndClosed);
 		stories.put("a_batch_is_carried_out", Stories::aBatchIsCarriedOut);
 		stories.put("an_error_in_a_batch_leaves_the_connection_well", Stories::anErrorInABatchLeavesTheConnectionWell);
