@@ -285,21 +285,12 @@ bool buf_add_literal(struct buf *b, struct span value)
 	return false;
 }
 
-bool buf_add_identifier(struct buf *b, struct span name, bool dotted)
+bool buf_add_identifier(struct buf *b, struct span name)
 {
 	size_t before = b->length;
-	const uint8_t *dot;
 
-	while (dotted && name.length > 0 && (dot = memchr(name.at, '.', name.length)) != NULL) {
-		struct span part = span_of(name.at, (size_t)(dot - name.at));
-
-		if (!buf_add(b, "\"", 1) || !add_doubled(b, part, "\"") || !buf_add(b, "\".", 2))
-			goto refused;
-		name = span_skip(name, part.length + 1);
-	}
 	if (buf_add(b, "\"", 1) && add_doubled(b, name, "\"") && buf_add(b, "\"", 1))
 		return true;
-refused:
 	b->length = before;
 	return false;
 }

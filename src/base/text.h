@@ -42,8 +42,8 @@ const char *text_nearest(const char *word, const char *const *candidates);
  * False: memory refused or a zero byte inside. */
 bool buf_add_literal(struct buf *, struct span value);
 
-/* Append `name` as a quoted identifier; "a.b" becomes "a"."b" when `dotted`. */
-bool buf_add_identifier(struct buf *, struct span name, bool dotted);
+/* Append `name` as a quoted identifier. */
+bool buf_add_identifier(struct buf *, struct span name);
 
 /* Is it a letter that nobody sees, though it changes what he does see? Unicode's format characters (such as those that turn the direction of
  * writing), separators of lines and fillers, and what is set aside for private use or for tags. */

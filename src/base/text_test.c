@@ -225,18 +225,15 @@ static void a_literal_reads_back_the_same(void **state)
 	buf_fini(&b);
 }
 
-static void an_identifier_is_quoted_and_may_be_dotted(void **state)
+static void an_identifier_is_quoted(void **state)
 {
 	struct buf b = { 0 };
 
 	(void)state;
-	assert_true(buf_add_identifier(&b, span_text("my\"app.x"), true));
-	assert_true(span_is(buf_span(&b), "\"my\"\"app\".\"x\""));
-	buf_clear(&b);
-	assert_true(buf_add_identifier(&b, span_text("a.b"), false));
-	assert_true(span_is(buf_span(&b), "\"a.b\""));
-	assert_false(buf_add_identifier(&b, span_of("a.b\0", 4), true));
-	assert_true(span_is(buf_span(&b), "\"a.b\""));
+	assert_true(buf_add_identifier(&b, span_text("my\"app.x")));
+	assert_true(span_is(buf_span(&b), "\"my\"\"app.x\""));
+	assert_false(buf_add_identifier(&b, span_of("a.b\0", 4)));
+	assert_true(span_is(buf_span(&b), "\"my\"\"app.x\""));
 	buf_fini(&b);
 }
 
@@ -317,7 +314,7 @@ int main(void)
 		cmocka_unit_test(long_words_are_far_apart_or_equal),
 		cmocka_unit_test(the_nearest_name_is_offered_only_when_near),
 		cmocka_unit_test(a_literal_reads_back_the_same),
-		cmocka_unit_test(an_identifier_is_quoted_and_may_be_dotted),
+		cmocka_unit_test(an_identifier_is_quoted),
 		cmocka_unit_test(durations_read_as_people_say_them),
 		cmocka_unit_test(secrets_are_compared_whole_and_wiped),
 		cmocka_unit_test(what_strangers_write_is_shown_escaped),

@@ -3,7 +3,8 @@
 
 #include "serve/worker.h"
 
-/* What the parts of a channel's life share: dial.c (up to the login), lending.c (leases), abandon.c (those whose client left), channel.c (everything else). Their promises
+/* What the parts of a channel's life share: dial.c (up to the login), lending.c (leases), difference.c (what a client has set),
+ * abandon.c (those whose client left), channel.c (everything else). Their promises
  * to the rest are in worker.h. */
 
 /* Tell the core. */
@@ -45,6 +46,13 @@ void channel_part(struct channel *);
 /* No client has it any more: undo what the last one left, step by step, and set it free. Nothing while something is still owed. */
 void channel_begin_cleaning(struct channel *);
 void channel_clean(struct channel *);
+
+/* Send messages of our own, which are answered as `kind`, with what is sent next, or now. False: memory refused. */
+bool channel_say(struct channel *, struct span messages, enum track_kind, uint32_t tag);
+
+/* What the server has set is not, or not for certain, what its client wants. Send the difference: `setting`, if there is any. False: memory refused. */
+bool channel_differs(const struct channel *, const struct params *wanted);
+bool channel_send_difference(struct channel *, struct params *wanted);
 
 /* True: a limit of the lease was over, and the lease was ended. */
 bool channel_enforce_limits(struct channel *);

@@ -23,23 +23,28 @@ bool channel_ask(struct channel *channel, struct span text, uint32_t tag)
 {
 	struct buf message = { 0 };
 	struct writer w = writer_to(&message);
-	struct piece piece;
-	bool ok, quiet = track_quiet(&channel->track);
+	bool ok;
 
 	message_query(&w, text);
-	ok = writer_ok(&w) && track_push(&channel->track, TRACK_QUERY, TRACK_OURS, tag);
-	if (ok && outbox_is_for(&channel->worker->to_server, channel->stream)) {
-		outbox_copy(&channel->worker->to_server, message.at + message.start, message.length);
-	} else if (ok) {
-		piece = (struct piece){ message.at + message.start, message.length };
+	ok = writer_ok(&w) && channel_say(channel, buf_span(&message), TRACK_QUERY, tag);
+	buf_fini(&message);
+	return ok;
+}
+
+bool channel_say(struct channel *channel, struct span message, enum track_kind kind, uint32_t tag)
+{
+	struct piece piece = { message.at, message.length };
+	bool quiet = track_quiet(&channel->track), ok = track_push(&channel->track, kind, TRACK_OURS, tag);
+
+	if (ok && outbox_is_for(&channel->worker->to_server, channel->stream))
+		outbox_copy(&channel->worker->to_server, message.at, message.length);
+	else if (ok)
 		ok = stream_write(channel->stream, &piece, 1);
-	}
 	channel->batch++;
-	channel->unnamed = PREPARED_NONE; /* PostgreSQL drops the unnamed statement */
+	channel->unnamed = PREPARED_NONE; /* PostgreSQL drops the unnamed statement, or it is ours */
 	/* One that has failed already is told so by its own ReadyForQuery, which may be still to come. */
 	if (quiet)
 		channel->setup_failed = false;
-	buf_fini(&message);
 	return ok;
 }
 
@@ -48,73 +53,20 @@ bool channel_runs_own(const struct channel *channel)
 	const struct track *track = &channel->track;
 	const struct track_entry *head = track->count > 0 ? &track->ring[track->head] : NULL;
 
-	return head && (head->flags & TRACK_OURS) && (head->kind == TRACK_QUERY || head->kind == TRACK_BEGIN);
+	return head && (head->flags & TRACK_OURS) &&
+		(head->kind == TRACK_QUERY || head->kind == TRACK_SET || head->kind == TRACK_BEGIN);
 }
 
 /* ---- leases ---- */
 
-static bool differs(const struct channel *channel, const struct params *wanted)
-{
-	return channel->applied != wanted || channel->applied_doubtful;
-}
-
-/* What the client wants, and where it wants nothing, what connect_query said. NULL: memory refused. */
-static struct params *with_base(const struct channel *channel, struct params *wanted)
-{
-	struct params *all = params_keep(wanted);
-	const char *name, *value;
-	size_t i;
-
-	for (i = 0; channel->base && i < params_count(channel->base); i++) {
-		params_at(channel->base, i, &name, &value);
-		if (!params_get(wanted, span_text(name)) && !params_put(&all, span_text(name), span_text(value))) {
-			params_drop(all);
-			return NULL;
-		}
-	}
-	return all;
-}
-
-/* The SET that gives the client its parameters goes out with what comes next: `setting`, if there is anything to set. */
-static bool send_params(struct channel *channel, struct params *asked_for)
-{
-	struct params *empty = params_empty(channel->worker->house->params), *wanted = with_base(channel, asked_for);
-	const struct params *have = channel->applied_doubtful ? empty : channel->applied;
-	struct buf text = { 0 };
-	bool ok = wanted != NULL;
-
-	if (channel->applied_doubtful)
-		ok = ok && buf_format(&text, "RESET SESSION AUTHORIZATION;RESET ROLE;RESET ALL;");
-	/* A temporary table could stand in front of the catalogue. */
-	if (channel->guest->state == GUEST_ASKING)
-		ok = ok && buf_format(&text, "DISCARD TEMP;");
-	ok = ok && params_difference(have, wanted, &text);
-	if (ok && text.length > 0) {
-		ok = channel_query(channel, buf_span(&text));
-		channel->setting = ok;
-		/* A role may have been taken from the client meanwhile, or be gone. What would be sent behind a SET that fails would run as
-		 * somebody else. */
-		channel->becoming = channel->applied_doubtful || params_has_role(wanted);
-	}
-	params_drop(empty);
-	buf_fini(&text);
-	if (ok) {
-		channel->applied_doubtful = false;
-		params_drop(channel->applied);
-		channel->applied = params_keep(wanted);
-	}
-	params_drop(wanted);
-	return ok;
-}
-
 /* A learning lease: nothing is asked but what the server reports for these parameters. */
 static void begin_learning(struct channel *channel)
 {
-	if (!differs(channel, channel->guest->wanted)) {
+	if (!channel_differs(channel, channel->guest->wanted)) {
 		guest_learned(channel->guest, channel);
 		return;
 	}
-	if (!send_params(channel, channel->guest->wanted))
+	if (!channel_send_difference(channel, channel->guest->wanted))
 		channel_break(channel, "out of memory");
 	else if (!channel->setting)
 		guest_learned(channel->guest, channel);
@@ -141,8 +93,8 @@ bool channel_prepare(struct channel *channel)
 	if (!channel->unprepared)
 		return true;
 	channel->unprepared = false;
-	if ((differs(channel, guest->wanted) && !send_params(channel, guest->wanted)) || !remains_begin(channel) ||
-		!hearer_begin(channel) || !relay_begin(channel)) {
+	if ((channel_differs(channel, guest->wanted) && !channel_send_difference(channel, guest->wanted)) ||
+		!remains_begin(channel) || !hearer_begin(channel) || !relay_begin(channel)) {
 		guest_complain(guest, SQLSTATE_OUT_OF_MEMORY, "out of memory", NULL, NULL);
 		return false;
 	}
@@ -262,7 +214,7 @@ void channel_part(struct channel *channel)
 		guest->channel = NULL;
 	}
 	channel->guest = NULL;
-	channel->learning = channel->checking = channel->unprepared = channel->becoming = false;
+	channel->learning = channel->checking = channel->unprepared = false;
 	channel_cancel_no_more(channel);
 	channel->pinned = channel->telling = channel->unnamed_portal_ends = channel->portals_end = channel->may_copy =
 		false;
@@ -416,32 +368,6 @@ void channel_leave(struct channel *channel, const char *reason)
 }
 
 /* ---- what follows a ReadyForQuery ---- */
-
-void channel_set(struct channel *channel)
-{
-	struct guest *guest = channel->guest;
-
-	channel->setting = channel->becoming = false;
-	remains_let_go(channel);
-	if (channel->setup_failed) {
-		/* Nothing of it took effect, so what the server has now is not what was noted. */
-		channel->applied_doubtful = true;
-		channel->setup_failed = false;
-		/* And what was prepared behind it was read with settings that nobody asked for. */
-		channel->broken = channel->broken || !channel->learning;
-		if (guest && guest->state == GUEST_ASKING)
-			lookup_failed(guest, channel->problem);
-		else if (guest)
-			guest_complain(guest, channel->sqlstate, channel->problem, NULL, NULL);
-		return;
-	}
-	if (!guest)
-		return;
-	if (channel->learning)
-		guest_learned(guest, channel);
-	else
-		relay_report(guest, channel, &channel->worker->to_client);
-}
 
 static void settle_lease(struct channel *channel)
 {

@@ -157,8 +157,6 @@ static enum step take_next(struct guest *guest, struct span in, struct frame fra
 		return guest->state == GUEST_LENT ? STEP_WAIT : STEP_STOP;
 	if (guest->channel->unprepared && !channel_prepare(guest->channel))
 		return STEP_STOP;
-	if (guest->channel->becoming)
-		return relay_step(ahead_wait(guest));
 	return take_lent(guest, in, frame);
 }
 

@@ -238,9 +238,15 @@ static void take_own(struct channel *channel, uint32_t tag)
 	case TAG_FAILS:
 		hearer_failed(channel);
 		break;
+	case TAG_SET:
+		channel->setup_failed = false; /* it is set; only the empty Query has failed */
+		channel_set(channel);
+		break;
 	default:
-		if (channel->setting)
-			channel_set(channel); /* our SET: what follows is the client's */
+		if (channel->setting && channel->setup_failed)
+			channel_set_failed(channel);
+		else if (channel->setting)
+			channel_set(channel);
 		break;
 	}
 }
@@ -355,10 +361,17 @@ static enum step take_reply(struct channel *channel, struct span whole, struct f
 	case 'E':
 		/* A statement of the client's that we sent again failed: what it asked for behind that is skipped, and the
 		 * error is its answer. */
-		if (ours && channel->guest && reply.entry.kind != TRACK_QUERY && reply.entry.kind != TRACK_BEGIN &&
+		if (ours && channel->guest && reply.entry.kind < TRACK_SET && reply.entry.kind != TRACK_QUERY &&
 			!channel->learning)
 			channel->forward = true;
 		step = relay_error(channel, whole, whole.length == FRAME_HEADER + (size_t)frame.body, &reply);
+		if (reply.owed && reply.entry.kind == TRACK_SET) {
+			bool told = channel->guest;
+
+			channel_set_failed(channel);
+			if (told)
+				return STEP_STOP;
+		}
 		if (channel->guest && reply.owed && reply.entry.kind == TRACK_BEGIN)
 			return begin_failed(channel);
 		break;

@@ -28,6 +28,7 @@ struct catalog;
 #define TAG_LOOKUP     9
 #define TAG_PLANS      10
 #define TAG_PROOF      11
+#define TAG_SET        13
 
 /* The catalogue is being read: see catalogs.c. */
 struct catalog_reading {

@@ -24,7 +24,7 @@ bool remains_hold(struct guest *guest, char type)
 	if (!strchr("QPBDCEFS", type))
 		return false;
 	/* In the middle of a batch what comes next is a part of it. */
-	if (!(!track->open && track_begins(track) && track_readies(track) > 0) && !hearer_delays(guest) &&
+	if (!(!track->open && track_guards(track) && track_readies(track) > 0) && !hearer_delays(guest) &&
 		(!remains_is_reset(r) || track_quiet(track) || track->open || track->skipping || track_copies(track)))
 		return false;
 	r->held = true;

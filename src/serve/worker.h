@@ -140,7 +140,6 @@ struct channel {
 	bool checking; /* LENT: the check query is running before the client's first message */
 	bool learning; /* LENT: only to learn what it reports for these parameters */
 	bool setting;  /* our SET is not answered yet */
-	bool becoming; /* ... nor is it certain to succeed: the client's first message waits for it */
 	bool failing;  /* LENT: a transaction that has failed is begun on it and not answered yet; see relay_begin.c */
 	bool unprepared; /* LENT: what channel_prepare sends was not sent yet */
 	uint8_t unnamed; /* enum prepared_state: is the unnamed statement on it what its guest believes? see relay_names.c */
@@ -419,7 +418,8 @@ void channel_unheard(struct channel *, size_t bytes);
 void channel_settle(struct channel *);
 
 /* Our SET in front of the client's first message was answered. */
-void channel_set(struct channel *);
+void channel_set(struct channel *);        /* it has what its client wants set */
+void channel_set_failed(struct channel *); /* or has not */
 
 /* Say Terminate and wait for the end. */
 void channel_close(struct channel *, const char *reason);

@@ -315,16 +315,17 @@ static bool is_role(const char *name)
 	return strcasecmp(name, roles[0]) == 0 || strcasecmp(name, roles[1]) == 0;
 }
 
-bool params_has_role(const struct params *set)
+static bool has_role(const struct params *set)
 {
 	return params_get(set, of(roles[0])) || params_get(set, of(roles[1]));
 }
 
+/* No value: what RESET does. */
 static bool add_set(const char *name, const char *value, bool *selecting, struct buf *out)
 {
 	bool ok = buf_format(out, *selecting ? "," : "SELECT ") && buf_format(out, "pg_catalog.set_config(") &&
-		buf_add_literal(out, of(name)) && buf_add(out, ",", 1) && buf_add_literal(out, of(value)) &&
-		buf_format(out, ",false)");
+		buf_add_literal(out, of(name)) && buf_add(out, ",", 1) &&
+		(value ? buf_add_literal(out, of(value)) : buf_format(out, "NULL")) && buf_format(out, ",false)");
 
 	*selecting = true;
 	return ok;
@@ -338,13 +339,12 @@ bool params_difference(const struct params *have, const struct params *want, str
 	if (have == want)
 		return true;
 	/* Who has another role may not be allowed to change the rest: its own comes back first, the other last. */
-	for (i = 0; params_has_role(have) && i < 2; i++)
-		ok = ok && buf_format(out, "RESET %s;", roles[i]);
+	for (i = 0; has_role(have) && i < 2; i++)
+		ok = ok && buf_format(out, "RESET %s", roles[i]) && buf_add(out, "", 1);
 	for (i = 0; i < have->count; i++) {
 		if (params_get(want, of(have->list[i].name)) || is_role(have->list[i].name))
 			continue;
-		ok = ok && buf_format(out, "RESET ") && buf_add_identifier(out, of(have->list[i].name), true) &&
-			buf_add(out, ";", 1);
+		ok = ok && add_set(have->list[i].name, NULL, &selecting, out);
 	}
 	for (i = 0; i < want->count; i++) {
 		const char *now = params_get(have, of(want->list[i].name));
@@ -359,5 +359,5 @@ bool params_difference(const struct params *have, const struct params *want, str
 		if (value)
 			ok = ok && add_set(roles[i], value, &selecting, out);
 	}
-	return ok;
+	return ok && (!selecting || buf_add(out, "", 1));
 }

@@ -36,11 +36,8 @@ uint64_t params_hash(const struct params *);
 void params_at(const struct params *, size_t i, const char **name, const char **value); /* sorted by name */
 
 /* Append the statements that turn a session in which `have` was set into one in which `want` is set, everything else being at its
- * start-up default: one SELECT of set_config calls (which take the text of a start-up packet as it is) and RESETs.
+ * start-up default, each with its zero: RESETs of a role, and one SELECT of set_config calls (which take the text of a start-up packet as it is).
  * Appends nothing when the sets are equal. False: memory refused. */
 bool params_difference(const struct params *have, const struct params *want, struct buf *out);
-
-/* A role or session_authorization is among them: what sets it may be refused, since others may take a role away. */
-bool params_has_role(const struct params *);
 
 #endif

@@ -106,7 +106,7 @@ bool topics_write(const struct topics *t, const char *verb, struct buf *out)
 	bool ok = true;
 
 	for (size_t i = 0; ok && i < t->count; i++)
-		ok = buf_format(out, "%s ", verb) && buf_add_identifier(out, span_text(t->names[i]), false) &&
+		ok = buf_format(out, "%s ", verb) && buf_add_identifier(out, span_text(t->names[i])) &&
 			buf_format(out, ";");
 	return ok;
 }

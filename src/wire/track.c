@@ -62,6 +62,7 @@ static const struct {
 	[TRACK_CLOSE] = { "", "3" },
 	[TRACK_SYNC] = { "", "" },
 	[TRACK_COPY_END] = { "", "" },
+	[TRACK_SET] = { "12CD", "3" },
 	[TRACK_BEGIN] = { "12C", "3" },
 };
 
@@ -180,7 +181,7 @@ bool track_push(struct track *t, enum track_kind kind, unsigned flags, uint32_t 
 	t->count++;
 	if (ends_batch(kind))
 		t->open = false;
-	else if (kind != TRACK_COPY_END && kind != TRACK_BEGIN)
+	else if (kind != TRACK_COPY_END && kind != TRACK_SET && kind != TRACK_BEGIN)
 		t->open = true;
 	t->skipping = false;
 	return true;
@@ -411,10 +412,10 @@ bool track_dropped(struct track *t, struct track_entry *out)
 	return true;
 }
 
-bool track_begins(const struct track *t)
+bool track_guards(const struct track *t)
 {
 	for (uint32_t i = 0; i < t->count && (at(t, i)->flags & TRACK_OURS); i++)
-		if (at(t, i)->kind == TRACK_BEGIN)
+		if (at(t, i)->kind == TRACK_SET || at(t, i)->kind == TRACK_BEGIN)
 			return true;
 	return false;
 }

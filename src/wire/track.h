@@ -11,7 +11,7 @@
  *  - Query is answered by anything up to ReadyForQuery; FunctionCall likewise.
  *  - Parse '1', Bind '2', Close '3', Describe 't'? then 'T' or 'n', Execute 'D'* then one of 'C' 's' 'I'; Sync 'Z'.
  *  - After an error in an extended message everything up to the next Sync is skipped unanswered, also a Query. So nothing runs behind a
- *    BEGIN that fails.
+ *    TRACK_SET or a TRACK_BEGIN that fails.
  *  - During COPY IN ('G') a Sync or Flush is read and ignored until CopyDone or CopyFail.
  *  - 'N' 'A' 'S' may come at any time, also with nothing owed.
  *
@@ -29,7 +29,9 @@ enum track_kind {
 	TRACK_CLOSE,
 	TRACK_SYNC,
 	TRACK_COPY_END, /* the client's CopyDone or CopyFail: owes nothing, marks a place */
-	TRACK_BEGIN /* Parse, Bind, Execute of BEGIN, Close of its portal, and no Sync of its own: it opens no batch, and `status` is 'T' behind it */
+	/* Parse, Bind, Execute of one statement or of several, Close of their portal, and no Sync of their own: they open no batch. */
+	TRACK_SET,  /* a whole transaction: `status` is behind it what it was */
+	TRACK_BEGIN /* `status` is 'T' behind it */
 };
 
 enum track_flag {
@@ -106,8 +108,8 @@ static inline bool track_idle(const struct track *t)
 	return track_quiet(t) && t->status == 'I';
 }
 
-/* A TRACK_BEGIN is not answered yet. It comes before all that is the client's. */
-bool track_begins(const struct track *);
+/* A TRACK_SET or TRACK_BEGIN is not answered yet: what stands behind it runs only if that succeeds. They come before all that is the client's. */
+bool track_guards(const struct track *);
 
 /* How many ReadyForQuery the client is still owed for what it sent so far. */
 uint32_t track_readies(const struct track *);

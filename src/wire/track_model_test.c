@@ -624,7 +624,7 @@ static void a_server_that_says_anything_breaks_nothing(void **state)
 		for (int step = 0; step < 300; step++) {
 			if (chance(500))
 				assert_true(track_push(
-					&s.track, (enum track_kind)rng_below(&s.rng, TRACK_COPY_END + 1), 0, 0));
+					&s.track, (enum track_kind)rng_below(&s.rng, TRACK_BEGIN + 1), 0, 0));
 			else
 				track_take(&s.track, "12345TDCCItnsGGHWdcVZZZEENAS"[rng_below(&s.rng, 28)],
 					"ITEx"[rng_below(&s.rng, 4)]);

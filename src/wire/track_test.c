@@ -12,12 +12,13 @@
 
 /* Conversations in a small language, one word per step:
  *
- *   +P        sent to the server: P B E C(lose) S Q F, Ds Dp (Describe statement, portal), c (CopyDone, CopyFail), b (BEGIN);
+ *   +P        sent to the server: P B E C(lose) S Q F, Ds Dp (Describe statement, portal), c (CopyDone, CopyFail), b (BEGIN),
+ *             s (settings);
  *             then 'o' when it is ours, 'f' when it is a fake
  *   -1.       came from the server; a status follows Z. Then what is expected: '.' it finishes its entry,
  *             '!' it is kept, '?' it is a breach. Without those it is forwarded and finishes nothing
  *   =P        a fake whose turn came           ~B        an entry that was dropped
- *   idle quiet busy suspect sound skipping begins     what must hold now (quiet: and not idle; busy: not quiet)
+ *   idle quiet busy suspect sound skipping guards     what must hold now (quiet: and not idle; busy: not quiet)
  *
  * Fakes and drops that are not named are failures. */
 
@@ -44,9 +45,10 @@ static const struct {
 	{ "F", TRACK_FUNCTION },
 	{ "c", TRACK_COPY_END },
 	{ "b", TRACK_BEGIN },
+	{ "s", TRACK_SET },
 };
 
-/* The kind a word begins with; *word is left behind it. */
+/* The kind a word guards with; *word is left behind it. */
 static enum track_kind kind_of(const char **word)
 {
 	for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++) {
@@ -114,8 +116,8 @@ static void expect_state(const struct track *t, const char *word)
 		holds = track_copies(t);
 	else if (strcmp(word, "copied") == 0)
 		holds = t->copy_in && !track_copies(t);
-	else if (strcmp(word, "begins") == 0)
-		holds = track_begins(t);
+	else if (strcmp(word, "guards") == 0)
+		holds = track_guards(t);
 	else if (strcmp(word, "skipping") == 0)
 		holds = t->skipping;
 	else
@@ -447,13 +449,26 @@ static void an_error_that_nothing_asked_for_is_the_servers_end(void **state)
 static void a_begin_of_ours_is_no_batch_and_nothing_runs_behind_one_that_fails(void **state)
 {
 	(void)state;
-	PLAY("+bo busy begins -1! -2! -C! -3!. quiet"); /* no Sync is awaited, and a transaction is open */
-	PLAY("+Qo +bo +Q begins -C! -ZI!. begins -1! -2! -C! -3!. busy -C -ZT. quiet");
+	PLAY("+bo busy guards -1! -2! -C! -3!. quiet"); /* no Sync is awaited, and a transaction is open */
+	PLAY("+Qo +bo +Q guards -C! -ZI!. guards -1! -2! -C! -3!. busy -C -ZT. quiet");
 	PLAY("+bo +P +B +E +S -1! -2! -C! -3!. -1. -2. -C. -ZT. quiet");
 	PLAY("+bo +Q +Q -E!. ~Q ~Q skipping +Q ~Q");
 	PLAY("+bo +P +S +Q -1! -E!. ~P -ZI. -C -ZI. idle"); /* what comes behind the Sync would run */
 	PLAY("+bo -C! -3!. -1?");
 	PLAY("+bo -ZT?");
+}
+
+static void settings_go_in_a_transaction_of_their_own_and_nothing_runs_behind_ones_that_fail(void **state)
+{
+	(void)state;
+	PLAY("+so busy guards -1! -2! -C! -1! -2! -D! -C! -1! -2! -C! -3!. idle");
+	PLAY("+so +Qo +Q -1! -2! -C! guards -3!. -I! -ZI!. busy -C -ZI. idle");
+	PLAY("+so +Qo +bo +Q -1! -2! -C! -3!. guards -I! -ZI!. guards -1! -2! -C! -3!. -C -ZT. quiet");
+	PLAY("+so +Qo +bo +Q +Q -1! -E!. ~Q ~b ~Q ~Q skipping +Q ~Q");
+	PLAY("+so +Qo +P +S -E!. ~Q ~P -ZI. idle");
+	PLAY("+so -C! -3!. -1?");
+	PLAY("+so -T?");
+	PLAY("+so -ZI?");
 }
 
 static jmp_buf out;
@@ -612,6 +627,7 @@ int main(void)
 		cmocka_unit_test(a_server_off_by_one_is_found_before_its_rows_are_used),
 		cmocka_unit_test(an_error_that_nothing_asked_for_is_the_servers_end),
 		cmocka_unit_test(a_begin_of_ours_is_no_batch_and_nothing_runs_behind_one_that_fails),
+		cmocka_unit_test(settings_go_in_a_transaction_of_their_own_and_nothing_runs_behind_ones_that_fail),
 		cmocka_unit_test(lending_a_server_that_is_not_free_is_caught),
 		cmocka_unit_test(tags_come_back_with_their_entries),
 		cmocka_unit_test(drops_may_be_collected_late),

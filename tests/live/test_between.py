@@ -111,6 +111,29 @@ class Between_us(Between_story):
                     self.assertEqual("0", admin.value("SELECT count(*) FROM behind"))
                     self.assertEqual(("FATAL", "42601"), (error.severity, error.sqlstate))
 
+    def what_stands_behind_settings_that_fail_does_not_run(self):
+        admin = self.pg.admin("app")
+        admin.query("CREATE TABLE behind (n int, zone text DEFAULT current_setting('TimeZone')); GRANT ALL ON behind TO PUBLIC")
+        self.addCleanup(admin.query, "DROP TABLE behind")
+        writes, copies = "INSERT INTO behind VALUES (1)", "COPY behind (n) FROM STDIN"
+        written = parse("", writes) + bind("", "") + execute()
+        for name, messages in {"a query": [query(writes)], "several": [query(f"{writes}; {writes}")], "a transaction": [query("BEGIN"), query(writes), query("COMMIT"), query(writes)],
+                               "a pipeline of queries": [query(writes), query(writes)], "a batch": [written, SYNC], "batches": [written, SYNC, written, SYNC, query(writes)],
+                               "a batch and a query": [written, query(writes), SYNC, query(writes)], "a copy": [query(copies), copy_data(b"1\n"), COPY_DONE, query(writes)]}.items():
+            # Where it is read, in the middle of it, and when all is done but the commit.
+            for garbled in ((b"pg_catalog.set_config(", b"pg_catalog.set_confix("), (b"Pacific/Niue", b"Pacific/Nixx"), (b"COMMIT\0\0\0B", b"COMMIX\0\0\0B")):
+                with self.subTest(name, garbled=garbled[1]), self.proxy.client() as client:
+                    self.between.let_all_through()
+                    client.query("SET TimeZone = 'Pacific/Niue'")
+                    self.assertEqual("1", self.other.value("SELECT 1"))     # the server changes hands
+                    self.between.garble(*garbled)
+                    client.send(*messages)
+                    error = client.expect_closed()[-1]
+                    self.between.let_all_through()
+                    self.assertEqual("1", self.other.value("SELECT 1"))
+                    self.assertEqual("", admin.value("SELECT string_agg(zone, ' ') FROM behind") or "")
+                    self.assertEqual("FATAL", error.severity)
+
     def nothing_runs_as_somebody_else_where_a_role_is_refused(self):
         admin = self.pg.admin("app")
         admin.query("CREATE ROLE low; GRANT low TO app; CREATE TABLE behind (n int); GRANT ALL ON behind TO app")

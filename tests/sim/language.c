@@ -199,6 +199,10 @@ void language_parse(const char *text, struct parsed *p)
 			p->verb = out ? VERB_COPY_OUT : VERB_COPY_IN;
 	} else if (take_word(&at, "begin")) {
 		p->verb = VERB_BEGIN;
+		if (strcmp(at, "ISOLATION LEVEL READ COMMITTED") == 0) {
+			p->verb = VERB_BEGIN_APART;
+			return;
+		}
 	} else if (take_word(&at, "commit")) {
 		p->verb = VERB_COMMIT;
 	} else if (take_word(&at, "rollback")) {

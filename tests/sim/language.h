@@ -19,6 +19,7 @@ enum verb {
 	VERB_COPY_OUT,
 	VERB_COPY_IN,
 	VERB_BEGIN,
+	VERB_BEGIN_APART, /* the pooler's, around what a client has set */
 	VERB_COMMIT,
 	VERB_ROLLBACK,
 	VERB_SHOW,

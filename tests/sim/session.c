@@ -8,7 +8,7 @@
  *   CREATE TEMP TABLE mine 'x'    the session's own            TABLE mine                 what is in it; an error without
  *   DROP TABLE mine               it is gone                   DISCARD SEQUENCES, DISCARD PLANS, the pooler's question (see answer_question)
  *   INSERT trapped 'x'            a trigger sets app.tenant    WITH RECURSIVE kinds...    the pooler reads the catalogue
- *   BEGIN COMMIT ROLLBACK SHOW SET SET LOCAL RESET DISCARD ALL DEALLOCATE ALL, DEALLOCATE s, SELECT set_config(...),..., select 1
+ *   BEGIN [ISOLATION LEVEL READ COMMITTED] COMMIT ROLLBACK SHOW SET SET LOCAL RESET DISCARD ALL DEALLOCATE ALL, DEALLOCATE s, SELECT set_config(...),..., select 1
  *
  * Here are the messages that ask for it, simple and extended; what a statement is made of is read in language.c, what it does is in
  * statement.c, and how all is said in messages.c. */
@@ -484,7 +484,7 @@ static void take_execute(struct session *s, struct span body, struct bytes *out)
 	const char *name = string_at(&body);
 	struct portal *p;
 	unsigned most;
-	static char text[700], parameter[128];
+	static char text[sizeof s->portals[0].text], parameter[128];
 
 	if (!name || body.length < 4) {
 		extended_fails(s, out, "08P01", "invalid message format");

@@ -13,6 +13,7 @@
 #define SETTING_BYTES  72
 #define STATEMENTS_MAX 64
 #define PORTALS_MAX    16
+#define TEXT_BYTES     1600 /* all settings at once */
 
 struct setting_fact {
 	const char *name, *standard;
@@ -26,12 +27,12 @@ void setting_normal(int setting, struct span value, char out[SETTING_BYTES]);
 
 struct prepared {
 	bool used;
-	char name[64], text[700];
+	char name[64], text[TEXT_BYTES];
 };
 
 struct portal {
 	bool used;
-	char name[64], text[700];
+	char name[64], text[TEXT_BYTES];
 	char parameter[128];
 	unsigned at; /* rows already sent */
 };

@@ -108,6 +108,7 @@ static void reset(struct session *s, int setting)
 static bool set_configs(struct session *s, const char *at, struct bytes *out)
 {
 	char name[SETTING_BYTES], value[SETTING_BYTES], wrong[300];
+	bool none;
 	int setting;
 
 	for (;;) {
@@ -115,8 +116,8 @@ static bool set_configs(struct session *s, const char *at, struct bytes *out)
 			return false;
 		at += 22;
 		if (!take_literal(&at, name, sizeof name) || !take_sign(&at, ',') ||
-			!take_literal(&at, value, sizeof value) || !take_sign(&at, ',') || !(take_word(&at, "false")) ||
-			!take_sign(&at, ')'))
+			(!(none = take_word(&at, "null")) && !take_literal(&at, value, sizeof value)) ||
+			!take_sign(&at, ',') || !take_word(&at, "false") || !take_sign(&at, ')'))
 			return false;
 		setting = setting_find(span_text(name));
 		if (setting < 0) {
@@ -124,7 +125,10 @@ static bool set_configs(struct session *s, const char *at, struct bytes *out)
 			session_fails(s, out, "42704", wrong);
 			return false;
 		}
-		set(s, setting, span_text(value), false);
+		if (none)
+			reset(s, setting);
+		else
+			set(s, setting, span_text(value), false);
 		if (*at != ',')
 			return *at == 0;
 		at = take_blank(at + 1);
@@ -207,14 +211,14 @@ static void begin_copy_in(struct session *s, const struct parsed *p, struct byte
 	s->copy_sum = UINT64_C(14695981039346656037);
 }
 
-static void run_begin(struct session *s, const char *text, struct bytes *out)
+static void run_begin(struct session *s, const struct parsed *p, const char *text, struct bytes *out)
 {
 	if (s->status == 'I') {
 		if (!s->implicit)
 			transaction_begins(s);
 		s->status = 'T';
 		s->implicit = false;
-		s->untouched = !strchr(text, '/');
+		s->untouched = p->verb == VERB_BEGIN && !strchr(text, '/');
 		/* Whoever it is: its next statement has a name. */
 		if (s->runs && s->untouched)
 			s->runs(s->who, "");
@@ -387,7 +391,8 @@ enum outcome session_run(struct session *s, const char *text, struct bytes *out,
 		begin_copy_in(s, &p, out, simple);
 		return WAITS;
 	case VERB_BEGIN:
-		run_begin(s, text, out);
+	case VERB_BEGIN_APART:
+		run_begin(s, &p, text, out);
 		return DONE;
 	case VERB_COMMIT:
 	case VERB_ROLLBACK:

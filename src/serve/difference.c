@@ -1,0 +1,161 @@
+/* What the client has set is brought to the server that it is lent: the difference from what that one has, in front of the client's first
+ * message and in the same send.
+ *
+ *    BEGIN  RESET role, ...  SELECT set_config(...), ...  COMMIT  Close    Query ""    what the client sends
+ *    `----------------------- TRACK_SET -----------------------'
+ *
+ * It may fail (a statement_timeout of the client's, somebody's pg_cancel_backend, a role that was revoked meanwhile), and what was sent behind it
+ * must not run with other settings, or as somebody else. So it goes by the extended protocol, with no Sync: after an error PostgreSQL reads
+ * nothing more up to the next Sync, no Query either, and what the client sends behind its first Sync waits for the answer (remains_hold).
+ *
+ * In a transaction of its own: else an error or a ROLLBACK of the client's would undo it together with what the client did. That one takes no
+ * part in anything, whatever default_transaction_isolation was: a serializable one is refused by a standby, and may have to wait. The empty Query
+ * does nothing, and is skipped with the rest; its ReadyForQuery is what PostgreSQL tells the new values in front of, and before any row.
+ *
+ * Who only learns what a server reports sends nothing behind it: one Query does. */
+#include <string.h>
+
+#include "base/text.h"
+#include "serve/channel.h"
+#include "serve/lookups.h"
+#include "serve/relay.h"
+
+bool channel_differs(const struct channel *channel, const struct params *wanted)
+{
+	return channel->applied != wanted || channel->applied_doubtful;
+}
+
+/* What the client wants, and where it wants nothing, what connect_query said. NULL: memory refused. */
+static struct params *with_base(const struct channel *channel, struct params *wanted)
+{
+	struct params *all = params_keep(wanted);
+	const char *name, *value;
+	size_t i;
+
+	for (i = 0; channel->base && i < params_count(channel->base); i++) {
+		params_at(channel->base, i, &name, &value);
+		if (!params_get(wanted, span_text(name)) && !params_put(&all, span_text(name), span_text(value))) {
+			params_drop(all);
+			return NULL;
+		}
+	}
+	return all;
+}
+
+/* Of the unnamed statement, by an unnamed portal: no parameters, all rows. */
+#define BIND_EXECUTE \
+	"B\0\0\0\14" \
+	"\0\0" \
+	"\0\0\0\0\0\0" \
+	"E\0\0\0\11" \
+	"\0" \
+	"\0\0\0\0"
+
+static const char begin[] = "P\0\0\0\54"
+			    "\0"
+			    "BEGIN ISOLATION LEVEL READ COMMITTED\0"
+			    "\0\0" BIND_EXECUTE;
+static const char run[] = BIND_EXECUTE;
+static const char commit[] = "P\0\0\0\16"
+			     "\0"
+			     "COMMIT\0"
+			     "\0\0" BIND_EXECUTE "C\0\0\0\6"
+			     "P\0";
+
+static bool send_guarded(struct channel *channel, struct span statements)
+{
+	struct buf messages = { 0 };
+	struct writer w = writer_to(&messages);
+	bool ok;
+
+	write_bytes(&w, begin, sizeof begin - 1);
+	while (statements.length > 0) {
+		size_t mark = message_begin(&w, 'P'), length = strlen((const char *)statements.at) + 1;
+
+		write_u8(&w, 0);
+		write_bytes(&w, statements.at, length);
+		write_u16(&w, 0);
+		message_end(&w, mark);
+		write_bytes(&w, run, sizeof run - 1);
+		statements = span_skip(statements, length);
+	}
+	write_bytes(&w, commit, sizeof commit - 1);
+	ok = writer_ok(&w) && channel_say(channel, buf_span(&messages), TRACK_SET, TAG_SET) &&
+		channel_ask(channel, span_of("", 0), TAG_SET);
+	channel->broken = channel->broken || !ok; /* half of it may be on its way */
+	buf_fini(&messages);
+	return ok;
+}
+
+static bool send_at_once(struct channel *channel, struct buf *statements)
+{
+	uint8_t *at = statements->at + statements->start;
+
+	for (size_t i = 0; i < statements->length; i++)
+		at[i] = at[i] ? at[i] : ';';
+	return channel_query(channel, buf_span(statements));
+}
+
+bool channel_send_difference(struct channel *channel, struct params *asked_for)
+{
+	static const char everything[] = "RESET SESSION AUTHORIZATION\0RESET ROLE\0RESET ALL\0",
+			  temporary[] = "DISCARD TEMP\0";
+	struct params *empty = params_empty(channel->worker->house->params), *wanted = with_base(channel, asked_for);
+	const struct params *have = channel->applied_doubtful ? empty : channel->applied;
+	struct buf statements = { 0 };
+	bool ok = wanted != NULL;
+
+	if (channel->applied_doubtful)
+		ok = ok && buf_add(&statements, everything, sizeof everything - 1);
+	/* A temporary table could stand in front of the catalogue. */
+	if (channel->guest->state == GUEST_ASKING)
+		ok = ok && buf_add(&statements, temporary, sizeof temporary - 1);
+	ok = ok && params_difference(have, wanted, &statements);
+	if (ok && statements.length > 0) {
+		ok = channel->learning ? send_at_once(channel, &statements)
+				       : send_guarded(channel, buf_span(&statements));
+		channel->setting = ok;
+	}
+	params_drop(empty);
+	buf_fini(&statements);
+	if (ok) {
+		channel->applied_doubtful = false;
+		params_drop(channel->applied);
+		channel->applied = params_keep(wanted);
+	}
+	params_drop(wanted);
+	return ok;
+}
+
+void channel_set(struct channel *channel)
+{
+	struct guest *guest = channel->guest;
+
+	channel->setting = false;
+	remains_let_go(channel);
+	if (!guest)
+		return;
+	if (channel->learning)
+		guest_learned(guest, channel);
+	else
+		relay_report(guest, channel, &channel->worker->to_client);
+}
+
+void channel_set_failed(struct channel *channel)
+{
+	struct guest *guest = channel->guest;
+
+	channel->setting = channel->setup_failed = false;
+	/* Nothing of it took effect, so what the server has now is not what was noted. */
+	channel->applied_doubtful = true;
+	channel->broken = channel->broken || !channel->learning;
+	if (guest && guest->state == GUEST_ASKING)
+		lookup_failed(guest, channel->problem);
+	else if (guest)
+		guest_complain(guest, channel->sqlstate, channel->problem,
+			channel->learning
+				? NULL
+				: "It is what sets the client's settings on its server that failed, in front of its "
+				  "statement. That has not run.",
+			NULL);
+}
