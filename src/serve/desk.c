@@ -5,7 +5,6 @@
  * ever held for a console that does not read. */
 #include <stdlib.h>
 
-#include "base/check.h"
 #include "base/text.h"
 #include "serve/guest.h"
 #include "serve/log_forms.h"
@@ -24,7 +23,7 @@ struct desk {
 	bool busy;                      /* it is not answered yet */
 	bool with_core;                 /* the core holds it: it must be told when we leave */
 	bool skipping;                  /* an extended message was refused: nothing until Sync */
-	bool successor;                 /* it said SHUTDOWN TAKEN_OVER: the keeper must be told when we leave */
+	struct letter_command *left;    /* it said SHUTDOWN TAKEN_OVER: the keeper must be told when we leave */
 };
 
 bool desk_open(struct guest *guest)
@@ -345,12 +344,21 @@ void desk_answer(struct guest *guest, const char *problem)
 		problem, NULL);
 }
 
+/* The letter that tells of its end is there from the beginning: at the end nobody could be told that memory is refused. */
+static bool is_successor(struct desk *desk)
+{
+	if (!desk->left)
+		desk->left = calloc(1, sizeof *desk->left);
+	return desk->left;
+}
+
 static void ask_keeper(struct guest *guest, enum command_kind kind)
 {
 	struct console_command *command = &guest->desk->command;
 	struct letter_command *letter = calloc(1, sizeof *letter);
 
-	if (!letter) {
+	if (!letter || (kind == COMMAND_TAKEN_OVER && !is_successor(guest->desk))) {
+		free(letter);
 		complain(guest, SQLSTATE_OUT_OF_MEMORY, "out of memory", NULL);
 		return;
 	}
@@ -363,16 +371,14 @@ static void ask_keeper(struct guest *guest, enum command_kind kind)
 	letter->successor = command->numbers[0];
 	text_copy(letter->key, sizeof letter->key, command->key);
 	text_copy(letter->value, sizeof letter->value, command->value);
-	guest->desk->successor |= kind == COMMAND_TAKEN_OVER;
 	desk_begin_waiting(guest);
 	mailbox_post(guest->worker->house->keeper_mailbox, &letter->letter);
 }
 
 static void tell_successor_left(const struct guest *guest)
 {
-	struct letter_command *letter = calloc(1, sizeof *letter);
+	struct letter_command *letter = guest->desk->left;
 
-	check(letter);
 	letter->letter.kind = LETTER_COMMAND;
 	letter->command = COMMAND_SUCCESSOR_LEFT;
 	letter->asker = guest_ref(guest);
@@ -653,7 +659,7 @@ void desk_cancel(struct guest *guest)
 void desk_left(struct guest *guest)
 {
 	take_back(guest, EVENT_ASKER_LEFT);
-	if (guest->desk->successor)
+	if (guest->desk->left)
 		tell_successor_left(guest);
 	free(guest->desk);
 	guest->desk = NULL;
