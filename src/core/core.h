@@ -186,6 +186,7 @@ struct totals_picture {
 	uint32_t clients, at_door, logging_in, waiting, lent, servers;
 	uint64_t door_waits;
 	bool paused, suspended, shutting_down;
+	bool killed; /* KILL of everything left a database paused */
 };
 void core_totals(const struct core *, struct totals_picture *out);
 

@@ -261,6 +261,8 @@ void core_totals(const struct core *core, struct totals_picture *out)
 		.suspended = core->suspension != 0,
 		.shutting_down = core->shutting_down,
 	};
+	for (uint32_t i = 0; i < core->databases_count; i++)
+		out->killed = out->killed || core->databases[i]->kill_paused;
 }
 
 bool core_user_counts(const struct core *core, struct span name, uint32_t *servers, uint32_t *clients)

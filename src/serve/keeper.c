@@ -80,6 +80,28 @@ static void pause_all(struct keeper *keeper, enum event_kind kind)
 	house_step(keeper->house, &event);
 }
 
+static void pause_by_signal(struct keeper *keeper, int number)
+{
+	bool pauses = number == SIGUSR1;
+	struct totals_picture totals;
+	const char *does;
+
+	lock_take(keeper->house->lock);
+	core_totals(keeper->house->core, &totals);
+	lock_drop(keeper->house->lock);
+	if (keeper->quitting)
+		does = "but shutting down";
+	else if (pauses)
+		does = totals.paused || totals.suspended ? "but already paused/suspended" : "pausing all activity";
+	else
+		does = totals.suspended                   ? "continuing from SUSPEND"
+			: totals.paused || totals.killed ? "continuing from PAUSE"
+							 : "but not paused/suspended";
+	log_line(LOG_LOG, "got %s, %s", pauses ? "SIGUSR1" : "SIGUSR2", does);
+	if (!keeper->quitting)
+		pause_all(keeper, pauses ? EVENT_PAUSE : EVENT_RESUME);
+}
+
 static void take_signal(struct keeper *keeper, int number)
 {
 	char error[512];
@@ -102,13 +124,8 @@ static void take_signal(struct keeper *keeper, int number)
 		shut_down(keeper, SHUTDOWN_NOW);
 		break;
 	case SIGUSR1:
-		log_line(LOG_LOG, "got SIGUSR1, pausing all activity");
-		pause_all(keeper, EVENT_PAUSE);
-		break;
 	case SIGUSR2:
-		log_line(LOG_LOG, "got SIGUSR2, continuing from PAUSE");
-		if (!keeper->quitting)
-			pause_all(keeper, EVENT_RESUME);
+		pause_by_signal(keeper, number);
 		break;
 	default:
 		break;

@@ -265,10 +265,12 @@ class Parity(Story):
         state = lambda: {row["key"]: row["value"] for row in pooler.show("STATE")}
         client = pooler.client()
         client.value("SELECT 1")
-        pooler.process.send_signal(signal.SIGUSR1)
-        wait_until("USR1 pauses", lambda: state()["paused"] == "yes")
-        pooler.process.send_signal(signal.SIGUSR2)
-        wait_until("USR2 resumes", lambda: state()["paused"] == "no")
+        for number, says in ((signal.SIGUSR2, "got SIGUSR2, but not paused/suspended"), (signal.SIGUSR1, "got SIGUSR1, pausing all activity"),
+                             (signal.SIGUSR1, "got SIGUSR1, but already paused/suspended"), (signal.SIGUSR2, "got SIGUSR2, continuing from PAUSE")):
+            pooler.process.send_signal(number)
+            pooler.await_log(says)
+            paused = "no" if number == signal.SIGUSR2 else "yes"
+            wait_until(says, lambda: state()["paused"] == paused)
         pooler.process.send_signal(signal.SIGPIPE)
         pooler.process.send_signal(signal.SIGHUP)
         pooler.await_log("configuration reloaded")

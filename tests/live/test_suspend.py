@@ -111,6 +111,7 @@ class Suspend(Story):
         self._is_silent(client)
         pooler.process.send_signal(signal.SIGUSR2)
         self.assertEqual("after", client.reply().value)
+        pooler.await_log("got SIGUSR2, continuing from SUSPEND")
 
     def sigterm_does_not_wait_for_who_is_not_read(self):
         pooler, _, _ = self._suspended()
