@@ -61,8 +61,8 @@ static bool may_cancel(const struct guest *guest, const struct channel *channel)
 	return false;
 }
 
-/* Not only a question of ours is under way. */
-static bool owes_client(const struct track *track)
+/* Its client leaves something under way: what the server is at is the client's, or a ReadyForQuery is owed to it behind a question of ours. */
+static bool leaves_work(const struct track *track)
 {
 	return track->count > 0 && (!(track->ring[track->head].flags & TRACK_OURS) || track_readies(track) > 0);
 }
@@ -108,7 +108,7 @@ void channel_abandon(struct channel *channel)
 	if (!track_quiet(&channel->track)) {
 		if (may_cancel(guest, channel) && channel->track.count > 0)
 			(void)errand_send(channel);
-		else if (owes_client(&channel->track))
+		else if (leaves_work(&channel->track))
 			habits_abandoned(guest, channel);
 		/* End a batch that was not ended; answered at once where it was. */
 		if (!track_push(&channel->track, TRACK_SYNC, TRACK_OURS, 0) || !stream_write(channel->stream, &sync, 1))

@@ -139,7 +139,8 @@ bool errand_send(struct channel *channel)
 	return true;
 }
 
-static bool owes_client(const struct track *track)
+/* Its client awaits an answer to any message of its own, whatever of ours comes first. */
+static bool awaits_answer(const struct track *track)
 {
 	for (uint32_t i = 0; i < track->count; i++)
 		if (!(track->ring[(track->head + i) % track->capacity].flags & TRACK_OURS))
@@ -151,7 +152,7 @@ bool channel_cancel(struct channel *channel, struct client_ref asker)
 {
 	bool waits;
 
-	if (!owes_client(&channel->track))
+	if (!awaits_answer(&channel->track))
 		return false; /* it is answered already */
 	waits = asker_add(&channel->askers, asker);
 	channel->cancel_wanted = true;

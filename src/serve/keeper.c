@@ -94,7 +94,7 @@ static void pause_by_signal(struct keeper *keeper, int number)
 	else if (pauses)
 		does = totals.paused || totals.suspended ? "but already paused/suspended" : "pausing all activity";
 	else
-		does = totals.suspended                   ? "continuing from SUSPEND"
+		does = totals.suspended                  ? "continuing from SUSPEND"
 			: totals.paused || totals.killed ? "continuing from PAUSE"
 							 : "but not paused/suspended";
 	log_line(LOG_LOG, "got %s, %s", pauses ? "SIGUSR1" : "SIGUSR2", does);

@@ -37,8 +37,8 @@ static bool waits_for_ear(const struct guest *g)
 				(h->ready_owed || (h->state != HEARING_SHARED && h->state != HEARING_DIRECT))));
 }
 
-/* What we asked ourselves, which may be several questions, is no matter of the client's. */
-static bool owes_client(const struct track *track)
+/* Any of it is the client's, or a batch of its own is open: what we asked ourselves, which may be several questions, is no matter of it. */
+static bool works_for_client(const struct track *track)
 {
 	for (uint32_t i = 0; i < track->count; i++)
 		if (!(track->ring[(track->head + i) & (track->capacity - 1)].flags & TRACK_OURS))
@@ -88,7 +88,7 @@ static void look_at_guest(struct worker *w, struct guest *g, struct tally *t)
 	if (g->state == GUEST_PARKED && !g->habits.rest_since)
 		broken("who is parked rests", "guest %u.%u", w->index, g->handle.slot);
 	if (g->state == GUEST_LENT && g->habits.rest_since && g->channel && !g->channel->unprepared &&
-		!g->channel->checking && owes_client(&g->channel->track))
+		!g->channel->checking && works_for_client(&g->channel->track))
 		broken("who is owed an answer does not rest", "guest %u.%u", w->index, g->handle.slot);
 	if (w->suspension.number)
 		return; /* then nobody is heard: see look_at_suspension */
