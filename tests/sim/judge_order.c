@@ -70,7 +70,8 @@ static void look_at_lease(const struct guest *g)
 
 		if (w->pool != g->pool || (w->who.worker == g->worker->index && handle_equal(w->who.client, g->handle)))
 			continue;
-		if (w->seen > decided || !still_waits(w))
+		/* Of one moment it is not known which came first: after RESUME one worker tells of its waiters when another has its server. */
+		if (w->seen >= decided || !still_waits(w))
 			continue;
 		/* Where origins take turns, or one of them has as many servers as it may, only its own come in order. */
 		if ((judge.limits.fair || judge.limits.origin_servers_max || judge.old_limits.origin_servers_max) &&
