@@ -27,7 +27,7 @@
  *   ear     the connections that hear for all clients that LISTEN (of the first worker)         ears.c, hearers.c
  *   courier a connection to a peer that carries a cancel there (of the first worker)            peering.c
  *   monitor the connections that read what PostgreSQL is used for (of the first worker)    monitor.c
- *   desk    the console                                    desk.c, census.c
+ *   desk    the console                                    desk*.c, census.c
  *
  * Everything here is private to serve/ and belongs to one thread. */
 
@@ -509,7 +509,7 @@ const struct errand *errands_next(const struct worker *, const struct errand *, 
 void peers_configure(struct worker *); /* a new configuration is in force */
 void peers_look(struct worker *);
 
-/* ---- desk.c and census.c ---- */
+/* ---- desk.c, desk_commands.c and census.c ---- */
 
 bool desk_open(struct guest *);
 void desk_begin_waiting(struct guest *);
