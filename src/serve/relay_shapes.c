@@ -9,7 +9,8 @@
  *   Bind "q1" -> elsewhere: [Parse, Describe, Flush,] wait; the same: Bind;  another: a Parse that fails, and the client is told PostgreSQL's error
  *
  * The Bind waits, since what it runs could not be taken back any more; it does so once for each server and statement. On a server that has it already
- * nothing is sent, and PostgreSQL itself refuses it there when its columns have changed. */
+ * nothing is sent, and PostgreSQL itself refuses it there when its columns have changed. What was prepared behind DDL that is rolled back has columns
+ * that nobody has: it is prepared anew before it is used again (prepared_rolled_back). */
 #include "base/reader.h"
 #include "serve/catalogs.h"
 #include "serve/relay.h"

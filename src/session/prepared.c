@@ -8,6 +8,7 @@
 
 struct prepared_entry {
 	uint32_t id, batch, owed; /* owed: Parse messages sent and not answered */
+	uint32_t transaction;     /* in which the last of them was sent */
 	bool ready;
 	bool doubt; /* sent again before the first was answered: whether it exists is known only when the last is answered well */
 	struct prepared_shape shape;
@@ -17,6 +18,8 @@ struct prepared_entry {
 };
 
 struct prepared {
+	uint32_t transaction; /* how many are over */
+	uint32_t recent;      /* Parse messages that were sent since then */
 	struct prepared_entry *entries;
 	struct link use;
 	size_t count;
@@ -144,7 +147,26 @@ bool prepared_sent(struct prepared *prepared, struct statement *statement, uint3
 	entry->ready = false;
 	entry->batch = batch;
 	entry->shape.shape = (struct shape){ 0 };
+	entry->transaction = prepared->transaction;
+	prepared->recent++;
 	return true;
+}
+
+void prepared_transaction_over(struct prepared *prepared)
+{
+	prepared->transaction++;
+	prepared->recent = 0;
+}
+
+void prepared_rolled_back(struct prepared *prepared)
+{
+	struct prepared_entry *entry, *next;
+
+	if (prepared->recent == 0)
+		return;
+	HASH_ITER(hh, prepared->entries, entry, next)
+		if (entry->ready && entry->transaction == prepared->transaction)
+			prepared_doubt(prepared, entry->id);
 }
 
 void prepared_done(struct prepared *prepared, uint32_t id)
