@@ -139,9 +139,13 @@ bool errand_send(struct channel *channel)
 	return true;
 }
 
-/* Its client awaits an answer to any message of its own, whatever of ours comes first. */
-static bool awaits_answer(const struct track *track)
+/* Its client awaits an answer to any message of its own, whatever of ours comes first: to one that is sent, or is held until ours is answered. */
+static bool awaits_answer(const struct channel *channel)
 {
+	const struct track *track = &channel->track;
+
+	if (channel->guest && (channel->guest->names_held || channel->remains.held))
+		return true;
 	for (uint32_t i = 0; i < track->count; i++)
 		if (!(track->ring[(track->head + i) % track->capacity].flags & TRACK_OURS))
 			return true;
@@ -152,7 +156,7 @@ bool channel_cancel(struct channel *channel, struct client_ref asker)
 {
 	bool waits;
 
-	if (!awaits_answer(&channel->track))
+	if (!awaits_answer(channel))
 		return false; /* it is answered already */
 	waits = asker_add(&channel->askers, asker);
 	channel->cancel_wanted = true;

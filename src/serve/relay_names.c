@@ -369,6 +369,9 @@ enum step relay_bind(struct guest *guest, struct span in, struct frame frame)
 		return pending_hold(guest);
 	relay_note_request(guest);
 	statement = name.length > 0 && relay_shares_statements(guest) ? pending_look(guest, name, &told) : NULL;
+	/* Which of its values are binary decides whether it may go on. */
+	if (told && told->parameters > SHAPE_NONE && here < frame.body && here < WHOLE_MAX)
+		return STEP_WAIT;
 	if (!statement || is_long(statement)) {
 		if (!statement && name.length > 0 && relay_shares_statements(guest) && is_reserved(guest, name))
 			return refuse_reserved(guest);

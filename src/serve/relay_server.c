@@ -76,14 +76,11 @@ static void take_tag(struct channel *channel, struct span body, bool ours)
 	bool all = body.length == 12 && memcmp(body.at, "DISCARD ALL", 12) == 0;
 	bool reset = body.length == 6 && memcmp(body.at, "RESET", 6) == 0;
 	bool set = body.length == 4 && memcmp(body.at, "SET", 4) == 0;
-	bool rolled_back = body.length == 9 && memcmp(body.at, "ROLLBACK", 9) == 0;
 	bool followed = channel->guest && !ours && remains_matter(channel->guest);
 	bool corrected = channel->guest && !ours && remains_corrects(channel->guest);
 	/* Else a SET stays on the server, as with PgBouncer. */
 	bool undone = channel_view(channel)->rules.transparency != TRANSPARENCY_OFF;
 
-	if (rolled_back && channel->remains.defines)
-		prepared_rolled_back(channel->prepared);
 	if (all || (body.length == 15 && memcmp(body.at, "DEALLOCATE ALL", 15) == 0)) {
 		prepared_forget(channel->prepared);
 		if (channel->guest && !ours)
@@ -134,7 +131,6 @@ static void note_ready(struct channel *channel, const struct track_reply *reply)
 	if (channel->guest && !channel->learning && !channel->checking && !(reply->entry.flags & TRACK_OURS))
 		habits_ready(channel, executing, channel->transaction_since != 0);
 	if (channel->track.status == 'I') {
-		prepared_transaction_over(channel->prepared);
 		if (channel->transaction_since != 0) {
 			view->stats.transactions++;
 			view->stats.transaction_time += (uint64_t)(worker->now - channel->transaction_since);

@@ -9,8 +9,8 @@
  *   Bind "q1" -> elsewhere: [Parse, Describe, Flush,] wait; the same: Bind;  another: a Parse that fails, and the client is told PostgreSQL's error
  *
  * The Bind waits, since what it runs could not be taken back any more; it does so once for each server and statement. On a server that has it already
- * nothing is sent, and PostgreSQL itself refuses it there when its columns have changed. What was prepared behind DDL that is rolled back has columns
- * that nobody has: it is prepared anew before it is used again (prepared_rolled_back). */
+ * nothing is sent, and PostgreSQL itself refuses it there when its columns have changed. Nobody is refused by what a server said in an earlier batch: that
+ * may be older than what its client was told, or of DDL that was rolled back. */
 #include "base/reader.h"
 #include "serve/catalogs.h"
 #include "serve/relay.h"
@@ -54,6 +54,8 @@ static bool has_binary(struct span values)
 	struct reader r = reader_of(values);
 	uint16_t count = read_u16(&r);
 
+	if (!reader_ok(&r))
+		return true; /* not here yet */
 	while (count-- > 0)
 		if (read_u16(&r) != 0 || !reader_ok(&r))
 			return true;
@@ -84,8 +86,13 @@ enum step relay_see_shape(
 	if (!is_there)
 		return relay_ensure_prepared(guest, statement) ? hold(guest) : STEP_STOP;
 	if (told->columns != there->shape.columns ||
-		(values && parameters_matter && told->parameters != there->shape.parameters))
-		return refuse(guest, statement);
+		(values && parameters_matter && told->parameters != there->shape.parameters)) {
+		if (there->batch == channel->batch)
+			return refuse(guest, statement);
+		/* It may be the server's that is old, or was read behind DDL that is undone: it is prepared anew, and asked once more. */
+		(void)prepared_doubt(channel->prepared, statement->id);
+		return relay_ensure_prepared(guest, statement) ? hold(guest) : STEP_STOP;
+	}
 	if (!values)
 		told->parameters = there->shape.parameters; /* it is told of them now */
 	return STEP_FORWARD;

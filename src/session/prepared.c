@@ -8,7 +8,6 @@
 
 struct prepared_entry {
 	uint32_t id, batch, owed; /* owed: Parse messages sent and not answered */
-	uint32_t transaction;     /* in which the last of them was sent */
 	bool ready;
 	bool doubt; /* sent again before the first was answered: whether it exists is known only when the last is answered well */
 	struct prepared_shape shape;
@@ -18,8 +17,6 @@ struct prepared_entry {
 };
 
 struct prepared {
-	uint32_t transaction; /* how many are over */
-	uint32_t recent;      /* Parse messages that were sent since then */
 	struct prepared_entry *entries;
 	struct link use;
 	size_t count;
@@ -147,26 +144,8 @@ bool prepared_sent(struct prepared *prepared, struct statement *statement, uint3
 	entry->ready = false;
 	entry->batch = batch;
 	entry->shape.shape = (struct shape){ 0 };
-	entry->transaction = prepared->transaction;
-	prepared->recent++;
+	entry->shape.batch = batch;
 	return true;
-}
-
-void prepared_transaction_over(struct prepared *prepared)
-{
-	prepared->transaction++;
-	prepared->recent = 0;
-}
-
-void prepared_rolled_back(struct prepared *prepared)
-{
-	struct prepared_entry *entry, *next;
-
-	if (prepared->recent == 0)
-		return;
-	HASH_ITER(hh, prepared->entries, entry, next)
-		if (entry->ready && entry->transaction == prepared->transaction)
-			prepared_doubt(prepared, entry->id);
 }
 
 void prepared_done(struct prepared *prepared, uint32_t id)
@@ -211,7 +190,8 @@ struct statement *prepared_excess(struct prepared *prepared, size_t most)
 	for (at = prepared->use.next; at != &prepared->use; at = at->next) {
 		struct prepared_entry *entry = link_owner(at, struct prepared_entry, use);
 
-		if (entry->ready)
+		/* One that is doubtful may be there, and nobody may ever ask for it again. To close what is not there is no error. */
+		if (entry->ready || (entry->doubt && entry->owed == 0 && entry->shape.asked == 0))
 			return prepared_take_out(prepared, entry);
 	}
 	return NULL;

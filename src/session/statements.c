@@ -225,7 +225,7 @@ static bool is_planned(struct span text)
 	tokens_begin(&t, text);
 	do
 		tokens_next(&t);
-	while (tokens_at_sign(&t, '('));
+	while (tokens_at_sign(&t, '(') || tokens_at_sign(&t, ';'));
 	for (size_t i = 0; i < sizeof words / sizeof words[0]; i++)
 		if (tokens_at_word(&t, words[i]))
 			return true;

@@ -109,6 +109,7 @@ enum prepared_state prepared_look(
 struct prepared_shape {
 	struct shape shape;
 	uint32_t asked; /* Describe messages sent and not answered */
+	uint32_t batch; /* in which it was prepared */
 };
 enum prepared_state prepared_look_shape(
 	struct prepared *, const struct statement *, uint32_t batch, const struct prepared_shape **);
@@ -118,11 +119,6 @@ bool prepared_sent(struct prepared *, struct statement *, uint32_t batch); /* Fa
 void prepared_done(struct prepared *, uint32_t id);                        /* ParseComplete came */
 void prepared_failed(struct prepared *, uint32_t id);                      /* its Parse failed or was skipped */
 /* Something else may have ended it, or failed to: close it before it is sent again. False: it is not known here. */
-/* ReadyForQuery says that no transaction runs. */
-void prepared_transaction_over(struct prepared *);
-
-/* What was prepared in this transaction was read by a catalogue that is undone, perhaps with other columns than it has now: each is doubtful. */
-void prepared_rolled_back(struct prepared *);
 bool prepared_doubt(struct prepared *, uint32_t id);
 struct statement *prepared_excess(struct prepared *,
 	size_t most); /* the ready one used longest ago when there are more than `most`: taken out, the caller drops it */

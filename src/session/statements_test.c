@@ -53,7 +53,7 @@ static void a_statement_is_looked_at_once_for_all(void **state)
 
 static void columns_are_kept_by_what_is_planned(void **state)
 {
-	static const char *const planned[] = { "SELECT 1", " /* hint */ ((select 1))",
+	static const char *const planned[] = { "SELECT 1", " /* hint */ ((select 1))", " ; ;select 1",
 		"-- said\nWITH a AS (SELECT 1) TABLE a", "VALUES (1)", "Insert INTO t VALUES (1) RETURNING a",
 		"MERGE INTO t USING u ON true WHEN MATCHED THEN DO NOTHING" };
 	static const char *const others[] = { "FETCH 2 FROM c", "EXECUTE s", "SHOW work_mem", "EXPLAIN SELECT 1", "",
@@ -357,35 +357,6 @@ static void the_one_used_longest_ago_goes_first(void **state)
 	statement_drop(c);
 }
 
-static void what_was_prepared_in_a_transaction_is_doubtful_when_it_is_rolled_back(void **state)
-{
-	struct prepared *prepared = prepared_new();
-	struct statement *a = take("a"), *b = take("b"), *c = take("c");
-
-	(void)state;
-	assert_true(prepared_sent(prepared, a, 1));
-	prepared_done(prepared, a->id);
-	prepared_transaction_over(prepared);
-	prepared_rolled_back(prepared);
-	assert_int_equal(prepared_look(prepared, a, 2), PREPARED_READY);
-	assert_true(prepared_sent(prepared, b, 2));
-	prepared_done(prepared, b->id);
-	assert_true(prepared_sent(prepared, c, 3));
-	prepared_rolled_back(prepared);
-	assert_int_equal(prepared_look(prepared, a, 3), PREPARED_READY);
-	assert_int_equal(prepared_look(prepared, b, 3), PREPARED_DOUBTFUL);
-	assert_int_equal(prepared_look(prepared, c, 3), PREPARED_PENDING); /* sent behind it */
-	prepared_transaction_over(prepared);
-	assert_true(prepared_sent(prepared, b, 4));
-	prepared_done(prepared, b->id);
-	assert_int_equal(prepared_look(prepared, b, 5), PREPARED_READY);
-	prepared_done(prepared, c->id);
-	prepared_free(prepared);
-	statement_drop(a);
-	statement_drop(b);
-	statement_drop(c);
-}
-
 static void deallocate_all_spares_what_was_sent_after_it(void **state)
 {
 	struct prepared *prepared = prepared_new();
@@ -421,7 +392,6 @@ int main(void)
 		STORY(a_parse_that_failed_left_nothing),
 		STORY(after_a_second_sending_failed_it_is_doubtful),
 		STORY(the_one_used_longest_ago_goes_first),
-		STORY(what_was_prepared_in_a_transaction_is_doubtful_when_it_is_rolled_back),
 		STORY(deallocate_all_spares_what_was_sent_after_it),
 	};
 

@@ -8,7 +8,7 @@ import pathlib
 import sys
 
 import wire
-from harness import HERE, Story, helper, takes
+from harness import HERE, Story, helper, takes, wait_until
 from wire import COPY_DONE, FLUSH, SYNC, bind, close, copy_data, copy_fail, describe, execute, parse, query
 
 sys.path.append(str(pathlib.Path(HERE).parent / "diff"))
@@ -264,8 +264,11 @@ class Prepared(Alike):
                 with self.subTest(text=text, how=how):
                     self.alike(synced(parse("s", text), describe("S", "s")), how, reads, reads, count, "BEGIN", reads, "SELECT 1", "ROLLBACK", "BEGIN", "SELECT 1", reads, "COMMIT",
                                [reads + reads, count], again, reads, reads, reads, count, before=self.again)
-        text += " -- or not"
-        self.alike(synced(parse("s", text), describe("S", "s")), "BEGIN", change, reads, "ROLLBACK", reads, reads, reads, "BEGIN", change, "COMMIT", reads, reads, reads, before=self.again)
+        text = ";" + text + " -- or not"
+        self.alike(synced(parse("s", text), describe("S", "s")), "BEGIN", change, reads, "ROLLBACK", reads, reads, reads,
+                   synced(parse("", change), bind("", ""), execute(), bind("", "s", formats=(1,)), execute()), reads, reads, reads,
+                   ["SELECT 1", synced(parse("", "BEGIN"), bind("", ""), execute(), parse("", change), bind("", ""), execute(), bind("", "s", formats=(1,)), execute())], "ROLLBACK", reads, reads, reads,
+                   Others(change), Others("ALTER TABLE t ALTER a TYPE int"), reads, reads, reads, "BEGIN", change, "COMMIT", reads, reads, reads, before=self.again)
 
     def nobodys_values_are_read_as_those_of_another_type(self):
         """PostgreSQL keeps the types that it has told; a server that did not know the statement finds others, of as many bytes."""
@@ -277,11 +280,40 @@ class Prepared(Alike):
         for _ in range(2 * SERVERS):            # those that had it say that no cast leads there
             self.assertIn(client.ask(binds, execute(), SYNC).error.sqlstate, ("0A000", "42804"))
         self.assertEqual([("0",)], self.admin.query("SELECT * FROM moments").rows)
+        # Nor where a Bind is cut behind its names: nobody knows yet what its values are.
+        other = self.proxy.client()
+        client.ask(close("S", "s"), parse("s", "UPDATE moments SET a = $1 -- in two"), describe("S", "s"), SYNC)
+        self.admin.query("ALTER TABLE moments ALTER a TYPE timestamp USING '2000-01-01'")
+        client.query("BEGIN")
+        client.query("SELECT 1")
+        client.send(binds[:8])
+        other.query("SELECT 1")                 # the first part is read then
+        client.send(binds[8:], execute(), SYNC)
+        self.assertIn(client.reply().error.sqlstate, ("0A000", "42804"))
+        client.query("ROLLBACK")
+        self.admin.query("ALTER TABLE moments ALTER a TYPE double precision USING 0")
         # As texts they are read by either type, and nobody need be told.
         client.ask(close("S", "s"), parse("s", "UPDATE moments SET a = $1 -- again"), describe("S", "s"), SYNC)
         self.admin.query("ALTER TABLE moments ALTER a TYPE numeric")
         for _ in range(2 * SERVERS):
             self.assertEqual(["UPDATE 1"], client.ask(bind("", "s", (7,)), execute(), SYNC).tags)
+
+    def a_bind_that_is_held_while_its_statement_waits_for_a_lock_is_cancelled(self):
+        client, admin = self.proxy.client(timeout=30), self.keep_client(self.pg.admin("alike"))
+        client.ask(parse("s", "SELECT a FROM t -- locked"), describe("S", "s"), SYNC)
+        for begins in (False, True):            # one server has the statement, the next has it not
+            admin.query("BEGIN")
+            admin.query("LOCK TABLE t IN ACCESS EXCLUSIVE MODE")
+            if begins:
+                client.query("BEGIN")
+            client.send(bind("", "s"), execute(), SYNC)
+            wait_until("its server waits for the lock", lambda: self.admin.query("SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = 'alike'").rows)
+            client.cancel()
+            self.assertEqual("57014", client.reply().error.sqlstate)
+            admin.query("ROLLBACK")
+            if begins:
+                client.query("ROLLBACK")
+            self.assertEqual("1", client.value("SELECT 1"))
 
     def the_unnamed_statement_is_what_it_would_be(self):
         reads = synced(bind(""  , ""), execute())
