@@ -95,11 +95,10 @@ struct config_call {
 /* Behind "set_config(". No further than `ahead`: a call that is an argument of another is read with that one too. */
 static void read_config(struct scan *outer, struct config_call *call)
 {
-	size_t left = (size_t)(outer->in.end - outer->in.at);
 	struct tokens in;
 	unsigned depth = 0;
 
-	tokens_begin(&in, span_of(outer->in.at, left < outer->ahead ? left : outer->ahead));
+	tokens_begin_behind(&in, &outer->in, outer->ahead);
 	tokens_next(&in);
 	call->named = in.token->kind == TOKEN_STRING && in.token->whole;
 	text_copy(call->name, sizeof call->name, in.token->text);

@@ -395,7 +395,7 @@ static void a_set_behind_anything_that_ends_is_found(void **state)
 static void no_bomb_takes_longer_than_any_text(void **state)
 {
 	static const char *const pieces[] = { "set_config('a.b',", "do 'a';", "do $$b$$;", "set_config('a',(",
-		"set time zone ", "set_config('a', set_config(" };
+		"set time zone ", "set_config('a', set_config(", "set_config(" };
 	size_t n = 4 << 20, length;
 	char *text = malloc(n);
 	struct look look;

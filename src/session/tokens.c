@@ -293,12 +293,25 @@ void tokens_next(struct tokens *t)
 	}
 }
 
-void tokens_begin(struct tokens *t, struct span text)
+static void begin(struct tokens *t, const uint8_t *at, size_t length)
 {
-	t->at = text.at;
-	t->end = text.at + (text.length > 0 ? strnlen((const char *)text.at, text.length) : 0);
+	t->at = at;
+	t->end = at + length;
 	t->token = &t->two[0];
 	t->doubt = t->unread = t->escapes = false;
+}
+
+void tokens_begin(struct tokens *t, struct span text)
+{
+	begin(t, text.at, text.length > 0 ? strnlen((const char *)text.at, text.length) : 0);
+}
+
+/* Its end is known: a search for it from each call of a text would be as long as the square of that text. */
+void tokens_begin_behind(struct tokens *t, const struct tokens *other, size_t most)
+{
+	size_t left = (size_t)(other->end - other->at);
+
+	begin(t, other->at, left < most ? left : most);
 }
 
 bool tokens_contain(struct span text, const char *word)

@@ -32,6 +32,8 @@ struct tokens {
 
 /* Nothing is looked at yet. The text is borrowed; it ends at its first zero byte, as PostgreSQL reads it. */
 void tokens_begin(struct tokens *, struct span text);
+/* What comes behind the token at hand of another, and no more of it than that. */
+void tokens_begin_behind(struct tokens *, const struct tokens *other, size_t most);
 void tokens_next(struct tokens *);
 
 static inline bool tokens_at_sign(const struct tokens *t, uint8_t sign)
