@@ -87,13 +87,18 @@ static bool send_guarded(struct channel *channel, struct span statements)
 	return ok;
 }
 
-static bool send_at_once(struct channel *channel, struct buf *statements)
+static bool send_at_once(struct channel *channel, struct span statements)
 {
-	uint8_t *at = statements->at + statements->start;
+	static const char isolation[] = "SET TRANSACTION ISOLATION LEVEL READ COMMITTED;";
+	struct buf text = { 0 };
+	bool ok = buf_add(&text, isolation, sizeof isolation - 1) && buf_add_span(&text, statements);
 
-	for (size_t i = 0; i < statements->length; i++)
-		at[i] = at[i] ? at[i] : ';';
-	return channel_query(channel, buf_span(statements));
+	for (size_t i = 0; ok && i < text.length; i++)
+		if (!text.at[text.start + i])
+			text.at[text.start + i] = ';';
+	ok = ok && channel_query(channel, buf_span(&text));
+	buf_fini(&text);
+	return ok;
 }
 
 bool channel_send_difference(struct channel *channel, struct params *asked_for)
@@ -112,7 +117,7 @@ bool channel_send_difference(struct channel *channel, struct params *asked_for)
 		ok = ok && buf_add(&statements, temporary, sizeof temporary - 1);
 	ok = ok && params_difference(have, wanted, &statements);
 	if (ok && statements.length > 0) {
-		ok = channel->learning ? send_at_once(channel, &statements)
+		ok = channel->learning ? send_at_once(channel, buf_span(&statements))
 				       : send_guarded(channel, buf_span(&statements));
 		channel->setting = ok;
 	}

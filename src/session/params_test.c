@@ -90,13 +90,13 @@ static void a_role_comes_last_and_goes_first(void **state)
 
 	(void)state;
 	check_difference(plain, joe,
-		"SELECT pg_catalog.set_config(E'work_mem',E'2MB',false),pg_catalog.set_config(E'role',E'joe',false);");
+		"SELECT pg_catalog.set_config(E'work_mem',E'2MB',false) IS NULL,pg_catalog.set_config(E'role',E'joe',false) IS NULL;");
 	check_difference(joe, plain,
-		"RESET session_authorization;RESET role;SELECT pg_catalog.set_config(E'work_mem',E'1MB',false);");
+		"RESET session_authorization;RESET role;SELECT pg_catalog.set_config(E'work_mem',E'1MB',false) IS NULL;");
 	check_difference(joe, other,
-		"RESET session_authorization;RESET role;SELECT pg_catalog.set_config(E'work_mem',NULL,false),"
-		"pg_catalog.set_config(E'session_authorization',E'ann',false),"
-		"pg_catalog.set_config(E'role',E'joe',false);");
+		"RESET session_authorization;RESET role;SELECT pg_catalog.set_config(E'work_mem',NULL,false) IS NULL,"
+		"pg_catalog.set_config(E'session_authorization',E'ann',false) IS NULL,"
+		"pg_catalog.set_config(E'role',E'joe',false) IS NULL;");
 	params_drop(plain);
 	params_drop(joe);
 	params_drop(other);
@@ -111,14 +111,14 @@ static void the_difference_sets_what_is_wanted_and_resets_the_rest(void **state)
 	(void)state;
 	check_difference(a, a, "");
 	check_difference(empty, a,
-		"SELECT pg_catalog.set_config(E'search_path',E'x, y',false),"
-		"pg_catalog.set_config(E'statement_timeout',E'30000',false);");
+		"SELECT pg_catalog.set_config(E'search_path',E'x, y',false) IS NULL,"
+		"pg_catalog.set_config(E'statement_timeout',E'30000',false) IS NULL;");
 	check_difference(a, b,
-		"SELECT pg_catalog.set_config(E'statement_timeout',NULL,false),"
-		"pg_catalog.set_config(E'search_path',E'it''s \\\\ me',false);");
+		"SELECT pg_catalog.set_config(E'statement_timeout',NULL,false) IS NULL,"
+		"pg_catalog.set_config(E'search_path',E'it''s \\\\ me',false) IS NULL;");
 	check_difference(a, empty,
-		"SELECT pg_catalog.set_config(E'search_path',NULL,false),"
-		"pg_catalog.set_config(E'statement_timeout',NULL,false);");
+		"SELECT pg_catalog.set_config(E'search_path',NULL,false) IS NULL,"
+		"pg_catalog.set_config(E'statement_timeout',NULL,false) IS NULL;");
 	params_drop(empty);
 	params_drop(a);
 	params_drop(b);
@@ -129,7 +129,7 @@ static void a_dotted_name_is_reset_by_its_name(void **state)
 	struct params *empty = params_empty(book), *set = with(params_empty(book), "my.own", "1");
 
 	(void)state;
-	check_difference(set, empty, "SELECT pg_catalog.set_config(E'my.own',NULL,false);");
+	check_difference(set, empty, "SELECT pg_catalog.set_config(E'my.own',NULL,false) IS NULL;");
 	params_drop(empty);
 	params_drop(set);
 }

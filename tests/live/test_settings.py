@@ -134,6 +134,34 @@ class Servers(Story):
         self.assertEqual("Asia/Tokyo", client.value("SHOW timezone"))
         self.assertEqual("SQL, DMY", client.value("SHOW datestyle"))
 
+    @on("pgweir")
+    def a_default_that_a_clients_encoding_has_no_letters_for_is_set_all_the_same(self):
+        admin = self.pg.admin()
+        self.addCleanup(admin.close)
+        admin.query("ALTER ROLE other SET search_path = '\u65e5\u672c', public")
+        self.addCleanup(admin.query, "ALTER ROLE other RESET search_path")
+        pooler = self.pooler(settings={"default_pool_size": 1, "pool_mode": "transaction"})
+        first = pooler.client(user="other")
+        first.query("SET search_path = public")
+        second = pooler.client(user="other", parameters={"client_encoding": "LATIN1"})
+        for _ in range(2):
+            self.assertEqual("public", first.value("SHOW search_path"))
+            self.assertEqual("1", second.value("SELECT 1"))
+
+    @on("pgweir")
+    def nobodys_login_waits_for_what_another_has_set_of_its_transactions(self):
+        pooler = self.pooler(settings={"default_pool_size": 1, "pool_mode": "transaction"})
+        first, admin = pooler.client(), self.pg.admin("app")
+        self.addCleanup(admin.close)
+        first.query("SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL SERIALIZABLE READ ONLY DEFERRABLE")
+        admin.query("CREATE TABLE serial (n int)")
+        self.addCleanup(admin.query, "DROP TABLE serial")
+        admin.query("BEGIN ISOLATION LEVEL SERIALIZABLE")
+        admin.query("INSERT INTO serial VALUES (1)")
+        second = pooler.client(parameters={"DateStyle": "German"})      # nobody knows yet what a server reports of it
+        self.assertEqual("German, DMY", second.value("SHOW DateStyle"))
+        admin.query("ROLLBACK")
+
     def several_hosts_take_turns(self):
         pg = self.pg
         # One port serves both names, so turns are seen by the address family.

@@ -117,7 +117,8 @@ static bool set_configs(struct session *s, const char *at, struct bytes *out)
 		at += 22;
 		if (!take_literal(&at, name, sizeof name) || !take_sign(&at, ',') ||
 			(!(none = take_word(&at, "null")) && !take_literal(&at, value, sizeof value)) ||
-			!take_sign(&at, ',') || !take_word(&at, "false") || !take_sign(&at, ')'))
+			!take_sign(&at, ',') || !take_word(&at, "false") || !take_sign(&at, ')') ||
+			(take_word(&at, "is") && !take_word(&at, "null")))
 			return false;
 		setting = setting_find(span_text(name));
 		if (setting < 0) {
