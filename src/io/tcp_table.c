@@ -71,6 +71,16 @@ static bool ask(int fd, bool six)
 	return sendto(fd, &request, sizeof request, 0, (struct sockaddr *)&kernel, sizeof kernel) == sizeof request;
 }
 
+/* Older kernels say so in place of an answer, newer ones in its end. */
+static bool is_refusal(const struct tcp_table *table)
+{
+	int number = 0;
+
+	if (table->answer.header.nlmsg_type == NLMSG_DONE && table->end >= NLMSG_HDRLEN + sizeof number)
+		memcpy(&number, table->answer.bytes + NLMSG_HDRLEN, sizeof number);
+	return table->answer.header.nlmsg_type == NLMSG_ERROR || number < 0;
+}
+
 /* The next datagram. False: there is none, or the kernel refuses. */
 static bool receive(struct tcp_table *table)
 {
@@ -83,7 +93,7 @@ static bool receive(struct tcp_table *table)
 		return false; /* not the kernel's */
 	table->at = 0;
 	table->end = n > 0 ? (size_t)n : 0;
-	return n >= (ssize_t)sizeof(struct nlmsghdr) && table->answer.header.nlmsg_type != NLMSG_ERROR;
+	return n >= (ssize_t)sizeof(struct nlmsghdr) && !is_refusal(table);
 }
 
 static struct tcp_address address_of(const __be32 ip[4], __be16 port, bool six)
@@ -205,11 +215,14 @@ static bool next_line(struct tcp_table *table, struct tcp_socket *out)
 
 static struct tcp_table *open_diag(bool six)
 {
+	static const struct timeval patience = { .tv_sec = 1 }; /* it answers at once */
 	struct tcp_table *table = calloc(1, sizeof *table);
 
 	if (!table)
 		return NULL;
 	table->fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_SOCK_DIAG);
+	if (table->fd >= 0)
+		(void)setsockopt(table->fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
 	if (table->fd >= 0 && ask(table->fd, six) && receive(table))
 		return table;
 	tcp_table_close(table);
