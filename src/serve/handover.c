@@ -297,7 +297,13 @@ static bool ask_mark(struct channel *channel, const char *verb, uint32_t tag)
 	topics_fini(&mark);
 	buf_fini(&text);
 	channel->listening = true;
+	channel->marked = verb[0] == 'L';
 	return ok;
+}
+
+bool hearer_unmark(struct channel *channel)
+{
+	return !channel->marked || ask_mark(channel, "UNLISTEN", TAG_FAILS);
 }
 
 void hearer_fail(struct hearer *hearer, time_us missed)
@@ -372,7 +378,7 @@ static void finish(struct hearer *hearer)
 	remains_unpin_listen(channel);
 	hearer_say(hearer);
 	/* The lease goes on for another reason. */
-	if (channel->guest == guest && channel->remains.pins && !ask_mark(channel, "UNLISTEN", TAG_FAILS))
+	if (channel->guest == guest && channel->remains.pins && !hearer_unmark(channel))
 		channel_break(channel, "out of memory");
 }
 

@@ -72,6 +72,9 @@ void hearer_failed(struct channel *); /* ... has said all that the ear may have 
 /* At the end of a transaction: may the lease end now? */
 bool hearer_settle(struct channel *);
 
+/* The lease goes on: its client may ask what it listens to. False: memory refused. */
+bool hearer_unmark(struct channel *);
+
 /* ---- when a RELOAD leads its database elsewhere: moves.c ---- */
 
 void hearers_configure(struct worker *);

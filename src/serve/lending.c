@@ -216,8 +216,8 @@ void channel_part(struct channel *channel)
 	channel->guest = NULL;
 	channel->learning = channel->checking = channel->unprepared = false;
 	channel_cancel_no_more(channel);
-	channel->pinned = channel->telling = channel->unnamed_portal_ends = channel->portals_end = channel->may_copy =
-		false;
+	channel->pinned = channel->telling = channel->marked = channel->unnamed_portal_ends = channel->portals_end =
+		channel->may_copy = false;
 	if (remains_part(channel))
 		channel->dirty = true;
 	timer_clear(&channel->worker->timers, &channel->timer);

@@ -114,8 +114,12 @@ bool remains_settle(struct channel *channel)
 	}
 	if (!hearer_settle(channel))
 		return false;
-	if (remains_matter(channel->guest) && catalogs_read(channel, CATALOG_REFRESH))
+	if (remains_matter(channel->guest) && catalogs_read(channel, CATALOG_REFRESH)) {
+		/* Its client may know already that it is ready, and ask meanwhile what it listens to. */
+		if (!hearer_unmark(channel))
+			channel_break(channel, "out of memory");
 		return false;
+	}
 	return !r->touched && !r->pins;
 }
 

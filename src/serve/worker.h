@@ -156,6 +156,7 @@ struct channel {
 	bool broken;      /* must not be lent again */
 	bool replication; /* of a pool for that: see replication.c */
 	bool listening;   /* something was LISTENed to in its session */
+	bool marked;      /* ... and so is our mark: see handover.c */
 	bool opened;      /* LENT: the client has all that was sent before this lease: see hearer_opens */
 	bool may_copy; /* a portal of this transaction may begin a COPY, and then the server must see what is sent behind it */
 	bool unlistening,

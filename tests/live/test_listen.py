@@ -220,6 +220,16 @@ class WhatIsHeard(Listening):
         self.assertEqual("CAAZ", self.until_ready(client, query("COMMIT")))
         self.assertEqual(["one", "two"], [note[2] for note in client.notifications])
 
+    def nobody_sees_our_mark_while_the_catalogue_is_read(self):
+        """Which goes on behind the ReadyForQuery of a LISTEN, on its server."""
+        client = self.client()
+        client.query("SELECT 1")
+        time.sleep(10.2)                        # by then it is to be read again, behind the next lease
+        client.query("BEGIN")
+        client.query("LISTEN topic")
+        client.query("COMMIT")
+        self.assertEqual([("topic",)], client.query("SELECT pg_listening_channels()").rows)
+
     def pg_listening_channels_answers_for_the_client(self):
         ask = "SELECT string_agg(c, ',' ORDER BY lower(c)) FROM pg_listening_channels() AS c"
         one, two = self.listener("a", "B c"), self.listener("d")
