@@ -647,7 +647,8 @@ class Sharing(Listening):
             self.assertEqual(20, len(heard) + sum(int(notice["M"].split()[0]) for notice in notices))
             self.assertEqual([f"{number:3}" for number in range(len(heard))], heard)
             kept += len(heard)
-        self.assertTrue(6 <= kept <= 14, f"{kept} of 7 kB in 100 kB")
+        # Fourteen, and it may be passed by one for each client: two workers may find the same room at once.
+        self.assertTrue(6 <= kept <= 14 + len(clients), f"{kept} of 7 kB in 100 kB")
         self.hears(witness, "end")
         # It is given back: with clients who heard it all, and with those who left.
         for way in ("COMMIT", "close"):
