@@ -357,6 +357,26 @@ static void the_one_used_longest_ago_goes_first(void **state)
 	statement_drop(c);
 }
 
+static void one_that_is_doubtful_makes_room_too(void **state)
+{
+	struct prepared *prepared = prepared_new();
+	struct statement *a = take("a"), *b = take("b");
+
+	(void)state;
+	assert_true(prepared_sent(prepared, a, 1));
+	prepared_done(prepared, a->id);
+	assert_true(prepared_doubt(prepared, a->id));
+	assert_true(prepared_sent(prepared, b, 2));
+	prepared_done(prepared, b->id);
+	assert_ptr_equal(prepared_excess(prepared, 1), a);
+	assert_null(prepared_excess(prepared, 1));
+	assert_int_equal(prepared_look(prepared, b, 3), PREPARED_READY);
+	prepared_free(prepared);
+	statement_drop(a);
+	statement_drop(a);
+	statement_drop(b);
+}
+
 static void deallocate_all_spares_what_was_sent_after_it(void **state)
 {
 	struct prepared *prepared = prepared_new();
@@ -392,6 +412,7 @@ int main(void)
 		STORY(a_parse_that_failed_left_nothing),
 		STORY(after_a_second_sending_failed_it_is_doubtful),
 		STORY(the_one_used_longest_ago_goes_first),
+		STORY(one_that_is_doubtful_makes_room_too),
 		STORY(deallocate_all_spares_what_was_sent_after_it),
 	};
 
