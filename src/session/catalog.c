@@ -306,12 +306,12 @@ static bool knows_calls(const struct catalog *catalog, const struct look *look)
 bool catalog_look(const struct catalog *catalog, struct span text, struct look *look)
 {
 	struct beneath b = { .catalog = catalog, .always = catalog->always, .writing = catalog->writing };
+	bool empty = catalog_empty(catalog), sets;
 	uint32_t found;
-	bool sets;
 
-	look_with_words(text, look, catalog_empty(catalog) ? NULL : look_beneath, &b);
+	look_with_words(text, look, empty ? NULL : look_beneath, &b);
 	found = (look->marks & LOOK_CALLS) && !knows_calls(catalog, look) ? LOOK_UNKNOWN : 0;
-	if (catalog_empty(catalog)) {
+	if (empty) {
 		look->marks |= found;
 		return found != 0;
 	}

@@ -1,4 +1,7 @@
-/* Tokens are read one after the other, with PostgreSQL's rules of comments and quotes (parser/scan.l as facts). */
+/* Tokens are read one after the other, with PostgreSQL's rules of comments and quotes (parser/scan.l as facts).
+ *
+ * Half of them are signs. The readers of the others are kept out of tokens_next (noinline, cold): with them in it, saving and restoring registers for
+ * each sign was a quarter of the instructions it ran. */
 #include "session/tokens.h"
 
 /* Letters as they are folded, digits, and what else a word may have behind its first byte; 0: the word is over. A table, since every byte of
@@ -212,20 +215,18 @@ __attribute__((noinline)) static void take_word(struct tokens *t)
 	struct token *token = t->token;
 	const uint8_t *from = t->at, *at = from,
 		      *end = t->end; /* kept apart: what is written may lie anywhere, for all the compiler knows */
+	const uint8_t *room = end - at >= TOKEN_BYTES ? at + TOKEN_BYTES - 1 : end;
 	size_t n;
 	uint8_t c;
 
-	if (end - at >= TOKEN_BYTES)
-		end = at + TOKEN_BYTES - 1;
-	for (; at < end && (c = word_bytes[*at]) != 0; at++)
+	for (; at < room && (c = word_bytes[*at]) != 0; at++)
 		token->text[at - from] = (char)c;
 	n = (size_t)(at - from);
 	token->kind = TOKEN_WORD;
 	token->text[n] = 0;
 	token->length = (uint8_t)n;
-	end = t->end;
-	token->whole = at == end || word_bytes[*at] == 0;
-	while (at < end && word_bytes[*at] != 0)
+	token->whole = at == end || !is_word(*at);
+	while (at < end && is_word(*at))
 		at++;
 	t->at = at;
 	/* E'', B'', X'', N'' and U&'', U&"" */

@@ -86,10 +86,16 @@ class Between_us(Between_story):
         self.client.query("ROLLBACK")
         self.assertEqual("1", self.other.value("SELECT 1"))
 
-    def what_stands_behind_a_begin_that_fails_does_not_run(self):
+    @helper
+    def table_behind(self, columns):
+        """Who sees what was written there."""
         admin = self.pg.admin("app")
-        admin.query("CREATE TABLE behind (n int); GRANT ALL ON behind TO PUBLIC")
+        admin.query(f"CREATE TABLE behind ({columns}); GRANT ALL ON behind TO PUBLIC")
         self.addCleanup(admin.query, "DROP TABLE behind")
+        return admin
+
+    def what_stands_behind_a_begin_that_fails_does_not_run(self):
+        admin = self.table_behind("n int")
         writes, copies = "INSERT INTO behind VALUES (1)", "COPY behind FROM STDIN"
         written = parse("", writes) + bind("", "") + execute()
         for name, messages in {"a query": [query(writes)], "several": [query(f"{writes}; {writes}")], "one of them commits": [query(f"COMMIT; {writes}")],
@@ -112,9 +118,7 @@ class Between_us(Between_story):
                     self.assertEqual(("FATAL", "42601"), (error.severity, error.sqlstate))
 
     def what_stands_behind_settings_that_fail_does_not_run(self):
-        admin = self.pg.admin("app")
-        admin.query("CREATE TABLE behind (n int, zone text DEFAULT current_setting('TimeZone')); GRANT ALL ON behind TO PUBLIC")
-        self.addCleanup(admin.query, "DROP TABLE behind")
+        admin = self.table_behind("n int, zone text DEFAULT current_setting('TimeZone')")
         writes, copies = "INSERT INTO behind VALUES (1)", "COPY behind (n) FROM STDIN"
         written = parse("", writes) + bind("", "") + execute()
         for name, messages in {"a query": [query(writes)], "several": [query(f"{writes}; {writes}")], "a transaction": [query("BEGIN"), query(writes), query("COMMIT"), query(writes)],
