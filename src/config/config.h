@@ -118,6 +118,7 @@ struct config {
 	bool server_check_on;
 	char *server_reset_query;
 	int server_reset_query_always, server_round_robin, server_fast_close;
+	time_us sequence_hold;
 	time_us cancel_wait_timeout, suspend_timeout, autodb_idle_timeout, pool_idle_timeout;
 	time_us dns_max_ttl, dns_nxdomain_ttl, dns_zone_check_period;
 	char *resolv_conf;

@@ -225,6 +225,7 @@ const struct setting schema_settings[] = {
 	ROW(http_tls_key_file, TYPE_TEXT, "path", "", FIXED, "pgweir", "The private key of http_tls_cert_file."),
 	ROW(shared_listen, TYPE_BOOL, "0/1", "1", LIVE, "pgweir", "1: with transparency = full, clients that LISTEN share one server connection for each database; 0: each keeps a server of its own (doc/transparency.md)."),
 	ROW(listen_queue_max, TYPE_BYTES, "bytes", "67108864", LIVE, "pgweir", "The most bytes of notifications that wait for clients which LISTEN, over all of them (and 256 kB for each): what is more is dropped, and the client is told how many.", .least = 0, .most = 1099511627776),
+	ROW(sequence_hold, TYPE_TIME, "s", "1", LIVE, "pgweir", "While others wait for a server, a client that keeps one for nothing but currval and lastval gives it back once it has rested for this long ([pins](transparency.md#pins)); 0: never."),
 	ROW(client_statements_max, TYPE_BYTES, "bytes", "67108864", LIVE, "pgweir", "The most bytes that one client's named prepared statements may take in the pooler (text, name, and 200 bytes for each): one more is refused, as an error (53400), until it closes some; 0: no limit.", .least = 0, .most = 1099511627776),
 };
 

@@ -105,7 +105,11 @@ static void who_waits_for_a_part_of_what_a_pool_holds_is_counted_there(void **st
 	bench(&b, 2, four, four);
 	wants(&b, 1, b.web);
 	wants(&b, 2, b.web);
+	assert_false(core_pool_is_wanted(b.core, b.web));
 	wants(&b, 3, b.job);
+	assert_true(core_pool_is_wanted(b.core, b.web));
+	assert_true(core_pool_is_wanted(b.core, b.job));
+	assert_false(core_pool_is_wanted(b.core, 7));
 	wants(&b, 4, b.job);
 	expect(&b, b.web, BOUND_DATABASE, 2, 2);
 	expect(&b, b.job, BOUND_DATABASE, 1, 0); /* of nothing one may have one */

@@ -102,6 +102,11 @@ bool core_pool_reach(const struct core *core, pool_id id, struct pool_reach *out
 	return true;
 }
 
+bool core_pool_is_wanted(const struct core *core, pool_id id)
+{
+	return id < core->pools_count && (core->pools[id]->waiting > 0 || limits_beside(core, core->pools[id]) > 0);
+}
+
 enum client_waits core_client_waits(const struct core *core, struct client_ref ref)
 {
 	const struct client *c = client_find(core, ref);

@@ -15,6 +15,7 @@
 
 #include "base/array.h"
 #include "base/check.h"
+#include "base/hash.h"
 #include "io/thread.h"
 #include "serve/channel.h"
 #include "serve/relay.h"
@@ -26,11 +27,14 @@
 #define READ_LOST  (60 * SECOND_US) /* whoever began has not ended: somebody else may */
 #define READ_LIMIT (20 * SECOND_US) /* what the query allows itself (session/catalog_query.c) */
 
+#define ASKERS_MAX 64
+
 struct catalog_place {
 	atomic_uint version;
-	atomic_bool tells_numbers;
-	unsigned defining;     /* leases that are changing it */
-	struct catalog *known; /* or what was, while it is not fresh */
+	atomic_uint askers; /* applications that ask for numbers of sequences; more than ASKERS_MAX: all do */
+	_Atomic(uint64_t) asker[ASKERS_MAX]; /* hashes of their users and names */
+	unsigned defining;                   /* leases that are changing it */
+	struct catalog *known;               /* or what was, while it is not fresh */
 	bool fresh, reading, warned;
 	time_us began, again;
 	time_us spent; /* reading, less what time has made good since `began` */
@@ -146,17 +150,62 @@ unsigned catalogs_version(const struct guest *guest)
 	return has_place(guest->worker->house, view) ? atomic_load(&view->place->version) : 0;
 }
 
-bool catalogs_numbers_told(const struct pool_view *view)
+/* What an application is known by here, wherever it runs: its hosts come and go, and so do the numbers of processes in a name. */
+static uint64_t asker_of(const struct guest *guest)
 {
-	return view->place && atomic_load_explicit(&view->place->tells_numbers, memory_order_relaxed);
+	const char *name = guest->startup ? params_get(guest->startup, span_text("application_name")) : NULL;
+	char letters[64];
+	size_t length = 0;
+	uint64_t parts[2];
+
+	for (; name && *name && length < sizeof letters; name++)
+		if (*name < '0' || *name > '9')
+			letters[length++] = *name;
+	parts[0] = guest->user ? guest->user->hash : 0;
+	parts[1] = hash_bytes(span_of(letters, length));
+	return hash_bytes(span_of(parts, sizeof parts));
 }
 
-void catalogs_tell_numbers(struct channel *channel)
+static bool is_asker(const struct catalog_place *place, uint64_t asker)
 {
-	struct pool_view *view = channel_view(channel);
+	unsigned count = atomic_load_explicit(&place->askers, memory_order_acquire);
 
-	if (has_place(channel->worker->house, view))
-		atomic_store_explicit(&view->place->tells_numbers, true, memory_order_relaxed);
+	if (count > ASKERS_MAX)
+		return true;
+	for (unsigned i = 0; i < count; i++)
+		if (atomic_load_explicit(&place->asker[i], memory_order_relaxed) == asker)
+			return true;
+	return false;
+}
+
+bool catalogs_asks_numbers(const struct guest *guest)
+{
+	const struct catalog_place *place = channel_view(guest->channel)->place;
+
+	/* Mostly nobody does, and this is asked of every INSERT. */
+	return place && atomic_load_explicit(&place->askers, memory_order_relaxed) > 0 &&
+		is_asker(place, asker_of(guest));
+}
+
+void catalogs_tell_numbers(const struct guest *guest)
+{
+	struct house *house = guest->worker->house;
+	struct pool_view *view = channel_view(guest->channel);
+	struct catalog_place *place;
+	uint64_t asker = asker_of(guest);
+	unsigned count;
+
+	if (!has_place(house, view) || is_asker(view->place, asker))
+		return;
+	place = view->place;
+	lock_take(house->catalogs->lock);
+	count = atomic_load(&place->askers);
+	if (!is_asker(place, asker)) {
+		if (count < ASKERS_MAX)
+			atomic_store_explicit(&place->asker[count], asker, memory_order_relaxed);
+		atomic_store_explicit(&place->askers, count + 1, memory_order_release);
+	}
+	lock_drop(house->catalogs->lock);
 }
 
 /* ---- changes ---- */

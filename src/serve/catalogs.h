@@ -49,9 +49,10 @@ bool catalogs_name(struct channel *);
 void catalogs_row(struct channel *, struct span body);
 void catalogs_answered(struct channel *);
 
-/* Whether somebody in the database asks for currval or lastval; and that somebody does. */
-bool catalogs_numbers_told(const struct pool_view *);
-void catalogs_tell_numbers(struct channel *);
+/* Whether this client's application (its user, and the name that it logged in with) asks for currval or lastval in this database; and that it
+ * does. While it has a server. */
+bool catalogs_asks_numbers(const struct guest *);
+void catalogs_tell_numbers(const struct guest *);
 
 /* The lease ends. */
 void catalogs_leave(struct channel *);

@@ -190,8 +190,10 @@ void channel_rings(struct channel *channel)
 			channel_break(channel, "the server did not answer the check query in time");
 		else if (channel->guest->state == GUEST_ASKING)
 			lookup_late(channel);
-		else if (!channel_enforce_limits(channel))
+		else if (!channel_enforce_limits(channel)) {
 			channel_limits(channel);
+			numbers_yield(channel);
+		}
 		break;
 	case CHANNEL_CLOSING:
 		channel_log(channel, LOG_WARNING, "the server's end was not seen in time (server_orphan_timeout)");

@@ -145,7 +145,7 @@ void channel_lend(struct channel *channel, struct guest *guest, bool check_first
 		channel_break(channel, "out of memory");
 }
 
-/* The three limits of a lease, looked at when the earliest could be over; re-armed with what is then known. */
+/* The four limits of a lease, looked at when the earliest could be over; re-armed with what is then known. */
 void channel_limits(struct channel *channel)
 {
 	const struct pool_rules *rules = &channel_view(channel)->rules;
@@ -164,6 +164,9 @@ void channel_limits(struct channel *channel)
 			rules->idle_transaction_timeout;
 		due = !due || at < due ? at : due;
 	}
+	at = numbers_due(channel);
+	if (at)
+		due = !due || at < due ? at : due;
 	if (due)
 		timer_set(&channel->worker->timers, &channel->timer, due > now ? due : now + MILLISECOND_US);
 }

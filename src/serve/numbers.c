@@ -1,9 +1,10 @@
 /* Numbers of sequences. Every INSERT may take one, and hardly anybody asks for it again in a later transaction; so clients do not keep
  * their servers for it, until the first in the database does ask.
  *
- *   nobody has asked yet    who takes numbers leaves them on its server, and is lent that one again when it asks, if nobody else took any
- *                           there since; who asks has those of others discarded in front of that
- *   somebody has            who takes numbers keeps its server (a pin); others' are discarded when a lease begins
+ *   its application has never asked    who takes numbers leaves them on its server, and is lent that one again when it asks, if nobody
+ *                                      else took any there since; who asks has those of others discarded in front of that
+ *   it has                             who takes numbers keeps its server (a pin); others' are discarded when a lease begins. While
+ *                                      clients wait, it keeps it for sequence_hold of rest, and then it is as if it had never asked
  *
  * What always holds: a message that may ask is sent to a server only when no stranger's number is there, or behind a DISCARD SEQUENCES.
  * That stands in front of a Query, as a Query of its own; in front of a Bind, within its batch, so that an error before it makes the server
@@ -17,6 +18,7 @@
 #include "serve/catalogs.h"
 #include "serve/channel.h"
 #include "serve/relay.h"
+#include "serve/remains_parts.h"
 #include "session/asked.h"
 
 #define TAKING (LOOK_SEQUENCE | LOOK_INSERT | LOOK_UNKNOWN)
@@ -64,7 +66,7 @@ bool numbers_mark(struct channel *channel, uint32_t marks)
 	struct numbers *n = &channel->remains.numbers;
 
 	if (marks & LOOK_CURRVAL)
-		catalogs_tell_numbers(channel);
+		catalogs_tell_numbers(channel->guest);
 	n->touched = n->touched || (marks & TOUCHING);
 	if (marks & (TAKING | UNSEEN))
 		numbers_mix(channel);
@@ -74,7 +76,7 @@ bool numbers_mark(struct channel *channel, uint32_t marks)
 	}
 	/* Numbers of sequences are everybody's habit; asking for them again is not. */
 	return ((marks & TAKING) || ((marks & LOOK_CURRVAL) && are_own(channel))) &&
-		catalogs_numbers_told(channel_view(channel));
+		catalogs_asks_numbers(channel->guest);
 }
 
 /* Whether the letters of currval or lastval are there, in whatever place. */
@@ -273,9 +275,42 @@ void numbers_proven(struct channel *channel)
 	remains_let_go(channel);
 }
 
+static bool is_resting(const struct channel *channel)
+{
+	return track_quiet(&channel->track) && channel->track.status == 'I';
+}
+
+time_us numbers_due(const struct channel *channel)
+{
+	time_us hold = channel->worker->config->sequence_hold, now = channel->worker->now;
+
+	if (!remains_is_pinned(&channel->remains, PIN_SEQUENCE) || hold == 0)
+		return 0;
+	/* Looked at again and again, for as long as nobody else wants it or it is kept for something else as well. */
+	return is_resting(channel) && channel->quiet_since + hold > now ? channel->quiet_since + hold : now + hold;
+}
+
+void numbers_yield(struct channel *channel)
+{
+	struct worker *worker = channel->worker;
+	time_us hold = worker->config->sequence_hold;
+	bool wanted;
+
+	if (channel->remains.pins != 1u << PIN_SEQUENCE || hold == 0 || !is_resting(channel) ||
+		worker->now < channel->quiet_since + hold)
+		return;
+	lock_take(worker->house->lock);
+	wanted = core_pool_is_wanted(worker->house->core, channel->pool);
+	lock_drop(worker->house->lock);
+	if (!wanted)
+		return;
+	remains_unpin(&channel->remains, PIN_SEQUENCE);
+	channel_settle(channel);
+}
+
 bool numbers_begin(struct channel *channel)
 {
-	if (!channel->remains.numbers.strange || !catalogs_numbers_told(channel_view(channel)) || are_own(channel))
+	if (!channel->remains.numbers.strange || are_own(channel) || !catalogs_asks_numbers(channel->guest))
 		return true;
 	return channel_ask(channel, span_text(discard), TAG_NUMBERS);
 }

@@ -31,8 +31,13 @@ struct numbers_asked {
 };
 enum ahead numbers_before(struct guest *, const struct numbers_asked *);
 
-/* It is sent. True: its client keeps the server for a number that it may have taken there, since somebody in this database asks for numbers. */
+/* It is sent. True: its client keeps the server for a number that it may have taken there, since its application asks for numbers. */
 bool numbers_mark(struct channel *, uint32_t marks);
+
+/* When it is to be looked whether the lease's client rests with a server that it keeps for its numbers alone, while others wait for one; 0: it
+ * keeps none for that. And the look: then it goes back, with the numbers in it. */
+time_us numbers_due(const struct channel *);
+void numbers_yield(struct channel *);
 
 /* It is sent, and it is not known that it takes none. */
 void numbers_mix(struct channel *);

@@ -107,8 +107,10 @@ void remains_mark(struct channel *channel, uint32_t marks)
 	if (marks & LOOK_EXECUTE)
 		marks |= r->prepared;
 	r->failed = false;
-	if (numbers_mark(channel, marks))
+	if (numbers_mark(channel, marks) && !remains_is_pinned(r, PIN_SEQUENCE)) {
 		remains_pin(channel, PIN_SEQUENCE);
+		channel_limits(channel);
+	}
 	if (marks & LOOK_DEFINES)
 		catalogs_change(channel);
 	if (marks & LOOK_DATABASE)

@@ -12,6 +12,7 @@ WAIT = None                     # in a stream's messages: read what is answered
 OTHERS = b"others"              # the kind of what somebody else says past the pooler
 
 
+USERS = ("app", "app", "app", "app", "app", "other", "third")
 LOGINS = (
     {}, {}, {}, {},
     {"application_name": "me"},
@@ -69,7 +70,7 @@ class Writer(Conversations):
         self.resets = set()     # names of statements that are a RESET, as far as is known
 
     def stream(self):
-        self.user = self.one("app", "app", "app", "app", "app", "other", "third")
+        self.user = self.one(*USERS)
         self.login = {key: value.replace("{lane}", self.lane) for key, value in self.one(*LOGINS).items()}
         # Some statements are rare in all streams; here each stream has its own taste, so that they meet.
         self.tastes = [(kind, self.one(0, 1, 1, 4) * weight) for kind, weight in self.KINDS]

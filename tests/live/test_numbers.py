@@ -10,12 +10,13 @@ class Numbers(Story):
 
     def setUp(self):
         super().setUp()
-        self.pg.admin("app").query("DROP SEQUENCE IF EXISTS a, b CASCADE; CREATE SEQUENCE a; CREATE SEQUENCE b; GRANT ALL ON a, b TO PUBLIC")
+        self.pg.admin("app").query("DROP SEQUENCE IF EXISTS a, b CASCADE; CREATE SEQUENCE a; CREATE SEQUENCE b; GRANT ALL ON a, b TO PUBLIC; "
+                                   "DROP TABLE IF EXISTS taken; CREATE TABLE taken (id serial); GRANT ALL ON taken, taken_id_seq TO PUBLIC")
         self.begin()
 
     @helper
     def begin(self):
-        self.proxy = self.pooler(settings={"pool_mode": "transaction", "default_pool_size": 1, "workers": 1})
+        self.proxy = self.pooler(settings={"pool_mode": "transaction", "default_pool_size": 1, "workers": 1, "sequence_hold": 0})
         self.client, self.other = self.proxy.client(), self.proxy.client()
 
     @helper
@@ -218,7 +219,7 @@ class Numbers(Story):
         self.pg.admin("app").query("ALTER SEQUENCE a CACHE 10; DROP TABLE IF EXISTS numbered; CREATE TABLE numbered (id int GENERATED ALWAYS AS IDENTITY (CACHE 10), who text); "
                                    "GRANT ALL ON numbered, numbered_id_seq TO PUBLIC")
         self.addCleanup(self.pg.admin("app").query, "DROP TABLE numbered")
-        self.proxy = self.pooler(settings={"pool_mode": "transaction", "default_pool_size": 2, "workers": 1})
+        self.proxy = self.pooler(settings={"pool_mode": "transaction", "default_pool_size": 2, "workers": 1, "sequence_hold": 0})
         clients, taken = [self.proxy.client() for _ in range(2)], []
         for turn in range(12):
             for who, client in enumerate(clients):
@@ -297,7 +298,7 @@ class Numbers(Story):
 
     def who_asks_waits_for_the_server_where_it_took_one(self):
         """Though another is free."""
-        proxy = self.pooler(settings={"pool_mode": "transaction", "default_pool_size": 2, "workers": 1})
+        proxy = self.pooler(settings={"pool_mode": "transaction", "default_pool_size": 2, "workers": 1, "sequence_hold": 0})
         client, other, third = (proxy.client() for _ in range(3))
         for each in (other, third):                     # both servers are there
             each.query("BEGIN")
@@ -315,3 +316,40 @@ class Numbers(Story):
             wait_until("it waits", lambda: proxy.pool()["cl_waiting"] == 1)
             there.query("COMMIT")
             self.assertEqual((taken_at, "1"), tuple(client.reply().rows[0]))
+
+    def who_keeps_a_server_for_its_numbers_alone_gives_it_to_those_who_wait(self):
+        proxy = self.pooler(settings={"pool_mode": "transaction", "default_pool_size": 1, "workers": 1, "sequence_hold": 0.2})
+        clients = [proxy.client() for _ in range(3)]
+        self.refused(clients[0].simple("SELECT lastval()"))      # from now on who takes a number keeps its server
+        for turn in range(2):
+            for each in clients:
+                each.query("INSERT INTO taken DEFAULT VALUES")
+        self.assertEqual("6", clients[2].value("SELECT count(*) FROM taken"))
+        # Another has taken one there since.
+        if live.kind != "direct":
+            self.refused(clients[0].simple("SELECT lastval()"))
+        # What it keeps for something else as well, nobody gets.
+        clients[0].query("SELECT nextval('a'), pg_advisory_lock(1)")
+        clients[1].send(query("INSERT INTO taken DEFAULT VALUES"))
+        if live.kind != "direct":
+            wait_until("one waits", lambda: proxy.pool()["cl_waiting"] == 1 and proxy.pool()["maxwait"] >= 1)
+        clients[0].query("SELECT pg_advisory_unlock(1)")
+        self.assertEqual("1", clients[0].value("SELECT currval('a')"))
+        clients[1].reply()
+
+    @on("pgweir", why="it is about pins")
+    def only_applications_that_ask_for_numbers_keep_their_servers(self):
+        proxy = self.pooler(settings={"pool_mode": "transaction", "default_pool_size": 3, "workers": 1, "sequence_hold": 0})
+        asks, again, never = (proxy.client(parameters={"application_name": name}) for name in ("asks", "asks", "never"))
+        self.refused(asks.simple("SELECT lastval()"))
+        for each in (never, again):
+            each.query("SELECT nextval('a')")
+        self.assertEqual(1, len(proxy.show("PINS")))
+        self.assertEqual("2", again.value("SELECT lastval()"))
+        # It begins to.
+        never.query("BEGIN")
+        never.query("SELECT nextval('a')")
+        self.assertEqual("3", never.value("SELECT lastval()"))
+        never.query("COMMIT")
+        never.query("SELECT nextval('a')")
+        wait_until("both keep theirs", lambda: len(proxy.show("PINS")) == 2)

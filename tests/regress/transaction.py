@@ -19,7 +19,7 @@ KNOWN = {"triggers": ("refint's triggers, in C, keep plans for each session: it 
 def through_pooler(suite, name, asked):
     roles, spaces = suite.roles(), suite.tablespaces()
     suite.take_copy()
-    settings = {"default_pool_size": 4, "query_wait_timeout": 60, "max_prepared_statements": 200,
+    settings = {"default_pool_size": 4, "query_wait_timeout": 60, "max_prepared_statements": 200, "sequence_hold": 60,
                 "server_round_robin": int(asked.round_robin)}
     with harness.Pooler(suite.pg, settings=settings, databases={"regression": "dbname=regression"},
                         userlist={"postgres": "", "admin": ""}) as pooler:
