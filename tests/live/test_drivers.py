@@ -55,7 +55,10 @@ class Driver_story(Story):
 
     def setUp(self):
         super().setUp()
-        self.proxy = self.pooler(settings={"default_pool_size": 4},
+        settings = {"default_pool_size": 4}
+        if live.kind == "pgweir":
+            settings["sequence_hold"] = 60      # however slow the machine is
+        self.proxy = self.pooler(settings=settings,
                                  databases={"app": "dbname=app", "whole": "dbname=app pool_mode=session pool_size=10"})
         self.session_database = "app" if live.kind == "direct" else "whole"
         host, port = self.proxy.address
@@ -546,9 +549,33 @@ class Programs(Driver_story):
     @on(*PREPARED)
     @takes(120)
     def go_lib_pq(self):
-        program = live.folder / "go" / "stories"
+        self._go("stories.go")
+
+    @on(*PREPARED)
+    @takes(200)
+    @full_only
+    def go_pgx(self):
+        self._go("pgx.go")
+
+    def _go(self, source):
+        program = live.folder / "go" / source.removesuffix(".go")
         if not program.exists():
             self.environment.update(GO111MODULE="off", GOFLAGS="", GOPATH="/usr/share/gocode", GOCACHE=str(live.folder / "gocache"))
-            self._run("go", "build", "-o", program, HERE / "go" / "stories.go", timeout=110)
+            self._run("go", "build", "-o", program, HERE / "go" / source, timeout=150)
+        self._plays(program)
+
+    @on(*PREPARED)
+    def php(self):
+        self._plays("php", HERE / "php" / "stories.php")
+
+    @on(*PREPARED)
+    def perl_dbd_pg(self):
+        self._plays("perl", HERE / "perl" / "stories.pl")
+
+    @on(*PREPARED)
+    def ruby_pg(self):
+        self._plays("ruby", HERE / "ruby" / "stories.rb")
+
+    def _plays(self, *program):
         with Churn(self.proxy):
-            self._told(self._run(program))
+            self._told(self._run(*program))
