@@ -293,6 +293,29 @@ static void reconnect_changed(struct worker *worker, const struct config *before
 	free(picture);
 }
 
+/* What was dialed by the one configuration is not encrypted as the other wants it. */
+static bool encrypts_otherwise(const struct config *a, const struct config *b)
+{
+	return a->server_tls_sslmode != b->server_tls_sslmode ||
+		a->server_tls_negotiation != b->server_tls_negotiation ||
+		text_differs(a->server_tls_ca_file, b->server_tls_ca_file) ||
+		text_differs(a->server_tls_crl_file, b->server_tls_crl_file) ||
+		text_differs(a->server_tls_key_file, b->server_tls_key_file) ||
+		text_differs(a->server_tls_cert_file, b->server_tls_cert_file) ||
+		text_differs(a->server_tls_protocols, b->server_tls_protocols) ||
+		text_differs(a->server_tls_ciphers, b->server_tls_ciphers) ||
+		text_differs(a->server_tls13_ciphers, b->server_tls13_ciphers);
+}
+
+/* Who asks for encryption by RELOAD must not find servers of before without it, an hour later. Each worker says so when it dials by the
+ * new settings: what others dialed by the old ones until then is among those. */
+static void reconnect_all(struct worker *worker)
+{
+	const struct event event = { .kind = EVENT_RECONNECT, .now = worker->now, .database = NO_DATABASE };
+
+	worker_step(worker, &event);
+}
+
 void pool_views_configure(struct worker *worker, const struct config *before)
 {
 	struct house *house = worker->house;
@@ -315,6 +338,8 @@ void pool_views_configure(struct worker *worker, const struct config *before)
 	}
 	if (worker->index == 0 && before != worker->config)
 		reconnect_changed(worker, before);
+	if (before != worker->config && encrypts_otherwise(before, worker->config))
+		reconnect_all(worker);
 	keep_minimum(worker);
 }
 

@@ -391,6 +391,31 @@ class Servers(Encrypted):
                 self.assertNotIn("process down", pooler.log())
             pooler.stop()
 
+    def a_change_of_how_to_encrypt_replaces_servers(self):
+        pg = self._encrypted_postgres()
+        pooler = self._pooler(pg, "disable")
+        busy, idle = pooler.client(), pooler.client()
+        busy.begin()
+        before = busy.value("SELECT pg_backend_pid()")
+        self.assertEqual("f", idle.value("SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()"))
+        pooler.settings["server_tls_sslmode"] = "require"
+        pooler.write_files()
+        pooler.reload()
+        plain = "SELECT count(*) FROM pg_stat_ssl JOIN pg_stat_activity USING (pid) WHERE usename = 'app' AND NOT ssl"
+        wait_until("only the lent one is plain", lambda: pg.value(plain) == "1")
+        self.assertEqual("t", self._encrypted(pooler))
+        self.assertEqual(before, busy.value("SELECT pg_backend_pid()"))
+        busy.query("COMMIT")
+        wait_until("none is", lambda: pg.value(plain) == "0")
+        self.assertEqual("t", busy.value("SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()"))
+        kept = busy.value("SELECT pg_backend_pid()")
+        pooler.console().query("RELOAD")
+        self.assertEqual("1", pg.value(f"SELECT count(*) FROM pg_stat_activity WHERE pid = {kept}"))
+        pooler.console().query("SET server_tls_protocols = 'tlsv1.2'")
+        wait_until("none has the old version", lambda: pg.value(
+            "SELECT count(*) FROM pg_stat_ssl JOIN pg_stat_activity USING (pid) WHERE usename = 'app' AND version <> 'TLSv1.2'") == "0")
+        self.assertEqual("TLSv1.2", busy.value("SELECT version FROM pg_stat_ssl WHERE pid = pg_backend_pid()"))
+
     @takes(120)
     def a_certificate_for_another_host_is_good_for_verify_ca_only(self):
         pg = self._encrypted_postgres(self.authority.sign("elsewhere", "elsewhere.example"))
