@@ -66,6 +66,22 @@ static const char *reason(int number)
 	}
 }
 
+static bool is_absent(const struct address *at, int number)
+{
+	switch (number) {
+	case EADDRNOTAVAIL:
+	case EAFNOSUPPORT:
+		return true;
+	case ENOENT:
+	case ENOTDIR:
+	case EACCES:
+	case EROFS:
+		return at->family == ADDRESS_UNIX; /* of TCP, EACCES is about the port */
+	default:
+		return false;
+	}
+}
+
 /* Is somebody behind this file? If not, it is removed. False: `error`. */
 static bool clear_stale_file(const struct address *at, char *error, size_t size)
 {
@@ -134,14 +150,17 @@ struct listener *listener_open(const struct address *at, const struct listen_set
 	socklen_t length = address_to_kernel(at, &name);
 	bool file = at->family == ADDRESS_UNIX && at->path[0] != '@';
 	struct listener *l = calloc(1, sizeof *l);
+	int absent = 0;
 
 	if (!l) {
 		refuse(error, size, at, strerror(ENOMEM));
+		errno = 0;
 		return NULL;
 	}
 	l->address = *at;
 	l->fd = socket(name.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	if (l->fd < 0) {
+		absent = is_absent(at, errno) ? errno : 0;
 		refuse(error, size, at, strerror(errno));
 		goto refused;
 	}
@@ -161,12 +180,9 @@ struct listener *listener_open(const struct address *at, const struct listen_set
 	if (file && !clear_stale_file(at, error, size))
 		goto refused;
 	if (bind(l->fd, (struct sockaddr *)&name, length) != 0) {
-		bool absent = errno == EADDRNOTAVAIL;
-
+		absent = is_absent(at, errno) ? errno : 0;
 		refuse(error, size, at, reason(errno));
-		listener_close(&l);
-		errno = absent ? EADDRNOTAVAIL : 0;
-		return NULL;
+		goto refused;
 	}
 	if (file && !set_file_rights(l, setup, error, size))
 		goto refused;
@@ -181,6 +197,7 @@ struct listener *listener_open(const struct address *at, const struct listen_set
 
 refused:
 	listener_close(&l);
+	errno = absent;
 	return NULL;
 }
 

@@ -1,5 +1,6 @@
 #include "io/helper_test.h"
 
+#include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <grp.h>
@@ -135,11 +136,13 @@ static void only_its_own_file_is_removed(void **state)
 	close(fd);
 	assert_null(listener_open(&at, &(struct listen_setup){ 0 }, error, sizeof error));
 	assert_non_null(strstr(error, "a file that is not a socket has this name"));
+	assert_int_equal(errno, 0);
 	assert_int_equal(stat(at.path, &file), 0);
 	unlink(at.path);
 	remove_folder_of(&at);
 	assert_null(listener_open(&at, &(struct listen_setup){ 0 }, error, sizeof error));
 	assert_non_null(strstr(error, "no such folder"));
+	assert_int_equal(errno, ENOENT);
 }
 
 static void a_group_is_set_or_named_as_unknown(void **state)

@@ -168,7 +168,8 @@ struct listen_setup {
 };
 
 /* Bind and listen. NULL: `error` says where and why ("could not listen on 127.0.0.1:1: permission denied"). A stale unix socket
- * file is replaced; a live one is not ("unix socket is in use"). With errno EADDRNOTAVAIL this machine has no such address (now). */
+ * file is replaced; a live one is not ("unix socket is in use"). errno is why there is no such place on this machine (now):
+ * EADDRNOTAVAIL, EAFNOSUPPORT, of a unix socket's folder ENOENT, ENOTDIR, EACCES or EROFS; whatever else is wrong, it is 0. */
 struct listener *listener_open(const struct address *, const struct listen_setup *, char *error, size_t error_size);
 /* One that listens already, given to us by whoever started us; its file stays his. `port`: what clients of a unix socket are shown with
  * when its name has none. NULL: `error`, and the descriptor is closed. */

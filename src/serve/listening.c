@@ -44,8 +44,9 @@ static bool listen_on(struct house *house, struct takeover *takeover, const stru
 		tell_listening(house, "");
 		return true;
 	}
-	/* An address that moves between machines (keepalived) is not here now; PgBouncer starts all the same. */
-	optional = optional || (errno == EADDRNOTAVAIL && config->manner == MANNER_PGBOUNCER);
+	/* An address that moves between machines (keepalived) is not here now, or a container has no /var/run/postgresql; PgBouncer starts
+	 * all the same. */
+	optional = optional || (errno != 0 && config->manner == MANNER_PGBOUNCER);
 	if (optional)
 		log_line(LOG_WARNING, "%s; going on without it", error);
 	return optional;

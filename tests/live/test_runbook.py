@@ -308,6 +308,14 @@ class Starting(Story):
         nowhere = self.keep(Pooler(called="pgbouncer", settings={"listen_addr": "192.0.2.77", "unix_socket_dir": ""}))
         self.assertIn("nowhere to listen on", self._ends(nowhere))
 
+    def a_folder_for_the_socket_that_is_not_there_does_not_keep_it_from_starting(self):
+        """A container's: nobody has made /var/run/postgresql in it."""
+        pooler = self.pooler(called="pgbouncer", settings={"unix_socket_dir": "/no/such/folder"})
+        self.assertEqual("1", pooler.client().value("SELECT 1"))
+        pooler.await_log(pattern=r"WARNING .*unix:/no/such/folder")
+        nowhere = self.keep(Pooler(called="pgbouncer", settings={"listen_addr": "", "unix_socket_dir": "/no/such/folder"}))
+        self.assertIn("nowhere to listen on", self._ends(nowhere))
+
     @on("pgweir")
     def a_daemon_that_can_not_listen_says_so_to_who_started_it(self):
         """PgBouncer's command is gone by then, with status 0."""
@@ -319,7 +327,8 @@ class Starting(Story):
 
     @on("pgweir")
     def as_pgweir_an_address_that_is_not_there_is_a_mistake(self):
-        pooler = self.keep(Pooler(settings={"listen_addr": "127.0.0.1,192.0.2.77"}))
-        pooler.launch()
-        self.assertEqual(1, pooler.wait(60))
-        pooler.await_log(pattern=r"FATAL could not listen on 192\.0\.2\.77")
+        for settings, where in (({"listen_addr": "127.0.0.1,192.0.2.77"}, r"192\.0\.2\.77"), ({"unix_socket_dir": "/no/such/folder"}, "unix:/no/such")):
+            pooler = self.keep(Pooler(settings=settings))
+            pooler.launch()
+            self.assertEqual(1, pooler.wait(60))
+            pooler.await_log(pattern=f"FATAL could not listen on {where}")
