@@ -207,7 +207,7 @@ static void errors_say_where_and_what_and_what_is_allowed(void **state)
 		{ "[users]\napp = pool_sizes=3",
 			"test.ini:2: unknown key of a user \"pool_sizes\"; did you mean \"pool_size\"?" },
 		{ "[users]\napp = query_timeout=0.5",
-			"test.ini:2: user \"app\": query_timeout: found \"0.5\", allowed: whole seconds without a unit, from 0 to 2147483647" },
+			"test.ini:2: user \"app\": query_timeout: found \"0.5\", allowed: whole seconds without a unit, from -1 to 2147483647" },
 		{ "[users]\napp = pool_size", "test.ini:2: user \"app\": expected key=value at \"pool_size\"" },
 		{ "[peers]\nx = host=a", "test.ini:2: peer \"x\": allowed: a whole number from 1 to 16383" },
 		{ "[peers]\n0 = host=a", "test.ini:2: peer \"0\": allowed: a whole number from 1 to 16383" },

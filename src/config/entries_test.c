@@ -94,6 +94,7 @@ static void an_entry_says_all_its_keys(void **state)
 			"load_balance_hosts=disable max_db_connections=8 max_db_client_connections=80 server_lifetime=7 "
 			"client_encoding=UTF8 datestyle=ISO timezone=UTC application_name=x\n"
 			"other = pool_size=0 server_lifetime=0 query_wait_timeout=0\n"
+			"third = pool_size=-1 server_lifetime=-1 query_wait_timeout=-1\n"
 	};
 	struct config *c = parse(&g);
 	const struct database_settings *d = config_database(c, span_text("app"));
@@ -129,6 +130,10 @@ static void an_entry_says_all_its_keys(void **state)
 	/* PgBouncer: no lifetime of zero for one database; a wait of zero is one without end. */
 	assert_int_equal(d->server_lifetime, UNSET);
 	assert_int_equal(d->query_wait_timeout, 0);
+	d = config_database(c, span_text("third"));
+	assert_int_equal(d->pool_size, UNSET);
+	assert_int_equal(d->server_lifetime, UNSET);
+	assert_int_equal(d->query_wait_timeout, UNSET);
 	config_drop(c);
 }
 

@@ -80,7 +80,7 @@ static enum value_result read_time(const struct setting *row, struct span text, 
 				(long long)row->least, (long long)(row->most ? row->most : INT32_MAX));
 			return VALUE_BAD;
 		}
-		value = row->type == TYPE_SECONDS_WIDER && whole == 0 ? UNSET : whole * SECOND_US;
+		value = whole < 0 || (row->type == TYPE_SECONDS_WIDER && whole == 0) ? UNSET : whole * SECOND_US;
 	}
 	store(row, base, &value, sizeof value);
 	return VALUE_TAKEN;
