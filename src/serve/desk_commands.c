@@ -133,14 +133,14 @@ static void tell_core(struct guest *guest, enum event_kind kind)
 				desk_answer(guest, "it is never paused");
 				return;
 			}
-			text_format(message, sizeof message, "cannot %s in admin db: %s",
+			text_format(message, sizeof message, "cannot %s admin db: %s",
 				kind == EVENT_PAUSE                ? "pause"
 					: kind == EVENT_KILL       ? "kill"
 					: kind == EVENT_DISABLE    ? "disable"
 					: kind == EVENT_ENABLE     ? "enable"
 					: kind == EVENT_RECONNECT  ? "reconnect"
-					: kind == EVENT_WAIT_CLOSE ? "wait"
-								   : "do this",
+					: kind == EVENT_WAIT_CLOSE ? "wait in"
+								   : "do this to",
 				command->argument);
 			desk_complain(guest, SQLSTATE_NOT_IN_STATE, message, NULL);
 			return;
@@ -316,7 +316,7 @@ static void kill_client(struct guest *guest)
 	int64_t number;
 
 	if (!text_to_i64(span_text(guest->desk->command.argument), &number) || number <= 0 || number > INT32_MAX) {
-		desk_complain(guest, SQLSTATE_INVALID_PARAMETER_VALUE, "client not found",
+		desk_complain(guest, SQLSTATE_INVALID_PARAMETER_VALUE, "invalid client pointer supplied",
 			"KILL_CLIENT takes the id that SHOW CLIENTS prints.");
 		return;
 	}

@@ -229,7 +229,11 @@ class Errors(Story):
         for words, says, old in (("DISABLE", "a database is required", True), ("ENABLE", "a database is required", True),
                                  ("PAUSE nowhere", "no such database: nowhere", True), ("RESUME", "pooler is not paused/suspended", True),
                                  ("RESUME app", "database app is not paused", True), ("KILL_CLIENT 4711", "client not found", False),
-                                 ("PAUSE pgbouncer", "cannot pause in admin db: pgbouncer", False), ("KILL pgbouncer", "cannot kill in admin db: pgbouncer", False),
+                                 ("KILL_CLIENT nobody", "invalid client pointer supplied", False), ("PAUSE pgbouncer", "cannot pause admin db: pgbouncer", True),
+                                 ("KILL pgbouncer", "cannot kill admin db: pgbouncer", True), ("DISABLE pgbouncer", "cannot disable admin db: pgbouncer", True),
+                                 ("ENABLE pgbouncer", "cannot enable admin db: pgbouncer", False),
+                                 ("RECONNECT pgbouncer", "cannot reconnect admin db: pgbouncer", True),
+                                 ("WAIT_CLOSE pgbouncer", "cannot wait in admin db: pgbouncer", True),
                                  ("SET moon = 1", "SET failed", True)):
             if old or live.kind == "pgweir":
                 with self.subTest(words):
