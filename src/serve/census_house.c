@@ -101,6 +101,13 @@ static void visit_settings(struct worker *worker, struct snapshot *snapshot)
 	}
 }
 
+static enum balance balance_of(const struct database_settings *database)
+{
+	if (!database || database->host_count < 2)
+		return BALANCE_NONE;
+	return database->hosts_stay ? BALANCE_DISABLE : BALANCE_ROUND_ROBIN;
+}
+
 static void fill_pool(
 	struct worker *worker, const struct pool_picture *picture, const struct pool_view *view, struct pool_row *row)
 {
@@ -127,7 +134,7 @@ static void fill_pool(
 	row->clients_active = picture->clients > picture->waiting ? picture->clients - picture->waiting : 0;
 	if (view) {
 		row->mode = (int)view->rules.mode;
-		row->hosts_stay = view->database && view->database->hosts_stay;
+		row->balance = balance_of(view->database);
 	}
 }
 
@@ -212,7 +219,7 @@ static void add_database(struct worker *worker, struct snapshot *snapshot, const
 	row->reserve_pool_size = or_unset(from->reserve_pool_size, config->reserve_pool_size);
 	row->server_lifetime = from->server_lifetime == UNSET ? config->server_lifetime : from->server_lifetime;
 	row->mode = from->pool_mode == POOL_UNSET ? -1 : (int)from->pool_mode;
-	row->hosts_stay = from->hosts_stay;
+	row->balance = balance_of(from);
 	row->max_connections = or_unset(from->max_connections, config->max_db_connections);
 	row->max_client_connections = or_unset(from->max_client_connections, config->max_db_client_connections);
 	if (!picture)

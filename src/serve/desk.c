@@ -7,6 +7,7 @@
 
 #include <stdlib.h>
 
+#include "serve/guest.h"
 #include "wire/frame.h"
 
 /* No command is longer; PgBouncer's are cut at less. */
@@ -17,6 +18,9 @@ bool desk_open(struct guest *guest)
 	guest->desk = calloc(1, sizeof *guest->desk);
 	if (!guest->desk)
 		return false;
+	/* By our own name for the console, somebody asks who knows what more there is. */
+	guest->desk->without_ours = guest_is_bouncers(guest) &&
+		span_is(client_facts(guest->login)->database, "pgbouncer");
 	atomic_fetch_add(&guest->worker->house->desks, 1);
 	suspend_console_comes(guest);
 	return true;

@@ -11,6 +11,7 @@ struct desk {
 	struct console_command command; /* the one at hand */
 	bool busy;                      /* it is not answered yet */
 	bool with_core;                 /* the core holds it: it must be told when we leave */
+	bool without_ours;              /* the columns of its SHOWs are PgBouncer's alone */
 	bool skipping;                  /* an extended message was refused: nothing until Sync */
 	struct letter_command *left;    /* it said SHUTDOWN TAKEN_OVER: the keeper must be told when we leave */
 };

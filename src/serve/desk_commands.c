@@ -73,7 +73,10 @@ void desk_census(struct guest *guest, struct snapshot *snapshot)
 		desk_complain(guest, SQLSTATE_OUT_OF_MEMORY, "out of memory", NULL);
 		return;
 	}
-	rows_show(&w, snapshot, guest->desk->command.argument);
+	if (guest->desk->without_ours)
+		rows_show_bouncers(&w, snapshot, guest->desk->command.argument);
+	else
+		rows_show(&w, snapshot, guest->desk->command.argument);
 	if (!writer_ok(&w)) {
 		buf_fini(&text);
 		desk_complain(guest, SQLSTATE_OUT_OF_MEMORY, "out of memory", NULL);

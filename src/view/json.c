@@ -54,9 +54,9 @@ static bool add_field(struct buf *out, const struct column *column, struct reade
 
 	if ((!first && !buf_add(out, ",", 1)) || !json_text(out, span_text(column->name)) || !buf_add(out, ":", 1))
 		return false;
-	if (length == UINT32_MAX || (column->type != TEXT && !is_number(value)))
+	if (length == UINT32_MAX || (column_type(column) != TEXT && !is_number(value)))
 		return buf_add(out, "null", 4);
-	return column->type == TEXT ? json_text(out, value) : buf_add_span(out, value);
+	return column_type(column) == TEXT ? json_text(out, value) : buf_add_span(out, value);
 }
 
 /* The table in its order, with `most` rows: those that come first by their rank. */

@@ -9,10 +9,9 @@ static const struct column pool_columns[] = {
 	{ "sv_active_cancel", INT4 }, { "sv_being_canceled", INT4 }, { "sv_idle", INT4 }, { "sv_used", INT4 },
 	{ "sv_tested", INT4 }, { "sv_login", INT4 }, { "maxwait", INT4 }, { "maxwait_us", INT4 },
 	{ "pool_mode", TEXT }, { "load_balance_hosts", TEXT },
-	/* ours */
-	{ "sv_closing", INT4 }, { "sv_moving", INT4 }, { "sv_orphaned", INT4 }, { "cl_total", INT4 },
-	{ "oldest_lease_us", INT8 }, { "median_lease_us", INT8 }, { "failing", TEXT },
-	{ "total_questions", INT8 }, { "total_pins", INT8 }, { "pool_size", INT4 },
+	{ "sv_closing", INT4 | OURS }, { "sv_moving", INT4 | OURS }, { "sv_orphaned", INT4 | OURS }, { "cl_total", INT4 | OURS },
+	{ "oldest_lease_us", INT8 | OURS }, { "median_lease_us", INT8 | OURS }, { "failing", TEXT | OURS },
+	{ "total_questions", INT8 | OURS }, { "total_pins", INT8 | OURS }, { "pool_size", INT4 | OURS },
 };
 
 static void put_failure(struct writer *, const void *, size_t, const struct show *);
@@ -24,7 +23,7 @@ static const struct field pool_fields[] = {
 	POOL(put_u32, servers_active_cancel), POOL(put_u32, servers_being_canceled), POOL(put_u32, servers_idle),
 	POOL(put_u32, servers_used), POOL(put_u32, servers_tested), POOL(put_u32, servers_login),
 	POOL(put_seconds, oldest_wait), POOL(put_microseconds, oldest_wait),
-	POOL(put_mode, mode), POOL(put_hosts, hosts_stay),
+	POOL(put_mode, mode), POOL(put_hosts, balance),
 	POOL(put_u32, servers_closing), POOL(put_u32, servers_moving), POOL(put_u32, servers_orphaned),
 	POOL(put_u32, clients), POOL(put_time, oldest_lease), POOL(put_time, median_lease), { put_failure, 0 },
 	POOL(put_u64, total.questions), POOL(put_u64, total.pins), POOL(put_u32, size),
@@ -59,14 +58,12 @@ static const struct column database_columns[] = {
 	{ "paused", INT4 }, { "disabled", INT4 },
 };
 
-static put_fn put_database_hosts;
-
 #define DATABASE(put, name) { put, offsetof(struct database_row, name) }
 static const struct field database_fields[] = {
 	DATABASE(put_text, name), DATABASE(put_text_or_null, host), DATABASE(put_int, port), DATABASE(put_text, dbname),
 	DATABASE(put_text_or_null, force_user), DATABASE(put_int, pool_size), DATABASE(put_int, min_pool_size),
 	DATABASE(put_int, reserve_pool_size), DATABASE(put_seconds, server_lifetime), DATABASE(put_mode, mode),
-	DATABASE(put_database_hosts, hosts_stay), DATABASE(put_int, max_connections),
+	DATABASE(put_hosts, balance), DATABASE(put_int, max_connections),
 	DATABASE(put_int, current_connections), DATABASE(put_int, max_client_connections),
 	DATABASE(put_int, current_client_connections), DATABASE(put_bit, paused), DATABASE(put_bit, disabled),
 };
@@ -94,16 +91,6 @@ static void put_failure(struct writer *w, const void *row, size_t offset, const 
 	(void)offset;
 	(void)show;
 	put_bytes(w, pool->failing ? pool->failure : "");
-}
-
-static void put_database_hosts(struct writer *w, const void *row, size_t offset, const struct show *show)
-{
-	const struct database_row *database = row;
-
-	if (database->console)
-		put_null(w);
-	else
-		put_hosts(w, row, offset, show);
 }
 
 /* A number that nobody set is an empty text, and one that somebody set is as wide as PgBouncer makes it. */

@@ -22,7 +22,7 @@ static void a_pool_is_shown_with_all_it_has(void **state)
 		.servers_login = 11,
 		.oldest_wait = 12 * SECOND_US + 13,
 		.mode = 1,
-		.hosts_stay = true,
+		.balance = BALANCE_DISABLE,
 		.servers_closing = 14,
 		.servers_moving = 15,
 		.servers_orphaned = 16,
@@ -39,7 +39,7 @@ static void a_pool_is_shown_with_all_it_has(void **state)
 	show("pools");
 	assert_string_equal(line(0),
 		"shop|anna|1|2|3|4|5|6|7|8|9|10|11|12|13|transaction|disable|14|15|16|17|18000000|19|no route to host|20|21|22");
-	assert_string_equal(line(1), "||0|0|0|0|0|0|0|0|0|0|0|0|0|session|round-robin|0|0|0|0|0|0||0|0|0");
+	assert_string_equal(line(1), "||0|0|0|0|0|0|0|0|0|0|0|0|0|session|(null)|0|0|0|0|0|0||0|0|0");
 }
 
 static void a_budget_shows_what_is_known_and_nothing_for_the_rest(void **state)
@@ -108,7 +108,7 @@ static void the_console_is_listed_after_the_databases(void **state)
 		.reserve_pool_size = 3,
 		.server_lifetime = 4 * SECOND_US,
 		.mode = 2,
-		.hosts_stay = true,
+		.balance = BALANCE_DISABLE,
 		.max_connections = 5,
 		.current_connections = 6,
 		.max_client_connections = 7,
@@ -123,7 +123,7 @@ static void the_console_is_listed_after_the_databases(void **state)
 	show("databases");
 	assert_int_equal(answer.row_count, 3);
 	assert_string_equal(line(0), "shop|db1,db2|5432|shop_main|anna|1|2|3|4|statement|disable|5|6|7|8|1|1");
-	assert_string_equal(line(1), "|(null)|0||(null)|0|0|0|0|(null)|round-robin|0|0|0|0|0|0");
+	assert_string_equal(line(1), "|(null)|0||(null)|0|0|0|0|(null)|(null)|0|0|0|0|0|0");
 	assert_string_equal(
 		line(2), "pgbouncer|(null)|7001|pgbouncer|pgbouncer|2|0|0|1800|statement|(null)|0|0|0|0|0|0");
 }

@@ -74,18 +74,20 @@ static void pair_yes_no(struct pair *pair, const char *name, bool yes)
 	text_copy(pair->value, sizeof pair->value, yes ? "yes" : "no");
 }
 
-static size_t make_version(const struct snapshot *snapshot, struct pair *pairs)
+static size_t make_version(const struct snapshot *snapshot, const struct show *show, struct pair *pairs)
 {
+	(void)show;
 	/* Under its name we answer what its tools expect of it: some parse this text and refuse what they do not know. */
 	text_copy(pairs->name, sizeof pairs->name, snapshot->pgbouncer ? "PgBouncer 1.25.2" : snapshot->version);
 	return 1;
 }
 
 /* One more than are configured: the console is a database to PgBouncer's counting, and its user and pool are one too. */
-static size_t make_lists(const struct snapshot *snapshot, struct pair *pairs)
+static size_t make_lists(const struct snapshot *snapshot, const struct show *show, struct pair *pairs)
 {
 	size_t n = 0;
 
+	(void)show;
 	pair_number(&pairs[n++], "databases", snapshot->database_count + 1);
 	pair_number(&pairs[n++], "users", snapshot->user_count + snapshot->pgbouncer);
 	pair_number(&pairs[n++], "peers", snapshot->peer_count);
@@ -104,8 +106,9 @@ static size_t make_lists(const struct snapshot *snapshot, struct pair *pairs)
 	return n;
 }
 
-static size_t make_state(const struct snapshot *snapshot, struct pair *pairs)
+static size_t make_state(const struct snapshot *snapshot, const struct show *show, struct pair *pairs)
 {
+	(void)show;
 	pair_yes_no(&pairs[0], "active", !snapshot->paused && !snapshot->suspended);
 	pair_yes_no(&pairs[1], "paused", snapshot->paused);
 	pair_yes_no(&pairs[2], "suspended", snapshot->suspended);
@@ -164,10 +167,12 @@ static void describe(struct writer *w, const struct show *show)
 {
 	size_t mark = message_begin(w, 'T');
 
-	write_u16(w, (uint16_t)show->column_count);
+	write_u16(w, (uint16_t)columns_shown(show));
 	for (size_t i = 0; i < show->column_count; i++) {
-		enum type type = show->columns[i].type;
+		enum type type = column_type(&show->columns[i]);
 
+		if (!column_shown(show, i))
+			continue;
 		write_string(w, show->columns[i].name);
 		write_u32(w, 0); /* of no table */
 		write_u16(w, 0); /* and no column of it */
@@ -195,28 +200,42 @@ static void put_source(
 	}
 }
 
-void rows_show(struct writer *w, const struct snapshot *snapshot, const char *what)
+static void answer(
+	struct writer *w, const struct snapshot *snapshot, const char *what, bool without_ours, const char *tag)
 {
-	rows_answer(w, snapshot, what, "SHOW");
-}
-
-void rows_answer(struct writer *w, const struct snapshot *snapshot, const char *what, const char *tag)
-{
-	const struct show *show = show_find(what);
+	const struct show *found = show_find(what);
+	struct show show;
 	size_t mark;
 
-	check(show != NULL);
-	describe(w, show);
-	show_rows(w, snapshot, show);
+	check(found != NULL);
+	show = *found;
+	show.without_ours = without_ours;
+	describe(w, &show);
+	show_rows(w, snapshot, &show);
 	mark = message_begin(w, 'C');
 	write_string(w, tag);
 	message_end(w, mark);
 }
 
+void rows_show(struct writer *w, const struct snapshot *snapshot, const char *what)
+{
+	answer(w, snapshot, what, false, "SHOW");
+}
+
+void rows_show_bouncers(struct writer *w, const struct snapshot *snapshot, const char *what)
+{
+	answer(w, snapshot, what, true, "SHOW");
+}
+
+void rows_answer(struct writer *w, const struct snapshot *snapshot, const char *what, const char *tag)
+{
+	answer(w, snapshot, what, false, tag);
+}
+
 void show_rows(struct writer *w, const struct snapshot *snapshot, const struct show *show)
 {
 	struct pair pairs[PAIRS_MAX];
-	size_t count = show->make ? show->make(snapshot, pairs) : 0, i;
+	size_t count = show->make ? show->make(snapshot, show, pairs) : 0, i;
 
 	for (i = 0; i < count; i++)
 		put_row(w, show, pair_fields, &pairs[i]);

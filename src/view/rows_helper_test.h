@@ -109,15 +109,20 @@ static inline void read_answer(struct span bytes)
 	assert_string_equal(answer.tag, "SHOW");
 }
 
-static inline void show(const char *what)
+static inline void show_by(void (*rows)(struct writer *, const struct snapshot *, const char *), const char *what)
 {
 	struct writer w;
 
 	buf_clear(&out);
 	w = writer_to(&out);
-	rows_show(&w, snapshot, what);
+	rows(&w, snapshot, what);
 	assert_true(writer_ok(&w));
 	read_answer(buf_span(&out));
+}
+
+static inline void show(const char *what)
+{
+	show_by(rows_show, what);
 }
 
 /* The value in the column of that name. */

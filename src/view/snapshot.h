@@ -29,6 +29,9 @@ enum snapshot_part {
 
 enum client_state { CLIENT_ACTIVE, CLIENT_IDLE, CLIENT_WAITING, CLIENT_LOGIN, CLIENT_AT_DOOR, CLIENT_CONSOLE };
 
+/* Of several hosts: load_balance_hosts. */
+enum balance { BALANCE_NONE, BALANCE_ROUND_ROBIN, BALANCE_DISABLE };
+
 enum row_replication { ROW_REPLICATION_NONE, ROW_REPLICATION_LOGICAL, ROW_REPLICATION_PHYSICAL };
 
 struct client_row {
@@ -92,7 +95,7 @@ struct pool_row {
 		servers_tested, servers_login, servers_closing, servers_moving, servers_orphaned;
 	time_us oldest_wait;
 	int mode; /* enum pool_mode of config/config.h: 0 session, 1 transaction, 2 statement */
-	bool hosts_stay;
+	enum balance balance;
 	uint32_t size, reserve;
 	time_us oldest_lease, median_lease;
 	uint32_t full_target; /* 0: PostgreSQL has not said 53300 */
@@ -107,7 +110,7 @@ struct database_row {
 	int port, pool_size, min_pool_size, reserve_pool_size;
 	time_us server_lifetime;
 	int mode; /* -1: not set for this database */
-	bool hosts_stay;
+	enum balance balance;
 	int max_connections, current_connections, max_client_connections, current_client_connections;
 	bool paused, disabled, console;
 };

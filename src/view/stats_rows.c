@@ -8,11 +8,11 @@ static const struct column stats_columns[] = {
 	{ "total_server_assignment_count", NUMERIC }, { "total_xact_count", NUMERIC }, { "total_query_count", NUMERIC },
 	{ "total_received", NUMERIC }, { "total_sent", NUMERIC }, { "total_xact_time", NUMERIC },
 	{ "total_query_time", NUMERIC }, { "total_wait_time", NUMERIC }, { "total_client_parse_count", NUMERIC },
-	{ "total_server_parse_count", NUMERIC }, { "total_bind_count", NUMERIC }, { "total_client_login_count", NUMERIC },
+	{ "total_server_parse_count", NUMERIC }, { "total_bind_count", NUMERIC }, { "total_client_login_count", NUMERIC | OURS },
 	{ "avg_server_assignment_count", NUMERIC }, { "avg_xact_count", NUMERIC }, { "avg_query_count", NUMERIC },
 	{ "avg_recv", NUMERIC }, { "avg_sent", NUMERIC }, { "avg_xact_time", NUMERIC },
 	{ "avg_query_time", NUMERIC }, { "avg_wait_time", NUMERIC }, { "avg_client_parse_count", NUMERIC },
-	{ "avg_server_parse_count", NUMERIC }, { "avg_bind_count", NUMERIC }, { "avg_client_login_count", NUMERIC },
+	{ "avg_server_parse_count", NUMERIC }, { "avg_bind_count", NUMERIC }, { "avg_client_login_count", NUMERIC | OURS },
 };
 
 static const struct column totals_columns[] = {
@@ -20,7 +20,7 @@ static const struct column totals_columns[] = {
 	{ "server_assignment_count", NUMERIC }, { "xact_count", NUMERIC }, { "query_count", NUMERIC },
 	{ "bytes_received", NUMERIC }, { "bytes_sent", NUMERIC }, { "xact_time", NUMERIC }, { "query_time", NUMERIC },
 	{ "wait_time", NUMERIC }, { "client_parse_count", NUMERIC }, { "server_parse_count", NUMERIC },
-	{ "bind_count", NUMERIC }, { "client_login_count", NUMERIC },
+	{ "bind_count", NUMERIC }, { "client_login_count", NUMERIC | OURS },
 };
 
 /* The last four have a prefix and the others have none: so it is in PgBouncer. */
@@ -29,7 +29,7 @@ static const struct column averages_columns[] = {
 	{ "server_assignment_count", NUMERIC }, { "xact_count", NUMERIC }, { "query_count", NUMERIC },
 	{ "bytes_received", NUMERIC }, { "bytes_sent", NUMERIC }, { "xact_time", NUMERIC }, { "query_time", NUMERIC },
 	{ "wait_time", NUMERIC }, { "avg_client_parse_count", NUMERIC }, { "avg_server_parse_count", NUMERIC },
-	{ "avg_bind_count", NUMERIC }, { "avg_client_login_count", NUMERIC },
+	{ "avg_bind_count", NUMERIC }, { "avg_client_login_count", NUMERIC | OURS },
 };
 
 #define STATS(name) { put_u64, offsetof(struct stats_row, name) }
@@ -69,11 +69,13 @@ struct sum {
 	size_t counter;
 	bool time;
 	size_t weight;
+	bool ours;
 };
 
 /* clang-format off */
-#define COUNTER(name, member) { name, offsetof(struct stat_counters, member), false, 0 }
-#define TIMES(name, member, of) { name, offsetof(struct stat_counters, member), true, offsetof(struct stat_counters, of) }
+#define COUNTER(name, member) { name, offsetof(struct stat_counters, member), false, 0, false }
+#define OUR_COUNTER(name, member) { name, offsetof(struct stat_counters, member), false, 0, true }
+#define TIMES(name, member, of) { name, offsetof(struct stat_counters, member), true, offsetof(struct stat_counters, of), false }
 static const struct sum sums[] = {
 	COUNTER("server_assignment_count", server_assignments),
 	COUNTER("xact_count", transactions),
@@ -86,7 +88,7 @@ static const struct sum sums[] = {
 	COUNTER("ps_client_parse_count", client_parses),
 	COUNTER("ps_server_parse_count", server_parses),
 	COUNTER("ps_bind_count", binds),
-	COUNTER("client_login_count", logins),
+	OUR_COUNTER("client_login_count", logins),
 };
 /* clang-format on */
 #define SUMS (sizeof sums / sizeof *sums)
@@ -112,13 +114,19 @@ static uint64_t weighed(const struct snapshot *snapshot, const struct sum *sum)
 	return weights > 0 ? (uint64_t)(total / weights) : 0;
 }
 
-static size_t make_totals(const struct snapshot *snapshot, struct pair *pairs)
+/* Those of a kind come together: the totals, then the averages. */
+static size_t make_totals(const struct snapshot *snapshot, const struct show *show, struct pair *pairs)
 {
+	size_t shown = 0, n = 0;
 	char name[48];
 
+	for (size_t i = 0; i < SUMS; i++)
+		shown += !(show->without_ours && sums[i].ours);
 	for (size_t i = 0; i < SUMS; i++) {
 		uint64_t total = 0, average = 0;
 
+		if (show->without_ours && sums[i].ours)
+			continue;
 		for (size_t j = 0; j < snapshot->stats_count; j++) {
 			total += counter(&snapshot->stats[j].total, sums[i].counter);
 			average += counter(&snapshot->stats[j].average, sums[i].counter);
@@ -126,11 +134,11 @@ static size_t make_totals(const struct snapshot *snapshot, struct pair *pairs)
 		if (sums[i].time)
 			average = weighed(snapshot, &sums[i]);
 		text_format(name, sizeof name, "total_%s", sums[i].name);
-		pair_number(&pairs[i], name, total);
+		pair_number(&pairs[n], name, total);
 		text_format(name, sizeof name, "avg_%s", sums[i].name);
-		pair_number(&pairs[SUMS + i], name, average);
+		pair_number(&pairs[shown + n++], name, average);
 	}
-	return 2 * SUMS;
+	return 2 * shown;
 }
 
 _Static_assert(2 * SUMS <= PAIRS_MAX, "SHOW TOTALS has room");

@@ -194,8 +194,13 @@ void put_mode(struct writer *w, const void *row, size_t offset, const struct sho
 
 void put_hosts(struct writer *w, const void *row, size_t offset, const struct show *show)
 {
+	enum balance balance = *(const enum balance *)member(row, offset);
+
 	(void)show;
-	put_bytes(w, *(const bool *)member(row, offset) ? "disable" : "round-robin");
+	if (balance == BALANCE_NONE)
+		put_null(w);
+	else
+		put_bytes(w, balance == BALANCE_DISABLE ? "disable" : "round-robin");
 }
 
 void pair_number(struct pair *pair, const char *name, uint64_t number)
@@ -209,12 +214,24 @@ const struct field pair_fields[2] = {
 	{ put_text, offsetof(struct pair, value) },
 };
 
+size_t columns_shown(const struct show *show)
+{
+	size_t count = 0;
+
+	if (!show->without_ours)
+		return show->column_count;
+	for (size_t i = 0; i < show->column_count; i++)
+		count += column_shown(show, i);
+	return count;
+}
+
 void put_row(struct writer *w, const struct show *show, const struct field *fields, const void *row)
 {
 	size_t mark = message_begin(w, 'D');
 
-	write_u16(w, (uint16_t)show->column_count);
+	write_u16(w, (uint16_t)columns_shown(show));
 	for (size_t i = 0; i < show->column_count; i++)
-		fields[i].put(w, row, fields[i].offset, show);
+		if (column_shown(show, i))
+			fields[i].put(w, row, fields[i].offset, show);
 	message_end(w, mark);
 }

@@ -13,10 +13,18 @@
 /* The types that a driver is told; all values go as text. */
 enum type { TEXT = 25, INT4 = 23, INT8 = 20, NUMERIC = 1700 };
 
+/* Beside a type: PgBouncer 1.25 does not have this column. */
+#define OURS 0x10000u
+
 struct column {
 	const char *name;
-	enum type type;
+	unsigned kind; /* enum type, perhaps with OURS */
 };
+
+static inline enum type column_type(const struct column *column)
+{
+	return (enum type)(column->kind & ~OURS);
+}
 
 /* A row of a SHOW that has no list. */
 struct pair {
@@ -51,10 +59,19 @@ struct show {
 	const struct column *columns;
 	size_t column_count;
 	const struct source *sources[2];
-	size_t (*make)(const struct snapshot *, struct pair *);                      /* instead of sources */
+	size_t (*make)(const struct snapshot *, const struct show *, struct pair *); /* instead of sources */
 	void (*more)(struct writer *, const struct snapshot *, const struct show *); /* rows that no source has */
-	bool sockets; /* states are written cl_... and sv_... */
+	bool sockets;      /* states are written cl_... and sv_... */
+	bool without_ours; /* in an answer: those columns, and rows of that kind, are left out */
 };
+
+/* Is this column in the answer? */
+static inline bool column_shown(const struct show *show, size_t i)
+{
+	return !(show->without_ours && (show->columns[i].kind & OURS));
+}
+
+size_t columns_shown(const struct show *);
 
 /* ---- values: each appends one field of a DataRow ---- */
 

@@ -414,7 +414,7 @@ class Commands(Story):
     def a_console_that_does_not_read_is_not_answered_any_further(self):
         """Else anybody who may look could have us hold as many answers as he asks for."""
         pooler = self.pooler(called="pgbouncer", databases={f"app{number}": "dbname=app" for number in range(400)})
-        asked, deaf, other = 2000, pooler.console(), pooler.console()
+        asked, deaf, other = 3000, pooler.console(), pooler.console()
         size = sum(len(value or "") for row in other.query("SHOW DATABASES").rows for value in row)     # bytes, at the least
 
         def commands():
