@@ -8,6 +8,7 @@
 #include <stdlib.h>
 
 #include "base/check.h"
+#include "base/text.h"
 #include "serve/monitor.h"
 #include "serve/peering.h"
 #include "serve/worker.h"
@@ -102,39 +103,48 @@ static void visit_stats(struct worker *worker, struct snapshot *snapshot)
 			add_stats(snapshot, worker->views[i]);
 }
 
-/* Rates per second, and times per transaction, query and assignment. */
-static void finish_averages(struct snapshot *snapshot, time_us period)
+/* What was counted in a period becomes rates per second, and times per transaction, query and assignment. */
+static void make_average(struct stat_counters *average, time_us period)
 {
 	uint64_t seconds = period >= SECOND_US ? (uint64_t)(period / SECOND_US) : 1;
-	size_t i, j;
+	struct stat_counters delta = *average;
+	uint64_t *list = (uint64_t *)(void *)average;
 
-	for (i = 0; i < snapshot->stats_count; i++) {
-		struct stat_counters *average = &snapshot->stats[i].average, delta = *average;
-		uint64_t *list = (uint64_t *)(void *)average;
-
-		for (j = 0; j < COUNTERS; j++)
-			list[j] /= seconds;
-		average->transaction_time = delta.transactions ? delta.transaction_time / delta.transactions : 0;
-		average->query_time = delta.queries ? delta.query_time / delta.queries : 0;
-		average->wait_time = delta.server_assignments ? delta.wait_time / delta.server_assignments : 0;
-	}
+	for (size_t i = 0; i < COUNTERS; i++)
+		list[i] /= seconds;
+	average->transaction_time = delta.transactions ? delta.transaction_time / delta.transactions : 0;
+	average->query_time = delta.queries ? delta.query_time / delta.queries : 0;
+	average->wait_time = delta.server_assignments ? delta.wait_time / delta.server_assignments : 0;
 }
 
-static void log_stats(struct snapshot *snapshot)
+/* Of each database; returned: of all together, which is not their sum. */
+static struct stat_counters finish_averages(struct snapshot *snapshot, time_us period)
 {
-	struct stat_counters sum = { 0 };
-	size_t i;
+	struct stat_counters all = { 0 };
 
-	for (i = 0; i < snapshot->stats_count; i++)
-		counters_add(&sum, &snapshot->stats[i].average, 1);
+	for (size_t i = 0; i < snapshot->stats_count; i++) {
+		counters_add(&all, &snapshot->stats[i].average, 1);
+		make_average(&snapshot->stats[i].average, period);
+	}
+	make_average(&all, period);
+	return all;
+}
+
+/* PgBouncer 1.25 does not count logins yet, and there are programs that know its line by heart. */
+static void log_stats(const struct stat_counters *all, bool bouncers)
+{
+	char logins[48] = "";
+
+	if (!bouncers)
+		text_format(logins, sizeof logins, "%llu client logins/s, ", (unsigned long long)all->logins);
 	log_line(LOG_LOG,
 		"stats: %llu xacts/s, %llu queries/s, %llu client parses/s, %llu server parses/s, %llu binds/s, "
-		"%llu client logins/s, in %llu B/s, out %llu B/s, xact %llu us, query %llu us, wait %llu us",
-		(unsigned long long)sum.transactions, (unsigned long long)sum.queries,
-		(unsigned long long)sum.client_parses, (unsigned long long)sum.server_parses,
-		(unsigned long long)sum.binds, (unsigned long long)sum.logins, (unsigned long long)sum.received,
-		(unsigned long long)sum.sent, (unsigned long long)sum.transaction_time,
-		(unsigned long long)sum.query_time, (unsigned long long)sum.wait_time);
+		"%sin %llu B/s, out %llu B/s, xact %llu us, query %llu us, wait %llu us",
+		(unsigned long long)all->transactions, (unsigned long long)all->queries,
+		(unsigned long long)all->client_parses, (unsigned long long)all->server_parses,
+		(unsigned long long)all->binds, logins, (unsigned long long)all->received,
+		(unsigned long long)all->sent, (unsigned long long)all->transaction_time,
+		(unsigned long long)all->query_time, (unsigned long long)all->wait_time);
 }
 
 /* ---- the way ---- */
@@ -142,6 +152,7 @@ static void log_stats(struct snapshot *snapshot)
 void census_visit(struct worker *worker, struct letter_census *letter)
 {
 	struct snapshot *snapshot = letter->snapshot;
+	struct stat_counters all;
 
 	check(letter->next == worker->index);
 	if (letter->next == 0) {
@@ -157,7 +168,7 @@ void census_visit(struct worker *worker, struct letter_census *letter)
 		worker_post(worker, letter->next, &letter->letter);
 		return;
 	}
-	finish_averages(snapshot, worker->config->stats_period);
+	all = finish_averages(snapshot, worker->config->stats_period);
 	behind_finish(&letter->behind, snapshot);
 	behind_fini(&letter->behind);
 	letter->next = worker->house->worker_count + 1;
@@ -169,7 +180,7 @@ void census_visit(struct worker *worker, struct letter_census *letter)
 		worker_post(worker, letter->asker.worker, &letter->letter);
 		return;
 	}
-	log_stats(snapshot);
+	log_stats(&all, snapshot->pgbouncer);
 	snapshot_free(snapshot);
 	free(letter);
 }

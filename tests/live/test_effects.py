@@ -207,9 +207,22 @@ class Logs(Story):
         wait_until("averages are of that time", lambda: client.value("SELECT 1") and next(
             int(row["avg_query_count"]) for row in pooler.show("STATS") if row["database"] == "app") > 0)
         pooler.console().query("SET log_stats = 0")
+        self.assertNotIn("client logins/s", pooler.log())      # which 1.25 does not count
         told = len(figures.findall(pooler.log()))
         time.sleep(2.5)
         self.assertLessEqual(len(figures.findall(pooler.log())), told + 1, "more than the one that was under way")
+
+    def log_stats_tells_an_average_over_all_databases_and_not_a_sum_of_theirs(self):
+        one = {"workers": 1} if live.kind == "pgweir" else {}      # each has periods of its own
+        pooler = self.pooler(called="pgbouncer", settings={"log_stats": 1, "stats_period": 1, **one})
+        clients = [pooler.client(database=database) for database in ("app", "app2")]
+        for client in clients:
+            client.value("SELECT 1")
+        counted = lambda column: [int(row[column]) for row in pooler.show("STATS") if row["database"] in ("app", "app2")]
+        wait_until("both are counted", lambda: counted("total_xact_count") == [1, 1])
+        times = lambda: [int(each) for each in re.findall(r"LOG stats: .* xact (\d+) us", pooler.log())]
+        wait_until("both were told", lambda: sum(each > 0 for each in times()) and times()[-1] == 0)
+        self.assertLessEqual(max(times()), max(counted("total_xact_time")))
 
     def log_pooler_errors_decides_whether_what_clients_are_told_is_logged(self):
         pooler = self.pooler(settings={"log_pooler_errors": 0, "log_disconnections": 0})
