@@ -34,7 +34,7 @@ static const char head[] =
 	"%include more.ini\n"
 	"```\n"
 	"\n"
-	"- A value is the rest of its line without the spaces at its ends; there are no quotes and no comments behind it.\n"
+	"- A value is the rest of its line without the spaces at its ends; there are no quotes and no comments behind it (behind a `[section]` there may be one).\n"
 	"- A name with other letters than `A-Z a-z 0-9 _ . - *` stands in single quotes, in which `''` is one quote.\n"
 	"- In `[databases]` and `[users]` the value is a list of `key=value`; single quotes are needed around spaces.\n"
 	"- `%include` names a file, relative to the current directory; it may be nested ten deep.\n"

@@ -299,7 +299,7 @@ static void unbuilt(void)
 static void print_ini(void)
 {
 	static const char *const form[] = { "A line that begins with ; or # is a comment.",
-		"A value is the rest of its line without the spaces at its ends; there are no quotes and no comments behind it.",
+		"A value is the rest of its line without the spaces at its ends; there are no quotes and no comments behind it (behind a section there may be one).",
 		"A name with other letters than A-Z a-z 0-9 _ . - * stands in single quotes, in which two of them are one.",
 		"In [databases] and [users] the value is a list of key=value; single quotes are needed around spaces.",
 		"The last value of a setting holds. Several sections of one name continue one another; [pgweir] means the same as "

@@ -5,7 +5,7 @@
 /* PgBouncer's file, as its users write it:
  *
  *   ; comment           # comment          only as the first thing on a line
- *   [section]
+ *   [section]           what follows on its line is as on a line of its own: mostly a comment
  *   key = value         the rest of the line, trimmed; quotes and later ; or # are part of the value
  *   'odd key!' = value  single quotes around keys with other letters than A-Z a-z 0-9 _ . - *
  *   %include FILE
@@ -46,8 +46,10 @@ static enum ini_kind take_section(struct ini *i, struct span line)
 	i->key = text_trim(span_of(line.at + 1, (size_t)(end - line.at - 1)));
 	if (i->key.length == 0)
 		return bad(i, "the section has no name");
-	if (end + 1 != line.at + line.length)
-		return bad(i, "nothing may follow the section's ']' on its line");
+	if (end + 1 != line.at + line.length) {
+		i->rest = span_of(end + 1, (size_t)(i->rest.at + i->rest.length - end - 1));
+		i->behind = true;
+	}
 	return INI_SECTION;
 }
 
@@ -125,7 +127,8 @@ enum ini_kind ini_next(struct ini *i)
 		size_t length = end ? (size_t)(end - i->rest.at) : i->rest.length;
 		struct span line = text_trim(span_of(i->rest.at, length));
 
-		i->line++;
+		i->line += !i->behind;
+		i->behind = false;
 		i->rest = span_skip(i->rest, end ? length + 1 : length);
 		i->key = i->value = span_of("", 0);
 		if (line.length == 0 || line.at[0] == ';' || line.at[0] == '#')

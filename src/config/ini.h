@@ -17,6 +17,7 @@ enum ini_kind {
 struct ini {
 	struct span rest;
 	unsigned line; /* of what ini_next returned last, from 1 */
+	bool behind;   /* a section: the rest begins on its line */
 	struct buf quoted;
 	struct span key, value; /* borrowed until the next call */
 	const char *problem;

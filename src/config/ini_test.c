@@ -47,6 +47,34 @@ static void lines_are_what_pgbouncers_users_write(void **state)
 	ini_fini(&i);
 }
 
+static void what_follows_a_section_is_as_on_a_line_of_its_own(void **state)
+{
+	struct ini i;
+
+	(void)state;
+	assert_int_equal(first(&i, "[a] ; comment\n[b]# another\r\n[c]\td = 1\n[e] f\n"), INI_SECTION);
+	assert_true(span_is(i.key, "a"));
+	assert_int_equal(ini_next(&i), INI_SECTION);
+	assert_true(span_is(i.key, "b"));
+	assert_int_equal(i.line, 2);
+	assert_int_equal(ini_next(&i), INI_SECTION);
+	assert_true(span_is(i.key, "c"));
+	assert_int_equal(i.line, 3);
+	assert_int_equal(ini_next(&i), INI_PAIR);
+	assert_true(span_is(i.key, "d"));
+	assert_true(span_is(i.value, "1"));
+	assert_int_equal(i.line, 3);
+	assert_int_equal(ini_next(&i), INI_SECTION);
+	assert_int_equal(ini_next(&i), INI_BAD);
+	assert_string_equal(i.problem, "expected '=' after the key");
+	assert_int_equal(i.line, 4);
+	ini_fini(&i);
+	assert_int_equal(first(&i, "[a];"), INI_SECTION);
+	assert_int_equal(ini_next(&i), INI_END);
+	assert_int_equal(i.line, 1);
+	ini_fini(&i);
+}
+
 static void broken_lines_say_what_is_wrong(void **state)
 {
 	static const struct {
@@ -54,7 +82,6 @@ static void broken_lines_say_what_is_wrong(void **state)
 	} cases[] = {
 		{ "[pgbouncer", "the section's ']' is missing" },
 		{ "[]", "the section has no name" },
-		{ "[a] b", "nothing may follow the section's ']' on its line" },
 		{ "%inc x", "the only directive is %include FILE" },
 		{ "%includex", "the only directive is %include FILE" },
 		{ "%include", "%include needs a file name" },
@@ -148,6 +175,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(lines_are_what_pgbouncers_users_write),
+		cmocka_unit_test(what_follows_a_section_is_as_on_a_line_of_its_own),
 		cmocka_unit_test(broken_lines_say_what_is_wrong),
 		cmocka_unit_test(lists_of_pairs_are_taken_apart),
 		cmocka_unit_test(broken_pairs_say_what_is_wrong),
