@@ -12,7 +12,7 @@
  *   FULL       PostgreSQL has no slot (53300), for anybody or for this role or database. Clients never hear of it: they wait, our
  *              target shrinks to what lives, and one dial at a time asks again after 100 ms, 200 ms ... 5 s. Each success raises
  *              the target by one and asks on at once; the state ends when nobody waits for more: after a success, or when the
- *              pause is over. A neighbour that rests and counts against the same limit makes room; for a pool that has no
+ *              pause is over, and the next refusal is a first one. A neighbour that rests and counts against the same limit makes room; for a pool that has no
  *              server at all also one that comes free, in turns as between hungry pools. One in each pause, since it may be no
  *              help.
  *   TEMPORARY  it starts up or shuts down, or no host is what is wanted: pauses as before, but of a second at most; clients wait.
@@ -173,19 +173,24 @@ void dial_next(struct core *core, struct pool *pool)
 	tick_hurry(core, tick_pool_due(core, pool));
 }
 
-/* Others of its servers may serve all who waited, and nobody asks PostgreSQL again. */
+/* Others of its servers may serve all who waited, and nobody asks PostgreSQL again. A neighbour that made room ends the pause, but whether
+ * that was any help nobody has tried: it is remembered for as long as the pause would have been. */
 time_us dial_full_due(const struct core *core, const struct pool *pool)
 {
+	time_us due = pool->retry_at > pool->room_at ? pool->retry_at : pool->room_at;
+
 	if (!pool->full_since || pool->waiting || pool_live(pool) < pool_least(pool))
 		return 0;
-	return pool->retry_at > core->now ? pool->retry_at : core->now;
+	return due > core->now ? due : core->now;
 }
 
 void dial_full_over(struct core *core, struct pool *pool)
 {
-	if (pool->full_since)
-		core->full_pools--;
+	if (!pool->full_since)
+		return;
+	core->full_pools--;
 	pool->full_since = pool->full_target = 0;
+	pool->room_at = pool->pause = 0;
 }
 
 bool dial_refuses(const struct core *core, const struct pool *pool)
