@@ -170,6 +170,19 @@ static struct link *preferred(const struct core *core, const struct link *list)
 	return core->rules.round_robin ? list->prev : list->next;
 }
 
+/* It is told of a dial that has failed before it came. Without login_retry nobody is: what pauses then is for those who have waited
+ * where others held a server, and it is not theirs who come when none lives. */
+static bool is_refused(struct core *core, struct pool *pool)
+{
+	if (pool_paused(core, pool) || !dial_refuses(core, pool))
+		return false;
+	if (core->rules.login_retry)
+		return true;
+	pool->retry_at = 0;
+	tick_hurry(core, core->now);
+	return false;
+}
+
 void lend_wants(struct core *core, const struct event *event)
 {
 	struct client *c = client_find(core, event->client);
@@ -191,7 +204,7 @@ void lend_wants(struct core *core, const struct event *event)
 		client_rest(core, c);
 		return;
 	}
-	if (!pool_paused(core, pool) && dial_refuses(core, pool)) {
+	if (is_refused(core, pool)) {
 		c->pool = pool;
 		dial_refuse(core, c, true);
 		return;
