@@ -255,16 +255,32 @@ static bool is_successor(struct desk *desk)
 	return desk->left;
 }
 
+/* To be brought along by a letter that asks for something. NULL: memory is refused. */
+static struct letter_reply *reply_new(const struct guest *guest)
+{
+	struct letter_reply *reply = calloc(1, sizeof *reply);
+
+	if (!reply)
+		return NULL;
+	reply->letter.kind = LETTER_REPLY;
+	reply->asker = guest_ref(guest);
+	reply->ok = true;
+	return reply;
+}
+
 static void ask_keeper(struct guest *guest, enum command_kind kind)
 {
 	struct console_command *command = &guest->desk->command;
 	struct letter_command *letter = calloc(1, sizeof *letter);
+	struct letter_reply *reply = reply_new(guest);
 
-	if (!letter || (kind == COMMAND_TAKEN_OVER && !is_successor(guest->desk))) {
+	if (!letter || !reply || (kind == COMMAND_TAKEN_OVER && !is_successor(guest->desk))) {
 		free(letter);
+		free(reply);
 		desk_complain(guest, SQLSTATE_OUT_OF_MEMORY, "out of memory", NULL);
 		return;
 	}
+	letter->reply = reply;
 	letter->letter.kind = LETTER_COMMAND;
 	letter->command = kind;
 	letter->asker = guest_ref(guest);
@@ -315,6 +331,7 @@ void desk_reply(struct guest *guest, const struct letter_reply *reply)
 
 static void kill_client(struct guest *guest)
 {
+	struct letter_reply *reply;
 	struct letter_kill *letter;
 	int64_t number;
 
@@ -324,10 +341,14 @@ static void kill_client(struct guest *guest)
 		return;
 	}
 	letter = calloc(1, sizeof *letter);
-	if (!letter) {
+	reply = reply_new(guest);
+	if (!letter || !reply) {
+		free(letter);
+		free(reply);
 		desk_complain(guest, SQLSTATE_OUT_OF_MEMORY, "out of memory", NULL);
 		return;
 	}
+	letter->reply = reply;
 	letter->letter.kind = LETTER_KILL;
 	letter->number = (uint32_t)number;
 	letter->asker = guest_ref(guest);

@@ -44,8 +44,9 @@ struct keeper {
 	struct takeover takeover; /* -R: the process whose place we take */
 	enum leaving leaving;
 	bool successor_lost;
-	struct client_ref asker; /* the successor's console */
-	uint32_t successor;      /* its process id */
+	struct client_ref asker;   /* the successor's console */
+	struct letter_reply *shut; /* SHUTS: its answer */
+	uint32_t successor;        /* its process id */
 };
 
 /* ---- ends ---- */
@@ -134,17 +135,6 @@ static void take_signal(struct keeper *keeper, int number)
 
 /* ---- a successor takes our place ---- */
 
-static struct letter_reply *reply_to(struct client_ref asker)
-{
-	struct letter_reply *reply = calloc(1, sizeof *reply);
-
-	check(reply);
-	reply->letter.kind = LETTER_REPLY;
-	reply->asker = asker;
-	reply->ok = true;
-	return reply;
-}
-
 /* False: `problem`. Else the answer comes when all doors are shut. */
 static bool begin_leaving(struct keeper *keeper, const struct letter_command *command, char *problem, size_t size)
 {
@@ -166,9 +156,16 @@ static bool is_successor(const struct keeper *keeper, struct client_ref asker)
 	return keeper->asker.worker == asker.worker && handle_equal(keeper->asker.client, asker.client);
 }
 
+static void forget_answer(struct keeper *keeper)
+{
+	free(keeper->shut);
+	keeper->shut = NULL;
+}
+
 /* Nobody else serves, or ever will. */
 static void stay(struct keeper *keeper)
 {
+	forget_answer(keeper);
 	keeper->leaving = STAYS;
 	log_line(LOG_WARNING,
 		"process %u is gone before it served: it does not take over, and this one accepts connections again",
@@ -181,7 +178,7 @@ static void stay(struct keeper *keeper)
 static void leave(struct keeper *keeper)
 {
 	struct house *house = keeper->house;
-	struct letter_reply *reply;
+	struct letter_reply *reply = keeper->shut;
 
 	if (atomic_load(&house->stopping))
 		return;
@@ -191,7 +188,7 @@ static void leave(struct keeper *keeper)
 			stay(keeper);
 			return;
 		}
-		reply = reply_to(keeper->asker);
+		keeper->shut = NULL;
 		if (house->back_door)
 			text_copy(reply->problem, sizeof reply->problem, listener_address(house->back_door)->path);
 		mailbox_post(house->workers[keeper->asker.worker]->mailbox, &reply->letter);
@@ -230,12 +227,13 @@ static void successor_left(struct keeper *keeper, struct client_ref asker)
 
 static void take_command(struct keeper *keeper, const struct letter_command *command)
 {
-	struct letter_reply *reply;
+	struct letter_reply *reply = command->reply;
 
 	/* It came too late: its console is gone, and nobody reads the workers' mail any more. */
-	if (atomic_load(&keeper->house->stopping))
+	if (atomic_load(&keeper->house->stopping)) {
+		free(reply);
 		return;
-	reply = reply_to(command->asker);
+	}
 	switch (command->command) {
 	case COMMAND_RELOAD:
 		reply->ok = reload(keeper->setup, keeper->house, reply->problem, sizeof reply->problem);
@@ -253,13 +251,12 @@ static void take_command(struct keeper *keeper, const struct letter_command *com
 		}
 		reply->ok = begin_leaving(keeper, command, reply->problem, sizeof reply->problem);
 		if (reply->ok) {
-			free(reply);
+			keeper->shut = reply;
 			return;
 		}
 		break;
 	case COMMAND_SUCCESSOR_LEFT:
 		successor_left(keeper, command->asker);
-		free(reply);
 		return;
 	}
 	mailbox_post(keeper->house->workers[command->asker.worker]->mailbox, &reply->letter);
@@ -389,6 +386,7 @@ static int run(struct keeper *keeper, uint32_t workers)
 	vouch_stop();
 	house_sweep(house);
 	read_mail(keeper);
+	forget_answer(keeper);
 	return status;
 }
 

@@ -111,10 +111,7 @@ static void take_kill(struct worker *worker, struct letter_kill *letter)
 		worker_post(worker, worker->index + 1, &letter->letter);
 		return;
 	}
-	reply = calloc(1, sizeof *reply);
-	check(reply);
-	reply->letter.kind = LETTER_REPLY;
-	reply->asker = letter->asker;
+	reply = letter->reply;
 	reply->ok = guest != NULL;
 	text_copy(reply->problem, sizeof reply->problem, "client not found");
 	worker_post(worker, letter->asker.worker, &reply->letter);
@@ -306,12 +303,15 @@ void letters_sweep(struct worker *worker)
 			secret_wipe(letter, sizeof(struct letter_forward));
 			free(letter);
 			break;
+		case LETTER_KILL:
+			free(((struct letter_kill *)(void *)letter)->reply);
+			free(letter);
+			break;
 		case LETTER_HEARD:
 		case LETTER_EFFECT:
 		case LETTER_CONFIG:
 		case LETTER_COMMAND:
 		case LETTER_REPLY:
-		case LETTER_KILL:
 		case LETTER_LISTENERS:
 		case LETTER_CANCELLED:
 		case LETTER_LEAVE:

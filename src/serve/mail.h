@@ -80,15 +80,7 @@ enum command_kind {
 	COMMAND_SUCCESSOR_LEFT /* nobody waits for an answer: a console that said TAKEN_OVER has ended */
 };
 
-struct letter_command {
-	struct letter letter;
-	enum command_kind command;
-	struct client_ref asker;
-	enum shutdown_mode mode;
-	uint32_t successor; /* TAKEN_OVER: its process id */
-	char key[64], value[256];
-};
-
+/* Who asks brings it along, and its letter owns it: whoever is asked could tell nobody that memory is refused. */
 struct letter_reply {
 	struct letter letter;
 	struct client_ref asker;
@@ -96,10 +88,21 @@ struct letter_reply {
 	char problem[512]; /* TAKEN_OVER that is ok: the back door */
 };
 
+struct letter_command {
+	struct letter letter;
+	enum command_kind command;
+	struct client_ref asker;
+	struct letter_reply *reply; /* SUCCESSOR_LEFT: NULL */
+	enum shutdown_mode mode;
+	uint32_t successor; /* TAKEN_OVER: its process id */
+	char key[64], value[256];
+};
+
 struct letter_kill {
 	struct letter letter;
 	uint32_t number; /* as SHOW CLIENTS prints it */
 	struct client_ref asker;
+	struct letter_reply *reply;
 };
 
 struct letter_listeners {

@@ -98,11 +98,7 @@ static void keeper_reads(void *who, uint64_t what)
 			free(letter);
 			continue;
 		}
-		reply = calloc(1, sizeof *reply);
-		check(reply);
-		reply->letter.kind = LETTER_REPLY;
-		reply->asker = command->asker;
-		reply->ok = true;
+		reply = command->reply;
 		if (command->command == COMMAND_RELOAD) {
 			if (chance(200)) {
 				reply->ok = false;
@@ -377,8 +373,11 @@ void house_end(void)
 			survey_letter_free(letter);
 		else if (letter->kind == LETTER_REAP)
 			reaper_letter_free((struct letter_reap *)(void *)letter);
-		else
+		else {
+			if (letter->kind == LETTER_COMMAND)
+				free(((struct letter_command *)(void *)letter)->reply);
 			free(letter);
+		}
 	}
 	house_free(house);
 	house = NULL;
