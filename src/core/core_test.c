@@ -457,12 +457,43 @@ static void a_new_seed_keeps_every_promise(void **state)
 		world_runs(new_seed + i);
 }
 
+/* Who performs an effect does so later, when the pool may have failed again for another reason. */
+static void a_refusal_says_what_was_so_when_it_was_decided(void **state)
+{
+	struct core *core = core_new(&(struct core_setup){ .workers = 1, .servers_max = 9 });
+	struct effects effects = { 0 };
+	struct client_ref client = { 0, { 1, 1 } };
+	struct event want = { .kind = EVENT_CLIENT_WANTS, .client = client };
+	struct event fail = {
+		.kind = EVENT_SERVER_FAILED, .failure = FAILURE_REFUSED, .sqlstate = "3D000", .text = "no"
+	};
+	database_id app = core_database(core, span_text("app"), &(struct database_rules){ 0 });
+
+	(void)state;
+	want.pool = core_pool(core, app, span_text("web"),
+		&(struct core_pool_rules){ .lifetime = SECOND_US, .instance = NO_INSTANCE });
+	core_step(core, &(struct event){ .kind = EVENT_CLIENT_ENTERS, .client = client }, &effects);
+	core_step(core, &(struct event){ .kind = EVENT_CLIENT_NAMED, .client = client, .pool = want.pool }, &effects);
+	for (unsigned i = 0; i < 2; i++) {
+		core_step(core, &want, &effects);
+		fail.server = effects.list[effects.count - 1].server;
+		core_step(core, &fail, &effects);
+		fail.sqlstate = "28P01";
+	}
+	assert_int_equal(effects.count, 6);
+	assert_string_equal(effects.list[3].sqlstate, "3D000");
+	assert_string_equal(effects.list[5].sqlstate, "28P01");
+	core_free(core);
+	effects_fini(&effects);
+}
+
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(any_order_of_events_keeps_every_promise),
 		cmocka_unit_test(what_was_found_stays_mended),
 		cmocka_unit_test(a_new_seed_keeps_every_promise),
+		cmocka_unit_test(a_refusal_says_what_was_so_when_it_was_decided),
 	};
 	int64_t seed;
 

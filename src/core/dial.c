@@ -207,7 +207,7 @@ void dial_refuse(struct core *core, struct client *c, bool known)
 	effect->refusal = REFUSAL_FAILED;
 	effect->known = known;
 	effect->pool = pool->id;
-	effect->sqlstate = pool->sqlstate;
+	text_copy(effect->sqlstate, sizeof(effect->sqlstate), pool->sqlstate);
 	text_copy(effect->text, sizeof(effect->text), pool->failure_text);
 	if (c->want != WANT_NOTHING)
 		waiters_remove(core, c);

@@ -73,9 +73,8 @@ struct effect {
 	enum refusal refusal;
 	enum close_reason reason;
 	time_us waited;
-	const char *sqlstate,
-		*problem; /* static, or owned by the core until the pool's next failure: copy when mailed */
-	char text[160];   /* REFUSAL_FAILED */
+	const char *problem;         /* static */
+	char sqlstate[6], text[160]; /* REFUSAL_FAILED */
 };
 
 /* Grows as needed; the caller owns and reuses it. */

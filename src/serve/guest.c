@@ -241,9 +241,8 @@ void guest_refused(struct guest *guest, const struct effect *effect)
 			guest_complain(guest, SQLSTATE_PROTOCOL_VIOLATION, text, NULL, NULL);
 			return;
 		}
-		guest_complain(guest,
-			effect->sqlstate && effect->sqlstate[0] ? effect->sqlstate : SQLSTATE_CANNOT_CONNECT,
-			effect->text, "The pooler could not log in to PostgreSQL for this database and user.",
+		guest_complain(guest, effect->sqlstate[0] ? effect->sqlstate : SQLSTATE_CANNOT_CONNECT, effect->text,
+			"The pooler could not log in to PostgreSQL for this database and user.",
 			"It tries again after server_login_retry.");
 		return;
 	case REFUSAL_KILLED:
