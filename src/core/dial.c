@@ -276,7 +276,10 @@ void dial_failed(struct core *core, const struct event *event)
 	check(s->state == SERVER_DIALING || s->state == SERVER_CLOSING);
 	pool = s->pool;
 	wanted_end = s->close_told;
-	server_gone(core, &s);
+	if (!event->stays)
+		server_gone(core, &s);
+	else if (s->state == SERVER_DIALING)
+		server_enter(core, s, SERVER_CLOSING);
 	if (!wanted_end) {
 		pool->failures++;
 		pool->failed = true;

@@ -44,7 +44,8 @@ enum event_kind {
 	                         * In answer to MOVE: it can not be moved now, and stays with its worker */
 	EVENT_SERVER_CLEANING, /* server: its lease is over, but it must still finish, roll back or reset; READY or LOST follows */
 	EVENT_SERVER_ARRIVED, /* server: came by mail to `worker` (answers MOVE) -> LEND, or it is idle there */
-	EVENT_SERVER_FAILED, /* server: the dial or its login failed; `failure`, `sqlstate`, `text`. Its slot is free */
+	EVENT_SERVER_FAILED, /* server: the dial or its login failed; `failure`, `sqlstate`, `text`. Its slot is free; or it `stays`: PostgreSQL may have a
+	                      * backend for it still, and it counts until LOST */
 	EVENT_SERVER_CLOSING, /* server: we said Terminate; it counts until LOST */
 	EVENT_SERVER_UNFIT, /* server: it is not what its pool wants any more -> CLOSE now if nobody holds it, else when it is given back */
 	EVENT_SERVER_LOST, /* server: its end is known (`proven`), or only its link is cut: then it stays counted for orphan_timeout */
@@ -100,6 +101,7 @@ struct event {
 	uint32_t weight; /* WANTS: of this origin among others, 1 to WEIGHT_MOST; 0 is taken for 1 */
 	uint32_t worker, suspension;
 	bool named, proven;
+	bool stays; /* FAILED */
 	enum server_failure failure;
 	enum full_of full;
 	enum shutdown_mode mode;

@@ -283,7 +283,9 @@ static inline void fail_dial(struct world *w, struct world_server *s)
 		.sqlstate = states[failure],
 		.text = "no" };
 
-	s->state = S_NONE;
+	/* Not in every world: what was found in others stays as it was. */
+	event.stays = w->seed % 4 == 1 && w->steps % 2 == 0;
+	s->state = event.stays ? S_CLOSING : S_NONE;
 	feed(w, s->worker, event);
 }
 

@@ -5,7 +5,7 @@
  *       +------------+-----------+---------+         v                     |
  *                  dial failed                     LENT --> CLEANING ------+
  *                                                    |          |
- *                                                    +----------+--> CLOSING --> end of file
+ *                    (LOGIN took too long) ----------+----------+--> CLOSING --> end of file
  *
  *  LENT:     guest is set. While `checking` or `learning` only our own queries run.
  *  CLEANING: no guest; what is still owed is read and dropped, then ROLLBACK, then the reset query if the mode wants one.
@@ -175,15 +175,11 @@ void channel_room(struct channel *channel)
 }
 void channel_rings(struct channel *channel)
 {
-	char text[160], where[ADDRESS_TEXT];
-
 	switch ((enum channel_state)channel->state) {
 	case CHANNEL_RESOLVING:
 	case CHANNEL_CONNECTING:
 	case CHANNEL_LOGIN:
-		text_format(text, sizeof text, "connection to server at %s failed: timeout (server_connect_timeout)",
-			address_text(&channel->address, where));
-		channel_host_failed(channel, FAILURE_REFUSED, SQLSTATE_CANNOT_CONNECT, text);
+		channel_host_late(channel);
 		break;
 	case CHANNEL_LENT:
 		if (channel->checking)

@@ -26,6 +26,9 @@ void channel_dial_failed(struct channel *, enum server_failure, const char *sqls
 /* It failed at this address; others are tried, if that can help. The problem's text may be the login's own. */
 void channel_host_failed(struct channel *, enum server_failure, const char *sqlstate, const char *text);
 
+/* Likewise, because it took too long. Where no other can be tried, the channel counts on until its end is seen. */
+void channel_host_late(struct channel *);
+
 /* Begin a login at PostgreSQL, on this stream, with the user's secret: `password`, if it is not NULL, else what auth_file knows, else
  * what auth_query found for this pool (NO_POOL: for none). The setup needs no secret, key, random or binding of its own. What to send
  * is in worker->out. NULL: no memory. The caller owns the result. */

@@ -35,6 +35,25 @@ static void log_failed(const struct channel *channel, enum log_level level, cons
 			log_age(config, channel->worker->now - channel->connected, age));
 }
 
+/* A backend that waits for something before its login is done does not hear that we are gone (InitPostgres waits for whoever makes a copy of its
+ * database, or moves it), and takes a place until then. Were it forgotten, each further try would leave one more there, until PostgreSQL is full.
+ * Where there is another host to turn to, that is not made to wait for the end of this one. */
+static bool may_stay(const struct channel *channel, const struct database_settings *database)
+{
+	return channel->state == CHANNEL_LOGIN && channel->stream && !channel->replication && database &&
+		database->host_count == 1 && channel->worker->config->server_orphan_timeout > 0;
+}
+
+static void await_end(struct channel *channel)
+{
+	struct worker *worker = channel->worker;
+
+	channel->state = CHANNEL_CLOSING;
+	stream_resume(channel->stream);
+	stream_shut(channel->stream);
+	timer_set(&worker->timers, &channel->timer, worker->now + worker->config->server_orphan_timeout);
+}
+
 /* The end of a dial, told to the core. */
 static void give_up(struct channel *channel, struct event *event)
 {
@@ -52,7 +71,10 @@ static void give_up(struct channel *channel, struct event *event)
 		pool_is_known(channel->worker, channel->pool))
 		event->failure = FAILURE_TEMPORARY;
 	log_failed(channel, event->failure == FAILURE_REFUSED ? LOG_WARNING : LOG_LOG, event);
-	channel_forget(channel);
+	if (event->stays)
+		await_end(channel);
+	else
+		channel_forget(channel);
 	worker_step(channel->worker, event);
 }
 
@@ -84,7 +106,9 @@ static void leave_host(struct channel *channel)
 
 static void dial_host(struct channel *channel);
 
-void channel_host_failed(struct channel *channel, enum server_failure failure, const char *sqlstate, const char *text)
+/* `late`: it took too long. */
+static void host_failed(
+	struct channel *channel, enum server_failure failure, const char *sqlstate, const char *text, bool late)
 {
 	static const enum full_of limits[] = {
 		[LIMIT_OF_SERVER] = FULL_SERVER, [LIMIT_OF_ROLE] = FULL_ROLE, [LIMIT_OF_DATABASE] = FULL_DATABASE
@@ -100,17 +124,35 @@ void channel_host_failed(struct channel *channel, enum server_failure failure, c
 	quiet = channel->state == CHANNEL_GREETING || (failure == FAILURE_FULL && !channel->stream);
 	if (on && database->host_count > 1)
 		channel_log(channel, quiet ? LOG_DEBUG : LOG_LOG, "%s; on to the next", text);
-	leave_host(channel);
 	if (on && channel->address_count > 0) {
+		leave_host(channel);
 		channel_dial_next(channel);
 	} else if (on && tries_next(channel, database)) {
+		leave_host(channel);
 		free(channel->addresses);
 		channel->addresses = NULL;
 		dial_host(channel);
 	} else {
 		tries_amount(channel, &failed);
+		failed.stays = late && may_stay(channel, database);
+		if (!failed.stays)
+			leave_host(channel);
 		give_up(channel, &failed);
 	}
+}
+
+void channel_host_failed(struct channel *channel, enum server_failure failure, const char *sqlstate, const char *text)
+{
+	host_failed(channel, failure, sqlstate, text, false);
+}
+
+void channel_host_late(struct channel *channel)
+{
+	char text[160], where[ADDRESS_TEXT];
+
+	text_format(text, sizeof text, "connection to server at %s failed: timeout (server_connect_timeout)",
+		address_text(&channel->address, where));
+	host_failed(channel, FAILURE_REFUSED, SQLSTATE_CANNOT_CONNECT, text, true);
 }
 
 /* As in libpq, each address has its own time; and so has each name. */

@@ -229,6 +229,23 @@ class Servers(Story):
             client.expect_closed()
         self.assertEqual("1", pooler.client(timeout=30).value("SELECT 1", timeout=30))
 
+    @on("pgweir")
+    def a_login_that_hangs_counts_until_postgresql_has_let_it_go(self):
+        # As behind CREATE DATABASE ... TEMPLATE or ALTER DATABASE ... SET TABLESPACE: who logs in waits there, and does not hear that nobody waits for it.
+        pg = self.postgres()
+        pooler = self.pooler(pg=pg, settings={"default_pool_size": 2, "server_connect_timeout": 1, "server_login_retry": 1, "server_orphan_timeout": 3600,
+                                              "monitor_interval": 0})
+        first, second = pooler.client(), pooler.client()
+        first.begin()
+        with pg.admin("postgres") as admin:
+            admin.query("BEGIN; LOCK TABLE pg_catalog.pg_database IN ACCESS EXCLUSIVE MODE")
+            second.send(query("SELECT 2"))
+            wait_until("its login is given up, and counts", lambda: pooler.pool()["sv_closing"] == 1)
+            self.assertEqual(1, pooler.pool()["cl_waiting"])
+            self.assertEqual(["active", "closing"], sorted(row["state"] for row in pooler.show("SERVERS")))
+            admin.query("ROLLBACK")
+        self.assertEqual("2", second.reply().value)
+
 
 class Surroundings(Story):
     kinds = ("pgweir", "pgbouncer")

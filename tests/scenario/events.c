@@ -196,6 +196,13 @@ void tell_server(struct story *t)
 			.failure = FAILURE_TEMPORARY,
 			.sqlstate = "57P03",
 			.text = "the database system is starting up" };
+	} else if (take(t, "late")) {
+		event = (struct event){ .kind = EVENT_SERVER_FAILED,
+			.server = event.server,
+			.failure = FAILURE_TEMPORARY,
+			.stays = true,
+			.sqlstate = "08001",
+			.text = "timeout" };
 	} else if (take(t, "refused")) {
 		event.kind = EVENT_SERVER_FAILED;
 		event.failure = FAILURE_REFUSED;
