@@ -118,6 +118,7 @@ static void go_to_instance(struct core *core, struct pool *pool, instance_id id)
 	if (from) {
 		count_all(from, pool, false);
 		link_remove(&pool->scope_links[SCOPE_INSTANCE]);
+		limits_fit(from);
 	}
 	count_all(to, pool, true);
 	pool->scopes[SCOPE_INSTANCE] = to;
