@@ -216,8 +216,13 @@ static void rules_end(struct core *core)
 		lines_admit(core);
 	limits_shrink(core);
 	for (uint32_t i = 0; i < core->pools_count; i++) {
-		if (dial_wanted(core->pools[i]))
-			limits_hunger(core, core->pools[i]);
+		struct pool *pool = core->pools[i];
+
+		/* Where it is fair now, what is in the mail for one origin does not cover another. */
+		if (pool->waiting && pool->count[SERVER_IDLE])
+			lend_rescue(core, pool);
+		if (dial_wanted(pool))
+			limits_hunger(core, pool);
 	}
 	limits_turns(core);
 	porches_open(core);
