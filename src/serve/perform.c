@@ -102,7 +102,7 @@ static void perform_close(struct worker *worker, const struct effect *effect)
 	else
 		channel_close(channel, close_text(effect->reason));
 	if (effect->reason == CLOSE_RECONNECT)
-		pool_forget(worker, worker->views[channel->pool]);
+		pool_forget(worker, channel->pool);
 }
 
 void worker_perform_one(struct worker *worker, const struct effect *effect)

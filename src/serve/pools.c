@@ -265,32 +265,28 @@ static bool leads_elsewhere(const struct database_settings *a, const struct data
 static void reconnect_changed(struct worker *worker, const struct config *before)
 {
 	struct house *house = worker->house;
-	struct pool_picture *picture = malloc(sizeof *picture);
 	struct event event = { .now = worker->now };
-	bool known = picture != NULL;
-	pool_id id;
+	struct pool_picture picture;
 
-	for (id = 0; known; id++) {
-		struct pool_view *view;
+	for (pool_id id = 0;; id++) {
 		struct span name;
+		bool known;
 
 		lock_take(house->lock);
-		known = core_pool_picture(house->core, id, picture);
+		known = core_pool_picture(house->core, id, &picture);
 		lock_drop(house->lock);
-		view = known ? pool_view(worker, id) : NULL;
-		if (!view)
-			continue;
-		name = span_text(view->database_name);
+		if (!known)
+			break;
+		name = picture.database_name;
 		if (!leads_elsewhere(config_database(before, name), config_database(worker->config, name)))
 			continue;
-		pool_forget(worker, view);
-		catalogs_forget(house->catalogs, view->database_id);
-		event.database = view->database_id;
+		pool_forget(worker, id);
+		catalogs_forget(house->catalogs, picture.database);
+		event.database = picture.database;
 		/* Where the entry has left, nobody can be served any more, and so nobody is left. */
 		event.kind = config_database(worker->config, name) ? EVENT_RECONNECT : EVENT_EXPEL;
 		worker_step(worker, &event);
 	}
-	free(picture);
 }
 
 /* What was dialed by the one configuration is not encrypted as the other wants it. */
@@ -464,15 +460,15 @@ void pool_learn(struct worker *worker, struct pool_view *view, struct params *wa
 	params_drop(plain);
 }
 
-void pool_forget(struct worker *worker, struct pool_view *view)
+void pool_forget(struct worker *worker, pool_id id)
 {
 	struct house *house = worker->house;
 	struct welcomes gone = { 0 };
 
 	lock_take(house->lock);
-	if (view->id < house->welcome_capacity) {
-		gone = house->welcomes[view->id];
-		house->welcomes[view->id] = (struct welcomes){ 0 };
+	if (id < house->welcome_capacity) {
+		gone = house->welcomes[id];
+		house->welcomes[id] = (struct welcomes){ 0 };
 	}
 	lock_drop(house->lock);
 	welcomes_clear(&gone);
@@ -489,7 +485,7 @@ void pool_unused(struct worker *worker, pool_id id)
 	view->times = (struct pool_times){ 0 };
 	view->unused = true;
 	if (worker->index == 0)
-		pool_forget(worker, view);
+		pool_forget(worker, id);
 }
 
 bool pool_is_known(struct worker *worker, pool_id id)

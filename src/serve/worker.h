@@ -478,7 +478,7 @@ void pool_views_configure(struct worker *, const struct config *before); /* rule
 /* What a server of this pool reports to a client that asks for these parameters, learnt by any worker. Counted; NULL: not known. */
 struct params *pool_welcome(struct worker *, struct pool_view *, struct params *wanted);
 void pool_learn(struct worker *, struct pool_view *, struct params *wanted, struct params *reported);
-void pool_forget(struct worker *, struct pool_view *);
+void pool_forget(struct worker *, pool_id);
 void pool_unused(
 	struct worker *, pool_id); /* nobody has used it for long (pool_idle_timeout): forget what was counted */
 bool pool_is_known(struct worker *, pool_id); /* some login to it has succeeded before */
