@@ -375,6 +375,12 @@ void channel_connected(struct channel *channel)
 			"the database is not in the configuration any more");
 		return;
 	}
+	/* A RELOAD closes what leads elsewhere since, but it may have looked a moment before this dial began, in a worker that had not heard of it. */
+	if (!tries_hold(channel, database)) {
+		channel_host_failed(
+			channel, FAILURE_TEMPORARY, SQLSTATE_ADMIN_SHUTDOWN, "the configuration has other hosts now");
+		return;
+	}
 	setup.database = span_text(database->dbname ? database->dbname : view->database_name);
 	if (place_of(database, view->database_name, &place) && strcmp(place.host, channel->host) == 0)
 		channel->place = place_key(&place);

@@ -102,6 +102,15 @@ const struct host *tries_host(const struct channel *channel, const struct databa
 	return &database->hosts[tries->order[tries->at]];
 }
 
+bool tries_hold(const struct channel *channel, const struct database_settings *database)
+{
+	const struct host *host = tries_host(channel, database);
+
+	if (channel->tries->generation == channel->worker->generation)
+		return true;
+	return host && host->port == channel->address.port && strcmp(host->name, channel->host) == 0;
+}
+
 bool host_visit(struct channel *channel, const struct database_settings *database, const struct host *host)
 {
 	struct house *house = channel->worker->house;

@@ -12,6 +12,9 @@ bool tries_begin(struct channel *, const struct database_settings *);
 /* Where it is tried now; NULL: the configuration has other hosts by now. */
 const struct host *tries_host(const struct channel *, const struct database_settings *);
 
+/* Where it is connected to is still what the configuration says. */
+bool tries_hold(const struct channel *, const struct database_settings *);
+
 /* A place at the PostgreSQL server that is tried now, where the database has several: true, and it is this channel's until host_leave. False:
  * there is no room (server_budget). A database with one host has its places from the core. */
 bool host_visit(struct channel *, const struct database_settings *, const struct host *);

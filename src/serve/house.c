@@ -150,11 +150,10 @@ struct tls_pair house_tls(struct house *house)
 	return tls;
 }
 
+/* The first one last: what it does about a new configuration holds for all, and so each of them has the word of it when that is done. */
 static void tell_workers(struct house *house, enum letter_kind kind)
 {
-	uint32_t i;
-
-	for (i = 0; i < house->worker_count; i++) {
+	for (uint32_t i = house->worker_count; i-- > 0;) {
 		struct letter *letter = calloc(1, sizeof *letter);
 
 		check(letter);

@@ -30,6 +30,7 @@ struct stream {
 };
 
 loop_wakes *fakeio_wakes;
+static loop_wakes *fakeio_between;
 size_t fakeio_objects;
 
 /* ---- loops ---- */
@@ -236,6 +237,8 @@ static bool say(struct stream *s, struct completion *out)
 
 bool loop_next(struct loop *loop, struct completion *out)
 {
+	if (loop->order_at < loop->order_count)
+		fakeio_between(loop);
 	mine_free(loop->lent);
 	loop->lent = NULL;
 	if (loop->accepted) {
@@ -616,9 +619,10 @@ void stream_shut(struct stream *s)
 
 /* ---- beginning and end ---- */
 
-void fakeio_begin(loop_wakes *how)
+void fakeio_begin(loop_wakes *how, loop_wakes *in_turn)
 {
 	fakeio_wakes = how;
+	fakeio_between = in_turn;
 	fakeio_objects = 0;
 	fakeio_names_begin();
 }

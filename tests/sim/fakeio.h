@@ -8,7 +8,8 @@
 
 /* Called when something waits in a loop: whoever runs that loop's thread should give it a turn. */
 typedef void loop_wakes(struct loop *);
-void fakeio_begin(loop_wakes *);
+/* `between`: called within a turn of this loop's thread, before it is handed the next completion; others may have theirs now. */
+void fakeio_begin(loop_wakes *, loop_wakes *between);
 void fakeio_end(void); /* checks that nothing is left */
 
 /* Something can be handed out without waiting. */

@@ -8,8 +8,9 @@ extern const char *const database_names[];
 extern const size_t database_count;
 
 void house_begin(void);
-void house_reload(void);  /* with other limits */
-void house_unblock(void); /* RESUME and ENABLE everything */
+void house_reload(void);         /* with other limits */
+void house_reload_between(void); /* likewise, and soon: within a worker's turn */
+void house_unblock(void);        /* RESUME and ENABLE everything */
 void house_end(void);
 bool house_prepares(void);
 unsigned house_names_max(void);

@@ -3,6 +3,46 @@
 #include <string.h>
 
 #include "judge_parts.h"
+#include "serve/worker.h"
+
+/* The channel of this backend, in whose hands it is. NULL: in nobody's, as in the mail. */
+static const struct channel *channel_of(const struct backend *b)
+{
+	for (uint32_t i = 0; i < judge.house->worker_count; i++) {
+		const struct worker *w = judge.house->workers[i];
+
+		for (uint32_t slot = 0; slot < w->channel_capacity; slot++)
+			if (w->channels[slot] && w->channels[slot]->process_id == b->process)
+				return w->channels[slot];
+	}
+	return NULL;
+}
+
+/* It is there, and in the database, that this entry means. */
+static bool is_of(const struct database_settings *entry, const struct backend *b, const struct channel *channel)
+{
+	bool there = false;
+
+	for (size_t i = 0; i < entry->host_count; i++)
+		there = there || strcmp(entry->hosts[i].name, channel->host) == 0;
+	return there && b->beyond == (entry->dbname != NULL);
+}
+
+/* A RELOAD, of which every worker has heard, has led its database elsewhere, and it is not to close. */
+static bool is_left_behind(const struct backend *b)
+{
+	const struct house *house = judge.house;
+	const struct channel *channel = channel_of(b);
+	struct server_picture picture;
+
+	for (uint32_t i = 0; i < house->worker_count; i++)
+		if (house->workers[i]->config != house->config)
+			return false;
+	return channel && channel->state != CHANNEL_CLOSING &&
+		!is_of(config_database(house->config, span_text(b->database)), b, channel) &&
+		core_server_picture(house->core, channel->id, &picture) && picture.state != SERVER_CLOSING &&
+		!picture.close_needed;
+}
 
 /* Each backend serves one client at a time, with that client's settings. */
 void judge_statement(struct backend *b, const char *text)
@@ -23,6 +63,9 @@ void judge_statement(struct backend *b, const char *text)
 				"backend %u is in a transaction of c%d, and c%d says: %s", b->process, b->owner, tag,
 				text);
 	b->owner = tag;
+	if (is_left_behind(b))
+		broken("of a database that leads elsewhere only what is lent stays, and closes then",
+			"c%d of %s/%s runs on backend %u: %s", tag, p->database, p->user, b->process, text);
 	if (b->replicates != p->replicates)
 		broken("a connection for replication is lent to nobody",
 			"c%d, which %s for replication, runs on backend %u, which %s", tag,

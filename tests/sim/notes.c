@@ -133,7 +133,10 @@ static void move(void *who, uint64_t until)
 		if (b->aside && b->state == BACKEND_READY && chance(500))
 			wire_stall(b->end->wire, between(1, 300 * MILLISECOND_US));
 	say_outside();
-	house_reload();
+	if (chance(200))
+		house_reload();
+	else
+		house_reload_between();
 	world_after(chance(500) ? between(1, 200 * MILLISECOND_US) : between(1, 3 * SECOND_US), move, NULL, until);
 }
 
