@@ -4,6 +4,9 @@
  * (channel->errands), so that a late cancel can not hit the next client's query. Nor is anybody who brought a cancel let go before that:
  * who waits for it may ask for something else then, of the same server, and that must not be hit either.
  *
+ * Nor is anything of ours said to it before (remains_arrived): a Query of ours in front of a client's that is hit ends the client. Within
+ * a batch of the client's it may be hit, as the batch may; and between two clients, where it costs no more than the server.
+ *
  *    a query of ours is what the server is at, or an errand is on its way there  -> it is wanted: its bringer is among channel->askers
  *       the client's own is what the server is at, and no errand is on its way   -> an errand, which takes the askers along
  *       nothing is owed any more, or the lease ends                              -> it came too late: they are let go */
@@ -76,10 +79,12 @@ static void end(struct errand *errand)
 		return;
 	check(channel->errands > 0);
 	channel->errands--;
-	if (channel->errands == 0 && channel->state == CHANNEL_CLEANING)
-		channel_settle(channel);
-	else if (channel->state == CHANNEL_LENT)
+	if (channel->state == CHANNEL_LENT) {
 		channel_cancel_due(channel);
+		remains_arrived(channel);
+	}
+	if (channel->state == CHANNEL_LENT || channel->state == CHANNEL_CLEANING)
+		channel_settle(channel);
 }
 
 static struct errand *errand_new(struct worker *worker, uint32_t process_id, struct span secret)

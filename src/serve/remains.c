@@ -433,6 +433,8 @@ bool remains_part(struct channel *channel)
 	if (remains_is_pinned(r, PIN_FOR_GOOD))
 		channel->broken = true;
 	remains_let_go(channel);
+	r->correcting = r->correcting && !r->correction_waits;
+	r->correction_waits = false;
 	catalogs_leave(channel);
 	params_drop(r->set);
 	params_drop(r->called);

@@ -48,9 +48,10 @@ struct remains {
 	bool failed;       /* the last one failed: not again before the client did something */
 	bool held;         /* the client's next message waits until it is known what a RESET did */
 	bool reset_all, reset_seen, correcting;
-	bool discarded;  /* DISCARD ALL was seen: it has committed, whatever fails behind it */
-	bool set_behind; /* something may have been set behind a RESET, before what that led to is set again */
-	uint32_t before; /* ReadyForQuery that come before a RESET's own answer */
+	bool correction_waits; /* correcting, but nothing is sent before a cancel has arrived */
+	bool discarded;        /* DISCARD ALL was seen: it has committed, whatever fails behind it */
+	bool set_behind;       /* something may have been set behind a RESET, before what that led to is set again */
+	uint32_t before;       /* ReadyForQuery that come before a RESET's own answer */
 	bool ends_unseen; /* a RESET ALL that nothing can take back is under way, and nothing behind it that sets what can not be seen */
 	bool ended;        /* ... and it has succeeded */
 	bool refused;      /* memory was: what was left is not known */
@@ -106,6 +107,9 @@ bool remains_row(struct channel *, struct span body);             /* False: the 
 void remains_answered(struct channel *);
 void remains_corrected(struct channel *);
 bool remains_ready(struct channel *); /* False: memory refused */
+
+/* No cancel is on its way to the server any more: what of ours has waited for that is said, and what of the client's for ours. */
+void remains_arrived(struct channel *);
 
 /* ParameterStatus waits until a RESET was corrected. */
 bool remains_quiet(const struct channel *);

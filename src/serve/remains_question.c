@@ -99,6 +99,9 @@ bool remains_settle(struct channel *channel)
 		r->touched |= LOOK_UNKNOWN;
 		r->blind = true;
 	}
+	/* A cancel on its way would hit what is asked here: remains_arrived. */
+	if (channel->errands > 0 && (r->blind || r->touched || channel->guest->hearer))
+		return false;
 	if (r->blind && catalogs_read(channel, CATALOG_BLIND))
 		return false;
 	if (r->blind) {
@@ -114,7 +117,7 @@ bool remains_settle(struct channel *channel)
 	}
 	if (!hearer_settle(channel))
 		return false;
-	if (remains_matter(channel->guest) && catalogs_read(channel, CATALOG_REFRESH)) {
+	if (remains_matter(channel->guest) && channel->errands == 0 && catalogs_read(channel, CATALOG_REFRESH)) {
 		/* Its client may know already that it is ready, and ask meanwhile what it listens to. */
 		if (!hearer_unmark(channel))
 			channel_break(channel, "out of memory");

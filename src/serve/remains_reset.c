@@ -23,6 +23,10 @@ bool remains_hold(struct guest *guest, char type)
 
 	if (!strchr("QPBDCEFS", type))
 		return false;
+	if (r->correction_waits) {
+		(void)ahead_wait(guest);
+		return true;
+	}
 	/* In the middle of a batch what comes next is a part of it. */
 	if (!(!track->open && track_guards(track) && track_readies(track) > 0) && !hearer_delays(guest) &&
 		(!remains_is_reset(r) || track_quiet(track) || track->open || track->skipping || track_copies(track)))
@@ -107,11 +111,29 @@ static bool write_correction(struct channel *channel, struct buf *text)
 	return ok;
 }
 
+static bool correct(struct channel *channel)
+{
+	struct buf text = { 0 };
+	bool ok = write_correction(channel, &text) && channel_ask(channel, buf_span(&text), TAG_CORRECTION);
+
+	buf_fini(&text);
+	channel->remains.correction_waits = false;
+	remains_forget_resets(&channel->remains);
+	remains_let_go(channel);
+	return ok;
+}
+
+void remains_arrived(struct channel *channel)
+{
+	if (!channel->remains.correction_waits || channel->errands > 0)
+		remains_let_go(channel);
+	else if (!correct(channel))
+		channel_break(channel, "out of memory");
+}
+
 bool remains_ready(struct channel *channel)
 {
 	struct remains *r = &channel->remains;
-	struct buf text = { 0 };
-	bool ok = true;
 
 	/* This one is its own: nothing of the client's was owed before it. */
 	if (r->ends_unseen && r->ended && channel->track.status == 'I')
@@ -123,15 +145,15 @@ bool remains_ready(struct channel *channel)
 	if (!channel->guest || !track_quiet(&channel->track))
 		return true;
 	if (remains_is_reset(r) && r->reset_seen && channel->track.status != 'E') {
-		ok = write_correction(channel, &text) && channel_ask(channel, buf_span(&text), TAG_CORRECTION);
 		r->correcting = true;
-	} else if (remains_is_reset(r)) {
-		relay_report(channel->guest, channel, &channel->worker->to_client);
+		r->correction_waits = channel->errands > 0;
+		return r->correction_waits || correct(channel);
 	}
-	buf_fini(&text);
+	if (remains_is_reset(r))
+		relay_report(channel->guest, channel, &channel->worker->to_client);
 	remains_forget_resets(r);
 	remains_let_go(channel);
-	return ok;
+	return true;
 }
 
 void remains_corrected(struct channel *channel)

@@ -58,6 +58,21 @@ static bool is_too_many(char type, struct span body)
 	return is_error(type, body, TOO_MANY_CODE, TOO_MANY_TEXT);
 }
 
+/* Before it did anything: while the client waited for a server, or at PostgreSQL. */
+static bool may_be_hit(struct person *p)
+{
+	bool waited = p->shadow->status == 'I' || p->shadow->untouched, hit = p->hits > 0 || cluster.hits > 0;
+
+	if (p->cancels_seen >= p->cancels_sent || (!waited && !hit))
+		return false;
+	p->cancels_seen++;
+	if (!waited && p->hits > 0)
+		p->hits--;
+	else if (!waited)
+		cluster.hits--;
+	return true;
+}
+
 /* Let the shadow say something, if it has anything to say. `type` and `body` are what was heard. */
 static bool shadow_goes_on(struct person *p, char type, struct span body)
 {
@@ -70,16 +85,16 @@ static bool shadow_goes_on(struct person *p, char type, struct span body)
 
 		if (cancelled && p->cancels_seen++ >= p->cancels_sent)
 			wrong(p, "it asked for no cancel", type, body);
+		if (cancelled && p->hits > 0)
+			p->hits--;
 		session_wake(p->shadow, cancelled, &p->expected);
 		return true;
 	}
 	if (!message_next(bytes_span(&p->asked), &next, &asked, &total))
 		return false;
-	if (is_cancellation(type, body) && !p->shadow->skipping && !p->shadow->copying &&
-		p->cancels_seen < p->cancels_sent && (p->shadow->status == 'I' || p->shadow->untouched) &&
-		strchr("QPBDEF", next)) {
-		p->cancels_seen++;
-		session_take_cancelled(p->shadow, next, asked, &p->expected);
+	if (is_cancellation(type, body) && !p->shadow->skipping && !p->shadow->copying && strchr("QPBDEF", next) &&
+		may_be_hit(p)) {
+		session_is_hit(p->shadow, next, asked, false, &p->expected);
 	} else {
 		p->shadow->refused = is_too_many(type, body);
 		session_take(p->shadow, next, asked, &p->expected);

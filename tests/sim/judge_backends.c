@@ -96,17 +96,20 @@ void judge_statement(struct backend *b, const char *text)
 	}
 }
 
-void judge_cancelled(struct backend *b)
+void judge_cancelled(struct backend *b, const char *text, bool writes)
 {
-	int tag = tag_of(b->session->sleeper);
-	struct person *p;
 	char quoted[800];
+	int tag = tag_of(text);
+	struct person *p;
 
-	snprintf(quoted, sizeof quoted, "'%.700s", b->session->sleeper);
-	tag = tag_of(quoted[1] == '*' ? quoted + 1 : quoted);
-	p = person_of(tag);
-	if (!p)
+	/* What sleeps says no more than its tag. */
+	snprintf(quoted, sizeof quoted, "'%.700s", text);
+	p = person_of(tag = tag < 0 ? tag_of(quoted) : tag);
+	if (!p) {
+		cluster.hits++;
 		return;
+	}
+	p->hits++;
 	/* The pooler has its own reasons, and the client may not have heard of them yet. */
 	if (world.commands > 0 || judge.limits.query_timeout > 0 || judge.limits.transaction_timeout > 0 ||
 		judge.limits.idle_transaction_timeout > 0)
@@ -121,7 +124,7 @@ void judge_cancelled(struct backend *b)
 		broken("a cancel hits nothing that its client asked for after it had arrived",
 			"c%d had been let go %lld us before it said this", tag,
 			(long long)(p->turn_at - p->cancel_arrived));
-	if (p->cancels_sent == 0 && b->session->sleep_writes && b->session->status == 'I' && !p->fatal)
+	if (p->cancels_sent == 0 && writes && b->session->status == 'I' && !p->fatal)
 		broken("a statement that may write outside a block runs to its end",
 			"c%d left, and its update was cancelled", tag);
 }

@@ -96,7 +96,8 @@ static void look_at_guest(struct worker *w, struct guest *g, struct tally *t)
 		broken("who is parked is heard", "guest %u.%u is paused", w->index, g->handle.slot);
 	if (g->state == GUEST_LENT && g->stream && stream_is_paused(g->stream) && g->channel->stream &&
 		!((g->channel->remains.held || g->names_held) && !track_quiet(&g->channel->track)) &&
-		!waits_for_ear(g) && stream_queued(g->channel->stream) == 0 && !stream_is_broken(g->channel->stream))
+		!(g->channel->remains.held && g->channel->errands > 0) && !waits_for_ear(g) &&
+		stream_queued(g->channel->stream) == 0 && !stream_is_broken(g->channel->stream))
 		broken("who is lent a server is heard", "guest %u.%u is paused, and nothing is queued for its server",
 			w->index, g->handle.slot);
 }

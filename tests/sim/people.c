@@ -218,8 +218,12 @@ static void talk(void *who, uint64_t what)
 		person_converses(p);
 	person_flush(p);
 	p->since = world.now;
-	if (chance(p->cancels))
-		world_after(between(1, 80 * MILLISECOND_US), cancel, p, 0);
+	if (chance(p->cancels)) {
+		time_us after = between(1, 80 * MILLISECOND_US);
+
+		/* Most answers do not take long. */
+		world_after(1 + after * after / (80 * MILLISECOND_US), cancel, p, 0);
+	}
 	if (chance(p->pipelined))
 		person_talks_later(p);
 }
@@ -488,7 +492,7 @@ static void person_new(enum person_kind kind)
 	p->fails = chance(500) ? (unsigned)pick(200) : 0;
 	p->sets = chance(400) ? (unsigned)pick(300) : 0;
 	p->big = chance(500) ? (unsigned)pick(400) : 0;
-	p->cancels = kind != PERSON_HOSTILE && chance(people_ways.cancels) ? (unsigned)pick(400) : 0;
+	p->cancels = kind != PERSON_HOSTILE && chance(people_ways.cancels) ? (unsigned)pick(800) : 0;
 	if (people_ways.listen)
 		p->listens = chance(notes_move() ? 950 : 800) ? 200 + (unsigned)pick(700) : 0;
 	/* It may say simple queries alone (PostgreSQL's manual, "Streaming Replication Protocol"). */

@@ -35,6 +35,7 @@ struct person {
 	uint8_t key[40];
 	size_t key_length;
 	unsigned cancels_sent, cancels_seen;
+	unsigned hits;           /* PostgreSQL cancelled what it asked for before it did anything: may still be heard */
 	unsigned cancels_open;   /* sent, and not known to have arrived */
 	time_us cancel_arrived;  /* when one was last let go, its signal being sent */
 	unsigned talks, queries; /* conversations still to come; statements so far */

@@ -61,7 +61,7 @@ static void socket_closes(void *who, uint64_t what)
 /* Its slot is free now, its socket a moment later. */
 static void gone(struct backend *b)
 {
-	bool starting = b->state == BACKEND_STARTING;
+	bool starting = b->state == BACKEND_STARTING || b->state == BACKEND_CANCELLING;
 
 	if (b->state == BACKEND_GONE)
 		return;
@@ -138,26 +138,76 @@ static void welcome(struct backend *b)
 	story("pg: backend %u serves %s/%s", b->process, b->database, b->user);
 }
 
-/* The signal of a cancel request arrives at the backend before the request's connection is closed. */
-static void take_cancel(struct backend *request, uint32_t process, uint32_t secret)
+/* ---- cancels ----
+ *
+ * A cancel request is served by a process of its own, whenever that gets its turn; it signals the backend and ends, and its connection with it. What
+ * the backend is at in that moment is hit, whoever said it: a statement that sleeps, or the message that was just read. What is read behind that
+ * is not, for a signal that comes before a message was read means nothing (tcop/postgres.c, DoingCommandRead). So who has seen that connection
+ * end may say something new. */
+
+static struct backend *backend_of(uint32_t process)
 {
-	for (struct backend *b = cluster.backends; b; b = b->next) {
-		if (b->process != process || b->state != BACKEND_READY)
-			continue;
-		if (b->secret != secret)
-			broken("a cancel names the server's own secret", "wrong secret for backend %u", process);
-		if (!session_sleeps(b->session)) {
-			story("pg: cancel of backend %u comes too late", process);
-			break;
-		}
-		story("pg: backend %u is cancelled", process);
-		judge_cancelled(b);
+	struct backend *b = cluster.backends;
+
+	while (b && (b->process != process || b->state != BACKEND_READY))
+		b = b->next;
+	return b;
+}
+
+static void signalled(struct backend *request)
+{
+	request->signal = 0;
+	cluster.signals--;
+	gone(request);
+}
+
+static void signal_is_due(void *who, uint64_t what)
+{
+	struct backend *request = who, *b;
+
+	(void)what;
+	if (!request->signal)
+		return;
+	b = backend_of(request->signal);
+	if (b && session_sleeps(b->session)) {
+		story("pg: backend %u is cancelled", b->process);
+		judge_cancelled(b, b->session->sleeper, b->session->sleep_writes);
 		b->sleep++;
 		session_wake(b->session, true, &b->out);
 		soon(b, 1);
-		break;
+	} else {
+		story("pg: cancel of backend %u comes too late", request->signal);
 	}
-	gone(request);
+	signalled(request);
+}
+
+/* The message that was just read is hit. */
+static bool is_hit(struct backend *b, char type, struct span body)
+{
+	struct backend *request = cluster.signals > 0 ? cluster.backends : NULL;
+	char text[TEXT_BYTES];
+
+	while (request && request->signal != b->process)
+		request = request->next;
+	if (!request || !session_can_be_hit(b->session, type, body, text) || !chance(tag_of(text) < 0 ? 800 : 300))
+		return false;
+	story("pg: backend %u is cancelled at %c %s", b->process, type, text);
+	judge_cancelled(b, text, false);
+	session_is_hit(b->session, type, body, tag_of(text) < 0 && chance(500), &b->out);
+	signalled(request);
+	return true;
+}
+
+static void take_cancel(struct backend *request, uint32_t process, uint32_t secret)
+{
+	struct backend *b = backend_of(process);
+
+	if (b && b->secret != secret)
+		broken("a cancel names the server's own secret", "wrong secret for backend %u", process);
+	request->state = BACKEND_CANCELLING;
+	request->signal = process;
+	cluster.signals++;
+	world_after(between(1, (chance(200) ? 3 : 100) * MILLISECOND_US), signal_is_due, request, 0);
 }
 
 static void take_startup(struct backend *b, struct span packet)
@@ -237,6 +287,7 @@ static bool read_hello(struct backend *b)
 		check(length >= 16);
 		process = (uint32_t)in.at[8] << 24 | (uint32_t)in.at[9] << 16 | (uint32_t)in.at[10] << 8 | in.at[11];
 		secret = (uint32_t)in.at[12] << 24 | (uint32_t)in.at[13] << 16 | (uint32_t)in.at[14] << 8 | in.at[15];
+		bytes_take(&b->in, length);
 		take_cancel(b, process, secret);
 		return false;
 	}
@@ -300,7 +351,7 @@ static bool read_message(struct backend *b)
 		story("pg: backend %u: %s", b->process, (const char *)body.at);
 	if (b->monitor && type == 'Q' && body.length > 0 && body.at[body.length - 1] == 0)
 		monitor_answers(b, (const char *)body.at);
-	else
+	else if (!is_hit(b, type, body))
 		session_take(b->session, type, body, &b->out);
 	bytes_take(&b->in, total);
 	arm_sleep(b);
@@ -328,7 +379,7 @@ static void backend_runs(void *who, uint64_t what)
 			more = read_hello(b);
 		else if (b->state == BACKEND_PROVING)
 			more = read_password(b);
-		else if (!session_sleeps(b->session))
+		else if (b->state == BACKEND_READY && !session_sleeps(b->session))
 			more = read_message(b);
 		if (!more)
 			break;

@@ -5,7 +5,15 @@
 
 /* A PostgreSQL server of the simulated world. */
 
-enum backend_state { BACKEND_STARTING, BACKEND_PROVING, BACKEND_READY, BACKEND_ENDING, BACKEND_GONE };
+/* CANCELLING: no backend, but a cancel request. */
+enum backend_state {
+	BACKEND_STARTING,
+	BACKEND_CANCELLING,
+	BACKEND_PROVING,
+	BACKEND_READY,
+	BACKEND_ENDING,
+	BACKEND_GONE
+};
 
 struct backend {
 	struct end *end;
@@ -26,9 +34,10 @@ struct backend {
 	size_t heard; /* of what was committed, up to where: see notes.c */
 	bool due;     /* it will run */
 	bool told_end;
-	uint64_t sleep; /* which one a wake-up is for */
-	int owner;      /* the client whose batch it runs; -1: nobody's */
-	bool writing;   /* a statement that writes runs */
+	uint64_t sleep;  /* which one a wake-up is for */
+	uint32_t signal; /* of a cancel request: which process is still to be signalled; 0: none */
+	int owner;       /* the client whose batch it runs; -1: nobody's */
+	bool writing;    /* a statement that writes runs */
 	struct backend *next;
 };
 
@@ -43,6 +52,8 @@ struct cluster {
 	time_us think_least, think_most;
 	struct backend *backends;
 	uint32_t next_process;
+	unsigned hits;    /* cancels that hit something of which it does not show whose it is: may still be heard */
+	unsigned signals; /* cancel requests that are here and have not signalled yet */
 };
 extern struct cluster cluster;
 

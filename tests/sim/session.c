@@ -128,8 +128,7 @@ static void ready(struct session *s, struct bytes *out)
 
 /* ---- simple queries ---- */
 
-/* The next statement of the query at hand, up to a semicolon outside quotes. False: there is none. */
-static bool next_statement(struct session *s, char *out, size_t size)
+bool session_next(struct session *s, char *out, size_t size)
 {
 	size_t i = s->query_at, n = 0;
 	char quote = 0;
@@ -160,7 +159,7 @@ static bool next_statement(struct session *s, char *out, size_t size)
 	return true;
 }
 
-static void end_query(struct session *s, struct bytes *out)
+void session_end_query(struct session *s, struct bytes *out)
 {
 	if (s->status == 'I' && s->implicit)
 		session_ends(s, true);
@@ -173,7 +172,7 @@ static void go_on(struct session *s, struct bytes *out)
 	static char text[16384];
 	bool any = s->query_at > 0;
 
-	while (next_statement(s, text, sizeof text)) {
+	while (session_next(s, text, sizeof text)) {
 		if (!*take_blank(text)) {
 			if (!any && s->query_at >= s->query_length)
 				say_empty(out, 'I');
@@ -185,16 +184,16 @@ static void go_on(struct session *s, struct bytes *out)
 		case DONE:
 			break;
 		case FAILED:
-			end_query(s, out);
+			session_end_query(s, out);
 			return;
 		case WAITS:
 			return;
 		}
 	}
-	end_query(s, out);
+	session_end_query(s, out);
 }
 
-static void drop_unnamed(struct session *s)
+void session_drop_unnamed(struct session *s)
 {
 	for (int i = 0; i < STATEMENTS_MAX; i++)
 		if (s->statements[i].used && !s->statements[i].name[0])
@@ -215,10 +214,10 @@ static void take_query(struct session *s, struct span body, struct bytes *out)
 	s->query[n] = 0;
 	s->query_length = strlen(s->query);
 	s->query_at = 0;
-	drop_unnamed(s);
+	session_drop_unnamed(s);
 	if (s->query_length == 0) {
 		say_empty(out, 'I');
-		end_query(s, out);
+		session_end_query(s, out);
 		return;
 	}
 	go_on(s, out);
@@ -232,7 +231,7 @@ static void extended_fails(struct session *s, struct bytes *out, const char *sql
 	s->skipping = true;
 }
 
-static const char *string_at(struct span *rest)
+const char *session_string_at(struct span *rest)
 {
 	const char *text = (const char *)rest->at;
 	size_t n = strnlen(text, rest->length);
@@ -243,7 +242,7 @@ static const char *string_at(struct span *rest)
 	return text;
 }
 
-static struct prepared *statement_of(struct session *s, const char *name)
+struct prepared *session_statement(struct session *s, const char *name)
 {
 	for (int i = 0; i < STATEMENTS_MAX; i++)
 		if (s->statements[i].used && strcmp(s->statements[i].name, name) == 0)
@@ -251,7 +250,7 @@ static struct prepared *statement_of(struct session *s, const char *name)
 	return NULL;
 }
 
-static struct portal *portal_of(struct session *s, const char *name)
+struct portal *session_portal(struct session *s, const char *name)
 {
 	for (int i = 0; i < PORTALS_MAX; i++)
 		if (s->portals[i].used && strcmp(s->portals[i].name, name) == 0)
@@ -259,7 +258,7 @@ static struct portal *portal_of(struct session *s, const char *name)
 	return NULL;
 }
 
-static bool ends_block(const char *text)
+bool session_ends_block(const char *text)
 {
 	struct parsed p;
 
@@ -295,7 +294,7 @@ static bool names_are_too_many(const struct session *s, const char *name, const 
 
 static void take_parse(struct session *s, struct span body, struct bytes *out)
 {
-	const char *name = string_at(&body), *text = name ? string_at(&body) : NULL;
+	const char *name = session_string_at(&body), *text = name ? session_string_at(&body) : NULL;
 	struct prepared *p = NULL;
 	struct parsed parsed;
 	char line[200];
@@ -306,17 +305,17 @@ static void take_parse(struct session *s, struct span body, struct bytes *out)
 	}
 	session_begins(s);
 	if (!*name)
-		drop_unnamed(s);
+		session_drop_unnamed(s);
 	language_parse(text, &parsed);
 	if (parsed.verb == VERB_BAD) {
 		extended_fails(s, out, "42601", "syntax error");
 		return;
 	}
-	if (s->status == 'E' && !ends_block(text)) {
+	if (s->status == 'E' && !session_ends_block(text)) {
 		extended_fails(s, out, "25P02", session_aborted);
 		return;
 	}
-	if (*name && statement_of(s, name)) {
+	if (*name && session_statement(s, name)) {
 		snprintf(line, sizeof line, "prepared statement \"%.100s\" already exists", name);
 		extended_fails(s, out, "42P05", line);
 		return;
@@ -368,7 +367,7 @@ static bool read_parameter(struct span rest, char *out, size_t size)
 
 static void take_bind(struct session *s, struct span body, struct bytes *out)
 {
-	const char *portal = string_at(&body), *name = portal ? string_at(&body) : NULL;
+	const char *portal = session_string_at(&body), *name = portal ? session_string_at(&body) : NULL;
 	struct prepared *from;
 	struct portal *p;
 	char parameter[128], line[200];
@@ -378,16 +377,16 @@ static void take_bind(struct session *s, struct span body, struct bytes *out)
 		return;
 	}
 	session_begins(s);
-	from = statement_of(s, name);
+	from = session_statement(s, name);
 	if (!from) {
 		no_such_statement(s, name, out);
 		return;
 	}
-	if (s->status == 'E' && !ends_block(from->text)) {
+	if (s->status == 'E' && !session_ends_block(from->text)) {
 		extended_fails(s, out, "25P02", session_aborted);
 		return;
 	}
-	p = portal_of(s, portal);
+	p = session_portal(s, portal);
 	if (p && *portal) {
 		snprintf(line, sizeof line, "cursor \"%.100s\" already exists", portal);
 		extended_fails(s, out, "42P03", line);
@@ -430,7 +429,7 @@ static void take_target(struct session *s, char type, struct span body, struct b
 {
 	char kind = body.length > 0 ? (char)body.at[0] : 0;
 	struct span rest = body.length > 0 ? span_skip(body, 1) : body;
-	const char *name = string_at(&rest);
+	const char *name = session_string_at(&rest);
 	struct prepared *p;
 	struct portal *portal;
 
@@ -439,8 +438,8 @@ static void take_target(struct session *s, char type, struct span body, struct b
 		return;
 	}
 	session_begins(s);
-	p = kind == 'S' ? statement_of(s, name) : NULL;
-	portal = kind == 'P' ? portal_of(s, name) : NULL;
+	p = kind == 'S' ? session_statement(s, name) : NULL;
+	portal = kind == 'P' ? session_portal(s, name) : NULL;
 	if (type == 'C') {
 		if (p)
 			p->used = false;
@@ -481,7 +480,7 @@ static void take_target(struct session *s, char type, struct span body, struct b
 
 static void take_execute(struct session *s, struct span body, struct bytes *out)
 {
-	const char *name = string_at(&body);
+	const char *name = session_string_at(&body);
 	struct portal *p;
 	unsigned most;
 	static char text[sizeof s->portals[0].text], parameter[128];
@@ -492,7 +491,7 @@ static void take_execute(struct session *s, struct span body, struct bytes *out)
 	}
 	most = (unsigned)body.at[0] << 24 | (unsigned)body.at[1] << 16 | (unsigned)body.at[2] << 8 | body.at[3];
 	session_begins(s);
-	p = portal_of(s, name);
+	p = session_portal(s, name);
 	if (!p) {
 		no_such_portal(s, name, out);
 		return;
@@ -522,7 +521,7 @@ static void copy_fails(struct session *s, struct bytes *out, const char *sqlstat
 
 	session_fails(s, out, sqlstate, message);
 	if (simple)
-		end_query(s, out);
+		session_end_query(s, out);
 	else
 		s->skipping = true;
 }
@@ -635,7 +634,7 @@ void session_wake(struct session *s, bool cancelled, struct bytes *out)
 	if (cancelled) {
 		session_fails(s, out, "57014", "canceling statement due to user request");
 		if (simple)
-			end_query(s, out);
+			session_end_query(s, out);
 		else
 			s->skipping = true;
 		return;
@@ -645,14 +644,4 @@ void session_wake(struct session *s, bool cancelled, struct bytes *out)
 	say_tag(out, s->sleep_writes ? "UPDATE" : "SELECT", 1, true);
 	if (simple)
 		go_on(s, out);
-}
-
-void session_take_cancelled(struct session *s, char type, struct span body, struct bytes *out)
-{
-	(void)body;
-	session_fails(s, out, "57014", "canceling statement due to user request");
-	if (type == 'Q' || type == 'F')
-		say_ready(out, s->status);
-	else
-		s->skipping = true;
 }

@@ -103,8 +103,13 @@ void session_take(struct session *, char type, struct span body, struct bytes *o
 bool session_sleeps(const struct session *);
 void session_wake(struct session *, bool cancelled, struct bytes *out);
 
-/* As session_take, but what it begins is cancelled before it does anything: what somebody gets who cancels while waiting. */
-void session_take_cancelled(struct session *, char type, struct span body, struct bytes *out);
+/* ---- cancels: interrupted.c ---- */
+
+/* As session_take, but what it begins is cancelled before it does anything; `late`: when it has given its rows, if it is a Query for such. */
+void session_is_hit(struct session *, char type, struct span body, bool late, struct bytes *out);
+
+/* Whether it would come so far; `text` is then what runs. */
+bool session_can_be_hit(struct session *, char type, struct span body, char text[TEXT_BYTES]);
 
 /* ---- messages: messages.c ---- */
 

@@ -3,7 +3,8 @@
 
 #include "session.h"
 
-/* One statement of a session. Private to the session: session.c has the messages that ask for it. */
+/* One statement of a session, and what its messages share. Private to the session: session.c has the messages that ask for it, interrupted.c
+ * those that are cancelled. */
 
 enum outcome { DONE, FAILED, WAITS };
 
@@ -17,5 +18,17 @@ void session_fails(struct session *, struct bytes *out, const char *sqlstate, co
 void session_ends(struct session *, bool well);
 
 extern const char session_aborted[];
+
+/* ---- session.c ---- */
+
+const char *session_string_at(struct span *rest); /* NULL: it has no end */
+struct prepared *session_statement(struct session *, const char *name);
+struct portal *session_portal(struct session *, const char *name);
+bool session_ends_block(const char *text); /* it may be said in a block that has failed */
+void session_drop_unnamed(struct session *);
+
+/* The next statement of the query at hand, up to a semicolon outside quotes. False: there is none. */
+bool session_next(struct session *, char *out, size_t size);
+void session_end_query(struct session *, struct bytes *out);
 
 #endif

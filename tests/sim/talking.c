@@ -383,7 +383,8 @@ void person_converses(struct person *p)
 			return;
 		}
 	}
-	if (chance(p->sets)) {
+	/* What makes the pooler say something of its own, best while a cancel is on its way. */
+	if (chance(p->sets) || (p->cancels_open > 0 && people_ways.transparent && chance(600))) {
 		if (!p->in_block && may_reset(p) && chance(150)) {
 			nonce(p, mine);
 			snprintf(text, sizeof text, chance(500) ? "DISCARD ALL /*%s*/" : "DEALLOCATE ALL /*%s*/", mine);
@@ -391,7 +392,7 @@ void person_converses(struct person *p)
 			person_asks(p, text);
 			return;
 		}
-		if (people_ways.transparent && chance(400))
+		if (people_ways.transparent && chance(p->cancels_open > 0 ? 900 : 400))
 			compose_own(p, text, sizeof text);
 		else
 			compose_set(p, text, sizeof text, p->in_block && chance(500));
