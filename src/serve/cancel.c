@@ -27,6 +27,7 @@ struct errand {
 	uint32_t process_id;
 	uint8_t secret[SERVER_SECRET_MAX];
 	size_t secret_length;
+	bool sent; /* it may have arrived, or may still do so */
 };
 
 /* Who brought a cancel and waits for its arrival. */
@@ -215,22 +216,30 @@ void errand_connected(struct errand *errand)
 		return;
 	}
 	buf_wipe(&message);
+	errand->sent = true;
 }
 
-void errand_ended(struct errand *errand)
+/* When its signal is sent is not known, so that server is not lent again. */
+static void end_astray(struct errand *errand)
 {
+	struct channel *channel = channel_get(errand->worker, errand->server);
+
+	if (channel)
+		channel->broken = true;
 	end(errand);
+}
+
+void errand_ended(struct errand *errand, int error)
+{
+	if (error != 0 && errand->sent)
+		end_astray(errand);
+	else
+		end(errand);
 }
 
 void errand_timer_rings(struct timer *timer)
 {
-	struct errand *errand = link_owner(timer, struct errand, timer);
-	struct channel *channel = channel_get(errand->worker, errand->server);
-
-	/* Whether it arrived is not known, so that server is not lent again. */
-	if (channel)
-		channel->broken = true;
-	end(errand);
+	end_astray(link_owner(timer, struct errand, timer));
 }
 
 const struct errand *errands_next(

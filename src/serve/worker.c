@@ -254,7 +254,7 @@ static void take_errand(struct errand *errand, const struct completion *done)
 	if (done->kind == DONE_CONNECTED)
 		errand_connected(errand);
 	else if (done->kind == DONE_ENDED)
-		errand_ended(errand);
+		errand_ended(errand, done->error);
 	else if (done->kind == DONE_BYTES)
 		stream_consume(done->stream, done->bytes.length);
 }

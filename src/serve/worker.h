@@ -498,7 +498,7 @@ bool channel_cancel(struct channel *, struct client_ref asker);
 void channel_cancel_due(struct channel *);     /* send it now, where it is due */
 void channel_cancel_no_more(struct channel *); /* its client has it no more */
 void errand_connected(struct errand *);
-void errand_ended(struct errand *);
+void errand_ended(struct errand *, int error); /* 0: in good order, and the signal was sent */
 void errand_timer_rings(struct timer *);
 void errands_fini(struct worker *);
 

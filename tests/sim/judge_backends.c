@@ -120,7 +120,7 @@ void judge_cancelled(struct backend *b, const char *text, bool writes)
 			tag);
 	/* As with PostgreSQL: the signal is sent when the connection that asked for it ends. */
 	if (person_present(p) && p->cancels_sent > 0 && p->cancels_open == 0 && p->cancel_arrived < p->turn_at &&
-		!p->fatal)
+		!p->fatal && world.strays == 0)
 		broken("a cancel hits nothing that its client asked for after it had arrived",
 			"c%d had been let go %lld us before it said this", tag,
 			(long long)(p->turn_at - p->cancel_arrived));

@@ -168,6 +168,9 @@ void judge_fatal(struct person *p, const char *sqlstate, const char *message)
 		(strcmp(sqlstate, "08006") == 0 || strcmp(sqlstate, "57P01") == 0 || strcmp(sqlstate, "57P02") == 0 ||
 			strcmp(sqlstate, "08001") == 0 || strcmp(sqlstate, "57P03") == 0))
 		return;
+	/* What the pooler says in front of a statement is hit by a cancel of which nothing tells that it is still to come. */
+	if (world.strays > 0 && strcmp(sqlstate, "57014") == 0)
+		return;
 	if (admin && (contains(message, "disabled") || contains(message, "shutting down")))
 		return;
 	if (strcmp(sqlstate, "54000") == 0 && contains(message, "too many requests"))

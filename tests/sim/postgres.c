@@ -207,6 +207,15 @@ static void take_cancel(struct backend *request, uint32_t process, uint32_t secr
 	request->state = BACKEND_CANCELLING;
 	request->signal = process;
 	cluster.signals++;
+	/* In some runs what lies between may end the connection before, and the signal comes all the same. */
+	if (!cluster.cancelled && !world.plain)
+		cluster.strays = chance(120) ? 500 : 0;
+	cluster.cancelled = true;
+	if (cluster.strays && chance(cluster.strays)) {
+		story("fault: wire %u is reset", request->end->wire->number);
+		world.strays++;
+		end_reset(request->end);
+	}
 	world_after(between(1, (chance(200) ? 3 : 100) * MILLISECOND_US), signal_is_due, request, 0);
 }
 

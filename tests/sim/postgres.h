@@ -53,6 +53,8 @@ struct cluster {
 	struct backend *backends;
 	uint32_t next_process;
 	unsigned hits;    /* cancels that hit something of which it does not show whose it is: may still be heard */
+	bool cancelled;   /* a cancel request has come: `strays` is drawn */
+	unsigned strays;  /* permille of them that lose their connection before they signal */
 	unsigned signals; /* cancel requests that are here and have not signalled yet */
 };
 extern struct cluster cluster;

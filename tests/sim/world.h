@@ -31,6 +31,7 @@ struct world {
 	struct trouble trouble;
 	/* What has happened so far that excuses something; counts. */
 	uint64_t server_faults, client_faults, commands, stalls, reaped;
+	uint64_t strays;       /* cancels whose signal came, or will come, when their connection had ended already */
 	time_us server_cut_at; /* when a link to a server was last cut; 0: never */
 };
 extern struct world world;
