@@ -25,6 +25,7 @@ class Between(Relay):
     def __init__(self, target):
         self._hold_up = HoldUp()
         self._ends_held = []
+        self.expect(None)
         self.let_all_through()
         super().__init__(0, target)
 
@@ -34,6 +35,10 @@ class Between(Relay):
         before, self._hold_up = self._hold_up, HoldUp()
         self._words = but
         before.over.set()
+
+    def expect(self, words):
+        """Whether the pooler says these words from now on is to be seen in `heard`."""
+        self._expected, self.heard = words, False
 
     def garble(self, words, others):
         """The pooler says others, as many."""
@@ -76,6 +81,7 @@ class Between(Relay):
             said = said.replace(*self._garbled)
         if self._words and self._words in said:
             self._hold()
+        self.heard = self.heard or bool(self._expected and self._expected in said)
         if self._last_words and self._last_words in said:
             self._ends_held.append(pooler)
         return said

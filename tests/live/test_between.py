@@ -193,3 +193,32 @@ class Between_us(Between_story):
         self.asker()
         self.between.let_all_through()
         self.assertEqual("57014", self.client.reply().error.sqlstate)
+
+    def nothing_of_ours_is_said_while_a_cancel_is_on_its_way(self):
+        admin, other = self.pg.admin("app"), self.other.value("SHOW work_mem")
+        self.client = self.proxy.client(parameters={"work_mem": "77kB"})
+        for kind, ours, statement in (("in front of a statement", "DISCARD PLANS", "CREATE TEMP TABLE ours (n int)"),
+                                      ("behind one", "set_config", "RESET work_mem")):
+            with self.subTest(kind):
+                admin.query("SELECT pg_advisory_lock(62)")
+                self.client.query("BEGIN")
+                self.between.hold_from(CANCEL)
+                self.client.send(query("SELECT pg_advisory_xact_lock(62)"))     # it is over before the cancel has arrived
+                asker = self.asker()
+                self.between.await_held()
+                admin.query("SELECT pg_advisory_unlock(62)")
+                self.assertEqual("", self.client.reply().value)
+                self.between.expect(ours.encode())
+                self.client.send(query(statement))
+                if kind == "behind one":
+                    self.client.read_to(b"C")
+                self.what_was_sent_is_read()
+                self.assertEqual((False, False), (self.between.heard, asker.readable()))
+                self.between.let_all_through()
+                asker.expect_closed()
+                self.assertEqual((None, "T"), (self.client.reply().error, self.client.query("SELECT 1").status))
+                self.assertTrue(self.between.heard)
+                self.assertEqual("77kB", self.client.value("SHOW work_mem"))
+                self.client.query("ROLLBACK")
+        self.client.close()
+        self.assertEqual(other, self.other.value("SHOW work_mem"))
