@@ -129,6 +129,12 @@ static void judge_reaped(struct person *p, const char *sqlstate)
 		broken("a block is not ended as a rest", "c%u", p->id);
 }
 
+/* A RELOAD that changes the entry of a client for replication ends it. */
+static bool may_be_reconnected(const struct person *p)
+{
+	return p->replicates && p->came <= judge.limits_since && judge.limits_since > judge.began_at;
+}
+
 /* The only last words that anybody may hear, and when. */
 void judge_fatal(struct person *p, const char *sqlstate, const char *message)
 {
@@ -154,9 +160,7 @@ void judge_fatal(struct person *p, const char *sqlstate, const char *message)
 		return;
 	if (strcmp(message, "transaction timeout") == 0 && judge.limits.transaction_timeout > 0 && !p->replicates)
 		return;
-	/* A RELOAD that changes its entry ends it. */
-	if (p->replicates && strcmp(sqlstate, "57P01") == 0 && p->came <= judge.limits_since &&
-		judge.limits_since > judge.began_at)
+	if (strcmp(sqlstate, "57P01") == 0 && may_be_reconnected(p))
 		return;
 	/* What its own server says is its own. */
 	if (p->replicates && p->state == PERSON_GREETED && (server || strcmp(sqlstate, "53300") == 0))
@@ -186,7 +190,8 @@ void judge_hung_up_on(struct person *p, bool in_mid_message)
 	if (world.memory && world.refused > 0)
 		return;
 	/* A server that died in the middle of a message leaves nothing that could be said. */
-	if (in_mid_message && (world.server_faults > 0 || world.stalls > 0 || world.commands > 0))
+	if (in_mid_message &&
+		(world.server_faults > 0 || world.stalls > 0 || world.commands > 0 || may_be_reconnected(p)))
 		return;
 	/* Nor does a query that took too long while its rows went to a slow client. */
 	if (in_mid_message && (judge.limits.query_timeout > 0 || judge.limits.transaction_timeout > 0))
