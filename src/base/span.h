@@ -38,6 +38,14 @@ static inline bool span_is(struct span span, const char *text)
 	return span_equal(span, span_text(text));
 }
 
+static inline bool span_is_ascii(struct span span)
+{
+	for (size_t i = 0; i < span.length; i++)
+		if (span.at[i] >= 0x80)
+			return false;
+	return true;
+}
+
 static inline bool span_begins(struct span span, const char *text)
 {
 	size_t length = strlen(text);

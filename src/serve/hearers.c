@@ -340,21 +340,13 @@ void hearer_room(struct guest *guest)
 		speak(guest);
 }
 
-static bool is_plain(struct span bytes)
-{
-	/* Behind the header and the process id. */
-	for (size_t i = 9; i < bytes.length; i++)
-		if (bytes.at[i] >= 0x80)
-			return false;
-	return true;
-}
-
 /* Its bytes mean one thing in one encoding and another in the next. */
 static bool can_read(const struct hearer *hearer, struct span message)
 {
 	const char *encoding = params_get(hearer->guest->reported, span_text("client_encoding"));
 
-	return !encoding || strcmp(encoding, hearer->encoding) == 0 || is_plain(message);
+	/* Behind the header and the process id. */
+	return !encoding || strcmp(encoding, hearer->encoding) == 0 || span_is_ascii(span_skip(message, 9));
 }
 
 static void deliver(struct hearer *hearer, struct span message)

@@ -13,6 +13,14 @@
 #include "serve/lookups.h"
 #include "serve/suits.h"
 
+static bool speaks_as_its_database(const struct channel *channel)
+{
+	const char *spoken = params_get(channel->reported, span_text("client_encoding")),
+		   *own = params_get(channel->reported, span_text("server_encoding"));
+
+	return spoken && own && strcmp(spoken, own) == 0;
+}
+
 /* Messages that a server may send at any time, and that say something about itself. */
 static enum step take_parameter(struct channel *channel, struct span body, bool ours)
 {
@@ -29,11 +37,17 @@ static enum step take_parameter(struct channel *channel, struct span body, bool 
 	if (!guest || ours || channel->learning || remains_quiet(channel))
 		return STEP_DISCARD; /* relay_report tells the client what differs */
 	remains_mark(channel, LOOK_SETTINGS);
-	/* The client changed it: it keeps the value wherever it goes next. */
 	if (!params_put(&guest->reported, name, value))
 		return STEP_STOP;
-	if (!config_list_has(told_only, name, true) &&
-		(!params_put(&guest->wanted, name, value) || !params_put(&channel->applied, name, value)))
+	if (config_list_has(told_only, name, true))
+		return STEP_FORWARD;
+	/* The letters it is told in are not those of the database: a question will tell, or it is undone like what nobody is told of. */
+	if (!span_is_ascii(value) && !speaks_as_its_database(channel)) {
+		channel->applied_doubtful = true;
+		return STEP_FORWARD;
+	}
+	/* The client changed it: it keeps the value wherever it goes next. */
+	if (!params_put(&guest->wanted, name, value) || !params_put(&channel->applied, name, value))
 		return STEP_STOP;
 	return STEP_FORWARD;
 }

@@ -12,7 +12,7 @@
 bool remains_learn_base(struct channel *channel)
 {
 	const struct pool_view *view = channel_view(channel);
-	struct question question = { .marks = LOOK_SETTINGS, .user = span_text(view->user) };
+	struct question question = { .marks = LOOK_SETTINGS, .user = view->user };
 	struct params *empty;
 	struct buf text = { 0 };
 	bool ok;
@@ -48,9 +48,7 @@ bool remains_learn_catalog(struct channel *channel)
 static bool ask(struct channel *channel)
 {
 	struct remains *r = &channel->remains;
-	struct question question = {
-		.marks = r->touched, .called = r->called, .user = span_text(channel_view(channel)->user)
-	};
+	struct question question = { .marks = r->touched, .called = r->called, .user = channel_view(channel)->user };
 	const char *version = params_get(channel->reported, span_text("server_version"));
 	struct params *names = params_keep(channel->applied), *empty = params_empty(channel->worker->house->params);
 	struct buf text = { 0 };

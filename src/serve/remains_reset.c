@@ -86,7 +86,7 @@ static bool write_unless_set(struct buf *text, const char *name)
 		       "CASE WHEN EXISTS (SELECT 1 FROM pg_catalog.pg_settings WHERE "
 		       "source OPERATOR(pg_catalog.=) 'session' AND pg_catalog.lower(name) OPERATOR(pg_catalog.=) "
 		       "pg_catalog.lower(") &&
-		buf_add_literal(text, span_text(name)) && buf_format(text, ")) THEN '' ELSE ");
+		params_write(text, name) && buf_format(text, ")) THEN NULL ELSE ");
 }
 
 static bool write_correction(struct channel *channel, struct buf *text)
@@ -104,9 +104,9 @@ static bool write_correction(struct channel *channel, struct buf *text)
 			continue;
 		ok = buf_format(text, text->length > 0 ? "," : "SELECT ") &&
 			(!r->set_behind || write_unless_set(text, name)) &&
-			buf_format(text, "pg_catalog.set_config(") && buf_add_literal(text, span_text(name)) &&
-			buf_format(text, ",") && buf_add_literal(text, span_text(value)) &&
-			buf_format(text, ",%s)%s", local, r->set_behind ? " END" : "");
+			buf_format(text, "pg_catalog.set_config(") && params_write(text, name) &&
+			buf_format(text, ",") && params_write(text, value) &&
+			buf_format(text, ",%s) IS NULL%s", local, r->set_behind ? " END" : "");
 	}
 	return ok;
 }

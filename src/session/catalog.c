@@ -160,14 +160,6 @@ static void copy_name(char to[LOOK_NAME_BYTES], struct span name)
 	to[name.length] = 0;
 }
 
-static bool is_foreign(struct span name)
-{
-	for (size_t i = 0; i < name.length; i++)
-		if (name.at[i] >= 0x80)
-			return true;
-	return false;
-}
-
 static bool add_name(struct catalog *catalog, struct span name, uint32_t marks, bool always)
 {
 	struct entry *entry;
@@ -190,7 +182,7 @@ static bool add_name(struct catalog *catalog, struct span name, uint32_t marks, 
 		catalog->hiding[name.at[0]] |= UINT64_C(1) << name.length;
 	}
 	catalog->any |= marks;
-	catalog->foreign |= is_foreign(name) ? marks : 0;
+	catalog->foreign |= !span_is_ascii(name) ? marks : 0;
 	return true;
 }
 
@@ -282,7 +274,7 @@ static void look_beneath(void *context, struct span name)
 		b->always |= entry->always;
 		b->writing |= entry->writing;
 	}
-	if (b->catalog->foreign && is_foreign(name))
+	if (b->catalog->foreign && !span_is_ascii(name))
 		b->always |= b->catalog->foreign;
 }
 

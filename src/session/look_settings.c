@@ -15,8 +15,8 @@ static void add_name_to(struct look *look, uint32_t *marks, const char *name, en
 		*marks |= LOOK_UNNAMED;
 		return;
 	}
-	/* What is sent later has no names of its own by then. */
-	if (kind == LOOK_NAME_SET && marks == &look->prepared)
+	/* What is sent later has no names of its own by then; and when it is asked for, the client may write its letters in another way. */
+	if (kind == LOOK_NAME_SET && (marks == &look->prepared || !span_is_ascii(span_text(name))))
 		*marks |= LOOK_UNNAMED;
 	look->count++;
 	to->kind = kind;

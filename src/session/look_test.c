@@ -69,6 +69,7 @@ static void what_changes_settings_is_seen(void **state)
 		{ "SELECT pg_catalog.set_config('a', lower('b, c'), $1)", LOOK_SETTINGS },
 		{ "select \"set_config\"($1, $2, true)", LOOK_SETTINGS | LOOK_UNNAMED },
 		{ "SELECT set_config('a' || 'b', 'x', false)", LOOK_SETTINGS | LOOK_UNNAMED },
+		{ "SET app.gr\xc3\xb6\xc3\x9f = 'x'", LOOK_SETTINGS | LOOK_UNNAMED },
 		{ "UPDATE pg_settings SET setting = 'x' WHERE name = 'work_mem'", LOOK_SETTINGS },
 		{ "RESET ALL", LOOK_SETTINGS | LOOK_RESET_ALL }, { "RESET x", LOOK_SETTINGS | LOOK_RESET },
 		{ "SET x TO DEFAULT", LOOK_SETTINGS | LOOK_RESET },

@@ -320,13 +320,24 @@ static bool has_role(const struct params *set)
 	return params_get(set, of(roles[0])) || params_get(set, of(roles[1]));
 }
 
+bool params_write(struct buf *out, const char *text)
+{
+	bool ok;
+
+	if (span_is_ascii(of(text)))
+		return buf_add_literal(out, of(text));
+	ok = buf_format(out, "pg_catalog.convert_from(E'\\\\x");
+	for (; ok && *text; text++)
+		ok = buf_format(out, "%02x", (unsigned)(unsigned char)*text);
+	return ok && buf_format(out, "',pg_catalog.getdatabaseencoding())");
+}
+
 /* No value: what RESET does. Nothing of a value comes back: by then the client_encoding may have no letters for it. */
 static bool add_set(const char *name, const char *value, bool *selecting, struct buf *out)
 {
 	bool ok = buf_format(out, *selecting ? "," : "SELECT ") && buf_format(out, "pg_catalog.set_config(") &&
-		buf_add_literal(out, of(name)) && buf_add(out, ",", 1) &&
-		(value ? buf_add_literal(out, of(value)) : buf_format(out, "NULL")) &&
-		buf_format(out, ",false) IS NULL");
+		params_write(out, name) && buf_add(out, ",", 1) &&
+		(value ? params_write(out, value) : buf_format(out, "NULL")) && buf_format(out, ",false) IS NULL");
 
 	*selecting = true;
 	return ok;

@@ -3,7 +3,8 @@
 
 #include "base/buf.h"
 
-/* Sets of run-time parameters, as values: what a client asked for, what a server was told, what a server reports.
+/* Sets of run-time parameters, as values: what a client asked for, what a server was told, what a server reports. What is asked for or told is in the
+ * letters of the database, as a start-up packet's values are to PostgreSQL; what is reported is in those of the client_encoding of that moment.
  * A set never changes; equal sets are one object, so "is this server already as that client wants it" is one comparison of
  * pointers, and a hundred thousand clients with the same settings share one set. Names compare without regard to case, as in
  * PostgreSQL, and are kept in the spelling first seen in that set. Thread-safe. */
@@ -34,6 +35,10 @@ int params_server_version(const struct params *);
 size_t params_count(const struct params *);
 uint64_t params_hash(const struct params *);
 void params_at(const struct params *, size_t i, const char **name, const char **value); /* sorted by name */
+
+/* Append a name or value of what is asked for or told, as text of SQL that says the same in any client_encoding: that is one's who had the
+ * server before. False: memory refused. */
+bool params_write(struct buf *out, const char *text);
 
 /* Append the statements that turn a session in which `have` was set into one in which `want` is set, everything else being at its
  * start-up default, each with its zero: RESETs of a role, and one SELECT of set_config calls (which take the text of a start-up packet as it is).

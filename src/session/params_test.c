@@ -124,6 +124,20 @@ static void the_difference_sets_what_is_wanted_and_resets_the_rest(void **state)
 	params_drop(b);
 }
 
+static void what_is_beyond_ascii_is_said_in_bytes(void **state)
+{
+	struct params *empty = params_empty(book);
+	struct params *set = with(with(params_empty(book), "role", "gr\xc3\xbc\xc3\x9f"), "a.\xff", "\\\x80'");
+
+	(void)state;
+	check_difference(empty, set,
+		"SELECT pg_catalog.set_config(pg_catalog.convert_from(E'\\\\x612eff',pg_catalog.getdatabaseencoding()),"
+		"pg_catalog.convert_from(E'\\\\x5c8027',pg_catalog.getdatabaseencoding()),false) IS NULL,"
+		"pg_catalog.set_config(E'role',pg_catalog.convert_from(E'\\\\x6772c3bcc39f',pg_catalog.getdatabaseencoding()),false) IS NULL;");
+	params_drop(empty);
+	params_drop(set);
+}
+
 static void a_dotted_name_is_reset_by_its_name(void **state)
 {
 	struct params *empty = params_empty(book), *set = with(params_empty(book), "my.own", "1");
@@ -192,6 +206,7 @@ int main(void)
 		STORY(putting_and_removing_comes_back_to_the_same_set),
 		STORY(a_role_comes_last_and_goes_first),
 		STORY(the_difference_sets_what_is_wanted_and_resets_the_rest),
+		STORY(what_is_beyond_ascii_is_said_in_bytes),
 		STORY(a_dotted_name_is_reset_by_its_name),
 		STORY(no_set_is_forgotten),
 		STORY(a_book_counts_each_set_once),

@@ -89,7 +89,7 @@ static bool add_names(const struct question *q, struct buf *out)
 		ok = buf_format(out,
 			     first ? " UNION ALL SELECT n,pg_catalog.current_setting(n,true),'' FROM pg_catalog.unnest(ARRAY["
 				   : ",") &&
-			buf_add_literal(out, span_text(name));
+			params_write(out, name);
 		first = false;
 	}
 	if (first)
@@ -100,20 +100,23 @@ static bool add_names(const struct question *q, struct buf *out)
 			"SELECT pg_catalog.lower(name) FROM pg_catalog.pg_settings WHERE name OPERATOR(pg_catalog.~~) '%%.%%'))");
 }
 
+/* Told in the letters of the database, whatever the client_encoding is: each byte beyond ASCII as \123, and \\ for \. */
+#define IN_BYTES(text) "pg_catalog.encode(pg_catalog.convert_to(" text ",pg_catalog.getdatabaseencoding()),'escape')"
+
 static bool add_settings(const struct question *q, struct buf *out)
 {
 	return buf_format(out,
 		       "SELECT CASE WHEN pg_catalog.octet_length(v) OPERATOR(pg_catalog.>) %u THEN 'b' WHEN "
-		       "c OPERATOR(pg_catalog.=) 'superuser' THEN 'S' ELSE 's' END,n,CASE WHEN "
-		       "pg_catalog.octet_length(v) OPERATOR(pg_catalog.<=) %u THEN v END FROM ("
+		       "c OPERATOR(pg_catalog.=) 'superuser' THEN 'S' ELSE 's' END,%s,CASE WHEN "
+		       "pg_catalog.octet_length(v) OPERATOR(pg_catalog.<=) %u THEN %s END FROM ("
 		       "SELECT name AS n,setting AS v,context AS c FROM pg_catalog.pg_settings WHERE "
 		       "source OPERATOR(pg_catalog.=) 'session' AND name OPERATOR(pg_catalog.!~~) 'transaction\\_%%' "
 		       "UNION ALL SELECT 'role',pg_catalog.current_setting('role'),'' WHERE "
 		       "pg_catalog.current_setting('role') OPERATOR(pg_catalog.<>) 'none' "
 		       "UNION ALL SELECT 'session_authorization',session_user::pg_catalog.text,'' WHERE "
 		       "session_user OPERATOR(pg_catalog.<>) ",
-		       VALUE_BYTES_MAX, VALUE_BYTES_MAX) &&
-		buf_add_literal(out, q->user) && add_names(q, out) && buf_format(out, ") AS s WHERE v IS NOT NULL");
+		       VALUE_BYTES_MAX, IN_BYTES("n"), VALUE_BYTES_MAX, IN_BYTES("v")) &&
+		params_write(out, q->user) && add_names(q, out) && buf_format(out, ") AS s WHERE v IS NOT NULL");
 }
 
 /* Functions whose text may set what no view shows. C and internal ones (13 and 12) are taken to leave nothing. */
@@ -187,22 +190,36 @@ void answer_fini(struct answer *a)
 	*a = (struct answer){ 0 };
 }
 
-/* Their bytes mean one thing in one client encoding and another in the next. */
-static bool is_plain(struct span text)
-{
-	size_t i;
-
-	for (i = 0; i < text.length; i++)
-		if (text.at[i] >= 0x80)
-			return false;
-	return true;
-}
-
 static struct span read_value(struct reader *r)
 {
 	uint32_t length = read_u32(r);
 
 	return length == UINT32_MAX ? span_of("", 0) : read_bytes(r, length);
+}
+
+/* Back from IN_BYTES; what differs lives in `room`. False: it is not so written, or memory was refused. */
+static bool read_told(struct span *told, struct buf *room)
+{
+	if (!memchr(told->at, '\\', told->length))
+		return true;
+	for (size_t i = 0; i < told->length; i++) {
+		const uint8_t *behind = told->at + i + 1;
+		size_t left = told->length - i - 1;
+		uint8_t byte = told->at[i];
+
+		if (byte == '\\' && left >= 1 && behind[0] == '\\') {
+			i++;
+		} else if (byte == '\\') {
+			if (left < 3 || (behind[0] & ~3) != '0' || (behind[1] & ~7) != '0' || (behind[2] & ~7) != '0')
+				return false;
+			byte = (uint8_t)((behind[0] & 3) << 6 | (behind[1] & 7) << 3 | (behind[2] & 7));
+			i += 3;
+		}
+		if (!buf_add(room, &byte, 1))
+			return false;
+	}
+	*told = buf_span(room);
+	return true;
 }
 
 static void take_setting(struct answer *a, struct span name, struct span value)
@@ -213,12 +230,22 @@ static void take_setting(struct answer *a, struct span name, struct span value)
 		a->pins |= 1u << PIN_UNSEEN;
 		return;
 	}
-	if (!is_plain(value) || !is_plain(name))
-		a->pins |= 1u << PIN_SETTING;
 	if (span_is(name, "role") || span_is(name, "session_authorization"))
 		a->role = true;
 	if (!params_put(&a->settings, name, value))
 		a->refused = true;
+}
+
+static bool take_told(struct answer *a, struct span name, struct span value)
+{
+	struct buf names = { 0 }, values = { 0 };
+	bool ok = read_told(&name, &names) && read_told(&value, &values);
+
+	if (ok)
+		take_setting(a, name, value);
+	buf_fini(&names);
+	buf_fini(&values);
+	return ok;
 }
 
 bool answer_row(struct answer *a, struct span body)
@@ -233,14 +260,12 @@ bool answer_row(struct answer *a, struct span body)
 	switch (kind.at[0]) {
 	case 'b':
 		a->pins |= 1u << PIN_SETTING;
-		take_setting(a, name, span_of("", 0));
-		return true;
+		return take_told(a, name, span_of("", 0));
 	case 'S':
 		a->privileged = true;
 		__attribute__((fallthrough));
 	case 's':
-		take_setting(a, name, value);
-		return true;
+		return take_told(a, name, value);
 	case 'u':
 		a->pins |= 1u << PIN_UNSEEN;
 		return true;

@@ -31,7 +31,7 @@ struct question {
 	uint32_t marks;              /* of looks: what may have been left */
 	const struct params *set;    /* names to be asked for one by one, those with a dot; values do not matter */
 	const struct params *called; /* functions that are not known */
-	struct span user;            /* as whom the server was logged in */
+	const char *user;            /* as whom the server was logged in */
 	int version;                 /* of PostgreSQL, the first number */
 };
 
@@ -39,9 +39,10 @@ struct question {
 bool question_write(const struct question *, struct buf *out);
 
 struct answer {
-	uint32_t asked;          /* pins that the question can tell of: 1 << enum pin */
-	uint32_t pins;           /* those that are so */
-	struct params *settings; /* owned: what is set in the session, when settings_asked */
+	uint32_t asked; /* pins that the question can tell of: 1 << enum pin */
+	uint32_t pins;  /* those that are so */
+	struct params
+		*settings; /* owned: what is set in the session, when settings_asked; in the letters of the database */
 	struct topics
 		topics; /* owned: what it LISTENs to, when PIN_LISTEN is among `asked`; cut at one more than are shared */
 	size_t bytes;   /* of settings so far */

@@ -33,7 +33,7 @@ static char *asked(uint32_t marks, const char *set, const char *called)
 {
 	static char text[8192];
 	struct params *names = params_keep(empty), *calls = params_keep(empty);
-	struct question q = { .marks = marks, .set = names, .called = calls, .user = span_text("o'app"), .version = 15 };
+	struct question q = { .marks = marks, .set = names, .called = calls, .user = "o'app", .version = 15 };
 	struct buf out = { 0 };
 
 	if (set)
@@ -191,15 +191,26 @@ static void what_is_too_long_or_too_much_stays_where_it_is(void **state)
 	answer_fini(&a);
 }
 
-static void a_value_that_depends_on_the_encoding_stays_where_it_is(void **state)
+static void what_is_beyond_ascii_is_told_in_bytes(void **state)
 {
 	struct question q = { .marks = LOOK_SETTINGS };
+	static const char *const wrong[] = { "\\", "a\\", "\\30", "\\400", "\\380", "\\308", "\\x" };
+	char *text = asked(LOOK_SETTINGS, "app.\xc3\xa4", NULL);
 	struct answer a;
 
 	(void)state;
+	assert_non_null(strstr(text, "pg_catalog.convert_from(E'\\\\x6170702ec3a4',pg_catalog.getdatabaseencoding())"));
+	assert_non_null(
+		strstr(text, "pg_catalog.encode(pg_catalog.convert_to(v,pg_catalog.getdatabaseencoding()),'escape')"));
 	answer_begin(&a, &q, empty);
-	assert_true(take(&a, "s", "search_path", "\xc3\xa4"));
-	assert_int_equal(a.pins, 1 << PIN_SETTING);
+	assert_true(take(&a, "s", "app.\\303\\244", "\\346\\227\\245\\\\3\\377"));
+	answer_end(&a);
+	assert_int_equal(a.pins, 0);
+	assert_string_equal(params_get(a.settings, span_text("app.\xc3\xa4")), "\xe6\x97\xa5\\3\xff");
+	for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
+		assert_false(take(&a, "s", "work_mem", wrong[i]));
+		assert_false(take(&a, "b", wrong[i], NULL));
+	}
 	answer_fini(&a);
 }
 
@@ -212,7 +223,7 @@ int main(void)
 		cmocka_unit_test(what_it_listens_to_is_told_by_name),
 		cmocka_unit_test(a_privileged_setting_under_another_role_stays_where_it_is),
 		cmocka_unit_test(what_is_too_long_or_too_much_stays_where_it_is),
-		cmocka_unit_test(a_value_that_depends_on_the_encoding_stays_where_it_is),
+		cmocka_unit_test(what_is_beyond_ascii_is_told_in_bytes),
 	};
 
 	return cmocka_run_group_tests(tests, set_up, tear_down);

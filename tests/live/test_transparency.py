@@ -396,7 +396,7 @@ class Each_pin(Story):
         self.free()
 
     def a_setting_that_is_not_carried(self):
-        self.each("SET app.tenant = 'Ünicode'", "can not be given", ["RESET app.tenant", "SET app.tenant = 'plain'", "RESET ALL", "DISCARD ALL"])
+        self.each("SELECT set_config('app.tenant', repeat('long', 4097), false)", "can not be given", ["RESET app.tenant", "SET app.tenant = 'plain'", "RESET ALL", "DISCARD ALL"])
         self.each("DO $$BEGIN PERFORM 1; END$$", "can not be seen", ["RESET ALL", "DISCARD ALL"])
         self.pinned(lambda: self.client.extended("SELECT set_config($1, 'x', false)", ("app.tenant",)), "can not be seen", "set_config")
         self.client.query("DISCARD ALL")

@@ -377,7 +377,7 @@ class Client:
             self.notices.append(fields_of(body))
         elif kind == b"S":
             key, value, _ = body.split(b"\0")
-            self.parameters[key.decode()] = value.decode()
+            self.parameters[key.decode()] = value.decode("utf-8", "replace")
         elif kind == b"A":
             pid, = struct.unpack_from("!i", body)
             channel, payload, _ = body[4:].split(b"\0")

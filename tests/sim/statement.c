@@ -1,7 +1,9 @@
 /* What one statement does to its session: settings, topics, transactions, tables; and what is said of it. */
 #include "statement.h"
 
+#include <ctype.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "base/check.h"
 #include "base/text.h"
@@ -105,6 +107,24 @@ static void reset(struct session *s, int setting)
 	text_copy(s->lasting[setting], SETTING_BYTES, s->standard[setting]);
 }
 
+/* What the pooler says of a client's in SQL of its own: a literal of ASCII, or bytes. */
+static bool take_said(const char **at, char *out, size_t size)
+{
+	static const char bytes[] = "pg_catalog.convert_from(E'\\\\x",
+			  database[] = "',pg_catalog.getdatabaseencoding())";
+	size_t n = 0;
+
+	if (strncmp(*at, bytes, sizeof bytes - 1) != 0)
+		return take_literal(at, out, size) && span_is_ascii(span_text(out));
+	for (*at += sizeof bytes - 1; isxdigit((unsigned char)**at) && n + 1 < size; *at += 2)
+		out[n++] = (char)strtoul((const char[3]){ (*at)[0], (*at)[1], 0 }, NULL, 16);
+	out[n] = 0;
+	if (strncmp(*at, database, sizeof database - 1) != 0)
+		return false;
+	*at += sizeof database - 1;
+	return true;
+}
+
 static bool set_configs(struct session *s, const char *at, struct bytes *out)
 {
 	char name[SETTING_BYTES], value[SETTING_BYTES], wrong[300];
@@ -115,8 +135,8 @@ static bool set_configs(struct session *s, const char *at, struct bytes *out)
 		if (strncmp(at, "pg_catalog.set_config(", 22) != 0)
 			return false;
 		at += 22;
-		if (!take_literal(&at, name, sizeof name) || !take_sign(&at, ',') ||
-			(!(none = take_word(&at, "null")) && !take_literal(&at, value, sizeof value)) ||
+		if (!take_said(&at, name, sizeof name) || !take_sign(&at, ',') ||
+			(!(none = take_word(&at, "null")) && !take_said(&at, value, sizeof value)) ||
 			!take_sign(&at, ',') || !take_word(&at, "false") || !take_sign(&at, ')') ||
 			(take_word(&at, "is") && !take_word(&at, "null")))
 			return false;
@@ -136,18 +156,34 @@ static bool set_configs(struct session *s, const char *at, struct bytes *out)
 	}
 }
 
+/* PostgreSQL's encode(..., 'escape'). */
+static void escape(const char *from, char *out, size_t size)
+{
+	size_t n = 0;
+
+	for (; *from; from++)
+		n += text_format(out + n, size - n,
+			*from == '\\'          ? "\\\\"
+				: *from & 0x80 ? "\\%03o"
+					       : "%c",
+			(unsigned char)*from);
+	out[n] = 0;
+}
+
 /* What the pooler asks at the end of a transaction: rows of a kind, a name and a value. Settings with a dot are shown only when they are
  * asked for by name. */
 static unsigned answer_question(struct session *s, const char *text, struct bytes *out)
 {
+	char value[4 * SETTING_BYTES];
 	unsigned rows = 0;
 
 	for (int i = 0; i < SETTINGS && strncmp(text, "CASE", 4) == 0; i++) {
-		const char *fields[3] = { "s", setting_facts[i].name, s->now[i] };
+		const char *fields[3] = { "s", setting_facts[i].name, value };
 
 		if (strcmp(s->now[i], s->standard[i]) == 0 ||
 			(strchr(setting_facts[i].name, '.') && !strstr(text, setting_facts[i].name)))
 			continue;
+		escape(s->now[i], value, sizeof value);
 		say_fields(out, fields);
 		rows++;
 	}

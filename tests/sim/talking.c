@@ -80,7 +80,7 @@ const char *some_value(unsigned setting)
 		{ 0 },
 		{ 0 },
 		{ 0 },
-		{ "tenant_a", "tenant_b", "\"a b\", public", "public" },
+		{ "tenant_a", "\346\227\245\346\234\254", "\"a b\", public", "public" },
 		{ "30000", "5000", "1", "0" },
 		{ "64MB", "1GB", "4MB", "8MB" },
 		{ "t1", "t2", "t3", "t'4" },
