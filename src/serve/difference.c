@@ -89,9 +89,8 @@ static bool send_guarded(struct channel *channel, struct span statements)
 
 static bool send_at_once(struct channel *channel, struct span statements)
 {
-	static const char isolation[] = "SET TRANSACTION ISOLATION LEVEL READ COMMITTED;";
 	struct buf text = { 0 };
-	bool ok = buf_add(&text, isolation, sizeof isolation - 1) && buf_add_span(&text, statements);
+	bool ok = buf_format(&text, TRANSACTION_APART) && buf_add_span(&text, statements);
 
 	for (size_t i = 0; ok && i < text.length; i++)
 		if (!text.at[text.start + i])

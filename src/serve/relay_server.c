@@ -280,7 +280,9 @@ static enum step take_complete(struct channel *channel, const struct frame *fram
 		numbers_discarded(channel);
 	if (ours && entry->kind == TRACK_EXECUTE && entry->tag == TAG_PROOF)
 		numbers_proven(channel);
-	if (tag_may_matter(frame) && !(ours && entry->tag == TAG_CATALOG))
+	/* What these SET ends with their transaction. */
+	if (tag_may_matter(frame) &&
+		!(ours && (entry->tag == TAG_CATALOG || entry->tag == TAG_QUESTION || entry->tag == TAG_CORRECTION)))
 		take_tag(channel, body, ours);
 	return STEP_FORWARD;
 }

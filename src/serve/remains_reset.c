@@ -94,7 +94,7 @@ static bool write_correction(struct channel *channel, struct buf *text)
 	struct remains *r = &channel->remains;
 	struct params *startup = channel->guest->startup;
 	const char *name, *value, *local;
-	bool ok = true;
+	bool ok = channel->track.status != 'I' || buf_format(text, TRANSACTION_APART), first = true;
 	size_t i;
 
 	for (i = 0; ok && i < params_count(startup); i++) {
@@ -102,11 +102,11 @@ static bool write_correction(struct channel *channel, struct buf *text)
 		local = r->reset_all ? "false" : params_get(r->resets, span_text(name));
 		if (!local)
 			continue;
-		ok = buf_format(text, text->length > 0 ? "," : "SELECT ") &&
-			(!r->set_behind || write_unless_set(text, name)) &&
+		ok = buf_format(text, first ? "SELECT " : ",") && (!r->set_behind || write_unless_set(text, name)) &&
 			buf_format(text, "pg_catalog.set_config(") && params_write(text, name) &&
 			buf_format(text, ",") && params_write(text, value) &&
 			buf_format(text, ",%s) IS NULL%s", local, r->set_behind ? " END" : "");
+		first = false;
 	}
 	return ok;
 }

@@ -13,9 +13,11 @@
 #include "session/catalog.h"
 
 #include "base/text.h"
+#include "session/question.h"
 
 /* Its own search_path, and no limit of the client's. As one message it is one transaction, so SET LOCAL ends with it. */
 #define HEAD \
+	TRANSACTION_APART \
 	"SET LOCAL search_path=pg_catalog,pg_temp;SET LOCAL statement_timeout='20s';SET LOCAL jit=off;WITH RECURSIVE "
 
 /* Quotes are E'' throughout: standard_conforming_strings is the client's. */

@@ -166,7 +166,7 @@ bool question_write(const struct question *q, struct buf *out)
 	for (i = 0; ok && i < PARTS; i++)
 		if ((q->marks & parts[i].mark) || asks_all(q))
 			ok = buf_format(&text, "%s%s", text.length > 0 ? " UNION ALL " : "", parts[i].query);
-	ok = ok && add_called(q, &text) && buf_add_span(out, buf_span(&text));
+	ok = ok && add_called(q, &text) && buf_format(out, TRANSACTION_APART) && buf_add_span(out, buf_span(&text));
 	buf_fini(&text);
 	return ok;
 }

@@ -10,6 +10,10 @@
  * a value. PostgreSQL knows what a transaction that was rolled back, a savepoint, ON COMMIT DROP or a trigger made of it; nobody has
  * to guess. Everything is named with its schema, since the client's search_path is in force. */
 
+/* In front of a Query of ours, where no transaction is open: what follows takes no part in anything, whatever default_transaction_isolation is. A serializable
+ * one is refused by a standby, and one that is read only and deferrable may have to wait. */
+#define TRANSACTION_APART "SET TRANSACTION ISOLATION LEVEL READ COMMITTED;"
+
 /* Why a client keeps its server beyond its transaction. */
 enum pin {
 	PIN_TEMPORARY,

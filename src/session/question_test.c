@@ -57,6 +57,7 @@ static void only_what_may_be_there_is_asked_for(void **state)
 	char *text = asked(LOOK_LOCK, NULL, NULL);
 
 	(void)state;
+	assert_ptr_equal(strstr(text, "SET TRANSACTION ISOLATION LEVEL READ COMMITTED;("), text);
 	assert_non_null(strstr(text, "pg_locks"));
 	assert_null(strstr(text, "pg_settings"));
 	assert_null(strstr(text, "pg_depend"));

@@ -162,6 +162,24 @@ class Servers(Story):
         self.assertEqual("German, DMY", second.value("SHOW DateStyle"))
         admin.query("ROLLBACK")
 
+    @on("pgweir")
+    def nobody_waits_for_what_another_has_set_of_its_transactions_when_its_server_is_asked(self):
+        pooler = self.pooler(settings={"default_pool_size": 1, "pool_mode": "transaction"})
+        first, second, admin = pooler.client(parameters={"DateStyle": "German"}), pooler.client(), self.pg.admin("app")
+        self.addCleanup(admin.close)
+        admin.query("CREATE TABLE serial (n int)")
+        self.addCleanup(admin.query, "ROLLBACK; DROP TABLE serial")
+        admin.query("BEGIN ISOLATION LEVEL SERIALIZABLE")
+        admin.query("INSERT INTO serial VALUES (1)")        # READ ONLY DEFERRABLE waits for its end
+        first.query("SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL SERIALIZABLE READ ONLY DEFERRABLE")
+        self.assertEqual("1", second.value("SELECT 1"))
+        first.query("SET app.tenant = 'x'")
+        self.assertEqual("1", second.value("SELECT 1"))
+        first.query("RESET DateStyle")
+        self.assertEqual("1", second.value("SELECT 1"))
+        admin.query("ROLLBACK")
+        self.assertEqual("German, DMY", first.value("SHOW DateStyle"))
+
     def several_hosts_take_turns(self):
         pg = self.pg
         # One port serves both names, so turns are seen by the address family.
