@@ -79,14 +79,31 @@ bool remains_quiet(const struct channel *channel)
 	return (remains_is_reset(r) && r->before == 0) || r->correcting;
 }
 
-/* What was set behind the RESET stays. */
-static bool write_unless_set(struct buf *text, const char *name)
+static bool write_set(struct buf *text, const char *name, const char *value, const char *local)
 {
-	return buf_format(text,
-		       "CASE WHEN EXISTS (SELECT 1 FROM pg_catalog.pg_settings WHERE "
-		       "source OPERATOR(pg_catalog.=) 'session' AND pg_catalog.lower(name) OPERATOR(pg_catalog.=) "
-		       "pg_catalog.lower(") &&
+	return buf_format(text, "pg_catalog.set_config(") && params_write(text, name) && buf_format(text, ",") &&
+		(value ? params_write(text, value) : buf_format(text, "NULL")) && buf_format(text, ",%s)", local);
+}
+
+/* What was set behind the RESET stays. PostgreSQL does not show whether one with a dot was, or a role: it stays if it is not what a RESET makes it. */
+static bool write_unless_set(struct buf *text, const char *name, const char *value, const char *local)
+{
+	bool hidden = strchr(name, '.') || params_is_role(name), ok;
+
+	ok = buf_format(text,
+		     "CASE WHEN EXISTS (SELECT 1 FROM pg_catalog.pg_settings WHERE "
+		     "source OPERATOR(pg_catalog.=) 'session' AND pg_catalog.lower(name) OPERATOR(pg_catalog.=) "
+		     "pg_catalog.lower(") &&
 		params_write(text, name) && buf_format(text, ")) THEN NULL ELSE ");
+	if (hidden)
+		ok = ok && buf_format(text, "(SELECT CASE WHEN v OPERATOR(pg_catalog.<>) ") &&
+			write_set(text, name, NULL, local) && buf_format(text, " THEN pg_catalog.set_config(") &&
+			params_write(text, name) && buf_format(text, ",v,%s) ELSE ", local);
+	ok = ok && write_set(text, name, value, local);
+	if (hidden)
+		ok = ok && buf_format(text, " END FROM (SELECT pg_catalog.current_setting(") &&
+			params_write(text, name) && buf_format(text, ",true) AS v OFFSET 0) AS s)");
+	return ok && buf_format(text, " END");
 }
 
 static bool write_correction(struct channel *channel, struct buf *text)
@@ -99,13 +116,14 @@ static bool write_correction(struct channel *channel, struct buf *text)
 
 	for (i = 0; ok && i < params_count(startup); i++) {
 		params_at(startup, i, &name, &value);
-		local = r->reset_all ? "false" : params_get(r->resets, span_text(name));
+		local = r->resets ? params_get(r->resets, span_text(name)) : NULL;
+		if (r->reset_all && (!params_is_role(name) || r->discarded))
+			local = "false";
 		if (!local)
 			continue;
-		ok = buf_format(text, first ? "SELECT " : ",") && (!r->set_behind || write_unless_set(text, name)) &&
-			buf_format(text, "pg_catalog.set_config(") && params_write(text, name) &&
-			buf_format(text, ",") && params_write(text, value) &&
-			buf_format(text, ",%s) IS NULL%s", local, r->set_behind ? " END" : "");
+		ok = buf_format(text, first ? "SELECT " : ",") &&
+			(r->set_behind ? write_unless_set : write_set)(text, name, value, local) &&
+			buf_format(text, " IS NULL");
 		first = false;
 	}
 	return ok;

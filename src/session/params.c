@@ -310,7 +310,7 @@ void params_at(const struct params *set, size_t i, const char **name, const char
 /* In the order in which they are set: a new session_authorization takes the role with it. */
 static const char *const roles[] = { "session_authorization", "role" };
 
-static bool is_role(const char *name)
+bool params_is_role(const char *name)
 {
 	return strcasecmp(name, roles[0]) == 0 || strcasecmp(name, roles[1]) == 0;
 }
@@ -354,14 +354,14 @@ bool params_difference(const struct params *have, const struct params *want, str
 	for (i = 0; has_role(have) && i < 2; i++)
 		ok = ok && buf_format(out, "RESET %s", roles[i]) && buf_add(out, "", 1);
 	for (i = 0; i < have->count; i++) {
-		if (params_get(want, of(have->list[i].name)) || is_role(have->list[i].name))
+		if (params_get(want, of(have->list[i].name)) || params_is_role(have->list[i].name))
 			continue;
 		ok = ok && add_set(have->list[i].name, NULL, &selecting, out);
 	}
 	for (i = 0; i < want->count; i++) {
 		const char *now = params_get(have, of(want->list[i].name));
 
-		if (is_role(want->list[i].name) || (now && strcmp(now, want->list[i].value) == 0))
+		if (params_is_role(want->list[i].name) || (now && strcmp(now, want->list[i].value) == 0))
 			continue;
 		ok = ok && add_set(want->list[i].name, want->list[i].value, &selecting, out);
 	}

@@ -36,6 +36,9 @@ size_t params_count(const struct params *);
 uint64_t params_hash(const struct params *);
 void params_at(const struct params *, size_t i, const char **name, const char **value); /* sorted by name */
 
+/* role or session_authorization: what PostgreSQL shows apart from all settings, and no RESET ALL touches. */
+bool params_is_role(const char *name);
+
 /* Append a name or value of what is asked for or told, as text of SQL that says the same in any client_encoding: that is one's who had the
  * server before. False: memory refused. */
 bool params_write(struct buf *out, const char *text);

@@ -196,6 +196,19 @@ class Settings(Alike):
                 self.alike(show, "SET work_mem = '1MB'; SET app.tenant = 'changed'; SET DateStyle = 'ISO'", show, "RESET work_mem", show, "RESET ALL", show, "SET work_mem = '2MB'", "BEGIN", "RESET work_mem", "ROLLBACK", show,
                            "DISCARD ALL", show, login={"options": options})
 
+    def what_is_set_behind_a_reset_in_one_message_stays(self):
+        """PostgreSQL shows nobody that a setting with a dot was set, or a role."""
+        shown = "SELECT current_setting('app.tenant'), current_setting('work_mem'), current_user"
+        self.alike(shown, "RESET ALL; SET app.tenant = 'x'", shown, "RESET app.tenant; SET app.tenant = 'y'", shown, "SET app.tenant = 'z'; RESET app.tenant; SET work_mem = '9MB'", shown,
+                   "SET app.tenant = 'ü'; RESET ALL; SET work_mem = '9MB'", shown, "RESET ALL; SELECT set_config('app.tenant', 'ü', false)", shown, "RESET app.tenant", shown, "RESET ROLE; SET ROLE app", shown,
+                   "SET work_mem = '9MB'; RESET ROLE", shown, "BEGIN", "RESET app.tenant; SET app.tenant = 'x'", shown, "ROLLBACK", shown, "BEGIN", "SET LOCAL app.tenant TO DEFAULT; SET work_mem = '8MB'", shown, "COMMIT", shown,
+                   login={"options": "-c app.tenant=own -c work_mem=5MB -c role=other"})
+
+    def no_reset_all_touches_a_role(self):
+        who = "SELECT current_user"
+        for role in ("app", "NONE", "other"):
+            self.alike(who, f"SET ROLE {role}", who, "RESET ALL", who, "RESET ALL; SET work_mem = '9MB'", who, "SET work_mem = '8MB'; RESET ROLE; RESET ALL", who, f"SET ROLE {role}", "DISCARD ALL", who, login={"options": "-c role=other"})
+
     def what_the_server_reports_is_told_as_it_changes(self):
         login = {"TimeZone": "Europe/Rome", "application_name": "me", "DateStyle": "SQL, DMY"}
         self.alike("SET TimeZone = 'UTC'", "RESET TimeZone", "SET application_name = 'it''s'", "RESET ALL", "BEGIN", "SET DateStyle = 'German'", "SAVEPOINT a",
