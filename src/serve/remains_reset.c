@@ -82,7 +82,7 @@ bool remains_quiet(const struct channel *channel)
 static bool write_set(struct buf *text, const char *name, const char *value, const char *local)
 {
 	return buf_format(text, "pg_catalog.set_config(") && params_write(text, name) && buf_format(text, ",") &&
-		(value ? params_write(text, value) : buf_format(text, "NULL")) && buf_format(text, ",%s)", local);
+		params_write_value(text, name, value) && buf_format(text, ",%s)", local);
 }
 
 /* What was set behind the RESET stays. PostgreSQL does not show whether one with a dot was, or a role: it stays if it is not what a RESET makes it. */

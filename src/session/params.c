@@ -332,12 +332,42 @@ bool params_write(struct buf *out, const char *text)
 	return ok && buf_format(out, "',pg_catalog.getdatabaseencoding())");
 }
 
-/* No value: what RESET does. Nothing of a value comes back: by then the client_encoding may have no letters for it. */
+static bool write_in_ascii(struct buf *out, const char *text, bool numbered)
+{
+	struct buf plain = { 0 };
+	bool ok = true;
+
+	for (; ok && *text; text++)
+		if (!((unsigned char)*text & 0x80))
+			ok = buf_add(&plain, text, 1);
+		else if (numbered)
+			ok = buf_format(&plain, "\\x%02x", (unsigned)(unsigned char)*text);
+		else
+			ok = buf_add(&plain, "?", 1);
+	ok = ok && buf_add_literal(out, buf_span(&plain));
+	buf_fini(&plain);
+	return ok;
+}
+
+bool params_write_value(struct buf *out, const char *name, const char *value)
+{
+	if (!value)
+		return buf_format(out, "NULL");
+	if (strcasecmp(name, "application_name") != 0 || span_is_ascii(of(value)))
+		return params_write(out, value);
+	return buf_format(out,
+		       "CASE WHEN pg_catalog.current_setting('server_version_num')::pg_catalog.int4 OPERATOR(pg_catalog.<) "
+		       "160000 THEN ") &&
+		write_in_ascii(out, value, false) && buf_format(out, " ELSE ") && write_in_ascii(out, value, true) &&
+		buf_format(out, " END");
+}
+
+/* Nothing of a value comes back: by then the client_encoding may have no letters for it. */
 static bool add_set(const char *name, const char *value, bool *selecting, struct buf *out)
 {
 	bool ok = buf_format(out, *selecting ? "," : "SELECT ") && buf_format(out, "pg_catalog.set_config(") &&
-		params_write(out, name) && buf_add(out, ",", 1) &&
-		(value ? params_write(out, value) : buf_format(out, "NULL")) && buf_format(out, ",false) IS NULL");
+		params_write(out, name) && buf_add(out, ",", 1) && params_write_value(out, name, value) &&
+		buf_format(out, ",false) IS NULL");
 
 	*selecting = true;
 	return ok;

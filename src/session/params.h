@@ -43,6 +43,10 @@ bool params_is_role(const char *name);
  * server before. False: memory refused. */
 bool params_write(struct buf *out, const char *text);
 
+/* Likewise the value of `name`; none is what RESET does. An application_name may have bytes that are no letters of the database, and PostgreSQL itself puts
+ * something else in the place of each beyond ASCII: ? before 16, then \x and its number. */
+bool params_write_value(struct buf *out, const char *name, const char *value);
+
 /* Append the statements that turn a session in which `have` was set into one in which `want` is set, everything else being at its
  * start-up default, each with its zero: RESETs of a role, and one SELECT of set_config calls (which take the text of a start-up packet as it is).
  * Appends nothing when the sets are equal. False: memory refused. */

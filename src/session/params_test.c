@@ -134,6 +134,12 @@ static void what_is_beyond_ascii_is_said_in_bytes(void **state)
 		"SELECT pg_catalog.set_config(pg_catalog.convert_from(E'\\\\x612eff',pg_catalog.getdatabaseencoding()),"
 		"pg_catalog.convert_from(E'\\\\x5c8027',pg_catalog.getdatabaseencoding()),false) IS NULL,"
 		"pg_catalog.set_config(E'role',pg_catalog.convert_from(E'\\\\x6772c3bcc39f',pg_catalog.getdatabaseencoding()),false) IS NULL;");
+	params_drop(set);
+	set = with(params_empty(book), "Application_Name", "it's \xfc");
+	check_difference(empty, set,
+		"SELECT pg_catalog.set_config(E'Application_Name',CASE WHEN "
+		"pg_catalog.current_setting('server_version_num')::pg_catalog.int4 OPERATOR(pg_catalog.<) 160000 THEN E'it''s ?' "
+		"ELSE E'it''s \\\\xfc' END,false) IS NULL;");
 	params_drop(empty);
 	params_drop(set);
 }

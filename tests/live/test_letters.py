@@ -70,15 +70,20 @@ class Letters(Story):
                 self.between()
                 self.assertEqual("größer", client.value("SELECT current_user"))
 
-    def its_name_is_as_long_as_it_said(self):
-        with self.proxy.client(parameters={"application_name": "größer"}) as client:
-            first = client.value("SHOW application_name")
-            self.between()
-            self.assertEqual(first, client.value("SHOW application_name"))
-            with self.pg.admin("app") as admin:
-                self.assertEqual(first, admin.value("SELECT application_name FROM pg_stat_activity WHERE application_name LIKE 'gr%er'"))
-        with wire.Client(self.pg.socket_path, parameters={"application_name": "größer"}) as directly:
-            self.assertEqual(directly.value("SHOW application_name"), first)
+    def its_name_is_what_postgresql_makes_of_it(self):
+        """Whatever its bytes are: they may be no letters of the database."""
+        for name in ("größer", "größer".encode("latin1"), b"\xff'\x80\\"):
+            with self.subTest(name):
+                with wire.Client(self.pg.socket_path, parameters={"application_name": name}) as client:
+                    directly = client.value("SHOW application_name")
+                for _ in range(2):
+                    with self.proxy.client(parameters={"application_name": name}) as client:
+                        self.assertEqual(directly, client.parameters["application_name"])
+                        self.between()
+                        self.assertEqual(directly, client.value("SHOW application_name"))
+                        client.query("SET application_name = 'another'")
+                        client.query("RESET application_name")
+                        self.assertEqual((directly, directly), (client.value("SHOW application_name"), client.parameters["application_name"]))
 
     def what_it_sets_is_in_the_letters_of_its_moment(self):
         """They change in the middle of its life."""
