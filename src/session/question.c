@@ -110,7 +110,7 @@ static bool add_settings(const struct question *q, struct buf *out)
 		       "c OPERATOR(pg_catalog.=) 'superuser' THEN 'S' ELSE 's' END,%s,CASE WHEN "
 		       "pg_catalog.octet_length(v) OPERATOR(pg_catalog.<=) %u THEN %s END FROM ("
 		       "SELECT name AS n,setting AS v,context AS c FROM pg_catalog.pg_settings WHERE "
-		       "source OPERATOR(pg_catalog.=) 'session' AND name OPERATOR(pg_catalog.!~~) 'transaction\\_%%' "
+		       "source OPERATOR(pg_catalog.=) 'session' AND name OPERATOR(pg_catalog.!~~) E'transaction\\\\_%%' "
 		       "UNION ALL SELECT 'role',pg_catalog.current_setting('role'),'' WHERE "
 		       "pg_catalog.current_setting('role') OPERATOR(pg_catalog.<>) 'none' "
 		       "UNION ALL SELECT 'session_authorization',session_user::pg_catalog.text,'' WHERE "
@@ -140,7 +140,7 @@ static bool add_called(const struct question *q, struct buf *out)
 		buf_format(out,
 			"]::pg_catalog.name[]) AND prolang OPERATOR(pg_catalog.<>) ALL (ARRAY[12,13]) AND "
 			"%s OPERATOR(pg_catalog.~*) "
-			"'set_config|\\mset\\s+(session\\s+)?[\"a-z0-9_]+\\s*\\.|\\mexecute\\M' LIMIT 1)",
+			"E'set_config|\\\\mset\\\\s+(session\\\\s+)?[\"a-z0-9_]+\\\\s*\\\\.|\\\\mexecute\\\\M' LIMIT 1)",
 			/* Bodies that were parsed when they were made are new in 14. */
 			q->version >= 14 ? "coalesce(pg_catalog.pg_get_function_sqlbody(oid),prosrc)" : "prosrc");
 }

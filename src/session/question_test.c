@@ -52,6 +52,22 @@ static char *asked(uint32_t marks, const char *set, const char *called)
 	return text;
 }
 
+/* standard_conforming_strings is the client's, and a backslash means something else in a plain literal then. */
+static void assert_no_backslash_outside_escapes(const char *text)
+{
+	bool inside = false, escapes = false;
+
+	for (const char *at = text; *at; at++) {
+		if (*at == '\'') {
+			escapes = inside ? escapes : at > text && at[-1] == 'E';
+			inside = !inside;
+		} else if (*at == '\\') {
+			assert_true(inside && escapes);
+			at++;
+		}
+	}
+}
+
 static void only_what_may_be_there_is_asked_for(void **state)
 {
 	char *text = asked(LOOK_LOCK, NULL, NULL);
@@ -70,7 +86,8 @@ static void only_what_may_be_there_is_asked_for(void **state)
 	assert_non_null(strstr(text, "pg_settings"));
 	assert_non_null(strstr(text, "ARRAY[E'mine']"));
 	assert_non_null(strstr(text, "pg_get_function_sqlbody"));
-	assert_non_null(strstr(text, "'transaction\\_%'"));
+	assert_non_null(strstr(text, "E'transaction\\\\_%'"));
+	assert_no_backslash_outside_escapes(text);
 }
 
 static bool take(struct answer *a, const char *kind, const char *name, const char *value)
