@@ -111,7 +111,7 @@ static bool write_correction(struct channel *channel, struct buf *text)
 	struct remains *r = &channel->remains;
 	struct params *startup = channel->guest->startup;
 	const char *name, *value, *local;
-	bool ok = channel->track.status != 'I' || buf_format(text, TRANSACTION_APART), first = true;
+	bool ok = true, first = true;
 	size_t i;
 
 	for (i = 0; ok && i < params_count(startup); i++) {
@@ -121,7 +121,9 @@ static bool write_correction(struct channel *channel, struct buf *text)
 			local = "false";
 		if (!local)
 			continue;
-		ok = buf_format(text, first ? "SELECT " : ",") &&
+		if (first && channel->track.status == 'I')
+			ok = buf_format(text, TRANSACTION_APART);
+		ok = ok && buf_format(text, first ? "SELECT " : ",") &&
 			(r->set_behind ? write_unless_set : write_set)(text, name, value, local) &&
 			buf_format(text, " IS NULL");
 		first = false;

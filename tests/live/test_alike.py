@@ -208,6 +208,8 @@ class Settings(Alike):
         who = "SELECT current_user"
         for role in ("app", "NONE", "other"):
             self.alike(who, f"SET ROLE {role}", who, "RESET ALL", who, "RESET ALL; SET work_mem = '9MB'", who, "SET work_mem = '8MB'; RESET ROLE; RESET ALL", who, f"SET ROLE {role}", "DISCARD ALL", who, login={"options": "-c role=other"})
+        # Nothing led back, nothing said; and none of these stories says that by itself.
+        self.assertNotIn("SET TRANSACTION can only", self.pg.log_path.read_text(errors="replace"))
 
     def what_the_server_reports_is_told_as_it_changes(self):
         login = {"TimeZone": "Europe/Rome", "application_name": "me", "DateStyle": "SQL, DMY"}
