@@ -8,6 +8,7 @@ import random
 import re
 
 IS_RESET = re.compile("RESET|DISCARD ALL|SET .* TO DEFAULT$")
+BEFORE_ANY_QUERY = re.compile("SET (TRANSACTION (ISOLATION|READ WRITE)|LOCAL transaction_read_only)")
 STATEMENTS = ("", "", "s1", "s2", "S 3")
 PORTALS = ("", "", "p1", "p 2")
 CURSORS = ("c1", "c2")
@@ -96,6 +97,7 @@ class Statements:
         self.dice, self.lane, self.number = random.Random(seed), lane, number
         self.user, self.login, self.tastes, self.said_by_others = "", {}, [], 0
         self.was_reset = False      # in the message or batch that is being written
+        self.led_back = False       # ... or in an earlier one
 
     def one(self, *of):
         return self.dice.choice(of)
@@ -263,5 +265,8 @@ class Statements:
             name = self.dice.choice(list(SETTINGS))
             sql, values, kind = f"SET {name} = {self.dice.choice(SETTINGS[name])}".replace("{lane}", self.lane), (), "setting"
         elif self.login and IS_RESET.match(sql):
-            self.was_reset = True
+            self.was_reset = self.led_back = True
+        # What leads a RESET back is a query, and so comes before it: likewise.
+        elif self.led_back and BEFORE_ANY_QUERY.match(sql):
+            sql = "SELECT 1"
         return sql, values, kind

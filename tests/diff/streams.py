@@ -200,6 +200,7 @@ class Writer(Conversations):
 
     def bind(self, portal, name, values, binary=False):
         self.was_reset = self.was_reset or bool(self.login and name in self.resets)
+        self.led_back = self.led_back or self.was_reset
         self.say(f"Bind {portal!r} of {name!r} with {values!r}{' binary' if binary else ''}", wire.bind(portal, name, values, binary))
 
     def describe(self, kind, name):
