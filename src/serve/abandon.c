@@ -1,9 +1,50 @@
 /* A client leaves in the middle of its lease: what still runs is cancelled where that takes nothing from anybody, and what is still owed
  * is read and dropped. See the drawing in channel.c. */
 #include <string.h>
+#include <strings.h>
 
 #include "serve/channel.h"
 #include "serve/lookups.h"
+
+/* Behind white space and comments: some tools begin each statement with one. */
+static struct span first_word(struct span text)
+{
+	while (text.length > 0) {
+		bool line = span_begins(text, "--"), block = span_begins(text, "/*");
+		const uint8_t *end = text.at;
+
+		if (!line && !block && text.at[0] > ' ')
+			break;
+		if (line)
+			end = memchr(text.at, '\n', text.length);
+		else if (block)
+			end = memmem(text.at, text.length, "*/", 2);
+		text = end ? span_skip(text, (size_t)(end - text.at) + (block ? 2 : 1)) : span_of("", 0);
+	}
+	return text;
+}
+
+static bool ends_transaction(struct span word)
+{
+	static const char *const words[] = { "commit", "end", "prepare" };
+	bool found = false;
+
+	for (size_t i = 0; i < sizeof words / sizeof words[0]; i++)
+		found = found ||
+			(word.length >= strlen(words[i]) &&
+				strncasecmp((const char *)word.at, words[i], strlen(words[i])) == 0);
+	return found;
+}
+
+void channel_says(struct channel *channel, struct span text)
+{
+	while (!channel->commits && text.length > 0) {
+		const uint8_t *end = memchr(text.at, ';', text.length);
+
+		channel->commits = ends_transaction(first_word(text));
+		text = end ? span_skip(text, (size_t)(end + 1 - text.at)) : span_of("", 0);
+	}
+}
 
 /* May the running statement be cancelled without taking from its client what PostgreSQL would have given it? */
 static bool may_cancel(const struct guest *guest, const struct channel *channel)
@@ -22,7 +63,7 @@ static bool may_cancel(const struct guest *guest, const struct channel *channel)
 	default:
 		break;
 	}
-	if (channel->track.status == 'T' || channel->track.status == 'E')
+	if ((channel->track.status == 'T' || channel->track.status == 'E') && !channel->commits)
 		return true; /* the open transaction rolls back either way */
 	if (!channel->reads_only || channel->track.count != 1)
 		return false;

@@ -320,6 +320,7 @@ void habits_say(struct channel *channel, const uint8_t *at, size_t here)
 	if (looked.length > LOOKED_BYTES)
 		looked.length = LOOKED_BYTES;
 	channel->guest->habits.marks |= (uint8_t)reap_marks(looked, !zero || looked.length < text.length);
+	channel_says(channel, text);
 	if (is_control(text)) {
 		channel->statement_length = 0;
 		return;

@@ -136,6 +136,7 @@ static void note_ready(struct channel *channel, const struct track_reply *reply)
 	time_us executing = 0;
 
 	channel->quiet_since = worker->now;
+	channel->commits = channel->commits && !track_quiet(&channel->track);
 	if (channel->query_since != 0 && !(reply->entry.flags & TRACK_OURS)) {
 		executing = worker->now - channel->query_since;
 		view->stats.query_time += (uint64_t)executing;

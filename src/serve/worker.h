@@ -148,6 +148,7 @@ struct channel {
 	bool resetting, rolling_back;
 	bool unnamed_portal_ends, portals_end; /* LENT: the unnamed portal, a named one may DEALLOCATE ALL */
 	bool reads_only;                       /* the running statement certainly only reads */
+	bool commits;                          /* something that was sent and is not answered yet may be a COMMIT */
 	bool pinned;                           /* holds statements too long to keep */
 	bool doubtful;                         /* it may not be what its database wants: see suits.c */
 	bool asking_nature;
@@ -411,6 +412,8 @@ void channel_return(struct channel *);
 
 /* The client is gone, in whatever state that leaves the server. */
 void channel_abandon(struct channel *);
+/* Its client has sent this text, or the beginning of it; a semicolon is taken for the end of a statement wherever it stands. */
+void channel_says(struct channel *, struct span text);
 
 /* So many bytes of rows came that it would have had. */
 void channel_unheard(struct channel *, size_t bytes);

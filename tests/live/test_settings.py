@@ -216,6 +216,25 @@ class Servers(Story):
             self.assertEqual("1", pooler.client().value("SELECT 1"))
 
     @on("pgweir")
+    def a_commit_that_is_under_way_is_not_cancelled(self):
+        """Its client has sent it and does not wait for the answer."""
+        self.pg.admin("app").query(
+            "DROP TABLE IF EXISTS committed; CREATE TABLE committed (n int); GRANT ALL ON committed TO PUBLIC; CREATE OR REPLACE FUNCTION slowly() RETURNS trigger LANGUAGE plpgsql AS "
+            "$$BEGIN PERFORM pg_sleep(1.5); RETURN NULL; END$$; CREATE CONSTRAINT TRIGGER slowly AFTER INSERT ON committed DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION slowly()")
+        self.addCleanup(self.pg.admin("app").query, "DROP TABLE committed; DROP FUNCTION slowly")
+        pooler = self.pooler(settings={"pool_mode": "transaction", "default_pool_size": 1})
+        told = [pooler.client() for _ in range(3)]
+        told[2].ask(wire.parse("c", "COMMIT"), wire.SYNC)
+        for number, (client, said) in enumerate(zip(told, (query("COMMIT"), query("/* a; b */ SELECT 1; -- c\n commit"), wire.bind("", "c") + wire.execute() + wire.SYNC)), 1):
+            with self.subTest(said=said):
+                client.query("BEGIN")
+                client.query(f"INSERT INTO committed VALUES ({number})")
+                client.send(said)
+                wait_until("it commits", lambda: self.pg.backends("app", extra="AND wait_event = 'PgSleep' AND query ILIKE '%commit'") == 1)
+                client.vanish()
+                self.assertEqual(str(number), pooler.client().value("SELECT count(*) FROM committed"))
+
+    @on("pgweir")
     def abandoned_query_cancel_ends_a_writing_query_too(self):
         with self.pg.admin("app") as admin:
             admin.query("DROP TABLE IF EXISTS unwritten; CREATE TABLE unwritten(n int); GRANT ALL ON unwritten TO PUBLIC")
