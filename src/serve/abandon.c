@@ -108,6 +108,13 @@ static bool leaves_work(const struct track *track)
 	return track->count > 0 && (!(track->ring[track->head].flags & TRACK_OURS) || track_readies(track) > 0);
 }
 
+/* It began a batch and executed something, and its Sync will not come: PostgreSQL takes that back when its client is gone. A Sync of ours would
+ * make it last. */
+static bool leaves_batch(const struct track *track)
+{
+	return track->open && track->executes && !track->skipping;
+}
+
 /* Rows still come, and nobody reads them. PostgreSQL itself ends such a statement, and undoes it, as soon as it finds that it can not send
  * (tcop/postgres.c, ProcessInterrupts: "connection to client lost"); what was under way when its client left may still have gone out. So from
  * this many bytes on a cancel takes nothing from anybody that PostgreSQL would have kept, whatever the statement is. */
@@ -139,6 +146,12 @@ void channel_abandon(struct channel *channel)
 	}
 	if (channel->broken || halfway || channel->track.copy_in || channel->track.copy_both) {
 		channel_close(channel, "its client went away in the middle of a message");
+		return;
+	}
+	if (leaves_batch(&channel->track)) {
+		if (channel->track.count > 0 && channel->worker->config->abandoned_query != 2)
+			(void)errand_send(channel);
+		channel_close(channel, "its client went away in the middle of a batch");
 		return;
 	}
 	if (track_idle(&channel->track)) {

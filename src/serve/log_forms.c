@@ -55,6 +55,7 @@ static const struct {
 	{ "the server did not answer the check query in time", "test query failed" },
 	{ "its client went away in the middle of a message",
 		"client disconnect before everything was sent to the server" },
+	{ "its client went away in the middle of a batch", "client disconnect while server was not ready" },
 };
 
 static bool begins(const char *text, const char *with)

@@ -180,9 +180,10 @@ bool track_push(struct track *t, enum track_kind kind, unsigned flags, uint32_t 
 	*at(t, t->count) = entry;
 	t->count++;
 	if (ends_batch(kind))
-		t->open = false;
+		t->open = t->executes = false;
 	else if (kind != TRACK_COPY_END && kind != TRACK_SET && kind != TRACK_BEGIN)
 		t->open = true;
+	t->executes = t->executes || (kind == TRACK_EXECUTE && !(flags & TRACK_OURS));
 	t->skipping = false;
 	return true;
 }
@@ -244,7 +245,7 @@ static bool complete_copy(struct track *t)
 		if (ends_batch(at(t, i)->kind))
 			return true;
 	}
-	t->open = true;
+	t->open = t->executes = true;
 	return true;
 }
 

@@ -52,6 +52,7 @@ struct track {
 	uint32_t dropped_head, dropped_count, dropped_capacity;
 	struct track_entry *dropped;
 	bool open;      /* an extended message was sent, and no Sync or Query after it */
+	bool executes;  /* ... and an Execute of the client's is among what was: it lasts only if a Sync comes */
 	bool skipping;  /* an extended error was seen and no Sync is queued yet */
 	bool copy_in;   /* the server said 'G' for the oldest entry */
 	bool copy_both; /* 'W': replication; nothing is matched until 'Z' */

@@ -19,6 +19,7 @@
  *             '!' it is kept, '?' it is a breach. Without those it is forwarded and finishes nothing
  *   =P        a fake whose turn came           ~B        an entry that was dropped
  *   idle quiet busy suspect sound skipping guards     what must hold now (quiet: and not idle; busy: not quiet)
+ *   executes lasts                                    something of the client's lasts only if a Sync comes; or nothing
  *
  * Fakes and drops that are not named are failures. */
 
@@ -120,6 +121,10 @@ static void expect_state(const struct track *t, const char *word)
 		holds = track_guards(t);
 	else if (strcmp(word, "skipping") == 0)
 		holds = t->skipping;
+	else if (strcmp(word, "executes") == 0)
+		holds = t->executes && t->open;
+	else if (strcmp(word, "lasts") == 0)
+		holds = !t->executes;
 	else
 		holds = false;
 	if (!holds)
@@ -224,6 +229,17 @@ static void a_batch_without_its_sync_is_not_quiet(void **state)
 	/* A Query ends the batch as well as a Sync does. */
 	PLAY("+P +B -1. -2. +Q -C -ZI. idle");
 	PLAY("+P -1. +Q -C busy +P -ZI. busy -1. busy +S -ZI. idle");
+}
+
+static void what_a_batch_executes_lasts_with_its_sync(void **state)
+{
+	(void)state;
+	PLAY("+P +B lasts +E executes -1. -2. -C. executes +S lasts -ZI. idle");
+	PLAY("+E +Q lasts -C. -C -ZI. idle");
+	PLAY("+Eo lasts -C.! +S -ZI. idle");
+	/* The only Sync was eaten. */
+	PLAY("+E +S lasts -G +c -C. executes +S lasts -ZI. idle");
+	PLAY("+E +S -G +c +S -C. lasts -ZI. idle");
 }
 
 static void after_an_error_all_is_skipped_up_to_the_next_sync(void **state)
@@ -608,6 +624,7 @@ int main(void)
 		cmocka_unit_test(extended_messages_are_answered_one_by_one),
 		cmocka_unit_test(only_what_the_client_asked_for_counts_as_its_ready_for_query),
 		cmocka_unit_test(a_batch_without_its_sync_is_not_quiet),
+		cmocka_unit_test(what_a_batch_executes_lasts_with_its_sync),
 		cmocka_unit_test(after_an_error_all_is_skipped_up_to_the_next_sync),
 		cmocka_unit_test(a_sync_can_fail_itself),
 		cmocka_unit_test(notices_notifications_and_parameters_may_come_at_any_time),

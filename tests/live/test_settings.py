@@ -234,6 +234,21 @@ class Servers(Story):
                 client.vanish()
                 self.assertEqual(str(number), pooler.client().value("SELECT count(*) FROM committed"))
 
+    def a_batch_whose_client_leaves_before_its_sync_is_undone(self):
+        """As at PostgreSQL itself: what was sent of it is one transaction with what was still to come."""
+        self.pg.admin("app").query("DROP TABLE IF EXISTS batched; CREATE TABLE batched (n int); GRANT ALL ON batched TO PUBLIC")
+        self.addCleanup(self.pg.admin("app").query, "DROP TABLE batched")
+        pooler = self.pooler(settings={"pool_mode": "transaction", "default_pool_size": 1})
+        insert = wire.parse("", "INSERT INTO batched VALUES (1)") + wire.bind("", "") + wire.execute()
+        for behind in (wire.FLUSH, b""):
+            with self.subTest(behind=behind):
+                client = pooler.client()
+                client.send(insert, behind)
+                if behind:
+                    client.read_to(b"C")
+                client.vanish()
+                self.assertEqual("0", pooler.client().value("SELECT count(*) FROM batched"))
+
     @on("pgweir")
     def abandoned_query_cancel_ends_a_writing_query_too(self):
         with self.pg.admin("app") as admin:
