@@ -113,10 +113,14 @@ void stream_drop(struct stream *s)
 {
 	int fd = s->fd;
 
+	/* Closing takes it out of the epoll set only if nobody else has it. A child has, that a PAM module has forked, until it runs its helper;
+	 * for as long the kernel would tell of a stream that is no more. */
+	if (fd >= 0)
+		(void)epoll_ctl(s->loop->epoll, EPOLL_CTL_DEL, fd, NULL);
 	stream_die(s);
 	s->fd = -1;
 	if (fd >= 0)
-		close(fd); /* the kernel takes it out of the epoll set */
+		close(fd);
 }
 
 void stream_close(struct stream **at)

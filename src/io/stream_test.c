@@ -2,6 +2,8 @@
 #include "io/helper_test.h"
 
 #include <netinet/in.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 
@@ -61,6 +63,32 @@ static void a_stream_knows_both_addresses_to_the_end(void **state)
 		owner_fini(&b);
 		world_fini(&w);
 	}
+}
+
+/* As a child has it that a PAM module forked: by its own descriptor of the same socket. */
+static void one_that_somebody_else_has_too_is_heard_of_no_more_once_it_is_closed(void **state)
+{
+	struct epoll_event events[8];
+	struct world w;
+	struct owner a, b;
+	int kept, count;
+
+	(void)state;
+	world_init(&w, ROAD_IPV4);
+	join(&w, &a, &b);
+	some_turns(&w);
+	kept = dup(b.stream->fd);
+	assert_true(kept >= 0);
+	stream_close(&b.stream);
+	assert_int_equal(shutdown(a.stream->fd, SHUT_WR), 0); /* which the socket hears, whoever still has it */
+	count = epoll_wait(w.loop->epoll, events, 8, 100);
+	for (int i = 0; i < count; i++)
+		assert_ptr_equal(events[i].data.ptr, a.stream);
+	close(kept);
+	stream_close(&a.stream);
+	owner_fini(&a);
+	owner_fini(&b);
+	world_fini(&w);
 }
 
 static void a_refused_dial_ends_with_its_error(void **state)
@@ -466,6 +494,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(bytes_go_both_ways_on_every_road),
 		cmocka_unit_test(a_stream_knows_both_addresses_to_the_end),
+		cmocka_unit_test(one_that_somebody_else_has_too_is_heard_of_no_more_once_it_is_closed),
 		cmocka_unit_test(a_refused_dial_ends_with_its_error),
 		cmocka_unit_test(a_full_unix_queue_is_dialed_again_until_there_is_room),
 		cmocka_unit_test(a_hundred_streams_take_turns),
