@@ -6,24 +6,6 @@
 #include "serve/channel.h"
 #include "serve/lookups.h"
 
-/* Behind white space and comments: some tools begin each statement with one. */
-static struct span first_word(struct span text)
-{
-	while (text.length > 0) {
-		bool line = span_begins(text, "--"), block = span_begins(text, "/*");
-		const uint8_t *end = text.at;
-
-		if (!line && !block && text.at[0] > ' ')
-			break;
-		if (line)
-			end = memchr(text.at, '\n', text.length);
-		else if (block)
-			end = memmem(text.at, text.length, "*/", 2);
-		text = end ? span_skip(text, (size_t)(end - text.at) + (block ? 2 : 1)) : span_of("", 0);
-	}
-	return text;
-}
-
 static bool ends_transaction(struct span word)
 {
 	static const char *const words[] = { "commit", "end", "prepare" };
@@ -36,13 +18,29 @@ static bool ends_transaction(struct span word)
 	return found;
 }
 
+#define FIRST_WORD 7 /* as long as the longest of them */
+
+/* One pass, since a stranger's megabyte comes by here. A statement may begin wherever a semicolon or a comment ends, also within a literal. */
 void channel_says(struct channel *channel, struct span text)
 {
-	while (!channel->commits && text.length > 0) {
-		const uint8_t *end = memchr(text.at, ';', text.length);
+	bool begins = true, line = false;
 
-		channel->commits = ends_transaction(first_word(text));
-		text = end ? span_skip(text, (size_t)(end + 1 - text.at)) : span_of("", 0);
+	/* Mostly it is one statement, and its first word is all. */
+	if (text.length > FIRST_WORD && (text.at[0] | 32) >= 'a' && (text.at[0] | 32) <= 'z' &&
+		!memchr(text.at, ';', text.length))
+		text.length = FIRST_WORD;
+	for (; !channel->commits && text.length > 0; text = span_skip(text, 1)) {
+		uint8_t byte = text.at[0];
+
+		if (byte == ';' || span_begins(text, "*/") || (byte == '\n' && line)) {
+			begins = true;
+			line = line && byte != '\n';
+			text = span_skip(text, byte == '*');
+		} else if (byte > ' ') {
+			channel->commits = begins && ends_transaction(text);
+			begins = false;
+			line = line || span_begins(text, "--");
+		}
 	}
 }
 

@@ -1,5 +1,5 @@
 /* Numbers of sequences. Every INSERT may take one, and hardly anybody asks for it again in a later transaction; so clients do not keep
- * their servers for it, until the first in the database does ask.
+ * their servers for it, until their application does ask.
  *
  *   its application has never asked    who takes numbers leaves them on its server, and is lent that one again when it asks, if nobody
  *                                      else took any there since; who asks has those of others discarded in front of that
