@@ -8,12 +8,14 @@
  * a batch of the client's it may be hit, as the batch may; and between two clients, where it costs no more than the server.
  *
  *    a query of ours is what the server is at, or an errand is on its way there  -> it is wanted: its bringer is among channel->askers
+ *         nothing is owed, but the client's next message is held behind ours     -> the same, until that was sent; the lease goes on
  *       the client's own is what the server is at, and no errand is on its way   -> an errand, which takes the askers along
  *       nothing is owed any more, or the lease ends                              -> it came too late: they are let go */
 #include <stdlib.h>
 
 #include "base/check.h"
 #include "base/text.h"
+#include "serve/hearers.h"
 #include "serve/worker.h"
 
 struct errand {
@@ -145,13 +147,19 @@ bool errand_send(struct channel *channel)
 	return true;
 }
 
-/* Its client awaits an answer to any message of its own, whatever of ours comes first: to one that is sent, or is held until ours is answered. */
-static bool awaits_answer(const struct channel *channel)
+/* Its client's next message is here, and waits for something of ours. */
+static bool is_held(const struct channel *channel)
+{
+	const struct guest *guest = channel->guest;
+
+	return guest && (guest->names_held || channel->remains.held || (guest->hearer && guest->hearer->opening));
+}
+
+/* An answer to any message of its client's own, whatever of ours comes first. */
+static bool owes_client(const struct channel *channel)
 {
 	const struct track *track = &channel->track;
 
-	if (channel->guest && (channel->guest->names_held || channel->remains.held))
-		return true;
 	for (uint32_t i = 0; i < track->count; i++)
 		if (!(track->ring[(track->head + i) % track->capacity].flags & TRACK_OURS))
 			return true;
@@ -162,10 +170,11 @@ bool channel_cancel(struct channel *channel, struct client_ref asker)
 {
 	bool waits;
 
-	if (!awaits_answer(channel))
+	if (!owes_client(channel) && !is_held(channel))
 		return false; /* it is answered already */
 	waits = asker_add(&channel->askers, asker);
 	channel->cancel_wanted = true;
+	channel->cancel_held = channel->cancel_held || is_held(channel);
 	channel_cancel_due(channel);
 	return waits;
 }
@@ -174,14 +183,29 @@ void channel_cancel_due(struct channel *channel)
 {
 	if (!channel->cancel_wanted || channel_runs_own(channel) || channel->errands > 0)
 		return;
-	channel->cancel_wanted = false;
+	if (channel->cancel_held && channel->track.count == 0)
+		return; /* channel_cancel_looked */
+	channel->cancel_wanted = channel->cancel_held = false;
 	if (track_quiet(&channel->track) || !errand_send(channel))
 		let_go(channel->worker, &channel->askers);
 }
 
+bool channel_cancel_looks(const struct channel *channel)
+{
+	return channel->cancel_held && !is_held(channel);
+}
+
+void channel_cancel_looked(struct channel *channel)
+{
+	if (!channel_cancel_looks(channel))
+		return;
+	channel->cancel_held = false;
+	channel_settle(channel);
+}
+
 void channel_cancel_no_more(struct channel *channel)
 {
-	channel->cancel_wanted = false;
+	channel->cancel_wanted = channel->cancel_held = false;
 	let_go(channel->worker, &channel->askers);
 }
 

@@ -377,6 +377,8 @@ static void settle_lease(struct channel *channel)
 	struct guest *guest = channel->guest;
 
 	channel_cancel_due(channel);
+	if (channel_cancel_looks(channel))
+		return;
 	if ((channel->session && !channel->leaving) || !track_idle(&channel->track) || channel->unprepared)
 		return;
 	/* The rest of a message it is sending must not end up with somebody else, nor be missing in one that it is sent. */

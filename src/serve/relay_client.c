@@ -398,6 +398,8 @@ size_t relay_client(struct guest *guest, struct span in)
 		channel_break(channel, "out of memory");
 	else if (channel && guest->channel == channel && channel->stream && stream_queued(channel->stream) > 0)
 		stream_pause(guest->stream); /* until the server has taken it: see channel_room */
+	if (channel && guest->channel == channel)
+		channel_cancel_looked(channel);
 	return length - in.length;
 }
 

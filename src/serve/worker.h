@@ -164,6 +164,7 @@ struct channel {
 		telling; /* our UNLISTEN, our LISTEN in front of the client's first message: not answered yet */
 	bool said;       /* a statement was noted since the server was last idle */
 	bool cancel_wanted, in_transaction;
+	bool cancel_held;     /* ... for a message that is held behind ours */
 	bool describing;      /* a part of an answer to relay_ask_shape is here */
 	struct asker *askers; /* who brought the cancel that is wanted: see cancel.c */
 	uint32_t body_left, batch, errands;
@@ -498,7 +499,10 @@ bool errand_send(struct channel *);
 /* LENT: cancel what it is doing for its client, when that is what it is at. True: `asker` is told when the signal was sent, or when it
  * came too late; false: it came too late already, or memory is refused. */
 bool channel_cancel(struct channel *, struct client_ref asker);
-void channel_cancel_due(struct channel *);     /* send it now, where it is due */
+void channel_cancel_due(struct channel *); /* send it now, where it is due */
+/* Whether what it is for is held no more, and is looked at next: the lease does not end before. Then, that it has been looked at. */
+bool channel_cancel_looks(const struct channel *);
+void channel_cancel_looked(struct channel *);
 void channel_cancel_no_more(struct channel *); /* its client has it no more */
 void errand_connected(struct errand *);
 void errand_ended(struct errand *, int error); /* 0: in good order, and the signal was sent */

@@ -43,6 +43,10 @@ class Between_story(Story):
         self.what_was_sent_is_read()
         return asker
 
+    @helper
+    def it_sleeps(self, admin):
+        wait_until("it sleeps", lambda: admin.value("SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep'") == "1")
+
 
 class Between_us(Between_story):
     def a_question_that_failed_is_not_taken_for_answered_while_the_end_of_its_answer_is_on_its_way(self):
@@ -193,6 +197,38 @@ class Between_us(Between_story):
         self.asker()
         self.between.let_all_through()
         self.assertEqual("57014", self.client.reply().error.sqlstate)
+
+    def a_cancel_of_what_waits_for_something_of_ours_comes_when_it_runs(self):
+        admin = self.pg.admin("app")
+        self.client = self.proxy.client(parameters={"work_mem": "77kB"})
+        for kind, before, statement in (("for another cancel", None, "CREATE TEMP TABLE ours AS SELECT 1 AS n FROM pg_sleep(120)"),
+                                        ("for a correction that waits itself", "RESET work_mem", "SELECT pg_sleep(120)")):
+            with self.subTest(kind):
+                admin.query("SELECT pg_advisory_lock(63)")
+                self.client.query("BEGIN")
+                self.between.hold_from(CANCEL)
+                self.client.send(query("SELECT pg_advisory_xact_lock(63)"))     # it is over before the first cancel has arrived
+                askers = [self.asker()]
+                self.between.await_held()
+                admin.query("SELECT pg_advisory_unlock(63)")
+                self.assertEqual("", self.client.reply().value)
+                if before:
+                    self.client.send(query(before))
+                    self.client.read_to(b"C")
+                self.client.send(query(statement))
+                self.what_was_sent_is_read()
+                askers.append(self.asker())
+                self.between.let_all_through(but=CANCEL)
+                self.it_sleeps(admin)
+                self.between.let_all_through()
+                if before:
+                    self.client.read_to(b"Z")
+                reply = self.client.reply()
+                self.assertEqual(("57014", "E"), (reply.error.sqlstate, reply.status))
+                for asker in askers:
+                    asker.expect_closed()
+                self.client.query("ROLLBACK")
+        self.assertEqual("1", self.other.value("SELECT 1"))
 
     def nothing_of_ours_is_said_while_a_cancel_is_on_its_way(self):
         admin, other = self.pg.admin("app"), self.other.value("SHOW work_mem")
