@@ -5,7 +5,7 @@
  *       +------------+-----------+---------+         v                     |
  *                  dial failed                     LENT --> CLEANING ------+
  *                                                    |          |
- *                    (LOGIN took too long) ----------+----------+--> CLOSING --> end of file
+ *     (LOGIN took too long, or was killed) ----------+----------+--> CLOSING --> end of file
  *
  *  LENT:     guest is set. While `checking` or `learning` only our own queries run.
  *  CLEANING: no guest; what is still owed is read and dropped, then ROLLBACK, then the reset query if the mode wants one.
@@ -232,7 +232,7 @@ void channel_close(struct channel *channel, const char *reason)
 		return;
 	}
 	if (channel->state <= CHANNEL_LOGIN) {
-		channel_dial_failed(channel, FAILURE_TEMPORARY, SQLSTATE_ADMIN_SHUTDOWN, reason);
+		channel_dial_killed(channel, reason);
 		return;
 	}
 	log_closing(channel, reason);

@@ -23,6 +23,9 @@ bool channel_reserve_grave(struct worker *);
 /* The dial or the login is over, in vain; the channel is forgotten. */
 void channel_dial_failed(struct channel *, enum server_failure, const char *sqlstate, const char *text);
 
+/* It is wanted no more. In the middle of its login it counts on until its end is seen; else it is forgotten. */
+void channel_dial_killed(struct channel *, const char *reason);
+
 /* It failed at this address; others are tried, if that can help. The problem's text may be the login's own. */
 void channel_host_failed(struct channel *, enum server_failure, const char *sqlstate, const char *text);
 

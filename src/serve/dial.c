@@ -36,12 +36,11 @@ static void log_failed(const struct channel *channel, enum log_level level, cons
 }
 
 /* A backend that waits for something before its login is done does not hear that we are gone (InitPostgres waits for whoever makes a copy of its
- * database, or moves it), and takes a place until then. Were it forgotten, each further try would leave one more there, until PostgreSQL is full.
- * Where there is another host to turn to, that is not made to wait for the end of this one. */
-static bool may_stay(const struct channel *channel, const struct database_settings *database)
+ * database, or moves it), and takes a place until then. Were it forgotten, each further try would leave one more there, until PostgreSQL is full. */
+static bool may_stay(const struct channel *channel)
 {
-	return channel->state == CHANNEL_LOGIN && channel->stream && !channel->replication && database &&
-		database->host_count == 1 && channel->worker->config->server_orphan_timeout > 0;
+	return channel->state == CHANNEL_LOGIN && channel->stream && !channel->replication &&
+		channel->worker->config->server_orphan_timeout > 0;
 }
 
 static void await_end(struct channel *channel)
@@ -82,6 +81,14 @@ void channel_dial_failed(struct channel *channel, enum server_failure failure, c
 {
 	struct event event = { .failure = failure, .sqlstate = sqlstate, .text = text };
 
+	give_up(channel, &event);
+}
+
+void channel_dial_killed(struct channel *channel, const char *reason)
+{
+	struct event event = { .failure = FAILURE_TEMPORARY, .sqlstate = SQLSTATE_ADMIN_SHUTDOWN, .text = reason };
+
+	event.stays = may_stay(channel);
 	give_up(channel, &event);
 }
 
@@ -134,7 +141,8 @@ static void host_failed(
 		dial_host(channel);
 	} else {
 		tries_amount(channel, &failed);
-		failed.stays = late && may_stay(channel, database);
+		/* Where there is another host to turn to, that is not made to wait for the end of this one. */
+		failed.stays = late && database && database->host_count == 1 && may_stay(channel);
 		if (!failed.stays)
 			leave_host(channel);
 		give_up(channel, &failed);

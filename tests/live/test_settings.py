@@ -296,7 +296,18 @@ class Servers(Story):
             self.assertEqual(1, pooler.pool()["cl_waiting"])
             self.assertEqual(["active", "closing"], sorted(row["state"] for row in pooler.show("SERVERS")))
             admin.query("ROLLBACK")
-        self.assertEqual("2", second.reply().value)
+            self.assertEqual("2", second.reply().value)
+            console = pooler.console()
+            console.query("SET server_connect_timeout = 3600")
+            console.query("RECONNECT app")
+            wait_until("the one that rests is gone", lambda: len(pooler.show("SERVERS")) == 1)
+            admin.query("BEGIN; LOCK TABLE pg_catalog.pg_database IN ACCESS EXCLUSIVE MODE")
+            second.send(query("SELECT 3"))
+            wait_until("it logs in", lambda: admin.value("SELECT count(*) FROM pg_locks WHERE NOT granted") == "1")
+            console.query("KILL app")
+            wait_until("its login is killed, and counts", lambda: [("closing", "0")] == [(row["state"], row["remote_pid"]) for row in pooler.show("SERVERS")])
+            admin.query("ROLLBACK")
+        wait_until("its end is seen", lambda: not pooler.show("SERVERS"))
 
 
 class Surroundings(Story):
