@@ -61,7 +61,8 @@ static bool is_too_many(char type, struct span body)
 /* Before it did anything: while the client waited for a server, or at PostgreSQL. */
 static bool may_be_hit(struct person *p)
 {
-	bool waited = p->shadow->status == 'I' || p->shadow->untouched, hit = p->hits > 0 || cluster.hits > 0;
+	bool waited = !p->shadow->copying && (p->shadow->status == 'I' || p->shadow->untouched),
+	     hit = p->hits > 0 || cluster.hits > 0;
 
 	if (p->cancels_seen >= p->cancels_sent || (!waited && !hit))
 		return false;
@@ -92,7 +93,7 @@ static bool shadow_goes_on(struct person *p, char type, struct span body)
 	}
 	if (!message_next(bytes_span(&p->asked), &next, &asked, &total))
 		return false;
-	if (is_cancellation(type, body) && !p->shadow->skipping && !p->shadow->copying && strchr("QPBDEF", next) &&
+	if (is_cancellation(type, body) && !p->shadow->skipping && strchr(p->shadow->copying ? "d" : "QPBDEF", next) &&
 		may_be_hit(p)) {
 		session_is_hit(p->shadow, next, asked, false, &p->expected);
 	} else {
@@ -133,6 +134,18 @@ static size_t first_difference(struct span a, struct span b)
 	while (i < a.length && i < b.length && a.at[i] == b.at[i])
 		i++;
 	return i;
+}
+
+static void copies(void *who, uint64_t what)
+{
+	struct person *p = who;
+
+	(void)what;
+	if (!p->copy_waits || p->state != PERSON_TALKING || p->fatal || p->left)
+		return;
+	p->copy_waits = false;
+	person_says_data(p);
+	person_flush(p);
 }
 
 static void hear_answer(struct person *p, char type, struct span body, struct span whole)
@@ -198,10 +211,12 @@ static void hear_answer(struct person *p, char type, struct span body, struct sp
 		wrong(p, why, type, body);
 	}
 	bytes_take(&p->expected, total);
-	if (type == 'G' && p->copy_waits) {
-		p->copy_waits = false;
-		person_says_data(p);
-		person_flush(p);
+	/* A cancel finds it in the midst of it. */
+	if (type == 'G' && p->copy_waits && p->cancels > 0) {
+		cancel_for(p);
+		world_after(between(1, 100 * MILLISECOND_US), copies, p, 0);
+	} else if (type == 'G') {
+		copies(p, 0);
 	}
 	if (type == 'Z') {
 		compare_settings(p);

@@ -6,6 +6,8 @@
 #include "language.h"
 #include "statement.h"
 
+static const char hit[] = "canceling statement due to user request";
+
 /* The first statement of a Query. */
 static bool first_of_query(struct session *s, struct span body, char *out, size_t size)
 {
@@ -58,12 +60,24 @@ bool session_can_be_hit(struct session *s, char type, struct span body, char tex
 {
 	struct parsed p;
 
-	if (s->over || s->copying || s->skipping || !text_of(s, type, body, text, TEXT_BYTES))
+	if (s->copying) {
+		text_copy(text, TEXT_BYTES, s->copier);
+		return type == 'd';
+	}
+	if (s->over || s->skipping || !text_of(s, type, body, text, TEXT_BYTES))
 		return false;
 	if (type == 'E')
 		return true; /* it was seen at its Parse what it is */
 	language_parse(text, &p);
 	return p.verb != VERB_BAD && p.verb != VERB_EMPTY && (s->status != 'E' || session_ends_block(text));
+}
+
+bool session_copy_is_hit(struct session *s)
+{
+	if (!s->copying)
+		return false;
+	s->copy_is_hit = true;
+	return true;
 }
 
 /* The last message of what was said, CommandComplete, is not said. */
@@ -87,6 +101,10 @@ void session_is_hit(struct session *s, char type, struct span body, bool late, s
 	struct parsed p;
 	size_t before = out->length;
 
+	if (s->copying) {
+		session_copy_fails(s, out, "57014", hit);
+		return;
+	}
 	if (type == 'Q' || (type == 'P' && body.length > 0 && body.at[0] == 0))
 		session_drop_unnamed(s);
 	s->untouched = false;
@@ -97,7 +115,7 @@ void session_is_hit(struct session *s, char type, struct span body, bool late, s
 			session_run(s, text, out, true, NULL, 0, NULL) == DONE)
 			unsay_tag(out, before);
 	}
-	session_fails(s, out, "57014", "canceling statement due to user request");
+	session_fails(s, out, "57014", hit);
 	if (simple)
 		session_end_query(s, out);
 	else

@@ -165,9 +165,12 @@ static void operate(struct person *p)
 
 	if ((chance(people_ways.commands) || (reaping && chance(700))) && !hurry) {
 		const char *act = reaping && chance(800) ? "REAP ORIGIN #" : acts[pick(sizeof acts / sizeof *acts)];
+		bool kills = strcmp(act, "REAP CLIENT #") == 0 && world.seed % 2 == 0;
 		size_t n = strcspn(act, "@#");
 
-		if (act[n] == '#')
+		if (kills)
+			snprintf(text, sizeof text, "KILL_CLIENT %u", 3 * (1 + (unsigned)pick(12)));
+		else if (act[n] == '#')
 			snprintf(text, sizeof text, "%.*s%u%s", (int)n, act, 1 + (unsigned)pick(12), act + n + 1);
 		else
 			snprintf(text, sizeof text, "%.*s%s", (int)n, act,

@@ -141,9 +141,9 @@ static void welcome(struct backend *b)
 /* ---- cancels ----
  *
  * A cancel request is served by a process of its own, whenever that gets its turn; it signals the backend and ends, and its connection with it. What
- * the backend is at in that moment is hit, whoever said it: a statement that sleeps, or the message that was just read. What is read behind that
- * is not, for a signal that comes before a message was read means nothing (tcop/postgres.c, DoingCommandRead). So who has seen that connection
- * end may say something new. */
+ * the backend is at in that moment is hit, whoever said it: a statement that sleeps, or the message that was just read; a COPY IN with the next
+ * data, for nobody looks for signals while he waits for more. What is read behind that is not, for a signal that comes before a message was read means
+ * nothing (tcop/postgres.c, DoingCommandRead). So who has seen that connection end may say something new. */
 
 static struct backend *backend_of(uint32_t process)
 {
@@ -175,6 +175,9 @@ static void signal_is_due(void *who, uint64_t what)
 		b->sleep++;
 		session_wake(b->session, true, &b->out);
 		soon(b, 1);
+	} else if (b && session_copy_is_hit(b->session)) {
+		story("pg: backend %u is cancelled in the midst of a COPY", b->process);
+		judge_cancelled(b, b->session->copier, false);
 	} else {
 		story("pg: cancel of backend %u comes too late", request->signal);
 	}
@@ -187,6 +190,10 @@ static bool is_hit(struct backend *b, char type, struct span body)
 	struct backend *request = cluster.signals > 0 ? cluster.backends : NULL;
 	char text[TEXT_BYTES];
 
+	if (b->session->copying && b->session->copy_is_hit && type == 'd') {
+		session_is_hit(b->session, type, body, false, &b->out);
+		return true;
+	}
 	while (request && request->signal != b->process)
 		request = request->next;
 	if (!request || !session_can_be_hit(b->session, type, body, text) || !chance(tag_of(text) < 0 ? 800 : 300))

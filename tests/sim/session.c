@@ -515,7 +515,7 @@ static void take_sync(struct session *s, struct bytes *out)
 
 /* ---- copying in ---- */
 
-static void copy_fails(struct session *s, struct bytes *out, const char *sqlstate, const char *message)
+void session_copy_fails(struct session *s, struct bytes *out, const char *sqlstate, const char *message)
 {
 	bool simple = s->copying == 1;
 
@@ -536,7 +536,7 @@ static void take_copy(struct session *s, char type, struct span body, struct byt
 		for (size_t i = 0; i < body.length; i++)
 			s->copy_sum = (s->copy_sum ^ body.at[i]) * UINT64_C(1099511628211);
 		if (++s->copy_rows == s->copy_fails_at)
-			copy_fails(s, out, "22P02", "invalid input syntax in a copied row");
+			session_copy_fails(s, out, "22P02", "invalid input syntax in a copied row");
 		break;
 	case 'c':
 		snprintf(line, sizeof line, "copied %016llx", (unsigned long long)s->copy_sum);
@@ -549,7 +549,7 @@ static void take_copy(struct session *s, char type, struct span body, struct byt
 	case 'f':
 		snprintf(told, sizeof told, "%.*s", (int)body.length, (const char *)body.at);
 		snprintf(line, sizeof line, "COPY from stdin failed: %s", told);
-		copy_fails(s, out, "57014", line);
+		session_copy_fails(s, out, "57014", line);
 		break;
 	case 'S':
 	case 'H':
@@ -557,7 +557,7 @@ static void take_copy(struct session *s, char type, struct span body, struct byt
 	default:
 		snprintf(line, sizeof line, "unexpected message type 0x%02X during COPY from stdin",
 			(unsigned)(uint8_t)type);
-		copy_fails(s, out, "08P01", line);
+		session_copy_fails(s, out, "08P01", line);
 		break;
 	}
 }

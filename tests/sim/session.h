@@ -62,6 +62,8 @@ struct session {
 	bool untouched;  /* a plain BEGIN, and nothing since: the pooler may know more of it than PostgreSQL */
 	uint8_t copying; /* 1: asked for by Query, 2: by Execute */
 	unsigned copy_rows, copy_fails_at;
+	bool copy_is_hit; /* it ends with the next data */
+	char copier[100];
 	uint64_t copy_sum;
 	struct prepared statements[STATEMENTS_MAX];
 	struct portal portals[PORTALS_MAX];
@@ -104,6 +106,9 @@ bool session_sleeps(const struct session *);
 void session_wake(struct session *, bool cancelled, struct bytes *out);
 
 /* ---- cancels: interrupted.c ---- */
+
+/* In the midst of a COPY IN, between two messages. False: there is none. */
+bool session_copy_is_hit(struct session *);
 
 /* As session_take, but what it begins is cancelled before it does anything; `late`: when it has given its rows, if it is a Query for such. */
 void session_is_hit(struct session *, char type, struct span body, bool late, struct bytes *out);

@@ -246,6 +246,8 @@ static void begin_copy_in(struct session *s, const struct parsed *p, struct byte
 	s->copy_rows = 0;
 	s->copy_fails_at = p->n;
 	s->copy_sum = UINT64_C(14695981039346656037);
+	s->copy_is_hit = false;
+	snprintf(s->copier, sizeof s->copier, "'%.90s'", p->text);
 }
 
 static void run_begin(struct session *s, const struct parsed *p, const char *text, struct bytes *out)

@@ -31,4 +31,7 @@ void session_drop_unnamed(struct session *);
 bool session_next(struct session *, char *out, size_t size);
 void session_end_query(struct session *, struct bytes *out);
 
+/* Of a COPY IN: and what follows it. */
+void session_copy_fails(struct session *, struct bytes *out, const char *sqlstate, const char *message);
+
 #endif
