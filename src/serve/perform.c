@@ -18,10 +18,9 @@ static void stop_all(struct worker *worker)
 {
 	struct letter *letter = calloc(1, sizeof *letter);
 
-	if (letter) {
-		letter->kind = LETTER_STOP;
-		mailbox_post(worker->house->keeper_mailbox, letter);
-	}
+	check(letter); /* as above: nobody would be served any more, and nothing end */
+	letter->kind = LETTER_STOP;
+	mailbox_post(worker->house->keeper_mailbox, letter);
 }
 
 /* The client is not there any more, or does not want one any more: the server is free again. */
