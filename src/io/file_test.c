@@ -178,21 +178,33 @@ static void a_full_disk_stops_nobody(void **state)
 }
 
 /* A limit of the file's size is a full disk that can be emptied again. */
-static bool lose_and_tell(void)
+static void leave_room_for(rlim_t bytes)
 {
-	struct rlimit limit, low;
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_FSIZE, &limit) == 0) {
+		limit.rlim_cur = bytes;
+		setrlimit(RLIMIT_FSIZE, &limit);
+	}
+}
+
+static bool open_log(void)
+{
 	char error[200];
 
-	if (getrlimit(RLIMIT_FSIZE, &limit) != 0 || !logfile_open(in_folder("log"), false, error, sizeof error))
+	return logfile_open(in_folder("log"), false, error, sizeof error);
+}
+
+static bool lose_and_tell(void)
+{
+	if (!open_log())
 		return false;
-	low = limit;
-	low.rlim_cur = 100;
-	setrlimit(RLIMIT_FSIZE, &low);
+	leave_room_for(100);
 	logfile_sink(LOG_LOG, "the first line is written");
 	logfile_sink(LOG_LOG, "the second one is cut somewhere in the middle");
 	logfile_sink(LOG_LOG, "lost");
 	logfile_sink(LOG_LOG, "lost too");
-	setrlimit(RLIMIT_FSIZE, &limit);
+	leave_room_for(RLIM_INFINITY);
 	logfile_sink(LOG_LOG, "there is room again");
 	logfile_sink(LOG_LOG, "the end");
 	return true;
@@ -221,6 +233,52 @@ static void what_could_not_be_written_is_counted_and_said(void **state)
 	assert_string_equal(rest, "");
 	free(text);
 	unlink(in_folder("log"));
+}
+
+/* A RELOAD, and then logrotate's way out of a full disk: the file is moved away, and a new one opened. */
+static bool lose_and_open_again(void)
+{
+	char moved[140];
+
+	text_format(moved, sizeof moved, "%s.1", in_folder("log"));
+	if (!open_log())
+		return false;
+	leave_room_for(100);
+	logfile_sink(LOG_LOG, "the first line is written");
+	logfile_sink(LOG_LOG, "the second one is cut somewhere in the middle");
+	logfile_sink(LOG_LOG, "lost");
+	leave_room_for(RLIM_INFINITY);
+	if (!open_log())
+		return false;
+	logfile_sink(LOG_LOG, "behind the one that was cut");
+	leave_room_for(100);
+	logfile_sink(LOG_LOG, "lost");
+	logfile_sink(LOG_LOG, "lost too");
+	leave_room_for(RLIM_INFINITY);
+	if (rename(in_folder("log"), moved) != 0 || !open_log())
+		return false;
+	logfile_sink(LOG_LOG, "the new file");
+	return true;
+}
+
+static void what_was_lost_is_said_in_the_file_that_is_opened_next(void **state)
+{
+	char *text;
+
+	(void)state;
+	assert_true(child(lose_and_open_again));
+	text = get_file(in_folder("log.1"));
+	assert_non_null(strstr(text, "\n2")); /* a line of its own behind the torn one */
+	assert_non_null(strstr(text, "] WARNING 1 line of this log could not be written: File too large\n"));
+	assert_non_null(strstr(text, "] LOG behind the one that was cut\n"));
+	free(text);
+	text = get_file(in_folder("log"));
+	assert_int_not_equal(text[0], '\n');
+	assert_non_null(strstr(text, "] WARNING 2 lines of this log could not be written: File too large\n"));
+	assert_non_null(strstr(text, "] LOG the new file\n"));
+	free(text);
+	unlink(in_folder("log"));
+	unlink(in_folder("log.1"));
 }
 
 static bool talk_to_a_stuck_pipe(void)
@@ -387,6 +445,7 @@ int main(void)
 		cmocka_unit_test(lines_of_many_threads_do_not_mix),
 		cmocka_unit_test(a_full_disk_stops_nobody),
 		cmocka_unit_test(what_could_not_be_written_is_counted_and_said),
+		cmocka_unit_test(what_was_lost_is_said_in_the_file_that_is_opened_next),
 		cmocka_unit_test(a_reader_of_standard_error_that_sleeps_stops_nobody),
 		cmocka_unit_test(a_line_goes_to_the_file_and_to_standard_error),
 		cmocka_unit_test(a_pid_file_belongs_to_a_living_process),

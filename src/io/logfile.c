@@ -22,6 +22,7 @@
  *
  *   a full disk            the line is dropped and counted; the first line that can be written again is preceded by the count
  *   a line cut by it       the next one begins on a line of its own
+ *   a file that moved on   what was lost before it was opened again (RELOAD, logrotate) is told in the new one
  *   a pipe nobody reads    we wait PATIENCE_MS once, then drop and count without waiting until it is read again
  *   a terminal on hold     the same
  *   a closed pipe          the same (SIGPIPE is ignored)
@@ -72,6 +73,18 @@ static struct target target_of(int fd)
 	return t;
 }
 
+/* The same log, opened again: what was lost is still to be told. A line that was cut stands at the end only if there is something. */
+static struct target target_after(const struct target *before, int fd)
+{
+	struct target t = target_of(fd);
+	struct stat about;
+
+	t.torn = before->torn && fstat(fd, &about) == 0 && (!S_ISREG(about.st_mode) || about.st_size > 0);
+	t.lost = before->lost;
+	t.reason = before->reason;
+	return t;
+}
+
 bool logfile_open(const char *path, bool standard_error_too, char *error, size_t error_size)
 {
 	int fd = -1;
@@ -88,10 +101,8 @@ bool logfile_open(const char *path, bool standard_error_too, char *error, size_t
 	pthread_mutex_lock(&mutex);
 	if (file.fd >= 0)
 		close(file.fd);
-	file = (struct target){ .fd = -1 };
-	if (fd >= 0)
-		file = target_of(fd);
-	standard_error = target_of(STDERR_FILENO);
+	file = fd >= 0 ? target_after(&file, fd) : (struct target){ .fd = -1 };
+	standard_error = target_after(&standard_error, STDERR_FILENO);
 	standard_error_wanted = standard_error_too;
 	pthread_mutex_unlock(&mutex);
 	return true;
@@ -156,8 +167,8 @@ static bool put_losses(struct target *t)
 	t->torn = false;
 	if (t->lost == 0)
 		return true;
-	text_format(words, sizeof words, "%llu lines of this log could not be written: %s", (unsigned long long)t->lost,
-		strerror(t->reason));
+	text_format(words, sizeof words, "%llu line%s of this log could not be written: %s",
+		(unsigned long long)t->lost, t->lost == 1 ? "" : "s", strerror(t->reason));
 	n = logline_write(
 		line, sizeof line - 1, format, LOG_WARNING, clock_text(clock_wall(), true, when), process_id(), words);
 	line[n++] = '\n';
