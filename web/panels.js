@@ -50,7 +50,9 @@ export function panels(state) {
 				{ title: 'leak', value: (row) => plain(`${row.pattern} ${row.name}, ${row.confidence} % sure`), kind: 'long' },
 			] },
 		{ id: 'origins', title: 'Who holds what', empty: 'No client is here.', rows: (picture) => picture.origins,
-			keyOf: (row) => row.id || originName(row), sort: 'lent', mark: (row) => mark(row.id), columns: [
+			keyOf: (row) => row.id || originName(row), sort: 'lent', mark: (row) => mark(row.id),
+			// Most hold nothing; among them who waits must not be looked for.
+			ties: (a, b) => b.waiting - a.waiting || b.clients - a.clients, columns: [
 				{ ...name, show: (row) => flag(row, row.id) },
 				number('lent', (row) => row.lent, { narrow: true }),
 				number('waiting', (row) => row.waiting, { narrow: true }),

@@ -1,7 +1,8 @@
 // A table that lives: its rows keep their place in the document, and whoever has chosen one keeps it, while figures change.
 //
 // A column: title, value (of a row, to sort by), show (text or an element; the value itself where it is left out), kind ('number',
-// 'text', 'long'), narrow (true: shown on a phone as well), first ('up' or 'down': how its first sort goes).
+// 'text', 'long'), narrow (true: shown on a phone as well), first ('up' or 'down': how its first sort goes). What is alike there is in the
+// order of `ties`, if the table has one, else in that of the picture.
 
 import { element, plain, say } from './words.js';
 
@@ -81,7 +82,7 @@ export class Table {
 		return this.rows
 			.filter((row) => !wanted || Object.values(row).some((each) => String(each).toLowerCase().includes(wanted)))
 			.map((row, i) => ({ row, i, by: value(row) }))
-			.sort((a, b) => (a.by < b.by ? -sign : a.by > b.by ? sign : a.i - b.i))
+			.sort((a, b) => (a.by < b.by ? -sign : a.by > b.by ? sign : this.ties?.(a.row, b.row) || a.i - b.i))
 			.map((each) => each.row);
 	}
 

@@ -279,6 +279,8 @@ static int origin_order(const void *a, const void *b, void *context)
 		return l->waiting < r->waiting ? 1 : -1;
 	if (sort != SORT_NAME && l->lent != r->lent)
 		return l->lent < r->lent ? 1 : -1;
+	if (sort != SORT_NAME && l->waiting != r->waiting) /* most hold nothing; who waits stands above who rests */
+		return l->waiting < r->waiting ? 1 : -1;
 	if (sort != SORT_NAME && l->clients != r->clients)
 		return l->clients < r->clients ? 1 : -1;
 	return by_name(l->application, r->application, l->address, r->address);

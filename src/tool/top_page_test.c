@@ -138,6 +138,26 @@ static void who_holds_most_and_whose_pool_waits_comes_first(void **state)
 	top_view_fini(&view);
 }
 
+static void among_those_who_hold_nothing_who_waits_comes_first(void **state)
+{
+	static struct top_past past;
+	struct top_view view = view_new();
+	struct top_screen screen = { .width = 120, .height = 40 };
+	struct top_page page;
+
+	(void)state;
+	for (size_t i = 0; i < view.origin_count; i++)
+		view.origins[i].lent = view.origins[i].waiting = 0;
+	view.origins[0].clients = 1;
+	view.origins[0].waiting = 1;
+	view.origins[1].clients = 500;
+	text_copy(view.origins[0].application, sizeof view.origins[0].application, "waits");
+	top_lay(&page, &view, &past, &screen);
+	assert_string_equal(page.chosen_origin.application, "waits");
+	top_page_fini(&page);
+	top_view_fini(&view);
+}
+
 static void a_cure_that_is_longer_than_its_lines_says_so(void **state)
 {
 	static struct top_past past;
@@ -403,6 +423,7 @@ int main(void)
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(every_size_holds_its_lines_and_no_control_character),
 		cmocka_unit_test(who_holds_most_and_whose_pool_waits_comes_first),
+		cmocka_unit_test(among_those_who_hold_nothing_who_waits_comes_first),
 		cmocka_unit_test(a_cure_that_is_longer_than_its_lines_says_so),
 		cmocka_unit_test(going_into_an_origin_shows_its_leases_and_the_filter_narrows_them),
 		cmocka_unit_test(a_pool_for_which_no_server_can_be_opened_says_why),

@@ -96,6 +96,8 @@ class Dashboard(Story):
     def the_first_line_says_who_waits_for_whom_and_the_figures_are_the_console_s(self):
         pooler = self._pooler(default_pool_size=5)
         leak(pooler, holders=4, waiters=3)
+        for number in range(12):
+            pooler.client(parameters={"application_name": f"rests-{number}"})
         with self._page():
             self._shows("sentence", "3 clients wait for servers of app; web@127.0.0.1 holds 4 of 5, idle in transaction for ")
             found = wait_until("a leak is named", lambda: pooler.show("LEAKS"))[0]
@@ -117,6 +119,8 @@ class Dashboard(Story):
                 rows = {each["origin"]: each for each in self._rows("origins")}
                 return rows.get("leak web@127.0.0.1", {}).get("lent") == origins["web"]["lent"]
             wait_until("origins agree", holds)
+            wait_until("who waits stands above who rests", lambda: [each["origin"] for each in self._rows("origins")][:3] == [
+                "leak web@127.0.0.1", "reports@127.0.0.1", "shop@127.0.0.1"])
             # The holders go, and with them what was wrong.
             for client in pooler.clients[:4]:
                 client.drop()
