@@ -476,6 +476,7 @@ static int keep(struct keeper *keeper, const struct house_setup *house)
 	int status;
 
 	log_start(keeper->house->config, keeper->house->secrets, house->workers, house->descriptor_limit);
+	log_doubts(keeper->house->config, keeper->house->secrets, keeper->house->clients_max);
 	status = run(keeper, house->workers);
 	supervisor_close();
 	return status;

@@ -4,6 +4,7 @@
 #include <signal.h>
 #include <string.h>
 
+#include "auth/login.h"
 #include "base/text.h"
 #include "wire/sqlstate.h"
 
@@ -119,6 +120,33 @@ void log_start(const struct config *config, const struct secrets *secrets, uint3
 	log_line(LOG_LOG, "process up: %spgweir %s, workers: %u, descriptors: %llu, max_client_conn: %d (%s)",
 		bouncer ? "PgBouncer 1.25.2, " : "", PGWEIR_VERSION, workers, (unsigned long long)descriptors,
 		config->max_client_conn, config->client_limit_counts == LIMIT_ALL ? "all clients" : "busy clients");
+}
+
+static bool asks_for_users(const struct config *config)
+{
+	bool asks = config->auth_user && config->auth_user[0];
+
+	for (size_t i = 0; i < config->database_count; i++)
+		asks = asks || (config->databases[i].auth_user && config->databases[i].auth_user[0]);
+	return asks;
+}
+
+void log_doubts(const struct config *config, const struct secrets *secrets, uint32_t room)
+{
+	enum auth_method method = (enum auth_method)config->auth_type;
+	bool from_file = method == AUTH_TRUST || method == AUTH_PLAIN || method == AUTH_MD5 || method == AUTH_SCRAM ||
+		method == AUTH_CERT;
+
+	if (config->database_count == 0)
+		log_line(LOG_WARNING, "[databases] has no entry: nobody can connect to anything but the console");
+	if (from_file && !(secrets && secrets_name(secrets, 0)) && !asks_for_users(config))
+		log_line(LOG_WARNING, "nobody can log in: %s, and auth_user is not set",
+			config->auth_file[0] ? "auth_file has no users" : "auth_file is not set");
+	if (config->manner != MANNER_PGBOUNCER && room < (uint32_t)config->max_client_conn)
+		log_line(LOG_WARNING,
+			"descriptors: there is room for %u clients, and max_client_conn is %d: more would wait at the door. "
+			"Raise the limit of open files (LimitNOFILE= of the unit, ulimit -n)",
+			room, config->max_client_conn);
 }
 
 void log_ending(const struct config *config, int number, bool again)

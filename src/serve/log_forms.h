@@ -41,4 +41,7 @@ void log_nobody_left(const struct config *, bool clients);
 /* We are up; users are those of `secrets` (may be NULL). */
 void log_start(const struct config *, const struct secrets *, uint32_t workers, uint64_t descriptors);
 
+/* What no start and no RELOAD fails for, and is most likely not meant: warnings. `room`: so many clients the descriptors have room for. */
+void log_doubts(const struct config *, const struct secrets *, uint32_t room);
+
 #endif

@@ -9,6 +9,7 @@
 #include "io/supervisor.h"
 #include "serve/hba.h"
 #include "serve/load.h"
+#include "serve/log_forms.h"
 #include "serve/mail.h"
 
 static enum log_level level_of(const struct serve_setup *setup, const struct config *config)
@@ -76,6 +77,7 @@ static bool read_again(const struct serve_setup *setup, struct house *house, cha
 		return false;
 	}
 	reload_log(setup, config);
+	log_doubts(config, secrets, house->clients_max);
 	house_configure(house, config, secrets, tls);
 	log_line(LOG_LOG, "configuration reloaded");
 	return true;

@@ -2,6 +2,7 @@
 import os
 import pathlib
 import re
+import signal
 import socket
 import stat
 import time
@@ -350,6 +351,26 @@ class Surroundings(Story):
         pooler.console().query("RELOAD")
         pooler.client().value("SELECT 1")
         wait_until("it is written anew", lambda: log.exists() and log.stat().st_size > 0)
+
+    @on("pgweir")
+    def what_is_most_likely_not_meant_is_a_warning_at_the_start_and_at_reload(self):
+        pooler = self.keep(Pooler(userlist={}, nofile=(300, 300)))
+        whole, bare = pooler.ini_text(), re.sub(r"(?m)^app.* = .*\n", "", pooler.ini_text())
+        pooler.ini_text = lambda: bare
+        pooler.start()
+        wait_until("all is said", lambda: len(self._doubts(pooler)) == 3)
+        for begin, said in zip(("[databases] has no entry", "nobody can log in: auth_file has no users", "descriptors: there is room for "),
+                               self._doubts(pooler)):
+            self.assertEqual(begin, said[:len(begin)])
+        pooler.ini.write_text(whole)
+        (pooler.folder / "userlist.txt").write_text('"app" ""\n')
+        pooler.process.send_signal(signal.SIGHUP)
+        wait_until("it has read it", lambda: "configuration reloaded" in pooler.log())
+        self.assertEqual(4, len(self._doubts(pooler)), pooler.log())
+        self.assertEqual("1", pooler.client().value("SELECT 1"))
+
+    def _doubts(self, pooler):
+        return re.findall(r"WARNING ((?:\[databases\]|nobody can log in|descriptors:).*)", pooler.log())
 
     def conffile_is_the_file_that_reload_reads(self):
         pooler = self.pooler()
