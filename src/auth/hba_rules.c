@@ -34,7 +34,8 @@ static bool take_mask(
 			return r->problem[0] ? false
 					     : hba_fail(r, "\"%.60s\" has neither /BITS nor a mask behind it", address);
 		if (!r->source->parse_ip(span_text(mask.text), rule->mask, &length) || length != rule->ip_length)
-			return hba_fail(r, "\"%.60s\" is no mask for \"%.60s\"", mask.text, address);
+			return hba_fail(r, "\"%.60s\" is no mask for \"%.60s\", which alone is written \"%.60s/%u\"",
+				mask.text, address, address, rule->ip_length * 8);
 	}
 	for (unsigned i = 0; i < rule->ip_length; i++)
 		rule->ip[i] &= rule->mask[i];

@@ -329,7 +329,7 @@ static int listen_at(const struct address *address, struct address *bound, char 
 	if (address->family == ADDRESS_IPV6)
 		socket_set_number(fd, IPPROTO_IPV6, IPV6_V6ONLY, 1);
 	if (bind(fd, (struct sockaddr *)&name, length) != 0 || listen(fd, 64) != 0)
-		return refuse(address, strerror(errno), fd, error, error_size);
+		return refuse(address, listen_reason(address, errno), fd, error, error_size);
 	length = sizeof name;
 	if (getsockname(fd, (struct sockaddr *)&name, &length) != 0)
 		return refuse(address, strerror(errno), fd, error, error_size);

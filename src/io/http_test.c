@@ -221,6 +221,7 @@ static void what_cannot_be_listened_on_is_said(void **state)
 	setup.address = *http_address(http);
 	assert_null(http_open(&setup, error, sizeof error));
 	assert_non_null(strstr(error, "could not listen on 127.0.0.1:"));
+	assert_non_null(strstr(error, ": address in use: end what listens there"));
 	assert_true(address_parse_place("127.0.0.1:0", &setup.address));
 	setup.certificate = setup.key = "nonsense";
 	assert_null(http_open(&setup, error, sizeof error));

@@ -50,7 +50,7 @@ static bool refuse(char *error, size_t size, const struct address *at, const cha
 	return false;
 }
 
-static const char *reason(int number)
+const char *listen_reason(const struct address *at, int number)
 {
 	switch (number) {
 	case EADDRINUSE:
@@ -58,9 +58,11 @@ static const char *reason(int number)
 	case EADDRNOTAVAIL:
 		return "no such address on this machine";
 	case EACCES:
-		return "permission denied";
+		return at->family == ADDRESS_UNIX
+			? "permission denied: the folder must be writable for the user that runs this"
+			: "permission denied: a port below 1024 takes root or CAP_NET_BIND_SERVICE; choose another port";
 	case ENOENT:
-		return "no such folder";
+		return "no such folder: make it, or choose another unix_socket_dir";
 	default:
 		return strerror(number);
 	}
@@ -181,13 +183,13 @@ struct listener *listener_open(const struct address *at, const struct listen_set
 		goto refused;
 	if (bind(l->fd, (struct sockaddr *)&name, length) != 0) {
 		absent = is_absent(at, errno) ? errno : 0;
-		refuse(error, size, at, reason(errno));
+		refuse(error, size, at, listen_reason(at, errno));
 		goto refused;
 	}
 	if (file && !set_file_rights(l, setup, error, size))
 		goto refused;
 	if (listen(l->fd, setup->backlog > 0 ? setup->backlog : SOMAXCONN) != 0) {
-		refuse(error, size, at, reason(errno));
+		refuse(error, size, at, listen_reason(at, errno));
 		goto refused;
 	}
 	length = sizeof name;

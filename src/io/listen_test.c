@@ -40,6 +40,19 @@ static void a_port_in_use_is_an_error_that_says_where(void **state)
 	assert_string_equal(error, "could not listen on 192.0.2.1:0: no such address on this machine");
 }
 
+/* Root is refused nothing, so the words are asked for. */
+static void what_is_not_permitted_says_what_to_do(void **state)
+{
+	struct address at;
+
+	(void)state;
+	assert_true(address_parse("127.0.0.1", 80, &at));
+	assert_non_null(strstr(listen_reason(&at, EACCES), "a port below 1024 takes root or CAP_NET_BIND_SERVICE"));
+	assert_true(address_unix("/run/none", 80, &at));
+	assert_non_null(strstr(listen_reason(&at, EACCES), "the folder must be writable"));
+	assert_non_null(strstr(listen_reason(&at, ENOENT), "no such folder"));
+}
+
 static void ports_can_be_shared_when_asked(void **state)
 {
 	struct address at;
@@ -417,6 +430,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_port_in_use_is_an_error_that_says_where),
+		cmocka_unit_test(what_is_not_permitted_says_what_to_do),
 		cmocka_unit_test(ports_can_be_shared_when_asked),
 		cmocka_unit_test(both_families_can_listen_on_one_port),
 		cmocka_unit_test(newcomers_have_the_options_of_the_door_unless_they_have_changed),

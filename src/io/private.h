@@ -254,6 +254,9 @@ struct watch {
 	time_us paused_until; /* 0: watching */
 };
 
+/* What an errno of bind(2) or listen(2) means for who reads it, and what to do about it. */
+const char *listen_reason(const struct address *, int number);
+
 /* The next connection of this watch in this turn, or NULL: it left loop->accepting. */
 struct parcel *watch_accept(struct watch *);
 

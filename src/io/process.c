@@ -223,7 +223,8 @@ bool process_become(const char *user, char *error, size_t size)
 	if (geteuid() == entry->pw_uid && getuid() == entry->pw_uid)
 		return true;
 	if (initgroups(entry->pw_name, entry->pw_gid) != 0 || setgid(entry->pw_gid) != 0 || setuid(entry->pw_uid) != 0)
-		return no_user(error, size, user, strerror(errno));
+		return no_user(error, size, user,
+			errno == EPERM ? "only root can; start it as that user, or leave `user` out" : strerror(errno));
 	if (entry->pw_uid != 0 && setuid(0) == 0)
 		return no_user(error, size, user, "the way back to root is still open");
 	return true;
