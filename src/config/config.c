@@ -254,7 +254,7 @@ struct config *config_with(const struct config *old, const char *key, const char
 }
 
 struct config *config_hold(struct config **fresh, const struct config *old,
-	void (*warn)(void *context, const char *line), char *error, size_t error_size)
+	void (*warn)(void *context, const char *line), void *context, char *error, size_t error_size)
 {
 	struct config *taken = *fresh, *c = copy_of(taken, NULL, error, error_size);
 	struct assignment held = { .section = SECTION_SETTINGS, .origin = FROM_SET };
@@ -270,7 +270,7 @@ struct config *config_hold(struct config **fresh, const struct config *old,
 			continue;
 		text_format(line, sizeof line, "%s: \"%.120s\" needs a restart; \"%.120s\" stays in force", row->key,
 			wished, was);
-		warn(NULL, line);
+		warn(context, line);
 		differs = true;
 		good = build_note(c, &held, span_text(row->key), span_text(was));
 	}

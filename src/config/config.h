@@ -207,7 +207,7 @@ struct config *config_with(const struct config *, const char *key, const char *v
 /* What RELOAD puts in force: `fresh`, in which what only a restart may change is as it is in `old`; each such setting is told to `warn`.
  * `fresh` is taken. NULL: `error`. */
 struct config *config_hold(struct config **fresh, const struct config *old,
-	void (*warn)(void *context, const char *line), char *error, size_t error_size);
+	void (*warn)(void *context, const char *line), void *context, char *error, size_t error_size);
 
 /* Row `i` of SHOW CONFIG, in PgBouncer's order, ours at the end. False: no more. */
 bool config_view(const struct config *, size_t i, struct setting_view *out);

@@ -395,13 +395,13 @@ static void a_reload_holds_what_only_a_restart_may_change(void **state)
 	struct setting_view view;
 
 	(void)state;
-	held = config_hold(&fresh, old, count_warning, same.error, sizeof same.error);
+	held = config_hold(&fresh, old, count_warning, NULL, same.error, sizeof same.error);
 	assert_null(fresh);
 	assert_int_equal(held->default_pool_size, 4);
 	config_drop(held);
 
 	fresh = parse(&other);
-	held = config_hold(&fresh, old, count_warning, other.error, sizeof other.error);
+	held = config_hold(&fresh, old, count_warning, NULL, other.error, sizeof other.error);
 	assert_non_null(held);
 	assert_int_equal(warnings_counted, 2);
 	assert_int_equal(held->listen_port, 7000);

@@ -28,17 +28,16 @@ static void answer_one(struct guest *guest, const char *name, const char *value)
 	desk_finish(guest, &text);
 }
 
-static void show_help(struct guest *guest)
+static void done_with_notice(struct guest *guest, const char *message, const char *detail)
 {
-	struct complaint help = { .severity = SEVERITY_NOTICE,
-		.sqlstate = SQLSTATE_SUCCESS,
-		.message = "Console usage",
-		.detail = console_help() };
+	struct complaint notice = {
+		.severity = SEVERITY_NOTICE, .sqlstate = SQLSTATE_SUCCESS, .message = message, .detail = detail
+	};
 	struct buf text = { 0 };
 	struct writer w = writer_to(&text);
 
-	message_complaint(&w, &help);
-	message_command_complete(&w, "SHOW");
+	message_complaint(&w, &notice);
+	message_command_complete(&w, guest->desk->command.tag);
 	desk_finish(guest, &text);
 }
 
@@ -92,7 +91,7 @@ static void show(struct guest *guest, const struct console_command *command)
 	unsigned parts;
 
 	if (strcmp(command->argument, "help") == 0) {
-		show_help(guest);
+		done_with_notice(guest, "Console usage", console_help());
 		return;
 	}
 	if (strcmp(command->argument, "fds") == 0) {
@@ -320,6 +319,10 @@ void desk_reply(struct guest *guest, const struct letter_reply *reply)
 	}
 	if (command->shutdown == CONSOLE_SHUTDOWN_TAKEN_OVER) {
 		answer_one(guest, "back_door", reply->problem);
+		return;
+	}
+	if (reply->ok && command->verb == VERB_RELOAD && reply->problem[0]) {
+		done_with_notice(guest, "what needs a restart stays as it is", reply->problem);
 		return;
 	}
 	if (command->verb == VERB_SET)

@@ -27,12 +27,30 @@ void reload_log(const struct serve_setup *setup, const struct config *config)
 	logfile_syslog(config->syslog ? SYSLOG_PATH : NULL, config->syslog_facility, config->syslog_ident);
 }
 
-/* What only a restart may change stays as it is, whatever the file says now: what is shown is what holds. */
+struct told {
+	char *text;
+	size_t size;
+};
+
+/* Into the log, and to who asked for the RELOAD, whole lines as far as there is room. */
+static void tell_both(void *context, const char *line)
+{
+	const struct told *told = context;
+	size_t length = strlen(told->text);
+
+	load_warn(NULL, line);
+	if (length + strlen(line) + 2 <= told->size)
+		text_format(told->text + length, told->size - length, "%s%s", length > 0 ? "\n" : "", line);
+}
+
+/* What only a restart may change stays as it is, whatever the file says now: what is shown is what holds. True: `error` says what that was. */
 static bool hold(struct house *house, struct config **config, char *error, size_t error_size)
 {
 	struct config *old = house_config(house, NULL);
+	struct told told = { error, error_size };
 
-	*config = config_hold(config, old, load_warn, error, error_size);
+	error[0] = '\0';
+	*config = config_hold(config, old, tell_both, &told, error, error_size);
 	config_drop(old);
 	return *config != NULL;
 }

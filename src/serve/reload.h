@@ -7,7 +7,7 @@
 /* How the configuration changes while we serve. False: nothing was changed, and `error` says why. */
 struct letter_command;
 
-/* RELOAD: all files are read again. The supervisor hears of it, and the log. */
+/* RELOAD: all files are read again. The supervisor hears of it, and the log. True: `error` has what needs a restart, lines of it. */
 bool reload(const struct serve_setup *, struct house *, char *error, size_t error_size);
 
 /* SET: as it is, but for one setting. */

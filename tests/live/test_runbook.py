@@ -175,13 +175,24 @@ class Console(Story):
         before = shown()
         pooler.settings.update(listen_backlog=77, unix_socket_dir="/nowhere", default_pool_size=6)
         pooler.write_files()
-        self.assertEqual(["RELOAD"], pooler.console().query("RELOAD").tags)
+        console = pooler.console()
+        self.assertEqual(["RELOAD"], console.query("RELOAD").tags)
         after = shown()
         self.assertEqual("6", after.pop("default_pool_size"))
         before.pop("default_pool_size")
         self.assertEqual(before, after)
         if live.kind == "pgweir":
-            pooler.await_log('listen_backlog: "77" needs a restart; "128" stays in force')
+            held = 'listen_backlog: "77" needs a restart; "128" stays in force'
+            pooler.await_log(held)
+            notice = console.notices[-1]
+            self.assertEqual("what needs a restart stays as it is", notice["M"])
+            self.assertEqual(2, len(notice["D"].split("\n")), notice)
+            self.assertIn(held, notice["D"].split("\n"))
+            pooler.settings.update(listen_backlog=128, unix_socket_dir=pooler.folder)
+            pooler.write_files()
+            told = len(console.notices)
+            console.query("RELOAD")
+            self.assertEqual(told, len(console.notices))
 
     def an_error_has_pgbouncers_sqlstate(self):
         pooler = self.pooler(called="pgbouncer", settings={"disable_pqexec": 1})
