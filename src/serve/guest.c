@@ -208,6 +208,17 @@ void guest_park(struct guest *guest)
 		timer_clear(&guest->worker->timers, &guest->timer);
 }
 
+/* Trying again cures what is down, and nothing that is written wrong. */
+static const char *failure_hint(const char *sqlstate)
+{
+	if (strcmp(sqlstate, SQLSTATE_INVALID_PASSWORD) == 0)
+		return "PostgreSQL refused the password that the pooler has for it: in auth_file, or password= of the entry in "
+		       "[databases].";
+	if (strcmp(sqlstate, SQLSTATE_UNDEFINED_DATABASE) == 0)
+		return "The entry in [databases] leads to a database that is not there: see its dbname= and host=.";
+	return "It tries again after server_login_retry.";
+}
+
 void guest_refused(struct guest *guest, const struct effect *effect)
 {
 	const char *detail = NULL;
@@ -243,7 +254,7 @@ void guest_refused(struct guest *guest, const struct effect *effect)
 		}
 		guest_complain(guest, effect->sqlstate[0] ? effect->sqlstate : SQLSTATE_CANNOT_CONNECT, effect->text,
 			"The pooler could not log in to PostgreSQL for this database and user.",
-			"It tries again after server_login_retry.");
+			failure_hint(effect->sqlstate));
 		return;
 	case REFUSAL_KILLED:
 		guest_refuse(guest, SQLSTATE_ADMIN_SHUTDOWN,

@@ -351,6 +351,7 @@ class Towards_servers(Story):
             pooler.client(user="by_scram").query("SELECT 1")
         if live.kind == "pgweir" and isinstance(caught.exception, wire.Refused):
             self.assertRegex(str(caught.exception), r"28P01|password authentication failed")
+            self.assertIn("PostgreSQL refused the password that the pooler has", caught.exception.hint)
         self.assertEqual("1", pooler.client().value("SELECT 1"))
 
     def a_secret_that_cannot_log_in_to_the_server_says_so(self):

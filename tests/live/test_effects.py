@@ -362,6 +362,7 @@ class Servers(Story):
         if live.kind == "pgweir":
             error = self.refused(pooler.client, sqlstate="3D000")
             self.assertIn('database "missing" does not exist', error.message)
+            self.assertIn("dbname=", error.hint)
 
     def who_is_in_waits_for_a_server_that_is_gone_and_is_served_when_it_is_back(self):
         relay, pooler = self._relayed({"server_login_retry": 1, "query_wait_timeout": 40}, called="pgbouncer")
