@@ -1,6 +1,7 @@
 #include "tool/doctor_input.h"
 
 #include "base/text.h"
+#include "config/schema.h"
 #include "io/file.h"
 #include "tool/doctor_ask.h"
 #include "tool/doctor_console.h"
@@ -175,18 +176,43 @@ static void count_warning(void *context, const char *line)
 	++*(unsigned *)context;
 }
 
-/* Settings that only pgweir has, or a name that says so. */
+static const uint8_t *skip_blanks(const uint8_t *at, const uint8_t *end)
+{
+	while (at < end && (*at == ' ' || *at == '\t'))
+		at++;
+	return at;
+}
+
+/* A line sets something that only pgweir has. */
+static bool is_ours(const uint8_t *at, const uint8_t *end)
+{
+	const struct setting *row;
+	struct span key = { skip_blanks(at, end), 0 };
+
+	for (at = key.at; at < end && *at != '=' && *at != ' ' && *at != '\t'; at++)
+		key.length++;
+	at = skip_blanks(at, end);
+	row = at < end && *at == '=' ? schema_find(schema_settings, schema_settings_count, key) : NULL;
+	return row && strcmp(row->since, "pgweir") == 0;
+}
+
+/* Its name says so, or pgweir init wrote it, or it sets something that only pgweir has. */
 static bool looks_like_pgweir(const char *path, struct span text)
 {
-	static const char *const words[] = { "client_limit_counts", "server_orphan_timeout", "abandoned_query",
-		"statement_text_max", NULL };
+	static const char by_init[] = "written by pgweir init";
+	const uint8_t *at = text.at, *end = text.at + text.length, *line_end;
 	const char *slash = strrchr(path, '/');
 
-	for (size_t i = 0; words[i]; i++) {
-		if (memmem(text.at, text.length, words[i], strlen(words[i])))
+	if (strstr(slash ? slash : path, "pgweir") || memmem(text.at, text.length, by_init, sizeof by_init - 1))
+		return true;
+	for (; at < end; at = line_end < end ? line_end + 1 : end) {
+		line_end = memchr(at, '\n', (size_t)(end - at));
+		if (!line_end)
+			line_end = end;
+		if (is_ours(at, line_end))
 			return true;
 	}
-	return strstr(slash ? slash : path, "pgweir") != NULL;
+	return false;
 }
 
 static void read_pooler_file(

@@ -572,6 +572,14 @@ class Other_sources(DoctorStory):
             self._one(document, "D04", "warning")
             self.assertNotIn("hush", json.dumps(document))
 
+    def a_file_is_pgweir_s_when_it_says_so_or_sets_what_only_pgweir_has(self):
+        begin = "[databases]\napp = host=127.0.0.1\n[pgbouncer]\nmax_client_conn = 1500\n"
+        for more, whose in (("", "PgBouncer's"), ("; transparency = full\n", "PgBouncer's"), ("  transparency=full\n", "pgweir's"),
+                            ("http_listen = 127.0.0.1:6433", "pgweir's"), (";; written by pgweir init.\n", "pgweir's")):
+            document = report(self._file("pool.ini", begin + more))
+            self.assertIn(f"read as {whose}", document["inputs"][0]["said"])
+            self.assertEqual(whose == "PgBouncer's", bool(found(document, "D29")), "the limit of open files of another unit")
+
     def a_folder_is_searched_and_what_is_not_ours_is_left_alone(self):
         self._file("site/lfg/settings.py", SETTINGS)
         self._file("site/chat/consumers.py", CONSUMERS)
