@@ -138,9 +138,10 @@ static void read_console(struct doctor_inputs *inputs, struct doctor_facts *fact
 	secret_wipe(plain, sizeof plain);
 	input->read = console->reached;
 	if (console->reached)
-		text_format(input->said, sizeof input->said, "%s%s, %zu pools, %u clients%s%s", console->version,
+		text_format(input->said, sizeof input->said, "%s%s, %zu pool%s, %u client%s%s%s", console->version,
 			console->is_pgweir && !strstr(console->version, "pgweir") ? " (pgweir under that name)" : "",
-			console->pool_count, console->clients, *console->problem ? "; " : "", console->problem);
+			console->pool_count, console->pool_count == 1 ? "" : "s", console->clients,
+			console->clients == 1 ? "" : "s", *console->problem ? "; " : "", console->problem);
 	else
 		text_copy(input->said, sizeof input->said, console->problem);
 }

@@ -233,7 +233,8 @@ static void need_of_server(
 	if (server->transactions_per_second > 0)
 		evidence(finding, ", at %.0f transactions/s", server->transactions_per_second);
 	evidence(finding, ". You would need about %.0f if nothing sat idle in transaction.", without);
-	edit(finding, "A transaction pool of %.0f servers carries this load; measure again at the busiest hour.", need);
+	edit(finding, "A transaction pool of %.0f server%s carries this load; measure again at the busiest hour.", need,
+		need < 1.5 ? "" : "s");
 }
 
 static void need_of_console(

@@ -66,6 +66,8 @@ static const char *const shouts[] = { "NOTE   ", "WARNING", "DANGER " };
 
 void show_report(const struct doctor_inputs *inputs, const struct doctor_report *report, FILE *to)
 {
+	size_t warnings = report_count(report, LEVEL_WARNING), notes = report_count(report, LEVEL_NOTE);
+
 	for (size_t i = 0; i < inputs->count; i++) {
 		const struct doctor_input *input = &inputs->at[i];
 		char line[1024];
@@ -83,8 +85,8 @@ void show_report(const struct doctor_inputs *inputs, const struct doctor_report 
 		print_text(to, "   why    ", finding->rule->why);
 		print_text(to, "   edit   ", finding->edit);
 	}
-	fprintf(to, "\n%zu of danger, %zu warnings, %zu notes%s\n", report_count(report, LEVEL_DANGER),
-		report_count(report, LEVEL_WARNING), report_count(report, LEVEL_NOTE),
+	fprintf(to, "\n%zu of danger, %zu warning%s, %zu note%s%s\n", report_count(report, LEVEL_DANGER), warnings,
+		warnings == 1 ? "" : "s", notes, notes == 1 ? "" : "s",
 		report->refused ? " (memory was refused: some are missing)" : "");
 }
 

@@ -308,7 +308,8 @@ class Check(Story):
         self.assertRegex(told["ignored"][0], "pkt_buf is known, but not needed here")
         self.assertEqual(re.findall(r"^\w+ +(D\d+)", words.out, re.MULTILINE), [each["number"] for each in told["findings"]])
         self.assertIn("D11", [each["number"] for each in told["findings"]])
-        self.assertIn(f'{told["danger"]} of danger, {told["warnings"]} warnings, {told["notes"]} notes', words.out)
+        number = lambda word: f"{told[word + 's']} {word}{'' if told[word + 's'] == 1 else 's'}"
+        self.assertIn(f'{told["danger"]} of danger, {number("warning")}, {number("note")}\n', words.out)
         ran = run("check", self._file("pool_mod = session\n"), "--offline", "--json")
         self.assertEqual((2, ""), (ran.status, ran.out))
         self.assertIn("pool_mode", ran.err)
