@@ -111,8 +111,8 @@ static bool read_name(struct parser *p, struct side *side)
 		side->unit = metric->unit;
 		return true;
 	}
-	text_format(words, sizeof words, "no figure is called '%s'%s%s%s", side->name, nearest ? ": perhaps '" : "",
-		nearest ? nearest : "", nearest ? "'?" : " (the list: pgweir stress --help, doc/stress.md)");
+	text_format(words, sizeof words, "no figure is called '%s'%s%s%s", side->name, nearest ? " (perhaps '" : "",
+		nearest ? nearest : "", nearest ? "'?)" : " (the list: pgweir stress --help, doc/stress.md)");
 	return complain(p, from, words);
 }
 

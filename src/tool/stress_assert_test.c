@@ -127,8 +127,8 @@ static void what_is_not_known_neither_holds_nor_fails(void **state)
 static void an_error_says_where_and_what_was_perhaps_meant(void **state)
 {
 	(void)state;
-	refused("leakd==0", "no figure is called 'leakd': perhaps 'leaked'?, at letter 1");
-	refused("leaked==0 && p99_conect<2s", "perhaps 'p99_connect'?, at letter 14");
+	refused("leakd==0", "no figure is called 'leakd' (perhaps 'leaked'?), at letter 1");
+	refused("leaked==0 && p99_conect<2s", "(perhaps 'p99_connect'?), at letter 14");
 	refused("zebra==0", "doc/stress.md");
 	refused("leaked=0", "to compare, write ==");
 	refused("leaked", "is wanted here, at letter 7");
