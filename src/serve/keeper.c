@@ -413,9 +413,11 @@ static bool prepare_process(struct keeper *keeper, const struct config *config, 
 		log_line(LOG_WARNING, "running as root: set `user` in the configuration to an account of its own");
 	if (setup->reboot && !begin_takeover(keeper, config, error, error_size))
 		return false;
+	/* Who started it reads along until it has gone to the background. */
 	if (setup->daemon &&
 		((!keeper->takeover.line && !pidfile_is_free(config->pidfile, error, error_size)) ||
-			!process_daemon(setup->quiet, error, error_size)))
+			!process_daemon(setup->quiet, error, error_size) ||
+			!logfile_open(config->logfile, false, error, error_size)))
 		return false;
 	/* The forerunner's pid file stays its own until we are ready. */
 	return keeper->takeover.line || !config->pidfile || !config->pidfile[0] ||
@@ -513,7 +515,7 @@ int serve(const struct serve_setup *setup)
 	reload_log(setup, house.config);
 	house.workers = house.config->workers > 0 ? (uint32_t)house.config->workers : cores_count();
 	if (!become(setup, house.config, error, sizeof error) ||
-		!logfile_open(house.config->logfile, !setup->quiet && !setup->daemon, error, sizeof error) ||
+		!logfile_open(house.config->logfile, !setup->quiet, error, sizeof error) ||
 		!prepare_process(&keeper, house.config, error, sizeof error)) {
 		setup_drop(&house);
 		return failed(error);

@@ -296,6 +296,7 @@ class Starting(Story):
         done = subprocess.run([program, *arguments, *rest], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=60, text=True,
                               cwd=pooler.folder, stdin=subprocess.DEVNULL, **user_options())
         log = pooler.settings.get("logfile")
+        self.told = done.stdout
         said = done.stdout + (log.read_text() if log and log.exists() else "")
         self.assertEqual(1, done.returncode, said)
         self.assertIn("FATAL", said)
@@ -307,6 +308,12 @@ class Starting(Story):
         pooler.start()
         for arguments in (("-d",), ()):
             self._ends(pooler, *arguments)
+        pooler.settings["logfile"] = pooler.folder / "its.log"
+        self._ends(pooler, "-d")
+        if live.kind == "pgweir":
+            self.assertIn("which it names, is running", self.told)
+            self._ends(pooler, "-d", "-q")
+            self.assertEqual("", self.told)
         self.assertEqual(pooler.pid, int((pooler.folder / "pid").read_text()))
         self.assertEqual("1", pooler.client().value("SELECT 1"))
 
