@@ -309,6 +309,7 @@ static void keeper_turn(struct keeper *keeper)
 static int failed(const char *error)
 {
 	log_line(LOG_FATAL, "%s", error);
+	pidfile_remove(); /* before anybody hears of the end, and starts the next */
 	process_daemon_says(error);
 	return 1;
 }
