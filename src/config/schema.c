@@ -112,7 +112,7 @@ const struct setting schema_settings[] = {
 	ROW(idle_transaction_timeout, TYPE_TIME, "s", "0", LIVE, "1.5", "Close a client that has been idle inside a transaction for this long; 0: never."),
 	ROW(ignore_startup_parameters, TYPE_TEXT, "list", "", LIVE, "1.2", "Startup parameters that are dropped in silence; options drops those inside options that are not known."),
 	USELESS(job_name, TYPE_TEXT, "name", "pgbouncer", FIXED, "1.0", "A label for the process.", "nothing is labelled with it"),
-	ROW(listen_addr, TYPE_TEXT, "list", "", FIXED, "1.0", "Addresses to listen on, or names, which are looked up at the start; *: all of them, empty: only the unix socket."),
+	ROW(listen_addr, TYPE_TEXT, "list", "", FIXED, "1.0", "Addresses to listen on, or names, which are looked up at the start; *: all of them, empty: only the unix socket. One that is named twice counts once."),
 	ROW(listen_backlog, TYPE_INT, "count", "128", FIXED, "1.3.3", "How many connections the kernel queues until they are accepted."),
 	ROW(listen_port, TYPE_INT, "port", "6432", FIXED, "1.0", "The TCP port, and the number in the unix socket's name.", .least = 1, .most = 65535),
 	ROW(log_connections, TYPE_BOOL, "0/1", "1", LIVE, "1.0.3", "Log logins and new connections to servers."),

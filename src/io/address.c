@@ -152,6 +152,17 @@ bool address_equal(const struct address *a, const struct address *b)
 	}
 }
 
+bool address_covers(const struct address *a, const struct address *b)
+{
+	static const uint8_t all[sizeof a->ip];
+	bool by_ip = a->family == ADDRESS_IPV4 || a->family == ADDRESS_IPV6;
+
+	if (by_ip && a->family == b->family && a->port == b->port &&
+		memcmp(a->ip, all, a->family == ADDRESS_IPV4 ? 4 : sizeof all) == 0)
+		return true;
+	return address_equal(a, b);
+}
+
 socklen_t address_to_kernel(const struct address *a, struct sockaddr_storage *out)
 {
 	struct sockaddr_in *in = (struct sockaddr_in *)(void *)out;

@@ -32,5 +32,8 @@ bool address_unix(const char *folder, uint16_t port, struct address *out);
 char *address_host_text(const struct address *, char out[ADDRESS_TEXT]);
 char *address_text(const struct address *, char out[ADDRESS_TEXT]);
 bool address_equal(const struct address *, const struct address *);
+/* Who listens on the first is reached by the second too: it is the same, or the first is all addresses of its family ("0.0.0.0", "::") and
+ * the ports are the same. */
+bool address_covers(const struct address *, const struct address *);
 
 #endif

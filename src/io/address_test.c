@@ -116,6 +116,38 @@ static void the_way_to_the_kernel_and_back_loses_nothing(void **state)
 	}
 }
 
+static void all_addresses_of_a_family_cover_each_of_it(void **state)
+{
+	static const struct {
+		const char *listens, *asked;
+		uint16_t port; /* of the second; the first has 6432 */
+		bool covered;
+	} cases[] = {
+		{ "0.0.0.0", "127.0.0.1", 6432, true },
+		{ "0.0.0.0", "0.0.0.0", 6432, true },
+		{ "::", "::1", 6432, true },
+		{ "127.0.0.1", "127.0.0.1", 6432, true },
+		{ "::1", "::1", 6432, true },
+		{ "0.0.0.0", "127.0.0.1", 6433, false },
+		{ "0.0.0.0", "::1", 6432, false },
+		{ "::", "127.0.0.1", 6432, false },
+		{ "127.0.0.1", "0.0.0.0", 6432, false },
+		{ "127.0.0.1", "127.0.0.2", 6432, false },
+		{ "::1", "::", 6432, false },
+	};
+	struct address listens, asked;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		assert_true(address_parse(cases[i].listens, 6432, &listens));
+		assert_true(address_parse(cases[i].asked, cases[i].port, &asked));
+		assert_int_equal(address_covers(&listens, &asked), cases[i].covered);
+	}
+	assert_true(address_unix("/tmp", 6432, &asked));
+	assert_true(address_covers(&asked, &asked));
+	assert_false(address_covers(&listens, &asked));
+}
+
 static void a_thread_that_sleeps_does_not_work(void **state)
 {
 	time_us began = clock_now(), before = clock_worked(), worked;
@@ -188,6 +220,7 @@ int main(void)
 		cmocka_unit_test(who_is_counted_by_an_address_is_one_in_its_network),
 		cmocka_unit_test(unix_sockets_are_named_as_postgresql_does),
 		cmocka_unit_test(the_way_to_the_kernel_and_back_loses_nothing),
+		cmocka_unit_test(all_addresses_of_a_family_cover_each_of_it),
 		cmocka_unit_test(a_thread_that_sleeps_does_not_work),
 		cmocka_unit_test(time_goes_forward_and_reads_well),
 	};

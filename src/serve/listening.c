@@ -28,12 +28,24 @@ static void tell_listening(const struct house *house, const char *whose)
 		address_text(listener_address(house->listeners[house->listener_count - 1]), where), whose);
 }
 
+static bool is_listening(const struct house *house, const struct address *address)
+{
+	for (uint32_t i = 0; i < house->listener_count; i++)
+		if (address_covers(listener_address(house->listeners[i]), address))
+			return true;
+	return false;
+}
+
+/* An address that the list has already, by another word for it or because it has all of them, is not asked for a second time. */
 static bool listen_on(struct house *house, struct takeover *takeover, const struct address *address,
 	const struct config *config, bool optional, char *error, size_t error_size)
 {
 	struct listen_setup setup = listening_setup(config);
-	struct listener *taken = takeover_listener(takeover, address);
+	struct listener *taken;
 
+	if (is_listening(house, address))
+		return true;
+	taken = takeover_listener(takeover, address);
 	errno = 0;
 	if (taken) {
 		house_take_listener(house, taken);
@@ -52,14 +64,6 @@ static bool listen_on(struct house *house, struct takeover *takeover, const stru
 	return optional;
 }
 
-static bool is_listening(const struct house *house, const struct address *address)
-{
-	for (uint32_t i = 0; i < house->listener_count; i++)
-		if (address_equal(listener_address(house->listeners[i]), address))
-			return true;
-	return false;
-}
-
 /* On all addresses that the name has; one of them must do. */
 static bool listen_on_name(struct house *house, struct takeover *takeover, const char *name,
 	const struct config *config, char *error, size_t error_size)
@@ -75,8 +79,7 @@ static bool listen_on_name(struct house *house, struct takeover *takeover, const
 		return false;
 	}
 	for (size_t i = 0; i < count; i++)
-		if (!is_listening(house, &addresses[i]) &&
-			!listen_on(house, takeover, &addresses[i], config, i > 0, error, error_size))
+		if (!listen_on(house, takeover, &addresses[i], config, i > 0, error, error_size))
 			return false;
 	return true;
 }
@@ -115,21 +118,39 @@ bool listening_inherit(struct house *house, unsigned count, const struct config 
 	return true;
 }
 
-bool listening_begin(
-	struct house *house, struct takeover *takeover, const struct config *config, char *error, size_t error_size)
+static bool is_for_all(struct span word)
+{
+	return span_is(word, "*") || span_is(word, "0.0.0.0") || span_is(word, "::");
+}
+
+/* Of the words of listen_addr those that mean all addresses, or the others. */
+static bool listen_on_words(struct house *house, struct takeover *takeover, bool for_all, const struct config *config,
+	char *error, size_t error_size)
 {
 	struct span rest = span_text(config->listen_addr ? config->listen_addr : "");
-	struct address address;
 
 	while (rest.length > 0) {
 		const uint8_t *comma = memchr(rest.at, ',', rest.length);
 		size_t n = comma ? (size_t)(comma - rest.at) : rest.length;
 		struct span word = text_trim(span_of(rest.at, n));
 
-		if (word.length > 0 && !listen_on_word(house, takeover, word, config, error, error_size))
+		if (word.length > 0 && is_for_all(word) == for_all &&
+			!listen_on_word(house, takeover, word, config, error, error_size))
 			return false;
 		rest = span_skip(rest, comma ? n + 1 : n);
 	}
+	return true;
+}
+
+bool listening_begin(
+	struct house *house, struct takeover *takeover, const struct config *config, char *error, size_t error_size)
+{
+	struct address address;
+
+	/* All addresses first: the kernel refuses them behind one of them. */
+	if (!listen_on_words(house, takeover, true, config, error, error_size) ||
+		!listen_on_words(house, takeover, false, config, error, error_size))
+		return false;
 	if (config->unix_socket_dir && config->unix_socket_dir[0]) {
 		if (!address_unix(config->unix_socket_dir, (uint16_t)config->listen_port, &address)) {
 			text_format(error, error_size, "unix_socket_dir: \"%s\" is too long for a socket's name",

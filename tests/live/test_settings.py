@@ -326,6 +326,14 @@ class Surroundings(Story):
             with Client((address, pooler.port)) as client:
                 self.assertEqual("1", client.value("SELECT 1"))
 
+    def an_address_that_listen_addr_names_twice_is_listened_on_once(self):
+        for words, lines in (("127.0.0.1, localhost, 127.0.0.1", r"127\.0\.0\.1"), ("127.0.0.1, *, 0.0.0.0", r"0\.0\.0\.0")):
+            for called in ("pgweir", "pgbouncer"):
+                with Pooler(called=called, settings={"listen_addr": words}) as pooler:
+                    self.assertEqual("1", pooler.client().value("SELECT 1"))
+                    self.assertEqual([f"{pooler.port}"], re.findall(rf"listening on (?:{lines}):(\d+)", pooler.log()))
+                    self.assertNotIn("could not listen on 127", pooler.log())
+
     def unix_socket_mode_is_set(self):
         pooler = self.pooler(settings={"unix_socket_mode": "0700"})
         # The TCP door opens a moment before the socket's file has its mode.
