@@ -8,6 +8,9 @@
  *                        +-- its time is over, and it was asked for in the last hour
  *                        +-- the serial number of its zone has changed (dns_zone_check_period)
  *
+ * c-ares reads resolv.conf once. So we look whether it is another file than it was before whatever we ask next, and begin anew then: with the name
+ * servers of a machine that has moved, or that had none yet when we started.
+ *
  * What comes from the network is bounded: RESOLVE_MAX addresses of a name, RESOLVER_NAMES_MAX names, RESOLVER_ZONES_MAX zones; c-ares has read the packets. While the
  * name servers are out of reach, what was known goes on to hold: only an answer that says otherwise changes it.
  *
@@ -19,6 +22,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <strings.h>
+#include <sys/stat.h>
 
 #include "base/text.h"
 #include "io/private.h"
@@ -29,6 +33,7 @@
 #define TTL_LEAST     SECOND_US
 #define ANSWER_MS     2000 /* of one name server, the first time; the second time twice that */
 #define ATTEMPTS      2
+#define RESOLV_CONF   "/etc/resolv.conf"
 
 struct name {
 	struct names *names;
@@ -49,10 +54,19 @@ struct zone {
 	time_us due;
 };
 
+/* Which file it is, and of when. */
+struct file_mark {
+	dev_t device;
+	ino_t inode;
+	off_t size;
+	struct timespec changed;
+};
+
 struct names {
 	ares_channel channel;
 	bool open;
-	char trouble[128]; /* why it is not open */
+	struct file_mark mark; /* of resolv.conf when the channel was opened; zeroes: there was none */
+	char trouble[128];     /* why it is not open */
 	struct resolver_setup setup;
 	struct name *list[RESOLVER_NAMES_MAX];
 	size_t count;
@@ -418,11 +432,29 @@ static void set_ports(struct names *names)
 		(void)ares_set_servers_ports_csv(names->channel, list);
 }
 
+static struct file_mark mark_now(const struct names *names)
+{
+	struct stat file;
+
+	if (stat(names->setup.resolv_conf[0] ? names->setup.resolv_conf : RESOLV_CONF, &file) != 0)
+		return (struct file_mark){ 0 };
+	return (struct file_mark){
+		.device = file.st_dev, .inode = file.st_ino, .size = file.st_size, .changed = file.st_mtim
+	};
+}
+
+static bool is_same(const struct file_mark *a, const struct file_mark *b)
+{
+	return a->device == b->device && a->inode == b->inode && a->size == b->size &&
+		a->changed.tv_sec == b->changed.tv_sec && a->changed.tv_nsec == b->changed.tv_nsec;
+}
+
 static void open_channel(struct names *names)
 {
 	struct ares_options options = { .timeout = ANSWER_MS, .tries = ATTEMPTS };
 	int mask = ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES, status;
 
+	names->mark = mark_now(names); /* before it is read: what is written meanwhile is noticed */
 	if (names->setup.resolv_conf[0]) {
 		options.resolvconf_path = names->setup.resolv_conf;
 		mask |= ARES_OPT_RESOLVCONF;
@@ -442,9 +474,9 @@ static void close_channel(struct names *names)
 	names->open = false;
 }
 
-void names_configure(struct names *names, const struct resolver_setup *setup, time_us now)
+/* What is under way is asked again, and what is known is looked up when it is asked for next. */
+static void begin_anew(struct names *names, const struct resolver_setup *setup)
 {
-	names->now = now;
 	close_channel(names);
 	names->setup = *setup;
 	open_channel(names);
@@ -456,6 +488,22 @@ void names_configure(struct names *names, const struct resolver_setup *setup, ti
 		if (names->list[i]->waiting)
 			look_up(names->list[i]);
 	}
+}
+
+void names_configure(struct names *names, const struct resolver_setup *setup, time_us now)
+{
+	names->now = now;
+	begin_anew(names, setup);
+}
+
+/* Not from within an answer: its channel would go while it speaks. */
+static void follow_resolv_conf(struct names *names)
+{
+	struct resolver_setup setup = names->setup;
+	struct file_mark mark = mark_now(names);
+
+	if (!is_same(&mark, &names->mark))
+		begin_anew(names, &setup);
 }
 
 struct names *names_new(void)
@@ -535,6 +583,7 @@ void names_turn(struct names *names, const struct pollfd *list, size_t count, ti
 				list[i].revents & POLLOUT ? list[i].fd : ARES_SOCKET_BAD);
 	if (names->open)
 		ares_process_fd(names->channel, ARES_SOCKET_BAD, ARES_SOCKET_BAD);
+	follow_resolv_conf(names);
 	for (size_t i = 0; i < names->count; i++) {
 		time_us due = refresh_due(names->list[i]);
 

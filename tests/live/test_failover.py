@@ -8,7 +8,7 @@ import threading
 import time
 
 import wire
-from harness import Postgres, Story, free_port, takes, wait_until
+from harness import Postgres, Story, free_port, give_away, takes, wait_until
 from names import NameServer
 
 ROUND = {"server_login_retry": 1, "default_pool_size": 6}
@@ -502,6 +502,34 @@ class Names(Story):
         wait_until("what is known is old", lambda: pooler.show("DNS_HOSTS")[0]["ttl"] == "0")
         pooler.console().query("RECONNECT app")
         self.assertEqual("127.0.0.2", self._at(pooler.client()))
+
+    def a_file_of_name_servers_that_changes_is_read_again(self):
+        """As when a machine moves to another network, or starts before it has one; whoever writes it puts a new file in its place, or writes into the old one."""
+        one = self._cluster("127.0.0.2")
+        other = NameServer({"db.weir.test": ["127.0.0.2"]}, ttl=3600)
+        self.addCleanup(other.stop)
+        pooler = self._named(NameServer({}), one.port, settings={"dns_max_ttl": 3600, "dns_nxdomain_ttl": 3600, "server_login_retry": 0})
+        file = pooler.folder / "resolv.conf"
+
+        def served():
+            try:
+                with wire.Client(pooler.address) as client:
+                    return self._at(client) == "127.0.0.2"
+            except (wire.Refused, wire.Closed):
+                return False
+        self.assertFalse(served())
+        new = pooler.folder / "new"
+        new.write_text(other.resolv_conf())
+        give_away(new)
+        new.rename(file)
+        wait_until("the other name server is asked", served)
+        file.unlink()
+        file.write_text("nameserver 127.0.0.1:1\n")
+        file.write_text(other.resolv_conf())
+        give_away(file)
+        asked = other.times_asked("db.weir.test")
+        pooler.console().query("RECONNECT app")
+        wait_until("it is asked again", lambda: served() and other.times_asked("db.weir.test") > asked)
 
     @takes(120)
     def what_a_hostile_name_server_says_is_bounded(self):
