@@ -440,10 +440,12 @@ static void login_over(struct channel *channel)
 	(void)track_take(&channel->track, 'Z', 'I');
 	if (!suits_at_login(channel))
 		return;
-	if (channel->replication)
+	if (channel->replication) {
 		replication_ready(channel);
-	else
-		channel_greet(channel);
+		return;
+	}
+	pool_logged_in(channel->worker, channel->pool, channel->reported);
+	channel_greet(channel);
 }
 
 void channel_greet(struct channel *channel)

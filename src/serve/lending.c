@@ -105,7 +105,7 @@ bool channel_prepare(struct channel *channel)
 
 void channel_lend(struct channel *channel, struct guest *guest, bool check_first)
 {
-	const char *query = channel->worker->config->server_check_query;
+	const char *query = check_first ? channel->worker->config->server_check_query : "";
 
 	if (channel->replication) {
 		replication_lend(channel, guest);
@@ -119,6 +119,8 @@ void channel_lend(struct channel *channel, struct guest *guest, bool check_first
 	channel->learning = guest->state == GUEST_LEARNING || guest->state == GUEST_ASKING;
 	if (guest->state == GUEST_ASKING)
 		channel->applied_doubtful = true; /* the session is reset before it is asked for secrets */
+	/* It says only behind a query that it was promoted meanwhile. */
+	check_first = check_first || (guest->state == GUEST_LEARNING && reports_standby(channel->reported));
 	channel->requested = channel->worker->now;
 	channel->query_since = 0;
 	channel->transaction_since = 0;

@@ -354,9 +354,14 @@ void pool_views_fini(struct worker *worker)
  *
  * What ParameterStatus messages a login gets is known once a server was asked with the same parameters: the next login of that kind
  * needs no server. All workers share what one has learnt. An application_name of plain characters is reported as it was asked for
- * (PostgreSQL cuts it at 63 bytes), so it is left out of what must be learnt: a thousand clients with a thousand names are one kind. */
+ * (PostgreSQL cuts it at 63 bytes), so it is left out of what must be learnt: a thousand clients with a thousand names are one kind.
+ *
+ * It is forgotten when a server logs in that is another than the one before (upgraded, or at another host), and when one says that it was
+ * promoted. A server says that only when it is asked something, and a client that looks for a primary leaves without asking; so what a
+ * standby told is believed for STANDBY_BELIEVED_US, and then the next login asks it again, while others still are told what is known. */
 
-#define NAME_BYTES_MAX 63
+#define NAME_BYTES_MAX      63
+#define STANDBY_BELIEVED_US (2 * SECOND_US)
 
 static const char application_name[] = "application_name";
 
@@ -393,7 +398,23 @@ static void welcomes_clear(struct welcomes *welcomes)
 		params_drop(welcomes->list[i].wanted);
 		params_drop(welcomes->list[i].reported);
 	}
+	params_drop(welcomes->logged);
 	*welcomes = (struct welcomes){ 0 };
+}
+
+bool reports_standby(const struct params *reported)
+{
+	const char *said = reported ? params_get(reported, span_text("in_hot_standby")) : NULL;
+
+	return said && strcmp(said, "on") == 0;
+}
+
+static struct welcome *find_welcome(struct welcomes *welcomes, const struct params *kind)
+{
+	for (size_t i = 0; i < WELCOMES; i++)
+		if (welcomes->list[i].reported && welcomes->list[i].wanted == kind)
+			return &welcomes->list[i];
+	return NULL;
 }
 
 /* The reported set with this name in it, cut as PostgreSQL cuts it. NULL: memory refused. */
@@ -416,13 +437,15 @@ struct params *pool_welcome(struct worker *worker, struct pool_view *view, struc
 	const char *name;
 	struct params *kind = kind_of(wanted, &name), *reported = NULL, *named;
 	struct welcomes *welcomes;
-	size_t i;
+	struct welcome *known;
 
 	lock_take(house->lock);
 	welcomes = welcomes_of(house, view->id);
-	for (i = 0; welcomes && !reported && i < WELCOMES; i++)
-		if (welcomes->list[i].reported && welcomes->list[i].wanted == kind)
-			reported = params_keep(welcomes->list[i].reported);
+	known = welcomes ? find_welcome(welcomes, kind) : NULL;
+	if (known && reports_standby(known->reported) && worker->now >= known->learnt + STANDBY_BELIEVED_US)
+		known->learnt = worker->now;
+	else if (known)
+		reported = params_keep(known->reported);
 	lock_drop(house->lock);
 	params_drop(kind);
 	if (!reported || !name)
@@ -449,9 +472,11 @@ void pool_learn(struct worker *worker, struct pool_view *view, struct params *wa
 	lock_take(house->lock);
 	welcomes = welcomes_of(house, view->id);
 	if (welcomes && ours) {
-		welcome = &welcomes->list[welcomes->next++ % WELCOMES];
+		welcome = find_welcome(welcomes, kind);
+		if (!welcome)
+			welcome = &welcomes->list[welcomes->next++ % WELCOMES];
 		old = *welcome;
-		*welcome = (struct welcome){ params_keep(kind), params_keep(plain) };
+		*welcome = (struct welcome){ params_keep(kind), params_keep(plain), worker->now };
 	}
 	lock_drop(house->lock);
 	params_drop(old.wanted);
@@ -470,6 +495,41 @@ void pool_forget(struct worker *worker, pool_id id)
 		gone = house->welcomes[id];
 		house->welcomes[id] = (struct welcomes){ 0 };
 	}
+	lock_drop(house->lock);
+	welcomes_clear(&gone);
+}
+
+/* That something was learnt stays (`next`): the pool's clients wait for a server that can not be reached. Under the lock. */
+static void outdate(struct welcomes *welcomes, struct params *logged, struct welcomes *gone)
+{
+	*gone = *welcomes;
+	*welcomes = (struct welcomes){ .next = gone->next, .logged = logged };
+}
+
+void pool_logged_in(struct worker *worker, pool_id id, struct params *reported)
+{
+	struct house *house = worker->house;
+	struct welcomes *welcomes, gone = { 0 };
+
+	lock_take(house->lock);
+	welcomes = welcomes_of(house, id);
+	if (welcomes && welcomes->logged && welcomes->logged != reported)
+		outdate(welcomes, params_keep(reported), &gone);
+	else if (welcomes && !welcomes->logged)
+		welcomes->logged = params_keep(reported);
+	lock_drop(house->lock);
+	welcomes_clear(&gone);
+}
+
+void pool_turned(struct worker *worker, pool_id id)
+{
+	struct house *house = worker->house;
+	struct welcomes *welcomes, gone = { 0 };
+
+	lock_take(house->lock);
+	welcomes = welcomes_of(house, id);
+	if (welcomes)
+		outdate(welcomes, NULL, &gone);
 	lock_drop(house->lock);
 	welcomes_clear(&gone);
 }

@@ -27,12 +27,15 @@ static enum step take_parameter(struct channel *channel, struct span body, bool 
 	static const char told_only[] = "is_superuser,session_authorization,in_hot_standby,server_version,server_encoding,"
 					"integer_datetimes,role";
 	struct guest *guest = channel->guest;
+	bool standby = reports_standby(channel->reported);
 	struct span name, value;
 
 	if (!message_read_parameter_status(body, &name, &value))
 		return STEP_STOP;
 	if (!params_put(&channel->reported, name, value))
 		return STEP_STOP;
+	if (reports_standby(channel->reported) != standby)
+		pool_turned(channel->worker, channel->pool);
 	suits_parameter(channel, name, value);
 	if (!guest || ours || channel->learning || remains_quiet(channel))
 		return STEP_DISCARD; /* relay_report tells the client what differs */

@@ -215,8 +215,10 @@ struct channel {
 struct welcomes {
 	struct welcome {
 		struct params *wanted, *reported;
+		time_us learnt; /* or somebody went to learn it anew */
 	} list[WELCOMES];
-	size_t next;
+	size_t next;           /* 0: nothing was ever learnt */
+	struct params *logged; /* what the server reported that logged in last */
 };
 
 /* What a worker knows of a pool; made again when a new configuration is in force. */
@@ -479,10 +481,15 @@ struct pool_view *pool_view_as(struct worker *, struct span database, struct spa
 void pool_views_fini(struct worker *);
 void pool_views_configure(struct worker *, const struct config *before); /* rules of all pools anew, told to the core */
 
-/* What a server of this pool reports to a client that asks for these parameters, learnt by any worker. Counted; NULL: not known. */
+/* What a server of this pool reports to a client that asks for these parameters, learnt by any worker. Counted; NULL: not known, or old. */
 struct params *pool_welcome(struct worker *, struct pool_view *, struct params *wanted);
 void pool_learn(struct worker *, struct pool_view *, struct params *wanted, struct params *reported);
 void pool_forget(struct worker *, pool_id);
+/* A server of the pool has logged in, and this is what it reports by itself: if another reported something else, nothing of that is told any more. */
+void pool_logged_in(struct worker *, pool_id, struct params *reported);
+/* A server of the pool has said that it is no standby any more, or is one. */
+void pool_turned(struct worker *, pool_id);
+bool reports_standby(const struct params *reported);
 void pool_unused(
 	struct worker *, pool_id); /* nobody has used it for long (pool_idle_timeout): forget what was counted */
 bool pool_is_known(struct worker *, pool_id); /* some login to it has succeeded before */

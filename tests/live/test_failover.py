@@ -283,15 +283,25 @@ class Which_server_suits(Story):
             client.query("ROLLBACK")
         self.assertEqual(backend, client.value("SELECT pg_backend_pid()"))
 
-    def a_standby_that_is_promoted_is_left_by_who_wants_a_standby(self):
+    def a_standby_that_is_promoted_is_left_by_who_wants_a_standby_and_told_to_who_logs_in(self):
+        """Told also where nobody asks the server anything: a client that looks for a primary (target_session_attrs of libpq) leaves a standby at once."""
         one = primary(self)
         two, three = standby(self, one), standby(self, one)
         pooler = self.pooler(pg=one, settings=ROUND, databases={
             "app": hosts(two, three, more="load_balance_hosts=disable target_session_attrs=standby")})
+        either = [self.pooler(pg=two, called=called, settings=ROUND) for called in ("pgweir", "pgbouncer")]
+
+        def told(pooler):
+            with wire.Client(pooler.address) as client:
+                return client.parameters["in_hot_standby"]
         client = pooler.client()
         self.assertEqual(two.port, where(client))
+        self.assertEqual(["on"] * 4, [told(pooler) for pooler in either * 2])
         two.promote()
         wait_until("the other standby serves", lambda: where(client) == three.port)
+        for pooler in either:
+            wait_until("it is told", lambda pooler=pooler: told(pooler) == "off")
+            self.assertEqual("off", told(pooler))
 
 
 class Writer(threading.Thread):

@@ -520,6 +520,14 @@ class Defaults(Story):
         self.assertEqual("7MB", pooler.client().value("SHOW work_mem"))
         self.assertEqual("7MB", plain.value("SHOW work_mem"))                # and here what it was before
         self.assertEqual("9MB", own.value("SHOW work_mem"))
+        # So does what is told at a login, whatever the new server comes from.
+        with pg.admin() as admin:
+            admin.query("ALTER ROLE app SET TimeZone = 'Asia/Tokyo'")
+            self.assertNotEqual("Asia/Tokyo", pooler.client().parameters["TimeZone"])
+            admin.query("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'app'")
+        wait_until("the server is known to be gone", lambda: pooler.pool()["sv_idle"] == 0)
+        self.assertEqual("Asia/Tokyo", plain.value("SHOW TimeZone"))
+        self.assertEqual("Asia/Tokyo", pooler.client().parameters["TimeZone"])
 
 
 class Databases(Story):
