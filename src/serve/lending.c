@@ -302,6 +302,7 @@ void channel_clean(struct channel *channel)
 		return;
 	}
 	if (channel->resetting && channel->setup_failed) {
+		channel_log(channel, LOG_WARNING, "reset query failed: %s", channel->problem);
 		channel_close(channel, "the reset query failed");
 		return;
 	}

@@ -129,6 +129,17 @@ class Servers(Story):
         client.query("SET work_mem = '9MB'")
         self.assertEqual("4MB", pooler.client().value("SHOW work_mem"))
 
+    @on("pgweir")
+    def why_a_reset_query_failed_is_logged(self):
+        """As people write it, and as PostgreSQL refuses it: DISCARD ALL beside another statement."""
+        for called in ("pgweir", "pgbouncer"):
+            with Pooler(called=called, settings={"default_pool_size": 1, "pool_mode": "session",
+                                                 "server_reset_query": "DISCARD ALL; SET lock_timeout = '5s'"}) as pooler:
+                with Client(pooler.address) as client:
+                    backend = client.value("SELECT pg_backend_pid()")
+                pooler.await_log("reset query failed: DISCARD ALL cannot run inside a transaction block")
+                self.assertNotEqual(backend, pooler.client().value("SELECT pg_backend_pid()"))
+
     def the_parameters_of_a_database_are_sent_to_its_servers(self):
         pooler = self.pooler(databases={"app": "dbname=app timezone='Asia/Tokyo' datestyle='SQL, DMY'"})
         client = pooler.client()
