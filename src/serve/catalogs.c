@@ -1,8 +1,12 @@
 /* One place for each database. Its version grows whenever what it knows may be wrong or is new, and that is how workers and leases notice.
  *
  *   unknown --a server reads--> known --ten seconds--> read again: the same, or a new version
- *      ^                          |
- *      +-- CREATE or ALTER is sent: unknown until its transaction is over and the catalogue was read after that
+ *      ^                          |  ^
+ *      |                          +--+ a CREATE or ALTER that leaves nothing, by what is known
+ *      +-- any other is sent: unknown until its transaction is over and the catalogue was read after that
+ *
+ * That such a one leaves nothing holds as long as what was known then does. Should that change before its transaction is over (a function whose name it has is replaced), it is one of
+ * those others from then on: `drafting` counts them, `round` tells them from those that come later.
  *
  * A reading counts only if the version is still the one it began with, and one that was interrupted not at all. A lease that looked at its statements while nothing was known, or
  * with an earlier version than that at its end (its statement may have waited for the lock that the ALTER held), is blind: it reads for
@@ -31,9 +35,12 @@
 
 struct catalog_place {
 	atomic_uint version;
-	atomic_uint askers; /* applications that ask for numbers of sequences; more than ASKERS_MAX: all do */
+	atomic_uint meaning; /* grows with it, and whenever names may mean something else */
+	atomic_uint askers;  /* applications that ask for numbers of sequences; more than ASKERS_MAX: all do */
 	_Atomic(uint64_t) asker[ASKERS_MAX]; /* hashes of their users and names */
 	unsigned defining;                   /* leases that are changing it */
+	unsigned drafting;                   /* ... or what names mean in it, and nothing that it knows */
+	unsigned round;                      /* of these; the ones of an earlier round have become the former */
 	struct catalog *known;               /* or what was, while it is not fresh */
 	bool fresh, reading, warned;
 	time_us began, again;
@@ -65,11 +72,20 @@ void catalogs_free(struct catalogs *catalogs)
 	free(catalogs);
 }
 
-/* Under the lock. */
+/* What is known is another than it was, or nothing. Under the lock. */
+static void turn(struct catalog_place *place)
+{
+	place->defining += place->drafting;
+	place->drafting = 0;
+	place->round++;
+	atomic_fetch_add(&place->version, 1);
+	atomic_fetch_add(&place->meaning, 1);
+}
+
 static void make_unknown(struct catalog_place *place)
 {
 	place->fresh = false;
-	atomic_fetch_add(&place->version, 1);
+	turn(place);
 }
 
 void catalogs_forget(struct catalogs *catalogs, database_id id)
@@ -91,8 +107,10 @@ static struct catalog_place *place_of(struct catalogs *catalogs, database_id id)
 	catalogs->places = places;
 	if (!catalogs->places[id]) {
 		catalogs->places[id] = calloc(1, sizeof **catalogs->places);
-		if (catalogs->places[id])
+		if (catalogs->places[id]) {
 			atomic_init(&catalogs->places[id]->version, 1);
+			atomic_init(&catalogs->places[id]->meaning, 1);
+		}
 	}
 	return catalogs->places[id];
 }
@@ -143,11 +161,11 @@ const struct catalog *catalogs_see(struct guest *guest)
 	return view->catalog;
 }
 
-unsigned catalogs_version(const struct guest *guest)
+unsigned catalogs_meaning(const struct guest *guest)
 {
 	struct pool_view *view = channel_view(guest->channel);
 
-	return has_place(guest->worker->house, view) ? atomic_load(&view->place->version) : 0;
+	return has_place(guest->worker->house, view) ? atomic_load(&view->place->meaning) : 0;
 }
 
 /* What an application is known by here, wherever it runs: its hosts come and go, and so do the numbers of processes in a name. */
@@ -215,7 +233,19 @@ void catalogs_outdated(struct channel *channel)
 	struct pool_view *view = channel_view(channel);
 
 	if (has_place(channel->worker->house, view))
-		atomic_fetch_add(&view->place->version, 1);
+		atomic_fetch_add(&view->place->meaning, 1);
+}
+
+/* Under the lock. */
+static void begin_change(struct catalog_place *place, struct remains *r)
+{
+	if (r->defines == DEFINES_AS_SAID && r->round == place->round)
+		place->drafting--;
+	else if (r->defines == DEFINES_AS_SAID)
+		place->defining--;
+	r->defines = DEFINES_ANYTHING;
+	place->defining++;
+	make_unknown(place);
 }
 
 void catalogs_change(struct channel *channel)
@@ -223,12 +253,32 @@ void catalogs_change(struct channel *channel)
 	struct house *house = channel->worker->house;
 	struct pool_view *view = channel_view(channel);
 
-	if (channel->remains.defines || !has_place(house, view))
+	if (channel->remains.defines == DEFINES_ANYTHING || !has_place(house, view))
 		return;
-	channel->remains.defines = true;
 	lock_take(house->catalogs->lock);
-	view->place->defining++;
-	make_unknown(view->place);
+	begin_change(view->place, &channel->remains);
+	lock_drop(house->catalogs->lock);
+}
+
+void catalogs_draft(struct channel *channel)
+{
+	struct house *house = channel->worker->house;
+	struct pool_view *view = channel_view(channel);
+	struct catalog_place *place;
+
+	if (channel->remains.defines == DEFINES_ANYTHING || !has_place(house, view))
+		return;
+	place = view->place;
+	lock_take(house->catalogs->lock);
+	/* It was looked at with what this view has; another worker may have learned of something else just now. */
+	if (!view->catalog || view->catalog_version != atomic_load(&place->version)) {
+		begin_change(place, &channel->remains);
+	} else if (channel->remains.defines == DEFINES_NOTHING) {
+		channel->remains.defines = DEFINES_AS_SAID;
+		channel->remains.round = place->round;
+		place->drafting++;
+	}
+	atomic_fetch_add(&place->meaning, 1);
 	lock_drop(house->catalogs->lock);
 }
 
@@ -236,14 +286,21 @@ static void end_change(struct channel *channel)
 {
 	struct house *house = channel->worker->house;
 	struct catalog_place *place = channel_view(channel)->place;
+	struct remains *r = &channel->remains;
 
-	if (!channel->remains.defines)
+	if (r->defines == DEFINES_NOTHING)
 		return;
-	channel->remains.defines = false;
 	lock_take(house->catalogs->lock);
-	check(place->defining > 0);
-	place->defining--;
-	make_unknown(place);
+	if (r->defines == DEFINES_AS_SAID && r->round == place->round) {
+		check(place->drafting > 0);
+		place->drafting--;
+		atomic_fetch_add(&place->meaning, 1);
+	} else {
+		check(place->defining > 0);
+		place->defining--;
+		make_unknown(place);
+	}
+	r->defines = DEFINES_NOTHING;
 	lock_drop(house->catalogs->lock);
 }
 
@@ -280,7 +337,7 @@ static bool must_read(const struct catalog_place *place, enum catalog_need need,
 }
 
 /* Whether this channel reads it now. */
-static bool is_due(struct channel *channel, enum catalog_need need, unsigned *version)
+static bool is_due(struct channel *channel, enum catalog_need need, struct catalog_reading *reading)
 {
 	struct house *house = channel->worker->house;
 	struct pool_view *view = channel_view(channel);
@@ -302,7 +359,8 @@ static bool is_due(struct channel *channel, enum catalog_need need, unsigned *ve
 	if (due) {
 		place->reading = true;
 		place->began = now;
-		*version = atomic_load(&place->version);
+		reading->version = atomic_load(&place->version);
+		reading->meaning = atomic_load(&place->meaning);
 	}
 	view->catalog_again = place->again;
 	lock_drop(house->catalogs->lock);
@@ -313,16 +371,15 @@ bool catalogs_read(struct channel *channel, enum catalog_need need)
 {
 	struct catalog_reading *reading = &channel->remains.reading;
 	struct buf text = { 0 };
-	unsigned version = 0;
+	struct catalog_reading begun = { .since = channel->worker->now };
 	bool ok;
 
 	if (reading->catalog)
 		return true;
-	if (!is_due(channel, need, &version))
+	if (!is_due(channel, need, &begun))
 		return false;
-	*reading = (struct catalog_reading){
-		.catalog = catalog_new(), .version = version, .since = channel->worker->now
-	};
+	*reading = begun;
+	reading->catalog = catalog_new();
 	ok = reading->catalog && catalog_write(params_server_version(channel->reported), &text) &&
 		channel_ask(channel, buf_span(&text), TAG_CATALOG);
 	buf_fini(&text);
@@ -402,8 +459,11 @@ static bool enter(struct catalog_place *place, struct catalog_reading *reading, 
 		place->known = reading->catalog;
 		reading->catalog = NULL;
 	}
+	/* Something was made meanwhile that leaves nothing by what was known before. */
+	if (reading->meaning != atomic_load(&place->meaning))
+		place->again = now;
 	place->fresh = true;
-	atomic_fetch_add(&place->version, 1);
+	turn(place);
 	return complain;
 }
 

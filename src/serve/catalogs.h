@@ -22,13 +22,14 @@ void catalogs_part(struct pool_view *);
 /* For this statement of its client; NULL: not known. */
 const struct catalog *catalogs_see(struct guest *);
 
-/* The client sends a statement that may change it. */
+/* The client sends a statement that may change it; or one that changes what names mean and, by what catalogs_see has told, nothing that it tells. */
 void catalogs_change(struct channel *);
+void catalogs_draft(struct channel *);
 
 /* It grows whenever what names mean may have changed, as far as it is known. */
-unsigned catalogs_version(const struct guest *);
+unsigned catalogs_meaning(const struct guest *);
 
-/* The server says that it has changed. */
+/* The server says that they mean something else. */
 void catalogs_outdated(struct channel *);
 
 /* A lease's client sent nothing more and its transaction is over: whether what it was told was true all the while. */

@@ -96,7 +96,7 @@ static void note_outdated(struct channel *channel, struct span name)
 	const struct guest *guest = channel->guest;
 	const struct statement *statement = names_get(&guest->names, name);
 
-	if (statement && statement_is_current(statement, catalogs_version(guest)))
+	if (statement && statement_is_current(statement, catalogs_meaning(guest)))
 		catalogs_outdated(channel);
 }
 
@@ -163,7 +163,7 @@ static bool tell_changed(
 	if (reply->entry.kind != TRACK_BIND || !span_is(routine, "PortalSetResultFormat"))
 		return false;
 	statement = names_get(&guest->names, name);
-	if (!statement || statement_is_current(statement, catalogs_version(guest)))
+	if (!statement || statement_is_current(statement, catalogs_meaning(guest)))
 		return false; /* it has the columns that it had, and the mistake is the client's */
 	tell(channel, &changed);
 	return true;

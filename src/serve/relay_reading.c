@@ -75,7 +75,7 @@ struct statement *relay_take_statement(struct guest *guest, struct span tail)
 {
 	struct statement_book *book = guest->worker->house->statements;
 	struct params *reading = remains_names_known(guest) ? find_reading(guest) : NULL;
-	struct statement *statement = reading ? statement_take(book, tail, reading, catalogs_version(guest))
+	struct statement *statement = reading ? statement_take(book, tail, reading, catalogs_meaning(guest))
 					      : statement_take_apart(book, tail);
 
 	if (statement && reading && ((statement_marks(statement) & LOOK_CLOCK) || pending_has(guest, statement->id))) {

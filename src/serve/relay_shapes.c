@@ -42,7 +42,7 @@ static enum step hold(struct guest *guest)
 static enum step refuse(struct guest *guest, const struct statement *statement)
 {
 	/* Who prepares the text from now on must not be given one that some server has as it was. */
-	if (statement_is_current(statement, catalogs_version(guest)))
+	if (statement_is_current(statement, catalogs_meaning(guest)))
 		catalogs_outdated(guest->channel);
 	return relay_send_in_vain(guest, span_of(statement->tail, statement->tail_length), TAG_CHANGED) ? STEP_DISCARD
 													: STEP_STOP;

@@ -104,6 +104,9 @@ void remains_mark(struct channel *channel, uint32_t marks)
 
 	if (!channel->guest || !remains_matter(channel->guest))
 		return;
+	/* CREATE TABLE ... AS EXECUTE: of types that it does not name. */
+	if ((marks & LOOK_DEFINES) && (marks & LOOK_EXECUTE) && remains_may_prepare(channel))
+		marks |= LOOK_REDEFINES;
 	if (marks & LOOK_EXECUTE)
 		marks |= r->prepared;
 	r->failed = false;
@@ -111,8 +114,10 @@ void remains_mark(struct channel *channel, uint32_t marks)
 		remains_pin(channel, PIN_SEQUENCE);
 		channel_limits(channel);
 	}
-	if (marks & LOOK_DEFINES)
+	if (marks & LOOK_REDEFINES)
 		catalogs_change(channel);
+	else if (marks & LOOK_DEFINES)
+		catalogs_draft(channel);
 	if (marks & LOOK_DATABASE)
 		vacate_databases(channel);
 	if (marks & LOOK_FOR_GOOD)
@@ -237,6 +242,7 @@ static void look_through(const struct catalog *catalog, struct span text, struct
 	if (!catalog) {
 		look_at(text, look);
 		look->marks |= look->marks & LOOK_CALLS ? LOOK_UNKNOWN | LOOK_TEMPORARY | LOOK_IN_FRONT : 0;
+		look->marks |= look->marks & (LOOK_DEFINES | LOOK_INDEXES) ? LOOK_REDEFINES : 0;
 		return;
 	}
 	if (catalog_look(catalog, text, look) && (look->marks & LOOK_SETTINGS))
@@ -330,7 +336,8 @@ enum ahead remains_look(struct guest *guest, struct span text, bool whole)
 	look_through(catalog, text, &look);
 	/* What is not here yet may say anything. */
 	if (!whole)
-		look.marks |= LOOK_UNKNOWN | LOOK_UNNAMED | LOOK_INSERT;
+		look.marks |= LOOK_UNKNOWN | LOOK_UNNAMED | LOOK_INSERT |
+			(look.marks & (LOOK_DEFINES | LOOK_INDEXES) ? LOOK_REDEFINES : 0);
 	asked = (struct numbers_asked){ .marks = ask_marks(guest->channel, catalog, &look), .text = text };
 	step = go_ahead(guest, &asked);
 	if (step != AHEAD_GO)

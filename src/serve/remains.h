@@ -34,6 +34,7 @@ struct catalog;
 struct catalog_reading {
 	struct catalog *catalog; /* owned; NULL: it is not */
 	unsigned version;        /* it counts only if that is the one still */
+	unsigned meaning;
 	time_us since;
 	bool failed;
 };
@@ -62,7 +63,12 @@ struct remains {
 	bool in_front;     /* ... since a temporary object may be in front of that */
 	uint32_t hides;    /* the newest statement's id when it came */
 	bool used;         /* somebody had the server before this lease */
-	bool defines;      /* a statement of this lease may have changed the catalogue */
+	enum {
+		DEFINES_NOTHING,
+		DEFINES_AS_SAID,
+		DEFINES_ANYTHING
+	} defines;      /* what a statement of this lease may have changed: see catalogs.c */
+	unsigned round; /* ... as said in this one */
 	unsigned seen_version; /* of what the catalogue says, when a statement of this lease was first looked at; 0: none was */
 	struct catalog_reading reading;
 	struct numbers numbers;

@@ -9,12 +9,12 @@
 #include "base/reader.h"
 #include "base/text.h"
 
-#define NAMES_MAX 65536 /* 4.7 MB; beyond it every name is one */
+#define NAMES_MAX 65536 /* 5 MB; beyond it every name is one */
 
-/* What is there of it: by any use, and by statements that write. */
+/* What is there of it: by any use, by statements that write, and by those that make a trigger of it. */
 struct entry {
 	char name[LOOK_NAME_BYTES]; /* empty: free */
-	uint32_t always, writing;
+	uint32_t always, writing, triggers;
 };
 
 struct catalog {
@@ -160,21 +160,32 @@ static void copy_name(char to[LOOK_NAME_BYTES], struct span name)
 	to[name.length] = 0;
 }
 
-static bool add_name(struct catalog *catalog, struct span name, uint32_t marks, bool always)
+/* NULL: there is no room for it. */
+static struct entry *enter(struct catalog *catalog, struct span name)
 {
 	struct entry *entry;
 
 	if (catalog->count == NAMES_MAX) {
-		*(always ? &catalog->always : &catalog->writing) |= marks;
 		catalog->overflows = true;
-		return true;
+		return NULL;
 	}
 	if (!grow(catalog))
-		return false;
+		return NULL;
 	entry = find(catalog, name);
 	if (!entry->name[0]) {
 		copy_name(entry->name, name);
 		catalog->count++;
+	}
+	return entry;
+}
+
+static bool add_name(struct catalog *catalog, struct span name, uint32_t marks, bool always)
+{
+	struct entry *entry = enter(catalog, name);
+
+	if (!entry) {
+		*(always ? &catalog->always : &catalog->writing) |= marks;
+		return !catalog->refused;
 	}
 	*(always ? &entry->always : &entry->writing) |= marks;
 	if (marks) {
@@ -184,6 +195,16 @@ static bool add_name(struct catalog *catalog, struct span name, uint32_t marks, 
 	catalog->any |= marks;
 	catalog->foreign |= !span_is_ascii(name) ? marks : 0;
 	return true;
+}
+
+/* Nobody calls it, so it hides nothing before it is a trigger of something. */
+static bool add_trigger(struct catalog *catalog, struct span name, uint32_t marks)
+{
+	struct entry *entry = enter(catalog, name);
+
+	if (entry)
+		entry->triggers |= marks;
+	return !catalog->refused;
 }
 
 /* More of them than a look can name, and what they are set to is not followed. */
@@ -222,6 +243,8 @@ bool catalog_row(struct catalog *catalog, struct span body)
 		return part[0].length > 0 && add_setting(catalog, part[0]);
 	if (part[2].at[0] == 'f')
 		return part[0].length > 0 && add_name(catalog, part[0], 0, true);
+	if (part[2].at[0] == 't')
+		return part[0].length > 0 && (marks || part[1].length == 0) && add_trigger(catalog, part[0], marks);
 	if (!marks || !memchr("rwd", part[2].at[0], 3))
 		return false;
 	if (part[2].at[0] == 'd')
@@ -278,6 +301,36 @@ static void look_beneath(void *context, struct span name)
 		b->always |= b->catalog->foreign;
 }
 
+static void look_named(void *context, struct span name)
+{
+	struct beneath *b = context;
+	const struct entry *entry;
+
+	if (name.length == 0 || b->catalog->count == 0)
+		return;
+	entry = find(b->catalog, name);
+	b->always |= entry->always | entry->triggers;
+	b->writing |= entry->writing;
+	if (!span_is_ascii(name))
+		b->always |= b->catalog->foreign;
+}
+
+/* Whether what a CREATE or ALTER makes leaves nothing, for whichever statement comes to run it. Between things that are there and what it makes, what is left goes only
+ * from a name in its text to another: where no name in it leaves anything, and no word of its own does, nothing that it makes and nothing that uses that will. An
+ * event trigger may make more; one that can has a mark. An index leaves what its expressions do, whatever its table has. */
+static bool leaves_nothing(const struct catalog *catalog, struct span text, const struct look *look)
+{
+	const uint32_t plain = LOOK_TEMPORARY | LOOK_IN_FRONT | LOOK_COMMAND | LOOK_DEFINES | LOOK_INDEXES |
+		LOOK_CALLS | LOOK_INSERT | LOOK_EXECUTE | LOOK_CLOCK;
+	struct beneath b = { .catalog = catalog };
+	struct look again;
+
+	if ((look->marks & ~plain) || catalog->always || catalog->writing || catalog->commands || catalog->overflows)
+		return false;
+	look_with_words(text, &again, look_named, &b);
+	return !b.always && (!b.writing || !(look->marks & LOOK_DEFINES));
+}
+
 void catalog_names(const struct catalog *catalog, struct look *look)
 {
 	if (catalog->setting_count == LOOK_NAMES)
@@ -295,7 +348,8 @@ static bool knows_calls(const struct catalog *catalog, const struct look *look)
 	return true;
 }
 
-bool catalog_look(const struct catalog *catalog, struct span text, struct look *look)
+/* False: nothing was added. */
+static bool add_beneath(const struct catalog *catalog, struct span text, struct look *look)
 {
 	struct beneath b = { .catalog = catalog, .always = catalog->always, .writing = catalog->writing };
 	bool empty = catalog_empty(catalog), sets;
@@ -321,4 +375,13 @@ bool catalog_look(const struct catalog *catalog, struct span text, struct look *
 	if (look->marks & LOOK_PREPARE)
 		look->prepared |= found | (sets && catalog->setting_count > 0 ? LOOK_UNNAMED : 0);
 	return found != 0;
+}
+
+bool catalog_look(const struct catalog *catalog, struct span text, struct look *look)
+{
+	bool added = add_beneath(catalog, text, look);
+
+	if ((look->marks & (LOOK_DEFINES | LOOK_INDEXES)) && !leaves_nothing(catalog, text, look))
+		look->marks |= LOOK_REDEFINES;
+	return added;
 }

@@ -6,7 +6,7 @@
  *                                                      name in a body -> that function;   child -> parent (partition, cascade)
  *
  * Rows are a name, letters of what it leaves (see catalog.c), and when: r whatever is done with it, w when the statement writes, d by
- * commands that event triggers follow; f: a function, whatever it leaves; s: a setting with a dot that some body sets. What cannot outlive a transaction is taken out of bodies first: SET
+ * commands that event triggers follow; f: a function, whatever it leaves; t: one of triggers, and what it leaves; s: a setting with a dot that some body sets. What cannot outlive a transaction is taken out of bodies first: SET
  * LOCAL, set_config(..., true), UPDATE ... SET. Letters and classes as in PostgreSQL's manual, "System Catalogs"; 12 and 13 are the languages
  * internal and C, 2279 and 3838 trigger and event_trigger, 11 is pg_catalog. A volatile function in C may do anything; but not one of an
  * operator class, where extensions forget to say what it is. */
@@ -116,9 +116,8 @@
 	"ON p.oid=amproc WHERE p.oid>=16384 AND prolang<>13 " \
 	"UNION ALL SELECT class,id,'pg_proc'::regclass,body,true FROM mentions " \
 	"UNION ALL SELECT DISTINCT refclassid,refobjid,classid,objid,NULL::bool FROM pg_depend WHERE refobjid>=16384 AND " \
-	"objid>=16384 AND deptype='n' AND (refclassid IN('pg_proc'::regclass,'pg_operator'::regclass) OR " \
-	"(refclassid='pg_class'::regclass AND classid='pg_rewrite'::regclass) OR " \
-	"(refclassid='pg_type'::regclass AND classid='pg_class'::regclass))),"
+	"objid>=16384 AND deptype='n' AND (refclassid IN('pg_proc'::regclass,'pg_operator'::regclass,'pg_type'::regclass) OR " \
+	"(refclassid='pg_class'::regclass AND classid='pg_rewrite'::regclass))),"
 
 #define FOUND \
 	"found(class,id,mark,reads) AS (" \
@@ -143,6 +142,8 @@
 	"UNION ALL SELECT typname,string_agg(DISTINCT mark,''),'r' FROM found JOIN pg_type t ON t.oid=id " \
 	"WHERE class='pg_type'::regclass GROUP BY 1 " \
 	"UNION ALL SELECT DISTINCT proname,'','f' FROM pg_proc WHERE pronamespace<>11 AND prorettype NOT IN(2279,3838) " \
+	"UNION ALL SELECT proname,coalesce(string_agg(DISTINCT mark,''),''),'t' FROM pg_proc p LEFT JOIN found ON id=p.oid AND " \
+	"class='pg_proc'::regclass WHERE pronamespace<>11 AND prorettype IN(2279,3838) GROUP BY 1 " \
 	"UNION ALL SELECT '',string_agg(DISTINCT mark,''),'d' FROM found WHERE class='pg_event_trigger'::regclass " \
 	"HAVING count(*)>0 " \
 	"UNION ALL SELECT '',string_agg(DISTINCT mark,''),'r' FROM found " \

@@ -194,6 +194,53 @@ static void operators_and_event_triggers_have_no_names(void **state)
 	catalog_drop(commands);
 }
 
+/* A CREATE or ALTER leaves nothing, and nothing that comes of it, unless its own words or those beneath its names do. */
+static void what_is_made_of_nothing_leaves_nothing(void **state)
+{
+	static const struct {
+		const char *text;
+		bool redefines;
+	} cases[] = {
+		{ "CREATE TABLE t (a int PRIMARY KEY, b text DEFAULT lower_case('x'), CHECK (a > 0))", false },
+		{ "CREATE TABLE t (a int DEFAULT unheard_of())", true },
+		{ "CREATE TABLE t (LIKE orders)", true },
+		{ "CREATE TABLE t PARTITION OF \"orders\" FOR VALUES IN (1)", true },
+		{ "ALTER TABLE t RENAME TO Orders", true },
+		{ "ALTER TABLE t RENAME TO \"Orders\"", false },
+		{ "CREATE TABLE t (a text DEFAULT set_config('a.b', 'c', false))", true },
+		{ "CREATE TABLE t (a int CHECK (nextval('s') > 0))", true },
+		{ "CREATE TABLE t (a U&\"\\0061\")", true },
+		{ "CREATE TRIGGER t BEFORE INSERT ON u FOR EACH ROW EXECUTE FUNCTION stamp()", false },
+		{ "CREATE TRIGGER t BEFORE INSERT ON u FOR EACH ROW EXECUTE FUNCTION noted()", true },
+		{ "CREATE TRIGGER t BEFORE INSERT ON u FOR EACH ROW EXECUTE FUNCTION unheard_of()", true },
+		{ "CREATE INDEX ON u (lower_case(a))", false },
+		{ "CREATE INDEX ON orders (id)", false },
+		{ "CREATE INDEX ON u (locking(a))", true },
+		{ "CREATE INDEX ON u (unheard_of(a))", true },
+		{ "CREATE FUNCTION f() RETURNS int LANGUAGE sql AS 'SELECT 1'", true },
+		{ "COMMENT ON TABLE orders IS 'x'", false },
+	};
+	struct catalog *catalog = shop();
+	struct look look;
+
+	(void)state;
+	assert_true(row(catalog, "lower_case", "", "f"));
+	assert_true(row(catalog, "stamp", "", "t"));
+	assert_true(row(catalog, "noted", "s", "t"));
+	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+		(void)catalog_look(catalog, span_text(cases[i].text), &look);
+		if (cases[i].redefines != ((look.marks & LOOK_REDEFINES) != 0))
+			fail_msg("%s", cases[i].text);
+	}
+	/* Nobody calls a function of triggers. */
+	assert_int_equal(found(catalog, "SELECT noted()", &look), 0);
+	/* An event trigger may make a trigger of whatever is made. */
+	assert_true(row(catalog, "", "x", "d"));
+	(void)catalog_look(catalog, span_text(cases[0].text), &look);
+	assert_true(look.marks & LOOK_REDEFINES);
+	catalog_drop(catalog);
+}
+
 static void too_many_settings_are_one_that_is_not_named(void **state)
 {
 	struct catalog *catalog = catalog_new();
@@ -303,6 +350,7 @@ int main(void)
 		cmocka_unit_test(a_function_that_is_not_known_may_do_anything),
 		cmocka_unit_test(a_prepared_statement_leaves_it_when_it_is_executed),
 		cmocka_unit_test(operators_and_event_triggers_have_no_names),
+		cmocka_unit_test(what_is_made_of_nothing_leaves_nothing),
 		cmocka_unit_test(too_many_settings_are_one_that_is_not_named),
 		cmocka_unit_test(a_thousand_names_are_all_found),
 		cmocka_unit_test(equal_answers_are_equal_in_any_order),

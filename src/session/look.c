@@ -20,6 +20,10 @@ static void judge_call(struct scan *s, const struct token *name, bool foreign, b
 {
 	uint32_t marks = name->whole ? look_call(name->text) : 0;
 
+	if (s->index == INDEX_TABLE || (s->index == INDEX_REST && token_says(name, "include"))) {
+		s->index = INDEX_REST;
+		return;
+	}
 	if (marks == LOOK_SETTINGS)
 		look_config(s);
 	else
@@ -37,7 +41,7 @@ static void judge_call(struct scan *s, const struct token *name, bool foreign, b
 }
 
 /* Behind these a name with a parenthesis is no call: INSERT INTO t (a), AS t (a), COPY t (a), EXECUTE p (a), TABLE t (a),
- * TABLE IF NOT EXISTS t (a), REFERENCES t (a), ::t(a). */
+ * TABLE IF NOT EXISTS t (a), REFERENCES t (a), PRIMARY KEY (a), FOREIGN KEY (a), ::t(a). */
 static bool leads_to_target(const struct token *token)
 {
 	if (token->kind == TOKEN_SIGN)
@@ -53,6 +57,10 @@ static bool leads_to_target(const struct token *token)
 		return token_says(token, "copy");
 	case 'e':
 		return token_says(token, "execute") || token_says(token, "exists");
+	case 'f':
+		return token_says(token, "foreign");
+	case 'p':
+		return token_says(token, "primary");
 	case 'r':
 		return token_says(token, "references");
 	case 't':
@@ -227,6 +235,7 @@ static const struct kind {
 	{ "explain", 0, DOES_NOTHING },
 	{ "fetch", 0, DOES_NOTHING },
 	{ "grant", LOOK_COMMAND, DOES_NOTHING },
+	{ "import", LOOK_UNKNOWN | LOOK_COMMAND, DOES_DEFINE },
 	{ "listen", LOOK_LISTEN | LOOK_HEAR, DOES_NOTHING },
 	{ "load", LOOK_FOR_GOOD, DOES_NOTHING },
 	{ "lock", 0, DOES_NOTHING },
@@ -257,17 +266,57 @@ static const struct kind *kind_of(const char *word)
 	return NULL;
 }
 
+static bool is_one_of(const struct scan *s, const char *const *words, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		if (is(s, words[i]))
+			return true;
+	return false;
+}
+
 /* CREATE and ALTER of what no other statement means or can be led astray by. */
 static bool is_harmless_kind(const struct scan *s)
 {
-	static const char *const kinds_harmless[] = { "collation", "conversion", "database", "global", "group", "index",
-		"local", "publication", "role", "sequence", "statistics", "subscription", "system", "tablespace",
-		"temp", "temporary", "unique", "user" };
+	static const char *const harmless[] = { "collation", "conversion", "database", "default", "global", "group",
+		"index", "large", "local", "publication", "role", "sequence", "statistics", "subscription", "system",
+		"tablespace", "temp", "temporary", "unique", "user" };
 
-	for (size_t i = 0; i < sizeof kinds_harmless / sizeof kinds_harmless[0]; i++)
-		if (is(s, kinds_harmless[i]))
-			return true;
-	return false;
+	return is_one_of(s, harmless, sizeof harmless / sizeof harmless[0]);
+}
+
+/* CREATE and ALTER of what does only what its own words say, by the names of others that are among them. Not so a function, whose body is a
+ * literal here; a rule, which takes numbers where it says INSERT; an operator, a cast, an event trigger, which work where they are not named. */
+static bool is_plain_kind(const struct scan *s)
+{
+	static const char *const plain[] = { "domain", "policy", "schema", "table", "trigger", "type", "view" };
+
+	return is_one_of(s, plain, sizeof plain / sizeof plain[0]);
+}
+
+/* Behind CREATE or ALTER. */
+static void take_definition(struct scan *s, bool creates)
+{
+	static const char *const before[] = { "or", "replace", "constraint", "materialized", "recursive", "unlogged" };
+
+	if (is(s, "database"))
+		*s->marks |= LOOK_DATABASE;
+	/* It runs a script. */
+	if (is(s, "extension"))
+		*s->marks |= LOOK_UNKNOWN;
+	if (creates && (is(s, "index") || is(s, "unique")))
+		s->index = INDEX_TABLE;
+	if (is_harmless_kind(s))
+		return;
+	while (is_one_of(s, before, sizeof before / sizeof before[0]))
+		next_token(s);
+	*s->marks |= is_plain_kind(s) ? LOOK_DEFINES : LOOK_DEFINES | LOOK_REDEFINES;
+}
+
+/* An index of columns runs nothing of anybody's. */
+static bool has_expressions(const struct scan *s, struct span text)
+{
+	return (*s->marks & (LOOK_CALLS | LOOK_UNKNOWN)) || s->in.unread || memchr(text.at, ':', text.length) ||
+		tokens_contain(text, "cast");
 }
 
 /* Behind the first word. */
@@ -293,13 +342,7 @@ static void take_special(struct scan *s, const struct kind *kind)
 			*s->marks |= LOOK_DATABASE;
 		break;
 	case DOES_DEFINE:
-		if (is(s, "database"))
-			*s->marks |= LOOK_DATABASE;
-		if (!is_harmless_kind(s))
-			*s->marks |= LOOK_DEFINES;
-		/* It runs a script. */
-		if (is(s, "extension"))
-			*s->marks |= LOOK_UNKNOWN;
+		take_definition(s, kind->word[0] == 'c');
 		break;
 	case DOES_DO:
 	case DOES_NOTHING:
@@ -315,6 +358,7 @@ static void take_statement(struct scan *s)
 	bool update = true;
 
 	s->marks = &s->look->marks;
+	s->index = NO_INDEX;
 	s->asks = word[0] && strchr("siudw", word[0]) && kind->marks == 0 && kind->does == DOES_NOTHING;
 	s->strict = s->asks || is_sign(s, '(');
 	if (!kind && !is_sign(s, '('))
@@ -328,6 +372,8 @@ static void take_statement(struct scan *s)
 		take_special(s, kind);
 	}
 	take_rest(s, update);
+	if (s->index && has_expressions(s, span_of(behind, (size_t)(s->in.at - behind))))
+		*s->marks |= LOOK_INDEXES;
 	/* In time: what is heard is settled before its ReadyForQuery, and plans are gone before what comes in front of them. */
 	if (kind && kind->does == DOES_DO && tokens_contain(span_of(behind, (size_t)(s->in.at - behind)), "listen"))
 		*s->marks |= LOOK_LISTEN | LOOK_HEAR;

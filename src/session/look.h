@@ -29,7 +29,8 @@ enum look_mark {
 		<< 15, /* `names` says which functions it calls that are not PostgreSQL's own: as LOOK_UNKNOWN, unless it is
 				 * known what they do */
 	LOOK_DEFINES = 1
-		<< 16, /* it may change what the names of other statements mean: functions, triggers, views, tables */
+		<< 16, /* it may change what the names of other statements mean: functions, triggers, views, tables; LOOK_REDEFINES
+				  * is not set where all that comes of it is said by its own words and known of the names in it */
 	LOOK_COMMAND = 1 << 17,    /* event triggers may follow it */
 	LOOK_HEAR = 1 << 18,       /* LISTEN itself: more may be heard from now on */
 	LOOK_DATABASE = 1 << 19,   /* it makes, alters or drops a database, in which nobody else may be */
@@ -42,7 +43,10 @@ enum look_mark {
 		<< 23, /* it says that a temporary object comes, perhaps in front of what others mean by its name */
 	LOOK_TOUCHES = 1 << 24,      /* it may lock sequences as nextval does, and take no number of them */
 	LOOK_ASKS_BENEATH = 1 << 25, /* LOOK_CURRVAL, and not by its own words */
-	LOOK_UNREAD = 1 << 26        /* it has a name that is not read here, as U&"\0061" is: it may be any */
+	LOOK_UNREAD = 1 << 26,       /* it has a name that is not read here, as U&"\0061" is: it may be any */
+	LOOK_REDEFINES = 1
+		<< 27, /* it may change what other statements leave, and its words do not tell how: the body of a function */
+	LOOK_INDEXES = 1 << 28 /* it makes an index, whose expressions run when others write its table */
 };
 
 #define LOOK_NAMES      16

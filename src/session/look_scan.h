@@ -13,6 +13,11 @@ struct scan {
 	size_t ahead; /* bytes that may still be read once more, to see where arguments end: so that any text has its time bounded */
 	bool inserts; /* the word before was INSERT or MERGE */
 	bool asks; /* the statement is SELECT and the like: only INTO makes anything there, and a column may have any name */
+	enum {
+		NO_INDEX,
+		INDEX_TABLE,
+		INDEX_REST
+	} index;        /* CREATE INDEX, up to its first parenthesis, ON t (a), and behind it */
 	bool strict;    /* it is that, perhaps in parentheses: INSERT is a verb only where a statement may begin */
 	look_word each; /* NULL: nobody asks for the words */
 	void *context;

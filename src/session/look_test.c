@@ -22,7 +22,8 @@ static void holds(const struct row *rows, size_t count)
 
 	for (size_t i = 0; i < count; i++) {
 		look_at(span_text(rows[i].text), &look);
-		look.marks &= ~(uint32_t)(LOOK_COMMAND | LOOK_DEFINES | LOOK_READING | LOOK_CLOCK | LOOK_IN_FRONT);
+		look.marks &= ~(uint32_t)(LOOK_COMMAND | LOOK_DEFINES | LOOK_REDEFINES | LOOK_INDEXES | LOOK_READING |
+			LOOK_CLOCK | LOOK_IN_FRONT);
 		if (look.marks != rows[i].marks)
 			fail_msg("%s: marks %x instead of %x", rows[i].text, look.marks, rows[i].marks);
 	}
@@ -177,8 +178,23 @@ static void what_gives_names_another_meaning_is_seen(void **state)
 		"create trigger t before insert on u execute function f()", "CREATE TABLE t (a int)",
 		"ALTER TABLE t ENABLE TRIGGER u", "CREATE UNLOGGED TABLE t ()", "SELECT 1; CREATE VIEW v AS SELECT 1",
 		"CREATE POLICY p ON t" };
+	static const char *const by_words[] = { "CREATE TABLE t (a int, CHECK (a > 0), PRIMARY KEY (a))",
+		"create or replace view v as select 1", "CREATE MATERIALIZED VIEW v AS SELECT 1",
+		"ALTER TABLE t ADD FOREIGN KEY (a) REFERENCES u (b)", "CREATE CONSTRAINT TRIGGER t AFTER INSERT ON u",
+		"CREATE UNLOGGED TABLE t ()", "CREATE SCHEMA s CREATE TABLE t ()", "ALTER TYPE t ADD VALUE 'x'",
+		"CREATE POLICY p ON t", "ALTER DOMAIN d DROP NOT NULL" };
+	static const char *const by_more[] = { "CREATE OR REPLACE FUNCTION f() RETURNS int LANGUAGE sql AS 'SELECT 1'",
+		"CREATE TABLE t (); ALTER FUNCTION f() VOLATILE", "CREATE RULE r AS ON INSERT TO t DO NOTHING",
+		"CREATE OPERATOR + (FUNCTION = f)", "CREATE EVENT TRIGGER e ON ddl_command_end EXECUTE FUNCTION f()",
+		"CREATE EXTENSION e", "CREATE FOREIGN TABLE t () SERVER s", "ALTER PROCEDURE p() RENAME TO q",
+		"IMPORT FOREIGN SCHEMA s FROM SERVER t INTO u", "CREATE OR REPLACE AGGREGATE a (int) (SFUNC = f)" };
+	static const char *const indexing[] = { "CREATE INDEX i ON t USING btree (f(a))",
+		"CREATE UNIQUE INDEX CONCURRENTLY ON t ((a::b))", "create index on t ((Cast(a AS b)))",
+		"CREATE INDEX ON U&\"t\" UESCAPE '!' (f(a))" };
 	static const char *const not_defining[] = { "CREATE TEMP TABLE t ()", "CREATE UNIQUE INDEX i ON t (a)",
-		"ALTER ROLE joe SET x = 1", "DROP TABLE t", "SELECT 'CREATE TABLE'", "INSERT INTO t VALUES (1)" };
+		"CREATE INDEX CONCURRENTLY i ON s.\"T\" USING gin (a) INCLUDE (b) WITH (fillfactor = 70)",
+		"ALTER ROLE joe SET x = 1", "DROP TABLE t", "SELECT 'CREATE TABLE'", "INSERT INTO t VALUES (1)",
+		"ALTER DEFAULT PRIVILEGES GRANT SELECT ON TABLES TO joe" };
 	struct look look;
 
 	(void)state;
@@ -188,7 +204,19 @@ static void what_gives_names_another_meaning_is_seen(void **state)
 	}
 	for (size_t i = 0; i < sizeof not_defining / sizeof not_defining[0]; i++) {
 		look_at(span_text(not_defining[i]), &look);
-		assert_int_equal(look.marks & LOOK_DEFINES, 0);
+		assert_int_equal(look.marks & (LOOK_DEFINES | LOOK_REDEFINES | LOOK_INDEXES), 0);
+	}
+	for (size_t i = 0; i < sizeof by_words / sizeof by_words[0]; i++) {
+		look_at(span_text(by_words[i]), &look);
+		assert_int_equal(look.marks & (LOOK_DEFINES | LOOK_REDEFINES | LOOK_CALLS), LOOK_DEFINES);
+	}
+	for (size_t i = 0; i < sizeof by_more / sizeof by_more[0]; i++) {
+		look_at(span_text(by_more[i]), &look);
+		assert_int_equal(look.marks & (LOOK_DEFINES | LOOK_REDEFINES), LOOK_DEFINES | LOOK_REDEFINES);
+	}
+	for (size_t i = 0; i < sizeof indexing / sizeof indexing[0]; i++) {
+		look_at(span_text(indexing[i]), &look);
+		assert_int_equal(look.marks & (LOOK_INDEXES | LOOK_DEFINES), LOOK_INDEXES);
 	}
 }
 

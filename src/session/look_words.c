@@ -13,7 +13,7 @@ static const char *const known[] = {
 	"array_upper", "as", "asc", "ascii", "asin", "asind", "asinh", "atan", "atan2", "atan2d", "atand", "atanh",
 	"avg", "between", "bit", "bit_and", "bit_count", "bit_length", "bit_or", "bit_xor", "bool", "bool_and",
 	"bool_or", "box", "bpchar", "by", "cardinality", "case", "cast", "cbrt", "ceil", "ceiling", "center", "char",
-	"character", "chr", "cidr", "circle", "clock_timestamp", "coalesce", "col_description", "collate", "concat",
+	"character", "check", "chr", "cidr", "circle", "clock_timestamp", "coalesce", "col_description", "collate", "concat",
 	"concat_ws", "conflict", "convert", "convert_from", "convert_to", "copy", "corr", "cos", "cosd", "cosh", "cot", "cotd",
 	"count", "covar_pop", "covar_samp", "cross", "cube", "cume_dist", "current_database", "current_date",
 	"current_query", "current_schema", "current_schemas", "current_setting", "current_time", "current_timestamp",

@@ -69,6 +69,8 @@ class Ways(Hidden):
         "CREATE FUNCTION through() RETURNS int LANGUAGE sql AS 'SELECT 1 FROM setting'",
         "CREATE FUNCTION stored() RETURNS bool LANGUAGE sql BEGIN ATOMIC SELECT set_config('app.tenant', 'atomic', false) IS NULL; END",
         "CREATE FUNCTION lower(text, int) RETURNS text LANGUAGE sql AS 'SELECT lower($1) WHERE sets(''namesake'')'",
+        "CREATE VIEW casting AS SELECT 1::watched",
+        "CREATE FUNCTION of_domain() RETURNS watched LANGUAGE sql AS 'SELECT 1'",
     )
 
     def a_setting_follows_its_client_by_whatever_way_it_came(self):
@@ -87,7 +89,9 @@ class Ways(Hidden):
                 ("INSERT INTO ruled VALUES (1)", "rule"),
                 ("SELECT through()", "view"),
                 ("SELECT stored()", "atomic"),
-                ("SELECT lower('X', 1)", "namesake")):
+                ("SELECT lower('X', 1)", "namesake"),
+                ("SELECT * FROM casting", "domain"),
+                ("SELECT of_domain()", "domain")):
             with self.subTest(statement):
                 self.client.query("SET app.tenant = 'none yet'")
                 self.client.query(statement)
@@ -334,6 +338,139 @@ class Changes(Hidden):
             other.query("CREATE TRIGGER noted AFTER INSERT ON later FOR EACH ROW EXECUTE FUNCTION noted()")
         self.client.ask(bind("", "later", ("noted",)), execute(), SYNC)
         self.mine("noted")
+
+
+class Definitions(Hidden):
+    """CREATE and ALTER through pgweir: at once it is known what they make, and nobody is suspected for those that make nothing of the kind."""
+
+    schema = (
+        SETS, TRIGGER, "GRANT CREATE ON SCHEMA public TO app", "GRANT CREATE ON DATABASE app TO app",
+        "CREATE FUNCTION stamp() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN new; END'",
+        "CREATE FUNCTION follows() RETURNS event_trigger LANGUAGE plpgsql AS $$DECLARE o record; BEGIN "
+        "FOR o IN SELECT * FROM pg_event_trigger_ddl_commands() WHERE object_identity LIKE 'public.followed%' AND command_tag = 'CREATE TABLE' LOOP "
+        "EXECUTE 'CREATE TRIGGER noted AFTER INSERT ON ' || o.object_identity || ' FOR EACH ROW EXECUTE FUNCTION noted()'; END LOOP; END$$",
+    )
+
+    # What is there, by app itself; then what makes it leave something, what leaves it, and what that is.
+    ways = (
+        ((), "CREATE TABLE a1 (x int, b bool DEFAULT sets('default'))", "INSERT INTO a1 VALUES (1)", "default"),
+        (("CREATE TABLE a2 (x int)",), "ALTER TABLE a2 ADD CHECK (sets('check'))", "INSERT INTO a2 VALUES (1)", "check"),
+        (("CREATE TABLE a3 (x int)",), "CREATE INDEX a3_i ON a3 (fixed(x))", "INSERT INTO a3 VALUES (1)", "index"),
+        (("CREATE TABLE a4 (x int, b bool DEFAULT sets('like'))",), "CREATE TABLE b4 (LIKE a4 INCLUDING ALL)", "INSERT INTO b4 VALUES (1)", "like"),
+        (("CREATE TABLE a5 (x int, y int) PARTITION BY LIST (x)", "CREATE TABLE b5 PARTITION OF a5 FOR VALUES IN (1) PARTITION BY LIST (y)"),
+         "CREATE TABLE c5 PARTITION OF b5 (CHECK (sets('leaf'))) FOR VALUES IN (1)", "INSERT INTO a5 VALUES (1, 1)", "leaf"),
+        (("CREATE TABLE a6 (t text)", "CREATE TABLE b6 (t text)", "CREATE TRIGGER noted BEFORE INSERT ON b6 FOR EACH ROW EXECUTE FUNCTION noted()",
+          "CREATE FUNCTION writes6() RETURNS void LANGUAGE plpgsql AS $$BEGIN INSERT INTO c6 VALUES ('renamed'); END$$"),
+         "ALTER TABLE b6 RENAME TO c6", "SELECT writes6()", "renamed"),
+        (("CREATE FUNCTION calm7() RETURNS bool LANGUAGE sql AS 'SELECT true'", "CREATE VIEW a7 AS SELECT calm7()"),
+         "CREATE OR REPLACE FUNCTION calm7() RETURNS bool LANGUAGE sql AS 'SELECT sets(''replaced'')'", "SELECT * FROM a7", "replaced"),
+        ((), "CREATE SCHEMA s8 CREATE TABLE a8 (t text) CREATE TRIGGER noted AFTER INSERT ON a8 FOR EACH ROW EXECUTE FUNCTION public.noted()",
+         "INSERT INTO s8.a8 VALUES ('element')", "element"),
+        (("CREATE DOMAIN d9 AS int CHECK (sets('domain'))", "CREATE FUNCTION f9() RETURNS d9 LANGUAGE sql AS 'SELECT 1'"),
+         "CREATE TABLE a9 AS SELECT f9() AS x", "INSERT INTO a9 VALUES (1)", "domain"),
+        (("CREATE DOMAIN d10 AS int", "CREATE TABLE a10 (x d10)"), "ALTER DOMAIN d10 ADD CHECK (sets('later'))", "INSERT INTO a10 VALUES (1)", "later"),
+        (("CREATE DOMAIN d19 AS int CHECK (sets('prepared'))", "PREPARE p19 AS SELECT 1::d19 AS x"),
+         "CREATE TABLE a19 AS EXECUTE p19", "INSERT INTO a19 VALUES (1)", "prepared"),
+        ((), "CREATE TABLE followed11 (t text)", "INSERT INTO followed11 VALUES ('event')", "event"),
+        (("CREATE TABLE a12 (x int PRIMARY KEY)", "INSERT INTO a12 VALUES (1)", "CREATE TABLE b12 (x int, t text)", "INSERT INTO b12 VALUES (1, 'cascade')",
+          "CREATE TRIGGER noted AFTER DELETE ON b12 FOR EACH ROW EXECUTE FUNCTION noted()"),
+         "ALTER TABLE b12 ADD FOREIGN KEY (x) REFERENCES a12 ON DELETE CASCADE", "DELETE FROM a12", "cascade"),
+        ((), "CREATE VIEW a13 AS SELECT set_config('app.tenant', 'view', false)", "SELECT * FROM a13", "view"),
+        (("CREATE TABLE a14 (x int)",), "CREATE RULE a14 AS ON INSERT TO a14 DO ALSO SELECT sets('rule')", "INSERT INTO a14 VALUES (1)", "rule"),
+        (("CREATE TABLE a15 (x int)", "INSERT INTO a15 VALUES (1)", "CREATE POLICY p ON a15", "ALTER TABLE a15 ENABLE ROW LEVEL SECURITY",
+          "ALTER TABLE a15 FORCE ROW LEVEL SECURITY"), "ALTER POLICY p ON a15 USING (sets('policy'))", "SELECT * FROM a15", "policy"),
+        (("CREATE FUNCTION later16() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN new; END'", "CREATE TABLE a16 (t text)",
+          "CREATE TRIGGER later BEFORE INSERT ON a16 FOR EACH ROW EXECUTE FUNCTION later16()"),
+         "CREATE OR REPLACE FUNCTION later16() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN PERFORM sets(new.t); RETURN new; END$$",
+         "INSERT INTO a16 VALUES ('body')", "body"),
+        (("CREATE TABLE a17 (t text)",), "ALTER TABLE a17 ADD COLUMN x int; CREATE TRIGGER noted AFTER INSERT ON a17 FOR EACH ROW EXECUTE FUNCTION noted()",
+         "INSERT INTO a17 VALUES ('second')", "second"),
+        (("CREATE TABLE a18 (t text)",), 'CREATE TRIGGER noted AFTER INSERT ON a18 FOR EACH ROW EXECUTE FUNCTION U&"n\\006fted"()',
+         "INSERT INTO a18 VALUES ('other letters')", "other letters"),
+    )
+
+    plain = ("CREATE TABLE t (id serial PRIMARY KEY, a int NOT NULL REFERENCES t, at timestamptz DEFAULT now(), CHECK (a > 0))",
+             "CREATE UNLOGGED TABLE u AS SELECT * FROM plain", "CREATE INDEX i ON plain USING btree (a, lower(b))",
+             "ALTER TABLE plain ADD COLUMN c numeric(10, 2) DEFAULT 0", "CREATE OR REPLACE VIEW v AS SELECT count(*) FROM plain",
+             "CREATE MATERIALIZED VIEW m AS SELECT a FROM plain", "CREATE SCHEMA s CREATE TABLE st (a int)",
+             "CREATE TRIGGER stamp BEFORE INSERT OR UPDATE ON plain FOR EACH ROW EXECUTE FUNCTION stamp()",
+             "CREATE TYPE mood AS ENUM ('happy')", "ALTER TYPE mood ADD VALUE 'sad'", "CREATE TEMP TABLE mine (a int) ON COMMIT DROP",
+             "ALTER DEFAULT PRIVILEGES GRANT SELECT ON TABLES TO PUBLIC", "comment ON TABLE plain IS 'plain'")
+
+    def setUp(self):
+        super().setUp()
+        self.client.query("CREATE FUNCTION fixed(int) RETURNS int IMMUTABLE LANGUAGE plpgsql AS $$BEGIN PERFORM sets('index'); RETURN $1; END$$")
+        self.other = self.proxy.client()
+        self.addCleanup(self.other.close)
+
+    @helper
+    def known(self):
+        def asked():
+            before = self.questions()
+            for _ in range(3):      # what is asked behind one has been asked when the next is answered
+                self.other.query("SELECT 1")
+            return self.questions() - before
+        if live.kind != "direct":
+            wait_until("the catalogue is known", lambda: asked() == 0)
+
+    @helper
+    def leaves(self, statement, value):
+        self.other.query(statement)
+        for _ in range(3):
+            self.assertEqual(value, self.other.value("SELECT current_setting('app.tenant', true)"))
+        self.assertFalse(self.client.value("SELECT current_setting('app.tenant', true)"))
+        self.other.query("RESET ALL")
+
+    def what_is_made_is_known_at_once(self):
+        with self.database.admin("app") as admin:
+            for number, (there, change, statement, value) in enumerate(self.ways):
+                with self.subTest(change):
+                    for text in there:
+                        self.client.query(text)
+                    if "followed" in change:
+                        admin.query("CREATE EVENT TRIGGER follows ON ddl_command_end EXECUTE FUNCTION follows()")
+                        self.client.query("CREATE FUNCTION nothing() RETURNS int LANGUAGE sql AS 'SELECT 1'")  # so that it is known
+                    self.client.query("RESET ALL")
+                    self.known()
+                    self.client.query(change)
+                    if "followed" in change:
+                        admin.query("DROP EVENT TRIGGER follows")
+                    self.client.query("RESET ALL")
+                    self.leaves(statement, value)
+                    self.client.query("DEALLOCATE ALL")
+
+    def what_leaves_nothing_may_be_changed_to_before_its_transaction_is_over(self):
+        self.client.query("CREATE FUNCTION calm() RETURNS bool LANGUAGE sql AS 'SELECT true'")
+        self.known()
+        with self.proxy.client() as third:
+            third.query("BEGIN")
+            third.query("CREATE TABLE late (x int, b bool DEFAULT calm())")
+            self.client.query("CREATE OR REPLACE FUNCTION calm() RETURNS bool LANGUAGE sql AS 'SELECT sets(''late'')'")
+            for _ in range(3):      # what is read behind one has been read when the next is answered
+                self.other.query("SELECT 1")
+            third.query("COMMIT")
+            self.leaves("INSERT INTO late VALUES (1)", "late")
+
+    @on("pgweir", why="PostgreSQL is not asked when there is no pooler")
+    def nobody_is_suspected_for_what_leaves_nothing(self):
+        self.proxy = self.pooler(settings={"pool_mode": "transaction", "default_pool_size": 2})
+        with self.proxy.client() as self.client, self.proxy.client() as self.other:
+            self.client.query("CREATE TABLE plain (a int, b text)")
+            self.known()
+            for change in self.plain:
+                with self.subTest(change):
+                    before = self.questions()
+                    self.client.query("BEGIN")
+                    self.client.query(change)
+                    for _ in range(3):
+                        self.other.query("SELECT 1")
+                    self.assertEqual(before, self.questions())
+                    self.client.query("COMMIT")
+                    self.client.query("BEGIN")     # behind the question of that transaction, which asks for temporary tables
+                    self.client.query("SELECT 1")
+                    self.other.query("SELECT a FROM plain")
+                    self.client.query("COMMIT")
+                    self.assertEqual(before + (change[0] not in "c"), self.questions())
 
 
 @on("pgweir", why="there is nothing to read without a pooler")
