@@ -232,21 +232,32 @@ static void take_look(struct guest *guest, struct span text, const struct look *
 		note_statement(&channel->remains, text);
 	remains_mark(channel, marks);
 	channel->remains.prepared |= look->prepared;
+	channel->remains.made |= look->made;
 	add_names(channel, look);
 	note_reset_all(channel, text, look->marks);
 }
 
 /* At the words and what lies beneath them; of functions whose names are there it is known what they do. Without a catalogue they may do anything. */
-static void look_through(const struct catalog *catalog, struct span text, struct look *look)
+static void look_beneath(const struct catalog *catalog, struct span text, struct look *look)
 {
 	if (!catalog) {
 		look_at(text, look);
 		look->marks |= look->marks & LOOK_CALLS ? LOOK_UNKNOWN | LOOK_TEMPORARY | LOOK_IN_FRONT : 0;
 		look->marks |= look->marks & (LOOK_DEFINES | LOOK_INDEXES) ? LOOK_REDEFINES : 0;
+		look->made = look->marks & LOOK_IN_FRONT ? LOOK_UNKNOWN : 0;
 		return;
 	}
 	if (catalog_look(catalog, text, look) && (look->marks & LOOK_SETTINGS))
 		look->marks |= LOOK_READING;
+}
+
+/* And what a default, a trigger or a view of the client's own may do. */
+static void look_through(const struct remains *r, const struct catalog *catalog, struct span text, struct look *look)
+{
+	look_beneath(catalog, text, look);
+	look->marks |= r->made;
+	if (catalog && (r->made & (LOOK_SETTINGS | LOOK_UNKNOWN)))
+		catalog_names(catalog, look);
 }
 
 /* It was looked at without a catalogue: whatever its words are, the server is asked about everything. That it took numbers is for
@@ -333,7 +344,7 @@ enum ahead remains_look(struct guest *guest, struct span text, bool whole)
 	if (!remains_matter(guest))
 		return remains_look_session(guest, text, false);
 	catalog = catalogs_see(guest);
-	look_through(catalog, text, &look);
+	look_through(&guest->channel->remains, catalog, text, &look);
 	/* What is not here yet may say anything. */
 	if (!whole)
 		look.marks |= LOOK_UNKNOWN | LOOK_UNNAMED | LOOK_INSERT |
@@ -361,13 +372,13 @@ enum ahead remains_look_statement(struct guest *guest, struct statement *stateme
 	catalog = catalogs_see(guest);
 	marks = statement_marks(statement);
 	/* Most say nothing but INSERT, and only these have names or statements of their own. */
-	if (!(marks & ~(uint32_t)(LOOK_INSERT | LOOK_CLOCK)) && !guest->channel->remains.pins && catalog &&
-		!statement_touches(statement, catalog)) {
+	if (!(marks & ~(uint32_t)(LOOK_INSERT | LOOK_CLOCK)) && !guest->channel->remains.pins &&
+		!guest->channel->remains.made && catalog && !statement_touches(statement, catalog)) {
 		if (marks)
 			remains_mark(guest->channel, marks);
 		return AHEAD_GO;
 	}
-	look_through(catalog, statement_text(statement), &look);
+	look_through(&guest->channel->remains, catalog, statement_text(statement), &look);
 	asked = (struct numbers_asked){ .marks = ask_marks(guest->channel, catalog, &look),
 		.extended = true,
 		.text = statement_text(statement),
@@ -447,7 +458,7 @@ bool remains_part(struct channel *channel)
 	params_drop(r->called);
 	r->set = r->called = NULL;
 	remains_forget_resets(r);
-	r->touched = r->prepared = r->pins = 0;
+	r->touched = r->prepared = r->made = r->pins = 0;
 	r->ends_unseen = r->ended = r->own_settings = r->own_names = r->in_front = r->blind = r->unsure = r->failed =
 		r->refused = r->held = false;
 	r->statement_length = 0;

@@ -43,6 +43,7 @@ struct catalog_reading {
 struct remains {
 	uint32_t touched;  /* marks of looks since the server was last asked */
 	uint32_t prepared; /* what EXECUTE of its PREPAREs would do */
+	uint32_t made;     /* what any statement may do while there are temporary objects */
 	uint32_t pins;     /* 1 << enum pin */
 	uint32_t asking;   /* marks of the question that is under way */
 	bool asked;        /* ... and it is */

@@ -171,10 +171,12 @@ static void take_answer(struct channel *channel)
 	if (!remains_is_pinned(r, PIN_PREPARE) && !(r->touched & (LOOK_PREPARE | LOOK_UNKNOWN)))
 		r->prepared = 0;
 	/* Words are not all that makes one: a function does, or a search_path that begins with pg_temp. */
-	if (remains_is_pinned(r, PIN_TEMPORARY))
+	if (remains_is_pinned(r, PIN_TEMPORARY)) {
 		remains_come_in_front(channel);
-	else if (!(r->touched & LOOK_TEMPORARY))
+	} else if (!(r->touched & LOOK_TEMPORARY)) {
 		r->in_front = false;
+		r->made = 0;
+	}
 	if (a->settings_asked) {
 		params_drop(channel->applied);
 		channel->applied = params_keep(a->settings);

@@ -331,6 +331,25 @@ static bool leaves_nothing(const struct catalog *catalog, struct span text, cons
 	return !b.always && (!b.writing || !(look->marks & LOOK_DEFINES));
 }
 
+/* A temporary object is its client's own, and hardly ever known here: what is beneath all names of the words that say what it is made of, and what those say themselves where they are a
+ * CREATE (SET search_path = pg_temp is none). What they set is not named again. */
+static uint32_t made_of(const struct catalog *catalog, struct span text, const struct look *look)
+{
+	const uint32_t unseen = LOOK_UNNAMED | LOOK_UNKNOWN,
+		       own = LOOK_CURSOR | LOOK_LOCK | LOOK_PREPARE | LOOK_LISTEN | LOOK_SEQUENCE | LOOK_CURRVAL |
+		LOOK_FOR_GOOD | LOOK_HEAR | LOOK_TOUCHES | LOOK_ASKS_BENEATH;
+	struct beneath b = { .catalog = catalog };
+	uint32_t made = look->marks & unseen;
+	struct look again;
+
+	look_with_words(text, &again, look_named, &b);
+	if (look->marks & LOOK_COMMAND) {
+		made |= look->marks & own;
+		made |= again.marks & LOOK_SETTINGS ? LOOK_SETTINGS | LOOK_UNNAMED : 0;
+	}
+	return made | b.always | b.writing;
+}
+
 void catalog_names(const struct catalog *catalog, struct look *look)
 {
 	if (catalog->setting_count == LOOK_NAMES)
@@ -383,5 +402,7 @@ bool catalog_look(const struct catalog *catalog, struct span text, struct look *
 
 	if ((look->marks & (LOOK_DEFINES | LOOK_INDEXES)) && !leaves_nothing(catalog, text, look))
 		look->marks |= LOOK_REDEFINES;
+	if (look->marks & LOOK_IN_FRONT)
+		look->made = made_of(catalog, text, look);
 	return added;
 }

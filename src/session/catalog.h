@@ -31,8 +31,8 @@ bool catalog_empty(const struct catalog *);                         /* there is 
 /* Add the settings with a dot that its bodies of functions set to a look, to be asked for by name. */
 void catalog_names(const struct catalog *, struct look *);
 
-/* Look at this text, and add what lies beneath its words, and that it calls functions which are not known, if it does. True: something was
- * added. */
+/* Look at this text, and add what lies beneath its words, and that it calls functions which are not known, if it does; and what is left by whatever uses
+ * the temporary objects that it makes. True: something was added. */
 bool catalog_look(const struct catalog *, struct span text, struct look *);
 
 #endif

@@ -241,6 +241,35 @@ static void what_is_made_of_nothing_leaves_nothing(void **state)
 	catalog_drop(catalog);
 }
 
+static void a_temporary_object_leaves_what_it_is_made_of(void **state)
+{
+	static const struct {
+		const char *text;
+		uint32_t made;
+	} cases[] = {
+		{ "CREATE TEMP TABLE t (a int, b text DEFAULT 'x')", 0 },
+		{ "CREATE TEMP TABLE t (LIKE orders INCLUDING ALL)", LOOK_SETTINGS },
+		{ "CREATE TEMP VIEW t AS SELECT locking()", LOOK_LOCK },
+		{ "CREATE TEMP TABLE t (a int CHECK (pg_advisory_lock(1) IS NULL))", LOOK_LOCK },
+		{ "SELECT * INTO TEMP t FROM orders", LOOK_SETTINGS },
+		{ "CREATE TEMP TABLE t (a text DEFAULT set_config('a.b', 'c', false))", LOOK_SETTINGS | LOOK_UNNAMED },
+		{ "DO 'CREATE TEMP TABLE t ()'", LOOK_UNKNOWN | LOOK_UNNAMED },
+		{ "SET search_path = pg_temp, public", 0 },
+		{ "CREATE TABLE t (LIKE orders)", 0 },
+		{ "INSERT INTO orders VALUES (1)", 0 },
+	};
+	struct catalog *catalog = shop();
+	struct look look;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+		(void)catalog_look(catalog, span_text(cases[i].text), &look);
+		if (look.made != cases[i].made)
+			fail_msg("%s: %x instead of %x", cases[i].text, look.made, cases[i].made);
+	}
+	catalog_drop(catalog);
+}
+
 static void too_many_settings_are_one_that_is_not_named(void **state)
 {
 	struct catalog *catalog = catalog_new();
@@ -351,6 +380,7 @@ int main(void)
 		cmocka_unit_test(a_prepared_statement_leaves_it_when_it_is_executed),
 		cmocka_unit_test(operators_and_event_triggers_have_no_names),
 		cmocka_unit_test(what_is_made_of_nothing_leaves_nothing),
+		cmocka_unit_test(a_temporary_object_leaves_what_it_is_made_of),
 		cmocka_unit_test(too_many_settings_are_one_that_is_not_named),
 		cmocka_unit_test(a_thousand_names_are_all_found),
 		cmocka_unit_test(equal_answers_are_equal_in_any_order),

@@ -398,7 +398,7 @@ void look_with_words(struct span text, struct look *look, look_word each, void *
 {
 	struct scan s = { .look = look, .ahead = 4 * text.length, .each = each, .context = context };
 
-	look->marks = look->prepared = 0;
+	look->marks = look->prepared = look->made = 0;
 	look->count = 0;
 	tokens_begin(&s.in, text);
 	read_statements(&s);

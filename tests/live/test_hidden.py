@@ -439,6 +439,27 @@ class Definitions(Hidden):
                     self.leaves(statement, value)
                     self.client.query("DEALLOCATE ALL")
 
+    def a_temporary_thing_leaves_what_it_was_made_of(self):
+        """The catalogue need not know of it: it is its client's, and so is what its defaults and triggers set."""
+        for change, statement, value in (
+                ("CREATE TEMP TABLE t (x int, b bool DEFAULT sets('default'))", "INSERT INTO t VALUES (1)", "default"),
+                ("CREATE TEMP TABLE t (x int, b text DEFAULT set_config('app.tenant', 'own words', false))", "INSERT INTO t VALUES (1)", "own words"),
+                ("CREATE TEMP VIEW t AS SELECT sets('view')", "SELECT * FROM t", "view"),
+                ("CREATE TEMP TABLE t (LIKE a0 INCLUDING DEFAULTS)", "INSERT INTO t VALUES (1)", "like"),
+                ("CREATE TEMP TABLE t (x int); CREATE INDEX ON t (fixed(x))", "INSERT INTO t VALUES (1)", "index"),
+                ("SET search_path = pg_temp, public; CREATE TABLE t (x int, b bool DEFAULT sets('path'))", "INSERT INTO t VALUES (1)", "path")):
+            with self.subTest(change):
+                self.client.query("CREATE TABLE IF NOT EXISTS a0 (x int, b bool DEFAULT sets('like'))")
+                self.client.query("RESET ALL")
+                self.known()
+                self.other.query(change)
+                self.other.query(statement)
+                self.other.query("DROP VIEW t" if "VIEW" in change else "DROP TABLE t")
+                for _ in range(3):
+                    self.assertEqual(value, self.other.value("SELECT current_setting('app.tenant', true)"))
+                self.assertFalse(self.client.value("SELECT current_setting('app.tenant', true)"))
+                self.other.query("RESET ALL")
+
     def what_leaves_nothing_may_be_changed_to_before_its_transaction_is_over(self):
         self.client.query("CREATE FUNCTION calm() RETURNS bool LANGUAGE sql AS 'SELECT true'")
         self.known()
