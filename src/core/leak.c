@@ -325,6 +325,7 @@ static struct sample sample_of(time_us now, const struct leak_facts *facts)
 		.at = now,
 		.clients = facts->clients,
 		.unused = facts->silent + facts->once,
+		.regulars = facts->regulars,
 		.holding = facts->holding,
 		.unread = facts->unread,
 		.logins = (uint32_t)facts->logins,

@@ -36,6 +36,10 @@ struct leak_visits {
 	time_us worked;    /* for how long its threads have worked, or waited for a processor */
 };
 
+/* A client that is used and goes on being used: so many looks after its login it was at work, again or still, and within the last so many. */
+#define LEAK_REGULAR_SPAN   6
+#define LEAK_REGULAR_LATELY 24
+
 /* One origin at one moment, all workers' shares summed. */
 struct leak_facts {
 	uint32_t origin; /* its number; not given again while the process lives */
@@ -53,6 +57,7 @@ struct leak_facts {
 	uint32_t kept;       /* silent or once, and in session mode: they keep a server */
 	uint32_t listeners;  /* ... whose last statement was a LISTEN (in session mode they hold their server) */
 	uint32_t django;     /* ... that began as Django's connections do */
+	uint32_t regulars;   /* clients that go on being used: LEAK_REGULAR_SPAN */
 	uint32_t in_block;   /* clients that are idle in a transaction at this moment */
 	uint32_t holding;    /* of them: for leak_hold at least */
 	uint32_t failed;     /* of those: in a block that an error has failed, so that only a ROLLBACK can follow */

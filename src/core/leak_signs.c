@@ -13,6 +13,7 @@
  *              them long before the last is there (n of W threads filled: the next request meets a filled one with chance n/W)
  *   growth     more unused clients at the end, in the first half as well as in the last
  *   excess     more than Little's law explains: rate of logins times the lifetime of those that came and went within the window
+ *   no fleet   those that go on being used do not become more in step with those that are not
  *
  * A deploy looks like that as well, in clumps or one by one, but at most doubles the origin. What is told within minutes must therefore
  * have more than doubled it; and clumps must go on for longer.
@@ -157,6 +158,18 @@ static bool may_be_filling(uint32_t more, uint32_t revived)
 	return (uint64_t)more * more < 256 * ((uint64_t)revived + 4);
 }
 
+/* Whether it is a fleet that grows: each process that joins brings a pool, of which some connections go on being used and the others wait for
+ * a rush. Those of a leak that are used are as many as its work needs, however many are left. One in twenty is what the last looks show of
+ * pools of ten, a connection of which is used. */
+static bool fleet_grows(const struct sample *samples, unsigned count)
+{
+	const struct sample *first = &samples[0], *middle = &samples[count / 2], *last = &samples[count - 1];
+	uint32_t all = grown(first->regulars, last->regulars), lately = grown(middle->regulars, last->regulars);
+
+	return (lately >= 3 && lately * 20 >= grown(middle->unused, last->unused)) ||
+		(lately >= 1 && all >= 3 && all * 20 >= grown(first->unused, last->unused));
+}
+
 /* Whether threads came with the clients, of a process that has one for each: then each client has its own, which lives. Connections that
  * requests left behind have none, and a program's other threads do not grow with them. */
 static bool came_with_threads(const struct sample *samples, unsigned count)
@@ -192,8 +205,13 @@ static bool window_sprouts(const struct origin_memory *memory, const struct leak
 		return false;
 	returns = revived * (hinted ? 6 : 12) >= births.all ||
 		(may_be_threads(facts) && !starves && may_be_filling(more, revived));
-	/* Where much more is lost than comes back, over minutes, it may be both: a pool, and something that loses. */
-	if (returns && !(level > 0 && more >= 5 * needed && revived * 3 <= births.all))
+	/* Where much more is lost than comes back, over minutes, and next to none comes back any more, it may be both: a pool, and something
+	 * that loses. */
+	if (returns &&
+		!(level > 0 && more >= 5 * needed && revived * 3 <= births.all &&
+			grown(middle->reused, last->reused) * 20 < grown(middle->beside, last->beside)))
+		return false;
+	if (fleet_grows(samples, count))
 		return false;
 	clumped = signs->even || births.filled * 2000 < births.steps * filled_at_random(&births);
 	if (births.filled < (!clumped                                      ? 7

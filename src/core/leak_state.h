@@ -11,8 +11,8 @@
 /* One look at an origin. What only grows is kept modulo 2^32: only differences are asked for. */
 struct sample {
 	time_us at;
-	uint32_t clients, unused, holding, unread;     /* as they were; `unused`: quiet, and never came back */
-	uint32_t logins, beside, reused, transactions; /* `beside`: logins beside quiet siblings */
+	uint32_t clients, unused, regulars, holding, unread; /* as they were; `unused`: quiet, and never came back */
+	uint32_t logins, beside, reused, transactions;       /* `beside`: logins beside quiet siblings */
 	uint32_t dead, abandoned, locks, cancels;
 	uint32_t left_soon, left_alike, left_unused;
 	uint32_t process_threads, process_clients; /* 0: not known */

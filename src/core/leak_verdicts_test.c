@@ -214,6 +214,36 @@ static void a_deploy_gets_no_verdict(void **state)
 	assert_int_equal(b->news_count, 0);
 }
 
+/* A process joins every thirty seconds: of its ten connections one goes on being used, the others never are. */
+static void grow_a_fleet(struct bench *b, unsigned processes, bool works)
+{
+	for (unsigned i = 0; i < processes; i++) {
+		lose(b, 9, false);
+		b->facts.clients++;
+		b->facts.parked++;
+		b->facts.logins++;
+		b->facts.regulars += works;
+		rest(b, 5);
+	}
+}
+
+static void a_fleet_that_grows_by_pools_gets_no_verdict(void **state)
+{
+	struct bench *b = *state;
+
+	grow_a_fleet(b, 60, true);
+	assert_int_equal(b->news_count, 0);
+}
+
+static void pools_that_are_left_are_told_whoever_works_beside_them(void **state)
+{
+	struct bench *b = *state;
+
+	b->facts.clients = b->facts.parked = b->facts.regulars = 8;
+	grow_a_fleet(b, 30, false);
+	assert_non_null(leak_of(b));
+}
+
 static void clients_that_are_replaced_get_no_verdict(void **state)
 {
 	struct bench *b = *state;
@@ -392,6 +422,8 @@ int main(void)
 		STORY(confidence_only_rises),
 		STORY(a_full_pool_at_rest_gets_no_verdict),
 		STORY(a_deploy_gets_no_verdict),
+		STORY(a_fleet_that_grows_by_pools_gets_no_verdict),
+		STORY(pools_that_are_left_are_told_whoever_works_beside_them),
 		STORY(clients_that_are_replaced_get_no_verdict),
 		STORY(short_clients_get_no_verdict),
 		STORY(a_batch_that_works_gets_no_verdict),

@@ -87,7 +87,8 @@ static void forget_moment(struct share *share)
 {
 	struct leak_facts *facts = &share->facts;
 
-	facts->clients = facts->parked = facts->waiting = facts->lent = facts->quiet = facts->silent = 0;
+	facts->clients = facts->parked = facts->waiting = facts->lent = facts->quiet = facts->silent = facts->regulars =
+		0;
 	facts->once = facts->listeners = facts->django = facts->in_block = facts->holding = facts->failed =
 		facts->unread = facts->rests_lent = 0;
 	facts->oldest_quiet = facts->oldest_hold = facts->oldest_unread = 0;
@@ -164,6 +165,16 @@ static void look_at_lease(struct worker *worker, struct share *share, const stru
 	}
 }
 
+static bool is_regular(const struct worker *worker, const struct guest *guest)
+{
+	time_us period = worker->config->leak_interval, last = guest->habits.rest_since;
+
+	if (last == 0)
+		last = worker->now;
+	return last - guest->connected >= LEAK_REGULAR_SPAN * period &&
+		worker->now - last <= LEAK_REGULAR_LATELY * period;
+}
+
 /* By its names as they are: those in the table of origins are cut, and those that are shown are escaped as well. */
 static enum leak_action action_for(const struct worker *worker, const struct guest *guest)
 {
@@ -190,6 +201,7 @@ static void look_at_guest(struct worker *worker, const struct guest *guest)
 	share->facts.clients++;
 	share->facts.parked += guest->state == GUEST_PARKED || (guest->state == GUEST_LENT && guest->habits.rest_since);
 	share->facts.waiting += guest->state == GUEST_WAITING;
+	share->facts.regulars += is_regular(worker, guest);
 	share->pool = guest->pool;
 	share->facts.keeps_locks = worker->views[guest->pool]->rules.transparency == TRANSPARENCY_FULL;
 	if (guest->stream && share->facts.clients == 1) { /* one stands for all: the others' streams are not touched */
@@ -218,6 +230,7 @@ static void add_facts(struct leak_facts *to, const struct leak_facts *from)
 	to->kept += from->kept;
 	to->listeners += from->listeners;
 	to->django += from->django;
+	to->regulars += from->regulars;
 	to->in_block += from->in_block;
 	to->holding += from->holding;
 	to->failed += from->failed;

@@ -223,6 +223,8 @@ HEALTHY = [
     Load("uvicorn-partner", "FastAPI under uvicorn, psycopg_pool", "a shop whose partner hangs, who is asked before the database is (not L7)",
          web("uvicorn", "--port", "PORT", "--log-level", "warning", "orders:app", visits="get", path="/order", every=0.3, CURED="1", PARTNER="1"),
          silent(8), 4, seconds=50),
+    Load("autoscaler", "asyncpg", "a fleet that grows by a pool at a time, of which a connection is used and the others are not",
+         script("fleet.py", 3), silent(3), 80, seconds=60),
     Load("bursty-cron", "psql", "jobs that all start at once", script("cron.py", 5), lambda s: len(s.clients), 6, seconds=30, small=True),
     Load("used-in-turn", "psycopg 3 with psycopg_pool", "twelve connections, used in turn, each once in half a minute",
          script("steady.py", 2.5, "--uses", "some"), silent(8), 6, seconds=45),

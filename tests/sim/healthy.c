@@ -61,7 +61,7 @@ static void make_restarted(struct rng *rng, struct play *play)
 /* Several processes behind one address, replaced one after another. */
 static void make_deploy(struct rng *rng, struct play *play)
 {
-	unsigned processes = pick_count(rng, 1, POOLS_MOST / 2), size = pick_count(rng, 2, 40),
+	unsigned processes = pick_count(rng, 1, 8), size = pick_count(rng, 2, 40),
 		 least = rng_chance(rng, 700) ? size : 1;
 	time_us begins = pick_span(rng, MIN, 10 * MIN), apart = pick_span(rng, S, MIN),
 		overlap = pick_span(rng, 5 * S, 5 * MIN);
@@ -446,6 +446,13 @@ const struct kind healthy_kinds[] = {
 	{ "a web application that is deaf for a while", NULL, FAMILY_CLIENT, 0, 10, make_deaf },
 	{ "pools in session mode", NULL, FAMILY_CLIENT, 0, 20, make_sessions },
 	{ "short sessions that queue", NULL, FAMILY_CLIENT, 0, 10, make_session_queue },
+	{ "an autoscaler", NULL, FAMILY_CLIENT, 0, 20, make_scaling_out },
+	{ "two sets side by side", NULL, FAMILY_CLIENT, 0, 15, make_two_sets },
+	{ "people who come to work", NULL, FAMILY_CLIENT, 0, 15, make_analysts },
+	{ "workers that listen", NULL, FAMILY_CLIENT, 0, 15, make_listening_workers },
+	{ "functions", NULL, FAMILY_CLIENT, 0, 15, make_functions },
+	{ "many small pools", NULL, FAMILY_CLIENT, 0, 20, make_many_small_pools },
+	{ "a pool for each customer", NULL, FAMILY_CLIENT, 0, 15, make_customers },
 	{ "thinking transactions", NULL, FAMILY_CLIENT, 0, 15, make_thinking },
 };
 const size_t healthy_kinds_count = sizeof healthy_kinds / sizeof *healthy_kinds;

@@ -41,4 +41,13 @@ struct app_pool *add_pool(struct play *play, struct app_pool pool, time_us opens
 /* A pool with as many requests a second, from its beginning. */
 void healthy_pool(struct rng *rng, struct play *play, unsigned least, unsigned most, double requests);
 
+/* fleets.c */
+void make_scaling_out(struct rng *rng, struct play *play);
+void make_two_sets(struct rng *rng, struct play *play);
+void make_analysts(struct rng *rng, struct play *play);
+void make_listening_workers(struct rng *rng, struct play *play);
+void make_functions(struct rng *rng, struct play *play);
+void make_many_small_pools(struct rng *rng, struct play *play);
+void make_customers(struct rng *rng, struct play *play);
+
 #endif

@@ -504,9 +504,23 @@ static void idle(struct stage *s, uint32_t who)
 		end_person(s, who);
 }
 
+/* One of those that are open, as a balancer chooses it. */
+static void request_anywhere(struct stage *s)
+{
+	uint32_t chosen = 0, seen = 0;
+
+	for (uint32_t pool = 0; pool < s->play->pools_count; pool++)
+		if (s->open[pool] && rng_below(s->rng, ++seen) == 0)
+			chosen = pool;
+	if (seen > 0)
+		request(s, chosen);
+}
+
 static void one_of(struct stage *s, const struct source *source)
 {
-	if (source->pool >= 0)
+	if (source->pool == ANY_POOL)
+		request_anywhere(s);
+	else if (source->pool >= 0)
 		request(s, (uint32_t)source->pool);
 	else
 		log_in(s, &source->life, -1, -1);
@@ -701,7 +715,7 @@ void stage_facts(struct stage *s, struct leak_facts *facts)
 	facts->session_mode = s->play->session_mode;
 	for (uint32_t i = 0; i < s->people_count; i++) {
 		const struct person *p = &s->people[i];
-		time_us age = s->now - p->since;
+		time_us age = s->now - p->since, rested = p->state == PARKED ? p->parked : s->now;
 
 		if (p->state == GONE || (p->abandons && p->state == EXECUTING))
 			continue;
@@ -713,6 +727,8 @@ void stage_facts(struct stage *s, struct leak_facts *facts)
 		if (p->state != PARKED || s->now - p->parked < idle_for)
 			idle_for = p->state == PARKED ? s->now - p->parked : 0;
 		facts->parked += p->state == PARKED;
+		facts->regulars += rested - p->login >= LEAK_REGULAR_SPAN * s->rules.period &&
+			s->now - rested <= LEAK_REGULAR_LATELY * s->rules.period;
 		facts->waiting += p->state == WAITING;
 		facts->lent += p->server || p->state == EXECUTING || p->state == IN_BLOCK || p->state == UNREAD;
 		facts->rests_lent += p->server && p->state == PARKED;

@@ -59,7 +59,7 @@ struct source {
 	time_us spread;       /* a clump's members come within this */
 	time_us from, until;
 	time_us swing; /* the rate goes up and down with this period; 0: it is steady */
-	int pool;      /* requests to this pool; -1: logins of their own */
+	int pool; /* requests to this pool; -1: logins of their own; ANY_POOL: requests to one of those that are open */
 	struct life life;
 };
 
@@ -75,7 +75,8 @@ struct visit_flow {
 
 #define FLOWS_MOST   4
 #define SOURCES_MOST 4
-#define POOLS_MOST   16
+#define POOLS_MOST   40
+#define ANY_POOL     (-2)
 
 /* What is to be played. */
 struct play {

@@ -75,10 +75,10 @@ static const struct kind *draw_kind(struct rng *rng)
 
 static void tell(const struct leak_facts *f, time_us now)
 {
-	printf("# %6.0f s: %u clients, %u quiet (%u silent, %u once, %u listen), %u in a block (%u hold, oldest %.0f s), %u unread, logins %llu "
+	printf("# %6.0f s: %u clients, %u quiet (%u silent, %u once, %u listen), %u regulars, %u in a block (%u hold, oldest %.0f s), %u unread, logins %llu "
 	       "(%llu beside), %llu reused, %llu tx, lent %u, wait %u\n",
-		(double)now / 1e6, f->clients, f->quiet, f->silent, f->once, f->listeners, f->in_block, f->holding,
-		(double)f->oldest_hold / 1e6, f->unread, (unsigned long long)f->logins,
+		(double)now / 1e6, f->clients, f->quiet, f->silent, f->once, f->listeners, f->regulars, f->in_block,
+		f->holding, (double)f->oldest_hold / 1e6, f->unread, (unsigned long long)f->logins,
 		(unsigned long long)f->logins_while_quiet, (unsigned long long)f->reused,
 		(unsigned long long)f->transactions, f->servers_lent, f->pool_waiting);
 	if (f->visits.process)
