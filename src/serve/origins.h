@@ -19,11 +19,11 @@
 struct share {
 	uint32_t number; /* of the origin that it counts for; another than the place's: it is out of date */
 	struct leak_facts facts;
-	/* What most clients that look forgotten began with (by majority vote), what the oldest hold is doing, and of what the result is that is unread for
-	 * longest. */
-	char voted[ORIGIN_WORDS], held[ORIGIN_WORDS], unread[ORIGIN_WORDS];
+	/* What most clients that look forgotten began with (by majority vote), and most of those that rest after they came back; what the oldest hold is
+	 * doing, and of what the result is that is unread for longest. */
+	char voted[ORIGIN_WORDS], voted_again[ORIGIN_WORDS], held[ORIGIN_WORDS], unread[ORIGIN_WORDS];
 	char abandoned[ORIGIN_WORDS]; /* which statement went on without its client last */
-	uint32_t votes;
+	uint32_t votes, votes_again;
 	struct account gone, leaving,
 		here;        /* of clients that have left; during a survey that had counted them; that are here */
 	uint32_t at_door;    /* clients that wait there */

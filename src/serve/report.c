@@ -51,7 +51,10 @@ static const char *words_of_leak(const struct survey_row *row, enum leak_of of)
 {
 	switch (of) {
 	case LEAK_OF_CLIENTS:
-		return row->votes > 0 ? row->voted : "";
+		if (row->votes > 0)
+			return row->voted;
+		/* A pool of threads has nobody who looks forgotten: each is asked again now and then. */
+		return row->facts.once == 0 && row->votes_again > 0 ? row->voted_again : "";
 	case LEAK_OF_HOLDS:
 		return row->held;
 	case LEAK_OF_RESULTS:
@@ -230,7 +233,7 @@ void report_log(const struct leak_change *change, const struct report *report)
 		[LEAK_BEGAN] = "began", [LEAK_CHANGED] = "changed", [LEAK_ENDED] = "ended"
 	};
 	const struct leak_row *leak = NULL;
-	char line[1500];
+	char line[2000];
 
 	for (size_t i = 0; i < report->leak_count; i++)
 		if (report->leaks[i].id == change->leak.number)
@@ -259,8 +262,14 @@ void report_log(const struct leak_change *change, const struct report *report)
 	add_word(line, sizeof line, "application_name", leak->application_name);
 	add_word(line, sizeof line, "address", leak->address);
 	add_word(line, sizeof line, "evidence", leak->evidence);
-	if (change->kind != LEAK_ENDED)
+	if (change->kind != LEAK_ENDED) {
 		add_word(line, sizeof line, "cure", leak->cure);
+		/* Last, so that nothing else is cut for them. */
+		if (leak->route[0])
+			add_word(line, sizeof line, "route", leak->route);
+		if (leak->statement[0])
+			add_word(line, sizeof line, "statement", leak->statement);
+	}
 	log_line(change->kind == LEAK_ENDED ? LOG_LOG : LOG_WARNING, "%s", line);
 }
 

@@ -96,7 +96,7 @@ static void forget_moment(struct share *share)
 	facts->session_mode = facts->keeps_locks = false;
 	account_add(&share->gone, &share->leaving);
 	share->leaving = share->here = (struct account){ 0 };
-	share->votes = share->at_door = 0;
+	share->votes = share->votes_again = share->at_door = 0;
 	share->held[0] = share->unread[0] = 0;
 }
 
@@ -107,16 +107,16 @@ static void note_oldest(time_us *oldest, time_us age)
 }
 
 /* By majority vote (Boyer and Moore): whoever holds more than half of the votes is left at the end. */
-static void vote(struct share *share, const struct text *text)
+static void vote(char voted[ORIGIN_WORDS], uint32_t *votes, const struct text *text)
 {
 	if (!text)
 		return;
-	if (share->votes > 0 && strncmp(share->voted, text->at, sizeof share->voted - 1) != 0) {
-		share->votes--;
+	if (*votes > 0 && strncmp(voted, text->at, ORIGIN_WORDS - 1) != 0) {
+		--*votes;
 		return;
 	}
-	if (share->votes++ == 0)
-		text_copy(share->voted, sizeof share->voted, text->at);
+	if ((*votes)++ == 0)
+		text_copy(voted, ORIGIN_WORDS, text->at);
 }
 
 static void look_at_rest(struct worker *worker, struct share *share, const struct guest *guest)
@@ -134,7 +134,9 @@ static void look_at_rest(struct worker *worker, struct share *share, const struc
 	facts->django += guest->habits.django;
 	note_oldest(&facts->oldest_quiet, age);
 	if (guest->habits.bursts < 2)
-		vote(share, guest->habits.first);
+		vote(share->voted, &share->votes, guest->habits.first);
+	else
+		vote(share->voted_again, &share->votes_again, guest->habits.first);
 }
 
 static void look_at_lease(struct worker *worker, struct share *share, const struct guest *guest)
@@ -269,6 +271,10 @@ static void add_share(struct survey_row *row, struct share *share)
 	if (share->votes > row->votes) {
 		text_copy(row->voted, sizeof row->voted, share->voted);
 		row->votes = share->votes;
+	}
+	if (share->votes_again > row->votes_again) {
+		text_copy(row->voted_again, sizeof row->voted_again, share->voted_again);
+		row->votes_again = share->votes_again;
 	}
 	if (share->facts.clients > 0) {
 		row->pool = share->pool;

@@ -17,8 +17,9 @@ struct survey_row {
 	enum leak_action action; /* what is done about its leaks, but for patterns that have an action of their own */
 	struct leak_facts facts;
 	struct account account;
-	char voted[ORIGIN_WORDS], held[ORIGIN_WORDS], unread[ORIGIN_WORDS], abandoned[ORIGIN_WORDS];
-	uint32_t votes;
+	char voted[ORIGIN_WORDS], voted_again[ORIGIN_WORDS], held[ORIGIN_WORDS], unread[ORIGIN_WORDS],
+		abandoned[ORIGIN_WORDS];
+	uint32_t votes, votes_again;
 	uint32_t at_door;
 };
 

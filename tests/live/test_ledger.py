@@ -214,6 +214,7 @@ class The_ledger(Story):
         said = {row["pattern"]: row["statement"] for row in leaks}
         self.assertEqual("SELECT repeat(?, ?) FROM generate_series(?, ?)", said.pop("L17"))
         self.assertEqual(["SELECT ?"], list(said.values()))
+        pooler.await_log(pattern=r'leak began: .*pattern=L17 .* statement="SELECT repeat\(')
         # What goes on is counted while it does.
         account, = [each for each in pooler.show("LEDGER") if each["state"] == "idle in transaction"]
         self.assertGreater(float(account["in_transaction_time"]), 0.8)
