@@ -1,11 +1,14 @@
 """Compares what the pooler says with what is so, and makes the confusion table of all stories.
 
 Of a leak: a row of SHOW LEAKS with its user and application_name, of the right family, within 60 seconds of the application's
-start; at the end the right pattern; and no row about anybody else. Of a healthy load: no row, ever.
+start (or as many as its story gives it); at the end the right pattern, and what its clients asked; and no row about anybody else. Of a
+healthy load: no row, ever.
 """
 import dataclasses
 
 NAMED_WITHIN = 60
+# Their clients never asked anything, or are gone; or what they ask is not what leaks.
+SPEECHLESS = ("L7", "L15", "L21", "L23", "L25")
 NOTHING = "nothing"
 
 
@@ -72,10 +75,12 @@ class Verdicts:
         else:
             if self.named_after is None:
                 account.wrong.append(f"the family {self.load.family} was never named, {told(row)}")
-            elif self.named_after > NAMED_WITHIN:
+            elif self.named_after > self.load.within:
                 account.wrong.append(f"its family was named only after {self.named_after:.0f} s")
             if row["pattern"] != self.load.pattern:
                 account.wrong.append(f"it is {self.load.pattern}, and was called {told(row)}")
+            elif not row["statement"] and row["pattern"] not in SPEECHLESS:
+                account.wrong.append(f"nobody is told what it asked: {told(row)}")
         account.wrong += [f"somebody innocent was called {told(each)}" for each in self.rows.values() if not self.ours(each)]
 
 

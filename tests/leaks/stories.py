@@ -8,6 +8,7 @@ import dataclasses
 import sys
 
 from harness import free_port, postgres_programs
+from judge import NAMED_WITHIN
 from stage import JARS, Program
 
 CLIENT, SERVER, NOT_US = "client", "server", "not us"
@@ -31,6 +32,7 @@ class Load:
     network: bool = False           # it lives in a Network, which is cut
     names: tuple = ()               # other application_names that it goes by; JDBC says its name only after the login
     settings: dict = dataclasses.field(default_factory=dict)
+    within: int = NAMED_WITHIN      # seconds from its start in which its family must be named
     shy: bool = False               # a pooler may rightly take longer than a story to say so; it must say nothing else
     small: bool = False             # one of the few that ./test plays
     cured: bool = False
@@ -124,7 +126,7 @@ LEAKS = [
     Load("uvicorn-summary", "Django under uvicorn", "asyncio.to_thread around the ORM",
          web("uvicorn", "--port", "PORT", "--workers", "3", "--log-level", "warning", "shop:plain_asgi", visits="waves", path="/summary",
              every=0.5, readers=True),
-         lambda s: s.silent(2), 8, "L3", CLIENT, cure=True, shy=True),
+         lambda s: s.silent(2), 8, "L3", CLIENT, cure=True, shy=True, seconds=180, within=180),
     Load("uvicorn-estimate", "Django under uvicorn", "a task cancelled while its thread works, because its visitor left",
          web("uvicorn", "--port", "PORT", "--log-level", "warning", "shop:hasty_asgi", visits="leave", path="/estimate", every=0.7,
              MAX_AGE="0"),
