@@ -39,7 +39,7 @@ const struct leak_pattern leak_patterns[] = {
 	{ .number = "L6", .name = "a connection per greenlet (gevent, eventlet)", .family = FAMILY_CLIENT,
 		.cause = "Thread-local becomes greenlet-local: every greenlet opens a connection of its own and dies with it open.",
 		.looks = "One idle client for each request, until its maximum age if it has one.",
-		.sign = "As L1, of a program that runs on gevent or eventlet.",
+		.sign = "As L1, of a program that runs on gevent or eventlet: its command line says so, or, of a worker of gunicorn's that has renamed itself, what it has loaded.",
 		.cure = "Set CONN_MAX_AGE = 0, or use a pool made for greenlets (django-db-geventpool)." },
 	{ .number = "L7", .name = "the application's own pool has run dry", .family = FAMILY_NOT_US,
 		.cause = "Connections are taken from a pool inside the application and not given back; whoever wants one waits there. The database rests, and so does the pooler.",

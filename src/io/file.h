@@ -73,6 +73,9 @@ bool user_name(uint32_t user, char *out, size_t size);
  * see. */
 bool process_words(uint32_t process, char *out, size_t size);
 
+/* Whether it has a file loaded whose path contains `part`, such as "/gevent/". False also where that is not ours to see. */
+bool process_has_loaded(uint32_t process, const char *part);
+
 /* The process at the other end of a TCP connection that comes from this machine: who owns the socket that is bound to `port` at the
  * address `ip`, which is loopback or one of this machine's own (4 bytes, or 16 when `six`). Reads /proc: costs milliseconds, so not where anybody waits. 0: not to be seen.
  * `user`: whose socket it is, even then; UINT32_MAX: unknown. */

@@ -13,6 +13,7 @@
  *   io/tcp_table.h  local and remote address, user, inode      of every TCP socket that is open
  *   /proc/N/fd      links to socket:[inode]                    which of them process N has open; for its own user and root
  *   /proc/N/task    a folder for each thread                   for everybody
+ *   /proc/N/maps    the files that it has loaded               for its own user and root
  *
  * A client is found by its local address, its process by the inode. */
 
@@ -30,6 +31,28 @@ bool process_words(uint32_t process, char *out, size_t size)
 	length = text_copy_span(out, size, text_trim(span_of(text, length)));
 	free(text);
 	return length > 0;
+}
+
+bool process_has_loaded(uint32_t process, const char *part)
+{
+	char path[40], text[4096];
+	size_t all = 0, kept = 0, overlap = strlen(part) - 1;
+	bool found = false;
+	ssize_t n;
+	int file;
+
+	text_format(path, sizeof path, "/proc/%u/maps", process);
+	file = open(path, O_RDONLY | O_CLOEXEC);
+	if (file < 0)
+		return false;
+	while (!found && (n = read(file, text + kept, sizeof text - kept)) > 0) {
+		all = kept + (size_t)n;
+		found = memmem(text, all, part, overlap + 1) != NULL;
+		kept = all < overlap ? all : overlap;
+		memmove(text, text + all - kept, kept);
+	}
+	close(file);
+	return found;
 }
 
 /* The socket that is bound to this address. False: there is none such. */

@@ -144,6 +144,14 @@ static void a_process_is_seen_with_its_threads_and_connections(void **state)
 }
 
 /* As Java's are: an address of IPv4, in a socket of IPv6. */
+static void a_process_is_known_by_what_it_has_loaded(void **state)
+{
+	(void)state;
+	assert_true(process_has_loaded(process_id(), "/libc.so"));
+	assert_false(process_has_loaded(process_id(), "/libgevent.so"));
+	assert_false(process_has_loaded(UINT32_MAX, "/libc.so"));
+}
+
 static void a_process_is_found_by_a_socket_of_the_other_family(void **state)
 {
 	struct sockaddr_in6 to = { .sin6_family = AF_INET6,
@@ -263,6 +271,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_process_is_seen_with_its_threads_and_connections),
+		cmocka_unit_test(a_process_is_known_by_what_it_has_loaded),
 		cmocka_unit_test(a_process_is_found_by_a_socket_of_the_other_family),
 		cmocka_unit_test(the_limit_of_descriptors_is_raised_to_the_hard_one),
 		cmocka_unit_test(root_can_be_left_for_good),

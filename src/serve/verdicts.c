@@ -1,6 +1,7 @@
 /* The keeper's part of the look at all origins: what the workers' letter says is judged (core/leak.c), told, and acted upon. The keeper
  * is a thread that serves nobody, so what takes milliseconds (a thousand origins, a look into /proc) takes them from nobody. */
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/check.h"
 #include "base/text.h"
@@ -71,17 +72,24 @@ void survey_fini(struct house *house)
 	house->reaps = NULL;
 }
 
+/* A worker of gunicorn's that may call itself what it likes (with setproctitle) does not say of which class it is. */
+static bool is_greenlets(uint32_t process, const char *words)
+{
+	return strncmp(words, "gunicorn: worker", 16) == 0 && process_has_loaded(process, "/gevent/");
+}
+
 /* It is one client's; others of the same origin may be other processes of the same program. */
 static void note_process(struct house *house, const struct survey_row *row, uint32_t process, uint32_t user)
 {
 	struct origin *origin = row->origin;
-	bool gone = row->end.local && !process && user == UINT32_MAX;
+	bool gone = row->end.local && !process && user == UINT32_MAX, greenlets;
 	char words[256] = "";
 
 	if (process && !process_words(process, words, sizeof words))
 		process = 0;
 	if (!process && user != UINT32_MAX)
 		text_format(words, sizeof words, "(user %u)", user);
+	greenlets = process && is_greenlets(process, words);
 	lock_take(house->lock);
 	if (origin->number == row->number) {
 		/* Where that one is gone the next is sought. */
@@ -89,7 +97,7 @@ static void note_process(struct house *house, const struct survey_row *row, uint
 		origin->process_sought = !gone || origin->process_misses >= MISSES_MOST;
 		origin->process_id = process;
 		text_copy(origin->process, sizeof origin->process, words);
-		origin->runtime = origin_runtime(words, origin->application_name);
+		origin->runtime = greenlets ? RUNTIME_GEVENT : origin_runtime(words, origin->application_name);
 	}
 	lock_drop(house->lock);
 }

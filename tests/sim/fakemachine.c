@@ -102,6 +102,13 @@ bool process_words(uint32_t process, char *out, size_t size)
 	return false;
 }
 
+bool process_has_loaded(uint32_t process, const char *part)
+{
+	(void)process;
+	(void)part;
+	return false;
+}
+
 void processes_of_peers(struct process_peer *peers, size_t count)
 {
 	for (size_t i = 0; i < count; i++) {
