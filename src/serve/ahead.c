@@ -1,6 +1,6 @@
 /* What must be true of a server before the client's message runs there is made true in front of it: no round trip more, and no other client can
  * come between the two. It may not go out while answers to earlier batches are owed, since a transaction that has failed by then would make it fail:
- * what is sent behind it may succeed, or have another error. Nor while a cancel is on its way to the server, which may hit it. */
+ * what is sent behind it may succeed, or have another error. Nor while a cancel is on its way to the server, which may hit it (remains_hold). */
 #include "serve/ahead.h"
 
 #include <string.h>
@@ -97,8 +97,6 @@ static enum ahead send(struct guest *guest, struct span text, uint32_t tag, bool
 		*sent = add_to_batch(guest, text, tag);
 		return *sent ? AHEAD_GO : AHEAD_STOP;
 	}
-	if (channel->errands > 0)
-		return ahead_wait(guest); /* remains_arrived */
 	*sent = channel_ask(channel, text, tag);
 	if (*sent)
 		return AHEAD_GO;

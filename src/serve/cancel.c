@@ -1,8 +1,10 @@
 /* Errands: a connection of its own to a server's host that carries one CancelRequest and ends.
  *
- * PostgreSQL signals the backend before it closes that connection. Until it is closed the channel is not lent to anybody else
- * (channel->errands), so that a late cancel can not hit the next client's query. Nor is anybody who brought a cancel let go before that:
- * who waits for it may ask for something else then, of the same server, and that must not be hit either.
+ * PostgreSQL signals the backend before it closes that connection, and does so twice: the process, then its group (postmaster.c, signal_child); between
+ * the two it may be made to wait. Until it is closed the channel is not lent to anybody else (channel->errands), so that a late cancel can not
+ * hit the next client's query. Nor is anybody who brought a cancel let go before that: who waits for it may ask for something else then, of the
+ * same server, and that must not be hit either. Most drivers do not wait for it but for the error, so what a client says when everything is answered
+ * waits here as well (remains_hold). An errand that has said nothing by then is called off.
  *
  * Nor is anything of ours said to it before (remains_arrived): a Query of ours in front of a client's that is hit ends the client. Within
  * a batch of the client's it may be hit, as the batch may; and between two clients, where it costs no more than the server.
@@ -62,10 +64,9 @@ static void let_go(struct worker *worker, struct asker **list)
 	}
 }
 
-static void end(struct errand *errand)
+static void forget(struct errand *errand)
 {
 	struct worker *worker = errand->worker;
-	struct channel *channel = channel_get(worker, errand->server);
 
 	timer_clear(&worker->timers, &errand->timer);
 	stream_close(&errand->stream);
@@ -78,14 +79,26 @@ static void end(struct errand *errand)
 	let_go(worker, &errand->askers);
 	secret_wipe(errand->secret, sizeof errand->secret);
 	free(errand);
-	if (!channel)
-		return;
+}
+
+static void arrived(struct channel *channel)
+{
 	check(channel->errands > 0);
 	channel->errands--;
 	if (channel->state == CHANNEL_LENT) {
 		channel_cancel_due(channel);
 		remains_arrived(channel);
 	}
+}
+
+static void end(struct errand *errand)
+{
+	struct channel *channel = channel_get(errand->worker, errand->server);
+
+	forget(errand);
+	if (!channel)
+		return;
+	arrived(channel);
 	if (channel->state == CHANNEL_LENT || channel->state == CHANNEL_CLEANING)
 		channel_settle(channel);
 }
@@ -275,6 +288,18 @@ const struct errand *errands_next(
 		*asked = errand->askers;
 	}
 	return errand;
+}
+
+void errand_call_off(struct channel *channel)
+{
+	struct errand *errand = channel->worker->errands;
+
+	while (errand && channel_get(channel->worker, errand->server) != channel)
+		errand = errand->next;
+	if (!errand || errand->sent)
+		return;
+	forget(errand);
+	arrived(channel);
 }
 
 void errands_fini(struct worker *worker)

@@ -400,6 +400,8 @@ void channel_settle(struct channel *channel)
 {
 	if (!channel->stream)
 		return;
+	if (channel->errands > 0 && track_quiet(&channel->track))
+		errand_call_off(channel);
 	switch ((enum channel_state)channel->state) {
 	case CHANNEL_GREETING:
 		if (!track_idle(&channel->track) || !suits_settle(channel))

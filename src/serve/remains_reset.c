@@ -27,6 +27,11 @@ bool remains_hold(struct guest *guest, char type)
 		(void)ahead_wait(guest);
 		return true;
 	}
+	/* What was cancelled is answered, and PostgreSQL may signal once more before it ends that connection (cancel.c). */
+	if (guest->channel->errands > 0 && track_quiet(track)) {
+		(void)ahead_wait(guest);
+		return true;
+	}
 	/* In the middle of a batch what comes next is a part of it. */
 	if (!(!track->open && track_guards(track) && track_readies(track) > 0) && !hearer_delays(guest) &&
 		(!remains_is_reset(r) || track_quiet(track) || track->open || track->skipping || track_copies(track)))

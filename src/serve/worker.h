@@ -514,6 +514,8 @@ void channel_cancel_no_more(struct channel *); /* its client has it no more */
 void errand_connected(struct errand *);
 void errand_ended(struct errand *, int error); /* 0: in good order, and the signal was sent */
 void errand_timer_rings(struct timer *);
+/* What this server was to be kept from is over: a cancel that was not said yet never is. */
+void errand_call_off(struct channel *);
 void errands_fini(struct worker *);
 
 /* Those under way, one after the other: the one behind `errand` (NULL: the first), or NULL. `asked`: a client's cancel request, not ours. */

@@ -22,10 +22,11 @@ void judge_begin(struct house *, const struct limits *);
 /* New limits: for a while, servers that were dialed under the old ones may still arrive. */
 void judge_limits(const struct limits *);
 
-void judge_statement(struct backend *, const char *text);              /* it begins to run */
-void judge_cancelled(struct backend *, const char *text, bool writes); /* a cancel request hits what it runs */
-void judge_backend(struct backend *);                                  /* it takes a slot */
-void judge_full(struct backend *);                                     /* there is none for it */
+void judge_statement(struct backend *, const char *text); /* it begins to run */
+/* A cancel request hits what it runs, having hit something before (0: nothing). */
+void judge_cancelled(struct backend *, const char *text, bool writes, time_us hit_before);
+void judge_backend(struct backend *); /* it takes a slot */
+void judge_full(struct backend *);    /* there is none for it */
 void judge_fatal(struct person *, const char *sqlstate, const char *message);
 void judge_hung_up_on(struct person *, bool in_mid_message);
 

@@ -96,7 +96,7 @@ void judge_statement(struct backend *b, const char *text)
 	}
 }
 
-void judge_cancelled(struct backend *b, const char *text, bool writes)
+void judge_cancelled(struct backend *b, const char *text, bool writes, time_us hit_before)
 {
 	char quoted[800];
 	int tag = tag_of(text);
@@ -105,6 +105,7 @@ void judge_cancelled(struct backend *b, const char *text, bool writes)
 	/* What sleeps says no more than its tag. */
 	snprintf(quoted, sizeof quoted, "'%.700s", text);
 	p = person_of(tag = tag < 0 ? tag_of(quoted) : tag);
+	cluster.again += hit_before > 0;
 	if (!p) {
 		cluster.hits++;
 		return;
@@ -119,11 +120,13 @@ void judge_cancelled(struct backend *b, const char *text, bool writes)
 		broken("a query is cancelled only by its own client", "c%d did not ask for it, and is still there",
 			tag);
 	/* As with PostgreSQL: the signal is sent when the connection that asked for it ends. */
-	if (person_present(p) && p->cancels_sent > 0 && p->cancels_open == 0 && p->cancel_arrived < p->turn_at &&
-		!p->fatal && world.strays == 0)
-		broken("a cancel hits nothing that its client asked for after it had arrived",
-			"c%d had been let go %lld us before it said this", tag,
-			(long long)(p->turn_at - p->cancel_arrived));
+	if (person_present(p) && p->cancels_sent > 0 && p->cancels_open == 0 && !p->fatal && world.strays == 0)
+		broken("who brought a cancel is let go when it has arrived", "c%d was %lld us before", tag,
+			(long long)(world.now - p->cancel_arrived));
+	/* Better than PostgreSQL: a client need not wait for that, once it is told that its statement was cancelled. */
+	if (person_present(p) && hit_before > 0 && hit_before < p->turn_at && !p->fatal && world.strays == 0)
+		broken("a cancel hits nothing that its client asked for behind what it has hit",
+			"c%d said this %lld us later", tag, (long long)(p->turn_at - hit_before));
 	if (p->cancels_sent == 0 && writes && b->session->status == 'I' && !p->fatal)
 		broken("a statement that may write outside a block runs to its end",
 			"c%d left, and its update was cancelled", tag);

@@ -160,7 +160,8 @@ void judge_fatal(struct person *p, const char *sqlstate, const char *message)
 		return;
 	if (strcmp(message, "transaction timeout") == 0 && judge.limits.transaction_timeout > 0 && !p->replicates)
 		return;
-	if (strcmp(sqlstate, "57P01") == 0 && may_be_reconnected(p))
+	/* Or its server was still on the way, and the host that it was dialed at refused it. */
+	if ((strcmp(sqlstate, "57P01") == 0 || strcmp(sqlstate, "08001") == 0) && may_be_reconnected(p))
 		return;
 	/* What its own server says is its own. */
 	if (p->replicates && p->state == PERSON_GREETED && (server || strcmp(sqlstate, "53300") == 0))

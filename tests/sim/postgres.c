@@ -140,7 +140,8 @@ static void welcome(struct backend *b)
 
 /* ---- cancels ----
  *
- * A cancel request is served by a process of its own, whenever that gets its turn; it signals the backend and ends, and its connection with it. What
+ * A cancel request is served by a process of its own, whenever that gets its turn; it signals the backend and ends, and its connection with it. It
+ * does so twice (postmaster.c, signal_child: the process, and its group), mostly in one moment; but it may be made to wait in between. What
  * the backend is at in that moment is hit, whoever said it: a statement that sleeps, or the message that was just read; a COPY IN with the next
  * data, for nobody looks for signals while he waits for more. What is read behind that is not, for a signal that comes before a message was read means
  * nothing (tcop/postgres.c, DoingCommandRead). So who has seen that connection end may say something new. */
@@ -161,6 +162,19 @@ static void signalled(struct backend *request)
 	gone(request);
 }
 
+static void signal_is_due(void *who, uint64_t what);
+
+/* It has hit something: sometimes what comes next is hit as well. */
+static void has_hit(struct backend *request)
+{
+	if (request->hit_at == 0 && !world.plain && chance(500)) {
+		request->hit_at = world.now;
+		world_after(between(1, 20 * MILLISECOND_US), signal_is_due, request, 0);
+		return;
+	}
+	signalled(request);
+}
+
 static void signal_is_due(void *who, uint64_t what)
 {
 	struct backend *request = who, *b;
@@ -171,16 +185,20 @@ static void signal_is_due(void *who, uint64_t what)
 	b = backend_of(request->signal);
 	if (b && session_sleeps(b->session)) {
 		story("pg: backend %u is cancelled", b->process);
-		judge_cancelled(b, b->session->sleeper, b->session->sleep_writes);
+		judge_cancelled(b, b->session->sleeper, b->session->sleep_writes, request->hit_at);
 		b->sleep++;
 		session_wake(b->session, true, &b->out);
 		soon(b, 1);
-	} else if (b && session_copy_is_hit(b->session)) {
-		story("pg: backend %u is cancelled in the midst of a COPY", b->process);
-		judge_cancelled(b, b->session->copier, false);
-	} else {
-		story("pg: cancel of backend %u comes too late", request->signal);
+		has_hit(request);
+		return;
 	}
+	if (b && session_copy_is_hit(b->session)) {
+		story("pg: backend %u is cancelled in the midst of a COPY", b->process);
+		judge_cancelled(b, b->session->copier, false, request->hit_at);
+		has_hit(request);
+		return;
+	}
+	story("pg: cancel of backend %u comes too late", request->signal);
 	signalled(request);
 }
 
@@ -199,9 +217,9 @@ static bool is_hit(struct backend *b, char type, struct span body)
 	if (!request || !session_can_be_hit(b->session, type, body, text) || !chance(tag_of(text) < 0 ? 800 : 300))
 		return false;
 	story("pg: backend %u is cancelled at %c %s", b->process, type, text);
-	judge_cancelled(b, text, false);
+	judge_cancelled(b, text, false, request->hit_at);
 	session_is_hit(b->session, type, body, tag_of(text) < 0 && chance(500), &b->out);
-	signalled(request);
+	has_hit(request);
 	return true;
 }
 

@@ -36,6 +36,7 @@ struct backend {
 	bool told_end;
 	uint64_t sleep;  /* which one a wake-up is for */
 	uint32_t signal; /* of a cancel request: which process is still to be signalled; 0: none */
+	time_us hit_at;  /* when it was signalled for the first time and hit something; 0: not yet */
 	int owner;       /* the client whose batch it runs; -1: nobody's */
 	bool writing;    /* a statement that writes runs */
 	struct backend *next;
@@ -53,6 +54,7 @@ struct cluster {
 	struct backend *backends;
 	uint32_t next_process;
 	unsigned hits;    /* cancels that hit something of which it does not show whose it is: may still be heard */
+	unsigned again;   /* cancels that hit once more: may still be heard */
 	bool cancelled;   /* a cancel request has come: `strays` is drawn */
 	unsigned strays;  /* permille of them that lose their connection before they signal */
 	unsigned signals; /* cancel requests that are here and have not signalled yet */
