@@ -143,7 +143,6 @@ static void a_process_is_seen_with_its_threads_and_connections(void **state)
 	close(listeners[1]);
 }
 
-/* As Java's are: an address of IPv4, in a socket of IPv6. */
 static void a_process_is_known_by_what_it_has_loaded(void **state)
 {
 	(void)state;
@@ -152,6 +151,7 @@ static void a_process_is_known_by_what_it_has_loaded(void **state)
 	assert_false(process_has_loaded(UINT32_MAX, "/libc.so"));
 }
 
+/* As Java's are: an address of IPv4, in a socket of IPv6. */
 static void a_process_is_found_by_a_socket_of_the_other_family(void **state)
 {
 	struct sockaddr_in6 to = { .sin6_family = AF_INET6,
