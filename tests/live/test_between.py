@@ -207,13 +207,13 @@ class Between_us(Between_story):
                 admin.query("SELECT pg_advisory_lock(63)")
                 self.client.query("BEGIN")
                 self.between.hold_from(CANCEL)
-                self.client.send(query("SELECT pg_advisory_xact_lock(63)"))     # it is over before the first cancel has arrived
+                # It is over before the first cancel has arrived. What is sent after that waits.
+                self.client.send(query("SELECT pg_advisory_xact_lock(63)"), *([query(before)] if before else []))
                 askers = [self.asker()]
                 self.between.await_held()
                 admin.query("SELECT pg_advisory_unlock(63)")
                 self.assertEqual("", self.client.reply().value)
                 if before:
-                    self.client.send(query(before))
                     self.client.read_to(b"C")
                 self.client.send(query(statement))
                 self.what_was_sent_is_read()
@@ -230,6 +230,25 @@ class Between_us(Between_story):
                 self.client.query("ROLLBACK")
         self.assertEqual("1", self.other.value("SELECT 1"))
 
+    def nothing_is_said_for_a_client_behind_its_answer_while_its_cancel_is_on_its_way(self):
+        admin = self.pg.admin("app")
+        for in_block in (True, False):
+            with self.subTest(in_block=in_block):
+                self.client.query("BEGIN" if in_block else "CREATE TEMP TABLE keeps_its_server (n int)")
+                self.between.hold_end_after(CANCEL)
+                self.client.send(query("SELECT pg_sleep(120)"))
+                asker = self.asker()
+                self.between.await_held()
+                self.assertEqual("57014", self.client.reply().error.sqlstate)
+                self.between.expect(b"said_behind_it")
+                self.client.send(query("ROLLBACK; SELECT 'said_behind_it'"))
+                self.what_was_sent_is_read()
+                self.assertEqual((False, False), (self.between.heard, asker.readable()))
+                self.between.let_all_through()
+                asker.expect_closed()
+                self.assertEqual("said_behind_it", self.client.reply().value)
+                self.assertTrue(self.between.heard)
+
     def nothing_of_ours_is_said_while_a_cancel_is_on_its_way(self):
         admin, other = self.pg.admin("app"), self.other.value("SHOW work_mem")
         self.client = self.proxy.client(parameters={"work_mem": "77kB"})
@@ -239,15 +258,17 @@ class Between_us(Between_story):
                 admin.query("SELECT pg_advisory_lock(62)")
                 self.client.query("BEGIN")
                 self.between.hold_from(CANCEL)
-                self.client.send(query("SELECT pg_advisory_xact_lock(62)"))     # it is over before the cancel has arrived
+                # It is over before the cancel has arrived.
+                self.client.send(query("SELECT pg_advisory_xact_lock(62)"), *([query(statement)] if kind == "behind one" else []))
                 asker = self.asker()
                 self.between.await_held()
+                self.between.expect(ours.encode())
                 admin.query("SELECT pg_advisory_unlock(62)")
                 self.assertEqual("", self.client.reply().value)
-                self.between.expect(ours.encode())
-                self.client.send(query(statement))
                 if kind == "behind one":
                     self.client.read_to(b"C")
+                else:
+                    self.client.send(query(statement))
                 self.what_was_sent_is_read()
                 self.assertEqual((False, False), (self.between.heard, asker.readable()))
                 self.between.let_all_through()

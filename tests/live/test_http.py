@@ -552,7 +552,7 @@ class Http(Story):
         with socket.socket() as taken:
             taken.bind(("127.0.0.1", 0))
             taken.listen()
-            self._refused_at_start("Address already in use", http_listen=f"127.0.0.1:{taken.getsockname()[1]}")
+            self._refused_at_start("address in use", http_listen=f"127.0.0.1:{taken.getsockname()[1]}")
 
     def it_listens_on_ipv6_too(self):
         port = free_port()
