@@ -6,6 +6,12 @@ static void put(json_t *object, const char *key, const char *text)
 	object_set(object, key, text_json(span_text(text)));
 }
 
+/* null: the server does not tell. */
+static void put_known(json_t *object, const char *key, const char *text)
+{
+	object_set(object, key, text[0] ? text_json(span_text(text)) : json_null());
+}
+
 static void put_number(json_t *object, const char *key, int64_t number)
 {
 	object_set(object, key, json_integer(number));
@@ -40,7 +46,7 @@ void top_print_json(const struct top_view *view, FILE *to)
 		put_number(row, "waiting", p->waiting);
 		object_set(row, "limit", p->limit > 0 ? json_integer(p->limit) : json_null());
 		object_set(row, "longest_wait", json_real(p->longest_wait));
-		object_set(row, "failing", *p->failing ? text_json(span_text(p->failing)) : json_null());
+		put_known(row, "failing", p->failing);
 		array_append(pools, row);
 	}
 	for (size_t i = 0; i < view->origin_count; i++) {
@@ -76,12 +82,12 @@ void top_print_json(const struct top_view *view, FILE *to)
 		put_number(row, "process", l->process);
 		put(row, "state", l->state);
 		put(row, "statement", l->statement);
-		object_set(row, "first_statement", l->first[0] ? text_json(span_text(l->first)) : json_null());
-		object_set(row, "pin", l->pin[0] ? text_json(span_text(l->pin)) : json_null());
+		put_known(row, "first_statement", l->first);
+		put_known(row, "pin", l->pin);
 		object_set(row, "age", l->age >= 0 ? json_real(l->age) : json_null());
 		object_set(row, "in_state", l->in_state >= 0 ? json_real(l->in_state) : json_null());
 		put_number(row, "waiting", l->waiting);
-		object_set(row, "waiters", l->waiters[0] ? text_json(span_text(l->waiters)) : json_null());
+		put_known(row, "waiters", l->waiters);
 		object_set(row, "behind", l->behind ? json_integer(l->behind) : json_null());
 		array_append(leases, row);
 	}
@@ -92,6 +98,10 @@ void top_print_json(const struct top_view *view, FILE *to)
 		put(row, "who", view->leaks[i].who);
 		put(row, "evidence", view->leaks[i].evidence);
 		put(row, "cure", view->leaks[i].cure);
+		put(row, "name", view->leaks[i].name);
+		put(row, "since", view->leaks[i].since);
+		put_known(row, "route", view->leaks[i].route);
+		put_known(row, "statement", view->leaks[i].statement);
 		array_append(leaks, row);
 	}
 	put(document, "server", kinds[view->kind]);

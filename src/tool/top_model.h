@@ -49,6 +49,7 @@ struct top_part {
 
 struct top_leak {
 	char title[TOP_NAME], who[200], evidence[400], cure[600];
+	char name[100], since[32], route[200], statement[300]; /* "": not known */
 };
 
 struct top_view {

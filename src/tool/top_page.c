@@ -135,9 +135,23 @@ void lay_wrapped(
 
 /* ------------------------------------------------------------------------- leaks and pools */
 
+/* What it is called, what is seen of it, and what its clients ask. */
+static const char *whole_evidence(char *out, size_t size, const struct top_leak *leak)
+{
+	const char *const parts[][2] = { { "", leak->name }, { ": ", leak->evidence }, { "; route ", leak->route },
+		{ "; statement ", leak->statement } };
+	size_t length = text_copy(out, size, "");
+
+	for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
+		if (parts[i][1][0])
+			length += text_format(
+				out + length, size - length, "%s%s", length > 0 ? parts[i][0] : "", parts[i][1]);
+	return out;
+}
+
 static void lay_leaks(struct top_page *page, const struct top_view *view, const struct top_screen *screen)
 {
-	char who[600];
+	char who[600], since[600], evidence[1100];
 	bool low = screen->height > 0 && screen->height < LOW, roomy = screen->height == 0 || screen->height >= 40;
 	bool tight = !roomy && (screen->height < 20 || screen->width < NARROW);
 	int lines = low ? 0 : screen->height == 0 ? 8 : tight ? 1 : 2;
@@ -148,8 +162,11 @@ static void lay_leaks(struct top_page *page, const struct top_view *view, const 
 	for (size_t i = 0; i < view->leak_count && i < most; i++) {
 		const struct top_leak *leak = &view->leaks[i];
 
-		lay_say(page, screen, STYLE_LEAK, "%s %s", leak->title, lay_word(who, screen, leak->who));
-		lay_wrapped(page, screen, STYLE_LEAK, leak->evidence, cures == lines ? lines : 1);
+		/* To the minute: 2026-11-27 19:03. */
+		lay_say(page, screen, STYLE_LEAK, "%s %s%s%.16s", leak->title, lay_word(who, screen, leak->who),
+			leak->since[0] ? ", since " : "", lay_word(since, screen, leak->since));
+		lay_wrapped(page, screen, STYLE_LEAK, whole_evidence(evidence, sizeof evidence, leak),
+			cures == lines ? lines : 1);
 		lay_wrapped(page, screen, STYLE_PLAIN, leak->cure, cures);
 	}
 	if (view->leak_count > most && !low)

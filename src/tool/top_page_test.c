@@ -50,6 +50,9 @@ static struct top_view view_new(void)
 	}
 	text_copy(view.leaks[0].title, TOP_NAME, "LEAK L12, 90 %, urgent:");
 	text_copy(view.leaks[0].evidence, sizeof view.leaks[0].evidence, "idle in a transaction");
+	text_copy(view.leaks[0].name, sizeof view.leaks[0].name, "a script that never commits");
+	text_copy(view.leaks[0].since, sizeof view.leaks[0].since, "2026-11-27 19:03:22 UTC");
+	text_copy(view.leaks[0].statement, sizeof view.leaks[0].statement, "SELECT ?");
 	return view;
 }
 
@@ -127,6 +130,8 @@ static void who_holds_most_and_whose_pool_waits_comes_first(void **state)
 	assert_string_equal(page.chosen_origin.application, "\x1b[31mred");
 	assert_non_null(line_with(&page, "3 lent, 2 idle, 2 waiting"));
 	assert_non_null(line_with(&page, "LEAK L12"));
+	assert_non_null(line_with(&page, ", since 2026-11-27 19:03"));
+	assert_non_null(line_with(&page, "a script that never commits: idle in a transaction; statement SELECT ?"));
 	assert_non_null(line_with(&page, "\\x1b[31mred"));
 	top_page_fini(&page);
 	screen.sort = SORT_NAME;

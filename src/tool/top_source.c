@@ -89,6 +89,10 @@ static void read_leaks(struct top_view *view, const PGresult *rows)
 			cell(rows, i, "user"), cell(rows, i, "application_name"), cell(rows, i, "address"));
 		TAKE(leak->evidence, "evidence");
 		TAKE(leak->cure, "cure");
+		TAKE(leak->name, "name");
+		TAKE(leak->since, "since");
+		TAKE(leak->route, "route");
+		TAKE(leak->statement, "statement");
 	}
 }
 

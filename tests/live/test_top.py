@@ -103,7 +103,7 @@ class Top(Story):
         terminal.keys("r")
         self.assertNotIn("y end it", terminal.shows("REAP DRY RUN CLIENT", "stays"))
         terminal.keys("/", "Escape", "/", "held", "Enter")
-        terminal.shows("1 lease by", "held_by_me", "LEAK")
+        terminal.shows("1 lease by", "held_by_me", "LEAK", ", since 20")
         terminal.keys("r")
         terminal.shows("REAP DRY RUN CLIENT", "would go", "y end it")
         terminal.keys("n")
