@@ -116,6 +116,9 @@ bool core_pool_reach(const struct core *, pool_id, struct pool_reach *out); /* f
 /* Somebody waits for a server of this pool, or for what it holds of a limit that it shares. */
 bool core_pool_is_wanted(const struct core *, pool_id);
 
+/* Whoever wants one of its servers need not wait for somebody: one rests, or none is open and one would be dialed. */
+bool core_pool_is_at_hand(const struct core *, pool_id);
+
 /* Of two limits the one with less room, what is said of how near the end is: `count` of `most` becomes `more` of `limit` if that is it. 0: no
  * limit. */
 void core_nearer_limit(uint32_t *count, uint32_t *most, uint32_t more, uint32_t limit);

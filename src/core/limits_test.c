@@ -106,6 +106,9 @@ static void who_waits_for_a_part_of_what_a_pool_holds_is_counted_there(void **st
 	wants(&b, 1, b.web);
 	wants(&b, 2, b.web);
 	assert_false(core_pool_is_wanted(b.core, b.web));
+	assert_false(core_pool_is_at_hand(b.core, b.web));
+	assert_true(core_pool_is_at_hand(b.core, b.job));
+	assert_false(core_pool_is_at_hand(b.core, 7));
 	wants(&b, 3, b.job);
 	assert_true(core_pool_is_wanted(b.core, b.web));
 	assert_true(core_pool_is_wanted(b.core, b.job));

@@ -107,6 +107,14 @@ bool core_pool_is_wanted(const struct core *core, pool_id id)
 	return id < core->pools_count && (core->pools[id]->waiting > 0 || limits_beside(core, core->pools[id]) > 0);
 }
 
+bool core_pool_is_at_hand(const struct core *core, pool_id id)
+{
+	const struct pool *pool = id < core->pools_count ? core->pools[id] : NULL;
+
+	return pool && !pool_paused(core, pool) && pool->waiting == 0 &&
+		(pool->count[SERVER_IDLE] > 0 || pool->servers == 0);
+}
+
 enum client_waits core_client_waits(const struct core *core, struct client_ref ref)
 {
 	const struct client *c = client_find(core, ref);

@@ -358,7 +358,8 @@ void pool_views_fini(struct worker *worker)
  *
  * It is forgotten when a server logs in that is another than the one before (upgraded, or at another host), and when one says that it was
  * promoted. A server says that only when it is asked something, and a client that looks for a primary leaves without asking; so what a
- * standby told is believed for STANDBY_BELIEVED_US, and then the next login asks it again, while others still are told what is known. */
+ * standby told is believed for STANDBY_BELIEVED_US, and then the next login asks it again, while others still are told what is known. So are all where a
+ * server would have to be waited for. */
 
 #define NAME_BYTES_MAX      63
 #define STANDBY_BELIEVED_US (2 * SECOND_US)
@@ -442,7 +443,8 @@ struct params *pool_welcome(struct worker *worker, struct pool_view *view, struc
 	lock_take(house->lock);
 	welcomes = welcomes_of(house, view->id);
 	known = welcomes ? find_welcome(welcomes, kind) : NULL;
-	if (known && reports_standby(known->reported) && worker->now >= known->learnt + STANDBY_BELIEVED_US)
+	if (known && reports_standby(known->reported) && worker->now >= known->learnt + STANDBY_BELIEVED_US &&
+		core_pool_is_at_hand(house->core, view->id))
 		known->learnt = worker->now;
 	else if (known)
 		reported = params_keep(known->reported);

@@ -297,6 +297,13 @@ class Which_server_suits(Story):
         client = pooler.client()
         self.assertEqual(two.port, where(client))
         self.assertEqual(["on"] * 4, [told(pooler) for pooler in either * 2])
+        # Nobody waits for a server to be asked anew, however long ago it was.
+        with either[0].console() as console:
+            console.query("PAUSE")
+            ends = time.monotonic() + 3
+            while time.monotonic() < ends:
+                self.assertEqual("on", told(either[0]))
+            console.query("RESUME")
         two.promote()
         wait_until("the other standby serves", lambda: where(client) == three.port)
         for pooler in either:
