@@ -236,13 +236,22 @@ void catalogs_outdated(struct channel *channel)
 		atomic_fetch_add(&view->place->meaning, 1);
 }
 
+/* What this lease counted for counts no more. True: it changed only what names mean, and still does. Under the lock. */
+static bool uncount(struct catalog_place *place, const struct remains *r)
+{
+	bool drafts = r->defines == DEFINES_AS_SAID && r->round == place->round;
+	unsigned *count = drafts ? &place->drafting : &place->defining;
+
+	check(*count > 0);
+	--*count;
+	return drafts;
+}
+
 /* Under the lock. */
 static void begin_change(struct catalog_place *place, struct remains *r)
 {
-	if (r->defines == DEFINES_AS_SAID && r->round == place->round)
-		place->drafting--;
-	else if (r->defines == DEFINES_AS_SAID)
-		place->defining--;
+	if (r->defines != DEFINES_NOTHING)
+		(void)uncount(place, r);
 	r->defines = DEFINES_ANYTHING;
 	place->defining++;
 	make_unknown(place);
@@ -291,15 +300,10 @@ static void end_change(struct channel *channel)
 	if (r->defines == DEFINES_NOTHING)
 		return;
 	lock_take(house->catalogs->lock);
-	if (r->defines == DEFINES_AS_SAID && r->round == place->round) {
-		check(place->drafting > 0);
-		place->drafting--;
+	if (uncount(place, r))
 		atomic_fetch_add(&place->meaning, 1);
-	} else {
-		check(place->defining > 0);
-		place->defining--;
+	else
 		make_unknown(place);
-	}
 	r->defines = DEFINES_NOTHING;
 	lock_drop(house->catalogs->lock);
 }
