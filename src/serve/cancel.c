@@ -294,7 +294,7 @@ void errand_call_off(struct channel *channel)
 {
 	struct errand *errand = channel->worker->errands;
 
-	while (errand && channel_get(channel->worker, errand->server) != channel)
+	while (errand && !handle_equal(errand->server, channel->id))
 		errand = errand->next;
 	if (!errand || errand->sent)
 		return;

@@ -18,26 +18,19 @@ void remains_forget_resets(struct remains *r)
 
 bool remains_hold(struct guest *guest, char type)
 {
-	struct remains *r = &guest->channel->remains;
+	const struct remains *r = &guest->channel->remains;
 	const struct track *track = &guest->channel->track;
+	/* What was cancelled is answered, and PostgreSQL may signal once more before it ends that connection (cancel.c). */
+	bool may_be_hit = guest->channel->errands > 0 && track_quiet(track);
 
 	if (!strchr("QPBDCEFS", type))
 		return false;
-	if (r->correction_waits) {
-		(void)ahead_wait(guest);
-		return true;
-	}
-	/* What was cancelled is answered, and PostgreSQL may signal once more before it ends that connection (cancel.c). */
-	if (guest->channel->errands > 0 && track_quiet(track)) {
-		(void)ahead_wait(guest);
-		return true;
-	}
 	/* In the middle of a batch what comes next is a part of it. */
-	if (!(!track->open && track_guards(track) && track_readies(track) > 0) && !hearer_delays(guest) &&
+	if (!r->correction_waits && !may_be_hit && !(!track->open && track_guards(track) && track_readies(track) > 0) &&
+		!hearer_delays(guest) &&
 		(!remains_is_reset(r) || track_quiet(track) || track->open || track->skipping || track_copies(track)))
 		return false;
-	r->held = true;
-	stream_pause(guest->stream);
+	(void)ahead_wait(guest);
 	return true;
 }
 
