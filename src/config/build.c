@@ -143,12 +143,6 @@ bool build_note(struct config *c, const struct assignment *like, struct span key
 
 /* ---- values */
 
-/* The console's names: no server is behind them. */
-static bool is_reserved(const char *database)
-{
-	return strcmp(database, "pgbouncer") == 0 || strcmp(database, "pgweir") == 0;
-}
-
 /* `inside` is NULL for settings, else the entry that the key stands in. */
 static bool read_value(struct config *c, const struct assignment *at, const char *inside, const struct setting *row,
 	const char *text, void *base)
@@ -157,7 +151,7 @@ static bool read_value(struct config *c, const struct assignment *at, const char
 
 	switch (value_read(row, span_text(text), base, &c->private->arena, why, sizeof why)) {
 	case VALUE_TAKEN:
-		if (strcmp(row->key, "auth_dbname") != 0 || !is_reserved(text))
+		if (strcmp(row->key, "auth_dbname") != 0 || !config_is_console(text))
 			return true;
 		return build_fail(c, at, "%s%s%s: found \"%s\", the console, where nothing can be asked",
 			inside ? inside : "", inside ? ": " : "", row->key, text);
@@ -330,7 +324,7 @@ static bool read_database(struct config *c, const struct assignment *a, struct d
 	text_format(inside, sizeof inside, "database \"%.63s\"", a->key);
 	if (strlen(a->key) > 63)
 		return build_fail(c, a, "database \"%.63s...\": names have at most 63 bytes", a->key);
-	if (is_reserved(a->key))
+	if (config_is_console(a->key))
 		return build_fail(c, a, "database \"%s\": this name is reserved for the console", a->key);
 	*d = unset_database(a->key, a->line);
 	while ((result = pair_take(&list, &key, value, &problem)) == PAIR_TAKEN) {

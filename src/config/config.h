@@ -3,6 +3,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <string.h>
 
 #include "base/span.h"
 #include "base/time.h"
@@ -208,6 +209,12 @@ struct config *config_with(const struct config *, const char *key, const char *v
  * `fresh` is taken. NULL: `error`. */
 struct config *config_hold(struct config **fresh, const struct config *old,
 	void (*warn)(void *context, const char *line), void *context, char *error, size_t error_size);
+
+/* The console's names: no server is behind them. */
+static inline bool config_is_console(const char *database)
+{
+	return strcmp(database, "pgbouncer") == 0 || strcmp(database, "pgweir") == 0;
+}
 
 /* Row `i` of SHOW CONFIG, in PgBouncer's order, ours at the end. False: no more. */
 bool config_view(const struct config *, size_t i, struct setting_view *out);

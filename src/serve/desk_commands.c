@@ -129,7 +129,7 @@ static void tell_core(struct guest *guest, enum event_kind kind)
 	char message[160];
 
 	if (command->argument[0]) {
-		if (strcmp(command->argument, "pgbouncer") == 0 || strcmp(command->argument, "pgweir") == 0) {
+		if (config_is_console(command->argument)) {
 			if (kind == EVENT_RESUME) {
 				desk_begin_waiting(guest);
 				desk_answer(guest, "it is never paused");

@@ -120,7 +120,7 @@ static enum client_edge accept_proof(struct client *client, struct buf *out)
 
 	if (facts->console) {
 		facts->console_admin = config_list_has(client->config->admin_users, facts->user, false) ||
-			(client->local_owner && is_console_name(client->user));
+			(client->local_owner && config_is_console(client->user));
 		if (!facts->console_admin && !config_list_has(client->config->stats_users, facts->user, false) &&
 			client->config->auth_type != AUTH_ANY)
 			return bouncer(client)
@@ -283,7 +283,7 @@ static enum client_edge choose_proof(struct client *client, struct buf *out)
 	enum client_edge edge = CLIENT_MORE;
 
 	client->method = (enum auth_method)client->config->auth_type;
-	if (client->facts.console && client->local_owner && is_console_name(client->user))
+	if (client->facts.console && client->local_owner && config_is_console(client->user))
 		client->method = AUTH_ANY;
 	if (client->method == AUTH_HBA)
 		edge = ask_rules(client, out);

@@ -161,7 +161,7 @@ static enum client_edge take_login(struct client *client, struct startup *startu
 	}
 	client->facts.user = span_text(client->user);
 	client->facts.database = span_text(client->database);
-	client->facts.console = is_console_name(client->database);
+	client->facts.console = config_is_console(client->database);
 	if (client->facts.console && client->facts.replication != REPLICATION_NONE)
 		return refuse(client, out, SQLSTATE_FEATURE_NOT_SUPPORTED, "the console has nothing to replicate");
 	client->peer.replication = client->facts.replication == REPLICATION_PHYSICAL;

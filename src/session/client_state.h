@@ -56,11 +56,6 @@ static inline bool bouncer(const struct client *client)
 	return client->config->manner == MANNER_PGBOUNCER;
 }
 
-static inline bool is_console_name(const char *database)
-{
-	return strcmp(database, "pgbouncer") == 0 || strcmp(database, "pgweir") == 0;
-}
-
 static inline enum client_edge out_of_memory(struct client *client, struct buf *out)
 {
 	return refuse(client, out, SQLSTATE_OUT_OF_MEMORY, "out of memory");

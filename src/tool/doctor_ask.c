@@ -4,6 +4,7 @@
 
 #include "base/check.h"
 #include "base/text.h"
+#include "config/config.h"
 #include "tool/doctor_url.h"
 
 bool url_is_console(const char *url)
@@ -11,8 +12,7 @@ bool url_is_console(const char *url)
 	struct app_database parts = { 0 };
 	char error[128];
 
-	return url_read(span_text(url), &parts, error, sizeof error) &&
-		(strcmp(parts.name, "pgbouncer") == 0 || strcmp(parts.name, "pgweir") == 0);
+	return url_read(span_text(url), &parts, error, sizeof error) && config_is_console(parts.name);
 }
 
 void first_line(char *out, size_t size, const char *text)

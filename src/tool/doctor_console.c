@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "base/text.h"
+#include "config/config.h"
 #include "tool/doctor_ask.h"
 
 /* Columns are found by name, so that any version will do; what a version does not have is zero or empty. */
@@ -45,11 +46,6 @@ static void read_config(struct console_facts *console, PGconn *connection, int *
 	PQclear(rows);
 }
 
-static bool is_console_database(const char *name)
-{
-	return strcmp(name, "pgbouncer") == 0 || strcmp(name, "pgweir") == 0;
-}
-
 /* SHOW DATABASES says the size of each database's pools. */
 static void set_sizes(struct console_facts *console, const PGresult *databases, int size, int reserve)
 {
@@ -78,7 +74,7 @@ static void read_pools(struct console_facts *console, PGconn *connection, int si
 		struct console_pool *pool = &console->pools[console->pool_count];
 		int row = (int)i;
 
-		if (is_console_database(cell(rows, row, "database")))
+		if (config_is_console(cell(rows, row, "database")))
 			continue;
 		console->pool_count++;
 		text_copy(pool->database, sizeof pool->database, cell(rows, row, "database"));
@@ -106,7 +102,7 @@ static void read_stats(struct console_facts *console, PGconn *connection)
 		double transactions = cell_real(rows, i, "avg_xact_count"),
 		       queries = cell_real(rows, i, "avg_query_count");
 
-		if (is_console_database(cell(rows, i, "database")))
+		if (config_is_console(cell(rows, i, "database")))
 			continue;
 		console->transactions_per_second += transactions;
 		console->queries_per_second += queries;
