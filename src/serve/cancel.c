@@ -210,9 +210,10 @@ bool channel_cancel_looks(const struct channel *channel)
 
 void channel_cancel_looked(struct channel *channel)
 {
-	if (!channel_cancel_looks(channel))
+	if (!channel->cancel_held)
 		return;
-	channel->cancel_held = false;
+	/* It may be held again, for what settling asks of the server: that was put off for this look. */
+	channel->cancel_held = is_held(channel);
 	channel_settle(channel);
 }
 
