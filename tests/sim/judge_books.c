@@ -37,12 +37,16 @@ static bool waits_for_ear(const struct guest *g)
 				(h->ready_owed || (h->state != HEARING_SHARED && h->state != HEARING_DIRECT))));
 }
 
-/* Any of it is the client's, or a batch of its own is open: what we asked ourselves, which may be several questions, is no matter of it. */
+/* Any of it is the client's, or a batch of its own is open: what we asked ourselves, which may be several questions, is no matter of it,
+ * and neither is the end of a COPY that has failed already, which is owed nothing. */
 static bool works_for_client(const struct track *track)
 {
-	for (uint32_t i = 0; i < track->count; i++)
-		if (!(track->ring[(track->head + i) & (track->capacity - 1)].flags & TRACK_OURS))
+	for (uint32_t i = 0; i < track->count; i++) {
+		const struct track_entry *entry = &track->ring[(track->head + i) & (track->capacity - 1)];
+
+		if (!(entry->flags & TRACK_OURS) && entry->kind != TRACK_COPY_END)
 			return true;
+	}
 	return track->count == 0 && !track_quiet(track);
 }
 
