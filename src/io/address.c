@@ -215,6 +215,16 @@ static uint16_t port_in_path(const char *path)
 	return (uint16_t)port;
 }
 
+void address_of_socket(int descriptor, struct address *out)
+{
+	struct sockaddr_storage at;
+	socklen_t length = sizeof at;
+
+	if (getsockname(descriptor, (struct sockaddr *)&at, &length) != 0)
+		length = 0;
+	address_from_kernel(&at, length, out);
+}
+
 void address_from_kernel(const struct sockaddr_storage *from, socklen_t length, struct address *out)
 {
 	const struct sockaddr_in *in = (const struct sockaddr_in *)(const void *)from;

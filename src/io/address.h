@@ -27,6 +27,9 @@ bool address_is_loopback(const struct address *); /* of this machine only */
 /* The socket PostgreSQL would make in this folder ("/run/postgresql", "@abstract"). False: too long. */
 bool address_unix(const char *folder, uint16_t port, struct address *out);
 
+/* What a socket is bound to; ADDRESS_NONE: it is none. */
+void address_of_socket(int descriptor, struct address *out);
+
 /* "127.0.0.1", "::1" or "unix"; and with the port, "127.0.0.1:5432", "[::1]:5432", "unix:/dir/.s.PGSQL.5432". Returns out. */
 #define ADDRESS_TEXT 160
 char *address_host_text(const struct address *, char out[ADDRESS_TEXT]);

@@ -76,30 +76,32 @@ bool process_words(uint32_t process, char *out, size_t size);
 /* Whether it has a file loaded whose path contains `part`, such as "/gevent/". False also where that is not ours to see. */
 bool process_has_loaded(uint32_t process, const char *part);
 
-/* The process at the other end of a TCP connection that comes from this machine: who owns the socket that is bound to `port` at the
- * address `ip`, which is loopback or one of this machine's own (4 bytes, or 16 when `six`). Reads /proc: costs milliseconds, so not where anybody waits. 0: not to be seen.
- * `user`: whose socket it is, even then; UINT32_MAX: unknown. */
-uint32_t process_of_peer(const uint8_t *ip, bool six, uint16_t port, uint32_t *user);
-
-/* The same for many, in one walk. `process` and `user` are the answers. */
+/* The other end of a TCP connection that comes from this machine. */
 struct process_peer {
-	uint8_t ip[16];
+	uint8_t ip[16]; /* loopback, or one of this machine's own; 4 bytes, or 16 when `six` */
 	bool six;
 	uint16_t port;
-	uint32_t process, user;
+	uint16_t to_port; /* where it leads: the kernel gives one port to many connections that lead to different ones. 0: any */
+
+	/* The answers. */
+	uint32_t process; /* who has the socket open; 0: not to be seen */
+	uint32_t user;    /* whose socket it is, even then; UINT32_MAX: unknown */
 };
+
+/* The processes at the other ends, in one walk through /proc: costs milliseconds, so not where anybody waits. Where none of the
+ * connections of an end leads to `to_port`, as where the kernel redirects it, any of them is taken for it. */
 void processes_of_peers(struct process_peer *, size_t count);
 
 /* The inodes of the sockets that another process has open, sorted; the first `most` of them. Free it. NULL: none, or not ours to see. */
 int64_t *process_sockets(uint32_t process, size_t most, size_t *count);
 
-/* What another process of this machine is made of at this moment: its threads, and its TCP connections to the address to which the one
- * from `port` at the loopback address `ip` leads, which may be another process's. As costly as process_of_peer. False: it is gone, or is not
- * ours to see, or has no such connection. */
+/* What another process of this machine is made of at this moment: its threads, and its TCP connections to the address to which `peer`
+ * leads, which may be another process's. As costly as processes_of_peers. False: it is gone, or is not ours to see, or has no such
+ * connection. */
 struct process_look {
 	uint32_t threads, connections;
 };
-bool process_look(uint32_t process, const uint8_t *ip, bool six, uint16_t port, struct process_look *);
+bool process_look(uint32_t process, const struct process_peer *peer, struct process_look *);
 
 /* The threads of another process; `ran` is another value than before if it has run since. Costs some ten microseconds for each. How many there are,
  * of which `capacity` are told; 0: it is gone. */

@@ -15,7 +15,7 @@
  *   /proc/N/task    a folder for each thread                   for everybody
  *   /proc/N/maps    the files that it has loaded               for its own user and root
  *
- * A client is found by its local address, its process by the inode. */
+ * A client is found by its local address and the port that it is connected to, its process by the inode. */
 
 bool process_words(uint32_t process, char *out, size_t size)
 {
@@ -55,15 +55,22 @@ bool process_has_loaded(uint32_t process, const char *part)
 	return found;
 }
 
-/* The socket that is bound to this address. False: there is none such. */
-static bool find_tcp(const uint8_t *ip, bool six, uint16_t port, struct tcp_socket *out)
+/* The socket of this connection. False: there is none such. */
+static bool find_tcp(const struct process_peer *peer, struct tcp_socket *out)
 {
-	struct tcp_table *table = tcp_table_open(six);
-	struct tcp_address wanted = tcp_address_of(ip, six, port);
-	bool found = false;
+	struct tcp_table *table = tcp_table_open(peer->six);
+	struct tcp_address wanted = tcp_address_of(peer->ip, peer->six, peer->port);
+	bool found = false, leads_there = false;
+	struct tcp_socket socket;
 
-	while (!found && table && tcp_table_next(table, out))
-		found = tcp_address_order(&out->local, &wanted) == 0;
+	while (!leads_there && table && tcp_table_next(table, &socket)) {
+		if (tcp_address_order(&socket.local, &wanted) != 0)
+			continue;
+		leads_there = socket.remote.port == peer->to_port;
+		if (!found || leads_there)
+			*out = socket;
+		found = true;
+	}
 	tcp_table_close(table);
 	return found;
 }
@@ -127,7 +134,7 @@ int64_t *process_sockets(uint32_t process, size_t most, size_t *count)
 	return inodes;
 }
 
-bool process_look(uint32_t process, const uint8_t *ip, bool six, uint16_t port, struct process_look *out)
+bool process_look(uint32_t process, const struct process_peer *peer, struct process_look *out)
 {
 	struct tcp_socket one, other;
 	struct tcp_table *table = NULL;
@@ -135,10 +142,10 @@ bool process_look(uint32_t process, const uint8_t *ip, bool six, uint16_t port, 
 	int64_t *inodes = NULL;
 
 	*out = (struct process_look){ .threads = count_threads(process) };
-	if (out->threads > 0 && find_tcp(ip, six, port, &one))
+	if (out->threads > 0 && find_tcp(peer, &one))
 		inodes = process_sockets(process, SIZE_MAX, &count);
 	if (inodes)
-		table = tcp_table_open(six);
+		table = tcp_table_open(peer->six);
 	while (table && tcp_table_next(table, &other))
 		out->connections += tcp_address_order(&other.remote, &one.remote) == 0 &&
 			bsearch(&other.inode, inodes, count, sizeof *inodes, compare_inodes);
@@ -151,7 +158,8 @@ bool process_look(uint32_t process, const uint8_t *ip, bool six, uint16_t port, 
 
 struct sought {
 	struct tcp_address local;
-	int64_t inode; /* 0: not found */
+	int64_t inode;    /* 0: not found */
+	bool leads_there; /* the connection that was found, and not only one from the same port */
 	struct process_peer *peer;
 };
 
@@ -176,11 +184,14 @@ static size_t seek_inodes(struct sought *list, size_t count, bool six)
 	while (table && tcp_table_next(table, &socket)) {
 		key.local = socket.local;
 		found = bsearch(&key, list, count, sizeof *list, compare_locals);
-		if (!found || found->inode > 0)
+		if (!found || found->leads_there)
 			continue;
+		found->leads_there = socket.remote.port == found->peer->to_port;
+		if (found->inode > 0 && !found->leads_there)
+			continue;
+		n += found->inode == 0;
 		found->inode = socket.inode;
 		found->peer->user = socket.user;
-		n++;
 	}
 	tcp_table_close(table);
 	return n;
@@ -233,14 +244,4 @@ void processes_of_peers(struct process_peer *peers, size_t count)
 	if (folder)
 		closedir(folder);
 	free(list);
-}
-
-uint32_t process_of_peer(const uint8_t *ip, bool six, uint16_t port, uint32_t *user)
-{
-	struct process_peer peer = { .six = six, .port = port };
-
-	memcpy(peer.ip, ip, six ? 16 : 4);
-	processes_of_peers(&peer, 1);
-	*user = peer.user;
-	return peer.process;
 }

@@ -58,6 +58,14 @@ static int tcp_socket(const struct sockaddr_in *to, struct sockaddr_in *at)
 	return fd;
 }
 
+static struct process_peer peer_of(const struct sockaddr_in *own, uint16_t to_port)
+{
+	struct process_peer peer = { .port = ntohs(own->sin_port), .to_port = to_port };
+
+	memcpy(peer.ip, &own->sin_addr, 4);
+	return peer;
+}
+
 /* Two connections of ours, and an address that has none. */
 static void ask_for_many(const uint8_t *ip, uint16_t own, uint16_t elsewhere)
 {
@@ -108,25 +116,24 @@ static void a_process_is_seen_with_its_threads_and_connections(void **state)
 	int listeners[] = { tcp_socket(NULL, &here), tcp_socket(NULL, &there) };
 	int clients[] = { tcp_socket(&here, &own), tcp_socket(&there, &elsewhere), tcp_socket(&here, &own),
 		tcp_socket(&here, &own) };
-	const uint8_t *ip = (const uint8_t *)&own.sin_addr;
+	struct process_peer peer = peer_of(&own, 0), nobody = peer;
 	struct process_look before, after;
 	struct lock *lock = lock_new();
 	struct thread *threads[3];
-	uint32_t user;
 
 	(void)state;
 	/* A sanitizer brings a thread of its own along with the first. */
 	threads[0] = thread_start(wait_for_lock, lock, "first");
 	thread_join(&threads[0]);
-	assert_soon(process_of_peer(ip, false, ntohs(own.sin_port), &user) == process_id());
-	assert_int_equal(user, geteuid());
-	ask_for_many(ip, ntohs(own.sin_port), ntohs(elsewhere.sin_port));
+	assert_soon((processes_of_peers(&peer, 1), peer.process == process_id()));
+	assert_int_equal(peer.user, geteuid());
+	ask_for_many(peer.ip, peer.port, ntohs(elsewhere.sin_port));
 	/* Not the one elsewhere. */
-	assert_soon(process_look(process_id(), ip, false, ntohs(own.sin_port), &before) && before.connections == 3);
+	assert_soon(process_look(process_id(), &peer, &before) && before.connections == 3);
 	lock_take(lock);
 	for (int i = 0; i < 3; i++)
 		threads[i] = thread_start(wait_for_lock, lock, "waiting");
-	assert_soon(process_look(process_id(), ip, false, ntohs(own.sin_port), &after) && after.connections == 3);
+	assert_soon(process_look(process_id(), &peer, &after) && after.connections == 3);
 	assert_int_equal(after.threads, before.threads + 3);
 	assert_who_runs(before.threads + 3);
 	lock_drop(lock);
@@ -134,11 +141,62 @@ static void a_process_is_seen_with_its_threads_and_connections(void **state)
 		thread_join(&threads[i]);
 	lock_free(lock);
 	/* There is no such process; none of its connections leads there; and no such address. */
-	assert_false(process_look(0x7ffffff0, ip, false, ntohs(own.sin_port), &after));
-	assert_false(process_look(1, ip, false, ntohs(own.sin_port), &after));
+	assert_false(process_look(0x7ffffff0, &peer, &after));
+	assert_false(process_look(1, &peer, &after));
 	for (size_t i = 0; i < sizeof clients / sizeof *clients; i++)
 		close(clients[i]);
-	assert_false(process_look(process_id(), ip, false, 1, &after));
+	nobody.port = 1;
+	assert_false(process_look(process_id(), &nobody, &after));
+	close(listeners[0]);
+	close(listeners[1]);
+}
+
+/* A connection to `to` from the same port as another one has: the kernel gives a port again where it leads elsewhere. */
+static int tcp_from_the_same(const struct sockaddr_in *own, const struct sockaddr_in *to)
+{
+	int fd = socket(AF_INET, SOCK_STREAM, 0), yes = 1;
+
+	assert_true(fd >= 0 && setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes) == 0);
+	assert_int_equal(bind(fd, (const struct sockaddr *)own, sizeof *own), 0);
+	assert_int_equal(connect(fd, (const struct sockaddr *)to, sizeof *to), 0);
+	return fd;
+}
+
+static void one_port_that_leads_to_two_places_is_two_connections(void **state)
+{
+	struct sockaddr_in here, there, own = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	int listeners[] = { tcp_socket(NULL, &here), tcp_socket(NULL, &there) }, ours, theirs, status;
+	int free_port = tcp_socket(NULL, &own), told[2], ended[2];
+	struct process_peer mine, other, any;
+	struct process_look look;
+	char byte = 0;
+	pid_t child;
+
+	(void)state;
+	close(free_port);
+	assert_true(pipe(told) == 0 && pipe(ended) == 0);
+	child = fork();
+	if (child == 0) {
+		theirs = tcp_from_the_same(&own, &there);
+		_exit(theirs < 0 || write(told[1], "c", 1) != 1 || close(ended[1]) != 0 ||
+			read(ended[0], &byte, 1) != 0);
+	}
+	assert_true(child > 0 && read(told[0], &byte, 1) == 1);
+	ours = tcp_from_the_same(&own, &here);
+	mine = peer_of(&own, ntohs(here.sin_port));
+	other = peer_of(&own, ntohs(there.sin_port));
+	any = peer_of(&own, 1);
+	assert_soon((processes_of_peers(&mine, 1), mine.process == process_id()));
+	assert_soon((processes_of_peers(&other, 1), other.process == (uint32_t)child));
+	assert_soon((processes_of_peers(&any, 1), any.process == process_id() || any.process == (uint32_t)child));
+	assert_soon(process_look(process_id(), &mine, &look) && look.connections == 1);
+	assert_false(process_look(process_id(), &other, &look));
+	close(ended[0]);
+	close(ended[1]);
+	assert_true(waitpid(child, &status, 0) == child && status == 0);
+	close(ours);
+	close(told[0]);
+	close(told[1]);
 	close(listeners[0]);
 	close(listeners[1]);
 }
@@ -271,6 +329,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_process_is_seen_with_its_threads_and_connections),
+		cmocka_unit_test(one_port_that_leads_to_two_places_is_two_connections),
 		cmocka_unit_test(a_process_is_known_by_what_it_has_loaded),
 		cmocka_unit_test(a_process_is_found_by_a_socket_of_the_other_family),
 		cmocka_unit_test(the_limit_of_descriptors_is_raised_to_the_hard_one),

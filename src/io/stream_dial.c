@@ -50,19 +50,9 @@ const struct address *stream_peer(const struct stream *s)
 	return &s->loop->peer;
 }
 
-static void ask_local(const struct stream *s, struct address *out)
-{
-	struct sockaddr_storage at;
-	socklen_t length = sizeof at;
-
-	if (getsockname(s->fd, (struct sockaddr *)&at, &length) != 0)
-		length = 0;
-	address_from_kernel(&at, length, out);
-}
-
 const struct address *stream_local(const struct stream *s)
 {
-	ask_local(s, &s->loop->local);
+	address_of_socket(s->fd, &s->loop->local);
 	return &s->loop->local;
 }
 
@@ -172,7 +162,7 @@ bool stream_step_dialing(struct stream *s, struct completion *out)
 		struct address peer, local;
 
 		stream_unpack_peer(s, &peer);
-		ask_local(s, &local);
+		address_of_socket(s->fd, &local);
 		if (address_equal(&peer, &local))
 			error = ECONNREFUSED;
 	}

@@ -17,7 +17,10 @@ struct other_end other_end_of(const struct guest *guest)
 	const struct address *peer = stream_peer(guest->stream);
 	struct other_end end = { .client = guest->number,
 		.local = guest->habits.local,
-		.at = { .six = peer->family == ADDRESS_IPV6, .port = peer->port, .user = UINT32_MAX } };
+		.at = { .six = peer->family == ADDRESS_IPV6,
+			.port = peer->port,
+			.to_port = guest->habits.local ? stream_local(guest->stream)->port : 0,
+			.user = UINT32_MAX } };
 
 	memcpy(end.at.ip, peer->ip, sizeof end.at.ip);
 	if (peer->family == ADDRESS_UNIX) {

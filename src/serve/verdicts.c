@@ -168,7 +168,7 @@ static void look_at_process(struct house *house, struct owners *owners, struct s
 	if (!process)
 		return;
 	++*looked;
-	if (process_look(process, row->end.at.ip, row->end.at.six, row->end.at.port, &look)) {
+	if (process_look(process, &row->end.at, &look)) {
 		facts->process_threads = look.threads;
 		facts->process_clients = look.connections;
 		return;

@@ -100,6 +100,7 @@ struct server_facts {
 	bool sees_all;      /* other users' sessions are not blanked out */
 	bool pooled;        /* a pooler stands between: its sessions bear the names of its clients */
 	bool local;         /* on this machine, so that its cores are ours */
+	uint16_t own_port;  /* of its listener, whatever port was asked for */
 	char host[128], user[64],
 		database[64]; /* host: as a pooler's file names it, else ""; as whom we asked, and where */
 	int port;

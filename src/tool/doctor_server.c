@@ -41,7 +41,8 @@ static const char guards_sql[] = "SELECT count(*) FILTER (WHERE c LIKE 'idle_in_
 
 static const char rights_sql[] =
 	"SELECT (SELECT rolsuper FROM pg_roles WHERE rolname = current_user) OR pg_has_role('pg_read_all_stats', 'USAGE') AS sees_all,"
-	" inet_server_addr() IS NULL OR inet_server_addr() = inet_client_addr() AS local";
+	" inet_server_addr() IS NULL OR inet_server_addr() = inet_client_addr() AS local,"
+	" coalesce(inet_server_port(), current_setting('port')::integer) AS port, inet_client_port() AS client_port";
 
 static const char limits_sql[] =
 	"SELECT pg_is_in_recovery() AS in_recovery, current_setting('default_transaction_read_only') = 'on' AS read_only,"
@@ -117,26 +118,38 @@ bool server_read_sessions(struct server_facts *server, PGconn *connection, char 
 	return true;
 }
 
-/* Whose socket it is costs a walk through /proc for each session: enough are looked at to see what an application is made of. */
-#define PROCESSES_SOUGHT 64
+/* The end of a session's client, if it is on this machine. */
+static bool has_end_here(const struct session *s, uint16_t server_port, struct process_peer *out)
+{
+	struct address address;
+
+	if (s->ours || s->port <= 0 || s->port > UINT16_MAX ||
+		(strncmp(s->address, "127.", 4) != 0 && strcmp(s->address, "::1") != 0) ||
+		!address_parse(s->address, (uint16_t)s->port, &address))
+		return false;
+	*out = (struct process_peer){
+		.six = address.family == ADDRESS_IPV6, .port = address.port, .to_port = server_port
+	};
+	memcpy(out->ip, address.ip, sizeof out->ip);
+	return true;
+}
 
 static void seek_processes(struct server_facts *server)
 {
-	size_t sought = 0;
+	struct process_peer *peers = calloc(server->session_count + 1, sizeof *peers);
+	size_t count = 0, n = 0;
 
-	for (size_t i = 0; i < server->session_count && sought < PROCESSES_SOUGHT; i++) {
-		struct session *s = &server->sessions[i];
-		struct address address;
-		uint32_t user;
+	for (size_t i = 0; peers && i < server->session_count; i++)
+		count += has_end_here(&server->sessions[i], server->own_port, &peers[count]);
+	if (count > 0)
+		processes_of_peers(peers, count);
+	for (size_t i = 0; count > 0 && i < server->session_count; i++) {
+		struct process_peer same;
 
-		if (s->ours || s->port <= 0 || s->port > UINT16_MAX ||
-			!address_parse(s->address, (uint16_t)s->port, &address))
-			continue;
-		if (strncmp(s->address, "127.", 4) != 0 && strcmp(s->address, "::1") != 0)
-			continue;
-		s->process = process_of_peer(address.ip, address.family == ADDRESS_IPV6, address.port, &user);
-		sought++;
+		if (has_end_here(&server->sessions[i], server->own_port, &same))
+			server->sessions[i].process = peers[n++].process;
 	}
+	free(peers);
 }
 
 static void take_setting(struct server_facts *server, const char *name, const char *setting, const char *source)
@@ -165,6 +178,15 @@ static void take_setting(struct server_facts *server, const char *name, const ch
 	}
 }
 
+/* PostgreSQL sees our own socket, and not that of a tunnel whose end is on PostgreSQL's machine. */
+static bool is_straight(PGconn *connection, int64_t client_port)
+{
+	struct address own;
+
+	address_of_socket(PQsocket(connection), &own);
+	return own.family == ADDRESS_UNIX || own.port == client_port;
+}
+
 static void read_settings(struct server_facts *server, PGconn *connection)
 {
 	PGresult *rows = ask_server(connection, settings_sql, server->problem, sizeof server->problem);
@@ -182,7 +204,9 @@ static void read_settings(struct server_facts *server, PGconn *connection)
 	rows = ask_server(connection, rights_sql, unseen, sizeof unseen);
 	if (rows) {
 		server->sees_all = is_true(rows, 0, "sees_all");
-		server->local = is_true(rows, 0, "local");
+		server->local = is_true(rows, 0, "local") &&
+			(server->pooled || is_straight(connection, cell_number(rows, 0, "client_port")));
+		server->own_port = (uint16_t)cell_number(rows, 0, "port");
 		PQclear(rows);
 	}
 	rows = ask_server(connection, limits_sql, unseen, sizeof unseen);

@@ -11,6 +11,7 @@ import time
 
 import wire
 from harness import HERE, Pooler, Story, live, takes, wait_until
+from test_pooling import Relay
 from wire import Client, query
 
 PGBOUNCER = "/usr/sbin/pgbouncer"
@@ -354,22 +355,46 @@ class What_is_alive(DoctorStory):
 
     def an_applications_connections_are_counted_by_process(self):
         kept = [self._app(application_name="shop") for _ in range(3)]
-        code = ("import sys; sys.path[:0] = sys.argv[2:]\n"
-                "from wire import Client\n"
-                "kept = [Client(('127.0.0.1', int(sys.argv[1])), user='app', database='app', parameters={'application_name': 'shop'})"
-                " for _ in range(2)]\n"
-                "print('in', flush=True); sys.stdin.read()")
+        # From ports that are used again below, as the kernel does by itself where a connection leads elsewhere.
+        code = ("import socket, sys; sys.path[:0] = sys.argv[2:]\n"
+                "from wire import startup\n"
+                "kept = [socket.socket() for _ in range(2)]\n"
+                "for one in kept:\n"
+                "    one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)\n"
+                "    one.bind(('127.0.0.1', 0))\n"
+                "    one.connect(('127.0.0.1', int(sys.argv[1])))\n"
+                "    one.sendall(startup({'user': 'app', 'database': 'app', 'application_name': 'shop'}))\n"
+                "    heard = b''\n"
+                "    while not heard.endswith(b'Z\\0\\0\\0\\5I'):\n"
+                "        heard += one.recv(4096)\n"
+                "print(*[one.getsockname()[1] for one in kept], flush=True); sys.stdin.read()")
+        elsewhere = []
         with subprocess.Popen([sys.executable, "-c", code, str(self.pg.port), str(HERE)], stdin=subprocess.PIPE,
                               stdout=subprocess.PIPE, text=True) as other:
             try:
-                self.assertEqual("in\n", other.stdout.readline())
+                for port in map(int, other.stdout.readline().split()):
+                    for _ in range(8):
+                        elsewhere += [socket.create_server(("127.0.0.1", 0)), socket.socket()]
+                        elsewhere[-1].setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                        elsewhere[-1].bind(("127.0.0.1", port))
+                        elsewhere[-1].connect(elsewhere[-2].getsockname())
                 finding = self._one(report(self.url), "D42", "note")
             finally:
                 other.stdin.close()
-        self.assertEqual(3, len(kept))
+                for one in elsewhere:
+                    one.close()
+        self.assertEqual((3, 32), (len(kept), len(elsewhere)))
         self.assertEqual("shop of app@app", finding["subject"])
         self.assertIn("It has 5 connections, 0 of them at work: 5 from 127.0.0.1 (2 processes here, 3 of one at most).", finding["evidence"])
         self.assertIn("max_client_conn  of 12 at least", finding["edit"])
+
+    def nothing_of_this_machine_is_said_of_a_server_behind_a_tunnel(self):
+        kept = [self._app(application_name="shop") for _ in range(5)]
+        tunnel = Relay(0, self.pg.port)
+        self.addCleanup(tunnel.stop)
+        document = report(f"postgresql://postgres@127.0.0.1:{tunnel.port}/postgres")
+        self.assertEqual(5, len(kept))
+        self.assertIn("It has 5 connections, 0 of them at work: 5 from 127.0.0.1.", self._one(document, "D42", "note")["evidence"])
 
     def a_guard_of_a_role_counts(self):
         with self.pg.admin() as admin:

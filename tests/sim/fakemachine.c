@@ -117,12 +117,10 @@ void processes_of_peers(struct process_peer *peers, size_t count)
 	}
 }
 
-bool process_look(uint32_t process, const uint8_t *ip, bool six, uint16_t port, struct process_look *out)
+bool process_look(uint32_t process, const struct process_peer *peer, struct process_look *out)
 {
 	(void)process;
-	(void)ip;
-	(void)six;
-	(void)port;
+	(void)peer;
 	*out = (struct process_look){ 0 };
 	return false;
 }
