@@ -24,5 +24,6 @@ void extras_leave(struct guest *guest)
 		extras->former)
 		return;
 	guest->extras = &extras_none;
+	free(extras->ending);
 	free((struct extras *)extras);
 }

@@ -9,9 +9,10 @@ struct extras {
 	struct letter_question *question; /* nobody is there: the HTTP thread wants to know a secret; see questions.h */
 	struct asking *asking;            /* it asks PostgreSQL about its user, for itself and others */
 	struct collect *collect;
-	struct again *again;  /* names in use that were sent once more, for the error's text: see relay.h */
-	struct again *former; /* names that stood for another statement in what is not answered yet, for the same */
-	time_us lost_since;   /* LEARNING: when it first lost the server that it learned from; 0: not yet */
+	struct again *again;   /* names in use that were sent once more, for the error's text: see relay.h */
+	struct again *former;  /* names that stood for another statement in what is not answered yet, for the same */
+	struct ending *ending; /* a portal that ends a name, until the lease ends: see relay_deallocate.c */
+	time_us lost_since;    /* LEARNING: when it first lost the server that it learned from; 0: not yet */
 };
 
 extern const struct extras extras_none;
@@ -19,7 +20,7 @@ extern const struct extras extras_none;
 /* To write to; made if it has none, so NULL (memory refused) only then. Its own until extras_leave. */
 struct extras *extras_of(struct guest *);
 
-/* Give it back if nothing is in it. What is left of `lost_since` goes with it. */
+/* Give it back if nothing is in it. What is left of `lost_since` and `ending` goes with it. */
 void extras_leave(struct guest *);
 
 #endif

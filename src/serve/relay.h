@@ -70,15 +70,25 @@ void relay_answer_fakes(struct channel *);
 void relay_note_request(struct guest *);
 void relay_note_statement(struct channel *, struct span text);
 
-/* A portal that may DEALLOCATE ALL is bound, or executed. False: the client was ended. */
+/* A portal that may DEALLOCATE, one name or all, is bound, or executed. False: the client was ended. */
 void relay_note_bound(struct guest *, struct span portal, struct statement *);
-bool relay_owe_execute(struct guest *, bool unnamed_portal);
+bool relay_owe_execute(struct guest *, struct span portal);
 
 /* Before an extended message: if it begins a batch, close what the server has too many of. False: the client was ended. */
 bool relay_close_excess(struct guest *);
 
 /* Whether this text, of so many bytes at most, is DEALLOCATE of one name, which a statement of the client's may have. */
 bool relay_deallocates(const struct guest *, struct span text, struct span *name);
+
+/* The same of what is to be the unnamed statement. Which one the name has; NULL: it is none. */
+struct statement *relay_ended_by(const struct guest *, const struct statement *unnamed, struct span *name);
+
+/* It is bound to this portal, or another one is. False: the client was ended. */
+bool relay_note_ending(struct guest *, struct span portal, const struct statement *ended, struct span name);
+void relay_no_ending(struct guest *, struct span portal);
+
+/* This portal is executed: whether that ends a name, which is under way from now on. False: the client was ended. */
+bool relay_take_ending(struct guest *, struct span portal, bool *ends);
 void relay_deallocate_text(struct guest *, struct statement *, char out[80]);
 
 /* Whether one of the statements of this text may be DEALLOCATE ALL or DISCARD ALL. */
@@ -98,6 +108,7 @@ bool relay_begin(struct channel *);
  * arrives there (False: the client was ended); and a Parse or Close of it. */
 bool unnamed_is_unsure(const struct guest *);
 bool unnamed_ensure(struct guest *);
+bool unnamed_bound(struct guest *, struct span portal); /* the next message binds it: see relay_note_bound */
 enum step unnamed_parse(struct guest *, struct span in, struct frame);
 enum step unnamed_close(struct guest *);
 
@@ -108,7 +119,7 @@ void relay_unnamed_done(struct channel *, bool read);
  * done (or never was) when that is. `name` is empty for the unnamed statement. */
 enum pending_kind {
 	PENDING_NAME,
-	PENDING_QUERY, /* the unnamed statement goes; and `name`, if the Query's statement succeeds, or the Parse that stands for it */
+	PENDING_QUERY,     /* the unnamed statement goes; and `name`, if the Query's statement succeeds */
 	PENDING_QUERY_ALL, /* the unnamed statement goes, and perhaps all others */
 	PENDING_ALL        /* perhaps all but the unnamed one go */
 };

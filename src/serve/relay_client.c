@@ -110,6 +110,18 @@ static enum step take_function(struct guest *guest, struct span in, struct frame
 	return relay_owe(guest, TRACK_FUNCTION, 0, 0) ? STEP_FORWARD : STEP_STOP;
 }
 
+static enum step take_execute(struct guest *guest, struct span in, struct frame frame)
+{
+	size_t total = FRAME_HEADER + (size_t)frame.body;
+	struct reader r;
+
+	if (in.length < total && total <= WHOLE_MAX)
+		return STEP_WAIT;
+	r = reader_of(span_skip(in, FRAME_HEADER));
+	relay_note_request(guest);
+	return relay_owe_execute(guest, read_string(&r)) ? STEP_FORWARD : STEP_STOP;
+}
+
 /* A message of a client that holds a server. */
 static enum step take_lent(struct guest *guest, struct span in, struct frame frame)
 {
@@ -126,9 +138,7 @@ static enum step take_lent(struct guest *guest, struct span in, struct frame fra
 	case 'C':
 		return relay_target(guest, in, frame);
 	case 'E':
-		relay_note_request(guest);
-		return relay_owe_execute(guest, in.length > FRAME_HEADER && in.at[FRAME_HEADER] == 0) ? STEP_FORWARD
-												      : STEP_STOP;
+		return take_execute(guest, in, frame);
 	case 'S':
 		relay_note_request(guest);
 		guest_view(guest)->stats.queries++;

@@ -1,12 +1,25 @@
 /* SQL's DEALLOCATE of a statement that was prepared by the protocol. The server knows it under our name, so the text must say that one.
  * psycopg 3 sends this whenever it has prepared more than it wants to keep. And whether a text may DEALLOCATE all of them.
  *
+ * By the extended protocol the name goes when the portal was executed: until then nothing has happened to it.
+ *
  * A look at the first letter decides for nearly every statement that it is none of ours. */
+#include <stdlib.h>
+
 #include "base/text.h"
+#include "serve/extras.h"
 #include "serve/relay.h"
 #include "session/look.h"
 
 #define NAME_MAX_BYTES 256
+
+/* A portal that was bound to an unnamed DEALLOCATE. Of several the last one: who binds more of them before it executes one keeps the names of
+ * the others, for statements that are not there any more. */
+struct ending {
+	uint32_t id;      /* of the statement that ends */
+	size_t portal_at; /* of its name, in: */
+	char texts[];     /* the client's name for the statement, and the portal's, each with its zero */
+};
 
 static bool is_space(uint8_t c)
 {
@@ -102,6 +115,53 @@ bool relay_deallocates(const struct guest *guest, struct span text, struct span 
 		return false;
 	*name = span_text(room);
 	return true;
+}
+
+struct statement *relay_ended_by(const struct guest *guest, const struct statement *unnamed, struct span *name)
+{
+	return relay_deallocates(guest, span_text((const char *)unnamed->tail), name) ? pending_get(guest, *name)
+										      : NULL;
+}
+
+void relay_no_ending(struct guest *guest, struct span portal)
+{
+	const struct ending *ending = guest->extras->ending;
+
+	if (ending && span_is(portal, ending->texts + ending->portal_at)) {
+		free(extras_of(guest)->ending);
+		extras_of(guest)->ending = NULL;
+	}
+}
+
+bool relay_note_ending(struct guest *guest, struct span portal, const struct statement *ended, struct span name)
+{
+	struct extras *extras = extras_of(guest);
+	struct ending *made = malloc(sizeof *made + name.length + 1 + portal.length + 1);
+
+	if (!extras || !made) {
+		free(made);
+		guest_complain(guest, SQLSTATE_OUT_OF_MEMORY, "out of memory", NULL, NULL);
+		return false;
+	}
+	made->id = ended->id;
+	made->portal_at = name.length + 1;
+	text_copy_span(made->texts, name.length + 1, name);
+	text_copy_span(made->texts + made->portal_at, portal.length + 1, portal);
+	free(extras->ending);
+	extras->ending = made;
+	return true;
+}
+
+bool relay_take_ending(struct guest *guest, struct span portal, bool *ends)
+{
+	const struct ending *ending = guest->extras->ending;
+
+	*ends = ending && span_is(portal, ending->texts + ending->portal_at);
+	if (!*ends)
+		return true;
+	/* It may have been prepared on this server again, since the text was written. */
+	prepared_doubt(guest->channel->prepared, ending->id);
+	return pending_add(guest, span_text(ending->texts), NULL);
 }
 
 bool relay_may_end_all(struct span text)

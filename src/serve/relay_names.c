@@ -378,9 +378,10 @@ enum step relay_bind(struct guest *guest, struct span in, struct frame frame)
 		step = name.length == 0 ? pending_look_unnamed(guest, values) : AHEAD_GO;
 		if (step != AHEAD_GO)
 			return relay_step(step);
-		if (name.length == 0 && !unnamed_ensure(guest))
+		if (name.length == 0 && (!unnamed_ensure(guest) || !unnamed_bound(guest, portal)))
 			return STEP_STOP;
-		relay_note_bound(guest, portal, name.length == 0 ? pending_get(guest, name) : NULL);
+		if (name.length > 0)
+			relay_note_bound(guest, portal, NULL);
 		if (statement || guest->unnamed_long || (name.length > 0 && !relay_shares_statements(guest)))
 			unseen = LOOK_UNKNOWN | LOOK_UNNAMED; /* nobody looked at it */
 		else if (name.length > 0)

@@ -85,6 +85,7 @@ void relay_note_bound(struct guest *guest, struct span portal, struct statement 
 
 	if (!relay_shares_statements(guest))
 		return;
+	relay_no_ending(guest, portal);
 	if (guest->unnamed_long || (statement && (statement_marks(statement) & LOOK_INSERT)))
 		channel->may_copy = true;
 	if (portal.length == 0)
@@ -93,12 +94,16 @@ void relay_note_bound(struct guest *guest, struct span portal, struct statement 
 		channel->portals_end = true;
 }
 
-bool relay_owe_execute(struct guest *guest, bool unnamed_portal)
+bool relay_owe_execute(struct guest *guest, struct span portal)
 {
 	struct channel *channel = guest->channel;
-	bool ends = unnamed_portal ? channel->unnamed_portal_ends : channel->portals_end;
+	bool ends = portal.length == 0 ? channel->unnamed_portal_ends : channel->portals_end, ends_one;
 
+	if (!relay_take_ending(guest, portal, &ends_one))
+		return false;
+	if (ends_one)
+		return relay_owe(guest, TRACK_EXECUTE, TRACK_NAMES, TAG_DEALLOCATE);
 	if (ends && !pending_add_end(guest, PENDING_ALL, span_of("", 0)))
 		return false;
-	return relay_owe(guest, TRACK_EXECUTE, ends ? TRACK_NAMES : 0, guest->deallocates ? TAG_DEALLOCATE : 0);
+	return relay_owe(guest, TRACK_EXECUTE, ends ? TRACK_NAMES : 0, 0);
 }

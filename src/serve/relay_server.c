@@ -395,10 +395,6 @@ static enum step take_reply(struct channel *channel, struct span whole, struct f
 		if (channel->guest && reply.owed && reply.entry.kind == TRACK_BEGIN)
 			return begin_failed(channel);
 		break;
-	case '1':
-		if (reply.entry.tag == TAG_UNNAMED && (reply.entry.flags & TRACK_NAMES) && channel->guest)
-			pending_complete(channel->guest);
-		break;
 	case 't':
 	case 'T':
 	case 'n':

@@ -39,7 +39,7 @@ bool unnamed_is_unsure(const struct guest *guest)
 
 static void end_long(struct guest *guest)
 {
-	guest->unnamed_long = guest->deallocates = false;
+	guest->unnamed_long = false;
 	guest->channel->pinned = guest->long_names;
 }
 
@@ -80,33 +80,61 @@ bool relay_owe_query(struct guest *guest, enum query_ends ends, struct span ende
 	return true;
 }
 
+/* A Parse of what ends this statement here: see relay_deallocate.c. */
+static void send_deallocate(struct guest *guest, struct statement *ended)
+{
+	char text[80];
+	size_t length;
+	uint8_t *at;
+
+	relay_deallocate_text(guest, ended, text);
+	length = strlen(text) + 1;
+	at = relay_header(outbox_room(&guest->worker->to_server, FRAME_HEADER + 1 + length + 2), 'P', 1 + length + 2);
+	*at++ = 0;
+	memcpy(at, text, length);
+	memset(at + length, 0, 2);
+}
+
 bool unnamed_ensure(struct guest *guest)
 {
 	struct channel *channel = guest->channel;
 	struct outbox *o = &guest->worker->to_server;
-	struct statement *statement = guest->unnamed;
+	struct statement *statement = guest->unnamed, *ended;
+	struct span name;
 	uint8_t *at;
 
 	if (!relay_moves(guest) || guest->unnamed_long || channel->unnamed == PREPARED_READY ||
 		channel->unnamed_owed > 0)
 		return true;
-	if (statement) {
-		if (!relay_owe(guest, TRACK_PARSE, TRACK_OURS, TAG_UNNAMED))
-			return false;
+	ended = statement ? relay_ended_by(guest, statement, &name) : NULL;
+	if (!relay_owe(guest, statement ? TRACK_PARSE : TRACK_CLOSE, TRACK_OURS, TAG_UNNAMED))
+		return false;
+	if (ended) {
+		send_deallocate(guest, ended);
+	} else if (statement) {
 		at = relay_header(outbox_room(o, FRAME_HEADER + 1), 'P', 1 + statement->tail_length);
 		*at = 0;
 		/* Copied: the client may give it up before this is sent. */
 		outbox_copy(o, statement->tail, statement->tail_length);
 	} else {
 		/* It has none: away with the stranger's, and PostgreSQL will say that there is none. */
-		if (!relay_owe(guest, TRACK_CLOSE, TRACK_OURS, TAG_UNNAMED))
-			return false;
 		at = relay_header(outbox_room(o, FRAME_HEADER + 2), 'C', 2);
 		at[0] = 'S';
 		at[1] = 0;
 	}
 	unnamed_sent(channel);
 	return true;
+}
+
+bool unnamed_bound(struct guest *guest, struct span portal)
+{
+	struct statement *statement = pending_get(guest, span_of("", 0)), *ended = NULL;
+	struct span name;
+
+	if (statement && relay_shares_statements(guest))
+		ended = relay_ended_by(guest, statement, &name);
+	relay_note_bound(guest, portal, ended ? NULL : statement);
+	return !ended || relay_note_ending(guest, portal, ended, name);
 }
 
 /* A Parse of the client's own is sent as its unnamed statement. */
@@ -118,72 +146,58 @@ static bool owe_unnamed(struct guest *guest, unsigned flags)
 	return true;
 }
 
-/* DEALLOCATE of a shared statement by an unnamed Parse: see relay_deallocate.c. The name goes when the server has taken it. */
-static enum step parse_deallocate(struct guest *guest, struct statement *statement, struct span name)
+/* It may be a DEALLOCATE of one of the client's own. */
+static enum step parse_known(struct guest *guest, struct span tail)
 {
-	struct outbox *o = &guest->worker->to_server;
-	char text[80];
-	size_t length;
-	uint8_t *at;
+	struct statement *statement, *ended = NULL;
+	unsigned flags = 0;
+	struct span name;
+	bool changed;
 
-	relay_deallocate_text(guest, statement, text);
-	length = strlen(text) + 1;
-	relay_note_request(guest);
-	end_long(guest);
-	if (!pending_add_end(guest, PENDING_QUERY, name) || !owe_unnamed(guest, TRACK_NAMES))
+	if (relay_shares_statements(guest) &&
+		relay_deallocates(guest, span_of(tail.at, strlen((const char *)tail.at)), &name)) {
+		if (pending_unsure(guest, name))
+			return pending_hold(guest);
+		ended = pending_get(guest, name);
+	}
+	if (!ended)
+		habits_say(guest->channel, tail.at, tail.length);
+	statement = statement_take(guest->worker->house->statements, tail, NULL, 0);
+	if (!statement) {
+		guest_complain(guest, SQLSTATE_OUT_OF_MEMORY, "out of memory", NULL, NULL);
 		return STEP_STOP;
-	guest->deallocates = true;
-	at = relay_header(outbox_room(o, FRAME_HEADER + 1 + length + 2), 'P', 1 + length + 2);
-	*at++ = 0;
-	memcpy(at, text, length);
-	memset(at + length, 0, 2);
+	}
+	changed = change_unnamed(guest, statement, &flags);
+	statement_drop(statement);
+	if (!changed)
+		return STEP_STOP;
+	relay_note_request(guest);
+	if (!owe_unnamed(guest, flags))
+		return STEP_STOP;
+	if (!ended)
+		return STEP_FORWARD;
+	send_deallocate(guest, ended);
 	return STEP_TAKEN;
 }
 
 enum step unnamed_parse(struct guest *guest, struct span in, struct frame frame)
 {
 	size_t total = FRAME_HEADER + (size_t)frame.body;
-	struct statement *statement;
 	struct span name, tail;
 	unsigned flags = 0;
-	bool changed;
 
+	if (frame.body <= guest->worker->config->statement_text_max) {
+		if (in.length < total)
+			return total <= WHOLE_MAX ? STEP_WAIT : STEP_COLLECT;
+		if (message_read_parse(span_of(in.at + FRAME_HEADER, frame.body), &name, &tail))
+			return parse_known(guest, tail);
+	}
+	if (!change_unnamed(guest, NULL, &flags))
+		return STEP_STOP;
 	if (frame.body > guest->worker->config->statement_text_max) {
-		if (!change_unnamed(guest, NULL, &flags))
-			return STEP_STOP;
 		guest->unnamed_long = true;
 		guest->channel->pinned = true;
 		remains_mark(guest->channel, LOOK_UNKNOWN | LOOK_UNNAMED);
-	} else {
-		if (in.length < total)
-			return total <= WHOLE_MAX ? STEP_WAIT : STEP_COLLECT;
-		if (message_read_parse(span_of(in.at + FRAME_HEADER, frame.body), &name, &tail) &&
-			relay_shares_statements(guest)) {
-			struct span text = span_of(tail.at, strlen((const char *)tail.at)), ended_name;
-
-			if (relay_deallocates(guest, text, &ended_name)) {
-				struct statement *ended = pending_get(guest, ended_name);
-
-				if (pending_unsure(guest, ended_name))
-					return pending_hold(guest);
-				if (ended)
-					return parse_deallocate(guest, ended, ended_name);
-			}
-		}
-		if (message_read_parse(span_of(in.at + FRAME_HEADER, frame.body), &name, &tail)) {
-			habits_say(guest->channel, tail.at, tail.length);
-			statement = statement_take(guest->worker->house->statements, tail, NULL, 0);
-			if (!statement) {
-				guest_complain(guest, SQLSTATE_OUT_OF_MEMORY, "out of memory", NULL, NULL);
-				return STEP_STOP;
-			}
-			changed = change_unnamed(guest, statement, &flags);
-			statement_drop(statement);
-			if (!changed)
-				return STEP_STOP;
-		} else if (!change_unnamed(guest, NULL, &flags)) {
-			return STEP_STOP;
-		}
 	}
 	relay_note_request(guest);
 	return owe_unnamed(guest, flags) ? STEP_FORWARD : STEP_STOP;

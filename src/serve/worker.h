@@ -84,17 +84,16 @@ struct guest {
 	bool noticed : 1;    /* it was told that it waits */
 	bool protocol_32 : 1, admin : 1;
 	bool unnamed_long : 1;
-	bool deallocates : 1; /* its unnamed statement is a DEALLOCATE that we wrote anew */
-	bool only_syncs : 1;  /* WAITING: with a Sync alone, which no cancel can reach */
-	bool names_held : 1;  /* its next message waits until it is known what its names are */
-	bool long_names : 1;  /* it has statements that were too long to keep: they live on its server alone */
-	bool held : 1;        /* its stream is paused by SUSPEND */
-	bool halfway : 1;     /* PARKED: a part of a message is here, and waits for the rest */
-	bool cut_short : 1;   /* its server ended in the middle of a message to it: nothing more can be said */
-	bool fatal_seen : 1;  /* the server's FATAL went through: say nothing more */
-	bool peer_died : 1;   /* its network went away without a word */
-	uint32_t body_left;   /* bytes of the message at hand that are still to come */
-	uint32_t number;      /* for SHOW CLIENTS and KILL_CLIENT */
+	bool only_syncs : 1; /* WAITING: with a Sync alone, which no cancel can reach */
+	bool names_held : 1; /* its next message waits until it is known what its names are */
+	bool long_names : 1; /* it has statements that were too long to keep: they live on its server alone */
+	bool held : 1;       /* its stream is paused by SUSPEND */
+	bool halfway : 1;    /* PARKED: a part of a message is here, and waits for the rest */
+	bool cut_short : 1;  /* its server ended in the middle of a message to it: nothing more can be said */
+	bool fatal_seen : 1; /* the server's FATAL went through: say nothing more */
+	bool peer_died : 1;  /* its network went away without a word */
+	uint32_t body_left;  /* bytes of the message at hand that are still to come */
+	uint32_t number;     /* for SHOW CLIENTS and KILL_CLIENT */
 	uint32_t seat; /* the process id by which it is known among all, its server's or a peer's; 0: the one of its slot */
 	pool_id pool;
 	server_id numbers_at; /* where its numbers of sequences are, perhaps; generation 0: nowhere */

@@ -357,6 +357,19 @@ class Prepared(Alike):
         self.alike([parse("s", "SELECT 1") + bind("", "s") + execute() + parse("s", "SELECT 2") + bind("", "s") + execute() + SYNC, synced(bind("", "s"), execute())])
         self.alike(synced(describe("S", "s2")), synced(bind("", "s1"), execute()), "DEALLOCATE s1", "DEALLOCATE s2", "DEALLOCATE \"s1\"", synced(parse("s1", "SELECT 'mine'")), synced(bind("", "s1"), execute()))
 
+    def a_name_goes_when_its_deallocate_is_executed(self):
+        """And not when the server has read it: something may fail in between, or nobody executes it."""
+        reads, ends = synced(bind("", "s"), execute()), parse("", "DEALLOCATE s")
+        made = synced(parse("s", "SELECT 'kept'"), parse("t", "SELECT 'kept'"), parse("u", "SELECT 3"))
+        self.alike(made, synced(ends), reads, synced(ends, describe("S")), reads, made)
+        self.alike(made, synced(ends, bind("", "", (1,)), execute()), reads, synced(ends, bind("", ""), describe("P", "none"), execute()), reads, [synced(ends, execute("none")), reads])
+        self.alike(made, synced(ends), synced(describe("S")), synced(bind("", ""), execute()), reads, made, synced(bind("", "t"), execute()), reads)
+        self.alike(made, "BEGIN", synced(ends), synced(bind("", ""), execute()), reads, "ROLLBACK", reads, made, reads)
+        self.alike(made, "BEGIN", "SELECT 1/0", synced(ends, bind("", ""), execute()), "ROLLBACK", reads)
+        self.alike(made, synced(ends, bind("p", ""), bind("", "t"), execute(), bind("q", "u"), execute("q"), bind("", "s"), execute(), execute("p"), bind("", "t"), execute(), bind("", "s"), execute()), reads, made, reads)
+        self.alike(made, synced(ends, bind("", ""), bind("", "t"), execute()), reads, synced(ends, bind("", "t"), execute(), bind("", ""), execute(), bind("", "t"), execute()), reads, synced(bind("", "t"), execute()))
+        self.alike(made, [synced(ends, bind("", ""), execute()), made, reads, synced(parse("", "DEALLOCATE t"), bind("", "", (1,)), execute()), synced(bind("", "t"), execute())])
+
     def nobody_deallocates_anothers(self):
         reads = synced(bind("", "s1"), execute())
         self.alike(synced(parse("s1", "SELECT 'a stranger''s'")), reads, "DEALLOCATE s1", reads, "DEALLOCATE s1", synced(parse("s1", "SELECT 'a stranger''s'")), reads, "DEALLOCATE ALL", reads,
