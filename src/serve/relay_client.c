@@ -113,13 +113,17 @@ static enum step take_function(struct guest *guest, struct span in, struct frame
 static enum step take_execute(struct guest *guest, struct span in, struct frame frame)
 {
 	size_t total = FRAME_HEADER + (size_t)frame.body;
+	struct span portal;
 	struct reader r;
 
 	if (in.length < total && total <= WHOLE_MAX)
 		return STEP_WAIT;
 	r = reader_of(span_skip(in, FRAME_HEADER));
+	portal = read_string(&r);
+	if (!reader_ok(&r))
+		portal = span_skip(in, FRAME_HEADER); /* longer than is waited for, but not without a name */
 	relay_note_request(guest);
-	return relay_owe_execute(guest, read_string(&r)) ? STEP_FORWARD : STEP_STOP;
+	return relay_owe_execute(guest, portal) ? STEP_FORWARD : STEP_STOP;
 }
 
 /* A message of a client that holds a server. */
