@@ -15,7 +15,12 @@ import socket
 import struct
 import subprocess
 import tempfile
+import sys
 import time
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(os.path.realpath(__file__))), "tests/live"))
+
+from ports import free_port  # noqa: E402
 
 NOBODY = "nobody"
 
@@ -29,12 +34,6 @@ def working_folder():
     folder = tempfile.mkdtemp(prefix="pgweir-bench-")
     os.chmod(folder, 0o777)
     return folder
-
-
-def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
 
 
 def scram_secret(password):

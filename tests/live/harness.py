@@ -13,7 +13,6 @@ The same stories run against three things, so that a wrong test is found without
 
 Every wait is bounded. Every process started here is ended by its own process id.
 """
-import collections
 import contextlib
 import fcntl
 import inspect
@@ -21,7 +20,6 @@ import json
 import os
 import pathlib
 import pwd
-import random
 import re
 import resource
 import shutil
@@ -35,6 +33,7 @@ import time
 import unittest
 
 import wire
+from ports import free_port
 
 HERE = pathlib.Path(__file__).resolve().parent
 SANITIZER_WORDS = ("ERROR: AddressSanitizer", "WARNING: ThreadSanitizer", "ERROR: LeakSanitizer", "runtime error:")
@@ -86,30 +85,6 @@ def give_away(path):
     user = unprivileged()
     if user:
         os.chown(path, user.pw_uid, user.pw_gid)
-
-
-_reserved = collections.deque(maxlen=200)  # the latest marks; one that falls out is closed
-_chance = random.SystemRandom()  # a seed would give the same ports to all
-
-
-def free_port():
-    """A port of 127.0.0.1 that nobody has, and that no other story here or beside us is given meanwhile."""
-    with open("/proc/sys/net/ipv4/ip_local_port_range", encoding="ascii") as bounds:
-        first_ephemeral = int(bounds.read().split()[0])
-    while True:
-        # Below those that the kernel gives to whoever connects, or one of them may be gone before it is used.
-        port = _chance.randrange(10240, first_ephemeral if first_ephemeral > 12000 else 65536)
-        mark = socket.socket(socket.AF_UNIX)
-        try:
-            # A name that ends with us, and of which there is one in this network.
-            mark.bind(f"\0pgweir-tests-port-{port}")
-            with socket.socket() as probe:
-                probe.bind(("127.0.0.1", port))
-        except OSError:
-            mark.close()
-            continue
-        _reserved.append(mark)
-        return port
 
 
 class Vain(AssertionError):
