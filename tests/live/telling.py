@@ -4,7 +4,9 @@ A story whose only trouble is that something did not come in time is told once m
 stood still is not the pooler's fault. One that is late twice has failed, and so has everything else at once: another answer than was
 wanted, a pooler that ended, a sanitizer that spoke. Where the answer itself is a measurement (`measures` of a class: how many sockets a load
 had opened after half a second, who leaked within scaled minutes), a wrong one is told again as well. Built with a sanitizer a pooler is some ten times slower, and what that does to the
-order of things is told elsewhere; there only the last two are final."""
+order of things is told elsewhere; there only the last two are final.
+
+The time of a story is there to end one that hangs. What each does to have a PostgreSQL of its own is not counted (`off_the_clock`)."""
 import multiprocessing
 import queue
 import signal
@@ -61,7 +63,7 @@ def run_story(subject, story, name, method):
         return Outcome("skipped", title, f"SKIP {getattr(method, 'why', None) or f'not for {live.kind}'}")
     if live.quick and getattr(method, "full_only", False):
         return Outcome("skipped", title, "SKIP left out by --quick")
-    limit = getattr(method, "takes", 60) * wire.PATIENCE
+    limit = getattr(method, "takes", 120) * wire.PATIENCE
     result = Result()
     test = story(methodName=name)
 
