@@ -4,7 +4,7 @@ import threading
 import time
 
 import wire
-from harness import Holders, Peak, Pooler, Story, full_only, live, on, takes, wait_until
+from harness import Gate, Holders, Peak, Pooler, Story, full_only, live, on, takes, wait_until
 from test_crosstalk import Crosstalk
 from wire import Client, batch, query
 
@@ -32,6 +32,12 @@ class Workers(Story):
             return run
         self.together(*[one(number) for number in range(count)], timeout=50)
 
+    def _fill(self, pooler, servers, count):
+        """A crowd of which so many are at PostgreSQL at the same time: none of them goes on before."""
+        with Gate(self.pg) as gate:
+            self.together(lambda: self._crowd(pooler, count, sql=f"SELECT {gate.passing}"),
+                          lambda: (gate.await_waiting(servers), gate.open()), timeout=60)
+
     def the_number_of_threads_is_what_was_asked_for(self):
         for pooler in self._each():
             threads = lambda: len(os.listdir(f"/proc/{pooler.pid}/task"))
@@ -42,7 +48,7 @@ class Workers(Story):
     def the_pool_size_is_exact(self):
         for pooler in self._each(settings={"default_pool_size": 3}):
             with Peak(self.pg, "app") as peak:
-                self._crowd(pooler, 40)
+                self._fill(pooler, 3, 40)
             self.assertEqual(3, peak.value)
             self.pg.clear()
 
@@ -111,13 +117,13 @@ class Workers(Story):
         for pooler in self._each(settings={"default_pool_size": 10}):
             clients = [pooler.client() for _ in range(8)]
             for client in clients:
-                client.send(query("SELECT pg_sleep(20)"))
-            wait_until("all run", lambda: self.pg.backends("app", extra="AND state = 'active' AND query LIKE '%pg_sleep(20)%'") == 8)
+                client.send(query("SELECT pg_sleep(600)"))
+            wait_until("all run", lambda: self.pg.backends("app", extra="AND state = 'active' AND query LIKE '%pg_sleep(600)%'") == 8)
             for client in clients[::2]:
                 client.cancel()
             for client in clients[::2]:
                 self.assertEqual("57014", client.reply().error.sqlstate)
-            self.assertEqual(4, self.pg.backends("app", extra="AND state = 'active' AND query LIKE '%pg_sleep(20)%'"))
+            self.assertEqual(4, self.pg.backends("app", extra="AND state = 'active' AND query LIKE '%pg_sleep(600)%'"))
             for client in clients[1::2]:
                 client.cancel()
                 self.assertEqual("57014", client.reply().error.sqlstate)
@@ -142,7 +148,7 @@ class Workers(Story):
             pooler.write_files()
             console.query("RELOAD")
             with Peak(self.pg, "app") as peak:
-                self._crowd(pooler, 20)
+                self._fill(pooler, 4, 20)
             self.assertEqual(4, peak.value)
             self.pg.clear()
 
