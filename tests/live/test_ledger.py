@@ -73,7 +73,8 @@ class The_ledger(Story):
         waiter.reply()
         wait_until("both rest", lambda: all(row["state"] == "parked" for row in ledger().values()))
         worker.value("SELECT 2")
-        row = row_of(worker)
+        row = wait_until("it rests again", lambda: (lambda row: row if row["state"] == "parked" and row["transactions"] == "2" else None)(
+            row_of(worker)))
         self.assertEqual(("SELECT ?, repeat(?, ?)", "SELECT ?", "2", "yes"),
                          (row["first_statement"], row["last_statement"], row["transactions"], row["no_reap"]))
         self.assertGreater(int(row["sent"]), 5000)
@@ -140,14 +141,17 @@ class The_ledger(Story):
         row = self._origin(pooler, "billing", lent=1, in_transaction=1, holding=1)
         self.assertGreater(float(row["oldest_hold"]), 0.8)
         self.assertEqual("/invoice", row["route"])
-        lease, = pooler.show("LEASES")
+        def rests():
+            """Its lease, which is older than the state that it is in."""
+            lease, = pooler.show("LEASES")
+            return lease if float(lease["in_state"]) > 0.5 else None
+        lease = wait_until("it has rested in its transaction", rests)
         self.assertEqual("idle in transaction", lease["state"])
         self.assertEqual("billing", lease["application_name"])
         self.assertEqual(row["id"], lease["origin"])
         self.assertNotIn("secret", lease["first_statement"])
         self.assertIn("SELECT ?, ?", lease["first_statement"])
         self.assertEqual("SELECT ?", lease["statement"])
-        self.assertGreater(float(lease["in_state"]), 0.5)
         self.assertGreaterEqual(float(lease["transaction_age"]), float(lease["in_state"]))
         self.assertEqual(holder.value("SELECT pg_backend_pid()"), lease["remote_pid"])
         holder.query("COMMIT")
@@ -218,8 +222,10 @@ class The_ledger(Story):
         # What goes on is counted while it does.
         account, = [each for each in pooler.show("LEDGER") if each["state"] == "idle in transaction"]
         self.assertGreater(float(account["in_transaction_time"]), 0.8)
-        account, = [each for each in pooler.show("LEDGER") if each["state"] == "sending"]
-        self.assertGreater(float(account["executing_time"]), 0.8)
+        def sends():
+            account, = [each for each in pooler.show("LEDGER") if each["state"] == "sending"]
+            return float(account["executing_time"]) > 0.8
+        wait_until("the other has run for as long", sends)
         holder.close()
         deaf.close()
         row = self._origin(pooler, "both", clients=0)
