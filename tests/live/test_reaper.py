@@ -255,7 +255,7 @@ class The_reaper_by_hand(Story):
         held["a COPY goes on"].send(query("COPY copied FROM STDIN"))
         held["a COPY goes on"].read_to(b"G")
         held["a COPY goes on"].send(copy_data(b"row\n"))
-        held["it works, or waits for an answer"].send(query("SELECT pg_sleep(30)"))
+        held["it works, or waits for an answer"].send(query("SELECT pg_sleep(600)"))
         held["it sent a statement too long to be looked at"].query("SELECT 1 " + "/* long */" * 500)
         half = pooler.client(parameters={"application_name": "half"})
         half.value("SELECT 1")
@@ -410,7 +410,7 @@ class The_reaper_by_itself(Story):
         self.assertEqual("served", waiter.reply(timeout=60).value)
         row, = wait_until("it is listed", lambda: pooler.show("REAPS"))
         self.assertEqual(("ended", "holder"), (row["outcome"], row["application_name"]))
-        self.assertRegex(pooler.log(), r'leak (began|changed):.* severity=urgent .*application_name="holder"')
+        pooler.await_log(pattern=r'leak (began|changed):.* severity=urgent .*application_name="holder"')
 
     @full_only
     @takes(90)
