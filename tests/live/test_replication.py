@@ -68,6 +68,12 @@ class Replicating(Story):
 
 
 class Programs(Replicating):
+    def _drop(self, program, pooler, slot, **options):
+        """Whose connection is over is not yet who has let go of the slot."""
+        wait_until("nobody uses the slot", lambda: self.primary.value(
+            f"SELECT active FROM pg_replication_slots WHERE slot_name = '{slot}'") == "f")
+        self._run(program, pooler, "--drop-slot", "-S", slot, **options)
+
     def _back_up(self, pooler, *more):
         folder = self.own_folder() / "copy"
         self._run("pg_basebackup", pooler, "-D", folder, "-c", "fast", *more)
@@ -111,7 +117,7 @@ class Programs(Replicating):
             kept = copy.read()
         with open(self.primary.data / "pg_wal" / file, "rb") as original:
             self.assertEqual(original.read(), kept)
-        self._run("pg_receivewal", pooler, "--drop-slot", "-S", "kept")
+        self._drop("pg_receivewal", pooler, "kept")
         self.assertEqual("0", self.primary.value("SELECT count(*) FROM pg_replication_slots"))
         wait_until("its servers are closed", lambda: self._walsenders() == 0)
 
@@ -126,7 +132,7 @@ class Programs(Replicating):
         said = self._run("pg_recvlogical", pooler, "--start", "-S", "decoded", "-f", "-", "-E", end, "--no-loop", database="app")
         self.assertEqual(500, said.count("INSERT"))
         self.assertIn("word[text]:'word 500'", said)
-        self._run("pg_recvlogical", pooler, "--drop-slot", "-S", "decoded", database="app")
+        self._drop("pg_recvlogical", pooler, "decoded", database="app")
 
     @full_only
     @takes(180)
