@@ -159,7 +159,7 @@ class Suspend(Story):
     @on("pgweir")
     @full_only
     def no_limit_passes_for_what_had_come_in_time(self):
-        pooler = self.pooler(settings={"query_timeout": 5, "workers": 2})
+        pooler = self.pooler(settings={"query_timeout": 10, "workers": 2})
         clients, console = [pooler.client() for _ in range(3)], pooler.console()
         with Gate(self.pg) as gate:
             for client in clients:
@@ -167,7 +167,7 @@ class Suspend(Story):
             gate.await_waiting(3)
             console.query("SUSPEND")
         self._await_done()
-        time.sleep(5)
+        time.sleep(10)
         console.query("RESUME")
         for client in clients:
             self.assertEqual(["SELECT 1"], client.reply().tags)
