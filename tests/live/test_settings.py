@@ -207,8 +207,8 @@ class Servers(Story):
     def abandoned_query_finish_lets_a_reading_query_run_to_its_end(self):
         pooler = self.pooler(settings={"default_pool_size": 1, "abandoned_query": "finish"})
         client = pooler.client()
-        client.send(query("SELECT pg_sleep(4.5)"))
-        active = lambda: self.pg.backends("app", extra="AND state = 'active' AND query LIKE 'SELECT pg_sleep(4.5)%'")
+        client.send(query("SELECT pg_sleep(9)"))
+        active = lambda: self.pg.backends("app", extra="AND state = 'active' AND query LIKE 'SELECT pg_sleep(9)%'")
         wait_until("it runs", lambda: active() == 1)
         client.vanish()
         time.sleep(1)
@@ -384,7 +384,7 @@ class Surroundings(Story):
         pooler.ini.write_text(whole)
         (pooler.folder / "userlist.txt").write_text('"app" ""\n')
         pooler.process.send_signal(signal.SIGHUP)
-        wait_until("it has read it", lambda: "configuration reloaded" in pooler.log())
+        wait_until("it has read it", lambda: "configuration reloaded" in pooler.log() and len(self._doubts(pooler)) >= 4)
         self.assertEqual(4, len(self._doubts(pooler)), pooler.log())
         self.assertEqual("1", pooler.client().value("SELECT 1"))
 
