@@ -202,8 +202,8 @@ class Logs(Story):
         pooler = self.pooler(called="pgbouncer", settings={"log_stats": 1, "stats_period": 1})
         figures = re.compile(r" LOG stats: \d+ xacts/s, \d+ queries/s, .*in \d+ B/s, out \d+ B/s, xact \d+ us, query \d+ us, wait \d+ us$", re.M)
         client = pooler.client()
-        wait_until("two are told", lambda: client.value("SELECT 1") and len(figures.findall(pooler.log())) >= 2)
-        self.assertTrue(any(int(each) > 0 for each in re.findall(r"stats: (\d+) xacts/s", pooler.log())), pooler.log())
+        wait_until("two are told", lambda: client.value("SELECT 1") and len(figures.findall(pooler.log())) >= 2
+                   and any(int(each) > 0 for each in re.findall(r"stats: (\d+) xacts/s", pooler.log())))
         wait_until("averages are of that time", lambda: client.value("SELECT 1") and next(
             int(row["avg_query_count"]) for row in pooler.show("STATS") if row["database"] == "app") > 0)
         pooler.console().query("SET log_stats = 0")
@@ -304,6 +304,8 @@ class Logs(Story):
                 pooler.client(database=database).query("SELECT 1")
             said("S", reason, f"{database}/app")
         pooler.await_log(pattern=r"WARNING .*server login failed: .*missing")
+        for limit in ("query_wait_timeout = 120", "client_login_timeout = 60"):
+            console.query(f"SET {limit}")
 
         client = pooler.client(database="removed")
         client.value("SELECT 1")
@@ -430,20 +432,24 @@ class Servers(Story):
             clients = [pooler.client(user=user) for _ in range(most)]
             for each in clients:
                 each.send(query("BEGIN; SELECT 1"))
-            wait_until(f"{servers} serve {user}", lambda: pooler.pool(user)["sv_active"] == servers)
-            self.assertEqual(most - servers, pooler.pool(user)["cl_waiting"])
+            wait_until(f"{servers} serve {user}, and the others wait", lambda: (servers, most - servers) == tuple(
+                pooler.pool(user)[key] for key in ("sv_active", "cl_waiting")))
             self.assertEqual(servers, self.pg.backends(user, "app"))
             self.refused(pooler.client, user=user, says="client connections exceeded (max_user_client_connections)")
 
     @on("pgweir", why="since 1.24 and 1.25")
     def times_of_a_user_beat_those_of_a_database_and_those_the_global_ones(self):
         pooler = self.pooler(settings={"default_pool_size": 1, "query_wait_timeout": 60, "query_timeout": 60, "transaction_timeout": 60},
-                             databases={"app": "dbname=app query_wait_timeout=1", "forced": "dbname=app2 user=other application_name=quay client_encoding=LATIN1"},
+                             databases={"app": "dbname=app", "forced": "dbname=app2 user=other application_name=quay client_encoding=LATIN1"},
                              users={"other": "query_timeout=1", "third": "query_wait_timeout=30 transaction_timeout=2"})
         holders = [pooler.client(user=user) for user in ("app", "third")]
         for each in holders:
             each.begin()
         waiters = [pooler.client(user=user) for user in ("app", "third")]
+        # They are in, and their servers too: for that a loaded machine may want longer than this.
+        pooler.databases["app"] += " query_wait_timeout=1"
+        pooler.write_files()
+        pooler.console().query("RELOAD")
         for each in waiters:
             each.send(query("SELECT 7"))
         self.assertEqual("query_wait_timeout", self._last_words(waiters[0]))
