@@ -498,22 +498,23 @@ size_t relay_server(struct channel *channel, struct span in)
 			break;
 		}
 		n = FRAME_HEADER + (size_t)frame.body;
-		if (wants_whole(channel, &frame) && n > WHOLE_MAX) {
-			step = breach(channel, "the server sent a message of impossible length");
+		if ((n > in.length || n > WHOLE_MAX) && wants_whole(channel, &frame)) {
+			step = n > WHOLE_MAX ? breach(channel, "the server sent a message of impossible length")
+					     : STEP_WAIT;
 			continue;
 		}
-		if (n > in.length) {
-			if (wants_whole(channel, &frame)) {
-				step = STEP_WAIT;
-				continue;
-			}
-			n = in.length;
+		n = n < in.length ? n : in.length;
+		if (channel->guest && !channel->learning && track_passes(&channel->track, frame.type)) {
+			channel->forward = true;
+			outbox_add(o, in.at, n);
+		} else {
+			step = take_reply(channel, span_of(in.at, n), frame);
+			if (step != STEP_TAKEN)
+				break;
+			ready = ready || frame.type == 'Z' ||
+				(frame.type == 'A' && channel->guest && channel->guest->hearer);
 		}
-		step = take_reply(channel, span_of(in.at, n), frame);
-		if (step != STEP_TAKEN)
-			break;
 		channel->body_left = (uint32_t)(FRAME_HEADER + (size_t)frame.body - n);
-		ready = ready || frame.type == 'Z' || (frame.type == 'A' && channel->guest && channel->guest->hearer);
 		in = span_skip(in, n);
 		if ((frame.type == 'D' || frame.type == 'd') && channel->forward && channel->body_left == 0)
 			in = pass_rows(channel, in, frame.type);

@@ -86,6 +86,19 @@ bool track_push(struct track *, enum track_kind, unsigned flags, uint32_t tag);
  * login, is kept though nothing is owed. 'N' 'A' 'S' are always FORWARD: the caller judges by `owed` and `entry`. */
 struct track_reply track_take(struct track *, char type, char status);
 
+/* Whether a message of this type is one of many that answer what the client asked: rows, and what a Query says in front of its rows. For these
+ * track_take changes nothing, and says FORWARD; whoever has asked this need not call it. */
+#define TRACK_FAILED 0x20 /* an entry's flag that is track.c's own: see there */
+static inline bool track_passes(const struct track *t, char type)
+{
+	const struct track_entry *head = t->count > 0 ? &t->ring[t->head] : NULL;
+
+	if ((type != 'D' && type != 'T') || !head || (head->flags & (TRACK_OURS | TRACK_FAKE | TRACK_FAILED)) ||
+		t->copy_in || t->copy_both)
+		return false;
+	return head->kind == TRACK_QUERY || (head->kind == TRACK_EXECUTE && type == 'D');
+}
+
 /* The oldest entry is a fake: pop it and answer it now. Call until false, after every track_push and track_take. */
 bool track_take_fake(struct track *, struct track_entry *out);
 static inline bool track_fake(struct track *t, struct track_entry *out)
