@@ -6,19 +6,26 @@
 #include "serve/channel.h"
 #include "serve/lookups.h"
 
-static bool ends_transaction(struct span word)
+static bool says(struct span text, const char *word)
 {
-	static const char *const words[] = { "commit", "end", "prepare" };
-	bool found = false;
+	size_t length = strlen(word);
 
-	for (size_t i = 0; i < sizeof words / sizeof words[0]; i++)
-		found = found ||
-			(word.length >= strlen(words[i]) &&
-				strncasecmp((const char *)word.at, words[i], strlen(words[i])) == 0);
-	return found;
+	return text.length >= length && strncasecmp((const char *)text.at, word, length) == 0;
 }
 
-#define FIRST_WORD 7 /* as long as the longest of them */
+static bool ends_transaction(struct span text)
+{
+	switch (text.at[0] | 32) {
+	case 'c':
+		return says(text, "commit");
+	case 'e':
+		return says(text, "end");
+	case 'p':
+		return says(text, "prepare");
+	default:
+		return false;
+	}
+}
 
 /* One pass, since a stranger's megabyte comes by here. A statement may begin wherever a semicolon or a comment ends, also within a literal. */
 void channel_says(struct channel *channel, struct span text)
@@ -26,9 +33,11 @@ void channel_says(struct channel *channel, struct span text)
 	bool begins = true, line = false;
 
 	/* Mostly it is one statement, and its first word is all. */
-	if (text.length > FIRST_WORD && (text.at[0] | 32) >= 'a' && (text.at[0] | 32) <= 'z' &&
-		!memchr(text.at, ';', text.length))
-		text.length = FIRST_WORD;
+	if (text.length > 0 && (text.at[0] | 32) >= 'a' && (text.at[0] | 32) <= 'z' &&
+		!memchr(text.at, ';', text.length)) {
+		channel->commits = channel->commits || ends_transaction(text);
+		return;
+	}
 	for (; !channel->commits && text.length > 0; text = span_skip(text, 1)) {
 		uint8_t byte = text.at[0];
 
