@@ -54,6 +54,17 @@ static void line_counts(struct core *core, struct server *s, int change)
 		line_lent(core, s->line, change);
 }
 
+/* What the limits that its pool is under know of a state. */
+static void scopes_count(struct pool *pool, enum server_state state, uint32_t change)
+{
+	if (state == SERVER_IDLE)
+		for (unsigned i = 0; i < SCOPES; i++)
+			pool->scopes[i]->idle += change;
+	else if (is_leaving(state))
+		for (unsigned i = 0; i < SCOPES; i++)
+			pool->scopes[i]->leaving += change;
+}
+
 /* Into the list and the counts of its state. `worker`, `to` and `line` are as they will be. */
 static void ledger_add(struct core *core, struct server *s)
 {
@@ -69,10 +80,7 @@ static void ledger_add(struct core *core, struct server *s)
 	pool->count[s->state]++;
 	pool->at[s->worker].dialing += s->state == SERVER_DIALING;
 	pool->at[s->to].incoming += s->state == SERVER_MOVING;
-	for (unsigned i = 0; i < SCOPES; i++) {
-		pool->scopes[i]->leaving += is_leaving(s->state);
-		pool->scopes[i]->idle += s->state == SERVER_IDLE;
-	}
+	scopes_count(pool, s->state, 1);
 	line_counts(core, s, 1);
 }
 
@@ -86,10 +94,7 @@ static void ledger_remove(struct core *core, struct server *s)
 	pool->count[s->state]--;
 	pool->at[s->worker].dialing -= s->state == SERVER_DIALING;
 	pool->at[s->to].incoming -= s->state == SERVER_MOVING;
-	for (unsigned i = 0; i < SCOPES; i++) {
-		pool->scopes[i]->leaving -= is_leaving(s->state);
-		pool->scopes[i]->idle -= s->state == SERVER_IDLE;
-	}
+	scopes_count(pool, s->state, -1u);
 	line_counts(core, s, -1);
 }
 
