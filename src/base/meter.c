@@ -2,10 +2,13 @@
 
 #include "base/check.h"
 
-/* From a transaction's first step to five minutes, about three to a power of ten where most of them lie. A value finds its bucket by
- * halving: five comparisons. */
+/* From a transaction's first step to five minutes, about three to a power of ten where most of them lie. */
 static const time_us bounds[METER_BUCKETS - 1] = { 100, 500, 1000, 2500, 5000, 10000, 25000, 50000, 100000, 250000,
 	500000, 1000000, 2500000, 5000000, 10000000, 30000000, 60000000, 300000000 };
+
+/* The first bucket for values of so many bits; which of them is its bucket is one comparison more, or two. */
+static const uint8_t first_of[64] = { 0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 2, 3, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 12, 13, 14, 15,
+	16, 17, 17, 17, [30 ... 63] = METER_BUCKETS - 1 };
 
 time_us meter_bound(unsigned i)
 {
@@ -15,20 +18,15 @@ time_us meter_bound(unsigned i)
 
 void meter_add(struct meter *meter, time_us value)
 {
-	unsigned low = 0, high = METER_BUCKETS - 1;
+	unsigned at;
 
 	if (value < 0)
 		value = 0;
-	while (low < high) {
-		unsigned middle = (low + high) / 2;
-
-		if (value <= bounds[middle])
-			high = middle;
-		else
-			low = middle + 1;
-	}
+	at = value > 0 ? first_of[64 - (unsigned)__builtin_clzll((uint64_t)value)] : 0;
+	while (at < METER_BUCKETS - 1 && value > bounds[at])
+		at++;
 	meter->sum += (uint64_t)value;
-	meter->buckets[low]++;
+	meter->buckets[at]++;
 }
 
 void meter_merge(struct meter *into, const struct meter *from)

@@ -24,6 +24,23 @@ static void a_value_is_counted_where_it_belongs(void **state)
 	assert_int_equal(meter_count(&meter), 2 * (METER_BUCKETS - 1));
 }
 
+static void a_value_of_any_length_is_counted_in_the_first_bucket_that_holds_it(void **state)
+{
+	(void)state;
+	for (unsigned bit = 0; bit < 63; bit++) {
+		for (int beside = -1; beside <= 1; beside++) {
+			struct meter meter = { 0 };
+			time_us value = (INT64_C(1) << bit) + beside;
+			unsigned bucket = 0;
+
+			while (bucket < METER_BUCKETS - 1 && value > meter_bound(bucket))
+				bucket++;
+			meter_add(&meter, value);
+			assert_int_equal(meter.buckets[bucket], 1);
+		}
+	}
+}
+
 static void bounds_grow(void **state)
 {
 	(void)state;
@@ -78,6 +95,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_value_is_counted_where_it_belongs),
+		cmocka_unit_test(a_value_of_any_length_is_counted_in_the_first_bucket_that_holds_it),
 		cmocka_unit_test(bounds_grow),
 		cmocka_unit_test(what_is_below_zero_is_zero),
 		cmocka_unit_test(a_difference_has_what_was_added_since),
