@@ -55,11 +55,6 @@ void timer_init(struct timer *timer, uint32_t kind)
 	timer->kind = kind;
 }
 
-bool timer_is_set(const struct timer *timer)
-{
-	return !link_empty(&timer->link);
-}
-
 static unsigned digit(uint64_t tick, unsigned level)
 {
 	return (unsigned)(tick >> (level * DIGIT_BITS)) & DIGIT_MASK;
@@ -88,13 +83,11 @@ void timer_set(struct timers *t, struct timer *timer, time_us due)
 	place(t, timer);
 }
 
-void timer_clear(struct timers *t, struct timer *timer)
+void timer_take_out(struct timers *t, struct timer *timer)
 {
 	const struct link *first = &t->wheel[0][0], *last = &t->wheel[TIMER_LEVELS - 1][TIMER_SLOTS - 1];
 	struct link *head = timer->link.prev;
 
-	if (!timer_is_set(timer))
-		return;
 	link_remove(&timer->link);
 	/* If that left its neighbour alone, the neighbour is a slot's head: find whose. */
 	if (link_empty(head) && head >= first && head <= last) {

@@ -27,11 +27,19 @@ void timers_init(struct timers *, time_us now);
 
 /* A timer must be initialised once before its first use. */
 void timer_init(struct timer *, uint32_t kind);
-bool timer_is_set(const struct timer *);
+static inline bool timer_is_set(const struct timer *timer)
+{
+	return !link_empty(&timer->link);
+}
 
 /* Set, or move, the timer to ring at `due` (in the past: at the next timers_next). */
 void timer_set(struct timers *, struct timer *, time_us due);
-void timer_clear(struct timers *, struct timer *);
+void timer_take_out(struct timers *, struct timer *); /* one that is set */
+static inline void timer_clear(struct timers *timers, struct timer *timer)
+{
+	if (timer_is_set(timer))
+		timer_take_out(timers, timer);
+}
 
 /* One timer that was due by `now`, cleared; NULL when there is none. Call until NULL.
  * Timers due in the same tick ring in the order in which they were set. */

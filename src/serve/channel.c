@@ -42,11 +42,6 @@ void channel_step(struct channel *channel, enum event_kind kind)
 	worker_step(channel->worker, &event);
 }
 
-struct pool_view *channel_view(const struct channel *channel)
-{
-	return channel->worker->views[channel->pool];
-}
-
 void channel_log(const struct channel *channel, enum log_level level, const char *format, ...)
 {
 	const struct pool_view *view = channel_view(channel);

@@ -9,7 +9,6 @@
 
 /* Tell the core. */
 void channel_step(struct channel *, enum event_kind);
-struct pool_view *channel_view(const struct channel *);
 
 /* Enter it in the worker's table. False: memory refused. */
 bool channel_place(struct worker *, struct channel *);

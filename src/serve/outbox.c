@@ -43,17 +43,11 @@ void outbox_hurry(struct worker *worker, const struct stream *stream)
 		outbox_flush(&worker->to_server);
 }
 
-void outbox_add(struct outbox *o, const void *at, size_t length)
+void outbox_add_piece(struct outbox *o, const void *at, size_t length)
 {
-	struct piece *last = o->count > 0 ? &o->pieces[o->count - 1] : NULL;
-
 	if (length == 0)
 		return;
 	o->sent += length;
-	if (last && (const uint8_t *)last->at + last->length == at) {
-		last->length += length;
-		return;
-	}
 	if (o->count == OUTBOX_PIECES)
 		outbox_flush(o);
 	o->pieces[o->count++] = (struct piece){ .at = at, .length = length };

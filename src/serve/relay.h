@@ -47,11 +47,6 @@ uint8_t *relay_header(uint8_t *at, char type, size_t body);
 /* A message that is only its type. */
 void relay_empty(struct outbox *, char type);
 
-struct pool_view *guest_view(const struct guest *);
-
-/* Servers change hands between transactions, so what a client left on one must be made good on the next. */
-bool relay_moves(const struct guest *);
-
 /* Named statements are shared when servers change hands; in session mode a client's names are its own on its own server. */
 bool relay_shares_statements(const struct guest *);
 
@@ -64,8 +59,13 @@ enum query_ends { QUERY_ENDS_NONE, QUERY_ENDS_ONE, QUERY_ENDS_ALL };
 /* The same for a Query. */
 bool relay_owe_query(struct guest *, enum query_ends, struct span ended);
 
-/* Say what is ours to say now, unless the server is in the middle of a message. */
-void relay_answer_fakes(struct channel *);
+/* Say what is ours to say now, unless the server is in the middle of a message. Mostly nothing is. */
+void relay_answer_them(struct channel *);
+static inline void relay_answer_fakes(struct channel *channel)
+{
+	if (track_fakes(&channel->track))
+		relay_answer_them(channel);
+}
 
 void relay_note_request(struct guest *);
 void relay_note_statement(struct channel *, struct span text);

@@ -18,11 +18,6 @@ void relay_empty(struct outbox *o, char type)
 	relay_header(outbox_room(o, FRAME_HEADER), type, 0);
 }
 
-struct pool_view *guest_view(const struct guest *guest)
-{
-	return guest->worker->views[guest->pool];
-}
-
 bool relay_shares_statements(const struct guest *guest)
 {
 	return relay_moves(guest) && guest->worker->config->max_prepared_statements > 0;
@@ -46,7 +41,7 @@ bool relay_owe(struct guest *guest, enum track_kind kind, unsigned flags, uint32
 	return true;
 }
 
-void relay_answer_fakes(struct channel *channel)
+void relay_answer_them(struct channel *channel)
 {
 	struct track_entry fake;
 
@@ -71,11 +66,6 @@ void relay_note_request(struct guest *guest)
 		channel->query_since = guest->worker->now;
 	if (channel->transaction_since == 0)
 		channel->transaction_since = guest->worker->now;
-}
-
-bool relay_moves(const struct guest *guest)
-{
-	return guest->channel ? !guest->channel->session : guest_view(guest)->rules.mode != POOL_SESSION;
 }
 
 void relay_note_bound(struct guest *guest, struct span portal, struct statement *statement)

@@ -42,12 +42,6 @@ static const char discard_plans[] = "DISCARD PLANS";
 	(LOOK_SETTINGS | LOOK_TEMPORARY | LOOK_CURSOR | LOOK_LOCK | LOOK_PREPARE | LOOK_LISTEN | LOOK_UNKNOWN | \
 		LOOK_RESET | LOOK_RESET_ALL | LOOK_HEAR)
 
-bool remains_matter(const struct guest *guest)
-{
-	return guest->pool != NO_POOL && relay_moves(guest) &&
-		(guest_view(guest)->rules.transparency == TRANSPARENCY_FULL || guest->hearer);
-}
-
 bool remains_corrects(const struct guest *guest)
 {
 	return remains_matter(guest) ||

@@ -80,9 +80,6 @@ struct remains {
 	size_t statement_length;
 };
 
-/* Whether this client's session is followed. */
-bool remains_matter(const struct guest *);
-
 /* Whether a RESET is to lead this client back to what it asked for at its login: in session mode too, where all else stays on its server. */
 bool remains_corrects(const struct guest *);
 

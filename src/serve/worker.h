@@ -449,12 +449,25 @@ bool channel_runs_own(const struct channel *); /* what the server is at now is o
 /* ---- relay.c ---- */
 
 void outbox_begin(struct outbox *, struct stream *);
-void outbox_add(struct outbox *, const void *, size_t);
+void outbox_add_piece(struct outbox *, const void *, size_t);
 void outbox_copy(struct outbox *, const void *, size_t);
 uint8_t *outbox_room(struct outbox *, size_t); /* scratch to be written now; at most OUTBOX_SCRATCH */
 bool outbox_flush(struct outbox *);
 bool outbox_end(struct outbox *); /* flush, and forget the stream */
 bool outbox_is_for(const struct outbox *, const struct stream *);
+
+/* What lies behind the piece before it is a part of that. */
+static inline void outbox_add(struct outbox *o, const void *at, size_t length)
+{
+	struct piece *last = o->count > 0 ? &o->pieces[o->count - 1] : NULL;
+
+	if (!last || (const uint8_t *)last->at + last->length != at) {
+		outbox_add_piece(o, at, length);
+		return;
+	}
+	o->sent += length;
+	last->length += length;
+}
 
 /* Whatever waits in an outbox for this stream goes out before what is written now. */
 void outbox_hurry(struct worker *, const struct stream *);
@@ -541,5 +554,30 @@ void census_begin(struct guest *, unsigned parts);
 bool census_ask(struct house *, unsigned parts); /* it comes home to the keeper. False: memory refused */
 void census_visit(struct worker *, struct letter_census *);
 void census_tick(struct worker *);
+
+/* ---- asked of every message ---- */
+
+static inline struct pool_view *channel_view(const struct channel *channel)
+{
+	return channel->worker->views[channel->pool];
+}
+
+static inline struct pool_view *guest_view(const struct guest *guest)
+{
+	return guest->worker->views[guest->pool];
+}
+
+/* Servers change hands between transactions, so what a client left on one must be made good on the next. */
+static inline bool relay_moves(const struct guest *guest)
+{
+	return guest->channel ? !guest->channel->session : guest_view(guest)->rules.mode != POOL_SESSION;
+}
+
+/* Whether this client's session is followed: see remains.h. */
+static inline bool remains_matter(const struct guest *guest)
+{
+	return guest->pool != NO_POOL && relay_moves(guest) &&
+		(guest_view(guest)->rules.transparency == TRANSPARENCY_FULL || guest->hearer);
+}
 
 #endif

@@ -101,9 +101,13 @@ static inline bool track_passes(const struct track *t, char type)
 
 /* The oldest entry is a fake: pop it and answer it now. Call until false, after every track_push and track_take. */
 bool track_take_fake(struct track *, struct track_entry *out);
+static inline bool track_fakes(const struct track *t)
+{
+	return t->count > 0 && (t->ring[t->head].flags & TRACK_FAKE);
+}
 static inline bool track_fake(struct track *t, struct track_entry *out)
 {
-	return t->count > 0 && (t->ring[t->head].flags & TRACK_FAKE) && track_take_fake(t, out);
+	return track_fakes(t) && track_take_fake(t, out);
 }
 
 /* An entry that an error made the server skip (Parse: it does not exist now). Call until false after a failed reply, and
