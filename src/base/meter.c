@@ -7,8 +7,8 @@ static const time_us bounds[METER_BUCKETS - 1] = { 100, 500, 1000, 2500, 5000, 1
 	500000, 1000000, 2500000, 5000000, 10000000, 30000000, 60000000, 300000000 };
 
 /* The first bucket for values of so many bits; which of them is its bucket is one comparison more, or two. */
-static const uint8_t first_of[64] = { 0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 2, 3, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 12, 13, 14, 15,
-	16, 17, 17, 17, [30 ... 63] = METER_BUCKETS - 1 };
+static const uint8_t first_of[64] = { 0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 2, 3, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 12, 13, 14,
+	15, 16, 17, 17, 17, [30 ... 63] = METER_BUCKETS - 1 };
 
 time_us meter_bound(unsigned i)
 {

@@ -8,6 +8,7 @@
 #include "base/hash.h"
 #include "base/reader.h"
 #include "base/text.h"
+#include "session/tokens.h"
 
 #define NAMES_MAX 65536 /* 5 MB; beyond it every name is one */
 
@@ -23,7 +24,7 @@ struct catalog {
 	struct entry *table;
 	uint32_t capacity, count;
 	bool hides, overflows;              /* some name leaves something; not all names are here */
-	uint64_t hiding[256];               /* lengths of those that do, a bit for each, by their first bytes */
+	struct token_sets sets;             /* those that do, and what else is to be told of a text */
 	bool refused;                       /* memory was: some name is missing */
 	uint32_t always, writing, commands; /* whatever the names are */
 	uint32_t any;                       /* of all names together */
@@ -32,6 +33,8 @@ struct catalog {
 	uint32_t setting_count;
 	uint64_t digest; /* of all rows, in whatever order */
 };
+
+static const char *const writers[] = { "insert", "update", "delete", "merge", "copy", "truncate" };
 
 static atomic_uint last_id;
 
@@ -42,6 +45,9 @@ struct catalog *catalog_new(void)
 	if (!made)
 		return NULL;
 	atomic_init(&made->references, 1);
+	look_sets_begin(&made->sets);
+	for (size_t i = 0; i < sizeof writers / sizeof writers[0]; i++)
+		word_set_add(&made->sets.told, span_text(writers[i]));
 	do
 		made->id = atomic_fetch_add_explicit(&last_id, 1, memory_order_relaxed) + 1;
 	while (made->id == 0);
@@ -190,7 +196,7 @@ static bool add_name(struct catalog *catalog, struct span name, uint32_t marks, 
 	*(always ? &entry->always : &entry->writing) |= marks;
 	if (marks) {
 		catalog->hides = true;
-		catalog->hiding[name.at[0]] |= UINT64_C(1) << name.length;
+		word_set_add(&catalog->sets.told, name);
 	}
 	catalog->any |= marks;
 	catalog->foreign |= !span_is_ascii(name) ? marks : 0;
@@ -262,26 +268,15 @@ struct beneath {
 	const struct catalog *catalog;
 	uint32_t always, writing;
 	bool writes;
+	const struct entry *last; /* that was found: one table's name stands in front of each of its columns */
 };
 
 static bool is_writer(struct span word)
 {
-	switch (word.at[0]) {
-	case 'i':
-		return span_is(word, "insert");
-	case 'u':
-		return span_is(word, "update");
-	case 'd':
-		return span_is(word, "delete");
-	case 'm':
-		return span_is(word, "merge");
-	case 'c':
-		return span_is(word, "copy");
-	case 't':
-		return span_is(word, "truncate");
-	default:
-		return false;
-	}
+	for (size_t i = 0; i < sizeof writers / sizeof writers[0]; i++)
+		if (span_is(word, writers[i]))
+			return true;
+	return false;
 }
 
 static void look_beneath(void *context, struct span name)
@@ -292,8 +287,9 @@ static void look_beneath(void *context, struct span name)
 	if (name.length == 0)
 		return;
 	b->writes = b->writes || is_writer(name);
-	if (b->catalog->hiding[name.at[0]] >> name.length & 1) {
+	if (b->catalog->count > 0 && !(b->last && span_is(name, b->last->name))) {
 		entry = find(b->catalog, name);
+		b->last = entry->name[0] ? entry : b->last;
 		b->always |= entry->always;
 		b->writing |= entry->writing;
 	}
@@ -374,7 +370,8 @@ static bool add_beneath(const struct catalog *catalog, struct span text, struct 
 	bool empty = catalog_empty(catalog), sets;
 	uint32_t found;
 
-	look_with_words(text, look, empty ? NULL : look_beneath, &b);
+	/* Letters beyond ASCII may be another name's in the client's encoding: of these all are to be told. */
+	look_for_words(text, look, catalog->foreign ? NULL : &catalog->sets, empty ? NULL : look_beneath, &b);
 	found = (look->marks & LOOK_CALLS) && !knows_calls(catalog, look) ? LOOK_UNKNOWN : 0;
 	if (empty) {
 		look->marks |= found;

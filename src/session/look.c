@@ -18,12 +18,15 @@ _Static_assert(LOOK_NAME_BYTES == TOKEN_BYTES, "a name is kept as it is read");
 
 static void judge_call(struct scan *s, const struct token *name, bool foreign, bool target)
 {
-	uint32_t marks = name->whole ? look_call(name->text) : 0;
+	uint32_t marks;
 
 	if (s->index == INDEX_TABLE || (s->index == INDEX_REST && token_says(name, "include"))) {
 		s->index = INDEX_REST;
 		return;
 	}
+	if (!foreign && name->kind == TOKEN_WORD && look_is_everyday(name->text))
+		return;
+	marks = name->whole ? look_call(name->text) : 0;
 	if (marks == LOOK_SETTINGS)
 		look_config(s);
 	else
@@ -153,6 +156,35 @@ static void pass_literal(struct scan *s, struct place *p, const struct token *to
 	*p = (struct place){ .continued = is_string }; /* 'to' and, in the next line, 'day' */
 }
 
+/* What judge_word, inserts and take_rest know a word by. */
+void look_sets_begin(struct token_sets *sets)
+{
+	static const char *const words[] = { "temp", "temporary", "pg_settings", "pg_sequences", "hold", "execute",
+		"insert", "into", "copy", "default", "merge", "pg_catalog" };
+
+	*sets = (struct token_sets){ 0 };
+	for (size_t i = 0; i < sizeof words / sizeof words[0]; i++)
+		word_set_add(&sets->met, span_text(words[i]));
+}
+
+/* Names that mean nothing to a look: the columns of an ORM's statement, mostly, with a dot or comma behind each. As take_rest would pass each of
+ * them, with its sign. */
+static void pass_names(struct scan *s, struct place *p)
+{
+	struct span name;
+	uint8_t sign = 0;
+
+	while (s->sets && sign != ' ' && (sign = tokens_pass_name(&s->in, s->sets, &name)) != 0) {
+		if (name.length > 0 && s->each)
+			s->each(s->context, name);
+		s->inserts = false;
+		p->foreign = p->dotted && !p->catalog && sign != ',';
+		p->target = p->target && sign == '.';
+		p->dotted = sign == '.';
+		p->catalog = p->begins = p->continued = false;
+	}
+}
+
 /* Up to the end of the statement. `update`: it may update something. */
 static void take_rest(struct scan *s, bool update)
 {
@@ -164,6 +196,8 @@ static void take_rest(struct scan *s, bool update)
 			if (token->sign == ';')
 				return;
 			pass_sign(&p, token);
+			if (tokens_at_quote(&s->in))
+				pass_names(s, &p);
 			next_token(s);
 			continue;
 		}
@@ -180,11 +214,13 @@ static void take_rest(struct scan *s, bool update)
 		/* Columns, mostly: as pass_sign would have it, and nothing was called. */
 		if (tokens_pass(&s->in, '.')) {
 			p.dotted = true;
+			pass_names(s, &p);
 			next_token(s);
 			continue;
 		}
 		if (tokens_pass(&s->in, ',')) {
 			p.foreign = p.target = false;
+			pass_names(s, &p);
 			next_token(s);
 			continue;
 		}
@@ -394,9 +430,9 @@ static void read_statements(struct scan *s)
 		s->look->marks |= LOOK_UNREAD | LOOK_UNKNOWN;
 }
 
-void look_with_words(struct span text, struct look *look, look_word each, void *context)
+void look_for_words(struct span text, struct look *look, const struct token_sets *sets, look_word each, void *context)
 {
-	struct scan s = { .look = look, .ahead = 4 * text.length, .each = each, .context = context };
+	struct scan s = { .look = look, .ahead = 4 * text.length, .sets = sets, .each = each, .context = context };
 
 	look->marks = look->prepared = look->made = 0;
 	look->count = 0;
@@ -410,6 +446,11 @@ void look_with_words(struct span text, struct look *look, look_word each, void *
 	s.inserts = false;
 	read_statements(&s);
 	look->marks |= LOOK_UNKNOWN;
+}
+
+void look_with_words(struct span text, struct look *look, look_word each, void *context)
+{
+	look_for_words(text, look, NULL, each, context);
 }
 
 void look_at(struct span text, struct look *look)

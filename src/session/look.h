@@ -74,11 +74,20 @@ typedef void (*look_word)(void *context, struct span name);
 /* The same, and every word and name of the text is told in turn; where it can be read in two ways, as either has them. */
 void look_with_words(struct span text, struct look *, look_word each, void *context);
 
+/* The same, but told is (if anything: `each` may be NULL) what the sets say is to be, and perhaps more. They were begun with the words that a look
+ * itself goes by, and have nothing to tell then. */
+struct token_sets;
+void look_sets_begin(struct token_sets *);
+void look_for_words(struct span text, struct look *, const struct token_sets *, look_word each, void *context);
+
 /* A setting with a dot that must be asked for by name. */
 void look_add_setting(struct look *, const char *name);
 
 /* A word in front of a parenthesis that is no function, or one of PostgreSQL's own that leaves nothing behind; small letters. */
 bool look_knows(const char *word);
+
+/* Some of these, which stand in most statements; the others are found by a search. */
+bool look_is_everyday(const char *word);
 
 /* What a call of this function does to the session: 0 if it is not one of those that matter. */
 uint32_t look_call(const char *word);

@@ -20,6 +20,7 @@ struct scan {
 	} index;        /* CREATE INDEX, up to its first parenthesis, ON t (a), and behind it */
 	bool strict;    /* it is that, perhaps in parentheses: INSERT is a verb only where a statement may begin */
 	look_word each; /* NULL: nobody asks for the words */
+	const struct token_sets *sets; /* NULL: he asks for all of them */
 	void *context;
 };
 
@@ -29,7 +30,11 @@ static inline void next_token(struct scan *s)
 
 	tokens_next(&s->in);
 	token = s->in.token;
-	if (s->each && (token->kind == TOKEN_WORD || token->kind == TOKEN_NAME))
+	if (s->each && (token->kind == TOKEN_WORD || token->kind == TOKEN_NAME) &&
+		(!s->sets ||
+			(token->length > 0 &&
+				word_set_may_have(&s->sets->told, (uint8_t)token->text[0],
+					(uint8_t)token->text[token->length - 1], token->length))))
 		s->each(s->context, span_of(token->text, token->length));
 }
 

@@ -217,6 +217,28 @@ static int call_order(const void *word, const void *row)
 	return order(word, ((const struct call *)row)->name);
 }
 
+bool look_is_everyday(const char *word)
+{
+	switch (word[0]) {
+	case 'i':
+		return strcmp(word, "in") == 0;
+	case 'o':
+		return strcmp(word, "on") == 0 || strcmp(word, "or") == 0;
+	case 'a':
+		return strcmp(word, "and") == 0;
+	case 'n':
+		return strcmp(word, "not") == 0;
+	case 'w':
+		return strcmp(word, "where") == 0;
+	case 'v':
+		return strcmp(word, "values") == 0;
+	case 'c':
+		return strcmp(word, "count") == 0;
+	default:
+		return false;
+	}
+}
+
 bool look_knows(const char *word)
 {
 	return bsearch(word, known, sizeof known / sizeof known[0], sizeof known[0], known_order) != NULL;

@@ -294,6 +294,62 @@ void tokens_next(struct tokens *t)
 	}
 }
 
+/* What stands behind a quoted name that is over at `at`: its dot or comma; ' ': anything but what would make more of it than a name. */
+static uint8_t sign_behind(const uint8_t *at, const uint8_t *end)
+{
+	if (at < end && (*at == '.' || *at == ','))
+		return *at;
+	/* A second quote is a part of it. */
+	if (at < end && *at == '"')
+		return 0;
+	while (at < end && beginnings[*at] == BEGINS_BLANK)
+		at++;
+	return at == end || (*at != '(' && *at != '.' && beginnings[*at] != BEGINS_COMMENT) ? ' ' : 0;
+}
+
+uint8_t tokens_pass_name(struct tokens *t, const struct token_sets *sets, struct span *name)
+{
+	const uint8_t *from = t->at, *end = t->end, *close, *behind;
+	uint8_t first, last, sign;
+	bool quoted;
+
+	while (from < end && beginnings[*from] == BEGINS_BLANK)
+		from++;
+	if (from == end)
+		return 0;
+	quoted = *from == '"';
+	if (quoted) {
+		from++;
+		close = memchr(from, '"', (size_t)(end - from));
+		if (!close || close == from)
+			return 0;
+		behind = close + 1;
+		first = *from;
+		last = close[-1];
+		sign = sign_behind(behind, end);
+	} else if (beginnings[*from] == BEGINS_WORD) {
+		for (close = from + 1; close < end && is_word(*close); close++)
+			;
+		behind = close;
+		first = word_bytes[*from];
+		last = word_bytes[close[-1]];
+		sign = behind < end && (*behind == '.' || *behind == ',') ? *behind : 0;
+	} else {
+		return 0;
+	}
+	*name = span_of(from, (size_t)(close - from));
+	if (!sign || name->length >= TOKEN_BYTES ||
+		(first == 'p' && name->length > 2 && (from[1] | 32) == 'g' && from[2] == '_') ||
+		word_set_may_have(&sets->met, first, last, name->length))
+		return 0;
+	if (!word_set_may_have(&sets->told, first, last, name->length))
+		name->length = 0;
+	else if (!quoted)
+		return 0;
+	t->at = behind + (sign != ' ');
+	return sign;
+}
+
 static void begin(struct tokens *t, const uint8_t *at, size_t length)
 {
 	t->at = at;

@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-#include "base/span.h"
+#include "session/word_set.h"
 
 /* The words, names, strings, numbers and signs of an SQL text, in turn; comments and blanks are passed by. Linear, and nothing is allocated.
  * (PostgreSQL manual: "Lexical Structure".) */
@@ -48,6 +48,22 @@ static inline bool tokens_pass(struct tokens *t, uint8_t sign)
 		return false;
 	t->at++;
 	return true;
+}
+
+/* Two kinds of words that matter: those that are `met` are to be tokens, as all that begin with "pg_" are; those that are `told` may be passed by
+ * in quotes, and are to be told. */
+struct token_sets {
+	struct word_set met, told;
+};
+
+/* If a word or a quoted name follows, perhaps behind blanks, with a dot or a comma at once behind it, and does not matter: pass both by, and say
+ * which sign it was. A quoted name that nothing but a blank or a sign follows, which makes no call of it, is passed alone: ' '. 0: it is something
+ * else. `name` is empty, or is to be told. */
+uint8_t tokens_pass_name(struct tokens *, const struct token_sets *, struct span *name);
+
+static inline bool tokens_at_quote(const struct tokens *t)
+{
+	return t->at < t->end && *t->at == '"';
 }
 
 /* Whether its text is this one. For a literal the compiler knows the length, and compares a few bytes. */

@@ -43,8 +43,8 @@
 #define RING_SMALLEST 16
 
 /* Bits of track_entry.flags that are ours; callers never see them. */
-#define ANSWERED   0x80 /* a QUERY or FUNCTION: something that may stand alone before 'Z' was said */
-#define PARAMETERS 0x40 /* a DESCRIBE_STATEMENT: 't' was said */
+#define ANSWERED   0x80         /* a QUERY or FUNCTION: something that may stand alone before 'Z' was said */
+#define PARAMETERS 0x40         /* a DESCRIBE_STATEMENT: 't' was said */
 #define FAILED     TRACK_FAILED /* a QUERY or FUNCTION: it had its 'E', only 'Z' can follow */
 #define PRIVATE    (ANSWERED | PARAMETERS | FAILED)
 

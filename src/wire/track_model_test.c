@@ -82,8 +82,8 @@ static struct story {
 } s;
 
 static struct {
-	unsigned steps, copies_done, copies_failed, syncs_eaten, guesses_right, guesses_wrong, skips, drops, fakes, passed,
-		idles;
+	unsigned steps, copies_done, copies_failed, syncs_eaten, guesses_right, guesses_wrong, skips, drops, fakes,
+		passed, idles;
 } told;
 
 static void wrong(const char *what)
