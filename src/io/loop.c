@@ -420,6 +420,13 @@ static bool next_accepted(struct loop *loop, struct completion *out)
 	return false;
 }
 
+/* It has nothing more to say, as mostly when its bytes were taken. A step would find that too, after more questions. */
+static bool is_silent(const struct stream *s)
+{
+	return s->state == STREAM_OPEN && !s->secure && !s->unsent &&
+		!(s->flags & (FLAG_READABLE | FLAG_AGAIN | FLAG_ROOM | FLAG_HANGUP | FLAG_OVER | FLAG_FULL));
+}
+
 bool loop_next(struct loop *loop, struct completion *out)
 {
 	loop_settle(loop);
@@ -434,7 +441,7 @@ bool loop_next(struct loop *loop, struct completion *out)
 			if (!s)
 				break;
 		}
-		if (s->state != STREAM_DEAD && stream_step(s, out))
+		if (s->state != STREAM_DEAD && !is_silent(s) && stream_step(s, out))
 			return true;
 		end_turn_of_now(loop);
 	}
