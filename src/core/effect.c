@@ -27,7 +27,13 @@ struct effect *effect_add(struct core *core, enum effect_kind kind, uint32_t wor
 		out->capacity = capacity;
 	}
 	effect = &out->list[out->count++];
-	*effect = (struct effect){ .kind = kind, .worker = worker, .pool = NO_POOL, .database = NO_DATABASE };
+	/* Its texts, which are most of it, are empty by their first byte. */
+	memset(effect, 0, offsetof(struct effect, sqlstate));
+	effect->sqlstate[0] = effect->text[0] = 0;
+	effect->kind = kind;
+	effect->worker = worker;
+	effect->pool = NO_POOL;
+	effect->database = NO_DATABASE;
 	effect->client.worker = worker;
 	return effect;
 }

@@ -317,7 +317,6 @@ bool guest_want(struct guest *guest)
 	struct worker *worker = guest->worker;
 	struct effects *effects = &worker->effects;
 	struct channel *channel;
-	struct effect effect;
 	size_t before = effects->count;
 
 	check(guest->state == GUEST_PARKED && !guest->channel);
@@ -327,13 +326,16 @@ bool guest_want(struct guest *guest)
 	guest_step(guest, EVENT_CLIENT_WANTS);
 	/* The usual answer is a server that is idle right here: lend it without a detour. */
 	if (effects->count == before + 1) {
-		effect = effects->list[before];
-		if (effect.kind == EFFECT_LEND && effect.worker == worker->index &&
-			handle_equal(effect.client.client, guest->handle)) {
-			effects->count = before;
-			channel = channel_get(worker, effect.server);
+		const struct effect *effect = &effects->list[before];
+
+		if (effect->kind == EFFECT_LEND && effect->worker == worker->index &&
+			handle_equal(effect->client.client, guest->handle)) {
+			bool checks = effect->check;
+
+			effects->count = before; /* what is decided next may stand in its place */
+			channel = channel_get(worker, effect->server);
 			check(channel);
-			channel_lend(channel, guest, effect.check);
+			channel_lend(channel, guest, checks);
 			if (guest->state == GUEST_WAITING && guest->channel && !guest->channel->checking)
 				begin_lent(guest);
 		}
