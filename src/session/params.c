@@ -26,6 +26,7 @@ struct params {
 	size_t bytes;
 	atomic_uint references;
 	uint32_t count;
+	uint32_t initials; /* first letters of the names: mostly that is all there is to know of one that is not here */
 	struct param list[];
 };
 
@@ -55,6 +56,11 @@ static int name_order(const char *a, struct span b)
 			return x - y;
 	}
 	return (unsigned char)a[i];
+}
+
+static uint32_t initial(char letter)
+{
+	return UINT32_C(1) << ((unsigned char)letter & 31);
 }
 
 static uint64_t set_hash(const struct param *list, size_t count)
@@ -97,12 +103,14 @@ static struct params *set_make(struct params_book *book, uint64_t hash, const st
 	set->bytes = bytes;
 	atomic_init(&set->references, 1);
 	set->count = (uint32_t)count;
+	set->initials = 0;
 	to = (char *)&set->list[count];
 	for (i = 0; i < count; i++) {
 		size_t name = strlen(list[i].name) + 1, value = strlen(list[i].value) + 1;
 
 		set->list[i].name = memcpy(to, list[i].name, name);
 		set->list[i].value = memcpy(to + name, list[i].value, value);
+		set->initials |= initial(list[i].name[0]);
 		to += name + value;
 	}
 	return set;
@@ -278,8 +286,11 @@ bool params_remove(struct params **set, struct span name)
 const char *params_get(const struct params *set, struct span name)
 {
 	bool found;
-	size_t at = set_find(set, name, &found);
+	size_t at;
 
+	if (name.length > 0 && !(set->initials & initial((char)name.at[0])))
+		return NULL;
+	at = set_find(set, name, &found);
 	return found ? set->list[at].value : NULL;
 }
 

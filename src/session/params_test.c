@@ -52,6 +52,14 @@ static void a_name_is_found_whatever_its_case(void **state)
 	assert_int_equal(params_count(set), 1);
 	assert_string_equal(params_get(set, span_text("datestyle")), "German");
 	assert_null(params_get(set, span_text("date")));
+	assert_null(params_get(set, span_text("timezone")));
+	assert_null(params_get(set, span_text("")));
+	set = with(set, "TimeZone", "UTC");
+	set = with(set, "_own.x", "1");
+	assert_string_equal(params_get(set, span_text("timezone")), "UTC");
+	assert_string_equal(params_get(set, span_text("TIMEZONE")), "UTC");
+	assert_string_equal(params_get(set, span_text("_OWN.X")), "1");
+	assert_null(params_get(set, span_text("\177own.x"))); /* a letter that shares a place with another */
 	params_drop(set);
 }
 
