@@ -212,17 +212,18 @@ static void keep_unconsumed(struct loop *loop)
 	if (!s)
 		return;
 	loop->lent = NULL;
+	rest = span_skip(loop->lent_bytes, loop->lent_consumed);
 	if (loop->lent_block) {
 		block_consume(stream_unread_at(s), loop->lent_consumed);
-		return;
-	}
-	rest = span_skip(loop->lent_bytes, loop->lent_consumed);
-	if (rest.length > 0 && !stream_keep(s, stream_unread_at(s), rest)) {
+	} else if (rest.length > 0 && !stream_keep(s, stream_unread_at(s), rest)) {
 		/* What was read can be kept nowhere: this connection can not go on, the others can. */
 		s->error = ENOMEM;
 		s->flags |= FLAG_OVER | FLAG_FAILED;
 		loop_queue(loop, s);
 	}
+	/* It was resumed while its owner looked at them, who then took all: nothing is to be delivered again, and nobody need stay awake for it. */
+	if (!*stream_unread_at(s))
+		s->flags &= (uint16_t)~FLAG_AGAIN;
 }
 
 void loop_settle(struct loop *loop)

@@ -247,6 +247,38 @@ static void two_that_resume_each_other_do_not_hold_up_the_turn(void **state)
 	world_fini(&w);
 }
 
+static void whoever_is_resumed_and_takes_all_wakes_nobody(void **state)
+{
+	struct world w;
+	struct owner a, b;
+	struct completion done;
+	time_us slept;
+	int deliveries = 0;
+
+	(void)state;
+	world_init(&w, ROAD_IPV4);
+	join(&w, &a, &b);
+	say_text(&a, "to b");
+	while (deliveries == 0) {
+		loop_wait(w.loop, clock_now() + SECOND_US);
+		while (loop_next(w.loop, &done)) {
+			assert_int_equal(done.kind, DONE_BYTES);
+			assert_ptr_equal(done.stream, b.stream);
+			deliveries++;
+			stream_resume(b.stream);
+			stream_consume(b.stream, done.bytes.length);
+		}
+	}
+	/* Nothing is under way: it sleeps to the end of the time that it is given. */
+	slept = clock_now();
+	loop_wait(w.loop, slept + 30 * MILLISECOND_US);
+	assert_true(clock_now() - slept >= 20 * MILLISECOND_US);
+	assert_false(loop_next(w.loop, &done));
+	owner_fini(&a);
+	owner_fini(&b);
+	world_fini(&w);
+}
+
 static void whoever_is_closed_in_a_turn_is_not_heard_of_again(void **state)
 {
 	enum { people = 60 };
@@ -499,6 +531,7 @@ int main(void)
 		cmocka_unit_test(a_full_unix_queue_is_dialed_again_until_there_is_room),
 		cmocka_unit_test(a_hundred_streams_take_turns),
 		cmocka_unit_test(two_that_resume_each_other_do_not_hold_up_the_turn),
+		cmocka_unit_test(whoever_is_resumed_and_takes_all_wakes_nobody),
 		cmocka_unit_test(whoever_is_closed_in_a_turn_is_not_heard_of_again),
 		cmocka_unit_test(bytes_in_a_block_stay_readable_after_a_close_in_the_same_turn),
 		cmocka_unit_test(a_reset_is_an_end_with_an_error),
