@@ -284,10 +284,10 @@ static void look_beneath(void *context, struct span name)
 	struct beneath *b = context;
 	const struct entry *entry;
 
-	if (name.length == 0)
+	if (name.length == 0 || (b->last && span_is(name, b->last->name)))
 		return;
 	b->writes = b->writes || is_writer(name);
-	if (b->catalog->count > 0 && !(b->last && span_is(name, b->last->name))) {
+	if (b->catalog->count > 0) {
 		entry = find(b->catalog, name);
 		b->last = entry->name[0] ? entry : b->last;
 		b->always |= entry->always;

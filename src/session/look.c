@@ -167,22 +167,23 @@ void look_sets_begin(struct token_sets *sets)
 		word_set_add(&sets->met, span_text(words[i]));
 }
 
-/* Names that mean nothing to a look: the columns of an ORM's statement, mostly, with a dot or comma behind each. As take_rest would pass each of
- * them, with its sign. */
+/* Names that mean nothing to a look: the columns of an ORM's statement, mostly, with a dot or comma behind each. One is where one would be if
+ * take_rest had passed them. */
 static void pass_names(struct scan *s, struct place *p)
 {
-	struct span name;
-	uint8_t sign = 0;
+	struct passed passed;
 
-	while (s->sets && sign != ' ' && (sign = tokens_pass_name(&s->in, s->sets, &name)) != 0) {
-		if (name.length > 0 && s->each)
-			s->each(s->context, name);
+	if (!s->sets)
+		return;
+	do {
+		passed = tokens_pass_names(&s->in, s->sets);
+		if (passed.sign == 0)
+			return;
+		if (passed.told.length > 0 && s->each)
+			s->each(s->context, passed.told);
 		s->inserts = false;
-		p->foreign = p->dotted && !p->catalog && sign != ',';
-		p->target = p->target && sign == '.';
-		p->dotted = sign == '.';
-		p->catalog = p->begins = p->continued = false;
-	}
+		*p = (struct place){ .target = p->target && passed.only_dots, .dotted = passed.sign == '.' };
+	} while (passed.told.length > 0 && passed.sign != ' ');
 }
 
 /* Up to the end of the statement. `update`: it may update something. */

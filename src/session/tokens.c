@@ -307,47 +307,54 @@ static uint8_t sign_behind(const uint8_t *at, const uint8_t *end)
 	return at == end || (*at != '(' && *at != '.' && beginnings[*at] != BEGINS_COMMENT) ? ' ' : 0;
 }
 
-uint8_t tokens_pass_name(struct tokens *t, const struct token_sets *sets, struct span *name)
+struct passed tokens_pass_names(struct tokens *t, const struct token_sets *sets)
 {
+	struct passed passed = { .only_dots = true };
 	const uint8_t *from = t->at, *end = t->end, *close, *behind;
 	uint8_t first, last, sign;
+	size_t length;
 	bool quoted;
 
-	while (from < end && beginnings[*from] == BEGINS_BLANK)
-		from++;
-	if (from == end)
-		return 0;
-	quoted = *from == '"';
-	if (quoted) {
-		from++;
-		close = memchr(from, '"', (size_t)(end - from));
-		if (!close || close == from)
-			return 0;
-		behind = close + 1;
-		first = *from;
-		last = close[-1];
-		sign = sign_behind(behind, end);
-	} else if (beginnings[*from] == BEGINS_WORD) {
-		for (close = from + 1; close < end && is_word(*close); close++)
-			;
-		behind = close;
-		first = word_bytes[*from];
-		last = word_bytes[close[-1]];
-		sign = behind < end && (*behind == '.' || *behind == ',') ? *behind : 0;
-	} else {
-		return 0;
+	while (passed.sign != ' ' && passed.told.length == 0) {
+		while (from < end && beginnings[*from] == BEGINS_BLANK)
+			from++;
+		if (from == end)
+			break;
+		quoted = *from == '"';
+		if (quoted) {
+			from++;
+			close = memchr(from, '"', (size_t)(end - from));
+			if (!close || close == from)
+				break;
+			behind = close + 1;
+			first = *from;
+			last = close[-1];
+			sign = sign_behind(behind, end);
+		} else if (beginnings[*from] == BEGINS_WORD) {
+			for (close = from + 1; close < end && is_word(*close); close++)
+				;
+			behind = close;
+			first = word_bytes[*from];
+			last = word_bytes[close[-1]];
+			sign = behind < end && (*behind == '.' || *behind == ',') ? *behind : 0;
+		} else {
+			break;
+		}
+		length = (size_t)(close - from);
+		if (!sign || length >= TOKEN_BYTES ||
+			(first == 'p' && length > 2 && (from[1] | 32) == 'g' && from[2] == '_') ||
+			word_set_may_have(&sets->met, first, last, length))
+			break;
+		if (word_set_may_have(&sets->told, first, last, length)) {
+			if (!quoted)
+				break;
+			passed.told = span_of(from, length);
+		}
+		passed.sign = sign;
+		passed.only_dots = passed.only_dots && sign == '.';
+		from = t->at = behind + (sign != ' ');
 	}
-	*name = span_of(from, (size_t)(close - from));
-	if (!sign || name->length >= TOKEN_BYTES ||
-		(first == 'p' && name->length > 2 && (from[1] | 32) == 'g' && from[2] == '_') ||
-		word_set_may_have(&sets->met, first, last, name->length))
-		return 0;
-	if (!word_set_may_have(&sets->told, first, last, name->length))
-		name->length = 0;
-	else if (!quoted)
-		return 0;
-	t->at = behind + (sign != ' ');
-	return sign;
+	return passed;
 }
 
 static void begin(struct tokens *t, const uint8_t *at, size_t length)

@@ -56,10 +56,16 @@ struct token_sets {
 	struct word_set met, told;
 };
 
-/* If a word or a quoted name follows, perhaps behind blanks, with a dot or a comma at once behind it, and does not matter: pass both by, and say
- * which sign it was. A quoted name that nothing but a blank or a sign follows, which makes no call of it, is passed alone: ' '. 0: it is something
- * else. `name` is empty, or is to be told. */
-uint8_t tokens_pass_name(struct tokens *, const struct token_sets *, struct span *name);
+/* What was passed by: the sign behind the last name, and whether dots were all that stood behind names. */
+struct passed {
+	struct span told; /* the last name is to be told, and there may be more to pass; else empty */
+	uint8_t sign;     /* '.' or ','; ' ': anything but what makes more of a name; 0: no name was passed */
+	bool only_dots;
+};
+
+/* Words and quoted names that follow, perhaps behind blanks, with a dot or a comma at once behind each, and that do not matter; up to a quoted one
+ * that has neither and is called by nothing. */
+struct passed tokens_pass_names(struct tokens *, const struct token_sets *);
 
 static inline bool tokens_at_quote(const struct tokens *t)
 {
