@@ -48,23 +48,36 @@
 #define FAILED     TRACK_FAILED /* a QUERY or FUNCTION: it had its 'E', only 'Z' can follow */
 #define PRIVATE    (ANSWERED | PARAMETERS | FAILED)
 
-/* What may answer each kind, besides 'E', 'N', 'A' and 'S': messages that go on, and those that finish it. */
+/* What may answer each kind, besides 'E', 'N', 'A' and 'S': by a message's type, the kinds that it goes on with, and those that it finishes. */
+#define OF(kind)  (1u << (unsigned)(kind))
+#define BY_PORTAL (OF(TRACK_DESCRIBE_STATEMENT) | OF(TRACK_DESCRIBE_PORTAL))
+#define BY_ROWS   (OF(TRACK_QUERY) | OF(TRACK_EXECUTE))
+#define BY_OURS   (OF(TRACK_SET) | OF(TRACK_BEGIN))
 static const struct {
-	const char *on, *last;
-} answers[] = {
-	[TRACK_QUERY] = { "TDCIGHWdc", "" },
-	[TRACK_FUNCTION] = { "V", "" },
-	[TRACK_PARSE] = { "", "1" },
-	[TRACK_BIND] = { "", "2" },
-	[TRACK_DESCRIBE_STATEMENT] = { "t", "Tn" },
-	[TRACK_DESCRIBE_PORTAL] = { "", "Tn" },
-	[TRACK_EXECUTE] = { "DGHdc", "CIs" },
-	[TRACK_CLOSE] = { "", "3" },
-	[TRACK_SYNC] = { "", "" },
-	[TRACK_COPY_END] = { "", "" },
-	[TRACK_SET] = { "12CD", "3" },
-	[TRACK_BEGIN] = { "12C", "3" },
+	uint16_t on, last;
+} answers[256] = {
+	['1'] = { .on = BY_OURS, .last = OF(TRACK_PARSE) },
+	['2'] = { .on = BY_OURS, .last = OF(TRACK_BIND) },
+	['3'] = { .last = OF(TRACK_CLOSE) | BY_OURS },
+	['C'] = { .on = OF(TRACK_QUERY) | BY_OURS, .last = OF(TRACK_EXECUTE) },
+	['D'] = { .on = BY_ROWS | OF(TRACK_SET) },
+	['G'] = { .on = BY_ROWS },
+	['H'] = { .on = BY_ROWS },
+	['I'] = { .on = OF(TRACK_QUERY), .last = OF(TRACK_EXECUTE) },
+	['T'] = { .on = OF(TRACK_QUERY), .last = BY_PORTAL },
+	['V'] = { .on = OF(TRACK_FUNCTION) },
+	['W'] = { .on = OF(TRACK_QUERY) },
+	['c'] = { .on = BY_ROWS },
+	['d'] = { .on = BY_ROWS },
+	['n'] = { .last = BY_PORTAL },
+	['s'] = { .last = OF(TRACK_EXECUTE) },
+	['t'] = { .on = OF(TRACK_DESCRIBE_STATEMENT) },
 };
+
+static bool answers_kind(uint16_t kinds, unsigned kind)
+{
+	return kinds >> kind & 1;
+}
 
 /* The lists are short, and the likely ones come first. */
 static bool one_of(char type, const char *types)
@@ -369,8 +382,8 @@ struct track_reply track_take(struct track *t, char type, char status)
 		return reply;
 	if (head == NULL || head->flags & FAILED)
 		return breach(t, reply);
-	last = one_of(type, answers[head->kind].last);
-	if (!last && !one_of(type, answers[head->kind].on))
+	last = answers_kind(answers[(uint8_t)type].last, head->kind);
+	if (!last && !answers_kind(answers[(uint8_t)type].on, head->kind))
 		return breach(t, reply);
 	if (head->kind == TRACK_DESCRIBE_STATEMENT && last != ((head->flags & PARAMETERS) != 0))
 		return breach(t, reply);
