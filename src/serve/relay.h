@@ -160,6 +160,10 @@ void relay_undo(struct channel *, const struct track_entry *);
 struct statement *relay_take_statement(struct guest *, struct span tail);
 struct statement *relay_read_again(struct guest *, struct span name, struct statement *, struct shape **told);
 
+/* Borrowed until the next is asked for: which of its settings decide what a literal means, and all that it wants. NULL: they are not known, or memory
+ * was refused. */
+struct params *relay_literals(struct guest *, struct params **settings);
+
 /* See to it that the server has the statement when the next message arrives there. False: the client was ended. */
 bool relay_ensure_prepared(struct guest *, struct statement *);
 

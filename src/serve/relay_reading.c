@@ -9,6 +9,7 @@
 #include "serve/catalogs.h"
 #include "serve/extras.h"
 #include "serve/relay.h"
+#include "session/catalog.h"
 #include "session/look.h"
 #include "session/reading.h"
 
@@ -16,7 +17,7 @@
 #define READINGS_KNOWN 64
 struct readings {
 	struct reading_known {
-		struct params *settings, *reading;
+		struct params *settings, *reading, *literals;
 	} list[READINGS_KNOWN];
 };
 
@@ -24,6 +25,7 @@ static void forget(struct reading_known *known)
 {
 	params_drop(known->settings);
 	params_drop(known->reading);
+	params_drop(known->literals);
 	*known = (struct reading_known){ 0 };
 }
 
@@ -35,7 +37,7 @@ void readings_fini(struct worker *worker)
 }
 
 /* Of a client that wants these settings; good until the next is looked for. NULL: memory refused. */
-static struct params *reading_in(struct worker *worker, struct params *settings)
+static const struct reading_known *reading_in(struct worker *worker, struct params *settings)
 {
 	struct reading_known *known;
 	struct params *empty;
@@ -48,17 +50,23 @@ static struct params *reading_in(struct worker *worker, struct params *settings)
 	if (known->settings != settings) {
 		forget(known);
 		empty = params_empty(worker->house->params);
-		known->reading = reading_of(settings, empty);
+		known->reading = reading_of(settings, empty, reading_depends);
+		known->literals = reading_of(settings, empty, reading_decides_literals);
 		params_drop(empty);
-		known->settings = known->reading ? params_keep(settings) : NULL;
+		if (!known->reading || !known->literals) {
+			forget(known);
+			return NULL;
+		}
+		known->settings = params_keep(settings);
 	}
-	return known->reading;
+	return known;
 }
 
 /* NULL: with settings that are not known, or memory refused. */
-static struct params *find_reading(struct guest *guest)
+static const struct reading_known *find_known(struct guest *guest)
 {
-	struct params *empty, *reading;
+	const struct reading_known *known;
+	struct params *empty;
 
 	if (!remains_settings_known(guest))
 		return NULL;
@@ -66,9 +74,34 @@ static struct params *find_reading(struct guest *guest)
 	if (guest->wanted)
 		return reading_in(guest->worker, guest->wanted);
 	empty = params_empty(guest->worker->house->params);
-	reading = reading_in(guest->worker, empty);
+	known = reading_in(guest->worker, empty);
 	params_drop(empty);
-	return reading;
+	return known;
+}
+
+static struct params *find_reading(struct guest *guest)
+{
+	const struct reading_known *known = find_known(guest);
+
+	return known ? known->reading : NULL;
+}
+
+struct params *relay_literals(struct guest *guest, struct params **settings)
+{
+	const struct reading_known *known = find_known(guest);
+
+	*settings = known ? known->settings : NULL;
+	return known ? known->literals : NULL;
+}
+
+/* A plan keeps what such a function said to whoever was planned for: its client shares it with nobody. */
+static bool freezes(struct guest *guest, struct statement *statement)
+{
+	const struct catalog *catalog = catalogs_see(guest);
+	struct look look;
+
+	return catalog && statement_touches(statement, catalog) &&
+		catalog_look(catalog, statement_text(statement), &look) && (look.marks & LOOK_FREEZES);
 }
 
 struct statement *relay_take_statement(struct guest *guest, struct span tail)
@@ -78,7 +111,9 @@ struct statement *relay_take_statement(struct guest *guest, struct span tail)
 	struct statement *statement = reading ? statement_take(book, tail, reading, catalogs_meaning(guest))
 					      : statement_take_apart(book, tail);
 
-	if (statement && reading && ((statement_marks(statement) & LOOK_CLOCK) || pending_has(guest, statement->id))) {
+	if (statement && reading &&
+		((statement_marks(statement) & LOOK_CLOCK) || pending_has(guest, statement->id) ||
+			freezes(guest, statement))) {
 		statement_drop(statement);
 		statement = statement_take_apart(book, tail);
 	}

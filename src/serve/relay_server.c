@@ -239,6 +239,8 @@ static void take_own(struct channel *channel, uint32_t tag)
 		end_if_failed(channel);
 		break;
 	case TAG_PLANS:
+		if (!channel->setup_failed)
+			plans_discarded(channel);
 		end_if_failed(channel);
 		break;
 	case TAG_PROOF:
@@ -282,6 +284,8 @@ static enum step take_complete(struct channel *channel, const struct frame *fram
 	}
 	if (ours && entry->kind == TRACK_EXECUTE && entry->tag == TAG_NUMBERS)
 		numbers_discarded(channel);
+	if (ours && entry->kind == TRACK_EXECUTE && entry->tag == TAG_PLANS)
+		plans_discarded(channel);
 	if (ours && entry->kind == TRACK_EXECUTE && entry->tag == TAG_PROOF)
 		numbers_proven(channel);
 	/* What these SET ends with their transaction. */

@@ -35,7 +35,8 @@
 /* Names of settings that one question asks for; more are too many to be carried (session/question.c). */
 #define SET_NAMES_MAX 200
 
-static const char discard_plans[] = "DISCARD PLANS";
+/* Marks of what leaves nothing. */
+#define PASSING (LOOK_INSERT | LOOK_CLOCK | LOOK_READS_ONCE | LOOK_FREEZES)
 
 /* Marks after which the server must be asked. */
 #define ASKING \
@@ -222,7 +223,7 @@ static void take_look(struct guest *guest, struct span text, const struct look *
 	struct channel *channel = guest->channel;
 	uint32_t marks = look->marks;
 
-	if (marks & ~(LOOK_INSERT | LOOK_CLOCK))
+	if (marks & ~(uint32_t)PASSING)
 		note_statement(&channel->remains, text);
 	remains_mark(channel, marks);
 	channel->remains.prepared |= look->prepared;
@@ -239,6 +240,7 @@ static void look_beneath(const struct catalog *catalog, struct span text, struct
 		look->marks |= look->marks & LOOK_CALLS ? LOOK_UNKNOWN | LOOK_TEMPORARY | LOOK_IN_FRONT : 0;
 		look->marks |= look->marks & (LOOK_DEFINES | LOOK_INDEXES) ? LOOK_REDEFINES : 0;
 		look->made = look->marks & LOOK_IN_FRONT ? LOOK_UNKNOWN : 0;
+		look->marks |= LOOK_READS_ONCE | LOOK_FREEZES;
 		return;
 	}
 	if (catalog_look(catalog, text, look) && (look->marks & LOOK_SETTINGS))
@@ -285,15 +287,17 @@ static uint32_t ask_marks(const struct channel *channel, const struct catalog *c
 }
 
 /* What must be said on this server before a statement with these marks. A temporary table is to come in front of what plans mean, those of functions
- * and of SQL's PREPARE. PostgreSQL looks at them again when a session makes its first; one that was used before has made that. */
+ * and of SQL's PREPARE. PostgreSQL looks at them again when a session makes its first; one that was used before has made that. Nor may
+ * plans be those of others' settings. */
 static enum ahead go_ahead(struct guest *guest, const struct numbers_asked *asked)
 {
 	enum ahead step = numbers_before(guest, asked);
 
-	if (step != AHEAD_GO || !(asked->marks & LOOK_IN_FRONT) ||
-		remains_is_pinned(&guest->channel->remains, PIN_TEMPORARY))
+	bool in_front = (asked->marks & LOOK_IN_FRONT) && !remains_is_pinned(&guest->channel->remains, PIN_TEMPORARY);
+
+	if (step != AHEAD_GO || (!in_front && !plans_are_others(guest, asked)))
 		return step;
-	return ahead_send(guest, span_text(discard_plans), TAG_PLANS, asked->extended);
+	return plans_discard(guest, asked->extended);
 }
 
 enum ahead remains_look_session(struct guest *guest, struct span text, bool extended)
@@ -306,7 +310,7 @@ enum ahead remains_look_session(struct guest *guest, struct span text, bool exte
 		return AHEAD_GO;
 	look_at(text, &look);
 	if ((look.marks & LOOK_IN_FRONT) && channel->remains.used) {
-		enum ahead step = ahead_send(guest, span_text(discard_plans), TAG_PLANS, extended);
+		enum ahead step = plans_discard(guest, extended);
 
 		if (step != AHEAD_GO)
 			return step;
@@ -341,7 +345,7 @@ enum ahead remains_look(struct guest *guest, struct span text, bool whole)
 	look_through(&guest->channel->remains, catalog, text, &look);
 	/* What is not here yet may say anything. */
 	if (!whole)
-		look.marks |= LOOK_UNKNOWN | LOOK_UNNAMED | LOOK_INSERT |
+		look.marks |= LOOK_UNKNOWN | LOOK_UNNAMED | LOOK_INSERT | LOOK_READS_ONCE | LOOK_FREEZES |
 			(look.marks & (LOOK_DEFINES | LOOK_INDEXES) ? LOOK_REDEFINES : 0);
 	asked = (struct numbers_asked){ .marks = ask_marks(guest->channel, catalog, &look), .text = text };
 	step = go_ahead(guest, &asked);
@@ -458,6 +462,7 @@ bool remains_part(struct channel *channel)
 	r->statement_length = 0;
 	r->used = true;
 	numbers_part(channel);
+	plans_part(channel);
 	return left;
 }
 
@@ -466,6 +471,7 @@ void remains_fini(struct remains *r)
 	params_drop(r->set);
 	params_drop(r->called);
 	params_drop(r->resets);
+	plans_fini(&r->plans);
 	buf_fini(&r->taken);
 	answer_fini(&r->answer);
 	*r = (struct remains){ 0 };

@@ -4,6 +4,7 @@
 #include "base/time.h"
 #include "session/question.h"
 #include "serve/numbers.h"
+#include "serve/plans.h"
 #include "serve/texts.h"
 #include "wire/track.h"
 
@@ -73,6 +74,7 @@ struct remains {
 	unsigned seen_version; /* of what the catalogue says, when a statement of this lease was first looked at; 0: none was */
 	struct catalog_reading reading;
 	struct numbers numbers;
+	struct plans plans;
 	struct buf taken; /* names of sequences, each behind the other with its zero: what TAG_PROOF has asked for */
 	struct params *set, *called, *resets;
 	struct answer answer;

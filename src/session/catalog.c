@@ -112,6 +112,8 @@ static const struct letter {
 	{ 'g', LOOK_FOR_GOOD },
 	{ 'u', LOOK_UNNAMED | LOOK_SETTINGS },
 	{ 'x', LOOK_UNKNOWN },
+	{ 'r', LOOK_READS_ONCE },
+	{ 'i', LOOK_FREEZES },
 };
 
 /* 0: it is none of these. */
@@ -379,6 +381,7 @@ static bool add_beneath(const struct catalog *catalog, struct span text, struct 
 	}
 	found |= b.always | (b.writes ? b.writing : 0) | (look->marks & LOOK_COMMAND ? catalog->commands : 0);
 	found |= look->marks & LOOK_UNREAD ? catalog->any : 0;
+	found |= (look->marks | found) & LOOK_UNKNOWN ? catalog->any & (LOOK_READS_ONCE | LOOK_FREEZES) : 0;
 	/* In time: what is heard is settled before its ReadyForQuery. */
 	found |= found & LOOK_LISTEN ? LOOK_HEAR : 0;
 	found |= found & LOOK_TEMPORARY ? LOOK_IN_FRONT : 0;

@@ -7,7 +7,8 @@
  *
  * Rows are a name, letters of what it leaves (see catalog.c), and when: r whatever is done with it, w when the statement writes, d by
  * commands that event triggers follow; f: a function, whatever it leaves; t: one of triggers, and what it leaves; s: a setting with a dot that some body sets. What cannot outlive a transaction is taken out of bodies first: SET
- * LOCAL, set_config(..., true), UPDATE ... SET. Letters and classes as in PostgreSQL's manual, "System Catalogs"; 12 and 13 are the languages
+ * LOCAL, set_config(..., true), UPDATE ... SET. A literal whose meaning settings decide has a digit or a NULL in it, or stands beside one
+ * (r); an immutable function that asks for a setting says so (i). Letters and classes as in PostgreSQL's manual, "System Catalogs"; 12 and 13 are the languages
  * internal and C, 2279 and 3838 trigger and event_trigger, 11 is pg_catalog. A volatile function in C may do anything; but not one of an
  * operator class, where extensions forget to say what it is. */
 #include "session/catalog.h"
@@ -34,6 +35,8 @@
 	"('q',E'\\\\m(curr|last)val\\\\M')," \
 	"('k',E'nextval|setval|\\\\minsert\\\\M|\\\\mmerge\\\\M|[=(,]\\\\s*default\\\\M')," \
 	"('v',E'setval|pg_sequence|\\\\mexception\\\\s+when\\\\M|\\\\mtruncate\\\\M|\\\\malter\\\\M|\\\\mcatch\\\\M|\\\\mexcept\\\\M|\\\\meval\\\\M')," \
+	"('r',E'''[^'']*[0-9][^'']*''|[$]([[:alpha:]_][[:alnum:]_]*)?[$]|''[^'']*[{][^'']*\\\\mnull\\\\M|" \
+	"[^:]=\\\\s*null\\\\M|\\\\mnull\\\\s*=[^>]')," \
 	"('x',E'execute|spi_|u&\"')," \
 	"('u',E'u&\"|set_config(?!\\\\s*\\\\(\\\\s*''[a-z0-9_]+(\\\\.[a-z0-9_.]+)?''(::text)?\\\\s*,)|execute.*\\\\mset|\\\\mset.*execute|" \
 	"\\\\mset\\\\s*(session\\\\s*)?(/\\\\*|--|\")|\\\\mset\\\\s+(session\\\\s+)?[a-z0-9_]+\\\\s*(/\\\\*|--|\\\\.\\\\s*[a-z0-9_]*\\\\s*/\\\\*)|" \
@@ -122,6 +125,8 @@
 #define FOUND \
 	"found(class,id,mark,reads) AS (" \
 	"SELECT 'pg_proc'::regclass::oid,oid,mark,true FROM bodies,kinds WHERE body~pattern " \
+	"UNION SELECT 'pg_proc'::regclass,b.oid,'i',true FROM bodies b JOIN pg_proc p ON p.oid=b.oid WHERE provolatile='i' AND " \
+	"body~E'current_setting|\\\\m(current|session)_(user|role|schemas?)\\\\M|\\\\mshow\\\\M' " \
 	"UNION SELECT 'pg_proc'::regclass,oid,'x',true FROM pg_proc WHERE pronamespace<>11 AND prolang=13 AND " \
 	"provolatile='v' AND prorettype NOT IN(2279,3838) AND oid>=16384 " \
 	"UNION SELECT 'pg_proc'::regclass,b.oid,'t',true FROM bodies b JOIN pg_proc p ON p.oid=b.oid WHERE prolang=14 AND " \

@@ -167,6 +167,23 @@ static void a_function_that_is_not_known_may_do_anything(void **state)
 	catalog_drop(catalog);
 }
 
+static void what_runs_unseen_may_run_a_body_with_literals(void **state)
+{
+	struct catalog *catalog = catalog_new();
+	struct look look;
+
+	(void)state;
+	assert_true(row(catalog, "noon", "r", "r"));
+	assert_true(row(catalog, "dated", "r", "w"));
+	assert_true(row(catalog, "tenant", "i", "r"));
+	assert_int_equal(found(catalog, "SELECT noon()", &look), LOOK_READS_ONCE);
+	assert_int_equal(found(catalog, "SELECT * FROM dated", &look), 0);
+	assert_int_equal(found(catalog, "INSERT INTO dated VALUES (1)", &look), LOOK_READS_ONCE);
+	assert_int_equal(found(catalog, "SELECT tenant()", &look), LOOK_FREEZES);
+	assert_int_equal(found(catalog, "DO $$BEGIN PERFORM noon(); END$$", &look), LOOK_READS_ONCE | LOOK_FREEZES);
+	catalog_drop(catalog);
+}
+
 static void a_prepared_statement_leaves_it_when_it_is_executed(void **state)
 {
 	struct catalog *catalog = shop();
@@ -377,6 +394,7 @@ int main(void)
 		cmocka_unit_test(letters_beyond_ascii_are_those_of_any_encoding),
 		cmocka_unit_test(what_could_not_be_read_may_take_numbers),
 		cmocka_unit_test(a_function_that_is_not_known_may_do_anything),
+		cmocka_unit_test(what_runs_unseen_may_run_a_body_with_literals),
 		cmocka_unit_test(a_prepared_statement_leaves_it_when_it_is_executed),
 		cmocka_unit_test(operators_and_event_triggers_have_no_names),
 		cmocka_unit_test(what_is_made_of_nothing_leaves_nothing),

@@ -46,7 +46,11 @@ enum look_mark {
 	LOOK_UNREAD = 1 << 26,       /* it has a name that is not read here, as U&"\0061" is: it may be any */
 	LOOK_REDEFINES = 1
 		<< 27, /* it may change what other statements leave, and its words do not tell how: the body of a function */
-	LOOK_INDEXES = 1 << 28 /* it makes an index, whose expressions run when others write its table */
+	LOOK_INDEXES = 1 << 28, /* it makes an index, whose expressions run when others write its table */
+	LOOK_READS_ONCE = 1
+		<< 29, /* beneath it, a body has a literal that settings decide, and a server keeps what it has read */
+	LOOK_FREEZES = 1
+		<< 30 /* beneath it, a function that is called immutable asks for a setting, and plans keep its answer */
 };
 
 #define LOOK_NAMES      16

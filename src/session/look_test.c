@@ -480,7 +480,8 @@ static void a_function_is_known_by_its_number(void **state)
 	assert_int_equal(look_function(1599), LOOK_FOR_GOOD);
 	assert_int_equal(look_function(2924), LOOK_UNKNOWN | LOOK_UNNAMED);
 	assert_int_equal(look_function(2880), LOOK_UNKNOWN); /* pg_advisory_lock: the server is asked */
-	assert_int_equal(look_function(16384), LOOK_UNKNOWN | LOOK_UNNAMED | LOOK_READING);
+	assert_int_equal(
+		look_function(16384), LOOK_UNKNOWN | LOOK_UNNAMED | LOOK_READING | LOOK_READS_ONCE | LOOK_FREEZES);
 }
 
 /* However a SET is hidden among quotes and comments that end before it, it is found; and any text ends. */

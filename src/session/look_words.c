@@ -264,5 +264,6 @@ uint32_t look_function(uint32_t oid)
 		&oid, functions, sizeof functions / sizeof functions[0], sizeof functions[0], function_order);
 	uint32_t marks = function ? look_call(function->name) : LOOK_UNKNOWN;
 
+	marks |= oid >= FIRST_OWN_OID ? LOOK_READS_ONCE | LOOK_FREEZES : 0;
 	return marks & LOOK_SETTINGS || oid >= FIRST_OWN_OID ? marks | LOOK_UNNAMED | LOOK_READING : marks;
 }

@@ -15,14 +15,25 @@ bool reading_depends(struct span name)
 	return false;
 }
 
-struct params *reading_of(const struct params *settings, struct params *empty)
+bool reading_decides_literals(struct span name)
+{
+	static const char *const names[] = { "backslash_quote", "client_encoding", "role", "search_path",
+		"session_authorization", "standard_conforming_strings" };
+
+	for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+		if (text_equal_nocase(name, span_text(names[i])))
+			return false;
+	return reading_depends(name);
+}
+
+struct params *reading_of(const struct params *settings, struct params *empty, bool (*chosen)(struct span name))
 {
 	struct params *reading = params_keep(empty);
 	const char *name, *value;
 
 	for (size_t i = 0; i < params_count(settings); i++) {
 		params_at(settings, i, &name, &value);
-		if (reading_depends(span_text(name)) && !params_put(&reading, span_text(name), span_text(value))) {
+		if (chosen(span_text(name)) && !params_put(&reading, span_text(name), span_text(value))) {
 			params_drop(reading);
 			return NULL;
 		}

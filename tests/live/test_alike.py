@@ -58,7 +58,9 @@ class Stranger:
             told = self.client.run_prepared("s1").value
             if told != "a stranger's":
                 raise AssertionError(f"the stranger's statement says {told}")
-            for number in range(len(self.texts) if self.arrives else 0):
+        # Each on all servers, one after the other: how many come between two of the same text may be a multiple of theirs.
+        for number in range(len(self.texts) if self.arrives else 0):
+            for _ in range(SERVERS):
                 self.client.run_prepared(f"text {number}")
         self.arrives = False
 
@@ -457,6 +459,64 @@ class Reading(Alike):
         told = {row["database"]: row for row in self.proxy.show("STATS")}["alike"]
         self.assertGreaterEqual(int(told["total_bind_count"]), 8 * SERVERS)
         self.assertLessEqual(int(told["total_server_parse_count"]), 2 * SERVERS * (len(self.TEXTS) + 4))
+
+
+class Bodies(Alike):
+    """A server plans the statements of a function when they first run there, and a stranger with other settings has run them on all."""
+
+    # With another one PostgreSQL would plan them anew.
+    PATH = {"search_path": STRANGERS_SETTINGS["search_path"]}
+    LITERALS = "SELECT noon(), day(), nothing(), through()"
+    MINE = "SELECT mine(), seen.v FROM seen ORDER BY 1, 2"
+    schema = (
+        "CREATE FUNCTION noon() RETURNS text LANGUAGE plpgsql AS $$DECLARE v text; BEGIN SELECT to_char('2020-01-02 12:00'::timestamptz AT TIME ZONE 'UTC', 'HH24') INTO v; "
+        "RETURN v; END$$",
+        "CREATE FUNCTION day() RETURNS text LANGUAGE plpgsql AS $$BEGIN RETURN to_char('01/02/2020'::date, 'MM'); END$$",
+        "CREATE FUNCTION nothing() RETURNS text LANGUAGE plpgsql AS $$BEGIN RETURN ('{NULL}'::text[])[1] || (1 = NULL)::text; END$$",
+        "CREATE FUNCTION literal() RETURNS timestamptz LANGUAGE sql STABLE AS $$SELECT '2020-01-02 12:00'::timestamptz$$",
+        "CREATE FUNCTION through() RETURNS text LANGUAGE plpgsql AS $$BEGIN RETURN extract(epoch FROM literal()); END$$",
+        "CREATE TABLE dated (a int, at timestamptz)", "GRANT ALL ON dated TO PUBLIC",
+        "CREATE FUNCTION dates() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN NEW.at := (SELECT '2020-01-02 12:00'::timestamptz); RETURN NEW; END$$",
+        "CREATE TRIGGER dates BEFORE INSERT ON dated FOR EACH ROW EXECUTE FUNCTION dates()",
+        "CREATE TABLE guarded (a int)", "ALTER TABLE guarded OWNER TO app", "ALTER TABLE guarded ENABLE ROW LEVEL SECURITY", "CREATE POLICY noon ON guarded USING (noon() <> '')",
+        "CREATE FUNCTION tenant() RETURNS text LANGUAGE sql IMMUTABLE AS $$SELECT current_setting('app.tenant')$$",
+        "CREATE TABLE owned (tenant text, v text)", "INSERT INTO owned VALUES ('nobody', 'of nobody'), ('stranger', 'of a stranger'), ('me', 'mine')", "GRANT ALL ON owned TO PUBLIC",
+        "CREATE FUNCTION mine() RETURNS text LANGUAGE plpgsql AS $$BEGIN RETURN (SELECT v FROM owned WHERE owned.tenant = tenant()); END$$",
+        "CREATE VIEW seen AS SELECT v FROM owned WHERE owned.tenant = tenant()", "GRANT ALL ON seen TO PUBLIC")
+    strangers_texts = (LITERALS, MINE, "INSERT INTO dated VALUES (0)")
+    AGAIN = "SELECT extract(epoch FROM at) FROM dated WHERE a = 1"
+
+    def a_literal_of_a_function_means_what_its_client_means(self):
+        for login in (self.PATH, {**self.PATH, "TimeZone": "Europe/Berlin", "DateStyle": "German"}):
+            self.alike(self.LITERALS, self.LITERALS, "INSERT INTO dated VALUES (1)", self.AGAIN, login=login, before=("TRUNCATE dated",))
+            self.alike(synced(run(self.LITERALS)), synced(parse("s", self.LITERALS)), synced(bind("", "s"), execute()), synced(bind("", "s"), execute()), login=login)
+            self.alike("BEGIN", self.LITERALS, "INSERT INTO dated VALUES (1)", "COMMIT", self.AGAIN, "DO $$BEGIN PERFORM noon(); END$$", self.LITERALS, login=login, before=("TRUNCATE dated",))
+            self.alike(wire.function_call(int(self.admin.value("SELECT 'noon'::regproc::oid::int")), ()), login=login)
+            self.alike("PREPARE p AS " + self.LITERALS, "EXECUTE p", "EXECUTE p", "DEALLOCATE p", self.LITERALS, login=login)
+
+    def a_function_reads_what_was_set_in_its_transaction(self):
+        self.alike("BEGIN", "SET LOCAL timezone = 'Asia/Tokyo'", self.LITERALS, self.LITERALS, "COMMIT", login=self.PATH)
+        self.alike("SET timezone = 'Asia/Tokyo'", self.LITERALS, self.LITERALS, login=self.PATH)
+        # Nor does what was read there stay for others.
+        self.alike(self.LITERALS, login=self.PATH)
+
+    def an_error_in_front_of_a_function_changes_nothing(self):
+        self.alike(synced(run("SELECT 1/0"), run(self.LITERALS)), self.LITERALS, synced(run(self.LITERALS)), login=self.PATH)
+        self.alike("BEGIN", "SELECT 1/0", self.LITERALS, synced(run(self.LITERALS)), "ROLLBACK", self.LITERALS, login=self.PATH)
+        self.alike(synced(run("SELECT 1")) + synced(run("SELECT 1/0"), run(self.LITERALS)) + synced(run(self.LITERALS)) + query(self.LITERALS), login=self.PATH)
+
+    def nothing_is_put_in_front_of_what_must_be_first(self):
+        self.alike(synced(run("VACUUM guarded")), synced(run("REINDEX TABLE CONCURRENTLY guarded")), synced(run("SELECT noon()")), synced(run("VACUUM guarded")), login=self.PATH)
+        for lock in ("LOCK TABLE guarded IN ACCESS SHARE MODE", synced(run("LOCK TABLE guarded IN ACCESS SHARE MODE"))):
+            self.alike("BEGIN", "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ", lock, Others("INSERT INTO guarded VALUES (1)"), "SELECT count(*), noon() FROM guarded", "COMMIT",
+                       login=self.PATH, before=("TRUNCATE guarded",))
+
+    def an_immutable_function_says_what_is_set_for_its_client(self):
+        """It should not be called immutable; but in a session of its own that is never noticed."""
+        for login in (self.PATH, {**self.PATH, "options": "-c app.tenant=me"}):
+            self.alike(self.MINE, self.MINE, synced(parse("s", self.MINE)), synced(bind("", "s"), execute()), synced(bind("", "s"), execute()), self.MINE, login=login)
+        self.alike("BEGIN", "SET LOCAL app.tenant = 'me'", self.MINE, self.MINE, "COMMIT", login=self.PATH)
+        self.alike(self.MINE, login=self.PATH)
 
 
 class Pipelines(Alike):

@@ -1,0 +1,145 @@
+/* A literal in the body of a function is read when the server plans the statement that has it: '2020-01-02 12:00'::timestamptz is a moment of the time zone
+ * of whoever came first, and stays so for all who call that function on this server. So does what an immutable function says of a setting, which
+ * it should not ask for. The catalogue tells which statements lead to such bodies (LOOK_READS_ONCE, LOOK_FREEZES); all others pass by here.
+ *
+ *            the first              other settings: DISCARD PLANS, and
+ *   NONE ------------> KNOWN, OWN <---------------------------------- MIXED
+ *                           OWN ----- the lease ends ----------------> MIXED
+ *
+ *   KNOWN: bodies with literals were read with `reading` alone, and those that call such functions with `settings` alone.
+ *   OWN:   all were read in this lease, after something was set whose end is not known. That they stay so until it ends is as in a session of
+ *          PostgreSQL's.
+ *
+ * An error before it in its batch makes the server skip DISCARD PLANS, and with it the statement that it was for; so what it leads to is true when it is
+ * answered. */
+#include "serve/plans.h"
+
+#include "serve/channel.h"
+#include "serve/relay.h"
+#include "session/look.h"
+#include "session/params.h"
+#include "session/tokens.h"
+
+static const char discard[] = "DISCARD PLANS";
+
+static void put(struct plans_read *to, struct plans_read from)
+{
+	params_drop(to->reading);
+	params_drop(to->settings);
+	*to = from;
+}
+
+/* Borrowed: as whom the client reads now. */
+static struct plans_read now_of(struct guest *guest)
+{
+	struct plans_read now = { .state = PLANS_KNOWN };
+
+	now.reading = relay_literals(guest, &now.settings);
+	if (!now.reading)
+		now = (struct plans_read){ .state = PLANS_OWN };
+	return now;
+}
+
+static bool are_alike(const struct plans_read *a, const struct plans_read *b, uint32_t marks)
+{
+	if (a->state == PLANS_OWN)
+		return true;
+	return a->state == PLANS_KNOWN && b->state == PLANS_KNOWN && a->reading == b->reading &&
+		(!(marks & LOOK_FREEZES) || a->settings == b->settings);
+}
+
+static void note(struct plans_read *to, const struct plans_read *now)
+{
+	struct plans_read kept = *now;
+
+	if (kept.state == PLANS_KNOWN) {
+		params_keep(kept.reading);
+		params_keep(kept.settings);
+	}
+	put(to, kept);
+}
+
+static bool is_one_of(const struct tokens *t, const char *const *words, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		if (tokens_at_word(t, words[i]))
+			return true;
+	return false;
+}
+
+/* DISCARD PLANS takes a snapshot, and is a statement of its batch: in front of SET TRANSACTION or LOCK, or of VACUUM, that would not be as if it had
+ * not been said. What runs bodies takes one itself. DDL may be what no transaction block may have in it. Nor may it fail in front of a Query that stands in a batch: that one would be passed by
+ * up to the next Sync, and not answered. */
+static bool may_stand_behind(const struct channel *channel, const struct numbers_asked *asked)
+{
+	static const char *const queries[] = { "select", "with", "values", "table", "insert", "update", "delete",
+		"merge", "copy", "execute", "explain", "declare", "call", "do" };
+	static const char *const others[] = { "create", "alter", "refresh" };
+	struct tokens t;
+
+	if (!asked->extended && channel->track.open && (channel->track.status == 'E' || channel->failing))
+		return false;
+	if (asked->text.length == 0 || (!asked->extended && track_idle(&channel->track)))
+		return true;
+	tokens_begin(&t, asked->text);
+	tokens_next(&t);
+	while (tokens_at_sign(&t, '('))
+		tokens_next(&t);
+	return is_one_of(&t, queries, sizeof queries / sizeof queries[0]) ||
+		(channel->track.status == 'T' && is_one_of(&t, others, sizeof others / sizeof others[0]));
+}
+
+bool plans_are_others(struct guest *guest, const struct numbers_asked *asked)
+{
+	struct channel *channel = guest->channel;
+	struct plans *plans = &channel->remains.plans;
+	struct plans_read now;
+	uint32_t marks = asked->marks;
+
+	if (!(marks & (LOOK_READS_ONCE | LOOK_FREEZES)) || !may_stand_behind(channel, asked))
+		return false;
+	now = now_of(guest);
+	if (plans->read.state == PLANS_NONE) {
+		note(&plans->read, &now);
+		return false;
+	}
+	/* What is under way in this batch is skipped together with what stands behind it. */
+	if (plans->asked.state != PLANS_NONE && channel->track.open && plans->batch == channel->batch)
+		return !are_alike(&plans->asked, &now, marks);
+	return !are_alike(&plans->read, &now, marks);
+}
+
+enum ahead plans_discard(struct guest *guest, bool extended)
+{
+	struct channel *channel = guest->channel;
+	struct plans_read now = now_of(guest);
+
+	note(&channel->remains.plans.asked, &now);
+	channel->remains.plans.batch = channel->batch;
+	return ahead_send(guest, span_text(discard), TAG_PLANS, extended);
+}
+
+void plans_discarded(struct channel *channel)
+{
+	struct plans *plans = &channel->remains.plans;
+
+	if (plans->asked.state == PLANS_NONE)
+		return;
+	put(&plans->read, plans->asked);
+	plans->asked = (struct plans_read){ 0 };
+}
+
+void plans_part(struct channel *channel)
+{
+	struct plans *plans = &channel->remains.plans;
+
+	put(&plans->asked, (struct plans_read){ 0 });
+	if (plans->read.state == PLANS_OWN)
+		plans->read.state = PLANS_MIXED;
+}
+
+void plans_fini(struct plans *plans)
+{
+	put(&plans->read, (struct plans_read){ 0 });
+	put(&plans->asked, (struct plans_read){ 0 });
+}

@@ -1,0 +1,40 @@
+#ifndef PGWEIR_SERVE_PLANS_H
+#define PGWEIR_SERVE_PLANS_H
+
+#include "serve/ahead.h"
+
+/* What a server has read of the bodies of functions. It plans the statements of a body when they first run there, and what a literal or a function that
+ * is called immutable came to then is said to whoever calls it later. So who has other settings gives up these plans first (DISCARD PLANS). */
+
+struct params;
+struct numbers_asked;
+
+struct plans_read {
+	enum {
+		PLANS_NONE,  /* nobody has run such a body there */
+		PLANS_KNOWN, /* all with these */
+		PLANS_OWN,   /* all in this lease, or in the asked one's, with settings that are not known */
+		PLANS_MIXED
+	} state;
+	struct params *reading;  /* what decides literals (session/reading.h) */
+	struct params *settings; /* what such functions may ask for: all that the client wants */
+};
+
+/* A channel's; all zero is: nothing. */
+struct plans {
+	struct plans_read read,
+		asked;  /* what is true; and what is, once DISCARD PLANS was said. NONE: it is not under way */
+	unsigned batch; /* in which it was sent */
+};
+
+/* Before a statement: whether the server's plans are to be given up for it. */
+bool plans_are_others(struct guest *, const struct numbers_asked *);
+
+/* DISCARD PLANS goes out in front of it. */
+enum ahead plans_discard(struct guest *, bool extended);
+
+void plans_discarded(struct channel *); /* the server says so */
+void plans_part(struct channel *);      /* the lease ends */
+void plans_fini(struct plans *);
+
+#endif
