@@ -253,7 +253,7 @@ const struct setting schema_database_keys[] = {
 	KEY2("pool_size", TYPE_INT, "servers", "default_pool_size", "1.0", "Most servers of a pool of this database.", DATABASE(pool_size), .least = -1, .most = INT32_MAX),
 	KEY2("min_pool_size", TYPE_INT, "servers", "min_pool_size", "1.16.0", "As the setting, for this database.", DATABASE(min_pool_size), .least = -1, .most = INT32_MAX),
 	KEY2("reserve_pool_size", TYPE_INT, "servers", "reserve_pool_size", "1.24.0", "As the setting, for this database.", DATABASE(reserve_pool_size), .least = -1, .most = INT32_MAX, .alias = "reserve_pool"),
-	KEY2("connect_query", TYPE_TEXT, "SQL", "", "1.2", "Run on each new server before it is lent; errors are logged.", DATABASE(connect_query)),
+	KEY2("connect_query", TYPE_TEXT, "SQL", "", "1.2", "Run on each new server before it is lent; errors are logged. One that leaves a transaction open, ends the server or takes longer than server_connect_timeout is a login that failed.", DATABASE(connect_query)),
 	KEY2("pool_mode", TYPE_WORD, "word", "pool_mode", "1.6", "As the setting, for this database.", DATABASE(pool_mode), .words = pool_modes),
 	KEY2("transparency", TYPE_WORD, "word", "transparency", "pgweir", "As the setting, for this database.", DATABASE(transparency), .words = transparency_words),
 	KEY2("query_wait_timeout", TYPE_SECONDS, "s", "query_wait_timeout", "after 1.25", "As the setting, for this database, in whole seconds; -1: as the setting.", DATABASE(query_wait_timeout), .least = -1),

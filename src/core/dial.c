@@ -17,12 +17,16 @@
  *              help.
  *   TEMPORARY  it starts up or shuts down, or no host is what is wanted: pauses as before, but of a second at most; clients wait.
  *   (greeting) it logged in, and was lost before it was ready: as TEMPORARY.
+ *   GREETING   likewise, and connect_query was under way. PostgreSQL ends all when it shuts down, so once proves nothing; GREETINGS_MOST
+ *              times without one that was ready between them are REFUSED.
  *   REFUSED    anything else. A pool without a live server can not serve, so its waiters are told, and so is everybody
  *              who comes within login_retry; with live servers they go on waiting, and without login_retry the pauses are
  *              those of TEMPORARY. */
 
-#define PAUSE_LEAST (100 * MILLISECOND_US)
-#define PAUSE_MOST  (5 * SECOND_US)
+#define GREETINGS_MOST 3
+
+#define PAUSE_LEAST    (100 * MILLISECOND_US)
+#define PAUSE_MOST     (5 * SECOND_US)
 #define PAUSE_AWAY \
 	SECOND_US /* the most while it starts, shuts down or moves to another host: it may be there any moment */
 
@@ -158,6 +162,7 @@ struct pool *dial_succeeded(struct core *core, struct server *s)
 	check(s->state == SERVER_DIALING);
 	s->born = core->now;
 	pool->failed = false;
+	pool->greetings_failed = 0;
 	pool->retry_at = pool->keep_at = pool->room_at = pool->pause = 0;
 	if (pool->full_since && pool->full_target < pool_live(pool) + 1)
 		pool->full_target = pool_live(pool) + 1;
@@ -293,6 +298,14 @@ void dial_failed(struct core *core, const struct event *event)
 			break;
 		case FAILURE_TEMPORARY:
 			pause_dialing(core, pool, PAUSE_AWAY);
+			break;
+		case FAILURE_GREETING:
+			if (++pool->greetings_failed < GREETINGS_MOST) {
+				pause_dialing(core, pool, PAUSE_AWAY);
+				break;
+			}
+			pool->failure = FAILURE_REFUSED;
+			failure_refused(core, pool);
 			break;
 		case FAILURE_REFUSED:
 			failure_refused(core, pool);

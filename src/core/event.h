@@ -77,6 +77,7 @@ enum event_kind {
 enum server_failure {
 	FAILURE_FULL, /* 53300, 53400: PostgreSQL has no slot (`full` says for whom): back-pressure, never told to a client */
 	FAILURE_TEMPORARY, /* 57P03: starting up or shutting down: try again soon, clients wait */
+	FAILURE_GREETING,  /* connect_query ended it: as TEMPORARY, but time after time as REFUSED */
 	FAILURE_REFUSED /* anything else: clients of a pool without live servers are told; no new dial before login_retry */
 };
 

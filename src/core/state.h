@@ -227,6 +227,7 @@ struct pool {
 
 	bool failed; /* the last dial failed */
 	enum server_failure failure;
+	unsigned greetings_failed; /* in a row */
 	enum full_of full;
 	time_us retry_at, pause; /* no dial before; how long the last pause was, 0: none since a success */
 	time_us keep_at;         /* no dial for min_size before */

@@ -168,6 +168,16 @@ void channel_room(struct channel *channel)
 	if (channel->guest && channel->guest->state == GUEST_LENT && !channel->checking)
 		stream_resume(channel->guest->stream);
 }
+
+/* Its connect_query is under way. */
+static bool is_greeted(const struct channel *channel)
+{
+	const struct database_settings *database = channel_view(channel)->database;
+
+	return channel->state == CHANNEL_GREETING && database && database->connect_query && !channel->asking_nature &&
+		!channel->remains.asked && !channel->remains.reading.catalog;
+}
+
 void channel_rings(struct channel *channel)
 {
 	switch ((enum channel_state)channel->state) {
@@ -191,9 +201,13 @@ void channel_rings(struct channel *channel)
 		channel_ended(channel, 0);
 		break;
 	case CHANNEL_GREETING:
-		channel_break(channel,
-			channel->asking_nature ? "it did not say in time what it is"
-					       : "connect_query did not end in time, or left a transaction open");
+		if (is_greeted(channel))
+			channel_greeting_failed(channel, FAILURE_REFUSED, SQLSTATE_CANNOT_CONNECT,
+				"connect_query did not end in time (server_connect_timeout)", false);
+		else
+			channel_break(channel,
+				channel->asking_nature ? "it did not say in time what it is"
+						       : "it did not answer in time what its login asked it");
 		break;
 	case CHANNEL_IDLE:
 	case CHANNEL_CLEANING:
@@ -273,6 +287,17 @@ static bool may_go_on(const struct channel *channel)
 	return channel->worker->now < extras->lost_since + LEARN_AGAIN_US;
 }
 
+/* connect_query ended it. */
+static void greeting_ended(struct channel *channel, const char *closed)
+{
+	char text[sizeof channel->problem + 40];
+
+	text_format(text, sizeof text, "connect_query ended its server: %s",
+		channel->setup_failed ? channel->problem : closed);
+	channel_greeting_failed(channel, FAILURE_GREETING,
+		channel->setup_failed ? channel->sqlstate : SQLSTATE_CONNECTION_FAILURE, text, true);
+}
+
 /* Its server is gone, and the core knows. */
 static void tell_guest(struct guest *guest, bool goes_on, const char *problem)
 {
@@ -326,6 +351,10 @@ void channel_ended(struct channel *channel, int error)
 	case CHANNEL_CLEANING:
 		text_format(text, sizeof text, "server closed the connection%s%s", error ? ": " : "",
 			tls_why_ended(channel->stream, error, ""));
+		if (is_greeted(channel) && event.proven) {
+			greeting_ended(channel, text);
+			return;
+		}
 		log_closing(channel, text);
 		break;
 	case CHANNEL_CLOSING:

@@ -30,6 +30,8 @@ void channel_host_failed(struct channel *, enum server_failure, const char *sqls
 
 /* Likewise, because it took too long. Where no other can be tried, the channel counts on until its end is seen. */
 void channel_host_late(struct channel *);
+/* CHANNEL_GREETING, and no host is to blame: connect_query makes it useless, or (`ended`) was its end. */
+void channel_greeting_failed(struct channel *, enum server_failure, const char *sqlstate, const char *text, bool ended);
 
 /* Begin a login at PostgreSQL, on this stream, with the user's secret: `password`, if it is not NULL, else what auth_file knows, else
  * what auth_query found for this pool (NO_POOL: for none). The setup needs no secret, key, random or binding of its own. What to send

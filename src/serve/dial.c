@@ -69,7 +69,8 @@ static void give_up(struct channel *channel, struct event *event)
 	if (event->failure == FAILURE_REFUSED && strcmp(event->sqlstate, SQLSTATE_CANNOT_CONNECT) == 0 &&
 		pool_is_known(channel->worker, channel->pool))
 		event->failure = FAILURE_TEMPORARY;
-	log_failed(channel, event->failure == FAILURE_REFUSED ? LOG_WARNING : LOG_LOG, event);
+	log_failed(channel,
+		event->failure == FAILURE_REFUSED || event->failure == FAILURE_GREETING ? LOG_WARNING : LOG_LOG, event);
 	if (event->stays)
 		await_end(channel);
 	else
@@ -89,6 +90,19 @@ void channel_dial_killed(struct channel *channel, const char *reason)
 	struct event event = { .failure = FAILURE_TEMPORARY, .sqlstate = SQLSTATE_ADMIN_SHUTDOWN, .text = reason };
 
 	event.stays = may_stay(channel);
+	give_up(channel, &event);
+}
+
+void channel_greeting_failed(
+	struct channel *channel, enum server_failure failure, const char *sqlstate, const char *text, bool ended)
+{
+	struct event event = { .failure = failure, .sqlstate = sqlstate, .text = text };
+	struct piece terminate = { "X\0\0\0\4", 5 };
+
+	check(channel->state == CHANNEL_GREETING && !channel->guest);
+	event.stays = !ended && channel->worker->config->server_orphan_timeout > 0;
+	if (!ended && track_quiet(&channel->track))
+		(void)stream_write(channel->stream, &terminate, 1);
 	give_up(channel, &event);
 }
 

@@ -150,6 +150,7 @@ static unsigned weight_of(enum server_failure failure)
 	case FAILURE_FULL:
 		return 3;
 	case FAILURE_TEMPORARY:
+	case FAILURE_GREETING:
 		return 2;
 	case FAILURE_REFUSED:
 		break;

@@ -404,6 +404,11 @@ void channel_settle(struct channel *channel)
 		errand_call_off(channel);
 	switch ((enum channel_state)channel->state) {
 	case CHANNEL_GREETING:
+		if (track_quiet(&channel->track) && channel->track.status != 'I') {
+			channel_greeting_failed(channel, FAILURE_REFUSED, SQLSTATE_ACTIVE_TRANSACTION,
+				"connect_query left a transaction open", false);
+			break;
+		}
 		if (!track_idle(&channel->track) || !suits_settle(channel))
 			break;
 		if (channel->setup_failed)

@@ -639,6 +639,23 @@ class Hosts(Story):
             self.skipTest("connect_query is known but not built, and the log says so")
         self.assertEqual("11MB", value)
 
+    @on("pgweir")
+    def who_waits_is_told_that_connect_query_fails(self):
+        """Nobody could be served, and so it is as with a login that fails, not a matter of query_wait_timeout."""
+        for name, pooled in (("left", {}), ("not counted", {"server_orphan_timeout": 0})):
+            for query_, says, sqlstate in (
+                    ("BEGIN", "connect_query left a transaction open", "25001"),
+                    ("SELECT pg_terminate_backend(pg_backend_pid())", "connect_query ended its server: terminating connection", "57P01"),
+                    ("SELECT pg_sleep(60)", "connect_query did not end in time", "08001")):
+                with self.subTest(f"{query_}, {name}"):
+                    pooler = self.pooler(databases={"app": f"dbname=app connect_query='{query_}'"},
+                                         settings={"server_connect_timeout": 1, "query_wait_timeout": 20, **pooled})
+                    started = time.monotonic()
+                    self.refused(pooler.client, says=says, sqlstate=sqlstate)
+                    self.assertLess(time.monotonic() - started, 8)
+                    pooler.stop()
+                    self.pg.clear()
+
 
 class Reload(Story):
     kinds = BOTH

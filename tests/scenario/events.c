@@ -196,6 +196,12 @@ void tell_server(struct story *t)
 			.failure = FAILURE_TEMPORARY,
 			.sqlstate = "57P03",
 			.text = "the database system is starting up" };
+	} else if (take(t, "greeting")) {
+		event = (struct event){ .kind = EVENT_SERVER_FAILED,
+			.server = event.server,
+			.failure = FAILURE_GREETING,
+			.sqlstate = "57P01",
+			.text = "connect_query ended its server" };
 	} else if (take(t, "late")) {
 		event = (struct event){ .kind = EVENT_SERVER_FAILED,
 			.server = event.server,

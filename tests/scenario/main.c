@@ -20,7 +20,7 @@
  *          · enters, logs in: also [of origin billing [at 10.0.0.7] [weighs N]]
  *   clients 1..100 ...                                 each of them the same; effects are counted: "admit x200"
  *   server 1 ready · cleaning · arrives · closing · unfit · lost · cut (lost, not proven) · full [for its role|for its database]
- *          · starting · refused CODE TEXT
+ *          · starting · greeting (connect_query ended it) · refused CODE TEXT
  *   operator 1 pauses · suspends · resumes · kills · reconnects · waits · disables · enables [app] · hangs up · cancels · removes app
  *   worker 0 sent all [of suspension 1] · consoles leave
  *   shutdown servers|clients|now
