@@ -148,6 +148,7 @@ void channel_set(struct channel *channel)
 void channel_set_failed(struct channel *channel)
 {
 	struct guest *guest = channel->guest;
+	const char *detail = channel->detail[0] ? channel->detail : NULL;
 
 	channel->setting = channel->setup_failed = false;
 	/* Nothing of it took effect, so what the server has now is not what was noted. */
@@ -158,8 +159,8 @@ void channel_set_failed(struct channel *channel)
 	else if (guest)
 		guest_complain(guest, channel->sqlstate, channel->problem,
 			channel->learning
-				? NULL
+				? detail
 				: "It is what sets the client's settings on its server that failed, in front of its "
 				  "statement. That has not run.",
-			NULL);
+			channel->learning && channel->hint[0] ? channel->hint : NULL);
 }

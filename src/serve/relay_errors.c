@@ -35,6 +35,17 @@ static void add_renamed(struct outbox *o, struct span whole, struct span from, s
 	buf_fini(&text);
 }
 
+/* Cut, if it must be, in front of a character, not within. */
+static void keep_field(char *out, size_t size, struct span from)
+{
+	size_t length = from.length;
+
+	if (length > size - 1)
+		for (length = size - 1; length > 0 && (from.at[length] & 0xc0) == 0x80;)
+			length--;
+	text_copy_span(out, size, span_of(from.at, length));
+}
+
 static void keep_complaint(struct channel *channel, struct span body)
 {
 	struct complaint_fields fields;
@@ -42,7 +53,9 @@ static void keep_complaint(struct channel *channel, struct span body)
 	if (!message_read_complaint(body, &fields))
 		return;
 	text_copy_span(channel->sqlstate, sizeof channel->sqlstate, fields.sqlstate);
-	text_copy_span(channel->problem, sizeof channel->problem, fields.message);
+	keep_field(channel->problem, sizeof channel->problem, fields.message);
+	keep_field(channel->detail, sizeof channel->detail, fields.detail);
+	keep_field(channel->hint, sizeof channel->hint, fields.hint);
 }
 
 /* A Parse that failed made no statement. Of the unnamed one it left nothing, so the server has what its client believes. */

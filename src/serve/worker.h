@@ -200,6 +200,7 @@ struct channel {
 	time_us connected, lent_since, query_since, quiet_since, transaction_since, requested;
 	const char *leaving; /* LENT: why it closes between two transactions, and its client with it; NULL: it does not */
 	char problem[160], sqlstate[6];
+	char detail[200], hint[200]; /* of the same error; empty: it had none */
 	/* Of this lease's client: the beginning of the statement last sent (length 0: it was BEGIN, COMMIT or the like, or there
 	 * was none yet), and that of the first one since the server was last idle. */
 	char statement[TEXT_BYTES_MAX], opening[TEXT_BYTES_MAX];

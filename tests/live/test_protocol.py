@@ -153,6 +153,17 @@ class Startup(Story):
         self.assertEqual("1", bystander.value("SELECT 1"))
         self.assertEqual("1", pooler.client().value("SELECT 1"))
 
+    @on("pgweir")
+    def a_refused_startup_parameter_reads_as_from_postgresql(self):
+        pooler = self.pooler()
+        for parameters in ({"DateStyle": "no such style"}, {"options": "-c work_mem=7parsecs"}, {"client_min_messages": "loud"},
+                           {"options": "-c no.such.name=1 -c work_mem=1kB"}, {"options": "-c search_path=,"}):
+            with self.subTest(parameters):
+                said = [self.refused(Client, address, parameters=parameters).fields
+                        for address in (self.pg.address, pooler.address)]
+                for field in "SVCMDH":
+                    self.assertEqual(said[0].get(field), said[1].get(field), field)
+
     def a_bad_value_of_a_known_parameter_hurts_only_its_client(self):
         pooler = self.pooler()
         try:
