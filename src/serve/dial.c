@@ -504,6 +504,8 @@ size_t channel_login_bytes(struct channel *channel, struct span bytes)
 			strcmp(facts->sqlstate, SQLSTATE_ADMIN_SHUTDOWN) == 0 ||
 			strcmp(facts->sqlstate, SQLSTATE_CRASH_SHUTDOWN) == 0)
 			failure = FAILURE_TEMPORARY;
+		else if (strncmp(facts->sqlstate, "28", 2) == 0)
+			lookup_doubt_pool(channel);
 		channel_host_failed(channel, failure, facts->sqlstate, facts->problem);
 		return bytes.length;
 	}

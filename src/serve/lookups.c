@@ -53,14 +53,14 @@ struct letter_lookup {
 
 /* ---- where ---- */
 
-static bool where_of(const struct guest *guest, struct auth_lookup *where, uint64_t *scope)
+static bool where_for(const struct worker *worker, struct span database, enum lookup_kind kind,
+	struct auth_lookup *where, uint64_t *scope)
 {
-	struct span database = client_facts(guest->login)->database;
 	uint64_t parts[3];
 
-	if (!config_auth_lookup(guest->worker->config, database, where))
+	if (!config_auth_lookup(worker->config, database, where))
 		return false;
-	if (guest->looking_for == LOOKUP_ROLES) {
+	if (kind == LOOKUP_ROLES) {
 		where->query = lookup_roles_query;
 		where->search_path = "pg_catalog, pg_temp";
 	}
@@ -69,6 +69,12 @@ static bool where_of(const struct guest *guest, struct auth_lookup *where, uint6
 	parts[2] = hash_bytes(span_text(where->query));
 	*scope = hash_bytes(span_of(parts, sizeof parts));
 	return true;
+}
+
+static bool where_of(const struct guest *guest, struct auth_lookup *where, uint64_t *scope)
+{
+	return where_for(guest->worker, client_facts(guest->login)->database, (enum lookup_kind)guest->looking_for,
+		where, scope);
 }
 
 /* ---- those who wait ---- */
@@ -311,22 +317,35 @@ void lookup_ask(struct guest *guest, enum lookup_kind kind)
 	}
 }
 
-void lookup_doubt(struct guest *guest)
+static void doubt(struct worker *worker, struct span database, struct span user)
 {
-	struct worker *worker = guest->worker;
 	struct lookups *lookups = worker->house->lookups;
 	struct auth_lookup where;
 	struct entry *entry;
 	uint64_t scope;
 
-	guest->looking_for = LOOKUP_SECRET;
-	if (!where_of(guest, &where, &scope))
+	if (!where_for(worker, database, LOOKUP_SECRET, &where, &scope))
 		return;
 	lock_take(lookups->lock);
-	entry = entry_find(lookups, scope, client_facts(guest->login)->user);
+	entry = entry_find(lookups, scope, user);
 	if (entry && !entry->asked && worker->now >= entry->answered + DOUBT_AFTER)
 		entry->doubted = true;
 	lock_drop(lookups->lock);
+}
+
+void lookup_doubt(struct guest *guest)
+{
+	doubt(guest->worker, client_facts(guest->login)->database, client_facts(guest->login)->user);
+}
+
+void lookup_doubt_pool(const struct channel *channel)
+{
+	const struct pool_view *view = channel_view(channel);
+	struct secrets *found = lookup_secrets(channel->worker, channel->pool);
+
+	if (found)
+		doubt(channel->worker, span_text(view->database_name), span_text(view->user));
+	secrets_drop(found);
 }
 
 /* ---- its server ---- */

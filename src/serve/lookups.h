@@ -18,6 +18,8 @@ void lookup_ask(struct guest *, enum lookup_kind);
 
 /* Its password did not fit what was found: the next login asks again. */
 void lookup_doubt(struct guest *);
+/* Nor did PostgreSQL take it from a server of its pool. */
+void lookup_doubt_pool(const struct channel *);
 
 /* It ends. */
 void lookup_leave(struct guest *);

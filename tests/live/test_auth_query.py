@@ -6,6 +6,7 @@ import os
 import ssl
 import subprocess
 import threading
+import time
 import urllib.parse
 
 import papers
@@ -227,6 +228,21 @@ class What_changes_meanwhile(Asking):
         pooler.reload()
         wait_until("it is asked for anew", lambda: self.login(pooler).close() or self.asked() >= 3)
         self.assertEqual("sara", self.login(pooler).value("SELECT current_user"))
+
+    @on("pgweir")
+    def what_postgresql_refuses_to_a_server_is_asked_anew(self):
+        pooler = self.asking(settings={"auth_query_keep": 1000, "server_login_retry": 0})
+        for user, encryption in (("sara", "scram-sha-256"), ("mads", "md5")):
+            with self.subTest(user):
+                client = self.login(pooler, user)
+                client.value("SELECT 1")
+                time.sleep(1.1)     # younger answers are not doubted
+                self.sql(f"SET password_encryption = '{encryption}'; ALTER ROLE {user} PASSWORD 'other'",
+                         f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = '{user}'")
+                wait_until("its server is gone", lambda: self.pg.backends(user) == 0)
+                client.send(wire.query("SELECT 1"))
+                self.assertRegex(client.expect_closed()[0].sqlstate, "28...")
+                self.assertEqual(user, self.login(pooler, user, "other").value("SELECT current_user"))
 
     @on("pgweir")
     def under_the_name_of_pgbouncer_each_login_asks(self):
