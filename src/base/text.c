@@ -273,6 +273,11 @@ static bool add_doubled(struct buf *b, struct span text, const char *doubled)
 	return true;
 }
 
+const char *text_plural(uint64_t count)
+{
+	return count == 1 ? "" : "s";
+}
+
 /* Doubling backslashes is safe in every encoding whose later bytes are never ASCII, which are all that a
  * PostgreSQL database may have. */
 bool buf_add_literal(struct buf *b, struct span value)

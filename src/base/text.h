@@ -38,6 +38,9 @@ unsigned text_distance(const char *a, const char *b, unsigned limit);
 /* The candidate nearest to `word` (NULL-terminated array), or NULL when none is near enough to be meant. */
 const char *text_nearest(const char *word, const char *const *candidates);
 
+/* What a counted noun takes: "s", and nothing for one. */
+const char *text_plural(uint64_t count);
+
 /* Append `value` as a PostgreSQL literal E'...' that reads back the same whatever standard_conforming_strings is.
  * False: memory refused or a zero byte inside. */
 bool buf_add_literal(struct buf *, struct span value);

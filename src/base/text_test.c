@@ -24,6 +24,15 @@ static void text_that_does_not_fit_is_cut_and_terminated(void **state)
 	assert_string_equal(out, "");
 }
 
+static void one_of_a_kind_has_no_s(void **state)
+{
+	(void)state;
+	assert_string_equal(text_plural(0), "s");
+	assert_string_equal(text_plural(1), "");
+	assert_string_equal(text_plural(2), "s");
+	assert_string_equal(text_plural((uint64_t)1 << 32 | 1), "s");
+}
+
 static void formatting_to_a_buf_keeps_what_was_there(void **state)
 {
 	struct buf b = { 0 };
@@ -305,6 +314,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(text_that_does_not_fit_is_cut_and_terminated),
+		cmocka_unit_test(one_of_a_kind_has_no_s),
 		cmocka_unit_test(formatting_to_a_buf_keeps_what_was_there),
 		cmocka_unit_test(numbers_are_read_as_the_files_write_them),
 		cmocka_unit_test(seconds_are_read_with_decimals),

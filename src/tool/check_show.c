@@ -124,7 +124,7 @@ static void say_rules(const struct config *c, const struct database_settings *d,
 	config_pool_rules(c, d, d->user ? span_text(d->user) : span_of("", 0), &rules);
 	if (rules.size > 0)
 		n = text_format(text, size, "%s pooling, %d server%s for each user and %d in reserve",
-			check_mode_name(rules.mode), rules.size, rules.size == 1 ? "" : "s", rules.reserve_size);
+			check_mode_name(rules.mode), rules.size, text_plural(rules.size), rules.reserve_size);
 	else
 		n = text_format(
 			text, size, "%s pooling, as many servers as clients ask for", check_mode_name(rules.mode));

@@ -168,7 +168,7 @@ size_t django_read(struct doctor_facts *facts, const char *path, struct span tex
 		facts->app_count++;
 		found++;
 	}
-	n = text_format(said, said_size, "%zu PostgreSQL database%s%s", found, found == 1 ? "" : "s",
+	n = text_format(said, said_size, "%zu PostgreSQL database%s%s", found, text_plural(found),
 		asgi == ANSWER_YES ? ", served by ASGI" : "");
 	if (unknown)
 		n += text_format(said + n, said_size - n, "; %zu that only running the file would tell", unknown);

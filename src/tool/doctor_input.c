@@ -140,8 +140,8 @@ static void read_console(struct doctor_inputs *inputs, struct doctor_facts *fact
 	if (console->reached)
 		text_format(input->said, sizeof input->said, "%s%s, %zu pool%s, %u client%s%s%s", console->version,
 			console->is_pgweir && !strstr(console->version, "pgweir") ? " (pgweir under that name)" : "",
-			console->pool_count, console->pool_count == 1 ? "" : "s", console->clients,
-			console->clients == 1 ? "" : "s", *console->problem ? "; " : "", console->problem);
+			console->pool_count, text_plural(console->pool_count), console->clients,
+			text_plural(console->clients), *console->problem ? "; " : "", console->problem);
 	else
 		text_copy(input->said, sizeof input->said, console->problem);
 }
@@ -342,7 +342,7 @@ static void read_file(struct doctor_inputs *inputs, struct doctor_facts *facts, 
 		input->read = true;
 		if (found)
 			text_format(input->said, sizeof input->said, "%zu database URL%s, read as settings", found,
-				found == 1 ? "" : "s");
+				text_plural(found));
 		else
 			text_copy(input->said, sizeof input->said, "searched as source or prose");
 	}
@@ -371,7 +371,8 @@ static void read_folder(struct doctor_inputs *inputs, struct doctor_facts *facts
 		text_copy(inputs->at[place].said, sizeof inputs->at[place].said, error);
 	else
 		text_format(inputs->at[place].said, sizeof inputs->at[place].said,
-			"%u files searched as source, prose or settings%s", facts->code.files - before,
+			"%u file%s searched as source, prose or settings%s", facts->code.files - before,
+			text_plural(facts->code.files - before),
 			cut ? "; it has more, or deeper, than the doctor reads" : "");
 }
 

@@ -46,7 +46,7 @@ static void persistent_in_code(
 	char age[32];
 
 	evidence(finding, "%u place%s set%s CONN_MAX_AGE (up to %s), for example: %s.", code->counts[CODE_PERSISTENT],
-		code->counts[CODE_PERSISTENT] == 1 ? "" : "s", code->counts[CODE_PERSISTENT] == 1 ? "s" : "",
+		text_plural(code->counts[CODE_PERSISTENT]), code->counts[CODE_PERSISTENT] == 1 ? "s" : "",
 		age_text(code->conn_max_age, age, sizeof age), example->text);
 	edit(finding, "'CONN_MAX_AGE': 0 wherever ASGI serves the requests; 300 is no better than 600.");
 }
@@ -305,7 +305,7 @@ static struct finding *find_sign(const struct doctor_facts *facts, const struct 
 	if (count == 0)
 		return NULL;
 	finding = find(report, rule, level, "%s:%u", code->examples[sign][0].file, code->examples[sign][0].line);
-	evidence(finding, "%u line%s in %u file%s (%s):", count, count == 1 ? "" : "s", files, files == 1 ? "" : "s",
+	evidence(finding, "%u line%s in %u file%s (%s):", count, text_plural(count), files, text_plural(files),
 		scan_sign_name(sign));
 	for (unsigned i = 0; i < count && i < DOCTOR_EXAMPLES_MAX; i++)
 		evidence(finding, "\n%s:%u: %s", code->examples[sign][i].file, code->examples[sign][i].line,

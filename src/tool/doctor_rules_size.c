@@ -108,7 +108,7 @@ static void look_at_invariant(const struct doctor_facts *facts, const struct poo
 	if (total < 0)
 		evidence(finding, "No limit says how many servers its pools may have (pool_size 0)");
 	else
-		evidence(finding, "Its pools may have %lld servers", (long long)total);
+		evidence(finding, "Its pools may have %lld server%s", (long long)total, text_plural((uint64_t)total));
 	if (processes > 1)
 		evidence(finding, " (%d processes)", processes);
 	if (total > 0 && !forces_users(file->config))
@@ -289,7 +289,7 @@ void rule_pool_too_large(const struct doctor_facts *facts, const struct doctor_r
 		finding = find(report, rule, size > 4 * good ? LEVEL_WARNING : LEVEL_NOTE, "%s", file->path);
 		evidence(finding,
 			"default_pool_size is %d; the database's machine has %d core%s, for which about %d (2 x cores + 1) is a good start.",
-			size, facts->cores, facts->cores == 1 ? "" : "s", good);
+			size, facts->cores, text_plural(facts->cores), good);
 		edit(finding,
 			"%s, [pgbouncer]:  default_pool_size = %d   then measure, and raise it while throughput still rises.",
 			file->path, good);

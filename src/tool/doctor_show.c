@@ -86,7 +86,7 @@ void show_report(const struct doctor_inputs *inputs, const struct doctor_report 
 		print_text(to, "   edit   ", finding->edit);
 	}
 	fprintf(to, "\n%zu of danger, %zu warning%s, %zu note%s%s\n", report_count(report, LEVEL_DANGER), warnings,
-		warnings == 1 ? "" : "s", notes, notes == 1 ? "" : "s",
+		text_plural(warnings), notes, text_plural(notes),
 		report->refused ? " (memory was refused: some are missing)" : "");
 }
 

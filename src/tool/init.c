@@ -290,7 +290,7 @@ static enum status write_out(const struct options *o, const struct init_wish *wi
 			printf("%s  written: %d servers and %d in reserve for each user, %d at most\n%s  written: %u user%s; nobody else may read it\n"
 			       "Next:  pgweir check %s && pgweir serve %s\n",
 				o->output, wish->plan->pool, wish->plan->reserve, wish->plan->most, wish->users_path,
-				wish->access->other_count + 1, wish->access->other_count ? "s" : "", o->output,
+				wish->access->other_count + 1, text_plural(wish->access->other_count + 1), o->output,
 				o->output);
 		status = STATUS_WRITTEN;
 	} else {

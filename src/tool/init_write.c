@@ -116,7 +116,7 @@ static void put_sizes(struct buf *out, const struct init_wish *w)
 	put(out, "\n;; Servers: connections to PostgreSQL, lent to a client for one transaction at a time. ");
 	if (w->cores > 0)
 		put(out, "%d core%s are busy with\n;; about %d of them (2 x cores + 1)", w->cores,
-			w->cores == 1 ? "" : "s", p->good);
+			text_plural(w->cores), p->good);
 	else
 		put(out,
 			"The machine's cores are not known\n;; from here: 2 x cores + 1 is a good start (pgweir init --cores N)");

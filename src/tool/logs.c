@@ -129,12 +129,13 @@ static void print_text(struct logs_count *count)
 	size_t used = logs_count_groups(count, &groups);
 	struct logs_totals t = logs_count_totals(count);
 
-	printf("%llu lines, %llu errors of connections, %zu kinds\n", (unsigned long long)t.lines,
-		(unsigned long long)t.errors, used);
+	printf("%llu line%s, %llu error%s of connections, %zu kind%s\n", (unsigned long long)t.lines,
+		text_plural(t.lines), (unsigned long long)t.errors, text_plural(t.errors), used, text_plural(used));
 	if (t.older > 0)
-		printf("%llu errors are older than --since\n", (unsigned long long)t.older);
+		printf("%llu error%s older than --since\n", (unsigned long long)t.older, text_plural(t.older));
 	if (t.undated > 0)
-		printf("%llu errors have no time and are left out because of --since\n", (unsigned long long)t.undated);
+		printf("%llu error%s without a time, left out because of --since\n", (unsigned long long)t.undated,
+			text_plural(t.undated));
 	for (size_t i = 0; i < used; i++)
 		print_group(groups[i]);
 	if (t.unknown_more > 0)

@@ -120,8 +120,8 @@ static void show_server(const struct reap_view *v)
 	if (v->used + v->kept_superuser + v->kept_role >= v->slots)
 		puts("It is full for normal users: this session has one of the slots that are kept.");
 	if (!v->sees_all)
-		printf("%zu sessions of other roles cannot be seen, and stay: GRANT pg_read_all_stats TO \"%s\" shows them.\n",
-			v->hidden, v->user);
+		printf("Not seen, and so to stay: %zu session%s of other roles. GRANT pg_read_all_stats TO \"%s\" would show more.\n",
+			v->hidden, text_plural(v->hidden), v->user);
 }
 
 /* The sessions from `first` up to `end`. */
@@ -159,8 +159,8 @@ void reap_show_plan(const struct reap_options *o, const struct reap_view *v)
 		if (v->count > v->goes + STAYS_SHOWN)
 			printf("... and %zu more: --json has them all\n", v->count - v->goes - STAYS_SHOWN);
 	}
-	printf("\nLeft out: %zu sessions out of scope, %zu processes of PostgreSQL's own.\n", v->outside,
-		v->background);
+	printf("\nLeft out: %zu session%s out of scope, %zu process%s of PostgreSQL's own.\n", v->outside,
+		text_plural(v->outside), v->background, v->background == 1 ? "" : "es");
 	if (v->goes > 0 && !o->execute)
 		puts("Nothing was done: this was a dry run; --execute ends them.");
 	fflush(stdout);

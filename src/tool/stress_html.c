@@ -1,5 +1,6 @@
 #include <stdlib.h>
 
+#include "base/text.h"
 #include "tool/stress_names.h"
 #include "tool/stress_report.h"
 
@@ -74,8 +75,7 @@ static void add_verdict(const struct stress_result *r, struct buf *out)
 	report_escape(out, words);
 	report_raw(out, "</p>\n");
 	if (v->kind != VERDICT_UNKNOWN)
-		report_add(
-			out, "<p>Confidence %u %% after %u wave%s.", v->confidence, v->waves, v->waves == 1 ? "" : "s");
+		report_add(out, "<p>Confidence %u %% after %u wave%s.", v->confidence, v->waves, text_plural(v->waves));
 	if (v->kind == VERDICT_GROWING)
 		report_add(out, " Nine times in ten it is between %.1f and %.1f for each 100 sockets.", v->per_100_low,
 			v->per_100_high);
@@ -234,7 +234,7 @@ static void add_plan(const struct stress_result *r, struct buf *out)
 			p->warm_up);
 	else
 		report_add(out, "<p>%u wave%s of %u sockets, and %u more in a burst%s; %u in the warm-up.", p->waves,
-			p->waves == 1 ? "" : "s", p->sockets, p->burst,
+			text_plural(p->waves), p->sockets, p->burst,
 			p->storm ? ", in which all are cut off and come back at once" : "", p->warm_up);
 	for (size_t i = 0; i < sizeof times / sizeof times[0]; i++)
 		report_add(out, "%s %s %s", i ? "," : " Times:", times[i].name,
@@ -243,7 +243,7 @@ static void add_plan(const struct stress_result *r, struct buf *out)
 	if (p->ramp_rate > 0)
 		report_add(out, " The ramp was of %u sockets a second.", p->ramp_rate);
 	if (p->ramp_steps > 0)
-		report_add(out, " The ramp had %u steps.", p->ramp_steps);
+		report_add(out, " The ramp had %u step%s.", p->ramp_steps, text_plural(p->ramp_steps));
 	for (unsigned i = 1; i < ABUSE_KINDS; i++) {
 		if (p->abuse[i] > 0)
 			report_add(out, " Abuse: %s %u %%.", stress_abuse_names[i], p->abuse[i]);

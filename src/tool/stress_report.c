@@ -70,7 +70,7 @@ static void print_waves(const struct stress_result *r, FILE *to)
 	fputs("At rest:", to);
 	for (unsigned i = 0; i <= v->waves; i++)
 		fprintf(to, "%s %.0f%s", i ? " ->" : "", v->plateaus[i].held, i ? "" : " before");
-	fprintf(to, " connections, after %u wave%s of %u sockets%s\n", v->waves, v->waves == 1 ? "" : "s",
+	fprintf(to, " connections, after %u wave%s of %u sockets%s\n", v->waves, text_plural(v->waves),
 		r->plan->sockets + r->plan->burst, r->plan->console ? " (the pooler's clients)" : "");
 }
 

@@ -303,12 +303,12 @@ void verdict_words(const struct stress_verdict *v, const struct stress_plan *pla
 		break;
 	case VERDICT_NONE:
 		text_format(out, size, "No leak: after %u wave%s %.0f connections are held, as many as before (%.0f).",
-			v->waves, v->waves == 1 ? "" : "s", v->plateaus[v->waves].held, v->plateaus[0].held);
+			v->waves, text_plural(v->waves), v->plateaus[v->waves].held, v->plateaus[0].held);
 		break;
 	case VERDICT_KEPT:
 		text_format(out, size,
 			"%.0f connections are kept that nobody uses (%.0f before, %.0f after %u wave%s), though not more with each wave.%s",
-			v->leaked, v->plateaus[0].held, v->plateaus[v->waves].held, v->waves, v->waves == 1 ? "" : "s",
+			v->leaked, v->plateaus[0].held, v->plateaus[v->waves].held, v->waves, text_plural(v->waves),
 			pattern);
 		break;
 	case VERDICT_GROWING:

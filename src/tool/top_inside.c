@@ -46,7 +46,7 @@ static void lay_part(struct top_page *page, const struct top_screen *screen, con
 	lay_say(page, screen, part->holding > 0 ? STYLE_WAIT : STYLE_PLAIN, "%s %s  %d client%s%s%s",
 		lay_cell(by, screen, first ? part->by : "", 10),
 		lay_cell(value, screen, part->value, screen->width > 100 ? 48 : screen->width / 3 + 4), part->clients,
-		part->clients == 1 ? "" : "s", quiet, holding);
+		text_plural(part->clients), quiet, holding);
 }
 
 void lay_inside(struct top_page *page, const struct top_view *view, const struct top_screen *screen)

@@ -427,8 +427,7 @@ static void lay_list(struct top_page *page, struct top_view *view, struct top_sc
 		text_format(filter, sizeof filter, ", with \"%s\"",
 			lay_cell(with, screen, screen->filter, lay_columns(screen->filter)));
 	lay_say(page, screen, STYLE_TITLE, "%zu %s%s%s by %s%s", page->rows, leases ? "lease" : "origin",
-		page->rows == 1 ? "" : "s", screen->drilled ? " of one origin" : "", sorts[leases][screen->sort],
-		filter);
+		text_plural(page->rows), screen->drilled ? " of one origin" : "", sorts[leases][screen->sort], filter);
 	if (screen->width >= NARROW && (screen->height == 0 || screen->height >= LOW))
 		lay_say(page, screen, STYLE_FAINT, "%s",
 			leases ? "process          age  wait  application, state, statement"

@@ -44,6 +44,11 @@ class Logs(Story):
         self.assertEqual(0, done.returncode, done.stderr)
         return {each["key"]: each for each in json.loads(done.stdout)["groups"]}
 
+    def one_of_a_kind_is_said_in_the_singular(self):
+        refused = b'2026-11-27 10:00:00.000 UTC [7] FATAL:  sorry, too many clients already\n'
+        for lines, says in ((1, "1 line, 1 error of connections, 1 kind"), (2, "2 lines, 2 errors of connections, 1 kind")):
+            self.assertEqual(says, logs("-", data=refused * lines).stdout.decode().splitlines()[0])
+
     def _fill(self, pg):
         """Take every place, and have two refused; then a database and a role that are not there."""
         with contextlib.ExitStack() as closing:
