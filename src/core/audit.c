@@ -223,7 +223,7 @@ static void audit_porches(const struct core *core)
 	check(waiting == core->at_porch);
 	audit_list(&core->crowded, crowded);
 	audit_list(&core->lingering, lingering);
-	for (c = core->clients; c; c = c->hh.next)
+	for (c = clients_first(core); c; c = c->hh.next)
 		check(c->stage != STAGE_PORCH || c->porch);
 }
 
@@ -301,7 +301,7 @@ static void audit_clients(const struct core *core)
 	uint32_t porch = 0, door = 0, login = 0, refused = 0, waiting = 0, lent = 0;
 	const struct client *c;
 
-	for (c = core->clients; c; c = c->hh.next) {
+	for (c = clients_first(core); c; c = c->hh.next) {
 		porch += c->stage == STAGE_PORCH;
 		door += c->stage == STAGE_DOOR;
 		login += c->stage == STAGE_LOGIN;

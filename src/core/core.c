@@ -45,6 +45,7 @@ struct core *core_new(const struct core_setup *setup)
 	link_init(&core->roomy);
 	link_init(&core->crowded);
 	link_init(&core->lingering);
+	clients_init(core);
 	return core;
 }
 

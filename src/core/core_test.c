@@ -394,7 +394,7 @@ static void world_empties(struct world *w)
 	core_totals(w->core, &totals);
 	check(totals.clients == 0 && totals.at_door == 0 && totals.logging_in == 0);
 	check(totals.waiting == 0 && totals.lent == 0 && totals.servers == 0);
-	check(w->core->clients == NULL);
+	check(clients_first(w->core) == NULL);
 	for (const struct porch *porch = w->core->porches; porch; porch = porch->hh.next)
 		check(porch->clients == 0);
 	check(w->asked == w->answered);
@@ -487,6 +487,29 @@ static void a_refusal_says_what_was_so_when_it_was_decided(void **state)
 	effects_fini(&effects);
 }
 
+/* Where few are busy the last of them goes all the time. */
+static void the_table_of_clients_outlives_the_last_of_them(void **state)
+{
+	struct core *core = core_new(&(struct core_setup){ .workers = 1, .servers_max = 9 });
+	struct client_ref client = { 0, { 1, 1 } };
+	struct effects effects = { 0 };
+	const void *buckets;
+
+	(void)state;
+	core_step(core, &(struct event){ .kind = EVENT_CLIENT_ENTERS, .client = client }, &effects);
+	assert_non_null(client_find(core, client));
+	assert_int_equal(door_busy(core), 1);
+	buckets = core->clients->hh.tbl->buckets;
+	core_step(core, &(struct event){ .kind = EVENT_CLIENT_LEFT, .client = client, .pool = NO_POOL }, &effects);
+	assert_null(client_find(core, client));
+	assert_null(clients_first(core));
+	assert_int_equal(door_busy(core), 0);
+	assert_non_null(core->clients);
+	assert_ptr_equal(core->clients->hh.tbl->buckets, buckets);
+	core_free(core);
+	effects_fini(&effects);
+}
+
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
@@ -494,6 +517,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(what_was_found_stays_mended),
 		cmocka_unit_test(a_new_seed_keeps_every_promise),
 		cmocka_unit_test(a_refusal_says_what_was_so_when_it_was_decided),
+		cmocka_unit_test(the_table_of_clients_outlives_the_last_of_them),
 	};
 	int64_t seed;
 

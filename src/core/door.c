@@ -17,7 +17,10 @@
  * the limit a newcomer is refused, which is PgBouncer's max_client_conn.
  *
  * A parked client has no record here: a million of them cost three counters. So what LEFT must undo is told by the record where
- * there is one, and by the event where there is none. */
+ * there is one, and by the event where there is none.
+ *
+ * Where few clients are busy, there is mostly one of them, and then none: uthash frees its table with the last entry, and would make it anew
+ * for the next. `nobody`, a record that is no client's, stays in it for good, the first of them all. */
 
 /* Twice in each lease; slots and generations are our own numbers, which nobody can choose to collide. */
 static inline unsigned ref_hash(struct client_ref ref)
@@ -70,14 +73,28 @@ void client_drop(struct core *core, struct client *c)
 	core->spare_count++;
 }
 
+void clients_init(struct core *core)
+{
+	struct client *nobody = &core->nobody;
+
+	nobody->ref.worker = UINT32_MAX;
+	HASH_ADD_BYHASHVALUE(hh, core->clients, ref, sizeof(nobody->ref), ref_hash(nobody->ref), nobody);
+}
+
+struct client *clients_first(const struct core *core)
+{
+	return core->nobody.hh.next;
+}
+
 void clients_free(struct core *core)
 {
-	struct client *c, *next;
+	struct client *c;
 
-	HASH_ITER(hh, core->clients, c, next) {
+	while ((c = clients_first(core)) != NULL) {
 		HASH_DELETE(hh, core->clients, c);
 		free(c);
 	}
+	HASH_CLEAR(hh, core->clients);
 	while ((c = core->spare) != NULL) {
 		core->spare = c->spare;
 		free(c);
@@ -92,7 +109,7 @@ void client_rest(struct core *core, struct client *c)
 
 uint32_t door_busy(const struct core *core)
 {
-	return HASH_COUNT(core->clients) - core->at_porch - core->at_door - core->refused;
+	return HASH_COUNT(core->clients) - 1 - core->at_porch - core->at_door - core->refused;
 }
 
 /* May one more begin to log in? Clients at the door are not busy; they are entered. */

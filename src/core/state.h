@@ -268,7 +268,8 @@ struct core {
 	struct pool **pools;
 	uint32_t databases_count, instances_count, pools_count;
 
-	struct client *clients, *spare;
+	struct client *clients, *spare; /* behind `nobody`: see door.c */
+	struct client nobody;
 	struct porch *porches;
 	struct link door, hungry, keepers, askers, roomy, crowded, lingering;
 	uint32_t spare_count;
@@ -431,8 +432,10 @@ void forget_unused(struct core *, struct pool *); /* if that is due */
 struct client *client_find(const struct core *, struct client_ref);
 struct client *client_make(struct core *, struct client_ref, enum stage);
 void client_drop(struct core *, struct client *);
+void clients_init(struct core *);
 void clients_free(struct core *);
-void client_rest(struct core *, struct client *); /* drops the record if nothing needs it any more */
+struct client *clients_first(const struct core *); /* and from there by hh.next; NULL: there is none */
+void client_rest(struct core *, struct client *);  /* drops the record if nothing needs it any more */
 uint32_t door_busy(const struct core *);
 void door_enters(struct core *, const struct event *);
 void door_named(struct core *, const struct event *);
