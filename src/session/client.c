@@ -430,7 +430,6 @@ bool client_welcome(
 	struct client *client, const struct params *reported, uint32_t process_id, struct span secret, struct buf *out)
 {
 	struct writer w = writer_to(out);
-	size_t i;
 
 	check(client->state == STATE_PROVEN);
 	message_authentication(&w, 0, span_of(NULL, 0));
@@ -438,12 +437,8 @@ bool client_welcome(
 		message_parameter_status(&w, "server_version", bouncer(client) ? "1.25.2/bouncer" : "15.0/pgweir");
 		console_parameters(&w);
 	}
-	for (i = 0; reported && i < params_count(reported); i++) {
-		const char *name, *value;
-
-		params_at(reported, i, &name, &value);
-		message_parameter_status(&w, name, value);
-	}
+	if (reported)
+		write_span(&w, params_messages(reported));
 	message_backend_key(&w, process_id, secret);
 	if (client->config->login_notify_message[0]) {
 		struct complaint notice = { .severity = SEVERITY_NOTICE,

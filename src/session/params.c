@@ -2,6 +2,8 @@
  *
  *   book -> table[hash] -> set -> set        one allocation each: header, the pairs, then their texts
  *
+ * The texts lie within the messages that tell a client of them, so that a login is told a whole set by one copy.
+ *
  * A set is found or made under the book's lock; how it is counted is in base/counted.h. */
 #include "session/params.h"
 
@@ -13,7 +15,10 @@
 #include "base/counted.h"
 #include "base/hash.h"
 #include "base/text.h"
+#include "base/writer.h"
 #include "io/thread.h"
+#include "wire/frame.h"
+#include "wire/message.h"
 
 struct param {
 	const char *name, *value;
@@ -25,7 +30,7 @@ struct params {
 	uint64_t hash;
 	size_t bytes;
 	atomic_uint references;
-	uint32_t count;
+	uint32_t count, said; /* said: bytes of its messages, behind the list */
 	uint32_t initials; /* first letters of the names: mostly that is all there is to know of one that is not here */
 	struct param list[];
 };
@@ -90,28 +95,35 @@ static bool set_equal(const struct params *set, const struct param *list, size_t
 static struct params *set_make(struct params_book *book, uint64_t hash, const struct param *list, size_t count)
 {
 	size_t bytes = sizeof(struct params) + count * sizeof(struct param), i;
+	struct buf said = { 0 };
+	struct writer w = writer_to(&said);
 	struct params *set;
-	char *to;
+	char *at;
 
 	for (i = 0; i < count; i++)
-		bytes += strlen(list[i].name) + strlen(list[i].value) + 2;
-	set = malloc(bytes);
-	if (!set)
+		message_parameter_status(&w, list[i].name, list[i].value);
+	bytes += said.length;
+	set = writer_ok(&w) ? malloc(bytes) : NULL;
+	if (!set) {
+		buf_fini(&said);
 		return NULL;
+	}
 	set->book = book;
 	set->hash = hash;
 	set->bytes = bytes;
 	atomic_init(&set->references, 1);
 	set->count = (uint32_t)count;
+	set->said = (uint32_t)said.length;
 	set->initials = 0;
-	to = (char *)&set->list[count];
+	at = (char *)&set->list[count];
+	if (said.length > 0)
+		memcpy(at, buf_span(&said).at, said.length);
+	buf_fini(&said);
 	for (i = 0; i < count; i++) {
-		size_t name = strlen(list[i].name) + 1, value = strlen(list[i].value) + 1;
-
-		set->list[i].name = memcpy(to, list[i].name, name);
-		set->list[i].value = memcpy(to + name, list[i].value, value);
-		set->initials |= initial(list[i].name[0]);
-		to += name + value;
+		set->list[i].name = at += FRAME_HEADER;
+		set->initials |= initial(*at);
+		set->list[i].value = at += strlen(at) + 1;
+		at += strlen(at) + 1;
 	}
 	return set;
 }
@@ -316,6 +328,11 @@ void params_at(const struct params *set, size_t i, const char **name, const char
 	check(i < set->count);
 	*name = set->list[i].name;
 	*value = set->list[i].value;
+}
+
+struct span params_messages(const struct params *set)
+{
+	return span_of(&set->list[set->count], set->said);
 }
 
 /* In the order in which they are set: a new session_authorization takes the role with it. */

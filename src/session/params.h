@@ -36,6 +36,9 @@ size_t params_count(const struct params *);
 uint64_t params_hash(const struct params *);
 void params_at(const struct params *, size_t i, const char **name, const char **value); /* sorted by name */
 
+/* A ParameterStatus for each, in that order. Borrowed. */
+struct span params_messages(const struct params *);
+
 /* role or session_authorization: what PostgreSQL shows apart from all settings, and no RESET ALL touches. */
 bool params_is_role(const char *name);
 

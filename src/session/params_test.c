@@ -43,6 +43,23 @@ static void equal_sets_are_one_object_whatever_the_order(void **state)
 	params_drop(b);
 }
 
+static void a_set_tells_of_itself_in_its_order(void **state)
+{
+	static const char said[] = "S\0\0\0\25DateStyle\0German\0"
+				   "S\0\0\0\13empty\0\0"
+				   "S\0\0\0\21TimeZone\0UTC"; /* and its zero, which is C's own */
+	struct params *set = with(with(with(params_empty(book), "TimeZone", "UTC"), "empty", ""), "DateStyle", "ISO");
+
+	(void)state;
+	set = with(set, "DateStyle", "German");
+	assert_true(span_equal(params_messages(set), span_of(said, sizeof said)));
+	assert_string_equal(params_get(set, span_text("empty")), "");
+	params_drop(set);
+	set = params_empty(book);
+	assert_int_equal(params_messages(set).length, 0);
+	params_drop(set);
+}
+
 static void a_name_is_found_whatever_its_case(void **state)
 {
 	struct params *set = with(params_empty(book), "DateStyle", "ISO");
@@ -216,6 +233,7 @@ int main(void)
 #define STORY(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
 	const struct CMUnitTest stories[] = {
 		STORY(equal_sets_are_one_object_whatever_the_order),
+		STORY(a_set_tells_of_itself_in_its_order),
 		STORY(a_name_is_found_whatever_its_case),
 		STORY(putting_and_removing_comes_back_to_the_same_set),
 		STORY(a_role_comes_last_and_goes_first),
