@@ -13,13 +13,19 @@
  * The rate is kept with one number (the generic cell rate algorithm, ITU-T I.371): `next_login` is when the next login would be due if they
  * came evenly; each moves it on by one interval, and one may come before it by as much as makes a second's worth at once. */
 
+/* An origin's key is a hash already, and one that no client can foresee. */
+static unsigned key_hash(uint64_t key)
+{
+	return (unsigned)key;
+}
+
 struct porch *porch_of(struct core *core, uint64_t origin)
 {
 	struct porch *porch;
 
 	if (origin == 0)
 		return NULL;
-	HASH_FIND(hh, core->porches, &origin, sizeof origin, porch);
+	HASH_FIND_BYHASHVALUE(hh, core->porches, &origin, sizeof origin, key_hash(origin), porch);
 	if (porch)
 		return porch;
 	porch = core_memory(sizeof(*porch));
@@ -27,7 +33,7 @@ struct porch *porch_of(struct core *core, uint64_t origin)
 	link_init(&porch->waiters);
 	link_init(&porch->crowded);
 	link_init(&porch->lingers);
-	HASH_ADD(hh, core->porches, key, sizeof porch->key, porch);
+	HASH_ADD_BYHASHVALUE(hh, core->porches, key, sizeof porch->key, key_hash(origin), porch);
 	return porch;
 }
 

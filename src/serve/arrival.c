@@ -338,11 +338,12 @@ static bool has_room(struct guest *guest, uint32_t clients)
 {
 	struct house *house = guest->worker->house;
 	char address[ADDRESS_TEXT];
-	struct origin_name name = name_of(guest, address), group = { .user = name.user, .address = name.address };
+	struct origin_name name = name_of(guest, address);
+	struct origin_keys keys = origin_keys(&name);
 	bool room = clients <= house->clients_max;
 
-	guest->origin_key = origin_key(&name);
-	guest->group = origin_key(&group);
+	guest->origin_key = keys.origin;
+	guest->group = keys.group;
 	lock_take(house->lock);
 	if (room && clients > house->clients_max - house->clients_max / 10)
 		room = !origin_is_largest(&house->origins, guest->origin_key);

@@ -51,7 +51,7 @@ static void name_stranger(const struct guest *guest, struct event *event)
 	char address[ADDRESS_TEXT];
 	struct origin_name name = { .address = address_host_text(stream_peer(guest->stream), address) };
 
-	event->origin = event->group = origin_key(&name);
+	event->origin = event->group = origin_keys(&name).group;
 	event->weight = 1;
 }
 

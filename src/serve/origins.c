@@ -50,14 +50,25 @@ void origins_fini(struct origins *origins)
 	free_shares(&origins->others, origins->workers);
 }
 
-uint64_t origin_key(const struct origin_name *name)
+static uint64_t hash_of(struct span part)
 {
-	uint64_t parts[5] = { hash_bytes(name->user), hash_bytes(name->database),
-		hash_bytes(span_text(name->application_name ? name->application_name : "")),
-		hash_bytes(span_text(name->address)), name->driver };
-	uint64_t key = hash_bytes(span_of(parts, sizeof parts));
+	return part.length > 0 ? hash_bytes(part) : 0;
+}
+
+static uint64_t key_of(const uint64_t *parts, size_t count)
+{
+	uint64_t key = hash_bytes(span_of(parts, count * sizeof *parts));
 
 	return key ? key : 1;
+}
+
+struct origin_keys origin_keys(const struct origin_name *name)
+{
+	uint64_t parts[] = { hash_of(name->user), hash_of(span_text(name->address)), hash_of(name->database),
+		hash_of(span_text(name->application_name ? name->application_name : "")), name->driver };
+
+	return (struct origin_keys){ .origin = key_of(parts, sizeof parts / sizeof parts[0]),
+		.group = key_of(parts, 2) };
 }
 
 enum leak_runtime origin_runtime(const char *process, const char *application_name)

@@ -68,8 +68,11 @@ struct origin_name {
 	enum leak_driver driver;
 };
 
-/* Never 0. */
-uint64_t origin_key(const struct origin_name *);
+/* Neither is ever 0. `group`: of all who share user and address. */
+struct origin_keys {
+	uint64_t origin, group;
+};
+struct origin_keys origin_keys(const struct origin_name *);
 
 /* Count a client under its origin; the caller locks. Never NULL: `others` when no place is free or memory is refused. */
 struct origin *origin_enter(struct origins *, const struct origin_name *, uint64_t key, time_us now);

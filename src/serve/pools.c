@@ -443,7 +443,7 @@ struct params *pool_welcome(struct worker *worker, struct pool_view *view, struc
 	lock_take(house->lock);
 	welcomes = welcomes_of(house, view->id);
 	known = welcomes ? find_welcome(welcomes, kind) : NULL;
-	if (known && reports_standby(known->reported) && worker->now >= known->learnt + STANDBY_BELIEVED_US &&
+	if (known && known->standby && worker->now >= known->learnt + STANDBY_BELIEVED_US &&
 		core_pool_is_at_hand(house->core, view->id))
 		known->learnt = worker->now;
 	else if (known)
@@ -478,7 +478,8 @@ void pool_learn(struct worker *worker, struct pool_view *view, struct params *wa
 		if (!welcome)
 			welcome = &welcomes->list[welcomes->next++ % WELCOMES];
 		old = *welcome;
-		*welcome = (struct welcome){ params_keep(kind), params_keep(plain), worker->now };
+		*welcome = (struct welcome){ params_keep(kind), params_keep(plain), worker->now,
+			reports_standby(plain) };
 	}
 	lock_drop(house->lock);
 	params_drop(old.wanted);

@@ -216,6 +216,7 @@ struct welcomes {
 	struct welcome {
 		struct params *wanted, *reported;
 		time_us learnt; /* or somebody went to learn it anew */
+		bool standby;   /* see reports_standby */
 	} list[WELCOMES];
 	size_t next;           /* 0: nothing was ever learnt */
 	struct params *logged; /* what the server reported that logged in last */

@@ -142,7 +142,7 @@ static enum client_edge take_login(struct client *client, struct startup *startu
 	client->facts.protocol = startup->protocol >= STARTUP_PROTOCOL(3, 2) ? STARTUP_PROTOCOL(3, 2)
 									     : STARTUP_PROTOCOL(3, 0);
 	/* As PostgreSQL does: first `options`, so that a setting given by itself wins over one in there. */
-	while (edge == CLIENT_ENTERS && startup_next(&again, &key, &value))
+	while (startup->has_options && edge == CLIENT_ENTERS && startup_next(&again, &key, &value))
 		if (span_is(key, "options"))
 			edge = take_options(client, value, out);
 	while (edge == CLIENT_ENTERS && startup_next(startup, &key, &value))

@@ -11,8 +11,11 @@ static bool asked_for(const struct params *asked, const char *name, const char *
 
 enum driver driver_guess(const struct params *asked)
 {
-	const char *encoding = params_get(asked, span_text("client_encoding"));
+	const char *encoding;
 
+	if (params_count(asked) == 0)
+		return SPOKEN_UNKNOWN;
+	encoding = params_get(asked, span_text("client_encoding"));
 	/* The JDBC driver sends its time zone and a date style, and names itself unless told otherwise. */
 	if (asked_for(asked, "application_name", "PostgreSQL JDBC Driver") ||
 		(asked_for(asked, "DateStyle", "ISO") && params_get(asked, span_text("TimeZone"))))
@@ -24,5 +27,5 @@ enum driver driver_guess(const struct params *asked)
 		return SPOKEN_ASYNCPG;
 	if (encoding && strcmp(encoding, "UTF8") == 0)
 		return SPOKEN_NODE;
-	return params_count(asked) == 0 ? SPOKEN_UNKNOWN : SPOKEN_LIBPQ;
+	return SPOKEN_LIBPQ;
 }

@@ -21,10 +21,14 @@
 #define SECRET_LONGEST  256
 
 /* Pairs of strings up to an empty key, which is the last byte. */
-static bool layout_is_good(struct reader r)
+static bool layout_is_good(struct reader r, bool *has_options)
 {
-	while (read_string(&r).length > 0)
+	struct span key;
+
+	while ((key = read_string(&r)).length > 0) {
+		*has_options = *has_options || span_is(key, "options");
 		read_string(&r);
+	}
 	return reader_done(&r);
 }
 
@@ -50,7 +54,7 @@ static enum startup_kind read_packet(struct startup *s, struct reader r)
 	}
 	if (s->protocol >> 16 != 3)
 		return s->protocol >> 16 < 3 ? STARTUP_OLD : STARTUP_NEWER;
-	if (!layout_is_good(r))
+	if (!layout_is_good(r, &s->has_options))
 		return STARTUP_BAD;
 	s->parameters = r;
 	return STARTUP_LOGIN;

@@ -33,6 +33,7 @@ struct startup {
 	uint32_t process_id; /* STARTUP_CANCEL */
 	struct span secret;  /* STARTUP_CANCEL: 4 to 256 bytes */
 	struct reader parameters;
+	bool has_options; /* STARTUP_LOGIN: `options` is among them */
 };
 
 /* Look at the front of `bytes`. For a LOGIN the whole layout is checked: pairs of terminated strings, a final zero, nothing after. */

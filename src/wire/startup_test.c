@@ -36,6 +36,7 @@ static void a_login_hands_out_its_parameters(void **state)
 	startup_parse(span_of(packet, sizeof packet - 1), &s);
 	assert_int_equal(s.kind, STARTUP_LOGIN);
 	assert_int_equal(s.length, 53);
+	assert_true(s.has_options);
 	assert_int_equal(s.protocol, STARTUP_PROTOCOL(3, 2));
 	assert_true(startup_next(&s, &key, &value));
 	assert_true(span_is(key, "user") && span_is(value, "bob"));
@@ -59,6 +60,7 @@ static void a_broken_layout_is_bad(void **state)
 	assert_int_equal(s.kind, STARTUP_BAD);
 	PARSE("\0\0\0\11\0\3\0\0\0", &s); /* no parameter at all is still whole */
 	assert_int_equal(s.kind, STARTUP_LOGIN);
+	assert_false(s.has_options);
 	PARSE("\0\0\0\12\0\3\0\0\0x", &s); /* something after the end */
 	assert_int_equal(s.kind, STARTUP_BAD);
 	PARSE("\0\0\0\15\0\3\0\0user\0", &s); /* a key without a value */
