@@ -6,6 +6,7 @@
 #include "auth/exchange.h"
 #include "auth/scram.h"
 #include "base/check.h"
+#include "base/memory.h"
 #include "base/reader.h"
 #include "base/text.h"
 
@@ -148,20 +149,27 @@ static enum login_result begin(struct login *l, enum secret_kind kind, struct wr
 	return begin_scram(l, w) ? LOGIN_MORE : broken(l, "out of memory");
 }
 
+bool login_draws(enum auth_method method)
+{
+	return method != AUTH_ANY && method != AUTH_TRUST && method != AUTH_CERT;
+}
+
 struct login *login_new(const struct login_setup *setup, struct writer *w, enum login_result *result)
 {
-	struct login *l = calloc(1, sizeof *l + setup->user.length + 1);
+	struct login *l = memory_zeroed(sizeof *l + setup->user.length + 1);
 
 	if (!l)
 		return NULL;
 	check(setup->method != AUTH_HBA && setup->method != AUTH_CERT);
+	check(setup->random || !login_draws(setup->method));
 	l->method = setup->method;
 	l->secret = setup->secret;
 	l->like = setup->mock;
 	l->iterations = setup->scram_iterations ? setup->scram_iterations : 4096;
 	l->user_length = setup->user.length;
 	text_copy_span(l->user, setup->user.length + 1, setup->user);
-	memcpy(l->random, setup->random, sizeof l->random);
+	if (setup->random)
+		memcpy(l->random, setup->random, sizeof l->random);
 	if (setup->binding.length > 0 && setup->binding.length <= sizeof l->binding) {
 		l->binding_length = setup->binding.length;
 		memcpy(l->binding, setup->binding.at, setup->binding.length);

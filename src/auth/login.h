@@ -35,7 +35,8 @@ struct login_setup {
 	struct secret_mock
 		mock; /* unknown user: what to pretend; SCRAM or not under AUTH_MD5 and AUTH_PLAIN. See secrets_mock */
 	uint32_t scram_iterations;
-	const uint8_t *random; /* 64 fresh random bytes: salts and nonces come from here */
+	const uint8_t *
+		random; /* 64 fresh random bytes: salts and nonces come from here; NULL: none, where login_draws says no */
 	struct span
 		binding; /* what ties it to this TLS connection (tls-server-end-point), copied; empty: there is nothing to tie it to */
 	const uint8_t *
@@ -43,6 +44,9 @@ struct login_setup {
 };
 
 struct login;
+
+/* Does it take random bytes to log in by this method (HBA: by one that may be chosen)? */
+bool login_draws(enum auth_method);
 
 /* NULL: memory refused. Writes the first request (nothing for ANY and TRUST, which answer OK at once: TRUST only for a known user). */
 struct login *login_new(const struct login_setup *, struct writer *, enum login_result *);

@@ -34,7 +34,7 @@ static void begin(struct visit *v, enum auth_method method, const char *text)
 				     .user = span_text("app"),
 				     .secret = text ? &v->secret : NULL,
 				     .scram_iterations = 4096,
-				     .random = zeros,
+				     .random = login_draws(method) ? zeros : NULL,
 				     .binding = binding,
 				     .process = process },
 		&v->w, &v->result);

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "base/memory.h"
 #include "base/text.h"
 #include "io/clock.h"
 #include "io/private.h"
@@ -413,7 +414,7 @@ time_us watches_wake(struct loop *loop, time_us now)
 static struct parcel *parcel_new(
 	const struct listener *l, int fd, const struct sockaddr_storage *name, socklen_t length)
 {
-	struct parcel *p = calloc(1, sizeof *p);
+	struct parcel *p = memory_zeroed(sizeof *p);
 
 	if (!p)
 		return NULL;

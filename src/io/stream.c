@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "base/memory.h"
 #include "base/text.h"
 #include "io/clock.h"
 #include "io/private.h"
@@ -51,7 +52,7 @@ size_t stream_size(const struct loop *loop)
 
 struct stream *stream_new(struct loop *loop, void *owner)
 {
-	struct stream *s = calloc(1, stream_size(loop));
+	struct stream *s = memory_zeroed(stream_size(loop));
 
 	if (!s)
 		return NULL;

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "base/check.h"
+#include "base/memory.h"
 #include "base/text.h"
 #include "io/clock.h"
 #include "io/file.h"
@@ -66,18 +67,35 @@ static enum client_tls tls_for(const struct worker *worker, const struct address
 	return worker->config->client_tls_sslmode >= SSLMODE_REQUIRE ? CLIENT_TLS_MUST : CLIENT_TLS_MAY;
 }
 
+/* By which it may be cancelled. One system call draws for many; what is handed out lies nowhere else. */
+static void draw_secret(struct worker *worker, uint8_t secret[GUEST_SECRET])
+{
+	uint8_t *next;
+
+	if (worker->drawn_left == 0) {
+		entropy_fill(worker->drawn, sizeof worker->drawn);
+		worker->drawn_left = SECRETS_DRAWN;
+	}
+	next = worker->drawn + --worker->drawn_left * GUEST_SECRET;
+	memcpy(secret, next, GUEST_SECRET);
+	secret_wipe(next, GUEST_SECRET);
+}
+
 struct guest *guest_arrive(struct worker *worker, struct parcel *parcel)
 {
-	struct guest *guest = calloc(1, sizeof *guest);
-	uint8_t random[64 + sizeof guest->secret]; /* a system call for both */
+	struct guest *guest = memory_zeroed(sizeof *guest);
+	const struct config *config = worker->config;
+	bool draws = login_draws((enum auth_method)config->auth_type);
+	bool tells_host = config->application_name_add_host || config->auth_type == AUTH_HBA;
+	uint8_t random[64];
 	char host[ADDRESS_TEXT], system_user[64];
 	struct client_setup setup = {
 		.config = worker->config,
 		.secrets = worker->secrets,
 		.params = worker->house->params,
 		.process_random = worker->house->process_random,
-		.random = random,
-		.peer_host = host,
+		.random = draws ? random : NULL,
+		.peer_host = tells_host ? host : NULL,
 		.peer = hba_peer_of(worker, parcel_peer(parcel), system_user),
 		.tls = tls_for(worker, parcel_peer(parcel)),
 		.local_owner = house_is_own_user(parcel_peer(parcel)),
@@ -92,12 +110,15 @@ struct guest *guest_arrive(struct worker *worker, struct parcel *parcel)
 	guest->pool = NO_POOL;
 	guest->connected = guest->requested = worker->now;
 	timer_init(&guest->timer, PARTY_GUEST);
-	entropy_fill(random, sizeof random);
-	memcpy(guest->secret, random + 64, sizeof guest->secret);
-	peer_text(parcel_peer(parcel), host);
+	draw_secret(worker, guest->secret);
+	if (draws)
+		entropy_fill(random, sizeof random);
+	if (tells_host)
+		peer_text(parcel_peer(parcel), host);
 	guest->number = house_number(worker->house);
 	guest->login = client_new(&setup);
-	secret_wipe(random, sizeof random);
+	if (draws)
+		secret_wipe(random, sizeof random);
 	if (!guest->login)
 		goto unslot;
 	guest->stream = stream_attach(worker->loop, &parcel, &worker->client_options, guest);

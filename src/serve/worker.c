@@ -82,6 +82,7 @@ void worker_free(struct worker *worker)
 	free(worker->ending);
 	free(worker->dead);
 	buf_wipe(&worker->out);
+	secret_wipe(worker->drawn, sizeof worker->drawn);
 	mailbox_free(worker->mailbox);
 	loop_free(worker->loop);
 	config_drop(worker->config);

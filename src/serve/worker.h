@@ -56,7 +56,8 @@ enum guest_state {
 /* A BEGIN that no server has seen: see relay_begin.c. */
 enum begun { BEGUN_NOT, BEGUN_WELL, BEGUN_FAILED };
 
-#define GUEST_SECRET 16 /* bytes that nobody guesses, and no more: a parked client is to cost little */
+#define SECRETS_DRAWN 16 /* at once */
+#define GUEST_SECRET  16 /* bytes that nobody guesses, and no more: a parked client is to cost little */
 
 struct letter_reap; /* see reaper.h */
 struct asking;      /* see lookups.c */
@@ -300,6 +301,8 @@ struct worker {
 	struct buf out; /* what sessions say */
 	struct texts texts;
 	struct rng rng;
+	uint8_t drawn[SECRETS_DRAWN * GUEST_SECRET]; /* secrets of the next clients: see arrival.c */
+	uint32_t drawn_left;
 	struct stream_options client_options, server_options;
 	struct letter_cancel *cancels; /* read, and not granted yet: see worker.c */
 	uint64_t turn;

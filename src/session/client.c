@@ -9,6 +9,7 @@
 
 #include "auth/login.h"
 #include "base/check.h"
+#include "base/memory.h"
 #include "base/text.h"
 #include "wire/frame.h"
 
@@ -16,9 +17,16 @@
  * thousand. */
 #define PROOF_BYTES_MAX 8192
 
+struct client_rare *client_rare(struct client *client)
+{
+	if (!client->rare)
+		client->rare = calloc(1, sizeof *client->rare);
+	return client->rare;
+}
+
 struct client *client_new(const struct client_setup *setup)
 {
-	struct client *client = calloc(1, sizeof *client);
+	struct client *client = memory_zeroed(sizeof *client);
 
 	if (!client)
 		return NULL;
@@ -27,16 +35,26 @@ struct client *client_new(const struct client_setup *setup)
 	client->book = setup->params;
 	client->local_owner = setup->local_owner;
 	client->tls = setup->tls;
-	memcpy(client->random, setup->random, sizeof client->random);
+	check(setup->random || !login_draws((enum auth_method)setup->config->auth_type));
+	client->has_random = setup->random != NULL;
+	if (setup->random)
+		memcpy(client->random, setup->random, sizeof client->random);
 	memcpy(client->process_random, setup->process_random, sizeof client->process_random);
-	text_copy(client->peer_host, sizeof client->peer_host, setup->peer_host);
+	if (setup->peer_host)
+		text_copy(client->peer_host, sizeof client->peer_host, setup->peer_host);
 	client->peer = setup->peer;
-	if (setup->peer.system_user) {
-		text_copy(client->system_user, sizeof client->system_user, setup->peer.system_user);
-		client->peer.system_user = client->system_user;
-	}
 	client->facts.params = params_empty(setup->params);
 	client->facts.refusal = client->refusal;
+	if (setup->peer.system_user) {
+		struct client_rare *rare = client_rare(client);
+
+		if (!rare) {
+			client_free(client);
+			return NULL;
+		}
+		text_copy(rare->system_user, sizeof rare->system_user, setup->peer.system_user);
+		client->peer.system_user = rare->system_user;
+	}
 	return client;
 }
 
@@ -53,6 +71,9 @@ void client_free(struct client *client)
 	free(client->user);
 	free(client->database);
 	buf_fini(&client->names);
+	if (client->rare)
+		secret_wipe(client->rare, sizeof *client->rare);
+	free(client->rare);
 	secret_wipe(client, sizeof *client);
 	free(client);
 }
@@ -247,24 +268,33 @@ static const struct secret *own_secret(const struct client *client)
 	return client->secrets ? secrets_find(client->secrets, client->facts.user) : NULL;
 }
 
-static enum client_edge begin_proof(struct client *client, struct buf *out)
+/* If there is something to say. */
+static void negotiate(const struct client *client, struct writer *w)
+{
+	const struct client_rare *rare = client->rare;
+	size_t unknown = rare ? rare->unknown_count : 0;
+
+	if (unknown > 0 || client->asked != client->facts.protocol)
+		message_negotiate(w, client->facts.protocol, unknown > 0 ? rare->unknown : NULL, unknown);
+}
+
+static enum client_edge begin_proof(struct client *client, const struct secret *secret, struct buf *out)
 {
 	struct writer w = writer_to(out);
 	enum login_result result = LOGIN_FAILED;
 	struct login_setup setup = {
 		.method = client->method,
-		.secret = own_secret(client),
+		.secret = secret,
 		.user = client->facts.user,
 		.scram_iterations = (uint32_t)client->config->scram_iterations,
-		.random = client->random,
+		.random = client->has_random ? client->random : NULL,
 		.process = client->process_random,
 		.binding = span_of(client->binding, client->binding_length),
 	};
 
 	client->facts.nobody = !setup.secret && client->method != AUTH_ANY && client->method != AUTH_PAM &&
 		client->method != AUTH_LDAP;
-	if (client->unknown_count > 0 || client->asked != client->facts.protocol)
-		message_negotiate(&w, client->facts.protocol, client->unknown, client->unknown_count);
+	negotiate(client, &w);
 	if (client->facts.looked_up)
 		setup.mock = client->mock;
 	else if (client->secrets)
@@ -279,6 +309,7 @@ static enum client_edge begin_proof(struct client *client, struct buf *out)
 /* It is admitted; how does it prove who it is? */
 static enum client_edge choose_proof(struct client *client, struct buf *out)
 {
+	const struct secret *secret;
 	struct auth_lookup where;
 	enum client_edge edge = CLIENT_MORE;
 
@@ -294,9 +325,10 @@ static enum client_edge choose_proof(struct client *client, struct buf *out)
 			return refuse_certificate(client, !client->peer.certificate, out);
 		client->method = AUTH_TRUST; /* whoever is not known stays outside */
 	}
-	if (client->method == AUTH_ANY || client->method == AUTH_PAM || client->method == AUTH_LDAP ||
-		own_secret(client) || !config_auth_lookup(client->config, client->facts.database, &where))
-		return begin_proof(client, out);
+	secret = own_secret(client);
+	if (client->method == AUTH_ANY || client->method == AUTH_PAM || client->method == AUTH_LDAP || secret ||
+		!config_auth_lookup(client->config, client->facts.database, &where))
+		return begin_proof(client, secret, out);
 	client->state = STATE_ASKING;
 	return CLIENT_ASKS;
 }
@@ -319,8 +351,11 @@ enum client_edge client_told_roles(struct client *client, struct roles *roles, s
 enum client_edge client_told_host(struct client *client, const char *host, struct buf *out)
 {
 	check(client->state == STATE_JUDGING && client->peer.host_known == HBA_UNASKED);
-	text_copy(client->host, sizeof client->host, host ? host : "");
-	client->peer.host = client->host;
+	if (host && !client_rare(client))
+		return out_of_memory(client, out);
+	if (host)
+		text_copy(client->rare->host, sizeof client->rare->host, host);
+	client->peer.host = host ? client->rare->host : "";
 	client->peer.host_known = host ? HBA_KNOWN : HBA_UNKNOWABLE;
 	return choose_proof(client, out);
 }
@@ -331,7 +366,7 @@ enum client_edge client_found(struct client *client, struct secrets *found, stru
 	client->facts.looked_up = true;
 	client->facts.found = found ? secrets_keep(found) : NULL;
 	client->mock = mock;
-	return begin_proof(client, out);
+	return begin_proof(client, own_secret(client), out);
 }
 
 void client_question(const struct client *client, struct client_question *question)

@@ -41,9 +41,9 @@ struct client_setup {
 	struct secrets *secrets; /* kept too; may be NULL: no users are known */
 	struct params_book *params;
 	const uint8_t *process_random; /* 32 bytes, see auth/login.h */
-	const uint8_t *random;         /* 64 fresh bytes, copied */
-	const char *peer_host;         /* for application_name_add_host; copied */
-	struct hba_peer peer;          /* for auth_type=hba; copied */
+	const uint8_t *random;         /* 64 fresh bytes, copied; NULL: none, where login_draws says no of auth_type */
+	const char *peer_host; /* for application_name_add_host and a refusal by auth_hba_file, else NULL; copied */
+	struct hba_peer peer;  /* for auth_type=hba; copied */
 	enum client_tls tls;
 	bool local_owner; /* a unix socket whose peer runs as we do: may be `pgbouncer` without a password */
 };

@@ -57,14 +57,21 @@ static enum client_edge take_options(struct client *client, struct span text, st
 	return edge;
 }
 
-static void note_unknown(struct client *client, struct span key)
+/* False: memory refused. */
+static bool note_unknown(struct client *client, struct span key)
 {
-	if (client->unknown_count == sizeof client->unknown / sizeof client->unknown[0] ||
-		client->unknown_used + key.length > sizeof client->unknown_texts)
-		return;
-	memcpy(client->unknown_texts + client->unknown_used, key.at, key.length);
-	client->unknown[client->unknown_count++] = span_of(client->unknown_texts + client->unknown_used, key.length);
-	client->unknown_used += key.length;
+	struct client_rare *rare = client_rare(client);
+	char *text;
+
+	if (!rare)
+		return false;
+	if (rare->unknown_count == sizeof rare->unknown / sizeof rare->unknown[0] ||
+		rare->unknown_used + key.length > sizeof rare->unknown_texts)
+		return true;
+	text = memcpy(rare->unknown_texts + rare->unknown_used, key.at, key.length);
+	rare->unknown[rare->unknown_count++] = span_of(text, key.length);
+	rare->unknown_used += key.length;
+	return true;
 }
 
 /* The first letters of a word are enough where they tell it from others, as for PostgreSQL's booleans. */
@@ -102,10 +109,8 @@ static enum client_edge take_parameter(struct client *client, struct span key, s
 		client->database = strndup((const char *)value.at, value.length);
 		return client->database ? CLIENT_ENTERS : out_of_memory(client, out);
 	}
-	if (key.length >= 5 && memcmp(key.at, "_pq_.", 5) == 0) {
-		note_unknown(client, key);
-		return CLIENT_ENTERS;
-	}
+	if (key.length >= 5 && memcmp(key.at, "_pq_.", 5) == 0)
+		return note_unknown(client, key) ? CLIENT_ENTERS : out_of_memory(client, out);
 	if (span_is(key, "options"))
 		return CLIENT_ENTERS; /* read before the others, see take_login */
 	if (span_is(key, "replication")) {
@@ -241,8 +246,10 @@ enum client_edge client_take_hello(struct client *client, struct span bytes, siz
 	case STARTUP_CANCEL:
 		*used = startup.length;
 		client->facts.cancel_process = startup.process_id;
-		memcpy(client->cancel_secret, startup.secret.at, startup.secret.length);
-		client->facts.cancel_secret = span_of(client->cancel_secret, startup.secret.length);
+		if (!client_rare(client))
+			return CLIENT_GONE;
+		memcpy(client->rare->cancel_secret, startup.secret.at, startup.secret.length);
+		client->facts.cancel_secret = span_of(client->rare->cancel_secret, startup.secret.length);
 		return CLIENT_CANCEL;
 	case STARTUP_OLD:
 		return refuse(client, out, SQLSTATE_FEATURE_NOT_SUPPORTED, "old V2 protocol not supported");

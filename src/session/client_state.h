@@ -17,6 +17,16 @@ enum client_state {
 	STATE_OVER
 };
 
+/* What few clients need. */
+struct client_rare {
+	uint8_t cancel_secret[256];
+	char system_user[128], host[256];
+	struct span unknown[8];
+	char unknown_texts[512];
+	size_t unknown_count, unknown_used;
+};
+
+/* There is one for each connection that has not logged in yet; malloc keeps what has less than 1,032 bytes at hand. */
 struct client {
 	enum client_state state;
 	struct config *config;
@@ -29,10 +39,10 @@ struct client {
 	struct client_facts facts;
 	char *user, *database;
 	uint8_t random[64], process_random[32];
-	uint8_t cancel_secret[256];
-	char peer_host[160], system_user[128];
+	bool has_random;
+	char peer_host[160];
 	struct hba_peer peer;
-	char host[256];
+	struct client_rare *rare; /* see client_rare */
 	struct roles *roles;
 	bool local_owner;
 	enum client_tls tls;
@@ -41,11 +51,13 @@ struct client {
 	size_t binding_length;
 	struct buf names; /* in its certificate */
 	uint32_t asked;   /* the protocol asked for */
-	struct span unknown[8];
-	char unknown_texts[512];
-	size_t unknown_count, unknown_used;
 	char refusal[256];
 };
+
+_Static_assert(sizeof(struct client) <= 1032, "as is said above");
+
+/* NULL: memory refused. */
+struct client_rare *client_rare(struct client *);
 
 /* End it with this message. */
 enum client_edge refuse(struct client *, struct buf *out, const char *sqlstate, const char *format, ...)
