@@ -180,6 +180,7 @@ static void take_edge(struct watch *watch, enum line_edge edge, bool in_login)
 		break;
 	case LINE_READY:
 		watch->matched = watch->between = false;
+		watch->all_seen_at = 0;
 		ask(watch);
 		break;
 	case LINE_FAILED:

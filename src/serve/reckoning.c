@@ -234,10 +234,11 @@ void reckoning_add(struct watch *watch)
 	add_to_group(tally, backend);
 }
 
-/* Servers of ours that should have been among the backends, and those that were. */
-static void count_live(const struct watch *watch, uint32_t *expected, uint32_t *seen)
+/* Servers of ours that should have been among the backends, those that were, and those of which no reading has shown that theirs is the process id
+ * of a backend: one that was there once may have lost its machine without a word. */
+static void count_live(const struct watch *watch, uint32_t *expected, uint32_t *seen, uint32_t *strange)
 {
-	*expected = *seen = 0;
+	*expected = *seen = *strange = 0;
 	for (size_t i = 0; i < watch->owned_count; i++) {
 		const struct owned *owned = &watch->owned[i];
 
@@ -246,6 +247,7 @@ static void count_live(const struct watch *watch, uint32_t *expected, uint32_t *
 			continue;
 		*expected += 1;
 		*seen += owned->seen;
+		*strange += owned->born >= watch->all_seen_at;
 	}
 }
 
@@ -274,14 +276,14 @@ static void prove_ends(struct watch *watch)
 void reckoning_end(struct watch *watch)
 {
 	struct pasts swapped = watch->past;
-	uint32_t expected, seen;
+	uint32_t expected, seen, strange;
 
 	watch->last = watch->reading;
 	watch->read_at = watch->asked_at;
 	if (monitor_knows(&watch->last, MONITOR_BACKENDS)) {
-		count_live(watch, &expected, &seen);
+		count_live(watch, &expected, &seen, &strange);
 		/* Those that were expected may just have ended, all of them: where ours were seen before, one reading proves nothing. */
-		watch->unseen = expected > 0 && seen == 0 ? watch->unseen + 1 : 0;
+		watch->unseen = strange > 0 && seen == 0 ? watch->unseen + 1 : 0;
 		watch->matched = seen > 0 || (watch->matched && watch->unseen < UNSEEN_PROVES);
 		watch->between = watch->unseen > 0 && !watch->matched;
 		watch->counted = watch->tally;
@@ -291,6 +293,8 @@ void reckoning_end(struct watch *watch)
 			qsort(watch->past.list, watch->past.count, sizeof *watch->past.list, past_by_process);
 		if (watch->matched && seen == expected)
 			prove_ends(watch);
+		if (seen > 0 && seen == expected)
+			watch->all_seen_at = watch->asked_at;
 	} else {
 		watch->counted = (struct tally){ 0 };
 	}

@@ -59,6 +59,7 @@ struct watch {
 	unsigned said;
 	uint64_t words[SAID_KINDS]; /* of each, which words it was, as a hash: a RELOAD forgets that it was said, not this */
 	bool wanted;                /* by the configuration at hand */
+	time_us all_seen_at; /* the last reading for which all of them that were expected were there was asked for then; 0: none yet */
 	bool matched;    /* some of our servers were among its backends: their process ids are PostgreSQL's */
 	bool between;    /* none were, though there should have been some */
 	unsigned unseen; /* readings in a row of which that is true */

@@ -448,6 +448,11 @@ class Proxy:
                 except OSError:
                     pass
 
+    def hush(self, pair):
+        """PostgreSQL sees an end; the pooler sees nothing."""
+        self.pairs.remove(pair)
+        pair[1].shutdown(socket.SHUT_RDWR)
+
     def part(self, pair):
         """The pooler sees a reset; PostgreSQL sees nothing."""
         self.pairs.remove(pair)
@@ -483,6 +488,27 @@ class Orphans(Story):
         lost[1].shutdown(socket.SHUT_RDWR)
         row = read_anew(pooler, true=lambda row: row["orphans"] == 0)
         self.assertEqual(0, row["others"])
+
+    def a_backend_that_ended_without_a_word_is_no_sign_of_another_pooler(self):
+        pg = self.postgres(max_connections=20)
+        proxy = Proxy(pg.address)
+        self.addCleanup(proxy.close)
+        pooler = self.pooler(pg=pg, settings=MONITORED, databases={"app": f"host=127.0.0.1 port={proxy.port} dbname=app"})
+        read(pooler)
+        monitors = list(proxy.pairs)
+        client = pooler.client()
+        client.begin()
+        read_anew(pooler, true=lambda row: row["ours"] == 2)
+        hushed = next(pair for pair in proxy.pairs if pair not in monitors)
+        proxy.hush(hushed)
+        wait_until("it is gone at PostgreSQL", lambda: pg.backends() == 1)
+        for _ in range(4):
+            row = read_anew(pooler)
+            self.assertNotEqual("partial", row["state"])
+            self.assertEqual("17", str(row["usable"]))
+        self.assertNotIn("another pooler", pooler.log())
+        for end in hushed:
+            end.close()
 
     def another_pooler_between_is_noticed_and_nothing_is_concluded(self):
         pg = self.postgres(max_connections=20)
