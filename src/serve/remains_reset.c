@@ -162,6 +162,9 @@ bool remains_ready(struct channel *channel)
 	/* What follows it waits, so it is done when nothing is owed. */
 	if (!channel->guest || !track_quiet(&channel->track))
 		return true;
+	/* What was reset is perhaps not known: its client is not told that it is ready with what its server has. */
+	if (r->refused)
+		return false;
 	if (remains_is_reset(r) && r->reset_seen && channel->track.status != 'E') {
 		r->correcting = true;
 		r->correction_waits = channel->errands > 0;
