@@ -273,6 +273,16 @@ static bool add_doubled(struct buf *b, struct span text, const char *doubled)
 	return true;
 }
 
+size_t text_fits(struct span text, size_t most)
+{
+	size_t n = text.length;
+
+	if (n > most)
+		for (n = most; n > 1 && (text.at[n] & 0xc0) == 0x80;)
+			n--;
+	return n;
+}
+
 const char *text_plural(uint64_t count)
 {
 	return count == 1 ? "" : "s";

@@ -2,6 +2,8 @@
 #define PGWEIR_BASE_TEXT_H
 
 #include <stdarg.h>
+#include <string.h>
+#include <strings.h>
 
 #include "base/buf.h"
 #include "base/time.h"
@@ -37,6 +39,17 @@ unsigned text_distance(const char *a, const char *b, unsigned limit);
 
 /* The candidate nearest to `word` (NULL-terminated array), or NULL when none is near enough to be meant. */
 const char *text_nearest(const char *word, const char *const *candidates);
+
+/* Whether `text` begins with these letters, whatever their case. */
+static inline bool text_begins_nocase(struct span text, const char *letters)
+{
+	size_t length = strlen(letters);
+
+	return text.length >= length && strncasecmp((const char *)text.at, letters, length) == 0;
+}
+
+/* How many of its bytes fit into `most` of them (one at least) if it is not cut inside a letter of UTF-8. */
+size_t text_fits(struct span text, size_t most);
 
 /* What a counted noun takes: "s", and nothing for one. */
 const char *text_plural(uint64_t count);

@@ -24,6 +24,20 @@ static void text_that_does_not_fit_is_cut_and_terminated(void **state)
 	assert_string_equal(out, "");
 }
 
+static void letters_are_compared_in_any_case_and_never_cut(void **state)
+{
+	(void)state;
+	assert_true(text_begins_nocase(span_text("CoMMIT;"), "commit"));
+	assert_true(text_begins_nocase(span_text("commit"), "commit"));
+	assert_false(text_begins_nocase(span_text("commi"), "commit"));
+	assert_false(text_begins_nocase(span_text(" commit"), "commit"));
+	assert_int_equal(text_fits(span_text("abc"), 3), 3);
+	assert_int_equal(text_fits(span_text("abc"), 2), 2);
+	assert_int_equal(text_fits(span_text("ab\303\244"), 4), 4);
+	assert_int_equal(text_fits(span_text("ab\303\244"), 3), 2);
+	assert_int_equal(text_fits(span_text("a\342\202\254b"), 3), 1);
+}
+
 static void one_of_a_kind_has_no_s(void **state)
 {
 	(void)state;
@@ -314,6 +328,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(text_that_does_not_fit_is_cut_and_terminated),
+		cmocka_unit_test(letters_are_compared_in_any_case_and_never_cut),
 		cmocka_unit_test(one_of_a_kind_has_no_s),
 		cmocka_unit_test(formatting_to_a_buf_keeps_what_was_there),
 		cmocka_unit_test(numbers_are_read_as_the_files_write_them),

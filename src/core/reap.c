@@ -6,15 +6,9 @@
 #include <strings.h>
 
 #include "base/check.h"
+#include "base/text.h"
 
 #define HOUR_US (3600 * SECOND_US)
-
-static bool begins(struct span text, const char *word)
-{
-	size_t length = strlen(word);
-
-	return text.length >= length && strncasecmp((const char *)text.at, word, length) == 0;
-}
 
 static bool has(struct span text, const char *word)
 {
@@ -41,9 +35,9 @@ static bool writes(struct span text)
 		"truncate" };
 
 	for (size_t i = 0; i < sizeof words / sizeof *words; i++)
-		if (begins(text, words[i]))
+		if (text_begins_nocase(text, words[i]))
 			return true;
-	return begins(text, "with") &&
+	return text_begins_nocase(text, "with") &&
 		(has(text, "INSERT ") || has(text, "insert ") || has(text, "UPDATE ") || has(text, "update ") ||
 			has(text, "DELETE ") || has(text, "delete "));
 }
@@ -61,13 +55,14 @@ unsigned reap_marks(struct span text, bool cut)
 		marks |= MARK_WRITES;
 	switch (text.at[0] | 32) {
 	case 'l':
-		return begins(text, "listen") ? marks | MARK_LISTENS : marks;
+		return text_begins_nocase(text, "listen") ? marks | MARK_LISTENS : marks;
 	case 'd':
 		/* "WITH HOLD", in whatever letters; HOLD alone is enough to be careful. */
-		return begins(text, "declare") && (has(text, "HOLD") || has(text, "hold")) ? marks | MARK_CURSOR
-											   : marks;
+		return text_begins_nocase(text, "declare") && (has(text, "HOLD") || has(text, "hold"))
+			? marks | MARK_CURSOR
+			: marks;
 	case 'p':
-		return begins(text, "prepare transaction") ? marks | MARK_PREPARED : marks;
+		return text_begins_nocase(text, "prepare transaction") ? marks | MARK_PREPARED : marks;
 	case 's':
 	case 'u':
 	case 'i':

@@ -1,27 +1,20 @@
 /* A client leaves in the middle of its lease: what still runs is cancelled where that takes nothing from anybody, and what is still owed
  * is read and dropped. See the drawing in channel.c. */
 #include <string.h>
-#include <strings.h>
 
+#include "base/text.h"
 #include "serve/channel.h"
 #include "serve/lookups.h"
-
-static bool says(struct span text, const char *word)
-{
-	size_t length = strlen(word);
-
-	return text.length >= length && strncasecmp((const char *)text.at, word, length) == 0;
-}
 
 static bool ends_transaction(struct span text)
 {
 	switch (text.at[0] | 32) {
 	case 'c':
-		return says(text, "commit");
+		return text_begins_nocase(text, "commit");
 	case 'e':
-		return says(text, "end");
+		return text_begins_nocase(text, "end");
 	case 'p':
-		return says(text, "prepare");
+		return text_begins_nocase(text, "prepare");
 	default:
 		return false;
 	}

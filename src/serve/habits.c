@@ -9,6 +9,7 @@
  * has had one burst, or none; a pool's clients have many. Time is counted when a state ends, so a long rest costs nothing. */
 #include "serve/habits.h"
 
+#include "base/text.h"
 #include "serve/worker.h"
 #include "session/tags.h"
 
@@ -267,7 +268,7 @@ static bool is_control(struct span text)
 		return false;
 	}
 	length = strlen(word);
-	return text.length >= length && strncasecmp((const char *)text.at, word, length) == 0 &&
+	return text_begins_nocase(text, word) &&
 		(text.length == length || !((text.at[length] | 32) >= 'a' && (text.at[length] | 32) <= 'z'));
 }
 

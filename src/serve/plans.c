@@ -59,14 +59,6 @@ static void note(struct plans_read *to, const struct plans_read *now)
 	put(to, kept);
 }
 
-static bool is_one_of(const struct tokens *t, const char *const *words, size_t count)
-{
-	for (size_t i = 0; i < count; i++)
-		if (tokens_at_word(t, words[i]))
-			return true;
-	return false;
-}
-
 /* DISCARD PLANS takes a snapshot, and is a statement of its batch: in front of SET TRANSACTION or LOCK, or of VACUUM, that would not be as if it had
  * not been said. What runs bodies takes one itself. DDL may be what no transaction block may have in it. Nor may it fail in front of a Query that stands in a batch: that one would be passed by
  * up to the next Sync, and not answered. */
@@ -85,8 +77,8 @@ static bool may_stand_behind(const struct channel *channel, const struct numbers
 	tokens_next(&t);
 	while (tokens_at_sign(&t, '('))
 		tokens_next(&t);
-	return is_one_of(&t, queries, sizeof queries / sizeof queries[0]) ||
-		(channel->track.status == 'T' && is_one_of(&t, others, sizeof others / sizeof others[0]));
+	return tokens_at_one_of(&t, queries, sizeof queries / sizeof queries[0]) ||
+		(channel->track.status == 'T' && tokens_at_one_of(&t, others, sizeof others / sizeof others[0]));
 }
 
 bool plans_are_others(struct guest *guest, const struct numbers_asked *asked)

@@ -35,15 +35,9 @@ static void add_renamed(struct outbox *o, struct span whole, struct span from, s
 	buf_fini(&text);
 }
 
-/* Cut, if it must be, in front of a character, not within. */
 static void keep_field(char *out, size_t size, struct span from)
 {
-	size_t length = from.length;
-
-	if (length > size - 1)
-		for (length = size - 1; length > 0 && (from.at[length] & 0xc0) == 0x80;)
-			length--;
-	text_copy_span(out, size, span_of(from.at, length));
+	text_copy_span(out, size, span_of(from.at, text_fits(from, size - 1)));
 }
 
 static void keep_complaint(struct channel *channel, struct span body)

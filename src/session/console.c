@@ -440,11 +440,8 @@ static const struct command {
 /* What stands here, for a message: no control characters, and not cut inside a letter. */
 static void copy_words(struct span text, char *out, size_t size)
 {
-	size_t n = text.length;
+	size_t n = text_fits(text, size - 1);
 
-	if (n >= size)
-		for (n = size - 1; n > 1 && (text.at[n] & 0xc0) == 0x80;)
-			n--;
 	for (size_t i = 0; i < n; i++)
 		out[i] = text.at[i] < ' ' || text.at[i] == 0x7f ? '?' : (char)text.at[i];
 	out[n] = '\0';

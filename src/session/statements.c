@@ -226,10 +226,7 @@ static bool is_planned(struct span text)
 	do
 		tokens_next(&t);
 	while (tokens_at_sign(&t, '(') || tokens_at_sign(&t, ';'));
-	for (size_t i = 0; i < sizeof words / sizeof words[0]; i++)
-		if (tokens_at_word(&t, words[i]))
-			return true;
-	return false;
+	return tokens_at_one_of(&t, words, sizeof words / sizeof words[0]);
 }
 
 static unsigned marks_of(struct statement *statement)

@@ -86,6 +86,15 @@ static inline bool tokens_at_word(const struct tokens *t, const char *word)
 	return t->token->kind == TOKEN_WORD && token_says(t->token, word);
 }
 
+static inline bool tokens_at_one_of(const struct tokens *t, const char *const *words, size_t count)
+{
+	size_t i = 0;
+
+	while (i < count && !tokens_at_word(t, words[i]))
+		i++;
+	return i < count;
+}
+
 /* Whether this word stands anywhere in the text, as a part of another too and in letters of any size. */
 bool tokens_contain(struct span text, const char *word);
 
