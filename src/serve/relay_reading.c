@@ -100,7 +100,7 @@ static bool freezes(struct guest *guest, struct statement *statement)
 	const struct catalog *catalog = catalogs_see(guest);
 	struct look look;
 
-	return catalog && statement_touches(statement, catalog) &&
+	return catalog && catalog_tells(catalog, LOOK_FREEZES) && statement_touches(statement, catalog) &&
 		catalog_look(catalog, statement_text(statement), &look) && (look.marks & LOOK_FREEZES);
 }
 

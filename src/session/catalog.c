@@ -28,6 +28,7 @@ struct catalog {
 	bool refused;                       /* memory was: some name is missing */
 	uint32_t always, writing, commands; /* whatever the names are */
 	uint32_t any;                       /* of all names together */
+	uint32_t told;                      /* of all rows */
 	uint32_t foreign; /* of all with letters beyond ASCII: clients may write them in another encoding */
 	char (*settings)[LOOK_NAME_BYTES];
 	uint32_t setting_count;
@@ -87,6 +88,11 @@ uint32_t catalog_id(const struct catalog *catalog)
 bool catalog_empty(const struct catalog *catalog)
 {
 	return !catalog->hides && !catalog->always && !catalog->writing && !catalog->commands;
+}
+
+bool catalog_tells(const struct catalog *catalog, uint32_t marks)
+{
+	return catalog->told & marks;
 }
 
 bool catalog_equal(const struct catalog *a, const struct catalog *b)
@@ -247,6 +253,7 @@ bool catalog_row(struct catalog *catalog, struct span body)
 		return false;
 	catalog->digest += hash_bytes(body);
 	marks = marks_of(part[1]);
+	catalog->told |= marks;
 	if (part[2].at[0] == 's')
 		return part[0].length > 0 && add_setting(catalog, part[0]);
 	if (part[2].at[0] == 'f')

@@ -27,6 +27,7 @@ void catalog_drop(struct catalog *);                                /* NULL is f
 bool catalog_equal(const struct catalog *, const struct catalog *); /* both say the same */
 uint32_t catalog_id(const struct catalog *);                        /* never 0, of no other one */
 bool catalog_empty(const struct catalog *);                         /* there is nothing hidden */
+bool catalog_tells(const struct catalog *, uint32_t marks);         /* something in it leaves one of these */
 
 /* Add the settings with a dot that its bodies of functions set to a look, to be asked for by name. */
 void catalog_names(const struct catalog *, struct look *);

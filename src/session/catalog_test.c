@@ -176,6 +176,8 @@ static void what_runs_unseen_may_run_a_body_with_literals(void **state)
 	assert_true(row(catalog, "noon", "r", "r"));
 	assert_true(row(catalog, "dated", "r", "w"));
 	assert_true(row(catalog, "tenant", "i", "r"));
+	assert_true(catalog_tells(catalog, LOOK_FREEZES));
+	assert_false(catalog_tells(catalog, LOOK_LOCK));
 	assert_int_equal(found(catalog, "SELECT noon()", &look), LOOK_READS_ONCE);
 	assert_int_equal(found(catalog, "SELECT * FROM dated", &look), 0);
 	assert_int_equal(found(catalog, "INSERT INTO dated VALUES (1)", &look), LOOK_READS_ONCE);
