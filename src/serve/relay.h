@@ -108,9 +108,11 @@ bool relay_begin(struct channel *);
  * arrives there (False: the client was ended); and a Parse or Close of it. */
 bool unnamed_is_unsure(const struct guest *);
 bool unnamed_ensure(struct guest *);
-bool unnamed_bound(struct guest *, struct span portal); /* the next message binds it: see relay_note_bound */
 enum step unnamed_parse(struct guest *, struct span in, struct frame);
 enum step unnamed_close(struct guest *);
+
+/* Before a Bind of it to this portal: what is to be said first, noted or sent. STEP_FORWARD: all is. */
+enum step unnamed_bind(struct guest *, struct span portal, struct span values);
 
 /* A message that changes the unnamed statement (tag TAG_UNNAMED, or a Query) was read by the server, or it was not. */
 void relay_unnamed_done(struct channel *, bool read);
@@ -138,9 +140,8 @@ struct statement *pending_look(const struct guest *, struct span name,
 bool pending_changes(const struct guest *, struct span name); /* something is under way to it */
 bool pending_has(const struct guest *, uint32_t id);          /* some name stands for it, or is about to */
 bool pending_unsure(const struct guest *, struct span name);  /* that depends on the answer to an earlier batch */
-enum ahead pending_look_unnamed(struct guest *, struct span values); /* at what a Bind sent now would run */
-void pending_forget_names(struct guest *);                           /* all that are there, none that is under way */
-enum step pending_hold(struct guest *);                              /* the message at hand waits for the answer */
+void pending_forget_names(struct guest *);                    /* all that are there, none that is under way */
+enum step pending_hold(struct guest *);                       /* the message at hand waits for the answer */
 void pending_resume(struct guest *);
 
 /* Names that are no more, or not yet, the client's for a statement, for the texts of errors: those of Parses of a name in use (extras.again), and those

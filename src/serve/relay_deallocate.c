@@ -125,12 +125,12 @@ struct statement *relay_ended_by(const struct guest *guest, const struct stateme
 
 void relay_no_ending(struct guest *guest, struct span portal)
 {
-	const struct ending *ending = guest->extras->ending;
+	struct ending *ending = guest->extras->ending;
 
-	if (ending && span_is(portal, ending->texts + ending->portal_at)) {
-		free(extras_of(guest)->ending);
-		extras_of(guest)->ending = NULL;
-	}
+	if (!ending || !span_is(portal, ending->texts + ending->portal_at))
+		return;
+	extras_of(guest)->ending = NULL;
+	free(ending);
 }
 
 bool relay_note_ending(struct guest *guest, struct span portal, const struct statement *ended, struct span name)

@@ -375,13 +375,10 @@ enum step relay_bind(struct guest *guest, struct span in, struct frame frame)
 	if (!statement || is_long(statement)) {
 		if (!statement && name.length > 0 && relay_shares_statements(guest) && is_reserved(guest, name))
 			return refuse_reserved(guest);
-		step = name.length == 0 ? pending_look_unnamed(guest, values) : AHEAD_GO;
-		if (step != AHEAD_GO)
-			return relay_step(step);
-		if (name.length == 0 && (!unnamed_ensure(guest) || !unnamed_bound(guest, portal)))
-			return STEP_STOP;
 		if (name.length > 0)
 			relay_note_bound(guest, portal, NULL);
+		else if ((seen = unnamed_bind(guest, portal, values)) != STEP_FORWARD)
+			return seen;
 		if (statement || guest->unnamed_long || (name.length > 0 && !relay_shares_statements(guest)))
 			unseen = LOOK_UNKNOWN | LOOK_UNNAMED; /* nobody looked at it */
 		else if (name.length > 0)

@@ -298,17 +298,6 @@ bool pending_has(const struct guest *guest, uint32_t id)
 		(names_find(&guest->names, id, &name) && pending_get(guest, name));
 }
 
-enum ahead pending_look_unnamed(struct guest *guest, struct span values)
-{
-	/* Not at those before it: a RESET that is not run must not be made good. */
-	struct statement *last = pending_get(guest, span_of("", 0));
-	struct span name;
-
-	if (!last || relay_ended_by(guest, last, &name))
-		return AHEAD_GO;
-	return remains_look_statement(guest, last, values);
-}
-
 static void apply(struct guest *guest, struct pending *change)
 {
 	struct span name = span_text(change->name);

@@ -126,15 +126,23 @@ bool unnamed_ensure(struct guest *guest)
 	return true;
 }
 
-bool unnamed_bound(struct guest *guest, struct span portal)
+enum step unnamed_bind(struct guest *guest, struct span portal, struct span values)
 {
+	/* Not those before it: a RESET that is not run must not be made good. */
 	struct statement *statement = pending_get(guest, span_of("", 0)), *ended = NULL;
+	enum ahead step = AHEAD_GO;
 	struct span name;
 
 	if (statement && relay_shares_statements(guest))
 		ended = relay_ended_by(guest, statement, &name);
+	if (statement && !ended)
+		step = remains_look_statement(guest, statement, values);
+	if (step != AHEAD_GO)
+		return relay_step(step);
 	relay_note_bound(guest, portal, ended ? NULL : statement);
-	return !ended || relay_note_ending(guest, portal, ended, name);
+	if ((ended && !relay_note_ending(guest, portal, ended, name)) || !unnamed_ensure(guest))
+		return STEP_STOP;
+	return STEP_FORWARD;
 }
 
 /* A Parse of the client's own is sent as its unnamed statement. */

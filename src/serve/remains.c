@@ -291,9 +291,8 @@ static uint32_t ask_marks(const struct channel *channel, const struct catalog *c
  * plans be those of others' settings. */
 static enum ahead go_ahead(struct guest *guest, const struct numbers_asked *asked)
 {
-	enum ahead step = numbers_before(guest, asked);
-
 	bool in_front = (asked->marks & LOOK_IN_FRONT) && !remains_is_pinned(&guest->channel->remains, PIN_TEMPORARY);
+	enum ahead step = numbers_before(guest, asked);
 
 	if (step != AHEAD_GO || (!in_front && !plans_are_others(guest, asked)))
 		return step;
