@@ -137,18 +137,17 @@ static bool has_end_here(const struct session *s, uint16_t server_port, struct p
 static void seek_processes(struct server_facts *server)
 {
 	struct process_peer *peers = calloc(server->session_count + 1, sizeof *peers);
-	size_t count = 0, n = 0;
+	struct session **whose = calloc(server->session_count + 1, sizeof(struct session *));
+	size_t count = 0;
 
-	for (size_t i = 0; peers && i < server->session_count; i++)
-		count += has_end_here(&server->sessions[i], server->own_port, &peers[count]);
+	for (size_t i = 0; peers && whose && i < server->session_count; i++)
+		if (has_end_here(&server->sessions[i], server->own_port, &peers[count]))
+			whose[count++] = &server->sessions[i];
 	if (count > 0)
 		processes_of_peers(peers, count);
-	for (size_t i = 0; count > 0 && i < server->session_count; i++) {
-		struct process_peer same;
-
-		if (has_end_here(&server->sessions[i], server->own_port, &same))
-			server->sessions[i].process = peers[n++].process;
-	}
+	for (size_t i = 0; i < count; i++)
+		whose[i]->process = peers[i].process;
+	free(whose);
 	free(peers);
 }
 
