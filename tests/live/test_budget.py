@@ -471,8 +471,8 @@ class Proxy:
 class Orphans(Story):
     kinds = ("pgweir",)
 
-    def a_backend_that_we_own_no_more_is_named_and_takes_a_place(self):
-        pg = self.postgres(max_connections=20)
+    def _one_by_a_proxy(self, pg):
+        """Proxy and pooler, and the pair behind the pooler's only server, which is among what the monitor has read."""
         proxy = Proxy(pg.address)
         self.addCleanup(proxy.close)
         pooler = self.pooler(pg=pg, settings=MONITORED, databases={"app": f"host=127.0.0.1 port={proxy.port} dbname=app"})
@@ -480,7 +480,10 @@ class Orphans(Story):
         monitors = list(proxy.pairs)
         pooler.client().value("SELECT 1")
         read_anew(pooler, true=lambda row: row["ours"] == 2)
-        lost = next(pair for pair in proxy.pairs if pair not in monitors)
+        return proxy, pooler, next(pair for pair in proxy.pairs if pair not in monitors)
+
+    def a_backend_that_we_own_no_more_is_named_and_takes_a_place(self):
+        proxy, pooler, lost = self._one_by_a_proxy(self.postgres(max_connections=20))
         proxy.part(lost)
         row = read_anew(pooler, true=lambda row: row["orphans"] == 1)
         self.assertEqual((1, 1, 17 - 1 - 1), (row["ours"], row["others"], row["target"]))
@@ -491,15 +494,7 @@ class Orphans(Story):
 
     def a_backend_that_ended_without_a_word_is_no_sign_of_another_pooler(self):
         pg = self.postgres(max_connections=20)
-        proxy = Proxy(pg.address)
-        self.addCleanup(proxy.close)
-        pooler = self.pooler(pg=pg, settings=MONITORED, databases={"app": f"host=127.0.0.1 port={proxy.port} dbname=app"})
-        read(pooler)
-        monitors = list(proxy.pairs)
-        client = pooler.client()
-        client.begin()
-        read_anew(pooler, true=lambda row: row["ours"] == 2)
-        hushed = next(pair for pair in proxy.pairs if pair not in monitors)
+        proxy, pooler, hushed = self._one_by_a_proxy(pg)
         proxy.hush(hushed)
         wait_until("it is gone at PostgreSQL", lambda: pg.backends() == 1)
         for _ in range(4):
