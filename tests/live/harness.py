@@ -25,6 +25,7 @@ import resource
 import shutil
 import signal
 import socket
+import stat
 import subprocess
 import sys
 import tempfile
@@ -54,6 +55,7 @@ class Live:
     """What the runner was asked for; filled in before the first story runs."""
     bin = None
     options = ()                # KEY=VALUE, for every pooler
+    postgres = os.environ.get("LIVE_POSTGRES")  # programs of the PostgreSQL whose servers are started; None: what is installed
     kind = "direct"             # pgweir, pgbouncer or direct
     quick = False
     sanitized = False           # built with a sanitizer: slower, and its memory is not the program's own
@@ -144,6 +146,7 @@ def node_folder():
 
 
 def postgres_programs():
+    """The newest that is installed: its server where no other is asked for, and psql, pgbench and the like."""
     for folder in sorted(pathlib.Path("/usr/lib/postgresql").glob("*/bin"), reverse=True):
         if (folder / "initdb").exists():
             return folder
@@ -162,6 +165,7 @@ class Postgres:
 
     def __init__(self, max_connections=120, **settings):
         self.programs = postgres_programs()
+        self.server_programs = pathlib.Path(live.postgres or self.programs)
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="pg-", dir=live.folder))
         self.data = self.folder / "data"
         give_away(self.folder)
@@ -220,10 +224,14 @@ class Postgres:
         return kept
 
     def _run(self, program, *arguments):
-        done = subprocess.run([str(self.programs / program), *map(str, arguments)], stdout=subprocess.PIPE,
+        done = subprocess.run([str(self.server_programs / program), *map(str, arguments)], stdout=subprocess.PIPE,
                               stderr=subprocess.STDOUT, timeout=300, cwd="/", **user_options())
         if done.returncode:
             raise SystemExit(f"{program} failed:\n{done.stdout.decode()}")
+
+    @property
+    def major(self):
+        return int((self.data / "PG_VERSION").read_text())
 
     def start(self):
         options = {"listen_addresses": "127.0.0.1,::1", "port": self.port, "unix_socket_directories": self.folder,
@@ -232,7 +240,7 @@ class Postgres:
                    "autovacuum": "off", "jit": "off", "min_wal_size": "2MB", **self.settings}
         self.log_path = self.folder / "log"
         log = open(self.log_path, "ab")
-        arguments = [str(self.programs / "postgres"), "-D", str(self.data)]
+        arguments = [str(self.server_programs / "postgres"), "-D", str(self.data)]
         for key, value in options.items():
             arguments += ["-c", f"{key}={value}"]
         self.process = subprocess.Popen(arguments, stdout=log, stderr=log, stdin=subprocess.DEVNULL,
@@ -769,6 +777,10 @@ def stage(bin, kind, quick, seed, verbose=False, **settings):
         for tool in pathlib.Path(bin).parent.glob(pathlib.Path(bin).name + "-*"):
             if tool.is_file() and os.access(tool, os.X_OK):
                 shutil.copy(tool, live.folder / tool.name)
+    if live.postgres and ROOT and not all(folder.stat().st_mode & stat.S_IXOTH for folder in pathlib.Path(live.postgres).parents):
+        near = live.folder / "postgres"
+        shutil.copytree(pathlib.Path(live.postgres).parent, near, symlinks=True)
+        live.postgres = str(near / "bin")
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     live.pg = Postgres(max_connections=120, **settings)

@@ -4,6 +4,7 @@ import select
 import signal
 import socket
 import struct
+import subprocess
 import threading
 import time
 
@@ -59,8 +60,21 @@ class Standby(Postgres):
         self.primary = primary
 
     def create(self):
-        self._run("pg_basebackup", "-h", self.primary.folder, "-p", self.primary.port, "-U", "postgres", "-D", self.data,
-                  "-R", "-X", "stream", "-c", "fast")
+        """As pg_basebackup does, which refuses servers newer than itself."""
+        of = self.primary
+        begin, end = (("pg_backup_start('standby', true)", "pg_backup_stop(false)") if of.major >= 15 else
+                      ("pg_start_backup('standby', true, false)", "pg_stop_backup(false, false)"))
+        with of.admin(timeout=60) as admin:
+            admin.query(f"SELECT {begin}")
+            # Files may go while they are copied: that is status 1, and recovery does not miss them.
+            subprocess.run(["cp", "-a", str(of.data), str(self.data)], stderr=subprocess.DEVNULL, timeout=60, check=False)
+            label = admin.value(f"SELECT labelfile FROM {end}")
+        (self.data / "postmaster.pid").unlink()
+        (self.data / "backup_label").write_text(label)
+        (self.data / "standby.signal").touch()
+        (self.data / "postgresql.auto.conf").write_text(f"primary_conninfo = 'host={of.folder} port={of.port} user=postgres'\n")
+        for name in ("backup_label", "standby.signal", "postgresql.auto.conf"):
+            give_away(self.data / name)
 
     def promote(self):
         self._run("pg_ctl", "promote", "-w", "-D", self.data)
