@@ -12,8 +12,15 @@
  * part in anything, whatever default_transaction_isolation was: a serializable one is refused by a standby, and may have to wait. The empty Query
  * does nothing, and is skipped with the rest; its ReadyForQuery is what PostgreSQL tells the new values in front of, and before any row.
  *
- * Who only learns what a server reports sends nothing behind it: one Query does. */
+ * Who only learns what a server reports sends nothing behind it: one Query does.
+ *
+ * PostgreSQL tells a new value in the letters of the client_encoding that is in force at its ReadyForQuery. Where that has none for it, it fails and comes
+ * to its next ReadyForQuery, which fails: its process runs in a circle, and sees no end of its connection either (18.4; search_path is what it
+ * tells since 18, session_authorization since ever). A client comes to such a pair one after the other, which is well. So such values are set and
+ * told in the letters of the database, and client_encoding behind that, with a ReadyForQuery of its own. At a login PostgreSQL refuses such a pair, and so
+ * does the question whether there are letters for them. */
 #include <string.h>
+#include <strings.h>
 
 #include "base/text.h"
 #include "serve/channel.h"
@@ -62,7 +69,7 @@ static const char commit[] = "P\0\0\0\16"
 			     "\0\0" BIND_EXECUTE "C\0\0\0\6"
 			     "P\0";
 
-static bool send_guarded(struct channel *channel, struct span statements)
+static bool send_guarded(struct channel *channel, struct span statements, uint32_t tag)
 {
 	struct buf messages = { 0 };
 	struct writer w = writer_to(&messages);
@@ -81,13 +88,13 @@ static bool send_guarded(struct channel *channel, struct span statements)
 	}
 	write_bytes(&w, commit, sizeof commit - 1);
 	ok = writer_ok(&w) && channel_say(channel, buf_span(&messages), TRACK_SET, TAG_SET) &&
-		channel_ask(channel, span_of("", 0), TAG_SET);
+		channel_ask(channel, span_of("", 0), tag);
 	channel->broken = channel->broken || !ok; /* half of it may be on its way */
 	buf_fini(&messages);
 	return ok;
 }
 
-static bool send_at_once(struct channel *channel, struct span statements)
+static bool send_at_once(struct channel *channel, struct span statements, uint32_t tag)
 {
 	struct buf text = { 0 };
 	bool ok = buf_format(&text, TRANSACTION_APART) && buf_add_span(&text, statements);
@@ -95,8 +102,74 @@ static bool send_at_once(struct channel *channel, struct span statements)
 	for (size_t i = 0; ok && i < text.length; i++)
 		if (!text.at[text.start + i])
 			text.at[text.start + i] = ';';
-	ok = ok && channel_query(channel, buf_span(&text));
+	ok = ok && channel_ask(channel, buf_span(&text), tag);
 	buf_fini(&text);
+	return ok;
+}
+
+static bool send(struct channel *channel, struct span statements, bool last)
+{
+	if (channel->learning)
+		return send_at_once(channel, statements, last ? 0 : TAG_PART);
+	return send_guarded(channel, statements, last ? TAG_SET : TAG_PART);
+}
+
+/* What a server tells and may have letters beyond ASCII. */
+static const char *const told[] = { "search_path", "session_authorization" };
+
+/* The encoding that is to be set behind what the server tells; NULL: it goes with the rest. */
+static const char *encoding_apart(const struct channel *channel, const struct params *have, const struct params *wanted)
+{
+	const char *encoding = params_get(wanted, span_text("client_encoding")),
+		   *of_database = params_get(channel->reported, span_text("server_encoding"));
+
+	if (!encoding || !of_database || strcasecmp(encoding, of_database) == 0)
+		return NULL;
+	for (size_t i = 0; i < sizeof told / sizeof told[0]; i++) {
+		const char *after = params_get(wanted, span_text(told[i]));
+
+		if (!params_get(channel->reported, span_text(told[i])))
+			continue;
+		/* Nobody knows what letters a default has. */
+		if (after ? !span_is_ascii(span_text(after))
+			  : channel->applied_doubtful || params_get(have, span_text(told[i])))
+			return encoding;
+	}
+	return NULL;
+}
+
+/* Whether this encoding has letters for what the server tells: an error, if not. */
+static bool add_proof(const struct channel *channel, const char *encoding, struct buf *statements)
+{
+	bool ok = true;
+
+	for (size_t i = 0; i < sizeof told / sizeof told[0]; i++)
+		if (params_get(channel->reported, span_text(told[i])))
+			ok = ok &&
+				buf_format(statements, "SELECT pg_catalog.convert_to(pg_catalog.current_setting('%s'),",
+					told[i]) &&
+				params_write(statements, encoding) && buf_format(statements, ") IS NULL") &&
+				buf_add(statements, "", 1);
+	return ok;
+}
+
+/* `statements`, and the rest as far as it can be told in the letters of the database; then the encoding. */
+static bool send_in_parts(struct channel *channel, struct buf *statements, const struct params *have,
+	struct params *wanted, const char *encoding)
+{
+	struct params *first = params_keep(wanted);
+	struct buf second = { 0 };
+	bool ok = params_put(&first, span_text("client_encoding"),
+			  span_text(params_get(channel->reported, span_text("server_encoding")))) &&
+		params_difference(have, first, statements) &&
+		(!channel->learning || add_proof(channel, encoding, statements)) &&
+		send(channel, buf_span(statements), false) &&
+		buf_format(&second, "SELECT pg_catalog.set_config('client_encoding',") &&
+		params_write(&second, encoding) && buf_format(&second, ",false) IS NULL") && buf_add(&second, "", 1) &&
+		send(channel, buf_span(&second), true);
+
+	params_drop(first);
+	buf_fini(&second);
 	return ok;
 }
 
@@ -106,6 +179,7 @@ bool channel_send_difference(struct channel *channel, struct params *asked_for)
 			  temporary[] = "DISCARD TEMP\0";
 	struct params *empty = params_empty(channel->worker->house->params), *wanted = with_base(channel, asked_for);
 	const struct params *have = channel->applied_doubtful ? empty : channel->applied;
+	const char *encoding = wanted ? encoding_apart(channel, have, wanted) : NULL;
 	struct buf statements = { 0 };
 	bool ok = wanted != NULL;
 
@@ -114,11 +188,12 @@ bool channel_send_difference(struct channel *channel, struct params *asked_for)
 	/* A temporary table could stand in front of the catalogue. */
 	if (channel->guest->state == GUEST_ASKING)
 		ok = ok && buf_add(&statements, temporary, sizeof temporary - 1);
-	ok = ok && params_difference(have, wanted, &statements);
-	if (ok && statements.length > 0) {
-		ok = channel->learning ? send_at_once(channel, buf_span(&statements))
-				       : send_guarded(channel, buf_span(&statements));
-		channel->setting = ok;
+	if (ok && encoding) {
+		ok = channel->setting = send_in_parts(channel, &statements, have, wanted, encoding);
+	} else {
+		ok = ok && params_difference(have, wanted, &statements);
+		if (ok && statements.length > 0)
+			ok = channel->setting = send(channel, buf_span(&statements), true);
 	}
 	params_drop(empty);
 	buf_fini(&statements);

@@ -258,6 +258,8 @@ static void take_own(struct channel *channel, uint32_t tag)
 	case TAG_FAILS:
 		hearer_failed(channel);
 		break;
+	case TAG_PART:
+		break;
 	case TAG_SET:
 		channel->setup_failed = false; /* it is set; only the empty Query has failed */
 		channel_set(channel);

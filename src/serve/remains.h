@@ -30,6 +30,7 @@ struct catalog;
 #define TAG_PLANS      10
 #define TAG_PROOF      11
 #define TAG_SET        13
+#define TAG_PART       14 /* what stands before the one of TAG_SET */
 
 /* The catalogue is being read: see catalogs.c. */
 struct catalog_reading {

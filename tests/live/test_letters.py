@@ -44,15 +44,24 @@ class Letters(Story):
         self.between()
         self.assertEqual(path, self.told(client, "search_path"))
 
+    @helper
+    def encodings_that_can_tell(self, *encodings):
+        """PostgreSQL 18 tells a search_path, and refuses a login where it has no letters for that."""
+        if self.pg.major < 18:
+            return encodings
+        for parameters in ({"search_path": PATH}, {"options": f"-c search_path={PATH}"}):
+            self.refused(self.proxy.client, parameters={"client_encoding": "LATIN1", **parameters}, sqlstate="22P05")
+        return [encoding for encoding in encodings if encoding != "LATIN1"]
+
     def what_a_client_says_at_its_login_is_in_the_databases_letters(self):
-        for encoding in ("UTF8", "LATIN1", "EUC_JP"):
+        for encoding in self.encodings_that_can_tell("UTF8", "LATIN1", "EUC_JP"):
             for parameters in ({"search_path": PATH}, {"options": f"-c search_path={PATH}"}):
                 with self.subTest(encoding, parameters=parameters):
                     with self.proxy.client(parameters={"client_encoding": encoding, **parameters}) as client:
                         self.sees_its_own(client)
 
     def what_it_said_at_its_login_comes_back_by_reset(self):
-        for encoding in ("LATIN1", "UTF8"):
+        for encoding in self.encodings_that_can_tell("LATIN1", "UTF8"):
             for reset in ("RESET search_path", "SET search_path TO DEFAULT", "RESET ALL", "DISCARD ALL", "RESET search_path; SET work_mem = '5MB'"):
                 with self.subTest(reset, encoding=encoding):
                     with self.proxy.client(parameters={"search_path": PATH, "client_encoding": encoding}) as client:
@@ -117,9 +126,31 @@ class Connected(Letters):
     kinds = ("pgweir",)
     database = f"dbname=app connect_query='SET search_path = \"{PATH}\"; SET client_encoding = LATIN1'"
 
+    def setUp(self):
+        if live.pg.major >= 18:
+            self.skipTest("PostgreSQL 18 can not tell what this connect_query sets, and tries for ever")
+        super().setUp()
+
     def what_connect_query_says_comes_back(self):
         with self.proxy.client() as client:
             self.sees_its_own(client, f'"{PATH}"')
+
+
+class Authorized(Letters):
+    """A role's name is told by every version. Who is not told one after the other what the two are has a server that tries to for ever."""
+    database = "dbname=app user=postgres"
+
+    def who_it_is_and_letters_without_that_name_come_one_after_the_other(self):
+        with self.pg.admin("app") as admin:
+            admin.query(f'CREATE ROLE "{PATH}"')
+            self.addCleanup(self.pg.value, f'DROP ROLE "{PATH}"')
+        with self.proxy.client(user="postgres" if live.kind == "direct" else "app") as client:
+            client.query(f'SET SESSION AUTHORIZATION "{PATH}"')
+            client.query("SET client_encoding = 'LATIN1'")
+            for _ in range(3):
+                self.between()
+                self.assertEqual(PATH, self.told(client, "session_authorization"))
+                self.assertEqual("LATIN1", client.value("SHOW client_encoding"))
 
 
 class Reported(Letters):

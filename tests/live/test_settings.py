@@ -155,6 +155,10 @@ class Servers(Story):
         pooler = self.pooler(settings={"default_pool_size": 1, "pool_mode": "transaction"})
         first = pooler.client(user="other")
         first.query("SET search_path = public")
+        if self.pg.major >= 18:     # it would tell it, and refuses the login, as directly
+            self.refused(pooler.client, user="other", parameters={"client_encoding": "LATIN1"}, sqlstate="22P05")
+            self.assertEqual("public", first.value("SHOW search_path"))
+            return
         second = pooler.client(user="other", parameters={"client_encoding": "LATIN1"})
         for _ in range(2):
             self.assertEqual("public", first.value("SHOW search_path"))
