@@ -41,13 +41,22 @@ static inline uint64_t whole_word_at(const uint8_t *at)
 	return le64toh(word);
 }
 
+static inline uint64_t half_word_at(const uint8_t *at)
+{
+	uint32_t word;
+
+	memcpy(&word, at, sizeof word);
+	return le32toh(word);
+}
+
+/* Less than eight bytes. Two halves that may overlap, or three bytes that may be one: what is there twice is there in the same bits. */
 static inline uint64_t last_word_at(const uint8_t *at, size_t n)
 {
-	uint64_t word = 0;
-
-	for (size_t i = 0; i < n; i++)
-		word |= (uint64_t)at[i] << (8 * i);
-	return word;
+	if (n >= 4)
+		return half_word_at(at) | half_word_at(at + n - 4) << (8 * (n - 4));
+	if (n > 0)
+		return (uint64_t)at[0] | (uint64_t)at[n / 2] << (8 * (n / 2)) | (uint64_t)at[n - 1] << (8 * (n - 1));
+	return 0;
 }
 
 static inline void absorb(uint64_t v[4], uint64_t word)
@@ -76,4 +85,19 @@ uint64_t hash_bytes(struct span span)
 	mix(v);
 	mix(v);
 	return v[0] ^ v[1] ^ v[2] ^ v[3];
+}
+
+uint64_t hash_glance(struct span span)
+{
+	uint64_t hash = span.length;
+
+	if (span.length >= 8)
+		hash += whole_word_at(span.at) * UINT64_C(0x9e3779b97f4a7c15) ^
+			whole_word_at(span.at + span.length / 2 - 4) * UINT64_C(0xc2b2ae3d27d4eb4f) ^
+			whole_word_at(span.at + span.length - 8);
+	else
+		hash += last_word_at(span.at, span.length);
+	/* The last byte of a word is in the highest bits alone, whatever it was multiplied by. */
+	hash ^= hash >> 32;
+	return hash * UINT64_C(0x9e3779b97f4a7c15) >> 32;
 }

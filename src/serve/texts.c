@@ -6,6 +6,7 @@
 
 #include <stdlib.h>
 
+#include "base/hash.h"
 #include "base/redact.h"
 #include "session/tags.h"
 
@@ -21,30 +22,6 @@ void texts_fini(struct texts *texts)
 		intern_drop(&texts->intern, texts->recent[i].text);
 	free(texts->recent);
 	intern_fini(&texts->intern);
-}
-
-static uint64_t word_at(const uint8_t *at)
-{
-	uint64_t word;
-
-	memcpy(&word, at, sizeof word);
-	return word;
-}
-
-/* Where a raw text may be. Texts that differ only in between share a place, which costs time and nothing else. */
-static size_t place_of(struct span raw)
-{
-	uint64_t hash = raw.length;
-
-	if (raw.length >= 8)
-		hash += word_at(raw.at) * UINT64_C(0x9e3779b97f4a7c15) ^
-			word_at(raw.at + raw.length / 2 - 4) * UINT64_C(0xc2b2ae3d27d4eb4f) ^
-			word_at(raw.at + raw.length - 8);
-	else
-		for (size_t i = 0; i < raw.length; i++)
-			hash = hash * 31 + raw.at[i];
-	hash *= UINT64_C(0x9e3779b97f4a7c15);
-	return (size_t)(hash >> 40) % TEXTS_RECENT;
 }
 
 static struct text *make(struct texts *texts, struct span raw)
@@ -93,7 +70,7 @@ struct text *texts_take(struct texts *texts, struct span raw, unsigned *marks)
 		*marks = marks_of(raw);
 		return make(texts, raw);
 	}
-	recent = &texts->recent[place_of(raw)];
+	recent = &texts->recent[hash_glance(raw) % TEXTS_RECENT];
 	if (recent->text && recent->length == raw.length && memcmp(recent->raw, raw.at, raw.length) == 0) {
 		intern_keep(recent->text);
 		*marks = recent->marks;
