@@ -21,17 +21,15 @@ static bool ends_transaction(struct span text)
 }
 
 /* One pass, since a stranger's megabyte comes by here. A statement may begin wherever a semicolon or a comment ends, also within a literal. */
-void channel_says(struct channel *channel, struct span text)
+bool abandon_may_commit(struct span text)
 {
-	bool begins = true, line = false;
+	bool begins = true, line = false, commits = false;
 
 	/* Mostly it is one statement, and its first word is all. */
 	if (text.length > 0 && (text.at[0] | 32) >= 'a' && (text.at[0] | 32) <= 'z' &&
-		!memchr(text.at, ';', text.length)) {
-		channel->commits = channel->commits || ends_transaction(text);
-		return;
-	}
-	for (; !channel->commits && text.length > 0; text = span_skip(text, 1)) {
+		!memchr(text.at, ';', text.length))
+		return ends_transaction(text);
+	for (; !commits && text.length > 0; text = span_skip(text, 1)) {
 		uint8_t byte = text.at[0];
 
 		if (byte == ';' || span_begins(text, "*/") || (byte == '\n' && line)) {
@@ -39,11 +37,12 @@ void channel_says(struct channel *channel, struct span text)
 			line = line && byte != '\n';
 			text = span_skip(text, byte == '*');
 		} else if (byte > ' ') {
-			channel->commits = begins && ends_transaction(text);
+			commits = begins && ends_transaction(text);
 			begins = false;
 			line = line || span_begins(text, "--");
 		}
 	}
+	return commits;
 }
 
 /* May the running statement be cancelled without taking from its client what PostgreSQL would have given it? */

@@ -11,6 +11,7 @@
 
 #include "base/text.h"
 #include "serve/worker.h"
+#include "session/statements.h"
 #include "session/tags.h"
 
 #define LOOKED_BYTES 4096 /* of a statement, for what it may leave on its server */
@@ -313,16 +314,26 @@ static size_t keep_statement(char out[TEXT_BYTES_MAX], struct span text)
 	return length + text.length;
 }
 
-void habits_say(struct channel *channel, const uint8_t *at, size_t here)
+/* What is read in a text, whoever says it. Beside what it may leave behind (MARK_...): */
+#define SAID_COMMITS 0x100u
+#define SAID_CONTROL 0x200u
+#define SAID_READ    0x400u /* all of this was looked for */
+
+static unsigned read_text(struct span text, bool cut)
 {
-	const uint8_t *zero = memchr(at, 0, here);
-	struct span text = span_of(at, zero ? (size_t)(zero - at) : here), looked = text;
+	struct span looked = text;
 
 	if (looked.length > LOOKED_BYTES)
 		looked.length = LOOKED_BYTES;
-	channel->guest->habits.marks |= (uint8_t)reap_marks(looked, !zero || looked.length < text.length);
-	channel_says(channel, text);
-	if (is_control(text)) {
+	return SAID_READ | reap_marks(looked, cut || looked.length < text.length) |
+		(abandon_may_commit(text) ? SAID_COMMITS : 0) | (is_control(text) ? SAID_CONTROL : 0);
+}
+
+static void say(struct channel *channel, struct span text, unsigned said)
+{
+	channel->guest->habits.marks |= (uint8_t)said;
+	channel->commits = channel->commits || (said & SAID_COMMITS);
+	if (said & SAID_CONTROL) {
 		channel->statement_length = 0;
 		return;
 	}
@@ -332,6 +343,23 @@ void habits_say(struct channel *channel, const uint8_t *at, size_t here)
 		return;
 	memcpy(channel->opening, channel->statement, channel->statement_length);
 	channel->opening_length = channel->statement_length;
+}
+
+void habits_say(struct channel *channel, struct span text, bool cut)
+{
+	say(channel, text, read_text(text, cut));
+}
+
+void habits_say_statement(struct channel *channel, struct statement *statement)
+{
+	struct span text = statement_text(statement);
+	unsigned said = statement_note(statement);
+
+	if (!said) {
+		said = read_text(text, text.length == statement->tail_length);
+		statement_set_note(statement, said);
+	}
+	say(channel, text, said);
 }
 
 static void remember(struct guest *guest, struct share *share, struct span raw)

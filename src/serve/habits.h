@@ -8,6 +8,7 @@
  * told by. On the path of every transaction: counting is adding, and a text is looked up only when it is new. */
 struct guest;
 struct channel;
+struct statement;
 struct text;
 
 /* What has been summed of a client up to this moment, and of an origin's. */
@@ -58,8 +59,11 @@ void habits_ask(struct guest *);
 /* It is lent a server after it waited. */
 void habits_lent(struct guest *);
 
-/* A statement of this lease's client: what is here of its text, which ends at a zero byte. */
-void habits_say(struct channel *, const uint8_t *text, size_t here);
+/* A statement of this lease's client, by its text. `cut`: there is more of that than is here. */
+void habits_say(struct channel *, struct span text, bool cut);
+
+/* Likewise; what is read in its text is read once. */
+void habits_say_statement(struct channel *, struct statement *);
 
 /* Its lease is over, and nothing of it is left on the server. */
 void habits_returned(struct guest *);

@@ -189,7 +189,7 @@ static bool keep_unnamed(struct guest *guest, const struct batch *batch)
 	statement_drop(guest->unnamed);
 	guest->unnamed = NULL;
 	if (batch->tail.length > 0)
-		guest->unnamed = statement_take(guest->worker->house->statements, batch->tail, NULL, 0);
+		guest->unnamed = statement_take_unnamed(guest->worker->house->statements, batch->tail);
 	return batch->tail.length == 0 || guest->unnamed;
 }
 

@@ -119,8 +119,7 @@ bool relay_deallocates(const struct guest *guest, struct span text, struct span 
 
 struct statement *relay_ended_by(const struct guest *guest, const struct statement *unnamed, struct span *name)
 {
-	return relay_deallocates(guest, span_text((const char *)unnamed->tail), name) ? pending_get(guest, *name)
-										      : NULL;
+	return relay_deallocates(guest, statement_text(unnamed), name) ? pending_get(guest, *name) : NULL;
 }
 
 void relay_no_ending(struct guest *guest, struct span portal)

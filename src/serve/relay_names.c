@@ -83,7 +83,9 @@ bool relay_ensure_prepared(struct guest *guest, struct statement *statement)
 /* What a Parse says behind its name, or as much of it as is here. */
 static void say_tail(struct guest *guest, const uint8_t *tail, size_t length)
 {
-	habits_say(guest->channel, tail, length);
+	const uint8_t *zero = memchr(tail, 0, length);
+
+	habits_say(guest->channel, span_of(tail, zero ? (size_t)(zero - tail) : length), !zero);
 }
 
 /* More statements than the server is to keep: close those used longest ago. At the front of a batch, where no error can make the server
@@ -298,7 +300,7 @@ void relay_note_statement(struct channel *channel, struct span text)
 	const uint8_t *zero = memchr(text.at, 0, text.length);
 	size_t length = zero ? (size_t)(zero - text.at) : text.length;
 
-	habits_say(channel, text.at, text.length);
+	habits_say(channel, span_of(text.at, length), !zero);
 	/* What was cut can not be judged. */
 	channel->reads_only = zero && length <= sizeof channel->statement;
 }
@@ -406,7 +408,7 @@ enum step relay_bind(struct guest *guest, struct span in, struct frame frame)
 	if ((!ready && !relay_ensure_prepared(guest, statement)) || !relay_owe(guest, TRACK_BIND, 0, statement->id))
 		return STEP_STOP;
 	guest_view(guest)->stats.binds++;
-	say_tail(guest, statement->tail, statement->tail_length);
+	habits_say_statement(guest->channel, statement);
 	relay_note_bound(guest, portal, statement);
 	length = statement_name(statement, server_name) + 1;
 	rest = frame.body - (portal.length + 1) - (name.length + 1);

@@ -157,24 +157,24 @@ static bool owe_unnamed(struct guest *guest, unsigned flags)
 /* It may be a DEALLOCATE of one of the client's own. */
 static enum step parse_known(struct guest *guest, struct span tail)
 {
-	struct statement *statement, *ended = NULL;
+	struct statement *statement = statement_take_unnamed(guest->worker->house->statements, tail), *ended = NULL;
 	unsigned flags = 0;
 	struct span name;
 	bool changed;
 
-	if (relay_shares_statements(guest) &&
-		relay_deallocates(guest, span_of(tail.at, strlen((const char *)tail.at)), &name)) {
-		if (pending_unsure(guest, name))
-			return pending_hold(guest);
-		ended = pending_get(guest, name);
-	}
-	if (!ended)
-		habits_say(guest->channel, tail.at, tail.length);
-	statement = statement_take(guest->worker->house->statements, tail, NULL, 0);
 	if (!statement) {
 		guest_complain(guest, SQLSTATE_OUT_OF_MEMORY, "out of memory", NULL, NULL);
 		return STEP_STOP;
 	}
+	if (relay_shares_statements(guest) && relay_deallocates(guest, statement_text(statement), &name)) {
+		if (pending_unsure(guest, name)) {
+			statement_drop(statement);
+			return pending_hold(guest);
+		}
+		ended = pending_get(guest, name);
+	}
+	if (!ended)
+		habits_say_statement(guest->channel, statement);
 	changed = change_unnamed(guest, statement, &flags);
 	statement_drop(statement);
 	if (!changed)

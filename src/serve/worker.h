@@ -419,8 +419,8 @@ void channel_return(struct channel *);
 
 /* The client is gone, in whatever state that leaves the server. */
 void channel_abandon(struct channel *);
-/* Its client has sent this text, or the beginning of it; a semicolon is taken for the end of a statement wherever it stands. */
-void channel_says(struct channel *, struct span text);
+/* Whether this text, or the beginning of one, may end its transaction; a semicolon is taken for the end of a statement wherever it stands. */
+bool abandon_may_commit(struct span text);
 
 /* So many bytes of rows came that it would have had. */
 void channel_unheard(struct channel *, size_t bytes);

@@ -1,7 +1,9 @@
 /* Shared statements.
  *
  *   client "q1" --statement_names.c--> statement 7 (text, types) --prepared.c--> server has "PGWEIR_7"
- */
+ *
+ * An unnamed statement lives until its client's next one, and an application says the same few in turn. So those that were taken last are kept for
+ * a while (`recent`), with what was found out about their words, and are found there by a glance and a comparison. */
 #include "session/statements.h"
 
 #include <stdatomic.h>
@@ -18,9 +20,11 @@
 #include "session/params.h"
 #include "session/tokens.h"
 
-#define BOOK_SLOTS 65536
-#define LOOKED     (1u << 31)
-#define PLANNED    (1u << 30)
+#define BOOK_SLOTS       65536
+#define RECENT           512
+#define RECENT_BYTES_MAX 4096 /* of one: a longer one is not kept for its own sake */
+#define LOOKED           (1u << 31)
+#define PLANNED          (1u << 30)
 
 struct shared {
 	struct statement public;
@@ -33,6 +37,8 @@ struct shared {
 	atomic_uint references;
 	atomic_uint marks;     /* LOOKED: and those of the look */
 	atomic_ullong beneath; /* a catalogue's id, and in the last bit whether it has anything of this text */
+	atomic_uint note;      /* the caller's */
+	uint32_t text_length;  /* without its zero */
 	uint8_t bytes[];
 };
 
@@ -43,6 +49,7 @@ struct statement_book {
 	uint64_t count, bytes;
 	char prefix[12];
 	struct shared *table[BOOK_SLOTS];
+	struct shared *recent[RECENT]; /* counted: kept for their text alone */
 };
 
 static struct shared *shared_of(struct statement *statement)
@@ -64,6 +71,9 @@ void statement_book_free(struct statement_book *book)
 {
 	if (!book)
 		return;
+	for (size_t i = 0; i < RECENT; i++)
+		if (book->recent[i])
+			statement_drop(&book->recent[i]->public);
 	check(book->count == 0);
 	lock_free(book->lock);
 	free(book);
@@ -110,6 +120,7 @@ static uint64_t hash_apart(uint32_t id)
 
 static struct shared *shared_make(struct statement_book *book, struct span tail)
 {
+	const uint8_t *zero = memchr(tail.at, 0, tail.length);
 	struct shared *made = malloc(sizeof *made + tail.length);
 
 	if (!made)
@@ -118,6 +129,7 @@ static struct shared *shared_make(struct statement_book *book, struct span tail)
 	made->public.id = next_id(book);
 	made->public.tail = made->bytes;
 	made->public.tail_length = (uint32_t)tail.length;
+	made->text_length = zero ? (uint32_t)(zero - tail.at) : (uint32_t)tail.length;
 	made->book = book;
 	made->reading = NULL;
 	made->version = 0;
@@ -125,21 +137,26 @@ static struct shared *shared_make(struct statement_book *book, struct span tail)
 	atomic_init(&made->references, 1);
 	atomic_init(&made->marks, 0);
 	atomic_init(&made->beneath, 0);
+	atomic_init(&made->note, 0);
 	book->count++;
 	book->bytes += sizeof *made + tail.length;
 	return made;
 }
 
-struct statement *statement_take(
-	struct statement_book *book, struct span tail, struct params *reading, unsigned version)
+static bool has_tail(const struct shared *shared, struct span tail)
 {
-	uint64_t hash = hash_of(tail, reading, version);
+	return shared->public.tail_length == tail.length && memcmp(shared->bytes, tail.at, tail.length) == 0;
+}
+
+/* With the book locked. NULL: memory refused. */
+static struct shared *find_or_make(
+	struct statement_book *book, struct span tail, struct params *reading, unsigned version, uint64_t hash)
+{
 	struct shared **head = &book->table[hash % BOOK_SLOTS], *found;
 
-	lock_take(book->lock);
 	for (found = *head; found; found = found->next)
 		if (found->hash == hash && !found->apart && found->reading == reading && found->version == version &&
-			found->public.tail_length == tail.length && memcmp(found->bytes, tail.at, tail.length) == 0)
+			has_tail(found, tail))
 			break;
 	if (found) {
 		atomic_fetch_add_explicit(&found->references, 1, memory_order_relaxed);
@@ -153,7 +170,56 @@ struct statement *statement_take(
 			*head = found;
 		}
 	}
+	return found;
+}
+
+struct statement *statement_take(
+	struct statement_book *book, struct span tail, struct params *reading, unsigned version)
+{
+	uint64_t hash = hash_of(tail, reading, version);
+	struct shared *found;
+
+	lock_take(book->lock);
+	found = find_or_make(book, tail, reading, version, hash);
 	lock_drop(book->lock);
+	return found ? &found->public : NULL;
+}
+
+/* NULL: it is not among the recent ones. */
+static struct shared *take_recent(struct statement_book *book, struct span tail)
+{
+	struct shared *found;
+
+	lock_take(book->lock);
+	found = book->recent[hash_glance(tail) % RECENT];
+	if (found && has_tail(found, tail))
+		atomic_fetch_add_explicit(&found->references, 1, memory_order_relaxed);
+	else
+		found = NULL;
+	lock_drop(book->lock);
+	return found;
+}
+
+struct statement *statement_take_unnamed(struct statement_book *book, struct span tail)
+{
+	bool stays = tail.length <= RECENT_BYTES_MAX;
+	struct shared *found = stays ? take_recent(book, tail) : NULL, **place, *before = NULL;
+	uint64_t hash;
+
+	if (found)
+		return &found->public;
+	hash = hash_of(tail, NULL, 0);
+	lock_take(book->lock);
+	found = find_or_make(book, tail, NULL, 0, hash);
+	if (found && stays) {
+		place = &book->recent[hash_glance(tail) % RECENT];
+		before = *place;
+		*place = found;
+		atomic_fetch_add_explicit(&found->references, 1, memory_order_relaxed);
+	}
+	lock_drop(book->lock);
+	if (before)
+		statement_drop(&before->public);
 	return found ? &found->public : NULL;
 }
 
@@ -210,9 +276,7 @@ bool statement_is_current(const struct statement *statement, unsigned version)
 
 struct span statement_text(const struct statement *statement)
 {
-	const uint8_t *zero = memchr(statement->tail, 0, statement->tail_length);
-
-	return span_of(statement->tail, zero ? (size_t)(zero - statement->tail) : statement->tail_length);
+	return span_of(statement->tail, shared_seen(statement)->text_length);
 }
 
 /* What PostgreSQL analyses, and does so again when the catalogue has changed; nothing else has columns that could be others then. */
@@ -267,6 +331,16 @@ bool statement_touches(struct statement *statement, const struct catalog *catalo
 		atomic_store_explicit(&shared->beneath, seen, memory_order_relaxed);
 	}
 	return seen & 1;
+}
+
+unsigned statement_note(const struct statement *statement)
+{
+	return atomic_load_explicit(&shared_seen(statement)->note, memory_order_relaxed);
+}
+
+void statement_set_note(struct statement *statement, unsigned note)
+{
+	atomic_store_explicit(&shared_of(statement)->note, note, memory_order_relaxed);
 }
 
 struct statement *statement_keep(struct statement *statement)

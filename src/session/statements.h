@@ -27,6 +27,10 @@ void statement_book_free(struct statement_book *);
  * after the catalogue has changed (`version`). NULL: memory refused. */
 struct statement *statement_take(struct statement_book *, struct span tail, struct params *reading, unsigned version);
 
+/* For a client's unnamed statement, which is kept for its text alone: the server reads what its client sends. Some stay for a while when nobody has
+ * them any more. NULL: memory refused. */
+struct statement *statement_take_unnamed(struct statement_book *, struct span tail);
+
 /* One of its own, though there is another with this text: for a client that gives one text two names, so that what a server says of
  * a statement is always said of one name; and for one that reads it in a way of its own. */
 struct statement *statement_take_apart(struct statement_book *, struct span tail);
@@ -45,6 +49,10 @@ struct statement *statement_keep(struct statement *);
 
 /* The marks of a look at its text (session/look.h); looked at once. */
 uint32_t statement_marks(struct statement *);
+
+/* What the caller has found in its text, which anybody would find there: kept with it. 0: nothing was noted. */
+unsigned statement_note(const struct statement *);
+void statement_set_note(struct statement *, unsigned note);
 
 /* Whether something lies beneath its words (session/catalog.h); remembered for the catalogue that was asked last. */
 bool statement_touches(struct statement *, const struct catalog *);

@@ -125,6 +125,62 @@ static void equal_texts_are_one_statement(void **state)
 	statement_drop(c);
 }
 
+static struct statement *take_unnamed(struct span tail)
+{
+	struct statement *statement = statement_take_unnamed(book, tail);
+
+	assert_non_null(statement);
+	assert_true(statement->tail_length == tail.length && memcmp(statement->tail, tail.at, tail.length) == 0);
+	return statement;
+}
+
+/* Clients say the same few in turn, and what was found in one is not looked for each time. */
+static void an_unnamed_statement_is_still_known_when_its_client_comes_back_to_it(void **state)
+{
+	struct statement *first = take_unnamed(span_text("select 1")), *again, *named;
+	uint32_t id = first->id;
+	uint64_t count, bytes;
+
+	(void)state;
+	statement_set_note(first, 7);
+	statement_drop(first);
+	statement_drop(take_unnamed(span_text("select 2")));
+	again = take_unnamed(span_text("select 1"));
+	assert_int_equal(again->id, id);
+	assert_int_equal(statement_note(again), 7);
+	named = take("select 1");
+	assert_ptr_equal(named, again);
+	statement_drop(again);
+	statement_drop(named);
+	/* However many there are, some hundreds stay. */
+	for (int i = 0; i < 3000; i++) {
+		char text[40];
+
+		text_format(text, sizeof text, "select %d from t%d", i, i);
+		statement_drop(take_unnamed(span_text(text)));
+	}
+	statement_book_counts(book, &count, &bytes);
+	assert_in_range(count, 100, 512);
+}
+
+static void a_long_unnamed_statement_goes_with_its_last_client(void **state)
+{
+	static uint8_t text[5000];
+	struct statement *first, *second;
+	uint64_t count, before, bytes;
+
+	(void)state;
+	memset(text, 'x', sizeof text);
+	statement_book_counts(book, &before, &bytes);
+	first = take_unnamed(span_of(text, sizeof text));
+	second = take_unnamed(span_of(text, sizeof text));
+	assert_ptr_equal(first, second);
+	statement_drop(first);
+	statement_drop(second);
+	statement_book_counts(book, &count, &bytes);
+	assert_int_equal(count, before);
+}
+
 static void names_on_servers_are_a_prefix_and_a_number(void **state)
 {
 	static const uint32_t numbers[] = { 0, 1, 9, 10, 4711, 999999999, 1000000000, UINT32_MAX };
@@ -402,6 +458,8 @@ int main(void)
 		STORY(columns_are_kept_by_what_is_planned),
 		STORY(a_text_is_shared_among_those_who_read_it_alike),
 		STORY(equal_texts_are_one_statement),
+		STORY(an_unnamed_statement_is_still_known_when_its_client_comes_back_to_it),
+		STORY(a_long_unnamed_statement_goes_with_its_last_client),
 		STORY(names_on_servers_are_a_prefix_and_a_number),
 		STORY(names_agree_with_a_plain_list),
 		STORY(a_reserved_place_is_there_when_all_are_forgotten),
