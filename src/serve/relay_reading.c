@@ -101,7 +101,7 @@ static bool freezes(struct guest *guest, struct statement *statement)
 	struct look look;
 
 	return catalog && catalog_tells(catalog, LOOK_FREEZES) && statement_touches(statement, catalog) &&
-		catalog_look(catalog, statement_text(statement), &look) && (look.marks & LOOK_FREEZES);
+		statement_look(statement, catalog, &look) && (look.marks & LOOK_FREEZES);
 }
 
 struct statement *relay_take_statement(struct guest *guest, struct span tail)

@@ -10,6 +10,7 @@
 #include "base/text.h"
 #include "base/writer.h"
 #include "session/catalog.h"
+#include "session/statements.h"
 
 static bool row(struct catalog *catalog, const char *name, const char *letters, const char *when)
 {
@@ -195,6 +196,39 @@ static void a_prepared_statement_leaves_it_when_it_is_executed(void **state)
 	(void)found(catalog, "PREPARE p AS INSERT INTO orders VALUES (1)", &look);
 	assert_int_equal(look.prepared & (LOOK_SETTINGS | LOOK_UNNAMED), LOOK_SETTINGS | LOOK_UNNAMED);
 	catalog_drop(catalog);
+}
+
+/* Whatever was asked before, by whichever catalogue. */
+static void a_statement_says_of_its_text_what_each_catalogue_says(void **state)
+{
+	static const char *const texts[] = { "SELECT 1", "INSERT INTO orders VALUES (1)", "SELECT * FROM locking",
+		"SELECT mine(1)", "CREATE TEMP TABLE orders (a int)", "PREPARE p AS INSERT INTO orders VALUES (1)",
+		"SET app.last = 1", "SELECT pg_advisory_lock(1)" };
+	struct statement_book *book = statement_book_new("PGWEIR_");
+	struct catalog *shops = shop(), *none = catalog_new();
+
+	(void)state;
+	for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
+		struct statement *statement = statement_take_unnamed(book, span_text(texts[i]));
+
+		for (int turn = 0; turn < 8; turn++) {
+			const struct catalog *catalog = turn & 2 ? shops : none;
+			struct look wanted, look;
+			bool added = catalog_look(catalog, span_text(texts[i]), &wanted);
+
+			assert_int_equal(statement_look(statement, catalog, &look), added);
+			assert_int_equal(look.marks, wanted.marks);
+			assert_int_equal(look.prepared, wanted.prepared);
+			assert_int_equal(look.made, wanted.made);
+			assert_int_equal(look.count, wanted.count);
+			for (unsigned n = 0; n < look.count; n++)
+				assert_string_equal(look.names[n].name, wanted.names[n].name);
+		}
+		statement_drop(statement);
+	}
+	catalog_drop(shops);
+	catalog_drop(none);
+	statement_book_free(book);
 }
 
 static void operators_and_event_triggers_have_no_names(void **state)
@@ -398,6 +432,7 @@ int main(void)
 		cmocka_unit_test(a_function_that_is_not_known_may_do_anything),
 		cmocka_unit_test(what_runs_unseen_may_run_a_body_with_literals),
 		cmocka_unit_test(a_prepared_statement_leaves_it_when_it_is_executed),
+		cmocka_unit_test(a_statement_says_of_its_text_what_each_catalogue_says),
 		cmocka_unit_test(operators_and_event_triggers_have_no_names),
 		cmocka_unit_test(what_is_made_of_nothing_leaves_nothing),
 		cmocka_unit_test(a_temporary_object_leaves_what_it_is_made_of),

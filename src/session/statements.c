@@ -37,6 +37,7 @@ struct shared {
 	atomic_uint references;
 	atomic_uint marks;     /* LOOKED: and those of the look */
 	atomic_ullong beneath; /* a catalogue's id, and in the last bit whether it has anything of this text */
+	atomic_ullong looked;  /* a catalogue's id, and what its look says of this text: see statement_look */
 	atomic_uint note;      /* the caller's */
 	uint32_t text_length;  /* without its zero */
 	uint8_t bytes[];
@@ -137,6 +138,7 @@ static struct shared *shared_make(struct statement_book *book, struct span tail)
 	atomic_init(&made->references, 1);
 	atomic_init(&made->marks, 0);
 	atomic_init(&made->beneath, 0);
+	atomic_init(&made->looked, 0);
 	atomic_init(&made->note, 0);
 	book->count++;
 	book->bytes += sizeof *made + tail.length;
@@ -331,6 +333,28 @@ bool statement_touches(struct statement *statement, const struct catalog *catalo
 		atomic_store_explicit(&shared->beneath, seen, memory_order_relaxed);
 	}
 	return seen & 1;
+}
+
+#define ADDED (1u << 31)
+_Static_assert((unsigned)LOOK_FREEZES < ADDED, "the last of the marks");
+
+bool statement_look(struct statement *statement, const struct catalog *catalog, struct look *look)
+{
+	struct shared *shared = shared_of(statement);
+	unsigned long long seen = atomic_load_explicit(&shared->looked, memory_order_relaxed);
+	bool added;
+
+	if (seen >> 32 == catalog_id(catalog)) {
+		look->marks = (uint32_t)seen & ~ADDED;
+		look->prepared = look->made = look->count = 0;
+		return seen & ADDED;
+	}
+	added = catalog_look(catalog, statement_text(statement), look);
+	if (!look->prepared && !look->made && look->count == 0)
+		atomic_store_explicit(&shared->looked,
+			(unsigned long long)catalog_id(catalog) << 32 | (added ? ADDED : 0) | look->marks,
+			memory_order_relaxed);
+	return added;
 }
 
 unsigned statement_note(const struct statement *statement)

@@ -50,6 +50,10 @@ struct statement *statement_keep(struct statement *);
 /* The marks of a look at its text (session/look.h); looked at once. */
 uint32_t statement_marks(struct statement *);
 
+/* As catalog_look of its text. Remembered, for the catalogue that was asked last, where the marks are all that is found. */
+struct look;
+bool statement_look(struct statement *, const struct catalog *, struct look *);
+
 /* What the caller has found in its text, which anybody would find there: kept with it. 0: nothing was noted. */
 unsigned statement_note(const struct statement *);
 void statement_set_note(struct statement *, unsigned note);
