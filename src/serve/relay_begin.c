@@ -111,8 +111,11 @@ static bool read_extended(struct span in, struct batch *out)
 	struct frame frame;
 	char kind;
 
-	if (!take_frame(&in, &frame, &body) || frame.type != 'P' || body.length > TEXT_MOST ||
-		!message_read_parse(body, &name, &out->tail) || name.length > 0)
+	/* Most are turned away by how their text begins. */
+	if (!take_frame(&in, &frame, &body) || frame.type != 'P' || body.length > TEXT_MOST || body.length == 0 ||
+		body.at[0] != 0 || !may_be_word(span_skip(body, 1)))
+		return false;
+	if (!message_read_parse(body, &name, &out->tail) || name.length > 0)
 		return false;
 	/* Query, its zero, and no types. */
 	out->word = word_of(span_of(out->tail.at, strlen((const char *)out->tail.at)));

@@ -23,10 +23,18 @@ bool relay_shares_statements(const struct guest *guest)
 	return relay_moves(guest) && guest->worker->config->max_prepared_statements > 0;
 }
 
+/* Rare, and it needs room that relay_owe does not: apart. */
+__attribute__((noinline)) static void undo_dropped(struct channel *channel)
+{
+	struct track_entry dropped;
+
+	while (track_dropped(&channel->track, &dropped))
+		relay_undo(channel, &dropped);
+}
+
 bool relay_owe(struct guest *guest, enum track_kind kind, unsigned flags, uint32_t tag)
 {
 	struct channel *channel = guest->channel;
-	struct track_entry dropped;
 
 	if (!track_push(&channel->track, kind, flags, tag)) {
 		guest_complain(guest, SQLSTATE_PROGRAM_LIMIT, "too many requests are waiting for their answers",
@@ -35,8 +43,8 @@ bool relay_owe(struct guest *guest, enum track_kind kind, unsigned flags, uint32
 		return false;
 	}
 	/* While the server skips to the next Sync nothing of it is read. */
-	while (track_dropped(&channel->track, &dropped))
-		relay_undo(channel, &dropped);
+	if (track_drops(&channel->track))
+		undo_dropped(channel);
 	relay_answer_fakes(channel);
 	return true;
 }

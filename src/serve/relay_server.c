@@ -510,9 +510,12 @@ size_t relay_server(struct channel *channel, struct span in)
 			continue;
 		}
 		n = n < in.length ? n : in.length;
-		if (channel->guest && !channel->learning && track_passes(&channel->track, frame.type)) {
+		if (channel->guest && !channel->learning &&
+			(track_passes(&channel->track, frame.type) || track_take_plain(&channel->track, frame.type))) {
 			channel->forward = true;
 			outbox_add(o, in.at, n);
+			if (n == FRAME_HEADER + (size_t)frame.body)
+				relay_answer_fakes(channel);
 		} else {
 			step = take_reply(channel, span_of(in.at, n), frame);
 			if (step != STEP_TAKEN)

@@ -22,13 +22,12 @@ bool remains_hold(struct guest *guest, char type)
 	const struct track *track = &guest->channel->track;
 	/* What was cancelled is answered, and PostgreSQL may signal once more before it ends that connection (cancel.c). */
 	bool may_be_hit = guest->channel->errands > 0 && track_quiet(track);
-
-	if (!strchr("QPBDCEFS", type))
-		return false;
 	/* In the middle of a batch what comes next is a part of it. */
-	if (!r->correction_waits && !may_be_hit && !(!track->open && track_guards(track) && track_readies(track) > 0) &&
-		!hearer_delays(guest) &&
-		(!remains_is_reset(r) || track_quiet(track) || track->open || track->skipping || track_copies(track)))
+	bool between = !track->open &&
+		((track_guards(track) && track_readies(track) > 0) ||
+			(remains_is_reset(r) && !track_quiet(track) && !track->skipping && !track_copies(track)));
+
+	if ((!r->correction_waits && !may_be_hit && !between && !hearer_delays(guest)) || !strchr("QPBDCEFS", type))
 		return false;
 	(void)ahead_wait(guest);
 	return true;

@@ -409,6 +409,17 @@ struct track_reply track_take(struct track *t, char type, char status)
 	return reply;
 }
 
+bool track_take_plain_one(struct track *t, char type)
+{
+	const struct track_entry *head = t->count > 0 ? at(t, 0) : NULL;
+
+	if (!head || head->flags != 0 || head->kind != (type == '2' ? TRACK_BIND : TRACK_DESCRIBE_PORTAL))
+		return false;
+	pop(t);
+	settle(t);
+	return true;
+}
+
 bool track_take_fake(struct track *t, struct track_entry *out)
 {
 	*out = pop(t);

@@ -99,6 +99,14 @@ static inline bool track_passes(const struct track *t, char type)
 	return head->kind == TRACK_QUERY || (head->kind == TRACK_EXECUTE && type == 'D');
 }
 
+/* Whether a message of this type is all of the answer to something that the client asked and that changes nothing here: to a Bind, to a Describe of a
+ * portal. If so, it is taken: track_take would have said FORWARD and finished, with an entry that has no flags. */
+bool track_take_plain_one(struct track *, char type);
+static inline bool track_take_plain(struct track *t, char type)
+{
+	return (type == '2' || type == 'T' || type == 'n') && track_take_plain_one(t, type);
+}
+
 /* The oldest entry is a fake: pop it and answer it now. Call until false, after every track_push and track_take. */
 bool track_take_fake(struct track *, struct track_entry *out);
 static inline bool track_fakes(const struct track *t)
@@ -113,6 +121,10 @@ static inline bool track_fake(struct track *t, struct track_entry *out)
 /* An entry that an error made the server skip (Parse: it does not exist now). Call until false after a failed reply, and
  * after every push while `skipping`. */
 bool track_dropped(struct track *, struct track_entry *out);
+static inline bool track_drops(const struct track *t)
+{
+	return t->dropped_count > 0;
+}
 
 /* Nothing is owed and no Sync is awaited (every extended message was followed by one, or by a Query), in whatever transaction state. */
 static inline bool track_quiet(const struct track *t)
