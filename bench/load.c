@@ -141,6 +141,8 @@ static void client_ask(struct thread *t, struct client *c, int batches, uint64_t
 		t->busy++;
 	}
 	c->asked += (uint32_t)batches;
+	if (want.number)
+		vary_batch();
 	for (int i = 0; i < batches; i++)
 		c->started[c->sent_at++ % (uint32_t)want.depth] = start;
 	client_send(t, c, want.batch, want.batch_length * (size_t)batches);

@@ -74,6 +74,11 @@ void prepare_batch(void)
 		break;
 	}
 	want.batch_length = (size_t)(at - want.batch);
+	if (want.vary) {
+		want.number = memmem(want.batch, want.batch_length, "000000", 6);
+		if (!want.number || want.threads > 1 || want.mode == PIPELINED)
+			die("--vary: what is said has no 000000, or it is said by several threads, or in a pipeline");
+	}
 	if (want.mode == PIPELINED && want.depth > 1) {
 		want.batch = must_have(realloc(want.batch, want.batch_length * (size_t)want.depth));
 		for (int i = 1; i < want.depth; i++)
@@ -90,4 +95,12 @@ void prepare_batch(void)
 			at = message(at, 'd', row, ROW - 5);
 		want.copy_rows_length = (size_t)(at - want.copy_rows);
 	}
+}
+
+void vary_batch(void)
+{
+	uint8_t *digit = want.number + 6;
+
+	while (digit-- > want.number && ++*digit > '9')
+		*digit = '0';
 }

@@ -36,6 +36,7 @@ static void usage(void)
 	     "  --depth K          pipelined: batches in flight (default 8)\n"
 	     "  --megabytes N      bulk, copy: the size of one transaction (default 200)\n"
 	     "  --sql TEXT         the statement (default SELECT 1; bulk: of nullpg's)\n"
+	     "  --vary             its first 000000 is another number each time\n"
 	     "  --user U --database D --password P   (trust, cleartext, md5, SCRAM-SHA-256)\n"
 	     "  --options TEXT --application NAME    sent at startup\n"
 	     "  --source A,B,...   loopback addresses to connect from, in turn\n"
@@ -72,6 +73,7 @@ void read_options(int argc, char **argv)
 		{ "depth", required_argument, NULL, 'k' },
 		{ "megabytes", required_argument, NULL, 'M' },
 		{ "sql", required_argument, NULL, 'q' },
+		{ "vary", no_argument, NULL, 'V' },
 		{ "user", required_argument, NULL, 'u' },
 		{ "database", required_argument, NULL, 'd' },
 		{ "password", required_argument, NULL, 'p' },
@@ -119,6 +121,9 @@ void read_options(int argc, char **argv)
 			break;
 		case 'q':
 			want.sql = optarg;
+			break;
+		case 'V':
+			want.vary = true;
 			break;
 		case 'u':
 			want.user = optarg;

@@ -50,8 +50,10 @@ extern struct want {
 	double seconds, warmup, rate;
 	uint64_t megabytes;
 	const char *user, *database, *password, *sql, *options, *application;
+	bool vary;
 	int watched[WATCHED_MAX], watched_count;
 	uint8_t *batch;
+	uint8_t *number; /* in it: six digits that are others each time; NULL: it stays what it is */
 	size_t batch_length;
 	uint8_t *copy_rows;
 	size_t copy_rows_length;
@@ -66,6 +68,7 @@ bool stays(void);
 /* ---- load_batch.c ---- */
 
 void prepare_batch(void); /* want.batch, and want.copy_rows */
+void vary_batch(void);    /* another number in it */
 
 /* A message at `at`; where the next one goes. */
 uint8_t *message(uint8_t *at, char type, const void *body, size_t length);

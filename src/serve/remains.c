@@ -234,8 +234,8 @@ static void take_look(struct guest *guest, struct span text, const struct look *
 
 /* At the words and what lies beneath them; of functions whose names are there it is known what they do. Without a catalogue they may do anything.
  * `statement`: that which has this text, or NULL. */
-static void look_beneath(
-	const struct catalog *catalog, struct statement *statement, struct span text, struct look *look)
+static void look_beneath(struct guest *guest, const struct catalog *catalog, struct statement *statement,
+	struct span text, struct look *look)
 {
 	bool added;
 
@@ -247,16 +247,19 @@ static void look_beneath(
 		look->marks |= LOOK_READS_ONCE | LOOK_FREEZES;
 		return;
 	}
-	added = statement ? statement_look(statement, catalog, look) : catalog_look(catalog, text, look);
+	added = statement ? statement_look(statement, catalog, look)
+			  : look_again(&guest->worker->looks, catalog, text, look);
 	if (added && (look->marks & LOOK_SETTINGS))
 		look->marks |= LOOK_READING;
 }
 
 /* And what a default, a trigger or a view of the client's own may do. */
-static void look_through(const struct remains *r, const struct catalog *catalog, struct statement *statement,
+static void look_through(struct guest *guest, const struct catalog *catalog, struct statement *statement,
 	struct span text, struct look *look)
 {
-	look_beneath(catalog, statement, text, look);
+	const struct remains *r = &guest->channel->remains;
+
+	look_beneath(guest, catalog, statement, text, look);
 	look->marks |= r->made;
 	if (catalog && (r->made & (LOOK_SETTINGS | LOOK_UNKNOWN)))
 		catalog_names(catalog, look);
@@ -347,7 +350,7 @@ enum ahead remains_look(struct guest *guest, struct span text, bool whole)
 	if (!remains_matter(guest))
 		return remains_look_session(guest, text, false);
 	catalog = catalogs_see(guest);
-	look_through(&guest->channel->remains, catalog, NULL, text, &look);
+	look_through(guest, catalog, NULL, text, &look);
 	/* What is not here yet may say anything. */
 	if (!whole)
 		look.marks |= LOOK_UNKNOWN | LOOK_UNNAMED | LOOK_INSERT | LOOK_READS_ONCE | LOOK_FREEZES |
@@ -381,7 +384,7 @@ enum ahead remains_look_statement(struct guest *guest, struct statement *stateme
 			remains_mark(guest->channel, marks);
 		return AHEAD_GO;
 	}
-	look_through(&guest->channel->remains, catalog, statement, statement_text(statement), &look);
+	look_through(guest, catalog, statement, statement_text(statement), &look);
 	asked = (struct numbers_asked){ .marks = ask_marks(guest->channel, catalog, &look),
 		.extended = true,
 		.text = statement_text(statement),

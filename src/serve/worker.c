@@ -60,6 +60,7 @@ struct worker *worker_new(struct house *house, uint32_t index)
 	timer_init(&worker->peers_timer, UINT32_MAX);
 	slots_init(&worker->guests, CANCEL_SLOTS_MAX);
 	texts_init(&worker->texts);
+	look_memory_init(&worker->looks);
 	return worker;
 }
 
@@ -76,6 +77,7 @@ void worker_free(struct worker *worker)
 	pool_views_fini(worker);
 	readings_fini(worker);
 	slots_fini(&worker->guests);
+	look_memory_fini(&worker->looks);
 	texts_fini(&worker->texts);
 	effects_fini(&worker->effects);
 	free(worker->channels);

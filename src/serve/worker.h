@@ -13,6 +13,7 @@
 #include "serve/texts.h"
 #include "session/cancel.h"
 #include "session/client.h"
+#include "session/look_again.h"
 #include "session/server.h"
 #include "session/suit.h"
 #include "wire/track.h"
@@ -300,6 +301,7 @@ struct worker {
 	struct outbox to_client, to_server;
 	struct buf out; /* what sessions say */
 	struct texts texts;
+	struct look_memory looks;
 	struct rng rng;
 	uint8_t drawn[SECRETS_DRAWN * GUEST_SECRET]; /* secrets of the next clients: see arrival.c */
 	uint32_t drawn_left;
