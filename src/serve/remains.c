@@ -372,14 +372,17 @@ enum ahead remains_look_statement(struct guest *guest, struct statement *stateme
 	enum ahead step;
 	struct look look;
 	uint32_t marks;
+	bool touches;
 
 	if (!remains_matter(guest))
 		return AHEAD_GO;
 	catalog = catalogs_see(guest);
+	/* First: it finds the marks as well. */
+	touches = !catalog || statement_touches(statement, catalog);
 	marks = statement_marks(statement);
 	/* Most say nothing but INSERT, and only these have names or statements of their own. */
-	if (!(marks & ~(uint32_t)(LOOK_INSERT | LOOK_CLOCK)) && !guest->channel->remains.pins &&
-		!guest->channel->remains.made && catalog && !statement_touches(statement, catalog)) {
+	if (!touches && !(marks & ~(uint32_t)(LOOK_INSERT | LOOK_CLOCK)) && !guest->channel->remains.pins &&
+		!guest->channel->remains.made) {
 		if (marks)
 			remains_mark(guest->channel, marks);
 		return AHEAD_GO;

@@ -381,6 +381,7 @@ static bool add_beneath(const struct catalog *catalog, struct span text, struct 
 
 	/* Letters beyond ASCII may be another name's in the client's encoding: of these all are to be told. */
 	look_for_words(text, look, catalog->foreign ? NULL : &catalog->sets, empty ? NULL : look_beneath, &b);
+	look->own = look->marks | (look->prepared ? LOOK_PREPARE : 0);
 	found = (look->marks & LOOK_CALLS) && !knows_calls(catalog, look) ? LOOK_UNKNOWN : 0;
 	if (empty) {
 		look->marks |= found;

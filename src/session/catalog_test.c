@@ -213,7 +213,7 @@ static void a_statement_says_of_its_text_what_each_catalogue_says(void **state)
 
 		for (int turn = 0; turn < 8; turn++) {
 			const struct catalog *catalog = turn & 2 ? shops : none;
-			struct look wanted, look;
+			struct look wanted, look, own;
 			bool added = catalog_look(catalog, span_text(texts[i]), &wanted);
 
 			assert_int_equal(statement_look(statement, catalog, &look), added);
@@ -221,6 +221,8 @@ static void a_statement_says_of_its_text_what_each_catalogue_says(void **state)
 			assert_int_equal(look.prepared, wanted.prepared);
 			assert_int_equal(look.made, wanted.made);
 			assert_int_equal(look.count, wanted.count);
+			look_at(span_text(texts[i]), &own);
+			assert_int_equal(statement_marks(statement), own.marks | (own.prepared ? LOOK_PREPARE : 0));
 			for (unsigned n = 0; n < look.count; n++)
 				assert_string_equal(look.names[n].name, wanted.names[n].name);
 		}

@@ -58,6 +58,7 @@ enum look_mark {
 
 struct look {
 	uint32_t marks;
+	uint32_t own;      /* catalog_look: those of its words alone, as statement_marks has them */
 	uint32_t prepared; /* what EXECUTE of a statement that this text PREPAREs would do */
 	uint32_t made; /* what others may do on whose behalf a temporary object runs that this text makes; see catalog_look */
 	/* Settings that must be asked for by name, since no view shows them (those with a dot), those that are reset, and functions that

@@ -295,20 +295,23 @@ static bool is_planned(struct span text)
 	return tokens_at_one_of(&t, words, sizeof words / sizeof words[0]);
 }
 
+/* Two that look at once see the same. */
+static unsigned note_marks(struct statement *statement, unsigned marks)
+{
+	marks |= LOOKED | (is_planned(statement_text(statement)) ? PLANNED : 0);
+	atomic_store_explicit(&shared_of(statement)->marks, marks, memory_order_relaxed);
+	return marks;
+}
+
 static unsigned marks_of(struct statement *statement)
 {
-	struct shared *shared = shared_of(statement);
-	unsigned marks = atomic_load_explicit(&shared->marks, memory_order_relaxed);
+	unsigned marks = atomic_load_explicit(&shared_of(statement)->marks, memory_order_relaxed);
 	struct look look;
 
-	if (!(marks & LOOKED)) {
-		look_at(statement_text(statement), &look);
-		/* Two that look at once see the same. */
-		marks = look.marks | (look.prepared ? LOOK_PREPARE : 0) | LOOKED |
-			(is_planned(statement_text(statement)) ? PLANNED : 0);
-		atomic_store_explicit(&shared->marks, marks, memory_order_relaxed);
-	}
-	return marks;
+	if (marks & LOOKED)
+		return marks;
+	look_at(statement_text(statement), &look);
+	return note_marks(statement, look.marks | (look.prepared ? LOOK_PREPARE : 0));
 }
 
 uint32_t statement_marks(struct statement *statement)
@@ -319,20 +322,6 @@ uint32_t statement_marks(struct statement *statement)
 bool statement_keeps_columns(struct statement *statement)
 {
 	return marks_of(statement) & PLANNED;
-}
-
-bool statement_touches(struct statement *statement, const struct catalog *catalog)
-{
-	struct shared *shared = shared_of(statement);
-	unsigned long long seen = atomic_load_explicit(&shared->beneath, memory_order_relaxed);
-	struct look look;
-
-	if (seen >> 1 != catalog_id(catalog)) {
-		seen = (unsigned long long)catalog_id(catalog) << 1 |
-			catalog_look(catalog, statement_text(statement), &look);
-		atomic_store_explicit(&shared->beneath, seen, memory_order_relaxed);
-	}
-	return seen & 1;
 }
 
 #define ADDED (1u << 31)
@@ -350,11 +339,26 @@ bool statement_look(struct statement *statement, const struct catalog *catalog, 
 		return seen & ADDED;
 	}
 	added = catalog_look(catalog, statement_text(statement), look);
+	if (!(atomic_load_explicit(&shared->marks, memory_order_relaxed) & LOOKED))
+		note_marks(statement, look->own);
 	if (!look->prepared && !look->made && look->count == 0)
 		atomic_store_explicit(&shared->looked,
 			(unsigned long long)catalog_id(catalog) << 32 | (added ? ADDED : 0) | look->marks,
 			memory_order_relaxed);
 	return added;
+}
+
+bool statement_touches(struct statement *statement, const struct catalog *catalog)
+{
+	struct shared *shared = shared_of(statement);
+	unsigned long long seen = atomic_load_explicit(&shared->beneath, memory_order_relaxed);
+	struct look look;
+
+	if (seen >> 1 != catalog_id(catalog)) {
+		seen = (unsigned long long)catalog_id(catalog) << 1 | statement_look(statement, catalog, &look);
+		atomic_store_explicit(&shared->beneath, seen, memory_order_relaxed);
+	}
+	return seen & 1;
 }
 
 unsigned statement_note(const struct statement *statement)
