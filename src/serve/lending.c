@@ -134,6 +134,13 @@ void channel_lend(struct channel *channel, struct guest *guest, bool check_first
 	channel->unread_since = 0;
 	channel->opened = false;
 	channel->checking = check_first;
+	if (guest->state != GUEST_ASKING && remains_refuse(channel, guest)) {
+		channel->checking = true; /* this lease never was */
+		channel_part(channel);
+		channel_close(channel, "a setting of its next client can not be made there");
+		guest_lent(guest, NULL, NULL);
+		return;
+	}
 	if (!check_first) {
 		begin_lease(channel);
 		return;

@@ -90,7 +90,7 @@ void remains_come_in_front(struct channel *channel)
 {
 	if (!channel->remains.in_front)
 		channel->remains.hides = statement_newest(channel->worker->house->statements);
-	channel->remains.in_front = true;
+	channel->remains.in_front = channel->remains.temporary = true;
 }
 
 void remains_mark(struct channel *channel, uint32_t marks)
@@ -451,6 +451,20 @@ bool remains_may_hide(const struct guest *guest, const struct statement *stateme
 	return r->in_front && (!statement_is_apart(statement) || statement->id <= r->hides);
 }
 
+bool remains_refuse(const struct channel *channel, const struct guest *guest)
+{
+	const struct params *had = channel->remains.buffers;
+	struct span name = span_text("temp_buffers");
+	const char *wanted, *kept;
+
+	if (!had || !guest->wanted || !channel_differs(channel, guest->wanted))
+		return false;
+	/* To take back what another client had is allowed. */
+	wanted = params_get(guest->wanted, name);
+	kept = params_get(had, name);
+	return wanted && (!kept || strcmp(wanted, kept) != 0);
+}
+
 bool remains_part(struct channel *channel)
 {
 	struct remains *r = &channel->remains;
@@ -463,6 +477,8 @@ bool remains_part(struct channel *channel)
 	r->correcting = r->correcting && !r->correction_waits;
 	r->correction_waits = false;
 	catalogs_leave(channel);
+	if (r->temporary && !r->buffers)
+		r->buffers = params_keep(channel->applied);
 	params_drop(r->set);
 	params_drop(r->called);
 	r->set = r->called = NULL;
@@ -482,6 +498,7 @@ void remains_fini(struct remains *r)
 	params_drop(r->set);
 	params_drop(r->called);
 	params_drop(r->resets);
+	params_drop(r->buffers);
 	plans_fini(&r->plans);
 	buf_fini(&r->taken);
 	answer_fini(&r->answer);

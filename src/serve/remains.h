@@ -66,6 +66,7 @@ struct remains {
 	bool in_front;     /* ... since a temporary object may be in front of that */
 	uint32_t hides;    /* the newest statement's id when it came */
 	bool used;         /* somebody had the server before this lease */
+	bool temporary;    /* it may have had temporary objects, this lease's too */
 	enum {
 		DEFINES_NOTHING,
 		DEFINES_AS_SAID,
@@ -78,6 +79,7 @@ struct remains {
 	struct plans plans;
 	struct buf taken; /* names of sequences, each behind the other with its zero: what TAG_PROOF has asked for */
 	struct params *set, *called, *resets;
+	struct params *buffers; /* what was applied when its first lease with temporary objects ended; NULL: none has */
 	struct answer answer;
 	char statement[TEXT_BYTES_MAX]; /* that which was first suspected */
 	size_t statement_length;
@@ -85,6 +87,9 @@ struct remains {
 
 /* Whether a RESET is to lead this client back to what it asked for at its login: in session mode too, where all else stays on its server. */
 bool remains_corrects(const struct guest *);
+
+/* PostgreSQL would refuse a setting of the client's on this server: temp_buffers can not be changed in a session that had temporary tables. */
+bool remains_refuse(const struct channel *, const struct guest *);
 
 /* SQL's PREPARE may have made a statement on this server. */
 bool remains_may_prepare(const struct channel *);

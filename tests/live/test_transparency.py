@@ -710,6 +710,48 @@ class Behind(Story):
         return sum(int(row["total_received"]) for row in console.query("SHOW STATS").dicts() if row["database"] == "app")
 
 
+class Buffers(Story):
+    """temp_buffers can not be changed in a session that had temporary tables: whoever has its own is lent another server than such a one."""
+    kinds = ("pgweir", "direct")
+
+    def setUp(self):
+        super().setUp()
+        self.proxy = self.pooler(settings={"pool_mode": "transaction", "default_pool_size": 1})
+        self.other, self.client = self.proxy.client(), self.proxy.client()
+
+    @helper
+    def uses(self, client):
+        client.query("CREATE TEMP TABLE mine AS SELECT 1 AS n")
+        self.assertEqual("1", client.value("SELECT n FROM mine"))
+        client.query("DROP TABLE mine")
+
+    def who_has_its_own_is_served_behind_others_with_temporary_tables(self):
+        self.client.query("SET temp_buffers = '2MB'")
+        for _ in range(3):
+            self.uses(self.other)
+            self.assertEqual("2MB", self.client.value("SHOW temp_buffers"))
+            self.uses(self.client)
+            self.assertEqual("8MB", self.other.value("SHOW temp_buffers"))
+
+    def who_asks_for_its_own_at_its_login_is_served_too(self):
+        self.uses(self.other)
+        client = self.proxy.client(parameters={"options": "-c temp_buffers=2MB"})
+        self.assertEqual("2MB", client.value("SHOW temp_buffers"))
+        self.uses(client)
+        self.assertEqual("8MB", self.other.value("SHOW temp_buffers"))
+
+    @on("pgweir")
+    def a_server_is_changed_for_it_once(self):
+        """Whose temporary tables had the same value, or who wants none of its own, is no reason."""
+        self.uses(self.other)
+        client = self.proxy.client(parameters={"options": "-c temp_buffers=2MB"})
+        self.uses(client)
+        server = client.value("SELECT pg_backend_pid()")
+        for one in (self.other, client) * 3:
+            self.assertEqual(server, one.value("SELECT pg_backend_pid()"))
+            self.uses(client)
+
+
 class InFront(Story):
     """A temporary table in front of another of its name, where the one server had temporary objects before, and plans that were made beside them."""
     kinds = ("pgweir", "direct")
