@@ -147,6 +147,7 @@ class Programs(Replicating):
     @full_only
     @takes(180)
     def a_standby_follows_through_the_pooler(self):
+        self._may_be_newer()
         pooler = self._pooler(settings={"server_lifetime": 1, "server_idle_timeout": 1},
                               users={"replicator": "query_timeout=1 idle_transaction_timeout=1 transaction_timeout=1"})
         standby = self._cluster(wal_retrieve_retry_interval="200ms")
