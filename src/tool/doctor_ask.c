@@ -22,13 +22,28 @@ void first_line(char *out, size_t size, const char *text)
 	text_copy_span(out, size, text_trim(span_of(text, end ? (size_t)(end - text) : strlen(text))));
 }
 
+void one_line(char *out, size_t size, const char *text)
+{
+	static const char word[] = "\nDETAIL:";
+	const char *detail = strstr(text, word);
+	char first[400], second[1000];
+
+	first_line(first, sizeof first, text);
+	if (!detail) {
+		text_copy(out, size, first);
+		return;
+	}
+	first_line(second, sizeof second, detail + sizeof word - 1);
+	text_format(out, size, "%s: %s", first, second);
+}
+
 PGresult *ask(PGconn *connection, const char *sql, char *problem, size_t problem_size)
 {
 	char words[1000];
 	PGresult *result = connect_ask(connection, sql, 0, NULL, NULL, words, sizeof words);
 
 	if (!result)
-		first_line(problem, problem_size, words);
+		one_line(problem, problem_size, words);
 	return result;
 }
 

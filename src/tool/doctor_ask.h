@@ -18,8 +18,9 @@ PGresult *ask(PGconn *, const char *sql, char *problem, size_t problem_size);
  * are. Nothing is set for the session, which may belong to others as well: the URL may lead through a pooler. */
 PGresult *ask_server(PGconn *, const char *sql, char *problem, size_t problem_size);
 
-/* The first line of what went wrong. */
+/* The first line of what went wrong; and the same with the DETAIL that came with it, still one line. */
 void first_line(char *out, size_t size, const char *text);
+void one_line(char *out, size_t size, const char *text);
 
 /* "" and 0 where there is no such row or column, or it is null. */
 const char *cell(const PGresult *, int row, const char *column);

@@ -95,7 +95,7 @@ struct server_facts {
 	char name[128];     /* "app@localhost:5432/app", never a password */
 	bool reached, full; /* full: refused with 53300 */
 	bool pooler_full;   /* refused by a pooler in front, for its max_client_conn */
-	char problem[256];  /* why it was not reached, or what we lack the rights for */
+	char problem[700];  /* why it was not reached, or what we lack the rights for */
 	int version;        /* 150004 */
 	bool sees_all;      /* other users' sessions are not blanked out */
 	bool pooled;        /* a pooler stands between: its sessions bear the names of its clients */

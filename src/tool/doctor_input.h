@@ -8,7 +8,7 @@
 struct doctor_input {
 	char what[256]; /* the argument, without any password */
 	char kind[32];  /* "PostgreSQL", "console", "pooler's file", "Django settings", "URL", "source", "folder" */
-	char said[512]; /* what was made of it */
+	char said[900]; /* what was made of it */
 	bool read;
 };
 

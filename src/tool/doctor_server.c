@@ -265,11 +265,24 @@ static void sample(struct server_facts *server, PGconn *connection, double secon
 		server->transactions_per_second = (last - first - n) / server->seconds;
 }
 
+/* It let us in and told nothing. A pooler does that whose servers are all lent. */
+static void say_silent(struct server_facts *server, const char *problem)
+{
+	char why[sizeof server->problem];
+
+	one_line(why, sizeof why, *problem ? problem : server->problem);
+	text_format(server->problem, sizeof server->problem, "it let us in, and then did not tell its settings%s%s%s",
+		*why ? ": " : "", why,
+		strstr(why, "query_wait_timeout")
+			? " That is a pooler with no server to lend: its console tells who has them (the same URL with the database pgbouncer)"
+			: "");
+}
+
 void server_read(struct server_facts *server, const char *url, double seconds)
 {
 	struct connect_error error;
 	PGconn *connection = connect_open(url, "pgweir doctor", DOCTOR_LOGIN_US, &error);
-	char problem[256];
+	char problem[1000];
 
 	if (!connection) {
 		server->full = error.trouble == CONNECT_FULL;
@@ -277,11 +290,18 @@ void server_read(struct server_facts *server, const char *url, double seconds)
 		first_line(server->problem, sizeof server->problem, error.text);
 		return;
 	}
-	server->reached = true;
 	server->pooled = !connect_is_direct(connection, problem, sizeof problem) && !problem[0];
-	read_settings(server, connection);
+	if (!problem[0])
+		read_settings(server, connection);
+	/* Without its settings nothing is known of it, and what is not known must not be taken for 0. */
+	server->reached = server->version > 0 && server->max_connections > 0;
+	if (!server->reached) {
+		say_silent(server, problem);
+		PQfinish(connection);
+		return;
+	}
 	if (!server_read_sessions(server, connection, problem, sizeof problem))
-		text_format(server->problem, sizeof server->problem, "its sessions cannot be seen: %.200s", problem);
+		text_format(server->problem, sizeof server->problem, "its sessions cannot be seen: %.400s", problem);
 	else if (!server->sees_all)
 		text_copy(server->problem, sizeof server->problem,
 			"other users' sessions are hidden from this user; GRANT pg_read_all_stats to it to have them looked at");

@@ -328,9 +328,9 @@ static enum status make(const struct options *o)
 	}
 	server_read(&server, url, o->sample);
 	secret_wipe(url, sizeof url);
-	if (!server.reached || server.max_connections == 0) {
+	if (!server.reached) {
 		show_text(shown, sizeof shown, 0, span_text(server.problem));
-		fprintf(stderr, "pgweir init: it let us in and then did not answer: %s\n", shown);
+		fprintf(stderr, "pgweir init: %s\n", shown);
 	} else {
 		if (wish.cores == 0 && server.local)
 			wish.cores = (int)cores_count();

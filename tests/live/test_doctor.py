@@ -655,6 +655,23 @@ class Bad_input(DoctorStory):
                 self.assertIn(words, document["inputs"][0]["said"])
                 self.assertNotIn("hush", json.dumps(document))
 
+    def a_pooler_with_no_server_to_lend_is_not_taken_for_a_server_without_settings(self):
+        pooler = self.pooler(settings={"default_pool_size": 1, "query_wait_timeout": 1})
+        holder = pooler.client()
+        holder.begin()
+        url = f"postgresql://app@127.0.0.1:{pooler.port}/app"
+        document = report(url)
+        self.assertEqual((2, []), (document["exit_status"], document["findings"]))
+        self.assertFalse(document["inputs"][0]["read"])
+        for words in ("let us in, and then did not tell its settings", "query_wait_timeout: ", "pool app/app is lent", "its console tells who has them"):
+            self.assertIn(words, document["inputs"][0]["said"])
+        # The other tools say who has it, too.
+        for tool in (("top", "--once", url), ("init", url), ("reap", url)):
+            done = subprocess.run([str(live.bin), *tool], capture_output=True, timeout=60)
+            self.assertEqual(1, done.returncode)
+            self.assertIn(b"pool app/app is lent", done.stderr)
+        holder.query("COMMIT")
+
     def danger_in_the_rest_wins_over_what_could_not_be_read(self):
         self.assertEqual(1, report(self.folder / "missing", self._file("advice.md", ADVICE))["exit_status"])
 
