@@ -70,6 +70,15 @@ function cureOf(leak) {
 	return `${plain(leak.pattern)}, ${leak.confidence} % sure: ${plain(leak.name)}. ${plain(leak.cure)}`;
 }
 
+// Why a pool that may have more servers gets none: PostgreSQL is full of others, or says that it is full.
+function noRoom(pool, picture) {
+	const own = pool.sv_active + pool.sv_idle;
+	if (pool.pool_size && own >= pool.pool_size)
+		return undefined;
+	return (picture.budget ?? []).find((server) => server.cl_waiting > 0 &&
+		(server.target === null ? Boolean(server.full_since) : server.ours >= server.target));
+}
+
 function whoWaits(pool, picture) {
 	const groups = holders(leasesOf(pool, picture));
 	const holder = groups[0];
@@ -85,7 +94,13 @@ function whoWaits(pool, picture) {
 		sentence += `; ${holder.name} holds ${picture.left_out?.leases ? 'at least ' : ''}${count(holder.leases)} of ${count(pool.pool_size ?? pool.sv_active)}, ${whatItDoes(holder)}`;
 	else
 		sentence += `; none of ${many(pool.pool_size ?? 0, 'server')} is lent`;
-	if (!leak && wait(pool) >= BRIEF && holder && !pool.failing)
+	const full = pool.failing ? undefined : noRoom(pool, picture);
+	if (full)
+		sentence += `; PostgreSQL at ${plain(full.host)}:${full.port} has no room for more` +
+			(full.target === null ? '' : `: others have ${count(full.others)} of its ${count(full.usable)}`);
+	if (!leak && full)
+		cure = full.others_by ? `Lead the others through pgweir as well, or end what they left (pgweir reap): ${plain(full.others_by)}.` : '';
+	else if (!leak && wait(pool) >= BRIEF && holder && !pool.failing)
 		cure = 'No leak is named yet. Its leases say what they asked first and last.';
 	return { level: wait(pool) < BRIEF && !pool.failing && !leak ? 'look' : 'bad', sentence: `${sentence}.`, cure,
 		leak: leak?.id, origin: holder?.origin };

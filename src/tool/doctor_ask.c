@@ -81,3 +81,42 @@ double cell_real(const PGresult *result, int row, const char *column)
 {
 	return strtod(cell(result, row, column), NULL);
 }
+
+const char *cell_of(const PGresult *rows, const char *name, const char *column)
+{
+	for (int i = 0; rows && i < PQntuples(rows); i++) {
+		if (strcmp(cell(rows, i, "name"), name) == 0)
+			return cell(rows, i, column);
+	}
+	return "";
+}
+
+int console_pool_size(const PGresult *pools, int row, const PGresult *users, const PGresult *databases)
+{
+	const char *size = cell(pools, row, "pool_size");
+
+	if (!*size)
+		size = cell_of(users, cell(pools, row, "user"), "pool_size");
+	if (!*size)
+		size = cell_of(databases, cell(pools, row, "database"), "pool_size");
+	return (int)strtol(size, NULL, 10);
+}
+
+bool console_has_no_room(const PGresult *budget, int row, char *out, size_t size)
+{
+	bool read = *cell(budget, row, "target") != 0;
+	size_t length;
+
+	if (cell_number(budget, row, "cl_waiting") == 0 ||
+		!(read ? cell_number(budget, row, "ours") >= cell_number(budget, row, "target")
+		       : *cell(budget, row, "full_since") != 0))
+		return false;
+	length = text_format(out, size, "PostgreSQL at %.100s:%.10s has no room for more", cell(budget, row, "host"),
+		cell(budget, row, "port"));
+	if (read)
+		text_format(out + length, size - length, ": others have %lld of its %lld usable connections%s%s%s",
+			(long long)cell_number(budget, row, "others"), (long long)cell_number(budget, row, "usable"),
+			*cell(budget, row, "others_by") ? " (" : "", cell(budget, row, "others_by"),
+			*cell(budget, row, "others_by") ? ")" : "");
+	return true;
+}

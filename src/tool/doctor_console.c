@@ -46,33 +46,29 @@ static void read_config(struct console_facts *console, PGconn *connection, int *
 	PQclear(rows);
 }
 
-/* SHOW DATABASES says the size of each database's pools. */
-static void set_sizes(struct console_facts *console, const PGresult *databases, int size, int reserve)
+/* The reserve that its user has, else its database, else all. */
+static int reserve_of(const PGresult *pools, int row, const PGresult *users, const PGresult *databases, int reserve)
 {
-	for (size_t i = 0; i < console->pool_count; i++) {
-		struct console_pool *pool = &console->pools[i];
+	const char *own = cell_of(users, cell(pools, row, "user"), "reserve_pool_size");
+	const char *name = cell(pools, row, "database");
 
-		pool->size = size;
-		pool->reserve = reserve;
-		for (int row = 0; databases && row < PQntuples(databases); row++) {
-			if (strcmp(cell(databases, row, "name"), pool->database) != 0)
-				continue;
-			pool->size = (int)cell_number(databases, row, "pool_size");
-			pool->reserve = (int)cell_number(databases, row,
-				*cell(databases, row, "reserve_pool_size") ? "reserve_pool_size" : "reserve_pool");
-		}
-	}
+	if (!*own)
+		own = cell_of(databases, name, "reserve_pool_size");
+	if (!*own)
+		own = cell_of(databases, name, "reserve_pool");
+	return *own ? (int)strtol(own, NULL, 10) : reserve;
 }
 
 static void read_pools(struct console_facts *console, PGconn *connection, int size, int reserve)
 {
-	PGresult *rows = show(console, connection, "POOLS"), *databases;
+	PGresult *rows = show(console, connection, "POOLS"), *databases = show(console, connection, "DATABASES");
+	PGresult *users = show(console, connection, "USERS");
 	size_t count = rows ? (size_t)PQntuples(rows) : 0;
 
 	console->pools = calloc(count + 1, sizeof *console->pools);
 	for (size_t i = 0; console->pools && i < count; i++) {
 		struct console_pool *pool = &console->pools[console->pool_count];
-		int row = (int)i;
+		int row = (int)i, own = console_pool_size(rows, row, users, databases);
 
 		if (config_is_console(cell(rows, row, "database")))
 			continue;
@@ -86,11 +82,23 @@ static void read_pools(struct console_facts *console, PGconn *connection, int si
 		pool->servers_idle = (int)cell_number(rows, row, "sv_idle");
 		pool->servers_used = (int)cell_number(rows, row, "sv_used");
 		pool->max_wait = cell_number(rows, row, "maxwait") * SECOND_US + cell_number(rows, row, "maxwait_us");
+		pool->size = own > 0 || databases ? own : size;
+		pool->reserve = reserve_of(rows, row, users, databases, reserve);
+	}
+	PQclear(users);
+	PQclear(databases);
+	PQclear(rows);
+}
+
+static void read_budget(struct console_facts *console, PGconn *connection)
+{
+	PGresult *rows = show(console, connection, "BUDGET");
+
+	for (int i = 0; rows && i < PQntuples(rows) && !console->no_room[0]; i++) {
+		if (!console_has_no_room(rows, i, console->no_room, sizeof console->no_room))
+			console->no_room[0] = 0;
 	}
 	PQclear(rows);
-	databases = show(console, connection, "DATABASES");
-	set_sizes(console, databases, size, reserve);
-	PQclear(databases);
 }
 
 static void read_stats(struct console_facts *console, PGconn *connection)
@@ -193,7 +201,9 @@ void console_read(struct console_facts *console, const char *url)
 	read_pools(console, connection, size, reserve);
 	read_stats(console, connection);
 	read_connections(console, connection);
-	if (console->is_pgweir)
+	if (console->is_pgweir) {
+		read_budget(console, connection);
 		read_leaks(console, connection);
+	}
 	PQfinish(connection);
 }

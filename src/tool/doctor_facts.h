@@ -158,6 +158,7 @@ struct console_facts {
 	time_us query_wait_timeout;
 	/* Rates of all databases together, over the console's own stats_period. */
 	double transactions_per_second, queries_per_second, transaction_us, query_us;
+	char no_room[300];          /* of a pgweir: PostgreSQL is full of others, and who they are; "" */
 	struct console_leak *leaks; /* of a pgweir */
 	size_t leak_count;
 	int *server_pids; /* remote_pid of SHOW SERVERS */

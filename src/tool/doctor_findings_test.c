@@ -19,6 +19,26 @@ static void an_application_is_counted_by_machine_and_process(void **state)
 	doctor_report_fini(&report);
 }
 
+static void a_pool_that_postgresql_keeps_small_is_told_who_is_there(void **state)
+{
+	struct console_pool *pool = console()->pools;
+
+	(void)state;
+	pool->clients_waiting = 1;
+	pool->servers_active = 1;
+	pool->size = 20;
+	text_copy(facts.consoles[0].no_room, 300, "PostgreSQL at h:1 has no room for more: others have 22");
+	assert_non_null(strstr(look_for("D15")->evidence, "1 client waits, "));
+	assert_non_null(strstr(look_for("D15")->evidence, "; 1 server is lent, "));
+	assert_non_null(strstr(look_for("D15")->evidence, "others have 22."));
+	assert_non_null(strstr(look_for("D15")->edit, "pgweir reap"));
+	/* One that has all its servers waits for those. */
+	pool->servers_active = 20;
+	assert_null(strstr(look_for("D15")->evidence, "others have 22"));
+	assert_non_null(strstr(look_for("D15")->edit, "what the lent servers do"));
+	doctor_report_fini(&report);
+}
+
 static void entries_count_at_the_server_they_lead_to(void **state)
 {
 	(void)state;
@@ -205,6 +225,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_teardown(an_application_is_counted_by_machine_and_process, clear),
+		cmocka_unit_test_teardown(a_pool_that_postgresql_keeps_small_is_told_who_is_there, clear),
 		cmocka_unit_test_teardown(entries_count_at_the_server_they_lead_to, clear),
 		cmocka_unit_test_teardown(a_pool_without_a_size_fits_nowhere, clear),
 		cmocka_unit_test_teardown(what_each_database_may_have_is_never_said_to_be_none, clear),

@@ -234,6 +234,12 @@ void rule_clients_near_limit(
 	}
 }
 
+/* It could have more servers, and PostgreSQL lets it have none. */
+static bool is_held_down(const struct console_facts *console, const struct console_pool *pool)
+{
+	return console->no_room[0] && (pool->size == 0 || pool->servers_active + pool->servers_idle < pool->size);
+}
+
 void rule_clients_wait(const struct doctor_facts *facts, const struct doctor_rule *rule, struct doctor_report *report)
 {
 	for (size_t i = 0; i < facts->console_count; i++) {
@@ -249,9 +255,17 @@ void rule_clients_wait(const struct doctor_facts *facts, const struct doctor_rul
 			finding = find(report, rule, pool->max_wait >= SECOND_US ? LEVEL_DANGER : LEVEL_WARNING,
 				"%s, pool %s/%s", console->name, pool->database, pool->user);
 			evidence(finding,
-				"%d clients wait, the first for %s; %d servers are lent, %d idle, the pool's size is %d.",
-				pool->clients_waiting, text_duration(wait, sizeof wait, pool->max_wait),
-				pool->servers_active, pool->servers_idle, pool->size);
+				"%d client%s, the first for %s; %d server%s lent, %d idle, the pool's size is %d.",
+				pool->clients_waiting, pool->clients_waiting == 1 ? " waits" : "s wait",
+				text_duration(wait, sizeof wait, pool->max_wait), pool->servers_active,
+				pool->servers_active == 1 ? " is" : "s are", pool->servers_idle, pool->size);
+			if (is_held_down(console, pool)) {
+				evidence(finding, " %s.", console->no_room);
+				edit(finding,
+					"Lead those others through the pooler as well, or end what they left behind:  pgweir reap URL  of that "
+					"PostgreSQL, asked as a superuser. A larger pool gets no server either.");
+				continue;
+			}
 			edit(finding,
 				"See what the lent servers do before making the pool larger: give a PostgreSQL URL too, and look at D07 and D23.");
 		}

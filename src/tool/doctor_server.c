@@ -26,7 +26,7 @@ static const char sessions_sql[] =
 	" EXISTS (SELECT FROM pg_locks l WHERE l.pid = a.pid AND l.locktype = 'advisory' AND l.granted) AS locks_advisory,"
 	" a.pid IN (SELECT unnest(pg_blocking_pids(w.pid)) FROM pg_stat_activity w WHERE w.wait_event_type = 'Lock') AS blocks_others"
 	" FROM pg_stat_activity a LEFT JOIN pg_roles u ON u.oid = a.usesysid LEFT JOIN pg_database d ON d.oid = a.datid"
-	" WHERE a.backend_type = 'client backend' OR (a.backend_type IS NULL AND a.usesysid IS NOT NULL)"
+	" WHERE a.backend_type = 'client backend' OR (a.backend_type IS NULL AND a.datid IS NOT NULL)"
 	" ORDER BY a.backend_start";
 
 static const char settings_sql[] =

@@ -105,6 +105,13 @@ void top_print_json(const struct top_view *view, FILE *to)
 		array_append(leaks, row);
 	}
 	put(document, "server", kinds[view->kind]);
+	if (view->kind == TOP_POSTGRESQL) {
+		object_set(document, "connections", json_integer(view->used));
+		object_set(document, "max_connections", json_integer(view->most));
+		object_set(document, "hidden", json_integer(view->hidden));
+		object_set(document, "reserved", json_integer(view->kept));
+	}
+	object_set(document, "no_room", *view->no_room ? text_json(span_text(view->no_room)) : json_null());
 	object_set(document, "unreached", *view->unreached ? text_json(span_text(view->unreached)) : json_null());
 	object_set(document, "leaks", leaks);
 	object_set(document, "pools", pools);

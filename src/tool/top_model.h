@@ -60,6 +60,10 @@ struct top_view {
 	struct top_leak *leaks;
 	struct top_part *parts; /* of an origin together, and of a kind together; only where they were asked for */
 	char unreached[200]; /* pgweir: a PostgreSQL server that its monitor can not reach and where no server is open, and why; "" */
+	char no_room[300]; /* pgweir: why no more servers are opened, though pools may have more; PostgreSQL itself: that it is full; "" */
+	int used, most,
+		kept; /* PostgreSQL itself: its connections with ours, its max_connections, how many of those are not for all */
+	int hidden; /* PostgreSQL itself: sessions that the user may not look into */
 	size_t pool_count, origin_count, lease_count, leak_count, part_count;
 };
 

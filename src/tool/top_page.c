@@ -213,10 +213,54 @@ static void lay_failing(
 	lay_wrapped(page, screen, STYLE_LEAK, words, screen->height == 0 ? 4 : 1);
 }
 
+/* The columns that this text takes, where they are more than so many; `most` at most. */
+static int wider(int width, const struct top_screen *screen, const char *text, int most)
+{
+	char word[600];
+	int columns = lay_columns(lay_word(word, screen, text));
+
+	return columns <= width ? width < most ? width : most : columns < most ? columns : most;
+}
+
+/* Whether clients wait for a pool that could have more servers. */
+static bool wants_more(const struct top_view *view)
+{
+	for (size_t i = 0; i < view->pool_count; i++) {
+		const struct top_pool *pool = &view->pools[i];
+
+		if (pool->waiting > 0 && (pool->limit == 0 || pool->lent + pool->idle < pool->limit))
+			return true;
+	}
+	return false;
+}
+
+/* The figures are told whole; the bar has what room they leave. */
+static void lay_pool(struct top_page *page, const struct top_screen *screen, const struct top_past *past,
+	const struct top_pool *pool, int name_width)
+{
+	char name[600], bars[400], sparks[TOP_SAMPLES * 4], whole[TOP_NAME * 2 + 2], limit[20] = "", wait[80] = "",
+										     figures[200];
+	int room;
+
+	text_format(whole, sizeof whole, "%s/%s", pool->database, pool->user);
+	if (pool->limit > 0)
+		text_format(limit, sizeof limit, " of %d", pool->limit);
+	if (pool->waiting > 0)
+		text_format(wait, sizeof wait, ", %d waiting (%.1f s)", pool->waiting, pool->longest_wait);
+	text_format(figures, sizeof figures, "%d lent, %d idle%s%s", pool->lent, pool->idle, limit, wait);
+	spark(sparks, past, pool, screen, screen->width >= 100 ? 20 : 8);
+	room = screen->width - name_width - lay_columns(sparks) - (int)strlen(figures) - 5;
+	room = room < 4 ? 4 : room > screen->width / 5 ? screen->width / 5 : room;
+	lay_say(page, screen, pool->waiting > 0 ? STYLE_WAIT : STYLE_PLAIN, "%s [%s] %s %s",
+		lay_cell(name, screen, whole, name_width), bar(bars, pool, screen, room > 20 ? 20 : room), sparks,
+		figures);
+}
+
 static void lay_pools(
 	struct top_page *page, struct top_view *view, const struct top_past *past, const struct top_screen *screen)
 {
-	char name[600], bars[400], sparks[TOP_SAMPLES * 4], whole[TOP_NAME * 2 + 2], limit[20], wait[80];
+	char name[600], whole[TOP_NAME * 2 + 2];
+	int name_width = 12;
 	size_t most = screen->height == 0 ? view->pool_count
 		: screen->height < LOW    ? (size_t)screen->height / 8
 					  : (size_t)screen->height / 4;
@@ -228,34 +272,40 @@ static void lay_pools(
 		text_format(name, sizeof name, "PostgreSQL can not be reached: %s", view->unreached);
 		lay_wrapped(page, screen, STYLE_LEAK, name, screen->height == 0 ? 4 : 1);
 	}
+	if (view->no_room[0] && (view->kind == TOP_POSTGRESQL || wants_more(view)))
+		lay_wrapped(page, screen, STYLE_LEAK, view->no_room,
+			screen->height == 0            ? 4
+				: screen->height < LOW ? 1
+						       : 2);
+	if (view->hidden > 0) {
+		text_format(name, sizeof name,
+			"%d session%s hidden from this user, who may not look into them: GRANT pg_read_all_stats, or ask as a superuser",
+			view->hidden, view->hidden == 1 ? " is" : "s are");
+		lay_wrapped(page, screen, STYLE_LEAK, name, screen->height == 0 ? 4 : screen->height < LOW ? 1 : 2);
+	}
 	told = 0;
 	if (view->pool_count > 1)
 		qsort(view->pools, view->pool_count, sizeof view->pools[0], pool_order);
 	for (size_t i = 0; i < view->pool_count && i < most; i++) {
+		text_format(whole, sizeof whole, "%s/%s", view->pools[i].database, view->pools[i].user);
+		name_width = wider(name_width, screen, whole, screen->width / 4);
+	}
+	for (size_t i = 0; i < view->pool_count && i < most; i++) {
 		const struct top_pool *pool = &view->pools[i];
-		enum top_style style = pool->waiting > 0 ? STYLE_WAIT : STYLE_PLAIN;
 
-		text_format(whole, sizeof whole, "%s/%s", pool->database, pool->user);
 		if (screen->width < NARROW) {
-			lay_say(page, screen, style, "%d of %d, %d wait: %s", pool->lent, pool->limit, pool->waiting,
-				lay_word(name, screen, whole));
+			text_format(whole, sizeof whole, "%s/%s", pool->database, pool->user);
+			lay_say(page, screen, pool->waiting > 0 ? STYLE_WAIT : STYLE_PLAIN, "%d of %d, %d wait: %s",
+				pool->lent, pool->limit, pool->waiting, lay_word(name, screen, whole));
 			lay_failing(page, screen, pool, &told);
 			continue;
 		}
-		limit[0] = wait[0] = 0;
-		if (pool->limit > 0)
-			text_format(limit, sizeof limit, " of %d", pool->limit);
-		if (pool->waiting > 0)
-			text_format(wait, sizeof wait, ", %d waiting (%.1f s)", pool->waiting, pool->longest_wait);
-		lay_say(page, screen, style, "%s [%s] %s %d lent, %d idle%s%s",
-			lay_cell(name, screen, whole, screen->width / 4),
-			bar(bars, pool, screen, 20 < screen->width / 5 ? 20 : screen->width / 5),
-			spark(sparks, past, pool, screen, screen->width >= 100 ? 20 : 8), pool->lent, pool->idle, limit,
-			wait);
+		lay_pool(page, screen, past, pool, name_width);
 		lay_failing(page, screen, pool, &told);
 	}
 	if (view->pool_count > most && most > 0)
-		lay_say(page, screen, STYLE_FAINT, "and %zu more pools", view->pool_count - most);
+		lay_say(page, screen, STYLE_FAINT, "and %zu more pool%s", view->pool_count - most,
+			text_plural(view->pool_count - most));
 }
 
 /* ------------------------------------------------------------------------- the list */
@@ -315,8 +365,13 @@ static int lease_order(const void *a, const void *b, void *context)
 	return l->age < r->age ? 1 : l->age > r->age ? -1 : l->process < r->process ? -1 : l->process > r->process;
 }
 
-static void lay_origin(
-	struct top_page *page, const struct top_screen *screen, const struct top_origin *o, enum top_style style)
+/* How wide the columns of the list are: as its rows ask for, within their share of the screen. */
+struct columns {
+	int application, where;
+};
+
+static void lay_origin(struct top_page *page, const struct top_screen *screen, const struct columns *columns,
+	const struct top_origin *o, enum top_style style)
 {
 	char a[600], b[600], c[600], where[TOP_NAME * 2 + 2];
 
@@ -326,16 +381,15 @@ static void lay_origin(
 			lay_cell(a, screen, o->application[0] ? o->application : where, screen->width - 5));
 	else
 		lay_say(page, screen, style, "%6d %6d %7d  %s %s %s", o->lent, o->waiting, o->clients,
-			lay_cell(a, screen, o->application[0] ? o->application : "-", screen->width / 4),
-			lay_cell(b, screen, where, screen->width / 4),
-			lay_cell(c, screen, o->address, screen->width / 6));
+			lay_cell(a, screen, o->application[0] ? o->application : "-", columns->application),
+			lay_cell(b, screen, where, columns->where), lay_word(c, screen, o->address));
 }
 
-static void lay_lease(
-	struct top_page *page, const struct top_screen *screen, const struct top_lease *l, enum top_style style)
+static void lay_lease(struct top_page *page, const struct top_screen *screen, const struct columns *columns,
+	const struct top_lease *l, enum top_style style)
 {
 	char a[600], b[600], c[600], age[40], behind[40] = "";
-	int rest = screen->width - 30 - screen->width / 5 - 20;
+	int rest = screen->width - 30 - columns->application - 20;
 
 	lay_age(age, l->age);
 	if (l->behind)
@@ -345,7 +399,7 @@ static void lay_lease(
 			lay_cell(a, screen, l->application[0] ? l->application : l->user, screen->width));
 	else
 		lay_say(page, screen, style, "%7lld %12s %5d  %s %s %s%s", (long long)l->process, age, l->waiting,
-			lay_cell(a, screen, l->application[0] ? l->application : l->user, screen->width / 5),
+			lay_cell(a, screen, l->application[0] ? l->application : l->user, columns->application),
 			lay_cell(b, screen, l->state, 19), behind,
 			lay_cell(c, screen, l->statement,
 				rest < 5             ? 5
@@ -389,10 +443,32 @@ static void choose(
 		lay_detail(detail, screen, &view->leases[i]);
 }
 
+static struct columns measure(const struct top_view *view, const struct top_screen *screen, size_t count)
+{
+	struct columns columns = { .application = 20, .where = 20 };
+	char where[TOP_NAME * 2 + 2];
+
+	for (size_t i = 0; i < count; i++) {
+		const struct top_lease *l = screen->list == TOP_LEASES ? &view->leases[i] : NULL;
+		const struct top_origin *o = l ? NULL : &view->origins[i];
+
+		if (!shown(view, screen, i))
+			continue;
+		columns.application = wider(columns.application, screen,
+			l ? l->application[0] ? l->application : l->user : o->application, screen->width / (l ? 5 : 4));
+		if (l)
+			continue;
+		text_format(where, sizeof where, "%s/%s", o->database, o->user);
+		columns.where = wider(columns.where, screen, where, screen->width / 4);
+	}
+	return columns;
+}
+
 static void lay_rows(
 	struct top_page *page, const struct top_view *view, const struct top_screen *screen, size_t count, size_t room)
 {
 	size_t first = screen->chosen >= room ? screen->chosen - room + 1 : 0, at = 0;
+	struct columns columns = measure(view, screen, count);
 
 	for (size_t i = 0; i < count && at < first + room; i++) {
 		enum top_style style = at == screen->chosen && screen->height > 0 ? STYLE_CHOSEN : STYLE_PLAIN;
@@ -400,9 +476,9 @@ static void lay_rows(
 		if (!shown(view, screen, i) || at++ < first)
 			continue;
 		if (screen->list == TOP_LEASES)
-			lay_lease(page, screen, &view->leases[i], style);
+			lay_lease(page, screen, &columns, &view->leases[i], style);
 		else
-			lay_origin(page, screen, &view->origins[i], style);
+			lay_origin(page, screen, &columns, &view->origins[i], style);
 	}
 }
 
@@ -446,7 +522,7 @@ static void lay_list(struct top_page *page, struct top_view *view, struct top_sc
 void top_lay(struct top_page *page, struct top_view *view, const struct top_past *past, struct top_screen *screen)
 {
 	static const char *const kinds[] = { "pgweir", "PgBouncer", "PostgreSQL" };
-	char from[600];
+	char from[600], slots[60] = "";
 	int lent = 0, idle = 0, waiting = 0;
 
 	*page = (struct top_page){ 0 };
@@ -455,11 +531,13 @@ void top_lay(struct top_page *page, struct top_view *view, const struct top_past
 		idle += view->pools[i].idle;
 		waiting += view->pools[i].waiting;
 	}
+	if (view->most > 0)
+		text_format(slots, sizeof slots, "  %d of %d connections", view->used, view->most);
 	if (screen->width < NARROW)
 		lay_say(page, screen, STYLE_TITLE, "%d lent, %d waiting", lent, waiting);
 	else
-		lay_say(page, screen, STYLE_TITLE, "%d lent, %d idle, %d waiting  %s %s", lent, idle, waiting,
-			kinds[view->kind], lay_word(from, screen, screen->from ? screen->from : ""));
+		lay_say(page, screen, STYLE_TITLE, "%d lent, %d idle, %d waiting  %s %s%s", lent, idle, waiting,
+			kinds[view->kind], lay_word(from, screen, screen->from ? screen->from : ""), slots);
 	if (screen->message && screen->message[0])
 		lay_wrapped(page, screen, STYLE_LEAK, screen->message, screen->height > 10 ? 4 : 1);
 	if (screen->in_lease) {

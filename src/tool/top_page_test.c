@@ -275,6 +275,67 @@ static void that_postgresql_is_gone_is_said_before_a_pool_knows(void **state)
 	top_view_fini(&view);
 }
 
+static void what_keeps_a_pool_below_its_size_is_said_where_that_is_why_clients_wait(void **state)
+{
+	static const char words[] = "PostgreSQL at 10.0.0.1:5432 has no room for more: others have 22 of its 27";
+	static struct top_past past;
+	struct top_view view = view_new();
+	struct top_screen screen = { .width = 90, .height = 40 };
+	struct top_page page;
+
+	(void)state;
+	text_copy(view.no_room, sizeof view.no_room, words);
+	/* The pool whose clients wait has all that it may have. */
+	top_lay(&page, &view, &past, &screen);
+	assert_null(line_with(&page, "no room"));
+	top_page_fini(&page);
+	view.pools[0].limit = 9; /* the waiting one is first by now */
+	top_lay(&page, &view, &past, &screen);
+	assert_string_equal(line_with(&page, "no room") + 2, words);
+	top_page_fini(&page);
+	view.pools[0].waiting = 0;
+	top_lay(&page, &view, &past, &screen);
+	assert_null(line_with(&page, "no room"));
+	top_page_fini(&page);
+	/* A bare PostgreSQL has no pools that wait: who is refused is not there. */
+	view.kind = TOP_POSTGRESQL;
+	view.used = view.most = 30;
+	view.hidden = 1;
+	top_lay(&page, &view, &past, &screen);
+	assert_non_null(line_with(&page, "no room"));
+	assert_non_null(line_with(&page, "30 of 30 connections"));
+	assert_non_null(line_with(&page, "1 session is hidden from this user"));
+	top_page_fini(&page);
+	top_view_fini(&view);
+}
+
+static void figures_are_told_whole_and_columns_are_no_wider_than_what_is_in_them(void **state)
+{
+	static struct top_past past;
+	struct top_view view = view_new();
+	struct top_screen screen = { .width = 80, .height = 12 };
+	struct top_page page;
+
+	(void)state;
+	top_past_add(&past, &view);
+	text_copy(view.pools[1].database, TOP_NAME, "a_database_with_a_long_name");
+	view.pools[1].longest_wait = 1234.5;
+	view.leak_count = 0;
+	top_lay(&page, &view, &past, &screen);
+	assert_non_null(line_with(&page, "3 lent, 1 idle of 4, 2 waiting (1234.5 s)"));
+	top_page_fini(&page);
+	screen = (struct top_screen){ .width = 400, .height = 7 };
+	top_lay(&page, &view, &past, &screen);
+	assert_true(letters(line_with(&page, "10.0.0.1")) < 130);
+	top_page_fini(&page);
+	screen.height = 8;
+	top_lay(&page, &view, &past, &screen);
+	assert_non_null(line_with(&page, "and 1 more pool"));
+	assert_null(line_with(&page, "and 1 more pools"));
+	top_page_fini(&page);
+	top_view_fini(&view);
+}
+
 static void an_origin_tells_what_it_consists_of(void **state)
 {
 	static const char *const kinds[] = { "process", "route", "job" };
@@ -433,6 +494,8 @@ int main(void)
 		cmocka_unit_test(going_into_an_origin_shows_its_leases_and_the_filter_narrows_them),
 		cmocka_unit_test(a_pool_for_which_no_server_can_be_opened_says_why),
 		cmocka_unit_test(that_postgresql_is_gone_is_said_before_a_pool_knows),
+		cmocka_unit_test(what_keeps_a_pool_below_its_size_is_said_where_that_is_why_clients_wait),
+		cmocka_unit_test(figures_are_told_whole_and_columns_are_no_wider_than_what_is_in_them),
 		cmocka_unit_test(an_origin_tells_what_it_consists_of),
 		cmocka_unit_test(a_lease_tells_all_of_itself_and_who_waits_behind_it),
 		cmocka_unit_test(a_low_screen_has_the_chosen_row_and_a_usual_one_several),

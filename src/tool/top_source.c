@@ -30,7 +30,7 @@ static bool is_console(const char *database)
 	return strcmp(database, "pgbouncer") == 0 || strcmp(database, "pgweir") == 0;
 }
 
-static void read_pools(struct top_view *view, const PGresult *rows, const PGresult *databases)
+static void read_pools(struct top_view *view, const PGresult *rows, const PGresult *users, const PGresult *databases)
 {
 	view->pools = memory_new(rows_of(rows), sizeof view->pools[0]);
 	for (int i = 0; i < (int)rows_of(rows); i++) {
@@ -46,18 +46,19 @@ static void read_pools(struct top_view *view, const PGresult *rows, const PGresu
 		pool->waiting = (int)cell_number(rows, i, "cl_waiting");
 		pool->longest_wait = cell_real(rows, i, "maxwait") + cell_real(rows, i, "maxwait_us") / 1e6;
 		TAKE(pool->failing, "failing");
-		for (int d = 0; d < (int)rows_of(databases); d++) {
-			if (strcmp(cell(databases, d, "name"), pool->database) == 0)
-				pool->limit = (int)cell_number(databases, d, "pool_size");
-		}
+		pool->limit = console_pool_size(rows, i, users, databases);
 	}
 }
 
-/* No pool knows that PostgreSQL is gone before somebody asks for a server; the monitor does. That it is not let in is another matter. */
+/* Why clients wait while their pools may have more servers is known to nobody else. No pool knows that PostgreSQL is gone before somebody asks for a server; the monitor does. That it is not let in is another matter. */
 static void read_budget(struct top_view *view, const PGresult *rows)
 {
 	static const char *const ways[] = { "connection to server", "could not translate" };
 
+	for (int i = 0; i < (int)rows_of(rows) && !view->no_room[0]; i++) {
+		if (!console_has_no_room(rows, i, view->no_room, sizeof view->no_room))
+			view->no_room[0] = 0;
+	}
 	for (int i = 0; i < (int)rows_of(rows) && !view->unreached[0]; i++) {
 		const char *problem = cell(rows, i, "problem");
 
@@ -219,7 +220,7 @@ static void read_clients(struct top_view *view, const PGresult *rows)
 static bool look_at_console(struct top_source *source, struct top_view *view, char *problem, size_t size)
 {
 	PGresult *pools = ask(source->connection, "SHOW POOLS", problem, size), *databases = NULL, *leases = NULL,
-		 *more = NULL;
+		 *users = NULL, *more = NULL;
 	char unseen[400];
 	bool fine;
 
@@ -230,7 +231,12 @@ static bool look_at_console(struct top_source *source, struct top_view *view, ch
 	if (fine) {
 		source->plain = leases == NULL;
 		view->kind = source->kind = leases ? TOP_PGWEIR : TOP_PGBOUNCER;
-		read_pools(view, pools, databases);
+		/* Where pools do not tell their size, users may have one of their own. */
+		if (PQfnumber(pools, "pool_size") < 0)
+			users = ask(source->connection, "SHOW USERS", unseen, sizeof unseen);
+		read_pools(view, pools, users, databases);
+		PQclear(users);
+		fine = connect_lives(source->connection);
 	}
 	if (fine && leases) {
 		more = ask(source->connection, "SHOW BUDGET", unseen, sizeof unseen);
@@ -262,14 +268,35 @@ static bool look_at_console(struct top_source *source, struct top_view *view, ch
 	return fine;
 }
 
+/* From who may not look into the sessions of others, the types of their backends are hidden as well; those of processes that are no
+ * sessions have no database. */
+#define ONE_SESSION "(a.backend_type = 'client backend' OR (a.backend_type IS NULL AND a.datid IS NOT NULL))"
+
 static const char sessions_sql[] =
 	"SELECT a.pid, coalesce(a.datname, '') AS database, coalesce(a.usename, '') AS \"user\","
-	" coalesce(a.application_name, '') AS application_name, coalesce(host(a.client_addr), 'local') AS address,"
-	" coalesce(a.state, 'hidden') AS state, left(a.query, 280) AS statement,"
+	" coalesce(a.application_name, '') AS application_name,"
+	" coalesce(host(a.client_addr), CASE WHEN a.backend_type IS NULL THEN '' ELSE 'local' END) AS address,"
+	" CASE WHEN a.backend_type IS NULL THEN 'hidden' ELSE coalesce(a.state, 'starting') END AS state, left(a.query, 280) AS statement,"
 	" extract(epoch FROM clock_timestamp() - coalesce(a.xact_start, a.query_start, a.backend_start)) AS age,"
 	" extract(epoch FROM clock_timestamp() - a.state_change) AS in_state,"
-	" coalesce((pg_blocking_pids(a.pid))[1], 0) AS behind, current_setting('max_connections')::int AS most"
-	" FROM pg_stat_activity a WHERE a.backend_type = 'client backend' AND a.pid <> pg_backend_pid() ORDER BY a.pid LIMIT 5000";
+	" coalesce((pg_blocking_pids(a.pid))[1], 0) AS behind"
+	" FROM pg_stat_activity a WHERE " ONE_SESSION " AND a.pid <> pg_backend_pid() ORDER BY a.pid LIMIT 5000";
+
+static const char slots_sql[] =
+	"SELECT count(*) AS used, current_setting('max_connections')::int AS most,"
+	" current_setting('superuser_reserved_connections')::int + coalesce(current_setting('reserved_connections', true)::int, 0) AS kept"
+	" FROM pg_stat_activity a WHERE " ONE_SESSION;
+
+static void read_slots(struct top_view *view, const PGresult *rows)
+{
+	view->used = (int)cell_number(rows, 0, "used");
+	view->most = (int)cell_number(rows, 0, "most");
+	view->kept = (int)cell_number(rows, 0, "kept");
+	if (view->used >= view->most - view->kept)
+		text_format(view->no_room, sizeof view->no_room,
+			"PostgreSQL is full: %d of its %d connections are taken, with this one%s", view->used,
+			view->most, view->kept > 0 ? ", and the others are not for ordinary users" : "");
+}
 
 static struct top_pool *pool_of(struct top_view *view, const PGresult *rows, int i)
 {
@@ -284,7 +311,7 @@ static struct top_pool *pool_of(struct top_view *view, const PGresult *rows, int
 	pool = &view->pools[view->pool_count++];
 	TAKE(pool->database, "database");
 	TAKE(pool->user, "user");
-	pool->limit = (int)cell_number(rows, i, "most");
+	pool->limit = view->most;
 	return pool;
 }
 
@@ -303,11 +330,16 @@ static void tell_sign(struct top_view *view, const struct top_lease *lease, doub
 
 static bool look_at_server(struct top_source *source, struct top_view *view, char *problem, size_t size)
 {
-	PGresult *rows = ask_server(source->connection, sessions_sql, problem, size);
+	PGresult *slots = ask_server(source->connection, slots_sql, problem, size);
+	PGresult *rows = slots ? ask_server(source->connection, sessions_sql, problem, size) : NULL;
 	size_t count = rows_of(rows);
 
-	if (!rows)
+	if (!rows) {
+		PQclear(slots);
 		return false;
+	}
+	read_slots(view, slots);
+	PQclear(slots);
 	view->kind = source->kind = TOP_POSTGRESQL;
 	view->pools = memory_new(count, sizeof view->pools[0]);
 	view->origins = memory_new(count, sizeof view->origins[0]);
@@ -320,6 +352,10 @@ static bool look_at_server(struct top_source *source, struct top_view *view, cha
 		struct top_lease *lease;
 
 		origin->clients++;
+		if (strcmp(cell(rows, i, "state"), "hidden") == 0) {
+			view->hidden++;
+			continue;
+		}
 		pool->idle += idle;
 		pool->lent += !idle;
 		pool->waiting += waits;

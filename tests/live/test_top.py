@@ -159,6 +159,56 @@ class Top(Story):
         done = top("--once", self._console(pooler)).stdout.decode()
         self.assertIn("PostgreSQL can not be reached: connection to server at 127.0.0.1", done)
 
+    def that_others_have_postgresql_is_said_where_clients_wait_for_it(self):
+        pg = self.postgres(max_connections=12)
+        pooler = self.pooler(pg=pg, settings={"monitor_user": "third", "monitor_interval": 0.2, "default_pool_size": 20})
+        holder = pooler.client()
+        holder.begin()
+        cron = [Client(pg.address, user="other", database="app", parameters={"application_name": "cron\x1b"}) for _ in range(6)]
+        wait_until("they are seen", lambda: pooler.show("BUDGET")[0]["others"] == "6")
+        waiter = pooler.client()
+        waiter.send(query("SELECT 1"))
+        said = wait_until("its reason is told", lambda: self._json(self._console(pooler))["no_room"])
+        self.assertRegex(said, rf"PostgreSQL at 127\.0\.0\.1:{pg.port} has no room for more: others have 6 of its 9 usable connections \(other/cron")
+        self.assertIn("has no room for more: others have 6", top("--once", self._console(pooler)).stdout.decode())
+        for client in cron:
+            client.close()
+        wait_until("there is room again", lambda: self._json(self._console(pooler))["no_room"] is None)
+
+    def a_pool_s_limit_is_its_user_s_where_he_has_one(self):
+        # Under PgBouncer's name pools do not tell it, and SHOW USERS does.
+        for name in ("pgweir", "pgbouncer"):
+            pooler = self.pooler(called=name, users={"app": "pool_size=3"})
+            client = pooler.client()
+            client.begin()
+            console = f"postgresql://admin@127.0.0.1:{pooler.port}/{name}"
+            pool, = self._json(console)["pools"]
+            self.assertEqual(3, pool["limit"])
+            holders, waiter = [client, pooler.client(), pooler.client()], pooler.client()
+            for each in holders[1:]:
+                each.begin()
+            waiter.send(query("SELECT 1"))
+            wait_until("it waits", lambda pooler=pooler: pooler.pool()["cl_waiting"] == 1)
+            done = subprocess.run([str(live.bin), "doctor", console], capture_output=True, timeout=60, env={"PATH": "/usr/bin:/bin"})
+            self.assertIn(b"the pool's size is 3", b" ".join(done.stdout.split()))
+
+    def a_full_postgresql_says_so_and_who_may_not_look_is_told(self):
+        pg = self.postgres(max_connections=9)
+        url = f"postgresql://%s@127.0.0.1:{pg.port}/app"
+        there = [Client(pg.address, user="other", database="app", parameters={"application_name": "web"}) for _ in range(4)]
+        found = self._json(url % "postgres")
+        self.assertEqual((5, 9, 3, 0, None), tuple(found[each] for each in ("connections", "max_connections", "reserved", "hidden", "no_room")))
+        # Who may not read the statistics of others is told that they are there.
+        with pg.admin() as admin:
+            admin.query("REVOKE pg_read_all_stats FROM app")
+        poor = self._json(url % "app")
+        self.assertEqual((5, 4, 4), (poor["connections"], poor["hidden"], sum(each["clients"] for each in poor["origins"])))
+        self.assertIn("4 sessions are hidden from this user", top("--once", url % "app").stdout.decode())
+        there.append(Client(pg.address, user="other", database="app"))
+        self.assertIn("PostgreSQL is full: 6 of its 9 connections are taken, with this one", self._json(url % "postgres")["no_room"])
+        for client in there:
+            client.close()
+
     def a_bare_postgresql_says_who_waits_for_whom(self):
         pg = self.postgres(max_connections=20)
         with pg.admin("app") as admin:

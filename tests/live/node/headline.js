@@ -50,6 +50,19 @@ import(`${process.argv[2]}/headline.js`).then(({ headline, holders }) => {
 	says({ budget: [{ ...down, ours: 3 }] }, 'good', 'Nobody waits.');
 	says({ budget: [{ ...down, problem: 'password authentication failed for user "app"' }] }, 'good', 'Nobody waits.');
 	says({ budget: [down], pools: [waits] }, 'bad', '12 clients wait for servers of app; none of 20 servers is lent.');
+	// Others have PostgreSQL's connections: that holds the pool down, and not who has its few servers.
+	const full = { host: '10.0.0.1', port: 5432, state: 'reads', problem: '', ours: 4, target: 4, others: 22, usable: 27, cl_waiting: 12, full_since: null,
+		others_by: 'cron: 22' };
+	const taken = '12 clients wait for servers of app; web@10.0.0.7 holds 3 of 20, idle in transaction for 41 s; ' +
+		'PostgreSQL at 10.0.0.1:5432 has no room for more';
+	const few = { ...waits, sv_active: 3 };
+	says({ budget: [full], pools: [few], leases: times(3, lease) }, 'bad', `${taken}: others have 22 of its 27.`, '(pgweir reap): cron: 22.');
+	says({ budget: [full], pools: [few], leases: times(3, lease), leaks: [leak] }, 'bad', `${taken}: others have 22 of its 27.`, 'Close it.');
+	says({ budget: [{ ...full, target: null, full_since: '2026-11-28', others_by: '' }], pools: [few], leases: times(3, lease) }, 'bad', `${taken}.`, '');
+	const taken20 = '12 clients wait for servers of app; web@10.0.0.7 holds 20 of 20, idle in transaction for 41 s.';
+	says({ budget: [full], pools: [{ ...waits, sv_active: 20 }], leases: times(20, lease) }, 'bad', taken20, 'No leak is named yet');
+	says({ budget: [{ ...full, target: 9 }], pools: [few], leases: times(3, lease) }, 'bad',
+		'12 clients wait for servers of app; web@10.0.0.7 holds 3 of 20, idle in transaction for 41 s.', 'No leak is named yet');
 	says({ paused: true, pools: [waits] }, 'look', 'pgweir is paused: who asks for a server waits until RESUME. 12 clients wait.');
 	says({ draining: true }, 'look', 'Nobody waits. pgweir drains: it ends when 3 clients have gone.');
 	says({ clients_at_door: 4 }, 'bad', '4 clients wait at the door: as many are here as max_client_conn and open files allow.');
