@@ -179,7 +179,7 @@ const struct setting schema_settings[] = {
 	ROW(unix_socket_dir, TYPE_TEXT, "path", "/tmp", FIXED, "1.0", "The directory of the unix socket, also towards servers without host=; @ at its front: abstract, empty: none."),
 	ROW(unix_socket_group, TYPE_TEXT, "name", "", FIXED, "1.5.1", "The group that owns the unix socket."),
 	ROW(unix_socket_mode, TYPE_MODE, "octal", "0777", FIXED, "1.5.1", "Who may use the unix socket, as for chmod.", .most = 0777),
-	ROW(user, TYPE_TEXT, "name", "", FIXED, "1.2", "Become this system user as soon as the configuration is read: the log, the pid file and the unix socket are made by it."),
+	ROW(user, TYPE_TEXT, "name", "", FIXED, "1.2", "Become this system user as soon as the configuration is read: the log, the pid file and the unix socket are made by it, and RELOAD reads as it: a warning at the start names what it can not read."),
 	ROW(verbose, TYPE_INT, "level", "0", LIVE, "1.0", "How much to log beyond the usual; 1: debugging, 2: noise.", .most = 9),
 
 	ROW(workers, TYPE_INT, "threads", "0", FIXED, "pgweir", "Threads that serve connections; 0: one per core.", .most = 256),

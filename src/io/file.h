@@ -32,6 +32,10 @@ int path_is_folder(const char *path);
 /* Nothing is there; false also when that can not be told. */
 bool path_is_missing(const char *path);
 
+/* Whether this process may read it now; and whether every user of this machine may: the file, and the way there. */
+bool path_may_be_read(const char *path);
+bool path_is_for_all(const char *path);
+
 /* The log: standard error (path NULL or ""), and/or a file, opened to append. Opening again (reload) keeps the old one when the
  * new one can not be opened: false, `error`. A full disk never stops the process: lines that could not be written are counted and said later. */
 bool logfile_open(const char *path, bool standard_error_too, char *error, size_t error_size);
@@ -114,6 +118,7 @@ size_t process_threads(uint32_t process, struct process_thread *, size_t capacit
 
 /* Who started it; 0: it is gone. */
 uint32_t process_parent(uint32_t process);
+
 
 /* Leave root for this user (name or number). False: `error`. */
 bool process_become(const char *user, char *error, size_t error_size);

@@ -1,8 +1,11 @@
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/buf.h"
 #include "base/text.h"
@@ -85,6 +88,28 @@ bool path_is_missing(const char *path)
 	struct stat status;
 
 	return stat(path, &status) != 0 && errno == ENOENT;
+}
+
+bool path_may_be_read(const char *path)
+{
+	return faccessat(AT_FDCWD, path, R_OK, AT_EACCESS) == 0;
+}
+
+bool path_is_for_all(const char *path)
+{
+	char whole[PATH_MAX], *slash;
+	struct stat status;
+
+	if (!realpath(path, whole) || stat(whole, &status) != 0 || !(status.st_mode & S_IROTH))
+		return false;
+	while ((slash = strrchr(whole, '/'))) {
+		slash[slash == whole] = 0;
+		if (stat(whole, &status) != 0 || !(status.st_mode & S_IXOTH))
+			return false;
+		if (slash == whole)
+			break;
+	}
+	return true;
 }
 
 int path_is_folder(const char *path)

@@ -474,12 +474,38 @@ static bool move_in(struct keeper *keeper, struct house_setup *house)
 	return true;
 }
 
+/* What root could read at the start, and the user whom we have become can not: served from today, and no RELOAD would be. */
+static void log_unreadable(const struct serve_setup *setup, const struct config *config)
+{
+	const struct {
+		const char *setting, *path;
+	} files[] = { { "the file", setup->file }, { "auth_file", config->auth_file },
+		{ "auth_hba_file", config->auth_hba_file }, { "auth_ident_file", config->auth_ident_file },
+		{ "client_tls_key_file", config->client_tls_key_file },
+		{ "client_tls_cert_file", config->client_tls_cert_file },
+		{ "client_tls_ca_file", config->client_tls_ca_file },
+		{ "server_tls_key_file", config->server_tls_key_file },
+		{ "server_tls_cert_file", config->server_tls_cert_file },
+		{ "server_tls_ca_file", config->server_tls_ca_file } };
+	char name[64];
+
+	if (!user_name(process_user(), name, sizeof name))
+		text_copy(name, sizeof name, "this user");
+	for (size_t i = 0; i < sizeof files / sizeof *files; i++)
+		if (files[i].path && files[i].path[0] && !path_is_missing(files[i].path) &&
+			!path_may_be_read(files[i].path))
+			log_line(LOG_WARNING,
+				"%s \"%s\" can not be read by %s, as whom this process goes on: RELOAD will fail until it can",
+				files[i].setting, files[i].path, name);
+}
+
 static int keep(struct keeper *keeper, const struct house_setup *house)
 {
 	int status;
 
 	log_start(keeper->house->config, keeper->house->secrets, house->workers, house->descriptor_limit);
 	log_doubts(keeper->house->config, keeper->house->secrets, keeper->house->clients_max);
+	log_unreadable(keeper->setup, keeper->house->config);
 	status = run(keeper, house->workers);
 	supervisor_close();
 	return status;

@@ -51,6 +51,7 @@ struct pooler_file {
 	bool secrets_read; /* its auth_file; of the secrets in there: */
 	unsigned secrets_plain, secrets_md5, secrets_scram;
 	char secrets_problem[256];
+	char for_all[600];    /* files with secrets that every user of this machine may read: "a, b"; "" */
 	uint64_t descriptors; /* of the process that its pidfile names; 0: not known */
 };
 

@@ -40,6 +40,33 @@ static void read_secrets(struct pooler_file *file)
 	secrets_drop(secrets);
 }
 
+static void add_open(struct pooler_file *file, const char *path)
+{
+	size_t length = strlen(file->for_all);
+
+	if (path && *path && path_is_for_all(path))
+		text_format(
+			file->for_all + length, sizeof file->for_all - length, "%s%s", length > 0 ? ", " : "", path);
+}
+
+/* Passwords in the file itself count; those of its includes are in other files. */
+static void read_modes(struct pooler_file *file, struct span text)
+{
+	const struct config *config = file->config;
+	bool secret = config->auth_ldap_options && strstr(config->auth_ldap_options, "ldapbindpasswd");
+
+	for (size_t i = 0; i < config->database_count && !secret; i++)
+		secret = config->databases[i].password != NULL;
+	if (secret &&
+		(memmem(text.at, text.length, "password", 8) || memmem(text.at, text.length, "ldapbindpasswd", 14)))
+		add_open(file, file->path);
+	if (file->secrets_plain + file->secrets_md5 + file->secrets_scram > 0)
+		add_open(file, config->auth_file);
+	add_open(file, config->client_tls_key_file);
+	add_open(file, config->server_tls_key_file);
+	add_open(file, config->http_tls_key_file);
+}
+
 /* What the running process may open, where its pidfile leads to one. */
 static void read_descriptors(struct pooler_file *file)
 {
@@ -73,5 +100,6 @@ bool pooler_file_read(struct pooler_file *file, const struct config_source *sour
 		return false;
 	read_secrets(file);
 	read_descriptors(file);
+	read_modes(file, source->text);
 	return true;
 }

@@ -23,6 +23,7 @@ const struct doctor_rule doctor_rules[] = {
 	{ "D10", "clients-near-limit", "At max_client_conn this pooler refuses logins, whatever PostgreSQL could still take.", rule_clients_near_limit },
 	{ "D11", "pools-exceed-slots", "When all pools are busy at once, they ask PostgreSQL for more than it has: 53300 for everybody.", rule_pools_exceed },
 	{ "D44", "open-door", "Whoever reaches the port is let in, as whichever user he says he is.", rule_open_door },
+	{ "D50", "open-secrets", "Whoever has any account on this machine has what is in there: passwords, hashes to guess them from, the key that proves who a server is.", rule_open_secrets },
 	{ "D43", "limit-below-pool", "PostgreSQL refuses what is beyond the limit with 53300: the pool never has the size that it is written to have.", rule_limit_below_pool },
 	{ "D12", "auth-md5", "An md5 hash cannot answer PostgreSQL's SCRAM request: the pooler cannot log in to the server, although the client's password is right.", rule_md5 },
 	{ "D13", "server-side-cursors", "Django's server-side cursors outlive their transaction; the next fetch may run on another server: 'cursor \"_django_curs_...\" does not exist', now and then.", rule_cursors },

@@ -94,7 +94,7 @@ rule_look rule_persistent, rule_options_refused, rule_options_dropped, rule_curs
 	rule_pool_and_age, rule_kill_idle, rule_close_old, rule_threads, rule_sync_to_async, rule_raise_max,
 	rule_blind_stress; /* doctor_rules_app.c */
 rule_look rule_max_client_conn, rule_md5, rule_session_mode, rule_ladder, rule_descriptors, rule_clients_near_limit,
-	rule_clients_wait, rule_pooler_full, rule_open_door; /* doctor_rules_pooler.c */
+	rule_clients_wait, rule_pooler_full, rule_open_door, rule_open_secrets; /* doctor_rules_pooler.c */
 rule_look rule_watched, rule_named, rule_demand, rule_full, rule_near_limit, rule_in_transaction, rule_leaked,
 	rule_silent, rule_listeners, rule_abandoned, rule_advisory, rule_prepared, rule_one_address, rule_superuser,
 	rule_no_transaction_guard, rule_no_statement_guard, rule_dead_peers; /* doctor_rules_server.c */

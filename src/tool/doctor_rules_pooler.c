@@ -312,6 +312,22 @@ static bool only_loopback(const char *list)
 	return true;
 }
 
+void rule_open_secrets(const struct doctor_facts *facts, const struct doctor_rule *rule, struct doctor_report *report)
+{
+	for (size_t i = 0; i < facts->file_count; i++) {
+		const struct pooler_file *file = &facts->files[i];
+		struct finding *finding;
+
+		if (!file->for_all[0])
+			continue;
+		finding = find(report, rule, LEVEL_WARNING, "%s", file->path);
+		evidence(finding, "Every user of this machine may read: %s.", file->for_all);
+		edit(finding,
+			"chown root:GROUP FILE && chmod 640 FILE   for each, with the group of the user that the pooler runs as (%s).",
+			file->config->user && *file->config->user ? file->config->user : "User= of its unit");
+	}
+}
+
 void rule_open_door(const struct doctor_facts *facts, const struct doctor_rule *rule, struct doctor_report *report)
 {
 	for (size_t i = 0; i < facts->file_count; i++) {

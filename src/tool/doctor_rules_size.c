@@ -132,9 +132,11 @@ static void look_at_invariant(const struct doctor_facts *facts, const struct poo
 			slots);
 	} else {
 		evidence(finding, " It fits%s", forces_users(file->config) ? "." : "; ");
-		if (!forces_users(file->config))
+		if (!forces_users(file->config) && slots / total > 1)
 			evidence(finding, "%lld times as many pools would, one more would not.",
 				(long long)(slots / total));
+		else if (!forces_users(file->config))
+			evidence(finding, "twice as many pools would not.");
 		edit(finding, "Nothing. max_db_connections = %d would keep it so when users are added.", share);
 	}
 }

@@ -238,6 +238,11 @@ static void unnamed(bool bad)
 		text_copy(app()->application_name, 10, "web");
 }
 
+static void open_secrets(bool bad)
+{
+	text_copy(ini("")->for_all, 600, bad ? "/etc/pgbouncer/userlist.txt" : "");
+}
+
 static void open_door(bool bad)
 {
 	ini(bad ? "auth_type = trust\nlisten_addr = 127.0.0.1, 0.0.0.0"
@@ -346,6 +351,7 @@ static const struct {
 	{ "D42", demand, LEVEL_NOTE },
 	{ "D43", limit_below_pool, LEVEL_WARNING },
 	{ "D44", open_door, LEVEL_DANGER },
+	{ "D50", open_secrets, LEVEL_WARNING },
 	{ "D45", standby_among, LEVEL_DANGER },
 	{ "D46", no_host_suits, LEVEL_DANGER },
 	{ "D47", host_missing, LEVEL_WARNING },

@@ -1,9 +1,12 @@
 """`pgweir init` and `pgweir check`: a file that fits its PostgreSQL, and what a file means."""
 import json
 import os
+import pathlib
 import re
+import shutil
 import stat
 import subprocess
+import tempfile
 
 from harness import HERE, Ran, Story, free_port, live, takes
 from test_failover import hosts, primary, standby
@@ -221,6 +224,27 @@ class Check(Story):
         ran = run("check", self._file("auth_type = any\nlisten_addr = *\n"), "--offline")
         self.assertEqual(1, ran.status, ran)
         self.assertIn("D44 open-door", ran.out)
+
+    def secrets_that_everybody_may_read_are_named(self):
+        here = pathlib.Path(tempfile.mkdtemp(prefix="pgweir-open-", dir="/tmp"))
+        self.addCleanup(shutil.rmtree, here)
+        here.chmod(0o755)
+        users, ini = here / "users.txt", here / "shop.ini"
+        users.write_text('"app" "hush"\n')
+
+        def told(mode, entry=""):
+            ini.write_text(f"[databases]\napp = host=127.0.0.1 {entry}\n[pgbouncer]\nauth_file = {users}\nuser = daemon\n")
+            for each in (users, ini):
+                each.chmod(mode)
+            ran = run("check", ini, "--offline", "--json")
+            found = [each for each in json.loads(ran.out)["findings"] if each["number"] == "D50"]
+            self.assertNotIn("hush", ran.out)
+            return found[0]["evidence"] if found else None
+        self.assertEqual(f"Every user of this machine may read: {users}.", told(0o644))
+        self.assertEqual(f"Every user of this machine may read: {ini}, {users}.", told(0o644, "password=hush"))
+        self.assertIsNone(told(0o640, "password=hush"))
+        here.chmod(0o750)
+        self.assertIsNone(told(0o644, "password=hush"))
 
     def a_file_that_can_not_be_used_says_where(self):
         folder = self.own_folder()

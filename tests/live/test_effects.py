@@ -121,6 +121,22 @@ class Sockets(Story):
         pooler.client().value("SELECT 1")
         wait_until("it is written anew", lambda: log.exists() and log.stat().st_size > 0)
 
+    def what_that_user_can_not_read_is_said_at_the_start_and_not_by_the_first_reload(self):
+        if not ROOT:
+            self.skipTest("only root can become another user")
+        user = unprivileged()
+        pooler = self.keep(Pooler(settings={"user": user.pw_name}))
+        pooler.as_root = True
+        users = self.own_folder() / "closed.txt"      # in its own folder all is that user's
+        users.write_text('"app" ""\n"admin" ""\n')
+        pooler.settings["auth_file"] = users
+        users.chmod(0o600)
+        pooler.start()
+        pooler.client().value("SELECT 1")
+        said = f'auth_file "{users}" can not be read by {user.pw_name}, as whom this process goes on: RELOAD will fail until it can'
+        pooler.await_log(said)
+        self.assertEqual(1, pooler.log().count("can not be read by"))
+
     def an_abstract_unix_socket_has_no_file(self):
         pooler = self.keep(Pooler())
         pooler.settings["unix_socket_dir"] = "@" + str(pooler.folder)
