@@ -156,6 +156,7 @@ int main(int argc, char **argv)
 	const char *slash = strrchr(argv[0], '/'), *name = slash ? slash + 1 : argv[0];
 	size_t i;
 
+	process_standard("pgweir");
 	if (strcmp(name, "pgbouncer") == 0)
 		return as_pgbouncer(argc, argv);
 	if (argc < 2)

@@ -23,6 +23,36 @@
 
 static char our_pidfile[PATH_MAX];
 
+static const char *our_name;
+
+static void look_at_output(void)
+{
+	bool failed = ferror(stdout) != 0;
+
+	errno = 0;
+	if (fflush(stdout) == 0 && !failed)
+		return;
+	/* Who reads no more has said so by leaving. */
+	if (errno == EPIPE)
+		return;
+	fprintf(stderr, "%s: its output could not be written%s%s\n", our_name, errno ? ": " : "",
+		errno ? strerror(errno) : "");
+	_exit(1);
+}
+
+void process_standard(const char *program)
+{
+	int fd;
+
+	do
+		fd = open("/dev/null", O_RDWR);
+	while (fd >= 0 && fd <= 2);
+	if (fd > 2)
+		close(fd);
+	our_name = program;
+	atexit(look_at_output);
+}
+
 uint32_t process_id(void)
 {
 	return (uint32_t)getpid();

@@ -3,6 +3,7 @@
 
 #include "base/text.h"
 #include "io/clock.h"
+#include "io/file.h"
 #include "io/thread.h"
 #include "tool/doctor_server.h"
 #include "tool/doctor_show.h"
@@ -225,6 +226,7 @@ int main(int argc, char **argv)
 	bool helped = false, watched = true;
 	int status;
 
+	process_standard(name);
 	if (argc > 0)
 		argv[0] = name;
 	if (!read_options(argc, argv, &o, &helped)) {

@@ -352,6 +352,7 @@ int main(int argc, char **argv)
 	enum status status;
 	bool ended;
 
+	process_standard(name);
 	if (argc > 0)
 		argv[0] = name;
 	status = read_options(argc, argv, &o, &ended);

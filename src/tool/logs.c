@@ -5,6 +5,7 @@
 #include "base/hash.h"
 #include "base/text.h"
 #include "io/clock.h"
+#include "io/file.h"
 #include "tool/json.h"
 #include "tool/logs_errors.h"
 #include "tool/logs_read.h"
@@ -243,6 +244,7 @@ int main(int argc, char **argv)
 	int option;
 
 	tzset();
+	process_standard(name);
 	if (argc > 0)
 		argv[0] = name;
 	while ((option = getopt_long(argc, argv, "s:jh", table, NULL)) != -1) {

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/text.h"
+#include "io/file.h"
 #include "tool/connect.h"
 #include "tool/manual.h"
 #include "tool/reap.h"
@@ -133,6 +134,7 @@ int main(int argc, char **argv)
 	PGconn *connection;
 	int status = REAP_DONE;
 
+	process_standard(name);
 	if (argc > 0)
 		argv[0] = name;
 	if (!reap_options_read(argc, argv, &options, error, sizeof error)) {

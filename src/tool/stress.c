@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/text.h"
+#include "io/file.h"
 #include "tool/manual.h"
 #include "tool/memory.h"
 #include "tool/stress_options.h"
@@ -164,6 +165,7 @@ int main(int argc, char **argv)
 	char error[3000];
 	int status;
 
+	process_standard("pgweir stress");
 	if (!stress_options_read(argc, argv, &plan, error, sizeof error)) {
 		fail(error, STRESS_USAGE);
 		fputs("Try: pgweir stress --help\n", stderr);

@@ -7,6 +7,7 @@
 
 #include "base/text.h"
 #include "io/clock.h"
+#include "io/file.h"
 #include "io/terminal.h"
 #include "tool/manual.h"
 #include "tool/table.h"
@@ -333,6 +334,7 @@ int main(int argc, char **argv)
 	setlocale(LC_ALL, "");
 	setlocale(LC_NUMERIC, "C");
 	o.ascii = strcmp(nl_langinfo(CODESET), "UTF-8") != 0;
+	process_standard(name);
 	if (argc > 0)
 		argv[0] = name;
 	while ((option = getopt_long(argc, argv, "h", table, NULL)) != -1) {

@@ -643,6 +643,20 @@ class Bad_input(DoctorStory):
             self.assertLess(len(lines), 40)
             self.assertTrue(lines[-1].startswith("Example:"))
 
+    def what_a_tool_could_not_write_is_said_and_ends_with_1(self):
+        log = self._file("app.log", "FATAL:  sorry, too many clients already\n")
+        server = f"postgresql://postgres@127.0.0.1:{self.pg.port}/app"
+        before = (self.pg.log_path.read_text(errors="replace").count("invalid frontend message"))
+        for arguments in (("doctor", server, "--json"), ("top", server, "--once"), ("reap", server), ("init", server), ("logs", log),
+                          ("check", self._file("shop.ini", "[databases]\n"), "--offline"), ("--version",), ("help", "serve")):
+            with open("/dev/full", "wb") as full:
+                done = subprocess.run([str(live.bin), *map(str, arguments)], stdout=full, stderr=subprocess.PIPE, timeout=60)
+            self.assertEqual(1, done.returncode, arguments)
+            self.assertIn(b"its output could not be written", done.stderr, arguments)
+            # Who closed standard output does not have it written into the connection that got its number.
+            subprocess.run(["sh", "-c", 'exec "$@" >&-', "sh", str(live.bin), *map(str, arguments)], capture_output=True, timeout=60)
+        self.assertEqual(before, self.pg.log_path.read_text(errors="replace").count("invalid frontend message"))
+
     def what_cannot_be_read_is_said_once_and_ends_with_2(self):
         with live_port() as port:
             for argument, words in ((self.folder / "missing", "no such file"), (f"postgresql://app@127.0.0.1:{port}/app", "refused"),
