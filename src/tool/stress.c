@@ -96,7 +96,7 @@ static enum stress_status status_of(const struct stress_result *r)
 {
 	if (r->interrupted)
 		return STRESS_INTERRUPTED;
-	if (r->stopped[0])
+	if (r->stopped[0] || (r->verdict.blind && !r->asserted))
 		return STRESS_FAILED;
 	if (r->asserted)
 		return r->answer == ASSERTION_HOLDS ? STRESS_FINE : STRESS_NOT_SO;

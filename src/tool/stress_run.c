@@ -149,7 +149,8 @@ static void judge(struct stress_result *r, const struct watch *watch)
 		.timeline = &r->timeline,
 		.opened = opened_in_waves(&r->tally),
 		.settled = settled > 0 ? (unsigned)settled : 0,
-		.pooler_pattern = watch_pattern(watch) };
+		.pooler_pattern = watch_pattern(watch),
+		.blind = !r->plan->console && watch_saw_superusers_alone(watch) };
 
 	r->names = *watch_names(watch);
 	r->left = sessions_left(sessions, count, &r->schedule);
@@ -223,6 +224,14 @@ bool run_plan(struct stress_result *r, bool *usage, char *error, size_t error_si
 	watch_stop(watch);
 	if (watch_trouble(watch)[0])
 		result_note(r, watch_trouble(watch));
+	if (watch_saw_superusers_alone(watch) && r->plan->console)
+		result_note(r,
+			"at PostgreSQL only superusers' sessions came during the run, and those are not counted unless --role names whose they are");
+	if (watch_saw_nobody(watch))
+		result_note(r,
+			r->plan->role
+				? "not one session of --role was seen at PostgreSQL: is it the application's, and is that its PostgreSQL?"
+				: "not one session was seen at PostgreSQL: is it the one that the target uses?");
 	judge(r, watch);
 	load_free(load);
 	watch_free(watch);

@@ -248,8 +248,8 @@ void verdict_reach(struct stress_verdict *v, const struct stress_evidence *e)
 	struct series kept, grown = { 0 };
 	double chance_kept, chance_grown;
 
-	*v = (struct stress_verdict){ .kind = VERDICT_UNKNOWN };
-	if (!timeline_plateau(e->timeline, 0, &v->plateaus[0]))
+	*v = (struct stress_verdict){ .kind = VERDICT_UNKNOWN, .blind = e->blind };
+	if (e->blind || !timeline_plateau(e->timeline, 0, &v->plateaus[0]))
 		return;
 	while (v->waves < e->settled && timeline_plateau(e->timeline, v->waves + 1, &v->plateaus[v->waves + 1])) {
 		double held = v->plateaus[v->waves + 1].held;
@@ -299,6 +299,8 @@ void verdict_words(const struct stress_verdict *v, const struct stress_plan *pla
 		text_format(out, size, "%s",
 			!plan->postgres && !plan->console
 				? "Leaks were not looked for: give --postgres URL, and --console URL where a pooler is in front."
+				: v->blind
+				? "Whether connections leak is not known: only superusers' sessions came during the run, and those are not counted unless --role names whose they are."
 				: "Whether connections leak is not known: no wave came to its rest.");
 		break;
 	case VERDICT_NONE:

@@ -42,6 +42,7 @@ struct stress_verdict {
 	unsigned confidence;                           /* percent: in what `kind` says */
 	const struct leak_pattern *pattern;            /* NULL: not told */
 	char why[400];                                 /* the figures that it was told by */
+	bool blind;                                    /* that is why it is not known */
 };
 
 /* What is judged. `pooler_pattern`: the number of the pattern that the pooler itself names for these clients, "" if none. */
@@ -52,6 +53,7 @@ struct stress_evidence {
 	unsigned settled;               /* waves that came to their rest; the warm-up has, if any has */
 	const struct stress_left *left; /* NULL: not known; they are a pooler's servers, or were not asked for */
 	const char *pooler_pattern;
+	bool blind; /* the application's sessions are of a kind that was not counted */
 };
 void verdict_reach(struct stress_verdict *, const struct stress_evidence *);
 

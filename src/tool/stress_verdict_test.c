@@ -5,6 +5,7 @@
 #include <cmocka.h>
 
 #include <math.h>
+#include <string.h>
 
 #include "tool/stress_verdict.h"
 
@@ -204,9 +205,36 @@ static void sessions_of_before_are_not_what_the_waves_left(void **state)
 	assert_int_equal(3, left.idle);
 }
 
+static void sessions_that_were_not_counted_are_no_sign_that_nothing_leaks(void **state)
+{
+	struct timeline t = { 0 };
+	struct stress_evidence e = {
+		.plan = &plan, .timeline = &t, .opened = 10, .settled = 1, .pooler_pattern = "", .blind = true
+	};
+	struct stress_verdict v;
+	char words[400];
+
+	(void)state;
+	for (unsigned wave = 0; wave < 2; wave++) {
+		struct stress_sample s = { .phase = PHASE_SETTLE, .wave = wave, .reading = stress_reading_unknown };
+
+		s.reading.sessions = 0;
+		timeline_add(&t, &s);
+	}
+	verdict_reach(&v, &e);
+	assert_int_equal(v.kind, VERDICT_UNKNOWN);
+	verdict_words(&v, &plan, words, sizeof words);
+	assert_non_null(strstr(words, "--role"));
+	e.blind = false;
+	verdict_reach(&v, &e);
+	assert_int_equal(v.kind, VERDICT_NONE);
+	timeline_fini(&t);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(sessions_that_were_not_counted_are_no_sign_that_nothing_leaks),
 		cmocka_unit_test(each_wave_leaving_as_many_is_a_leak),
 		cmocka_unit_test(a_leak_need_not_be_even),
 		cmocka_unit_test(a_plateau_that_does_not_grow_is_kept),

@@ -23,13 +23,16 @@
 #define AGAIN_US     (2 * SECOND_US) /* between one login that failed and the next */
 #define SESSIONS_MAX 5000
 
-/* Ages and no times, so that PostgreSQL's clock and ours need not agree. $1: the role, or NULL for whoever is no superuser. */
+/* Ages and no times, so that PostgreSQL's clock and ours need not agree. $1: the role, or NULL for whoever is no superuser. Who may not look
+ * into the sessions of others is not told either what kind of process theirs are; processes that are no sessions have no database. The
+ * last column: one that does not count, of a superuser. */
 static const char look[] =
 	"SELECT a.state, (EXTRACT(EPOCH FROM pg_catalog.clock_timestamp() - a.backend_start) * 1000000)::bigint,"
-	" (EXTRACT(EPOCH FROM pg_catalog.clock_timestamp() - a.query_start) * 1000000)::bigint, pg_catalog.left(a.query, 1000), a.application_name"
+	" (EXTRACT(EPOCH FROM pg_catalog.clock_timestamp() - a.query_start) * 1000000)::bigint, pg_catalog.left(a.query, 1000), a.application_name,"
+	" $1::text IS NULL AND r.rolsuper IS TRUE"
 	" FROM pg_catalog.pg_stat_activity a LEFT JOIN pg_catalog.pg_roles r ON r.oid = a.usesysid"
-	" WHERE a.backend_type = 'client backend' AND a.pid <> pg_catalog.pg_backend_pid()"
-	" AND CASE WHEN $1::text IS NULL THEN r.rolsuper IS NOT TRUE ELSE a.usename = $1::text END"
+	" WHERE (a.backend_type = 'client backend' OR (a.backend_type IS NULL AND a.datid IS NOT NULL))"
+	" AND a.pid <> pg_catalog.pg_backend_pid() AND ($1::text IS NULL OR a.usename = $1::text)"
 	" ORDER BY a.backend_start LIMIT 5000";
 
 struct watch {
@@ -43,6 +46,8 @@ struct watch {
 	size_t session_count;
 	struct stress_names names;
 	char pattern[8];
+	int seen_most,
+		superusers_most; /* at any look: those that count; those of superusers that came in the run, and do not */
 
 	struct lock *lock; /* over what follows */
 	bool stopping, fresh;
@@ -80,13 +85,19 @@ static void take_session(struct stress_session *s, const PGresult *rows, int row
 	show_sql(s->statement, sizeof s->statement, 0, span_text(redacted));
 }
 
+/* A person, or ourselves. */
+static bool is_a_tool(const char *application)
+{
+	return strcmp(application, "psql") == 0 || strncmp(application, "pgweir", 6) == 0;
+}
+
 static void look_at_postgres(struct watch *w, struct stress_reading *reading)
 {
 	const char *const values[] = { w->plan->role };
 	char error[600], words[700];
 	PGresult *rows = connect_ask(w->postgres, look, 1, values, NULL, error, sizeof error);
 	time_us now = clock_now() - w->zero;
-	int count;
+	int count, superusers = 0;
 
 	if (!rows) {
 		text_format(words, sizeof words, "pg_stat_activity could not be read: %s", error);
@@ -94,18 +105,25 @@ static void look_at_postgres(struct watch *w, struct stress_reading *reading)
 		return;
 	}
 	count = PQntuples(rows);
-	reading->sessions = count;
-	reading->idle = reading->active = reading->in_transaction = 0;
+	reading->sessions = reading->idle = reading->active = reading->in_transaction = 0;
 	w->session_count = 0;
 	for (int i = 0; i < count && i < SESSIONS_MAX; i++) {
-		struct stress_session *s = &w->sessions[w->session_count++];
+		struct stress_session *s = &w->sessions[w->session_count];
 
 		take_session(s, rows, i, now);
+		if (PQgetvalue(rows, i, 5)[0] == 't') {
+			superusers += s->born > 0 && !is_a_tool(PQgetvalue(rows, i, 4));
+			continue;
+		}
+		w->session_count++;
+		reading->sessions++;
 		reading->of_name[names_place(&w->names, PQgetvalue(rows, i, 4))]++;
 		reading->idle += s->state == SESSION_IDLE;
 		reading->active += s->state == SESSION_ACTIVE;
 		reading->in_transaction += s->state == SESSION_IN_TRANSACTION;
 	}
+	w->seen_most = reading->sessions > w->seen_most ? reading->sessions : w->seen_most;
+	w->superusers_most = superusers > w->superusers_most ? superusers : w->superusers_most;
 	PQclear(rows);
 }
 
@@ -339,6 +357,16 @@ bool watch_take(struct watch *w, struct stress_reading *out)
 const char *watch_trouble(const struct watch *w)
 {
 	return w->trouble;
+}
+
+bool watch_saw_superusers_alone(const struct watch *w)
+{
+	return w->seen_most == 0 && w->superusers_most > 0;
+}
+
+bool watch_saw_nobody(const struct watch *w)
+{
+	return w->postgres && w->seen_most == 0 && w->superusers_most == 0;
 }
 
 int watch_max_connections(const struct watch *w)

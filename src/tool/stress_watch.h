@@ -21,6 +21,9 @@ int watch_max_connections(const struct watch *);
  * that readings count by, and the number of the pattern that the pooler names. */
 void watch_stop(struct watch *);
 const char *watch_trouble(const struct watch *);
+/* Whether no session that counts was ever there, and those of superusers came in the run; or none at all was there. */
+bool watch_saw_superusers_alone(const struct watch *);
+bool watch_saw_nobody(const struct watch *);
 const struct stress_session *watch_sessions(const struct watch *, size_t *count);
 const struct stress_names *watch_names(const struct watch *);
 const char *watch_pattern(const struct watch *);

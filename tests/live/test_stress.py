@@ -105,6 +105,27 @@ class Plain(Stressing):
         self.assertTrue(any(sample["sessions"] == 15 for sample in held), held)
         self.assertIn({"stress": 15}, [sample["by_application_name"] for sample in held])
 
+    def an_application_that_is_a_superuser_does_not_pass_for_one_without_a_leak(self):
+        pg = self.postgres(max_connections=40)
+        url = self._url("postgres", "postgres", port=pg.port)
+        seen = self._measured(url, "--sockets", 9, "--postgres", url, status="failed")
+        self.assertEqual("unknown", seen["verdict"]["kind"])
+        self.assertIn("only superusers' sessions came during the run", seen["verdict"]["words"])
+        self._measured(url, "--sockets", 9, "--postgres", url, "--assert", "leaked==0", status="not_so")
+        seen = self._measured(url, "--sockets", 9, "--postgres", url, "--role", "postgres")
+        self.assertEqual("none", seen["verdict"]["kind"])
+        self.assertTrue(any(sample["sessions"] >= 9 for sample in seen["timeline"]))
+
+    def who_may_not_look_into_the_sessions_of_others_counts_them_all_the_same(self):
+        pg = self.postgres(max_connections=40)
+        with pg.admin() as admin:
+            admin.query("REVOKE pg_read_all_stats FROM other")
+        seen = self._measured(self._url(port=pg.port), "--sockets", 9, "--postgres", self._url("other", port=pg.port))
+        self.assertTrue(any(sample["sessions"] == 9 for sample in seen["timeline"] if sample["phase"] == "hold"))
+        # And of whom nothing is seen, that is said.
+        ran = self._stress(*SHORT, self._url(port=pg.port), "--sockets", 5, "--postgres", self._url("postgres", port=pg.port), "--role", "third")
+        self.assertIn("not one session of --role was seen at PostgreSQL", " ".join(ran.out.split()))
+
     def what_a_wave_leaves_behind_is_counted_and_named(self):
         """Somebody forgets four sessions in each wave, in a transaction."""
         kept, ending = [], threading.Event()
