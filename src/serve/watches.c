@@ -214,6 +214,13 @@ static const char *state_word(const struct watch *watch)
 	return watch->problem[0] ? "partial" : "reads";
 }
 
+/* An attempt under way is no answer yet. That nobody's password is known is no failure. */
+static bool is_failing(const struct watch *watch)
+{
+	return watch->on && watch->line.state != LINE_OPEN && watch->problem[0] &&
+		!(watch->candidate == 0 && watch->said & SAID_NOBODY);
+}
+
 static void list_limits(const struct watch *watch, struct budget_row *row)
 {
 	size_t length = 0;
@@ -273,6 +280,7 @@ static void visit(struct watch *watch, struct snapshot *snapshot)
 	row->connections_max = row->reserved = row->usable = row->others = row->free = row->orphans = -1;
 	row->age = -1;
 	text_copy(row->state, sizeof row->state, state_word(watch));
+	row->failing = is_failing(watch);
 	text_escape(row->problem, sizeof row->problem, span_text(watch->problem));
 	if (watch->read_at == 0)
 		return;

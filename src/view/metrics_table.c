@@ -149,6 +149,7 @@ const struct metric metrics[] = {
 	SERVER("pgweir_budget_servers", U32, monitor, OUR_SERVERS, STATE("monitor")),
 	SERVER("pgweir_budget_servers", U32, listeners, OUR_SERVERS, STATE("listener")),
 	SERVER("pgweir_budget_servers", U32, visitors, OUR_SERVERS, STATE("visitor")),
+	SERVER("pgweir_budget_failing", BOOL, failing, "1: the monitor can not reach or read it; SHOW BUDGET has the reason (problem)."),
 	SERVER("pgweir_budget_reading_age_seconds", TIME_IF, age, "How old the last reading is.", .fold = FOLD_MOST),
 
 	DATABASE("pgweir_database_paused", GAUGE, BOOL, paused, "1: this database is paused."),

@@ -195,6 +195,7 @@ static void what_is_not_known_or_is_over_has_no_line(void **state)
 	page = write_text(METRICS_TEXT);
 	has(page, "pgweir_budget_other_connections{host=\"db.example\",port=\"5432\"} 7");
 	has_not(page, "\npgweir_budget_usable_connections{");
+	has(page, "pgweir_budget_failing{host=\"db.example\",port=\"5432\"} 0");
 	has(page, "pgweir_leaks 1");
 	assert_int_equal(count(page, "\npgweir_leak_clients{"), 1);
 	has_not(page, "\npgweir_leak_exhausted_in_seconds{");

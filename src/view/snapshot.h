@@ -154,7 +154,8 @@ struct budget_row {
 	uint32_t waiting;        /* clients of its pools */
 	time_us full_since_wall; /* 0: PostgreSQL has not said 53300 */
 	char state[16], problem[160];
-	time_us age; /* of the last reading */
+	bool failing; /* it can not be read, from the first attempt that failed until one that does not */
+	time_us age;  /* of the last reading */
 	char limits[512], others_by[768];
 };
 

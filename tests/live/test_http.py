@@ -219,6 +219,25 @@ class Http(Story):
         self.assertEqual(len(pairs), len(values))
         return values
 
+    def that_postgresql_is_gone_is_told_before_anybody_asks_for_it_and_until_it_is_back(self):
+        pg = self.postgres(max_connections=20)
+        self.port = free_port()
+        pooler = Pooler(pg=pg, userlist=USERS, settings={"http_listen": f"127.0.0.1:{self.port}", "auth_type": "any", "monitor_user": "app",
+                                                         "monitor_interval": 0.2})
+        self.keep(pooler)
+        pooler.start()
+        series = f'pgweir_budget_failing{{host="127.0.0.1",port="{pg.port}"}}'
+        age = series.replace("failing", "reading_age_seconds")
+        self._fresh(lambda values: age in values and values[series] == 0)
+        pg.stop()
+        self._fresh(lambda values: values[series] == 1)
+        # It is tried again and again meanwhile; an attempt is no answer.
+        until = time.monotonic() + 2
+        while time.monotonic() < until:
+            self.assertEqual(1, self._values()[series])
+        pg.start()
+        self._fresh(lambda values: values[series] == 0)
+
     def _fresh(self, true):
         """Metrics of which this holds; a picture serves for half a second."""
         return wait_until("the metrics are of now", lambda: (values := self._values()) and true(values) and values)
