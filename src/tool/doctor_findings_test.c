@@ -219,6 +219,9 @@ static void the_figures_of_need_are_those_of_the_formula(void **state)
 	assert_non_null(strstr(finding->evidence, "You would need about 3 if"));
 	assert_int_equal(server_usable(s), 100 - 3 - 10);
 	doctor_report_fini(&report);
+	s->session_count = 1;
+	assert_non_null(strstr(look_for("D23")->evidence, "You use 1 connection. You need"));
+	doctor_report_fini(&report);
 }
 
 int main(void)

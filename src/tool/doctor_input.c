@@ -81,9 +81,10 @@ static void say_server(struct doctor_input *input, const struct server_facts *se
 		return;
 	}
 	text_format(input->said, sizeof input->said,
-		"version %d.%d, max_connections %d, %zu client sessions besides this one%s%s%s",
+		"version %d.%d, max_connections %d, %zu client session%s besides this one%s%s%s",
 		server->version / 10000, server->version % 10000, server->max_connections,
 		server->session_count > 0 ? server->session_count - 1 : 0,
+		text_plural(server->session_count > 0 ? server->session_count - 1 : 0),
 		server->pooled
 			? "; a pooler stands between, and its servers look like its clients here: name PostgreSQL's own address, "
 			  "and the pooler's console beside it (the same URL with the database pgbouncer)"

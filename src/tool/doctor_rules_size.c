@@ -230,8 +230,8 @@ static void need_of_server(
 	finding = find(
 		report, rule, use >= 20 && (double)use > 4 * need ? LEVEL_WARNING : LEVEL_NOTE, "%s", server->name);
 	evidence(finding,
-		"You use %zu connections. You need about %.0f: over %.1f s %.1f were executing and %.1f idle in transaction on average",
-		use, need, server->seconds, server->active, server->in_transaction);
+		"You use %zu connection%s. You need about %.0f: over %.1f s %.1f were executing and %.1f idle in transaction on average",
+		use, text_plural(use), need, server->seconds, server->active, server->in_transaction);
 	if (server->transactions_per_second > 0)
 		evidence(finding, ", at %.0f transactions/s", server->transactions_per_second);
 	evidence(finding, ". You would need about %.0f if nothing sat idle in transaction.", without);
@@ -257,7 +257,7 @@ static void need_of_console(
 		return;
 	finding = find(report, rule, staffed(busy) > size ? LEVEL_DANGER : LEVEL_NOTE, "%s", console->name);
 	evidence(finding,
-		"You use %d servers of %d. You need about %.0f: %.1f transactions/s hold a server for %.1f ms each, %.1f at once. You would need "
+		"You use %d of %d servers. You need about %.0f: %.1f transactions/s hold a server for %.1f ms each, %.1f at once. You would need "
 		"about %.0f if nothing sat idle in transaction: %.1f queries/s of %.1f ms.",
 		use, size, fmax(staffed(busy), 1), console->transactions_per_second, console->transaction_us / 1e3,
 		busy, fmax(staffed(fmin(executing, busy)), 1), console->queries_per_second, console->query_us / 1e3);

@@ -304,19 +304,21 @@ void verdict_words(const struct stress_verdict *v, const struct stress_plan *pla
 				: "Whether connections leak is not known: no wave came to its rest.");
 		break;
 	case VERDICT_NONE:
-		text_format(out, size, "No leak: after %u wave%s %.0f connections are held, as many as before (%.0f).",
-			v->waves, text_plural(v->waves), v->plateaus[v->waves].held, v->plateaus[0].held);
+		text_format(out, size, "No leak: after %u wave%s %.0f connection%s held, as many as before (%.0f).",
+			v->waves, text_plural(v->waves), v->plateaus[v->waves].held,
+			v->plateaus[v->waves].held > 0.5 && v->plateaus[v->waves].held < 1.5 ? " is" : "s are",
+			v->plateaus[0].held);
 		break;
 	case VERDICT_KEPT:
 		text_format(out, size,
-			"%.0f connections are kept that nobody uses (%.0f before, %.0f after %u wave%s), though not more with each wave.%s",
-			v->leaked, v->plateaus[0].held, v->plateaus[v->waves].held, v->waves, text_plural(v->waves),
-			pattern);
+			"%.0f connection%s kept that nobody uses (%.0f before, %.0f after %u wave%s), though not more with each wave.%s",
+			v->leaked, v->leaked < 1.5 ? " is" : "s are", v->plateaus[0].held, v->plateaus[v->waves].held,
+			v->waves, text_plural(v->waves), pattern);
 		break;
 	case VERDICT_GROWING:
 		text_format(out, size,
-			"A leak: %.0f connections were left behind, %.1f more with each wave, %.1f for each 100 sockets.%s",
-			v->leaked, v->growth, v->per_100, pattern);
+			"A leak: %.0f connection%s left behind, %.1f more with each wave, %.1f for each 100 sockets.%s",
+			v->leaked, v->leaked < 1.5 ? " was" : "s were", v->growth, v->per_100, pattern);
 		break;
 	}
 }

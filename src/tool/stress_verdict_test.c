@@ -228,6 +228,11 @@ static void sessions_that_were_not_counted_are_no_sign_that_nothing_leaks(void *
 	e.blind = false;
 	verdict_reach(&v, &e);
 	assert_int_equal(v.kind, VERDICT_NONE);
+	verdict_words(&v, &plan, words, sizeof words);
+	assert_string_equal(words, "No leak: after 1 wave 0 connections are held, as many as before (0).");
+	v = (struct stress_verdict){ .kind = VERDICT_KEPT, .leaked = 1, .waves = 1 };
+	verdict_words(&v, &plan, words, sizeof words);
+	assert_non_null(strstr(words, "1 connection is kept that"));
 	timeline_fini(&t);
 }
 
