@@ -111,8 +111,8 @@ bool console_has_no_room(const PGresult *budget, int row, char *out, size_t size
 		!(read ? cell_number(budget, row, "ours") >= cell_number(budget, row, "target")
 		       : *cell(budget, row, "full_since") != 0))
 		return false;
-	length = text_format(out, size, "PostgreSQL at %.100s:%.10s has no room for more", cell(budget, row, "host"),
-		cell(budget, row, "port"));
+	length = text_format(out, size, "No room for more servers at PostgreSQL %.100s:%.10s",
+		cell(budget, row, "host"), cell(budget, row, "port"));
 	if (read)
 		text_format(out + length, size - length, ": others have %lld of its %lld usable connections%s%s%s",
 			(long long)cell_number(budget, row, "others"), (long long)cell_number(budget, row, "usable"),

@@ -27,7 +27,7 @@ static void a_pool_that_postgresql_keeps_small_is_told_who_is_there(void **state
 	pool->clients_waiting = 1;
 	pool->servers_active = 1;
 	pool->size = 20;
-	text_copy(facts.consoles[0].no_room, 300, "PostgreSQL at h:1 has no room for more: others have 22");
+	text_copy(facts.consoles[0].no_room, 300, "No room for more servers at PostgreSQL h:1: others have 22");
 	assert_non_null(strstr(look_for("D15")->evidence, "1 client waits, "));
 	assert_non_null(strstr(look_for("D15")->evidence, "; 1 server is lent, "));
 	assert_non_null(strstr(look_for("D15")->evidence, "others have 22."));

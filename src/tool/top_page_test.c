@@ -81,6 +81,11 @@ static void every_size_holds_its_lines_and_no_control_character(void **state)
 	struct top_origin red = view.origins[1];
 
 	(void)state;
+	view.hidden = 3;
+	view.used = view.most = 30;
+	view.pools[1].limit = 0;
+	text_copy(view.no_room, sizeof view.no_room,
+		"PostgreSQL at \x1b[31m has no room for more: others have 22 of its 27 (\u202e\n: 22)");
 	view.parts = memory_new(9, sizeof view.parts[0]);
 	for (; view.part_count < 9; view.part_count++)
 		view.parts[view.part_count] = (struct top_part){
@@ -277,7 +282,7 @@ static void that_postgresql_is_gone_is_said_before_a_pool_knows(void **state)
 
 static void what_keeps_a_pool_below_its_size_is_said_where_that_is_why_clients_wait(void **state)
 {
-	static const char words[] = "PostgreSQL at 10.0.0.1:5432 has no room for more: others have 22 of its 27";
+	static const char words[] = "No room for more servers at PostgreSQL 10.0.0.1:5432: others have 22 of its 27";
 	static struct top_past past;
 	struct top_view view = view_new();
 	struct top_screen screen = { .width = 90, .height = 40 };
@@ -287,22 +292,22 @@ static void what_keeps_a_pool_below_its_size_is_said_where_that_is_why_clients_w
 	text_copy(view.no_room, sizeof view.no_room, words);
 	/* The pool whose clients wait has all that it may have. */
 	top_lay(&page, &view, &past, &screen);
-	assert_null(line_with(&page, "no room"));
+	assert_null(line_with(&page, "No room"));
 	top_page_fini(&page);
 	view.pools[0].limit = 9; /* the waiting one is first by now */
 	top_lay(&page, &view, &past, &screen);
-	assert_string_equal(line_with(&page, "no room") + 2, words);
+	assert_string_equal(line_with(&page, "No room") + 2, words);
 	top_page_fini(&page);
 	view.pools[0].waiting = 0;
 	top_lay(&page, &view, &past, &screen);
-	assert_null(line_with(&page, "no room"));
+	assert_null(line_with(&page, "No room"));
 	top_page_fini(&page);
 	/* A bare PostgreSQL has no pools that wait: who is refused is not there. */
 	view.kind = TOP_POSTGRESQL;
 	view.used = view.most = 30;
 	view.hidden = 1;
 	top_lay(&page, &view, &past, &screen);
-	assert_non_null(line_with(&page, "no room"));
+	assert_non_null(line_with(&page, "No room"));
 	assert_non_null(line_with(&page, "30 of 30 connections"));
 	assert_non_null(line_with(&page, "1 session is hidden from this user"));
 	top_page_fini(&page);

@@ -294,7 +294,7 @@ static void read_slots(struct top_view *view, const PGresult *rows)
 	view->kept = (int)cell_number(rows, 0, "kept");
 	if (view->used >= view->most - view->kept)
 		text_format(view->no_room, sizeof view->no_room,
-			"PostgreSQL is full: %d of its %d connections are taken, with this one%s", view->used,
+			"Full: %d of the %d connections of PostgreSQL are taken, with this one%s", view->used,
 			view->most, view->kept > 0 ? ", and the others are not for ordinary users" : "");
 }
 

@@ -169,8 +169,8 @@ class Top(Story):
         waiter = pooler.client()
         waiter.send(query("SELECT 1"))
         said = wait_until("its reason is told", lambda: self._json(self._console(pooler))["no_room"])
-        self.assertRegex(said, rf"PostgreSQL at 127\.0\.0\.1:{pg.port} has no room for more: others have 6 of its 9 usable connections \(other/cron")
-        self.assertIn("has no room for more: others have 6", top("--once", self._console(pooler)).stdout.decode())
+        self.assertRegex(said, rf"No room for more servers at PostgreSQL 127\.0\.0\.1:{pg.port}: others have 6 of its 9 usable connections \(other/cron")
+        self.assertIn("No room for more servers at PostgreSQL 127.0.0.1", top("--once", self._console(pooler)).stdout.decode())
         for client in cron:
             client.close()
         wait_until("there is room again", lambda: self._json(self._console(pooler))["no_room"] is None)
@@ -205,7 +205,7 @@ class Top(Story):
         self.assertEqual((5, 4, 4), (poor["connections"], poor["hidden"], sum(each["clients"] for each in poor["origins"])))
         self.assertIn("4 sessions are hidden from this user", top("--once", url % "app").stdout.decode())
         there.append(Client(pg.address, user="other", database="app"))
-        self.assertIn("PostgreSQL is full: 6 of its 9 connections are taken, with this one", self._json(url % "postgres")["no_room"])
+        self.assertIn("Full: 6 of the 9 connections of PostgreSQL are taken, with this one", self._json(url % "postgres")["no_room"])
         for client in there:
             client.close()
 
