@@ -412,7 +412,7 @@ class What_is_alive(DoctorStory):
         wait_until("a client waits", lambda: (pooler.pool() or {}).get("cl_waiting") == 1)
         time.sleep(1.2)
         document = report(f"postgresql://admin@127.0.0.1:{pooler.port}/pgbouncer")
-        self.assertIn("1 clients wait", self._one(document, "D15", "danger")["evidence"])
+        self.assertIn("1 client waits", self._one(document, "D15", "danger")["evidence"])
         self.assertEqual([], found(document, "D10"))
         holder.query("COMMIT")
         waiter.reply()
