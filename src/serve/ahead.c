@@ -104,11 +104,9 @@ static enum ahead send(struct guest *guest, struct span text, uint32_t tag, bool
 	return AHEAD_STOP;
 }
 
-enum ahead ahead_send(struct guest *guest, struct span text, uint32_t tag, bool extended)
+enum ahead ahead_send(struct guest *guest, struct span text, uint32_t tag, bool extended, bool *sent)
 {
-	bool sent;
-
-	return send(guest, text, tag, extended || guest->channel->track.open, &sent);
+	return send(guest, text, tag, extended || guest->channel->track.open, sent);
 }
 
 enum ahead ahead_ask(struct guest *guest, struct span text, uint32_t tag, bool extended, bool *asked)

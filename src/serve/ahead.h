@@ -19,8 +19,8 @@ enum ahead {
 };
 
 /* `text` goes out, and its answer comes with `tag` (serve/remains.h): as a Query of its own, or in front of a message of the extended
- * protocol within its batch, where an error before it makes the server skip both. AHEAD_GO without it: where the server would do nothing. */
-enum ahead ahead_send(struct guest *, struct span text, uint32_t tag, bool extended);
+ * protocol within its batch, where an error before it makes the server skip both. AHEAD_GO and not `sent`: where the server would do nothing. */
+enum ahead ahead_send(struct guest *, struct span text, uint32_t tag, bool extended, bool *sent);
 
 /* The same with a question: AHEAD_WAIT, and the client's message waits for the answer (remains_let_go), if `asked`. */
 enum ahead ahead_ask(struct guest *, struct span text, uint32_t tag, bool extended, bool *asked);

@@ -220,6 +220,7 @@ enum ahead numbers_before(struct guest *guest, const struct numbers_asked *asked
 	struct channel *channel = guest->channel;
 	const struct numbers *n = &channel->remains.numbers;
 	enum ahead step;
+	bool sent;
 
 	if (!n->strange || are_own(channel))
 		return AHEAD_GO;
@@ -227,7 +228,7 @@ enum ahead numbers_before(struct guest *guest, const struct numbers_asked *asked
 		/* Who keeps the server may ask in a later transaction, when it can not be told any more what it took. */
 		if (n->took || !(asked->marks & TAKING) || !channel->remains.pins)
 			return AHEAD_GO;
-		return ahead_send(guest, span_text(discard), TAG_NUMBERS, asked->extended);
+		return ahead_send(guest, span_text(discard), TAG_NUMBERS, asked->extended, &sent);
 	}
 	/* What stands behind the ROLLBACK, in one message, would be told. */
 	if (!asked->extended && ahead_in_vain(channel) && (asked->marks & LOOK_CURRVAL) &&
@@ -241,7 +242,7 @@ enum ahead numbers_before(struct guest *guest, const struct numbers_asked *asked
 	}
 	if (n->took && (is_proven(guest, asked, &step) || step != AHEAD_GO))
 		return step;
-	return ahead_send(guest, span_text(discard), TAG_NUMBERS, asked->extended);
+	return ahead_send(guest, span_text(discard), TAG_NUMBERS, asked->extended, &sent);
 }
 
 bool numbers_row(struct channel *channel, struct span body)

@@ -29,13 +29,48 @@ static void put(struct plans_read *to, struct plans_read from)
 	*to = from;
 }
 
-/* Borrowed: as whom the client reads now. */
-static struct plans_read now_of(struct guest *guest)
+/* Nothing of the client's is in its transaction yet that may have said SET LOCAL, of which nobody takes note, or SET, of which it is not known yet what
+ * it came to. */
+static bool begins_transaction(const struct channel *channel)
 {
+	const struct track *track = &channel->track;
+	const uint32_t sets = LOOK_SETTINGS | LOOK_RESET | LOOK_RESET_ALL | LOOK_UNKNOWN;
+
+	if (track->status != 'I' || track->executes || ((channel->remains.touched | channel->remains.asking) & sets))
+		return false;
+	for (uint32_t i = 0; i < track->count; i++) {
+		const struct track_entry *entry = &track->ring[(track->head + i) % track->capacity];
+
+		if (entry->kind == TRACK_BEGIN || entry->kind == TRACK_QUERY || entry->kind == TRACK_EXECUTE)
+			return false;
+	}
+	return true;
+}
+
+/* Its own words may set something before they come to such a function. */
+static bool may_set(struct span text)
+{
+	struct tokens t;
+
+	tokens_begin(&t, text);
+	do {
+		tokens_next(&t);
+		if (tokens_at_word(&t, "set") || tokens_at_word(&t, "set_config"))
+			return true;
+	} while (t.token->kind != TOKEN_END);
+	return false;
+}
+
+/* Borrowed: as whom the client reads while this runs. */
+static struct plans_read now_of(struct guest *guest, const struct numbers_asked *asked)
+{
+	const uint32_t unseen = LOOK_READING | LOOK_UNKNOWN | LOOK_UNNAMED;
 	struct plans_read now = { .state = PLANS_KNOWN };
 
 	now.reading = relay_literals(guest, &now.settings);
-	if (!now.reading)
+	if (!now.reading || (asked->marks & unseen) ||
+		((asked->marks & LOOK_FREEZES) &&
+			(asked->text.length == 0 || !begins_transaction(guest->channel) || may_set(asked->text))))
 		now = (struct plans_read){ .state = PLANS_OWN };
 	return now;
 }
@@ -59,6 +94,26 @@ static void note(struct plans_read *to, const struct plans_read *now)
 	put(to, kept);
 }
 
+static void mix(struct plans_read *read)
+{
+	put(read, (struct plans_read){ .state = PLANS_MIXED });
+}
+
+/* It begins with what is to have no snapshot before it. Where the text has more than that, what stands first tells nothing of the rest. */
+static bool comes_before_snapshots(struct span text)
+{
+	struct tokens t;
+
+	tokens_begin(&t, text);
+	do {
+		tokens_next(&t);
+		if (tokens_at_word(&t, "lock") || tokens_at_word(&t, "transaction") ||
+			(t.token->kind == TOKEN_WORD && strncmp(t.token->text, "transaction_", 12) == 0))
+			return true;
+	} while (t.token->kind != TOKEN_END);
+	return false;
+}
+
 /* DISCARD PLANS takes a snapshot, and is a statement of its batch: in front of SET TRANSACTION or LOCK, or of VACUUM, that would not be as if it had
  * not been said. What runs bodies takes one itself. DDL may be what no transaction block may have in it. Nor may it fail in front of a Query that stands in a batch: that one would be passed by
  * up to the next Sync, and not answered. */
@@ -66,19 +121,21 @@ static bool may_stand_behind(const struct channel *channel, const struct numbers
 {
 	static const char *const queries[] = { "select", "with", "values", "table", "insert", "update", "delete",
 		"merge", "copy", "execute", "explain", "declare", "call", "do" };
-	static const char *const others[] = { "create", "alter", "refresh" };
 	struct tokens t;
 
 	if (!asked->extended && channel->track.open && (channel->track.status == 'E' || channel->failing))
 		return false;
-	if (asked->text.length == 0 || (!asked->extended && track_idle(&channel->track)))
+	/* What waits for answers is looked at again. */
+	if (asked->text.length == 0 ||
+		(!asked->extended && !channel->track.open &&
+			(channel->track.status == 'I' || track_readies(&channel->track) > 0)))
 		return true;
 	tokens_begin(&t, asked->text);
 	tokens_next(&t);
 	while (tokens_at_sign(&t, '('))
 		tokens_next(&t);
 	return tokens_at_one_of(&t, queries, sizeof queries / sizeof queries[0]) ||
-		(channel->track.status == 'T' && tokens_at_one_of(&t, others, sizeof others / sizeof others[0]));
+		(channel->track.status == 'T' && !comes_before_snapshots(asked->text));
 }
 
 bool plans_are_others(struct guest *guest, const struct numbers_asked *asked)
@@ -88,9 +145,17 @@ bool plans_are_others(struct guest *guest, const struct numbers_asked *asked)
 	struct plans_read now;
 	uint32_t marks = asked->marks;
 
-	if (!(marks & (LOOK_READS_ONCE | LOOK_FREEZES)) || !may_stand_behind(channel, asked))
+	if (!(marks & (LOOK_READS_ONCE | LOOK_FREEZES)))
 		return false;
-	now = now_of(guest);
+	now = now_of(guest, asked);
+	if (!may_stand_behind(channel, asked)) {
+		/* What it reads stays: whoever comes next gives up all. */
+		if (!are_alike(&plans->read, &now, marks))
+			mix(&plans->read);
+		if (plans->asked.state != PLANS_NONE && !are_alike(&plans->asked, &now, marks))
+			mix(&plans->asked);
+		return false;
+	}
 	if (plans->read.state == PLANS_NONE) {
 		note(&plans->read, &now);
 		return false;
@@ -101,14 +166,19 @@ bool plans_are_others(struct guest *guest, const struct numbers_asked *asked)
 	return !are_alike(&plans->read, &now, marks);
 }
 
-enum ahead plans_discard(struct guest *guest, bool extended)
+enum ahead plans_discard(struct guest *guest, const struct numbers_asked *asked)
 {
 	struct channel *channel = guest->channel;
-	struct plans_read now = now_of(guest);
+	struct plans_read now = now_of(guest, asked);
+	unsigned batch = channel->batch;
+	bool sent;
+	enum ahead step = ahead_send(guest, span_text(discard), TAG_PLANS, asked->extended, &sent);
 
-	note(&channel->remains.plans.asked, &now);
-	channel->remains.plans.batch = channel->batch;
-	return ahead_send(guest, span_text(discard), TAG_PLANS, extended);
+	if (sent) {
+		note(&channel->remains.plans.asked, &now);
+		channel->remains.plans.batch = batch;
+	}
+	return step;
 }
 
 void plans_discarded(struct channel *channel)

@@ -31,7 +31,7 @@ struct plans {
 bool plans_are_others(struct guest *, const struct numbers_asked *);
 
 /* DISCARD PLANS goes out in front of it. */
-enum ahead plans_discard(struct guest *, bool extended);
+enum ahead plans_discard(struct guest *, const struct numbers_asked *);
 
 void plans_discarded(struct channel *); /* the server says so */
 void plans_part(struct channel *);      /* the lease ends */

@@ -305,7 +305,7 @@ static enum ahead go_ahead(struct guest *guest, const struct numbers_asked *aske
 
 	if (step != AHEAD_GO || (!in_front && !plans_are_others(guest, asked)))
 		return step;
-	return plans_discard(guest, asked->extended);
+	return plans_discard(guest, asked);
 }
 
 enum ahead remains_look_session(struct guest *guest, struct span text, bool extended)
@@ -318,7 +318,7 @@ enum ahead remains_look_session(struct guest *guest, struct span text, bool exte
 		return AHEAD_GO;
 	look_at(text, &look);
 	if ((look.marks & LOOK_IN_FRONT) && channel->remains.used) {
-		enum ahead step = plans_discard(guest, extended);
+		enum ahead step = plans_discard(guest, &(struct numbers_asked){ .extended = extended, .text = text });
 
 		if (step != AHEAD_GO)
 			return step;

@@ -518,6 +518,26 @@ class Bodies(Alike):
         self.alike("BEGIN", "SET LOCAL app.tenant = 'me'", self.MINE, self.MINE, "COMMIT", login=self.PATH)
         self.alike(self.MINE, login=self.PATH)
 
+    def a_tenant_of_one_transaction_is_told_to_no_other(self):
+        """Both ask for nothing at login, so that only what SET LOCAL says parts them."""
+        for set_local in ("SET LOCAL app.tenant = '%s'", "SELECT set_config('app.tenant', '%s', true)"):
+            for tenant, value in (("nobody", "of nobody"), ("me", "mine"), ("nobody", "of nobody")):
+                client = self.proxy.client(timeout=60)
+                for _ in range(SERVERS + 1):
+                    client.query("BEGIN")
+                    client.query(set_local % tenant)
+                    self.assertEqual(value, client.query("SELECT mine()").value)
+                    client.query("COMMIT")
+                    self.assertEqual(value, client.query(set_local % tenant + "; SELECT mine()").rows[-1][0])
+                client.close()
+
+    def a_literal_behind_something_else_in_its_query_means_what_its_client_means(self):
+        for first in ("SET work_mem = '5MB'", "SHOW work_mem", "SET LOCAL timezone = 'Asia/Tokyo'", "SET timezone = 'America/Lima'"):
+            self.alike("BEGIN", first + "; " + self.LITERALS, "COMMIT", login=self.PATH)
+            self.alike(first + "; " + self.LITERALS, login=self.PATH)
+        # Nor does what was read there stay for others.
+        self.alike(self.LITERALS, login=self.PATH)
+
 
 class Pipelines(Alike):
     schema = ("CREATE TABLE t (a int PRIMARY KEY)", "ALTER TABLE t OWNER TO app")

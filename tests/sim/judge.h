@@ -25,6 +25,8 @@ void judge_limits(const struct limits *);
 void judge_statement(struct backend *, const char *text); /* it begins to run */
 /* A cancel request hits what it runs, having hit something before (0: nothing). */
 void judge_cancelled(struct backend *, const char *text, bool writes, time_us hit_before);
+/* It runs what was planned by others or itself, and would be `now` if it were planned now. */
+void judge_plan(struct backend *, const struct plan *, const char *now, int tag);
 void judge_backend(struct backend *); /* it takes a slot */
 void judge_full(struct backend *);    /* there is none for it */
 void judge_fatal(struct person *, const char *sqlstate, const char *message);

@@ -96,6 +96,14 @@ void judge_statement(struct backend *b, const char *text)
 	}
 }
 
+void judge_plan(struct backend *b, const struct plan *plan, const char *now, int tag)
+{
+	if (judge.limits.transparent && plan->by != tag && strcmp(plan->worth, now) != 0)
+		broken("nobody is told what a function's body meant to others",
+			"c%d is told (%s) instead of (%s), as it was planned for c%d on backend %u", tag, plan->worth,
+			now, plan->by, b->process);
+}
+
 void judge_cancelled(struct backend *b, const char *text, bool writes, time_us hit_before)
 {
 	char quoted[800];

@@ -121,6 +121,17 @@ static bool sleep_call(const char **at, struct parsed *p)
 		take_literal(at, p->text, sizeof p->text) && take_sign(at, ')');
 }
 
+/* noon('x'), or with $1. */
+static bool call(const char **at, const char *name, struct parsed *p)
+{
+	if (!take_word(at, name) || !take_sign(at, '('))
+		return false;
+	p->asks = strncmp(*at, "$1", 2) == 0;
+	if (p->asks)
+		*at += 2;
+	return (p->asks || take_literal(at, p->text, sizeof p->text)) && take_sign(at, ')');
+}
+
 static void parse_select(const char *at, struct parsed *p)
 {
 	const char *from = at;
@@ -135,7 +146,16 @@ static void parse_select(const char *at, struct parsed *p)
 		p->verb = VERB_SLEEP;
 	} else if (at = from, at[0] == '$' && at[1] == '1') {
 		p->verb = VERB_PARAMETER;
+		p->asks = true;
 		at += 2;
+	} else if (at = from, call(&at, "noon", p)) {
+		p->verb = VERB_CALL;
+		p->body = BODY_NOON;
+	} else if (at = from, call(&at, "rent", p)) {
+		p->verb = VERB_CALL;
+		p->body = BODY_RENT;
+	} else if (at = from, call(&at, "tenant", p)) {
+		p->verb = VERB_TENANT;
 	} else if (at[0] == '1') {
 		p->verb = VERB_ROW;
 		text_copy(p->text, sizeof p->text, "1");
@@ -163,7 +183,7 @@ void language_parse(const char *text, struct parsed *p)
 	const char *at = take_blank(text);
 	char name[100];
 
-	*p = (struct parsed){ .verb = VERB_BAD };
+	*p = (struct parsed){ .verb = VERB_BAD, .body = NO_BODY };
 	if (!*at) {
 		p->verb = VERB_EMPTY;
 	} else if (strncmp(at, "SET LOCAL search_path=pg_catalog", 32) == 0 ||
@@ -186,7 +206,7 @@ void language_parse(const char *text, struct parsed *p)
 	} else if (take_word(&at, "update")) {
 		p->verb = sleep_call(&at, p) ? VERB_WRITE_SLEEP : VERB_BAD;
 	} else if (take_word(&at, "insert")) {
-		p->verb = take_word(&at, "trapped") ? VERB_TRAPPED : VERB_INSERT;
+		p->verb = take_word(&at, "trapped") ? VERB_TRAPPED : take_word(&at, "dated") ? VERB_DATED : VERB_INSERT;
 		if (!take_literal(&at, p->text, sizeof p->text))
 			p->verb = VERB_BAD;
 	} else if (take_word(&at, "fail")) {
@@ -255,7 +275,7 @@ void language_parse(const char *text, struct parsed *p)
 
 bool language_returns_rows(const struct parsed *p)
 {
-	return p->verb == VERB_ROW || p->verb == VERB_ROWS || p->verb == VERB_SLEEP || p->verb == VERB_PARAMETER ||
-		p->verb == VERB_SHOW || p->verb == VERB_CONFIG || p->verb == VERB_TABLE || p->verb == VERB_QUESTION ||
-		p->verb == VERB_CATALOG || p->verb == VERB_TELL;
+	return p->verb == VERB_ROW || p->verb == VERB_CALL || p->verb == VERB_TENANT || p->verb == VERB_ROWS ||
+		p->verb == VERB_SLEEP || p->verb == VERB_PARAMETER || p->verb == VERB_SHOW || p->verb == VERB_CONFIG ||
+		p->verb == VERB_TABLE || p->verb == VERB_QUESTION || p->verb == VERB_CATALOG || p->verb == VERB_TELL;
 }

@@ -4,6 +4,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "bodies.h"
+
 /* What a statement asks for. The language is that of the table in session.c. */
 
 enum verb {
@@ -13,7 +15,10 @@ enum verb {
 	VERB_SLEEP,
 	VERB_WRITE_SLEEP,
 	VERB_PARAMETER,
+	VERB_CALL,
+	VERB_TENANT,
 	VERB_INSERT,
+	VERB_DATED,
 	VERB_FAIL,
 	VERB_WARN,
 	VERB_COPY_OUT,
@@ -51,6 +56,8 @@ struct parsed {
 	unsigned n, width;
 	char text[600];
 	int setting;
+	enum body body;  /* that it runs */
+	bool asks;       /* for $1 */
 	char topic[100]; /* or the name of a statement; empty: all */
 	bool local;
 	const char *configs; /* set_config calls */

@@ -108,6 +108,7 @@ static uint64_t play(uint64_t seed)
 	ways.user_count = 1 + (size_t)pick(3);
 	ways.prepared = house_prepares();
 	ways.names_max = house_names_max();
+	ways.bodies = chance(400) && house_is_transparent();
 	ways.transparent = house_is_transparent();
 	ways.listen = notes_begin() && ways.transparent;
 	ways.password = house_wants_passwords();

@@ -495,6 +495,9 @@ static void person_new(enum person_kind kind)
 	p->fails = chance(500) ? (unsigned)pick(200) : 0;
 	p->sets = chance(400) ? (unsigned)pick(300) : 0;
 	p->big = chance(500) ? (unsigned)pick(400) : 0;
+	p->bodies = people_ways.bodies ? 100 + (unsigned)pick(600) : 0;
+	if (p->bodies) /* what is skipped with a body matters too */
+		p->fails = chance(700) ? 50 + (unsigned)pick(250) : 0, p->sets = chance(500) ? (unsigned)pick(300) : 0;
 	p->cancels = kind != PERSON_HOSTILE && chance(people_ways.cancels) ? (unsigned)pick(800) : 0;
 	if (people_ways.listen)
 		p->listens = chance(notes_move() ? 950 : 800) ? 200 + (unsigned)pick(700) : 0;
@@ -516,6 +519,8 @@ static void person_new(enum person_kind kind)
 			wants(p, some_setting(false));
 		if (chance(100))
 			wants(p, (unsigned)setting_find(span_text("pgweir.no_reap")));
+		if (p->bodies && chance(600))
+			wants(p, (unsigned)setting_find(span_text(chance(500) ? "TimeZone" : "app.tenant")));
 	}
 	world_after(between(0, people_ways.span), come, p, 0);
 }

@@ -53,7 +53,7 @@ struct person {
 	uint64_t received;
 	struct listener ear;
 	/* Its ways: permille. */
-	unsigned listens, extended, pipelined, named, blocks, copies, sleeps, cancels, leaves, fails, sets, big;
+	unsigned listens, extended, pipelined, named, blocks, copies, sleeps, cancels, leaves, fails, sets, big, bodies;
 	struct person *next;
 };
 
@@ -67,6 +67,7 @@ struct people_ways {
 	bool prepared;      /* named statements are shared */
 	unsigned names_max; /* bytes that those of one client may take; 0: any */
 	bool transparent;   /* whatever a session holds is its own */
+	bool bodies;        /* functions whose bodies are planned with settings are called */
 	bool listen;        /* some LISTEN */
 	bool replicate;     /* some come for replication */
 	bool password;

@@ -121,6 +121,11 @@ static void readies(void *who, struct bytes *out)
 	notes_tell(who, out);
 }
 
+static void plans(void *who, const struct plan *plan, const char *now, int tag)
+{
+	judge_plan(who, plan, now, tag);
+}
+
 /* ---- login ---- */
 
 static void welcome(struct backend *b)
@@ -253,6 +258,7 @@ static void take_startup(struct backend *b, struct span packet)
 	b->session->runs = statement_begins;
 	b->session->commits = commits;
 	b->session->readies = readies;
+	b->session->plans = plans;
 	b->session->who = b;
 	while (at < end && *at) {
 		const char *key = at, *value = key + strlen(key) + 1;

@@ -8,6 +8,8 @@
  *   CREATE TEMP TABLE mine 'x'    the session's own            TABLE mine                 what is in it; an error without
  *   DROP TABLE mine               it is gone                   DISCARD SEQUENCES, DISCARD PLANS, the pooler's question (see answer_question)
  *   INSERT trapped 'x'            a trigger sets app.tenant    WITH RECURSIVE kinds...    the pooler reads the catalogue
+ *   SELECT noon('x'), rent('x')   a body that is planned      SELECT tenant('x')         a constant of its plan (see bodies.h); x may be $1
+ *   INSERT dated 'x'              a trigger with such a body
  *   BEGIN [ISOLATION LEVEL READ COMMITTED] COMMIT ROLLBACK SHOW SET SET LOCAL RESET DISCARD ALL DEALLOCATE ALL, DEALLOCATE s, SELECT set_config(...),..., select 1
  *
  * Here are the messages that ask for it, simple and extended; what a statement is made of is read in language.c, what it does is in
@@ -334,6 +336,7 @@ static void take_parse(struct session *s, struct span body, struct bytes *out)
 	p->used = true;
 	snprintf(p->name, sizeof p->name, "%s", name);
 	snprintf(p->text, sizeof p->text, "%s", text);
+	p->plan.made = false;
 	say_empty(out, '1');
 }
 
@@ -371,6 +374,7 @@ static void take_bind(struct session *s, struct span body, struct bytes *out)
 	struct prepared *from;
 	struct portal *p;
 	char parameter[128], line[200];
+	struct parsed parsed;
 
 	if (!name || !read_parameter(body, parameter, sizeof parameter)) {
 		extended_fails(s, out, "08P01", "invalid message format");
@@ -403,6 +407,9 @@ static void take_bind(struct session *s, struct span body, struct bytes *out)
 	snprintf(p->name, sizeof p->name, "%s", portal);
 	snprintf(p->text, sizeof p->text, "%s", from->text);
 	snprintf(p->parameter, sizeof p->parameter, "%s", parameter);
+	language_parse(from->text, &parsed);
+	if (parsed.verb == VERB_TENANT)
+		plan_run(s, &from->plan, false, tag_of(parsed.asks ? parameter : from->text));
 	say_empty(out, '2');
 }
 
@@ -461,7 +468,7 @@ static void take_target(struct session *s, char type, struct span body, struct b
 			extended_fails(s, out, "25P02", session_aborted);
 			return;
 		}
-		if (parsed.verb == VERB_PARAMETER)
+		if (parsed.asks)
 			say_body(out, 't', "\0\1\0\0\0\31", 6);
 		else
 			say_body(out, 't', "\0\0", 2);

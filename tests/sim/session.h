@@ -1,6 +1,7 @@
 #ifndef SIM_SESSION_H
 #define SIM_SESSION_H
 
+#include "bodies.h"
 #include "world.h"
 
 /* What one backend of PostgreSQL does with the messages of its client, as a pure conversation: bytes in, bytes out. The simulated
@@ -28,6 +29,7 @@ void setting_normal(int setting, struct span value, char out[SETTING_BYTES]);
 struct prepared {
 	bool used;
 	char name[64], text[TEXT_BYTES];
+	struct plan plan; /* of one that names tenant() */
 };
 
 struct portal {
@@ -40,6 +42,7 @@ struct portal {
 typedef void statement_runs(void *who, const char *text);
 typedef void transaction_commits(void *who);
 typedef void session_readies(void *who, struct bytes *out);
+typedef void plan_runs(void *who, const struct plan *, const char *now, int tag);
 
 /* What is LISTENed to: t0 and so on, and behind them the one other name that there is. */
 #define TOPIC_MARK 8
@@ -84,6 +87,8 @@ struct session {
 	statement_runs *runs;
 	transaction_commits *commits;
 	session_readies *readies; /* not in a block */
+	plan_runs *plans;
+	struct plan bodies[BODIES];
 	void *who;
 };
 

@@ -289,6 +289,7 @@ static enum outcome run_reset_all(struct session *s, const struct parsed *p, str
 		reset(s, k);
 	if (p->verb == VERB_DISCARD) {
 		memset(s->statements, 0, sizeof s->statements);
+		plans_forget(s);
 		s->mine[0] = 0;
 		s->coming = 0;
 	}
@@ -361,6 +362,21 @@ static enum outcome run_configs(struct session *s, const struct parsed *p, struc
 	return ok ? DONE : FAILED;
 }
 
+/* A row with $1, or with what is said in its place. */
+static enum outcome run_call(
+	struct session *s, const struct parsed *p, const char *text, const char *parameter, struct bytes *out)
+{
+	if (p->asks && !parameter) {
+		session_fails(s, out, "42P02", "there is no parameter $1");
+		return FAILED;
+	}
+	if (p->body != NO_BODY)
+		bodies_run(s, p->body, tag_of(p->asks ? parameter : text));
+	say_row(out, p->asks ? parameter : p->text, 0);
+	say_tag(out, "SELECT", 1, true);
+	return DONE;
+}
+
 /* May it run at all? If so, it is told to who listens. */
 static bool may_run(
 	struct session *s, const struct parsed *p, const char *text, const char *parameter, struct bytes *out)
@@ -399,13 +415,9 @@ enum outcome session_run(struct session *s, const char *text, struct bytes *out,
 		say_tag(out, "SELECT", 1, true);
 		return DONE;
 	case VERB_PARAMETER:
-		if (!parameter) {
-			session_fails(s, out, "42P02", "there is no parameter $1");
-			return FAILED;
-		}
-		say_row(out, parameter, 0);
-		say_tag(out, "SELECT", 1, true);
-		return DONE;
+	case VERB_CALL:
+	case VERB_TENANT:
+		return run_call(s, &p, text, parameter, out);
 	case VERB_ROWS:
 		say_rows(&p, out, most, at_row);
 		return DONE;
@@ -413,6 +425,10 @@ enum outcome session_run(struct session *s, const char *text, struct bytes *out,
 	case VERB_WRITE_SLEEP:
 		begin_sleep(s, &p, out, simple);
 		return WAITS;
+	case VERB_DATED:
+		bodies_run(s, BODY_DATED, tag_of(text));
+		say_tag(out, "INSERT 0", 1, true);
+		return DONE;
 	case VERB_INSERT:
 		say_tag(out, "INSERT 0", 1, true);
 		return DONE;
@@ -459,6 +475,7 @@ enum outcome session_run(struct session *s, const char *text, struct bytes *out,
 		say_tag(out, "DISCARD SEQUENCES", 0, false);
 		return DONE;
 	case VERB_PLANS:
+		plans_forget(s);
 		say_tag(out, "DISCARD PLANS", 0, false);
 		return DONE;
 	case VERB_QUESTION:
@@ -474,7 +491,11 @@ enum outcome session_run(struct session *s, const char *text, struct bytes *out,
 	case VERB_CATALOG:
 		say_fields(out, (const char *const[3]){ "trapped", "s", "w" });
 		say_fields(out, (const char *const[3]){ "app.tenant", "", "s" });
-		say_tag(out, "SELECT", 2, true);
+		say_fields(out, (const char *const[3]){ "noon", "r", "r" });
+		say_fields(out, (const char *const[3]){ "dated", "r", "w" });
+		say_fields(out, (const char *const[3]){ "rent", "i", "r" });
+		say_fields(out, (const char *const[3]){ "tenant", "i", "r" });
+		say_tag(out, "SELECT", 6, true);
 		return DONE;
 	case VERB_LISTEN:
 		s->coming |= 1u << topic_of(p.topic);

@@ -42,7 +42,15 @@ static void compose(struct person *p, char *out, size_t size, bool extended)
 	unsigned i;
 
 	nonce(p, mine);
-	if (chance(p->fails)) {
+	if (chance(p->bodies)) {
+		i = (unsigned)pick(4);
+		snprintf(out, size,
+			i == 0           ? "SELECT noon('%s')"
+				: i == 1 ? "SELECT rent('%s')"
+				: i == 2 ? "SELECT tenant('%s')"
+					 : "INSERT dated '%s'",
+			mine);
+	} else if (chance(p->fails)) {
 		snprintf(out, size, "FAIL '%s'", mine);
 	} else if (chance(p->sleeps) || (p->cancels_sent > 0 && p->cancels_open == 0 && chance(300))) {
 		/* Whose cancel is over is the one to be hit by a late one. */
@@ -104,6 +112,9 @@ static void compose_set(struct person *p, char *out, size_t size, bool local)
 {
 	char mine[80], value[100], quoted[200];
 	unsigned i = some_setting(false), n = 0;
+
+	if (p->bodies > 0 && chance(700))
+		i = (unsigned)setting_find(span_text(chance(500) ? "app.tenant" : "TimeZone"));
 
 	nonce(p, mine);
 	p->touched[i] = true;
@@ -234,7 +245,10 @@ static void simple(struct person *p)
 	unsigned i, n = chance(800) ? 1 : 1 + (unsigned)pick(4);
 
 	for (i = 0; i < n; i++) {
-		compose(p, one, sizeof one, false);
+		if (p->bodies > 0 && n > 1 && people_ways.transparent && chance(300))
+			compose_set(p, one, sizeof one, p->in_block && chance(500));
+		else
+			compose(p, one, sizeof one, false);
 		used += text_format(text + used, sizeof text - used, "%s%s", i > 0 ? "; " : "", one);
 	}
 	if (chance(30))
@@ -272,6 +286,7 @@ static void extended_one(struct person *p, bool names_too)
 {
 	static const char *const names[] = { "s1", "s2", "s3", "s4", "s5", "s6" };
 	static const char *const portals[] = { "", "", "", "p1" };
+	static const char *const shared[] = { "SELECT noon($1)", "SELECT rent($1)", "SELECT tenant($1)" };
 	char text[700], mine[80], parameter[100];
 	const char *name = names_too && chance(p->named) ? names[pick(6)] : "", *portal = portals[pick(4)];
 	bool with_parameter = chance(500);
@@ -282,7 +297,7 @@ static void extended_one(struct person *p, bool names_too)
 	if (*name ? chance(400) : !names_too || !p->unnamed_sure || chance(700)) {
 		p->unnamed_sure = p->unnamed_sure || !*name;
 		if (with_parameter)
-			snprintf(text, sizeof text, "SELECT $1");
+			snprintf(text, sizeof text, "%s", chance(p->bodies) ? shared[pick(3)] : "SELECT $1");
 		else
 			compose(p, text, sizeof text, true);
 		/* In an aborted block which error is said first depends on whether the server has the statement. */
@@ -314,15 +329,24 @@ static void extended_one(struct person *p, bool names_too)
  * sent one at a time, and a Close alone. */
 static void extended(struct person *p)
 {
-	unsigned n = 1 + (chance(p->pipelined) ? (unsigned)pick(6) : 0);
+	unsigned n = 1 + (chance(p->pipelined) || (p->bodies > 0 && chance(400)) ? (unsigned)pick(6) : 0);
 	bool names_too = people_ways.prepared && person_is_quiet(p);
-	char name[] = "s1";
+	char name[] = "s1", text[100], mine[80];
 
 	if (names_too && chance(p->named / 8)) {
 		name[1] = (char)('1' + pick(6));
 		say_target(p, 'C', 'S', name);
 		person_says(p, 'S', NULL, 0);
 		return;
+	}
+	/* What is behind an error is skipped, and what the pooler puts in front of it. */
+	if (n > 1 && p->bodies > 0 && chance(150)) {
+		nonce(p, mine);
+		snprintf(text, sizeof text, "FAIL '%s'", mine);
+		p->unnamed_sure = false;
+		say_parse(p, "", text);
+		say_bind(p, "", "", NULL);
+		say_execute(p, "", 0);
 	}
 	while (n-- > 0) {
 		extended_one(p, names_too);
@@ -382,6 +406,11 @@ void person_converses(struct person *p)
 			by_either(p, text);
 			return;
 		}
+	}
+	if (p->bodies > 0 && p->in_block && chance(200)) {
+		compose_set(p, text, sizeof text, chance(800));
+		by_either(p, text);
+		return;
 	}
 	/* What makes the pooler say something of its own, best while a cancel is on its way. */
 	if (chance(p->sets) || (p->cancels_open > 0 && people_ways.transparent && chance(600))) {

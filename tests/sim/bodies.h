@@ -1,0 +1,35 @@
+#ifndef SIM_BODIES_H
+#define SIM_BODIES_H
+
+#include <stdbool.h>
+
+/* What a backend has planned of the bodies of functions, and of prepared statements that name a function which is called immutable. A plan is made
+ * with the settings of whoever came first, and says the same to all who come later (PostgreSQL manual: "PL/pgSQL under the Hood", "Plan Caching";
+ * "Function Volatility Categories"). */
+
+struct session;
+
+enum body {
+	BODY_NOON,  /* noon() has a literal: a moment of the time zone, written in the date style */
+	BODY_DATED, /* the trigger of the table dated has another */
+	BODY_RENT,  /* rent() calls tenant() */
+	BODIES,
+	NO_BODY = BODIES
+};
+
+/* What a literal comes to, or what tenant() says: that which decides it. */
+#define WORTH_BYTES 220
+
+struct plan {
+	bool made;
+	int by; /* the client's tag */
+	char worth[WORTH_BYTES];
+};
+
+/* It is run for this client, and made if it was not; the backend is told (plans). */
+void plan_run(struct session *, struct plan *, bool literal, int tag);
+void bodies_run(struct session *, enum body, int tag);
+
+void plans_forget(struct session *); /* DISCARD PLANS, and DISCARD ALL */
+
+#endif
