@@ -148,7 +148,7 @@ const struct setting schema_settings[] = {
 	ROW(server_fast_close, TYPE_BOOL, "0/1", "0", LIVE, "1.9.0", "In session mode, a server that must close (RECONNECT, a database whose entry changed, an address that a name has lost) does so at the end of its client's transaction already, and the client is closed with it; 0: when the client leaves."),
 	ROW(server_idle_timeout, TYPE_TIME, "s", "600", LIVE, "1.0", "Close a server that has been idle for this long; 0: never."),
 	ROW(server_lifetime, TYPE_TIME, "s", "3600", LIVE, "1.0", "Close a server that is older than this when it is not lent; 0: use each once."),
-	ROW(server_login_retry, TYPE_TIME, "s", "15", LIVE, "1.0", "Wait this long after a failed connection before the next one is tried."),
+	ROW(server_login_retry, TYPE_TIME, "s", "15", LIVE, "1.0", "Wait this long after a failed connection before the next one is tried; RELOAD and RECONNECT end that wait."),
 	ROW(server_reset_query, TYPE_TEXT, "SQL", "DISCARD ALL", LIVE, "1.1", "Run when a client gives its server back in session mode. Where it fails the server is closed, and the log says why (PostgreSQL takes DISCARD ALL beside no other statement)."),
 	ROW(server_reset_query_always, TYPE_BOOL, "0/1", "0", LIVE, "1.6.1", "Run server_reset_query in every pool mode."),
 	ROW(server_round_robin, TYPE_BOOL, "0/1", "0", LIVE, "1.1", "Lend the server that has been idle the longest instead of the shortest."),

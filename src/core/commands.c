@@ -286,6 +286,9 @@ static void command_reconnect(struct core *core, const struct event *event)
 {
 	mark_all(core, event->database);
 	close_all_idle(core, event->database, CLOSE_RECONNECT);
+	for (uint32_t i = 0; i < core->pools_count; i++)
+		if (concerns(core->pools[i], event->database))
+			dial_again(core, core->pools[i]);
 	answer(core, event->client, event->database, NULL);
 }
 

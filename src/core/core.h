@@ -60,6 +60,10 @@ pool_id core_pool(struct core *, database_id, struct span user, const struct cor
 void core_set_pool_rules(struct core *, pool_id, const struct core_pool_rules *, time_us now, struct effects *);
 void core_set_database_rules(struct core *, database_id, const struct database_rules *, time_us now, struct effects *);
 
+/* Somebody has read the configuration anew, and may have mended what this pool's servers were refused for: nobody is told of that any more
+ * before it was tried again. */
+void core_try_again(struct core *, pool_id, time_us now, struct effects *);
+
 /* A PostgreSQL server, by any name that tells it from others; made at first need, found again. Lives as long as the core, and
  * limits nothing until EVENT_BUDGET says so. */
 instance_id core_instance(struct core *, struct span name);

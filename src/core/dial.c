@@ -203,6 +203,16 @@ bool dial_refuses(const struct core *core, const struct pool *pool)
 	return pool->failed && pool->failure == FAILURE_REFUSED && core->now < pool->retry_at && pool_live(pool) == 0;
 }
 
+void dial_again(struct core *core, struct pool *pool)
+{
+	if (!pool->failed || pool->failure != FAILURE_REFUSED)
+		return;
+	pool->failed = false;
+	pool->greetings_failed = 0;
+	pool->retry_at = pool->keep_at = pool->pause = 0;
+	tick_hurry(core, core->now);
+}
+
 /* Tell a client why its pool can not be reached: one that waits, or, as was `known` when it came, one that was about to. */
 void dial_refuse(struct core *core, struct client *c, bool known)
 {

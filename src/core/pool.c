@@ -263,6 +263,14 @@ void core_set_pool_rules(
 	rules_end(core);
 }
 
+void core_try_again(struct core *core, pool_id id, time_us now, struct effects *effects)
+{
+	check(id < core->pools_count);
+	rules_begin(core, now, effects);
+	dial_again(core, core->pools[id]);
+	rules_end(core);
+}
+
 void core_set_database_rules(
 	struct core *core, database_id id, const struct database_rules *rules, time_us now, struct effects *effects)
 {

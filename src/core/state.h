@@ -386,6 +386,7 @@ void dial_next(struct core *, struct pool *); /* one has succeeded and found its
 void dial_failed(struct core *, const struct event *);
 void dial_greeting_failed(struct core *, struct pool *);     /* it had logged in, and ends before it was ready */
 bool dial_refuses(const struct core *, const struct pool *); /* clients are told at once */
+void dial_again(struct core *, struct pool *);               /* what it was refused for may be mended */
 void dial_refuse(struct core *, struct client *, bool known);
 uint32_t pool_least(const struct pool *); /* min_size as it holds now */
 time_us dial_due(const struct core *, const struct pool *);

@@ -330,6 +330,9 @@ void pool_views_configure(struct worker *worker, const struct config *before)
 		pool_rules.instance = instance_of(house, view);
 		core_set_pool_rules(house->core, view->id, &pool_rules, worker->now, &worker->effects);
 		core_set_database_rules(house->core, view->database_id, &database_rules, worker->now, &worker->effects);
+		/* Each worker says so: what others dialed until then was by what stood there before. */
+		if (before != worker->config)
+			core_try_again(house->core, view->id, worker->now, &worker->effects);
 		lock_drop(house->lock);
 	}
 	if (worker->index == 0 && before != worker->config)

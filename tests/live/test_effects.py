@@ -382,6 +382,31 @@ class Servers(Story):
             self.assertIn('database "missing" does not exist', error.message)
             self.assertIn("dbname=", error.hint)
 
+    @on("pgweir", why="PgBouncer tells the last failure up to server_login_retry")
+    def what_was_mended_is_tried_at_reload_and_at_reconnect(self):
+        for command in ("RELOAD", "RECONNECT app"):
+            pooler = self.pooler(databases={"app": f"host=127.0.0.1 port={self.pg.port} dbname=mended"},
+                                 settings={"server_login_retry": 3600, "query_wait_timeout": 5, "client_login_timeout": 5})
+            self.refused(pooler.client, sqlstate="3D000")
+            with self.pg.admin() as admin:
+                admin.query("CREATE DATABASE mended")
+                try:
+                    self.refused(pooler.client, sqlstate="3D000")
+                    with pooler.console() as console:
+                        console.query(command)
+                    # A worker that has not heard of it yet may be told once more what is over.
+                    wait_until("it is tried again", lambda: self._enters(pooler))
+                finally:
+                    admin.query("DROP DATABASE mended WITH (FORCE)")
+
+    @staticmethod
+    def _enters(pooler):
+        try:
+            with pooler.client() as client:
+                return client.value("SELECT current_database()") == "mended"
+        except wire.Refused:
+            return False
+
     def who_is_in_waits_for_a_server_that_is_gone_and_is_served_when_it_is_back(self):
         relay, pooler = self._relayed({"server_login_retry": 1, "query_wait_timeout": 40}, called="pgbouncer")
         client = pooler.client()
