@@ -37,7 +37,13 @@ static struct {
 	bool two_names; /* the one PostgreSQL is known by its name too: each monitor takes the servers of the other's pools for others */
 	bool prepares;
 	unsigned names_max; /* client_statements_max */
+	bool removes;       /* a RELOAD may take an entry of [databases] away, and bring it back */
+	int greets;         /* whose connect_query may make its servers useless; 0: nobody's */
 } fixed;
+
+/* Of databases that come and go and of connect_query, so that all else is drawn as without. */
+static struct rng dice;
+static int missing; /* which has no entry; -1: none */
 
 /* ---- turns ---- */
 
@@ -161,6 +167,23 @@ static unsigned of(unsigned a, unsigned b, unsigned c, unsigned d)
 	return list[pick(4)];
 }
 
+/* A comment in its place. */
+static const char *without(int database)
+{
+	return database == missing ? "; " : "";
+}
+
+/* What the entry of this database has besides. */
+static const char *greeting(int database, bool any)
+{
+	static const char *const useless[] = { " connect_query='FAIL \"greets\"'", " connect_query='BEGIN'",
+		" connect_query='DIE'", " connect_query='SELECT pg_sleep(20000,\"greets\")'" };
+
+	if (fixed.greets == database && rng_chance(&dice, 500))
+		return useless[rng_below(&dice, sizeof useless / sizeof *useless)];
+	return any ? " connect_query='select 1'" : "";
+}
+
 static struct config *configure(void)
 {
 	char text[4000], error[500];
@@ -187,16 +210,19 @@ static struct config *configure(void)
 	};
 	if (world.plain)
 		limits.query_wait_timeout = 0, limits.login_timeout = 3000 * SECOND_US;
+	missing = house && fixed.removes && rng_chance(&dice, 400) ? (int)rng_below(&dice, database_count) : -1;
 #define LINE(...) n += (size_t)snprintf(text + n, sizeof text - n, __VA_ARGS__)
 	/* At 10.0.0.254 nobody is. What is at several hosts is bounded by no budget. */
-	LINE("[databases]\napp = %s\nnamed = host=%s\n", notes_place(),
+	LINE("[databases]\n%sapp = %s\n", without(0), notes_place());
+	LINE("%snamed = host=%s%s\n", without(1),
 		!fixed.two_names      ? "10.0.0.1"
 			: world.plain ? "db.sim"
 			: chance(500) ? "db.sim"
 			: chance(500) ? "10.0.0.254,db.sim,10.0.0.1 port=,5432,5432"
-				      : "10.0.0.1,10.0.0.254 load_balance_hosts=disable");
-	LINE("sess = host=10.0.0.1 port=5432 pool_mode=session\nstat = host=10.0.0.1 port=5432 pool_mode=statement%s\n",
-		chance(300) ? " connect_query='select 1'" : "");
+				      : "10.0.0.1,10.0.0.254 load_balance_hosts=disable",
+		greeting(1, false));
+	LINE("%ssess = host=10.0.0.1 port=5432 pool_mode=session%s\n", without(2), greeting(2, false));
+	LINE("%sstat = host=10.0.0.1 port=5432 pool_mode=statement%s\n", without(3), greeting(3, chance(300)));
 	LINE("[pgbouncer]\nlisten_port=6432\nunix_socket_dir=\npool_mode=transaction\n");
 	LINE("auth_type=%s\nadmin_users=admin\n", passwords ? "plain" : "any");
 	LINE("default_pool_size=%u\nreserve_pool_size=%u\nreserve_pool_timeout=%u\nmin_pool_size=%u\n",
@@ -283,6 +309,9 @@ void house_reload(void)
 	story("keeper: reloads: pool_size %u + %u, per database %u, per user %u", limits.pool_size, limits.reserve,
 		limits.database_max, limits.user_max);
 	judge_limits(&limits);
+	judge_removed(missing < 0 ? NULL : database_names[missing]);
+	if (missing >= 0)
+		story("keeper: there is no database %s", database_names[missing]);
 	cluster.readings = 0;
 	cluster.steady_at = 0;
 	house_configure(house, config, passwords ? user_list() : NULL, (struct tls_pair){ 0 });
@@ -336,6 +365,11 @@ void house_begin(void)
 	fixed.fair = chance(700);
 	fixed.transparent = chance(700) || notes_move();
 	fixed.origin_servers = of(0, 0, 1, 2);
+	rng_seed(&dice, world.seed ^ UINT64_C(0x52454d4f5645));
+	missing = -1;
+	fixed.removes = !world.plain && rng_chance(&dice, 300);
+	fixed.greets = !world.plain && rng_chance(&dice, 300) ? 1 + (int)rng_below(&dice, database_count - 1) : 0;
+	judge_greets(database_names[fixed.greets]);
 	keeper_loop = loop_new(ENGINE_EPOLL);
 	keeper_mailbox = mailbox_new(keeper_loop);
 	setup.config = configure();
@@ -362,6 +396,11 @@ void house_unblock(void)
 {
 	struct event event = { .now = world.now, .database = NO_DATABASE };
 
+	if (missing >= 0 || fixed.greets) {
+		fixed.removes = false;
+		fixed.greets = 0;
+		house_reload();
+	}
 	event.kind = EVENT_RESUME;
 	house_step(house, &event);
 	for (database_id i = 0; i < core_databases(house->core); i++) {

@@ -13,9 +13,12 @@ struct judge judge;
 
 void judge_begin(struct house *house, const struct limits *l)
 {
-	judge = (struct judge){
-		.house = house, .limits = *l, .old_limits = *l, .limits_since = world.now, .began_at = world.now
-	};
+	judge = (struct judge){ .greets = judge.greets,
+		.house = house,
+		.limits = *l,
+		.old_limits = *l,
+		.limits_since = world.now,
+		.began_at = world.now };
 }
 
 static unsigned larger(unsigned limit, unsigned other)
@@ -58,6 +61,17 @@ void judge_limits(const struct limits *l)
 	if (judge.old_limits.login_timeout < judge.limits.login_timeout)
 		judge.limits.login_timeout = judge.old_limits.login_timeout;
 	judge.limits_since = world.now;
+}
+
+void judge_removed(const char *database)
+{
+	judge.removed = database;
+	judge.removes = judge.removes || database;
+}
+
+void judge_greets(const char *database)
+{
+	judge.greets = database;
 }
 
 void judge_step(void)

@@ -22,6 +22,12 @@ void judge_begin(struct house *, const struct limits *);
 /* New limits: for a while, servers that were dialed under the old ones may still arrive. */
 void judge_limits(const struct limits *);
 
+/* A RELOAD has left this database without an entry; NULL: none. Whoever is in it is ended, and nobody comes in. */
+void judge_removed(const char *database);
+
+/* What connect_query does to servers of this database may be told; of the first of all it does nothing. */
+void judge_greets(const char *database);
+
 void judge_statement(struct backend *, const char *text); /* it begins to run */
 /* A cancel request hits what it runs, having hit something before (0: nothing). */
 void judge_cancelled(struct backend *, const char *text, bool writes, time_us hit_before);

@@ -28,6 +28,9 @@ static bool is_of(const struct database_settings *entry, const struct backend *b
 	return there && b->beyond == (entry->dbname != NULL);
 }
 
+/* For so long a worker may not have heard of a RELOAD, or a statement be on its way. */
+#define REMOVED_GRACE (15 * SECOND_US)
+
 /* A RELOAD, of which every worker has heard, has led its database elsewhere, and it is not to close. */
 static bool is_left_behind(const struct backend *b)
 {
@@ -38,6 +41,8 @@ static bool is_left_behind(const struct backend *b)
 	for (uint32_t i = 0; i < house->worker_count; i++)
 		if (house->workers[i]->config != house->config)
 			return false;
+	if (judge.removed && strcmp(judge.removed, b->database) == 0)
+		return !b->end->wire->faulty && world.now > judge.limits_since + REMOVED_GRACE;
 	return channel && channel->state != CHANNEL_CLOSING &&
 		!is_of(config_database(house->config, span_text(b->database)), b, channel) &&
 		core_server_picture(house->core, channel->id, &picture) && picture.state != SERVER_CLOSING &&
@@ -120,8 +125,8 @@ void judge_cancelled(struct backend *b, const char *text, bool writes, time_us h
 	}
 	p->hits++;
 	/* The pooler has its own reasons, and the client may not have heard of them yet. */
-	if (world.commands > 0 || judge.limits.query_timeout > 0 || judge.limits.transaction_timeout > 0 ||
-		judge.limits.idle_transaction_timeout > 0)
+	if (world.commands > 0 || judge.removes || judge.limits.query_timeout > 0 ||
+		judge.limits.transaction_timeout > 0 || judge.limits.idle_transaction_timeout > 0)
 		return;
 	/* Nor of its own end, where memory was refused even to that word. */
 	if (person_present(p) && p->cancels_sent == 0 && !p->fatal && !(world.memory && world.refused > 0))

@@ -138,7 +138,7 @@ static bool may_be_reconnected(const struct person *p)
 /* The only last words that anybody may hear, and when. */
 void judge_fatal(struct person *p, const char *sqlstate, const char *message)
 {
-	bool admin = world.commands > 0, server = world.server_faults > 0 || admin || world.stalls > 0;
+	bool admin = world.commands > 0 || judge.removes, server = world.server_faults > 0 || admin || world.stalls > 0;
 
 	if (world.memory && world.refused > 0)
 		return;
@@ -178,6 +178,10 @@ void judge_fatal(struct person *p, const char *sqlstate, const char *message)
 		return;
 	if (admin && (contains(message, "disabled") || contains(message, "shutting down")))
 		return;
+	if (judge.removes && strcmp(sqlstate, "3D000") == 0)
+		return;
+	if (strcmp(p->database, judge.greets) == 0 && contains(message, "connect_query"))
+		return;
 	if (strcmp(sqlstate, "54000") == 0 && contains(message, "too many requests"))
 		return;
 	broken("nobody is refused without a reason", "c%u (%s/%s) is told %s %s", p->id, p->database, p->user, sqlstate,
@@ -192,7 +196,8 @@ void judge_hung_up_on(struct person *p, bool in_mid_message)
 		return;
 	/* A server that died in the middle of a message leaves nothing that could be said. */
 	if (in_mid_message &&
-		(world.server_faults > 0 || world.stalls > 0 || world.commands > 0 || may_be_reconnected(p)))
+		(world.server_faults > 0 || world.stalls > 0 || world.commands > 0 || judge.removes ||
+			may_be_reconnected(p)))
 		return;
 	/* Nor does a query that took too long while its rows went to a slow client. */
 	if (in_mid_message && (judge.limits.query_timeout > 0 || judge.limits.transaction_timeout > 0))

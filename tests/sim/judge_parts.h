@@ -10,6 +10,9 @@ struct judge {
 	struct house *house;
 	struct limits limits, old_limits; /* in force; and the largest of a short time before */
 	time_us limits_since, began_at;
+	const char *removed; /* the database without an entry, since limits_since; NULL: none */
+	bool removes;        /* there was one */
+	const char *greets;  /* where connect_query may make servers useless */
 };
 extern struct judge judge;
 

@@ -211,6 +211,8 @@ void language_parse(const char *text, struct parsed *p)
 			p->verb = VERB_BAD;
 	} else if (take_word(&at, "fail")) {
 		p->verb = take_literal(&at, p->text, sizeof p->text) ? VERB_FAIL : VERB_BAD;
+	} else if (take_word(&at, "die")) {
+		p->verb = VERB_DIE;
 	} else if (take_word(&at, "warn")) {
 		p->verb = take_literal(&at, p->text, sizeof p->text) ? VERB_WARN : VERB_BAD;
 	} else if (take_word(&at, "copy")) {

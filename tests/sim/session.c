@@ -4,6 +4,7 @@
  *   SELECT pg_sleep(ms,'x')       a row, later                 UPDATE pg_sleep(ms,'x')    writes, later
  *   SELECT $1                     the parameter                INSERT 'x'                 writes
  *   FAIL 'x'                      an error                     WARN 'x'                   a notice
+ *   DIE                           the session's end
  *   COPY OUT n 'x'                n rows                       COPY IN k 'x'              k>0: fails at row k
  *   CREATE TEMP TABLE mine 'x'    the session's own            TABLE mine                 what is in it; an error without
  *   DROP TABLE mine               it is gone                   DISCARD SEQUENCES, DISCARD PLANS, the pooler's question (see answer_question)

@@ -435,6 +435,10 @@ enum outcome session_run(struct session *s, const char *text, struct bytes *out,
 	case VERB_FAIL:
 		session_fails(s, out, "22012", p.text);
 		return FAILED;
+	case VERB_DIE:
+		say_error(out, 'E', "FATAL", "57P01", "terminating connection due to administrator command");
+		s->over = true;
+		return WAITS;
 	case VERB_WARN:
 		say_error(out, 'N', "WARNING", "01000", p.text);
 		say_tag(out, "DO", 0, false);
