@@ -250,6 +250,7 @@ enum client_edge client_take_hello(struct client *client, struct span bytes, siz
 			return CLIENT_GONE;
 		memcpy(client->rare->cancel_secret, startup.secret.at, startup.secret.length);
 		client->facts.cancel_secret = span_of(client->rare->cancel_secret, startup.secret.length);
+		client->state = STATE_OVER; /* one connection carries one request, and nothing behind it is read */
 		return CLIENT_CANCEL;
 	case STARTUP_OLD:
 		return refuse(client, out, SQLSTATE_FEATURE_NOT_SUPPORTED, "old V2 protocol not supported");

@@ -197,6 +197,23 @@ static void a_cancel_request_says_whom_and_proves_it(void **state)
 	assert_int_equal(out.length, 0);
 }
 
+static void nothing_behind_a_cancel_request_is_looked_at(void **state)
+{
+	struct writer w = writer_to(&said);
+	size_t used;
+
+	(void)state;
+	connect_to("", MANNER_PGWEIR, false);
+	message_cancel(&w, 4711, span_text("0123"));
+	message_cancel(&w, 4712, span_text("4567"));
+	arrive();
+	assert_int_equal(edge, CLIENT_CANCEL);
+	assert_int_equal(said.length, 16);
+	assert_int_equal(client_take(client, buf_span(&said), &used, &out), CLIENT_MORE);
+	assert_int_equal(used, 0);
+	assert_int_equal(client_facts(client)->cancel_process, 4711);
+}
+
 /* ---- startup parameters ---- */
 
 static void the_database_is_named_as_the_user_unless_it_is_named(void **state)
@@ -384,6 +401,7 @@ int main(void)
 		STORY(bytes_behind_a_request_for_encryption_are_refused),
 		STORY(a_packet_that_is_too_long_is_refused_by_its_header),
 		STORY(a_cancel_request_says_whom_and_proves_it),
+		STORY(nothing_behind_a_cancel_request_is_looked_at),
 		STORY(the_database_is_named_as_the_user_unless_it_is_named),
 		STORY(an_unknown_parameter_is_carried_or_refused_by_manner),
 		STORY(options_are_parameters_and_lose_against_those_given_alone),

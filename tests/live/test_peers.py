@@ -228,6 +228,20 @@ class Peers(Story):
         self.assertRaises(BlockingIOError, listener.accept)
         pooler.await_log("passed on too often")
 
+    def one_connection_brings_one_request(self):
+        """Else a stranger with one of them fills what a peer's requests may wait in."""
+        pooler, = self._group(1, start=False)
+        listener = self._stand_in(pooler, 9)
+        pooler.start()
+        with Client(pooler.socket_path, login=False) as carrier:
+            carrier.send(b"".join(cancel_request(9 << 16, bytes([number, 0, 0, 3])) for number in range(50)))
+            peer, _ = listener.accept()
+            wait_until("it is said", lambda: [tuple(row.values()) for row in self._console(pooler, "PEER_POOLS")] == [("9", "1", "0", "1", "0")])
+            peer.close()
+            self.assertEqual([], carrier.expect_closed())
+        listener.setblocking(False)
+        self.assertRaises(BlockingIOError, listener.accept)
+
     def no_more_than_pool_size_are_under_way_and_the_others_wait(self):
         pooler, = self._group(1, start=False, cancel_wait_timeout=60)
         listener = self._stand_in(pooler, 9)

@@ -1017,6 +1017,21 @@ class Cancel(Story):
         self.assertEqual([], reply.errors)
         self.assertEqual("unharmed", reply.rows[0][1])
 
+    @on("pgweir", "direct")
+    def nothing_behind_a_cancel_request_is_read(self):
+        pooler = self.pooler()
+        client = pooler.client()
+        for behind in (wire.startup({"user": "app", "database": "app"}) + query("SELECT 1"), wire.special(wire.SSL_CODE),
+                       wire.cancel_request(client.pid, client.secret)):
+            client.send(query("SELECT pg_sleep(60)"))
+            wait_until("it runs", lambda: self.pg.backends(extra="AND query LIKE '%pg_sleep(60)%' AND state = 'active'"))
+            with Client(pooler.address, login=False) as other:
+                other.send(wire.cancel_request(client.pid, client.secret) + behind)
+                with self.assertRaises(wire.Closed):
+                    other.read_bytes(1)
+            self.assertEqual("57014", client.reply().error.sqlstate)
+            self.assertEqual("1", client.value("SELECT 1"))
+
     def keys_are_not_handed_out_twice(self):
         pooler = self.pooler()
         if live.kind == "direct":
