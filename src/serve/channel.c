@@ -193,7 +193,9 @@ void channel_rings(struct channel *channel)
 			lookup_late(channel);
 		else if (!channel_enforce_limits(channel)) {
 			channel_limits(channel);
-			numbers_yield(channel);
+			remains_ask_again(channel);
+			if (channel->state == CHANNEL_LENT)
+				numbers_yield(channel);
 		}
 		break;
 	case CHANNEL_CLOSING:

@@ -176,6 +176,9 @@ void channel_limits(struct channel *channel)
 	at = numbers_due(channel);
 	if (at)
 		due = !due || at < due ? at : due;
+	at = remains_due(channel);
+	if (at)
+		due = !due || at < due ? at : due;
 	if (due)
 		timer_set(&channel->worker->timers, &channel->timer, due > now ? due : now + MILLISECOND_US);
 }

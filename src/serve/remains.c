@@ -487,6 +487,7 @@ bool remains_part(struct channel *channel)
 	r->ends_unseen = r->ended = r->own_settings = r->own_names = r->in_front = r->blind = r->unsure = r->failed =
 		r->refused = r->held = false;
 	r->statement_length = 0;
+	r->failures = 0;
 	r->used = true;
 	numbers_part(channel);
 	plans_part(channel);

@@ -49,8 +49,10 @@ struct remains {
 	uint32_t pins;     /* 1 << enum pin */
 	uint32_t asking;   /* marks of the question that is under way */
 	bool asked;        /* ... and it is */
-	bool failed;       /* the last one failed: not again before the client did something */
-	bool held;         /* the client's next message waits until it is known what a RESET did */
+	bool failed;       /* the last one failed: not again before the client did something, or `again` */
+	unsigned failures; /* ... and so did so many in a row */
+	time_us again;
+	bool held; /* the client's next message waits until it is known what a RESET did */
 	bool reset_all, reset_seen, correcting;
 	bool correction_waits; /* correcting, but nothing is sent before a cancel has arrived */
 	bool discarded;        /* DISCARD ALL was seen: it has committed, whatever fails behind it */
@@ -93,6 +95,10 @@ bool remains_refuse(const struct channel *, const struct guest *);
 
 /* SQL's PREPARE may have made a statement on this server. */
 bool remains_may_prepare(const struct channel *);
+
+/* When a question that failed is due again; 0: none is. Ask it then, if its client rests. */
+time_us remains_due(const struct channel *);
+void remains_ask_again(struct channel *);
 
 /* Settings to be asked for by name, and whether there are more. */
 void remains_name(struct channel *, const struct look *);

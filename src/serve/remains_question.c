@@ -9,6 +9,9 @@
 #include "serve/hearers.h"
 #include "serve/remains_parts.h"
 
+#define ASK_AGAIN   (100 * MILLISECOND_US)
+#define ASK_DOUBLED 7 /* times: 13 seconds then */
+
 bool remains_learn_base(struct channel *channel)
 {
 	const struct pool_view *view = channel_view(channel);
@@ -108,7 +111,7 @@ bool remains_settle(struct channel *channel)
 	}
 	r->own_settings = r->own_settings && r->touched;
 	r->own_names = r->own_names && r->touched;
-	if (r->touched && !r->failed) {
+	if (r->touched && (!r->failed || channel->worker->now >= r->again)) {
 		if (!ask(channel))
 			channel_break(channel, "out of memory");
 		return false;
@@ -122,6 +125,30 @@ bool remains_settle(struct channel *channel)
 		return false;
 	}
 	return !r->touched && !r->pins;
+}
+
+/* Its client rests, and the last question failed. */
+static bool is_to_ask_again(const struct channel *channel)
+{
+	const struct remains *r = &channel->remains;
+
+	return r->failed && r->touched && !r->asked && track_idle(&channel->track);
+}
+
+time_us remains_due(const struct channel *channel)
+{
+	time_us now = channel->worker->now;
+
+	if (!channel->remains.failed)
+		return 0;
+	/* Whatever keeps it from being asked then is over some time. */
+	return channel->remains.again > now ? channel->remains.again : now + ASK_AGAIN;
+}
+
+void remains_ask_again(struct channel *channel)
+{
+	if (is_to_ask_again(channel) && channel->worker->now >= channel->remains.again)
+		channel_settle(channel);
 }
 
 bool remains_wants(const struct channel *channel, const struct frame *frame)
@@ -202,12 +229,19 @@ void remains_answered(struct channel *channel)
 		/* Its client left meanwhile: DISCARD ALL comes next, whatever there is. */
 		channel->setup_failed = false;
 	} else if (channel->setup_failed) {
-		/* A statement_timeout of the client's, or a cancel: asked again when it did something more. */
+		/* A statement_timeout of the client's, or a cancel: asked again when it did something more, or after a while. It may rest for an
+		 * hour, and what made the question slow is over in a moment. */
 		channel->setup_failed = false;
 		remains_pin(channel, PIN_UNASKED);
 		r->touched |= r->asking;
 		r->failed = true;
+		r->again = channel->worker->now +
+			(ASK_AGAIN << (r->failures < ASK_DOUBLED ? r->failures : ASK_DOUBLED));
+		r->failures++;
+		channel_limits(channel);
 	} else {
+		r->failed = false;
+		r->failures = 0;
 		take_answer(channel);
 	}
 	answer_fini(&r->answer);
