@@ -18,7 +18,12 @@
  * to its next ReadyForQuery, which fails: its process runs in a circle, and sees no end of its connection either (18.4; search_path is what it
  * tells since 18, session_authorization since ever). A client comes to such a pair one after the other, which is well. So such values are set and
  * told in the letters of the database, and client_encoding behind that, with a ReadyForQuery of its own. At a login PostgreSQL refuses such a pair, and so
- * does the question whether there are letters for them. */
+ * does the question whether there are letters for them.
+ *
+ * Until it is set, limits of time are in force that somebody else has set. A long one is as good as none: PostgreSQL does this in less than a
+ * millisecond. Where it is short (HURRY), and a machine that stands still for a moment makes it fail, that must not end the next client, who has
+ * set nothing of the kind: it is lifted first, before anything of the client's is sent, as a check query is. If that fails, the server
+ * goes, and its client is lent another. It costs them a round trip, which nobody pays who wants the same limit. */
 #include <string.h>
 #include <strings.h>
 
@@ -47,6 +52,29 @@ static struct params *with_base(const struct channel *channel, struct params *wa
 		}
 	}
 	return all;
+}
+
+#define HURRY SECOND_US
+
+static const char *const limits[] = { "lock_timeout", "statement_timeout", "transaction_timeout" };
+
+/* This limit of who had it before is short, and none that `wanted` or its user has. */
+static bool is_hurry(const struct channel *channel, const struct params *wanted, const char *name)
+{
+	time_us limit = params_limit(channel->applied, name);
+
+	return limit > 0 && limit <= HURRY && params_limit(wanted, name) != limit &&
+		!(channel->base && params_limit(channel->base, name) == limit);
+}
+
+bool channel_hurries(const struct channel *channel, const struct params *wanted)
+{
+	if (!channel_differs(channel, wanted))
+		return false;
+	for (size_t i = 0; i < sizeof limits / sizeof limits[0]; i++)
+		if (is_hurry(channel, wanted, limits[i]))
+			return true;
+	return false;
 }
 
 /* Of the unnamed statement, by an unnamed portal: no parameters, all rows. */
@@ -170,6 +198,30 @@ static bool send_in_parts(struct channel *channel, struct buf *statements, const
 
 	params_drop(first);
 	buf_fini(&second);
+	return ok;
+}
+
+bool channel_lift(struct channel *channel, const struct params *wanted)
+{
+	struct params *rest = params_keep(channel->applied), *all = NULL;
+	struct buf statements = { 0 };
+	bool ok = true;
+
+	for (size_t i = 0; i < sizeof limits / sizeof limits[0]; i++)
+		if (is_hurry(channel, wanted, limits[i]))
+			ok = ok && params_remove(&rest, span_text(limits[i]));
+	all = ok ? with_base(channel, rest) : NULL;
+	ok = all && params_difference(channel->applied, all, &statements) &&
+		send_at_once(channel, buf_span(&statements), TAG_LIFT);
+	buf_fini(&statements);
+	params_drop(rest);
+	if (ok) {
+		params_drop(channel->applied);
+		channel->applied = all;
+		channel->lifting = true;
+	} else {
+		params_drop(all);
+	}
 	return ok;
 }
 

@@ -151,18 +151,10 @@ char guest_status(const struct guest *guest)
 	return guest->begun == BEGUN_NOT ? 'I' : guest->begun == BEGUN_WELL ? 'T' : 'E';
 }
 
-/* PostgreSQL's own limit, as the client has set it, in its way of saying it: milliseconds where no unit is. */
+/* PostgreSQL's own limit, as the client has set it. */
 static time_us own_limit(const struct guest *guest, const char *name)
 {
-	const char *said = guest->wanted ? params_get(guest->wanted, span_text(name)) : NULL;
-	int64_t milliseconds;
-	time_us limit;
-
-	if (!said)
-		return 0;
-	if (text_to_i64(span_text(said), &milliseconds))
-		return milliseconds > 0 && milliseconds <= INT32_MAX ? milliseconds * MILLISECOND_US : 0;
-	return text_to_duration(span_text(said), &limit) ? limit : 0;
+	return guest->wanted ? params_limit(guest->wanted, name) : 0;
 }
 
 /* Until when it may rest; 0: for good. `*own`: that is the client's own limit. */

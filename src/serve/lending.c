@@ -105,7 +105,8 @@ bool channel_prepare(struct channel *channel)
 
 void channel_lend(struct channel *channel, struct guest *guest, bool check_first)
 {
-	const char *query = check_first ? channel->worker->config->server_check_query : "";
+	const char *query = channel->worker->config->server_check_query;
+	bool hurries;
 
 	if (channel->replication) {
 		replication_lend(channel, guest);
@@ -133,7 +134,9 @@ void channel_lend(struct channel *channel, struct guest *guest, bool check_first
 	channel->said = false;
 	channel->unread_since = 0;
 	channel->opened = false;
-	channel->checking = check_first;
+	channel->lifting = false;
+	hurries = channel_hurries(channel, guest->wanted);
+	channel->checking = check_first || hurries;
 	if (guest->state != GUEST_ASKING && remains_refuse(channel, guest)) {
 		channel->checking = true; /* this lease never was */
 		channel_part(channel);
@@ -141,7 +144,7 @@ void channel_lend(struct channel *channel, struct guest *guest, bool check_first
 		guest_lent(guest, NULL, NULL);
 		return;
 	}
-	if (!check_first) {
+	if (!channel->checking) {
 		begin_lease(channel);
 		return;
 	}
@@ -150,11 +153,12 @@ void channel_lend(struct channel *channel, struct guest *guest, bool check_first
 			(channel->worker->config->server_connect_timeout > 0
 					? channel->worker->config->server_connect_timeout
 					: 15 * SECOND_US));
-	if (!channel_query(channel, span_text(query)))
+	if ((hurries && !channel_lift(channel, guest->wanted)) ||
+		(check_first && !channel_query(channel, span_text(query))))
 		channel_break(channel, "out of memory");
 }
 
-/* The four limits of a lease, looked at when the earliest could be over; re-armed with what is then known. */
+/* The limits of a lease, and what else it has to do at some time, looked at when the earliest could be over; re-armed with what is then known. */
 void channel_limits(struct channel *channel)
 {
 	const struct pool_rules *rules = &channel_view(channel)->rules;
@@ -434,7 +438,9 @@ void channel_settle(struct channel *channel)
 	case CHANNEL_LENT:
 		if (channel->checking) {
 			if (channel->setup_failed)
-				channel_break(channel, "the check query failed");
+				channel_break(channel,
+					channel->lifting ? "a short limit of its last client's could not be lifted"
+							 : "the check query failed");
 			else if (track_idle(&channel->track)) {
 				struct guest *guest = channel->guest;
 

@@ -249,6 +249,9 @@ static void take_own(struct channel *channel, uint32_t tag)
 		break;
 	case TAG_NATURE:
 		break;
+	case TAG_LIFT:
+		channel->lifting = channel->setup_failed;
+		break;
 	case TAG_LISTEN:
 		hearer_begun(channel);
 		break;
@@ -292,7 +295,9 @@ static enum step take_complete(struct channel *channel, const struct frame *fram
 		numbers_proven(channel);
 	/* What these SET ends with their transaction. */
 	if (tag_may_matter(frame) &&
-		!(ours && (entry->tag == TAG_CATALOG || entry->tag == TAG_QUESTION || entry->tag == TAG_CORRECTION)))
+		!(ours &&
+			(entry->tag == TAG_CATALOG || entry->tag == TAG_QUESTION || entry->tag == TAG_CORRECTION ||
+				entry->tag == TAG_LIFT)))
 		take_tag(channel, body, ours);
 	return STEP_FORWARD;
 }

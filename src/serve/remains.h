@@ -31,6 +31,7 @@ struct catalog;
 #define TAG_PROOF      11
 #define TAG_SET        13
 #define TAG_PART       14 /* what stands before the one of TAG_SET */
+#define TAG_LIFT       15
 
 /* The catalogue is being read: see catalogs.c. */
 struct catalog_reading {

@@ -139,6 +139,7 @@ struct channel {
 	bool forward;  /* the rest of the message at hand goes to the client */
 	bool session;  /* LENT, CLEANING: the lease is a whole session\'s */
 	bool checking; /* LENT: the check query is running before the client's first message */
+	bool lifting;  /* ... and before that, what lifts the limits of its last client */
 	bool learning; /* LENT: only to learn what it reports for these parameters */
 	bool setting;  /* our SET is not answered yet */
 	bool failing;  /* LENT: a transaction that has failed is begun on it and not answered yet; see relay_begin.c */

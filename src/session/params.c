@@ -306,6 +306,19 @@ const char *params_get(const struct params *set, struct span name)
 	return found ? set->list[at].value : NULL;
 }
 
+time_us params_limit(const struct params *set, const char *name)
+{
+	const char *said = params_get(set, of(name));
+	int64_t milliseconds;
+	time_us limit;
+
+	if (!said)
+		return 0;
+	if (text_to_i64(of(said), &milliseconds))
+		return milliseconds > 0 && milliseconds <= INT32_MAX ? milliseconds * MILLISECOND_US : 0;
+	return text_to_duration(of(said), &limit) ? limit : 0;
+}
+
 int params_server_version(const struct params *reported)
 {
 	const char *said = params_get(reported, span_text("server_version"));

@@ -2,6 +2,7 @@
 #define PGWEIR_SESSION_PARAMS_H
 
 #include "base/buf.h"
+#include "base/time.h"
 
 /* Sets of run-time parameters, as values: what a client asked for, what a server was told, what a server reports. What is asked for or told is in the
  * letters of the database, as a start-up packet's values are to PostgreSQL; what is reported is in those of the client_encoding of that moment.
@@ -28,6 +29,9 @@ bool params_remove(struct params **set, struct span name);
 
 /* The value, terminated and owned by the set; NULL: not in the set. */
 const char *params_get(const struct params *, struct span name);
+
+/* A limit of time, in PostgreSQL's way of saying it: milliseconds where no unit is. 0: none, or not to be understood. */
+time_us params_limit(const struct params *, const char *name);
 
 /* Of what a server reported: its major version, or 0. */
 int params_server_version(const struct params *);

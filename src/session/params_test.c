@@ -169,6 +169,31 @@ static void what_is_beyond_ascii_is_said_in_bytes(void **state)
 	params_drop(set);
 }
 
+static void a_limit_of_time_is_read_as_postgresql_reads_it(void **state)
+{
+	static const struct {
+		const char *said;
+		time_us limit;
+	} cases[] = {
+		{ "50", 50 * MILLISECOND_US },
+		{ "50ms", 50 * MILLISECOND_US },
+		{ "7s", 7 * SECOND_US },
+		{ "2min", 120 * SECOND_US },
+		{ "0", 0 },
+		{ "-1", 0 },
+		{ "soon", 0 },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		struct params *set = with(params_empty(book), "lock_timeout", cases[i].said);
+
+		assert_int_equal(params_limit(set, "lock_timeout"), cases[i].limit);
+		assert_int_equal(params_limit(set, "statement_timeout"), 0);
+		params_drop(set);
+	}
+}
+
 static void a_dotted_name_is_reset_by_its_name(void **state)
 {
 	struct params *empty = params_empty(book), *set = with(params_empty(book), "my.own", "1");
@@ -239,6 +264,7 @@ int main(void)
 		STORY(a_role_comes_last_and_goes_first),
 		STORY(the_difference_sets_what_is_wanted_and_resets_the_rest),
 		STORY(what_is_beyond_ascii_is_said_in_bytes),
+		STORY(a_limit_of_time_is_read_as_postgresql_reads_it),
 		STORY(a_dotted_name_is_reset_by_its_name),
 		STORY(no_set_is_forgotten),
 		STORY(a_book_counts_each_set_once),

@@ -1,6 +1,8 @@
 """The edge of a connection: what is asked before a login, what a startup packet may say, limits of time that meet what is ours, an end
 of one direction alone. What PostgreSQL does is asked of it too."""
+import wire
 from harness import Story, wait_until
+from wire import Client, query
 
 
 class Limits_of_time(Story):
@@ -13,6 +15,54 @@ class Limits_of_time(Story):
         self.pg = self.postgres()
         self.admin = self.pg.admin("app")
         self.addCleanup(self.admin.close)
+
+    def _hold_functions(self):
+        """No set_config before the end of this transaction."""
+        self.admin.query("ALTER FUNCTION pg_catalog.set_config(text, text, boolean) COST 1")
+        self.admin.query("BEGIN; LOCK pg_proc IN ACCESS EXCLUSIVE MODE")
+
+    def _await_rest(self, pooler):
+        wait_until("its server is free", lambda: pooler.pool()["sv_idle"] == 1)
+
+    def a_short_one_ends_nobody_but_who_has_set_it(self):
+        for limit in ("statement_timeout", "lock_timeout"):
+            with self.subTest(limit):
+                pooler = self.pooler(pg=self.pg, settings={"default_pool_size": 1, "workers": 1})
+                hasty, other = pooler.client(), pooler.client(parameters={"work_mem": "5MB"})
+                self.assertEqual("5MB", other.value("SHOW work_mem"))
+                hasty.query(f"SET {limit} = '50ms'")
+                self._await_rest(pooler)
+                self._hold_functions()
+                other.send(query("SHOW work_mem"))
+                pooler.await_log("a short limit of its last client's could not be lifted")
+                self.admin.query("COMMIT")
+                self.assertEqual("5MB", other.reply().value)
+                self.assertEqual("0", other.value(f"SHOW {limit}"))
+                self.assertEqual("50ms", hasty.value(f"SHOW {limit}"))
+                pooler.stop()
+
+    def a_short_one_of_anothers_refuses_no_login(self):
+        pooler = self.pooler(pg=self.pg, settings={"default_pool_size": 1, "workers": 1})
+        hasty = pooler.client(parameters={"statement_timeout": "50ms"})
+        hasty.query("SELECT 1")
+        self._await_rest(pooler)
+        self._hold_functions()
+        with Client(pooler.address, login=False) as newcomer:
+            newcomer.send(wire.startup({"user": "app", "database": "app", "work_mem": "7MB"}))
+            pooler.await_log("a short limit of its last client's could not be lifted")
+            self.admin.query("COMMIT")
+            newcomer.finish_login("app")
+            self.assertEqual("7MB", newcomer.value("SHOW work_mem"))
+
+    def it_is_lifted_and_set_again_as_clients_change(self):
+        pooler = self.pooler(pg=self.pg, settings={"default_pool_size": 1, "workers": 1})
+        clients = [pooler.client(parameters=parameters) for parameters in (
+            {"statement_timeout": "300ms"}, {}, {"lock_timeout": "1s", "application_name": "two"}, {"statement_timeout": "300ms", "lock_timeout": "9s"})]
+        for _ in range(3):
+            self.assertEqual([("300ms", "0"), ("0", "0"), ("0", "1s"), ("300ms", "9s")], [
+                client.query("SELECT current_setting('statement_timeout'), current_setting('lock_timeout')").rows[0] for client in clients])
+        self.assertEqual("1", str(self.pg.backends()))
+        self.assertNotIn("WARNING S-", pooler.log())
 
     def a_question_that_failed_is_asked_again_while_its_client_rests(self):
         for limit in ("statement_timeout", "lock_timeout"):
