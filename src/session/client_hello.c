@@ -186,10 +186,18 @@ bool client_about(struct client *client, struct span user)
 	return true;
 }
 
+static enum client_edge refuse_protocol(struct client *client, const struct startup *startup, struct buf *out)
+{
+	return refuse(client, out, SQLSTATE_FEATURE_NOT_SUPPORTED,
+		"unsupported frontend protocol %u.%u: server supports 3.0 to 3.2", startup->protocol >> 16,
+		startup->protocol & 0xffff);
+}
+
 /* SSLRequest or GSSENCRequest. */
 static enum client_edge take_request(struct client *client, const struct startup *startup, bool more, struct buf *out)
 {
 	bool ssl = startup->kind == STARTUP_SSL, yes = ssl && client->tls != CLIENT_TLS_NEVER;
+	bool *asked = ssl ? &client->asked_ssl : &client->asked_gss;
 
 	/* Somebody between us and the client could have sent them, to be taken for the client's own once TLS stands (CVE-2021-3935). */
 	if (more)
@@ -197,7 +205,13 @@ static enum client_edge take_request(struct client *client, const struct startup
 			ssl ? "received unencrypted data after SSL request"
 			    : "received unencrypted data after GSSAPI encryption request");
 	if (client->secure)
-		return refuse(client, out, SQLSTATE_PROTOCOL_VIOLATION, "SSL request inside an encrypted connection");
+		return refuse(client, out, SQLSTATE_PROTOCOL_VIOLATION,
+			ssl ? "SSL request inside an encrypted connection"
+			    : "GSSAPI encryption request inside an encrypted connection");
+	/* Either may follow the other that was declined, and neither itself (PostgreSQL, ProcessStartupPacket). */
+	if (*asked)
+		return refuse_protocol(client, startup, out);
+	*asked = true;
 	if (!buf_add(out, yes ? "S" : "N", 1))
 		return CLIENT_GONE;
 	if (!yes)
@@ -227,7 +241,8 @@ enum client_edge client_take_hello(struct client *client, struct span bytes, siz
 {
 	struct startup startup;
 
-	if (bytes.length > 0 && bytes.at[0] == TLS_HANDSHAKE && client->tls != CLIENT_TLS_NEVER && !client->secure) {
+	if (bytes.length > 0 && bytes.at[0] == TLS_HANDSHAKE && client->tls != CLIENT_TLS_NEVER && !client->secure &&
+		!client->asked_gss) {
 		client->facts.direct = true;
 		client->state = STATE_SECURING;
 		return CLIENT_SECURE;
@@ -255,9 +270,7 @@ enum client_edge client_take_hello(struct client *client, struct span bytes, siz
 	case STARTUP_OLD:
 		return refuse(client, out, SQLSTATE_FEATURE_NOT_SUPPORTED, "old V2 protocol not supported");
 	case STARTUP_NEWER:
-		return refuse(client, out, SQLSTATE_FEATURE_NOT_SUPPORTED,
-			"unsupported frontend protocol %u.%u: server supports 3.0 to 3.2", startup.protocol >> 16,
-			startup.protocol & 0xffff);
+		return refuse_protocol(client, &startup, out);
 	case STARTUP_TOO_LONG:
 	case STARTUP_BAD:
 		break;

@@ -26,9 +26,28 @@ static void encryption_is_declined_and_the_login_goes_on(void **state)
 	}
 }
 
+static void encryption_of_either_kind_is_asked_for_once(void **state)
+{
+	static const uint8_t ssl[] = { 0, 0, 0, 8, 4, 210, 22, 47 }, gss[] = { 0, 0, 0, 8, 4, 210, 22, 48 };
+
+	(void)state;
+	for (unsigned order = 0; order < 4; order++) {
+		connect_to("auth_type = md5", MANNER_PGWEIR, false);
+		say(order & 1 ? ssl : gss, 8);
+		if (order & 2)
+			say(order & 1 ? gss : ssl, 8);
+		assert_int_equal(edge, CLIENT_MORE);
+		buf_clear(&out);
+		say(order & 1 ? ssl : gss, 8);
+		is_refused("0A000",
+			order & 1 ? "unsupported frontend protocol 1234.5679: server supports 3.0 to 3.2"
+				  : "unsupported frontend protocol 1234.5680: server supports 3.0 to 3.2");
+	}
+}
+
 static void encryption_is_agreed_to_once_and_then_the_login_goes_on(void **state)
 {
-	static const uint8_t ssl[] = { 0, 0, 0, 8, 4, 210, 22, 47 };
+	static const uint8_t ssl[] = { 0, 0, 0, 8, 4, 210, 22, 47 }, gss[] = { 0, 0, 0, 8, 4, 210, 22, 48 };
 
 	(void)state;
 	offered = CLIENT_TLS_MAY;
@@ -50,6 +69,19 @@ static void encryption_is_agreed_to_once_and_then_the_login_goes_on(void **state
 		buf_clear(&out);
 		say(ssl, sizeof ssl);
 		is_refused("08P01", "SSL request inside an encrypted connection");
+
+		connect_to("auth_type = md5", MANNER_PGWEIR, false);
+		say(ssl, sizeof ssl);
+		assert_true(client_secured(client, &(struct client_channel){ 0 }));
+		buf_clear(&out);
+		say(gss, sizeof gss);
+		is_refused("08P01", "GSSAPI encryption request inside an encrypted connection");
+
+		connect_to("auth_type = md5", MANNER_PGWEIR, false);
+		say(gss, sizeof gss);
+		buf_clear(&out);
+		say("\26\3\1\2\0\1\0\1", 8);
+		is_refused("08P01", "invalid length of startup packet");
 	}
 	connect_to("", MANNER_PGWEIR, false);
 	portion = 100;
@@ -394,6 +426,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		STORY(encryption_is_declined_and_the_login_goes_on),
+		STORY(encryption_of_either_kind_is_asked_for_once),
 		STORY(encryption_is_agreed_to_once_and_then_the_login_goes_on),
 		STORY(a_certificate_is_enough_for_who_it_names_and_the_file_knows),
 		STORY(tls_that_begins_by_itself_is_known_by_its_first_byte),

@@ -47,6 +47,7 @@ struct client {
 	bool local_owner;
 	enum client_tls tls;
 	bool secure;
+	bool asked_ssl, asked_gss; /* for encryption: each may be asked for once */
 	uint8_t binding[64];
 	size_t binding_length;
 	struct buf names; /* in its certificate */

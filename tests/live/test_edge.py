@@ -77,3 +77,27 @@ class Limits_of_time(Story):
                 self.assertEqual([], pooler.show("PINS"))
                 self.assertEqual("6MB", hasty.value("SHOW work_mem"))
                 pooler.stop()
+
+
+class Requests_for_encryption(Story):
+    kinds = ("pgweir", "direct")
+
+    def each_kind_is_declined_once(self):
+        """In either order; PostgreSQL without TLS, and by its unix socket, which no kind can encrypt."""
+        address = self.pooler().socket_path
+        ssl, gss = wire.special(wire.SSL_CODE), wire.special(wire.GSSENC_CODE)
+        for requests in ((ssl,), (gss,), (ssl, gss), (gss, ssl)):
+            with Client(address, login=False) as client:
+                for request in requests:
+                    client.send(request)
+                    self.assertEqual(b"N", client.read_bytes(1))
+                client.login("app", "app")
+                self.assertEqual("1", client.value("SELECT 1"))
+            with Client(address, login=False) as client:
+                for request in requests:
+                    client.send(request)
+                    self.assertEqual(b"N", client.read_bytes(1))
+                client.send(requests[0])
+                error, = client.expect_closed()
+                self.assertEqual("0A000", error.sqlstate)
+                self.assertIn("unsupported frontend protocol 1234.56", error.message)
