@@ -71,8 +71,10 @@ void client_free(struct client *client)
 	free(client->user);
 	free(client->database);
 	buf_fini(&client->names);
-	if (client->rare)
+	if (client->rare) {
+		buf_fini(&client->rare->unknown);
 		secret_wipe(client->rare, sizeof *client->rare);
+	}
 	free(client->rare);
 	secret_wipe(client, sizeof *client);
 	free(client);
@@ -275,7 +277,8 @@ static void negotiate(const struct client *client, struct writer *w)
 	size_t unknown = rare ? rare->unknown_count : 0;
 
 	if (unknown > 0 || client->asked != client->facts.protocol)
-		message_negotiate(w, client->facts.protocol, unknown > 0 ? rare->unknown : NULL, unknown);
+		message_negotiate(
+			w, client->facts.protocol, unknown, unknown > 0 ? buf_span(&rare->unknown) : span_of(NULL, 0));
 }
 
 static enum client_edge begin_proof(struct client *client, const struct secret *secret, struct buf *out)

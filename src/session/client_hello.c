@@ -57,20 +57,14 @@ static enum client_edge take_options(struct client *client, struct span text, st
 	return edge;
 }
 
-/* False: memory refused. */
+/* What it is not told of it would take for granted: all of them are kept. False: memory refused. */
 static bool note_unknown(struct client *client, struct span key)
 {
 	struct client_rare *rare = client_rare(client);
-	char *text;
 
-	if (!rare)
+	if (!rare || !buf_add(&rare->unknown, key.at, key.length + 1))
 		return false;
-	if (rare->unknown_count == sizeof rare->unknown / sizeof rare->unknown[0] ||
-		rare->unknown_used + key.length > sizeof rare->unknown_texts)
-		return true;
-	text = memcpy(rare->unknown_texts + rare->unknown_used, key.at, key.length);
-	rare->unknown[rare->unknown_count++] = span_of(text, key.length);
-	rare->unknown_used += key.length;
+	rare->unknown_count++;
 	return true;
 }
 
@@ -88,11 +82,25 @@ static bool read_replication(struct span value, enum replication *out)
 		return true;
 	}
 	*out = REPLICATION_NONE;
-	if (span_is(value, "") || span_is(value, "0") || begins("false", value, 1) || begins("no", value, 1) ||
-		begins("off", value, 2))
+	if (span_is(value, "0") || begins("false", value, 1) || begins("no", value, 1) || begins("off", value, 2))
 		return true;
 	*out = REPLICATION_PHYSICAL;
 	return span_is(value, "1") || begins("true", value, 1) || begins("yes", value, 1) || begins("on", value, 2);
+}
+
+static enum client_edge refuse_replication(struct client *client, struct span value, struct buf *out)
+{
+	char message[192];
+	struct complaint complaint = {
+		.severity = SEVERITY_FATAL,
+		.sqlstate = SQLSTATE_INVALID_PARAMETER_VALUE,
+		.message = message,
+		.hint = "Valid values are: \"false\", 0, \"true\", 1, \"database\".",
+	};
+
+	text_format(message, sizeof message, "invalid value for parameter \"replication\": \"%.*s\"",
+		value.length > 60 ? 60 : (int)value.length, (const char *)value.at);
+	return client_refuse(client, &complaint, out);
 }
 
 static enum client_edge take_parameter(struct client *client, struct span key, struct span value, struct buf *out)
@@ -116,9 +124,7 @@ static enum client_edge take_parameter(struct client *client, struct span key, s
 	if (span_is(key, "replication")) {
 		if (read_replication(value, &client->facts.replication))
 			return CLIENT_ENTERS;
-		return refuse(client, out, SQLSTATE_INVALID_PARAMETER_VALUE,
-			"invalid value for parameter \"replication\": \"%.*s\"",
-			value.length > 60 ? 60 : (int)value.length, (const char *)value.at);
+		return refuse_replication(client, value, out);
 	}
 	if (config_list_has(client->config->ignore_startup_parameters, key, true))
 		return CLIENT_ENTERS;
@@ -138,7 +144,7 @@ static enum client_edge take_parameter(struct client *client, struct span key, s
 static enum client_edge take_login(struct client *client, struct startup *startup, struct buf *out)
 {
 	struct startup again = *startup;
-	struct span key, value;
+	struct span key, value, options = span_of("", 0);
 	enum client_edge edge = CLIENT_ENTERS;
 
 	if (client->tls == CLIENT_TLS_MUST && !client->secure)
@@ -146,10 +152,12 @@ static enum client_edge take_login(struct client *client, struct startup *startu
 	client->asked = startup->protocol;
 	client->facts.protocol = startup->protocol >= STARTUP_PROTOCOL(3, 2) ? STARTUP_PROTOCOL(3, 2)
 									     : STARTUP_PROTOCOL(3, 0);
-	/* As PostgreSQL does: first `options`, so that a setting given by itself wins over one in there. */
-	while (startup->has_options && edge == CLIENT_ENTERS && startup_next(&again, &key, &value))
+	/* As PostgreSQL does: first `options`, so that a setting given by itself wins over one in there; of several the last counts. */
+	while (startup->has_options && startup_next(&again, &key, &value))
 		if (span_is(key, "options"))
-			edge = take_options(client, value, out);
+			options = value;
+	if (startup->has_options)
+		edge = take_options(client, options, out);
 	while (edge == CLIENT_ENTERS && startup_next(startup, &key, &value))
 		edge = take_parameter(client, key, value, out);
 	if (edge != CLIENT_ENTERS)

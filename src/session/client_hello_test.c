@@ -193,7 +193,7 @@ static void a_packet_that_is_too_long_is_refused_by_its_header(void **state)
 		uint8_t bytes[8];
 		const char *sqlstate, *message;
 	} hellos[] = {
-		{ { 0, 0, 0x27, 0x11, 0, 3, 0, 0 }, "08P01", "invalid length of startup packet" },
+		{ { 0, 0, 0x27, 0x15, 0, 3, 0, 0 }, "08P01", "invalid length of startup packet" },
 		{ { 'G', 'E', 'T', ' ', '/', ' ', 'H', 'T' }, "08P01", "invalid length of startup packet" },
 		{ { 0, 0, 0, 8, 0, 2, 0, 0 }, "0A000", "old V2 protocol not supported" },
 		{ { 0, 0, 0, 8, 0, 4, 0, 1 }, "0A000", "unsupported frontend protocol 4.1: server supports 3.0 to 3.2" },
@@ -295,6 +295,11 @@ static void options_are_parameters_and_lose_against_those_given_alone(void **sta
 	assert_string_equal(asked("statement_timeout"), "7");
 	assert_string_equal(asked("application_name"), "a b");
 	assert_string_equal(asked("geqo"), "off");
+	connect_to("", MANNER_PGWEIR, false);
+	STARTUP("user", "ada", "options", "-c work_mem=3MB", "options", "-c geqo=off");
+	assert_int_equal(edge, CLIENT_ENTERS);
+	assert_string_equal(asked("geqo"), "off");
+	assert_null(asked("work_mem"));
 }
 
 static void options_that_are_not_settings_are_refused(void **state)
@@ -323,7 +328,6 @@ static void replication_is_read_as_postgresql_reads_it(void **state)
 		const char *said;
 		enum replication kind;
 	} cases[] = {
-		{ "", REPLICATION_NONE },
 		{ "0", REPLICATION_NONE },
 		{ "off", REPLICATION_NONE },
 		{ "of", REPLICATION_NONE },
@@ -348,6 +352,9 @@ static void replication_is_read_as_postgresql_reads_it(void **state)
 	connect_to("", MANNER_PGWEIR, false);
 	STARTUP("user", "ada", "replication", "o");
 	is_refused("22023", "invalid value for parameter \"replication\": \"o\"");
+	connect_to("", MANNER_PGWEIR, false);
+	STARTUP("user", "ada", "replication", "");
+	is_refused("22023", "invalid value for parameter \"replication\": \"\"");
 	connect_to("", MANNER_PGWEIR, false);
 	STARTUP("user", "ada", "database", "pgweir", "replication", "true");
 	is_refused("0A000", "the console has nothing to replicate");

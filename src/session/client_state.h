@@ -21,9 +21,8 @@ enum client_state {
 struct client_rare {
 	uint8_t cancel_secret[256];
 	char system_user[128], host[256];
-	struct span unknown[8];
-	char unknown_texts[512];
-	size_t unknown_count, unknown_used;
+	struct buf unknown; /* protocol options that it asks for, each with its zero */
+	size_t unknown_count;
 };
 
 /* There is one for each connection that has not logged in yet; malloc keeps what has less than 1,032 bytes at hand. */

@@ -366,7 +366,7 @@ static void notices_are_passed_over(void **state)
 	message_complaint(&w, &notice);
 	accept_login();
 	message_complaint(&w, &notice);
-	message_negotiate(&w, STARTUP_PROTOCOL(3, 0), NULL, 0);
+	message_negotiate(&w, STARTUP_PROTOCOL(3, 0), 0, span_of(NULL, 0));
 	message_ready(&w, 'I');
 	assert_int_equal(arrive(), SERVER_READY);
 }

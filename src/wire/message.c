@@ -121,14 +121,13 @@ void message_ready(struct writer *w, char status)
 	message_end(w, mark);
 }
 
-void message_negotiate(struct writer *w, uint32_t minor_protocol, const struct span *unknown, size_t count)
+void message_negotiate(struct writer *w, uint32_t minor_protocol, size_t count, struct span unknown)
 {
 	size_t mark = message_begin(w, 'v');
 
 	write_u32(w, UINT32_C(3) << 16 | (minor_protocol & 0xffff));
 	write_u32(w, (uint32_t)count);
-	for (size_t i = 0; i < count; i++)
-		write_string_span(w, unknown[i]);
+	write_span(w, unknown);
 	message_end(w, mark);
 }
 

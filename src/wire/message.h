@@ -36,8 +36,8 @@ void message_parameter_status(struct writer *, const char *name, const char *val
 void message_backend_key(struct writer *, uint32_t process_id, struct span secret);
 void message_ready(struct writer *, char status);
 
-/* 'v': the newest 3.minor that we speak (sent as the whole version number, as PostgreSQL does), and the options we do not know. */
-void message_negotiate(struct writer *, uint32_t minor_protocol, const struct span *unknown, size_t count);
+/* 'v': the newest 3.minor that we speak (sent as the whole version number, as PostgreSQL does), and `count` options we do not know, each with its zero. */
+void message_negotiate(struct writer *, uint32_t minor_protocol, size_t count, struct span unknown);
 
 void message_command_complete(struct writer *, const char *tag);
 

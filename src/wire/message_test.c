@@ -38,8 +38,6 @@ static struct span body(void)
 
 static void messages_to_clients_have_their_bytes(void **state)
 {
-	static const struct span unknown[] = { { (const uint8_t *)"_pq_.a", 6 }, { (const uint8_t *)"_pq_.b", 6 } };
-
 	(void)state;
 	message_authentication(fresh(), 0, (struct span){ 0 });
 	ASSERT_BYTES("R\0\0\0\10\0\0\0\0");
@@ -55,9 +53,9 @@ static void messages_to_clients_have_their_bytes(void **state)
 	ASSERT_BYTES("C\0\0\0\11SHOW\0");
 	message_empty(fresh(), '1');
 	ASSERT_BYTES("1\0\0\0\4");
-	message_negotiate(fresh(), 2, unknown, 2);
+	message_negotiate(fresh(), 2, 2, span_of("_pq_.a\0_pq_.b", 14));
 	ASSERT_BYTES("v\0\0\0\32\0\3\0\2\0\0\0\2_pq_.a\0_pq_.b\0");
-	message_negotiate(fresh(), 3 << 16, NULL, 0); /* the whole version number will do too */
+	message_negotiate(fresh(), 3 << 16, 0, span_of(NULL, 0)); /* the whole version number will do too */
 	ASSERT_BYTES("v\0\0\0\14\0\3\0\0\0\0\0\0");
 }
 

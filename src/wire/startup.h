@@ -4,8 +4,8 @@
 #include "base/reader.h"
 
 /* The packets a client may send before anything else. Nothing here allocates: keys and values are
- * borrowed from the packet. PostgreSQL's own bound on a startup packet is 10,000 bytes. */
-#define STARTUP_MAX                    10000
+ * borrowed from the packet. PostgreSQL's own bound on a startup packet is 10,000 bytes, and the four of its length. */
+#define STARTUP_MAX                    10004
 #define STARTUP_PROTOCOL(major, minor) ((uint32_t)(major) << 16 | (minor))
 
 enum startup_kind {

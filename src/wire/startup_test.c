@@ -134,9 +134,9 @@ static void what_is_too_long_is_refused_from_its_first_four_bytes(void **state)
 	assert_int_equal(s.kind, STARTUP_TOO_LONG);
 	PARSE("\26\3\1\2", &s); /* TLS without asking */
 	assert_int_equal(s.kind, STARTUP_TOO_LONG);
-	PARSE("\0\0\47\21", &s); /* 10001 */
+	PARSE("\0\0\47\25", &s); /* 10005 */
 	assert_int_equal(s.kind, STARTUP_TOO_LONG);
-	PARSE("\0\0\47\20", &s); /* 10000 */
+	PARSE("\0\0\47\24", &s); /* 10004 */
 	assert_int_equal(s.kind, STARTUP_MORE);
 }
 

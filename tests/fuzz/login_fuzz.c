@@ -17,7 +17,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 /* One iteration, so that a turn is quick; keys that nobody has. */
 #define KEY          "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="
 #define SCRAM        "SCRAM-SHA-256$1:AAAAAAAAAAAAAAAAAAAAAA==$" KEY ":" KEY
-#define WRITTEN_MOST 4096 /* in answer to one portion */
+#define WRITTEN_MOST 12288 /* in answer to one portion: names of protocol options are told as they came */
 
 static const uint8_t zeros[64];
 static struct params_book *book;

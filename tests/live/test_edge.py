@@ -1,5 +1,7 @@
 """The edge of a connection: what is asked before a login, what a startup packet may say, limits of time that meet what is ours, an end
 of one direction alone. What PostgreSQL does is asked of it too."""
+import struct
+
 import wire
 from harness import Story, wait_until
 from wire import Client, query
@@ -101,3 +103,45 @@ class Requests_for_encryption(Story):
                 error, = client.expect_closed()
                 self.assertEqual("0A000", error.sqlstate)
                 self.assertIn("unsupported frontend protocol 1234.56", error.message)
+
+
+class Startup_packets(Story):
+    kinds = ("pgweir", "direct")
+
+    def of_several_options_the_last_counts(self):
+        address = self.pooler().address
+        packet = wire.startup({"user": "app", "database": "app", "options": "-c work_mem=3MB"})
+        packet = packet[:-1] + wire.text("options") + wire.text("-c search_path=elsewhere") + b"\0"
+        with Client(address, login=False) as client:
+            client.send(struct.pack("!i", len(packet)) + packet[4:])
+            client.finish_login("app")
+            self.assertEqual(("4MB", "elsewhere"), (client.value("SHOW work_mem"), client.value("SHOW search_path")))
+
+    def every_option_of_the_protocol_that_is_not_known_is_named(self):
+        """A client would take the others for granted."""
+        names = [f"_pq_.option_{number}_{'x' * 60}" for number in range(90)]
+        with self.pooler().client(parameters={name: "1" for name in names}) as client:
+            self.assertEqual(names, client.negotiated[1])
+            self.assertEqual("1", client.value("SELECT 1"))
+
+    def replication_wants_a_value(self):
+        pooler = self.pooler()
+        for value in ("", "o", "Database", " on"):
+            error = self.refused(Client, pooler.address, parameters={"replication": value}, sqlstate="22023",
+                                 says=f'invalid value for parameter "replication": "{value}"')
+            self.assertEqual('Valid values are: "false", 0, "true", 1, "database".', error.hint)
+
+    def the_longest_packet_has_ten_thousand_bytes_behind_its_length(self):
+        address = self.pooler().address
+        parameters = {"user": "app", "database": "app", "work_mem": "0" * 400 + "3MB", "search_path": ""}
+        parameters["search_path"] = "s" * (10004 - len(wire.startup(parameters)))
+        with Client(address, login=False) as client:
+            packet = wire.startup(parameters)
+            self.assertEqual(10004, len(packet))
+            client.send(packet)
+            client.finish_login("app")
+            self.assertEqual("3MB", client.value("SHOW work_mem"))
+        with Client(address, login=False) as client:
+            parameters["search_path"] += "s"
+            client.send(wire.startup(parameters))
+            self.assertRaises((wire.Closed, wire.Refused), client.finish_login, "app")
