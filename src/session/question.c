@@ -271,9 +271,12 @@ bool answer_row(struct answer *a, struct span body)
 		return true;
 	case 'n':
 		a->pins |= 1u << PIN_LISTEN;
-		if (name.length > 0 && !topics_add(&a->topics, name))
+		/* No more were asked for; a server that goes on all the same is none. */
+		if (name.length == 0 || a->topics.count > TOPICS_SHARED_MAX)
+			return false;
+		if (!topics_add(&a->topics, name))
 			a->refused = true;
-		return name.length > 0;
+		return true;
 	default:
 		break;
 	}

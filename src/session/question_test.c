@@ -159,6 +159,16 @@ static void what_it_listens_to_is_told_by_name(void **state)
 	assert_int_equal(a.pins, 1 << PIN_LISTEN);
 	assert_true(a.topics.count == 2 && topics_has(&a.topics, span_text("Jobs")));
 	answer_fini(&a);
+	answer_begin(&a, &q, empty);
+	for (int i = 0; i < 258; i++) {
+		char name[8];
+
+		text_format(name, sizeof name, "t%d", i);
+		assert_int_equal(
+			take(&a, "n", name, NULL), i < 257); /* a server that says more than it was asked for is none */
+	}
+	assert_int_equal(a.topics.count, 257);
+	answer_fini(&a);
 }
 
 static void a_privileged_setting_under_another_role_stays_where_it_is(void **state)
