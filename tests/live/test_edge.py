@@ -1,9 +1,10 @@
 """The edge of a connection: what is asked before a login, what a startup packet may say, limits of time that meet what is ours, an end
 of one direction alone. What PostgreSQL does is asked of it too."""
+import socket
 import struct
 
 import wire
-from harness import Story, wait_until
+from harness import Story, live, on, wait_until
 from wire import Client, query
 
 
@@ -145,3 +146,46 @@ class Startup_packets(Story):
             parameters["search_path"] += "s"
             client.send(wire.startup(parameters))
             self.assertRaises((wire.Closed, wire.Refused), client.finish_login, "app")
+
+
+class Half_closed(Story):
+    """A client that ends its own direction and reads on. PostgreSQL answers what it was sent before; to a pooler it has left, since whoever dies in
+    a query looks the same, and his query is to be ended."""
+
+    kinds = ("pgweir", "pgbouncer")
+
+    def _shut(self, pooler, *said, login=True):
+        with Client(pooler.address, login=login) as client:
+            for part in said:
+                client.send(part)
+                if part[:1] == b"Q" and len(said) > 1 and part is not said[-1]:
+                    client.read_to("ZGH".encode())
+            client.socket.shutdown(socket.SHUT_WR)
+            client.expect_closed()
+
+    def it_has_left_in_whatever_state_and_its_server_is_free(self):
+        pooler = self.pooler(settings={"default_pool_size": 1, "workers": 1} if live.kind == "pgweir" else {"default_pool_size": 1})
+        with self.pg.admin("app") as admin:
+            admin.query("CREATE TABLE IF NOT EXISTS half (a text); GRANT ALL ON half TO app")
+        self.addCleanup(self.pg.value, "DROP TABLE half", "app")
+        packet = wire.startup({"user": "app", "database": "app"})
+        for login, said in ((False, ()), (False, (packet[:9],)), (False, (wire.special(wire.SSL_CODE),)), (False, (packet,)), (True, ()),
+                            (True, (query("SELECT 1")[:7],)), (True, (query("SELECT pg_sleep(60)"),)), (True, (query("BEGIN"), query("SELECT 1"))),
+                            (True, (query("BEGIN; SELECT 1/0"), query("SELECT 1"))), (True, (wire.parse("", "SELECT 1"),)),
+                            (True, (query("COPY half FROM STDIN"), wire.copy_data(b"left behind\n"))),
+                            (True, (query("COPY half FROM STDIN"), wire.copy_data(b"cut off\n" * 9)[:30])),
+                            (True, (query("COPY (SELECT repeat('x', 1000) FROM generate_series(1, 30000)) TO STDOUT"), wire.SYNC))):
+            with self.subTest(said):
+                self._shut(pooler, *said, login=login)
+                with Client(pooler.address) as other:
+                    self.assertEqual("0", other.value("SELECT count(*) FROM half"))
+
+    @on("pgweir")
+    def it_waits_for_nothing(self):
+        pooler = self.pooler(settings={"default_pool_size": 1})
+        holder = pooler.client()
+        holder.begin()
+        self._shut(pooler, query("INSERT INTO no_such_table VALUES (1)"))
+        holder.query("COMMIT")
+        with Client(pooler.address) as other:
+            self.assertEqual("1", other.value("SELECT 1"))
