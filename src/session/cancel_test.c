@@ -18,6 +18,22 @@ static void an_id_names_worker_and_slot(void **state)
 	assert_int_equal(worker, 127);
 	assert_int_equal(slot, CANCEL_SLOTS_MAX - 2);
 	assert_true((int32_t)cancel_process_id(127, CANCEL_SLOTS_MAX - 2) > 0);
+	assert_false(cancel_locate(1, &worker, &slot));
+}
+
+/* Linux gives its processes no higher ids than this (proc(5), pid_max). */
+#define PROCESSES_MAX (1u << 22)
+
+/* Who says pg_cancel_backend(id) must not end what somebody else does. */
+static void no_id_is_that_of_a_process(void **state)
+{
+	(void)state;
+	for (uint32_t worker = 0; worker < CANCEL_WORKERS_MAX; worker++) {
+		assert_true(cancel_process_id(worker, 0) > PROCESSES_MAX);
+		assert_true(cancel_process_id(worker, CANCEL_SLOTS_MAX - 1) > PROCESSES_MAX);
+	}
+	for (uint32_t random = 0; random <= UINT16_MAX; random++)
+		assert_true(cancel_peer_process(1, (uint16_t)random) > PROCESSES_MAX);
 }
 
 /* Bytes as they go over the wire; the layout is PgBouncer's. */
@@ -27,11 +43,11 @@ static void a_key_among_peers_has_the_peer_in_its_second_and_third_byte(void **s
 		uint32_t peer, process;
 		uint16_t random;
 	} cases[] = {
-		{ 1, 0x00010000, 0 },
+		{ 1, 0x40010000, 0 }, /* and none that a process has */
 		{ 1, 0x7f0100ff, 0xffff },
 		{ 256, 0x12000134, 0x1234 },
 		{ 16383, 0x12ff3f34, 0x9234 }, /* an id is positive */
-		{ 0x0201, 0x00010200, 0 },
+		{ 0x0201, 0x40010200, 0 },
 	};
 
 	(void)state;
@@ -70,6 +86,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(an_id_names_worker_and_slot),
+		cmocka_unit_test(no_id_is_that_of_a_process),
 		cmocka_unit_test(a_key_among_peers_has_the_peer_in_its_second_and_third_byte),
 		cmocka_unit_test(a_key_is_passed_on_three_times_and_no_more),
 	};
