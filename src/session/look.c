@@ -265,7 +265,7 @@ static const struct kind {
 	{ "deallocate", LOOK_PREPARE, DOES_NOTHING },
 	{ "declare", 0, DOES_NOTHING },
 	{ "discard", ASK_ALL, DOES_DISCARD },
-	{ "do", LOOK_UNKNOWN | LOOK_UNNAMED, DOES_DO },
+	{ "do", LOOK_UNKNOWN, DOES_DO },
 	{ "drop", LOOK_TEMPORARY | LOOK_COMMAND, DOES_DROP },
 	{ "end", 0, DOES_NOTHING },
 	{ "execute", LOOK_EXECUTE, DOES_NOTHING },
@@ -356,8 +356,96 @@ static bool has_expressions(const struct scan *s, struct span text)
 		tokens_contain(text, "cast");
 }
 
+/* ---- DO ---- */
+
+/* What stands between the dollars, where that is all that DO says. False: it says it in another way, or in another language than PL/pgSQL. */
+static bool find_block(struct scan *s, const uint8_t *behind, struct span *out)
+{
+	struct span all;
+	const uint8_t *end;
+	size_t tag;
+
+	while (behind < s->in.at && (*behind == ' ' || *behind == '\t' || *behind == '\n' || *behind == '\r'))
+		behind++;
+	all = span_of(behind, (size_t)(s->in.at - behind));
+	if (s->in.token->kind != TOKEN_STRING || all.length < 4 || *all.at != '$')
+		return false;
+	end = memchr(all.at + 1, '$', all.length - 1);
+	tag = end ? (size_t)(end + 1 - all.at) : 0;
+	if (tag == 0 || all.length < 2 * tag || memcmp(all.at, all.at + all.length - tag, tag) != 0)
+		return false;
+	*out = span_of(all.at + tag, all.length - 2 * tag);
+	next_token(s);
+	if (take(s, "language") && !take(s, "plpgsql"))
+		return false;
+	return s->in.token->kind == TOKEN_END || is_sign(s, ';');
+}
+
+/* Behind SET. SET app.tenant, SET SESSION app.tenant; of a name without a dot the server tells. */
+static bool sets_hidden(struct tokens *in)
+{
+	tokens_next(in);
+	if (tokens_at_word(in, "session") || tokens_at_word(in, "local"))
+		tokens_next(in);
+	if ((in->token->kind != TOKEN_WORD && in->token->kind != TOKEN_NAME) || !in->token->whole ||
+		strchr(in->token->text, '.'))
+		return true;
+	tokens_next(in);
+	return tokens_at_sign(in, '.');
+}
+
+/* Whether a block may set what the server tells only if it is asked by name: by words of its own, or by a text that it puts together. What it calls is
+ * another matter. */
+static bool block_hides(struct span block)
+{
+	static const char *const hiding[] = { "execute", "reset", "discard", "set_config", "pg_settings" };
+	struct tokens in;
+
+	tokens_begin(&in, block);
+	tokens_next(&in);
+	while (in.token->kind != TOKEN_END) {
+		const struct token *token = in.token;
+		bool named = token->kind == TOKEN_WORD || token->kind == TOKEN_NAME;
+
+		for (size_t i = 0; named && i < sizeof hiding / sizeof hiding[0]; i++)
+			if (token_says(token, hiding[i]))
+				return true;
+		if (!tokens_at_word(&in, "set"))
+			tokens_next(&in);
+		else if (sets_hidden(&in))
+			return true;
+	}
+	return in.doubt || in.unread;
+}
+
+/* DO: the server is asked about all that it can tell. Its block is read as if it stood in the statement itself, for what is known of the names in it; what it
+ * calls is asked about. A variable that a query is put INTO makes no table, and no literal is kept. */
+static void take_block(struct scan *s, const uint8_t *behind)
+{
+	const uint32_t not_meant = LOOK_TEMPORARY | LOOK_IN_FRONT | LOOK_CLOCK;
+	struct scan inner = *s;
+	uint32_t marks = 0;
+	struct span block;
+
+	if (!find_block(s, behind, &block) || block_hides(block)) {
+		*s->marks |= LOOK_UNNAMED;
+		return;
+	}
+	inner.marks = &marks;
+	inner.asks = inner.strict = inner.inserts = false;
+	tokens_begin(&inner.in, block);
+	next_token(&inner);
+	while (inner.in.token->kind != TOKEN_END) {
+		take_rest(&inner, true);
+		if (is_sign(&inner, ';'))
+			next_token(&inner);
+	}
+	s->ahead = inner.ahead;
+	*s->marks |= marks & ~not_meant;
+}
+
 /* Behind the first word. */
-static void take_special(struct scan *s, const struct kind *kind)
+static void take_special(struct scan *s, const struct kind *kind, const uint8_t *behind)
 {
 	switch (kind->does) {
 	case DOES_SET:
@@ -382,6 +470,8 @@ static void take_special(struct scan *s, const struct kind *kind)
 		take_definition(s, kind->word[0] == 'c');
 		break;
 	case DOES_DO:
+		take_block(s, behind);
+		break;
 	case DOES_NOTHING:
 		break;
 	}
@@ -406,7 +496,7 @@ static void take_statement(struct scan *s)
 	}
 	if (kind && kind->does != DOES_NOTHING) {
 		next_token(s);
-		take_special(s, kind);
+		take_special(s, kind, behind);
 	}
 	take_rest(s, update);
 	if (s->index && has_expressions(s, span_of(behind, (size_t)(s->in.at - behind))))

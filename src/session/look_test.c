@@ -173,6 +173,47 @@ static void what_can_not_be_seen_is_unknown(void **state)
 		{ "CREATE TABLE t (id int DEFAULT mine(1))", LOOK_TEMPORARY | LOOK_CALLS });
 }
 
+static void a_block_that_says_nothing_of_the_kind_hides_no_setting(void **state)
+{
+	static const char *const hides[] = { "DO $$BEGIN SET app.tenant = 'x'; END$$",
+		"DO $a$BEGIN SET SESSION app . tenant TO 1; END$a$", "DO $$BEGIN SET \"app.tenant\" = 'x'; END$$",
+		"DO $$BEGIN SET \"app\".tenant = 'x'; END$$", "DO $$BEGIN SET /* $ */ app.tenant = 'x'; END$$",
+		"DO $$BEGIN PERFORM \"set_config\"('app.tenant', 'x', false); END$$", "DO $$BEGIN EXECUTE said; END$$",
+		"DO $$BEGIN RESET app.tenant; END$$", "DO $$BEGIN DISCARD ALL; END$$",
+		"DO $$BEGIN UPDATE pg_settings SET setting = 'x'; END$$",
+		"DO $$BEGIN PERFORM U&\"s\\0065t_config\"('a.b', 'x', false); END$$", "DO 'BEGIN PERFORM 1; END'",
+		"DO E'BEGIN PERFORM 1; END'", "DO LANGUAGE plperl $$1$$", "DO $$1$$ LANGUAGE plperl",
+		"DO LANGUAGE plpgsql $$BEGIN END$$", "DO -- $\n$$BEGIN END$$", "DO", "DO $", "DO $$", "DO $$ BEGIN",
+		"DO $$BEGIN PERFORM query_to_xml('SELECT 1', true, true, ''); END$$",
+		"DO $$BEGIN PERFORM 'a\\' || 'b'; END$$",
+		"DO $$BEGIN PERFORM a(), b(), c(), d(), e(), f(), g(), h(), i(), j(), k(), l(), m(), n(), o(), p(), q(); END$$",
+		"SELECT 1; DO $$BEGIN SET app.tenant = 'x'; END$$" };
+	static const char *const hides_nothing[] = { "DO $$BEGIN PERFORM 1; END$$",
+		"do $a$ BEGIN RAISE NOTICE 'x'; END $a$;",
+		"DO $$ BEGIN CREATE TYPE \"mood\" AS ENUM('sad'); EXCEPTION WHEN duplicate_object THEN null; END $$; SELECT 1",
+		"DO $$ BEGIN ALTER TABLE t ADD FOREIGN KEY (a) REFERENCES \"public\".\"u\"(\"b\") ON DELETE set null; END $$",
+		"DO $$BEGIN SET work_mem = '5MB'; SET LOCAL TIME ZONE 'UTC'; UPDATE t SET a = 1; END$$ LANGUAGE plpgsql",
+		"DO $$DECLARE n int; BEGIN SELECT count(*) INTO n FROM t; PERFORM mine(n); END$$" };
+	struct look look;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof hides / sizeof hides[0]; i++) {
+		look_at(span_text(hides[i]), &look);
+		assert_int_equal(look.marks & (LOOK_UNKNOWN | LOOK_UNNAMED), LOOK_UNKNOWN | LOOK_UNNAMED);
+	}
+	for (size_t i = 0; i < sizeof hides_nothing / sizeof hides_nothing[0]; i++) {
+		look_at(span_text(hides_nothing[i]), &look);
+		assert_int_equal(
+			look.marks & (LOOK_UNKNOWN | LOOK_UNNAMED | LOOK_TEMPORARY | LOOK_IN_FRONT), LOOK_UNKNOWN);
+	}
+	/* The last of them calls something: the server is asked what that may set. */
+	assert_int_equal(look.count, 1);
+	assert_string_equal(look.names[0].name, "mine");
+	assert_int_equal(look.names[0].kind, LOOK_NAME_CALL);
+	look_at(span_text("DO $$BEGIN PERFORM currval('s'); END$$"), &look);
+	assert_true(look.marks & LOOK_CURRVAL);
+}
+
 static void what_gives_names_another_meaning_is_seen(void **state)
 {
 	static const char *const defining[] = { "CREATE OR REPLACE FUNCTION f() RETURNS int LANGUAGE sql AS 'SELECT 1'",
@@ -549,6 +590,7 @@ int main(void)
 		cmocka_unit_test(what_makes_texts_mean_something_else_is_seen),
 		cmocka_unit_test(what_a_session_holds_is_seen),
 		cmocka_unit_test(what_can_not_be_seen_is_unknown),
+		cmocka_unit_test(a_block_that_says_nothing_of_the_kind_hides_no_setting),
 		cmocka_unit_test(what_gives_names_another_meaning_is_seen),
 		cmocka_unit_test(what_needs_a_database_for_itself_is_seen),
 		cmocka_unit_test(quotes_that_can_be_read_in_two_ways_are_not_believed),

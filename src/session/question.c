@@ -119,7 +119,8 @@ static bool add_settings(const struct question *q, struct buf *out)
 		params_write(out, q->user) && add_names(q, out) && buf_format(out, ") AS s WHERE v IS NOT NULL");
 }
 
-/* Functions whose text may set what no view shows. C and internal ones (13 and 12) are taken to leave nothing. */
+/* Functions whose text may set what no view shows. C and internal ones (13 and 12) are taken to leave nothing. An EXECUTE alone is taken for no SET, as
+ * in session/catalog_query.c: nothing could say again that it left nothing, and its client would keep its server for good. */
 static bool add_called(const struct question *q, struct buf *out)
 {
 	const char *name, *value;
@@ -140,7 +141,8 @@ static bool add_called(const struct question *q, struct buf *out)
 		buf_format(out,
 			"]::pg_catalog.name[]) AND prolang OPERATOR(pg_catalog.<>) ALL (ARRAY[12,13]) AND "
 			"%s OPERATOR(pg_catalog.~*) "
-			"E'set_config|\\\\mset\\\\s+(session\\\\s+)?[\"a-z0-9_]+\\\\s*\\\\.|\\\\mexecute\\\\M' LIMIT 1)",
+			"E'set_config|\\\\mset\\\\s+(session\\\\s+)?[\"a-z0-9_]+\\\\s*\\\\.|\\\\mexecute\\\\M.*\\\\mset\\\\M|"
+			"\\\\mset\\\\M.*\\\\mexecute\\\\M' LIMIT 1)",
 			/* Bodies that were parsed when they were made are new in 14. */
 			q->version >= 14 ? "coalesce(pg_catalog.pg_get_function_sqlbody(oid),prosrc)" : "prosrc");
 }

@@ -397,9 +397,29 @@ class Each_pin(Story):
 
     def a_setting_that_is_not_carried(self):
         self.each("SELECT set_config('app.tenant', repeat('long', 4097), false)", "can not be given", ["RESET app.tenant", "SET app.tenant = 'plain'", "RESET ALL", "DISCARD ALL"])
-        self.each("DO $$BEGIN PERFORM 1; END$$", "can not be seen", ["RESET ALL", "DISCARD ALL"])
+        self.each("DO $$BEGIN EXECUTE 'SELECT 1'; END$$", "can not be seen", ["RESET ALL", "DISCARD ALL"])
+        self.each("DO $$BEGIN SET app.tenant = 'x'; END$$", "can not be seen", ["RESET ALL", "DISCARD ALL"])
         self.pinned(lambda: self.client.extended("SELECT set_config($1, 'x', false)", ("app.tenant",)), "can not be seen", "set_config")
         self.client.query("DISCARD ALL")
+        self.free()
+
+    def what_an_application_says_when_it_starts_keeps_no_server(self):
+        """Drizzle's migrations say such blocks, and pg-boss makes functions that put their statements together, and calls them at once."""
+        for what in ("TABLE IF EXISTS mooring", "FUNCTION IF EXISTS moor()", "FUNCTION IF EXISTS moored()"):
+            self.addCleanup(self.pg.admin("app").query, f"DROP {what}")
+        for run in (self.client.query, self.client.extended):
+            run("DO $$BEGIN CREATE TABLE mooring(n int PRIMARY KEY, o int); EXCEPTION WHEN duplicate_table THEN NULL; END$$")
+            run("DO $$BEGIN ALTER TABLE mooring ADD CONSTRAINT more FOREIGN KEY (o) REFERENCES \"mooring\"(\"n\") ON DELETE set null;"
+                " EXCEPTION WHEN duplicate_object THEN NULL; END$$;")
+            self.free()
+            run("CREATE OR REPLACE FUNCTION moor() RETURNS void LANGUAGE plpgsql AS $$BEGIN EXECUTE format('TABLE %I', 'mooring'); END$$")
+            run("SELECT moor()")
+            self.free()
+            self.client.query("DROP FUNCTION moor()")
+        # But a function that is called there is asked about, whoever made it.
+        self.pg.admin("app").query("CREATE FUNCTION moored() RETURNS void LANGUAGE plpgsql AS $$BEGIN PERFORM set_config('app.' || 'berth', '1', false); END$$")
+        self.pinned(lambda: self.client.query("DO $$BEGIN PERFORM moored(); END$$"), "can not be seen", "DO")
+        self.client.query("RESET ALL")
         self.free()
 
     def numbers_of_sequences(self):
