@@ -80,6 +80,14 @@ bool relay_close_excess(struct guest *);
 /* Whether this text, of so many bytes at most, is DEALLOCATE of one name, which a statement of the client's may have. */
 bool relay_deallocates(const struct guest *, struct span text, struct span *name);
 
+/* What stands around it. */
+struct relay_around {
+	struct span before, behind;
+};
+
+/* The same of a Query, which may have a savepoint around it. */
+bool relay_query_deallocates(const struct guest *, struct span text, struct span *name, struct relay_around *);
+
 /* The same of what is to be the unnamed statement. Which one the name has; NULL: it is none. */
 struct statement *relay_ended_by(const struct guest *, const struct statement *unnamed, struct span *name);
 

@@ -24,15 +24,23 @@ struct collect {
 	size_t want;
 };
 
+static uint8_t *put(uint8_t *at, struct span bytes)
+{
+	if (bytes.length > 0)
+		memcpy(at, bytes.at, bytes.length);
+	return at + bytes.length;
+}
+
 /* DEALLOCATE of a shared statement: the client's name goes; the server is told its own name for it. */
-static enum step take_deallocate(struct guest *guest, struct statement *statement, struct span name)
+static enum step take_deallocate(
+	struct guest *guest, struct statement *statement, struct span name, const struct relay_around *around)
 {
 	char text[80];
 	size_t length;
 	uint8_t *at;
 
 	relay_deallocate_text(guest, statement, text);
-	length = strlen(text) + 1;
+	length = around->before.length + strlen(text) + around->behind.length + 1;
 	relay_note_request(guest);
 	guest_view(guest)->stats.queries++;
 	guest->channel->reads_only = false;
@@ -40,7 +48,9 @@ static enum step take_deallocate(struct guest *guest, struct statement *statemen
 	if (!relay_owe_query(guest, QUERY_ENDS_ONE, name))
 		return STEP_STOP;
 	at = relay_header(outbox_room(&guest->worker->to_server, FRAME_HEADER + length), 'Q', length);
-	memcpy(at, text, length);
+	at = put(at, around->before);
+	at = put(at, span_text(text));
+	*put(at, around->behind) = 0;
 	return STEP_TAKEN;
 }
 
@@ -67,15 +77,16 @@ static enum step take_query(struct guest *guest, struct span in, struct frame fr
 	if (here < frame.body && frame.body <= RELAY_DEALLOCATE_MAX && relay_shares_statements(guest))
 		return STEP_WAIT;
 	if (relay_shares_statements(guest) && here == frame.body && here > 0) {
+		struct relay_around around;
 		struct span name;
 
-		if (relay_deallocates(guest, span_of(in.at + FRAME_HEADER, here - 1), &name)) {
+		if (relay_query_deallocates(guest, span_of(in.at + FRAME_HEADER, here - 1), &name, &around)) {
 			struct statement *ended = pending_get(guest, name);
 
 			if (pending_unsure(guest, name))
 				return pending_hold(guest);
 			if (ended)
-				return take_deallocate(guest, ended, name);
+				return take_deallocate(guest, ended, name, &around);
 		}
 	}
 	step = relay_step(remains_look(guest,

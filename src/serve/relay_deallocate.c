@@ -1,5 +1,6 @@
 /* SQL's DEALLOCATE of a statement that was prepared by the protocol. The server knows it under our name, so the text must say that one.
- * psycopg 3 sends this whenever it has prepared more than it wants to keep. And whether a text may DEALLOCATE all of them.
+ * psycopg 3 sends this whenever it has prepared more than it wants to keep; psqlODBC does too, and within a transaction it has a savepoint around it in
+ * the same Query. And whether a text may DEALLOCATE all of them.
  *
  * By the extended protocol the name goes when the portal was executed: until then nothing has happened to it.
  *
@@ -83,28 +84,67 @@ static bool take_name(struct span *text, char out[NAME_MAX_BYTES])
 	return true;
 }
 
-/* The whole text is DEALLOCATE [PREPARE] of one name. */
-static bool is_deallocate(struct span text, char name[NAME_MAX_BYTES])
+/* DEALLOCATE [PREPARE] of one name, and what stands behind it. */
+static bool take_deallocate(struct span *text, char name[NAME_MAX_BYTES])
 {
 	struct span before;
 
-	text = skip_spaces(text);
-	if (text.length < 12 || text.length >= RELAY_DEALLOCATE_MAX || (text.at[0] | 0x20) != 'd' ||
-		!text_equal_nocase(relay_take_word(&text), span_text("deallocate")))
+	*text = skip_spaces(*text);
+	if (text->length < 12 || (text->at[0] | 0x20) != 'd' ||
+		!text_equal_nocase(relay_take_word(text), span_text("deallocate")))
+		return false;
+	before = *text;
+	if (text_equal_nocase(relay_take_word(text), span_text("prepare")))
+		return take_name(text, name);
+	*text = before;
+	/* Of ALL its answer's tag says what it did. */
+	return take_name(text, name) && (skip_spaces(before).at[0] == '"' || strcmp(name, "all") != 0);
+}
+
+/* That is all. */
+static bool is_deallocate(struct span text, char name[NAME_MAX_BYTES])
+{
+	return text.length < RELAY_DEALLOCATE_MAX && take_deallocate(&text, name) && relay_is_over(text);
+}
+
+static bool take_semicolon(struct span *text)
+{
+	*text = skip_spaces(*text);
+	if (text->length == 0 || text->at[0] != ';')
+		return false;
+	*text = span_skip(*text, 1);
+	return true;
+}
+
+/* RELEASE [SAVEPOINT] of one name, and nothing behind it. */
+static bool is_release(struct span text)
+{
+	char name[NAME_MAX_BYTES];
+	struct span before;
+
+	if (!text_equal_nocase(relay_take_word(&text), span_text("release")))
 		return false;
 	before = text;
-	if (text_equal_nocase(relay_take_word(&text), span_text("prepare"))) {
-		before = text;
-		if (!take_name(&text, name))
-			return false;
-	} else {
+	if (!text_equal_nocase(relay_take_word(&text), span_text("savepoint")))
 		text = before;
-		if (!take_name(&text, name))
-			return false;
-		if (skip_spaces(before).at[0] != '"' && strcmp(name, "all") == 0)
-			return false; /* its answer's tag says what it did */
-	}
-	return relay_is_over(text);
+	return take_name(&text, name) && relay_is_over(text);
+}
+
+/* SAVEPOINT a;DEALLOCATE b;RELEASE a. */
+static bool is_within_savepoint(struct span text, char name[NAME_MAX_BYTES], struct relay_around *around)
+{
+	struct span rest = skip_spaces(text), behind;
+	char savepoint[NAME_MAX_BYTES];
+
+	if (text.length >= RELAY_DEALLOCATE_MAX || rest.length == 0 || (rest.at[0] | 0x20) != 's' ||
+		!text_equal_nocase(relay_take_word(&rest), span_text("savepoint")) || !take_name(&rest, savepoint) ||
+		!take_semicolon(&rest))
+		return false;
+	around->before = span_of(text.at, (size_t)(rest.at - text.at));
+	if (!take_deallocate(&rest, name))
+		return false;
+	around->behind = behind = rest;
+	return take_semicolon(&behind) && is_release(behind);
 }
 
 bool relay_deallocates(const struct guest *guest, struct span text, struct span *name)
@@ -112,6 +152,20 @@ bool relay_deallocates(const struct guest *guest, struct span text, struct span 
 	static _Thread_local char room[NAME_MAX_BYTES];
 
 	if ((names_count(&guest->names) == 0 && pending_is_none(guest)) || !is_deallocate(text, room))
+		return false;
+	*name = span_text(room);
+	return true;
+}
+
+bool relay_query_deallocates(
+	const struct guest *guest, struct span text, struct span *name, struct relay_around *around)
+{
+	static _Thread_local char room[NAME_MAX_BYTES];
+
+	*around = (struct relay_around){ 0 };
+	if (relay_deallocates(guest, text, name))
+		return true;
+	if ((names_count(&guest->names) == 0 && pending_is_none(guest)) || !is_within_savepoint(text, room, around))
 		return false;
 	*name = span_text(room);
 	return true;

@@ -280,9 +280,13 @@ static void take_own(struct channel *channel, uint32_t tag)
 static enum step take_complete(struct channel *channel, const struct frame *frame, struct span body,
 	const struct track_entry *entry, bool ours)
 {
-	if (entry->kind == TRACK_QUERY && entry->tag == TAG_DEALLOCATE && channel->guest)
+	bool unlistens = entry->tag == TAG_DEALLOCATE && span_is(span_of(body.at, body.length - 1), "UNLISTEN");
+	/* SAVEPOINT and RELEASE may stand around it, and are of another length; it need not be here whole. */
+	bool ended = entry->tag == TAG_DEALLOCATE && (unlistens || frame->body == sizeof "DEALLOCATE");
+
+	if (entry->kind == TRACK_QUERY && ended && channel->guest)
 		pending_complete(channel->guest);
-	if (entry->tag == TAG_DEALLOCATE && span_is(span_of(body.at, body.length - 1), "UNLISTEN")) {
+	if (unlistens) {
 		if (channel->forward)
 			add_text(&channel->worker->to_client, 'C', "DEALLOCATE");
 		return STEP_DISCARD;

@@ -629,6 +629,46 @@ class Prepared(Story):
         self.assertEqual(["DEALLOCATE"], client.reply().tags)
         self.assertEqual(["DEALLOCATE"], client.reply().tags)
 
+    @on("pgweir", "direct")
+    def a_deallocate_may_have_a_savepoint_around_it(self):
+        """As psqlODBC says it in a transaction, in one Query."""
+        pooler = self.pooler(settings={"default_pool_size": 2})
+        client = pooler.client()
+
+        def ends(name, text='SAVEPOINT _svp_;DEALLOCATE "{}";RELEASE _svp_'):
+            return client.simple(text.format(name))
+        for number in range(6):
+            client.prepare("Mine", f"SELECT {number}")
+            client.query("BEGIN")
+            if number % 2 == 0:
+                client.send(bind("", "Mine"), execute(), SYNC)
+                self.assertEqual(str(number), client.reply().value)
+            if number == 5:         # another server has not seen it
+                client.query("COMMIT")
+                with pooler.client() as other:
+                    other.query("DEALLOCATE ALL")
+                    other.begin()
+                    client.query("BEGIN")
+                    self.assertEqual(["SAVEPOINT", "DEALLOCATE", "RELEASE"], ends("Mine").tags)
+                    other.query("COMMIT")
+            else:
+                self.assertEqual(["SAVEPOINT", "DEALLOCATE", "RELEASE"], ends("Mine", "savepoint S ; deallocate prepare \"{}\" ; release savepoint s ;" if number == 3 else
+                                                                              'SAVEPOINT _svp_;DEALLOCATE "{}";RELEASE _svp_').tags)
+            self.assertEqual("26000", client.ask(bind("", "Mine"), execute(), SYNC).error.sqlstate)
+            client.query("ROLLBACK")
+        client.prepare("Mine", "SELECT 'kept'")
+        self.assertEqual("25P01", ends("Mine").error.sqlstate)      # in no transaction: nothing ran
+        client.query("BEGIN")
+        self.assertEqual("26000", ends("nobody's").error.sqlstate)
+        self.assertEqual("25P02", ends("Mine").error.sqlstate)
+        client.query("ROLLBACK")
+        client.send(bind("", "Mine"), execute(), SYNC)
+        self.assertEqual("kept", client.reply().value)
+        client.query("BEGIN")       # what fails behind it does not bring it back
+        self.assertEqual("3B001", ends("Mine", 'SAVEPOINT a;DEALLOCATE "{}";RELEASE b').error.sqlstate)
+        client.query("ROLLBACK")
+        self.assertEqual("26000", client.ask(bind("", "Mine"), execute(), SYNC).error.sqlstate)
+
     @on("pgweir")
     def who_leaves_behind_a_deallocate_takes_nobody_along(self):
         """The server has forgotten the statement, so another text was sent for the client's, and its answer comes when the client is gone."""
