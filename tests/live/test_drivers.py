@@ -53,9 +53,11 @@ class Churn:
 class Driver_story(Story):
     """A pooler with a database in transaction mode (app) and one in session mode (whole)."""
 
+    servers = 4
+
     def setUp(self):
         super().setUp()
-        settings = {"default_pool_size": 4}
+        settings = {"default_pool_size": self.servers}
         if live.kind == "pgweir":
             settings["sequence_hold"] = 60      # however slow the machine is
         self.proxy = self.pooler(settings=settings,

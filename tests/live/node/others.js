@@ -1,0 +1,177 @@
+// Drivers and frameworks beside node-postgres, each at its everyday work through a pooler of few servers. Prints `ok NAME` or `not ok NAME: why`
+// for each claim. PG* variables say where; INVENTED: process ids are the pooler's.
+'use strict';
+const assert = require('assert');
+const fs = require('fs');
+const os = require('os');
+const path = require('path');
+const { Client, Pool } = require('pg');
+
+const url = `postgresql://${process.env.PGUSER}@${process.env.PGHOST}:${process.env.PGPORT}/${process.env.PGDATABASE}`;
+const sleep = (ms) => new Promise((wake) => setTimeout(wake, ms));
+const many = (count, work) => Promise.all(Array.from({ length: count }, (_, n) => work(n)));
+
+async function until(what, true_) {
+  for (let wait = 0; !true_(); wait++) {
+    if (wait === 2000) throw new Error(`in vain: ${what}`);
+    await sleep(10);
+  }
+}
+
+async function inFolder(work) {
+  const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'others-'));
+  try { return await work(folder); } finally { fs.rmSync(folder, { recursive: true }); }
+}
+
+// Nobody keeps a server: of two, two strangers can be in transactions at once.
+async function nobodyKeepsAServer() {
+  const pool = new Pool({ max: 2, connectionTimeoutMillis: 20000 });
+  const clients = await many(2, () => pool.connect());
+  await Promise.all(clients.map((client) => client.query('BEGIN; SELECT 1')));
+  await Promise.all(clients.map((client) => client.query('COMMIT')));
+  clients.forEach((client) => client.release());
+  await pool.end();
+}
+
+async function postgresJs(prepare) {
+  const sql = require('postgres')({ max: 5, prepare, onnotice: () => {}, connection: { statement_timeout: 20000 } });
+  try {
+    await sql`CREATE TABLE IF NOT EXISTS tides(id serial PRIMARY KEY, v text, a int[], j jsonb)`;
+    await sql`INSERT INTO tides ${sql([{ v: 'ebb', a: [1, 2], j: { n: 1 } }, { v: 'flood', a: [], j: null }], 'v', 'a', 'j')}`;
+    assert.deepStrictEqual({ ...(await sql`SELECT v, a, j FROM tides WHERE v = ${'ebb'}`)[0] }, { v: 'ebb', a: [1, 2], j: { n: 1 } });
+    await many(60, async (n) => assert.strictEqual((await sql`SELECT ${n}::int + 1 AS n`)[0].n, n + 1));
+    let seen = 0;
+    for await (const rows of sql`SELECT generate_series(1, 500)`.cursor(70)) seen += rows.length;
+    assert.strictEqual(seen, 500);
+    await assert.rejects(sql.begin(async (within) => {
+      await within`DELETE FROM tides`;
+      await assert.rejects(within.savepoint((deeper) => deeper`SELECT 1/0`), { code: '22012' });
+      throw new Error('back');
+    }), /back/);
+    assert.strictEqual((await sql`SELECT count(*)::int AS n FROM tides`)[0].n, 2);
+    assert.strictEqual((await sql.begin('isolation level serializable', (within) => within`SHOW transaction_isolation`))[0].transaction_isolation, 'serializable');
+    const slow = sql`SELECT pg_sleep(20)`;
+    const ended = assert.rejects(slow, { code: '57014' });
+    await sleep(200);
+    slow.cancel();
+    await ended;
+    let heard;
+    const listener = await sql.listen('tides', (payload) => { heard = payload; });
+    await sql.notify('tides', 'high');
+    await until('a notification', () => heard === 'high');
+    await listener.unlisten();
+    await sql`ALTER TABLE tides ADD extra int DEFAULT 5`;
+    assert.strictEqual((await sql`SELECT * FROM tides WHERE v = ${'ebb'}`)[0].extra, 5);
+  } finally {
+    await sql`DROP TABLE IF EXISTS tides`;
+    await sql.end();
+  }
+}
+
+const stories = {
+  postgres_js: () => postgresJs(true),
+  postgres_js_that_prepares_nothing: () => postgresJs(false),
+
+  knex_migrates_and_works: () => inFolder(async (directory) => {
+    for (const n of [1, 2])
+      fs.writeFileSync(`${directory}/00${n}_made.js`, `exports.up = (k) => k.schema.createTable('made_${n}', (t) => { t.increments(); t.string('v').unique(); });
+        exports.down = (k) => k.schema.dropTable('made_${n}');`);
+    const knex = require('knex')({ client: 'pg', connection: url, searchPath: ['public', 'knex'], migrations: { directory }, pool: { min: 0, max: 5,
+      afterCreate: (client, done) => client.query("SET app.who = 'knex'", (error) => done(error, client)) } });
+    try {
+      await knex.migrate.latest();
+      await many(20, (n) => knex.transaction(async (outer) => {
+        await outer('made_1').insert({ v: `v${n}` });
+        await assert.rejects(outer.transaction((inner) => inner('made_1').insert({ v: `v${n}` })), { code: '23505' });
+        assert.strictEqual((await outer('made_1').where({ v: `v${n}` }).forUpdate().first()).v, `v${n}`);
+        assert.deepStrictEqual((await outer.raw("SELECT current_setting('app.who') AS who, current_setting('search_path') AS path")).rows[0],
+          { who: 'knex', path: 'public, knex' });
+      }));
+      await knex.migrate.rollback(undefined, true);
+    } finally {
+      await knex.schema.dropTableIfExists('knex_migrations').dropTableIfExists('knex_migrations_lock');
+      await knex.destroy();
+    }
+  }),
+
+  // Knex says pg_cancel_backend(processID) of a query that is late.
+  nobody_else_is_ended_by_a_clients_process_id: async () => {
+    const client = new Client();
+    await client.connect();
+    assert.ok(!process.env.INVENTED || client.processID > 4194304, `a process may have the id ${client.processID}`);
+    await client.end();
+  },
+
+  what_drizzles_migrations_say_keeps_no_server: async () => {
+    const pool = new Pool({ max: 4, connectionTimeoutMillis: 20000 });
+    const blocks = [`DO $$ BEGIN CREATE TYPE "drizzled" AS ENUM('sad', 'ok'); EXCEPTION WHEN duplicate_object THEN null; END $$;`,
+      'CREATE TABLE "drizzle_a" ("id" serial PRIMARY KEY, "how" "drizzled")',
+      `DO $$ BEGIN ALTER TABLE "drizzle_a" ADD CONSTRAINT "itself" FOREIGN KEY ("id") REFERENCES "public"."drizzle_a"("id") ON DELETE set null;
+       EXCEPTION WHEN duplicate_object THEN null; END $$;`];
+    try {
+      const clients = await many(4, () => pool.connect());
+      for (const [n, block] of blocks.entries()) await clients[n].query(block);
+      await nobodyKeepsAServer();
+      clients.forEach((client) => client.release());
+    } finally {
+      await pool.query('DROP TABLE IF EXISTS drizzle_a; DROP TYPE IF EXISTS drizzled');
+      await pool.end();
+    }
+  },
+
+  // It makes a function that runs EXECUTE, in one message with a lock and SET LOCAL, and calls it at once.
+  two_of_pg_boss_share_a_queue: async () => {
+    const PgBoss = require('pg-boss');
+    const bosses = [1, 2].map(() => new PgBoss({ connectionString: url, max: 4 }));
+    const trouble = [], done = new Map();
+    try {
+      for (const boss of bosses) boss.on('error', (error) => trouble.push(error));
+      // In turn: of two at once, one meets the other's new schema where a session of PostgreSQL was used before, directly too.
+      for (const boss of bosses) await boss.start();
+      await bosses[0].createQueue('tide');
+      for (const boss of bosses)
+        await boss.work('tide', { batchSize: 4, pollingIntervalSeconds: 0.5 }, async (jobs) => jobs.forEach(({ id }) => done.set(id, (done.get(id) ?? 0) + 1)));
+      await many(20, (n) => bosses[n % 2].send('tide', { n }));
+      await until('20 jobs done', () => done.size === 20);
+      assert.deepStrictEqual([...new Set(done.values())], [1]);
+      assert.deepStrictEqual(trouble, []);
+      await nobodyKeepsAServer();
+    } finally {
+      await Promise.all(bosses.map((boss) => boss.stop({ graceful: false })));
+    }
+  },
+
+  graphiles_workers_are_woken: async () => {
+    const { run, makeWorkerUtils, Logger } = require('graphile-worker');
+    const done = [], logger = new Logger(() => () => {});
+    const options = { connectionString: url, concurrency: 3, noHandleSignals: true, pollInterval: 600000, logger,
+      taskList: { tide: async ({ n }, { query }) => { await query('SELECT 1'); done.push(n); } } };
+    const workers = [await run(options), await run(options)];
+    const utils = await makeWorkerUtils({ connectionString: url, logger });
+    try {
+      await many(20, (n) => utils.addJob('tide', { n }));
+      await until('20 jobs done', () => done.length === 20);
+      await sleep(100);
+      await utils.addJob('tide', { n: 20 }, { queueName: 'in turn' });       // nobody looks by himself for ten minutes
+      await until('they are woken', () => done.length === 21);
+      assert.strictEqual(new Set(done).size, 21);
+    } finally {
+      await Promise.all(workers.map((worker) => worker.stop()));
+      await utils.release();
+    }
+  },
+};
+
+(async () => {
+  const wanted = process.argv.slice(2);
+  for (const [name, story] of Object.entries(stories)) {
+    if (wanted.length && !wanted.includes(name)) continue;
+    try {
+      await story();
+      console.log(`ok ${name}`);
+    } catch (error) {
+      console.log(`not ok ${name}: ${String(error.stack || error).replace(/\n/g, ' | ')}`);
+    }
+  }
+  process.exit(0);
+})();
