@@ -237,7 +237,7 @@ class Postgres:
         options = {"listen_addresses": "127.0.0.1,::1", "port": self.port, "unix_socket_directories": self.folder,
                    "fsync": "off", "synchronous_commit": "off", "full_page_writes": "off", "shared_buffers": "32MB",
                    "log_line_prefix": "%m [%p] %q%u@%d ", "max_wal_senders": 0, "wal_level": "minimal",
-                   "autovacuum": "off", "jit": "off", "min_wal_size": "2MB", **self.settings}
+                   "autovacuum": "off", "jit": "off", "min_wal_size": "2MB", "password_encryption": "scram-sha-256", **self.settings}
         self.log_path = self.folder / "log"
         log = open(self.log_path, "ab")
         arguments = [str(self.server_programs / "postgres"), "-D", str(self.data)]

@@ -160,8 +160,8 @@ class Who_comes_in(Asking):
         self.assertTrue(self.login(pooler, database="pgbouncer").query("SHOW POOLS").dicts())
 
     def the_entry_of_a_database_beats_the_settings(self):
-        self.sql("CREATE ROLE deputy LOGIN PASSWORD 'look'", "GRANT pg_read_all_data TO deputy")
-        self.sql("INSERT INTO people VALUES ('sara', 'sesame')", database="app")
+        self.sql("CREATE ROLE deputy LOGIN PASSWORD 'look'")
+        self.sql("INSERT INTO people VALUES ('sara', 'sesame')", "GRANT SELECT ON people TO deputy", database="app")
         pooler = self.asking(
             settings={"auth_user": "nobody_such", "auth_dbname": "app"}, userlist={"deputy": "look"},
             databases={"app": "dbname=app auth_user=deputy auth_query='SELECT name, secret FROM people WHERE name = $1'",
