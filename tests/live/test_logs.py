@@ -83,6 +83,8 @@ class Logs(Story):
             self._expect_full(self._groups(pg.log_path), refused)
 
     def csvlog_and_jsonlog_say_the_same(self):
+        if self.pg.major < 15:
+            self.skipTest("there is no jsonlog before PostgreSQL 15")
         pg = self.postgres(max_connections=8, logging_collector="on", log_destination="csvlog,jsonlog", log_directory="logs",
                            log_filename="postgresql")
         refused = self._fill(pg)

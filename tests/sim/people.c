@@ -18,6 +18,7 @@
 #include "cancels.h"
 #include "judge.h"
 #include "notes.h"
+#include "session/cancel.h"
 
 struct person *people;
 unsigned people_left;
@@ -317,7 +318,9 @@ static void be_hostile(struct person *p)
 		break;
 	default: /* a cancel request with a guessed key */
 		bytes_add(&p->out, "\0\0\0\20\4\322\26\56", 8);
-		junk[0] = junk[1] = junk[2] = 0;
+		/* Of a client in the first worker: see session/cancel.h. */
+		junk[0] = junk[2] = 0;
+		junk[1] = CANCEL_NO_PROCESS >> 16;
 		junk[3] &= 15;
 		bytes_add(&p->out, junk, 8);
 		break;
