@@ -301,7 +301,7 @@ class Connections(Replicating):
             self.assertEqual("1", one.value("SELECT 1"))
             one.close()
             wait_until("there is room", lambda: self._walsenders() == 0)
-            self.refused(self._replicates, pooler, "true", user="app", sqlstate="42501", says="replication")
+            self.refused(self._replicates, pooler, "true", user="app", sqlstate="42501")
             wait_until("there is room again", lambda: self._walsenders() == 0)
             self._replicates(pooler, "true").close()
             wait_until("there is room for the next", lambda: self._walsenders() == 0)
