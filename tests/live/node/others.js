@@ -162,16 +162,4 @@ const stories = {
   },
 };
 
-(async () => {
-  const wanted = process.argv.slice(2);
-  for (const [name, story] of Object.entries(stories)) {
-    if (wanted.length && !wanted.includes(name)) continue;
-    try {
-      await story();
-      console.log(`ok ${name}`);
-    } catch (error) {
-      console.log(`not ok ${name}: ${String(error.stack || error).replace(/\n/g, ' | ')}`);
-    }
-  }
-  process.exit(0);
-})();
+require('./play')(stories);
