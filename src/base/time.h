@@ -10,4 +10,10 @@ typedef int64_t time_us;
 #define MILLISECOND_US ((time_us)1000)
 #define SECOND_US      ((time_us)1000000)
 
+/* Of two deadlines. */
+static inline time_us time_sooner(time_us a, time_us b)
+{
+	return b && (!a || b < a) ? b : a;
+}
+
 #endif

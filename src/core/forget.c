@@ -58,7 +58,7 @@ time_us forget_due(const struct core *core, const struct pool *pool)
 		due = pool->unused_since + rules->pool_idle_timeout;
 	if (rules->autodb_idle_timeout && database->rules.automatic && database->pools_in_use == 0)
 		automatic = database->unused_since + rules->autodb_idle_timeout;
-	return automatic && (due == 0 || automatic < due) ? automatic : due;
+	return time_sooner(due, automatic);
 }
 
 static void tell_workers(struct core *core, const struct pool *pool)

@@ -177,10 +177,8 @@ time_us porches_due(const struct core *core)
 
 	for (const struct link *l = core->crowded.next; l != &core->crowded; l = l->next) {
 		const struct porch *porch = link_owner(l, struct porch, crowded);
-		time_us its = porch_full(core, porch) ? 0 : rate_due(core, porch);
 
-		if (its && (due == 0 || its < due))
-			due = its;
+		due = time_sooner(due, porch_full(core, porch) ? 0 : rate_due(core, porch));
 	}
 	return due;
 }

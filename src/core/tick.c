@@ -49,8 +49,7 @@ bool lifetime_over(const struct core *core, const struct server *s)
 
 static void sooner(time_us *due, time_us candidate)
 {
-	if (candidate && (*due == 0 || candidate < *due))
-		*due = candidate;
+	*due = time_sooner(*due, candidate);
 }
 
 static struct server *last_of(const struct pool *pool, enum server_state state)

@@ -268,13 +268,6 @@ static time_us redials_try(struct loop *loop, time_us now)
 	return link_empty(&loop->redials) ? 0 : loop->redial_at;
 }
 
-static time_us sooner(time_us a, time_us b)
-{
-	if (a == 0 || b == 0)
-		return a ? a : b;
-	return a < b ? a : b;
-}
-
 /* What the loop itself does when its time comes; returns the next such time, or 0. */
 static time_us duties(struct loop *loop)
 {
@@ -284,8 +277,8 @@ static time_us duties(struct loop *loop)
 		return 0;
 	now = clock_now();
 	next = farewells_end(loop, now);
-	next = sooner(next, redials_try(loop, now));
-	return sooner(next, watches_wake(loop, now));
+	next = time_sooner(next, redials_try(loop, now));
+	return time_sooner(next, watches_wake(loop, now));
 }
 
 /* Milliseconds for epoll_wait, rounded up: a timer must not find the loop awake too early, again and again. */
@@ -375,7 +368,7 @@ void loop_wait(struct loop *loop, time_us deadline)
 	}
 
 	if (!is_busy(loop)) {
-		timeout = milliseconds_until(sooner(deadline, duty));
+		timeout = milliseconds_until(time_sooner(deadline, duty));
 		if (timeout != 0) {
 			atomic_store(&loop->sleeping, true);
 			if (mail_waits(loop))

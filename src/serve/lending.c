@@ -135,8 +135,6 @@ void channel_lend(struct channel *channel, struct guest *guest, bool check_first
 	channel->unread_since = 0;
 	channel->opened = false;
 	channel->lifting = false;
-	hurries = channel_hurries(channel, guest->wanted);
-	channel->checking = check_first || hurries;
 	if (guest->state != GUEST_ASKING && remains_refuse(channel, guest)) {
 		channel->checking = true; /* this lease never was */
 		channel_part(channel);
@@ -144,6 +142,8 @@ void channel_lend(struct channel *channel, struct guest *guest, bool check_first
 		guest_lent(guest, NULL, NULL);
 		return;
 	}
+	hurries = channel_hurries(channel, guest->wanted);
+	channel->checking = check_first || hurries;
 	if (!channel->checking) {
 		begin_lease(channel);
 		return;
@@ -166,23 +166,19 @@ void channel_limits(struct channel *channel)
 
 	if (rules->query_timeout > 0) {
 		at = (channel->query_since ? channel->query_since : now) + rules->query_timeout;
-		due = !due || at < due ? at : due;
+		due = time_sooner(due, at);
 	}
 	if (rules->transaction_timeout > 0) {
 		at = (channel->transaction_since ? channel->transaction_since : now) + rules->transaction_timeout;
-		due = !due || at < due ? at : due;
+		due = time_sooner(due, at);
 	}
 	if (rules->idle_transaction_timeout > 0) {
 		at = (track_quiet(&channel->track) && channel->track.status != 'I' ? channel->quiet_since : now) +
 			rules->idle_transaction_timeout;
-		due = !due || at < due ? at : due;
+		due = time_sooner(due, at);
 	}
-	at = numbers_due(channel);
-	if (at)
-		due = !due || at < due ? at : due;
-	at = remains_due(channel);
-	if (at)
-		due = !due || at < due ? at : due;
+	due = time_sooner(due, numbers_due(channel));
+	due = time_sooner(due, remains_due(channel));
 	if (due)
 		timer_set(&channel->worker->timers, &channel->timer, due > now ? due : now + MILLISECOND_US);
 }
