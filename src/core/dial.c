@@ -155,15 +155,21 @@ time_us dial_due(const struct core *core, const struct pool *pool)
 	return due > core->now ? due : 0;
 }
 
+static void failure_over(struct pool *pool)
+{
+	pool->failed = false;
+	pool->greetings_failed = 0;
+	pool->retry_at = pool->keep_at = pool->pause = 0;
+}
+
 struct pool *dial_succeeded(struct core *core, struct server *s)
 {
 	struct pool *pool = s->pool;
 
 	check(s->state == SERVER_DIALING);
 	s->born = core->now;
-	pool->failed = false;
-	pool->greetings_failed = 0;
-	pool->retry_at = pool->keep_at = pool->room_at = pool->pause = 0;
+	failure_over(pool);
+	pool->room_at = 0;
 	if (pool->full_since && pool->full_target < pool_live(pool) + 1)
 		pool->full_target = pool_live(pool) + 1;
 	return pool;
@@ -207,9 +213,7 @@ void dial_again(struct core *core, struct pool *pool)
 {
 	if (!pool->failed || pool->failure != FAILURE_REFUSED)
 		return;
-	pool->failed = false;
-	pool->greetings_failed = 0;
-	pool->retry_at = pool->keep_at = pool->pause = 0;
+	failure_over(pool);
 	tick_hurry(core, core->now);
 }
 

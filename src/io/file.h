@@ -119,7 +119,6 @@ size_t process_threads(uint32_t process, struct process_thread *, size_t capacit
 /* Who started it; 0: it is gone. */
 uint32_t process_parent(uint32_t process);
 
-
 /* Whoever started us may have closed standard input, output or error: the next file or socket would get that number, and be read or written
  * as such. /dev/null stands in their place. And from now on the end of the program looks whether its output has arrived: if not, that is
  * said on standard error as from `program`, and the exit status is 1. For the start of a program. */

@@ -47,18 +47,23 @@ static bool begins_transaction(const struct channel *channel)
 	return true;
 }
 
-/* Its own words may set something before they come to such a function. */
-static bool may_set(struct span text)
+static bool any_token(struct span text, bool (*fits)(const struct tokens *))
 {
 	struct tokens t;
 
 	tokens_begin(&t, text);
 	do {
 		tokens_next(&t);
-		if (tokens_at_word(&t, "set") || tokens_at_word(&t, "set_config"))
+		if (fits(&t))
 			return true;
 	} while (t.token->kind != TOKEN_END);
 	return false;
+}
+
+/* Words of a statement that may set something before it comes to such a function. */
+static bool may_set(const struct tokens *t)
+{
+	return tokens_at_word(t, "set") || tokens_at_word(t, "set_config");
 }
 
 /* Borrowed: as whom the client reads while this runs. */
@@ -70,7 +75,8 @@ static struct plans_read now_of(struct guest *guest, const struct numbers_asked 
 	now.reading = relay_literals(guest, &now.settings);
 	if (!now.reading || (asked->marks & unseen) ||
 		((asked->marks & LOOK_FREEZES) &&
-			(asked->text.length == 0 || !begins_transaction(guest->channel) || may_set(asked->text))))
+			(asked->text.length == 0 || !begins_transaction(guest->channel) ||
+				any_token(asked->text, may_set))))
 		now = (struct plans_read){ .state = PLANS_OWN };
 	return now;
 }
@@ -99,19 +105,11 @@ static void mix(struct plans_read *read)
 	put(read, (struct plans_read){ .state = PLANS_MIXED });
 }
 
-/* It begins with what is to have no snapshot before it. Where the text has more than that, what stands first tells nothing of the rest. */
-static bool comes_before_snapshots(struct span text)
+/* Words of what is to have no snapshot before it. Where the text has more than that, what stands first tells nothing of the rest. */
+static bool comes_before_snapshots(const struct tokens *t)
 {
-	struct tokens t;
-
-	tokens_begin(&t, text);
-	do {
-		tokens_next(&t);
-		if (tokens_at_word(&t, "lock") || tokens_at_word(&t, "transaction") ||
-			(t.token->kind == TOKEN_WORD && strncmp(t.token->text, "transaction_", 12) == 0))
-			return true;
-	} while (t.token->kind != TOKEN_END);
-	return false;
+	return tokens_at_word(t, "lock") || tokens_at_word(t, "transaction") ||
+		(t->token->kind == TOKEN_WORD && strncmp(t->token->text, "transaction_", 12) == 0);
 }
 
 /* DISCARD PLANS takes a snapshot, and is a statement of its batch: in front of SET TRANSACTION or LOCK, or of VACUUM, that would not be as if it had
@@ -135,7 +133,7 @@ static bool may_stand_behind(const struct channel *channel, const struct numbers
 	while (tokens_at_sign(&t, '('))
 		tokens_next(&t);
 	return tokens_at_one_of(&t, queries, sizeof queries / sizeof queries[0]) ||
-		(channel->track.status == 'T' && !comes_before_snapshots(asked->text));
+		(channel->track.status == 'T' && !any_token(asked->text, comes_before_snapshots));
 }
 
 bool plans_are_others(struct guest *guest, const struct numbers_asked *asked)

@@ -248,6 +248,7 @@ static void take_own(struct channel *channel, uint32_t tag)
 		numbers_proven(channel);
 		break;
 	case TAG_NATURE:
+	case TAG_PART:
 		break;
 	case TAG_LIFT:
 		channel->lifting = channel->setup_failed;
@@ -260,8 +261,6 @@ static void take_own(struct channel *channel, uint32_t tag)
 		break;
 	case TAG_FAILS:
 		hearer_failed(channel);
-		break;
-	case TAG_PART:
 		break;
 	case TAG_SET:
 		channel->setup_failed = false; /* it is set; only the empty Query has failed */
