@@ -220,6 +220,9 @@ class Guards(Reaping):
         }
         for name, (before, statement) in busy.items():
             self._session(name, *before).send(query(statement))
+            if name == "vacuum":                            # or the ANALYZE comes first, and is done
+                wait_until("it has its table", lambda: self.admin.value(
+                    f"SELECT count(*) FROM pg_stat_progress_vacuum WHERE pid = {self.clients[name].pid}") == "1")
         self._session("a long query").send(query("SELECT pg_sleep(600)"))
         self._session("victim", "SELECT 1")
         self._age(1.3)
