@@ -182,7 +182,7 @@ const struct setting schema_settings[] = {
 	ROW(user, TYPE_TEXT, "name", "", FIXED, "1.2", "Become this system user as soon as the configuration is read: the log, the pid file and the unix socket are made by it, and RELOAD reads as it: a warning at the start names what it can not read."),
 	ROW(verbose, TYPE_INT, "level", "0", LIVE, "1.0", "How much to log beyond the usual; 1: debugging, 2: noise.", .most = 9),
 
-	ROW(workers, TYPE_INT, "threads", "0", FIXED, "pgweir", "Threads that serve connections; 0: one per core.", .most = 256),
+	ROW(workers, TYPE_INT, "threads", "0", FIXED, "pgweir", "Threads that serve connections; 0: one per core, as many as this process may use. More cost CPU and gain nothing: a warning at the start says so.", .most = 256),
 	ROW(io_engine, TYPE_WORD, "word", "epoll", FIXED, "pgweir", "The kernel's interface for the bytes of connections; io_uring needs Linux 6.1 and leave to use it, else it is epoll, with a warning.", .words = engine_words),
 	ROW(client_limit_counts, TYPE_WORD, "word", "busy", LIVE, "pgweir", "Which clients max_client_conn counts: those that log in, wait or hold a server, or all.", .words = limit_words, .standard_pgbouncer = "all"),
 	ROW(statement_text_max, TYPE_BYTES, "bytes", "1048576", LIVE, "pgweir", "A longer prepared statement is not kept for other servers: it streams through, and its client keeps the server until it is closed.", .least = 0, .most = 1073741824),

@@ -505,6 +505,7 @@ static int keep(struct keeper *keeper, const struct house_setup *house)
 
 	log_start(keeper->house->config, keeper->house->secrets, house->workers, house->descriptor_limit);
 	log_doubts(keeper->house->config, keeper->house->secrets, keeper->house->clients_max);
+	log_crowd(house->workers, cores_count());
 	log_unreadable(keeper->setup, keeper->house->config);
 	status = run(keeper, house->workers);
 	supervisor_close();

@@ -149,6 +149,15 @@ void log_doubts(const struct config *config, const struct secrets *secrets, uint
 			room, config->max_client_conn);
 }
 
+void log_crowd(uint32_t workers, uint32_t cores)
+{
+	if (workers > cores)
+		log_line(LOG_WARNING,
+			"workers: %u threads serve clients, and this process may use %u core%s: each finds less to do when it wakes, so "
+			"a transaction costs more CPU. workers = 0 is one for each core",
+			workers, cores, cores == 1 ? "" : "s");
+}
+
 void log_ending(const struct config *config, int number, bool again)
 {
 	bool bouncer = config->manner == MANNER_PGBOUNCER;

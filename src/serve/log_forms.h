@@ -44,4 +44,7 @@ void log_start(const struct config *, const struct secrets *, uint32_t workers, 
 /* What no start and no RELOAD fails for, and is most likely not meant: warnings. `room`: so many clients the descriptors have room for. */
 void log_doubts(const struct config *, const struct secrets *, uint32_t room);
 
+/* The same of more threads than cores, which only a start can mend. */
+void log_crowd(uint32_t workers, uint32_t cores);
+
 #endif

@@ -392,6 +392,15 @@ class Surroundings(Story):
         self.assertEqual(4, len(self._doubts(pooler)), pooler.log())
         self.assertEqual("1", pooler.client().value("SELECT 1"))
 
+    @on("pgweir")
+    def more_workers_than_cores_are_a_warning_at_the_start(self):
+        cores = len(os.sched_getaffinity(0))
+        crowd = lambda pooler: re.findall(r"WARNING (workers: .*) serve clients, and this process may use (.*):", pooler.log())
+        self.assertEqual([], crowd(self.pooler(settings={"workers": 1})))
+        said = crowd(self.pooler(settings={"workers": cores + 1}))
+        self.assertEqual([f"workers: {cores + 1} threads"], [threads for threads, _ in said])
+        self.assertLessEqual(int(said[0][1].split()[0]), cores)
+
     def _doubts(self, pooler):
         return re.findall(r"WARNING ((?:\[databases\]|nobody can log in|descriptors:).*)", pooler.log())
 
