@@ -8,9 +8,6 @@
  *                        +-- its time is over, and it was asked for in the last hour
  *                        +-- the serial number of its zone has changed (dns_zone_check_period)
  *
- * c-ares reads resolv.conf once. So we look whether it is another file than it was before whatever we ask next, and begin anew then: with the name
- * servers of a machine that has moved, or that had none yet when we started.
- *
  * What comes from the network is bounded: RESOLVE_MAX addresses of a name, RESOLVER_NAMES_MAX names, RESOLVER_ZONES_MAX zones; c-ares has read the packets. While the
  * name servers are out of reach, what was known goes on to hold: only an answer that says otherwise changes it.
  *
@@ -19,21 +16,16 @@
 
 #include <ares.h>
 #include <arpa/nameser.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <strings.h>
-#include <sys/stat.h>
 
 #include "base/text.h"
+#include "io/names_private.h"
 #include "io/private.h"
-
 
 #define KEPT_UNASKED  (3600 * SECOND_US)
 #define REFRESH_LEAST (5 * SECOND_US) /* between look-ups that nobody asked for */
 #define TTL_LEAST     SECOND_US
-#define ANSWER_MS     2000 /* of one name server, the first time; the second time twice that */
-#define ATTEMPTS      2
-#define RESOLV_CONF   "/etc/resolv.conf"
 
 struct name {
 	struct names *names;
@@ -54,19 +46,8 @@ struct zone {
 	time_us due;
 };
 
-/* Which file it is, and of when. */
-struct file_mark {
-	dev_t device;
-	ino_t inode;
-	off_t size;
-	struct timespec changed;
-};
-
 struct names {
-	ares_channel channel;
-	bool open;
-	struct file_mark mark; /* of resolv.conf when the channel was opened; zeroes: there was none */
-	char trouble[128];     /* why it is not open */
+	struct names_channel channel;
 	struct resolver_setup setup;
 	struct name *list[RESOLVER_NAMES_MAX];
 	size_t count;
@@ -247,15 +228,15 @@ static void look_up(struct name *name)
 
 	if (name->looking)
 		return;
-	if (!names->open) {
-		text_copy(name->problem, sizeof name->problem, names->trouble);
+	if (!names->channel.open) {
+		text_copy(name->problem, sizeof name->problem, names->channel.trouble);
 		name->count = 0;
 		answer_all(name);
 		return;
 	}
 	name->looking = true;
 	names->pending++;
-	ares_getaddrinfo(names->channel, name->text, NULL, &hints, found, name);
+	ares_getaddrinfo(names->channel.ares, name->text, NULL, &hints, found, name);
 }
 
 /* ---- zones ---- */
@@ -317,7 +298,7 @@ static void zone_note(struct names *names, const char *name)
 
 static void check_zones(struct names *names)
 {
-	for (size_t i = 0; names->open && names->setup.zone_period > 0 && i < names->zone_count; i++) {
+	for (size_t i = 0; names->channel.open && names->setup.zone_period > 0 && i < names->zone_count; i++) {
 		struct zone *zone = &names->zones[i];
 
 		if (zone->asking || names->now < zone->due)
@@ -325,7 +306,7 @@ static void check_zones(struct names *names)
 		zone->due = names->now + names->setup.zone_period;
 		zone->asking = true;
 		names->pending++;
-		ares_query(names->channel, zone->text, ns_c_in, ns_t_soa, serial_found, zone);
+		ares_query(names->channel.ares, zone->text, ns_c_in, ns_t_soa, serial_found, zone);
 	}
 }
 
@@ -375,7 +356,7 @@ void names_ask(struct names *names, struct resolve_letter *letter, time_us now)
 
 	names->now = now;
 	if (letter->backwards) {
-		names_host(names->open ? names->channel : NULL, letter, &names->hosts);
+		names_host(names->channel.open ? names->channel.ares : NULL, letter, &names->hosts);
 		return;
 	}
 	letter->name[sizeof letter->name - 1] = 0;
@@ -408,79 +389,13 @@ static time_us refresh_due(const struct name *name)
 
 /* ---- c-ares ---- */
 
-/* c-ares 1.18 reads the port of "nameserver 127.0.0.1:5353" and forgets it, so the lines of our own file are read once more. */
-static void set_ports(struct names *names)
-{
-	FILE *file = names->setup.resolv_conf[0] ? fopen(names->setup.resolv_conf, "re") : NULL;
-	static const char key[] = "nameserver";
-	static const char blank[] = " \t\r\n";
-	char line[256], list[1024] = "";
-	size_t length = 0;
-
-	while (file && fgets(line, sizeof line, file)) {
-		const char *word = line + strspn(line, blank), *value = word + sizeof key - 1;
-
-		if (strncmp(word, key, sizeof key - 1) != 0 || strspn(value, blank) == 0)
-			continue;
-		value += strspn(value, blank);
-		length += text_format(list + length, sizeof list - length, "%s%.*s", length ? "," : "",
-			(int)strcspn(value, blank), value);
-	}
-	if (file)
-		fclose(file);
-	if (length > 0)
-		(void)ares_set_servers_ports_csv(names->channel, list);
-}
-
-static struct file_mark mark_now(const struct names *names)
-{
-	struct stat file;
-
-	if (stat(names->setup.resolv_conf[0] ? names->setup.resolv_conf : RESOLV_CONF, &file) != 0)
-		return (struct file_mark){ 0 };
-	return (struct file_mark){
-		.device = file.st_dev, .inode = file.st_ino, .size = file.st_size, .changed = file.st_mtim
-	};
-}
-
-static bool is_same(const struct file_mark *a, const struct file_mark *b)
-{
-	return a->device == b->device && a->inode == b->inode && a->size == b->size &&
-		a->changed.tv_sec == b->changed.tv_sec && a->changed.tv_nsec == b->changed.tv_nsec;
-}
-
-static void open_channel(struct names *names)
-{
-	struct ares_options options = { .timeout = ANSWER_MS, .tries = ATTEMPTS };
-	int mask = ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES, status;
-
-	names->mark = mark_now(names); /* before it is read: what is written meanwhile is noticed */
-	if (names->setup.resolv_conf[0]) {
-		options.resolvconf_path = names->setup.resolv_conf;
-		mask |= ARES_OPT_RESOLVCONF;
-	}
-	status = ares_init_options(&names->channel, &options, mask);
-	names->open = status == ARES_SUCCESS;
-	if (names->open)
-		set_ports(names);
-	if (!names->open)
-		text_copy(names->trouble, sizeof names->trouble, ares_strerror(status));
-}
-
-static void close_channel(struct names *names)
-{
-	if (names->open)
-		ares_destroy(names->channel);
-	names->open = false;
-}
-
 /* What is under way is asked again, and what is known is looked up when it is asked for next. */
 static void begin_anew(struct names *names, const struct resolver_setup *setup)
 {
-	close_channel(names);
+	names_channel_close(&names->channel);
 	names->setup = *setup;
-	open_channel(names);
-	names_host_again(names->open ? names->channel : NULL, &names->hosts);
+	names_channel_open(&names->channel, setup);
+	names_host_again(names->channel.open ? names->channel.ares : NULL, &names->hosts);
 	for (size_t i = 0; i < names->zone_count; i++)
 		names->zones[i].due = 0;
 	for (size_t i = 0; i < names->count; i++) {
@@ -500,9 +415,8 @@ void names_configure(struct names *names, const struct resolver_setup *setup, ti
 static void follow_resolv_conf(struct names *names)
 {
 	struct resolver_setup setup = names->setup;
-	struct file_mark mark = mark_now(names);
 
-	if (!is_same(&mark, &names->mark))
+	if (names_channel_is_old(&names->channel, &names->setup))
 		begin_anew(names, &setup);
 }
 
@@ -521,7 +435,7 @@ void names_free(struct names *names)
 {
 	if (!names)
 		return;
-	close_channel(names);
+	names_channel_close(&names->channel);
 	names_host_again(NULL, &names->hosts);
 	for (size_t i = 0; i < names->count; i++) {
 		names->list[i]->count = 0;
@@ -556,12 +470,12 @@ size_t names_poll(struct names *names, struct pollfd *list, time_us now, time_us
 	for (size_t i = 0; names->setup.zone_period > 0 && i < names->zone_count; i++)
 		if (!names->zones[i].asking)
 			sooner(wait, now, names->zones[i].due ? names->zones[i].due : now);
-	if (!names->open)
+	if (!names->channel.open)
 		return 0;
-	next = ares_timeout(names->channel, NULL, &most);
+	next = ares_timeout(names->channel.ares, NULL, &most);
 	if (next)
 		sooner(wait, now, now + (time_us)next->tv_sec * SECOND_US + next->tv_usec + 1);
-	bits = ares_getsock(names->channel, sockets, ARES_GETSOCK_MAXNUM);
+	bits = ares_getsock(names->channel.ares, sockets, ARES_GETSOCK_MAXNUM);
 	for (int i = 0; i < ARES_GETSOCK_MAXNUM; i++) {
 		/* c-ares's own macros shift a signed 1 to the sign. */
 		unsigned readable = (unsigned)bits & 1u << i,
@@ -577,12 +491,12 @@ size_t names_poll(struct names *names, struct pollfd *list, time_us now, time_us
 void names_turn(struct names *names, const struct pollfd *list, size_t count, time_us now)
 {
 	names->now = now;
-	for (size_t i = 0; names->open && i < count; i++)
+	for (size_t i = 0; names->channel.open && i < count; i++)
 		if (list[i].revents)
-			ares_process_fd(names->channel, list[i].revents & ~POLLOUT ? list[i].fd : ARES_SOCKET_BAD,
+			ares_process_fd(names->channel.ares, list[i].revents & ~POLLOUT ? list[i].fd : ARES_SOCKET_BAD,
 				list[i].revents & POLLOUT ? list[i].fd : ARES_SOCKET_BAD);
-	if (names->open)
-		ares_process_fd(names->channel, ARES_SOCKET_BAD, ARES_SOCKET_BAD);
+	if (names->channel.open)
+		ares_process_fd(names->channel.ares, ARES_SOCKET_BAD, ARES_SOCKET_BAD);
 	follow_resolv_conf(names);
 	for (size_t i = 0; i < names->count; i++) {
 		time_us due = refresh_due(names->list[i]);
