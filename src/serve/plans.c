@@ -114,11 +114,13 @@ static bool comes_before_snapshots(const struct tokens *t)
 
 /* DISCARD PLANS takes a snapshot, and is a statement of its batch: in front of SET TRANSACTION or LOCK, or of VACUUM, that would not be as if it had
  * not been said. What runs bodies takes one itself. DDL may be what no transaction block may have in it. Nor may it fail in front of a Query that stands in a batch: that one would be passed by
- * up to the next Sync, and not answered. */
+ * up to the next Sync, and not answered. Nor in front of what ends a transaction, or a part of it: where that has failed by then, which earlier batches that
+ * are not answered yet may tell, DISCARD PLANS is refused and the ROLLBACK skipped. */
 static bool may_stand_behind(const struct channel *channel, const struct numbers_asked *asked)
 {
 	static const char *const queries[] = { "select", "with", "values", "table", "insert", "update", "delete",
 		"merge", "copy", "execute", "explain", "declare", "call", "do" };
+	static const char *const ends[] = { "rollback", "abort", "commit", "end", "prepare" };
 	struct tokens t;
 
 	if (!asked->extended && channel->track.open && (channel->track.status == 'E' || channel->failing))
@@ -132,46 +134,50 @@ static bool may_stand_behind(const struct channel *channel, const struct numbers
 	tokens_next(&t);
 	while (tokens_at_sign(&t, '('))
 		tokens_next(&t);
+	if (asked->extended && tokens_at_one_of(&t, ends, sizeof ends / sizeof ends[0]))
+		return false;
 	return tokens_at_one_of(&t, queries, sizeof queries / sizeof queries[0]) ||
 		(channel->track.status == 'T' && !any_token(asked->text, comes_before_snapshots));
 }
 
-bool plans_are_others(struct guest *guest, const struct numbers_asked *asked)
+/* Whether the server's plans are to be given up for this statement, which leads to such bodies. */
+static bool are_others(struct channel *channel, const struct numbers_asked *asked, const struct plans_read *now)
 {
-	struct channel *channel = guest->channel;
 	struct plans *plans = &channel->remains.plans;
-	struct plans_read now;
 	uint32_t marks = asked->marks;
 
-	if (!(marks & (LOOK_READS_ONCE | LOOK_FREEZES)))
-		return false;
-	now = now_of(guest, asked);
 	if (!may_stand_behind(channel, asked)) {
 		/* What it reads stays: whoever comes next gives up all. */
-		if (!are_alike(&plans->read, &now, marks))
+		if (!are_alike(&plans->read, now, marks))
 			mix(&plans->read);
-		if (plans->asked.state != PLANS_NONE && !are_alike(&plans->asked, &now, marks))
+		if (plans->asked.state != PLANS_NONE && !are_alike(&plans->asked, now, marks))
 			mix(&plans->asked);
 		return false;
 	}
 	if (plans->read.state == PLANS_NONE) {
-		note(&plans->read, &now);
+		note(&plans->read, now);
 		return false;
 	}
 	/* What is under way in this batch is skipped together with what stands behind it. */
 	if (plans->asked.state != PLANS_NONE && channel->track.open && plans->batch == channel->batch)
-		return !are_alike(&plans->asked, &now, marks);
-	return !are_alike(&plans->read, &now, marks);
+		return !are_alike(&plans->asked, now, marks);
+	return !are_alike(&plans->read, now, marks);
 }
 
-enum ahead plans_discard(struct guest *guest, const struct numbers_asked *asked)
+enum ahead plans_before(struct guest *guest, const struct numbers_asked *asked, bool in_front)
 {
 	struct channel *channel = guest->channel;
-	struct plans_read now = now_of(guest, asked);
+	struct plans_read now;
 	unsigned batch = channel->batch;
+	enum ahead step;
 	bool sent;
-	enum ahead step = ahead_send(guest, span_text(discard), TAG_PLANS, asked->extended, &sent);
 
+	if (!in_front && !(asked->marks & (LOOK_READS_ONCE | LOOK_FREEZES)))
+		return AHEAD_GO;
+	now = now_of(guest, asked);
+	if (!in_front && !are_others(channel, asked, &now))
+		return AHEAD_GO;
+	step = ahead_send(guest, span_text(discard), TAG_PLANS, asked->extended, &sent);
 	if (sent) {
 		note(&channel->remains.plans.asked, &now);
 		channel->remains.plans.batch = batch;

@@ -27,11 +27,9 @@ struct plans {
 	unsigned batch; /* in which it was sent */
 };
 
-/* Before a statement: whether the server's plans are to be given up for it. */
-bool plans_are_others(struct guest *, const struct numbers_asked *);
-
-/* DISCARD PLANS goes out in front of it. */
-enum ahead plans_discard(struct guest *, const struct numbers_asked *);
+/* Before a statement: DISCARD PLANS goes out in front of it where the server's plans are to be given up. `in_front`: whatever they are, since a temporary
+ * object comes in front of what they mean. */
+enum ahead plans_before(struct guest *, const struct numbers_asked *, bool in_front);
 
 void plans_discarded(struct channel *); /* the server says so */
 void plans_part(struct channel *);      /* the lease ends */

@@ -303,9 +303,7 @@ static enum ahead go_ahead(struct guest *guest, const struct numbers_asked *aske
 	bool in_front = (asked->marks & LOOK_IN_FRONT) && !remains_is_pinned(&guest->channel->remains, PIN_TEMPORARY);
 	enum ahead step = numbers_before(guest, asked);
 
-	if (step != AHEAD_GO || (!in_front && !plans_are_others(guest, asked)))
-		return step;
-	return plans_discard(guest, asked);
+	return step == AHEAD_GO ? plans_before(guest, asked, in_front) : step;
 }
 
 enum ahead remains_look_session(struct guest *guest, struct span text, bool extended)
@@ -318,7 +316,8 @@ enum ahead remains_look_session(struct guest *guest, struct span text, bool exte
 		return AHEAD_GO;
 	look_at(text, &look);
 	if ((look.marks & LOOK_IN_FRONT) && channel->remains.used) {
-		enum ahead step = plans_discard(guest, &(struct numbers_asked){ .extended = extended, .text = text });
+		enum ahead step = plans_before(
+			guest, &(struct numbers_asked){ .extended = extended, .text = text }, true);
 
 		if (step != AHEAD_GO)
 			return step;

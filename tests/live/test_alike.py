@@ -505,6 +505,24 @@ class Bodies(Alike):
         self.alike("BEGIN", "SELECT 1/0", self.LITERALS, synced(run(self.LITERALS)), "ROLLBACK", self.LITERALS, login=self.PATH)
         self.alike(synced(run("SELECT 1")) + synced(run("SELECT 1/0"), run(self.LITERALS)) + synced(run(self.LITERALS)) + query(self.LITERALS), login=self.PATH)
 
+    def a_rollback_in_a_pipeline_is_not_skipped(self):
+        """Behind an error that nobody has told yet, and while the catalogue is read anew, when any statement may run a body."""
+        client, other = self.proxy.client(), self.proxy.client()
+        for rollback in ("ROLLBACK TO a", "ROLLBACK", "ABORT", "COMMIT"):
+            self.stranger.arrives = True
+            self.stranger.passes()
+            client.query("BEGIN")
+            client.query("SAVEPOINT a")
+            # It can not be read before this ends.
+            self.admin.query("BEGIN")
+            self.admin.query("LOCK TABLE pg_policy")
+            other.query("CREATE OR REPLACE FUNCTION made() RETURNS int LANGUAGE sql AS 'SELECT 1'")
+            client.send(synced(bind("", "unknown")) + synced(run(rollback)))
+            self.assertEqual("26000", client.reply().error.sqlstate)
+            self.assertEqual(["ROLLBACK"], client.reply().tags)
+            self.admin.query("ROLLBACK")
+            client.query("ROLLBACK")
+
     def nothing_is_put_in_front_of_what_must_be_first(self):
         self.alike(synced(run("VACUUM guarded")), synced(run("REINDEX TABLE CONCURRENTLY guarded")), synced(run("SELECT noon()")), synced(run("VACUUM guarded")), login=self.PATH)
         for lock in ("LOCK TABLE guarded IN ACCESS SHARE MODE", synced(run("LOCK TABLE guarded IN ACCESS SHARE MODE"))):
