@@ -7,8 +7,8 @@
  *
  * Rows are a name, letters of what it leaves (see catalog.c), and when: r whatever is done with it, w when the statement writes, d by
  * commands that event triggers follow; f: a function, whatever it leaves; t: one of triggers, and what it leaves; s: a setting with a dot that some body sets. What cannot outlive a transaction is taken out of bodies first: SET
- * LOCAL, set_config(..., true), UPDATE ... SET. A literal whose meaning settings decide has a digit or a NULL in it, or stands beside one
- * (r); an immutable function that asks for a setting says so (i). Letters and classes as in PostgreSQL's manual, "System Catalogs"; 12 and 13 are the languages
+ * LOCAL, set_config(..., true), and the words of UPDATE ... SET, but not the name between them, nor any of it where that is pg_settings, whose rule
+ * sets what an UPDATE says, beneath views too. A literal whose meaning settings decide has a digit or a NULL in it, or stands beside one (r); an immutable function that asks for a setting says so (i). Letters and classes as in PostgreSQL's manual, "System Catalogs"; 12 and 13 are the languages
  * internal and C, 2279 and 3838 trigger and event_trigger, 11 is pg_catalog. A volatile function in C may do anything; but not one of an
  * operator class, where extensions forget to say what it is. */
 #include "session/catalog.h"
@@ -47,10 +47,10 @@
 
 #define BODIES \
 	"bodies AS MATERIALIZED (SELECT p.oid,lower(regexp_replace(%s,E'\\\\mupdate\\\\s+(only\\\\s+)?" \
-	"(?!(loop|of|nowait|skip)\\\\M)(\"[^\"]+\"|[[:alnum:]_$.])+\\\\s+" \
+	"(?!(loop|of|nowait|skip)\\\\M|\"?pg_(catalog|settings)\\\\M)((?:\"[^\"]+\"|[[:alnum:]_$.])+)\\\\s+" \
 	"((as\\\\s+)?(?!set\\\\M)(\"[^\"]+\"|[[:alnum:]_$])+\\\\s+)?set\\\\M|\\\\mdo\\\\s+update\\\\s+set\\\\M|" LOCAL_CONFIG \
 	"|" \
-	"\\\\mset\\\\s+(local|transaction|constraints)\\\\M',' ','gi')) AS body FROM pg_proc p " \
+	"\\\\mset\\\\s+(local|transaction|constraints)\\\\M',E' \\\\2 ','gi')) AS body FROM pg_proc p " \
 	"WHERE pronamespace<>11 AND pronamespace IS DISTINCT FROM " \
 	"to_regnamespace('information_schema')::oid AND prolang<>13),"
 
@@ -137,6 +137,8 @@
 	"UNION SELECT 'pg_rewrite'::regclass,oid,'k',true FROM pg_rewrite WHERE oid>=16384 AND ev_type<>'1' " \
 	"UNION SELECT 'pg_class'::regclass,ev_class,'v',true FROM pg_rewrite WHERE oid>=16384 AND " \
 	"ev_action~(':relid '||'pg_sequences'::regclass::oid||' ') " \
+	"UNION SELECT 'pg_class'::regclass,ev_class,'s',false FROM pg_rewrite WHERE oid>=16384 AND " \
+	"ev_action~(':relid '||'pg_settings'::regclass::oid||' ') " \
 	"UNION SELECT toclass,toid,mark,coalesce(s.reads,f.reads) FROM found f JOIN steps s USING(class,id)) "
 
 #define ROWS \

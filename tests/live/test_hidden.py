@@ -71,12 +71,14 @@ class Ways(Hidden):
         "CREATE FUNCTION lower(text, int) RETURNS text LANGUAGE sql AS 'SELECT lower($1) WHERE sets(''namesake'')'",
         "CREATE VIEW casting AS SELECT 1::watched",
         "CREATE FUNCTION of_domain() RETURNS watched LANGUAGE sql AS 'SELECT 1'",
+        "CREATE FUNCTION updates() RETURNS void LANGUAGE plpgsql AS $$BEGIN UPDATE noted SET t = 'updated'; END$$",
     )
 
     def a_setting_follows_its_client_by_whatever_way_it_came(self):
         for statement, value in (
                 ("INSERT INTO noted VALUES ('trigger')", "trigger"),
                 ("INSERT INTO over_noted VALUES ('through a view')", "through a view"),
+                ("SELECT updates()", "updated"),
                 ("WITH gone AS (DELETE FROM noted RETURNING 1) SELECT count(*) FROM gone", None),
                 ("SELECT * FROM setting", "view"),
                 ("INSERT INTO defaulted (a) VALUES (1)", "default"),
@@ -179,6 +181,35 @@ class Expressions(Hidden):
         self.client.query("SET app.tenant = 'none yet'; SET client_encoding = latin1")
         self.client.ask(wire.message(b"Q", "TABLE größe".encode("latin1") + b"\0"))
         self.mine("size", 6)
+
+
+class Settings(Hidden):
+    """The rule of pg_settings sets what an UPDATE of it names; so does one of a view over it, and a function that says either."""
+
+    schema = (
+        "CREATE VIEW known AS SELECT name, setting FROM pg_settings WHERE vartype = 'integer'", "CREATE VIEW over_known AS SELECT * FROM known",
+        "CREATE FUNCTION plainly(text) RETURNS void LANGUAGE sql AS $$UPDATE pg_settings SET setting = $1 WHERE name = 'work_mem'$$",
+        "CREATE FUNCTION with_schema(text) RETURNS void LANGUAGE plpgsql AS $$BEGIN UPDATE \"pg_catalog\".pg_settings s SET setting = $1 WHERE s.name = 'work_mem'; END$$",
+        "CREATE FUNCTION by_view(text) RETURNS void LANGUAGE plpgsql AS $$BEGIN UPDATE over_known SET setting = $1 WHERE name = 'work_mem'; END$$")
+
+    def an_update_of_a_view_over_pg_settings_is_its_clients(self):
+        for number, (statement, value) in enumerate([(f"UPDATE {view} SET setting = '{{}}' WHERE name = 'work_mem'", 101) for view in ("known", "over_known")]
+                                                    + [(f"SELECT {name}('{{}}')", 201) for name in ("plainly", "with_schema", "by_view")]):
+            with self.subTest(statement):
+                self.client.query(statement.format(value + number))
+                self.often("SHOW work_mem", f"{value + number}kB", 6)
+                if live.kind != "direct":
+                    self.assertEqual([], self.pins())
+
+    @on("pgweir", why="PostgreSQL is not asked when there is no pooler")
+    def to_read_such_a_view_asks_nothing(self):
+        proxy = self.pooler(settings={"pool_mode": "transaction", "default_pool_size": 2})
+        with proxy.client() as client:
+            client.query("SELECT 1")
+            before = int(proxy.pool()["total_questions"])
+            for _ in range(4):
+                client.query("SELECT count(*) FROM over_known")
+            self.assertEqual(before, int(proxy.pool()["total_questions"]))
 
 
 class Spelled(Hidden):
