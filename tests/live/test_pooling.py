@@ -287,13 +287,13 @@ class Waiting(Story):
         thread = threading.Thread(target=greedy, daemon=True)
         thread.start()
         try:
+            wait_until("the greedy one is served", lambda: served[0] > 0)
             patient = pooler.client()
             for number in range(10):
                 self.assertEqual(str(number), patient.value(f"SELECT {number}"))
         finally:
             ending.set()
             thread.join(10)
-        self.assertGreater(served[0], 0)
 
     def who_waits_too_long_is_told_so(self):
         pooler = self.pooler(settings={"default_pool_size": 2})
