@@ -199,10 +199,7 @@ static bool is_proven(struct guest *guest, const struct numbers_asked *asked, en
 
 static void see_end(void *ends, struct span word)
 {
-	static const char *const words[] = { "rollback", "abort", "commit", "end", "prepare" };
-
-	for (size_t i = 0; i < sizeof words / sizeof words[0]; i++)
-		*(bool *)ends = *(bool *)ends || span_is(word, words[i]);
+	*(bool *)ends = *(bool *)ends || look_is_end(word);
 }
 
 /* Whether a transaction that has failed may be over behind one of the statements of this text. */

@@ -120,7 +120,6 @@ static bool may_stand_behind(const struct channel *channel, const struct numbers
 {
 	static const char *const queries[] = { "select", "with", "values", "table", "insert", "update", "delete",
 		"merge", "copy", "execute", "explain", "declare", "call", "do" };
-	static const char *const ends[] = { "rollback", "abort", "commit", "end", "prepare" };
 	struct tokens t;
 
 	if (!asked->extended && channel->track.open && (channel->track.status == 'E' || channel->failing))
@@ -134,7 +133,7 @@ static bool may_stand_behind(const struct channel *channel, const struct numbers
 	tokens_next(&t);
 	while (tokens_at_sign(&t, '('))
 		tokens_next(&t);
-	if (asked->extended && tokens_at_one_of(&t, ends, sizeof ends / sizeof ends[0]))
+	if (asked->extended && t.token->kind == TOKEN_WORD && look_is_end(span_of(t.token->text, t.token->length)))
 		return false;
 	return tokens_at_one_of(&t, queries, sizeof queries / sizeof queries[0]) ||
 		(channel->track.status == 'T' && !any_token(asked->text, comes_before_snapshots));

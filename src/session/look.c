@@ -548,3 +548,13 @@ void look_at(struct span text, struct look *look)
 {
 	look_with_words(text, look, NULL, NULL);
 }
+
+bool look_is_end(struct span word)
+{
+	static const char *const words[] = { "rollback", "abort", "commit", "end", "prepare" };
+
+	for (size_t i = 0; i < sizeof words / sizeof words[0]; i++)
+		if (span_is(word, words[i]))
+			return true;
+	return false;
+}

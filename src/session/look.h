@@ -79,6 +79,9 @@ typedef void (*look_word)(void *context, struct span name);
 /* The same, and every word and name of the text is told in turn; where it can be read in two ways, as either has them. */
 void look_with_words(struct span text, struct look *, look_word each, void *context);
 
+/* Whether what begins with this word may end a transaction, or a part of it: one that has failed goes on behind it, or is over. */
+bool look_is_end(struct span word);
+
 /* The same, but told is (if anything: `each` may be NULL) what the sets say is to be, and perhaps more. They were begun with the words that a look
  * itself goes by, and have nothing to tell then. */
 struct token_sets;
