@@ -228,7 +228,7 @@ static void look_up(struct name *name)
 
 	if (name->looking)
 		return;
-	if (!names->channel.open) {
+	if (!names->channel.ares) {
 		text_copy(name->problem, sizeof name->problem, names->channel.trouble);
 		name->count = 0;
 		answer_all(name);
@@ -298,7 +298,7 @@ static void zone_note(struct names *names, const char *name)
 
 static void check_zones(struct names *names)
 {
-	for (size_t i = 0; names->channel.open && names->setup.zone_period > 0 && i < names->zone_count; i++) {
+	for (size_t i = 0; names->channel.ares && names->setup.zone_period > 0 && i < names->zone_count; i++) {
 		struct zone *zone = &names->zones[i];
 
 		if (zone->asking || names->now < zone->due)
@@ -356,7 +356,7 @@ void names_ask(struct names *names, struct resolve_letter *letter, time_us now)
 
 	names->now = now;
 	if (letter->backwards) {
-		names_host(names->channel.open ? names->channel.ares : NULL, letter, &names->hosts);
+		names_host(names->channel.ares, letter, &names->hosts);
 		return;
 	}
 	letter->name[sizeof letter->name - 1] = 0;
@@ -395,7 +395,7 @@ static void begin_anew(struct names *names, const struct resolver_setup *setup)
 	names_channel_close(&names->channel);
 	names->setup = *setup;
 	names_channel_open(&names->channel, setup);
-	names_host_again(names->channel.open ? names->channel.ares : NULL, &names->hosts);
+	names_host_again(names->channel.ares, &names->hosts);
 	for (size_t i = 0; i < names->zone_count; i++)
 		names->zones[i].due = 0;
 	for (size_t i = 0; i < names->count; i++) {
@@ -470,7 +470,7 @@ size_t names_poll(struct names *names, struct pollfd *list, time_us now, time_us
 	for (size_t i = 0; names->setup.zone_period > 0 && i < names->zone_count; i++)
 		if (!names->zones[i].asking)
 			sooner(wait, now, names->zones[i].due ? names->zones[i].due : now);
-	if (!names->channel.open)
+	if (!names->channel.ares)
 		return 0;
 	next = ares_timeout(names->channel.ares, NULL, &most);
 	if (next)
@@ -491,11 +491,11 @@ size_t names_poll(struct names *names, struct pollfd *list, time_us now, time_us
 void names_turn(struct names *names, const struct pollfd *list, size_t count, time_us now)
 {
 	names->now = now;
-	for (size_t i = 0; names->channel.open && i < count; i++)
+	for (size_t i = 0; names->channel.ares && i < count; i++)
 		if (list[i].revents)
 			ares_process_fd(names->channel.ares, list[i].revents & ~POLLOUT ? list[i].fd : ARES_SOCKET_BAD,
 				list[i].revents & POLLOUT ? list[i].fd : ARES_SOCKET_BAD);
-	if (names->channel.open)
+	if (names->channel.ares)
 		ares_process_fd(names->channel.ares, ARES_SOCKET_BAD, ARES_SOCKET_BAD);
 	follow_resolv_conf(names);
 	for (size_t i = 0; i < names->count; i++) {

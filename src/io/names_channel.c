@@ -68,18 +68,19 @@ void names_channel_open(struct names_channel *channel, const struct resolver_set
 		mask |= ARES_OPT_RESOLVCONF;
 	}
 	status = ares_init_options(&channel->ares, &options, mask);
-	channel->open = status == ARES_SUCCESS;
-	if (channel->open)
+	if (status == ARES_SUCCESS) {
 		set_ports(channel->ares, setup->resolv_conf);
-	else
+	} else {
+		channel->ares = NULL;
 		text_copy(channel->trouble, sizeof channel->trouble, ares_strerror(status));
+	}
 }
 
 void names_channel_close(struct names_channel *channel)
 {
-	if (channel->open)
+	if (channel->ares)
 		ares_destroy(channel->ares);
-	channel->open = false;
+	channel->ares = NULL;
 }
 
 bool names_channel_is_old(const struct names_channel *channel, const struct resolver_setup *setup)

@@ -17,14 +17,14 @@ struct file_mark {
 
 /* The way to the name servers that resolv.conf names. */
 struct names_channel {
-	struct ares_channeldata *ares; /* while it is open */
-	bool open;
-	struct file_mark mark; /* of resolv.conf when it was opened; zeroes: there was none */
-	char trouble[128];     /* why it is not open */
+	struct ares_channeldata *ares; /* NULL: it is not open */
+	struct file_mark mark;         /* of resolv.conf when it was opened; zeroes: there was none */
+	char trouble[128];             /* why it is not open */
 };
 
-/* Where it fails, `open` stays false and `trouble` says why. */
 struct resolver_setup;
+
+/* Where it fails it is not open, and `trouble` says why. */
 void names_channel_open(struct names_channel *, const struct resolver_setup *);
 
 /* What is under way by it is told ARES_EDESTRUCTION. One that is not open may be closed. */
