@@ -39,6 +39,14 @@ class Hidden(Transparent):
     def questions(self):
         return int(self.proxy.pool()["total_questions"])
 
+    @staticmethod
+    def asked_for(proxy, client, *statements, times=1):
+        """How many questions PostgreSQL was asked for these."""
+        before = int(proxy.pool()["total_questions"])
+        for statement in statements * times:
+            client.query(statement)
+        return int(proxy.pool()["total_questions"]) - before
+
 
 class Ways(Hidden):
     """Each by which a plain statement comes to run somebody's function."""
@@ -122,14 +130,9 @@ class Ways(Hidden):
         proxy = self.pooler(settings={"pool_mode": "transaction", "default_pool_size": 2})
         with proxy.client() as client:
             client.query("SELECT 1")
-            before = int(proxy.pool()["total_questions"])
-            for _ in range(20):
-                client.query("INSERT INTO plain VALUES (1)")
-                client.query("SELECT twice(a) FROM plain LIMIT 1")
-                client.query("SELECT t FROM noted")
-            self.assertEqual(before, int(proxy.pool()["total_questions"]))
-            client.query("SELECT 1 FROM setting")
-            self.assertLess(before, int(proxy.pool()["total_questions"]))
+            self.assertEqual(0, self.asked_for(proxy, client, "INSERT INTO plain VALUES (1)", "SELECT twice(a) FROM plain LIMIT 1",
+                                               "SELECT t FROM noted", times=20))
+            self.assertLess(0, self.asked_for(proxy, client, "SELECT 1 FROM setting"))
 
 
 class Expressions(Hidden):
@@ -206,10 +209,7 @@ class Settings(Hidden):
         proxy = self.pooler(settings={"pool_mode": "transaction", "default_pool_size": 2})
         with proxy.client() as client:
             client.query("SELECT 1")
-            before = int(proxy.pool()["total_questions"])
-            for _ in range(4):
-                client.query("SELECT count(*) FROM over_known")
-            self.assertEqual(before, int(proxy.pool()["total_questions"]))
+            self.assertEqual(0, self.asked_for(proxy, client, "SELECT count(*) FROM over_known", times=4))
 
 
 class Spelled(Hidden):
