@@ -105,6 +105,15 @@ static void mix(struct plans_read *read)
 	put(read, (struct plans_read){ .state = PLANS_MIXED });
 }
 
+/* BEGIN may be under way: it goes with the first statement (relay_begin.c). */
+static bool is_in_block(const struct track *track)
+{
+	for (uint32_t i = 0; i < track->count; i++)
+		if (track->ring[(track->head + i) % track->capacity].kind == TRACK_BEGIN)
+			return true;
+	return track->status == 'T';
+}
+
 /* Words of what is to have no snapshot before it. Where the text has more than that, what stands first tells nothing of the rest. */
 static bool comes_before_snapshots(const struct tokens *t)
 {
@@ -120,6 +129,7 @@ static bool may_stand_behind(const struct channel *channel, const struct numbers
 {
 	static const char *const queries[] = { "select", "with", "values", "table", "insert", "update", "delete",
 		"merge", "copy", "execute", "explain", "declare", "call", "do" };
+	bool in_block = is_in_block(&channel->track);
 	struct tokens t;
 
 	if (!asked->extended && channel->track.open && (channel->track.status == 'E' || channel->failing))
@@ -127,7 +137,7 @@ static bool may_stand_behind(const struct channel *channel, const struct numbers
 	/* What waits for answers is looked at again. */
 	if (asked->text.length == 0 ||
 		(!asked->extended && !channel->track.open &&
-			(channel->track.status == 'I' || track_readies(&channel->track) > 0)))
+			((channel->track.status == 'I' && !in_block) || track_readies(&channel->track) > 0)))
 		return true;
 	tokens_begin(&t, asked->text);
 	tokens_next(&t);
@@ -136,7 +146,7 @@ static bool may_stand_behind(const struct channel *channel, const struct numbers
 	if (asked->extended && t.token->kind == TOKEN_WORD && look_is_end(span_of(t.token->text, t.token->length)))
 		return false;
 	return tokens_at_one_of(&t, queries, sizeof queries / sizeof queries[0]) ||
-		(channel->track.status == 'T' && !any_token(asked->text, comes_before_snapshots));
+		(in_block && !any_token(asked->text, comes_before_snapshots));
 }
 
 /* Whether the server's plans are to be given up for this statement, which leads to such bodies. */

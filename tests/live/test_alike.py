@@ -4,6 +4,7 @@ Each is written down as its turns: what is sent at once, up to where the client 
 three servers that are lent in turn, so that no two transactions in a row run on the same one; and before each turn a stranger of the same user has
 been on all that are free, left its own settings and statements there, and looked whether it finds its own. What may differ is listed in tests/diff/play.py,
 which plays and compares; tests/diff finds conversations that nobody thought of."""
+import contextlib
 import pathlib
 import sys
 
@@ -505,23 +506,42 @@ class Bodies(Alike):
         self.alike("BEGIN", "SELECT 1/0", self.LITERALS, synced(run(self.LITERALS)), "ROLLBACK", self.LITERALS, login=self.PATH)
         self.alike(synced(run("SELECT 1")) + synced(run("SELECT 1/0"), run(self.LITERALS)) + synced(run(self.LITERALS)) + query(self.LITERALS), login=self.PATH)
 
+    @contextlib.contextmanager
+    def catalogue_read_anew(self):
+        """Meanwhile any statement may run a body."""
+        self.admin.query("BEGIN")
+        self.admin.query("LOCK TABLE pg_policy")
+        with self.proxy.client() as other:
+            other.query("CREATE OR REPLACE FUNCTION made() RETURNS int LANGUAGE sql AS 'SELECT 1'")
+        yield
+        self.admin.query("ROLLBACK")
+
     def a_rollback_in_a_pipeline_is_not_skipped(self):
-        """Behind an error that nobody has told yet, and while the catalogue is read anew, when any statement may run a body."""
-        client, other = self.proxy.client(), self.proxy.client()
+        """Behind an error that nobody has told yet."""
+        client = self.proxy.client()
         for rollback in ("ROLLBACK TO a", "ROLLBACK", "ABORT", "COMMIT"):
             self.stranger.arrives = True
             self.stranger.passes()
             client.query("BEGIN")
             client.query("SAVEPOINT a")
-            # It can not be read before this ends.
-            self.admin.query("BEGIN")
-            self.admin.query("LOCK TABLE pg_policy")
-            other.query("CREATE OR REPLACE FUNCTION made() RETURNS int LANGUAGE sql AS 'SELECT 1'")
-            client.send(synced(bind("", "unknown")) + synced(run(rollback)))
-            self.assertEqual("26000", client.reply().error.sqlstate)
-            self.assertEqual(["ROLLBACK"], client.reply().tags)
-            self.admin.query("ROLLBACK")
+            with self.catalogue_read_anew():
+                client.send(synced(bind("", "unknown")) + synced(run(rollback)))
+                self.assertEqual("26000", client.reply().error.sqlstate)
+                self.assertEqual(["ROLLBACK"], client.reply().tags)
             client.query("ROLLBACK")
+
+    def what_must_be_first_in_its_transaction_is(self):
+        client = self.proxy.client()
+        for first in ("SET TRANSACTION ISOLATION LEVEL SERIALIZABLE", "START TRANSACTION ISOLATION LEVEL SERIALIZABLE", "SET transaction_isolation = 'serializable'"):
+            for words in (query(first), synced(run(first))):
+                self.stranger.arrives = True
+                self.stranger.passes()
+                client.query("BEGIN")
+                with self.catalogue_read_anew():
+                    client.send(words)
+                    self.assertIsNone(client.reply().error, first)
+                self.assertEqual("serializable", client.value("SHOW transaction_isolation"))
+                client.query("ROLLBACK")
 
     def nothing_is_put_in_front_of_what_must_be_first(self):
         self.alike(synced(run("VACUUM guarded")), synced(run("REINDEX TABLE CONCURRENTLY guarded")), synced(run("SELECT noon()")), synced(run("VACUUM guarded")), login=self.PATH)
