@@ -11,3 +11,11 @@ tap_failure() {
 	[ -z "${2:-}" ] || tail -40 "$2" | sed 's/^/# /'
 	exit 1
 }
+
+# A number of its own for each state of the sources that was committed: what is drawn by it is new with each change, and the same
+# whenever that is tested again.
+tree_seed() {
+	local tree
+	tree=$(git rev-parse 'HEAD^{tree}' 2>/dev/null) || tree=0
+	echo $((16#${tree:0:7}))
+}
