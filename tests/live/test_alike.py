@@ -165,6 +165,32 @@ class Settings(Alike):
         self.alike("BEGIN", "SET LOCAL role = other", SHOW, "COMMIT", SHOW, "BEGIN", "SET LOCAL SESSION AUTHORIZATION app", SHOW, "COMMIT", SHOW)
         self.alike("BEGIN", "SELECT set_config('work_mem', '9MB', true)", "SELECT set_config('app.tenant', 'x', true)", SHOW, "COMMIT", SHOW)
 
+    def each_that_a_user_may_set_is_its_clients(self):
+        """Of whatever version PostgreSQL is, each gets another value, and its neighbour on the only server has its own as before."""
+        one = self.pooler(databases={"alike": "dbname=alike"}, settings={"pool_mode": "transaction", "default_pool_size": 1})
+        client, other = one.client(database="alike"), one.client(database="alike")
+        words = {"bool": "CASE setting WHEN 'on' THEN 'off' ELSE 'on' END", "enum": "(SELECT v FROM unnest(enumvals) v WHERE v <> setting AND v <> 'fatal' ORDER BY v DESC LIMIT 1)",
+                 "integer": "(SELECT v::text FROM unnest(ARRAY[0, setting::numeric + 600000, setting::numeric + 1, setting::numeric - 1]) v WHERE v BETWEEN min_val::numeric AND max_val::numeric AND v <> setting::numeric "
+                            "ORDER BY abs(v - 600000) LIMIT 1)",
+                 "real": "(SELECT v::text FROM unnest(ARRAY[setting::numeric * 2 + 0.125, setting::numeric - 0.125]) v WHERE v BETWEEN min_val::numeric AND max_val::numeric LIMIT 1)",
+                 "string": "CASE name WHEN 'DateStyle' THEN 'German' WHEN 'TimeZone' THEN 'Asia/Tokyo' WHEN 'search_path' THEN 'a, b' WHEN 'client_encoding' THEN 'LATIN1' WHEN 'application_name' THEN 'me' END"}
+        # Three are of a transaction, and end with it; what TCP has is the kernel's to say.
+        rows = self.admin.query("SELECT name, CASE vartype " + " ".join(f"WHEN '{kind}' THEN {value}" for kind, value in words.items()) + " END FROM pg_settings "
+                                "WHERE context = 'user' AND name NOT IN ('transaction_isolation', 'transaction_read_only', 'transaction_deferrable', 'seed', 'exit_on_error') AND name NOT LIKE 'tcp\\_%' ORDER BY 1").rows
+        tried = 0
+        for name, value in rows:
+            shows = f"SELECT current_setting('{name}')"
+            usual = other.value(shows)
+            if value is None or client.simple(f"SET {name} = {wire_literal(value)}").error:
+                continue
+            own = client.value(shows)
+            self.assertNotEqual(usual, own, name)
+            self.assertEqual([usual, own, usual], [other.value(shows), client.value(shows), other.value(shows)], name)
+            client.query(f"RESET {name}")
+            self.assertEqual([usual, usual], [client.value(shows), other.value(shows)], name)
+            tried += 1
+        self.assertGreater(tried, 100)
+
     def what_a_savepoint_takes_back_was_never_set(self):
         self.alike("BEGIN", "SET work_mem = '5MB'", "SAVEPOINT a", "SET work_mem = '6MB'", "SET app.tenant = 'inner'", "SAVEPOINT b", "SET work_mem = '7MB'",
                    "ROLLBACK TO b", SHOW, "ROLLBACK TO a", SHOW, "COMMIT", SHOW)
