@@ -117,8 +117,11 @@ static bool is_in_block(const struct track *track)
 /* Words of what is to have no snapshot before it. Where the text has more than that, what stands first tells nothing of the rest. */
 static bool comes_before_snapshots(const struct tokens *t)
 {
-	return tokens_at_word(t, "lock") || tokens_at_word(t, "transaction") ||
-		(t->token->kind == TOKEN_WORD && strncmp(t->token->text, "transaction_", 12) == 0);
+	static const char *const words[] = { "lock", "transaction", "begin" };
+
+	return tokens_at_one_of(t, words, sizeof words / sizeof words[0]) ||
+		((t->token->kind == TOKEN_WORD || t->token->kind == TOKEN_NAME) &&
+			strncmp(t->token->text, "transaction_", 12) == 0);
 }
 
 /* DISCARD PLANS takes a snapshot, and is a statement of its batch: in front of SET TRANSACTION or LOCK, or of VACUUM, that would not be as if it had

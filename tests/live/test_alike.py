@@ -558,11 +558,12 @@ class Bodies(Alike):
 
     def what_must_be_first_in_its_transaction_is(self):
         client = self.proxy.client()
-        for first in ("SET TRANSACTION ISOLATION LEVEL SERIALIZABLE", "START TRANSACTION ISOLATION LEVEL SERIALIZABLE", "SET transaction_isolation = 'serializable'"):
-            for words in (query(first), synced(run(first))):
+        for first in ("SET TRANSACTION ISOLATION LEVEL SERIALIZABLE", "START TRANSACTION ISOLATION LEVEL SERIALIZABLE", "SET transaction_isolation = 'serializable'", "SET \"transaction_isolation\" TO serializable",
+                      "BEGIN ISOLATION LEVEL SERIALIZABLE"):
+            for begin, words in (("BEGIN", query(first)), ("BEGIN", synced(run(first))), ("BEGIN; SET LOCAL jit = off", query(first)), ("BEGIN; SET LOCAL jit = off", synced(run(first)))):
                 self.stranger.arrives = True
                 self.stranger.passes()
-                client.query("BEGIN")
+                client.query(begin)
                 with self.catalogue_read_anew():
                     client.send(words)
                     self.assertIsNone(client.reply().error, first)
