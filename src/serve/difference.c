@@ -37,15 +37,21 @@ bool channel_differs(const struct channel *channel, const struct params *wanted)
 	return channel->applied != wanted || channel->applied_doubtful;
 }
 
-/* What the client wants, and where it wants nothing, what connect_query said. NULL: memory refused. */
-static struct params *with_base(const struct channel *channel, struct params *wanted)
+/* What the server's login set, where the client has not said yet what it keeps of that. */
+static const struct params *base_of(const struct channel *channel)
+{
+	return channel->guest && channel->guest->whole ? NULL : channel->base;
+}
+
+struct params *channel_with_base(const struct channel *channel, struct params *wanted)
 {
 	struct params *all = params_keep(wanted);
+	const struct params *base = base_of(channel);
 	const char *name, *value;
 	size_t i;
 
-	for (i = 0; channel->base && i < params_count(channel->base); i++) {
-		params_at(channel->base, i, &name, &value);
+	for (i = 0; base && i < params_count(base); i++) {
+		params_at(base, i, &name, &value);
 		if (!params_get(wanted, span_text(name)) && !params_put(&all, span_text(name), span_text(value))) {
 			params_drop(all);
 			return NULL;
@@ -62,9 +68,10 @@ static const char *const limits[] = { "lock_timeout", "statement_timeout", "tran
 static bool is_hurry(const struct channel *channel, const struct params *wanted, const char *name)
 {
 	time_us limit = params_limit(channel->applied, name);
+	const struct params *base = base_of(channel);
 
 	return limit > 0 && limit <= HURRY && params_limit(wanted, name) != limit &&
-		!(channel->base && params_limit(channel->base, name) == limit);
+		!(base && params_limit(base, name) == limit);
 }
 
 bool channel_hurries(const struct channel *channel, const struct params *wanted)
@@ -210,7 +217,7 @@ bool channel_lift(struct channel *channel, const struct params *wanted)
 	for (size_t i = 0; i < sizeof limits / sizeof limits[0]; i++)
 		if (is_hurry(channel, wanted, limits[i]))
 			ok = ok && params_remove(&rest, span_text(limits[i]));
-	all = ok ? with_base(channel, rest) : NULL;
+	all = ok ? channel_with_base(channel, rest) : NULL;
 	ok = all && params_difference(channel->applied, all, &statements) &&
 		send_at_once(channel, buf_span(&statements), TAG_LIFT);
 	buf_fini(&statements);
@@ -229,7 +236,8 @@ bool channel_send_difference(struct channel *channel, struct params *asked_for)
 {
 	static const char everything[] = "RESET SESSION AUTHORIZATION\0RESET ROLE\0RESET ALL\0",
 			  temporary[] = "DISCARD TEMP\0";
-	struct params *empty = params_empty(channel->worker->house->params), *wanted = with_base(channel, asked_for);
+	struct params *empty = params_empty(channel->worker->house->params),
+		      *wanted = channel_with_base(channel, asked_for);
 	const struct params *have = channel->applied_doubtful ? empty : channel->applied;
 	const char *encoding = wanted ? encoding_apart(channel, have, wanted) : NULL;
 	struct buf statements = { 0 };

@@ -320,8 +320,12 @@ void channel_clean(struct channel *channel)
 		channel->remains.numbers = (struct numbers){ 0 };
 		params_drop(channel->applied);
 		channel->applied = params_empty(channel->worker->house->params);
-		/* What connect_query said is gone too. */
+		/* What its login and connect_query said is gone too. */
 		channel->applied_doubtful = channel->base && params_count(channel->base) > 0;
+		if (channel->base_given) {
+			channel_close(channel, "what its login has set can not be set again");
+			return;
+		}
 	}
 	if (channel->dirty) {
 		bool more = needs_reset(channel) &&
@@ -422,7 +426,10 @@ void channel_settle(struct channel *channel)
 		if (!track_idle(&channel->track) || !suits_settle(channel))
 			break;
 		if (channel->setup_failed)
-			channel_log(channel, LOG_WARNING, "connect_query failed: %s", channel->problem);
+			channel_log(channel, LOG_WARNING, "%s: %s",
+				channel->base ? "what its login has set could not be asked for"
+					      : "connect_query failed",
+				channel->problem);
 		channel->setup_failed = false;
 		channel->applied_doubtful = false;
 		if (!remains_learn_base(channel) || !remains_learn_catalog(channel))

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "serve/catalogs.h"
+#include "serve/channel.h"
 #include "serve/extras.h"
 #include "serve/relay.h"
 #include "session/catalog.h"
@@ -65,17 +66,21 @@ static const struct reading_known *reading_in(struct worker *worker, struct para
 /* NULL: with settings that are not known, or memory refused. */
 static const struct reading_known *find_known(struct guest *guest)
 {
+	const struct channel *channel = guest->channel;
 	const struct reading_known *known;
-	struct params *empty;
+	struct params *settings, *all = NULL;
 
 	if (!remains_settings_known(guest))
 		return NULL;
 	/* All workers count who has a set of settings: nothing is counted here where it is known. */
-	if (guest->wanted)
+	if (guest->wanted && !(channel && channel->base && params_count(channel->base) > 0))
 		return reading_in(guest->worker, guest->wanted);
-	empty = params_empty(guest->worker->house->params);
-	known = reading_in(guest->worker, empty);
-	params_drop(empty);
+	settings = guest->wanted ? params_keep(guest->wanted) : params_empty(guest->worker->house->params);
+	if (channel)
+		all = channel_with_base(channel, settings);
+	known = channel && !all ? NULL : reading_in(guest->worker, all ? all : settings);
+	params_drop(all);
+	params_drop(settings);
 	return known;
 }
 

@@ -15,12 +15,17 @@
 bool remains_learn_base(struct channel *channel)
 {
 	const struct pool_view *view = channel_view(channel);
-	struct question question = { .marks = LOOK_SETTINGS, .user = view->user };
+	struct question question = { .marks = LOOK_SETTINGS, .user = view->user, .login = true };
 	struct params *empty;
 	struct buf text = { 0 };
-	bool ok;
+	bool ok, triggers;
 
-	if (channel->base || !view->database || !view->database->connect_query)
+	if (channel->base || !view->database)
+		return true;
+	/* New in 17. Under "off" what they set is anybody's to undo for others, as with PgBouncer. */
+	triggers = view->rules.transparency != TRANSPARENCY_OFF && params_server_version(channel->reported) >= 17;
+	question.greeting = view->database->connect_query;
+	if (!question.greeting && !triggers)
 		return true;
 	empty = params_empty(channel->worker->house->params);
 	ok = question_write(&question, &text);
@@ -52,7 +57,6 @@ static bool ask(struct channel *channel)
 {
 	struct remains *r = &channel->remains;
 	struct question question = { .marks = r->touched, .called = r->called, .user = channel_view(channel)->user };
-	const char *version = params_get(channel->reported, span_text("server_version"));
 	struct params *names = params_keep(channel->applied), *empty = params_empty(channel->worker->house->params);
 	struct buf text = { 0 };
 	const char *name, *value;
@@ -64,7 +68,7 @@ static bool ask(struct channel *channel)
 		ok = params_put(&names, span_text(name), span_text(""));
 	}
 	question.set = names;
-	question.version = version ? (int)strtol(version, NULL, 10) : 0;
+	question.version = params_server_version(channel->reported);
 	ok = ok && question_write(&question, &text);
 	if (ok)
 		answer_begin(&r->answer, &question, empty);
@@ -169,20 +173,19 @@ bool remains_row(struct channel *channel, struct span body)
 	return !channel->remains.asked || answer_row(&channel->remains.answer, body);
 }
 
-/* What the client itself has set; counted. */
-static struct params *without_base(struct channel *channel, struct params *settings)
+/* What its login set and its user may not is not there any more, or another value is: no other server can be made so, nor this one as it was. */
+static bool is_given_up(const struct channel *channel, const struct params *settings)
 {
-	struct params *own = params_keep(settings);
 	const char *name, *value, *now;
 	size_t i;
 
-	for (i = 0; channel->base && i < params_count(channel->base); i++) {
+	for (i = 0; channel->base_given && i < params_count(channel->base); i++) {
 		params_at(channel->base, i, &name, &value);
 		now = params_get(settings, span_text(name));
-		if (now && strcmp(now, value) == 0 && !params_remove(&own, span_text(name)))
-			channel->remains.refused = true;
+		if (!now || strcmp(now, value) != 0)
+			return true;
 	}
-	return own;
+	return false;
 }
 
 static void take_answer(struct channel *channel)
@@ -191,6 +194,8 @@ static void take_answer(struct channel *channel)
 	struct answer *a = &r->answer;
 
 	answer_end(a);
+	if (a->settings_asked && is_given_up(channel, a->settings))
+		a->pins |= 1u << PIN_SETTING;
 	if ((a->asked & 1u << PIN_LISTEN) && hearer_answered(channel, &a->topics))
 		a->pins &= ~(1u << PIN_LISTEN);
 	remains_set_pins(channel, (r->pins & ~(a->asked | 1u << PIN_UNASKED)) | a->pins);
@@ -209,10 +214,18 @@ static void take_answer(struct channel *channel)
 		channel->applied = params_keep(a->settings);
 		channel->applied_doubtful = false;
 		params_drop(channel->guest->wanted);
-		channel->guest->wanted = without_base(channel, a->settings);
+		channel->guest->wanted = params_keep(a->settings);
+		channel->guest->whole = true;
 	}
 	if (a->refused)
 		r->refused = true;
+}
+
+static bool is_superuser(const struct channel *channel)
+{
+	const char *said = params_get(channel->reported, span_text("is_superuser"));
+
+	return said && strcmp(said, "on") == 0;
 }
 
 void remains_answered(struct channel *channel)
@@ -223,6 +236,7 @@ void remains_answered(struct channel *channel)
 	r->asked = false;
 	if (channel->state == CHANNEL_GREETING) {
 		channel->base = params_keep(r->answer.settings);
+		channel->base_given = r->answer.privileged && !is_superuser(channel);
 		params_drop(channel->applied);
 		channel->applied = params_keep(channel->base);
 	} else if (!channel->guest) {

@@ -94,6 +94,7 @@ struct guest {
 	bool cut_short : 1;  /* its server ended in the middle of a message to it: nothing more can be said */
 	bool fatal_seen : 1; /* the server's FATAL went through: say nothing more */
 	bool peer_died : 1;  /* its network went away without a word */
+	bool whole : 1;      /* `wanted` has what it kept of what its servers' logins set */
 	uint32_t body_left;  /* bytes of the message at hand that are still to come */
 	uint32_t number;     /* for SHOW CLIENTS and KILL_CLIENT */
 	uint32_t seat; /* the process id by which it is known among all, its server's or a peer's; 0: the one of its slot */
@@ -147,6 +148,7 @@ struct channel {
 	uint8_t unnamed; /* enum prepared_state: is the unnamed statement on it what its guest believes? see relay_names.c */
 	bool setup_failed;
 	bool applied_doubtful; /* something was SET or RESET behind our back */
+	bool base_given;       /* of `base` there is what its user may not set: a function with more rights did */
 	bool resetting, rolling_back;
 	bool unnamed_portal_ends, portals_end; /* LENT: the unnamed portal, a named one may DEALLOCATE ALL */
 	bool reads_only;                       /* the running statement certainly only reads */
@@ -184,7 +186,8 @@ struct channel {
 	struct guest *guest;
 	struct track track;
 	struct params *applied, *reported;
-	struct params *base; /* what connect_query set, in force where a client has nothing of its own; NULL: not known */
+	struct params *
+		base; /* what event triggers of its login and connect_query set: a client's until it resets that; NULL: not known */
 	struct remains remains;
 	struct prepared *prepared;
 	struct timer timer;

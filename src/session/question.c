@@ -103,6 +103,25 @@ static bool add_names(const struct question *q, struct buf *out)
 /* Told in the letters of the database, whatever the client_encoding is: each byte beyond ASCII as \123, and \\ for \. */
 #define IN_BYTES(text) "pg_catalog.encode(pg_catalog.convert_to(" text ",pg_catalog.getdatabaseencoding()),'escape')"
 
+/* What a login sets with a dot in its name has to be asked for by that. Most words with a dot, in the bodies of event triggers and in what was said, are none
+ * of a setting, and NULL. */
+#define LOGIN_TRIGGERS "pg_catalog.pg_event_trigger WHERE evtevent OPERATOR(pg_catalog.=) 'login'"
+
+static bool add_login(const struct question *q, struct buf *out)
+{
+	if (!q->login)
+		return true;
+	return buf_format(out,
+		       " UNION ALL SELECT n,pg_catalog.current_setting(n,true),'' FROM (SELECT DISTINCT m[1] AS n FROM ("
+		       "SELECT prosrc AS b FROM pg_catalog.pg_proc WHERE oid OPERATOR(pg_catalog.=) ANY (ARRAY("
+		       "SELECT evtfoid FROM " LOGIN_TRIGGERS ")) UNION ALL SELECT ") &&
+		params_write(out, q->greeting ? q->greeting : "") &&
+		buf_format(out,
+			") AS t,pg_catalog.regexp_matches(pg_catalog.lower(b),"
+			"'[a-z_][a-z0-9_$]*[.][a-z_][a-z0-9_.$]*','g') AS m) AS d WHERE NOT EXISTS(SELECT FROM "
+			"pg_catalog.pg_settings AS k WHERE pg_catalog.lower(k.name) OPERATOR(pg_catalog.=) n)");
+}
+
 static bool add_settings(const struct question *q, struct buf *out)
 {
 	return buf_format(out,
@@ -117,7 +136,9 @@ static bool add_settings(const struct question *q, struct buf *out)
 		       "UNION ALL SELECT 'session_authorization',session_user::pg_catalog.text,'' WHERE "
 		       "session_user OPERATOR(pg_catalog.<>) ",
 		       VALUE_BYTES_MAX, IN_BYTES("n"), VALUE_BYTES_MAX, IN_BYTES("v")) &&
-		params_write(out, q->user) && add_names(q, out) && buf_format(out, ") AS s WHERE v IS NOT NULL");
+		params_write(out, q->user) && add_names(q, out) && add_login(q, out) &&
+		buf_format(out, ") AS s WHERE v IS NOT NULL%s",
+			q->login && !q->greeting ? " AND EXISTS(SELECT FROM " LOGIN_TRIGGERS ")" : "");
 }
 
 /* Functions whose text may set what no view shows. C and internal ones (13 and 12) are taken to leave nothing. An EXECUTE alone is taken for no SET, as

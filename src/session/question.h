@@ -37,6 +37,8 @@ struct question {
 	const struct params *called; /* functions that are not known */
 	const char *user;            /* as whom the server was logged in */
 	int version;                 /* of PostgreSQL, the first number */
+	bool login; /* the server was logged in just now: what is set comes from there, if event triggers ran */
+	const char *greeting; /* ... and from this statement; or NULL */
 };
 
 /* Append the query. False: memory refused. */

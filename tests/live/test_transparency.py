@@ -521,6 +521,26 @@ class Degrees(Story):
             second = pooler.client()
             self.assertEqual("11MB", second.value("SHOW work_mem"))
 
+    def what_connect_query_set_stays_undone_for_who_undid_it_and_for_nobody_else(self):
+        pooler = self.pooler(settings={"pool_mode": "transaction", "default_pool_size": 2},
+                             databases={"app": "dbname=app connect_query='SET work_mem = ''11MB''; SET app.tenant = ''ten'''"})
+        client, other = pooler.client(), pooler.client()
+
+        def seen(by, beside):
+            told = set()
+            for _ in range(2):
+                told.add((by.value("SHOW work_mem"), by.value("SHOW app.tenant")))
+                beside.query("BEGIN; SELECT 1")
+                told.add((by.value("SHOW work_mem"), by.value("SHOW app.tenant")))
+                beside.query("COMMIT")
+            return told
+        for does, expected in (("RESET work_mem", ("4MB", "ten")), ("SET work_mem = '3MB'", ("3MB", "ten")), ("RESET ALL", ("4MB", "")),
+                               ("SET app.tenant = 'eleven'", ("4MB", "eleven")), ("DISCARD ALL", ("4MB", ""))):
+            client.query(does)
+            self.assertEqual({expected}, seen(client, other))
+            self.assertEqual({("11MB", "ten")}, seen(other, client))
+            self.assertEqual({("11MB", "ten")}, seen(pooler.client(), other))
+
 
 class Defaults(Story):
     """What ALTER ROLE and ALTER DATABASE say holds for sessions that begin afterwards: for servers, then, not for clients."""

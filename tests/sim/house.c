@@ -369,6 +369,8 @@ void house_begin(void)
 	missing = -1;
 	fixed.removes = !world.plain && rng_chance(&dice, 300);
 	fixed.greets = !world.plain && rng_chance(&dice, 300) ? 1 + (int)rng_below(&dice, database_count - 1) : 0;
+	/* Since 17 each login is asked what its event triggers have set. */
+	setting_version(rng_chance(&dice, 500) ? "17.6" : "15.8");
 	judge_greets(database_names[fixed.greets]);
 	keeper_loop = loop_new(ENGINE_EPOLL);
 	keeper_mailbox = mailbox_new(keeper_loop);

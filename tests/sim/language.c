@@ -189,7 +189,7 @@ void language_parse(const char *text, struct parsed *p)
 	} else if (strncmp(at, "SET LOCAL search_path=pg_catalog", 32) == 0 ||
 		strncmp(at, "SET LOCAL statement_timeout='", 29) == 0 || strcmp(at, "SET LOCAL jit=off") == 0 ||
 		strcmp(at, "SET statement_timeout=0") == 0 || strcmp(at, "SET lock_timeout=0") == 0 ||
-		strcmp(at, "SET idle_session_timeout=0") == 0 ||
+		strcmp(at, "SET idle_session_timeout=0") == 0 || strcmp(at, "SET transaction_timeout=0") == 0 ||
 		strcmp(at, "SET TRANSACTION ISOLATION LEVEL READ COMMITTED") == 0) {
 		p->verb = VERB_LIMITS;
 		return;

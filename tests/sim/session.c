@@ -26,7 +26,7 @@
 #include "language.h"
 #include "statement.h"
 
-const struct setting_fact setting_facts[SETTINGS] = {
+struct setting_fact setting_facts[SETTINGS] = {
 	{ "application_name", "", true },
 	{ "client_encoding", "UTF8", true },
 	{ "DateStyle", "ISO, MDY", true },
@@ -42,6 +42,11 @@ const struct setting_fact setting_facts[SETTINGS] = {
 	{ "app.tenant", "", false },
 	{ "pgweir.no_reap", "", false },
 };
+
+void setting_version(const char *version)
+{
+	setting_facts[setting_find(span_text("server_version"))].standard = version;
+}
 
 int setting_find(struct span name)
 {

@@ -20,7 +20,10 @@ struct setting_fact {
 	const char *name, *standard;
 	bool reported;
 };
-extern const struct setting_fact setting_facts[SETTINGS];
+extern struct setting_fact setting_facts[SETTINGS];
+
+/* Which version of PostgreSQL it is. */
+void setting_version(const char *version);
 int setting_find(struct span name); /* -1: there is none */
 
 /* How PostgreSQL writes a value that somebody asked for. */
