@@ -41,6 +41,8 @@ static bool begins_transaction(const struct channel *channel)
 	for (uint32_t i = 0; i < track->count; i++) {
 		const struct track_entry *entry = &track->ring[(track->head + i) % track->capacity];
 
+		if ((entry->flags & TRACK_OURS) && entry->tag == TAG_PLANS)
+			continue;
 		if (entry->kind == TRACK_BEGIN || entry->kind == TRACK_QUERY || entry->kind == TRACK_EXECUTE)
 			return false;
 	}
@@ -171,7 +173,8 @@ static bool are_others(struct channel *channel, const struct numbers_asked *aske
 		return false;
 	}
 	/* What is under way in this batch is skipped together with what stands behind it. */
-	if (plans->asked.state != PLANS_NONE && channel->track.open && plans->batch == channel->batch)
+	if (plans->asked.state != PLANS_NONE &&
+		(plans->apart || (channel->track.open && plans->batch == channel->batch)))
 		return !are_alike(&plans->asked, now, marks);
 	return !are_alike(&plans->read, now, marks);
 }
@@ -181,8 +184,8 @@ enum ahead plans_before(struct guest *guest, const struct numbers_asked *asked, 
 	struct channel *channel = guest->channel;
 	struct plans_read now;
 	unsigned batch = channel->batch;
+	bool sent, open = channel->track.open;
 	enum ahead step;
-	bool sent;
 
 	if (!in_front && !(asked->marks & (LOOK_READS_ONCE | LOOK_FREEZES)))
 		return AHEAD_GO;
@@ -193,8 +196,24 @@ enum ahead plans_before(struct guest *guest, const struct numbers_asked *asked, 
 	if (sent) {
 		note(&channel->remains.plans.asked, &now);
 		channel->remains.plans.batch = batch;
+		channel->remains.plans.apart = !asked->extended && !open;
 	}
 	return step;
+}
+
+bool plans_come_apart(const struct channel *channel, struct span text)
+{
+	static const char *const ending[] = { "call", "do" };
+	struct tokens t;
+
+	/* Nearly everything is turned away by its first letter; a comment or a space has none. */
+	if (text.length == 0 || (text.at[0] >= 'A' && (text.at[0] | 32) != 'c' && (text.at[0] | 32) != 'd'))
+		return false;
+	if (channel->track.open || channel->track.status != 'I' || params_server_version(channel->reported) < 18)
+		return false;
+	tokens_begin(&t, text);
+	tokens_next(&t);
+	return tokens_at_one_of(&t, ending, sizeof ending / sizeof ending[0]);
 }
 
 void plans_discarded(struct channel *channel)

@@ -25,11 +25,16 @@ struct plans {
 	struct plans_read read,
 		asked;  /* what is true; and what is, once DISCARD PLANS was said. NONE: it is not under way */
 	unsigned batch; /* in which it was sent */
+	bool apart;     /* it was a Query of its own, and nothing makes the server skip that */
 };
 
 /* Before a statement: DISCARD PLANS goes out in front of it where the server's plans are to be given up. `in_front`: whatever they are, since a temporary
  * object comes in front of what they mean. */
 enum ahead plans_before(struct guest *, const struct numbers_asked *, bool in_front);
+
+/* Whether it has to go in front of this text's batch, as a Query of its own: from 18 on the second statement of a batch is in a transaction block, and what
+ * ends transactions itself (CALL, DO) may not do so there. False: this batch has begun, or it is another statement. */
+bool plans_come_apart(const struct channel *, struct span text);
 
 void plans_discarded(struct channel *); /* the server says so */
 void plans_part(struct channel *);      /* the lease ends */

@@ -251,9 +251,13 @@ static enum step parse_named(struct guest *guest, struct span whole, struct span
 	struct channel *channel = guest->channel;
 	struct statement *statement = pending_get(guest, name);
 	enum step step = STEP_TAKEN;
+	enum ahead ahead;
 
 	if (pending_unsure(guest, name))
 		return pending_hold(guest);
+	ahead = remains_look_batch(guest, span_text((const char *)tail.at));
+	if (ahead != AHEAD_GO)
+		return relay_step(ahead);
 	guest_view(guest)->stats.client_parses++;
 	say_tail(guest, tail.at, tail.length);
 	if (statement)
@@ -398,6 +402,9 @@ enum step relay_bind(struct guest *guest, struct span in, struct frame frame)
 	statement = relay_read_again(guest, name, statement, &told);
 	if (!statement)
 		return STEP_STOP;
+	step = remains_look_batch(guest, statement_text(statement));
+	if (step != AHEAD_GO)
+		return relay_step(step);
 	formats = span_of(r.at, reader_left(&r));
 	seen = relay_see_shape(guest, statement, told, &formats, &ready);
 	if (seen != STEP_FORWARD)

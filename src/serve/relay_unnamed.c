@@ -157,11 +157,15 @@ static bool owe_unnamed(struct guest *guest, unsigned flags)
 /* It may be a DEALLOCATE of one of the client's own. */
 static enum step parse_known(struct guest *guest, struct span tail)
 {
-	struct statement *statement = statement_take_unnamed(guest->worker->house->statements, tail), *ended = NULL;
+	enum ahead step = remains_look_batch(guest, span_text((const char *)tail.at));
+	struct statement *statement, *ended = NULL;
 	unsigned flags = 0;
 	struct span name;
 	bool changed;
 
+	if (step != AHEAD_GO)
+		return relay_step(step);
+	statement = statement_take_unnamed(guest->worker->house->statements, tail);
 	if (!statement) {
 		guest_complain(guest, SQLSTATE_OUT_OF_MEMORY, "out of memory", NULL, NULL);
 		return STEP_STOP;

@@ -316,8 +316,10 @@ enum ahead remains_look_session(struct guest *guest, struct span text, bool exte
 		return AHEAD_GO;
 	look_at(text, &look);
 	if ((look.marks & LOOK_IN_FRONT) && channel->remains.used) {
-		enum ahead step = plans_before(
-			guest, &(struct numbers_asked){ .extended = extended, .text = text }, true);
+		enum ahead step = plans_before(guest,
+			&(struct numbers_asked){
+				.extended = extended && !plans_come_apart(channel, text), .text = text },
+			true);
 
 		if (step != AHEAD_GO)
 			return step;
@@ -364,6 +366,20 @@ enum ahead remains_look(struct guest *guest, struct span text, bool whole)
 	return AHEAD_GO;
 }
 
+enum ahead remains_look_batch(struct guest *guest, struct span text)
+{
+	const struct catalog *catalog;
+	struct numbers_asked asked = { .text = text };
+	struct look look;
+
+	if (!remains_matter(guest) || !plans_come_apart(guest->channel, text))
+		return AHEAD_GO;
+	catalog = catalogs_see(guest);
+	look_through(guest, catalog, NULL, text, &look);
+	asked.marks = ask_marks(guest->channel, catalog, &look);
+	return plans_before(guest, &asked, false);
+}
+
 enum ahead remains_look_statement(struct guest *guest, struct statement *statement, struct span values)
 {
 	const struct catalog *catalog;
@@ -388,7 +404,7 @@ enum ahead remains_look_statement(struct guest *guest, struct statement *stateme
 	}
 	look_through(guest, catalog, statement, statement_text(statement), &look);
 	asked = (struct numbers_asked){ .marks = ask_marks(guest->channel, catalog, &look),
-		.extended = true,
+		.extended = !plans_come_apart(guest->channel, statement_text(statement)),
 		.text = statement_text(statement),
 		.values = values };
 	step = go_ahead(guest, &asked);

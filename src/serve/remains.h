@@ -106,6 +106,8 @@ void remains_name(struct channel *, const struct look *);
 
 /* A statement is about to be sent, unless it waits for the numbers of others to be gone. `whole`: the text is all of it. */
 enum ahead remains_look(struct guest *, struct span text, bool whole);
+/* A batch may begin that prepares or binds this text: for what can not be said any more within that. */
+enum ahead remains_look_batch(struct guest *, struct span text);
 /* In session mode, where all else stays with its client: for a RESET, and for what a server that was used before does not notice by itself. */
 enum ahead remains_look_session(struct guest *, struct span text, bool extended);
 enum ahead remains_look_statement(struct guest *, struct statement *,

@@ -1,4 +1,5 @@
 """What PostgreSQL 16, 17 and 18 and their libpq brought. `tests/versions/postgres 18` plays it: for a server of Debian's most of it is skipped."""
+import wire
 from harness import Story, helper, live, wait_until
 
 
@@ -93,3 +94,55 @@ class Logins(Newer):
         self.at_login("PERFORM pg_sleep(1.5);")
         pooler = self.pooler(settings={"default_pool_size": 2})
         self.assertEqual(["1"] * 4, self.together(*[lambda: pooler.client().value("SELECT 1")] * 4))
+
+
+class Procedures(Newer):
+    """What ends its transaction itself may do so as the first statement of a batch, and not behind another: since 18, DISCARD PLANS too is another."""
+    kinds = ("pgweir", "direct")
+
+    def setUp(self):
+        super().setUp()
+        with self.pg.admin("app") as admin:
+            admin.query("CREATE TABLE noons (moment timestamptz)")
+            admin.query("GRANT ALL ON noons TO PUBLIC")
+            admin.query("CREATE FUNCTION tenant() RETURNS text IMMUTABLE LANGUAGE plpgsql AS $$BEGIN RETURN current_setting('app.tenant', true); END$$")
+            admin.query("CREATE PROCEDURE noon() LANGUAGE plpgsql AS $$BEGIN INSERT INTO noons VALUES ('2020-01-02 12:00'); COMMIT; PERFORM tenant(); COMMIT; END$$")
+            admin.query("CREATE PROCEDURE told(INOUT at text) LANGUAGE plpgsql AS $$BEGIN COMMIT; at = '2020-01-02 12:00'::timestamptz AT TIME ZONE 'UTC'; COMMIT; END$$")
+        self.addCleanup(self.pg.value, "DROP TABLE noons; DROP PROCEDURE noon(); DROP PROCEDURE told(text); DROP FUNCTION tenant()", "app")
+        pooler = self.pooler(settings={"pool_mode": "transaction", "default_pool_size": 1})
+        self.clients = [pooler.client(parameters={"TimeZone": zone}) for zone in ("Etc/UTC", "Asia/Tokyo", "America/Lima")]
+
+    @helper
+    def each(self, *batches):
+        """What each of them is told, in turn, and what it wrote."""
+        for client, hour in zip(self.clients * 2, (12, 3, 17) * 2):
+            for batch in batches:
+                reply = client.ask(batch)
+                self.assertEqual([], reply.errors)
+                self.assertEqual("I", reply.status)
+            wrote = client.query("DELETE FROM noons RETURNING moment AT TIME ZONE 'UTC'").rows
+            self.assertEqual([f"2020-01-02 {hour:02}:00:00"], [row[0] for row in wrote + reply.rows])
+
+    def they_commit_in_a_batch(self):
+        self.each(wire.batch("CALL noon()"))
+        self.each(wire.batch("/* one */ call noon()"))
+        self.each(wire.batch("DO $$BEGIN CALL noon(); COMMIT; END$$"))
+
+    def they_commit_where_one_batch_prepares_and_another_binds(self):
+        self.each(wire.parse("", "CALL noon()") + wire.SYNC, wire.bind("", "") + wire.describe("P") + wire.execute() + wire.SYNC)
+        for client in self.clients:
+            client.ask(wire.parse("one", "CALL noon()") + wire.describe("S", "one") + wire.SYNC)
+        self.each(wire.bind("", "one") + wire.execute() + wire.SYNC)
+
+    def they_commit_and_answer(self):
+        self.each(wire.batch("CALL told('')"))
+        for client in self.clients:
+            client.ask(wire.parse("two", "CALL told($1)", (25,)) + wire.describe("S", "two") + wire.SYNC)
+        self.each(wire.bind("", "two", ("",)) + wire.execute() + wire.SYNC)
+
+    def behind_another_statement_of_their_batch_they_may_not(self):
+        both = wire.batch("SELECT 1")[:-len(wire.SYNC)] + wire.batch("CALL noon()")
+        for client in self.clients:
+            reply = client.ask(both)
+            self.assertEqual(["2D000"] if self.pg.major >= 18 else [], [error.sqlstate for error in reply.errors])
+            self.assertEqual("1", client.value("SELECT 1"))
