@@ -474,6 +474,9 @@ enum step relay_target(struct guest *guest, struct span in, struct frame frame)
 			if (!describe && relay_moves(guest))
 				return unnamed_close(guest);
 		}
+		/* A cursor WITH HOLD is a portal, and this ends it as CLOSE does. */
+		if (kind == 'P' && !describe && remains_may_hold(guest->channel))
+			remains_mark(guest->channel, LOOK_CURSOR);
 		return relay_owe(guest, owed, 0, 0) ? STEP_FORWARD : STEP_STOP;
 	}
 	if (is_long(statement)) {

@@ -445,6 +445,13 @@ bool remains_may_prepare(const struct channel *channel)
 	return remains_is_pinned(r, PIN_PREPARE) || ((r->touched | r->asking) & (LOOK_PREPARE | LOOK_UNKNOWN));
 }
 
+bool remains_may_hold(const struct channel *channel)
+{
+	const struct remains *r = &channel->remains;
+
+	return remains_is_pinned(r, PIN_CURSOR) || ((r->touched | r->asking) & (LOOK_CURSOR | LOOK_UNKNOWN));
+}
+
 bool remains_settings_known(const struct guest *guest)
 {
 	const struct remains *r = &guest->channel->remains;

@@ -96,6 +96,8 @@ bool remains_refuse(const struct channel *, const struct guest *);
 
 /* SQL's PREPARE may have made a statement on this server. */
 bool remains_may_prepare(const struct channel *);
+/* There may be a cursor WITH HOLD. */
+bool remains_may_hold(const struct channel *);
 
 /* When a question that failed is due again; 0: none is. Ask it then, if its client rests. */
 time_us remains_due(const struct channel *);

@@ -211,6 +211,18 @@ class Settings(Transparent):
 
 
 class Pins(Transparent):
+    def a_cursor_is_gone_when_the_protocol_closes_it(self):
+        close = wire.close("P", "c") + wire.SYNC
+        self.client.query("BEGIN; DECLARE c CURSOR WITH HOLD FOR SELECT generate_series(1, 30); COMMIT")
+        self.holds("cursor")
+        self.assertEqual("3Z", self.client.ask(wire.close("P", "another") + wire.SYNC).kinds)
+        self.holds("cursor")
+        self.assertEqual("3Z", self.client.ask(close).kinds)
+        self.holds_nothing()
+        self.client.send(wire.query("DECLARE c CURSOR WITH HOLD FOR SELECT 1"), close)      # before anybody asked what is left
+        self.assertEqual("CZ3Z", self.client.reply().kinds + self.client.reply().kinds)
+        self.holds_nothing()
+
     def a_temporary_table_lives_as_long_as_its_session(self):
         self.client.query("CREATE TEMP TABLE mine (n int); INSERT INTO mine VALUES (1), (2)")
         self.holds("temporary")
