@@ -1,4 +1,8 @@
 """What PostgreSQL 16, 17 and 18 and their libpq brought. `tests/versions/postgres 18` plays it: for a server of Debian's most of it is skipped."""
+import time
+
+import libpq
+import papers
 import wire
 from harness import Story, helper, live, wait_until
 
@@ -146,3 +150,147 @@ class Procedures(Newer):
             reply = client.ask(both)
             self.assertEqual(["2D000"] if self.pg.major >= 18 else [], [error.sqlstate for error in reply.errors])
             self.assertEqual("1", client.value("SELECT 1"))
+
+
+class Libraries(Newer):
+    """libpq of 18, as drivers use it."""
+    kinds = ("pgweir", "direct")
+    since = 18
+
+    @helper
+    def talk(self, **settings):
+        self.proxy = self.pooler(settings={"pool_mode": "transaction", "default_pool_size": 2, **settings})
+        self.noise = [self.proxy.client(parameters={"DateStyle": "SQL"}) for _ in range(2)]
+        connection = libpq.Connection(self.proxy.address, sslmode="disable")
+        self.addCleanup(connection.close)
+        return connection
+
+    @helper
+    def others(self, count=2):
+        """So many others have a transaction each, at the same time: the servers that nobody keeps change hands."""
+        for client in self.noise[:count]:
+            client.query("BEGIN; SELECT 1")
+        for client in self.noise[:count]:
+            client.query("COMMIT")
+
+    def rows_come_in_chunks(self):
+        connection = self.talk()
+        connection.send("SELECT i FROM generate_series(1, 10) AS i; SELECT 'x'")
+        connection.in_chunks(4)
+        self.assertEqual([(libpq.CHUNK, 4), (libpq.CHUNK, 4), (libpq.CHUNK, 2), (libpq.TUPLES, 0), (libpq.CHUNK, 1), (libpq.TUPLES, 0)],
+                         [(told[0], len(told[1])) for told in connection.results()])
+        connection.send_params("SELECT repeat('x', 1000) FROM generate_series(1, 20000)")
+        connection.in_chunks(999)
+        self.assertEqual(20000, sum(len(told[1]) for told in connection.results()))
+        connection.send("SELECT 10 / (i - 7) FROM generate_series(1, 10) AS i")
+        connection.in_chunks(4)
+        self.assertEqual([(libpq.CHUNK, None), (libpq.ERROR, "22012")], [(told[0], told[2]) for told in connection.results()])
+
+    def a_prepared_statement_is_closed_by_the_protocol(self):
+        connection = self.talk()
+        for value in "12":
+            connection.prepare("one", f"SELECT {value}")
+            self.others()
+            self.assertEqual([(value,)], connection.run("one"))
+            self.others()
+            connection.close_prepared("one")
+            self.others()
+            with self.assertRaisesRegex(libpq.Failed, '26000 .*"one" does not exist'):
+                connection.run("one")
+        connection.close_prepared("never there")
+
+    def a_cursor_is_closed_by_the_protocol(self):
+        connection = self.talk()
+        connection.query("DECLARE held CURSOR WITH HOLD FOR SELECT generate_series(1, 5)")
+        self.assertEqual([("1",), ("2",)], connection.query("FETCH 2 FROM held"))
+        self.others(1)
+        self.assertEqual([("3",)], connection.query("FETCH held"))
+        connection.close_portal("held")
+        if live.kind == "pgweir":
+            wait_until("its server is given back", lambda: not self.proxy.show("PINS"))
+        self.others()
+        with self.assertRaisesRegex(libpq.Failed, "34000 "):
+            connection.query("FETCH held")
+
+    def a_pipeline_with_syncs_that_nobody_flushes(self):
+        connection = self.talk()
+        connection.pipeline()
+        for number in range(3):
+            connection.send_params(f"SELECT {number}")
+            connection.sync(flush=False)
+        for sql in ("SELECT 1 / 0", "SELECT 'skipped'"):
+            connection.send_params(sql)
+        connection.sync(flush=False)
+        connection.send_params("SELECT 'behind'")
+        connection.sync()
+        told = []
+        while [each for each, _ in told].count(libpq.SYNCED) < 5:
+            if (one := connection.next()) is not None:
+                told.append((one[0], one[2] or one[1]))
+        synced, row = (libpq.SYNCED, []), lambda value: (libpq.TUPLES, [(value,)])
+        self.assertEqual([row("0"), synced, row("1"), synced, row("2"), synced, (libpq.ERROR, "22012"), (libpq.ABORTED, []), synced, row("behind"), synced], told)
+
+
+class Encrypted(Newer):
+    kinds = ("pgweir",)
+    since = 18
+
+    def each_way_of_tls_and_of_the_protocol_has_its_encrypted_cancels(self):
+        folder = self.own_folder()
+        authority = papers.Authority(folder)
+        certificate, key = authority.sign("server", "localhost", "DNS:localhost,IP:127.0.0.1")
+        pg = self.postgres(ssl="on", ssl_cert_file=certificate, ssl_key_file=key)
+        pooler = self.pooler(pg=pg, databases={"app": f"host=localhost port={pg.port} dbname=app"}, userlist={"app": "sea-salt", "admin": "x"}, settings={
+            "auth_type": "scram-sha-256", "client_tls_sslmode": "require", "client_tls_cert_file": certificate, "client_tls_key_file": key,
+            "server_tls_sslmode": "verify-full", "server_tls_ca_file": authority.certificate, "server_tls_negotiation": "direct", "monitor_interval": 0})
+        for negotiation in ("postgres", "direct"):
+            for version, words in ((30000, {"max_protocol_version": "3.0"}), (30002, {"min_protocol_version": "3.2", "max_protocol_version": "latest"})):
+                with self.subTest(negotiation, version=version):
+                    with libpq.Connection(pooler.address, host="localhost", password="sea-salt", sslmode="verify-full", sslrootcert=authority.certificate,
+                                          channel_binding="require", require_auth="scram-sha-256", sslnegotiation=negotiation, **words) as connection:
+                        self.assertEqual((version, "postgresql"), (connection.protocol, connection.tls("alpn")))
+                        self.assertEqual("t", connection.value("SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()"))
+                        for blocking in (True, False):
+                            connection.send("SELECT pg_sleep(60)")
+                            wait_until("it runs", lambda: pg.backends(extra="AND query LIKE '%pg_sleep(60)%' AND state = 'active'"))
+                            began = time.monotonic()
+                            connection.cancel(blocking)
+                            self.assertEqual("57014", connection.results()[0][2])
+                            self.assertLess(time.monotonic() - began, 20 * wire.PATIENCE)
+
+    def servers_are_dialed_directly(self):
+        """tests/live/test_tls.py does so with a pooler in PostgreSQL's place."""
+        folder = self.own_folder()
+        authority = papers.Authority(folder)
+        certificate, key = authority.sign("server", "localhost", "DNS:localhost,IP:127.0.0.1")
+        pg = self.postgres(ssl="on", ssl_cert_file=certificate, ssl_key_file=key)
+        pooler = self.pooler(pg=pg, databases={"app": f"host=localhost port={pg.port} dbname=app"}, settings={
+            "server_tls_sslmode": "verify-full", "server_tls_ca_file": authority.certificate, "server_tls_negotiation": "direct",
+            "monitor_interval": 1, "monitor_user": "app"})
+        with pooler.client() as client:
+            client.send(wire.query("SELECT pg_sleep(60)"))
+            wait_until("it runs", lambda: pg.backends(extra="AND query LIKE '%pg_sleep(60)%' AND state = 'active'"))
+            client.cancel()
+            self.assertEqual("57014", client.reply().error.sqlstate)
+            self.assertEqual("t", client.value("SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()"))
+        wait_until("so is the monitor", lambda: int(pg.value(
+            "SELECT count(*) FROM pg_stat_ssl JOIN pg_stat_activity USING (pid) WHERE ssl AND application_name LIKE '%monitor%'")))
+
+
+class Reserved(Newer):
+    kinds = ("pgweir",)
+
+    def nobody_is_told_that_what_is_left_is_reserved(self):
+        pg = self.postgres(max_connections=14, superuser_reserved_connections=2, reserved_connections=3)
+        pg.value("GRANT pg_use_reserved_connections TO other")
+        pooler = self.pooler(pg=pg, settings={"default_pool_size": 30, "monitor_interval": 1, "monitor_user": "app"})
+        wait_until("the budget is known", lambda: [(row["reserved"], row["usable"]) for row in pooler.show("BUDGET")] == [("5", "9")])
+
+        def works(user):
+            with pooler.client(user=user) as client:
+                for _ in range(20):
+                    client.query("BEGIN")
+                    client.query("SELECT pg_sleep(0.01)")
+                    client.query("COMMIT")
+                return client.value("SELECT 1")
+        self.assertEqual(["1"] * 40, self.together(*[lambda user=user: works(user) for user in ("app", "other") * 20], timeout=100))
