@@ -71,6 +71,7 @@ class Conversations(Statements):
                 "DO $$BEGIN EXECUTE 'SET work_mem = ''11MB'''; EXECUTE format('SET %I = %L', 'app.tenant', 'by do'); END$$",
                 "DO $$BEGIN PERFORM set_config('app.person', 'gone', false); RAISE EXCEPTION 'no'; END$$",
                 "DO $$BEGIN BEGIN PERFORM set_config('work_mem', '12MB', false); RAISE EXCEPTION 'no'; EXCEPTION WHEN OTHERS THEN NULL; END; END$$",
+                f"UPDATE {lane}.known SET setting = '13MB' WHERE name = 'work_mem'",
                 f"INSERT INTO {lane}.audited VALUES ({self.small()})", f"SELECT {lane}.tenant({value})", f"SELECT {lane}.inner({value})",
                 f"SELECT set_config('app.tenant', set_config('app.person', {value}, false) || '!', {self.one('false', 'true')})",
                 (f"INSERT INTO {lane}.audited SELECT g FROM generate_series(1, $1::int) g", (self.small(3),)))
@@ -483,11 +484,159 @@ class Conversations(Statements):
     def seeds(self):
         yield self.one("SELECT setseed(0.25); SELECT random()", "SET seed = 0.5; SELECT random()")
 
+    # What few applications do.
+
+    def settings_in_odd_words(self):
+        """Forms of SET that are their own in PostgreSQL's grammar, and values that are lists, units or nothing."""
+        yield self.one("BEGIN", "SELECT 1", "SELECT 1")
+        for _ in range(self.dice.randint(1, 3)):
+            yield self.one(
+                "SET TIME ZONE LOCAL", "SET TIME ZONE 3", "SET TIME ZONE INTERVAL '+02:30' HOUR TO MINUTE", "SET LOCAL TIME ZONE DEFAULT", "RESET TIME ZONE", f"SET SCHEMA '{self.lane}'",
+                "SET NAMES DEFAULT", "SET XML OPTION CONTENT", "SET datestyle = SQL, DMY", "SET datestyle = dmy", f"SET search_path = \"{self.lane}\", \"B c\", pg_catalog", "SET search_path = ''",
+                "SET SESSION SCHEMA 'public'", "SET work_mem = -1", "SET statement_timeout = '90s'", "SET work_mem TO '0.5GB'", "SET extra_float_digits TO '+2'", "SET enable_seqscan = 'of'",
+                "SET temp_tablespaces = ''", "SET default_tablespace TO ''", "SET WORK_MEM = 5000", "SET \"work_mem\" = 5001", "SET \"Work_Mem\" = 5002", "SET \"app\".\"Tenant\" = 'mixed'", "SET APP.TENANT = upper",
+                "SET app.tenant = 1.50", "SET app.tenant = a, 'b c', \"D\"", "SET app.tenant TO on", "SET application_name = one_word", "SET role = none", "SET role TO 'none'", "SET SESSION ROLE other",
+                "SET work_mem FROM CURRENT", "SET cursor_tuple_fraction = .25", "SET geqo_seed = 1e-1", "SET TRANSACTION ISOLATION LEVEL SERIALIZABLE, READ ONLY, DEFERRABLE", "SET transaction_read_only = on",
+                "SET transaction_isolation = 'repeatable read'", "SET LOCAL transaction_deferrable = on", "RESET transaction_isolation", "SET transaction_read_only TO DEFAULT", "SET server_version = '9'",
+                "SET is_superuser = on", "SET session_authorization = other", "SELECT set_config('session_authorization', 'app', false)", "SELECT set_config('geqo_seed', NULL, false)",
+                "SELECT set_config('app.person', NULL, false)", "SELECT set_config(NULL, 'x', false)", "SET lc_messages = 'C'", "SET lc_monetary TO 'C'", "SET default_transaction_deferrable = on", "SET jit = off",
+                "SET vacuum_cost_delay = '1.5ms'", "SET geqo_threshold = 0x10", "SET u&\"work\\005fmem\" = 5003", "SET /* a */ LOCAL -- b\n work_mem = 5004", "SET local.x = 1", "SET session.y = 2")
+        yield self.one("SHOW TIME ZONE", "SHOW search_path", "SHOW work_mem", "SHOW SESSION AUTHORIZATION", "SHOW app.tenant", "SHOW transaction_isolation", "SHOW datestyle", "SHOW role",
+                       "SELECT current_setting('statement_timeout'), current_setting('extra_float_digits')", "SELECT current_schemas(false)", "SHOW enable_seqscan", "SHOW lc_monetary",
+                       "EXPLAIN (SETTINGS, COSTS OFF) SELECT 1", "SELECT name, setting FROM pg_settings WHERE name IN ('work_mem', 'jit', 'geqo_seed') ORDER BY 1")
+        yield self.one("COMMIT", "ROLLBACK")
+        yield self.one("SHOW TIME ZONE", "SHOW search_path", "SHOW work_mem", "SHOW SESSION AUTHORIZATION", "SHOW app.tenant", "SHOW transaction_read_only", "SHOW datestyle", "SHOW role",
+                       "EXPLAIN (SETTINGS, COSTS OFF) SELECT 1", "SELECT name, setting FROM pg_settings WHERE name IN ('work_mem', 'jit', 'geqo_seed') ORDER BY 1")
+        yield from self.shows()
+
+    def procedures_that_end_transactions(self):
+        lane = self.lane
+        yield self.one("SELECT 1", "SELECT 1", "BEGIN", self.set_one())
+        for _ in range(self.dice.randint(1, 2)):
+            end = self.one("COMMIT", "ROLLBACK", "COMMIT AND CHAIN")
+            sets = self.one("PERFORM set_config('app.person', 'within', false)", "SET LOCAL work_mem = '3MB'", "SET work_mem = '4MB'", "SET app.tenant = 'within'", "SET ROLE other",
+                            f"PERFORM pg_advisory_xact_lock({self.number}, 1)", "CREATE TEMP TABLE tmp1 (id int) ON COMMIT DROP", "CREATE TEMP TABLE tmp2 (id int)", f"NOTIFY {self.topic()}, 'within'",
+                            f"EXECUTE 'SET work_mem = ' || quote_literal('5MB')", f"INSERT INTO {lane}.numbered (v) VALUES ('within')")
+            more = self.one("", "", "PERFORM 1/0;", "PERFORM set_config('app.tenant', 'behind', false);", "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ;", "ROLLBACK; PERFORM set_config('work_mem', '6MB', true);")
+            yield self.one(f"CALL {lane}.sets('{self.one('c1', 'c2')}')", ("CALL {0}.sets($1)".format(lane), ("c3",)), f"DO $$BEGIN {sets}; {end}; {more} END$$",
+                           f"DO $$BEGIN FOR n IN 1..2 LOOP {sets}; {end}; END LOOP; {more} END$$", f"DO $$BEGIN {sets}; BEGIN {more} PERFORM 1/0; EXCEPTION WHEN division_by_zero THEN NULL; END; END$$",
+                           f"SELECT 2; CALL {lane}.sets('c4')", f"DO $$DECLARE r record; BEGIN FOR r IN SELECT id FROM {lane}.t ORDER BY id LOOP {sets}; {end}; EXIT; END LOOP; END$$")
+            yield SHOW
+        yield self.one("COMMIT", "ROLLBACK")
+        yield from self.shows()
+        yield self.one("SELECT count(*) FROM tmp2", "SELECT objid, mode FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid() ORDER BY 1, 2", "SELECT 3")
+        yield "DISCARD ALL"
+
+    def roles_where_all_failed(self):
+        """What is said of roles in a block that has failed, and what a rollback makes of those that were set before."""
+        yield "BEGIN"
+        yield self.one("SET ROLE other", "SET LOCAL ROLE other", "SET SESSION AUTHORIZATION app", "SELECT set_config('role', 'third', true)", "SELECT 1")
+        yield self.one(f"SAVEPOINT {SAVEPOINTS[0]}", "SELECT 2")
+        yield self.one("SET ROLE postgres", "SET SESSION AUTHORIZATION other", "SELECT 1/0", "SET ROLE nobody_at_all", "SELECT set_config('role', 'postgres', false)")
+        for _ in range(self.dice.randint(1, 3)):
+            yield self.one("SET ROLE other", "RESET ROLE", "RESET SESSION AUTHORIZATION", "SET SESSION AUTHORIZATION DEFAULT", "DISCARD SEQUENCES", "DISCARD ALL", "DISCARD TEMP", "DISCARD PLANS",
+                           "SELECT current_user", "UNLISTEN *", "CLOSE ALL", "DEALLOCATE ALL", "RESET ALL")
+        yield self.one(f"ROLLBACK TO {SAVEPOINTS[0]}", "SELECT 3")
+        yield SHOW
+        yield self.one(*ENDS)
+        yield from self.shows()
+        yield "ROLLBACK"
+        yield self.one("RESET ROLE", "SET ROLE NONE", "RESET SESSION AUTHORIZATION", "RESET ALL", "DISCARD ALL")
+        yield from self.shows()
+
+    def constraints_and_savepoints(self):
+        lane = self.lane
+        yield "BEGIN"
+        yield self.one("SET CONSTRAINTS ALL DEFERRED", f"SET CONSTRAINTS {lane}.deferred_id_key IMMEDIATE", "SET CONSTRAINTS nowhere IMMEDIATE", "SELECT 1")
+        for _ in range(self.dice.randint(1, 3)):
+            yield self.one(f"SAVEPOINT {SAVEPOINTS[0]}", f"INSERT INTO {lane}.deferred VALUES (1), (1)", f"INSERT INTO {lane}.deferred VALUES (2)", f"DELETE FROM {lane}.deferred",
+                           f"SET CONSTRAINTS {lane}.deferred_id_key DEFERRED", "SET CONSTRAINTS ALL IMMEDIATE", f"ROLLBACK TO {SAVEPOINTS[0]}", self.set_one())
+        yield self.one(*ENDS)
+        yield self.one("SET CONSTRAINTS ALL IMMEDIATE", f"SELECT count(*) FROM {lane}.deferred", f"INSERT INTO {lane}.deferred VALUES (5), (5)")
+        yield "COMMIT"
+        yield from self.shows()
+
+    def snapshots(self):
+        yield self.one("BEGIN", "BEGIN ISOLATION LEVEL REPEATABLE READ", "BEGIN ISOLATION LEVEL SERIALIZABLE READ ONLY DEFERRABLE", "START TRANSACTION READ ONLY, ISOLATION LEVEL READ UNCOMMITTED", "SELECT 1")
+        for _ in range(self.dice.randint(1, 3)):
+            yield self.one("SELECT pg_export_snapshot() <> ''", "SET TRANSACTION SNAPSHOT 'nothing'", "SET TRANSACTION SNAPSHOT '00000003-0000001B-1'", "SELECT pg_current_xact_id_if_assigned() IS NULL",
+                           "SELECT txid_current_if_assigned() IS NULL", "SET TRANSACTION READ WRITE", "SET TRANSACTION ISOLATION LEVEL SERIALIZABLE", "SET TRANSACTION NOT DEFERRABLE",
+                           f"LOCK TABLE {self.lane}.t IN SHARE MODE", f"LOCK TABLE {self.lane}.audited", f"SELECT id FROM {self.lane}.t ORDER BY id FOR SHARE NOWAIT", f"SAVEPOINT {SAVEPOINTS[0]}",
+                           "SELECT pg_stat_clear_snapshot()", "SELECT pg_stat_get_snapshot_timestamp() IS NULL", "SET stats_fetch_consistency = snapshot", "SHOW transaction_deferrable",
+                           "SET LOCAL stats_fetch_consistency = none", f"SELECT n_tup_ins >= 0 FROM pg_stat_xact_user_tables WHERE relname = 't' AND schemaname = '{self.lane}'",
+                           f"INSERT INTO {self.lane}.numbered (v) VALUES ('snapshot')", f"SELECT n_tup_ins FROM pg_stat_xact_user_tables WHERE relname = 'numbered' AND schemaname = '{self.lane}'")
+        yield self.one(*ENDS)
+        yield self.one("SHOW transaction_isolation", "SHOW transaction_deferrable", "SELECT pg_stat_get_snapshot_timestamp() IS NULL", "SELECT pg_current_xact_id_if_assigned() IS NULL", "SHOW stats_fetch_consistency")
+        yield "ROLLBACK"
+        yield "RESET stats_fetch_consistency"
+
+    def itself(self):
+        """What PostgreSQL tells of the session that asks."""
+        who = "SELECT application_name, state, query, usename, backend_type FROM pg_stat_activity WHERE pid = pg_backend_pid()"
+        for _ in range(self.dice.randint(1, 3)):
+            yield self.one("SET application_name = 'first'", "SET LOCAL application_name = 'second'", "SELECT set_config('application_name', repeat('n', 70), false)", "SET application_name = E'tab\\there'",
+                           "SET application_name = 'Ünicode'", "RESET application_name", "BEGIN", "ROLLBACK", "SET track_activities = off", "SET client_encoding = 'LATIN1'", "SET client_encoding TO 'nothing'",
+                           "SET client_encoding = 'SJIS'", "SET client_encoding TO SQL_ASCII", "RESET client_encoding", "SET log_statement = 'all'")
+            yield self.one(who, "SHOW application_name", "SELECT current_user, session_user, current_database(), current_schema", "SELECT pg_is_in_recovery(), pg_backend_pid() > 0, inet_client_port() > 0",
+                           "SELECT count(*) FROM pg_stat_activity WHERE pid = pg_backend_pid() AND xact_start = now()", "SHOW client_encoding", "SELECT pg_client_encoding(), 'Ü'", "SELECT pg_my_temp_schema() >= 0",
+                           "SELECT current_query()", "SELECT count(*) FROM pg_cursors", "SELECT count(*) FROM pg_prepared_statements WHERE from_sql", "SELECT pg_trigger_depth(), pg_jit_available() IS NULL")
+        yield "COMMIT"
+        yield who
+        yield "RESET ALL"
+
+    def functions_with_settings(self):
+        """What a function sets for its own time, what it leaves, and what it runs that is put together."""
+        lane, name = self.lane, self.one("work_mem", "app.tenant", "search_path", "datestyle", "timezone", "role")
+        value = "other" if name == "role" else self.one(*SETTINGS[name][:2]).strip("'").replace("{lane}", lane)
+        bodies = (f"PERFORM set_config('{name}', '{value}', false)", f"PERFORM set_config('{name}', '{value}', true)", f"SET LOCAL {name} = '{value}'", f"EXECUTE 'SET {name} = ' || quote_literal('{value}')",
+                  f"EXECUTE 'SET LOCAL {name} = ''{value}'''", "EXECUTE 'CREATE TEMP TABLE tmp1 AS SELECT 1 AS id'", "EXECUTE 'PREPARE q1 AS SELECT 1'",
+                  f"EXECUTE 'DECLARE c1 CURSOR WITH HOLD FOR SELECT 1'", f"EXECUTE 'LISTEN {lane}_a'", f"EXECUTE 'SELECT pg_advisory_lock({self.number}, 1)'", "EXECUTE 'DISCARD PLANS'")
+        yield self.one("BEGIN", "SELECT 1")
+        yield (f"CREATE OR REPLACE FUNCTION {lane}.later() RETURNS text LANGUAGE plpgsql {self.one('', '', 'SECURITY DEFINER', 'VOLATILE')} {self.one('', '', chr(83) + 'ET ' + name + ' FROM CURRENT', 'SET work_mem = ' + chr(39) + '3MB' + chr(39))}"
+               f" AS $$BEGIN {self.one(*bodies)}; RETURN current_setting('{name}', true); END$$")
+        yield self.one(f"SAVEPOINT {SAVEPOINTS[0]}", "SELECT 2", "COMMIT")
+        yield self.one(f"SELECT {lane}.later()", f"SELECT {lane}.later() FROM generate_series(1, 2)", f"DO $$BEGIN PERFORM {lane}.later(); END$$", f"SELECT {lane}.later(); SELECT 1/0", f"EXPLAIN (COSTS OFF) SELECT {lane}.later()",
+                       f"DO $$BEGIN PERFORM {lane}.later(); RAISE EXCEPTION 'x'; EXCEPTION WHEN OTHERS THEN RAISE NOTICE '%', SQLERRM; END$$")
+        yield self.one(f"ROLLBACK TO {SAVEPOINTS[0]}", "SELECT 3", SHOW)
+        yield self.one("COMMIT", "COMMIT", "ROLLBACK")
+        yield from self.shows()
+        yield self.one("FETCH FROM c1", "EXECUTE q1", "SELECT * FROM tmp1", "SHOW timezone", f"ALTER FUNCTION {lane}.later() SET {'app.person' if name == 'role' else name} = '{value}'", f"ALTER FUNCTION {lane}.later() RESET ALL")
+        yield f"SELECT {lane}.later()"
+        yield from self.shows()
+        yield "DISCARD ALL"
+        yield f"DROP FUNCTION IF EXISTS {lane}.later()"
+
+    def cursors_in_functions(self):
+        lane = self.lane
+        yield self.one("BEGIN", "BEGIN", "SELECT 1")
+        yield self.one(f"SELECT {lane}.opens('c1')", f"SELECT {lane}.opens('c1'), {lane}.opens('c2')", f"CALL {lane}.stepwise()", f"DO $$DECLARE c refcursor := 'c1'; BEGIN OPEN c FOR SELECT 1; END$$",
+                       f"DO $$DECLARE c CURSOR FOR SELECT id FROM {lane}.t ORDER BY id; BEGIN FOR r IN c LOOP COMMIT; END LOOP; END$$")
+        yield self.one("FETCH 2 FROM c1", "MOVE FORWARD ALL IN c1", "CLOSE c1", f"UPDATE {lane}.t SET v = 'current' WHERE CURRENT OF c1", lambda: self.cursor_as_portal("c1"))
+        yield self.one(f"SAVEPOINT {SAVEPOINTS[1]}", "DECLARE c1 CURSOR FOR SELECT 2", f"DECLARE c2 INSENSITIVE SCROLL CURSOR WITH HOLD FOR SELECT id FROM {lane}.t ORDER BY id")
+        yield self.one("FETCH LAST FROM c2", "FETCH ABSOLUTE 2 FROM c2", "FETCH RELATIVE 0 FROM c2", "FETCH PRIOR FROM c2", f"ROLLBACK TO {SAVEPOINTS[1]}")
+        yield self.one(*ENDS)
+        yield self.one("FETCH 1 FROM c1", "FETCH FIRST FROM c2", "MOVE ALL FROM c2", "SELECT name, is_holdable, is_scrollable FROM pg_cursors WHERE name LIKE 'c%' ORDER BY 1")
+        yield "COMMIT"
+        yield self.one("CLOSE c2", "CLOSE ALL", "DISCARD ALL")
+        yield from self.shows()
+
+    def libraries(self):
+        """What a session may load, and settings that nobody has reserved."""
+        for _ in range(self.dice.randint(1, 3)):
+            yield self.one("LOAD 'nowhere'", "LOAD 'plpgsql'", "LOAD '$libdir/plugins/nowhere'", "SET local_preload_libraries = 'nowhere'", "SET session_preload_libraries = 'nowhere'", "SET dynamic_library_path = 'x'",
+                           "SET app.1st = 1", "SET \"app.odd name\" = 1", "SET app.tenant.more = 1", "SELECT set_config('app.', 'x', false)", "SELECT set_config('.app', 'x', false)", "SELECT set_config('', 'x', false)",
+                           "SELECT set_config('app.tenant', repeat('v', 5000), false)", "SELECT set_config('app.tenant', E'two\nlines\\ and ''quotes''', false)", "SELECT set_config('app.tenant', ' spaces ', false)")
+            yield "SELECT length(current_setting('app.tenant', true)), current_setting('app.tenant', true) = E'two\nlines\\ and ''quotes''' "
+        yield "RESET app.tenant"
+        yield from self.shows()
+
     CONVERSATIONS = (
         ("settings_in_savepoints", 6), ("settings_from_within", 6), ("settings_of_many_statements", 4), ("settings_and_discard", 2), ("characteristics", 2),
         ("encodings_and_dates", 3), ("roles", 3), ("temporary_tables", 4), ("temporary_in_front", 3), ("held_cursors", 4), ("portals_across_batches", 4), ("advisory_locks", 3),
         ("listens", 4), ("prepared_both_ways", 3), ("definitions_change", 4), ("functions_change", 3), ("error_at_every_place", 4), ("flushes_without_sync", 3), ("copies_with_errors", 3),
         ("copies_among_statements", 2), ("deferred_to_the_end", 4), ("aborted_block", 3), ("prepared_transactions", 3), ("same_within_a_transaction", 3), ("own_timeouts", 1),
-        ("large_results", 1), ("large_objects", 1), ("function_calls", 3), ("names_of_no_length", 2), ("seeds", 0.3))
+        ("large_results", 1), ("large_objects", 1), ("function_calls", 3), ("names_of_no_length", 2), ("seeds", 0.3),
+        ("settings_in_odd_words", 5), ("procedures_that_end_transactions", 4), ("roles_where_all_failed", 3), ("constraints_and_savepoints", 2), ("snapshots", 3), ("itself", 3), ("functions_with_settings", 4),
+        ("cursors_in_functions", 3), ("libraries", 2))
     # Nothing is left out of these, or put between: what they leave would hold up whoever comes next.
     CLOSED = ("prepared_transactions", "own_timeouts", "seeds")

@@ -8,7 +8,7 @@ import random
 import re
 
 IS_RESET = re.compile("RESET|DISCARD ALL|SET .* TO DEFAULT$")
-BEFORE_ANY_QUERY = re.compile("SET (TRANSACTION (ISOLATION|READ WRITE)|LOCAL transaction_read_only)")
+BEFORE_ANY_QUERY = re.compile("(SET|RESET) (LOCAL )?transaction[ _]", re.IGNORECASE)
 STATEMENTS = ("", "", "s1", "s2", "S 3")
 PORTALS = ("", "", "p1", "p 2")
 CURSORS = ("c1", "c2")
@@ -73,6 +73,9 @@ CREATE FUNCTION {lane}.sees() RETURNS text LANGUAGE plpgsql AS
     $$BEGIN RETURN (SELECT count(*) FROM t) || ' ' || (SELECT count(*) FROM audited) || ' ' || (SELECT count(*) FROM numbered); END$$;
 CREATE PROCEDURE {lane}.stepwise() LANGUAGE plpgsql AS
     $$BEGIN INSERT INTO {lane}.numbered (v) VALUES ('first'); COMMIT; INSERT INTO {lane}.numbered (v) VALUES ('second'); ROLLBACK; END$$;
+CREATE VIEW {lane}.known AS SELECT name, setting FROM pg_settings;
+CREATE PROCEDURE {lane}.sets(text) LANGUAGE plpgsql AS
+    $$BEGIN PERFORM set_config('app.tenant', $1, false); SET LOCAL work_mem = '3MB'; COMMIT; PERFORM set_config('app.person', $1, false); ROLLBACK; SET work_mem = '4MB'; END$$;
 GRANT ALL ON ALL SEQUENCES IN SCHEMA {lane} TO other, third;
 GRANT ALL ON ALL TABLES IN SCHEMA {lane} TO other, third;
 RESET ROLE;
