@@ -376,6 +376,8 @@ static void remember(struct guest *guest, struct share *share, struct span raw)
 		return;
 	if (!habits->first || habits->sets_up) {
 		habits->django |= !habits->first && (marks & TEXT_ZONE);
+		if (guest->origin && !habits->first && (marks & TEXT_CONFIG))
+			origin_says_django(guest->origin);
 		habits->sets_up = marks & TEXT_SETS;
 		texts_drop(texts, habits->first);
 		intern_keep(text);

@@ -158,12 +158,24 @@ static void begin(struct origins *origins, struct origin *origin, uint64_t key, 
 	origin->process_misses = 0;
 	atomic_store(&origin->is_protected, false);
 	atomic_store(&origin->arrived, false);
+	atomic_store(&origin->says_django, false);
 	atomic_store(&origin->quiet, 0);
 	text_copy_span(origin->user, ORIGIN_NAME, name->user);
 	text_copy_span(origin->database, ORIGIN_NAME, name->database);
 	text_copy(origin->application_name, ORIGIN_NAME, name->application_name ? name->application_name : "");
 	text_copy(origin->address, ORIGIN_NAME, name->address);
 	origin->runtime = origin_runtime("", origin->application_name);
+}
+
+enum leak_driver origin_driver(const struct origin *origin)
+{
+	return origin->driver == DRIVER_NODE && atomic_load(&origin->says_django) ? DRIVER_LIBPQ : origin->driver;
+}
+
+void origin_says_django(struct origin *origin)
+{
+	if (origin->number > 0 && !atomic_load(&origin->says_django))
+		atomic_store(&origin->says_django, true);
 }
 
 struct origin *origin_enter(struct origins *origins, const struct origin_name *name, uint64_t key, time_us now)

@@ -49,6 +49,7 @@ struct origin {
 	atomic_uint weight;       /* where origins take turns */
 	atomic_bool is_protected; /* PROTECT ORIGIN: nothing of it is ever reaped */
 	atomic_bool arrived;      /* somebody of it has logged in */
+	atomic_bool says_django;  /* somebody of it has begun as Django does */
 	struct share **shares;    /* by worker */
 };
 
@@ -67,6 +68,10 @@ struct origin_name {
 	const char *address;
 	enum leak_driver driver;
 };
+
+/* Django asks for client_encoding at its login as node-postgres does, and is told apart by what it says first. Under the house's lock. */
+enum leak_driver origin_driver(const struct origin *);
+void origin_says_django(struct origin *); /* by any worker */
 
 /* Neither is ever 0. `group`: of all who share user and address. */
 struct origin_keys {

@@ -91,7 +91,7 @@ static bool copy_names(struct house *house, const struct survey_row *row, struct
 		memcpy(out->address, origin->address, ORIGIN_NAME);
 		memcpy(out->process, origin->process, ORIGIN_NAME);
 		out->process_id = origin->process_id;
-		out->driver = origin->driver;
+		out->driver = origin_driver(origin);
 		atomic_store(&out->is_protected, atomic_load(&origin->is_protected));
 		atomic_store(&out->weight, atomic_load(&origin->weight));
 	}

@@ -52,6 +52,8 @@ static unsigned marks_of(struct span raw)
 		marks |= TEXT_SETS;
 	if (span_begins(raw, "SET TIME ZONE '") || span_begins(raw, "SELECT set_config('TimeZone', "))
 		marks |= TEXT_ZONE;
+	if (span_begins(raw, "SELECT set_config('TimeZone', "))
+		marks |= TEXT_CONFIG;
 	if (has(raw, "pg_advisory_lock") || has(raw, "pg_try_advisory_lock"))
 		marks |= TEXT_LOCKS;
 	return marks;

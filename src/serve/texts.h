@@ -25,7 +25,8 @@ void texts_fini(struct texts *); /* every text must have been dropped */
 #define TEXT_LISTENS 1u /* LISTEN */
 #define TEXT_LOCKS   2u /* takes an advisory lock of the session's */
 #define TEXT_SETS    4u /* SET, or its function: what drivers begin with, which says nothing about the code that follows */
-#define TEXT_ZONE    8u /* ... the time zone, in the words in which Django begins each of its connections */
+#define TEXT_ZONE    8u  /* ... the time zone, in the words in which Django begins each of its connections */
+#define TEXT_CONFIG  16u /* ... by the function, as Django does since 4.2, and hardly anybody else */
 
 /* The text of this statement, counted, and its marks. NULL: memory refused, or the ceiling is reached. */
 struct text *texts_take(struct texts *, struct span raw, unsigned *marks);

@@ -200,7 +200,7 @@ static void add_limits(
 	facts->clients_total = atomic_load(&house->clients);
 	lock_take(house->lock);
 	if (row->origin->number == row->number) {
-		facts->driver = row->origin->driver;
+		facts->driver = origin_driver(row->origin);
 		facts->runtime = row->origin->runtime;
 	}
 	known = row->pool != NO_POOL && core_pool_picture(house->core, row->pool, picture) &&

@@ -389,6 +389,16 @@ class The_ledger(Story):
             pooler.client(parameters=parameters)
         wait_until("all are seen", lambda: {row["driver"] for row in pooler.show("ORIGINS")} >= set(asked))
 
+    def django_is_told_from_node_by_what_it_says_first(self):
+        """Since 4.2 both ask for an encoding at their login, and for nothing else."""
+        pooler = self.pooler(settings=QUICK)
+        for name, first in (("django", "SELECT set_config('TimeZone', 'UTC', false)"), ("express", "SELECT 1"), ("knex", "SELECT 2")):
+            client = pooler.client(parameters={"application_name": name, "client_encoding": "UTF8"})
+            client.query(first)
+            client.query("SELECT set_config('TimeZone', 'UTC', false)" if name == "knex" else "SELECT 3")
+        told = {"django": "libpq", "express": "node", "knex": "node"}
+        wait_until("they are told apart", lambda: {row["application_name"]: row["driver"] for row in pooler.show("ORIGINS") if row["application_name"] in told} == told)
+
     def a_process_of_this_machine_is_named(self):
         pooler = self.pooler(settings=QUICK)
         for name, address in (("tcp", pooler.address), ("unix", pooler.socket_path)):
