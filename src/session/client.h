@@ -91,9 +91,10 @@ struct client_facts {
 	struct params *params; /* what it asked for: settings of `options` and startup keys */
 	uint32_t protocol;     /* the one in use: 3.0 or 3.2 */
 	enum replication replication;
-	bool console;       /* it asked for one of our own databases */
-	bool console_admin; /* once PROVEN: may do more than SHOW */
-	bool direct;        /* with SECURE */
+	bool console;        /* it asked for one of our own databases */
+	bool console_admin;  /* once PROVEN: may do more than SHOW */
+	bool direct;         /* with SECURE */
+	bool encoding_early; /* it said client_encoding in front of its user or database */
 	uint32_t cancel_process;
 	struct span cancel_secret;
 	const char *refusal;

@@ -126,6 +126,8 @@ static enum client_edge take_parameter(struct client *client, struct span key, s
 			return CLIENT_ENTERS;
 		return refuse_replication(client, value, out);
 	}
+	if (text_equal_nocase(key, span_text("client_encoding")))
+		client->facts.encoding_early = !client->user || !client->database;
 	if (config_list_has(client->config->ignore_startup_parameters, key, true))
 		return CLIENT_ENTERS;
 	if (bouncer(client) && !is_tracked(client, key))

@@ -9,7 +9,7 @@ static bool asked_for(const struct params *asked, const char *name, const char *
 	return said && strcmp(said, value) == 0;
 }
 
-enum driver driver_guess(const struct params *asked)
+enum driver driver_guess(const struct params *asked, bool encoding_early)
 {
 	const char *encoding;
 
@@ -25,7 +25,8 @@ enum driver driver_guess(const struct params *asked)
 	/* asyncpg quotes the encoding. */
 	if (encoding && strcmp(encoding, "'utf-8'") == 0)
 		return SPOKEN_ASYNCPG;
+	/* tokio-postgres and Npgsql say it in front of the database, node-postgres behind it. */
 	if (encoding && strcmp(encoding, "UTF8") == 0)
-		return SPOKEN_NODE;
+		return encoding_early ? SPOKEN_UNKNOWN : SPOKEN_NODE;
 	return SPOKEN_LIBPQ;
 }

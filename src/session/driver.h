@@ -7,6 +7,7 @@
  * look like another. */
 enum driver { SPOKEN_UNKNOWN, SPOKEN_LIBPQ, SPOKEN_ASYNCPG, SPOKEN_NODE, SPOKEN_JDBC, SPOKEN_GO };
 
-enum driver driver_guess(const struct params *asked);
+/* `encoding_early`: client_encoding stood in front of the user or the database. */
+enum driver driver_guess(const struct params *asked, bool encoding_early);
 
 #endif

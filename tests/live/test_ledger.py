@@ -389,14 +389,21 @@ class The_ledger(Story):
             pooler.client(parameters=parameters)
         wait_until("all are seen", lambda: {row["driver"] for row in pooler.show("ORIGINS")} >= set(asked))
 
-    def django_is_told_from_node_by_what_it_says_first(self):
-        """Since 4.2 both ask for an encoding at their login, and for nothing else."""
+    def who_asks_for_the_encoding_that_node_asks_for_is_not_all_node(self):
+        """Django since 4.2, which is told by what it says first, and drivers that say it in front of the database."""
         pooler = self.pooler(settings=QUICK)
         for name, first in (("django", "SELECT set_config('TimeZone', 'UTC', false)"), ("express", "SELECT 1"), ("knex", "SELECT 2")):
             client = pooler.client(parameters={"application_name": name, "client_encoding": "UTF8"})
             client.query(first)
             client.query("SELECT set_config('TimeZone', 'UTC', false)" if name == "knex" else "SELECT 3")
-        told = {"django": "libpq", "express": "node", "knex": "node"}
+        # As Rust's tokio-postgres and Npgsql have it.
+        for name, keys in (("rust", ("client_encoding", "user", "database")), ("npgsql", ("user", "client_encoding", "database"))):
+            client = Client(pooler.address, login=False)
+            self.addCleanup(client.close)
+            said = {"client_encoding": "UTF8", "user": "app", "database": "app"}
+            client.send(wire.startup({**{key: said[key] for key in keys}, "application_name": name}))
+            client.read_to(b"Z")
+        told = {"django": "libpq", "express": "node", "knex": "node", "rust": "", "npgsql": ""}
         wait_until("they are told apart", lambda: {row["application_name"]: row["driver"] for row in pooler.show("ORIGINS") if row["application_name"] in told} == told)
 
     def a_process_of_this_machine_is_named(self):
