@@ -188,6 +188,23 @@ static bool is_given_up(const struct channel *channel, const struct params *sett
 	return false;
 }
 
+/* A RESET that no look has seen (in a function, or set_config(name, NULL, ...)) made it the server's value, where it is to be what the client asked for at
+ * its login. Nobody is shown whether a role, or a setting with a dot, was RESET. Counted. */
+static struct params *with_startup(struct channel *channel, struct params *settings)
+{
+	struct params *all = params_keep(settings), *startup = channel->guest->startup;
+	const char *name, *value;
+	size_t i;
+
+	for (i = 0; startup && i < params_count(startup); i++) {
+		params_at(startup, i, &name, &value);
+		if (!strchr(name, '.') && !params_is_role(name) && !params_get(settings, span_text(name)) &&
+			!params_put(&all, span_text(name), span_text(value)))
+			channel->remains.refused = true;
+	}
+	return all;
+}
+
 static void take_answer(struct channel *channel)
 {
 	struct remains *r = &channel->remains;
@@ -214,7 +231,7 @@ static void take_answer(struct channel *channel)
 		channel->applied = params_keep(a->settings);
 		channel->applied_doubtful = false;
 		params_drop(channel->guest->wanted);
-		channel->guest->wanted = params_keep(a->settings);
+		channel->guest->wanted = with_startup(channel, a->settings);
 		channel->guest->whole = true;
 	}
 	if (a->refused)

@@ -233,6 +233,21 @@ class Settings(Alike):
                    "SET work_mem = '9MB'; RESET ROLE", shown, "BEGIN", "RESET app.tenant; SET app.tenant = 'x'", shown, "ROLLBACK", shown, "BEGIN", "SET LOCAL app.tenant TO DEFAULT; SET work_mem = '8MB'", shown, "COMMIT", shown,
                    login={"options": "-c app.tenant=own -c work_mem=5MB -c role=other"})
 
+    def a_reset_that_nobody_saw_leads_to_the_login_soon(self):
+        """Neither the words of a statement nor a function's name tell of it; so it is so when the server was asked, which nobody waits for."""
+        self.admin.query("CREATE OR REPLACE FUNCTION resets() RETURNS void LANGUAGE plpgsql AS $$BEGIN RESET work_mem; RESET geqo; RESET DateStyle; END$$")
+        shown = "SELECT current_setting('work_mem'), current_setting('geqo'), current_setting('DateStyle')"
+        client = self.proxy.client(parameters={"options": "-c work_mem=5MB -c geqo=off", "DateStyle": "German"})
+        for first in ("SELECT 1", "SET work_mem = '6MB'"):
+            for words in ("SELECT resets()", "BEGIN; SELECT resets(); COMMIT", "SELECT set_config('work_mem', NULL, false), set_config('geqo', NULL, false)"):
+                client.query(first)
+                client.query(words)
+                wait_until("it is led back", lambda: client.query(shown).rows[0] == ("5MB", "off", "German, DMY"))
+                client.query("SET work_mem = '7MB'")
+                self.assertEqual(("7MB", "off", "German, DMY"), client.query(shown).rows[0])
+                client.query("RESET work_mem")
+                self.assertEqual("5MB", client.value("SHOW work_mem"))
+
     def no_reset_all_touches_a_role(self):
         who = "SELECT current_user"
         for role in ("app", "NONE", "other"):

@@ -57,6 +57,7 @@ struct session {
 	char lasting[SETTINGS][SETTING_BYTES]; /* after a commit */
 	char saved[SETTINGS][SETTING_BYTES];   /* after a rollback */
 	char standard[SETTINGS][SETTING_BYTES];
+	uint32_t set, set_lasting, set_saved; /* those whose value was SET, be it the standard one: bits, likewise */
 	char told[SETTINGS][SETTING_BYTES];
 	char mine[80], mine_saved[80]; /* the temporary table of this session; empty: there is none */
 	/* Of a client's own: the most bytes that its names may take, 0: any; and whether it was just told that they do. */

@@ -47,6 +47,7 @@ static void notify(struct session *s, const char *name, const char *payload)
 static void transaction_begins(struct session *s)
 {
 	memcpy(s->saved, s->lasting, sizeof s->saved);
+	s->set_saved = s->set_lasting;
 	text_copy(s->mine_saved, sizeof s->mine_saved, s->mine);
 }
 
@@ -54,9 +55,11 @@ void session_ends(struct session *s, bool well)
 {
 	if (!well) {
 		memcpy(s->lasting, s->saved, sizeof s->lasting);
+		s->set_lasting = s->set_saved;
 		text_copy(s->mine, sizeof s->mine, s->mine_saved);
 	}
 	memcpy(s->now, s->lasting, sizeof s->now);
+	s->set = s->set_lasting;
 	if (well) {
 		s->listens = s->coming;
 		if (s->commits)
@@ -88,6 +91,7 @@ void session_fails(struct session *s, struct bytes *out, const char *sqlstate, c
 		s->status = 'E';
 		memcpy(s->lasting, s->saved, sizeof s->lasting);
 		memcpy(s->now, s->saved, sizeof s->now);
+		s->set = s->set_lasting = s->set_saved;
 		text_copy(s->mine, sizeof s->mine, s->mine_saved);
 	} else if (s->status == 'I' && s->implicit) {
 		session_ends(s, false);
@@ -97,14 +101,19 @@ void session_fails(struct session *s, struct bytes *out, const char *sqlstate, c
 static void set(struct session *s, int setting, struct span value, bool local)
 {
 	setting_normal(setting, value, s->now[setting]);
-	if (!local)
-		text_copy(s->lasting[setting], SETTING_BYTES, s->now[setting]);
+	s->set |= 1u << setting;
+	if (local)
+		return;
+	text_copy(s->lasting[setting], SETTING_BYTES, s->now[setting]);
+	s->set_lasting |= 1u << setting;
 }
 
 static void reset(struct session *s, int setting)
 {
 	text_copy(s->now[setting], SETTING_BYTES, s->standard[setting]);
 	text_copy(s->lasting[setting], SETTING_BYTES, s->standard[setting]);
+	s->set &= ~(1u << setting);
+	s->set_lasting &= ~(1u << setting);
 }
 
 /* What the pooler says of a client's in SQL of its own: a literal of ASCII, or bytes. */
@@ -170,6 +179,16 @@ static void escape(const char *from, char *out, size_t size)
 	out[n] = 0;
 }
 
+/* A role that is none, or what nobody has said with a dot, is shown as if it had never been set. */
+static bool is_shown(const struct session *s, int setting)
+{
+	const char *name = setting_facts[setting].name;
+
+	if (strchr(name, '.') || strcmp(name, "role") == 0 || strcmp(name, "session_authorization") == 0)
+		return strcmp(s->now[setting], s->standard[setting]) != 0;
+	return s->set >> setting & 1;
+}
+
 /* What the pooler asks at the end of a transaction: rows of a kind, a name and a value. Settings with a dot are shown only when they are
  * asked for by name. */
 static unsigned answer_question(struct session *s, const char *text, struct bytes *out)
@@ -180,8 +199,7 @@ static unsigned answer_question(struct session *s, const char *text, struct byte
 	for (int i = 0; i < SETTINGS && strncmp(text, "CASE", 4) == 0; i++) {
 		const char *fields[3] = { "s", setting_facts[i].name, value };
 
-		if (strcmp(s->now[i], s->standard[i]) == 0 ||
-			(strchr(setting_facts[i].name, '.') && !strstr(text, setting_facts[i].name)))
+		if (!is_shown(s, i) || (strchr(setting_facts[i].name, '.') && !strstr(text, setting_facts[i].name)))
 			continue;
 		escape(s->now[i], value, sizeof value);
 		say_fields(out, fields);
