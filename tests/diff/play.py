@@ -172,12 +172,12 @@ def play(address, stream, database, others_say, waits=None, after=None, patience
             if any(others) and after is None:
                 _let_it_hear(listener)
             elif any(others) and number < len(after.told) and (listener.heard.listen_is_hidden or any(_may_unlisten(each) for each in turn)):
-                _let_it_hear_as_many(listener, after.told[number], patience)
+                _read_as_many(listener, listener.heard.notified, after.told[number], patience)
             listener.heard.told.append(len(listener.heard.notified))
             listener.send(turn)
             if after is None:
                 _read_all(listener, turn, waits)
-            elif not _read_as_many(listener, after.at[number] if number < len(after.at) else len(after.messages), patience):
+            elif not _read_as_many(listener, listener.heard.messages, after.at[number] if number < len(after.at) else len(after.messages), patience):
                 listener.heard.late = True
                 break
             listener.heard.at.append(len(listener.heard.messages))
@@ -214,13 +214,8 @@ def _may_unlisten(message):
     return b"UNLISTEN" in message.data or b"DISCARD" in message.data
 
 
-def _let_it_hear_as_many(listener, count, patience):
-    while len(listener.heard.notified) < count and not listener.over and listener.read(patience):
-        pass
-
-
-def _read_as_many(listener, count, patience):
-    while len(listener.heard.messages) < count and not listener.over:
+def _read_as_many(listener, heard, count, patience):
+    while len(heard) < count and not listener.over:
         if not listener.read(patience):
             return False
     return True
