@@ -73,7 +73,7 @@ static const struct reading_known *find_known(struct guest *guest)
 	if (!remains_settings_known(guest))
 		return NULL;
 	/* All workers count who has a set of settings: nothing is counted here where it is known. */
-	if (guest->wanted && !(channel && channel->base && params_count(channel->base) > 0))
+	if (guest->wanted && (guest->whole || !channel || !channel->base || params_count(channel->base) == 0))
 		return reading_in(guest->worker, guest->wanted);
 	settings = guest->wanted ? params_keep(guest->wanted) : params_empty(guest->worker->house->params);
 	if (channel)

@@ -50,10 +50,10 @@ static unsigned marks_of(struct span raw)
 		marks |= TEXT_LISTENS;
 	if (span_begins(raw, "SET ") || span_begins(raw, "SELECT set_config("))
 		marks |= TEXT_SETS;
-	if (span_begins(raw, "SET TIME ZONE '") || span_begins(raw, "SELECT set_config('TimeZone', "))
+	if (span_begins(raw, "SET TIME ZONE '"))
 		marks |= TEXT_ZONE;
 	if (span_begins(raw, "SELECT set_config('TimeZone', "))
-		marks |= TEXT_CONFIG;
+		marks |= TEXT_ZONE | TEXT_CONFIG;
 	if (has(raw, "pg_advisory_lock") || has(raw, "pg_try_advisory_lock"))
 		marks |= TEXT_LOCKS;
 	return marks;
