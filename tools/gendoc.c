@@ -369,6 +369,7 @@ static const char metrics_head[] =
 	"- Names are told as the console shows them: control characters and what is not UTF-8 as `\\xNN`, a backslash as two.\n"
 	"- What is not known or does not apply has no line.\n"
 	"- A histogram has the buckets 0.1, 0.5, 1, 2.5, 5, 10, 25, 50, 100, 250 and 500 ms, 1, 2.5, 5, 10, 30 and 60 s, and 5 min.\n"
+	"- The `process_` ones are those that Prometheus' own libraries give every program; where /proc can not be read, some have no line.\n"
 	"- The `pgbouncer_` ones have the names, labels and meaning of Debian's prometheus-pgbouncer-exporter, so that its dashboards go on working. "
 	"Rates that it takes for gauges are counters here.\n";
 
@@ -425,6 +426,7 @@ static void print_metrics_page(void)
 {
 	fputs(metrics_head, stdout);
 	print_metrics("Ours", "pgweir_");
+	print_metrics("As every process has them", "process_");
 	print_metrics("As the exporter for PgBouncer has them", "pgbouncer_");
 }
 

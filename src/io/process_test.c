@@ -8,6 +8,7 @@
 #include <sys/syscall.h>
 #include <time.h>
 
+#include "base/usage.h"
 #include "io/file.h"
 #include "io/thread.h"
 
@@ -253,6 +254,37 @@ static void a_process_is_found_by_a_socket_of_the_other_family(void **state)
 	close(listener);
 }
 
+static void what_a_process_takes_of_its_machine_is_measured(void **state)
+{
+	const size_t much = (size_t)10 << 20;
+	struct usage before, during, after;
+	int files[5];
+	char *memory;
+
+	(void)state;
+	process_usage(&before);
+	for (size_t i = 0; i < 5; i++)
+		assert_true((files[i] = dup(0)) >= 0);
+	memory = malloc(much);
+	assert_non_null(memory);
+	memset(memory, 1, much);
+	process_usage(&during);
+	for (size_t i = 0; i < 5; i++)
+		close(files[i]);
+	free(memory);
+	process_usage(&after);
+	assert_int_equal(during.files, before.files + 5);
+	assert_int_equal(after.files, before.files);
+	assert_true(before.files > 0 && before.files < before.files_limit);
+	assert_true(during.resident >= before.resident + much / 2 && during.resident < during.addressable);
+	assert_true(
+		before.processor > 0 && before.processor <= during.processor && during.processor <= after.processor);
+	if (before.heap == 0)
+		skip(); /* a sanitizer's malloc does not count */
+	assert_in_range(during.heap, before.heap + much, before.heap + much + 65536);
+	assert_true(after.heap < before.heap + 65536);
+}
+
 static bool become_nobody(void)
 {
 	char error[200];
@@ -353,6 +385,7 @@ int main(void)
 		cmocka_unit_test(a_process_is_known_by_what_it_has_loaded),
 		cmocka_unit_test(a_process_is_found_by_a_socket_of_the_other_family),
 		cmocka_unit_test(the_limit_of_descriptors_is_raised_to_the_hard_one),
+		cmocka_unit_test(what_a_process_takes_of_its_machine_is_measured),
 		cmocka_unit_test(root_can_be_left_for_good),
 		cmocka_unit_test(a_daemon_leaves_its_parent_and_terminal),
 		cmocka_unit_test(who_started_a_daemon_that_can_not_serve_is_told),

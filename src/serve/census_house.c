@@ -6,6 +6,7 @@
 
 #include "base/text.h"
 #include "io/clock.h"
+#include "io/file.h"
 #include "serve/reaper.h"
 #include "serve/report.h"
 #include "serve/worker.h"
@@ -79,6 +80,8 @@ static struct snapshot *visit_totals(struct worker *worker, struct snapshot *sna
 	snapshot->paused = totals.paused;
 	snapshot->suspended = totals.suspended;
 	snapshot->shutting_down = totals.shutting_down;
+	if (snapshot->parts & PART_USAGE)
+		process_usage(&snapshot->usage);
 	visit_names(snapshot);
 	visit_memory(worker, snapshot);
 	return snapshot;

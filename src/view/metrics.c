@@ -217,6 +217,10 @@ static struct number read_number(const struct metric *metric, const void *row)
 	case VALUE_U32:
 		number.whole = *(const uint32_t *)at;
 		break;
+	case VALUE_U64_IF:
+		number.whole = *(const uint64_t *)at;
+		number.known = number.whole > 0;
+		break;
 	case VALUE_U64:
 	case VALUE_US:
 		number.whole = *(const uint64_t *)at;

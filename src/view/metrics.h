@@ -10,7 +10,7 @@ enum metrics_form {
 	METRICS_OPEN  /* OpenMetrics 1.0.0 */
 };
 
-#define METRICS_PARTS (PART_POOLS | PART_STATS | PART_LEAKS | PART_PINS)
+#define METRICS_PARTS (PART_POOLS | PART_STATS | PART_LEAKS | PART_PINS | PART_USAGE)
 
 /* The most pools, databases, origins or leaks that have lines of their own; the others share one, "(others)". */
 #define METRICS_NAMED 100

@@ -156,6 +156,15 @@ const struct metric metrics[] = {
 	DATABASE("pgweir_database_disabled", GAUGE, BOOL, disabled, "1: this database is disabled."),
 	{ .name = "pgweir_memory_bytes", .type = METRIC_GAUGE, .scope = &memory, .value = VALUE_MEMORY, .help = "Memory in use, by what it is used for." },
 
+	PROCESS("pgweir_heap_bytes", GAUGE, U64_IF, usage.heap, "Memory that is allocated and not freed, with what threads keep ready; what it has of the machine is process_resident_memory_bytes."),
+
+	PROCESS("process_cpu_seconds_total", COUNTER, US, usage.processor, "Time that its threads had a processor."),
+	PROCESS("process_resident_memory_bytes", GAUGE, U64_IF, usage.resident, "What of its memory is in the machine's."),
+	PROCESS("process_virtual_memory_bytes", GAUGE, U64_IF, usage.addressable, "What of its memory has an address."),
+	PROCESS("process_open_fds", GAUGE, U64_IF, usage.files, "Files and connections that are open."),
+	PROCESS("process_max_fds", GAUGE, U64_IF, usage.files_limit, "How many may be open."),
+	PROCESS("process_start_time_seconds", GAUGE, TIME, started_wall, "When the process began, since 1970."),
+
 	PROCESS("pgbouncer_databases", GAUGE, SIZE, database_count, "Databases of the configuration."),
 	PROCESS("pgbouncer_users", GAUGE, SIZE, user_count, "Users that are known."),
 	PROCESS("pgbouncer_pools", GAUGE, SIZE, pool_count, "Pools."),

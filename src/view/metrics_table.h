@@ -13,6 +13,7 @@ enum metric_value {
 	VALUE_ZERO,
 	VALUE_U32,
 	VALUE_U64,
+	VALUE_U64_IF, /* 0: not known, and no line */
 	VALUE_SIZE,
 	VALUE_INT, /* below zero: not known, and no line */
 	VALUE_BOOL,

@@ -117,7 +117,8 @@ static void hostile_names_stay_inside_their_quotes(void **state)
 		"pgweir_leak_confidence_ratio{database=\"\",user=\"\xef\xbf\xbd\xef\xbf\xbd\",application_name=\"a\\\\x0a\\\"} 1\\n\","
 		"address=\"\",pattern=\"L1\",family=\"\"} 0.66");
 	for (const char *line = page; line && *line; line = strchr(line, '\n') ? strchr(line, '\n') + 1 : NULL)
-		assert_true(*line == '#' || strncmp(line, "pgweir_", 7) == 0 || strncmp(line, "pgbouncer_", 10) == 0);
+		assert_true(*line == '#' || strncmp(line, "pgweir_", 7) == 0 || strncmp(line, "process_", 8) == 0 ||
+			strncmp(line, "pgbouncer_", 10) == 0);
 }
 
 static void beyond_a_hundred_pools_the_others_share_a_line(void **state)

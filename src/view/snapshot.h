@@ -8,6 +8,7 @@
 #include "base/histogram.h"
 #include "base/meter.h"
 #include "base/time.h"
+#include "base/usage.h"
 
 /* Everything that can be shown, at one moment, in plain values: no pointers into the living house. Workers add their parts one
  * after another; renderings (rows of the console now, metrics and pages later) only read it.
@@ -22,7 +23,8 @@ enum snapshot_part {
 	PART_LEAKS = 32, /* and origins: as they were when last looked at, see serve/survey.c */
 	PART_PINS = 64,  /* how many there are, by reason; the rows are in LEASES */
 	PART_ALL = 127,
-	PART_LEDGER = 128 /* a row with words for each client, so only for who asks for it */
+	PART_LEDGER = 128, /* a row with words for each client, so only for who asks for it */
+	PART_USAGE = 256   /* a walk through the heap, likewise */
 };
 
 #define SNAPSHOT_NAME 64
@@ -323,6 +325,7 @@ struct snapshot {
 	uint32_t consoles; /* clients of the console, and what they have said since the start */
 	uint64_t commands;
 	bool paused, suspended, shutting_down;
+	struct usage usage; /* of this process, with PART_USAGE */
 	/* memory, for SHOW MEM: what of, size of one, how many used and free */
 	struct memory_row {
 		char name[32];

@@ -287,6 +287,29 @@ class Http(Story):
         self.assertEqual(after[f"pgweir_pool_wait_seconds_count{labels}"], counts[-1])
         self.assertEqual(during[f"pgweir_pool_wait_seconds_count{labels}"] + 1, counts[-1])
 
+    def metrics_tell_what_the_process_takes(self):
+        pooler = self._pooler()
+        proc = pathlib.Path(f"/proc/{pooler.pid}")
+        before = self._fresh(lambda values: values["pgweir_clients"] == 0)
+        crowd = [pooler.client() for _ in range(20)]
+        during = self._fresh(lambda values: values["pgweir_clients"] == 20)
+        # Who asks has a connection too, and the one before it may not be closed yet.
+        self.assertAlmostEqual(before["process_open_fds"] + 20, during["process_open_fds"], delta=2)
+        self.assertAlmostEqual(len(list((proc / "fd").iterdir())), during["process_open_fds"], delta=3)
+        limits = dict(re.findall(r"^(.+?)  +(\d+)", (proc / "limits").read_text(), re.M))
+        self.assertEqual(float(limits["Max open files"]), during["process_max_fds"])
+        pages = [int(each) * os.sysconf("SC_PAGESIZE") for each in (proc / "statm").read_text().split()]
+        self.assertAlmostEqual(pages[0], during["process_virtual_memory_bytes"], delta=pages[0] / 10)
+        self.assertAlmostEqual(pages[1], during["process_resident_memory_bytes"], delta=pages[1] / 10)
+        self.assertAlmostEqual(time.time(), during["process_start_time_seconds"], delta=30 * wire.PATIENCE)
+        self.assertGreater(during["process_cpu_seconds_total"], before["process_cpu_seconds_total"])
+        if "pgweir_heap_bytes" in before:       # a sanitizer's malloc does not count
+            self.assertGreater(during["pgweir_heap_bytes"], before["pgweir_heap_bytes"] + 20 * 256)
+            self.assertLess(during["pgweir_heap_bytes"], during["process_virtual_memory_bytes"])
+        for each in crowd:
+            each.close()
+        self._fresh(lambda values: values["process_open_fds"] <= before["process_open_fds"] + 2)
+
     def promtool_and_openmetrics_find_nothing_to_complain_of(self):
         pooler = self._pooler(leak_interval=0.2, leak_quiet=0.5, leak_hold=0.8)
         nasty = 'quo"te\\ \x1b[31m \n \u202e {}=,'
@@ -678,7 +701,7 @@ class Alerts(Story):
     def neither_asks_for_a_metric_that_there_is_not(self):
         known = set(re.findall(r"^\| `(\w+)` \|", (self.ROOT / "doc" / "metrics.md").read_text(), re.M))
         for text in (self.RULES.read_text(), self.DASHBOARD.read_text()):
-            asked = set(re.findall(r"\bpgweir_\w+", text))
+            asked = set(re.findall(r"\b(?:pgweir|process)_\w+", text))
             self.assertGreater(len(asked), 8)
             for name in asked:
                 self.assertIn(re.sub("_(bucket|sum|count)$", "", name), known)

@@ -6,6 +6,7 @@
 
 #include "base/check.h"
 #include "base/text.h"
+#include "base/usage.h"
 #include "io/clock.h"
 #include "io/file.h"
 #include "io/interfaces.h"
@@ -92,6 +93,11 @@ uint32_t process_user(void)
 uint32_t process_id(void)
 {
 	return 4711;
+}
+
+void process_usage(struct usage *usage)
+{
+	*usage = (struct usage){ .heap = 1 };
 }
 
 bool process_words(uint32_t process, char *out, size_t size)
