@@ -245,22 +245,22 @@ static void note_peer(const struct sockaddr *from, struct address *peer)
 static enum MHD_Result begin(
 	struct http *http, struct MHD_Connection *connection, const char *method, const char *path, void **own)
 {
-	const union MHD_ConnectionInfo *at = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS),
-				       *context = MHD_get_connection_info(
-					       connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
 	struct request *request = calloc(1, sizeof *request);
+	const union MHD_ConnectionInfo *info; /* each serves until the next is asked for */
 
-	if (!request || !context || !context->socket_context) {
+	info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
+	if (!request || !info || !info->socket_context) {
 		free(request);
 		return MHD_NO;
 	}
-	request->visitor = context->socket_context;
+	request->visitor = info->socket_context;
 	request->facts.number = ++http->requests;
 	request->facts.method = method;
 	request->facts.path = path;
 	request->facts.connection = connection;
-	if (at && at->client_addr)
-		note_peer(at->client_addr, &request->facts.peer);
+	info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
+	if (info && info->client_addr)
+		note_peer(info->client_addr, &request->facts.peer);
 	*own = request;
 	return MHD_YES;
 }
