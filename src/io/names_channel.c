@@ -61,6 +61,11 @@ void names_channel_open(struct names_channel *channel, const struct resolver_set
 	int mask = ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES, status;
 	char path[sizeof setup->resolv_conf]; /* c-ares would have one that it may write to */
 
+#ifdef ARES_OPT_QUERY_CACHE
+	/* Since 1.31 it keeps answers itself, those too of a question asked to see whether something has changed. */
+	mask |= ARES_OPT_QUERY_CACHE;
+	options.qcache_max_ttl = 0;
+#endif
 	channel->mark = mark_now(setup->resolv_conf); /* before it is read: what is written meanwhile is noticed */
 	if (setup->resolv_conf[0]) {
 		text_copy(path, sizeof path, setup->resolv_conf);
