@@ -21,15 +21,18 @@ static X509 *certificate_of(const struct stream *s)
 	return stream_is_secure(s) ? SSL_get0_peer_certificate(s->tls->ssl) : NULL;
 }
 
-/* The key exchange, as PgBouncer writes it. */
+/* The key exchange, as PgBouncer writes it. What is no curve alone has no number but for TLS: from OpenSSL 3.5 on the first choice is
+ * X25519MLKEM768. */
 static void describe_exchange(SSL *ssl, char *out, size_t size)
 {
 	int group = SSL_get_negotiated_group(ssl);
-	const char *name = group != NID_undef ? OBJ_nid2sn(group) : NULL;
+	const char *curve = group != NID_undef ? OBJ_nid2sn(group) : NULL, *name = curve;
 
+	if (!name && group != NID_undef)
+		name = SSL_group_to_name(ssl, group);
 	out[0] = 0;
 	if (name)
-		text_format(out, size, "/ECDH=%s", name);
+		text_format(out, size, "/%s=%s", curve ? "ECDH" : "KEM", name);
 }
 
 void stream_tls_facts(const struct stream *s, struct tls_facts *out)

@@ -166,7 +166,7 @@ class Clients(Encrypted):
             self.assertEqual("1", plain.value("SELECT 1"))
             said = sorted(self._tls_of(pooler, user="app"))
             self.assertEqual("", said[0])
-            self.assertRegex(said[1], r"^TLSv1\.3/TLS_AES_256_GCM_SHA384/ECDH=")
+            self.assertRegex(said[1], r"^TLSv1\.3/TLS_AES_256_GCM_SHA384/(ECDH|KEM)=\w+$")
         pooler.await_log(pattern=r"login attempt: db=app user=app tls=TLSv1\.3/TLS_AES_256_GCM_SHA384")
         pooler.await_log("login attempt: db=app user=app tls=no")
 
