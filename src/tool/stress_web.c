@@ -316,6 +316,13 @@ static int take_response(struct visitor *v, struct lws *connection)
 	return 0;
 }
 
+/* Those of libwebsockets 4.1, and of 4.3. */
+static bool is_about_tls(struct span words)
+{
+	return span_begins(words, "connect SSL err") || span_begins(words, "tls: ") ||
+		span_begins(words, "server's cert didn't look good");
+}
+
 /* The library's words, without the marks it puts around them. */
 static void take_refusal(struct visitor *v, struct lws *connection, struct span words)
 {
@@ -325,7 +332,7 @@ static void take_refusal(struct visitor *v, struct lws *connection, struct span 
 		text_copy(text, sizeof text, "the connection failed");
 	else if (span_is(words, "Unable to connect"))
 		text_copy(text, sizeof text, "connection refused, or no way to the address");
-	else if (words.length > 15 && memcmp(words.at, "connect SSL err", 15) == 0)
+	else if (is_about_tls(words))
 		text_copy(text, sizeof text,
 			"TLS was not agreed upon: no TLS there, or a certificate nobody vouches for (--insecure takes any)");
 	else
