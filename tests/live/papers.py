@@ -43,7 +43,7 @@ class Authority:
         (self.folder / f"{name}.index").write_text("")
         (self.folder / f"{name}.serial").write_text("1000\n")
         openssl("req", "-x509", *self._new_key(name), "-config", self.config, "-subj", f"/CN={name}", "-days", 100,
-                "-addext", "basicConstraints=critical,CA:TRUE", "-out", self.folder / f"{name}.crt")
+                "-addext", "basicConstraints=critical,CA:TRUE", "-addext", "keyUsage=critical,keyCertSign,cRLSign", "-out", self.folder / f"{name}.crt")
         self._give(name)
 
     def revoke(self, *names, seconds=None):

@@ -66,7 +66,7 @@ class Frameworks(Driver_story):
             self.addCleanup(connection.close)
             cursor = connection.cursor()
             for number in range(40):
-                cursor.execute("SELECT %s + 1, %s, %s", (number, [number, 2], b"\x00\xff"))
+                cursor.execute("SELECT %s::int + 1, %s::int[], %s::bytea", (number, [number, 2], b"\x00\xff"))
                 self.assertEqual([number + 1, [number, 2], b"\x00\xff"], list(cursor.fetchone()))
                 connection.commit()
             with self.assertRaisesRegex(pg8000.ProgrammingError, "division by zero"):
