@@ -114,7 +114,9 @@ void answer_inquiry(struct worker *w, const char *text)
 		unsigned columns;
 		const char *values[3]; /* NULL: no row */
 	} inquiries[] = {
-		{ "pg_is_in_recovery()", 2, { "f", "off" } },                   /* suit.c */
+		{ "pg_is_in_recovery()", 2, { "f", "off" } }, /* suit.c */
+		{ "evtevent", 3,
+			{ "s", "work_mem", "8192" } }, /* question.c: what connect_query of `instructions` SETs */
 		{ "superuser_reserved_connections", 3, { "10000", "0", "0" } }, /* monitor.c, and the next three */
 		{ "rolconnlimit", 2, { NULL } },
 		{ "datconnlimit", 2, { NULL } },

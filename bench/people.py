@@ -260,14 +260,14 @@ class Pooler(Party):
                 return said.stdout.strip().splitlines()[0]
         return "unknown version"
 
-    def start(self, backend, folder, core=None, pool_size=20, auth="trust", secret="secret", lines=""):
+    def start(self, backend, folder, core=None, pool_size=20, auth="trust", secret="secret", lines="", database=""):
         self.port = free_port()
         stem = os.path.join(folder, self.name.replace(" ", "-").replace("/", "-"))
         with open(stem + ".users", "w") as f:
             f.write('"postgres" "%s"\n' % secret)
         with open(stem + ".ini", "w") as f:
             f.write("[databases]\n"
-                    "postgres = host=127.0.0.1 port=%d dbname=postgres\n"
+                    "postgres = host=127.0.0.1 port=%d dbname=postgres %s\n"
                     "[pgbouncer]\n"
                     "listen_addr = 127.0.0.1\nlisten_port = %d\nunix_socket_dir =\n"
                     "auth_type = %s\nauth_file = %s.users\npool_mode = transaction\n"
@@ -275,7 +275,7 @@ class Pooler(Party):
                     "server_idle_timeout = 0\nserver_lifetime = 86400\nlisten_backlog = 4096\n"
                     "log_connections = 0\nlog_disconnections = 0\nlog_stats = 0\n"
                     "ignore_startup_parameters = extra_float_digits\n%s"
-                    % (backend.port, self.port, auth, stem, pool_size, pool_size, lines))
+                    % (backend.port, database, self.port, auth, stem, pool_size, pool_size, lines))
         for file in (stem + ".users", stem + ".ini"):
             os.chmod(file, 0o644)
         self.spawn(self.prefix + [self.path] + self.words + [stem + ".ini"] + self.extra, folder, core)

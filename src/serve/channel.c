@@ -102,6 +102,8 @@ void channel_bury(struct channel *channel)
 	params_drop(channel->applied);
 	params_drop(channel->reported);
 	params_drop(channel->base);
+	params_drop(channel->asked_for);
+	params_drop(channel->asked_on_base);
 	catalogs_fini(channel);
 	remains_fini(&channel->remains);
 	prepared_free(channel->prepared);

@@ -61,8 +61,9 @@ bool channel_say(struct channel *, struct span messages, enum track_kind, uint32
 bool channel_differs(const struct channel *, const struct params *wanted);
 bool channel_send_difference(struct channel *, struct params *wanted);
 
-/* What is set for a client that wants this: of what the server's login set, what its client has not reset as well. Counted; NULL: memory refused. */
-struct params *channel_with_base(const struct channel *, struct params *wanted);
+/* What is set for a client that wants this: of what the server's login set, what its client has not reset as well. Borrowed, until the next asks or
+ * `wanted` is dropped; NULL: memory refused. */
+struct params *channel_with_base(struct channel *, struct params *wanted);
 
 /* Its last client has set a limit of time so short that what sets this one's settings may fail by it, and the client wants another. Send what lifts it,
  * by itself: `lifting`. False: memory refused. */

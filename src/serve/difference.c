@@ -32,31 +32,55 @@
 #include "serve/lookups.h"
 #include "serve/relay.h"
 
+/* What the server's login set, where the client has not said yet what it keeps of that; NULL: nothing. */
+static const struct params *base_of(const struct channel *channel)
+{
+	bool any = channel->base && params_count(channel->base) > 0;
+
+	return any && !(channel->guest && channel->guest->whole) ? channel->base : NULL;
+}
+
 bool channel_differs(const struct channel *channel, const struct params *wanted)
 {
+	/* What was not put together yet differs. */
+	if (base_of(channel))
+		wanted = channel->asked_for == wanted ? channel->asked_on_base : NULL;
 	return channel->applied != wanted || channel->applied_doubtful;
 }
 
-/* What the server's login set, where the client has not said yet what it keeps of that. */
-static const struct params *base_of(const struct channel *channel)
-{
-	return channel->guest && channel->guest->whole ? NULL : channel->base;
-}
-
-struct params *channel_with_base(const struct channel *channel, struct params *wanted)
+/* Counted; NULL: memory refused. */
+static struct params *put_under(const struct params *base, struct params *wanted)
 {
 	struct params *all = params_keep(wanted);
-	const struct params *base = base_of(channel);
 	const char *name, *value;
 	size_t i;
 
-	for (i = 0; base && i < params_count(base); i++) {
+	for (i = 0; i < params_count(base); i++) {
 		params_at(base, i, &name, &value);
 		if (!params_get(wanted, span_text(name)) && !params_put(&all, span_text(name), span_text(value))) {
 			params_drop(all);
 			return NULL;
 		}
 	}
+	return all;
+}
+
+struct params *channel_with_base(struct channel *channel, struct params *wanted)
+{
+	const struct params *base = base_of(channel);
+	struct params *all;
+
+	if (!base)
+		return wanted;
+	if (channel->asked_for == wanted)
+		return channel->asked_on_base;
+	all = put_under(base, wanted);
+	if (!all)
+		return NULL;
+	params_drop(channel->asked_for);
+	params_drop(channel->asked_on_base);
+	channel->asked_for = params_keep(wanted);
+	channel->asked_on_base = all;
 	return all;
 }
 
@@ -221,14 +245,12 @@ bool channel_lift(struct channel *channel, const struct params *wanted)
 	ok = all && params_difference(channel->applied, all, &statements) &&
 		send_at_once(channel, buf_span(&statements), TAG_LIFT);
 	buf_fini(&statements);
-	params_drop(rest);
 	if (ok) {
 		params_drop(channel->applied);
-		channel->applied = all;
+		channel->applied = params_keep(all);
 		channel->lifting = true;
-	} else {
-		params_drop(all);
 	}
+	params_drop(rest);
 	return ok;
 }
 
@@ -262,7 +284,6 @@ bool channel_send_difference(struct channel *channel, struct params *asked_for)
 		params_drop(channel->applied);
 		channel->applied = params_keep(wanted);
 	}
-	params_drop(wanted);
 	return ok;
 }
 

@@ -63,25 +63,15 @@ static const struct reading_known *reading_in(struct worker *worker, struct para
 	return known;
 }
 
-/* NULL: with settings that are not known, or memory refused. */
+/* NULL: with settings that are not known, or memory refused. All workers count who has a set of settings: nothing is counted here where it is known. */
 static const struct reading_known *find_known(struct guest *guest)
 {
-	const struct channel *channel = guest->channel;
-	const struct reading_known *known;
-	struct params *settings, *all = NULL;
+	struct params *all;
 
 	if (!remains_settings_known(guest))
 		return NULL;
-	/* All workers count who has a set of settings: nothing is counted here where it is known. */
-	if (guest->wanted && (guest->whole || !channel || !channel->base || params_count(channel->base) == 0))
-		return reading_in(guest->worker, guest->wanted);
-	settings = guest->wanted ? params_keep(guest->wanted) : params_empty(guest->worker->house->params);
-	if (channel)
-		all = channel_with_base(channel, settings);
-	known = channel && !all ? NULL : reading_in(guest->worker, all ? all : settings);
-	params_drop(all);
-	params_drop(settings);
-	return known;
+	all = channel_with_base(guest->channel, guest->wanted);
+	return all ? reading_in(guest->worker, all) : NULL;
 }
 
 static struct params *find_reading(struct guest *guest)

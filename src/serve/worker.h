@@ -188,6 +188,7 @@ struct channel {
 	struct params *applied, *reported;
 	struct params *
 		base; /* what event triggers of its login and connect_query set: a client's until it resets that; NULL: not known */
+	struct params *asked_for, *asked_on_base; /* what was wanted last, and that on top of `base`; NULL: not yet */
 	struct remains remains;
 	struct prepared *prepared;
 	struct timer timer;
