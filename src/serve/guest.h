@@ -3,8 +3,9 @@
 
 #include "serve/worker.h"
 
-/* What the parts of a client's life share: arrival.c (until it is parked for the first time), guest.c (everything after), guest_end.c (its
- * end), waiting.c (what is said to those who wait). Their promises to the rest are in worker.h. */
+/* What the parts of a client's life share: arrival.c (until it is parked for the first time), guest_door.c (where it waits for
+ * room before its proof), guest.c (everything after), guest_end.c (its end), waiting.c (what is said to those who wait). Their promises to the rest are
+ * in worker.h. */
 
 /* Tell the core. */
 void guest_step(struct guest *, enum event_kind);
@@ -34,7 +35,7 @@ bool guest_keeps_pace(struct guest *);
 /* It has logged in but for its session's server, and waits for that. */
 bool guest_enters(const struct guest *);
 
-/* At the door that descriptors make: in, or look again later. */
+/* At the door that descriptors make (guest_door.c): in, or look again later. */
 void guest_knock(struct guest *);
 void guest_leave_origin(struct guest *);
 

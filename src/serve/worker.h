@@ -20,7 +20,7 @@
 
 /* One thread's share of the house: its clients, the servers it holds, and how they are joined.
  *
- *   guest   one client and what we know of it              arrival.c, guest.c, guest_end.c   (arrives, proves itself, parks, waits, is lent, leaves)
+ *   guest   one client and what we know of it              arrival.c, guest*.c   (arrives, proves itself, parks, waits, is lent, leaves)
  *   channel one server connection                          channel.c    (dialed, logs in, idle, lent, cleaned, closed)
  *   relay   the bytes of a lease                           relay_client.c, relay_server.c
  *   view    what this worker knows of a pool               pools.c
@@ -347,7 +347,7 @@ void worker_perform_one(struct worker *, const struct effect *);
 void worker_wake_core(struct worker *); /* see to it that the core is asked when it next wants to be */
 void worker_post(struct worker *, uint32_t to, struct letter *);
 
-/* ---- arrival.c, guest.c, guest_end.c ---- */
+/* ---- arrival.c, guest_door.c, guest.c, guest_end.c ---- */
 
 struct guest *guest_arrive(struct worker *, struct parcel *); /* NULL: refused; the parcel is gone either way */
 void guest_secured(struct guest *);                           /* TLS stands */
