@@ -57,12 +57,17 @@ static void line_counts(struct core *core, struct server *s, int change)
 /* What the limits that its pool is under know of a state. */
 static void scopes_count(struct pool *pool, enum server_state state, uint32_t change)
 {
-	if (state == SERVER_IDLE)
-		for (unsigned i = 0; i < SCOPES; i++)
-			pool->scopes[i]->idle += change;
-	else if (is_leaving(state))
-		for (unsigned i = 0; i < SCOPES; i++)
-			pool->scopes[i]->leaving += change;
+	if (state != SERVER_IDLE && !is_leaving(state))
+		return;
+	for (unsigned i = 0; i < SCOPES; i++) {
+		struct scope *scope = pool->scopes[i];
+
+		if (state == SERVER_IDLE)
+			scope->idle += change;
+		else
+			scope->leaving += change;
+		check(scope->idle <= scope->servers && scope->leaving <= scope->servers);
+	}
 }
 
 /* Into the list and the counts of its state. `worker`, `to` and `line` are as they will be. */
@@ -89,6 +94,8 @@ static void ledger_remove(struct core *core, struct server *s)
 	struct pool *pool = s->pool;
 
 	check(pool->count[s->state] > 0);
+	check(s->state != SERVER_DIALING || pool->at[s->worker].dialing > 0);
+	check(s->state != SERVER_MOVING || pool->at[s->to].incoming > 0);
 	link_remove(&s->link);
 	link_remove(&s->local);
 	pool->count[s->state]--;

@@ -114,6 +114,9 @@ void channel_lend(struct channel *channel, struct guest *guest, bool check_first
 	}
 	check(channel->state == CHANNEL_IDLE && !channel->guest && !guest->channel);
 	check(track_idle(&channel->track) && !channel->track.suspect && !channel->broken);
+	check(guest->worker == channel->worker && guest->pool == channel->pool);
+	/* Nothing of its last client is on it, nor under way to anybody. */
+	check(!channel->dirty && !channel->pinned && !channel->setting && !channel->forward);
 	channel->state = CHANNEL_LENT;
 	channel->guest = guest;
 	guest->channel = channel;

@@ -411,6 +411,7 @@ size_t relay_client(struct guest *guest, struct span in)
 		}
 	}
 	channel = guest->channel;
+	check(to_server->sent == 0 || !channel || to_server->stream == channel->stream);
 	if (guest->pool != NO_POOL) {
 		guest_view(guest)->stats.received += length - in.length;
 		guest_view(guest)->stats.sent += worker->to_client.sent;

@@ -488,6 +488,8 @@ size_t relay_server(struct channel *channel, struct span in)
 
 	outbox_begin(o, guest ? guest->stream : NULL);
 	while (step == STEP_TAKEN && in.length > 0) {
+		/* It may leave meanwhile; nobody comes in its place. */
+		check(!channel->guest || channel->guest == guest);
 		if (channel->body_left > 0) {
 			n = channel->body_left < in.length ? channel->body_left : in.length;
 			if (channel->forward && channel->guest)

@@ -112,9 +112,10 @@ static struct track_entry *at(const struct track *t, uint32_t i)
 
 static struct track_entry pop(struct track *t)
 {
-	struct track_entry entry = *at(t, 0);
+	struct track_entry entry;
 
 	check(t->count > 0);
+	entry = *at(t, 0);
 	t->head = (t->head + 1) & (t->capacity - 1);
 	t->count--;
 	entry.flags &= (uint8_t)~PRIVATE;
