@@ -252,9 +252,11 @@ static void forget(struct core *core, enum stage stage, pool_id named, bool was_
 	case STAGE_PORCH:
 		break;
 	case STAGE_DOOR:
+		check(core->at_door > 0);
 		core->at_door--;
 		break;
 	case STAGE_LOGIN:
+		check(core->logging_in > 0);
 		core->logging_in--;
 		if (named != NO_POOL)
 			forget_named(core, named);
@@ -289,10 +291,12 @@ void door_left(struct core *core, const struct event *event)
 		link_remove(&c->link);
 		client_drop(core, c);
 	}
-	if (stage == STAGE_REFUSED)
+	if (stage == STAGE_REFUSED) {
+		check(core->refused > 0);
 		core->refused--;
-	else
+	} else {
 		forget(core, stage, named, event->named);
+	}
 	if (porch && stage != STAGE_PORCH)
 		porch_leave(core, porch);
 }

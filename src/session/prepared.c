@@ -44,6 +44,7 @@ static struct statement *prepared_take_out(struct prepared *prepared, struct pre
 {
 	struct statement *statement = entry->statement;
 
+	check(prepared->count > 0 && statement->id == entry->id);
 	HASH_DEL(prepared->entries, entry);
 	link_remove(&entry->use);
 	prepared->count--;
@@ -165,6 +166,7 @@ void prepared_failed(struct prepared *prepared, uint32_t id)
 	if (!entry || entry->owed == 0)
 		return;
 	entry->owed--;
+	check(entry->owed == 0 || entry->doubt); /* what is answered still would be of another */
 	if (!entry->doubt)
 		statement_drop(prepared_take_out(prepared, entry));
 }

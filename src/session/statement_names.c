@@ -132,8 +132,8 @@ static void remove_id(struct name_table *table, uint32_t id, const char *name)
 
 	if (!table->ids)
 		return;
-	while (table->ids[hole].name != name)
-		hole = (hole + 1) & mask;
+	for (; table->ids[hole].name != name; hole = (hole + 1) & mask)
+		check(table->ids[hole].name); /* it is there, or this would go round for ever */
 	for (at = (hole + 1) & mask; table->ids[at].name; at = (at + 1) & mask)
 		if (((at - id_home(table, table->ids[at].id)) & mask) >= ((at - hole) & mask)) {
 			table->ids[hole] = table->ids[at];
