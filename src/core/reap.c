@@ -10,9 +10,15 @@
 
 #define HOUR_US (3600 * SECOND_US)
 
+/* In whatever letters; `word` is in small ones. */
 static bool has(struct span text, const char *word)
 {
-	return memmem(text.at, text.length, word, strlen(word)) != NULL;
+	size_t length = strlen(word);
+
+	for (size_t i = 0; i + length <= text.length; i++)
+		if ((text.at[i] | 32) == word[0] && strncasecmp((const char *)text.at + i, word, length) == 0)
+			return true;
+	return false;
 }
 
 /* "advisory" in small or capital letters, found by its rarest one: every statement comes by here. */
@@ -38,8 +44,7 @@ static bool writes(struct span text)
 		if (text_begins_nocase(text, words[i]))
 			return true;
 	return text_begins_nocase(text, "with") &&
-		(has(text, "INSERT ") || has(text, "insert ") || has(text, "UPDATE ") || has(text, "update ") ||
-			has(text, "DELETE ") || has(text, "delete "));
+		(has(text, "insert ") || has(text, "update ") || has(text, "delete "));
 }
 
 unsigned reap_marks(struct span text, bool cut)
@@ -58,9 +63,7 @@ unsigned reap_marks(struct span text, bool cut)
 		return text_begins_nocase(text, "listen") ? marks | MARK_LISTENS : marks;
 	case 'd':
 		/* "WITH HOLD", in whatever letters; HOLD alone is enough to be careful. */
-		return text_begins_nocase(text, "declare") && (has(text, "HOLD") || has(text, "hold"))
-			? marks | MARK_CURSOR
-			: marks;
+		return text_begins_nocase(text, "declare") && has(text, "hold") ? marks | MARK_CURSOR : marks;
 	case 'p':
 		return text_begins_nocase(text, "prepare transaction") ? marks | MARK_PREPARED : marks;
 	case 's':
@@ -70,9 +73,9 @@ unsigned reap_marks(struct span text, bool cut)
 		return marks;
 	default:
 		/* What begins with a comment, a bracket or a rarer word may have anything in it. */
-		if (has(text, "LISTEN") || has(text, "listen"))
+		if (has(text, "listen"))
 			marks |= MARK_LISTENS;
-		if (has(text, "HOLD") || has(text, "hold"))
+		if (has(text, "hold"))
 			marks |= MARK_CURSOR;
 		return marks;
 	}
