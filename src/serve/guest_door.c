@@ -27,7 +27,7 @@ static struct origin_name name_of(const struct guest *guest, char address[ADDRES
 		.database = facts->database,
 		.application_name = params_get(facts->params, span_text("application_name")),
 		.address = address_host_text(stream_peer(guest->stream), address),
-		.driver = drivers[driver_guess(facts->params, facts->encoding_early)],
+		.driver = drivers[driver_guess(facts->params, facts->manner)],
 	};
 }
 

@@ -4,6 +4,7 @@
 #include "auth/hba.h"
 #include "base/buf.h"
 #include "config/config.h"
+#include "session/driver.h"
 #include "session/params.h"
 #include "wire/message.h"
 
@@ -91,10 +92,10 @@ struct client_facts {
 	struct params *params; /* what it asked for: settings of `options` and startup keys */
 	uint32_t protocol;     /* the one in use: 3.0 or 3.2 */
 	enum replication replication;
-	bool console;        /* it asked for one of our own databases */
-	bool console_admin;  /* once PROVEN: may do more than SHOW */
-	bool direct;         /* with SECURE */
-	bool encoding_early; /* it said client_encoding in front of its user or database */
+	bool console;       /* it asked for one of our own databases */
+	bool console_admin; /* once PROVEN: may do more than SHOW */
+	bool direct;        /* with SECURE */
+	struct driver_manner manner;
 	uint32_t cancel_process;
 	struct span cancel_secret;
 	const char *refusal;

@@ -127,7 +127,9 @@ static enum client_edge take_parameter(struct client *client, struct span key, s
 		return refuse_replication(client, value, out);
 	}
 	if (text_equal_nocase(key, span_text("client_encoding")))
-		client->facts.encoding_early = !client->user || !client->database;
+		client->facts.manner.encoding_early = !client->user || !client->database;
+	if (span_is(key, "DateStyle"))
+		client->facts.manner.style_capital = true;
 	if (config_list_has(client->config->ignore_startup_parameters, key, true))
 		return CLIENT_ENTERS;
 	if (bouncer(client) && !is_tracked(client, key))

@@ -9,7 +9,17 @@ static bool asked_for(const struct params *asked, const char *name, const char *
 	return said && strcmp(said, value) == 0;
 }
 
-enum driver driver_guess(const struct params *asked, bool encoding_early)
+/* Drivers that have no kind of their own, and ask for what one that has asks for: Rust's sqlx for what Go's lib/pq does, whose key is in
+ * lower case; vertx-pg-client for a date style, which libpq never does by itself. */
+static bool is_other(const struct params *asked, const char *encoding, struct driver_manner manner)
+{
+	if (!manner.style_capital || !encoding)
+		return false;
+	return (strcmp(encoding, "UTF8") == 0 && asked_for(asked, "DateStyle", "ISO, MDY")) ||
+		(strcmp(encoding, "utf8") == 0 && asked_for(asked, "DateStyle", "ISO"));
+}
+
+enum driver driver_guess(const struct params *asked, struct driver_manner manner)
 {
 	const char *encoding;
 
@@ -20,6 +30,8 @@ enum driver driver_guess(const struct params *asked, bool encoding_early)
 	if (asked_for(asked, "application_name", "PostgreSQL JDBC Driver") ||
 		(asked_for(asked, "DateStyle", "ISO") && params_get(asked, span_text("TimeZone"))))
 		return SPOKEN_JDBC;
+	if (is_other(asked, encoding, manner))
+		return SPOKEN_UNKNOWN;
 	if (asked_for(asked, "extra_float_digits", "2") && asked_for(asked, "DateStyle", "ISO, MDY"))
 		return SPOKEN_GO;
 	/* asyncpg quotes the encoding. */
@@ -27,6 +39,6 @@ enum driver driver_guess(const struct params *asked, bool encoding_early)
 		return SPOKEN_ASYNCPG;
 	/* tokio-postgres and Npgsql say it in front of the database, node-postgres behind it. */
 	if (encoding && strcmp(encoding, "UTF8") == 0)
-		return encoding_early ? SPOKEN_UNKNOWN : SPOKEN_NODE;
+		return manner.encoding_early ? SPOKEN_UNKNOWN : SPOKEN_NODE;
 	return SPOKEN_LIBPQ;
 }

@@ -389,7 +389,7 @@ class The_ledger(Story):
             pooler.client(parameters=parameters)
         wait_until("all are seen", lambda: {row["driver"] for row in pooler.show("ORIGINS")} >= set(asked))
 
-    def who_asks_for_the_encoding_that_node_asks_for_is_not_all_node(self):
+    def who_asks_for_what_another_driver_asks_for_is_not_taken_for_it(self):
         """Django since 4.2, which is told by what it says first, and drivers that say it in front of the database."""
         pooler = self.pooler(settings=QUICK)
         for name, first in (("django", "SELECT set_config('TimeZone', 'UTC', false)"), ("express", "SELECT 1"), ("knex", "SELECT 2")):
@@ -403,7 +403,14 @@ class The_ledger(Story):
             said = {"client_encoding": "UTF8", "user": "app", "database": "app"}
             client.send(wire.startup({**{key: said[key] for key in keys}, "application_name": name}))
             client.read_to(b"Z")
-        told = {"django": "libpq", "express": "node", "knex": "node", "rust": "", "npgsql": ""}
+        # As Rust's sqlx and Vert.x have it, who ask for what Go's lib/pq and libpq ask for.
+        for name, asked in (("sqlx", {"DateStyle": "ISO, MDY", "client_encoding": "UTF8", "TimeZone": "UTC", "extra_float_digits": "2"}),
+                            ("sqlx without digits", {"DateStyle": "ISO, MDY", "client_encoding": "UTF8", "TimeZone": "UTC"}),
+                            ("vertx", {"client_encoding": "utf8", "DateStyle": "ISO", "extra_float_digits": "2"}),
+                            ("lib/pq", {"extra_float_digits": "2", "datestyle": "ISO, MDY", "client_encoding": "UTF8", "timezone": "UTC"})):
+            pooler.client(parameters={**asked, "application_name": name})
+        told = {"django": "libpq", "express": "node", "knex": "node", "rust": "", "npgsql": "", "sqlx": "", "sqlx without digits": "", "vertx": "",
+                "lib/pq": "go"}
         wait_until("they are told apart", lambda: {row["application_name"]: row["driver"] for row in pooler.show("ORIGINS") if row["application_name"] in told} == told)
 
     def a_process_of_this_machine_is_named(self):
