@@ -47,7 +47,7 @@ class Frameworks(Driver_story):
 
     @takes(200)
     def of_javascript(self):
-        """postgres.js, Knex, pg-boss, graphile-worker."""
+        """postgres.js, Knex, Kysely, Drizzle, pg-boss, graphile-worker."""
         if live.kind == "pgweir":
             self.environment["INVENTED"] = "1"
         folder = node_folder()

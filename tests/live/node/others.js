@@ -94,6 +94,74 @@ const stories = {
     }
   }),
 
+  kysely_migrates_and_works: async () => {
+    const { Kysely, PostgresDialect, Migrator, sql } = require('kysely');
+    const db = new Kysely({ dialect: new PostgresDialect({ pool: new Pool({ max: 4 }) }) });
+    const migrator = new Migrator({ db, migrationTableName: 'kysely_told', migrationLockTableName: 'kysely_lock', provider: { getMigrations: async () => ({
+      a: { up: (k) => k.schema.createTable('kysely_a').addColumn('id', 'serial', (c) => c.primaryKey()).addColumn('v', 'text', (c) => c.unique()).execute() },
+      b: { up: (k) => k.schema.alterTable('kysely_a').addColumn('n', 'integer', (c) => c.defaultTo(7)).execute() } }) } });
+    try {
+      // It holds an advisory lock of its transaction meanwhile.
+      const both = await many(2, () => migrator.migrateToLatest());
+      assert.deepStrictEqual(both.map(({ error }) => error), [undefined, undefined]);
+      await many(12, (n) => db.transaction().setIsolationLevel(n % 2 ? 'repeatable read' : 'read committed').execute(async (within) => {
+        const { id } = await within.insertInto('kysely_a').values({ v: `v${n}` }).returning('id').executeTakeFirstOrThrow();
+        await sql`SELECT set_config('app.k', ${String(n)}, true)`.execute(within);
+        assert.deepStrictEqual((await sql`SELECT current_setting('app.k') AS k, ${id}::int AS id`.execute(within)).rows, [{ k: String(n), id }]);
+        assert.strictEqual((await within.selectFrom('kysely_a').selectAll().where('id', '=', id).forUpdate().executeTakeFirst()).n, 7);
+      }));
+      await assert.rejects(db.insertInto('kysely_a').values({ v: 'v1' }).execute(), { code: '23505' });
+      await db.connection().execute(async (one) => {
+        await sql`SET statement_timeout = '300ms'`.execute(one);
+        await assert.rejects(sql`SELECT pg_sleep(20)`.execute(one), { code: '57014' });
+        await sql`RESET statement_timeout`.execute(one);
+      });
+      await many(50, async (n) => assert.strictEqual((await db.selectNoFrom(sql`${n}::int + 1`.as('n')).executeTakeFirst()).n, n + 1));
+    } finally {
+      await sql`DROP TABLE IF EXISTS kysely_a, kysely_told, kysely_lock`.execute(db);
+      await db.destroy();
+    }
+  },
+
+  drizzle_migrates_and_works: () => inFolder(async (migrationsFolder) => {
+    const { drizzle } = require('drizzle-orm/node-postgres');
+    const { migrate } = require('drizzle-orm/node-postgres/migrator');
+    const { pgTable, serial, text, integer, jsonb } = require('drizzle-orm/pg-core');
+    const { eq, sql, relations } = require('drizzle-orm');
+    const harbours = pgTable('drizzle_harbours', { id: serial('id').primaryKey(), name: text('name').unique(), extra: jsonb('extra') });
+    const ships = pgTable('drizzle_ships', { id: serial('id').primaryKey(), name: text('name'), harbour: integer('harbour').references(() => harbours.id) });
+    const schema = { harbours, ships, ofHarbours: relations(harbours, (_) => ({ ships: _.many(ships) })),
+      ofShips: relations(ships, (_) => ({ harbour: _.one(harbours, { fields: [ships.harbour], references: [harbours.id] }) })) };
+    fs.mkdirSync(`${migrationsFolder}/meta`);
+    fs.writeFileSync(`${migrationsFolder}/meta/_journal.json`, JSON.stringify({ version: '7', dialect: 'postgresql',
+      entries: ['0000_made', '0001_more'].map((tag, idx) => ({ idx, version: '7', when: idx + 1, tag, breakpoints: true })) }));
+    fs.writeFileSync(`${migrationsFolder}/0000_made.sql`, `CREATE TABLE drizzle_harbours(id serial PRIMARY KEY, name text UNIQUE);
+      --> statement-breakpoint
+      CREATE TABLE drizzle_ships(id serial PRIMARY KEY, name text, harbour int REFERENCES drizzle_harbours);`);
+    fs.writeFileSync(`${migrationsFolder}/0001_more.sql`, 'ALTER TABLE drizzle_harbours ADD extra jsonb;');
+    const pool = new Pool({ max: 4 });
+    const db = drizzle(pool, { schema });
+    try {
+      for (const _ of [1, 2]) await migrate(db, { migrationsFolder });
+      const [{ id }] = await db.insert(harbours).values({ name: 'Kiel', extra: { a: [1] } }).returning();
+      await db.insert(ships).values([{ name: 'x', harbour: id }, { name: 'y', harbour: id }]);
+      const found = await db.query.harbours.findMany({ with: { ships: { columns: { name: true } } } });
+      assert.deepStrictEqual(found, [{ id, name: 'Kiel', extra: { a: [1] }, ships: [{ name: 'x' }, { name: 'y' }] }]);
+      await many(12, (n) => db.transaction(async (within) => {
+        await within.insert(harbours).values({ name: `h${n}` });
+        await assert.rejects(within.transaction((deeper) => deeper.insert(harbours).values({ name: 'Kiel' })), (error) => (error.cause ?? error).code === '23505');
+        assert.strictEqual((await within.select().from(harbours).where(eq(harbours.name, `h${n}`)).for('update')).length, 1);
+      }, { isolationLevel: 'repeatable read', accessMode: 'read write' }));
+      const byName = db.select({ name: harbours.name }).from(harbours).where(eq(harbours.name, sql.placeholder('name'))).prepare('by_name');
+      await many(60, async (n) => assert.deepStrictEqual(await byName.execute({ name: `h${n % 12}` }), [{ name: `h${n % 12}` }]));
+      assert.strictEqual(await db.$count(harbours), 13);
+    } finally {
+      await db.execute(sql`DROP TABLE IF EXISTS drizzle_ships, drizzle_harbours`);
+      await db.execute(sql`DROP SCHEMA IF EXISTS drizzle CASCADE`);
+      await pool.end();
+    }
+  }),
+
   // Knex says pg_cancel_backend(processID) of a query that is late.
   nobody_else_is_ended_by_a_clients_process_id: async () => {
     const client = new Client();

@@ -1,0 +1,24 @@
+package H::Ship; use base 'DBIx::Class::Core'; __PACKAGE__->table('dbic_ship');
+__PACKAGE__->add_columns(id => {data_type=>'integer', is_auto_increment=>1}, name=>{data_type=>'text'}, harbour=>{data_type=>'integer', is_nullable=>1}, mark=>{data_type=>'bytea', is_nullable=>1}); __PACKAGE__->set_primary_key('id');
+package H::Harbour; use base 'DBIx::Class::Core'; __PACKAGE__->table('dbic_harbour');
+__PACKAGE__->add_columns(id => {data_type=>'integer', is_auto_increment=>1}, name=>{data_type=>'text'}); __PACKAGE__->set_primary_key('id'); __PACKAGE__->add_unique_constraint([ 'name' ]);
+BEGIN { $INC{'H/Ship.pm'} = $INC{'H/Harbour.pm'} = 1 }
+package H; use base 'DBIx::Class::Schema';
+H::Ship->belongs_to(port=>'H::Harbour','harbour'); H::Harbour->has_many(ships=>'H::Ship','harbour');
+__PACKAGE__->register_class(Ship=>'H::Ship'); __PACKAGE__->register_class(Harbour=>'H::Harbour');
+package main; use strict; use utf8; binmode STDOUT, ':utf8';
+my $s = H->connect("dbi:Pg:host=$ENV{PGHOST};port=$ENV{PGPORT};dbname=app", 'app', '', { AutoCommit=>1, RaiseError=>1, PrintError=>0, pg_enable_utf8=>1, quote_names=>1, on_connect_do=>["SET client_min_messages = warning", "SET app.who = 'dbic'"], auto_savepoint=>1 });
+$s->storage->dbh_do(sub { $_[1]->do($_) for 'CREATE TABLE dbic_harbour(id serial PRIMARY KEY, name text UNIQUE)', 'CREATE TABLE dbic_ship(id serial PRIMARY KEY, name text, harbour int REFERENCES dbic_harbour, mark bytea)' });
+my $h = $s->resultset('Harbour')->create({ name=>'Köln', ships=>[{name=>'a', mark=>"\0\x{ff}"},{name=>'b'}] });
+print join(',', map { $_->name . ($_->mark // '-') } $s->resultset('Ship')->search({}, {order_by=>'id'})), "\n";
+$s->resultset('Ship')->populate([map { {name=>"p$_", harbour=>$h->id} } 1..30]);
+print $s->resultset('Ship')->search({ 'port.name'=>'Köln' }, { join=>'port' })->count, "\n";
+for my $n (1..30) { print $s->resultset('Ship')->find({ name=>"p$n" })->name, ' ' } print "\n";
+$s->txn_do(sub { $s->resultset('Harbour')->create({name=>'Ulm'}); eval { $s->txn_do(sub { $s->resultset('Harbour')->create({name=>'Ulm'}) }) }; print $@ =~ /(duplicate key[^\n]*?"[^"]*")/, "\n"; $s->resultset('Harbour')->search({name=>'Ulm'}, {for=>'update'})->single->update({name=>'Ulm 2'}) });
+eval { $s->txn_do(sub { $s->resultset('Ship')->delete; die "back\n" }) }; print $@, $s->resultset('Ship')->count, "\n";
+my $cur = $s->resultset('Ship')->search({}, {rows=>10, page=>2, order_by=>'id'}); while (my $r = $cur->next) { print $r->name, ' ' } print "\n";
+print $s->resultset('Harbour')->update_or_create({name=>'Köln'})->id == $h->id, $s->resultset('Harbour')->search({}, {columns=>[{m=>{max=>'name'}}], order_by => undef})->get_column('m')->next, "\n";
+print $s->storage->dbh_do(sub { $_[1]->selectrow_array("SHOW app.who") }), "\n";
+$s->storage->with_deferred_fk_checks(sub { $s->resultset('Ship')->create({name=>'z'}) });
+$s->storage->dbh_do(sub { $_[1]->do('DROP TABLE dbic_ship, dbic_harbour') });
+print "well\n";

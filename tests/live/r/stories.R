@@ -1,0 +1,22 @@
+library(RPostgreSQL)
+db <- dbConnect(PostgreSQL(), host = Sys.getenv("PGHOST"), port = as.integer(Sys.getenv("PGPORT")), user = "app", dbname = "app")
+frame <- data.frame(id = 1:200, v = sprintf("grün %d", 1:200), x = (1:200) / 4, at = as.POSIXct("2020-01-02", tz = "UTC") + 1:200, yes = 1:200 %% 2 == 0)
+print(dbWriteTable(db, "r_t", frame, row.names = FALSE))
+print(dbWriteTable(db, "r_t", frame, row.names = FALSE, append = TRUE))
+print(dbExistsTable(db, "r_t")); print(dbListFields(db, "r_t"))
+print(dbGetQuery(db, "SELECT count(*), sum(x) FROM r_t"))
+print(dbGetQuery(db, "SELECT v, x FROM r_t WHERE id = $1 LIMIT 1", params = list(7L)))
+print(head(dbReadTable(db, "r_t"), 2))
+res <- dbSendQuery(db, "SELECT id FROM r_t ORDER BY id"); n <- 0
+while (!dbHasCompleted(res)) { n <- n + nrow(fetch(res, n = 37)) }
+print(n); print(dbColumnInfo(res)); dbClearResult(res)
+dbBegin(db); dbGetQuery(db, "DELETE FROM r_t"); dbRollback(db)
+dbBegin(db); dbGetQuery(db, "DELETE FROM r_t WHERE id > 100"); dbCommit(db)
+print(dbGetQuery(db, "SELECT count(*) FROM r_t"))
+print(try(dbGetQuery(db, "SELECT 1/0"), silent = TRUE)[1])
+s <- postgresqlExecStatement
+for (i in 1:30) stopifnot(dbGetQuery(db, sprintf("SELECT %d + 1 AS n", i))$n == i + 1)
+for (i in 1:30) stopifnot(dbGetQuery(db, "SELECT $1::int + 1 AS n", i)$n == i + 1)
+print(dbRemoveTable(db, "r_t"))
+print(dbDisconnect(db))
+cat("well\n")
