@@ -10,6 +10,7 @@ struct prepared_entry {
 	uint32_t id, batch, owed; /* owed: Parse messages sent and not answered */
 	bool ready;
 	bool doubt; /* sent again before the first was answered: whether it exists is known only when the last is answered well */
+	bool lost; /* something that was sent behind all of them may have ended it */
 	struct prepared_shape shape;
 	struct statement *statement;
 	struct link use; /* oldest first */
@@ -142,7 +143,7 @@ bool prepared_sent(struct prepared *prepared, struct statement *statement, uint3
 	}
 	entry->doubt = entry->doubt || entry->owed > 0;
 	entry->owed++;
-	entry->ready = false;
+	entry->ready = entry->lost = false;
 	entry->batch = batch;
 	entry->shape.shape = (struct shape){ 0 };
 	entry->shape.batch = batch;
@@ -155,8 +156,8 @@ void prepared_done(struct prepared *prepared, uint32_t id)
 
 	if (!entry || entry->owed == 0 || --entry->owed > 0)
 		return;
-	entry->ready = true;
-	entry->doubt = false;
+	entry->ready = !entry->lost;
+	entry->doubt = entry->lost;
 }
 
 void prepared_failed(struct prepared *prepared, uint32_t id)
@@ -178,7 +179,7 @@ bool prepared_doubt(struct prepared *prepared, uint32_t id)
 	if (!entry)
 		return false;
 	entry->ready = false;
-	entry->doubt = true;
+	entry->doubt = entry->lost = true;
 	entry->batch = 0;
 	return true;
 }

@@ -433,6 +433,31 @@ static void one_that_is_doubtful_makes_room_too(void **state)
 	statement_drop(b);
 }
 
+static void one_that_is_ended_before_it_is_answered_is_not_there(void **state)
+{
+	struct prepared *prepared = prepared_new();
+	struct statement *a = take("a");
+
+	(void)state;
+	assert_true(prepared_sent(prepared, a, 1));
+	assert_true(prepared_doubt(prepared, a->id));
+	prepared_done(prepared, a->id);
+	assert_int_equal(prepared_look(prepared, a, 1), PREPARED_DOUBTFUL);
+	assert_true(prepared_sent(prepared, a, 2));
+	prepared_done(prepared, a->id);
+	assert_int_equal(prepared_look(prepared, a, 3), PREPARED_READY);
+	/* Or sent again before the answers come. */
+	assert_true(prepared_doubt(prepared, a->id));
+	assert_true(prepared_sent(prepared, a, 4));
+	assert_true(prepared_doubt(prepared, a->id));
+	assert_true(prepared_sent(prepared, a, 4));
+	prepared_done(prepared, a->id);
+	prepared_done(prepared, a->id);
+	assert_int_equal(prepared_look(prepared, a, 5), PREPARED_READY);
+	prepared_free(prepared);
+	statement_drop(a);
+}
+
 static void deallocate_all_spares_what_was_sent_after_it(void **state)
 {
 	struct prepared *prepared = prepared_new();
@@ -471,6 +496,7 @@ int main(void)
 		STORY(after_a_second_sending_failed_it_is_doubtful),
 		STORY(the_one_used_longest_ago_goes_first),
 		STORY(one_that_is_doubtful_makes_room_too),
+		STORY(one_that_is_ended_before_it_is_answered_is_not_there),
 		STORY(deallocate_all_spares_what_was_sent_after_it),
 	};
 

@@ -414,6 +414,12 @@ class Prepared(Alike):
         self.alike(made, synced(ends, bind("", ""), bind("", "t"), execute()), reads, synced(ends, bind("", "t"), execute(), bind("", ""), execute(), bind("", "t"), execute()), reads, synced(bind("", "t"), execute()))
         self.alike(made, [synced(ends, bind("", ""), execute()), made, reads, synced(parse("", "DEALLOCATE t"), bind("", "", (1,)), execute()), synced(bind("", "t"), execute())])
 
+    def one_that_is_deallocated_in_the_batch_of_its_parse_is_not_there_any_more(self):
+        for text in ("SELECT 'made and gone'", "SELECT 'made and gone too'"):
+            self.alike("BEGIN", synced(parse("a", text), parse("", "DEALLOCATE a"), bind("", ""), execute()), synced(parse("a", text)), synced(bind("", "a"), execute()), "ROLLBACK", synced(bind("", "a"), execute()))
+            self.alike([synced(parse("b", text), bind("", "b"), parse("", "DEALLOCATE b"), bind("p", ""), execute("p"), parse("b", text), bind("", "b"), execute()), "DEALLOCATE b"], synced(parse("b", text)),
+                       synced(bind("", "b"), execute()))
+
     def nobody_deallocates_anothers(self):
         reads = synced(bind("", "s1"), execute())
         self.alike(synced(parse("s1", "SELECT 'a stranger''s'")), reads, "DEALLOCATE s1", reads, "DEALLOCATE s1", synced(parse("s1", "SELECT 'a stranger''s'")), reads, "DEALLOCATE ALL", reads,
