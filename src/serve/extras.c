@@ -2,6 +2,8 @@
 
 #include <stdlib.h>
 
+#include "serve/relay.h"
+
 const struct extras extras_none;
 
 struct extras *extras_of(struct guest *guest)
@@ -24,6 +26,6 @@ void extras_leave(struct guest *guest)
 		extras->former)
 		return;
 	guest->extras = &extras_none;
-	free(extras->ending);
+	relay_no_endings((struct extras *)extras);
 	free((struct extras *)extras);
 }

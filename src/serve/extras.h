@@ -11,7 +11,7 @@ struct extras {
 	struct collect *collect;
 	struct again *again;   /* names in use that were sent once more, for the error's text: see relay.h */
 	struct again *former;  /* names that stood for another statement in what is not answered yet, for the same */
-	struct ending *ending; /* a portal that ends a name, until the lease ends: see relay_deallocate.c */
+	struct ending *ending; /* portals that end a name, until their transaction ends: see relay_deallocate.c */
 	time_us lost_since;    /* LEARNING: when it first lost the server that it learned from; 0: not yet */
 };
 

@@ -95,6 +95,10 @@ struct statement *relay_ended_by(const struct guest *, const struct statement *u
 bool relay_note_ending(struct guest *, struct span portal, const struct statement *ended, struct span name);
 void relay_no_ending(struct guest *, struct span portal);
 
+/* All portals are gone. */
+struct extras;
+void relay_no_endings(struct extras *);
+
 /* This portal is executed: whether that ends a name, which is under way from now on. False: the client was ended. */
 bool relay_take_ending(struct guest *, struct span portal, bool *ends);
 void relay_deallocate_text(struct guest *, struct statement *, char out[80]);
@@ -141,6 +145,8 @@ bool pending_is_none(const struct guest *);                                  /* 
 uint64_t pending_bytes(const struct guest *); /* that its names cost, with those under way */
 void pending_complete(struct guest *);        /* if the oldest is a PENDING_QUERY, its statement has succeeded */
 void pending_done(struct guest *, bool happened);
+bool pending_next(const struct guest *,
+	struct span *name); /* which name the answer that comes first is about; false: about none */
 struct statement *pending_get(
 	const struct guest *, struct span name); /* as what is sent now would find it; NULL: unknown */
 struct statement *pending_look(const struct guest *, struct span name,

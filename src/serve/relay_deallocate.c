@@ -14,9 +14,10 @@
 
 #define NAME_MAX_BYTES 256
 
-/* A portal that was bound to an unnamed DEALLOCATE. Of several the last one: who binds more of them before it executes one keeps the names of
- * the others, for statements that are not there any more. */
+/* A portal that was bound to an unnamed DEALLOCATE. Also when it was executed: the server may have skipped that, and a rollback to a savepoint keeps the
+ * portals that were there before it. */
 struct ending {
+	struct ending *next;
 	uint32_t id;      /* of the statement that ends */
 	size_t portal_at; /* of its name, in: */
 	char texts[];     /* the client's name for the statement, and the portal's, each with its zero */
@@ -176,14 +177,33 @@ struct statement *relay_ended_by(const struct guest *guest, const struct stateme
 	return relay_deallocates(guest, statement_text(unnamed), name) ? pending_get(guest, *name) : NULL;
 }
 
+static bool is_of(const struct ending *ending, struct span portal)
+{
+	return span_is(portal, ending->texts + ending->portal_at);
+}
+
 void relay_no_ending(struct guest *guest, struct span portal)
 {
-	struct ending *ending = guest->extras->ending;
+	struct ending **at, *ending;
 
-	if (!ending || !span_is(portal, ending->texts + ending->portal_at))
+	if (!guest->extras->ending)
 		return;
-	extras_of(guest)->ending = NULL;
+	for (at = &extras_of(guest)->ending; (ending = *at) && !is_of(ending, portal); at = &ending->next)
+		;
+	if (!ending)
+		return;
+	*at = ending->next;
 	free(ending);
+}
+
+void relay_no_endings(struct extras *extras)
+{
+	struct ending *ending;
+
+	while ((ending = extras->ending)) {
+		extras->ending = ending->next;
+		free(ending);
+	}
 }
 
 bool relay_note_ending(struct guest *guest, struct span portal, const struct statement *ended, struct span name)
@@ -200,7 +220,7 @@ bool relay_note_ending(struct guest *guest, struct span portal, const struct sta
 	made->portal_at = name.length + 1;
 	text_copy_span(made->texts, name.length + 1, name);
 	text_copy_span(made->texts + made->portal_at, portal.length + 1, portal);
-	free(extras->ending);
+	made->next = extras->ending;
 	extras->ending = made;
 	return true;
 }
@@ -209,8 +229,10 @@ bool relay_take_ending(struct guest *guest, struct span portal, bool *ends)
 {
 	const struct ending *ending = guest->extras->ending;
 
-	*ends = ending && span_is(portal, ending->texts + ending->portal_at);
-	if (!*ends)
+	while (ending && !is_of(ending, portal))
+		ending = ending->next;
+	*ends = ending;
+	if (!ending)
 		return true;
 	/* It may have been prepared on this server again, since the text was written. */
 	prepared_doubt(guest->channel->prepared, ending->id);
@@ -236,14 +258,24 @@ bool relay_may_end_all(struct span text)
 	return look.marks & LOOK_PREPARE;
 }
 
-/* The text that ends it on this server, where it is there; one that does nothing and succeeds where it is not. */
+static bool is_ending(const struct guest *guest, uint32_t id)
+{
+	const struct ending *ending = guest->extras->ending;
+
+	while (ending && ending->id != id)
+		ending = ending->next;
+	return ending;
+}
+
+/* The text that ends it on this server, where it is there; one that does nothing and succeeds where it is not. Behind another of this transaction's it is
+ * the former: whichever is executed first ends it, and PostgreSQL refuses the second. */
 void relay_deallocate_text(struct guest *guest, struct statement *statement, char out[80])
 {
 	char name[STATEMENT_NAME];
 	enum prepared_state state = prepared_look(guest->channel->prepared, statement, guest->channel->batch);
 
 	statement_name(statement, name);
-	if (state == PREPARED_READY || state == PREPARED_PENDING) {
+	if (state == PREPARED_READY || state == PREPARED_PENDING || is_ending(guest, statement->id)) {
 		text_format(out, 80, "DEALLOCATE \"%s\"", name);
 		prepared_doubt(guest->channel->prepared, statement->id);
 	} else {

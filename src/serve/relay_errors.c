@@ -176,6 +176,21 @@ static bool tell_changed(
 	return true;
 }
 
+/* Of a DEALLOCATE that came too late: nothing has that name any more, so which it was is found by what the error says. False: it says none. */
+static bool find_ended(const struct channel *channel, struct span body, char bare[STATEMENT_NAME], struct span *name)
+{
+	const char *prefix = statement_prefix(channel->worker->house->statements);
+	const uint8_t *at = memmem(body.at, body.length, prefix, strlen(prefix));
+	size_t n = strlen(prefix);
+
+	if (!at || !pending_next(channel->guest, name))
+		return false;
+	while (at + n < body.at + body.length && at[n] >= '0' && at[n] <= '9' && n + 1 < STATEMENT_NAME)
+		n++;
+	text_copy_span(bare, STATEMENT_NAME, span_of(at, n));
+	return true;
+}
+
 enum step relay_error(struct channel *channel, struct span whole, bool is_whole, const struct track_reply *reply)
 {
 	struct guest *guest = channel->guest;
@@ -183,7 +198,7 @@ enum step relay_error(struct channel *channel, struct span whole, bool is_whole,
 	struct complaint_fields fields;
 	struct track_entry dropped;
 	char bare[STATEMENT_NAME], server_name[sizeof bare + 2];
-	bool ours = reply->owed && (reply->entry.flags & TRACK_OURS), renamed, replaced = false;
+	bool ours = reply->owed && (reply->entry.flags & TRACK_OURS), ended, renamed, replaced = false;
 
 	keep_complaint(channel, body);
 	if (reply->owed && !ours)
@@ -191,12 +206,15 @@ enum step relay_error(struct channel *channel, struct span whole, bool is_whole,
 	if (message_read_complaint(body, &fields) && span_is(fields.severity, "FATAL") && guest && channel->forward)
 		guest->fatal_seen = true;
 	name = span_of(NULL, 0);
-	renamed = guest && reply->owed && is_whole && find_name(guest, &reply->entry, &name);
-	if (renamed)
+	ended = guest && reply->owed && is_whole && reply->entry.kind == TRACK_EXECUTE &&
+		reply->entry.tag == TAG_DEALLOCATE && find_ended(channel, body, bare, &name);
+	renamed = ended || (guest && reply->owed && is_whole && find_name(guest, &reply->entry, &name));
+	if (renamed && !ended)
 		replaced = tell_changed(channel, reply, fields.routine, name);
 	if (renamed && !replaced) {
-		statement_name_of(channel->worker->house->statements,
-			reply->entry.flags & TRACK_AGAIN ? RELAY_ID_IN_USE : reply->entry.tag, bare);
+		if (!ended)
+			statement_name_of(channel->worker->house->statements,
+				reply->entry.flags & TRACK_AGAIN ? RELAY_ID_IN_USE : reply->entry.tag, bare);
 		text_format(server_name, sizeof server_name, "\"%s\"", bare);
 		if (channel->forward) {
 			char quoted[256];
@@ -207,10 +225,10 @@ enum step relay_error(struct channel *channel, struct span whole, bool is_whole,
 		}
 	}
 	replaced = tell_refused(channel, reply) || replaced;
-	if (renamed && memmem(body.at, body.length, "\0RRevalidateCachedQuery", 23))
+	if (renamed && !ended && memmem(body.at, body.length, "\0RRevalidateCachedQuery", 23))
 		note_outdated(channel, name);
 	/* A function's DEALLOCATE, of which nothing tells: it is to be sent again. */
-	if (renamed && strcmp(channel->sqlstate, SQLSTATE_UNDEFINED_STATEMENT) == 0)
+	if (renamed && !ended && strcmp(channel->sqlstate, SQLSTATE_UNDEFINED_STATEMENT) == 0)
 		(void)prepared_doubt(channel->prepared, reply->entry.tag);
 	if (reply->owed)
 		undo_failed(channel, &reply->entry);

@@ -351,6 +351,14 @@ void pending_done(struct guest *guest, bool happened)
 	let_go(guest);
 }
 
+bool pending_next(const struct guest *guest, struct span *name)
+{
+	if (pending_is_none(guest) || !*guest->changes->oldest->name)
+		return false;
+	*name = span_text(guest->changes->oldest->name);
+	return true;
+}
+
 void pending_complete(struct guest *guest)
 {
 	guest->changes->oldest->complete = true;

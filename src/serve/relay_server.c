@@ -155,8 +155,11 @@ static void note_ready(struct channel *channel, const struct track_reply *reply)
 		}
 		channel->transaction_since = track_quiet(&channel->track) ? 0 : worker->now;
 		/* Its portals are gone. */
-		if (track_quiet(&channel->track))
+		if (track_quiet(&channel->track)) {
 			channel->unnamed_portal_ends = channel->portals_end = channel->may_copy = false;
+			if (channel->guest && channel->guest->extras->ending)
+				relay_no_endings(extras_of(channel->guest));
+		}
 	}
 }
 

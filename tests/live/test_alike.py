@@ -420,6 +420,22 @@ class Prepared(Alike):
             self.alike([synced(parse("b", text), bind("", "b"), parse("", "DEALLOCATE b"), bind("p", ""), execute("p"), parse("b", text), bind("", "b"), execute()), "DEALLOCATE b"], synced(parse("b", text)),
                        synced(bind("", "b"), execute()))
 
+    def each_portal_of_a_deallocate_ends_its_name(self):
+        """Several are bound before one is executed."""
+        two = bind("p1", "") + parse("", "DEALLOCATE b") + bind("p2", "")
+        for executed in ((execute("p1"), execute("p2")), (execute("p2"), execute("p1")), (execute("p1"),), (execute("p2"),), (close("P", "p1"), execute("p2"), execute("p1")), (execute("p1"), execute("p1"), execute("p2"))):
+            self.alike(synced(parse("a", "SELECT 1"), parse("b", "SELECT 2"), parse("c", "SELECT 3")), synced(parse("", "DEALLOCATE a"), two, *executed),
+                       *[synced(bind("", name), execute()) for name in "abc"], *[synced(parse(name, "SELECT 4"), bind("", name), execute()) for name in "abc"])
+            self.alike(synced(parse("a", "SELECT 1"), parse("b", "SELECT 2")), "BEGIN", synced(parse("", "DEALLOCATE a"), two), *[synced(each) for each in executed], "ROLLBACK",
+                       *[synced(bind("", name), execute()) for name in "ab"], *[synced(parse(name, "SELECT 4"), bind("", name), execute()) for name in "ab"])
+        same = parse("", "DEALLOCATE a") + bind("p1", "")
+        for executed in ((execute("p1"), execute("p2")), (execute("p2"), execute("p1"))):
+            for two in (same + bind("p2", ""), same + parse("", "DEALLOCATE PREPARE a") + bind("p2", "")):
+                self.alike(synced(parse("a", "SELECT 1"), two, *executed), synced(bind("", "a"), execute()))
+                self.alike("BEGIN", synced(parse("a", "SELECT 1")), synced(two), *[synced(each) for each in executed], "ROLLBACK", synced(bind("", "a"), execute()))
+        self.alike(synced(parse("a", "SELECT 1")), "BEGIN", synced(parse("", "DEALLOCATE a"), bind("p", "")), "SAVEPOINT x", synced(bind("", "unknown"), execute("p")), "ROLLBACK TO x", synced(bind("", "a"), execute()),
+                   synced(execute("p")), synced(bind("", "a"), execute()), "ROLLBACK", synced(bind("", "a"), execute()))
+
     def nobody_deallocates_anothers(self):
         reads = synced(bind("", "s1"), execute())
         self.alike(synced(parse("s1", "SELECT 'a stranger''s'")), reads, "DEALLOCATE s1", reads, "DEALLOCATE s1", synced(parse("s1", "SELECT 'a stranger''s'")), reads, "DEALLOCATE ALL", reads,
