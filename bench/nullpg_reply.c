@@ -132,7 +132,7 @@ void answer_inquiry(struct worker *w, const char *text)
 		reply_table(w, 3, NULL); /* catalog_query.c, question.c: nothing to tell */
 }
 
-/* Answer `SET [SESSION|LOCAL] name {=|TO} value`, or what follows the quote of
+/* Answer `SET [SESSION|LOCAL] name {=|TO} value`, the name quoted or not, or what follows the quote of
  * `set_config('name', 'value', ..)`, as PostgreSQL reports it. */
 void report_set(struct worker *w, const char *text)
 {
@@ -147,13 +147,16 @@ void report_set(struct worker *w, const char *text)
 	text += strspn(text, " ");
 	if (strncasecmp(text, "session ", 8) == 0)
 		text += 8;
+	else if (strncasecmp(text, "local ", 6) == 0)
+		text += 6;
+	text += strspn(text, "\"");
 	for (size_t i = 0; i < sizeof(reported) / sizeof(reported[0]); i++) {
 		size_t name = strlen(reported[i]);
 
 		if (strncasecmp(text, reported[i], name) != 0)
 			continue;
 		text += name;
-		text += strspn(text, " =',");
+		text += strspn(text, " =',\"");
 		if (strncasecmp(text, "to ", 3) == 0)
 			text += 3;
 		text += strspn(text, " '");

@@ -1,6 +1,7 @@
 /* RESET, in a session that is not the client's own: behind it the server is told what the client asked for at its login, and what the client
  * sends meanwhile waits. The drawing is in remains.c. */
 #include <string.h>
+#include <strings.h>
 
 #include "base/text.h"
 #include "serve/channel.h"
@@ -103,6 +104,130 @@ static bool write_unless_set(struct buf *text, const char *name, const char *val
 	return ok && buf_format(text, " END");
 }
 
+/* ---- in a transaction block ----
+ *
+ * SELECT takes a snapshot, and behind that no SET TRANSACTION ISOLATION LEVEL may come; SET takes none. It can not say all that set_config can. */
+
+/* Settings that are lists of names, of which SET makes one text in a way of its own. */
+static bool is_list(const char *name)
+{
+	static const char *const lists[] = { "search_path", "temp_tablespaces", "local_preload_libraries",
+		"session_preload_libraries" };
+
+	for (size_t i = 0; i < sizeof lists / sizeof lists[0]; i++)
+		if (strcasecmp(name, lists[i]) == 0)
+			return true;
+	return false;
+}
+
+/* pg_get_keywords() but for those that may be any name, of PostgreSQL 12 to 18. SET puts them between quotes, in some versions. */
+static bool is_keyword(struct span word)
+{
+	static const char *const keywords[] = { "all", "analyse", "analyze", "and", "any", "array", "as", "asc",
+		"asymmetric", "authorization", "between", "bigint", "binary", "bit", "boolean", "both", "case", "cast",
+		"char", "character", "check", "coalesce", "collate", "collation", "column", "concurrently",
+		"constraint", "create", "cross", "current_catalog", "current_date", "current_role", "current_schema",
+		"current_time", "current_timestamp", "current_user", "dec", "decimal", "default", "deferrable", "desc",
+		"distinct", "do", "else", "end", "except", "exists", "extract", "false", "fetch", "float", "for",
+		"foreign", "freeze", "from", "full", "grant", "greatest", "group", "grouping", "having", "ilike", "in",
+		"initially", "inner", "inout", "int", "integer", "intersect", "interval", "into", "is", "isnull",
+		"join", "json", "json_array", "json_arrayagg", "json_exists", "json_object", "json_objectagg",
+		"json_query", "json_scalar", "json_serialize", "json_table", "json_value", "lateral", "leading",
+		"least", "left", "like", "limit", "localtime", "localtimestamp", "merge_action", "national", "natural",
+		"nchar", "none", "normalize", "not", "notnull", "null", "nullif", "numeric", "offset", "on", "only",
+		"or", "order", "out", "outer", "overlaps", "overlay", "placing", "position", "precision", "primary",
+		"real", "references", "returning", "right", "row", "select", "session_user", "setof", "similar",
+		"smallint", "some", "substring", "symmetric", "system_user", "table", "tablesample", "then", "time",
+		"timestamp", "to", "trailing", "treat", "trim", "true", "union", "unique", "user", "using", "values",
+		"varchar", "variadic", "verbose", "when", "where", "window", "with", "xmlattributes", "xmlconcat",
+		"xmlelement", "xmlexists", "xmlforest", "xmlnamespaces", "xmlparse", "xmlpi", "xmlroot", "xmlserialize",
+		"xmltable" };
+
+	for (size_t i = 0; i < sizeof keywords / sizeof keywords[0]; i++)
+		if (span_is(word, keywords[i]))
+			return true;
+	return false;
+}
+
+/* The next name of such a list; false: SET would write it in another way. */
+static bool take_listed(const char **at, struct span *name)
+{
+	static const char safe[] = "abcdefghijklmnopqrstuvwxyz_0123456789";
+	const char *from = *at;
+	bool quoted = *from == '"', needs;
+	size_t n;
+
+	from += quoted;
+	n = quoted ? strcspn(from, "\"") : strspn(from, safe);
+	needs = n > 0 && ((from[0] >= '0' && from[0] <= '9') || strspn(from, safe) < n);
+	*name = span_of(from, n);
+	if (n == 0 || needs != quoted || (quoted && from[n] != '"') || is_keyword(*name))
+		return false;
+	*at = from + n + quoted;
+	if (**at == 0)
+		return true;
+	if ((*at)[0] != ',' || (*at)[1] != ' ' || (*at)[2] == 0)
+		return false;
+	*at += 2;
+	return true;
+}
+
+/* False: memory refused, or SET can not say it. */
+static bool write_value(struct buf *text, const char *name, const char *value)
+{
+	struct span item;
+	bool ok = true, first = true;
+
+	if (!is_list(name))
+		return buf_add_literal(text, span_text(value));
+	if (!*value)
+		return false;
+	for (; ok && *value; first = false)
+		ok = take_listed(&value, &item) && (first || buf_add(text, ",", 1)) && buf_add_literal(text, item);
+	return ok;
+}
+
+/* "app"."tenant" */
+static bool write_name(struct buf *text, const char *name)
+{
+	bool ok = buf_add(text, "\"", 1);
+
+	for (; ok && *name; name++)
+		ok = *name == '.' ? buf_format(text, "\".\"")
+				  : buf_add(text, name, 1) && (*name != '"' || buf_add(text, name, 1));
+	return ok && buf_add(text, "\"", 1);
+}
+
+static bool write_set_statement(struct buf *text, const char *name, const char *value, const char *local)
+{
+	return span_is_ascii(span_text(name)) && span_is_ascii(span_text(value)) &&
+		buf_format(text, "%sSET %s", text->length > 0 ? ";" : "", strcmp(local, "true") == 0 ? "LOCAL " : "") &&
+		write_name(text, name) && buf_format(text, " TO ") && write_value(text, name, value);
+}
+
+/* NULL: it is not one of those that the RESET was about. */
+static const char *resets(const struct remains *r, const char *name)
+{
+	if (r->reset_all && (!params_is_role(name) || r->discarded))
+		return "false";
+	return r->resets ? params_get(r->resets, span_text(name)) : NULL;
+}
+
+/* False: SELECT is to say it. */
+static bool write_set_statements(struct channel *channel, struct buf *text)
+{
+	const struct params *startup = channel->guest->startup;
+	const char *name, *value, *local;
+	bool ok = channel->track.status == 'T' && !channel->remains.set_behind;
+
+	for (size_t i = 0; ok && i < params_count(startup); i++) {
+		params_at(startup, i, &name, &value);
+		local = resets(&channel->remains, name);
+		ok = !local || write_set_statement(text, name, value, local);
+	}
+	return ok && text->length > 0;
+}
+
 static bool write_correction(struct channel *channel, struct buf *text)
 {
 	struct remains *r = &channel->remains;
@@ -111,11 +236,12 @@ static bool write_correction(struct channel *channel, struct buf *text)
 	bool ok = true, first = true;
 	size_t i;
 
+	if (write_set_statements(channel, text))
+		return true;
+	buf_clear(text);
 	for (i = 0; ok && i < params_count(startup); i++) {
 		params_at(startup, i, &name, &value);
-		local = r->resets ? params_get(r->resets, span_text(name)) : NULL;
-		if (r->reset_all && (!params_is_role(name) || r->discarded))
-			local = "false";
+		local = resets(r, name);
 		if (!local)
 			continue;
 		if (first && channel->track.status == 'I')

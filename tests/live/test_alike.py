@@ -233,6 +233,15 @@ class Settings(Alike):
                    "SET work_mem = '9MB'; RESET ROLE", shown, "BEGIN", "RESET app.tenant; SET app.tenant = 'x'", shown, "ROLLBACK", shown, "BEGIN", "SET LOCAL app.tenant TO DEFAULT; SET work_mem = '8MB'", shown, "COMMIT", shown,
                    login={"options": "-c app.tenant=own -c work_mem=5MB -c role=other"})
 
+    def a_reset_takes_no_snapshot(self):
+        """What must come before the first query of its transaction may stand behind it."""
+        login = {"options": "-c work_mem=7MB -c search_path=mine,\\ public -c app.tenant=o\'clock -c statement_timeout=1h", "DateStyle": "SQL, DMY", "application_name": ""}
+        isolation = "SELECT current_setting('work_mem'), current_setting('search_path'), current_setting('app.tenant'), current_setting('statement_timeout'), current_setting('datestyle'), current_setting('transaction_isolation')"
+        for does in ("RESET work_mem", "RESET ALL", synced(run("RESET ALL")), "RESET search_path", "SET app.tenant TO DEFAULT", synced(run("SET LOCAL DateStyle TO DEFAULT")), "SET LOCAL work_mem = '1MB'; RESET work_mem"):
+            self.alike("BEGIN", does, "SET TRANSACTION ISOLATION LEVEL SERIALIZABLE", isolation, "COMMIT", isolation, login=login)
+        for path in ('"$user", public', '"Mixed", a_1, "9"', "user, public", "a,b", ""):
+            self.alike("BEGIN", "RESET ALL", "SHOW search_path", "SELECT current_schemas(true)", "COMMIT", "SHOW search_path", "RESET search_path", "SHOW search_path", login={"search_path": path})
+
     def a_reset_that_nobody_saw_leads_to_the_login_soon(self):
         """Neither the words of a statement nor a function's name tell of it; so it is so when the server was asked, which nobody waits for."""
         self.admin.query("CREATE OR REPLACE FUNCTION resets() RETURNS void LANGUAGE plpgsql AS $$BEGIN RESET work_mem; RESET geqo; RESET DateStyle; END$$")
