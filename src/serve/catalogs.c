@@ -291,12 +291,21 @@ void catalogs_draft(struct channel *channel)
 	lock_drop(house->catalogs->lock);
 }
 
+void catalogs_lose(struct channel *channel)
+{
+	channel->remains.drops = true;
+	catalogs_outdated(channel);
+}
+
 static void end_change(struct channel *channel)
 {
 	struct house *house = channel->worker->house;
 	struct catalog_place *place = channel_view(channel)->place;
 	struct remains *r = &channel->remains;
 
+	if (r->drops)
+		catalogs_outdated(channel);
+	r->drops = false;
 	if (r->defines == DEFINES_NOTHING)
 		return;
 	lock_take(house->catalogs->lock);
@@ -498,7 +507,7 @@ void catalogs_fini(struct channel *channel)
 	struct catalog_reading *reading = &channel->remains.reading;
 	struct house *house;
 
-	if (!channel->remains.defines && !reading->catalog)
+	if (!channel->remains.defines && !channel->remains.drops && !reading->catalog)
 		return; /* one that never came to be has no worker yet */
 	end_change(channel);
 	if (!reading->catalog)

@@ -26,6 +26,9 @@ const struct catalog *catalogs_see(struct guest *);
 void catalogs_change(struct channel *);
 void catalogs_draft(struct channel *);
 
+/* It drops something: texts that name it are to be read anew, now and when its transaction is over. */
+void catalogs_lose(struct channel *);
+
 /* It grows whenever what names mean may have changed, as far as it is known. */
 unsigned catalogs_meaning(const struct guest *);
 

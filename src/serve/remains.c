@@ -93,6 +93,14 @@ void remains_come_in_front(struct channel *channel)
 	channel->remains.in_front = channel->remains.temporary = true;
 }
 
+/* DROP, and a few commands like CREATE INDEX and CREATE ROLE. */
+static bool may_drop(uint32_t marks)
+{
+	const uint32_t drop = LOOK_TEMPORARY | LOOK_COMMAND;
+
+	return (marks & (drop | LOOK_DEFINES | LOOK_IN_FRONT)) == drop;
+}
+
 void remains_mark(struct channel *channel, uint32_t marks)
 {
 	struct remains *r = &channel->remains;
@@ -113,6 +121,9 @@ void remains_mark(struct channel *channel, uint32_t marks)
 		catalogs_change(channel);
 	else if (marks & LOOK_DEFINES)
 		catalogs_draft(channel);
+	/* Who has temporary objects drops those, mostly, and nobody else means them. */
+	if (may_drop(marks) && !r->in_front && !remains_is_pinned(r, PIN_TEMPORARY))
+		catalogs_lose(channel);
 	if (marks & LOOK_DATABASE)
 		vacate_databases(channel);
 	if (marks & LOOK_FOR_GOOD)

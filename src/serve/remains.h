@@ -75,6 +75,7 @@ struct remains {
 		DEFINES_AS_SAID,
 		DEFINES_ANYTHING
 	} defines;      /* what a statement of this lease may have changed: see catalogs.c */
+	bool drops;     /* ... or has dropped */
 	unsigned round; /* ... as said in this one */
 	unsigned seen_version; /* of what the catalogue says, when a statement of this lease was first looked at; 0: none was */
 	struct catalog_reading reading;

@@ -445,6 +445,14 @@ class Prepared(Alike):
         self.alike(synced(parse("a", "SELECT 1")), "BEGIN", synced(parse("", "DEALLOCATE a"), bind("p", "")), "SAVEPOINT x", synced(bind("", "unknown"), execute("p")), "ROLLBACK TO x", synced(bind("", "a"), execute()),
                    synced(execute("p")), synced(bind("", "a"), execute()), "ROLLBACK", synced(bind("", "a"), execute()))
 
+    def a_text_whose_table_a_commit_dropped_is_refused_when_it_is_prepared(self):
+        """In a batch that failed behind the COMMIT, too."""
+        text = "INSERT INTO made VALUES (9)"
+        for drops in (synced(run("COMMIT")), synced(run("COMMIT"), bind("", "unknown")), synced(run("COMMIT"), bind("", "s"), execute()), "COMMIT; SELECT 1/0", "COMMIT AND CHAIN; SELECT 1/0"):
+            for dropping in ("BEGIN", synced(run("BEGIN"))):
+                self.alike("CREATE TABLE made (id int)", synced(parse("s", text), bind("", "s"), execute()), synced(bind("", "s"), execute()), dropping, synced(run("DROP TABLE made")), drops,
+                           synced(close("S", "s"), parse("s", text), bind("", "s"), execute()), synced(parse("t", text)), "ROLLBACK", synced(bind("", "s"), execute()))
+
     def nobody_deallocates_anothers(self):
         reads = synced(bind("", "s1"), execute())
         self.alike(synced(parse("s1", "SELECT 'a stranger''s'")), reads, "DEALLOCATE s1", reads, "DEALLOCATE s1", synced(parse("s1", "SELECT 'a stranger''s'")), reads, "DEALLOCATE ALL", reads,
@@ -676,6 +684,13 @@ class Pipelines(Alike):
                 self.alike(synced(copies, parse("other", "SELECT 1")), synced(close("S", "other")) if behind[:1] == b"P" else SYNC,
                            [bind("", "s"), execute(), behind, SYNC], COPY_DONE + SYNC, "SELECT count(*) FROM t", synced(bind("", "other"), execute()), before=("TRUNCATE t",))
                 self.alike("BEGIN", synced(copies, bind("p", "s")), [execute("p"), behind, SYNC], COPY_DONE + SYNC, "ROLLBACK", SYNC, before=("TRUNCATE t",))
+
+    def of_a_discard_all_behind_a_temporary_table(self):
+        """Whatever the table may do: nothing is put in front of what must stand alone in its batch."""
+        for column in ("a int", "a serial", "a timestamptz DEFAULT '2020-01-02 12:00'", "a text DEFAULT current_setting('app.tenant')"):
+            self.alike(f"CREATE TEMP TABLE x ({column}, b int)", "INSERT INTO x (b) VALUES (1)", [synced(run("SELECT 1")), synced(run("DISCARD ALL")), synced(run("SELECT 1"))], "TABLE x")
+            self.alike("CREATE FUNCTION never_seen() RETURNS int LANGUAGE sql AS 'SELECT 1'", [synced(run(f"CREATE TEMP TABLE x ({column}, b int)")), synced(run("INSERT INTO x (b) VALUES (1)")), synced(run("DISCARD ALL"))],
+                       "TABLE x", "DROP FUNCTION never_seen")
 
     def of_begins(self):
         self.alike(["BEGIN", "BEGIN", "SELECT 1", "COMMIT", "COMMIT"], ["BEGIN", "COMMIT", "ROLLBACK"], "ROLLBACK")
