@@ -86,6 +86,24 @@ bool take_literal(const char **at, char *out, size_t size)
 	return true;
 }
 
+/* Names in a list, each of which is a literal; the text that SET makes of them. */
+static bool take_list(const char **at, char *out, size_t size)
+{
+	static const char safe[] = "abcdefghijklmnopqrstuvwxyz_0123456789";
+	char item[100];
+	size_t n = 0;
+
+	do {
+		bool plain;
+
+		if (!take_literal(at, item, sizeof item) || n + strlen(item) + 5 > size)
+			return false;
+		plain = item[0] && !isdigit((unsigned char)item[0]) && item[strspn(item, safe)] == 0;
+		n += text_format(out + n, size - n, plain ? "%s%s" : "%s\"%s\"", n > 0 ? ", " : "", item);
+	} while (take_sign(at, ','));
+	return true;
+}
+
 /* A name, maybe quoted and dotted. */
 static bool name_of(const char **at, char *out, size_t size)
 {
@@ -236,7 +254,8 @@ void language_parse(const char *text, struct parsed *p)
 	} else if (take_word(&at, "set")) {
 		p->local = take_word(&at, "local");
 		if (name_of(&at, name, sizeof name) && (p->setting = setting_find(span_text(name))) >= 0 &&
-			(take_word(&at, "to") || take_sign(&at, '=')) && take_literal(&at, p->text, sizeof p->text))
+			(take_word(&at, "to") || take_sign(&at, '=')) &&
+			(strcmp(name, "search_path") == 0 ? take_list : take_literal)(&at, p->text, sizeof p->text))
 			p->verb = VERB_SET;
 	} else if (take_word(&at, "reset")) {
 		if (take_word(&at, "all"))
