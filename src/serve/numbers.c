@@ -20,6 +20,7 @@
 #include "serve/relay.h"
 #include "serve/remains_parts.h"
 #include "session/asked.h"
+#include "session/tokens.h"
 
 #define TAKING (LOOK_SEQUENCE | LOOK_INSERT | LOOK_UNKNOWN)
 
@@ -212,20 +213,42 @@ static bool may_end_failed(struct span text)
 	return ends;
 }
 
+static enum ahead send_discard(struct guest *guest, bool extended)
+{
+	struct channel *channel = guest->channel;
+	bool sent, apart = !extended && !channel->track.open;
+	enum ahead step = ahead_send(guest, span_text(discard), TAG_NUMBERS, extended, &sent);
+
+	channel->remains.numbers.apart = sent && apart;
+	return step;
+}
+
+/* It may have nothing in front of it in its batch (25001). */
+static bool discards(const struct numbers_asked *asked)
+{
+	struct tokens t;
+
+	if (!asked->extended || asked->text.length == 0)
+		return false;
+	tokens_begin(&t, asked->text);
+	tokens_next(&t);
+	return tokens_at_word(&t, "discard");
+}
+
 enum ahead numbers_before(struct guest *guest, const struct numbers_asked *asked)
 {
 	struct channel *channel = guest->channel;
 	const struct numbers *n = &channel->remains.numbers;
 	enum ahead step;
-	bool sent;
 
-	if (!n->strange || are_own(channel))
+	/* What was sent in front of its batch is answered before anything of that runs, or the client ends. */
+	if (!n->strange || n->apart || are_own(channel) || discards(asked))
 		return AHEAD_GO;
 	if (!may_ask(asked->marks, asked->text)) {
 		/* Who keeps the server may ask in a later transaction, when it can not be told any more what it took. */
 		if (n->took || !(asked->marks & TAKING) || !channel->remains.pins)
 			return AHEAD_GO;
-		return ahead_send(guest, span_text(discard), TAG_NUMBERS, asked->extended, &sent);
+		return send_discard(guest, asked->extended);
 	}
 	/* What stands behind the ROLLBACK, in one message, would be told. */
 	if (!asked->extended && ahead_in_vain(channel) && (asked->marks & LOOK_CURRVAL) &&
@@ -239,7 +262,7 @@ enum ahead numbers_before(struct guest *guest, const struct numbers_asked *asked
 	}
 	if (n->took && (is_proven(guest, asked, &step) || step != AHEAD_GO))
 		return step;
-	return ahead_send(guest, span_text(discard), TAG_NUMBERS, asked->extended, &sent);
+	return send_discard(guest, asked->extended);
 }
 
 bool numbers_row(struct channel *channel, struct span body)
@@ -319,7 +342,7 @@ void numbers_discarded(struct channel *channel)
 
 	if (!channel->guest)
 		return; /* it may have taken some since */
-	n->strange = false;
+	n->strange = n->apart = false;
 	/* What it took, it took behind that. */
 	n->whose = n->ran ? NUMBERS_ONES : NUMBERS_NOBODYS;
 	n->taker = guest_ref(channel->guest);
@@ -335,7 +358,8 @@ void numbers_part(struct channel *channel)
 	if (channel_view(channel)->rules.transparency != TRANSPARENCY_FULL)
 		numbers_unwatched(channel);
 	channel->remains.numbers.strange = true;
-	channel->remains.numbers.took = channel->remains.numbers.ran = channel->remains.numbers.touched = false;
+	channel->remains.numbers.took = channel->remains.numbers.ran = channel->remains.numbers.touched =
+		channel->remains.numbers.apart = false;
 	channel->remains.numbers.proof = PROOF_NONE;
 	buf_fini(&channel->remains.taken);
 }

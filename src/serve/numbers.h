@@ -18,6 +18,7 @@ struct numbers {
 	bool took;    /* the lease's client may have taken some */
 	bool ran;     /* that, or it ran what is not known to take none */
 	bool touched; /* it may have locked sequences of which it took none */
+	bool apart;   /* they are being discarded by a Query of its own */
 	enum numbers_proof { PROOF_NONE, PROOF_ASKED, PROOF_HERE } proof; /* of what it asks for: see numbers.c */
 	enum numbers_whose { NUMBERS_NOBODYS, NUMBERS_ONES, NUMBERS_OF_MANY } whose;
 	struct client_ref taker; /* the one */

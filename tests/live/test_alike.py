@@ -708,6 +708,17 @@ class Pipelines(Alike):
                    "BEGIN", "SET LOCAL transaction_read_only = off", "COMMIT", "CREATE TABLE no (a int)")
 
 
+class Discarding(Alike):
+    schema = ("CREATE SEQUENCE taken", "GRANT ALL ON SEQUENCE taken TO PUBLIC")
+    strangers_texts = ("SELECT nextval('taken')",)
+
+    def nothing_stands_in_front_of_a_discard_all(self):
+        """Whatever a temporary table may do that was made while the catalogue was not known, and whoever has taken numbers there."""
+        for discard in ("DISCARD ALL", "/* all */ discard all"):
+            self.stranger.arrives = True
+            self.alike([query("CREATE FUNCTION never_seen() RETURNS int LANGUAGE sql AS 'SELECT 1'"), query("CREATE TEMP TABLE x (a int)"), synced(run(discard)), synced(run("SELECT 1"))], "TABLE x", "DROP FUNCTION never_seen()")
+
+
 class Listening(Alike):
     CHANNELS = "SELECT pg_listening_channels() ORDER BY 1"
 
