@@ -35,6 +35,7 @@ import unittest
 
 import wire
 from ports import free_port
+from restoring import restore
 
 HERE = pathlib.Path(__file__).resolve().parent
 SANITIZER_WORDS = ("ERROR: AddressSanitizer", "WARNING: ThreadSanitizer", "ERROR: LeakSanitizer", "runtime error:")
@@ -164,6 +165,8 @@ class Postgres:
     """One cluster. `with Postgres(max_connections=12) as pg:` for one of a test's own."""
 
     template = None
+    used = []                   # data folders that the next ones get, restored: far less is written than for a new copy
+    USED_MOST = 3
 
     def __init__(self, max_connections=120, **settings):
         self.programs = postgres_programs()
@@ -173,6 +176,7 @@ class Postgres:
         give_away(self.folder)
         self.port = free_port()
         self.process = None
+        self.ended_well = False     # nobody can still be writing
         self.settings = {"max_connections": max_connections, **settings}
         self.socket_path = str(self.folder / f".s.PGSQL.{self.port}")
 
@@ -189,13 +193,19 @@ class Postgres:
         self.stop()
         # A disk that others use as well takes its time for a whole cluster, here and in `create`.
         with off_the_clock():
+            if self.ended_well and self.data.is_dir() and len(Postgres.used) < Postgres.USED_MOST:
+                Postgres.used.append(self.data.rename(live.folder / f"used-{self.folder.name}"))
             subprocess.run(["rm", "-rf", str(self.folder)], check=False, timeout=300)
 
     def create(self):
         if Postgres.template is None:
             Postgres.template = self._make_template()
         with off_the_clock():
-            subprocess.run(["cp", "-a", str(Postgres.template), str(self.data)], check=True, timeout=300)
+            if Postgres.used:
+                Postgres.used.pop().rename(self.data)
+                restore(self.data, Postgres.template)
+            else:
+                subprocess.run(["cp", "-a", str(Postgres.template), str(self.data)], check=True, timeout=300)
 
     def _make_template(self):
         """initdb, roles and databases once; every cluster starts as a copy."""
@@ -245,6 +255,7 @@ class Postgres:
         arguments = [str(self.server_programs / "postgres"), "-D", str(self.data)]
         for key, value in options.items():
             arguments += ["-c", f"{key}={value}"]
+        self.ended_well = False
         self.process = subprocess.Popen(arguments, stdout=log, stderr=log, stdin=subprocess.DEVNULL,
                                         cwd="/", start_new_session=True, **user_options())
         log.close()
@@ -264,6 +275,7 @@ class Postgres:
             self.process.send_signal(signal.SIGQUIT if immediately else signal.SIGINT)
             try:
                 self.process.wait(20)
+                self.ended_well = True
             except subprocess.TimeoutExpired:
                 self.process.kill()
                 self.process.wait(10)
@@ -791,7 +803,7 @@ def stage(bin, kind, quick, seed, verbose=False, **settings):
             yield live
     finally:
         shutil.rmtree(live.folder, ignore_errors=True)
-        Postgres.template = None
+        Postgres.template, Postgres.used = None, []
 
 
 def is_sanitized(bin):
