@@ -62,6 +62,7 @@ class Live:
     sanitized = False           # built with a sanitizer: slower, and its memory is not the program's own
     seed = 1
     folder = None
+    shared = None               # a folder for what one of several processes makes for all
     pg = None
     verbose = False
 
@@ -199,13 +200,22 @@ class Postgres:
 
     def create(self):
         if Postgres.template is None:
-            Postgres.template = self._make_template()
+            Postgres.template = self._shared_template() if live.shared else self._make_template()
         with off_the_clock():
             if Postgres.used:
                 Postgres.used.pop().rename(self.data)
                 restore(self.data, Postgres.template)
             else:
                 subprocess.run(["cp", "-a", str(Postgres.template), str(self.data)], check=True, timeout=300)
+
+    def _shared_template(self):
+        """Whoever comes first makes it; the others wait, which is sooner than all of them at once."""
+        kept = live.shared / "template"
+        with open(live.shared / "lock", "w", encoding="utf-8") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not kept.exists():
+                self._make_template().rename(kept)
+        return kept
 
     def _make_template(self):
         """initdb, roles and databases once; every cluster starts as a copy."""
@@ -773,6 +783,18 @@ def helper(method):
 
 def indent(text, by="# "):
     return "\n".join(by + line for line in text.splitlines())
+
+
+@contextlib.contextmanager
+def shared_folder():
+    """Fill in `live.shared` for the stages of all processes that are forked within."""
+    live.shared = pathlib.Path(tempfile.mkdtemp(prefix="weir-shared-"))
+    live.shared.chmod(0o755)
+    try:
+        yield
+    finally:
+        shutil.rmtree(live.shared, ignore_errors=True)
+        live.shared = None
 
 
 @contextlib.contextmanager

@@ -17,7 +17,7 @@ import traceback
 import unittest
 
 import wire
-from harness import Broken, Late, Vain, indent, live, stage
+from harness import Broken, Late, Vain, indent, live, shared_folder, stage
 
 TOLD_AGAIN_MOST = 12    # more are late when it is not by chance; a machine that stands still makes all late that are told side by side
 
@@ -128,15 +128,16 @@ def run_all(chosen, jobs, report, run=run_story, **options):
             late.append((each, outcome))
         else:
             report.add(outcome)
-    if jobs > 1 and len(crowd) > jobs:
-        _run_side_by_side(crowd, jobs, take, run, options)
-        crowd = []
-    if crowd or alone or late:
-        with stage(**options):
-            for each in crowd + alone:
-                take(each, run(*each))
-            for each, first in late:
-                report.add(_second(first, run(*each)))
+    with shared_folder():
+        if jobs > 1 and len(crowd) > jobs:
+            _run_side_by_side(crowd, jobs, take, run, options)
+            crowd = []
+        if crowd or alone or late:
+            with stage(**options):
+                for each in crowd + alone:
+                    take(each, run(*each))
+                for each, first in late:
+                    report.add(_second(first, run(*each)))
 
 
 def _second(first, outcome):
