@@ -193,6 +193,7 @@ static void welcome(struct guest *guest, struct params *reported)
 	stream_guard(guest->stream, false);
 	guest->requested = worker->now;
 	if (guest->pool != NO_POOL) {
+		guest->moves = worker->views[guest->pool]->rules.mode != POOL_SESSION;
 		worker->views[guest->pool]->stats.logins++;
 		meter_add(&worker->views[guest->pool]->times.login, worker->now - guest->connected);
 		habits_arrive(guest);

@@ -131,7 +131,9 @@ void channel_lend(struct channel *channel, struct guest *guest, bool check_first
 	channel->quiet_since = channel->worker->now;
 	channel->unnamed = PREPARED_NONE;
 	channel->unnamed_owed = 0;
-	channel->session = channel_view(channel)->rules.mode == POOL_SESSION;
+	/* What it has prepared, and what it hears, is kept here, and no session of its own would know of it. */
+	channel->session = channel_view(channel)->rules.mode == POOL_SESSION && !guest->moves;
+	guest->moves = !channel->session && !channel->learning;
 	channel->setup_failed = false;
 	channel->statement_length = channel->opening_length = 0;
 	channel->said = false;

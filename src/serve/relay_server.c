@@ -166,7 +166,7 @@ static void note_ready(struct channel *channel, const struct track_reply *reply)
 /* Statement mode has no room for a transaction that goes on; its client is told before it sees that one began. */
 static bool refuses_block(const struct channel *channel)
 {
-	return channel->guest && channel->state == CHANNEL_LENT && !channel->checking &&
+	return channel->guest && channel->state == CHANNEL_LENT && !channel->checking && !channel->session &&
 		channel->worker->views[channel->pool]->rules.mode == POOL_STATEMENT && track_quiet(&channel->track) &&
 		channel->track.status != 'I';
 }

@@ -88,6 +88,7 @@ struct guest {
 	bool unnamed_long : 1;
 	bool only_syncs : 1; /* WAITING: with a Sync alone, which no cancel can reach */
 	bool names_held : 1; /* its next message waits until it is known what its names are */
+	bool moves : 1; /* it came, or was lent a server, in another mode than session: it stays so, whatever RELOAD says */
 	bool long_names : 1; /* it has statements that were too long to keep: they live on its server alone */
 	bool held : 1;       /* its stream is paused by SUSPEND */
 	bool halfway : 1;    /* PARKED: a part of a message is here, and waits for the rest */
@@ -582,7 +583,8 @@ static inline struct pool_view *guest_view(const struct guest *guest)
 /* Servers change hands between transactions, so what a client left on one must be made good on the next. */
 static inline bool relay_moves(const struct guest *guest)
 {
-	return guest->channel ? !guest->channel->session : guest_view(guest)->rules.mode != POOL_SESSION;
+	return guest->channel ? !guest->channel->session
+			      : guest->moves || guest_view(guest)->rules.mode != POOL_SESSION;
 }
 
 /* Whether this client's session is followed: see remains.h. */

@@ -115,6 +115,29 @@ class Modes(Story):
         self.assertNotEqual(first.value("SELECT pg_backend_pid()"), second.value("SELECT pg_backend_pid()"))
         self.assertEqual("session", pooler.pool("other")["pool_mode"])
 
+    @on("pgweir")
+    def who_is_there_keeps_what_he_has_when_the_mode_becomes_session(self):
+        pooler = self.pooler(settings={"pool_mode": "transaction", "default_pool_size": 1})
+        client = pooler.client()
+        client.extended("SELECT 'mine' || $1", ("1",), name="s")
+        pooler.console().query("SET pool_mode = session")
+        self.assertEqual("mine2", client.run_prepared("s", ("2",)).value)
+        # It goes on as it came: in between its server is free, also for one who comes in session mode and keeps it.
+        with pooler.client() as other:
+            self.assertEqual(str(other.pid), other.value("SELECT pg_backend_pid()"))
+        self.assertEqual("mine3", client.run_prepared("s", ("3",)).value)
+
+    @on("pgweir")
+    def who_is_there_in_session_mode_stays_so_when_the_mode_becomes_another(self):
+        pooler = self.pooler(settings={"pool_mode": "session", "default_pool_size": 1})
+        client = pooler.client()
+        client.query("SET work_mem = '7MB'")
+        pooler.console().query("SET pool_mode = statement")
+        client.query("BEGIN")
+        self.assertEqual("7MB", client.value("SHOW work_mem"))
+        client.query("COMMIT")
+        self.assertEqual(str(client.pid), client.value("SELECT pg_backend_pid()"))
+
 
 class Limits(Story):
     kinds = BOTH
