@@ -8,6 +8,7 @@
 #include "base/check.h"
 #include "base/text.h"
 #include "cancels.h"
+#include "changes.h"
 #include "judge.h"
 #include "notes.h"
 
@@ -271,6 +272,9 @@ static void begin_talking(struct person *p)
 	struct bytes nowhere = { 0 };
 
 	story("c%u: is welcome (%s/%s)", p->id, p->database, p->user);
+	if (!changes_may_enter(p))
+		broken("who shows the wrong password stays out", "c%u shows password %u of %s", p->id, p->password,
+			p->user);
 	p->state = PERSON_TALKING;
 	if (p->kind == PERSON_GOOD) {
 		session_report_all(p->shadow, &nowhere);
@@ -288,7 +292,7 @@ static void hear_login(struct person *p, char type, struct span body)
 	switch (type) {
 	case 'R':
 		if (body.length == 4 && body.at[3] == 3) {
-			snprintf(code, sizeof code, "pw-%s", p->user);
+			changes_shows(p, code);
 			say_body(&p->out, 'p', code, strlen(code) + 1);
 			person_flush(p);
 		} else if (body.length != 4 || body.at[3] != 0) {

@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "base/text.h"
 #include "cancels.h"
+#include "changes.h"
 #include "fakeio.h"
 #include "notes.h"
 #include "serve/worker.h"
@@ -184,6 +185,17 @@ static const char *greeting(int database, bool any)
 	return any ? " connect_query='select 1'" : "";
 }
 
+/* As the others': "". */
+static const char *size_of_named(void)
+{
+	static char text[40];
+
+	text[0] = 0;
+	if (limits.named_size)
+		snprintf(text, sizeof text, " pool_size=%u", limits.named_size);
+	return text;
+}
+
 static struct config *configure(void)
 {
 	char text[4000], error[500];
@@ -210,20 +222,24 @@ static struct config *configure(void)
 	};
 	if (world.plain)
 		limits.query_wait_timeout = 0, limits.login_timeout = 3000 * SECOND_US;
+	if (house)
+		changes_draw();
+	limits.named_size = changes_size();
 	missing = house && fixed.removes && rng_chance(&dice, 400) ? (int)rng_below(&dice, database_count) : -1;
 #define LINE(...) n += (size_t)snprintf(text + n, sizeof text - n, __VA_ARGS__)
 	/* At 10.0.0.254 nobody is. What is at several hosts is bounded by no budget. */
 	LINE("[databases]\n%sapp = %s\n", without(0), notes_place());
-	LINE("%snamed = host=%s%s\n", without(1),
+	LINE("%snamed = host=%s pool_mode=%s%s%s\n", without(1),
 		!fixed.two_names      ? "10.0.0.1"
 			: world.plain ? "db.sim"
 			: chance(500) ? "db.sim"
 			: chance(500) ? "10.0.0.254,db.sim,10.0.0.1 port=,5432,5432"
 				      : "10.0.0.1,10.0.0.254 load_balance_hosts=disable",
-		greeting(1, false));
-	LINE("%ssess = host=10.0.0.1 port=5432 pool_mode=session%s\n", without(2), greeting(2, false));
-	LINE("%sstat = host=10.0.0.1 port=5432 pool_mode=statement%s\n", without(3), greeting(3, chance(300)));
-	LINE("[pgbouncer]\nlisten_port=6432\nunix_socket_dir=\npool_mode=transaction\n");
+		changes_mode(1), size_of_named(), greeting(1, false));
+	LINE("%ssess = host=10.0.0.1 port=5432 pool_mode=%s%s\n", without(2), changes_mode(2), greeting(2, false));
+	LINE("%sstat = host=10.0.0.1 port=5432 pool_mode=%s%s\n", without(3), changes_mode(3),
+		greeting(3, chance(300)));
+	LINE("[pgbouncer]\nlisten_port=6432\nunix_socket_dir=\npool_mode=%s\n%s", changes_mode(0), changes_reset());
 	LINE("auth_type=%s\nadmin_users=admin\n", passwords ? "plain" : "any");
 	LINE("default_pool_size=%u\nreserve_pool_size=%u\nreserve_pool_timeout=%u\nmin_pool_size=%u\n",
 		limits.pool_size, limits.reserve, of(0, 1, 1, 3), of(0, 0, 0, 1));
@@ -266,17 +282,6 @@ static struct config *configure(void)
 	return config;
 }
 
-static struct secrets *user_list(void)
-{
-	static const char text[] =
-		"\"anna\" \"pw-anna\"\n\"bert\" \"pw-bert\"\n\"carl\" \"pw-carl\"\n\"admin\" \"pw-admin\"\n";
-	char error[200];
-	struct secrets *secrets = secrets_parse(span_text(text), error, sizeof error);
-
-	check(secrets);
-	return secrets;
-}
-
 bool house_is_transparent(void)
 {
 	return fixed.transparent;
@@ -314,7 +319,7 @@ void house_reload(void)
 		story("keeper: there is no database %s", database_names[missing]);
 	cluster.readings = 0;
 	cluster.steady_at = 0;
-	house_configure(house, config, passwords ? user_list() : NULL, (struct tls_pair){ 0 });
+	house_configure(house, config, passwords ? changes_users() : NULL, (struct tls_pair){ 0 });
 }
 
 void house_reload_between(void)
@@ -367,6 +372,10 @@ void house_begin(void)
 	fixed.origin_servers = of(0, 0, 1, 2);
 	rng_seed(&dice, world.seed ^ UINT64_C(0x52454d4f5645));
 	missing = -1;
+	changes_begin(passwords);
+	/* In session mode names are the server's. */
+	if (changes_modes())
+		fixed.names_max = 0;
 	fixed.removes = !world.plain && rng_chance(&dice, 300);
 	fixed.greets = !world.plain && rng_chance(&dice, 300) ? 1 + (int)rng_below(&dice, database_count - 1) : 0;
 	/* Since 17 each login is asked what its event triggers have set. */
@@ -375,7 +384,7 @@ void house_begin(void)
 	keeper_loop = loop_new(ENGINE_EPOLL);
 	keeper_mailbox = mailbox_new(keeper_loop);
 	setup.config = configure();
-	setup.secrets = passwords ? user_list() : NULL;
+	setup.secrets = passwords ? changes_users() : NULL;
 	setup.workers = fixed.workers;
 	if (passwords)
 		cluster.cleartext = chance(700);
@@ -398,7 +407,8 @@ void house_unblock(void)
 {
 	struct event event = { .now = world.now, .database = NO_DATABASE };
 
-	if (missing >= 0 || fixed.greets) {
+	changes_settle();
+	if (missing >= 0 || fixed.greets || changes_any()) {
 		fixed.removes = false;
 		fixed.greets = 0;
 		house_reload();

@@ -32,11 +32,17 @@ static unsigned looser(unsigned limit, unsigned other)
 	return limit == 0 || other == 0 ? 0 : larger(limit, other);
 }
 
+static unsigned named_size(const struct limits *l)
+{
+	return l->named_size ? l->named_size : l->pool_size;
+}
+
 struct limits judge_bounds(void)
 {
 	struct limits bounds = judge.limits;
 
 	if (world.now < judge.limits_since + LIMITS_GRACE) {
+		bounds.named_size = larger(named_size(&bounds), named_size(&judge.old_limits));
 		bounds.pool_size = looser(bounds.pool_size, judge.old_limits.pool_size);
 		bounds.database_max = looser(bounds.database_max, judge.old_limits.database_max);
 		bounds.user_max = looser(bounds.user_max, judge.old_limits.user_max);

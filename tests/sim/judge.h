@@ -10,6 +10,7 @@ struct house;
 
 /* What the configuration in force allows, as the judge counts; kept beside the text that made it. */
 struct limits {
+	unsigned named_size; /* pool_size of "named"; 0: as the others */
 	unsigned pool_size, reserve, database_max, user_max, origin_servers_max, origin_clients_max;
 	bool fair;        /* for the whole run, as origin_clients_max */
 	bool transparent; /* for the whole run: nobody sees what another left in a session */

@@ -159,8 +159,10 @@ bool judge_counts(const struct backend *b)
 void judge_backend(struct backend *fresh)
 {
 	unsigned pool = 1, database = 1, user = 1;
-	const struct limits l = judge_bounds();
+	struct limits l = judge_bounds();
 
+	if (l.named_size && strcmp(fresh->database, "named") == 0)
+		l.pool_size = l.named_size;
 	/* A login that broke off for want of memory is forgotten a moment before its backend is gone. */
 	if (world.memory && world.refused > 0)
 		return;

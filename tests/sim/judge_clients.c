@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "base/check.h"
+#include "changes.h"
 #include "fakeio.h"
 #include "judge_parts.h"
 #include "serve/worker.h"
@@ -179,6 +180,8 @@ void judge_fatal(struct person *p, const char *sqlstate, const char *message)
 	if (world.strays > 0 && strcmp(sqlstate, "57014") == 0)
 		return;
 	if (admin && (contains(message, "disabled") || contains(message, "shutting down")))
+		return;
+	if ((strcmp(sqlstate, "28P01") == 0 || strcmp(sqlstate, "28000") == 0) && changes_may_refuse(p))
 		return;
 	if (judge.removes && strcmp(sqlstate, "3D000") == 0)
 		return;

@@ -23,6 +23,7 @@ struct person {
 	enum person_kind kind;
 	enum person_state state;
 	const char *user, *database;
+	unsigned password; /* that it has shown: see changes.h */
 	struct end *end;
 	struct bytes out, in;               /* not sent yet; received, not understood yet */
 	struct bytes asked, expected;       /* what the shadow has still to be asked, and what it said */

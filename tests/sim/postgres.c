@@ -9,6 +9,7 @@
 #include <stdlib.h>
 
 #include "base/check.h"
+#include "changes.h"
 #include "judge.h"
 #include "notes.h"
 
@@ -342,17 +343,21 @@ static bool read_hello(struct backend *b)
 
 static bool read_password(struct backend *b)
 {
-	char type, expected[60];
+	char type;
 	struct span body;
 	size_t total;
+	enum proof proof;
 
 	if (!message_next(bytes_span(&b->in), &type, &body, &total))
 		return false;
-	snprintf(expected, sizeof expected, "pw-%s", b->user);
-	if (type != 'p' || body.length != strlen(expected) + 1 || memcmp(body.at, expected, body.length) != 0) {
-		broken("the server gets the user's own password", "user %s", b->user);
-	}
+	proof = type == 'p' ? changes_prove(b->user, body) : PROOF_WRONG;
 	bytes_take(&b->in, total);
+	if (proof == PROOF_WRONG)
+		broken("the server gets the user's own password", "user %s", b->user);
+	if (proof == PROOF_OLD) {
+		last_words(b, "28P01", "password authentication failed");
+		return false;
+	}
 	welcome(b);
 	return true;
 }

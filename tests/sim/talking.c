@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "base/text.h"
+#include "changes.h"
 #include "judge.h"
 #include "notes.h"
 
@@ -130,7 +131,7 @@ static void compose_set(struct person *p, char *out, size_t size, bool local)
 
 static bool may_reset(const struct person *p)
 {
-	return !p->has_any || (people_ways.transparent && strncmp(p->database, "sess", 4) != 0);
+	return !p->has_any || (people_ways.transparent && strncmp(p->database, "sess", 4) != 0 && !changes_modes());
 }
 
 /* What lives in its session, and the way back to what it asked for when it came. */
