@@ -2,6 +2,7 @@
 #define SIM_BODIES_H
 
 #include <stdbool.h>
+#include <stddef.h>
 
 /* What a backend has planned of the bodies of functions, and of prepared statements that name a function which is called immutable. A plan is made
  * with the settings of whoever came first, and says the same to all who come later (PostgreSQL manual: "PL/pgSQL under the Hood", "Plan Caching";
@@ -19,6 +20,7 @@ enum body {
 
 /* What a literal comes to, or what tenant() says: that which decides it. */
 #define WORTH_BYTES 220
+#define WORTH_MARK  " is " /* between what a row says for all, and that */
 
 struct plan {
 	bool made;
@@ -29,6 +31,11 @@ struct plan {
 /* It is run for this client, and made if it was not; the backend is told (plans). */
 void plan_run(struct session *, struct plan *, bool literal, int tag);
 void bodies_run(struct session *, enum body, int tag);
+
+/* Of a client's own: which it would come to now may be said to it later, or (`is_own`) is said; a server of its own may have planned it whenever it ran. */
+#define WORTHS_MAX 128
+void bodies_note(struct session *);
+bool bodies_is_own(const struct session *, const char *worth);
 
 void plans_forget(struct session *); /* DISCARD PLANS, and DISCARD ALL */
 

@@ -108,6 +108,7 @@ void session_is_hit(struct session *s, char type, struct span body, bool late, s
 	if (type == 'Q' || (type == 'P' && body.length > 0 && body.at[0] == 0))
 		session_drop_unnamed(s);
 	s->untouched = false;
+	bodies_note(s);
 	if (late && type == 'Q' && first_of_query(s, body, text, sizeof text)) {
 		language_parse(text, &p);
 		session_begins(s);

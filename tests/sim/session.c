@@ -9,7 +9,7 @@
  *   CREATE TEMP TABLE mine 'x'    the session's own            TABLE mine                 what is in it; an error without
  *   DROP TABLE mine               it is gone                   DISCARD SEQUENCES, DISCARD PLANS, the pooler's question (see answer_question)
  *   INSERT trapped 'x'            a trigger sets app.tenant    WITH RECURSIVE kinds...    the pooler reads the catalogue
- *   SELECT noon('x'), rent('x')   a body that is planned      SELECT tenant('x')         a constant of its plan (see bodies.h); x may be $1
+ *   SELECT noon('x'), rent('x')   what a body was planned as  SELECT tenant('x')         a constant of its plan (see bodies.h); x may be $1
  *   INSERT dated 'x'              a trigger with such a body
  *   BEGIN [ISOLATION LEVEL READ COMMITTED] COMMIT ROLLBACK SHOW SET SET LOCAL RESET DISCARD ALL DEALLOCATE ALL, DEALLOCATE s, SELECT set_config(...),..., select 1
  *
@@ -414,8 +414,10 @@ static void take_bind(struct session *s, struct span body, struct bytes *out)
 	snprintf(p->text, sizeof p->text, "%s", from->text);
 	snprintf(p->parameter, sizeof p->parameter, "%s", parameter);
 	language_parse(from->text, &parsed);
-	if (parsed.verb == VERB_TENANT)
+	if (parsed.verb == VERB_TENANT) {
 		plan_run(s, &from->plan, false, tag_of(parsed.asks ? parameter : from->text));
+		text_copy(p->worth, sizeof p->worth, from->plan.worth);
+	}
 	say_empty(out, '2');
 }
 
@@ -497,6 +499,7 @@ static void take_execute(struct session *s, struct span body, struct bytes *out)
 	struct portal *p;
 	unsigned most;
 	static char text[sizeof s->portals[0].text], parameter[128];
+	enum outcome outcome;
 
 	if (!name || body.length < 4) {
 		extended_fails(s, out, "08P01", "invalid message format");
@@ -512,7 +515,10 @@ static void take_execute(struct session *s, struct span body, struct bytes *out)
 	/* A statement that ends the transaction takes its portal with it. */
 	text_copy(text, sizeof text, p->text);
 	text_copy(parameter, sizeof parameter, p->parameter);
-	if (session_run(s, text, out, false, parameter, most, &p->at) == FAILED)
+	s->bound = p->worth;
+	outcome = session_run(s, text, out, false, parameter, most, &p->at);
+	s->bound = NULL;
+	if (outcome == FAILED)
 		s->skipping = true;
 }
 

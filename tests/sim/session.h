@@ -38,7 +38,7 @@ struct prepared {
 struct portal {
 	bool used;
 	char name[64], text[TEXT_BYTES];
-	char parameter[128];
+	char parameter[128], worth[WORTH_BYTES];
 	unsigned at; /* rows already sent */
 };
 
@@ -93,6 +93,9 @@ struct session {
 	session_readies *readies; /* not in a block */
 	plan_runs *plans;
 	struct plan bodies[BODIES];
+	const char *bound;           /* what was planned of the portal that runs; NULL: nothing */
+	uint64_t worths[WORTHS_MAX]; /* prints of what bodies could have come to: see bodies.h */
+	unsigned worths_count;
 	void *who;
 };
 

@@ -380,17 +380,32 @@ static enum outcome run_configs(struct session *s, const struct parsed *p, struc
 	return ok ? DONE : FAILED;
 }
 
-/* A row with $1, or with what is said in its place. */
+/* A row with $1, or with what is said in its place; and with what a body makes of it. */
 static enum outcome run_call(
 	struct session *s, const struct parsed *p, const char *text, const char *parameter, struct bytes *out)
 {
+	char row[1000];
+
 	if (p->asks && !parameter) {
 		session_fails(s, out, "42P02", "there is no parameter $1");
 		return FAILED;
 	}
-	if (p->body != NO_BODY)
-		bodies_run(s, p->body, tag_of(p->asks ? parameter : text));
-	say_row(out, p->asks ? parameter : p->text, 0);
+	if (p->verb == VERB_PARAMETER) {
+		say_row(out, parameter, 0);
+	} else {
+		struct plan once = { 0 };
+		const char *worth = s->bound;
+
+		if (p->body != NO_BODY) {
+			bodies_run(s, p->body, tag_of(p->asks ? parameter : text));
+			worth = s->bodies[p->body].worth;
+		} else if (!worth) {
+			plan_run(s, &once, false, tag_of(text));
+			worth = once.worth;
+		}
+		text_format(row, sizeof row, "%s%s%s", p->asks ? parameter : p->text, WORTH_MARK, worth);
+		say_row(out, row, 0);
+	}
 	say_tag(out, "SELECT", 1, true);
 	return DONE;
 }
