@@ -193,7 +193,9 @@ static void welcome(struct guest *guest, struct params *reported)
 	stream_guard(guest->stream, false);
 	guest->requested = worker->now;
 	if (guest->pool != NO_POOL) {
-		guest->moves = worker->views[guest->pool]->rules.mode != POOL_SESSION;
+		/* Also where the mode became session while it was learnt what to tell it. */
+		guest->moves = worker->views[guest->pool]->rules.mode != POOL_SESSION ||
+			(takes_its_server(guest) && !guest->channel);
 		worker->views[guest->pool]->stats.logins++;
 		meter_add(&worker->views[guest->pool]->times.login, worker->now - guest->connected);
 		habits_arrive(guest);
