@@ -253,7 +253,7 @@ class Between_us(Between_story):
         admin, other = self.pg.admin("app"), self.other.value("SHOW work_mem")
         self.client = self.proxy.client(parameters={"work_mem": "77kB"})
         for kind, ours, statement in (("in front of a statement", "DISCARD PLANS", "CREATE TEMP TABLE ours (n int)"),
-                                      ("behind one", "set_config", "RESET work_mem")):
+                                      ("behind one", "77kB", "RESET work_mem")):
             with self.subTest(kind):
                 admin.query("SELECT pg_advisory_lock(62)")
                 self.client.query("BEGIN")
