@@ -112,11 +112,11 @@ class Procedures(Newer):
             admin.query("CREATE FUNCTION tenant() RETURNS text IMMUTABLE LANGUAGE plpgsql AS $$BEGIN RETURN current_setting('app.tenant', true); END$$")
             admin.query("CREATE PROCEDURE noon() LANGUAGE plpgsql AS $$BEGIN INSERT INTO noons VALUES ('2020-01-02 12:00'); COMMIT; PERFORM tenant(); COMMIT; END$$")
             admin.query("CREATE PROCEDURE told(INOUT at text) LANGUAGE plpgsql AS $$BEGIN COMMIT; at = '2020-01-02 12:00'::timestamptz AT TIME ZONE 'UTC'; COMMIT; END$$")
-            admin.query("CREATE SEQUENCE taken")
-            admin.query("GRANT ALL ON SEQUENCE taken TO PUBLIC")
-            admin.query("CREATE PROCEDURE asks(INOUT n bigint) LANGUAGE plpgsql AS $$BEGIN n = nextval('taken'); COMMIT; n = n - currval('taken'); COMMIT; END$$")
-            admin.query("CREATE PROCEDURE only_asks(INOUT n bigint) LANGUAGE plpgsql AS $$BEGIN COMMIT; n = currval('taken'); END$$")
-        self.addCleanup(self.pg.value, "DROP PROCEDURE asks(bigint); DROP PROCEDURE only_asks(bigint); DROP SEQUENCE taken", "app")
+            admin.query("CREATE SEQUENCE receipts")
+            admin.query("GRANT ALL ON SEQUENCE receipts TO PUBLIC")
+            admin.query("CREATE PROCEDURE asks(INOUT n bigint) LANGUAGE plpgsql AS $$BEGIN n = nextval('receipts'); COMMIT; n = n - currval('receipts'); COMMIT; END$$")
+            admin.query("CREATE PROCEDURE only_asks(INOUT n bigint) LANGUAGE plpgsql AS $$BEGIN COMMIT; n = currval('receipts'); END$$")
+        self.addCleanup(self.pg.value, "DROP PROCEDURE asks(bigint); DROP PROCEDURE only_asks(bigint); DROP SEQUENCE receipts", "app")
         self.addCleanup(self.pg.value, "DROP TABLE noons; DROP PROCEDURE noon(); DROP PROCEDURE told(text); DROP FUNCTION tenant()", "app")
         self.proxy = pooler = self.pooler(settings={"pool_mode": "transaction", "default_pool_size": 1})
         self.clients = [pooler.client(parameters={"TimeZone": zone}) for zone in ("Etc/UTC", "Asia/Tokyo", "America/Lima")]
@@ -153,15 +153,15 @@ class Procedures(Newer):
         """Those of others are discarded in front of the batch."""
         other, *clients = self.clients
         for client in clients:
-            other.query("SELECT nextval('taken')")
+            other.query("SELECT nextval('receipts')")
             reply = client.ask(wire.batch("CALL asks(0)"))
             self.assertEqual(([], ("0",)), (reply.errors, reply.rows[0]))
-            other.query("SELECT nextval('taken')")
+            other.query("SELECT nextval('receipts')")
             client.ask(wire.parse("one", "CALL asks(0)") + wire.SYNC)
             reply = client.ask(wire.bind("", "one") + wire.execute() + wire.SYNC)
             self.assertEqual(([], ("0",)), (reply.errors, reply.rows[0]))
         with self.proxy.client() as fresh:
-            other.query("SELECT nextval('taken')")
+            other.query("SELECT nextval('receipts')")
             self.assertEqual(["55000"], [error.sqlstate for error in fresh.ask(wire.batch("CALL only_asks(0)")).errors])
 
     def behind_another_statement_of_their_batch_they_may_not(self):
