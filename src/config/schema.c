@@ -132,7 +132,7 @@ const struct setting schema_settings[] = {
 	ROW(peer_id, TYPE_INT, "number", "0", LIVE, "1.19.0", "The number of this process in a group of peers that pass cancel requests on to one another ([peers](peers.md)); 0: it is alone.", .most = PEER_ID_MAX),
 	ROW(pidfile, TYPE_TEXT, "path", "", FIXED, "1.0", "A file for the number of the process."),
 	USELESS(pkt_buf, TYPE_INT, "bytes", "4096", FIXED, "1.0", "The size of a connection's buffer.", "buffers belong to workers, not to connections"),
-	ROW(pool_mode, TYPE_WORD, "word", "session", LIVE, "1.0", "When a server comes back: at the end of the session, the transaction or the statement. A change to or from session is for those who log in from then on.", .words = pool_modes),
+	ROW(pool_mode, TYPE_WORD, "word", "session", LIVE, "1.0", "When a server comes back: at the end of the session, the transaction or the statement. A change to or from session is for those who log in from then on, and replaces servers.", .words = pool_modes),
 	ROW(pool_idle_timeout, TYPE_TIME, "s", "0", LIVE, "after 1.25", "Forget a pool and its statistics when it has had no client and no server for this long; 0: never."),
 	ROW(query_timeout, TYPE_TIME, "s", "0", LIVE, "1.0", "Close client and server when one query runs for longer; 0: never."),
 	ROW(query_wait_notify, TYPE_SECONDS, "s", "5", LIVE, "1.25.0", "Tell a client by a notice when it has waited for a server for this long; 0: never."),

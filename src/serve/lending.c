@@ -216,6 +216,16 @@ bool channel_enforce_limits(struct channel *channel)
 	return false;
 }
 
+/* Who shares servers and who has one for a session look for different things that the other may have left. Both are in one pool where a RELOAD has
+ * changed its mode. */
+static bool meets_others(const struct channel *channel)
+{
+	const struct pool_view *view = channel_view(channel);
+	bool sessions = view->rules.mode == POOL_SESSION;
+
+	return channel->session != sessions || (view->mixed && sessions);
+}
+
 /* ---- the end of a lease ---- */
 
 void channel_part(struct channel *channel)
@@ -238,7 +248,7 @@ void channel_part(struct channel *channel)
 	channel_cancel_no_more(channel);
 	channel->pinned = channel->telling = channel->marked = channel->unnamed_portal_ends = channel->portals_end =
 		channel->may_copy = false;
-	if (remains_part(channel))
+	if (remains_part(channel) || meets_others(channel))
 		channel->dirty = true;
 	timer_clear(&channel->worker->timers, &channel->timer);
 	if (channel->stream)

@@ -62,11 +62,15 @@ static void for_replication(struct pool_rules *rules)
 
 static void renew(struct worker *worker, struct pool_view *view)
 {
+	bool sessions = view->rules.mode == POOL_SESSION;
+
 	view->database = config_database(worker->config, span_text(view->database_name));
 	if (view->database)
 		config_pool_rules(worker->config, view->database, span_text(view->user), &view->rules);
 	if (view->replication)
 		for_replication(&view->rules);
+	view->exchanged = view->generation > 0 && (view->rules.mode == POOL_SESSION) != sessions;
+	view->mixed = view->mixed || view->exchanged;
 	view->generation = worker->generation;
 }
 
@@ -312,6 +316,24 @@ static void reconnect_all(struct worker *worker)
 	worker_step(worker, &event);
 }
 
+/* A session leaves what its reset query spares, and who shares a server what is asked about before the next one's statements: the plans of functions,
+ * say. The one is not looked for where servers are shared, nor the other in sessions, so neither gets a server that the other had. Each worker says so: until
+ * then it lends by the former mode. */
+static void reconnect_exchanged(struct worker *worker)
+{
+	struct event event = { .kind = EVENT_RECONNECT, .now = worker->now };
+
+	for (uint32_t i = 0; i < worker->view_capacity; i++) {
+		struct pool_view *view = worker->views[i];
+
+		if (!view || !view->exchanged)
+			continue;
+		view->exchanged = false;
+		event.database = view->database_id;
+		worker_step(worker, &event);
+	}
+}
+
 void pool_views_configure(struct worker *worker, const struct config *before)
 {
 	struct house *house = worker->house;
@@ -339,6 +361,8 @@ void pool_views_configure(struct worker *worker, const struct config *before)
 		reconnect_changed(worker, before);
 	if (before != worker->config && encrypts_otherwise(before, worker->config))
 		reconnect_all(worker);
+	if (before != worker->config)
+		reconnect_exchanged(worker);
 	keep_minimum(worker);
 }
 

@@ -245,7 +245,9 @@ struct pool_view {
 	char *database_name, *user; /* as the core knows them; owned */
 	struct pool_times times;
 	struct stat_counters stats, marked, last_period; /* marked: as they stood when the last stats_period ended */
-	bool unused;                                     /* it was forgotten: not shown while these are all 0 */
+	bool exchanged; /* by this RELOAD: its mode was session and is not any more, or the reverse */
+	bool mixed; /* it was exchanged once: clients of before may be there, who share servers while others have them for a session */
+	bool unused; /* it was forgotten: not shown while these are all 0 */
 };
 
 /* What is to be sent to one side in one call: pieces of the read buffer, of shared statements, and of `scratch`. */

@@ -128,6 +128,31 @@ class Modes(Story):
         self.assertEqual("mine3", client.run_prepared("s", ("3",)).value)
 
     @on("pgweir")
+    def neither_a_session_nor_who_shares_finds_what_the_other_left_when_the_mode_changes(self):
+        """What a function was planned as by whoever called it first on that server."""
+        with self.pg.admin("app") as admin:
+            admin.query("CREATE FUNCTION hour() RETURNS text LANGUAGE plpgsql AS "
+                        "$$BEGIN RETURN to_char('2020-01-02 12:00'::timestamptz AT TIME ZONE 'UTC', 'HH24'); END$$")
+        self.addCleanup(self.pg.value, "DROP FUNCTION hour()", "app")
+        pooler = self.pooler(settings={"pool_mode": "transaction", "default_pool_size": 1, "server_reset_query": ""})
+
+        def hours(*clients):
+            return [client.value("SELECT hour()") for client in clients]
+
+        shares, lima = pooler.client(parameters={"TimeZone": "Asia/Tokyo"}), {"TimeZone": "America/Lima"}
+        self.assertEqual(["03"], hours(shares))
+        pooler.console().query("SET pool_mode = session")
+        with pooler.client(parameters={"TimeZone": "Etc/UTC"}) as session:
+            self.assertEqual(["12"], hours(session))
+        self.assertEqual(["03"], hours(shares))
+        with pooler.client(parameters=lima) as session:
+            self.assertEqual(["17"], hours(session))
+        with pooler.client(parameters={"TimeZone": "Etc/UTC"}) as session:
+            hours(session)
+        pooler.console().query("SET pool_mode = transaction")
+        self.assertEqual(["17", "03"], hours(pooler.client(parameters=lima), shares))
+
+    @on("pgweir")
     def who_is_there_in_session_mode_stays_so_when_the_mode_becomes_another(self):
         pooler = self.pooler(settings={"pool_mode": "session", "default_pool_size": 1})
         client = pooler.client()
