@@ -65,12 +65,14 @@ static void are_lines(struct span text)
 {
 	while (text.length > 0) {
 		const uint8_t *end = memchr(text.at, '\n', text.length), *space;
+		struct span line;
 		size_t length;
 
 		check(end);
 		length = (size_t)(end - text.at);
 		space = memrchr(text.at, ' ', length);
-		check(space && (text.at[0] == '#' || memcmp(text.at, "pg", 2) == 0));
+		line = span_of(text.at, length);
+		check(space && (line.at[0] == '#' || span_begins(line, "pg") || span_begins(line, "process_")));
 		check(text.at[0] == '#' || (space[1] >= '0' && space[1] <= '9'));
 		text = span_skip(text, length + 1);
 	}
