@@ -217,13 +217,13 @@ bool channel_enforce_limits(struct channel *channel)
 }
 
 /* Who shares servers and who has one for a session look for different things that the other may have left. Both are in one pool where a RELOAD has
- * changed its mode. */
+ * changed its mode; another worker may be the one that knows. */
 static bool meets_others(const struct channel *channel)
 {
 	const struct pool_view *view = channel_view(channel);
 	bool sessions = view->rules.mode == POOL_SESSION;
 
-	return channel->session != sessions || (view->mixed && sessions);
+	return channel->session != sessions || (sessions && atomic_load(&channel->worker->house->modes_mixed));
 }
 
 /* ---- the end of a lease ---- */

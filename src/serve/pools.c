@@ -70,7 +70,8 @@ static void renew(struct worker *worker, struct pool_view *view)
 	if (view->replication)
 		for_replication(&view->rules);
 	view->exchanged = view->generation > 0 && (view->rules.mode == POOL_SESSION) != sessions;
-	view->mixed = view->mixed || view->exchanged;
+	if (view->exchanged)
+		atomic_store(&worker->house->modes_mixed, true);
 	view->generation = worker->generation;
 }
 

@@ -246,8 +246,7 @@ struct pool_view {
 	struct pool_times times;
 	struct stat_counters stats, marked, last_period; /* marked: as they stood when the last stats_period ended */
 	bool exchanged; /* by this RELOAD: its mode was session and is not any more, or the reverse */
-	bool mixed; /* it was exchanged once: clients of before may be there, who share servers while others have them for a session */
-	bool unused; /* it was forgotten: not shown while these are all 0 */
+	bool unused;    /* it was forgotten: not shown while these are all 0 */
 };
 
 /* What is to be sent to one side in one call: pieces of the read buffer, of shared statements, and of `scratch`. */
