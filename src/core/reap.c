@@ -13,10 +13,8 @@
 /* In whatever letters; `word` is in small ones. */
 static bool has(struct span text, const char *word)
 {
-	size_t length = strlen(word);
-
-	for (size_t i = 0; i + length <= text.length; i++)
-		if ((text.at[i] | 32) == word[0] && strncasecmp((const char *)text.at + i, word, length) == 0)
+	for (size_t i = 0; i < text.length; i++)
+		if ((text.at[i] | 32) == word[0] && text_begins_nocase(span_skip(text, i), word))
 			return true;
 	return false;
 }

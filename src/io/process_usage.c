@@ -15,7 +15,7 @@
  *   /proc/self/fd      a link for each descriptor; its size says how many since Linux 6.2, and before that they are counted
  *   mallinfo2          walks through what is free, arena by arena, each under its lock
  *
- * Neither is for where anybody waits. */
+ * None of them is for where anybody waits. */
 
 static void measure_pages(struct usage *usage)
 {

@@ -56,8 +56,8 @@ struct house {
 	uint32_t clients_max;   /* by descriptors: beyond it new logins wait at the door */
 	atomic_uint clients;    /* connected now */
 	atomic_bool stopping;
-	atomic_bool
-		modes_mixed; /* a RELOAD has made a pool one of sessions, or such a one another: clients of before share servers, or keep them */
+	/* A RELOAD has made a pool one of sessions, or such a one another: clients of before share servers, or keep them. */
+	atomic_bool modes_mixed;
 	atomic_uint consoles;      /* of admin_users: see serve/suspend.h */
 	atomic_uint desks;         /* all that are at the console */
 	_Atomic uint64_t commands; /* what they have said */
