@@ -126,6 +126,21 @@ static bool comes_before_snapshots(const struct tokens *t)
 			strncmp(t->token->text, "transaction_", 12) == 0);
 }
 
+/* What is refused within a transaction block, and behind another statement of its batch. A COMMIT under way may have ended the block. */
+static bool stands_alone(struct span text)
+{
+	static const char *const first[] = { "discard", "vacuum", "cluster", "reindex" };
+	static const char *const second[] = { "database", "tablespace", "subscription", "system" };
+	struct tokens t;
+
+	tokens_begin(&t, text);
+	tokens_next(&t);
+	if (tokens_at_one_of(&t, first, sizeof first / sizeof first[0]))
+		return true;
+	tokens_next(&t);
+	return tokens_at_one_of(&t, second, sizeof second / sizeof second[0]) || tokens_contain(text, "concurrently");
+}
+
 /* DISCARD PLANS takes a snapshot, and is a statement of its batch: in front of SET TRANSACTION or LOCK, or of VACUUM, that would not be as if it had
  * not been said. What runs bodies takes one itself. DDL may be what no transaction block may have in it. Nor may it fail in front of a Query that stands in a batch: that one would be passed by
  * up to the next Sync, and not answered. Nor in front of what ends a transaction, or a part of it: where that has failed by then, which earlier batches that
@@ -151,7 +166,8 @@ static bool may_stand_behind(const struct channel *channel, const struct numbers
 	if (asked->extended && t.token->kind == TOKEN_WORD && look_is_end(span_of(t.token->text, t.token->length)))
 		return false;
 	return tokens_at_one_of(&t, queries, sizeof queries / sizeof queries[0]) ||
-		(in_block && !any_token(asked->text, comes_before_snapshots));
+		(in_block && !any_token(asked->text, comes_before_snapshots) &&
+			!(asked->extended && stands_alone(asked->text)));
 }
 
 /* Whether the server's plans are to be given up for this statement, which leads to such bodies. */

@@ -559,7 +559,7 @@ class Bodies(Alike):
         "CREATE TABLE dated (a int, at timestamptz)", "GRANT ALL ON dated TO PUBLIC",
         "CREATE FUNCTION dates() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN NEW.at := (SELECT '2020-01-02 12:00'::timestamptz); RETURN NEW; END$$",
         "CREATE TRIGGER dates BEFORE INSERT ON dated FOR EACH ROW EXECUTE FUNCTION dates()",
-        "CREATE TABLE guarded (a int)", "ALTER TABLE guarded OWNER TO app", "ALTER TABLE guarded ENABLE ROW LEVEL SECURITY", "CREATE POLICY noon ON guarded USING (noon() <> '')",
+        "CREATE TABLE plain (a int)", "ALTER TABLE plain OWNER TO app", "CREATE TABLE guarded (a int)", "ALTER TABLE guarded OWNER TO app", "ALTER TABLE guarded ENABLE ROW LEVEL SECURITY", "CREATE POLICY noon ON guarded USING (noon() <> '')",
         "CREATE FUNCTION tenant() RETURNS text LANGUAGE sql IMMUTABLE AS $$SELECT current_setting('app.tenant')$$",
         "CREATE TABLE owned (tenant text, v text)", "INSERT INTO owned VALUES ('nobody', 'of nobody'), ('stranger', 'of a stranger'), ('me', 'mine')", "GRANT ALL ON owned TO PUBLIC",
         "CREATE FUNCTION mine() RETURNS text LANGUAGE plpgsql AS $$BEGIN RETURN (SELECT v FROM owned WHERE owned.tenant = tenant()); END$$",
@@ -622,6 +622,20 @@ class Bodies(Alike):
                     client.send(words)
                     self.assertIsNone(client.reply().error, first)
                 self.assertEqual("serializable", client.value("SHOW transaction_isolation"))
+                client.query("ROLLBACK")
+
+    def what_stands_in_no_block_does_so_behind_a_commit_in_its_batch(self):
+        client = self.proxy.client()
+        for commits in (run("COMMIT"), run("COMMIT AND CHAIN") + run("ROLLBACK"), run("END") + run("BEGIN") + run("COMMIT")):
+            for alone in ("DISCARD ALL", "VACUUM plain", "/* */ VACUUM plain", "DROP INDEX CONCURRENTLY IF EXISTS missing", "ALTER SYSTEM RESET jit", "CREATE DATABASE unmade"):
+                self.stranger.arrives = True
+                self.stranger.passes()
+                client.query("BEGIN")
+                with self.catalogue_read_anew():
+                    client.send(synced(commits, run(alone)))
+                    error = client.reply().error
+                # Whose it is to say is the server's; but not for what stands in front.
+                self.assertNotIn(error and error.sqlstate, ("25001", "25P01"), alone)
                 client.query("ROLLBACK")
 
     def nothing_is_put_in_front_of_what_must_be_first(self):
