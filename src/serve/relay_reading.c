@@ -3,7 +3,10 @@
  * A server reads a text when it is prepared there, with the settings of that moment: what its quotes, dates and unqualified names mean stays so for
  * all who use it (session/reading.h). So a statement is shared among those whose settings agree, from one change of the catalogue to the next. Whoever
  * may read it in a way of its own, since something was SET in this transaction or a temporary table is there, has one apart. A name whose client has
- * other settings by now stands for another statement from then on: nobody's is ever read with settings that are not its own. */
+ * other settings by now stands for another statement from then on: nobody's is ever read with settings that are not its own.
+ *
+ * Nor is a FETCH shared. One that was read beside another client's cursor would be described with that one's columns; and where there is no such cursor,
+ * the Describe ends PostgreSQL's process (15.18 and 18), and everybody's session with it. */
 #include <stdlib.h>
 
 #include "serve/catalogs.h"
@@ -107,8 +110,8 @@ struct statement *relay_take_statement(struct guest *guest, struct span tail)
 					      : statement_take_apart(book, tail);
 
 	if (statement && reading &&
-		((statement_marks(statement) & LOOK_CLOCK) || pending_has(guest, statement->id) ||
-			freezes(guest, statement))) {
+		((statement_marks(statement) & LOOK_CLOCK) || statement_follows_session(statement) ||
+			pending_has(guest, statement->id) || freezes(guest, statement))) {
 		statement_drop(statement);
 		statement = statement_take_apart(book, tail);
 	}

@@ -23,8 +23,10 @@
 #define BOOK_SLOTS       65536
 #define RECENT           512
 #define RECENT_BYTES_MAX 4096 /* of one: a longer one is not kept for its own sake */
-#define LOOKED           (1u << 31)
-#define PLANNED          (1u << 30)
+/* In `marks`, beside those of a text's own words: what lies beneath those is not in it. */
+#define LOOKED  (1u << 31)
+#define PLANNED ((unsigned)LOOK_FREEZES)
+#define FOLLOWS ((unsigned)LOOK_READS_ONCE)
 
 struct shared {
 	struct statement public;
@@ -282,23 +284,29 @@ struct span statement_text(const struct statement *statement)
 }
 
 /* What PostgreSQL analyses, and does so again when the catalogue has changed; nothing else has columns that could be others then. */
-static bool is_planned(struct span text)
+static bool is_planned(const struct tokens *t)
 {
 	static const char *const words[] = { "select", "insert", "update", "delete", "merge", "values", "table", "with",
 		"call" };
-	struct tokens t;
 
-	tokens_begin(&t, text);
-	do
-		tokens_next(&t);
-	while (tokens_at_sign(&t, '(') || tokens_at_sign(&t, ';'));
-	return tokens_at_one_of(&t, words, sizeof words / sizeof words[0]);
+	return tokens_at_one_of(t, words, sizeof words / sizeof words[0]);
+}
+
+static bool follows(const struct tokens *t)
+{
+	return tokens_at_word(t, "fetch") || tokens_at_word(t, "execute");
 }
 
 /* Two that look at once see the same. */
 static unsigned note_marks(struct statement *statement, unsigned marks)
 {
-	marks |= LOOKED | (is_planned(statement_text(statement)) ? PLANNED : 0);
+	struct tokens t;
+
+	tokens_begin(&t, statement_text(statement));
+	do
+		tokens_next(&t);
+	while (tokens_at_sign(&t, '(') || tokens_at_sign(&t, ';'));
+	marks |= LOOKED | (is_planned(&t) ? PLANNED : 0) | (follows(&t) ? FOLLOWS : 0);
 	atomic_store_explicit(&shared_of(statement)->marks, marks, memory_order_relaxed);
 	return marks;
 }
@@ -316,12 +324,17 @@ static unsigned marks_of(struct statement *statement)
 
 uint32_t statement_marks(struct statement *statement)
 {
-	return marks_of(statement) & ~(LOOKED | PLANNED);
+	return marks_of(statement) & ~(LOOKED | PLANNED | FOLLOWS);
 }
 
 bool statement_keeps_columns(struct statement *statement)
 {
 	return marks_of(statement) & PLANNED;
+}
+
+bool statement_follows_session(struct statement *statement)
+{
+	return marks_of(statement) & FOLLOWS;
 }
 
 #define ADDED (1u << 31)

@@ -63,6 +63,10 @@ bool statement_touches(struct statement *, const struct catalog *);
 
 /* Whether its columns stay what they were when it was prepared: those of FETCH and EXECUTE are whatever their cursor's or statement's are by then. */
 bool statement_keeps_columns(struct statement *);
+
+/* FETCH and EXECUTE: PostgreSQL notes at their Parse what columns the cursor or the prepared statement of that session has, and looks for it again when
+ * they are described. */
+bool statement_follows_session(struct statement *);
 struct span statement_text(const struct statement *); /* without its zero */
 void statement_drop(struct statement *);
 

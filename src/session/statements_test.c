@@ -51,6 +51,28 @@ static void a_statement_is_looked_at_once_for_all(void **state)
 	statement_drop(plain);
 }
 
+static void what_follows_its_session_is_known(void **state)
+{
+	static const char *const own[] = { "FETCH 2 FROM c", "/* a */ ;fetch c", "EXECUTE s", "Execute s(1)" };
+	static const char *const others[] = { "SELECT 1", "EXPLAIN EXECUTE s", "DECLARE fetch CURSOR FOR SELECT 1",
+		"SHOW work_mem", "", "fetches", "\"fetch\"" };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof own / sizeof own[0]; i++) {
+		struct statement *statement = take(own[i]);
+
+		assert_true(statement_follows_session(statement));
+		assert_false(statement_keeps_columns(statement));
+		statement_drop(statement);
+	}
+	for (size_t i = 0; i < sizeof others / sizeof others[0]; i++) {
+		struct statement *statement = take(others[i]);
+
+		assert_false(statement_follows_session(statement));
+		statement_drop(statement);
+	}
+}
+
 static void columns_are_kept_by_what_is_planned(void **state)
 {
 	static const char *const planned[] = { "SELECT 1", " /* hint */ ((select 1))", " ; ;select 1",
@@ -480,6 +502,7 @@ int main(void)
 #define STORY(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
 	const struct CMUnitTest stories[] = {
 		STORY(a_statement_is_looked_at_once_for_all),
+		STORY(what_follows_its_session_is_known),
 		STORY(columns_are_kept_by_what_is_planned),
 		STORY(a_text_is_shared_among_those_who_read_it_alike),
 		STORY(equal_texts_are_one_statement),

@@ -7,6 +7,7 @@ PostgreSQL itself answers differently each time: the time, a process id, an oid,
 import random
 import re
 
+IS_FETCH = re.compile(rb"(?i)\bfetch\b")
 IS_RESET = re.compile("RESET|DISCARD ALL|SET .* TO DEFAULT$")
 BEFORE_ANY_QUERY = re.compile("(SET|RESET) (LOCAL )?transaction[ _]", re.IGNORECASE)
 STATEMENTS = ("", "", "s1", "s2", "S 3")

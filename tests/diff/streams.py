@@ -6,7 +6,7 @@ one of its many forms, within a string of several), then whether the client wait
 """
 import wire
 from conversations import Conversations
-from statements import IS_RESET, PORTALS, PREPARED, RESET, SCHEMA, STATEMENTS  # noqa: F401: RESET and SCHEMA for who plays
+from statements import IS_FETCH, IS_RESET, PORTALS, PREPARED, RESET, SCHEMA, STATEMENTS  # noqa: F401: RESET and SCHEMA for who plays
 
 WAIT = None                     # in a stream's messages: read what is answered
 OTHERS = b"others"              # the kind of what somebody else says past the pooler
@@ -68,6 +68,7 @@ class Writer(Conversations):
         self.seed, self.messages = seed, []
         self.bound = False      # the unnamed portal, in this batch: see is_well_formed
         self.resets = set()     # names of statements that are a RESET, as far as is known
+        self.fetches = set()    # ... that may be a FETCH: see is_well_formed
 
     def stream(self):
         self.user = self.one(*USERS)
@@ -84,6 +85,7 @@ class Writer(Conversations):
     def say(self, said, data):
         self.messages.append(Message(said, data))
         self.bound = _binds(self.messages[-1], self.bound)
+        _note_fetch(self.messages[-1], self.fetches)
         if self.messages[-1].kind in (b"Q", b"F", b"S"):
             self.was_reset = False
 
@@ -206,7 +208,8 @@ class Writer(Conversations):
     def describe(self, kind, name):
         if kind == "P" and not name and not self.bound:
             name = "p1"
-        self.say(f"Describe {kind} {name!r}", wire.describe(kind, name))
+        if not _ends_postgresql(wire.describe(kind, name), self.messages, self.fetches):
+            self.say(f"Describe {kind} {name!r}", wire.describe(kind, name))
 
     def execute(self, portal, most=0):
         if not portal and not self.bound:
@@ -334,13 +337,34 @@ def _binds(message, bound):
     return message.kind not in (b"Q", b"F", b"S") and (bound or message.data[:1] + message.data[5:6] == b"B\0")
 
 
+def _note_fetch(message, fetches):
+    """A Parse that fails leaves a name as it was."""
+    if message is not WAIT and message.kind == b"P":
+        name, sql = message.data[5:].split(b"\0")[:2]
+        if IS_FETCH.search(sql):
+            fetches.add(name)
+
+
+def _ends_postgresql(data, before, fetches):
+    """A Describe of a FETCH that does not stand right behind its Parse."""
+    if data[:1] + data[5:6] != b"DS" or data[6:-1] not in fetches:
+        return False
+    last = before[-1] if before else WAIT
+    return last is WAIT or last.kind != b"P" or last.data[5:].split(b"\0")[0] != data[6:-1]
+
+
 def is_well_formed(messages):
     """Whether all data of a COPY is followed by an end: see doc/transparency.md for what becomes of it otherwise. And whether the unnamed
-    portal is one of a Bind in the same batch: that of a Query which failed in a block can be executed too, and PostgreSQL 15.18 crashes."""
+    portal is one of a Bind in the same batch: that of a Query which failed in a block can be executed too, and PostgreSQL 15.18 crashes. So it does, as 18
+    does, where a FETCH is described whose cursor was there at its Parse, and is not any more."""
     open_copy = bound = False
-    for message in messages:
+    fetches = set()
+    for number, message in enumerate(messages):
         if message is WAIT or message.kind in (b"H", OTHERS):
             continue
+        if _ends_postgresql(message.data, messages[:number], fetches):
+            return False
+        _note_fetch(message, fetches)
         if not bound and (message.data[:1] + message.data[5:6] == b"E\0" or message.data[:1] + message.data[5:7] == b"DP\0"):
             return False
         bound = _binds(message, bound)

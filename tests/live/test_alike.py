@@ -453,6 +453,24 @@ class Prepared(Alike):
                 self.alike("CREATE TABLE made (id int)", synced(parse("s", text), bind("", "s"), execute()), synced(bind("", "s"), execute()), dropping, synced(run("DROP TABLE made")), drops,
                            synced(close("S", "s"), parse("s", text), bind("", "s"), execute()), synced(parse("t", text)), "ROLLBACK", synced(bind("", "s"), execute()))
 
+    def a_fetch_tells_of_its_own_cursor_and_an_execute_of_its_own_statement(self):
+        """Others have prepared the same texts everywhere, beside a cursor and a statement with other columns."""
+        fetch, execution = parse("s", "FETCH c"), parse("s", "EXECUTE q")
+        others = [self.keep_client(wire.Client(self.proxy.address, database="alike")) for _ in range(SERVERS)]
+        for other in others:
+            other.query("BEGIN; DECLARE c CURSOR FOR SELECT 1 AS a, 2 AS b; PREPARE q AS SELECT 1 AS a, 2 AS b")
+        for other in others:
+            for prepared in (fetch, execution):
+                self.assertIsNone(other.ask(prepared, describe("S", "s"), bind("", "s"), execute(), close("S", "s"), SYNC).error)
+        for other in others:
+            other.query("DEALLOCATE q")
+            other.query("COMMIT")
+        for prepared, makes in ((fetch, "DECLARE c CURSOR FOR SELECT 'mine' AS mine, 1, 2"), (execution, "PREPARE q AS SELECT 'mine' AS mine, 1, 2")):
+            self.alike("BEGIN", makes, synced(prepared), synced(describe("S", "s")), synced(bind("", "s"), describe("P"), execute()), "ROLLBACK")
+            self.alike("BEGIN", makes, synced(prepared, describe("S", "s"), bind("", "s"), describe("P"), execute()), "ROLLBACK")
+            self.alike("BEGIN", synced(prepared), synced(describe("S", "s")), synced(bind("", "s"), describe("P"), execute()), "ROLLBACK")
+            self.alike(synced(prepared), synced(describe("S", "s")), synced(describe("S", "s")))
+
     def nobody_deallocates_anothers(self):
         reads = synced(bind("", "s1"), execute())
         self.alike(synced(parse("s1", "SELECT 'a stranger''s'")), reads, "DEALLOCATE s1", reads, "DEALLOCATE s1", synced(parse("s1", "SELECT 'a stranger''s'")), reads, "DEALLOCATE ALL", reads,
