@@ -85,25 +85,31 @@ static void look_at_words(struct told *told, const struct guest *guest, struct b
 	}
 }
 
-static void add_peer(struct told *told, const struct guest *guest, const struct other_end *end,
-	const struct breakdown_counts *counts)
+static bool has_room(struct told *told)
+{
+	size_t capacity = told->peer_capacity ? 2 * told->peer_capacity : 64;
+	struct told_peer *more;
+
+	if (told->peer_count < told->peer_capacity)
+		return true;
+	more = told->peer_count < TOLD_PEERS_MAX ? realloc(told->peers, capacity * sizeof *more) : NULL;
+	if (!more)
+		return false;
+	told->peers = more;
+	told->peer_capacity = capacity;
+	return true;
+}
+
+/* Its addresses are asked of the kernel: only of as many as are sought. */
+static void add_peer(struct told *told, const struct guest *guest, const struct breakdown_counts *counts)
 {
 	time_us since = guest->state == GUEST_WAITING ? 0 : guest->habits.rest_since;
 
-	if (told->peer_count == told->peer_capacity) {
-		size_t capacity = told->peer_capacity ? 2 * told->peer_capacity : 64;
-		struct told_peer *more = told->peer_count < TOLD_PEERS_MAX
-			? realloc(told->peers, capacity * sizeof *more)
-			: NULL;
-
-		if (!more) {
-			breakdowns_add(&told->table, guest->origin->number, BY_PROCESS, span_of("", 0), counts);
-			return;
-		}
-		told->peers = more;
-		told->peer_capacity = capacity;
+	if (!has_room(told)) {
+		breakdowns_add(&told->table, guest->origin->number, BY_PROCESS, span_of("", 0), counts);
+		return;
 	}
-	told->peers[told->peer_count++] = (struct told_peer){ .end = *end,
+	told->peers[told->peer_count++] = (struct told_peer){ .end = other_end_of(guest),
 		.origin = guest->origin->number,
 		.rest = since ? guest->worker->now - since : 0,
 		.counts = *counts,
@@ -133,11 +139,12 @@ void told_look(struct told *told, const struct guest *guest)
 	if (!guest->origin || !guest->stream)
 		return;
 	count(guest, &counts);
-	end = other_end_of(guest);
-	if (end.local)
-		add_peer(told, guest, &end, &counts);
-	else
+	if (guest->habits.local) {
+		add_peer(told, guest, &counts);
+	} else {
+		end = other_end_of(guest);
 		add_process(&told->table, guest->origin->number, &end.at, &counts);
+	}
 	if (name)
 		breakdowns_add(
 			&told->table, guest->origin->number, BY_TLS_NAME, span_of(name->at, name->length), &counts);
