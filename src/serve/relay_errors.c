@@ -46,7 +46,8 @@ static void keep_complaint(struct channel *channel, struct span body)
 
 	if (!message_read_complaint(body, &fields))
 		return;
-	text_copy_span(channel->sqlstate, sizeof channel->sqlstate, fields.sqlstate);
+	text_copy_span(channel->sqlstate, sizeof channel->sqlstate,
+		fields.sqlstate.length > 0 ? fields.sqlstate : span_text(SQLSTATE_INTERNAL_ERROR));
 	keep_field(channel->problem, sizeof channel->problem, fields.message);
 	keep_field(channel->detail, sizeof channel->detail, fields.detail);
 	keep_field(channel->hint, sizeof channel->hint, fields.hint);

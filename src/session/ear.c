@@ -22,8 +22,10 @@ static void take_error(struct ear_talk *talk, struct span body)
 	text_copy(talk->problem, sizeof talk->problem, "the server refused without words");
 	if (!message_read_complaint(body, &fields))
 		return;
-	text_copy_span(talk->sqlstate, sizeof talk->sqlstate, fields.sqlstate);
-	text_copy_span(talk->problem, sizeof talk->problem, fields.message);
+	if (fields.sqlstate.length > 0)
+		text_copy_span(talk->sqlstate, sizeof talk->sqlstate, fields.sqlstate);
+	if (fields.message.length > 0)
+		text_copy_span(talk->problem, sizeof talk->problem, fields.message);
 }
 
 static enum ear_edge take_message(struct ear_talk *talk, char type, struct span whole)

@@ -87,6 +87,23 @@ static void a_refusal_is_told_when_it_is_complete(void **state)
 	assert_string_equal(talk.problem, "cannot execute LISTEN during recovery");
 }
 
+static void a_refusal_without_a_code_or_words_has_ours(void **state)
+{
+	static const char *const codes[] = { "", "2500", "250060", NULL };
+
+	(void)state;
+	for (size_t i = 0; codes[i]; i++) {
+		struct writer w = begin();
+
+		message_complaint(
+			&w, &(struct complaint){ .severity = SEVERITY_ERROR, .sqlstate = codes[i], .message = "" });
+		message_ready(&w, 'I');
+		assert_int_equal(take(), EAR_BROKEN);
+		assert_string_equal(talk.sqlstate, SQLSTATE_INTERNAL_ERROR);
+		assert_string_equal(talk.problem, "the server refused without words");
+	}
+}
+
 static void what_is_not_postgresql_is_not_believed(void **state)
 {
 	static const struct span lies[] = {
@@ -165,6 +182,7 @@ int main(void)
 		cmocka_unit_test(notifications_come_between_answers_and_in_them),
 		cmocka_unit_test(a_message_in_portions_is_waited_for),
 		cmocka_unit_test(a_refusal_is_told_when_it_is_complete),
+		cmocka_unit_test(a_refusal_without_a_code_or_words_has_ours),
 		cmocka_unit_test(what_is_not_postgresql_is_not_believed),
 		cmocka_unit_test(listening_and_the_mark_are_one_query),
 		cmocka_unit_test(it_begins_without_limits_that_its_server_knows),

@@ -231,7 +231,7 @@ static void take_error(struct reading *reading, struct span body)
 	text_copy(reading->problem, sizeof reading->problem, "the server refused without words");
 	if (!message_read_complaint(body, &fields))
 		return;
-	if (fields.sqlstate.length == 5)
+	if (fields.sqlstate.length > 0)
 		text_copy_span(reading->sqlstate, sizeof reading->sqlstate, fields.sqlstate);
 	if (fields.message.length > 0)
 		text_copy_span(reading->problem, sizeof reading->problem, fields.message);

@@ -83,7 +83,7 @@ static enum server_edge take_error(struct server *server, struct span body)
 	char sqlstate[6] = SQLSTATE_CONNECTION_FAILURE, message[160] = "the server refused the login without words";
 
 	if (message_read_complaint(body, &fields)) {
-		if (fields.sqlstate.length == 5)
+		if (fields.sqlstate.length > 0)
 			text_copy_span(sqlstate, sizeof sqlstate, fields.sqlstate);
 		if (fields.message.length > 0)
 			text_copy_span(message, sizeof message, fields.message);

@@ -61,7 +61,7 @@ bool message_read_complaint(struct span body, struct complaint_fields *out)
 			out->severity = text;
 			break;
 		case 'C':
-			out->sqlstate = text;
+			out->sqlstate = text.length == SQLSTATE_LENGTH ? text : none;
 			break;
 		case 'M':
 			out->message = text;

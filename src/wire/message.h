@@ -20,7 +20,7 @@ struct complaint {
 /* ErrorResponse, or NoticeResponse for WARNING and NOTICE, with fields S V C M D H R. */
 void message_complaint(struct writer *, const struct complaint *);
 
-/* The fields of an ErrorResponse or NoticeResponse body; missing ones are empty. */
+/* The fields of an ErrorResponse or NoticeResponse body; missing ones are empty, and so is an sqlstate that has not five characters. */
 struct complaint_fields {
 	struct span severity, sqlstate, message, detail, hint;
 	struct span routine; /* of PostgreSQL's source; never translated */

@@ -135,6 +135,11 @@ static void a_complaint_may_be_translated_old_or_broken(void **state)
 	assert_true(span_is(f.severity, "ERROR"));
 	assert_true(message_read_complaint(span_of("SFATAL\0C57P01\0\0", 15), &f));
 	assert_true(span_is(f.severity, "FATAL"));
+	assert_true(span_is(f.sqlstate, "57P01"));
+	assert_true(message_read_complaint(span_of("SFATAL\0C57P\0\0", 13), &f));
+	assert_int_equal(f.sqlstate.length, 0);
+	assert_true(message_read_complaint(span_of("SFATAL\0C57P011\0\0", 16), &f));
+	assert_int_equal(f.sqlstate.length, 0);
 	assert_true(message_read_complaint(span_of("\0", 1), &f));
 	assert_false(message_read_complaint(span_of("", 0), &f));
 	assert_false(message_read_complaint(span_of("SFATAL\0", 7), &f));

@@ -1,6 +1,9 @@
 #ifndef PGWEIR_WIRE_SQLSTATE_H
 #define PGWEIR_WIRE_SQLSTATE_H
 
+/* Every one has so many characters. */
+#define SQLSTATE_LENGTH 5
+
 /* The SQLSTATEs we say or act upon (PostgreSQL manual, appendix A). */
 /* clang-format off */
 #define SQLSTATE_SUCCESS                  "00000"
