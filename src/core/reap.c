@@ -45,22 +45,25 @@ static bool writes(struct span text)
 		(has(text, "insert ") || has(text, "update ") || has(text, "delete "));
 }
 
-unsigned reap_marks(struct span text, bool cut)
+/* Wherever it says so: "WITH HOLD", in whatever letters; HOLD alone is enough to be careful. */
+static unsigned marks_within(struct span text)
 {
-	unsigned marks = cut ? MARK_UNSEEN : 0;
+	return (has(text, "listen") ? MARK_LISTENS : 0) | (has(text, "hold") ? MARK_CURSOR : 0);
+}
 
-	/* Functions are told by a part of their name; who hides one in a function of his own is not found. */
-	if (names_advisory(text, 'v') || names_advisory(text, 'V'))
-		marks |= MARK_LOCKS;
+/* By how a statement begins. */
+static unsigned marks_in_front(struct span text)
+{
+	unsigned marks = 0;
+
 	if (text.length == 0)
-		return marks;
+		return 0;
 	if ((text.at[0] | 32) != 's' && writes(text))
 		marks |= MARK_WRITES;
 	switch (text.at[0] | 32) {
 	case 'l':
 		return text_begins_nocase(text, "listen") ? marks | MARK_LISTENS : marks;
 	case 'd':
-		/* "WITH HOLD", in whatever letters; HOLD alone is enough to be careful. */
 		return text_begins_nocase(text, "declare") && has(text, "hold") ? marks | MARK_CURSOR : marks;
 	case 'p':
 		return text_begins_nocase(text, "prepare transaction") ? marks | MARK_PREPARED : marks;
@@ -71,12 +74,44 @@ unsigned reap_marks(struct span text, bool cut)
 		return marks;
 	default:
 		/* What begins with a comment, a bracket or a rarer word may have anything in it. */
-		if (has(text, "listen"))
-			marks |= MARK_LISTENS;
-		if (has(text, "hold"))
-			marks |= MARK_CURSOR;
-		return marks;
+		return marks | marks_within(text);
 	}
+}
+
+/* What stands behind the first semicolon, from its first letter on. */
+static struct span behind_first(struct span text)
+{
+	const uint8_t *at = memchr(text.at, ';', text.length);
+	struct span rest = at ? span_skip(text, (size_t)(at - text.at)) : span_of("", 0);
+
+	while (rest.length > 0 && (rest.at[0] == ';' || rest.at[0] <= ' '))
+		rest = span_skip(rest, 1);
+	return rest;
+}
+
+/* Only the first of several statements begins where it seems to: what parts the others may be the semicolon of a comment. */
+static unsigned marks_behind(struct span text)
+{
+	struct span rest = behind_first(text), next;
+	unsigned marks = marks_within(rest);
+
+	for (; rest.length > 0; rest = next) {
+		next = behind_first(rest);
+		marks |= marks_in_front(span_of(rest.at, rest.length - next.length));
+	}
+	return marks;
+}
+
+unsigned reap_marks(struct span text, bool cut)
+{
+	unsigned marks = cut ? MARK_UNSEEN : 0;
+
+	/* Functions are told by a part of their name; who hides one in a function of his own is not found. */
+	if (names_advisory(text, 'v') || names_advisory(text, 'V'))
+		marks |= MARK_LOCKS;
+	if (memchr(text.at, ';', text.length))
+		marks |= marks_behind(text);
+	return marks | marks_in_front(text);
 }
 
 static enum reap_verdict protection(const struct reap_subject *subject)

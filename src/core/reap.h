@@ -22,8 +22,8 @@
 /* A transaction that has written goes only after so many times `hold`: more is lost with it. */
 #define REAP_WRITING_TIMES 3
 
-/* The marks of one statement, `cut` when there is more of it than this. */
-unsigned reap_marks(struct span statement, bool cut);
+/* The marks of a text, which may have several statements; `cut` when there is more of it than this. */
+unsigned reap_marks(struct span text, bool cut);
 
 /* One client, as its worker sees it now. */
 struct reap_subject {

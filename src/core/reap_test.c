@@ -153,6 +153,18 @@ static void statements_are_marked_by_their_words(void **state)
 		{ "TRUNCATE t", MARK_WRITES },
 		{ "DELETE FROM t WHERE pg_advisory_xact_lock(1)", MARK_LOCKS | MARK_WRITES },
 		{ "", 0 },
+		/* Several in one text. */
+		{ "SELECT 1; LISTEN jobs", MARK_LISTENS },
+		{ "INSERT INTO t VALUES (1);Listen jobs;", MARK_LISTENS | MARK_WRITES },
+		{ "SELECT 1; SELECT 2;;\n listen jobs", MARK_LISTENS },
+		{ "SELECT 1 /* ; see */; LISTEN jobs", MARK_LISTENS },
+		{ "SELECT 1; /* a; see */ LISTEN jobs", MARK_LISTENS },
+		{ "select 1;declare c cursor with hold for select 1", MARK_CURSOR },
+		{ "WITH a AS (SELECT 1) SELECT 2; PREPARE TRANSACTION 'x'", MARK_PREPARED },
+		{ "LISTEN jobs; PREPARE TRANSACTION 'x'; INSERT INTO t VALUES (1)",
+			MARK_LISTENS | MARK_PREPARED | MARK_WRITES },
+		{ "SELECT hold FROM t; SELECT 1;", 0 },
+		{ "SELECT hold, listen FROM t; \n;", 0 },
 	};
 
 	(void)state;

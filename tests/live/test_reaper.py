@@ -257,6 +257,9 @@ class The_reaper_by_hand(Story):
         held["a COPY goes on"].send(copy_data(b"row\n"))
         held["it works, or waits for an answer"].send(query("SELECT pg_sleep(600)"))
         held["it sent a statement too long to be looked at"].query("SELECT 1 " + "/* long */" * 500)
+        for name, reason, statement in (("second", "it listens", "LISTEN jobs"),
+                                        ("third", "it may hold a cursor WITH HOLD", "DECLARE d CURSOR WITH HOLD FOR SELECT 1")):
+            client(name, reason).query(f"SELECT 1; {statement}")
         half = pooler.client(parameters={"application_name": "half"})
         half.value("SELECT 1")
         half.send(query("SELECT 'the rest'")[:7])
