@@ -79,16 +79,26 @@ def work(name):
     assert connection.connection is kept, "the connection was not kept"
 
 
+def notifications(seconds):
+    """What is told within this time, by whichever of its two drivers Django has found."""
+    driver = connection.connection
+    select.select([driver], [], [], seconds)
+    if hasattr(driver, "poll"):             # psycopg2
+        driver.poll()
+        told = [notification.payload for notification in driver.notifies]
+        del driver.notifies[:]
+        return told
+    driver.pgconn.consume_input()           # psycopg 3, whose own notifies() ends only from 3.2 on
+    return [notification.extra.decode() for notification in iter(driver.pgconn.notifies, None)]
+
+
 def listen(heard, listening):
     with connection.cursor() as cursor:
         cursor.execute("LISTEN chat")
     listening.set()
     deadline = time.monotonic() + PATIENCE_SECONDS
     while len(heard) < THREADS * ROUNDS and time.monotonic() < deadline:
-        select.select([connection.connection], [], [], 1)
-        connection.connection.poll()
-        heard += [notification.payload for notification in connection.connection.notifies]
-        del connection.connection.notifies[:]
+        heard += notifications(1)
 
 
 def main():
