@@ -10,6 +10,7 @@
 #include "base/buf.h"
 #include "base/text.h"
 #include "io/file.h"
+#include "io/private.h"
 
 /* A bounded walk through somebody's source: depth first, each folder in alphabetical order, so that the same tree is always told in the
  * same order. Links are not followed, so there are no circles; a tree that is too deep or too large is cut, and that is said. */
@@ -81,6 +82,20 @@ long folder_list(const char *path, size_t most, struct buf *paths, bool *cut, ch
 	walk_folder(&walk, path, 0);
 	*cut = walk.cut;
 	return (long)walk.count;
+}
+
+size_t folder_count(const char *path)
+{
+	struct dirent *entry;
+	size_t count = 0;
+	DIR *folder = opendir(path);
+
+	if (!folder)
+		return 0;
+	while ((entry = readdir(folder)))
+		count += entry->d_name[0] != '.';
+	closedir(folder);
+	return count;
 }
 
 bool path_is_missing(const char *path)

@@ -11,6 +11,7 @@
 #include "base/buf.h"
 #include "base/text.h"
 #include "io/file.h"
+#include "io/private.h"
 
 static char home[] = "/tmp/pgweir-folder.XXXXXX";
 
@@ -106,12 +107,23 @@ static void what_is_no_folder_is_an_error(void **state)
 	assert_int_equal(path_is_folder(home), 1);
 }
 
+static void names_are_counted_but_for_hidden_ones(void **state)
+{
+	char path[256];
+
+	(void)state;
+	assert_int_equal(folder_count(home), 3);
+	text_format(path, sizeof path, "%s/none", home);
+	assert_int_equal(folder_count(path), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_folder_is_told_in_order_without_links_and_foreign_code),
 		cmocka_unit_test(more_files_than_wanted_are_cut_and_that_is_said),
 		cmocka_unit_test(what_is_no_folder_is_an_error),
+		cmocka_unit_test(names_are_counted_but_for_hidden_ones),
 	};
 
 	return cmocka_run_group_tests(tests, set_up, tear_down);

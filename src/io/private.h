@@ -26,6 +26,11 @@ bool socket_options_equal(const struct stream_options *, const struct stream_opt
 socklen_t address_to_kernel(const struct address *, struct sockaddr_storage *out);
 void address_from_kernel(const struct sockaddr_storage *, socklen_t, struct address *out);
 
+/* ---- folders (folder.c) ---- */
+
+/* How many names it has that do not begin with a dot; 0: it can not be read. */
+size_t folder_count(const char *path);
+
 /* ---- blocks: bytes that must outlive a turn (block.c) ---- */
 
 /*    at -> | taken (start) | waiting bytes (length) | room |   capacity */

@@ -6,6 +6,7 @@
 
 #include "base/text.h"
 #include "io/file.h"
+#include "io/private.h"
 #include "io/tcp_table.h"
 
 /* Other processes of this machine, by what the kernel says of them.
@@ -78,18 +79,9 @@ static bool find_tcp(const struct process_peer *peer, struct tcp_socket *out)
 static uint32_t count_threads(uint32_t process)
 {
 	char path[40];
-	struct dirent *entry;
-	uint32_t count = 0;
-	DIR *folder;
 
 	text_format(path, sizeof path, "/proc/%u/task", process);
-	folder = opendir(path);
-	if (!folder)
-		return 0;
-	while ((entry = readdir(folder)))
-		count += entry->d_name[0] != '.';
-	closedir(folder);
-	return count;
+	return (uint32_t)folder_count(path);
 }
 
 static int compare_inodes(const void *a, const void *b)

@@ -1,4 +1,3 @@
-#include <dirent.h>
 #include <malloc.h>
 #include <stdlib.h>
 #include <sys/resource.h>
@@ -8,6 +7,7 @@
 
 #include "base/usage.h"
 #include "io/file.h"
+#include "io/private.h"
 
 /* What this process takes of the machine:
  *
@@ -33,18 +33,11 @@ static void measure_pages(struct usage *usage)
 static uint64_t count_files(void)
 {
 	struct stat known;
-	struct dirent *entry;
-	uint64_t count = 0;
-	DIR *folder;
+	uint64_t count;
 
 	if (stat("/proc/self/fd", &known) == 0 && known.st_size > 0)
 		return (uint64_t)known.st_size;
-	folder = opendir("/proc/self/fd");
-	if (!folder)
-		return 0;
-	while ((entry = readdir(folder)))
-		count += entry->d_name[0] != '.';
-	closedir(folder);
+	count = folder_count("/proc/self/fd");
 	return count > 0 ? count - 1 : 0; /* the folder's own */
 }
 
