@@ -61,7 +61,7 @@ struct house {
 	atomic_uint consoles;      /* of admin_users: see serve/suspend.h */
 	atomic_uint desks;         /* all that are at the console */
 	_Atomic uint64_t commands; /* what they have said */
-	struct welcomes *welcomes; /* by pool id, under the lock: see serve/pools.c */
+	struct welcomes *welcomes; /* by pool id, under the lock: see serve/welcomes.c */
 	uint32_t welcome_capacity;
 	struct hosts **hosts; /* likewise: see serve/hosts.c */
 	uint32_t hosts_capacity;

@@ -23,7 +23,7 @@
  *   guest   one client and what we know of it              arrival.c, guest*.c   (arrives, proves itself, parks, waits, is lent, leaves)
  *   channel one server connection                          channel.c    (dialed, logs in, idle, lent, cleaned, closed)
  *   relay   the bytes of a lease                           relay_client.c, relay_server.c
- *   view    what this worker knows of a pool               pools.c
+ *   view    what this worker knows of a pool               pools.c, welcomes.c
  *   errand  a connection that only carries a cancel        cancel.c
  *   ear     the connections that hear for all clients that LISTEN (of the first worker)         ears.c, hearers.c
  *   courier a connection to a peer that carries a cancel there (of the first worker)            peering.c
@@ -506,6 +506,10 @@ struct pool_view *pool_view_replication(struct worker *, struct span database, s
 struct pool_view *pool_view_as(struct worker *, struct span database, struct span user, bool *unknown);
 void pool_views_fini(struct worker *);
 void pool_views_configure(struct worker *, const struct config *before); /* rules of all pools anew, told to the core */
+void pool_unused(
+	struct worker *, pool_id); /* nobody has used it for long (pool_idle_timeout): forget what was counted */
+
+/* ---- welcomes.c ---- */
 
 /* What a server of this pool reports to a client that asks for these parameters, learnt by any worker. Counted; NULL: not known, or old. */
 struct params *pool_welcome(struct worker *, struct pool_view *, struct params *wanted);
@@ -516,8 +520,6 @@ void pool_logged_in(struct worker *, pool_id, struct params *reported);
 /* A server of the pool has said that it is no standby any more, or is one. */
 void pool_turned(struct worker *, pool_id);
 bool reports_standby(const struct params *reported);
-void pool_unused(
-	struct worker *, pool_id); /* nobody has used it for long (pool_idle_timeout): forget what was counted */
 bool pool_is_known(struct worker *, pool_id); /* some login to it has succeeded before */
 void house_welcomes_fini(struct house *);
 void readings_fini(struct worker *);   /* see relay_reading.c */
