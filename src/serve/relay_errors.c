@@ -40,17 +40,13 @@ static void keep_field(char *out, size_t size, struct span from)
 	text_copy_span(out, size, span_of(from.at, text_fits(from, size - 1)));
 }
 
-static void keep_complaint(struct channel *channel, struct span body)
+static void keep_complaint(struct channel *channel, const struct complaint_fields *fields)
 {
-	struct complaint_fields fields;
-
-	if (!message_read_complaint(body, &fields))
-		return;
 	text_copy_span(channel->sqlstate, sizeof channel->sqlstate,
-		fields.sqlstate.length > 0 ? fields.sqlstate : span_text(SQLSTATE_INTERNAL_ERROR));
-	keep_field(channel->problem, sizeof channel->problem, fields.message);
-	keep_field(channel->detail, sizeof channel->detail, fields.detail);
-	keep_field(channel->hint, sizeof channel->hint, fields.hint);
+		fields->sqlstate.length > 0 ? fields->sqlstate : span_text(SQLSTATE_INTERNAL_ERROR));
+	keep_field(channel->problem, sizeof channel->problem, fields->message);
+	keep_field(channel->detail, sizeof channel->detail, fields->detail);
+	keep_field(channel->hint, sizeof channel->hint, fields->hint);
 }
 
 /* A Parse that failed made no statement. Of the unnamed one it left nothing, so the server has what its client believes. */
@@ -192,45 +188,72 @@ static bool find_ended(const struct channel *channel, struct span body, char bar
 	return true;
 }
 
+/* The error, in which the server's name of a statement becomes the client's. */
+static void tell_renamed(struct channel *channel, struct span whole, const char *bare, struct span name)
+{
+	char server_name[STATEMENT_NAME + 2], quoted[256];
+
+	if (!channel->forward)
+		return;
+	text_format(server_name, sizeof server_name, "\"%s\"", bare);
+	text_format(
+		quoted, sizeof quoted, "\"%.*s\"", (int)(name.length < 200 ? name.length : 200), (const char *)name.at);
+	add_renamed(&channel->worker->to_client, whole, span_text(server_name), span_text(quoted));
+}
+
+/* False: it is not about a DEALLOCATE that came too late. */
+static bool tell_ended(struct channel *channel, struct span whole, const struct track_entry *entry)
+{
+	char bare[STATEMENT_NAME];
+	struct span name;
+
+	if (entry->kind != TRACK_EXECUTE || entry->tag != TAG_DEALLOCATE ||
+		!find_ended(channel, span_skip(whole, FRAME_HEADER), bare, &name))
+		return false;
+	tell_renamed(channel, whole, bare, name);
+	return true;
+}
+
+/* False: it is about nothing that the client has a name for. */
+static bool tell_named(struct channel *channel, struct span whole, const struct track_reply *reply,
+	const struct complaint_fields *fields)
+{
+	const struct track_entry *entry = &reply->entry;
+	char bare[STATEMENT_NAME];
+	struct span name;
+
+	if (!find_name(channel->guest, entry, &name))
+		return false;
+	if (!tell_changed(channel, reply, fields->routine, name)) {
+		statement_name_of(channel->worker->house->statements,
+			entry->flags & TRACK_AGAIN ? RELAY_ID_IN_USE : entry->tag, bare);
+		tell_renamed(channel, whole, bare, name);
+	}
+	if (span_is(fields->routine, "RevalidateCachedQuery"))
+		note_outdated(channel, name);
+	/* A function's DEALLOCATE, of which nothing tells: it is to be sent again. */
+	if (strcmp(channel->sqlstate, SQLSTATE_UNDEFINED_STATEMENT) == 0)
+		(void)prepared_doubt(channel->prepared, entry->tag);
+	return true;
+}
+
 enum step relay_error(struct channel *channel, struct span whole, bool is_whole, const struct track_reply *reply)
 {
 	struct guest *guest = channel->guest;
-	struct span body = span_skip(whole, FRAME_HEADER), name;
 	struct complaint_fields fields;
 	struct track_entry dropped;
-	char bare[STATEMENT_NAME], server_name[sizeof bare + 2];
-	bool ours = reply->owed && (reply->entry.flags & TRACK_OURS), ended, renamed, replaced = false;
+	bool ours = reply->owed && (reply->entry.flags & TRACK_OURS), told = false;
 
-	keep_complaint(channel, body);
+	if (message_read_complaint(span_skip(whole, FRAME_HEADER), &fields)) {
+		keep_complaint(channel, &fields);
+		if (span_is(fields.severity, "FATAL") && guest && channel->forward)
+			guest->fatal_seen = true;
+	}
 	if (reply->owed && !ours)
 		suits_error(channel, span_text(channel->sqlstate));
-	if (message_read_complaint(body, &fields) && span_is(fields.severity, "FATAL") && guest && channel->forward)
-		guest->fatal_seen = true;
-	name = span_of(NULL, 0);
-	ended = guest && reply->owed && is_whole && reply->entry.kind == TRACK_EXECUTE &&
-		reply->entry.tag == TAG_DEALLOCATE && find_ended(channel, body, bare, &name);
-	renamed = ended || (guest && reply->owed && is_whole && find_name(guest, &reply->entry, &name));
-	if (renamed && !ended)
-		replaced = tell_changed(channel, reply, fields.routine, name);
-	if (renamed && !replaced) {
-		if (!ended)
-			statement_name_of(channel->worker->house->statements,
-				reply->entry.flags & TRACK_AGAIN ? RELAY_ID_IN_USE : reply->entry.tag, bare);
-		text_format(server_name, sizeof server_name, "\"%s\"", bare);
-		if (channel->forward) {
-			char quoted[256];
-
-			text_format(quoted, sizeof quoted, "\"%.*s\"", (int)(name.length < 200 ? name.length : 200),
-				(const char *)name.at);
-			add_renamed(&channel->worker->to_client, whole, span_text(server_name), span_text(quoted));
-		}
-	}
-	replaced = tell_refused(channel, reply) || replaced;
-	if (renamed && !ended && memmem(body.at, body.length, "\0RRevalidateCachedQuery", 23))
-		note_outdated(channel, name);
-	/* A function's DEALLOCATE, of which nothing tells: it is to be sent again. */
-	if (renamed && !ended && strcmp(channel->sqlstate, SQLSTATE_UNDEFINED_STATEMENT) == 0)
-		(void)prepared_doubt(channel->prepared, reply->entry.tag);
+	if (guest && reply->owed && is_whole)
+		told = tell_ended(channel, whole, &reply->entry) || tell_named(channel, whole, reply, &fields);
+	told = tell_refused(channel, reply) || told;
 	if (reply->owed)
 		undo_failed(channel, &reply->entry);
 	while (track_dropped(&channel->track, &dropped))
@@ -242,5 +265,5 @@ enum step relay_error(struct channel *channel, struct span whole, bool is_whole,
 	/* What it waits for may have been skipped. */
 	if (channel->track.skipping)
 		remains_let_go(channel);
-	return renamed || replaced ? STEP_DISCARD : STEP_FORWARD;
+	return told ? STEP_DISCARD : STEP_FORWARD;
 }
