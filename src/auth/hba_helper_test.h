@@ -120,6 +120,17 @@ static struct hba *parse(const char *rules, const char *maps, bool lenient, char
 	return hba_parse(&source, error, 256);
 }
 
+/* Rules with nothing wrong in them. */
+static struct hba *accepted(const char *rules, const char *maps)
+{
+	char error[256];
+	struct hba *hba = parse(rules, maps, false, error);
+
+	assert_string_equal(error, "");
+	assert_non_null(hba);
+	return hba;
+}
+
 /* What is known of the peer beside that. */
 static struct hba_peer known;
 
@@ -128,11 +139,22 @@ static struct hba_peer known;
 static const char *judge(const struct hba *hba, const char *from, const char *database, const char *user)
 {
 	static const char *const methods[] = { "any", "trust", "password", "md5", "scram-sha-256" };
+	static const char *const verdicts[] = {
+		[HBA_REJECT] = "reject",
+		[HBA_PEER_FAILED] = "stranger",
+		[HBA_CERTIFICATE_MISSING] = "uncertified",
+		[HBA_CERTIFICATE_FAILED] = "impostor",
+		[HBA_ASK_HOST] = "host?",
+		[HBA_ASK_ROLES] = "roles?",
+		[HBA_HOST_UNKNOWN] = "no host",
+		[HBA_ROLES_UNKNOWN] = "no roles",
+	};
 	static char said[64];
 	char names[100];
 	size_t names_length;
 	struct hba_peer peer = known;
 	enum auth_method method = AUTH_ANY;
+	enum hba_verdict verdict;
 	unsigned rule;
 
 	if (from[0] == '@')
@@ -149,38 +171,13 @@ static const char *judge(const struct hba *hba, const char *from, const char *da
 		peer.replication = parse_ip(span_text(from + 1), peer.ip, &peer.ip_length);
 	else if (from[0])
 		assert_true(parse_ip(span_text(from), peer.ip, &peer.ip_length));
-	switch (hba_judge(hba, &peer, span_text(database), span_text(user), &method, &rule)) {
-	case HBA_NONE:
+	verdict = hba_judge(hba, &peer, span_text(database), span_text(user), &method, &rule);
+	if (verdict == HBA_NONE) {
 		assert_int_equal(rule, 0);
 		return "none";
-	case HBA_REJECT:
-		text_format(said, sizeof said, "reject:%u", hba_line(hba, rule));
-		break;
-	case HBA_PEER_FAILED:
-		text_format(said, sizeof said, "stranger:%u", hba_line(hba, rule));
-		break;
-	case HBA_CERTIFICATE_MISSING:
-		text_format(said, sizeof said, "uncertified:%u", hba_line(hba, rule));
-		break;
-	case HBA_CERTIFICATE_FAILED:
-		text_format(said, sizeof said, "impostor:%u", hba_line(hba, rule));
-		break;
-	case HBA_ASK_HOST:
-		text_format(said, sizeof said, "host?:%u", hba_line(hba, rule));
-		break;
-	case HBA_ASK_ROLES:
-		text_format(said, sizeof said, "roles?:%u", hba_line(hba, rule));
-		break;
-	case HBA_HOST_UNKNOWN:
-		text_format(said, sizeof said, "no host:%u", hba_line(hba, rule));
-		break;
-	case HBA_ROLES_UNKNOWN:
-		text_format(said, sizeof said, "no roles:%u", hba_line(hba, rule));
-		break;
-	case HBA_METHOD:
-		text_format(said, sizeof said, "%s:%u", methods[method], hba_line(hba, rule));
-		break;
 	}
+	text_format(said, sizeof said, "%s:%u", verdict == HBA_METHOD ? methods[method] : verdicts[verdict],
+		hba_line(hba, rule));
 	return said;
 }
 
