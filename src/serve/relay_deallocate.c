@@ -177,21 +177,26 @@ struct statement *relay_ended_by(const struct guest *guest, const struct stateme
 	return relay_deallocates(guest, statement_text(unnamed), name) ? pending_get(guest, *name) : NULL;
 }
 
-static bool is_of(const struct ending *ending, struct span portal)
+/* Where that of this portal hangs; NULL: there is none. */
+static struct ending **place_of(struct guest *guest, struct span portal)
 {
-	return span_is(portal, ending->texts + ending->portal_at);
+	struct ending **at;
+
+	if (!guest->extras->ending)
+		return NULL;
+	for (at = &extras_of(guest)->ending; *at; at = &(*at)->next)
+		if (span_is(portal, (*at)->texts + (*at)->portal_at))
+			return at;
+	return NULL;
 }
 
 void relay_no_ending(struct guest *guest, struct span portal)
 {
-	struct ending **at, *ending;
+	struct ending **at = place_of(guest, portal), *ending;
 
-	if (!guest->extras->ending)
+	if (!at)
 		return;
-	for (at = &extras_of(guest)->ending; (ending = *at) && !is_of(ending, portal); at = &ending->next)
-		;
-	if (!ending)
-		return;
+	ending = *at;
 	*at = ending->next;
 	free(ending);
 }
@@ -227,16 +232,14 @@ bool relay_note_ending(struct guest *guest, struct span portal, const struct sta
 
 bool relay_take_ending(struct guest *guest, struct span portal, bool *ends)
 {
-	const struct ending *ending = guest->extras->ending;
+	struct ending **at = place_of(guest, portal);
 
-	while (ending && !is_of(ending, portal))
-		ending = ending->next;
-	*ends = ending;
-	if (!ending)
+	*ends = at;
+	if (!at)
 		return true;
 	/* It may have been prepared on this server again, since the text was written. */
-	prepared_doubt(guest->channel->prepared, ending->id);
-	return pending_add(guest, span_text(ending->texts), NULL);
+	prepared_doubt(guest->channel->prepared, (*at)->id);
+	return pending_add(guest, span_text((*at)->texts), NULL);
 }
 
 bool relay_may_end_all(struct span text)
