@@ -30,12 +30,9 @@ static json_t *who(const char *database, const char *user, const char *applicati
 	return object;
 }
 
-void top_print_json(const struct top_view *view, FILE *to)
+static json_t *pools(const struct top_view *view)
 {
-	static const char *const kinds[] = { "pgweir", "pgbouncer", "postgresql" };
-	json_t *document = memory_got(json_object()), *pools = memory_got(json_array()),
-	       *origins = memory_got(json_array());
-	json_t *leases = memory_got(json_array()), *leaks = memory_got(json_array()), *parts = memory_got(json_array());
+	json_t *rows = memory_got(json_array());
 
 	for (size_t i = 0; i < view->pool_count; i++) {
 		const struct top_pool *p = &view->pools[i];
@@ -47,8 +44,15 @@ void top_print_json(const struct top_view *view, FILE *to)
 		object_set(row, "limit", p->limit > 0 ? json_integer(p->limit) : json_null());
 		object_set(row, "longest_wait", json_real(p->longest_wait));
 		put_known(row, "failing", p->failing);
-		array_append(pools, row);
+		array_append(rows, row);
 	}
+	return rows;
+}
+
+static json_t *origins(const struct top_view *view)
+{
+	json_t *rows = memory_got(json_array());
+
 	for (size_t i = 0; i < view->origin_count; i++) {
 		const struct top_origin *o = &view->origins[i];
 		json_t *row = who(o->database, o->user, o->application, o->address);
@@ -57,8 +61,15 @@ void top_print_json(const struct top_view *view, FILE *to)
 		put_number(row, "clients", o->clients);
 		put_number(row, "lent", o->lent);
 		put_number(row, "waiting", o->waiting);
-		array_append(origins, row);
+		array_append(rows, row);
 	}
+	return rows;
+}
+
+static json_t *breakdowns(const struct top_view *view)
+{
+	json_t *rows = memory_got(json_array());
+
 	for (size_t i = 0; i < view->part_count; i++) {
 		const struct top_part *part = &view->parts[i];
 		json_t *row = memory_got(json_object());
@@ -71,8 +82,15 @@ void top_print_json(const struct top_view *view, FILE *to)
 		put_number(row, "holding", part->holding);
 		object_set(row, "oldest_quiet", part->oldest_quiet > 0 ? json_real(part->oldest_quiet) : json_null());
 		object_set(row, "oldest_hold", part->oldest_hold > 0 ? json_real(part->oldest_hold) : json_null());
-		array_append(parts, row);
+		array_append(rows, row);
 	}
+	return rows;
+}
+
+static json_t *leases(const struct top_view *view)
+{
+	json_t *rows = memory_got(json_array());
+
 	for (size_t i = 0; i < view->lease_count; i++) {
 		const struct top_lease *l = &view->leases[i];
 		json_t *row = who(l->database, l->user, l->application, l->address);
@@ -89,21 +107,37 @@ void top_print_json(const struct top_view *view, FILE *to)
 		put_number(row, "waiting", l->waiting);
 		put_known(row, "waiters", l->waiters);
 		object_set(row, "behind", l->behind ? json_integer(l->behind) : json_null());
-		array_append(leases, row);
+		array_append(rows, row);
 	}
+	return rows;
+}
+
+static json_t *leaks(const struct top_view *view)
+{
+	json_t *rows = memory_got(json_array());
+
 	for (size_t i = 0; i < view->leak_count; i++) {
+		const struct top_leak *leak = &view->leaks[i];
 		json_t *row = memory_got(json_object());
 
-		put(row, "title", view->leaks[i].title);
-		put(row, "who", view->leaks[i].who);
-		put(row, "evidence", view->leaks[i].evidence);
-		put(row, "cure", view->leaks[i].cure);
-		put(row, "name", view->leaks[i].name);
-		put(row, "since", view->leaks[i].since);
-		put_known(row, "route", view->leaks[i].route);
-		put_known(row, "statement", view->leaks[i].statement);
-		array_append(leaks, row);
+		put(row, "title", leak->title);
+		put(row, "who", leak->who);
+		put(row, "evidence", leak->evidence);
+		put(row, "cure", leak->cure);
+		put(row, "name", leak->name);
+		put(row, "since", leak->since);
+		put_known(row, "route", leak->route);
+		put_known(row, "statement", leak->statement);
+		array_append(rows, row);
 	}
+	return rows;
+}
+
+void top_print_json(const struct top_view *view, FILE *to)
+{
+	static const char *const kinds[] = { "pgweir", "pgbouncer", "postgresql" };
+	json_t *document = memory_got(json_object());
+
 	put(document, "server", kinds[view->kind]);
 	if (view->kind == TOP_POSTGRESQL) {
 		object_set(document, "connections", json_integer(view->used));
@@ -113,11 +147,11 @@ void top_print_json(const struct top_view *view, FILE *to)
 	}
 	object_set(document, "no_room", *view->no_room ? text_json(span_text(view->no_room)) : json_null());
 	object_set(document, "unreached", *view->unreached ? text_json(span_text(view->unreached)) : json_null());
-	object_set(document, "leaks", leaks);
-	object_set(document, "pools", pools);
-	object_set(document, "origins", origins);
-	object_set(document, "breakdowns", parts);
-	object_set(document, "leases", leases);
+	object_set(document, "leaks", leaks(view));
+	object_set(document, "pools", pools(view));
+	object_set(document, "origins", origins(view));
+	object_set(document, "breakdowns", breakdowns(view));
+	object_set(document, "leases", leases(view));
 	json_dumpf(document, to, JSON_INDENT(2));
 	fputc('\n', to);
 	json_decref(document);
