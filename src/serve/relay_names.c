@@ -347,21 +347,58 @@ enum step relay_parse(struct guest *guest, struct span in, struct frame frame)
 	return parse_named(guest, whole, name, tail);
 }
 
+/* For a statement that is not shared, or the unnamed one: it goes on as it is. */
+static enum step bind_unshared(struct guest *guest, struct span portal, struct span name, struct span values,
+	const struct statement *statement)
+{
+	bool shares = relay_shares_statements(guest);
+	uint32_t unseen = 0;
+	enum ahead step;
+	enum step seen;
+
+	if (!statement && name.length > 0 && shares && is_reserved(guest, name))
+		return refuse_reserved(guest);
+	if (name.length > 0)
+		relay_note_bound(guest, portal, NULL);
+	else if ((seen = unnamed_bind(guest, portal, values)) != STEP_FORWARD)
+		return seen;
+	if (statement || guest->unnamed_long || (name.length > 0 && !shares))
+		unseen = LOOK_UNKNOWN | LOOK_UNNAMED; /* nobody looked at it */
+	else if (name.length > 0)
+		unseen = LOOK_EXECUTE; /* made by SQL's PREPARE, or it is not there */
+	step = unseen ? remains_run(guest, unseen, true) : AHEAD_GO;
+	if (step != AHEAD_GO)
+		return relay_step(step);
+	guest_view(guest)->stats.binds++;
+	return relay_owe(guest, TRACK_BIND, 0, 0) ? STEP_FORWARD : STEP_STOP;
+}
+
+/* With the server's name of the statement; of the `length` bytes behind it, those that are here. */
+static void send_bind(
+	struct guest *guest, const struct statement *statement, struct span portal, struct span here, size_t length)
+{
+	struct outbox *to = &guest->worker->to_server;
+	char name[STATEMENT_NAME];
+	size_t name_length = statement_name(statement, name) + 1, front = portal.length + 1 + name_length;
+	uint8_t *at = relay_header(outbox_room(to, FRAME_HEADER + front), 'B', front + length);
+
+	memcpy(at, portal.at, portal.length);
+	at += portal.length;
+	*at++ = 0;
+	memcpy(at, name, name_length);
+	outbox_add(to, here.at, here.length);
+}
+
 enum step relay_bind(struct guest *guest, struct span in, struct frame frame)
 {
 	size_t here = in.length - FRAME_HEADER < frame.body ? in.length - FRAME_HEADER : frame.body;
 	struct reader r = reader_of(span_of(in.at + FRAME_HEADER, here));
-	struct span portal, name;
+	struct span portal, name, values, formats;
 	struct statement *statement;
-	char server_name[STATEMENT_NAME];
-	uint32_t unseen = 0;
-	size_t rest, length;
-	struct span values, formats;
 	struct shape *told = NULL;
 	enum ahead step;
 	enum step seen;
 	bool ready;
-	uint8_t *at;
 
 	portal = read_string(&r);
 	name = read_string(&r);
@@ -378,23 +415,8 @@ enum step relay_bind(struct guest *guest, struct span in, struct frame frame)
 	/* Which of its values are binary decides whether it may go on. */
 	if (told && told->parameters > SHAPE_NONE && here < frame.body && here < WHOLE_MAX)
 		return STEP_WAIT;
-	if (!statement || is_long(statement)) {
-		if (!statement && name.length > 0 && relay_shares_statements(guest) && is_reserved(guest, name))
-			return refuse_reserved(guest);
-		if (name.length > 0)
-			relay_note_bound(guest, portal, NULL);
-		else if ((seen = unnamed_bind(guest, portal, values)) != STEP_FORWARD)
-			return seen;
-		if (statement || guest->unnamed_long || (name.length > 0 && !relay_shares_statements(guest)))
-			unseen = LOOK_UNKNOWN | LOOK_UNNAMED; /* nobody looked at it */
-		else if (name.length > 0)
-			unseen = LOOK_EXECUTE; /* made by SQL's PREPARE, or it is not there */
-		step = unseen ? remains_run(guest, unseen, true) : AHEAD_GO;
-		if (step != AHEAD_GO)
-			return relay_step(step);
-		guest_view(guest)->stats.binds++;
-		return relay_owe(guest, TRACK_BIND, 0, 0) ? STEP_FORWARD : STEP_STOP;
-	}
+	if (!statement || is_long(statement))
+		return bind_unshared(guest, portal, name, values, statement);
 	if (portal.length + FRAME_HEADER + STATEMENT_NAME + 1 > OUTBOX_SCRATCH) {
 		guest_complain(guest, SQLSTATE_PROGRAM_LIMIT, "the name of a portal is too long", NULL, NULL);
 		return STEP_STOP;
@@ -417,16 +439,8 @@ enum step relay_bind(struct guest *guest, struct span in, struct frame frame)
 	guest_view(guest)->stats.binds++;
 	habits_say_statement(guest->channel, statement);
 	relay_note_bound(guest, portal, statement);
-	length = statement_name(statement, server_name) + 1;
-	rest = frame.body - (portal.length + 1) - (name.length + 1);
-	at = relay_header(outbox_room(&guest->worker->to_server, FRAME_HEADER + portal.length + 1 + length), 'B',
-		portal.length + 1 + length + rest);
-	memcpy(at, portal.at, portal.length);
-	at += portal.length;
-	*at++ = 0;
-	memcpy(at, server_name, length);
-	here -= (portal.length + 1) + (name.length + 1);
-	outbox_add(&guest->worker->to_server, r.at, here);
+	send_bind(guest, statement, portal, span_of(r.at, reader_left(&r)),
+		frame.body - (portal.length + 1) - (name.length + 1));
 	return STEP_TAKEN; /* what is still to come of it goes on as it is */
 }
 
