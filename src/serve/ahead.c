@@ -7,7 +7,9 @@
 
 #include "base/text.h"
 #include "serve/channel.h"
+#include "serve/numbers.h"
 #include "serve/relay.h"
+#include "session/tokens.h"
 
 /* In front of a Bind: Close, Parse, Bind, Execute, and Close of both. All may be skipped, and then what they were for is skipped too. */
 static bool add_to_batch(struct guest *guest, struct span text, uint32_t tag)
@@ -74,6 +76,64 @@ static bool may_recover(const struct track *track)
 	return false;
 }
 
+static bool is_over(const struct tokens *t)
+{
+	return t->token->kind == TOKEN_END || tokens_at_sign(t, ';');
+}
+
+static bool statement_idles(struct tokens *t)
+{
+	static const char *const words[] = { "begin", "start", "savepoint", "release", "rollback", "abort", "set",
+		"show", "reset", "lock", "listen", "unlisten", "notify", "checkpoint", "deallocate", "discard" };
+	bool sets = tokens_at_word(t, "set");
+
+	if (!tokens_at_one_of(t, words, sizeof words / sizeof words[0]))
+		return false;
+	tokens_next(t);
+	if (sets && tokens_at_word(t, "constraints")) /* triggers run */
+		return false;
+	while (!is_over(t))
+		tokens_next(t);
+	return true;
+}
+
+bool ahead_idles(const struct numbers_asked *asked)
+{
+	struct tokens t;
+
+	/* There is no text; or this is not all of it (remains_look). */
+	if (!asked->text.at || (asked->marks & LOOK_UNNAMED))
+		return false;
+	tokens_begin(&t, asked->text);
+	do {
+		tokens_next(&t);
+		if (!is_over(&t) && !statement_idles(&t))
+			return false;
+	} while (t.token->kind != TOKEN_END);
+	return !t.doubt;
+}
+
+bool ahead_must_not(const struct channel *channel, const struct numbers_asked *asked)
+{
+	static const char *const first[] = { "discard", "vacuum", "cluster", "reindex" };
+	static const char *const second[] = { "database", "tablespace", "subscription", "system" };
+	static const char *const relations[] = { "index", "unique", "table" };
+	struct tokens t;
+
+	if (!asked->extended && !channel->track.open)
+		return false;
+	tokens_begin(&t, asked->text);
+	tokens_next(&t);
+	if (tokens_at_one_of(&t, first, sizeof first / sizeof first[0]))
+		return true;
+	if (!tokens_at_word(&t, "create") && !tokens_at_word(&t, "drop") && !tokens_at_word(&t, "alter"))
+		return false;
+	tokens_next(&t);
+	return tokens_at_one_of(&t, second, sizeof second / sizeof second[0]) ||
+		(tokens_at_one_of(&t, relations, sizeof relations / sizeof relations[0]) &&
+			tokens_contain(asked->text, "concurrently"));
+}
+
 enum ahead ahead_wait(struct guest *guest)
 {
 	guest->channel->remains.held = true;
@@ -81,17 +141,19 @@ enum ahead ahead_wait(struct guest *guest)
 	return AHEAD_WAIT;
 }
 
-static enum ahead send(struct guest *guest, struct span text, uint32_t tag, bool in_batch, bool *sent)
+static enum ahead send(struct guest *guest, struct span text, uint32_t tag, bool extended, bool *sent)
 {
 	struct channel *channel = guest->channel;
 	const struct track *track = &channel->track;
+	bool in_batch = extended || track->open;
 
 	*sent = false;
 	if (is_aborted(channel) && !may_recover(track))
 		return AHEAD_GO;
 	if (!in_batch && track_copies(track))
 		return AHEAD_GO; /* it ends the COPY with an error, and is no more than that */
-	if (!track->open && !track_copies(track) && track_readies(track) > 0)
+	/* Within a batch it may fail, as what stands behind it would; but a Query is not to be skipped with it. */
+	if (!(extended && track->open) && !track_copies(track) && track_readies(track) > 0)
 		return ahead_wait(guest);
 	if (in_batch) {
 		*sent = add_to_batch(guest, text, tag);
@@ -106,7 +168,7 @@ static enum ahead send(struct guest *guest, struct span text, uint32_t tag, bool
 
 enum ahead ahead_send(struct guest *guest, struct span text, uint32_t tag, bool extended, bool *sent)
 {
-	return send(guest, text, tag, extended || guest->channel->track.open, sent);
+	return send(guest, text, tag, extended, sent);
 }
 
 enum ahead ahead_ask(struct guest *guest, struct span text, uint32_t tag, bool extended, bool *asked)
@@ -117,7 +179,7 @@ enum ahead ahead_ask(struct guest *guest, struct span text, uint32_t tag, bool e
 	/* What the server skips it does not answer, and what follows is skipped with it. */
 	*asked = false;
 	if (!guest->channel->track.skipping)
-		step = send(guest, text, tag, in_batch, asked);
+		step = send(guest, text, tag, extended, asked);
 	if (!*asked)
 		return step;
 	if (in_batch)

@@ -11,6 +11,7 @@
 
 struct guest;
 struct channel;
+struct numbers_asked;
 
 enum ahead {
 	AHEAD_GO,
@@ -27,6 +28,14 @@ enum ahead ahead_ask(struct guest *, struct span text, uint32_t tag, bool extend
 
 /* The client's message waits for what was asked before. */
 enum ahead ahead_wait(struct guest *);
+
+/* Whether none of its statements comes to what somebody wrote (a body, an expression), makes anything or asks for a number: nothing need be said ahead of
+ * it. Most of them take no snapshot either, and what does is not to stand in front of them. */
+bool ahead_idles(const struct numbers_asked *);
+
+/* Whether PostgreSQL would refuse it for what stands in front of it in its batch: it is to be in no transaction block. (In one that is still open it is refused
+ * anyway; but a COMMIT under way may have ended that.) */
+bool ahead_must_not(const struct channel *, const struct numbers_asked *);
 
 /* Whether it would fail in front of a Query, for a transaction that has. */
 bool ahead_in_vain(const struct channel *);

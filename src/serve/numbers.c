@@ -223,18 +223,6 @@ static enum ahead send_discard(struct guest *guest, bool extended)
 	return step;
 }
 
-/* It may have nothing in front of it in its batch (25001). */
-static bool discards(const struct numbers_asked *asked)
-{
-	struct tokens t;
-
-	if (!asked->extended || asked->text.length == 0)
-		return false;
-	tokens_begin(&t, asked->text);
-	tokens_next(&t);
-	return tokens_at_word(&t, "discard");
-}
-
 enum ahead numbers_before(struct guest *guest, const struct numbers_asked *asked)
 {
 	struct channel *channel = guest->channel;
@@ -242,7 +230,7 @@ enum ahead numbers_before(struct guest *guest, const struct numbers_asked *asked
 	enum ahead step;
 
 	/* What was sent in front of its batch is answered before anything of that runs, or the client ends. */
-	if (!n->strange || n->apart || are_own(channel) || discards(asked))
+	if (!n->strange || n->apart || are_own(channel) || ahead_must_not(channel, asked) || ahead_idles(asked))
 		return AHEAD_GO;
 	if (!may_ask(asked->marks, asked->text)) {
 		/* Who keeps the server may ask in a later transaction, when it can not be told any more what it took. */

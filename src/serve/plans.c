@@ -126,26 +126,18 @@ static bool comes_before_snapshots(const struct tokens *t)
 			strncmp(t->token->text, "transaction_", 12) == 0);
 }
 
-/* What is refused within a transaction block, and behind another statement of its batch. A COMMIT under way may have ended the block. */
-static bool stands_alone(struct span text)
+/* From 18 on, within a batch, it would be taken for a part of a block behind anything, and not be refused outside of one. */
+static bool is_let_in(const struct channel *channel, const struct numbers_asked *asked, const struct tokens *t)
 {
-	static const char *const first[] = { "discard", "vacuum", "cluster", "reindex" };
-	static const char *const second[] = { "database", "tablespace", "subscription", "system" };
-	struct tokens t;
-
-	tokens_begin(&t, text);
-	tokens_next(&t);
-	if (tokens_at_one_of(&t, first, sizeof first / sizeof first[0]))
-		return true;
-	tokens_next(&t);
-	return tokens_at_one_of(&t, second, sizeof second / sizeof second[0]) || tokens_contain(text, "concurrently");
+	return asked->extended && tokens_at_word(t, "declare") && params_server_version(channel->reported) >= 18;
 }
 
 /* DISCARD PLANS takes a snapshot, and is a statement of its batch: in front of SET TRANSACTION or LOCK, or of VACUUM, that would not be as if it had
- * not been said. What runs bodies takes one itself. DDL may be what no transaction block may have in it. Nor may it fail in front of a Query that stands in a batch: that one would be passed by
- * up to the next Sync, and not answered. Nor in front of what ends a transaction, or a part of it: where that has failed by then, which earlier batches that
- * are not answered yet may tell, DISCARD PLANS is refused and the ROLLBACK skipped. */
-static bool may_stand_behind(const struct channel *channel, const struct numbers_asked *asked)
+ * not been said. What runs bodies takes one itself. DDL may be what no transaction block may have in it. Nor may it fail in front of a Query that stands
+ * in a batch: that one would be passed by up to the next Sync, and not answered. Nor in front of what ends a transaction, or a part of it: where that
+ * has failed by then, which earlier batches that are not answered yet may tell, DISCARD PLANS is refused and the ROLLBACK skipped.
+ * `in_front`: what makes a temporary object, or may, is DDL that a block may have. */
+static bool may_stand_behind(const struct channel *channel, const struct numbers_asked *asked, bool in_front)
 {
 	static const char *const queries[] = { "select", "with", "values", "table", "insert", "update", "delete",
 		"merge", "copy", "execute", "explain", "declare", "call", "do" };
@@ -165,9 +157,10 @@ static bool may_stand_behind(const struct channel *channel, const struct numbers
 		tokens_next(&t);
 	if (asked->extended && t.token->kind == TOKEN_WORD && look_is_end(span_of(t.token->text, t.token->length)))
 		return false;
-	return tokens_at_one_of(&t, queries, sizeof queries / sizeof queries[0]) ||
-		(in_block && !any_token(asked->text, comes_before_snapshots) &&
-			!(asked->extended && stands_alone(asked->text)));
+	if (tokens_at_one_of(&t, queries, sizeof queries / sizeof queries[0]))
+		return in_block || !is_let_in(channel, asked, &t);
+	return !ahead_must_not(channel, asked) &&
+		(in_front || (in_block && !any_token(asked->text, comes_before_snapshots)));
 }
 
 /* Whether the server's plans are to be given up for this statement, which leads to such bodies. */
@@ -176,7 +169,7 @@ static bool are_others(struct channel *channel, const struct numbers_asked *aske
 	struct plans *plans = &channel->remains.plans;
 	uint32_t marks = asked->marks;
 
-	if (!may_stand_behind(channel, asked)) {
+	if (!may_stand_behind(channel, asked, false)) {
 		/* What it reads stays: whoever comes next gives up all. */
 		if (!are_alike(&plans->read, now, marks))
 			mix(&plans->read);
@@ -200,13 +193,13 @@ enum ahead plans_before(struct guest *guest, const struct numbers_asked *asked, 
 	struct channel *channel = guest->channel;
 	struct plans_read now;
 	unsigned batch = channel->batch;
-	bool sent, open = channel->track.open;
+	bool sent, open = channel->track.open, leads = asked->marks & (LOOK_READS_ONCE | LOOK_FREEZES);
 	enum ahead step;
 
-	if (!in_front && !(asked->marks & (LOOK_READS_ONCE | LOOK_FREEZES)))
+	if ((!in_front && !leads) || ahead_idles(asked))
 		return AHEAD_GO;
 	now = now_of(guest, asked);
-	if (!in_front && !are_others(channel, asked, &now))
+	if (!(leads && are_others(channel, asked, &now)) && !(in_front && may_stand_behind(channel, asked, true)))
 		return AHEAD_GO;
 	step = ahead_send(guest, span_text(discard), TAG_PLANS, asked->extended, &sent);
 	if (sent) {
@@ -219,7 +212,7 @@ enum ahead plans_before(struct guest *guest, const struct numbers_asked *asked, 
 
 bool plans_come_apart(const struct channel *channel, struct span text)
 {
-	static const char *const ending[] = { "call", "do" };
+	static const char *const words[] = { "call", "do", "declare" };
 	struct tokens t;
 
 	/* Nearly everything is turned away by its first letter; a comment or a space has none. */
@@ -229,7 +222,7 @@ bool plans_come_apart(const struct channel *channel, struct span text)
 		return false;
 	tokens_begin(&t, text);
 	tokens_next(&t);
-	return tokens_at_one_of(&t, ending, sizeof ending / sizeof ending[0]);
+	return tokens_at_one_of(&t, words, sizeof words / sizeof words[0]);
 }
 
 void plans_discarded(struct channel *channel)

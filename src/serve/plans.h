@@ -33,7 +33,7 @@ struct plans {
 enum ahead plans_before(struct guest *, const struct numbers_asked *, bool in_front);
 
 /* Whether it has to go in front of this text's batch, as a Query of its own: from 18 on the second statement of a batch is in a transaction block, and what
- * ends transactions itself (CALL, DO) may not do so there. False: this batch has begun, or it is another statement. */
+ * ends transactions itself (CALL, DO) may not do so there, and DECLARE is not refused. False: this batch has begun, or it is another statement. */
 bool plans_come_apart(const struct channel *, struct span text);
 
 void plans_discarded(struct channel *); /* the server says so */

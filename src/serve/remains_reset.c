@@ -284,6 +284,9 @@ bool remains_ready(struct channel *channel)
 	r->ends_unseen = r->ended = false;
 	if (r->before > 0)
 		r->before--;
+	/* A Query behind a batch that is open waits for those before it (ahead.c). */
+	if (channel->track.open && track_readies(&channel->track) == 0)
+		remains_let_go(channel);
 	/* What follows it waits, so it is done when nothing is owed. */
 	if (!channel->guest || !track_quiet(&channel->track))
 		return true;

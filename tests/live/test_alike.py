@@ -642,19 +642,46 @@ class Bodies(Alike):
                 self.assertEqual("serializable", client.value("SHOW transaction_isolation"))
                 client.query("ROLLBACK")
 
+    def what_takes_no_snapshot_leaves_the_level_to_be_set(self):
+        client = self.proxy.client()
+        for first in ("SET LOCAL jit = off", "SET TIME ZONE 'Europe/Rome'", "SHOW jit", "RESET jit", "NOTIFY a", "BEGIN", "", "/* nothing */", "SAVEPOINT a; RELEASE a", "SHOW jit;; SET LOCAL jit = off;"):
+            for words in (query(first), *([] if ";" in first else [synced(run(first))])):
+                self.stranger.arrives = True
+                self.stranger.passes()
+                client.query("BEGIN")
+                with self.subTest(first), self.catalogue_read_anew():
+                    client.send(words)
+                    self.assertIsNone(client.reply().error)
+                    client.query("SET TRANSACTION ISOLATION LEVEL SERIALIZABLE")
+                client.query("ROLLBACK")
+
+    def a_query_behind_an_open_batch_is_not_passed_by(self):
+        """Where the transaction has failed, and nobody has told yet."""
+        client = self.proxy.client()
+        for text in ("SELECT noon()", "SELECT lastval()", "CREATE TEMP TABLE unmade (a int)"):
+            self.stranger.arrives = True
+            self.stranger.passes()
+            client.query("BEGIN")
+            with self.subTest(text), self.catalogue_read_anew():
+                client.send(synced(bind("", "unknown")) + parse("", "ROLLBACK") + bind("", "") + query(text))
+                self.assertEqual("26000", client.reply().error.sqlstate)
+                self.assertEqual("25P02", client.reply().error.sqlstate)
+            client.query("ROLLBACK")
+
     def what_stands_in_no_block_does_so_behind_a_commit_in_its_batch(self):
         client = self.proxy.client()
         for commits in (run("COMMIT"), run("COMMIT AND CHAIN") + run("ROLLBACK"), run("END") + run("BEGIN") + run("COMMIT")):
             for alone in ("DISCARD ALL", "VACUUM plain", "/* */ VACUUM plain", "DROP INDEX CONCURRENTLY IF EXISTS missing", "ALTER SYSTEM RESET jit", "CREATE DATABASE unmade"):
-                self.stranger.arrives = True
-                self.stranger.passes()
-                client.query("BEGIN")
-                with self.catalogue_read_anew():
-                    client.send(synced(commits, run(alone)))
-                    error = client.reply().error
-                # Whose it is to say is the server's; but not for what stands in front.
-                self.assertNotIn(error and error.sqlstate, ("25001", "25P01"), alone)
-                client.query("ROLLBACK")
+                for words in (synced(commits, run(alone)), commits + query(alone)):
+                    self.stranger.arrives = True
+                    self.stranger.passes()
+                    client.query("BEGIN")
+                    with self.catalogue_read_anew():
+                        client.send(words)
+                        error = client.reply().error
+                    # Whose it is to say is the server's; but not for what stands in front.
+                    self.assertNotIn(error and error.sqlstate, ("25001", "25P01"), alone)
+                    client.query("ROLLBACK")
 
     def nothing_is_put_in_front_of_what_must_be_first(self):
         self.alike(synced(run("VACUUM guarded")), synced(run("REINDEX TABLE CONCURRENTLY guarded")), synced(run("SELECT noon()")), synced(run("VACUUM guarded")), login=self.PATH)
