@@ -113,6 +113,15 @@ bool ahead_idles(const struct numbers_asked *asked)
 	return !t.doubt;
 }
 
+bool ahead_begins_idly(const struct numbers_asked *asked)
+{
+	struct tokens t;
+
+	tokens_begin(&t, asked->text);
+	tokens_next(&t);
+	return statement_idles(&t);
+}
+
 bool ahead_must_not(const struct channel *channel, const struct numbers_asked *asked)
 {
 	static const char *const first[] = { "discard", "vacuum", "cluster", "reindex" };

@@ -33,6 +33,9 @@ enum ahead ahead_wait(struct guest *);
  * it. Most of them take no snapshot either, and what does is not to stand in front of them. */
 bool ahead_idles(const struct numbers_asked *);
 
+/* Whether the first of them is such a one. */
+bool ahead_begins_idly(const struct numbers_asked *);
+
 /* Whether PostgreSQL would refuse it for what stands in front of it in its batch: it is to be in no transaction block. (In one that is still open it is refused
  * anyway; but a COMMIT under way may have ended that.) */
 bool ahead_must_not(const struct channel *, const struct numbers_asked *);

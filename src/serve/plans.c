@@ -210,6 +210,12 @@ enum ahead plans_before(struct guest *guest, const struct numbers_asked *asked, 
 	return step;
 }
 
+bool plans_would_hinder(const struct channel *channel, const struct numbers_asked *asked)
+{
+	return !asked->extended && is_in_block(&channel->track) && ahead_begins_idly(asked) && !ahead_idles(asked) &&
+		any_token(asked->text, comes_before_snapshots);
+}
+
 bool plans_come_apart(const struct channel *channel, struct span text)
 {
 	static const char *const words[] = { "call", "do", "declare" };

@@ -32,6 +32,9 @@ struct plans {
  * object comes in front of what they mean. */
 enum ahead plans_before(struct guest *, const struct numbers_asked *, bool in_front);
 
+/* Whether this Query sets something that is to come before any snapshot of its transaction block, with other statements behind it. */
+bool plans_would_hinder(const struct channel *, const struct numbers_asked *);
+
 /* Whether it has to go in front of this text's batch, as a Query of its own: from 18 on the second statement of a batch is in a transaction block, and what
  * ends transactions itself (CALL, DO) may not do so there, and DECLARE is not refused. False: this batch has begun, or it is another statement. */
 bool plans_come_apart(const struct channel *, struct span text);

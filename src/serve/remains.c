@@ -35,6 +35,9 @@
 /* Names of settings that one question asks for; more are too many to be carried (session/question.c). */
 #define SET_NAMES_MAX 200
 
+/* For how long a Query waits for the catalogue at most. */
+#define CATALOGUE_WAIT (5 * SECOND_US)
+
 /* Marks of what leaves nothing. */
 #define PASSING (LOOK_INSERT | LOOK_CLOCK | LOOK_READS_ONCE | LOOK_FREEZES)
 
@@ -352,6 +355,24 @@ enum ahead remains_run(struct guest *guest, uint32_t marks, bool extended)
 	return step;
 }
 
+/* What it leads to is not known, and whatever is said ahead of it takes the snapshot before which its client sets a level. */
+static bool waits_for_catalogue(struct guest *guest, const struct numbers_asked *asked)
+{
+	struct channel *channel = guest->channel;
+	struct remains *r = &channel->remains;
+	time_us now = guest->worker->now;
+
+	if (r->defines != DEFINES_NOTHING || !(asked->marks & (LOOK_CALLS | LOOK_UNKNOWN)) ||
+		!plans_would_hinder(channel, asked))
+		return false;
+	if (r->until == 0)
+		r->until = now + CATALOGUE_WAIT;
+	if (now >= r->until)
+		return false;
+	channel_limits(channel);
+	return true;
+}
+
 enum ahead remains_look(struct guest *guest, struct span text, bool whole)
 {
 	const struct catalog *catalog;
@@ -368,6 +389,9 @@ enum ahead remains_look(struct guest *guest, struct span text, bool whole)
 		look.marks |= LOOK_UNKNOWN | LOOK_UNNAMED | LOOK_INSERT | LOOK_READS_ONCE | LOOK_FREEZES |
 			(look.marks & (LOOK_DEFINES | LOOK_INDEXES) ? LOOK_REDEFINES : 0);
 	asked = (struct numbers_asked){ .marks = ask_marks(guest->channel, catalog, &look), .text = text };
+	if (!catalog && waits_for_catalogue(guest, &asked))
+		return ahead_wait(guest);
+	guest->channel->remains.until = 0;
 	step = go_ahead(guest, &asked);
 	if (step != AHEAD_GO)
 		return step;
@@ -523,6 +547,7 @@ bool remains_part(struct channel *channel)
 		r->refused = r->held = false;
 	r->statement_length = 0;
 	r->failures = 0;
+	r->until = 0;
 	r->used = true;
 	numbers_part(channel);
 	plans_part(channel);

@@ -53,7 +53,8 @@ struct remains {
 	bool failed;       /* the last one failed: not again before the client did something, or `again` */
 	unsigned failures; /* ... and so did so many in a row */
 	time_us again;
-	bool held; /* the client's next message waits until it is known what a RESET did */
+	bool held;     /* the client's next message waits until it is known what a RESET did */
+	time_us until; /* ... or what the catalogue says, but no longer than this; 0: not for that */
 	bool reset_all, reset_seen, correcting;
 	bool correction_waits; /* correcting, but nothing is sent before a cancel has arrived */
 	bool discarded;        /* DISCARD ALL was seen: it has committed, whatever fails behind it */
@@ -100,7 +101,8 @@ bool remains_may_prepare(const struct channel *);
 /* There may be a cursor WITH HOLD. */
 bool remains_may_hold(const struct channel *);
 
-/* When a question that failed is due again; 0: none is. Ask it then, if its client rests. */
+/* When a question that failed is due again, or it is to be looked whether the catalogue is known by now; 0: neither is. Do so then: ask, if its client
+ * rests. */
 time_us remains_due(const struct channel *);
 void remains_ask_again(struct channel *);
 

@@ -11,6 +11,7 @@
 
 #define ASK_AGAIN   (100 * MILLISECOND_US)
 #define ASK_DOUBLED 7 /* times: 13 seconds then */
+#define LOOK_AGAIN  (5 * MILLISECOND_US)
 
 bool remains_learn_base(struct channel *channel)
 {
@@ -143,6 +144,8 @@ time_us remains_due(const struct channel *channel)
 {
 	time_us now = channel->worker->now;
 
+	if (channel->remains.until > 0)
+		return now + LOOK_AGAIN;
 	if (!channel->remains.failed)
 		return 0;
 	/* Whatever keeps it from being asked then is over some time. */
@@ -151,6 +154,8 @@ time_us remains_due(const struct channel *channel)
 
 void remains_ask_again(struct channel *channel)
 {
+	if (channel->remains.until > 0)
+		remains_let_go(channel);
 	if (is_to_ask_again(channel) && channel->worker->now >= channel->remains.again)
 		channel_settle(channel);
 }

@@ -7,6 +7,7 @@ which plays and compares; tests/diff finds conversations that nobody thought of.
 import contextlib
 import pathlib
 import sys
+import time
 
 import wire
 from harness import HERE, Story, helper, takes, wait_until
@@ -654,6 +655,25 @@ class Bodies(Alike):
                     self.assertIsNone(client.reply().error)
                     client.query("SET TRANSACTION ISOLATION LEVEL SERIALIZABLE")
                 client.query("ROLLBACK")
+
+    def a_level_with_more_behind_it_in_its_query_waits_for_the_catalogue(self):
+        client = self.proxy.client()
+        for level in ("SET TRANSACTION ISOLATION LEVEL SERIALIZABLE", "START TRANSACTION ISOLATION LEVEL SERIALIZABLE", "SET LOCAL jit = off; SET TRANSACTION ISOLATION LEVEL SERIALIZABLE"):
+            self.stranger.arrives = True
+            self.stranger.passes()
+            client.query("BEGIN")
+            with self.catalogue_read_anew():
+                client.send(query(level + "; SELECT noon()"))
+                time.sleep(0.1)
+            self.assertIsNone(client.reply().error)
+            self.assertEqual("serializable", client.value("SHOW transaction_isolation"))
+            client.query("ROLLBACK")
+        # No longer than five seconds.
+        client.query("BEGIN")
+        with self.catalogue_read_anew():
+            client.send(query("SHOW transaction_isolation; LOCK TABLE plain; SELECT noon()"))
+            self.assertIsNone(client.reply().error)
+        client.query("ROLLBACK")
 
     def a_query_behind_an_open_batch_is_not_passed_by(self):
         """Where the transaction has failed, and nobody has told yet."""
