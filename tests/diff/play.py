@@ -17,8 +17,10 @@ What may differ, and nothing else:
 * the schema of a PL/pgSQL function in the context of a message: it is there or not by the search_path of who used it first in a server;
 * what PostgreSQL says of itself at DEBUG: its caches are filled or not by who had a server before;
 * a Bind with the wrong number of values on a server that has not seen the statement yet: refused for an aborted block, or for a table that is gone;
-* a Describe of a statement without rows in an aborted block, or of any that names a table that is gone or has other columns: refused at once, not behind its parameters,
-  and the rest of the stream is left out;
+* a Describe of a statement without rows in an aborted block, or of any that names a table or function that is gone or has other columns: refused at once, not behind its
+  parameters, and the rest of the stream is left out;
+* a level of isolation that is set in the batch of a Describe of a statement: refused or not, by whether the server has to read that (anew, when others have made or
+  dropped anything: so it is directly too), and the rest is left out;
 * numbers that PostgreSQL draws for the occasion: oids of what was made (they are numbered as they appear) and of pg_temp_N.
 """
 import re
@@ -34,6 +36,8 @@ ANSWER_SECONDS = 20
 FIRST_OWN_OID = 16384
 IN_ABORTED_BLOCK = re.compile(rb"\0L\d+\0Rexec_\w+\0")
 OTHER_COLUMNS = re.compile(rb"\0F[^\0]*\0L\d+(\0RRevalidateCachedQuery\0)")
+GONE = re.compile(rb"\0C(42P01\0Mrelation \"|42883\0Mfunction )lane\d+\.(made2?|later)\b")
+BEFORE_ANY_QUERY = b"\0C25001\0MSET TRANSACTION ISOLATION LEVEL must be called before any query\0"
 DURING_COPY = re.compile(rb"(unexpected message type) 0x[0-9a-f]{2} ")
 OF_SCHEMA = re.compile(rb"(PL/pgSQL function )lane\d+\.")
 TEMPORARY = re.compile(rb"pg_(toast_)?temp_\d+")
@@ -222,11 +226,25 @@ def _read_as_many(listener, heard, count, patience):
 
 
 def _is_refused_at_describe(heard, number, pair):
-    """In an aborted block, or for a name that means nothing any more; what follows can not be compared."""
+    """In an aborted block, or for a name that means nothing any more; what follows can not be compared. Of a statement without rows PostgreSQL
+    looks at the names only when it is bound."""
     if pair[0][0] != b"t" or pair[1][0] != b"E":
         return False
     statuses = [body for kind, body in heard.messages[:number] if kind == b"Z"]
-    return (b"\0C25P02\0" in pair[1][1] and statuses[-1:] == [b"E"]) or heard.messages[number + 1:number + 2] == [pair[1]]
+    behind = heard.messages[number + 1:number + 2]
+    return ((b"\0C25P02\0" in pair[1][1] and statuses[-1:] == [b"E"]) or behind == [pair[1]]
+            or (behind == [(b"n", b"")] and GONE.search(pair[1][1]) is not None))
+
+
+def _is_level_behind_describe(heard, number, pair):
+    """To read a text takes a snapshot, before which the level is to be set."""
+    if {each[0] for each in pair} != {b"C", b"E"}:
+        return False
+    complete, error = sorted(pair)
+    if complete[1] not in (b"START TRANSACTION\0", b"BEGIN\0", b"SET\0") or BEFORE_ANY_QUERY not in error[1]:
+        return False
+    ends = [at for at, (kind, _) in enumerate(heard.messages[:number]) if kind == b"Z"]
+    return any(kind == b"t" for kind, _ in heard.messages[ends[-1] if ends else 0:number])
 
 
 def _is_refused_sooner(direct, pooled):
@@ -238,7 +256,7 @@ def difference(direct, pooled):
     """None, or the first difference as lines to read."""
     for number in range(max(len(direct.messages), len(pooled.messages))):
         pair = [heard.messages[number] if number < len(heard.messages) else (b"nothing", b"") for heard in (direct, pooled)]
-        if _is_refused_at_describe(direct, number, pair):
+        if _is_refused_at_describe(direct, number, pair) or _is_level_behind_describe(direct, number, pair):
             return None
         if pair[0] != pair[1] and not _is_refused_sooner(*pair):
             turn = sum(at <= number for at in direct.at)
