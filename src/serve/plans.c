@@ -126,10 +126,12 @@ static bool comes_before_snapshots(const struct tokens *t)
 			strncmp(t->token->text, "transaction_", 12) == 0);
 }
 
-/* From 18 on, within a batch, it would be taken for a part of a block behind anything, and not be refused outside of one. */
+/* From 18 on, within a batch, it would be taken for a part of a block behind anything, and not be refused outside of one. Behind another statement of
+ * its client's it is so anyway. */
 static bool is_let_in(const struct channel *channel, const struct numbers_asked *asked, const struct tokens *t)
 {
-	return asked->extended && tokens_at_word(t, "declare") && params_server_version(channel->reported) >= 18;
+	return asked->extended && !channel->track.executes && tokens_at_word(t, "declare") &&
+		params_server_version(channel->reported) >= 18;
 }
 
 /* DISCARD PLANS takes a snapshot, and is a statement of its batch: in front of SET TRANSACTION or LOCK, or of VACUUM, that would not be as if it had

@@ -656,6 +656,15 @@ class Bodies(Alike):
                     client.query("SET TRANSACTION ISOLATION LEVEL SERIALIZABLE")
                 client.query("ROLLBACK")
 
+    def a_cursor_outside_of_a_block_is_refused(self):
+        client = self.proxy.client()
+        self.stranger.arrives = True
+        self.stranger.passes()
+        with self.catalogue_read_anew():
+            client.send(synced(run("DECLARE c CURSOR FOR SELECT noon()")))
+            self.assertEqual("25P01", client.reply().error.sqlstate)
+        self.alike(synced(run("BEGIN"), run("DECLARE c CURSOR FOR SELECT noon()"), run("FETCH ALL FROM c"), run("COMMIT")), login=self.PATH)
+
     def a_level_with_more_behind_it_in_its_query_waits_for_the_catalogue(self):
         client = self.proxy.client()
         for level in ("SET TRANSACTION ISOLATION LEVEL SERIALIZABLE", "START TRANSACTION ISOLATION LEVEL SERIALIZABLE", "SET LOCAL jit = off; SET TRANSACTION ISOLATION LEVEL SERIALIZABLE"):
