@@ -190,6 +190,26 @@ static bool are_others(struct channel *channel, const struct numbers_asked *aske
 	return !are_alike(&plans->read, now, marks);
 }
 
+/* Words of what is to have no statement before it in its batch: it ends transactions itself, or is refused where none is open. */
+static bool stands_first(struct span text)
+{
+	static const char *const words[] = { "call", "do", "declare" };
+	struct tokens t;
+
+	tokens_begin(&t, text);
+	tokens_next(&t);
+	return tokens_at_one_of(&t, words, sizeof words / sizeof words[0]);
+}
+
+/* It was said in front of this batch, of which nothing has run yet. */
+static bool is_said_in_front(const struct channel *channel, const struct numbers_asked *asked)
+{
+	const struct plans *plans = &channel->remains.plans;
+
+	return plans->apart && plans->batch + 1 == channel->batch && !channel->track.executes &&
+		stands_first(asked->text);
+}
+
 enum ahead plans_before(struct guest *guest, const struct numbers_asked *asked, bool in_front)
 {
 	struct channel *channel = guest->channel;
@@ -198,6 +218,7 @@ enum ahead plans_before(struct guest *guest, const struct numbers_asked *asked, 
 	bool sent, open = channel->track.open, leads = asked->marks & (LOOK_READS_ONCE | LOOK_FREEZES);
 	enum ahead step;
 
+	in_front = in_front && !is_said_in_front(channel, asked);
 	if ((!in_front && !leads) || ahead_idles(asked))
 		return AHEAD_GO;
 	now = now_of(guest, asked);
@@ -220,17 +241,11 @@ bool plans_would_hinder(const struct channel *channel, const struct numbers_aske
 
 bool plans_come_apart(const struct channel *channel, struct span text)
 {
-	static const char *const words[] = { "call", "do", "declare" };
-	struct tokens t;
-
 	/* Nearly everything is turned away by its first letter; a comment or a space has none. */
 	if (text.length == 0 || (text.at[0] >= 'A' && (text.at[0] | 32) != 'c' && (text.at[0] | 32) != 'd'))
 		return false;
-	if (channel->track.open || channel->track.status != 'I' || params_server_version(channel->reported) < 18)
-		return false;
-	tokens_begin(&t, text);
-	tokens_next(&t);
-	return tokens_at_one_of(&t, words, sizeof words / sizeof words[0]);
+	return !channel->track.open && channel->track.status == 'I' && params_server_version(channel->reported) >= 18 &&
+		stands_first(text);
 }
 
 void plans_discarded(struct channel *channel)

@@ -74,8 +74,8 @@ void relay_note_statement(struct channel *, struct span text);
 void relay_note_bound(struct guest *, struct span portal, struct statement *);
 bool relay_owe_execute(struct guest *, struct span portal);
 
-/* Before an extended message: if it begins a batch, close what the server has too many of. False: the client was ended. */
-bool relay_close_excess(struct guest *);
+/* Before a Parse or Bind: if it begins a batch, close what the server has too many of. */
+enum ahead relay_close_excess(struct guest *, struct span in, struct frame);
 
 /* Whether this text, of so many bytes at most, is DEALLOCATE of one name, which a statement of the client's may have. */
 bool relay_deallocates(const struct guest *, struct span text, struct span *name);

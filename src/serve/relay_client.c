@@ -141,14 +141,17 @@ static enum step take_execute(struct guest *guest, struct span in, struct frame 
 static enum step take_lent(struct guest *guest, struct span in, struct frame frame)
 {
 	struct channel *channel = guest->channel;
+	enum ahead step;
 
 	switch (frame.type) {
 	case 'Q':
 		return take_query(guest, in, frame);
 	case 'P':
-		return relay_close_excess(guest) ? relay_parse(guest, in, frame) : STEP_STOP;
 	case 'B':
-		return relay_close_excess(guest) ? relay_bind(guest, in, frame) : STEP_STOP;
+		step = relay_close_excess(guest, in, frame);
+		if (step != AHEAD_GO)
+			return relay_step(step);
+		return frame.type == 'P' ? relay_parse(guest, in, frame) : relay_bind(guest, in, frame);
 	case 'D':
 	case 'C':
 		return relay_target(guest, in, frame);

@@ -88,22 +88,50 @@ static void say_tail(struct guest *guest, const uint8_t *tail, size_t length)
 	habits_say(guest->channel, span_of(tail, zero ? (size_t)(zero - tail) : length), !zero);
 }
 
-/* More statements than the server is to keep: close those used longest ago. At the front of a batch, where no error can make the server
- * skip it, and no COPY can run; it costs no round trip there. */
-bool relay_close_excess(struct guest *guest)
+/* What this Parse or Bind, as far as it is here, is about. Empty: nothing that is known. */
+static struct span text_of(const struct guest *guest, struct span in, struct frame frame)
 {
-	size_t most = (size_t)guest->worker->config->max_prepared_statements;
+	struct reader r = reader_of(span_skip(in, FRAME_HEADER));
+	struct span name, tail;
 	struct statement *statement;
-	bool ok = true;
 
-	if (!relay_shares_statements(guest) || !track_quiet(&guest->channel->track))
-		return true;
-	while (ok && (statement = prepared_excess(guest->channel->prepared, most))) {
+	if (frame.type == 'P')
+		return in.length >= FRAME_HEADER + (size_t)frame.body &&
+				message_read_parse(span_of(in.at + FRAME_HEADER, frame.body), &name, &tail)
+			? span_text((const char *)tail.at)
+			: span_of("", 0);
+	(void)read_string(&r);
+	name = read_string(&r);
+	statement = reader_ok(&r) ? pending_get(guest, name) : NULL;
+	return statement ? statement_text(statement) : span_of("", 0);
+}
+
+/* More statements than the server is to keep: close those used longest ago. At the front of a batch, where no error can make the server
+ * skip it, and no COPY can run; it costs no round trip there. What is to stand before this batch goes out before that. */
+enum ahead relay_close_excess(struct guest *guest, struct span in, struct frame frame)
+{
+	size_t most = (size_t)guest->worker->config->max_prepared_statements, total = FRAME_HEADER + (size_t)frame.body;
+	struct channel *channel = guest->channel;
+	struct statement *statement;
+	enum ahead step;
+
+	if (!relay_shares_statements(guest) || !track_quiet(&channel->track) ||
+		prepared_count(channel->prepared) <= most ||
+		(frame.type == 'P' && in.length < total && total <= WHOLE_MAX)) /* it comes again */
+		return AHEAD_GO;
+	step = remains_look_batch(guest, text_of(guest, in, frame));
+	if (step != AHEAD_GO || !track_quiet(&channel->track))
+		return step;
+	while ((statement = prepared_excess(channel->prepared, most))) {
+		bool sent;
+
 		relay_note_request(guest); /* for the message at hand, though not all of it may be here */
-		ok = send_close(guest, statement, TRACK_OURS, statement->id);
+		sent = send_close(guest, statement, TRACK_OURS, statement->id);
 		statement_drop(statement);
+		if (!sent)
+			return AHEAD_STOP;
 	}
-	return ok;
+	return AHEAD_GO;
 }
 
 /* A client may not reach another's statement by guessing its name on the server. */

@@ -405,7 +405,6 @@ enum ahead remains_look_batch(struct guest *guest, struct span text)
 {
 	const struct catalog *catalog;
 	struct numbers_asked asked = { .text = text };
-	enum ahead step;
 	struct look look;
 
 	if (!remains_matter(guest) || !plans_come_apart(guest->channel, text))
@@ -413,8 +412,7 @@ enum ahead remains_look_batch(struct guest *guest, struct span text)
 	catalog = catalogs_see(guest);
 	look_through(guest, catalog, NULL, text, &look);
 	asked.marks = ask_marks(guest->channel, catalog, &look);
-	step = numbers_before(guest, &asked);
-	return step == AHEAD_GO ? plans_before(guest, &asked, false) : step;
+	return go_ahead(guest, &asked);
 }
 
 enum ahead remains_look_statement(struct guest *guest, struct statement *statement, struct span values)

@@ -164,6 +164,31 @@ class Procedures(Newer):
             other.query("SELECT nextval('receipts')")
             self.assertEqual(["55000"], [error.sqlstate for error in fresh.ask(wire.batch("CALL only_asks(0)")).errors])
 
+    def they_commit_where_they_make_temporary_tables(self):
+        """Plans are given up for whatever may come in front of what they mean, and that before the batch."""
+        for client in self.clients * 2:
+            reply = client.ask(wire.batch("DO $$BEGIN CREATE TEMP TABLE note AS SELECT 'mine' AS text; COMMIT; END$$"))
+            self.assertEqual(([], "I"), (reply.errors, reply.status))
+            self.assertEqual("mine", client.value("SELECT text FROM note"))
+            client.query("DROP TABLE note")
+
+    def they_commit_where_the_server_has_more_statements_than_it_is_to_keep(self):
+        """Those are closed at the front of a batch, behind what stands before that."""
+        pooler = self.pooler(settings={"pool_mode": "transaction", "default_pool_size": 1, "max_prepared_statements": 2})
+        self.clients = [pooler.client(parameters={"TimeZone": zone}) for zone in ("Etc/UTC", "Asia/Tokyo", "America/Lima")]
+        for client in self.clients:
+            client.ask(wire.parse("named", "CALL noon()") + wire.SYNC)
+        many = b"".join(wire.parse(f"s{number}", f"SELECT {number}") + wire.bind("", f"s{number}") + wire.execute() for number in range(4)) + wire.SYNC
+        closed = b"".join(wire.close("S", f"s{number}") for number in range(4)) + wire.SYNC
+        for client, hour in zip(self.clients * 3, (12, 3, 17) * 3):
+            for batch in (wire.batch("CALL noon()"), wire.bind("", "named") + wire.execute() + wire.SYNC):
+                self.assertEqual([], client.ask(many).errors)
+                reply = client.ask(batch)
+                self.assertEqual(([], "I"), (reply.errors, reply.status))
+                wrote = client.query("DELETE FROM noons RETURNING moment AT TIME ZONE 'UTC'").rows
+                self.assertEqual([(f"2020-01-02 {hour:02}:00:00",)], [tuple(row) for row in wrote])
+                client.ask(closed)
+
     def behind_another_statement_of_their_batch_they_may_not(self):
         both = wire.batch("SELECT 1")[:-len(wire.SYNC)] + wire.batch("CALL noon()")
         for client in self.clients:
