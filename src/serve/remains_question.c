@@ -21,6 +21,11 @@ bool remains_learn_base(struct channel *channel)
 	struct buf text = { 0 };
 	bool ok, triggers;
 
+	/* Its clients would begin without a part of it. */
+	if (channel->remains.refused) {
+		channel_break(channel, "out of memory");
+		return false;
+	}
 	if (channel->base || !view->database)
 		return true;
 	/* New in 17. Under "off" what they set is anybody's to undo for others, as with PgBouncer. */
@@ -257,6 +262,7 @@ void remains_answered(struct channel *channel)
 	check(r->asked);
 	r->asked = false;
 	if (channel->state == CHANNEL_GREETING) {
+		r->refused = r->answer.refused;
 		channel->base = params_keep(r->answer.settings);
 		channel->base_given = r->answer.privileged && !is_superuser(channel);
 		params_drop(channel->applied);
