@@ -14,6 +14,7 @@ enum body {
 	BODY_NOON,  /* noon() has a literal: a moment of the time zone, written in the date style */
 	BODY_DATED, /* the trigger of the table dated has another */
 	BODY_RENT,  /* rent() calls tenant() */
+	BODY_PAY,   /* the procedure pay() has one as noon() */
 	BODIES,
 	NO_BODY = BODIES
 };

@@ -83,6 +83,30 @@ void changes_begin(bool passwords)
 	}
 }
 
+bool changes_newest(void)
+{
+	struct rng own;
+
+	rng_seed(&own, world.seed ^ UINT64_C(0x4e4557455354));
+	return rng_chance(&own, 350);
+}
+
+void changes_trigger(bool newer)
+{
+	static const struct {
+		const char *name, *value;
+	} sets[] = { { "work_mem", "16MB" }, { "app.tenant", "t2" }, { "TimeZone", "Asia/Tokyo" },
+		{ "IntervalStyle", "iso_8601" }, { "search_path", "tenant_a" } };
+	size_t i;
+
+	setting_trigger(-1, NULL);
+	if (!newer || !odds(400))
+		return;
+	i = rng_below(&dice, sizeof sets / sizeof *sets);
+	setting_trigger(setting_find(span_text(sets[i].name)), sets[i].value);
+	story("pg: a login trigger sets %s to %s", sets[i].name, sets[i].value);
+}
+
 void changes_draw(void)
 {
 	static const char *const resets[] = { "server_reset_query=DISCARD ALL\nserver_reset_query_always=1\n",

@@ -9,6 +9,9 @@
 struct secrets;
 
 void changes_begin(bool passwords);
+bool changes_newest(void); /* PostgreSQL is of the newest version */
+void changes_trigger(
+	bool newer); /* whether there is a login trigger, and what it sets, where PostgreSQL is new enough to have one */
 void changes_draw(void);   /* what is in force from now on */
 void changes_settle(void); /* for good: everybody is a user, and nothing changes any more */
 

@@ -340,6 +340,7 @@ void house_begin(void)
 	struct house_setup setup = { .descriptor_limit = 20000 };
 	struct address address;
 	char error[200];
+	bool newer;
 
 	hash_set_key(rng_next(&world.rng), rng_next(&world.rng));
 	log_set_sink(log_to_story);
@@ -379,7 +380,9 @@ void house_begin(void)
 	fixed.removes = !world.plain && rng_chance(&dice, 300);
 	fixed.greets = !world.plain && rng_chance(&dice, 300) ? 1 + (int)rng_below(&dice, database_count - 1) : 0;
 	/* Since 17 each login is asked what its event triggers have set. */
-	setting_version(rng_chance(&dice, 500) ? "17.6" : "15.8");
+	newer = rng_chance(&dice, 500);
+	setting_version(!newer ? "15.8" : changes_newest() ? "18.1" : "17.6");
+	changes_trigger(newer);
 	judge_greets(database_names[fixed.greets]);
 	keeper_loop = loop_new(ENGINE_EPOLL);
 	keeper_mailbox = mailbox_new(keeper_loop);

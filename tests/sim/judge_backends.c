@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/text.h"
 #include "judge_parts.h"
 #include "serve/worker.h"
 
@@ -91,9 +92,12 @@ void judge_statement(struct backend *b, const char *text)
 	for (int i = 0; i < SETTINGS; i++) {
 		char wanted[SETTING_BYTES];
 
-		if (p->touched[i])
+		if (p->touched[i] || (i == setting_triggered() && (p->resets || p->replicates)))
 			continue;
-		setting_normal(i, span_text(p->has[i] ? p->wanted[i] : setting_facts[i].standard), wanted);
+		if (i == setting_triggered() && !p->has[i])
+			text_copy(wanted, SETTING_BYTES, p->begun);
+		else
+			setting_normal(i, span_text(p->has[i] ? p->wanted[i] : setting_facts[i].standard), wanted);
 		if (strcmp(b->session->now[i], wanted) != 0)
 			broken("a client's startup settings hold in every query",
 				"c%d runs with %s = \"%s\" instead of \"%s\" on backend %u: %s", tag,

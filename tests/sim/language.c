@@ -182,6 +182,11 @@ static void parse_select(const char *at, struct parsed *p)
 		p->verb = VERB_QUESTION;
 		p->configs = at;
 		return;
+	} else if (strncmp(at, "pg_catalog.convert_to(pg_catalog.current_setting('search_path'),", 64) == 0) {
+		/* Whether an encoding has letters for it. */
+		p->verb = VERB_ROW;
+		text_copy(p->text, sizeof p->text, "f");
+		return;
 	} else if (strncmp(at, "pg_catalog.pg_notify(", 21) == 0) {
 		at += 21;
 		if (take_literal(&at, p->topic, sizeof p->topic) && take_sign(&at, ',') &&
@@ -227,6 +232,8 @@ void language_parse(const char *text, struct parsed *p)
 		p->verb = take_word(&at, "trapped") ? VERB_TRAPPED : take_word(&at, "dated") ? VERB_DATED : VERB_INSERT;
 		if (!take_literal(&at, p->text, sizeof p->text))
 			p->verb = VERB_BAD;
+	} else if (take_word(&at, "call")) {
+		p->verb = call(&at, "pay", p) && !p->asks ? VERB_PAY : VERB_BAD;
 	} else if (take_word(&at, "fail")) {
 		p->verb = take_literal(&at, p->text, sizeof p->text) ? VERB_FAIL : VERB_BAD;
 	} else if (take_word(&at, "die")) {

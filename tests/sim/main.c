@@ -109,6 +109,7 @@ static uint64_t play(uint64_t seed)
 	ways.prepared = house_prepares();
 	ways.names_max = house_names_max();
 	ways.bodies = chance(400) && house_is_transparent();
+	ways.calls = setting_is_18();
 	ways.transparent = house_is_transparent();
 	ways.listen = notes_begin() && ways.transparent;
 	ways.password = house_wants_passwords();

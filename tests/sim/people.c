@@ -467,7 +467,7 @@ static void come(void *who, uint64_t what)
 static void wants(struct person *p, unsigned setting)
 {
 	p->has[setting] = p->has_any = true;
-	snprintf(p->wanted[setting], SETTING_BYTES, "%s", some_value(setting));
+	snprintf(p->wanted[setting], SETTING_BYTES, "%s", person_value(p, setting));
 	session_start_with(p->shadow, span_text(setting_facts[setting].name), span_text(p->wanted[setting]));
 }
 
@@ -524,6 +524,11 @@ static void person_new(enum person_kind kind)
 			wants(p, (unsigned)setting_find(span_text("pgweir.no_reap")));
 		if (p->bodies && chance(600))
 			wants(p, (unsigned)setting_find(span_text(chance(500) ? "TimeZone" : "app.tenant")));
+		/* What it asks for is set behind the trigger, where PostgreSQL has that last. */
+		if (setting_triggered() >= 0 && (p->replicates || !p->has[setting_triggered()]))
+			session_logs_in(p->shadow);
+		if (setting_triggered() >= 0)
+			text_copy(p->begun, SETTING_BYTES, p->shadow->now[setting_triggered()]);
 	}
 	world_after(between(0, people_ways.span), come, p, 0);
 }

@@ -30,7 +30,8 @@ struct person {
 	struct session *shadow;             /* a direct connection */
 	char view[SETTINGS][SETTING_BYTES]; /* what it was told of its settings */
 	char wanted[SETTINGS][SETTING_BYTES];
-	bool has[SETTINGS], touched[SETTINGS];
+	bool has[SETTINGS], touched[SETTINGS], resets; /* resets: it said RESET, or the like */
+	char begun[SETTING_BYTES];                     /* what it began with of the setting that a login trigger sets */
 	bool has_any, protocol_32, wants_ssl;
 	bool replicates; /* a connection for replication: a server of its own, as long as it is there */
 	uint8_t key[40];
@@ -69,6 +70,7 @@ struct people_ways {
 	unsigned names_max; /* bytes that those of one client may take; 0: any */
 	bool transparent;   /* whatever a session holds is its own */
 	bool bodies;        /* functions whose bodies are planned with settings are called */
+	bool calls;         /* and procedures */
 	bool listen;        /* some LISTEN */
 	bool replicate;     /* some come for replication */
 	bool password;

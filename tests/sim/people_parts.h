@@ -16,10 +16,10 @@ void person_is_over(struct person *);     /* its connection has ended */
 /* ---- talking.c ---- */
 
 void person_says(struct person *, char type, const void *body, size_t n);
-void person_says_data(struct person *);              /* all that a COPY is given, to its end */
-void person_asks(struct person *, const char *text); /* a Query */
-void person_converses(struct person *);              /* what comes next in its script */
-const char *some_value(unsigned setting);
+void person_says_data(struct person *);                            /* all that a COPY is given, to its end */
+void person_asks(struct person *, const char *text);               /* a Query */
+void person_converses(struct person *);                            /* what comes next in its script */
+const char *person_value(const struct person *, unsigned setting); /* that it sets it to, or asks for */
 unsigned some_setting(bool reported);
 
 /* ---- hearing.c ---- */

@@ -283,6 +283,7 @@ static void take_startup(struct backend *b, struct span packet)
 		else
 			session_start_with(b->session, span_text(key), span_text(value));
 	}
+	session_logs_in(b->session);
 	/* For all but notifications it is the same. */
 	b->beyond = strcmp(b->database, "beyond") == 0;
 	if (b->beyond)

@@ -10,8 +10,11 @@
  *   DROP TABLE mine               it is gone                   DISCARD SEQUENCES, DISCARD PLANS, the pooler's question (see answer_question)
  *   INSERT trapped 'x'            a trigger sets app.tenant    WITH RECURSIVE kinds...    the pooler reads the catalogue
  *   SELECT noon('x'), rent('x')   what a body was planned as  SELECT tenant('x')         a constant of its plan (see bodies.h); x may be $1
- *   INSERT dated 'x'              a trigger with such a body
+ *   INSERT dated 'x'              its trigger has such a body  CALL pay('x')             a procedure with one, which commits
  *   BEGIN [ISOLATION LEVEL READ COMMITTED] COMMIT ROLLBACK SHOW SET SET LOCAL RESET DISCARD ALL DEALLOCATE ALL, DEALLOCATE s, SELECT set_config(...),..., select 1
+ *
+ * It is PostgreSQL 15, 17 or 18: since 17 a login trigger may have set something (setting_trigger), and since 18 it tells search_path, and refuses a CALL behind
+ * what was executed in the same batch.
  *
  * Here are the messages that ask for it, simple and extended; what a statement is made of is read in language.c, what it does is in
  * statement.c, and how all is said in messages.c. */
@@ -46,6 +49,12 @@ struct setting_fact setting_facts[SETTINGS] = {
 void setting_version(const char *version)
 {
 	setting_facts[setting_find(span_text("server_version"))].standard = version;
+	setting_facts[setting_find(span_text("search_path"))].reported = setting_is_18();
+}
+
+bool setting_is_18(void)
+{
+	return strncmp(setting_facts[setting_find(span_text("server_version"))].standard, "18", 2) == 0;
 }
 
 int setting_find(struct span name)
@@ -108,6 +117,7 @@ void session_start_with(struct session *s, struct span name, struct span value)
 
 void session_report_all(struct session *s, struct bytes *out)
 {
+	say_setting(out, "server_encoding", "UTF8"); /* nobody asks for it */
 	for (int i = 0; i < SETTINGS; i++) {
 		if (!setting_facts[i].reported)
 			continue;
@@ -518,6 +528,7 @@ static void take_execute(struct session *s, struct span body, struct bytes *out)
 	s->bound = p->worth;
 	outcome = session_run(s, text, out, false, parameter, most, &p->at);
 	s->bound = NULL;
+	s->executed = s->status == 'I' && s->implicit;
 	if (outcome == FAILED)
 		s->skipping = true;
 }

@@ -22,9 +22,14 @@ struct setting_fact {
 };
 extern struct setting_fact setting_facts[SETTINGS];
 
-/* Which version of PostgreSQL it is. */
+/* Which version of PostgreSQL it is. Since 18 it reports search_path, and takes the second statement of a batch for one in a transaction block. */
 void setting_version(const char *version);
+bool setting_is_18(void);
 int setting_find(struct span name); /* -1: there is none */
+
+/* A login trigger of that version sets this for each session that begins (PostgreSQL manual, "Event Trigger on Login"). -1: there is none. */
+void setting_trigger(int setting, const char *value);
+int setting_triggered(void);
 
 /* How PostgreSQL writes a value that somebody asked for. */
 void setting_normal(int setting, struct span value, char out[SETTING_BYTES]);
@@ -65,6 +70,7 @@ struct session {
 	bool refused;
 	char status;     /* I T E */
 	bool implicit;   /* in an implicit transaction */
+	bool executed;   /* by an Execute of it: what follows is in a block (since 18) */
 	bool skipping;   /* until Sync */
 	bool untouched;  /* a plain BEGIN, and nothing since: the pooler may know more of it than PostgreSQL */
 	uint8_t copying; /* 1: asked for by Query, 2: by Execute */
@@ -108,6 +114,9 @@ void session_free(struct session *);
 
 /* A setting of the startup packet. */
 void session_start_with(struct session *, struct span name, struct span value);
+
+/* It has what it was started with: now the trigger. */
+void session_logs_in(struct session *);
 
 /* ParameterStatus of everything that is reported. */
 void session_report_all(struct session *, struct bytes *out);

@@ -68,7 +68,7 @@ void session_ends(struct session *s, bool well)
 	s->coming = s->listens;
 	s->said_count = 0;
 	s->status = 'I';
-	s->implicit = false;
+	s->implicit = s->executed = false;
 	memset(s->portals, 0, sizeof s->portals);
 }
 
@@ -106,6 +106,29 @@ static void set(struct session *s, int setting, struct span value, bool local)
 		return;
 	text_copy(s->lasting[setting], SETTING_BYTES, s->now[setting]);
 	s->set_lasting |= 1u << setting;
+}
+
+static int trigger = -1;
+static const char *triggered;
+
+void setting_trigger(int setting, const char *value)
+{
+	trigger = setting;
+	triggered = value;
+}
+
+int setting_triggered(void)
+{
+	return trigger;
+}
+
+void session_logs_in(struct session *s)
+{
+	if (trigger < 0)
+		return;
+	set(s, trigger, span_text(triggered), false);
+	text_copy(s->saved[trigger], SETTING_BYTES, s->now[trigger]);
+	s->set_saved = s->set_lasting;
 }
 
 static void reset(struct session *s, int setting)
@@ -199,7 +222,9 @@ static unsigned answer_question(struct session *s, const char *text, struct byte
 	for (int i = 0; i < SETTINGS && strncmp(text, "CASE", 4) == 0; i++) {
 		const char *fields[3] = { "s", setting_facts[i].name, value };
 
-		if (!is_shown(s, i) || (strchr(setting_facts[i].name, '.') && !strstr(text, setting_facts[i].name)))
+		bool named = strstr(text, setting_facts[i].name) || (i == trigger && strstr(text, "'login'"));
+
+		if (!is_shown(s, i) || (strchr(setting_facts[i].name, '.') && !named))
 			continue;
 		escape(s->now[i], value, sizeof value);
 		say_fields(out, fields);
@@ -410,6 +435,20 @@ static enum outcome run_call(
 	return DONE;
 }
 
+/* It runs a body, and commits, which it may not in a block. */
+static enum outcome run_pay(struct session *s, const char *text, struct bytes *out)
+{
+	bodies_run(s, BODY_PAY, tag_of(text));
+	if (s->status != 'I' || (s->executed && setting_is_18())) {
+		session_fails(s, out, "2D000", "invalid transaction termination");
+		return FAILED;
+	}
+	session_ends(s, true);
+	session_begins(s);
+	say_tag(out, "CALL", 0, false);
+	return DONE;
+}
+
 /* May it run at all? If so, it is told to who listens. */
 static bool may_run(
 	struct session *s, const struct parsed *p, const char *text, const char *parameter, struct bytes *out)
@@ -462,6 +501,8 @@ enum outcome session_run(struct session *s, const char *text, struct bytes *out,
 		bodies_run(s, BODY_DATED, tag_of(text));
 		say_tag(out, "INSERT 0", 1, true);
 		return DONE;
+	case VERB_PAY:
+		return run_pay(s, text, out);
 	case VERB_INSERT:
 		say_tag(out, "INSERT 0", 1, true);
 		return DONE;
@@ -532,7 +573,8 @@ enum outcome session_run(struct session *s, const char *text, struct bytes *out,
 		say_fields(out, (const char *const[3]){ "dated", "r", "w" });
 		say_fields(out, (const char *const[3]){ "rent", "i", "r" });
 		say_fields(out, (const char *const[3]){ "tenant", "i", "r" });
-		say_tag(out, "SELECT", 6, true);
+		say_fields(out, (const char *const[3]){ "pay", "r", "r" });
+		say_tag(out, "SELECT", 7, true);
 		return DONE;
 	case VERB_LISTEN:
 		s->coming |= 1u << topic_of(p.topic);

@@ -68,8 +68,10 @@ static void compose(struct person *p, char *out, size_t size, bool extended)
 		snprintf(out, size, "INSERT '%s'", mine);
 	} else if (chance(250)) {
 		i = (unsigned)pick(SETTINGS);
-		/* What it SET itself and nobody reports holds to the end of the transaction; a prepared SHOW may run later. */
-		if (!people_ways.transparent && (p->touched[i] || extended) && !setting_facts[i].reported)
+		/* What it SET itself and nobody reports holds to the end of the transaction, as does that it gave up what a login set; a prepared SHOW may run
+		 * later. */
+		if (!people_ways.transparent && !setting_facts[i].reported &&
+			(p->touched[i] || extended || (p->resets && (int)i == setting_triggered())))
 			i = 0;
 		snprintf(out, size, "SHOW %s /*%s*/", setting_facts[i].name, mine);
 	} else {
@@ -77,7 +79,7 @@ static void compose(struct person *p, char *out, size_t size, bool extended)
 	}
 }
 
-const char *some_value(unsigned setting)
+static const char *some_value(unsigned setting)
 {
 	static const char *const values[SETTINGS][4] = {
 		{ "web", "job 'x'", "back\\slash", "billing" },
@@ -97,6 +99,19 @@ const char *some_value(unsigned setting)
 	};
 
 	return values[setting][pick(4)];
+}
+
+/* Since 18 PostgreSQL tells search_path, and in the letters of the client's encoding: half of the clients keep that of the database, the others have none beyond ASCII. */
+const char *person_value(const struct person *p, unsigned setting)
+{
+	const char *value = some_value(setting);
+	bool letters = p->id % 2 == 0;
+
+	if (!setting_is_18())
+		return value;
+	if (letters && (int)setting == setting_find(span_text("client_encoding")))
+		return "UTF8";
+	return letters || span_is_ascii(span_text(value)) ? value : "public";
 }
 
 unsigned some_setting(bool reported)
@@ -119,7 +134,7 @@ static void compose_set(struct person *p, char *out, size_t size, bool local)
 
 	nonce(p, mine);
 	p->touched[i] = true;
-	snprintf(value, sizeof value, "%s", some_value(i));
+	snprintf(value, sizeof value, "%s", person_value(p, i));
 	for (const char *at = value; *at; at++) {
 		if (*at == '\'' || *at == '\\')
 			quoted[n++] = *at == '\'' ? '\'' : '\\';
@@ -143,6 +158,7 @@ static void compose_own(struct person *p, char *out, size_t size)
 	nonce(p, mine);
 	/* In session mode RESET leads back to what the pooler asked for. */
 	if (may_reset(p) && chance(250)) {
+		p->resets = true;
 		snprintf(out, size, "RESET %s /*%s*/", chance(800) ? setting_facts[i].name : "ALL", mine);
 		return;
 	}
@@ -408,6 +424,12 @@ void person_converses(struct person *p)
 			return;
 		}
 	}
+	if (p->bodies > 0 && !p->in_block && people_ways.calls && person_is_quiet(p) && chance(250)) {
+		nonce(p, mine);
+		snprintf(text, sizeof text, "CALL pay('%s')", mine);
+		by_either(p, text);
+		return;
+	}
 	if (p->bodies > 0 && p->in_block && chance(200)) {
 		compose_set(p, text, sizeof text, chance(800));
 		by_either(p, text);
@@ -417,6 +439,7 @@ void person_converses(struct person *p)
 	if (chance(p->sets) || (p->cancels_open > 0 && people_ways.transparent && chance(600))) {
 		if (!p->in_block && may_reset(p) && chance(150)) {
 			nonce(p, mine);
+			p->resets = true;
 			snprintf(text, sizeof text, chance(500) ? "DISCARD ALL /*%s*/" : "DEALLOCATE ALL /*%s*/", mine);
 			notes_discards(p);
 			person_asks(p, text);
