@@ -564,7 +564,7 @@ class Conversations(Statements):
                            f"LOCK TABLE {self.lane}.t IN SHARE MODE", f"LOCK TABLE {self.lane}.audited", f"SELECT id FROM {self.lane}.t ORDER BY id FOR SHARE NOWAIT", f"SAVEPOINT {SAVEPOINTS[0]}",
                            "SELECT pg_stat_clear_snapshot()", "SELECT pg_stat_get_snapshot_timestamp() IS NULL", "SET stats_fetch_consistency = snapshot", "SHOW transaction_deferrable",
                            "SET LOCAL stats_fetch_consistency = none", f"SELECT n_tup_ins >= 0 FROM pg_stat_xact_user_tables WHERE relname = 't' AND schemaname = '{self.lane}'",
-                           f"INSERT INTO {self.lane}.numbered (v) VALUES ('snapshot')", f"SELECT n_tup_ins FROM pg_stat_xact_user_tables WHERE relname = 'numbered' AND schemaname = '{self.lane}'")
+                           f"INSERT INTO {self.lane}.numbered (v) VALUES ('snapshot')", f"SELECT n_tup_ins >= 0 FROM pg_stat_xact_user_tables WHERE relname = 'numbered' AND schemaname = '{self.lane}'")
         yield self.one(*ENDS)
         yield self.one("SHOW transaction_isolation", "SHOW transaction_deferrable", "SELECT pg_stat_get_snapshot_timestamp() IS NULL", "SELECT pg_current_xact_id_if_assigned() IS NULL", "SHOW stats_fetch_consistency")
         yield "ROLLBACK"
