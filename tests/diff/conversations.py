@@ -577,7 +577,7 @@ class Conversations(Statements):
             yield self.one("SET application_name = 'first'", "SET LOCAL application_name = 'second'", "SELECT set_config('application_name', repeat('n', 70), false)", "SET application_name = E'tab\\there'",
                            "SET application_name = 'Ünicode'", "RESET application_name", "BEGIN", "ROLLBACK", "SET track_activities = off", "SET client_encoding = 'LATIN1'", "SET client_encoding TO 'nothing'",
                            "SET client_encoding = 'SJIS'", "SET client_encoding TO SQL_ASCII", "RESET client_encoding", "SET log_statement = 'all'")
-            yield self.one(who, "SHOW application_name", "SELECT current_user, session_user, current_database(), current_schema", "SELECT pg_is_in_recovery(), pg_backend_pid() > 0, inet_client_port() > 0",
+            yield self.one(who, "SHOW application_name", "SELECT current_user, session_user, current_database(), current_schema", "SELECT pg_is_in_recovery(), pg_backend_pid() > 0, coalesce(inet_client_port(), 1) > 0",
                            "SELECT count(*) FROM pg_stat_activity WHERE pid = pg_backend_pid() AND xact_start = now()", "SHOW client_encoding", "SELECT pg_client_encoding(), 'Ü'", "SELECT pg_my_temp_schema() >= 0",
                            "SELECT current_query()", "SELECT count(*) FROM pg_cursors", "SELECT count(*) FROM pg_prepared_statements WHERE from_sql", "SELECT pg_trigger_depth(), pg_jit_available() IS NULL")
         yield "COMMIT"

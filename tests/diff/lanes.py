@@ -91,7 +91,7 @@ class Lane:
 
     def differs(self, stream, patience=play.ANSWER_SECONDS):
         self.prepare()
-        direct = play.play(self.pg.address, stream, "app", self.admin.query, waits=self.waits)
+        direct = play.play(self.pg.socket_path, stream, "app", self.admin.query, waits=self.waits)
         self.prepare()
         pooled = play.play(self.address, stream, "app", self.admin.query, after=direct, patience=patience)
         return play.difference(direct, pooled)

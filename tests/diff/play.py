@@ -1,7 +1,8 @@
 """A stream is played to one of two, and what came back is compared.
 
-Directly, the client waits at each WAIT until everything is answered: as many ReadyForQuery as it asked for, or silence while
-PostgreSQL says that it waits for the client: a COPY swallows a Sync, and behind an error a Query is passed over. Through the
+Directly, the client waits at each WAIT until everything is answered: as many ReadyForQuery as it asked for, or PostgreSQL has read all
+that was said and waits for more: a COPY swallows a Sync, and behind an error a Query is passed over. Silence alone tells nothing, since on a
+busy machine a backend that was woken may not come to run for long. Through the
 pooler it waits for exactly as many messages as came directly, so that both are asked the same questions at the same points of the
 conversation, and nothing depends on how fast either is.
 
@@ -23,7 +24,9 @@ What may differ, and nothing else:
   dropped anything: so it is directly too), and the rest is left out;
 * numbers that PostgreSQL draws for the occasion: oids of what was made (they are numbered as they appear) and of pg_temp_N.
 """
+import pathlib
 import re
+import select
 import struct
 import time
 
@@ -31,7 +34,7 @@ import streams
 import wire
 
 QUIET_SECONDS = 0.01
-SILENCES = 2                    # of QUIET_SECONDS, each with the backend waiting for its client
+SILENCES = 2                    # of QUIET_SECONDS, while nothing was asked
 ANSWER_SECONDS = 20
 FIRST_OWN_OID = 16384
 IN_ABORTED_BLOCK = re.compile(rb"\0L\d+\0Rexec_\w+\0")
@@ -118,6 +121,13 @@ class Listener:
             self.heard.messages.append((kind, self.plain(kind, body)))
         return True
 
+    def rests(self, waits):
+        """Whether PostgreSQL has read all that was said, answered what it would, and waits for more. That it waits is also what is seen of a
+        backend that was woken and has not come to run yet; but what is said over a Unix socket wakes it at once, so that it does not sleep.
+        (The beginning of a message may be here, of one that it has not sent whole: nobody asked it to flush.)"""
+        state = pathlib.Path(f"/proc/{self.client.pid}/stat").read_text().rpartition(")")[2].split()[0]
+        return state == "S" and waits(self.client.pid) and not select.select([self.client.socket], [], [], 0)[0]
+
     def plain(self, kind, body):
         """The message without what PostgreSQL draws for the occasion."""
         if kind == b"T":
@@ -164,7 +174,7 @@ def _turns(messages):
 
 
 def play(address, stream, database, others_say, waits=None, after=None, patience=ANSWER_SECONDS):
-    """Play `stream`; what was heard. Directly, `waits(pid)` says whether that backend waits for its client. With `after`, what was heard
+    """Play `stream`; what was heard. Directly, over a Unix socket, `waits(pid)` says whether that backend waits for its client. With `after`, what was heard
     directly, wait for as many messages as came there, each for `patience` at most."""
     with Listener(address, stream, database) as listener:
         listener.heard.listen_is_hidden = any(each is not streams.WAIT and each.kind != streams.OTHERS and HIDDEN_LISTEN in each.data for each in stream.messages)
@@ -189,22 +199,17 @@ def play(address, stream, database, others_say, waits=None, after=None, patience
 
 
 def _read_all(listener, turn, waits):
-    """Read until nothing more can come: the last that was said asks for ReadyForQuery and all of those are there, or the backend has
-    been silent and waiting for its client, more than once, since it may not have been woken yet by what was sent."""
-    silent, deadline = 0, time.monotonic() + ANSWER_SECONDS
+    """Read until nothing more can come: the last that was said asks for ReadyForQuery and all of those are there, or PostgreSQL rests."""
+    deadline = time.monotonic() + ANSWER_SECONDS
     while not listener.over:
         if listener.ready >= listener.asked and (not turn or turn[-1].kind in ASKS):
             return
         if listener.read(QUIET_SECONDS):
-            silent = 0
-        elif waits(listener.client.pid):
-            silent += 1
-            if silent == SILENCES:
-                return
-        else:
-            silent = 0
-            if time.monotonic() > deadline:
-                raise wire.Late("PostgreSQL does not answer, and does not wait for its client")
+            continue
+        if listener.rests(waits):
+            return
+        if time.monotonic() > deadline:
+            raise wire.Late("PostgreSQL does not answer, and does not wait for its client")
 
 
 def _let_it_hear(listener):

@@ -5,8 +5,11 @@ three servers that are lent in turn, so that no two transactions in a row run on
 been on all that are free, left its own settings and statements there, and looked whether it finds its own. What may differ is listed in tests/diff/play.py,
 which plays and compares; tests/diff finds conversations that nobody thought of."""
 import contextlib
+import os
 import pathlib
+import signal
 import sys
+import threading
 import time
 
 import wire
@@ -71,6 +74,29 @@ def wire_literal(value):
     return "'" + value.replace("'", "''") + "'"
 
 
+class Played(Story):
+    """What plays them."""
+    kinds = ("pgweir",)
+
+    def who_plays_directly_waits_for_a_backend_that_sleeps_on(self):
+        admin, threads = self.pg.admin("app"), []
+        self.addCleanup(admin.close)
+
+        def stop(_):
+            pid = int(admin.value("SELECT pid FROM pg_stat_activity WHERE application_name = 'sleeper'"))
+            os.kill(pid, signal.SIGSTOP)
+            threads.append(threading.Timer(1, os.kill, (pid, signal.SIGCONT)))
+            threads[0].start()
+
+        def waits(pid):
+            return admin.value(f"SELECT wait_event FROM pg_stat_activity WHERE pid = {pid}") == "ClientRead"
+        select = streams.Message("Query SELECT 1", query("SELECT 1"))
+        stream = streams.Stream(None, "app", {"application_name": "sleeper"}, [select, streams.WAIT, streams.Others(None), select])
+        heard = play.play(self.pg.socket_path, stream, "app", stop, waits=waits)
+        threads[0].join()
+        self.assertEqual([4, 8], heard.at[:2])
+
+
 class Alike(Story):
     kinds = ("pgweir",)
 
@@ -133,7 +159,7 @@ class Alike(Story):
                 self.stranger.passes()
         for sql in before:
             self.admin.query(sql)
-        direct = play.play(self.pg.address, stream, "alike", lambda sql: say(sql, False), waits=self.waits)
+        direct = play.play(self.pg.socket_path, stream, "alike", lambda sql: say(sql, False), waits=self.waits)
         for sql in before:
             self.admin.query(sql)
         pooled = play.play(self.proxy.address, stream, "alike", lambda sql: say(sql, True), after=direct)
