@@ -313,7 +313,7 @@ void hearer_fail(struct hearer *hearer, time_us missed)
 	hearer_rise(hearer, NULL);
 	if (hearer->hearing->shared.count > 0)
 		hearer->missed = missed ? missed : clock_wall();
-	hearer->hearing->state = HEARING_FAILS;
+	hearing_fail(hearer->hearing);
 	if (!ask_mark(channel, "UNLISTEN", TAG_FAILS))
 		channel_break(channel, "out of memory");
 }

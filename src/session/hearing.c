@@ -15,6 +15,7 @@
  *             o1 o2  n1 o3 n2 o4  n3 o5          held without those at its end, local, later
  *
  *  When `held` has fewer, because some went to the client before the server's first new one came, they are left out of `local`.
+ *  What the server says behind the mark stands in `local` until the mark has come from the ear: if the ear fails before, nobody else says it.
  */
 #include "session/hearing.h"
 
@@ -27,8 +28,9 @@
 struct note {
 	struct note *next;
 	uint32_t process;
-	bool old;  /* in `local`: the ear says it too */
-	bool said; /* ... and has said it */
+	bool old;    /* in `local`: the ear says it too */
+	bool said;   /* ... and has said it */
+	bool behind; /* in `local`: it came behind the mark */
 	size_t length;
 	uint8_t bytes[];
 };
@@ -137,6 +139,22 @@ bool hearing_mark_read(struct span text, uint64_t *token)
 	return text.length == 16;
 }
 
+/* The ear says it as well, if it comes that far. */
+static enum heard take_behind(struct hearing *h, struct span message, uint32_t process, bool old)
+{
+	uint64_t dropped = h->dropped;
+	struct note *note = old && h->local.count == 0 ? NULL : make(h, message, process);
+
+	h->dropped_behind += h->dropped - dropped;
+	h->dropped = dropped;
+	if (note) {
+		note->old = old;
+		note->behind = true;
+		notes_put(&h->local, note);
+	}
+	return HEARD_NOTED;
+}
+
 enum heard hearing_take(struct hearing *h, struct span message, uint32_t server, const char *mark)
 {
 	struct span topic, payload;
@@ -153,10 +171,9 @@ enum heard hearing_take(struct hearing *h, struct span message, uint32_t server,
 			: HEARD_NOTED;
 	if (h->state == HEARING_DIRECT)
 		return HEARD_DIRECT;
-	/* What comes behind the mark the ear says. */
-	if (h->marked_by_server)
-		return HEARD_NOTED;
 	old = topics_has(&h->shared, topic);
+	if (h->marked_by_server)
+		return take_behind(h, message, process, old);
 	if (old && h->local.count == 0) {
 		h->own += process == server;
 		if (h->state != HEARING_FAILS)
@@ -227,6 +244,25 @@ static size_t overlap(struct hearing *h)
 	return 0;
 }
 
+/* What came behind the mark the ear says. They are the last ones. */
+static void drop_behind(struct hearing *h)
+{
+	struct note **at = &h->local.first, *note;
+
+	h->local.last = at;
+	while ((note = *at) && !note->behind) {
+		at = &note->next;
+		h->local.last = at;
+	}
+	while ((note = *at)) {
+		*at = note->next;
+		h->local.count--;
+		h->bytes -= sizeof *note + note->length;
+		free(note);
+	}
+	h->dropped_behind = 0;
+}
+
 bool hearing_write(struct hearing *h, uint32_t process, uint32_t own, struct buf *out)
 {
 	bool fails = h->state == HEARING_FAILS;
@@ -234,6 +270,8 @@ bool hearing_write(struct hearing *h, uint32_t process, uint32_t own, struct buf
 	struct note *note;
 	bool ok;
 
+	if (!fails)
+		drop_behind(h);
 	for (note = h->local.first; note; note = note->next)
 		old += note->old;
 	twice = fails ? overlap(h) : old < h->held.count ? old : h->held.count;
@@ -278,8 +316,17 @@ void hearing_remove(struct hearing *h)
 	}
 }
 
+void hearing_fail(struct hearing *h)
+{
+	h->state = HEARING_FAILS;
+	h->marked_by_server = false;
+	h->dropped += h->dropped_behind;
+	h->dropped_behind = 0;
+}
+
 void hearing_settle(struct hearing *h)
 {
+	drop_behind(h);
 	topics_fini(&h->shared);
 	h->shared = h->wanted;
 	h->wanted = (struct topics){ 0 };

@@ -45,6 +45,7 @@ struct hearing {
 	uint64_t token;          /* of the mark or the question that is under way */
 	size_t bytes, bytes_max; /* that wait; how many may, HEARING_BYTES_MAX at most */
 	uint64_t dropped;        /* since it was last told */
+	uint64_t dropped_behind; /* of what its server said behind the mark: they are lost if the ear fails */
 };
 
 struct hearing *hearing_new(void); /* NULL: memory refused */
@@ -76,7 +77,10 @@ bool hearing_is_empty(const struct hearing *);
 /* Some of `shared` is not `wanted` any more: what waits of that, or comes, it does not hear, as on PostgreSQL. */
 void hearing_remove(struct hearing *);
 
-/* `wanted` is `shared` from now on. */
+/* `wanted` is `shared` from now on; what came behind both marks is the ear's to say. */
 void hearing_settle(struct hearing *);
+
+/* The ear can not: HEARING_FAILS. Its server may have said the mark, and then what nobody else says. */
+void hearing_fail(struct hearing *);
 
 #endif

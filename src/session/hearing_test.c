@@ -355,6 +355,74 @@ static void when_the_ear_is_lost_its_own_bear_the_clients_process_id(void **stat
 	hearing_free(h);
 }
 
+static void say_mark(struct hearing *h)
+{
+	char text[17];
+
+	hearing_mark_text(h->token, text);
+	assert_int_equal(take(h, 1, MARK, text), HEARD_MARK);
+	h->marked_by_server = true;
+}
+
+static void when_the_ear_is_lost_behind_the_servers_mark_its_server_is_heard(void **state)
+{
+	struct hearing *h = hearing_of("o");
+
+	(void)state;
+	h->state = HEARING_MOVES;
+	hold(h, 1, "o", "1");
+	take(h, 1, "o", "1");
+	take(h, 1, "n", "1");
+	say_mark(h);
+	take(h, 1, "n", "2");
+	take(h, 1, "o", "2"); /* the ear was lost before it said this */
+	hearing_fail(h);
+	take(h, 1, "n", "3");
+	assert_string_equal(told(h), "o1 by 1, n1 by 1, n2 by 1, n3 by 1");
+	hearing_free(h);
+}
+
+static void what_comes_behind_both_marks_is_told_once(void **state)
+{
+	struct hearing *h = hearing_of("o");
+
+	(void)state;
+	h->state = HEARING_MOVES;
+	take(h, 1, "n", "1");
+	say_mark(h);
+	take(h, 1, "n", "2");
+	take(h, 1, "o", "1");
+	h->marked_by_ear = true;
+	hold(h, 1, "n", "2");
+	hold(h, 1, "o", "1");
+	hearing_settle(h);
+	assert_string_equal(told(h), "n1 by 1, n2 by 1, o1 by 1");
+	assert_int_equal(h->bytes, 0);
+	hearing_free(h);
+}
+
+static void what_had_no_room_behind_the_mark_is_lost_with_the_ear(void **state)
+{
+	(void)state;
+	for (int fails = 0; fails <= 1; fails++) {
+		struct hearing *h = hearing_of("o");
+
+		h->state = HEARING_MOVES;
+		take(h, 1, "n", "1");
+		say_mark(h);
+		h->bytes_max = h->bytes;
+		take(h, 1, "n", "2");
+		assert_int_equal(h->dropped, 0);
+		if (fails)
+			hearing_fail(h);
+		else
+			hearing_settle(h);
+		assert_int_equal(h->dropped, fails);
+		assert_string_equal(told(h), "n1 by 1");
+		hearing_free(h);
+	}
+}
+
 static void alone_with_its_server_everything_goes_straight_on(void **state)
 {
 	struct hearing *h = hearing_of(NULL);
@@ -389,6 +457,9 @@ int main(void)
 		cmocka_unit_test(when_the_ear_is_lost_nothing_comes_twice),
 		cmocka_unit_test(when_the_ear_has_missed_some_the_order_holds),
 		cmocka_unit_test(when_the_ear_is_lost_its_own_bear_the_clients_process_id),
+		cmocka_unit_test(when_the_ear_is_lost_behind_the_servers_mark_its_server_is_heard),
+		cmocka_unit_test(what_comes_behind_both_marks_is_told_once),
+		cmocka_unit_test(what_had_no_room_behind_the_mark_is_lost_with_the_ear),
 		cmocka_unit_test(alone_with_its_server_everything_goes_straight_on),
 	};
 
