@@ -237,6 +237,9 @@ bool hearer_keeps_ready(struct channel *channel)
 
 	if (!guest || channel->track.status != 'I')
 		return false;
+	/* Its server tells of what the ear does not hear: a question that failed is asked again at once, since its own come before it is ready. */
+	if (guest->hearer && guest->hearer->hearing->state == HEARING_SHARED && guest->hearer->hearing->local.count > 0)
+		channel->remains.failed = false;
 	if (may_change(channel) && track_quiet(&channel->track) && (hearer = hearer_of(guest)) &&
 		(hearer->can_share || hearer_is_stranded(hearer))) {
 		hearer->hearing->ready_owed = true;
