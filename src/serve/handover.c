@@ -176,6 +176,12 @@ void hearer_begun(struct channel *channel)
 
 /* ---- ReadyForQuery ---- */
 
+/* Its server told of what the ear does not hear for it. */
+static bool hears_more(const struct hearer *hearer)
+{
+	return hearer && hearer->hearing->state == HEARING_SHARED && hearer->hearing->local.count > 0;
+}
+
 /* May what it listens to have changed in this transaction? */
 static bool may_change(const struct channel *channel)
 {
@@ -184,7 +190,7 @@ static bool may_change(const struct channel *channel)
 
 	if (!remains_matter(guest) || r->failed || guest->unnamed_long)
 		return false;
-	if (guest->hearer && guest->hearer->hearing->state == HEARING_SHARED && guest->hearer->hearing->local.count > 0)
+	if (hears_more(guest->hearer))
 		return true;
 	return (r->touched & LOOK_HEAR) || ((r->touched & LOOK_LISTEN) && hearer_shares(guest));
 }
@@ -237,8 +243,8 @@ bool hearer_keeps_ready(struct channel *channel)
 
 	if (!guest || channel->track.status != 'I')
 		return false;
-	/* Its server tells of what the ear does not hear: a question that failed is asked again at once, since its own come before it is ready. */
-	if (guest->hearer && guest->hearer->hearing->state == HEARING_SHARED && guest->hearer->hearing->local.count > 0)
+	/* A question that failed is asked again at once, since its own come before it is ready. */
+	if (hears_more(guest->hearer))
 		channel->remains.failed = false;
 	if (may_change(channel) && track_quiet(&channel->track) && (hearer = hearer_of(guest)) &&
 		(hearer->can_share || hearer_is_stranded(hearer))) {

@@ -51,6 +51,16 @@ static void a_statement_is_looked_at_once_for_all(void **state)
 	statement_drop(plain);
 }
 
+static void of_each(const char *const *texts, size_t count, bool (*is)(struct statement *), bool expected)
+{
+	for (size_t i = 0; i < count; i++) {
+		struct statement *statement = take(texts[i]);
+
+		assert_int_equal(is(statement), expected);
+		statement_drop(statement);
+	}
+}
+
 static void what_follows_its_session_is_known(void **state)
 {
 	static const char *const own[] = { "FETCH 2 FROM c", "/* a */ ;fetch c", "EXECUTE s", "Execute s(1)" };
@@ -58,19 +68,9 @@ static void what_follows_its_session_is_known(void **state)
 		"SHOW work_mem", "", "fetches", "\"fetch\"" };
 
 	(void)state;
-	for (size_t i = 0; i < sizeof own / sizeof own[0]; i++) {
-		struct statement *statement = take(own[i]);
-
-		assert_true(statement_follows_session(statement));
-		assert_false(statement_keeps_columns(statement));
-		statement_drop(statement);
-	}
-	for (size_t i = 0; i < sizeof others / sizeof others[0]; i++) {
-		struct statement *statement = take(others[i]);
-
-		assert_false(statement_follows_session(statement));
-		statement_drop(statement);
-	}
+	of_each(own, sizeof own / sizeof own[0], statement_follows_session, true);
+	of_each(own, sizeof own / sizeof own[0], statement_keeps_columns, false);
+	of_each(others, sizeof others / sizeof others[0], statement_follows_session, false);
 }
 
 static void columns_are_kept_by_what_is_planned(void **state)
@@ -82,18 +82,8 @@ static void columns_are_kept_by_what_is_planned(void **state)
 		"selected", "\"select\"" };
 
 	(void)state;
-	for (size_t i = 0; i < sizeof planned / sizeof planned[0]; i++) {
-		struct statement *statement = take(planned[i]);
-
-		assert_true(statement_keeps_columns(statement));
-		statement_drop(statement);
-	}
-	for (size_t i = 0; i < sizeof others / sizeof others[0]; i++) {
-		struct statement *statement = take(others[i]);
-
-		assert_false(statement_keeps_columns(statement));
-		statement_drop(statement);
-	}
+	of_each(planned, sizeof planned / sizeof planned[0], statement_keeps_columns, true);
+	of_each(others, sizeof others / sizeof others[0], statement_keeps_columns, false);
 }
 
 static void a_text_is_shared_among_those_who_read_it_alike(void **state)
